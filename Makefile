@@ -1,0 +1,99 @@
+# `make` lists the targets. Every target that runs Python sees to its own environment in .venv:
+# `serve` installs the few packages of requirements/runtime.txt, the others those of dev.txt.
+
+SHELL := /bin/bash -o pipefail
+PYTHON ?= python3
+ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+RUNTIME := .venv/.runtime-installed
+DEV := .venv/.dev-installed
+STUBS := clients/python
+PROTOS := $(sort $(wildcard protos/orchestration/v1/*.proto))
+PACKAGES := pyproject.toml clients/python/pyproject.toml
+LOCK := $(BIN)/uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help serve venv test lint lint-python lint-imports lint-proto verify proto baseline bench lock clean
+
+help: ## list the targets
+	@echo "usage: make <target> [ARGS='...'] [PYTHON=python3.12]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: $(RUNTIME) ## start a server, with a Postgres and a cache of its own
+	@$(BIN)/orchestration serve $(ARGS)
+
+venv: $(DEV) ## make the environment for development in .venv
+
+test: $(DEV) ## run the tests (ARGS='-k claim')
+	@$(BIN)/pytest -n 2 $(ARGS)
+
+lint: lint-python lint-imports lint-proto ## run every static check
+
+lint-python: $(DEV) ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+lint-imports: $(DEV) ## imports go one way
+	@$(BIN)/lint-imports
+
+lint-proto: $(DEV) ## style and compatibility of the protos, and stubs that match them
+	@cd protos && ../$(BIN)/buf lint
+	@if [ -e protos/baseline.binpb ]; then cd protos && ../$(BIN)/buf breaking --against baseline.binpb; fi
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && $(call generate,$$fresh) \
+	&& for file in $$(cd "$$fresh" && find . -type f) \
+			$$(cd $(STUBS) && find . -name '*_pb2*.py*' -not -path '*/__pycache__/*'); do \
+		cmp -s "$$fresh/$$file" "$(STUBS)/$$file" \
+		|| { echo "$(STUBS)/$${file#./} does not match the protos: run 'make proto'" >&2; exit 1; }; \
+	done
+
+verify: lint test ## all that a change has to pass
+
+proto: $(DEV) ## generate the Python stubs from the protos
+	@find $(STUBS)/orchestration -name '*_pb2*.py*' -not -path '*/__pycache__/*' -delete
+	@$(call generate,$(STUBS))
+	@touch $(STUBS)/orchestration/v1/__init__.py
+	@echo "generated the stubs of $(words $(PROTOS)) protos in $(STUBS)"
+
+baseline: $(DEV) ## at a release: make today's protos the ones that changes are compared with
+	@cd protos && ../$(BIN)/buf build --output baseline.binpb
+
+bench: $(DEV) ## run the benchmarks
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: $(DEV) ## compile requirements/*.txt from pyproject.toml (ARGS=--upgrade for newer ones)
+	@$(LOCK) --extra build --output-file requirements/runtime.txt $(ARGS)
+	@$(LOCK) --extra build --extra dev --constraints requirements/runtime.txt \
+		--output-file requirements/dev.txt $(ARGS)
+
+clean: ## remove the environment and all caches; data stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf *.egg-info clients/python/*.egg-info
+
+# $(call generate,directory): stubs, and the types of the stubs, of all protos below the directory.
+generate = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iprotos \
+	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed; name one, as in: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+# The lock names every package and its hash, so pip has nothing to resolve or to trust.
+# $(call install,lock): that, and this project's own two packages as they are in the tree.
+install = $(PIP) install --require-hashes --no-deps --requirement $(1) \
+	&& $(PIP) install --no-deps --no-build-isolation --editable . --editable clients/python
+
+$(RUNTIME): requirements/runtime.txt $(PACKAGES) | .venv/bin/python
+	@echo "installing the server's packages in .venv"
+	@$(call install,$<)
+	@touch $@
+
+$(DEV): requirements/dev.txt requirements/runtime.txt $(PACKAGES) | .venv/bin/python
+	@echo "installing the packages for development in .venv"
+	@$(call install,$<)
+	@touch $(RUNTIME) $@

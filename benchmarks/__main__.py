@@ -1,0 +1,192 @@
+"""The command: python -m benchmarks."""
+
+import argparse
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+from benchmarks import gate, ghz, programs, seed, throughput
+from benchmarks.gate import GateName, Measurement
+from benchmarks.ledger import Ledger, Server, Started
+from benchmarks.live import Live
+from benchmarks.ratios import Ratios
+from benchmarks.report import Report
+from benchmarks.scenarios import SCENARIOS, Scenario
+from benchmarks.seed import Seeded
+
+EVENTS, SHORT_EVENTS = 1_000_000, 10_000
+TASKS, SHORT_TASKS = 10_000, 1_000
+ROUNDS, SHORT_ROUNDS = 9, 3
+TIMELINE_ROUNDS = 3
+LIVE_COUNTS = [200, 2_000]
+MISSED, BROKEN = 1, 2  # exit codes
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every part of a run works with."""
+
+    ghz: Path
+    started: Started
+    ledger: Ledger
+    seeded: Seeded
+    short: bool
+
+    @property
+    def rounds(self) -> int:
+        return SHORT_ROUNDS if self.short else ROUNDS
+
+    def load(self, scenario: Scenario) -> Measurement:
+        calls = scenario.short_calls if self.short else scenario.calls
+        load = ghz.Load(
+            method=scenario.method,
+            requests=scenario.make(self.ledger, self.seeded, calls),
+            calls=calls,
+            rps=scenario.rps,
+            concurrency=scenario.concurrency,
+            connections=scenario.connections,
+        )
+        outcome = ghz.run(self.ghz, self.started.address, load)
+        figures = {
+            "calls": float(calls),
+            "offered_per_s": float(scenario.rps),
+            "calls_per_s": outcome.calls_per_s,
+            "p50_ms": outcome.percentile(0.50),
+            "p95_ms": outcome.percentile(0.95),
+            "p99_ms": outcome.percentile(0.99),
+            "mean_ms": statistics.fmean(outcome.latencies),
+        }
+        if scenario.rps:
+            figures["rate_share"] = outcome.calls_per_s / scenario.rps
+        return Measurement(scenario.name, scenario.group, figures, outcome.failures)
+
+    def ratios(self) -> list[Measurement]:
+        pgbench = programs.pgbench()
+        return Ratios(self.ghz, pgbench, self.started, self.ledger, self.seeded).measure(self.rounds)
+
+    def emit(self) -> list[Measurement]:
+        return [throughput.measure_emit(self.started, self.seeded, self.rounds)]
+
+    def timeline(self) -> list[Measurement]:
+        return [throughput.measure_timeline(self.started, self.seeded, TIMELINE_ROUNDS)]
+
+    def live(self) -> list[Measurement]:
+        return Live(self.ghz, self.started, self.ledger, self.seeded).measure(LIVE_COUNTS)
+
+    def hanging(self) -> list[Measurement]:
+        return [Live(self.ghz, self.started, self.ledger, self.seeded).measure_hanging()]
+
+
+PARTS: dict[str, Callable[[Bench], list[Measurement]]] = {
+    "timeline": Bench.timeline,
+    "ratios": Bench.ratios,
+    "emit": Bench.emit,
+    "live": Bench.live,
+    "hanging": Bench.hanging,
+}
+
+
+def main() -> int:
+    options = _arguments()
+    if options.list:
+        print("\n".join(_names()))
+        return 0
+    gate_name = cast(GateName, options.gate or ("outer" if options.short else "inner"))
+    try:
+        program = programs.ghz()
+        limits = gate.load(gate_name)
+    except (programs.Missing, gate.BadThresholds) as error:
+        print(error, file=sys.stderr)
+        return BROKEN
+    # Ended from outside, the server still has to be stopped.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(BROKEN))
+    wanted: Collection[str] = options.only or _default(options.short)
+    began = time.monotonic()
+    measurements, setting = _run(program, options, wanted)
+    required = [scenario.name for scenario in SCENARIOS if scenario.name in wanted]
+    whole = not options.only
+    report = Report(
+        gate=gate_name,
+        when=datetime.now(UTC),
+        seconds=time.monotonic() - began,
+        setting=setting,
+        measurements=measurements,
+        misses=gate.misses(measurements, limits, required=required, whole=whole),
+    )
+    path = report.save()
+    print(report.markdown())
+    print(f"written to {path.parent.name}/{path.name} of the benchmarks, and beside it as JSON")
+    return MISSED if report.misses else 0
+
+
+def _run(
+    program: Path, options: argparse.Namespace, wanted: Collection[str]
+) -> tuple[list[Measurement], dict[str, object]]:
+    """Starts a server, fills it and measures what is wanted. Returns that and the setting."""
+    events = options.events or (SHORT_EVENTS if options.short else EVENTS)
+    tasks = SHORT_TASKS if options.short else TASKS
+    with Server() as started:
+        ledger = Ledger(started.address)
+        _say(f"seeding {events:,} events and {tasks:,} tasks")
+        seeded = seed.fill(ledger, events=events, tasks=tasks)
+        _say(f"seeded at {seeded.events_per_s:,.0f} events/s")
+        bench = Bench(program, started, ledger, seeded, options.short)
+        measurements = list(_measure(bench, wanted))
+        ledger.close()
+    rate = round(seeded.events_per_s)
+    return measurements, {"events": events, "tasks": tasks, "seeded events/s": rate}
+
+
+def _names() -> list[str]:
+    return [scenario.name for scenario in SCENARIOS] + list(PARTS)
+
+
+def _measure(bench: Bench, wanted: Collection[str]) -> Iterable[Measurement]:
+    """One part after the other; what fails is reported as an error of that part."""
+    for scenario in SCENARIOS:
+        if scenario.name in wanted:
+            yield from _guarded(scenario.name, scenario.group, lambda s=scenario: [bench.load(s)])  # type: ignore[misc]  # bound now
+    for name, part in PARTS.items():
+        if name in wanted:
+            yield from _guarded(name, name, lambda p=part: p(bench))  # type: ignore[misc]  # bound now
+
+
+def _guarded(name: str, group: str, work: Callable[[], list[Measurement]]) -> list[Measurement]:
+    try:
+        found = work()
+    except Exception as error:
+        found = [Measurement(name, group, {}, {f"{type(error).__name__}: {error}"[:1500]: 1})]
+    for m in found:
+        p95 = m.figures.get("p95_ms")
+        _say(f"{m.name}: " + (f"p95 {p95:.1f} ms, " if p95 is not None else "") + f"{m.errors} errors")
+    return found
+
+
+def _default(short: bool) -> list[str]:
+    return [scenario.name for scenario in SCENARIOS] + ([] if short else list(PARTS))
+
+
+def _say(text: str) -> None:
+    print(f"[{datetime.now(UTC):%H:%M:%S}] {text}", file=sys.stderr, flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="a small table and few calls, as CI")
+    parser.add_argument("--gate", choices=["outer", "inner"], help="inner, or outer with --short")
+    parser.add_argument("--events", type=int, help=f"rows of the table ({EVENTS:,})")
+    parser.add_argument(
+        "--only", action="append", choices=_names(), metavar="NAME", help="a part; again for more"
+    )
+    parser.add_argument("--list", action="store_true", help="the names that --only takes")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

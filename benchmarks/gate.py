@@ -1,0 +1,85 @@
+"""The gate: what was measured against what thresholds.toml asks for."""
+
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+GateName = Literal["outer", "inner"]
+Bound = Literal["max", "min"]
+Limits = Mapping[str, Mapping[str, Mapping[Bound, float]]]
+"""Section (a scenario, a group or "every"), then figure, then bounds."""
+
+THRESHOLDS = Path(__file__).with_name("thresholds.toml")
+EVERY = "every"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one scenario showed. `reasons` counts its failed calls by what they failed with."""
+
+    name: str
+    group: str
+    figures: Mapping[str, float]
+    reasons: Mapping[str, int]
+
+    @property
+    def errors(self) -> int:
+        return sum(self.reasons.values())
+
+    def figure(self, name: str) -> float | None:
+        return float(self.errors) if name == "errors" else self.figures.get(name)
+
+
+class BadThresholds(ValueError):
+    """The thresholds file is not of the form that it should have."""
+
+
+def load(gate: GateName, path: Path = THRESHOLDS) -> Limits:
+    """The limits of one gate. Raises `BadThresholds` where a limit could not be held."""
+    document = tomllib.loads(path.read_text())
+    if gate not in document:
+        raise BadThresholds(f"{path.name} has no gate {gate}")
+    limits: Limits = document[gate]
+    for section, figures in limits.items():
+        for figure, bounds in figures.items():
+            if not bounds or not bounds.keys() <= {"max", "min"}:
+                raise BadThresholds(f"{gate}.{section}.{figure} takes max, min or both")
+    return limits
+
+
+def misses(
+    measurements: Sequence[Measurement],
+    limits: Limits,
+    *,
+    required: Collection[str],
+    whole: bool = True,
+) -> list[str]:
+    """What was missed, a line each; empty where all is good.
+
+    `required` names the scenarios that were to be measured. With `whole` unset the run was of a
+    part on purpose, and a section without a scenario is no miss.
+    """
+    found = [f"{name}: was not measured" for name in required if name not in {m.name for m in measurements}]
+    for section, figures in limits.items():
+        held = [m for m in measurements if section in (m.name, m.group, EVERY)]
+        if not held and whole:
+            found.append(f"{section}: nothing was measured that it limits")
+        for measurement in held:
+            for figure, bounds in figures.items():
+                found += _check(measurement, figure, bounds)
+    return found
+
+
+def _check(measurement: Measurement, figure: str, bounds: Mapping[Bound, float]) -> list[str]:
+    value = measurement.figure(figure)
+    if value is None:
+        return [f"{measurement.name}: {figure} was not measured"]
+    # Written so that a value which is no number misses too.
+    found = []
+    if "max" in bounds and not value <= bounds["max"]:
+        found.append(f"{measurement.name}: {figure} is {value:,.4g}, at most {bounds['max']:,g}")
+    if "min" in bounds and not value >= bounds["min"]:
+        found.append(f"{measurement.name}: {figure} is {value:,.4g}, at least {bounds['min']:,g}")
+    return found

@@ -1,0 +1,126 @@
+"""Runs ghz and reads what it found."""
+
+import json
+import math
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.message import Message
+
+from orchestration.v1 import coordination_pb2, event_pb2, sprint_pb2, task_pb2
+
+PACKAGE = "orchestration.v1"
+PATIENCE = 300.0  # seconds; more than any scenario takes
+
+
+@dataclass(frozen=True)
+class Load:
+    """How a method is called.
+
+    With `rps` the calls are offered at that rate, whatever the answers do (an open loop); without,
+    each of `concurrency` callers sends the next call when the last is answered. `requests` are sent
+    in turn; a text is a ghz template, for methods that take a stream.
+    """
+
+    method: str
+    requests: Sequence[Message] | str
+    calls: int
+    rps: int
+    concurrency: int
+    connections: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run showed: latencies of all calls in milliseconds, sorted, and failures by kind."""
+
+    latencies: Sequence[float]
+    failures: Mapping[str, int]
+    calls_per_s: float
+
+    def percentile(self, share: float) -> float:
+        return percentile(self.latencies, share)
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The nearest rank of sorted values; nan where there are none."""
+    if not ordered:
+        return math.nan
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def run(program: Path, address: str, load: Load) -> Outcome:
+    """Runs one load to its end. Raises RuntimeError where ghz itself fails."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        directory = Path(name)
+        command = _command(program, address, load, directory)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        report = directory / "report.json"
+        if ended.returncode != 0 or not report.exists():
+            raise RuntimeError(f"ghz {load.method}: {(ended.stderr or ended.stdout)[-2000:]}")
+        return _read(json.loads(report.read_text()))
+
+
+def _command(program: Path, address: str, load: Load, directory: Path) -> list[str]:
+    protoset = directory / "ledger.protoset"
+    protoset.write_bytes(_protoset())
+    command = [str(program), "--insecure", "--protoset", str(protoset)]
+    command += ["--call", f"{PACKAGE}.{load.method}", "--total", str(load.calls)]
+    command += ["--concurrency", str(load.concurrency), "--connections", str(load.connections)]
+    command += ["--timeout", "20s", "--format", "json", "--output", str(directory / "report.json")]
+    if load.rps:
+        command += ["--rps", str(load.rps), "--async"]
+    data = directory / "data"
+    if isinstance(load.requests, str):
+        data.write_text(load.requests)
+        command += ["--data-file", str(data)]
+    else:
+        data.write_bytes(b"".join(_delimited(request) for request in load.requests))
+        command += ["--binary", "--binary-file", str(data), "--disable-template-data"]
+    return [*command, address]
+
+
+def _delimited(message: Message) -> bytes:
+    body = message.SerializeToString()
+    length, prefix = len(body), bytearray()
+    while length > 0x7F:
+        prefix.append(length & 0x7F | 0x80)
+        length >>= 7
+    prefix.append(length)
+    return bytes(prefix) + body
+
+
+def _protoset() -> bytes:
+    """The descriptors of all services, so that ghz needs no proto compiler."""
+    result = FileDescriptorSet()
+    done: set[str] = set()
+
+    def add(file: FileDescriptor) -> None:
+        if file.name not in done:
+            done.add(file.name)
+            for needed in file.dependencies:
+                add(needed)
+            file.CopyToProto(result.file.add())
+
+    for module in (sprint_pb2, task_pb2, event_pb2, coordination_pb2):
+        add(module.DESCRIPTOR)
+    return result.SerializeToString()
+
+
+def _read(report: Mapping[str, object]) -> Outcome:
+    details = report.get("details")
+    total = report.get("total")
+    assert isinstance(details, list)
+    assert isinstance(total, int)
+    failures = Counter(
+        f"{call['status']} {call['error']}"[:200] for call in details if call["status"] != "OK"
+    )
+    latencies = sorted(call["latency"] / 1e6 for call in details)
+    answered = len(details) - failures.total()
+    return Outcome(latencies, dict(failures), answered / (total / 1e9) if total else 0.0)

@@ -1,0 +1,132 @@
+"""A server of this tree on engines of its own, and a connection to it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import grpc
+
+from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
+from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
+from orchestration.v1.task_pb2_grpc import TaskServiceStub
+
+SERVER_LOG = Path(__file__).with_name("reports") / "server.log"
+START_TIMEOUT = 90.0  # seconds; a first start makes a database
+STOP_TIMEOUT = 60.0
+CHANNEL_OPTIONS = [
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Started:
+    """Where a started server answers, and what it runs on."""
+
+    address: str
+    database_url: str
+    pid: int
+    database_log: Path
+
+
+class Server:
+    """A server with a database of its own, durable as in production; gone at the end."""
+
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="benchmark-")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Started:
+        directory = Path(self._directory.name)
+        ready, log = directory / "ready.json", directory / "server.log"
+        command = [sys.executable, "-m", "orchestration_server", "serve"]
+        command += ["--address", "127.0.0.1:0", "--ready-file", str(ready)]
+        command += ["--data-dir", str(directory / "data")]
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=output, env=_environment())
+        deadline = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < deadline and self._process.poll() is None:
+            started = _read_ready(ready, directory / "data" / "logs" / "postgres.log")
+            if started is not None:
+                return started
+            time.sleep(0.05)
+        self.stop()
+        raise RuntimeError(f"the server did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        log = Path(self._directory.name, "server.log")
+        if log.exists():
+            shutil.copyfile(log, SERVER_LOG)
+        self._directory.cleanup()
+
+    def stop(self) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """What the shell has, without settings that would lead the server to another database."""
+    ours = ("ORCHESTRATION_", "DATABASE_URL", "REDIS_URL")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def _read_ready(path: Path, database_log: Path) -> Started | None:
+    try:
+        found = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return Started(found["address"], found["database_url"], found["pid"], database_log)
+
+
+class Ledger:
+    """The stubs of one server on one channel."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.channel = grpc.insecure_channel(address, CHANNEL_OPTIONS)
+        self.sprints = SprintServiceStub(self.channel)
+        self.tasks = TaskServiceStub(self.channel)
+        self.events = EventServiceStub(self.channel)
+        self.coordination = CoordinationServiceStub(self.channel)
+
+    def close(self) -> None:
+        self.channel.close()
+
+
+def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], *, workers: int = 8) -> list[Result]:
+    """The results in the order of the items. The first error ends it."""
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(work, items))
+
+
+def resident_mb(pid: int) -> float:
+    """Memory that a process holds, in megabytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"process {pid} has ended")

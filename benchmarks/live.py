@@ -1,0 +1,195 @@
+"""Live streams: how soon an event reaches each of many, and what the others feel of it."""
+
+import re
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+
+from benchmarks import ghz
+from benchmarks.gate import Measurement
+from benchmarks.http2 import Watchers
+from benchmarks.ledger import Ledger, Started, resident_mb
+from benchmarks.requests import get_task, request_id
+from benchmarks.seed import Seeded
+from orchestration.v1 import event_pb2
+
+PATH = "/orchestration.v1.EventService/StreamTimeline"
+STAMP = re.compile(rb"stamp:(\d+)")
+CAUGHT_UP = 0x1A  # the tag of StreamTimelineResponse.caught_up
+STREAMS_A_CONNECTION = 50
+EMITS_PER_S = 4
+UNARY_RPS = 100
+SECONDS = 5
+ROUNDS = 3
+OPEN_TIMEOUT = 60.0
+EMIT_TIMEOUT = 20.0
+DELIVERY_TIMEOUT = 10.0
+HANGING = 20
+HANG_AFTER = 10_000_000  # bytes
+
+
+@dataclass
+class Receipts:
+    """What the streams have received; written by their one thread."""
+
+    caught_up: int = 0
+    latencies: list[float] = field(default_factory=list)
+
+    def take(self, message: bytes, now: int) -> None:
+        for stamp in STAMP.finditer(message):
+            self.latencies.append((now - int(stamp[1])) / 1e6)
+        if message[0] == CAUGHT_UP:
+            self.caught_up += 1
+
+
+@dataclass
+class Phase:
+    """The rounds of one number of open streams."""
+
+    streams: int
+    latencies: list[float] = field(default_factory=list)
+    unary_p95: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def measurement(self, name: str, baseline: float) -> Measurement:
+        ordered = sorted(self.latencies)
+        figures = {
+            "p50_ms": ghz.percentile(ordered, 0.50),
+            "p95_ms": ghz.percentile(ordered, 0.95),
+            "p99_ms": ghz.percentile(ordered, 0.99),
+            "deliveries": float(len(ordered)),
+            "unary_p95_ms": statistics.median(self.unary_p95),
+            "unary_p95_ratio": statistics.median(self.unary_p95) / baseline,
+            "rss_mb": max(self.memory),
+        }
+        return Measurement(name, "live", figures, dict(self.reasons))
+
+
+class Live:
+    """Runs phases against one server."""
+
+    def __init__(self, program: Path, started: Started, ledger: Ledger, seeded: Seeded) -> None:
+        self._program = program
+        self._started = started
+        self._ledger = ledger
+        self._load = ghz.Load(
+            method="TaskService/GetTask",
+            requests=get_task(ledger, seeded, 500),
+            calls=UNARY_RPS * SECONDS,
+            rps=UNARY_RPS,
+            concurrency=50,
+            connections=50,
+        )
+
+    def measure(self, counts: list[int]) -> list[Measurement]:
+        """In turn without streams and with each count, so that all meet the same machine."""
+        phases = [Phase(count) for count in (0, *counts)]
+        for _ in range(ROUNDS):
+            for phase in phases:
+                self._round(phase)
+        baseline = statistics.median(phases[0].unary_p95)
+        return [phase.measurement(f"live_{phase.streams}", baseline) for phase in phases[1:]]
+
+    def measure_hanging(self) -> Measurement:
+        """As 200 streams, while others have stopped reading."""
+        bare, beside = Phase(0), Phase(200)
+        self._round(bare)
+        request = event_pb2.StreamTimelineRequest(follow=True)
+        hanging = Watchers(
+            self._started.address,
+            PATH,
+            request.SerializeToString(),
+            on_message=lambda message, now: None,
+            stop_after=HANG_AFTER,
+        )
+        try:
+            for _ in range(HANGING):
+                hanging.add(1)
+            deadline = time.monotonic() + OPEN_TIMEOUT
+            while hanging.stopped_reading < HANGING and time.monotonic() < deadline:
+                time.sleep(0.05)
+            for _ in range(ROUNDS):
+                self._round(beside)
+        finally:
+            hanging.close()
+        if hanging.stopped_reading < HANGING:
+            beside.reasons["streams that never came to hang"] = HANGING - hanging.stopped_reading
+        return beside.measurement("live_200_beside_20_hanging", bare.unary_p95[0])
+
+    def _round(self, phase: Phase) -> None:
+        receipts = Receipts()
+        with self._open(phase.streams, receipts) as watchers:
+            missing = phase.streams - receipts.caught_up
+            if missing:
+                phase.reasons["streams that did not open"] += missing
+            ending, sent = threading.Event(), Counter[str]()
+            emitter = threading.Thread(target=self._emit, args=(ending, sent))
+            emitter.start()
+            try:
+                outcome = ghz.run(self._program, self._started.address, self._load)
+            finally:
+                ending.set()
+                emitter.join()
+            expected = sent.pop("stored", 0) * phase.streams
+            phase.reasons.update(sent)
+            deadline = time.monotonic() + DELIVERY_TIMEOUT
+            while len(receipts.latencies) < expected and time.monotonic() < deadline:
+                time.sleep(0.01)
+            phase.memory.append(resident_mb(self._started.pid))
+            ended = watchers.ended_streams if watchers else 0
+        phase.unary_p95.append(outcome.percentile(0.95))
+        phase.latencies += receipts.latencies
+        phase.reasons.update(outcome.failures)
+        lost = expected - len(receipts.latencies)
+        problems = {"deliveries missing or repeated": abs(lost), "streams ended": ended}
+        phase.reasons.update({reason: count for reason, count in problems.items() if count})
+
+    @contextmanager
+    def _open(self, streams: int, receipts: Receipts) -> Iterator[Watchers | None]:
+        """The streams, all caught up, or as many as are after a minute.
+
+        They open as many at a time as one connection holds, as clients with backoff would.
+        """
+        if not streams:
+            yield None
+            return
+        request = event_pb2.StreamTimelineRequest(last=1, follow=True)
+        watchers = Watchers(
+            self._started.address,
+            PATH,
+            request.SerializeToString(),
+            on_message=receipts.take,
+        )
+        try:
+            deadline = time.monotonic() + OPEN_TIMEOUT
+            for opened in range(0, streams, STREAMS_A_CONNECTION):
+                wanted = min(streams, opened + STREAMS_A_CONNECTION)
+                watchers.add(wanted - opened)
+                while receipts.caught_up < wanted and time.monotonic() < deadline:
+                    time.sleep(0.005)
+            receipts.latencies.clear()  # the last event before the streams opened
+            yield watchers
+        finally:
+            watchers.close()
+
+    def _emit(self, ending: threading.Event, sent: Counter[str]) -> None:
+        """Emits at a steady rate; an event tells when it left."""
+        due = time.monotonic()
+        while not ending.wait(max(0.0, due - time.monotonic())):
+            due += 1 / EMITS_PER_S
+            event = event_pb2.NewEvent(type="bench.live", actor=f"stamp:{time.monotonic_ns()}")
+            request = event_pb2.EmitEventRequest(event=event, request_id=request_id())
+            try:
+                self._ledger.events.EmitEvent(request, timeout=EMIT_TIMEOUT)
+            except grpc.RpcError:
+                sent["EmitEvent failed"] += 1
+            else:
+                sent["stored"] += 1

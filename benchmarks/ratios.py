@@ -1,0 +1,190 @@
+"""How near a call comes to what grpcio and Postgres allow, each measured alone in the same minute.
+
+The limit is 1/(1/echo + 1/sql): a bare grpcio server that answers the same bytes, and pgbench on
+the statements of the call. All three run in turn, round by round, with the same concurrency.
+"""
+
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import grpc
+from google.protobuf.message import Message
+
+from benchmarks import echo, ghz, requests, statements
+from benchmarks.gate import Measurement
+from benchmarks.ledger import Ledger, Started
+from benchmarks.seed import Seeded, new_task
+from benchmarks.statements import Recorded, Rows
+from orchestration.v1 import task_pb2
+
+CONCURRENCY = 16
+READS = 4_800
+WRITES = 1_600
+ECHO_TIMEOUT = 20.0
+Round = tuple[Sequence[Message], str]
+"""The requests of a round, and pgbench's script for as many."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One rpc against its limit. `prepare` makes the rows and requests of a round."""
+
+    name: str
+    group: str
+    method: str
+    calls: int
+    recorded: Recorded
+    answer: bytes
+    prepare: Callable[[Recorded], Round]
+
+
+class Ratios:
+    """Runs the contests against one server."""
+
+    def __init__(
+        self, ghz_program: Path, pgbench: Path, started: Started, ledger: Ledger, seeded: Seeded
+    ) -> None:
+        self._ghz = ghz_program
+        self._pgbench = pgbench
+        self._started = started
+        self._ledger = ledger
+        self._seeded = seeded
+
+    def measure(self, rounds: int) -> list[Measurement]:
+        contests = [self._get_task(), self._create_task(), self._update_status()]
+        answers = {f"/{ghz.PACKAGE}.{contest.method}": contest.answer for contest in contests}
+        rates: dict[str, list[tuple[float, float, float]]] = {c.name: [] for c in contests}
+        reasons: dict[str, dict[str, int]] = {contest.name: {} for contest in contests}
+        with _echo_server(answers) as address:
+            for _ in range(rounds):
+                for contest in contests:
+                    found, failures = self._round(contest, address)
+                    rates[contest.name].append(found)
+                    reasons[contest.name] |= failures
+        return [Measurement(c.name, c.group, _figures(rates[c.name]), reasons[c.name]) for c in contests]
+
+    def _round(
+        self, contest: Contest, echo_address: str
+    ) -> tuple[tuple[float, float, float], dict[str, int]]:
+        asked, script = contest.prepare(contest.recorded)
+        load = ghz.Load(
+            method=contest.method,
+            requests=asked,
+            calls=contest.calls,
+            rps=0,
+            concurrency=CONCURRENCY,
+            connections=CONCURRENCY,
+        )
+        ours = ghz.run(self._ghz, self._started.address, load)
+        bare = ghz.run(self._ghz, echo_address, load)
+        sql = statements.run(
+            self._pgbench,
+            self._started,
+            script,
+            clients=CONCURRENCY,
+            transactions=contest.calls,
+        )
+        return (ours.calls_per_s, bare.calls_per_s, sql), dict(ours.failures)
+
+    def _record(self, method: str, code: str, request: Message) -> tuple[Recorded, bytes]:
+        """The statements of a call, and the bytes that it answers."""
+        call: grpc.UnaryUnaryMultiCallable[Message, bytes]
+        call = self._ledger.channel.unary_unary(
+            f"/{ghz.PACKAGE}.{method}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=None,
+        )
+        answers: list[bytes] = []
+        metadata = (("orchestration-correlation-id", code),)
+        recorded = statements.record(
+            self._started, code, lambda: answers.append(call(request, metadata=metadata))
+        )
+        return recorded, answers[0]
+
+    def _get_task(self) -> Contest:
+        method, code = "TaskService/GetTask", self._seeded.tasks[0]
+        recorded, answer = self._record(method, code, task_pb2.GetTaskRequest(task_code=code))
+
+        def prepare(recorded: Recorded) -> Round:
+            rows = Rows("seed-task-")
+            asked = requests.get_task(self._ledger, self._seeded, READS)
+            assert not isinstance(asked, str)
+            pick = statements.any_of(len(self._seeded.tasks))
+            return asked, recorded.script(rows, pick)
+
+        return Contest("ratio GetTask", "ratio_read", method, READS, recorded, answer, prepare)
+
+    def _create_task(self) -> Contest:
+        method = "TaskService/CreateTask"
+        code = requests.fresh_codes(1)[0]
+        request = self._creation(code)
+        recorded, answer = self._record(method, code, request)
+
+        def prepare(recorded: Recorded) -> Round:
+            theirs = Rows(requests.fresh_codes(1)[0][: -statements.DIGITS])
+            asked = [self._creation(code) for code in requests.fresh_codes(WRITES)]
+            return asked, recorded.script(theirs, statements.EACH_ONCE)
+
+        return Contest("ratio CreateTask", "ratio_write", method, WRITES, recorded, answer, prepare)
+
+    def _creation(self, code: str) -> task_pb2.CreateTaskRequest:
+        rng = random.Random(code)
+        task = new_task(code, self._seeded.sprints[0], rng)
+        return task_pb2.CreateTaskRequest(task=task, request_id=code)
+
+    def _update_status(self) -> Contest:
+        method = "TaskService/UpdateTaskStatus"
+        code = requests.make_tasks(self._ledger, self._seeded, 1)[0]
+        request = requests.start_tasks([code])[0]
+        request.request_id = code
+        recorded, answer = self._record(method, code, request)
+
+        def prepare(recorded: Recorded) -> Round:
+            make = partial(requests.make_tasks, self._ledger, self._seeded, WRITES)
+            theirs = Rows(make()[0][: -statements.DIGITS])
+            asked = requests.start_tasks(make())
+            return asked, recorded.script(theirs, statements.EACH_ONCE)
+
+        return Contest("ratio UpdateTaskStatus", "ratio_write", method, WRITES, recorded, answer, prepare)
+
+
+def _figures(rates: Sequence[tuple[float, float, float]]) -> dict[str, float]:
+    shares = [ours * (1 / bare + 1 / sql) for ours, bare, sql in rates]
+    ours, bare, sql = (statistics.median(column) for column in zip(*rates, strict=True))
+    return {
+        "calls_per_s": ours,
+        "echo_per_s": bare,
+        "sql_per_s": sql,
+        "share": statistics.median(shares),
+        "share_low": min(shares),
+        "share_high": max(shares),
+    }
+
+
+@contextmanager
+def _echo_server(answers: dict[str, bytes]) -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        folder, ready = Path(name, "answers"), Path(name, "ready")
+        folder.mkdir()
+        for path, answer in answers.items():
+            (folder / echo.file_name(path)).write_bytes(answer)
+        process = subprocess.Popen([sys.executable, "-m", "benchmarks.echo", str(folder), str(ready)])
+        try:
+            deadline = time.monotonic() + ECHO_TIMEOUT
+            while not ready.exists():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError("the echo server did not start")
+                time.sleep(0.02)
+            yield ready.read_text()
+        finally:
+            process.terminate()
+            process.wait()

@@ -1,0 +1,194 @@
+"""Fills a ledger through its public rpcs, so that what is measured stands on a full table."""
+
+import random
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.struct_pb2 import Struct
+
+from benchmarks.ledger import Ledger, in_parallel
+from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, sprint_pb2, task_pb2
+
+DAYS = 60
+TASKS_A_SPRINT = 100
+TASK_BATCH = 500
+EVENT_BATCH = 500
+STREAMS = 4
+LOG_SESSIONS = 200  # each with its own correlation
+PRIORITIES = (
+    [common_pb2.PRIORITY_P0] * 2
+    + [common_pb2.PRIORITY_P1] * 8
+    + [common_pb2.PRIORITY_P2] * 60
+    + [common_pb2.PRIORITY_P3] * 20
+    + [common_pb2.PRIORITY_P4] * 10
+)
+TYPES = [
+    f"{source}.{what}"
+    for source in ("build", "review", "deploy", "agent")
+    for what in ("started", "finished", "failed", "noted")
+]
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """What is there to ask for."""
+
+    tasks: Sequence[str]
+    sprints: Sequence[str]
+    sessions: Sequence[str]
+    correlations: Sequence[str]
+    event_ids: Sequence[str]
+    events: int
+    events_per_s: float
+    since: datetime
+    until: datetime
+
+
+def fill(ledger: Ledger, *, events: int, tasks: int) -> Seeded:
+    """Creates sprints, tasks, links between them, and then the events."""
+    sprints = [f"seed-sprint-{n:04}" for n in range(max(1, tasks // TASKS_A_SPRINT))]
+    codes = [f"seed-task-{n:06}" for n in range(tasks)]
+    in_parallel(lambda code: _create_sprint(ledger, code), sprints)
+    batches = [range(at, min(at + TASK_BATCH, tasks)) for at in range(0, tasks, TASK_BATCH)]
+    in_parallel(lambda rows: _create_tasks(ledger, rows, codes, sprints), batches, workers=2)
+    in_parallel(lambda n: _link(ledger, codes[n], codes[n - 1]), range(5, tasks, 10))
+    until = datetime.now(UTC)
+    since = until - timedelta(days=DAYS)
+    share = max(EVENT_BATCH, events // LOG_SESSIONS)
+    parts = [range(at, min(at + share, events)) for at in range(0, events, share)]
+    began = time.monotonic()
+    ids = in_parallel(lambda part: _emit(ledger, part, codes, sprints, since), parts, workers=STREAMS)
+    took = time.monotonic() - began
+    sampled = [event_id for part in ids for event_id in part]
+    return Seeded(
+        tasks=codes,
+        sprints=sprints,
+        sessions=[_session(part) for part in parts],
+        correlations=[_correlation(part) for part in parts],
+        event_ids=sampled,
+        events=events,
+        events_per_s=events / took,
+        since=since,
+        until=until,
+    )
+
+
+def _session(part: range) -> str:
+    return f"seed-session-{part.start:09}"
+
+
+def _correlation(part: range) -> str:
+    return f"seed-correlation-{part.start:09}"
+
+
+def _create_sprint(ledger: Ledger, code: str) -> None:
+    ledger.sprints.CreateSprint(
+        sprint_pb2.CreateSprintRequest(
+            sprint=sprint_pb2.Sprint(
+                code=code,
+                title=f"Sprint {code}",
+                status=common_pb2.SPRINT_STATUS_ACTIVE,
+                owner="seed-owner",
+                goal="Something to measure against.",
+            ),
+            request_id=str(uuid.uuid4()),
+        )
+    )
+
+
+def new_task(code: str, sprint: str, rng: random.Random) -> task_pb2.Task:
+    """A task of ordinary size."""
+    return task_pb2.Task(
+        code=code,
+        title=f"Task {code}",
+        description="Change what is asked for, and show that it works. " * 4,
+        sprint_code=sprint,
+        priority=rng.choice(PRIORITIES),
+        assignee=f"agent-{rng.randrange(50)}",
+        labels=[f"area-{rng.randrange(20)}", f"kind-{rng.randrange(5)}"],
+        objectives=["It does what was asked for."],
+        acceptance_criteria=["A test shows it.", "Nothing else changed."],
+    )
+
+
+def _create_tasks(ledger: Ledger, rows: range, codes: Sequence[str], sprints: Sequence[str]) -> None:
+    rng = random.Random(rows.start)
+    tasks = [task_pb2.NewTask(task=new_task(codes[n], sprints[n % len(sprints)], rng)) for n in rows]
+    ledger.tasks.BatchCreateTasks(task_pb2.BatchCreateTasksRequest(tasks=tasks, request_id=str(uuid.uuid4())))
+
+
+def _link(ledger: Ledger, task: str, depends_on: str) -> None:
+    ledger.coordination.AddDependency(
+        coordination_pb2.AddDependencyRequest(
+            dependency=coordination_pb2.Dependency(
+                task_code=task,
+                depends_on_code=depends_on,
+                kind=coordination_pb2.DEPENDENCY_KIND_BLOCKS,
+            ),
+            request_id=str(uuid.uuid4()),
+        )
+    )
+
+
+def _payloads() -> list[Struct]:
+    found = []
+    for n in range(16):
+        payload = Struct()
+        payload.update({"step": n, "note": "measured", "files": [f"src/part_{n}.py"], "ok": True})
+        found.append(payload)
+    return found
+
+
+def new_events(
+    rows: range, codes: Sequence[str], sprints: Sequence[str], since: datetime
+) -> list[event_pb2.NewEvent]:
+    """Events about tasks, spread over types, priorities and the days since then."""
+    rng = random.Random(rows.start)
+    payloads = _payloads()
+    start = int(since.timestamp())
+    found = []
+    for _ in rows:
+        task = rng.randrange(len(codes))
+        event = event_pb2.NewEvent(
+            type=rng.choice(TYPES),
+            entity_type=common_pb2.ENTITY_TYPE_TASK,
+            entity_code=codes[task],
+            sprint_code=sprints[task % len(sprints)],
+            priority=rng.choice(PRIORITIES),
+            actor=f"agent-{task % 50}",
+            payload=payloads[task % 16],
+        )
+        event.occur_time.seconds = start + rng.randrange(DAYS * 86_400)
+        found.append(event)
+    return found
+
+
+def _emit(
+    ledger: Ledger, part: range, codes: Sequence[str], sprints: Sequence[str], since: datetime
+) -> list[str]:
+    """One stream of one session. Returns the ids of one event a message."""
+
+    def messages() -> Iterator[event_pb2.EmitEventsRequest]:
+        for at in range(part.start, part.stop, EVENT_BATCH):
+            rows = range(at, min(at + EVENT_BATCH, part.stop))
+            yield event_pb2.EmitEventsRequest(
+                request_id=f"seed-{at}", events=new_events(rows, codes, sprints, since)
+            )
+
+    metadata = (
+        ("orchestration-session", _session(part)),
+        ("orchestration-correlation-id", _correlation(part)),
+        ("orchestration-agent", f"agent-{part.start % 7}"),
+    )
+    stored, ids = 0, []
+    for answer in ledger.events.EmitEvents(messages(), metadata=metadata):
+        if answer.HasField("error"):
+            raise RuntimeError(f"seeding failed: {answer.error.reason} {answer.error.message}")
+        stored += answer.stored
+        ids.append(answer.event_ids[0])
+    if stored != len(part):
+        raise RuntimeError(f"seeding failed: {stored} of {len(part)} events were stored")
+    return ids

@@ -1,0 +1,139 @@
+"""What an rpc asks of Postgres, taken down from the database's own log, and run by pgbench.
+
+So the statements are those of the server, whatever its code looks like, and pgbench shows what
+Postgres alone would do with them.
+"""
+
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from benchmarks.ledger import Started
+from orchestration_server.store.writes import lock_key
+
+ENTRY = re.compile(r"^\S+ \S+ \S+ \[(\d+)\] (LOG|DETAIL):  (.*?)(?=^\S+ \S+ \S+ \[\d+\] |\Z)", re.M | re.S)
+STATEMENT = re.compile(r"(?:execute [^:]*|statement): (.*)", re.S)
+PARAMETER = re.compile(r"\$(\d+) = (NULL|'(?:[^']|'')*')")
+PLACE = re.compile(r"\$(\d+)\b")
+UUIDS = re.compile(r"'\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?'")
+DIGITS = 6
+LOG_TIMEOUT = 5.0
+TPS = re.compile(r"^tps = ([0-9.]+)", re.M)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Codes that end in a number: `prefix` and six digits."""
+
+    prefix: str
+
+    def code(self, number: int) -> str:
+        return f"{self.prefix}{number:0{DIGITS}}"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The statements of one call about the row `code`, each with its parameters as literals."""
+
+    code: str
+    statements: tuple[tuple[str, dict[int, str]], ...]
+
+    def script(self, rows: Rows, pick: str) -> str:
+        """As a pgbench script that takes the row of number `pick`, an expression of pgbench.
+
+        What follows from the code (the code itself, ids made of it, the lock on it) differs from
+        one run of the script to the next; the rest is as it was recorded.
+        """
+        number = f"'{rows.prefix}' || lpad(:n::text, {DIGITS}, '0')"
+        lines = [pick]
+        for text, values in self.statements:
+            literals = {place: self._vary(value, number) for place, value in values.items()}
+            body = PLACE.sub(lambda found, known=literals: known[int(found[1])], text)  # type: ignore[misc]  # bound now
+            lines.append(" ".join(body.split()) + ";")
+        return "\n".join(lines) + "\n"
+
+    def _vary(self, literal: str, number: str) -> str:
+        if self.code in literal:
+            return "(" + literal.replace(self.code, f"' || {number} || '") + ")"
+        if str(lock_key("default", "task", self.code)) in literal:
+            return "('{' || :n::text || '}')"
+        if UUIDS.fullmatch(literal):
+            return "('{' || gen_random_uuid()::text || '}')" if "{" in literal else literal
+        return literal
+
+
+@contextmanager
+def _logging(conn: psycopg.Connection) -> Iterator[None]:
+    conn.execute("alter system set log_statement = 'all'")
+    conn.execute("select pg_reload_conf()")
+    try:
+        yield
+    finally:
+        conn.execute("alter system reset log_statement")
+        conn.execute("select pg_reload_conf()")
+
+
+def record(started: Started, code: str, call: Callable[[], object]) -> Recorded:
+    """The statements that a call about `code` runs. Raises RuntimeError where none is seen."""
+    with psycopg.connect(started.database_url, autocommit=True) as conn, _logging(conn):
+        time.sleep(0.3)  # every backend reads its settings between two statements
+        start = started.database_log.stat().st_size
+        call()
+        deadline = time.monotonic() + LOG_TIMEOUT
+        while time.monotonic() < deadline:
+            with started.database_log.open("rb") as log:
+                log.seek(start)
+                found = _read(log.read().decode(errors="replace"), code)
+            if found:
+                return Recorded(code, tuple(found))
+            time.sleep(0.1)
+    raise RuntimeError(f"the database's log shows no statement about {code}")
+
+
+def _read(log: str, code: str) -> list[tuple[str, dict[int, str]]]:
+    """All statements of the connections that had to do with the code."""
+    entries = [(found[1], found[2], found[3].strip()) for found in ENTRY.finditer(log)]
+    concerned = {pid for pid, _, text in entries if code in text}
+    statements: list[tuple[str, dict[int, str]]] = []
+    for pid, kind, text in entries:
+        if pid not in concerned:
+            continue
+        statement = STATEMENT.match(text)
+        if kind == "LOG" and statement is not None:
+            statements.append((statement[1], {}))
+        elif kind == "DETAIL" and statements:
+            statements[-1][1].update({int(found[1]): found[2] for found in PARAMETER.finditer(text)})
+    return statements
+
+
+EACH_ONCE = "\\set i :i + 1\n\\set n :client_id * :each + :i"
+
+
+def any_of(count: int) -> str:
+    """Picks a row at random."""
+    return f"\\set n random(0, {count - 1})"
+
+
+def run(program: Path, started: Started, script: str, *, clients: int, transactions: int) -> float:
+    """Runs a script so often and returns how often a second. Raises RuntimeError on any failure."""
+    command = [str(program), "--no-vacuum", "--protocol=prepared", "--file=/dev/stdin"]
+    command += [f"--client={clients}", "--jobs=1", f"--transactions={transactions // clients}"]
+    command += ["--define=i=-1", f"--define=each={transactions // clients}"]
+    ended = subprocess.run(
+        [*command, started.database_url],
+        input=script,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    rate = TPS.search(ended.stdout)
+    if ended.returncode != 0 or rate is None:
+        raise RuntimeError(f"pgbench failed:\n{ended.stderr[-2000:]}\n{script[:2000]}")
+    return float(rate[1])

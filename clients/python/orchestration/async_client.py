@@ -1,0 +1,139 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+
+import grpc
+
+from orchestration import emitting, paging, settings, timeline
+from orchestration.interceptors import async_interceptors
+from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
+from orchestration.v1.event_pb2 import Event, EventFilter, NewEvent
+from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.sprint_pb2 import Sprint
+from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
+from orchestration.v1.task_pb2 import Task
+from orchestration.v1.task_pb2_grpc import TaskServiceStub
+
+if TYPE_CHECKING:
+    from orchestration.v1.coordination_pb2_grpc import CoordinationServiceAsyncStub
+    from orchestration.v1.event_pb2_grpc import EventServiceAsyncStub
+    from orchestration.v1.sprint_pb2_grpc import SprintServiceAsyncStub
+    from orchestration.v1.task_pb2_grpc import TaskServiceAsyncStub
+
+RequestT = TypeVar("RequestT", bound=paging.PageRequest)
+
+
+class AsyncClient:
+    """A connection to the ledger, for any number of tasks of one event loop.
+
+    What ``Client`` says holds here too; the stubs' calls are awaited. Make it inside the loop.
+    """
+
+    sprints: SprintServiceAsyncStub
+    tasks: TaskServiceAsyncStub
+    events: EventServiceAsyncStub
+    coordination: CoordinationServiceAsyncStub
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        project: str = "default",
+        agent: str = "",
+        session: str = "",
+        correlation_id: str | None = None,
+        timeout: float | None = 10.0,
+        credentials: grpc.ChannelCredentials | None = None,
+        token: str | None = None,
+        options: settings.Options = (),
+    ) -> None:
+        """Opens a channel; arguments as those of ``Client``."""
+        metadata = settings.call_metadata(
+            project=project,
+            agent=agent,
+            session=session,
+            correlation_id=correlation_id,
+            token=token,
+        )
+        self.address = settings.resolve_address(address)
+        self._channel = settings.open_async_channel(
+            self.address, credentials, options, async_interceptors(metadata, timeout)
+        )
+        self.sprints = SprintServiceStub(self._channel)
+        self.tasks = TaskServiceStub(self._channel)
+        self.events = EventServiceStub(self._channel)
+        self.coordination = CoordinationServiceStub(self._channel)
+        self._timelines: weakref.WeakSet[timeline.AsyncTimeline] = weakref.WeakSet()
+
+    @overload
+    def pages(
+        self, method: Callable[[RequestT], Awaitable[paging.TaskPage]], request: RequestT
+    ) -> AsyncIterator[Task]: ...
+    @overload
+    def pages(
+        self, method: Callable[[RequestT], Awaitable[paging.SprintPage]], request: RequestT
+    ) -> AsyncIterator[Sprint]: ...
+    @overload
+    def pages(
+        self, method: Callable[[RequestT], Awaitable[paging.EventPage]], request: RequestT
+    ) -> AsyncIterator[Event]: ...
+    def pages(self, method: Callable[[RequestT], Awaitable[Any]], request: RequestT) -> AsyncIterator[Any]:
+        """Yields the items of every page of a list, as ``Client.pages``."""
+        return paging.async_pages(method, request)
+
+    def follow(
+        self,
+        filter: EventFilter | None = None,  # noqa: A002 - the field's name in the request
+        *,
+        after_cursor: str = "",
+        from_time: datetime | None = None,
+        last: int | None = None,
+        follow: bool = True,
+        include_archived: bool = False,
+        patience: float | None = None,
+    ) -> timeline.AsyncTimeline:
+        """Follows the timeline across broken connections, as ``Client.follow``."""
+        request = timeline.timeline_request(
+            filter,
+            after_cursor=after_cursor,
+            from_time=from_time,
+            last=last,
+            follow=follow,
+            include_archived=include_archived,
+        )
+        opened = timeline.AsyncTimeline(self.events, request, patience=patience)
+        self._timelines.add(opened)
+        return opened
+
+    async def emit_all(
+        self,
+        events: Iterable[NewEvent] | AsyncIterable[NewEvent],
+        *,
+        batch: int = emitting.MAX_BATCH,
+        patience: float | None = 60.0,
+    ) -> emitting.EmitTotals:
+        """Stores all events over one stream, as ``Client.emit_all``."""
+        return await emitting.async_emit_all(self.events, events, batch=batch, patience=patience)
+
+    async def close(self) -> None:
+        """Ends the timelines and closes the channel; a call under way is cancelled."""
+        for opened in list(self._timelines):
+            opened.close()
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

@@ -1,0 +1,155 @@
+"""The client: typed stubs on one channel, and what makes them easy to use well."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
+
+import grpc
+
+from orchestration import emitting, paging, settings, timeline
+from orchestration.interceptors import CallInterceptor
+from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
+from orchestration.v1.event_pb2 import Event, EventFilter, NewEvent
+from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.sprint_pb2 import Sprint
+from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
+from orchestration.v1.task_pb2 import Task
+from orchestration.v1.task_pb2_grpc import TaskServiceStub
+
+RequestT = TypeVar("RequestT", bound=paging.PageRequest)
+
+
+class Client:
+    """A connection to the ledger, for any number of threads.
+
+    ``sprints``, ``tasks``, ``events`` and ``coordination`` are the generated stubs. A unary call
+    through them carries who calls, a deadline of ``timeout`` seconds unless the call gives one,
+    and a ``request_id`` where a mutation has none, so that what the channel tries again acts once.
+    They raise ``grpc.RpcError``; ``error_details`` tells what it says.
+    """
+
+    sprints: SprintServiceStub
+    tasks: TaskServiceStub
+    events: EventServiceStub
+    coordination: CoordinationServiceStub
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        project: str = "default",
+        agent: str = "",
+        session: str = "",
+        correlation_id: str | None = None,
+        timeout: float | None = 10.0,
+        credentials: grpc.ChannelCredentials | None = None,
+        token: str | None = None,
+        options: settings.Options = (),
+    ) -> None:
+        """Opens a channel; it connects with the first call.
+
+        ``address`` is that of ORCHESTRATION_ADDRESS where none is given, else DEFAULT_ADDRESS.
+        Without ``credentials`` nothing is encrypted, the ``token`` neither: for loopback only.
+        ``options`` are channel arguments that win over those of this package.
+        """
+        metadata = settings.call_metadata(
+            project=project,
+            agent=agent,
+            session=session,
+            correlation_id=correlation_id,
+            token=token,
+        )
+        self.address = settings.resolve_address(address)
+        self._channel = settings.open_channel(self.address, credentials, options)
+        channel = grpc.intercept_channel(self._channel, CallInterceptor(metadata, timeout))
+        self.sprints = SprintServiceStub(channel)
+        self.tasks = TaskServiceStub(channel)
+        self.events = EventServiceStub(channel)
+        self.coordination = CoordinationServiceStub(channel)
+        self._timelines: weakref.WeakSet[timeline.Timeline] = weakref.WeakSet()
+
+    @overload
+    def pages(self, method: Callable[[RequestT], paging.TaskPage], request: RequestT) -> Iterator[Task]: ...
+    @overload
+    def pages(
+        self, method: Callable[[RequestT], paging.SprintPage], request: RequestT
+    ) -> Iterator[Sprint]: ...
+    @overload
+    def pages(self, method: Callable[[RequestT], paging.EventPage], request: RequestT) -> Iterator[Event]: ...
+    def pages(self, method: Callable[[RequestT], Any], request: RequestT) -> Iterator[Any]:
+        """Yields the items of every page of a list, such as ``pages(client.tasks.ListTasks, ...)``.
+
+        The items are those of the answer's one repeated field of messages: ``tasks``, ``sprints``
+        or ``events``. ``request.page_size`` is the size of a page, not of the list. LedgerError
+        where a page is refused.
+        """
+        return paging.pages(method, request)
+
+    def follow(
+        self,
+        filter: EventFilter | None = None,  # noqa: A002 - the field's name in the request
+        *,
+        after_cursor: str = "",
+        from_time: datetime | None = None,
+        last: int | None = None,
+        follow: bool = True,
+        include_archived: bool = False,
+        patience: float | None = None,
+    ) -> timeline.Timeline:
+        """Follows the timeline: from the start given, the beginning where none is, each event once.
+
+        It reconnects where the stream breaks and goes on after the last event. ``follow=False``
+        ends with the history. ``patience`` is how many seconds without a message from a server out
+        of reach it takes before it raises; for ever where None. Breaks are logged as warnings of
+        the logger "orchestration".
+        """
+        request = timeline.timeline_request(
+            filter,
+            after_cursor=after_cursor,
+            from_time=from_time,
+            last=last,
+            follow=follow,
+            include_archived=include_archived,
+        )
+        opened = timeline.Timeline(self.events, request, patience=patience)
+        self._timelines.add(opened)
+        return opened
+
+    def emit_all(
+        self,
+        events: Iterable[NewEvent],
+        *,
+        batch: int = emitting.MAX_BATCH,
+        patience: float | None = 60.0,
+    ) -> emitting.EmitTotals:
+        """Stores all events over one stream, in messages of up to ``batch`` and of 2 MiB.
+
+        At most 4 messages wait for an answer, so memory stays flat however many events there are.
+        Where the stream breaks, unanswered messages are sent again under the same request_id;
+        ``patience`` is how many seconds that may go on without an answer. LedgerError where the
+        server refuses a message; ``metadata["first_event"]`` is the place of its first event in
+        ``events``. What other messages held may be stored then: give events a dedup_key where the
+        whole is to be run again.
+        """
+        return emitting.emit_all(self.events, events, batch=batch, patience=patience)
+
+    def close(self) -> None:
+        """Ends the timelines and closes the channel; a call under way fails as CANCELLED."""
+        for opened in list(self._timelines):
+            opened.close()
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,271 @@
+"""Many events over one stream, each message of them stored once whatever breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import grpc
+
+from orchestration.errors import ErrorDetails, LedgerError, error_details, status_code
+from orchestration.interceptors import new_request_id
+from orchestration.retry import ENDED, Retry
+from orchestration.v1.event_pb2 import EmitEventsRequest, EmitEventsResponse, NewEvent
+from orchestration.v1.event_pb2_grpc import EventServiceStub
+
+if TYPE_CHECKING:
+    from orchestration.v1.event_pb2_grpc import EventServiceAsyncStub
+
+MAX_BATCH = 500
+IN_FLIGHT = 4
+# Below the 4 MB that a gRPC server takes unless told otherwise.
+_MAX_BYTES = 2 * 1024 * 1024
+# A server that stops answering is left after this, and what it did not answer is sent again.
+_STREAM_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class EmitTotals:
+    """How many events were stored, and how many were there already by their dedup_key."""
+
+    stored: int = 0
+    duplicates: int = 0
+
+
+class _Batcher:
+    """Packs events into messages by number and by bytes."""
+
+    def __init__(self, size: int) -> None:
+        if not 1 <= size <= MAX_BATCH:
+            raise ValueError(f"batch must be from 1 to {MAX_BATCH}, not {size}")
+        self._size, self._bytes, self._events = size, 0, list[NewEvent]()
+
+    def add(self, event: NewEvent) -> EmitEventsRequest | None:
+        """Takes an event in; returns the message before it where it no longer fits there."""
+        length = event.ByteSize()
+        full = len(self._events) >= self._size or self._bytes + length > _MAX_BYTES
+        message = self.flush() if full else None
+        self._events.append(event)
+        self._bytes += length
+        return message
+
+    def flush(self) -> EmitEventsRequest | None:
+        """Returns a message of what is left; None where nothing is."""
+        if not self._events:
+            return None
+        message = EmitEventsRequest(request_id=new_request_id(), events=self._events)
+        self._events, self._bytes = [], 0
+        return message
+
+
+def _messages(events: Iterable[NewEvent], batch: int) -> Iterator[EmitEventsRequest]:
+    batcher = _Batcher(batch)
+    for event in events:
+        if (message := batcher.add(event)) is not None:
+            yield message
+    if (message := batcher.flush()) is not None:
+        yield message
+
+
+async def _async_messages(
+    events: Iterable[NewEvent] | AsyncIterable[NewEvent], batch: int
+) -> AsyncIterator[EmitEventsRequest]:
+    if not isinstance(events, AsyncIterable):
+        for message in _messages(events, batch):
+            yield message
+        return
+    batcher = _Batcher(batch)
+    async for event in events:
+        if (ready := batcher.add(event)) is not None:
+            yield ready
+    if (ready := batcher.flush()) is not None:
+        yield ready
+
+
+class _Outbox:
+    """The messages that wait for an answer, oldest first, and what was answered so far."""
+
+    def __init__(self, patience: float | None) -> None:
+        self.pending: dict[str, EmitEventsRequest] = {}
+        self._retry = Retry(patience)
+        self._offsets: dict[str, int] = {}
+        self._taken = self._stored = self._duplicates = 0
+
+    @property
+    def full(self) -> bool:
+        return len(self.pending) >= IN_FLIGHT
+
+    @property
+    def totals(self) -> EmitTotals:
+        return EmitTotals(self._stored, self._duplicates)
+
+    def add(self, message: EmitEventsRequest) -> None:
+        self.pending[message.request_id] = message
+        self._offsets[message.request_id] = self._taken
+        self._taken += len(message.events)
+
+    def settle(self, answer: EmitEventsResponse | ErrorDetails) -> float | None:
+        """Books an answer, or that the stream broke.
+
+        Returns the seconds after which to send all that waits again, None where there is no need.
+        LedgerError where that would not help.
+        """
+        if isinstance(answer, ErrorDetails):
+            return self._retry.pause(answer)
+        if answer.request_id not in self.pending:
+            return None
+        if answer.HasField("error"):
+            return self._refused(answer)
+        self._retry.progress()
+        self._stored += answer.stored
+        self._duplicates += answer.duplicates
+        del self.pending[answer.request_id], self._offsets[answer.request_id]
+        return None
+
+    def _refused(self, answer: EmitEventsResponse) -> float:
+        error = answer.error
+        details = ErrorDetails(
+            code=status_code(error.code),
+            message=error.message,
+            reason=error.reason,
+            metadata={
+                "request_id": answer.request_id,
+                "first_event": str(self._offsets[answer.request_id]),
+            },
+            violations=dict(error.violations),
+        )
+        if not error.retryable:
+            raise LedgerError(details)
+        return self._retry.pause(details, curable=True)
+
+
+class _Stream:
+    """One call of EmitEvents. What is sent waits in a queue that grpc's own thread empties."""
+
+    def __init__(self, stub: EventServiceStub, first: Iterable[EmitEventsRequest]) -> None:
+        self._queue: queue.SimpleQueue[EmitEventsRequest | None] = queue.SimpleQueue()
+        for message in first:
+            self.send(message)
+        self._call = stub.EmitEvents(iter(self._queue.get, None), timeout=_STREAM_SECONDS)
+
+    def send(self, message: EmitEventsRequest) -> None:
+        self._queue.put(message)
+
+    def receive(self) -> EmitEventsResponse | ErrorDetails:
+        try:
+            return next(self._call, ENDED)
+        except grpc.RpcError as broken:
+            return error_details(broken)
+
+    def finish(self) -> None:
+        """Tells the server that this was all."""
+        self._queue.put(None)
+        with contextlib.suppress(grpc.RpcError):  # all was answered, nothing depends on it
+            for _ in self._call:
+                pass
+
+    def abandon(self) -> None:
+        self._queue.put(None)
+        self._call.cancel()
+
+
+def emit_all(
+    stub: EventServiceStub, events: Iterable[NewEvent], *, batch: int, patience: float | None
+) -> EmitTotals:
+    """Does what ``Client.emit_all`` says."""
+    outbox, messages = _Outbox(patience), _messages(events, batch)
+    stream: _Stream | None = None
+    try:
+        while True:
+            while not outbox.full and (message := next(messages, None)) is not None:
+                outbox.add(message)
+                if stream is not None:
+                    stream.send(message)
+            if not outbox.pending:
+                break
+            stream = stream or _Stream(stub, outbox.pending.values())
+            answer = stream.receive()
+            if (delay := outbox.settle(answer)) is not None:
+                stream.abandon()
+                stream = None
+                time.sleep(delay)
+        if stream is not None:
+            stream.finish()
+            stream = None
+        return outbox.totals
+    finally:
+        if stream is not None:
+            stream.abandon()
+
+
+class _AsyncStream:
+    """One call of EmitEvents."""
+
+    def __init__(self, stub: EventServiceAsyncStub, first: Iterable[EmitEventsRequest]) -> None:
+        self._queue: asyncio.Queue[EmitEventsRequest | None] = asyncio.Queue()
+        for message in first:
+            self.send(message)
+        self._call = stub.EmitEvents(self._outgoing(), timeout=_STREAM_SECONDS)
+        self._answers = aiter(self._call)
+
+    async def _outgoing(self) -> AsyncIterator[EmitEventsRequest]:
+        while (message := await self._queue.get()) is not None:
+            yield message
+
+    def send(self, message: EmitEventsRequest) -> None:
+        self._queue.put_nowait(message)
+
+    async def receive(self) -> EmitEventsResponse | ErrorDetails:
+        try:
+            return await anext(self._answers, ENDED)
+        except grpc.RpcError as broken:
+            return error_details(broken)
+
+    async def finish(self) -> None:
+        """Tells the server that this was all."""
+        self._queue.put_nowait(None)
+        with contextlib.suppress(grpc.RpcError):  # all was answered, nothing depends on it
+            async for _ in self._answers:
+                pass
+
+    def abandon(self) -> None:
+        self._queue.put_nowait(None)
+        self._call.cancel()
+
+
+async def async_emit_all(
+    stub: EventServiceAsyncStub,
+    events: Iterable[NewEvent] | AsyncIterable[NewEvent],
+    *,
+    batch: int,
+    patience: float | None,
+) -> EmitTotals:
+    """Does what ``AsyncClient.emit_all`` says."""
+    outbox, messages = _Outbox(patience), _async_messages(events, batch)
+    stream: _AsyncStream | None = None
+    try:
+        while True:
+            while not outbox.full and (message := await anext(messages, None)) is not None:
+                outbox.add(message)
+                if stream is not None:
+                    stream.send(message)
+            if not outbox.pending:
+                break
+            stream = stream or _AsyncStream(stub, outbox.pending.values())
+            answer = await stream.receive()
+            if (delay := outbox.settle(answer)) is not None:
+                stream.abandon()
+                stream = None
+                await asyncio.sleep(delay)
+        if stream is not None:
+            await stream.finish()
+            stream = None
+        return outbox.totals
+    finally:
+        if stream is not None:
+            stream.abandon()

@@ -1,0 +1,123 @@
+"""What a refused call says, read from its google.rpc.Status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+_CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
+
+@dataclass(frozen=True)
+class Resource:
+    """What an error is about."""
+
+    type: str
+    name: str
+
+
+@dataclass(frozen=True)
+class ErrorDetails:
+    """An error of the ledger or of the way to it.
+
+    ``reason`` is stable and for programs, such as ``STALE_REVISION``; it is empty where the error
+    came from the transport. ``metadata`` goes with it, such as ``current_revision``. ``violations``
+    maps a path in the request to what is wrong with it. ``retry_delay`` is in seconds.
+    """
+
+    code: grpc.StatusCode
+    message: str
+    reason: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    violations: Mapping[str, str] = field(default_factory=dict)
+    resource: Resource | None = None
+    retry_delay: float | None = None
+
+
+class LedgerError(grpc.RpcError):
+    """Raised by what this package adds to the stubs: ``pages``, ``follow`` and ``emit_all``.
+
+    It is a ``grpc.RpcError``, as what the stubs raise, so one ``except`` takes both.
+    """
+
+    def __init__(self, error: ErrorDetails) -> None:
+        reason = f" [{error.reason}]" if error.reason else ""
+        super().__init__(f"{error.code.name}{reason}: {error.message}")
+        self.error = error
+
+    def code(self) -> grpc.StatusCode:
+        """Returns the status code, as any ``grpc.RpcError`` does."""
+        return self.error.code
+
+    def details(self) -> str:
+        """Returns the message for people, as any ``grpc.RpcError`` does."""
+        return self.error.message
+
+    @property
+    def reason(self) -> str:
+        """The stable reason, for programs; empty where the error came from the transport."""
+        return self.error.reason
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What goes with the reason."""
+        return self.error.metadata
+
+    @property
+    def violations(self) -> Mapping[str, str]:
+        """What is wrong with which field of the request."""
+        return self.error.violations
+
+    @property
+    def resource(self) -> Resource | None:
+        """What the error is about."""
+        return self.error.resource
+
+    @property
+    def retry_delay(self) -> float | None:
+        """Seconds after which to try again, where the server said so."""
+        return self.error.retry_delay
+
+
+def error_details(error: grpc.RpcError) -> ErrorDetails:
+    """Returns what an error of a stub, sync or async, or of this package carries."""
+    if isinstance(error, LedgerError):
+        return error.error
+    if not hasattr(error, "code"):
+        return ErrorDetails(grpc.StatusCode.UNKNOWN, str(error))
+    code, message = error.code(), error.details() or ""
+    reason, metadata, violations = "", {}, {}
+    resource, retry_delay = None, None
+    for detail in _packed_details(error):
+        info = error_details_pb2.ErrorInfo()
+        bad = error_details_pb2.BadRequest()
+        what = error_details_pb2.ResourceInfo()
+        retry = error_details_pb2.RetryInfo()
+        if detail.Unpack(info):
+            reason, metadata = info.reason, dict(info.metadata)
+        elif detail.Unpack(bad):
+            violations = {v.field: v.description for v in bad.field_violations}
+        elif detail.Unpack(what):
+            resource = Resource(what.resource_type, what.resource_name)
+        elif detail.Unpack(retry):
+            retry_delay = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+    return ErrorDetails(code, message, reason, metadata, violations, resource, retry_delay)
+
+
+def _packed_details(error: grpc.RpcError) -> Iterable[any_pb2.Any]:
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:  # what stands between rewrote the code or the message
+        return ()
+    details: Iterable[any_pb2.Any] = () if status is None else status.details
+    return details
+
+
+def status_code(number: int) -> grpc.StatusCode:
+    """Returns the status code of a google.rpc.Code."""
+    return _CODES.get(number, grpc.StatusCode.UNKNOWN)

@@ -1,0 +1,96 @@
+"""Lists, page by page."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import Any, Protocol, TypeVar
+
+import grpc
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from orchestration.errors import LedgerError, error_details
+from orchestration.v1.event_pb2 import Event
+from orchestration.v1.sprint_pb2 import Sprint
+from orchestration.v1.task_pb2 import Task
+
+
+class PageRequest(Protocol):
+    """Any request for a page."""
+
+    page_token: str
+
+
+class Page(Protocol):
+    """Any page. Its items are its one repeated field of messages."""
+
+    @property
+    def next_page_token(self) -> str: ...
+
+
+class TaskPage(Page, Protocol):
+    """A page whose items are in ``tasks``."""
+
+    @property
+    def tasks(self) -> Iterable[Task]: ...
+
+
+class SprintPage(Page, Protocol):
+    """A page whose items are in ``sprints``."""
+
+    @property
+    def sprints(self) -> Iterable[Sprint]: ...
+
+
+class EventPage(Page, Protocol):
+    """A page whose items are in ``events``."""
+
+    @property
+    def events(self) -> Iterable[Event]: ...
+
+
+RequestT = TypeVar("RequestT", bound=PageRequest)
+
+
+def pages(method: Callable[[RequestT], Page], request: RequestT) -> Iterator[Any]:
+    """Yields the items of every page, from that of ``request.page_token`` on."""
+    asked = copy.deepcopy(request)
+    while True:
+        try:
+            page = method(asked)
+        except grpc.RpcError as error:
+            raise LedgerError(error_details(error)) from error
+        yield from _items(page)
+        if not page.next_page_token:
+            return
+        asked.page_token = page.next_page_token
+
+
+async def async_pages(method: Callable[[RequestT], Awaitable[Page]], request: RequestT) -> AsyncIterator[Any]:
+    """Does what ``pages`` does, for an async stub."""
+    asked = copy.deepcopy(request)
+    while True:
+        try:
+            page = await method(asked)
+        except grpc.RpcError as error:
+            raise LedgerError(error_details(error)) from error
+        for item in _items(page):
+            yield item
+        if not page.next_page_token:
+            return
+        asked.page_token = page.next_page_token
+
+
+def _items(page: Page) -> Iterable[Any]:
+    if not isinstance(page, Message):
+        raise TypeError(f"{type(page).__name__} is no message")
+    lists = [
+        field.name
+        for field in page.DESCRIPTOR.fields
+        if field.is_repeated and field.type == FieldDescriptor.TYPE_MESSAGE
+    ]
+    if len(lists) != 1:
+        raise TypeError(f"{page.DESCRIPTOR.name} has not one list of messages but {len(lists)}")
+    items: Iterable[Any] = getattr(page, lists[0])
+    return items

@@ -1,0 +1,76 @@
+"""When a broken stream is opened again, and when its error is the caller's to see."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+
+import grpc
+
+from orchestration.errors import ErrorDetails, LedgerError
+
+ENDED = ErrorDetails(grpc.StatusCode.UNAVAILABLE, "the server ended the stream")
+
+_INITIAL, _LONGEST = 0.05, 5.0
+_PASSING = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.ABORTED,
+    }
+)
+# A connection that is reset shows as one of these, and so does a fault of the server that stays.
+_DOUBTFUL = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
+_DOUBTFUL_ATTEMPTS = 5
+
+_log = logging.getLogger("orchestration")
+
+
+class Retry:
+    """Backoff with jitter, from 0.05 to 5 seconds, since the last sign of progress."""
+
+    def __init__(self, patience: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        """``patience``: seconds without progress after which an error is raised; None for never."""
+        self._patience, self._clock = patience, clock
+        self._attempts, self._doubtful = 0, 0
+        self._broken_since: float | None = None
+
+    def progress(self) -> None:
+        """Notes that a message came through."""
+        self._attempts, self._doubtful, self._broken_since = 0, 0, None
+
+    def pause(self, error: ErrorDetails, *, curable: bool = False) -> float:
+        """Returns how many seconds to wait before the next attempt.
+
+        Raises LedgerError where none helps. ``curable`` says that the server called it so.
+        """
+        now = self._clock()
+        self._broken_since = now if self._broken_since is None else self._broken_since
+        self._attempts += 1
+        self._doubtful += error.code in _DOUBTFUL
+        if not (curable or self._may_pass(error)) or self._out_of_patience(now):
+            raise LedgerError(error)
+        ceiling = min(_LONGEST, _INITIAL * 2.0 ** min(self._attempts - 1, 10))
+        delay = max(ceiling * random.uniform(0.5, 1.0), error.retry_delay or 0.0)
+        # A deadline is this package's own way to leave a stream that hangs.
+        level = logging.DEBUG if error.code is grpc.StatusCode.DEADLINE_EXCEEDED else logging.WARNING
+        _log.log(level, "stream broke: %s: %s; again in %.2f s", error.code.name, error.message, delay)
+        return delay
+
+    def _may_pass(self, error: ErrorDetails) -> bool:
+        if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            # Without a delay it comes from the transport: a message too large, which stays so.
+            return error.retry_delay is not None
+        if error.code in _DOUBTFUL:
+            return self._doubtful < _DOUBTFUL_ATTEMPTS
+        return error.code in _PASSING
+
+    def _out_of_patience(self, now: float) -> bool:
+        return (
+            self._patience is not None
+            and self._broken_since is not None
+            and now - self._broken_since >= self._patience
+        )

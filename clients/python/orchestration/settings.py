@@ -1,0 +1,96 @@
+"""How a client reaches the ledger: address, call metadata and channel options."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+
+import grpc
+from grpc import aio
+
+from orchestration.v1 import coordination_pb2, event_pb2, sprint_pb2, task_pb2
+
+DEFAULT_ADDRESS = "127.0.0.1:20051"
+ADDRESS_VARIABLE = "ORCHESTRATION_ADDRESS"
+
+Options = Sequence[tuple[str, int | str]]
+
+SERVICES = tuple(
+    service.full_name
+    for module in (sprint_pb2, task_pb2, event_pb2, coordination_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+)
+
+# CANCELLED is what a server that stops gracefully leaves its pending calls with. To try such a
+# call again is safe only because every mutation carries a request_id.
+_RETRIES = {
+    "maxAttempts": 5,
+    "initialBackoff": "0.05s",
+    "maxBackoff": "1s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
+}
+
+
+def resolve_address(address: str | None) -> str:
+    """Returns the address given, else that of ORCHESTRATION_ADDRESS, else the default."""
+    return address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
+
+
+def channel_options(extra: Options = ()) -> list[tuple[str, int | str]]:
+    """Returns the options of a channel; those in ``extra`` win."""
+    service_config = {
+        "methodConfig": [{"name": [{"service": name} for name in SERVICES], "retryPolicy": _RETRIES}]
+    }
+    options: dict[str, int | str] = {
+        "grpc.service_config": json.dumps(service_config),
+        "grpc.max_receive_message_length": 16 * 1024 * 1024,
+        "grpc.max_send_message_length": 16 * 1024 * 1024,
+        # A peer that is gone shows within 40 seconds, on a stream where nothing happens too.
+        "grpc.keepalive_time_ms": 30_000,
+        "grpc.keepalive_timeout_ms": 10_000,
+        "grpc.http2.max_pings_without_data": 0,
+        # The transport's own backoff grows to two minutes, which a restarted server is not away.
+        "grpc.initial_reconnect_backoff_ms": 100,
+        "grpc.min_reconnect_backoff_ms": 1_000,
+        "grpc.max_reconnect_backoff_ms": 2_000,
+    }
+    return list((options | dict(extra)).items())
+
+
+def call_metadata(
+    *, project: str, agent: str, session: str, correlation_id: str | None, token: str | None
+) -> tuple[tuple[str, str], ...]:
+    """Returns what every call says of its caller. ValueError for what a header cannot carry."""
+    values = {
+        "orchestration-project": project,
+        "orchestration-agent": agent,
+        "orchestration-session": session,
+        "orchestration-correlation-id": correlation_id or "",
+        "authorization": f"Bearer {token}" if token else "",
+    }
+    for key, value in values.items():
+        if not (value.isascii() and value.isprintable()):
+            raise ValueError(f"{key} takes printable ASCII characters only")
+    return tuple((key, value) for key, value in values.items() if value)
+
+
+def open_channel(address: str, credentials: grpc.ChannelCredentials | None, options: Options) -> grpc.Channel:
+    """Opens a channel: with TLS, or whatever the credentials say, else in the clear."""
+    if credentials is None:
+        return grpc.insecure_channel(address, channel_options(options))
+    return grpc.secure_channel(address, credentials, channel_options(options))
+
+
+def open_async_channel(
+    address: str,
+    credentials: grpc.ChannelCredentials | None,
+    options: Options,
+    interceptors: Sequence[aio.ClientInterceptor],
+) -> aio.Channel:
+    """Does what ``open_channel`` does, for asyncio."""
+    arguments = channel_options(options)
+    if credentials is None:
+        return aio.insecure_channel(address, arguments, interceptors=interceptors)
+    return aio.secure_channel(address, credentials, arguments, interceptors=interceptors)

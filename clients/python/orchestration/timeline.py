@@ -1,0 +1,280 @@
+"""The timeline, followed across broken connections with no gap and no repeat."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import grpc
+from grpc import aio
+
+from orchestration.errors import ErrorDetails, LedgerError, error_details
+from orchestration.retry import ENDED, Retry
+from orchestration.v1.event_pb2 import (
+    Event,
+    EventFilter,
+    StreamTimelineRequest,
+    StreamTimelineResponse,
+)
+from orchestration.v1.event_pb2_grpc import EventServiceStub
+
+if TYPE_CHECKING:
+    from orchestration.v1.event_pb2_grpc import EventServiceAsyncStub
+
+
+def timeline_request(
+    event_filter: EventFilter | None,
+    *,
+    after_cursor: str,
+    from_time: datetime | None,
+    last: int | None,
+    follow: bool,
+    include_archived: bool,
+) -> StreamTimelineRequest:
+    """Returns the request for a timeline. ValueError for two starts or a time without a zone."""
+    if bool(after_cursor) + (from_time is not None) + (last is not None) > 1:
+        raise ValueError("give one of after_cursor, from_time and last, or none")
+    request = StreamTimelineRequest(filter=event_filter, follow=follow, include_archived=include_archived)
+    if after_cursor:
+        request.after_cursor = after_cursor
+    if from_time is not None:
+        if from_time.tzinfo is None:
+            raise ValueError("from_time needs a time zone")
+        request.from_time.FromDatetime(from_time)
+    if last is not None:
+        request.last = last
+    return request
+
+
+class _Position:
+    """Where a reader stands: what came in and was not handed out yet, and the cursor before it."""
+
+    def __init__(self, request: StreamTimelineRequest) -> None:
+        self._request = request
+        self._waiting: deque[Event] = deque()
+        self.follow = request.follow
+        self.cursor = request.after_cursor
+        self.caught_up = False
+
+    def resume(self) -> StreamTimelineRequest:
+        """Returns what to ask for now: the original start until a first cursor is known."""
+        self.caught_up = False
+        request = StreamTimelineRequest()
+        request.CopyFrom(self._request)
+        if self.cursor:
+            request.after_cursor = self.cursor
+        return request
+
+    def accept(self, message: StreamTimelineResponse) -> None:
+        # A message is read only when all of the one before was handed out, so no cursor is early.
+        match message.WhichOneof("message"):
+            case "events":
+                self._waiting.extend(message.events.events)
+            case "checkpoint":
+                self.cursor = message.checkpoint.cursor or self.cursor
+            case "caught_up":
+                self.cursor = message.caught_up.cursor or self.cursor
+                self.caught_up = True
+            case "fell_behind":
+                self.cursor = message.fell_behind.cursor or self.cursor
+                self.caught_up = False
+            case None:  # of a newer server
+                pass
+
+    def take(self) -> Event | None:
+        if not self._waiting:
+            return None
+        event = self._waiting.popleft()
+        self.cursor = event.cursor
+        return event
+
+
+def _delay(retry: Retry, failure: ErrorDetails, closed: threading.Event | asyncio.Event) -> float:
+    """Returns the seconds to wait; an error that no waiting cures ends the iteration as well."""
+    try:
+        return retry.pause(failure)
+    except LedgerError:
+        closed.set()
+        raise
+
+
+class Timeline:
+    """An iterator over events, in the order of the log.
+
+    One thread iterates; any thread may read ``cursor`` or call ``close``, which ends the iteration.
+    LedgerError where the timeline cannot go on: the position is no longer live, a filter is
+    invalid, the caller may not read it, or ``patience`` ran out.
+    """
+
+    def __init__(
+        self, stub: EventServiceStub, request: StreamTimelineRequest, *, patience: float | None
+    ) -> None:
+        self._stub, self._position, self._retry = stub, _Position(request), Retry(patience)
+        self._lock, self._closed = threading.Lock(), threading.Event()
+        self._call: grpc.Call | None = None
+        self._messages: Iterator[StreamTimelineResponse] | None = None
+
+    @property
+    def cursor(self) -> str:
+        """The position to keep and to resume from, as ``after_cursor``.
+
+        It is that of the event handed out last; it moves too where nothing matches. Empty until
+        the server gave a first one.
+        """
+        return self._position.cursor
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the history has been read and what follows is live."""
+        return self._position.caught_up
+
+    def close(self) -> None:
+        """Ends the iteration, also where another thread waits in it."""
+        with self._lock:
+            self._closed.set()
+            if self._call is not None:
+                self._call.cancel()
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        while not self._closed.is_set():
+            if (event := self._position.take()) is not None:
+                return event
+            self._read()
+        raise StopIteration
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _read(self) -> None:
+        """Takes in one message, or waits and has the next read open the stream again."""
+        if (messages := self._open()) is None:
+            return
+        try:
+            message = next(messages, None)
+        except grpc.RpcError as broken:
+            failure = error_details(broken)
+        else:
+            if message is not None:
+                self._retry.progress()
+                self._position.accept(message)
+                return
+            failure = ENDED
+            if not self._position.follow:
+                self._closed.set()
+        self._messages = self._call = None
+        if not self._closed.is_set():
+            self._closed.wait(_delay(self._retry, failure, self._closed))
+
+    def _open(self) -> Iterator[StreamTimelineResponse] | None:
+        with self._lock:
+            if self._messages is None and not self._closed.is_set():
+                call = self._stub.StreamTimeline(self._position.resume())
+                self._call, self._messages = call, iter(call)
+            return self._messages
+
+
+class AsyncTimeline:
+    """An async iterator over events, in the order of the log; errors as those of ``Timeline``.
+
+    One task iterates; any task of its loop may read ``cursor`` or call ``close``. A wait that is
+    cancelled, as by ``asyncio.timeout``, loses nothing: the next one goes on from there.
+    """
+
+    def __init__(
+        self,
+        stub: EventServiceAsyncStub,
+        request: StreamTimelineRequest,
+        *,
+        patience: float | None,
+    ) -> None:
+        self._stub, self._position, self._retry = stub, _Position(request), Retry(patience)
+        self._closed = asyncio.Event()
+        self._call: aio.UnaryStreamCall[StreamTimelineRequest, StreamTimelineResponse] | None = None
+        self._messages: AsyncIterator[StreamTimelineResponse] | None = None
+
+    @property
+    def cursor(self) -> str:
+        """The position to keep and to resume from, as ``Timeline.cursor``."""
+        return self._position.cursor
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the history has been read and what follows is live."""
+        return self._position.caught_up
+
+    def close(self) -> None:
+        """Ends the iteration, also where another task waits in it."""
+        self._closed.set()
+        if self._call is not None:
+            self._call.cancel()
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._closed.is_set():
+            if (event := self._position.take()) is not None:
+                return event
+            await self._read()
+        raise StopAsyncIteration
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def _read(self) -> None:
+        if self._messages is None:
+            self._call = self._stub.StreamTimeline(self._position.resume())
+            self._messages = aiter(self._call)
+        try:
+            message = await anext(self._messages, None)
+        except asyncio.CancelledError:
+            # A call that close() cancelled raises what the cancelling of a task does. After the
+            # latter, as by a timeout of the caller's, the next read opens the stream again.
+            self._messages = self._call = None
+            task = asyncio.current_task()
+            if self._closed.is_set() and not (task is not None and task.cancelling()):
+                return
+            raise
+        except grpc.RpcError as broken:
+            failure = error_details(broken)
+        else:
+            if message is not None:
+                self._retry.progress()
+                self._position.accept(message)
+                return
+            failure = ENDED
+            if not self._position.follow:
+                self._closed.set()
+        self._messages = self._call = None
+        if not self._closed.is_set():
+            await self._wait(_delay(self._retry, failure, self._closed))
+
+    async def _wait(self, delay: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._closed.wait()

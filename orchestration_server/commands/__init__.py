@@ -1,0 +1,1 @@
+"""Commands of `orchestration` that are clients of a running server."""

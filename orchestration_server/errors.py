@@ -1,0 +1,140 @@
+"""What can go wrong, in the ledger's own terms. Knows nothing of grpc or of the database's driver.
+
+Every error has a stable ``reason`` for programs and a message that tells people what to do;
+``interceptor.py`` alone turns the classes into status codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+# An error travels in the trailing metadata, of which clients take 8 KiB.
+VIOLATIONS_LISTED = 20
+MESSAGE_LENGTH = 1_000
+
+
+class LedgerError(Exception):
+    """Base of all errors that a caller may see."""
+
+    reason = "INTERNAL"
+
+    def __init__(self, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata: Mapping[str, str] = metadata
+
+
+class InvalidArgument(LedgerError):
+    """Fields of the request break their rules: ``violations`` maps a field's path to what is wrong."""
+
+    reason = "INVALID_ARGUMENT"
+
+    def __init__(self, violations: Mapping[str, str], *, reason: str = "INVALID_ARGUMENT") -> None:
+        listed = dict(list(violations.items())[:VIOLATIONS_LISTED])
+        if len(violations) > len(listed):
+            listed["…"] = f"and {len(violations) - len(listed)} more"
+        text = "; ".join(f"{path}: {text}" for path, text in listed.items())
+        super().__init__(text if len(text) <= MESSAGE_LENGTH else text[:MESSAGE_LENGTH] + "…")
+        self.violations: Mapping[str, str] = listed
+        self.reason = reason
+
+
+class NotFound(LedgerError):
+    """There is no such resource in the project, or it is deleted."""
+
+    reason = "NOT_FOUND"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"there is no {kind} {name!r} in this project")
+        self.kind, self.name = kind, name
+
+
+class AlreadyExists(LedgerError):
+    """The code is, or once was, in use."""
+
+    reason = "ALREADY_EXISTS"
+
+    def __init__(self, kind: str, name: str, *, deleted: bool) -> None:
+        was = "was used by a deleted one and is not given out again" if deleted else "is in use"
+        super().__init__(f"the {kind} code {name!r} {was}; choose another")
+        self.kind, self.name = kind, name
+
+
+class FailedPrecondition(LedgerError):
+    """The state of the ledger does not allow it; the same call fails until that state changes."""
+
+    reason = "FAILED_PRECONDITION"
+
+    def __init__(self, message: str, *, reason: str, subject: str, **metadata: str) -> None:
+        super().__init__(message, **metadata)
+        self.reason = reason
+        self.subject = subject
+
+
+class TransitionRefused(FailedPrecondition):
+    """A status cannot follow another; names those that can."""
+
+    def __init__(self, subject: str, before: str, after: str, allowed: Sequence[str]) -> None:
+        super().__init__(
+            f"{subject} is {before} and cannot become {after}; allowed: {', '.join(allowed)}",
+            reason="TRANSITION_REFUSED",
+            subject=subject,
+            current=before,
+            allowed=",".join(allowed),
+        )
+
+
+class Aborted(LedgerError):
+    """Somebody else was first; read again, then decide."""
+
+    reason = "ABORTED"
+
+
+class StaleRevision(Aborted):
+    """``expected_revision`` is not the current one."""
+
+    reason = "STALE_REVISION"
+
+    def __init__(self, subject: str, *, expected: int, current: int) -> None:
+        super().__init__(
+            f"{subject} is at revision {current}, not {expected}: read it again",
+            current_revision=str(current),
+            subject=subject,
+        )
+
+
+class ResourceExhausted(LedgerError):
+    """A limit is reached; the call was not started. Try again after ``retry_after`` seconds."""
+
+    reason = "RESOURCE_EXHAUSTED"
+
+    def __init__(self, message: str, *, reason: str, retry_after: float = 0.1) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class Unavailable(LedgerError):
+    """The database is away. Try again after ``retry_after`` seconds."""
+
+    reason = "DATABASE_UNAVAILABLE"
+    retry_after = 0.5
+
+    def __init__(self, message: str = "the database is away; try again shortly") -> None:
+        super().__init__(message)
+
+
+class DeadlineExceeded(LedgerError):
+    """The call's deadline passed, or its caller left, and its statement was stopped."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+
+class Unimplemented(LedgerError):
+    """The rpc is part of the contract and not yet of this release."""
+
+    reason = "UNIMPLEMENTED"
+
+
+class Conflict(Exception):
+    """A write lost a race and left nothing behind. The write gate tries again; no caller sees it."""

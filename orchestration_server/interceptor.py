@@ -1,0 +1,181 @@
+"""What stands around every rpc: parsing, identity, rules, deadline, errors to status, log.
+ All of it runs inside the handler's
+own thread, never on grpc's serving thread.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError, Message
+from grpc_status import rpc_status
+
+from orchestration_server import errors
+from orchestration_server.model import Call
+from orchestration_server.status import status_of
+from orchestration_server.streams import Reply
+from orchestration_server.validation import UNPARSABLE, check
+
+log = structlog.get_logger()
+
+SLOW_SECONDS = 1.0
+NO_DEADLINE = 1e8
+"""Seconds beyond which grpc means that the caller set no deadline."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_PRINTABLE = re.compile(r"[ -~]{0,128}")
+
+Unary = Callable[[Any, Call], "Message | bytes"]
+Sender = Callable[[bytes | None], None]
+
+
+def deserializer(message: type[Message]) -> Callable[[bytes], Any]:
+    """Parses a request, or returns UNPARSABLE."""
+
+    def parse(body: bytes) -> Any:
+        try:
+            return message.FromString(body)
+        except DecodeError:
+            return UNPARSABLE
+
+    return parse
+
+
+def serializer(response: Message | bytes) -> bytes:
+    """Answers may be made of parts that are serialized already."""
+    return response if isinstance(response, bytes) else response.SerializeToString()
+
+
+def _internal() -> errors.LedgerError:
+    return errors.LedgerError("something went wrong in the server; its log says what")
+
+
+def identify(rpc: str, context: grpc.ServicerContext) -> Call:
+    """Who calls, from the call's metadata."""
+    metadata = dict(context.invocation_metadata())
+    left = cast("float | None", context.time_remaining())
+    call = Call(
+        rpc=rpc,
+        project=_text(metadata, "orchestration-project", _NAME) or "default",
+        correlation_id=_text(metadata, "orchestration-correlation-id", _PRINTABLE) or os.urandom(16).hex(),
+        session_key=_text(metadata, "orchestration-session", _PRINTABLE),
+        agent=_text(metadata, "orchestration-agent", _PRINTABLE),
+        deadline=None if left is None or left > NO_DEADLINE else time.monotonic() + left,
+        on_end=context.add_callback,
+    )
+    context.set_trailing_metadata((("orchestration-correlation-id", call.correlation_id),))
+    return call
+
+
+def _text(metadata: dict[str, str | bytes], key: str, rule: re.Pattern[str]) -> str:
+    value = metadata.get(key, "")
+    if value and (not isinstance(value, str) or not rule.fullmatch(value)):
+        raise errors.InvalidArgument({f"metadata.{key}": f"must match {rule.pattern}"})
+    return value if isinstance(value, str) else ""
+
+
+def abort(context: grpc.ServicerContext, rpc: str, error: Exception, correlation: str) -> None:
+    """Ends a unary call with an error."""
+    if not isinstance(error, errors.LedgerError):
+        log.exception("rpc failed", rpc=rpc, correlation_id=correlation, exc_info=error)
+        error = _internal()
+    status = rpc_status.to_status(status_of(error))
+    trailing = (("orchestration-correlation-id", correlation),) if correlation else ()
+    context.set_trailing_metadata((*trailing, *(status.trailing_metadata or ())))
+    context.abort(status.code, status.details)
+
+
+def unary(rpc: str, behavior: Unary) -> Callable[[Any, grpc.ServicerContext], Message | bytes]:
+    """Wraps a unary rpc."""
+
+    def handle(request: Any, context: grpc.ServicerContext) -> Message | bytes:
+        began = time.monotonic()
+        correlation = ""
+        try:
+            call = identify(rpc, context)
+            correlation = call.correlation_id
+            check(request)
+            response = behavior(request, call)
+        except Exception as error:
+            abort(context, rpc, error, correlation)
+            raise AssertionError("abort raises") from error
+        took = time.monotonic() - began
+        if took > SLOW_SECONDS:
+            log.warning("slow rpc", rpc=rpc, seconds=round(took, 3), correlation_id=correlation)
+        return response
+
+    return handle
+
+
+def timeline(rpc: str, behavior: Callable[[Any, Call, Reply], None]) -> Callable[..., None]:
+    """Wraps a server stream that holds no thread while it waits."""
+
+    def handle(request: Any, context: grpc.ServicerContext, send: Sender) -> None:
+        try:
+            call = identify(rpc, context)
+            check(request)
+            reply = Reply(send, lambda error: finish(context, send, error), context.cancel)
+            behavior(request, call, reply)
+        except Exception as error:
+            finish(context, send, error)
+
+    handle.experimental_non_blocking = True  # type: ignore[attr-defined]
+    return handle
+
+
+def finish(context: grpc.ServicerContext, send: Sender, error: Exception | None) -> None:
+    """Ends a stream that holds no thread."""
+    if error is not None:
+        if not isinstance(error, errors.LedgerError):
+            log.exception("stream failed", exc_info=error)
+            error = _internal()
+        status = rpc_status.to_status(status_of(error))
+        context.set_code(status.code)
+        context.set_details(status.details)
+        context.set_trailing_metadata(status.trailing_metadata)
+    send(None)
+
+
+def bidirectional(
+    rpc: str, behavior: Callable[[Iterator[Any], Call], Iterator[Message]]
+) -> Callable[[Iterator[Any], grpc.ServicerContext], Iterator[Message]]:
+    """Wraps a stream of messages that are answered one by one; each is checked by the behavior."""
+
+    def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Message]:
+        correlation = ""
+        try:
+            call = identify(rpc, context)
+            correlation = call.correlation_id
+            yield from behavior(requests, call)
+        except grpc.RpcError:
+            return
+        except Exception as error:
+            abort(context, rpc, error, correlation)
+
+    return handle
+
+
+def limited(
+    behavior: Callable[[Iterator[Any], grpc.ServicerContext], Iterator[Any]], most: int
+) -> Callable[[Iterator[Any], grpc.ServicerContext], Iterator[Any]]:
+    """Refuses streams above a limit at once."""
+    free = threading.Semaphore(most)
+
+    def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+        if not free.acquire(blocking=False):
+            error = errors.ResourceExhausted(
+                "too many streams are open on this server", reason="TOO_MANY_STREAMS", retry_after=1
+            )
+            abort(context, "", error, "")
+        try:
+            yield from behavior(requests, context)
+        finally:
+            free.release()
+
+    return handle

@@ -1,0 +1,127 @@
+-- The ledger: one row of log_state, sprints, tasks, dependencies, requests and the event log.
+
+create table log_state (
+    one        boolean primary key default true check (one),
+    secret     bytea  not null,     -- signs cursors and page tokens: those of another log are refused
+    epoch      integer not null,    -- the current log epoch
+    cluster    text   not null      -- the cluster's system identifier when that epoch began
+);
+
+-- Past epochs: their last transaction id. A cursor beyond it belongs to another copy of the log.
+create table log_epochs (
+    epoch    integer primary key,
+    last_xid xid8 not null
+);
+
+create table sprints (
+    project     text not null,
+    code        text not null,
+    status      smallint not null,
+    owner       text not null,
+    revision    bigint not null,
+    create_time timestamptz not null,
+    update_time timestamptz not null,
+    delete_time timestamptz,
+    body        bytea not null,     -- the serialized orchestration.v1.Sprint
+    primary key (project, code)
+);
+create index sprints_by_age on sprints (project, create_time desc, code desc) where delete_time is null;
+
+create table tasks (
+    project     text not null,
+    code        text not null,
+    sprint_code text not null,
+    status      smallint not null,
+    priority    smallint not null,
+    assignee    text not null,
+    labels      text[] not null,
+    revision    bigint not null,
+    create_time timestamptz not null,
+    update_time timestamptz not null,
+    delete_time timestamptz,
+    body        bytea not null,     -- the serialized orchestration.v1.Task
+    primary key (project, code)
+) with (fillfactor = 85);
+create index tasks_by_age on tasks (project, create_time desc, code desc) where delete_time is null;
+create index tasks_by_priority on tasks (project, priority, create_time, code) where delete_time is null;
+create index tasks_of_sprint on tasks (project, sprint_code, priority, create_time, code)
+    where delete_time is null and sprint_code <> '';
+create index tasks_of_assignee on tasks (project, assignee, create_time desc, code desc)
+    where delete_time is null and assignee <> '';
+create index tasks_by_label on tasks using gin (labels) where delete_time is null and labels <> '{}';
+create index tasks_pending on tasks (project, priority, create_time, code)
+    where status = 1 and delete_time is null;
+
+create table dependencies (
+    project         text not null,
+    task_code       text not null,
+    depends_on_code text not null,
+    kind            smallint not null,  -- 1 blocks, 2 parent-child, 3 discovered-from, 4 related
+    create_time     timestamptz not null,
+    primary key (project, task_code, depends_on_code, kind)
+);
+create index dependencies_reverse on dependencies (project, depends_on_code, task_code) where kind = 1;
+
+-- What each request_id was answered; kept for 24 hours.
+create table requests (
+    project     text not null,
+    rpc         text not null,
+    request_id  text not null,
+    fingerprint bytea not null,
+    response    bytea not null,
+    create_time timestamptz not null default now(),
+    primary key (project, rpc, request_id)
+);
+create index requests_by_age on requests (create_time);
+
+-- Keys that make a caller's event unique in its project for ever, whatever retention does to the event.
+create table event_keys (
+    project   text not null,
+    dedup_key text not null,
+    event_id  uuid not null,
+    primary key (project, dedup_key)
+);
+
+-- The event log. One partition for what is kept for ever, the rest by month of emit_time.
+create sequence event_seq;
+create table events (
+    kept           boolean not null,
+    epoch          integer not null,
+    xid            xid8 not null default pg_current_xact_id(),
+    seq            bigint not null default nextval('event_seq'),
+    project        text not null,
+    event_id       uuid not null,
+    type           text not null,
+    entity_type    smallint not null,
+    entity_code    text not null,
+    sprint_code    text not null,
+    priority       smallint not null,
+    correlation_id text not null,
+    session_key    text not null,
+    actor          text not null,       -- the event's actor, else its agent
+    occur_time     timestamptz not null,
+    emit_time      timestamptz not null,
+    body           bytea not null       -- the serialized orchestration.v1.Event, without its cursor
+) partition by list (kept);
+create table events_kept partition of events for values in (true);
+create table events_rest partition of events for values in (false) partition by range (emit_time);
+
+create index events_log on events (project, epoch, xid, seq);
+create index events_by_id on events (event_id);
+create index events_by_emit on events (project, emit_time);
+create index events_by_time on events (project, occur_time, seq);
+create index events_of_entity on events (project, entity_type, entity_code, occur_time, seq);
+create index events_of_sprint on events (project, sprint_code, occur_time, seq) where sprint_code <> '';
+create index events_of_session on events (project, session_key, occur_time, seq) where session_key <> '';
+create index events_of_correlation on events (project, correlation_id, occur_time, seq);
+create index events_of_type on events (project, type, occur_time, seq);
+
+-- Raises the ledger's own error where a write did not find what it was made for: all of it is undone.
+create function ledger_expect(counted bigint, expected bigint) returns bigint language plpgsql as $$
+begin
+    if counted is distinct from expected then
+        raise exception 'the rows changed meanwhile' using errcode = 'OL001';
+    end if;
+    return counted;
+end
+$$;

@@ -1,0 +1,159 @@
+"""The terms of the ledger: statuses and their allowed changes, event types, calls, places in the log.
+
+The content of a sprint, a task or an event is its protobuf message (docs/decisions/0001); the enums
+here have the numbers of ``protos/orchestration/v1/common.proto``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class SprintStatus(IntEnum):
+    """Where a sprint stands."""
+
+    PLANNING = 1
+    ACTIVE = 2
+    COMPLETED = 3
+    CANCELLED = 4
+
+
+class TaskStatus(IntEnum):
+    """Where a task stands."""
+
+    PENDING = 1
+    IN_PROGRESS = 2
+    BLOCKED = 3
+    COMPLETED = 4
+    CANCELLED = 5
+
+
+class EntityType(IntEnum):
+    """What an event is about."""
+
+    NONE = 0
+    SPRINT = 1
+    TASK = 2
+    SESSION = 3
+
+
+SPRINT_TRANSITIONS: Mapping[SprintStatus, tuple[SprintStatus, ...]] = {
+    SprintStatus.PLANNING: (SprintStatus.ACTIVE, SprintStatus.CANCELLED),
+    SprintStatus.ACTIVE: (SprintStatus.COMPLETED, SprintStatus.PLANNING, SprintStatus.CANCELLED),
+    SprintStatus.COMPLETED: (SprintStatus.ACTIVE,),
+    SprintStatus.CANCELLED: (SprintStatus.PLANNING,),
+}
+
+TASK_TRANSITIONS: Mapping[TaskStatus, tuple[TaskStatus, ...]] = {
+    TaskStatus.PENDING: (
+        TaskStatus.IN_PROGRESS,
+        TaskStatus.BLOCKED,
+        TaskStatus.COMPLETED,
+        TaskStatus.CANCELLED,
+    ),
+    TaskStatus.IN_PROGRESS: (
+        TaskStatus.PENDING,
+        TaskStatus.BLOCKED,
+        TaskStatus.COMPLETED,
+        TaskStatus.CANCELLED,
+    ),
+    TaskStatus.BLOCKED: (TaskStatus.PENDING, TaskStatus.IN_PROGRESS, TaskStatus.CANCELLED),
+    TaskStatus.COMPLETED: (TaskStatus.PENDING, TaskStatus.IN_PROGRESS),
+    TaskStatus.CANCELLED: (TaskStatus.PENDING,),
+}
+
+PRIORITY_DEFAULT = 3
+"""P2."""
+KEPT_PRIORITIES = frozenset((1, 2))
+"""Events of P0 and P1 are kept for ever."""
+
+
+class Position(NamedTuple):
+    """A place in the log: events are ordered by (log epoch, transaction id, sequence)."""
+
+    epoch: int
+    xid: int
+    seq: int
+
+
+BEGINNING = Position(0, 0, 0)
+
+
+@dataclass(slots=True)
+class Call:
+    """Who calls, for which project, and how long the answer is waited for.
+
+    ``deadline`` is a ``time.monotonic()`` moment, or None. ``on_end`` registers what stops the call's
+    statement when its caller leaves.
+    """
+
+    rpc: str
+    project: str = "default"
+    correlation_id: str = ""
+    session_key: str = ""
+    agent: str = ""
+    deadline: float | None = None
+    on_end: Callable[[Callable[[], None]], bool] | None = None
+
+    def seconds_left(self) -> float | None:
+        """How long the answer is still waited for."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event to be stored: its serialized message, and the columns that queries filter on."""
+
+    project: str
+    event_id: str
+    type: str
+    entity_type: int
+    entity_code: str
+    sprint_code: str
+    priority: int
+    correlation_id: str
+    session_key: str
+    actor: str
+    occur_time: datetime
+    emit_time: datetime
+    dedup_key: str | None
+    body: bytes
+
+    @property
+    def kept(self) -> bool:
+        """Whether retention leaves it alone."""
+        return self.priority in KEPT_PRIORITIES
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as the log holds it: ``body`` is None where a filter left it out."""
+
+    position: Position
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A mutation's ``request_id`` with the fingerprint of its body; the id may be empty."""
+
+    rpc: str
+    request_id: str
+    fingerprint: bytes
+
+
+@dataclass(slots=True)
+class EventFilter:
+    """Which events; empty fields take any. ``types`` may end in ``.*``."""
+
+    sprint_code: str = ""
+    task_code: str = ""
+    session_key: str = ""
+    correlation_id: str = ""
+    types: list[str] = field(default_factory=list)
+    priorities: list[int] = field(default_factory=list)

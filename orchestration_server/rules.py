@@ -1,0 +1,384 @@
+"""The kinds of rules that a field may have, and their compilation to plain functions.
+
+Which field has which rule is the table's business, in ``validation``.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from math import isfinite
+from typing import Any
+
+import orjson
+from google.protobuf.descriptor import EnumDescriptor
+from google.protobuf.message import Message
+
+from orchestration_server.convert import plain
+
+Violations = dict[str, str]
+"""What is wrong, by the path below the value: "" for itself, "[3]", ".code"."""
+Check = Callable[[Any], Violations | None]
+Compiled = Callable[[type[Message]], Check]
+"""Gives the check of a whole message; its violations are by path, without a dot in front."""
+
+REQUIRED = "is required"
+STRUCT_BYTES = 64 * 1024
+STRUCT_DEPTH = 16
+LAST_SECOND = 253_402_300_799
+"""23:59:59 on 31 December 9999, in UTC."""
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def day(value: str) -> date | None:
+    """A date as YYYY-MM-DD, or None where it is none."""
+    if not _DATE.fullmatch(value):
+        return None
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        return None
+
+
+class Rule:
+    """What a field may hold. ``check`` makes the function; None, here and there, is all well."""
+
+    required = False
+
+    def check(self, compiled: Compiled) -> Check | None:
+        """The compiled rule."""
+        return None
+
+
+class Ignored(Rule):
+    """Set by the server; what a caller puts there is not looked at."""
+
+
+class Flag(Rule):
+    """Either value of a bool."""
+
+
+@dataclass(frozen=True)
+class Text(Rule):
+    """From ``low`` to ``high`` characters, none of them NUL."""
+
+    low: int
+    high: int
+
+    def check(self, compiled: Compiled) -> Check:
+        low, high = self.low, self.high
+        size = {"": f"must have {f'{low} to {high}' if low else f'at most {high}'} characters"}
+
+        def check(value: str) -> Violations | None:
+            if not low <= len(value) <= high:
+                return size if value else {"": REQUIRED}
+            return {"": "must not contain NUL"} if "\0" in value else None
+
+        return check
+
+
+@dataclass(frozen=True)
+class Printable(Rule):
+    """Up to ``high`` printable ASCII characters."""
+
+    high: int
+    required: bool = False
+
+    def check(self, compiled: Compiled) -> Check:
+        high, required = self.high, self.required
+
+        def check(value: str) -> Violations | None:
+            if len(value) > high or not value.isascii() or not value.isprintable():
+                return {"": f"must have at most {high} printable ASCII characters"}
+            return {"": REQUIRED} if required and not value else None
+
+        return check
+
+
+@dataclass(frozen=True)
+class Pattern(Rule):
+    """Matches as a whole; ``text`` says what is expected."""
+
+    pattern: re.Pattern[str]
+    text: str
+    high: int = 128
+    required: bool = False
+
+    def check(self, compiled: Compiled) -> Check:
+        match, high, required = self.pattern.fullmatch, self.high, self.required
+        wrong = {"": self.text}
+
+        def check(value: str) -> Violations | None:
+            if not value:
+                return {"": REQUIRED} if required else None
+            return wrong if len(value) > high or match(value) is None else None
+
+        return check
+
+
+class Date(Rule):
+    """A day that exists, as YYYY-MM-DD, or empty."""
+
+    def check(self, compiled: Compiled) -> Check:
+        def check(value: str) -> Violations | None:
+            return {"": "must be a date, as YYYY-MM-DD"} if value and day(value) is None else None
+
+        return check
+
+
+@dataclass(frozen=True)
+class EnumValue(Rule):
+    """A number that the enum names; not the unspecified one where ``required``."""
+
+    enum: EnumDescriptor
+    required: bool = False
+
+    def check(self, compiled: Compiled) -> Check:
+        names = {value.number: value.name for value in self.enum.values}
+        known = frozenset(number for number in names if number or not self.required)
+
+        def check(value: int) -> Violations | None:
+            if value in known:
+                return None
+            return {"": "is not a value of " + self.enum.name if value else REQUIRED}
+
+        return check
+
+
+@dataclass(frozen=True)
+class Int(Rule):
+    """From ``low`` to ``high``."""
+
+    low: int
+    high: int
+
+    def check(self, compiled: Compiled) -> Check:
+        low, high = self.low, self.high
+
+        def check(value: int) -> Violations | None:
+            return None if low <= value <= high else {"": f"must be from {low} to {high}"}
+
+        return check
+
+
+@dataclass(frozen=True)
+class Time(Rule):
+    """In the years 1970 to 9999; at most ``ahead`` seconds after now, where given."""
+
+    ahead: int | None = None
+
+    def check(self, compiled: Compiled) -> Check:
+        ahead = self.ahead
+
+        def check(value: Any) -> Violations | None:
+            if not (0 <= value.seconds <= LAST_SECOND and 0 <= value.nanos < 1_000_000_000):
+                return {"": "must be a time in the years 1970 to 9999"}
+            if ahead is not None and value.seconds + value.nanos / 1e9 > time.time() + ahead:
+                return {"": f"must not be more than {ahead} seconds ahead"}
+            return None
+
+        return check
+
+
+class Json(Rule):
+    """A Struct of at most 64 KiB as JSON, 16 containers deep, itself the first; no NUL, no NaN."""
+
+    def check(self, compiled: Compiled) -> Check:
+        def check(value: Any) -> Violations | None:
+            # JSON is at most 6 times as long (control characters), and never 16 times shorter.
+            size = value.ByteSize()
+            wrong = "" if size <= 16 * STRUCT_BYTES else "large"
+            wrong = wrong or next(_struct_faults(value, 1), "")
+            if not wrong and size > STRUCT_BYTES // 6 - 2:
+                wrong = "large" if len(orjson.dumps(plain(value))) > STRUCT_BYTES else ""
+            if wrong == "large":
+                return {"": f"must have at most {STRUCT_BYTES} bytes as JSON"}
+            return {"": wrong} if wrong else None
+
+        return check
+
+
+def _struct_faults(struct: Any, depth: int) -> Iterator[str]:
+    for key, value in struct.fields.items():
+        if "\0" in key:
+            yield "must not contain NUL"
+        yield from _value_faults(value, depth)
+
+
+def _value_faults(value: Any, depth: int) -> Iterator[str]:
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        if "\0" in value.string_value:
+            yield "must not contain NUL"
+    elif kind == "number_value":
+        if not isfinite(value.number_value):
+            yield "must not contain NaN or an infinite number"
+    elif kind in ("struct_value", "list_value"):
+        if depth == STRUCT_DEPTH:
+            yield f"must be at most {STRUCT_DEPTH} levels deep"
+        elif kind == "struct_value":
+            yield from _struct_faults(value.struct_value, depth + 1)
+        else:
+            for item in value.list_value.values:
+                yield from _value_faults(item, depth + 1)
+
+
+@dataclass(frozen=True)
+class Items(Rule):
+    """From ``low`` to ``high`` items, each by ``rule``; none twice where ``unique``."""
+
+    high: int
+    rule: Rule
+    low: int = 0
+    unique: bool = False
+
+    def check(self, compiled: Compiled) -> Check:
+        low, high, unique, one = self.low, self.high, self.unique, self.rule.check(compiled)
+        assert one is not None
+        wrong = {"": f"must have {f'{low} to {high}' if low else f'at most {high}'} items"}
+
+        def check(values: Any) -> Violations | None:
+            size = len(values)
+            if not low <= size <= high:
+                return wrong
+            if not size:
+                return None
+            found: Violations = {}
+            for index, value in enumerate(values):
+                if bad := one(value):
+                    found |= {f"[{index}]{path}": text for path, text in bad.items()}
+            if unique and len(set(values)) < size:
+                found.setdefault("", "must not have an item twice")
+            return found or None
+
+        return check
+
+
+@dataclass(frozen=True)
+class Sub(Rule):
+    """A message, by its own rules."""
+
+    message: type[Message]
+    required: bool = False
+
+    def check(self, compiled: Compiled) -> Check:
+        inner = compiled(self.message)
+
+        def check(value: Any) -> Violations | None:
+            bad = inner(value)
+            return {"." + path: text for path, text in bad.items()} if bad else None
+
+        return check
+
+
+@dataclass(frozen=True)
+class Mask(Rule):
+    """At least one field name, all of ``allowed``."""
+
+    allowed: frozenset[str]
+    required: bool = True
+
+    def check(self, compiled: Compiled) -> Check:
+        names = ", ".join(sorted(self.allowed))
+
+        def check(value: Any) -> Violations | None:
+            if not value.paths:
+                return {"": "must name at least one field"}
+            return None if self.allowed.issuperset(value.paths) else {"": f"may name {names} only"}
+
+        return check
+
+
+@dataclass(frozen=True)
+class Masked(Rule):
+    """A message of which ``code`` and the fields named in update_mask alone are looked at."""
+
+    message: type[Message]
+    stricter: tuple[tuple[str, Rule], ...]
+    required: bool = True
+
+
+Rules = Mapping[type[Message], Mapping[str, Rule]]
+"""The rules of each message, by field name."""
+
+
+# Compilation
+
+
+def compile_rules(rules: Rules, across: Mapping[type[Message], Check]) -> Mapping[type[Message], Check]:
+    """The check of each message that has rules, by field and across fields."""
+    checks: dict[type[Message], Check] = {}
+
+    def compiled(message: type[Message]) -> Check:
+        if message not in checks:
+            checks[message] = _compile(message, rules, across, compiled)
+        return checks[message]
+
+    for message in rules:
+        compiled(message)
+    return checks
+
+
+def _compile(
+    message: type[Message], rules: Rules, rules_across: Mapping[type[Message], Check], compiled: Compiled
+) -> Check:
+    fields = message.DESCRIPTOR.fields_by_name
+    scalars: list[tuple[str, Check]] = []
+    optional: list[tuple[str, Check, bool]] = []
+    across = [rules_across[message]] if message in rules_across else []
+    for name, rule in rules[message].items():
+        if isinstance(rule, Masked):
+            across.insert(0, _masked(name, rule, rules, compiled))
+        elif one := rule.check(compiled):
+            if fields[name].has_presence:
+                in_oneof = fields[name].containing_oneof is not None
+                optional.append((name, one, rule.required and not in_oneof))
+            else:
+                scalars.append((name, one))
+    return _walk(tuple(scalars), tuple(optional), tuple(across))
+
+
+def _walk(
+    scalars: tuple[tuple[str, Check], ...],
+    optional: tuple[tuple[str, Check, bool], ...],
+    across: tuple[Check, ...],
+) -> Check:
+    def check(message: Any) -> Violations | None:
+        found: Violations = {}
+        for name, one in scalars:
+            if bad := one(getattr(message, name)):
+                found |= {name + path: text for path, text in bad.items()}
+        for name, one, required in optional:
+            if message.HasField(name):
+                if bad := one(getattr(message, name)):
+                    found |= {name + path: text for path, text in bad.items()}
+            elif required:
+                found[name] = REQUIRED
+        for rule in across:
+            if bad := rule(message):
+                found = bad | found
+        return found or None
+
+    return check
+
+
+def _masked(name: str, rule: Masked, rules: Rules, compiled: Compiled) -> Check:
+    """The check of an update: the entity's code, and of the rest what update_mask names."""
+    inner = {**rules[rule.message], **dict(rule.stricter)}
+    checks = {field: one for field, each in inner.items() if (one := each.check(compiled))}
+
+    def check(request: Any) -> Violations | None:
+        if not request.HasField(name):
+            return {name: REQUIRED}
+        entity = getattr(request, name)
+        found: Violations = {}
+        for field in dict.fromkeys(("code", *request.update_mask.paths)):
+            if (one := checks.get(field)) and (bad := one(getattr(entity, field))):
+                found |= {f"{name}.{field}{path}": text for path, text in bad.items()}
+        return found or None
+
+    return check

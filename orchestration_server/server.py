@@ -1,0 +1,132 @@
+"""The grpc server: registration, health, reflection, graceful stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from orchestration.v1 import coordination_pb2, event_pb2, sprint_pb2, task_pb2
+from orchestration_server import interceptor
+from orchestration_server.config import Settings
+
+WAITING = 1_000
+"""Unary calls that wait for a thread; the transport refuses what is above."""
+REFLECTIONS = 8
+SPARE = 4
+
+SERVICES: Mapping[str, ServiceDescriptor] = {
+    name: file.DESCRIPTOR.services_by_name[name]
+    for name, file in (
+        ("SprintService", sprint_pb2),
+        ("TaskService", task_pb2),
+        ("EventService", event_pb2),
+        ("CoordinationService", coordination_pb2),
+    )
+}
+
+
+class Server:
+    """A grpc server for servicers named as their services are."""
+
+    def __init__(self, settings: Settings, servicers: Mapping[str, object]) -> None:
+        self._settings = settings
+        self._unary = ThreadPoolExecutor(settings.threads, thread_name_prefix="rpc")
+        # A stream holds its thread; the spare ones refuse what is above the limit.
+        self._emit = ThreadPoolExecutor(settings.emit_streams + SPARE, thread_name_prefix="emit")
+        self._reflect = ThreadPoolExecutor(REFLECTIONS + SPARE, thread_name_prefix="reflect")
+        self._health = health.HealthServicer()
+        self._server = grpc.server(
+            self._unary,
+            options=_options(settings),
+            maximum_concurrent_rpcs=settings.threads + settings.emit_streams + WAITING,
+        )
+        for name, descriptor in SERVICES.items():
+            self._register(descriptor, servicers[name])
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = [d.full_name for d in SERVICES.values()]
+        self._add_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME])
+        self._names = ["", *names]
+
+    def _add_reflection(self, names: list[str]) -> None:
+        """Reflection on threads of its own: an open stream of it must not hold a unary call's."""
+        servicer = reflection.ReflectionServicer(names)
+        handle = interceptor.limited(servicer.ServerReflectionInfo, REFLECTIONS)
+        handle.experimental_thread_pool = self._reflect  # type: ignore[attr-defined]
+        handler = grpc.stream_stream_rpc_method_handler(
+            handle,
+            reflection_pb2.ServerReflectionRequest.FromString,
+            reflection_pb2.ServerReflectionResponse.SerializeToString,
+        )
+        methods = {"ServerReflectionInfo": handler}
+        generic = grpc.method_handlers_generic_handler(reflection.SERVICE_NAME, methods)
+        self._server.add_generic_rpc_handlers((generic,))
+
+    def _register(self, service: ServiceDescriptor, servicer: object) -> None:
+        handlers = {
+            method.name: self._handler(service, method, getattr(servicer, method.name))
+            for method in service.methods
+        }
+        self._server.add_registered_method_handlers(service.full_name, handlers)
+        generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
+        self._server.add_generic_rpc_handlers((generic,))
+
+    def _handler(
+        self, service: ServiceDescriptor, method: MethodDescriptor, behavior: Callable[..., Any]
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        rpc = f"{service.name}/{method.name}"
+        parse = interceptor.deserializer(GetMessageClass(method.input_type))
+        write = interceptor.serializer
+        if method.client_streaming:
+            handle = interceptor.limited(
+                interceptor.bidirectional(rpc, behavior), self._settings.emit_streams
+            )
+            handle.experimental_thread_pool = self._emit  # type: ignore[attr-defined]
+            return grpc.stream_stream_rpc_method_handler(handle, parse, write)
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(interceptor.timeline(rpc, behavior), parse, write)
+        return grpc.unary_unary_rpc_method_handler(interceptor.unary(rpc, behavior), parse, write)
+
+    def start(self) -> int:
+        """Listens and serves; returns the port."""
+        port = self._server.add_insecure_port(self._settings.address)
+        self._server.start()
+        self.report(serving=True)
+        return port
+
+    def report(self, *, serving: bool) -> None:
+        """What health says of every service."""
+        status = health_pb2.HealthCheckResponse.ServingStatus
+        for name in self._names:
+            self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
+
+    def stop(self, before_grace: Callable[[], None]) -> None:
+        """Takes no new calls and lets those in flight end; ``before_grace`` ends the open streams."""
+        self.report(serving=False)
+        self._health.enter_graceful_shutdown()
+        stopped = self._server.stop(self._settings.grace_seconds)
+        before_grace()
+        stopped.wait()
+        self._unary.shutdown(wait=True, cancel_futures=True)
+        self._emit.shutdown(wait=True, cancel_futures=True)
+        self._reflect.shutdown(wait=True, cancel_futures=True)
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes * 4),
+        ("grpc.so_reuseport", 1 if settings.workers > 1 else 0),
+        # Clients may ping every 10 s, as agents behind proxies have to.
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.http2.max_ping_strikes", 0),
+    ]

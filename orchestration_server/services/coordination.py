@@ -1,0 +1,148 @@
+"""CoordinationService."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestration.v1 import coordination_pb2, task_pb2
+from orchestration_server import convert
+from orchestration_server.convert import Tokens, embed
+from orchestration_server.db import Connection, Database
+from orchestration_server.emission import Gate
+from orchestration_server.errors import FailedPrecondition, NotFound
+from orchestration_server.model import Call, EntityType, EventRow, Request
+from orchestration_server.services.tasks import list_scope, listed_after, present, task_page
+from orchestration_server.store import dependencies as store
+from orchestration_server.store import tasks as task_store
+from orchestration_server.store.prepared import Prepared
+from orchestration_server.store.writes import Change
+
+CYCLE_NAMED = 10
+"""The most codes of a cycle that an error lists."""
+KIND_NAMES = ("", "blocks", "parent_child", "discovered_from", "related")
+
+
+class CoordinationService:
+    """Keeps the graph of dependencies, and says which tasks may start."""
+
+    def __init__(self, db: Database, gate: Gate, tokens: Tokens) -> None:
+        self._db = db
+        self._gate = gate
+        self._tokens = tokens
+
+    def AddDependency(self, request: coordination_pb2.AddDependencyRequest, call: Call) -> bytes:
+        link = _link(request.dependency)
+        key = convert.request_of(call, request)
+
+        def decide(conn: Connection, found: Prepared) -> Change:
+            task = task_pb2.Task.FromString(present(found, "task", link.task_code).body)
+            present(found, "task", link.depends_on_code)
+            response = embed(1, link.SerializeToString())
+            if found.extra:
+                return Change(response)
+            if link.kind == store.BLOCKS:
+                _refuse_cycle(conn, call, link)
+            return Change(
+                response,
+                sql=store.INSERT,
+                params=_params(link) | {"c_create": found.now},
+                expected=1,
+                events=[_event(call, "task.dependency_added", task, link, found)],
+            )
+
+        return self._write(call, key, link, decide, graph=True)
+
+    def RemoveDependency(self, request: coordination_pb2.RemoveDependencyRequest, call: Call) -> bytes:
+        link = _link(request.dependency)
+        key = convert.request_of(call, request)
+
+        def decide(_: Connection, found: Prepared) -> Change:
+            if not found.extra:
+                raise NotFound("dependency", f"{link.task_code}/{link.depends_on_code}")
+            task = task_pb2.Task.FromString(found.rows[link.task_code].body)
+            return Change(
+                b"",
+                sql=store.DELETE,
+                params=_params(link),
+                expected=1,
+                events=[_event(call, "task.dependency_removed", task, link, found)],
+            )
+
+        return self._write(call, key, link, decide)
+
+    def _write(
+        self, call: Call, key: Request, link: coordination_pb2.Dependency, decide: Any, *, graph: bool = False
+    ) -> bytes:
+        """``graph``: the change may close a cycle, so such changes take turns in a project."""
+
+        def prepare(conn: Connection) -> Prepared:
+            return store.prepare(
+                conn, project=call.project, request=key, task=link.task_code,
+                depends_on=link.depends_on_code, kind=link.kind,
+            )  # fmt: skip
+
+        return self._gate.write(
+            call,
+            key,
+            locks=[
+                ("task", link.task_code),
+                ("task", link.depends_on_code),
+                *([("graph", "")] if graph else []),
+            ],
+            prepare=prepare,
+            decide=decide,
+            locked=graph,
+        )
+
+    def ListReadyTasks(self, request: coordination_pb2.ListReadyTasksRequest, call: Call) -> bytes:
+        filters = {"sprint_code": request.sprint_code} if request.sprint_code else {}
+        scope = ["ready", *list_scope(call.project, filters, by_priority=True)]
+        after = listed_after(self._tokens.page_place(request.page_token, scope))
+        size = convert.page_size(request.page_size)
+        with self._db.connection(call) as conn:
+            rows = task_store.list_page(
+                conn, project=call.project, filters=filters, by_priority=True, after=after,
+                limit=size + 1, ready=True,
+            )  # fmt: skip
+        return task_page(self._tokens, rows, size, scope, tasks=1, token=2)
+
+
+def _link(given: coordination_pb2.Dependency) -> coordination_pb2.Dependency:
+    return coordination_pb2.Dependency(
+        task_code=given.task_code,
+        depends_on_code=given.depends_on_code,
+        kind=given.kind or coordination_pb2.DEPENDENCY_KIND_BLOCKS,
+    )
+
+
+def _params(link: coordination_pb2.Dependency) -> dict[str, Any]:
+    return {"c_task": link.task_code, "c_depends_on": link.depends_on_code, "c_kind": link.kind}
+
+
+def _refuse_cycle(conn: Connection, call: Call, link: coordination_pb2.Dependency) -> None:
+    cycle = store.cycle(conn, project=call.project, task=link.task_code, depends_on=link.depends_on_code)
+    if cycle:
+        if len(cycle) > CYCLE_NAMED:
+            half = CYCLE_NAMED // 2
+            cycle = [*cycle[:half], f"({len(cycle) - 2 * half} more)", *cycle[-half:]]
+        path = " -> ".join(cycle)
+        raise FailedPrecondition(
+            f"the link would close a cycle: {path}",
+            reason="DEPENDENCY_CYCLE",
+            subject=f"task {link.task_code}",
+        )
+
+
+def _event(
+    call: Call,
+    type_: str,
+    task: task_pb2.Task,
+    link: coordination_pb2.Dependency,
+    found: Prepared,
+) -> EventRow:
+    payload = {"depends_on": link.depends_on_code, "kind": KIND_NAMES[link.kind]}
+    return convert.change_event(
+        call, type_, found.now, entity=EntityType.TASK, code=task.code, uid=task.uid,
+        revision=task.revision, payload=payload, sprint_code=task.sprint_code,
+        priority=task.priority,
+    )  # fmt: skip

@@ -1,0 +1,288 @@
+"""EventService."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.duration_pb2 import Duration
+
+from orchestration.v1 import event_pb2
+from orchestration_server import convert
+from orchestration_server.cache import Cache
+from orchestration_server.convert import Tokens, embed
+from orchestration_server.db import Database
+from orchestration_server.emission import Emission, Emitted, GroupCommit
+from orchestration_server.errors import (
+    DeadlineExceeded,
+    InvalidArgument,
+    LedgerError,
+    NotFound,
+    Unimplemented,
+)
+from orchestration_server.model import BEGINNING, Call, EntityType, EventFilter, Position
+from orchestration_server.status import code_of
+from orchestration_server.store import events as store
+from orchestration_server.streams import Reply, Stream
+from orchestration_server.timeline import Hub
+from orchestration_server.validation import check
+
+log = structlog.get_logger()
+
+IN_FLIGHT = 4
+"""Messages of one EmitEvents stream that wait for their commit."""
+STATS_DAYS = 7
+_GROUPS = ("type", "hour", "day", "week", "type", "entity", "actor")
+
+
+class EventService:
+    """Keeps the event log."""
+
+    def __init__(self, db: Database, commits: GroupCommit, hub: Hub, tokens: Tokens, cache: Cache) -> None:
+        self._cache = cache
+        self._db = db
+        self._commits = commits
+        self._hub = hub
+        self._tokens = tokens
+
+    def EmitEvent(self, request: event_pb2.EmitEventRequest, call: Call) -> bytes:
+        emission = Emission(call, convert.request_of(call, request), [request.event], request.ByteSize())
+        emitted = _in_time(self._commits.submit(emission), call)
+        if emitted.first is not None:
+            stored = emitted.first.body
+            return embed(1, self._with_cursor(call, emitted.ids[0]) or stored)
+        body = self._with_cursor(call, emitted.ids[0])
+        if body is None:
+            raise NotFound("event", emitted.ids[0])
+        return embed(1, body) + (b"\x10\x01" if emitted.duplicates else b"")
+
+    def _with_cursor(self, call: Call, event_id: str) -> bytes | None:
+        with self._db.connection(call) as conn:
+            found = store.get(conn, project=call.project, event_id=event_id)
+        return None if found is None else self._tokens.event_bytes(found)
+
+    def EmitEvents(self, requests: Iterator[Any], call: Call) -> Iterator[event_pb2.EmitEventsResponse]:
+        """Answers in order, each after its commit, while the next messages are read already."""
+        waiting: queue.Queue[tuple[str, Future[Emitted] | LedgerError] | None]
+        waiting = queue.Queue(maxsize=IN_FLIGHT)
+        ended = threading.Event()
+
+        def read() -> None:
+            try:
+                for request in requests:
+                    waiting.put(self._submit(request, call))
+                    if ended.is_set():
+                        return
+            except grpc.RpcError:
+                log.debug("emit stream broken", correlation_id=call.correlation_id)
+            finally:
+                waiting.put(None)
+
+        reader = threading.Thread(target=read, name="emit-read", daemon=True)
+        reader.start()
+        try:
+            while (one := waiting.get()) is not None:
+                yield _answer(*one)
+        finally:
+            ended.set()
+            while reader.is_alive():
+                with suppress(queue.Empty):
+                    waiting.get(timeout=0.01)
+
+    def _submit(self, request: Any, call: Call) -> tuple[str, Future[Emitted] | LedgerError]:
+        try:
+            check(request)
+            emission = Emission(call, convert.request_of(call, request), request.events, request.ByteSize())
+            return request.request_id, self._commits.submit(emission)
+        except LedgerError as error:
+            return getattr(request, "request_id", ""), error
+
+    def GetEvent(self, request: event_pb2.GetEventRequest, call: Call) -> bytes:
+        body = self._with_cursor(call, request.event_id)
+        if body is None:
+            raise NotFound("event", request.event_id)
+        return embed(1, body)
+
+    def ListEvents(self, request: event_pb2.ListEventsRequest, call: Call) -> bytes:
+        chosen = _filter(request.filter)
+        start = convert.moment(request.start_time) if request.HasField("start_time") else None
+        end = convert.moment(request.end_time) if request.HasField("end_time") else None
+        newest = request.order != event_pb2.EVENT_ORDER_OLDEST_FIRST
+        scope = ["events", call.project, repr(chosen), str(start), str(end), newest]
+        place = self._tokens.page_place(request.page_token, scope)
+        size = convert.page_size(request.page_size)
+        with self._db.connection(call) as conn:
+            rows = store.list_page(
+                conn, project=call.project, chosen=chosen, start=start, end=end,
+                newest_first=newest, limit=size + 1,
+                after=None if place is None else (datetime.fromisoformat(place[0]), place[1]),
+            )  # fmt: skip
+        shown = convert.page_length([len(row.body or b"") for row, _ in rows], size)
+        body = convert.embed_all(1, [self._tokens.event_bytes(row) for row, _ in rows[:shown]])
+        if len(rows) > shown:
+            last, occurred = rows[shown - 1]
+            token = self._tokens.page_token(scope, [occurred.isoformat(), last.position.seq])
+            body += embed(2, token.encode())
+        return body
+
+    def GetEventStats(self, request: event_pb2.GetEventStatsRequest, call: Call) -> bytes:
+        began = monotonic()
+        with self._db.connection(call) as conn:
+            version = store.version(conn, project=call.project)
+            now = store.now(conn)
+        # Without an end the minute that runs now is the last: an answer serves all calls of a minute.
+        end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+        if request.HasField("end_time"):
+            end = convert.moment(request.end_time)
+        start = end - timedelta(days=STATS_DAYS)
+        if request.HasField("start_time"):
+            start = convert.moment(request.start_time)
+        group, limit = _GROUPS[request.group_by], request.limit or 100
+
+        def load() -> bytes:
+            with self._db.connection(call) as conn:
+                rows = store.stats(
+                    conn, project=call.project, group=group, start=start, end=end,
+                    sprint=request.sprint_code, limit=limit,
+                )  # fmt: skip
+            return event_pb2.GetEventStatsResponse(
+                counts=[_count(group, key, count) for key, count, _ in rows],
+                total=rows[0][2] if rows else 0,
+                start_time=convert.stamp(start),
+                end_time=convert.stamp(end),
+            ).SerializeToString()
+
+        key = [call.project, group, start, end, request.sprint_code, limit, version]
+        body, cached = self._cache.get_or_load("stats", key, load)
+        if cached:
+            return body
+        elapsed = Duration()
+        elapsed.FromMicroseconds(int((monotonic() - began) * 1e6))
+        return body + embed(5, elapsed.SerializeToString())
+
+    def StreamTimeline(
+        self,
+        request: event_pb2.StreamTimelineRequest,
+        call: Call,
+        reply: Reply,
+    ) -> None:
+        stream = Stream(
+            project=call.project,
+            chosen=_filter(request.filter),
+            position=self._start(request, call),
+            follow=request.follow,
+            batch=request.batch_size or 500,
+            reply=reply,
+        )
+        if call.on_end is None or call.on_end(lambda: self._hub.discard(stream)):
+            self._hub.open(stream)
+
+    def _start(self, request: event_pb2.StreamTimelineRequest, call: Call) -> Position:
+        """The place that the stream starts after."""
+        start = request.WhichOneof("start")
+        if start is None:
+            return BEGINNING
+        with self._db.connection(call) as conn:
+            if start == "after_cursor":
+                place = self._tokens.place(request.after_cursor, "after_cursor")
+                if not store.knows(conn, place, project=call.project):
+                    raise InvalidArgument(
+                        {
+                            "after_cursor": "lies in a part of the log that this copy does not have;"
+                            " start from the beginning or from_time"
+                        },
+                        reason="CURSOR_FOREIGN",
+                    )
+                return place
+            if start == "last":
+                found = store.before_last(
+                    conn, project=call.project, last=request.last, chosen=_filter(request.filter)
+                )
+                return found or BEGINNING
+            time = convert.moment(request.from_time)
+            at = store.at_time(conn, project=call.project, time=time)
+            last = store.last(conn, project=call.project)
+            last = last or BEGINNING
+            return last if at is None else min(last, Position(at.epoch, at.xid, at.seq - 1))
+
+    def GetEntityHistory(
+        self, request: event_pb2.GetEntityHistoryRequest, call: Call
+    ) -> event_pb2.GetEntityHistoryResponse:
+        raise Unimplemented("histories are not part of this release; ListEvents has the events")
+
+    def ReconstructState(
+        self, request: event_pb2.ReconstructStateRequest, call: Call
+    ) -> event_pb2.ReconstructStateResponse:
+        raise Unimplemented("reconstruction is not part of this release")
+
+    def ReplayEvents(
+        self, request: event_pb2.ReplayEventsRequest, call: Call
+    ) -> event_pb2.ReplayEventsResponse:
+        raise Unimplemented("replay is not part of this release")
+
+
+def _filter(given: event_pb2.EventFilter) -> EventFilter:
+    return EventFilter(
+        sprint_code=given.sprint_code,
+        task_code=given.task_code,
+        session_key=given.session_key,
+        correlation_id=given.correlation_id,
+        types=list(given.types),
+        priorities=list(given.priorities),
+    )
+
+
+def _count(group: str, key: Any, count: int) -> event_pb2.EventCount:
+    if isinstance(key, datetime):
+        return event_pb2.EventCount(start_time=convert.stamp(key), count=count)
+    if group == "entity":
+        kind, _, code = str(key).partition("/")
+        key = f"{store.ENTITY_NAMES[EntityType(int(kind))]}/{code}"
+    return event_pb2.EventCount(key=key, count=count)
+
+
+def _in_time(result: Future[Emitted], call: Call) -> Emitted:
+    """Waits for a commit no longer than the caller does."""
+    try:
+        return result.result(timeout=call.seconds_left())
+    except TimeoutError as error:
+        raise DeadlineExceeded("the events were not stored in time; they may be yet") from error
+
+
+def _answer(request_id: str, result: Future[Emitted] | LedgerError) -> event_pb2.EmitEventsResponse:
+    try:
+        if isinstance(result, LedgerError):
+            raise result
+        emitted = result.result()
+    except LedgerError as error:
+        return event_pb2.EmitEventsResponse(request_id=request_id, error=_refusal(error))
+    return event_pb2.EmitEventsResponse(
+        request_id=request_id,
+        stored=emitted.stored,
+        duplicates=emitted.duplicates,
+        event_ids=emitted.ids,
+    )
+
+
+def _refusal(error: LedgerError) -> event_pb2.EmitError:
+    code = code_of(error)
+    return event_pb2.EmitError(
+        code=code.value[0],
+        message=error.message,
+        reason=error.reason,
+        violations=dict(error.violations) if isinstance(error, InvalidArgument) else {},
+        retryable=code
+        in (
+            grpc.StatusCode.UNAVAILABLE,
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            grpc.StatusCode.ABORTED,
+        ),
+    )

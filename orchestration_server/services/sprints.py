@@ -1,0 +1,269 @@
+"""SprintService."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from orchestration.v1 import common_pb2, sprint_pb2
+from orchestration_server import convert
+from orchestration_server.cache import Cache
+from orchestration_server.convert import Tokens, embed
+from orchestration_server.db import Connection, Database
+from orchestration_server.emission import Gate
+from orchestration_server.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    TransitionRefused,
+    Unimplemented,
+)
+from orchestration_server.model import (
+    SPRINT_TRANSITIONS,
+    Call,
+    EntityType,
+    EventRow,
+    SprintStatus,
+)
+from orchestration_server.services.tasks import check_revision, list_scope, present, task_page
+from orchestration_server.store import sprints as store
+from orchestration_server.store import tasks as task_store
+from orchestration_server.store.prepared import Prepared
+from orchestration_server.store.writes import Change
+
+
+class SprintService:
+    """Keeps sprints."""
+
+    def __init__(self, db: Database, gate: Gate, tokens: Tokens, cache: Cache) -> None:
+        self._cache = cache
+        self._db = db
+        self._gate = gate
+        self._tokens = tokens
+
+    def CreateSprint(self, request: sprint_pb2.CreateSprintRequest, call: Call) -> bytes:
+        key = convert.request_of(call, request)
+        code = request.sprint.code
+
+        def prepare(conn: Connection) -> Prepared:
+            return store.prepare(conn, project=call.project, request=key, code=code)
+
+        def decide(_: Connection, found: Prepared) -> Change:
+            if code in found.rows:
+                raise AlreadyExists("sprint", code, deleted=found.rows[code].deleted)
+            occur = convert.moment(request.occur_time) if request.HasField("occur_time") else None
+            sprint = sprint_pb2.Sprint()
+            sprint.CopyFrom(request.sprint)
+            sprint.uid = convert.new_uid()
+            sprint.status = sprint.status or common_pb2.SPRINT_STATUS_PLANNING
+            sprint.create_time.CopyFrom(convert.stamp(occur or found.now))
+            content = convert.sprint_content(sprint)
+            _advance(sprint, 0, content, found.now)
+            event = _event(call, "created", sprint, found.now, {"snapshot": content}, occur)
+            return _change(store.INSERT, sprint, 0, found.now, [event])
+
+        return self._gate.write(call, key, locks=[("sprint", code)], prepare=prepare, decide=decide)
+
+    def GetSprint(self, request: sprint_pb2.GetSprintRequest, call: Call) -> bytes:
+        code = request.sprint_code
+        if request.view == sprint_pb2.SPRINT_VIEW_FULL:
+            return self._full(code, convert.page_size(request.task_page_size), call)
+        with self._db.connection(call) as conn:
+            body = store.get(conn, project=call.project, code=code)
+        if body is None:
+            raise NotFound("sprint", code)
+        return embed(1, body)
+
+    def _full(self, code: str, size: int, call: Call) -> bytes:
+        """The sprint with its tasks: cached under the version that the database has now."""
+        with self._db.connection(call) as conn:
+            found = store.version(conn, project=call.project, code=code)
+        if found is None:
+            raise NotFound("sprint", code)
+        revision, body, tasks = found
+
+        def load() -> bytes:
+            filters = {"sprint_code": code}
+            with self._db.connection(call) as conn:
+                counts = task_store.counts(conn, project=call.project, sprint_code=code)
+                rows = task_store.list_page(
+                    conn, project=call.project, filters=filters, by_priority=True, after=None,
+                    limit=size + 1,
+                )  # fmt: skip
+            scope = list_scope(call.project, filters, by_priority=True)
+            return embed(2, _task_counts(counts).SerializeToString()) + task_page(
+                self._tokens, rows, size, scope, tasks=3, token=4
+            )
+
+        version = [call.project, code, revision, tasks, size]
+        rest, _ = self._cache.get_or_load("sprint", version, load)
+        return embed(1, body) + rest
+
+    def ListSprints(self, request: sprint_pb2.ListSprintsRequest, call: Call) -> bytes:
+        statuses = list(request.statuses)
+        scope = ["sprints", call.project, sorted(statuses), request.owner]
+        place = self._tokens.page_place(request.page_token, scope)
+        after = None if place is None else (datetime.fromisoformat(place[0]), place[1])
+        size = convert.page_size(request.page_size)
+        with self._db.connection(call) as conn:
+            rows = store.list_page(
+                conn, project=call.project, statuses=statuses, owner=request.owner, after=after,
+                limit=size + 1,
+            )  # fmt: skip
+        body = convert.embed_all(1, [row.body for row in rows[:size]])
+        if len(rows) > size:
+            last = rows[size - 1]
+            token = self._tokens.page_token(scope, [last.create_time.isoformat(), last.code])
+            body += embed(2, token.encode())
+        return body
+
+    def UpdateSprint(self, request: sprint_pb2.UpdateSprintRequest, call: Call) -> bytes:
+        key = convert.request_of(call, request)
+        code = request.sprint.code
+
+        def prepare(conn: Connection) -> Prepared:
+            return store.prepare(conn, project=call.project, request=key, code=code)
+
+        def decide(_: Connection, found: Prepared) -> Change:
+            row = present(found, "sprint", code)
+            check_revision(f"sprint {code}", request.expected_revision, row.revision)
+            sprint = sprint_pb2.Sprint.FromString(row.body)
+            before = convert.sprint_content(sprint)
+            was = sprint.status
+            for path in request.update_mask.paths:
+                _take(sprint, request.sprint, path)
+            after = convert.sprint_content(sprint)
+            if before == after:
+                return Change(embed(1, row.body))
+            _check_transition(sprint, was)
+            if sprint.start_date and sprint.end_date and sprint.end_date < sprint.start_date:
+                raise InvalidArgument({"sprint.end_date": "is before start_date"})
+            _advance(sprint, row.revision, after, found.now)
+            events = _changed(call, sprint, convert.changes(before, after), found.now)
+            return _change(store.UPDATE, sprint, row.revision, found.now, events)
+
+        return self._gate.write(call, key, locks=[("sprint", code)], prepare=prepare, decide=decide)
+
+    def DeleteSprint(self, request: sprint_pb2.DeleteSprintRequest, call: Call) -> bytes:
+        key = convert.request_of(call, request)
+        code = request.sprint_code
+
+        def prepare(conn: Connection) -> Prepared:
+            return store.prepare(conn, project=call.project, request=key, code=code)
+
+        def decide(conn: Connection, found: Prepared) -> Change:
+            row = present(found, "sprint", code)
+            check_revision(f"sprint {code}", request.expected_revision, row.revision)
+            if not store.hold_empty(conn, project=call.project, code=code):
+                raise FailedPrecondition(
+                    f"sprint {code} still has tasks: move or delete them first",
+                    reason="SPRINT_NOT_EMPTY",
+                    subject=f"sprint {code}",
+                )
+            sprint = sprint_pb2.Sprint.FromString(row.body)
+            sprint.revision = row.revision + 1
+            return Change(
+                b"",
+                sql=store.DELETE,
+                params={"c_code": code, "c_revision": row.revision, "c_update": found.now},
+                expected=1,
+                events=[_event(call, "deleted", sprint, found.now, {})],
+            )
+
+        return self._gate.write(
+            call, key, locks=[("sprint", code)], prepare=prepare, decide=decide, locked=True
+        )
+
+    def CreateSprintFromTemplate(
+        self, request: sprint_pb2.CreateSprintFromTemplateRequest, call: Call
+    ) -> bytes:
+        raise Unimplemented("templates are not part of this release")
+
+    def SyncSprint(self, request: sprint_pb2.SyncSprintRequest, call: Call) -> bytes:
+        raise Unimplemented("file sync is not part of this release")
+
+
+def _task_counts(counts: dict[int, int]) -> sprint_pb2.TaskCounts:
+    return sprint_pb2.TaskCounts(
+        total=sum(counts.values()),
+        pending=counts.get(1, 0),
+        in_progress=counts.get(2, 0),
+        blocked=counts.get(3, 0),
+        completed=counts.get(4, 0),
+        cancelled=counts.get(5, 0),
+    )
+
+
+def _take(sprint: sprint_pb2.Sprint, given: sprint_pb2.Sprint, path: str) -> None:
+    if path == "metadata":
+        sprint.ClearField("metadata")
+        if given.HasField("metadata"):
+            sprint.metadata.CopyFrom(given.metadata)
+    else:
+        setattr(sprint, path, getattr(given, path))
+
+
+def _check_transition(sprint: sprint_pb2.Sprint, was: int) -> None:
+    if sprint.status == was:
+        return
+    allowed = SPRINT_TRANSITIONS[SprintStatus(was)]
+    if SprintStatus(sprint.status) not in allowed:
+        names = convert.SPRINT_STATUS_NAMES
+        raise TransitionRefused(
+            f"sprint {sprint.code}", names[was], names[sprint.status], [names[s] for s in allowed]
+        )
+
+
+def _advance(sprint: sprint_pb2.Sprint, revision: int, content: dict[str, Any], now: datetime) -> None:
+    sprint.revision = revision + 1
+    sprint.hash = convert.content_hash(content)
+    sprint.update_time.CopyFrom(convert.stamp(now))
+
+
+def _change(
+    sql: Any, sprint: sprint_pb2.Sprint, revision: int, now: datetime, events: list[EventRow]
+) -> Change:
+    body = sprint.SerializeToString()
+    return Change(
+        embed(1, body),
+        sql=sql,
+        params={
+            "c_code": sprint.code,
+            "c_status": sprint.status,
+            "c_owner": sprint.owner,
+            "c_revision": revision,
+            "c_create": convert.moment(sprint.create_time),
+            "c_update": now,
+            "c_body": body,
+        },
+        expected=1,
+        events=events,
+    )
+
+
+def _event(
+    call: Call,
+    name: str,
+    sprint: sprint_pb2.Sprint,
+    now: datetime,
+    payload: dict[str, Any],
+    occur: datetime | None = None,
+) -> EventRow:
+    return convert.change_event(
+        call, f"sprint.{name}", now, entity=EntityType.SPRINT, code=sprint.code, uid=sprint.uid,
+        revision=sprint.revision, payload=payload, sprint_code=sprint.code, occur_time=occur,
+    )  # fmt: skip
+
+
+def _changed(
+    call: Call, sprint: sprint_pb2.Sprint, differs: dict[str, dict[str, Any]], now: datetime
+) -> list[EventRow]:
+    """An event for each aspect of the change: status, metadata, and all the rest."""
+    events = []
+    for name, type_ in (("status", "status_changed"), ("metadata", "metadata_updated")):
+        if name in differs:
+            events.append(_event(call, type_, sprint, now, {"changes": {name: differs.pop(name)}}))
+    if differs:
+        events.append(_event(call, "updated", sprint, now, {"changes": differs}))
+    return events

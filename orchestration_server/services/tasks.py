@@ -1,0 +1,371 @@
+"""TaskService."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from google.protobuf.message import Message
+
+from orchestration.v1 import common_pb2, task_pb2
+from orchestration_server import convert
+from orchestration_server.convert import Tokens, embed, embed_all
+from orchestration_server.db import Connection, Database
+from orchestration_server.emission import Gate
+from orchestration_server.errors import (
+    AlreadyExists,
+    NotFound,
+    StaleRevision,
+    TransitionRefused,
+    Unimplemented,
+)
+from orchestration_server.model import (
+    PRIORITY_DEFAULT,
+    TASK_TRANSITIONS,
+    Call,
+    EntityType,
+    EventRow,
+    TaskStatus,
+)
+from orchestration_server.store import tasks as store
+from orchestration_server.store.prepared import EntityRow, Prepared
+from orchestration_server.store.tasks import TaskColumns
+from orchestration_server.store.writes import Change
+
+_SET_BY_SERVER = ("uid", "revision", "hash", "create_time", "update_time")
+
+
+class TaskService:
+    """Keeps tasks."""
+
+    def __init__(self, db: Database, gate: Gate, tokens: Tokens) -> None:
+        self._db = db
+        self._gate = gate
+        self._tokens = tokens
+
+    def CreateTask(self, request: task_pb2.CreateTaskRequest, call: Call) -> bytes:
+        new = [task_pb2.NewTask(task=request.task)]
+        if request.HasField("occur_time"):
+            new[0].occur_time.CopyFrom(request.occur_time)
+        return self._create(call, request, new, lambda bodies: embed(1, bodies[0]))
+
+    def BatchCreateTasks(self, request: task_pb2.BatchCreateTasksRequest, call: Call) -> bytes:
+        return self._create(call, request, request.tasks, lambda bodies: embed_all(1, bodies))
+
+    def _create(
+        self,
+        call: Call,
+        message: Message,
+        new: Sequence[task_pb2.NewTask],
+        answer: Callable[[list[bytes]], bytes],
+    ) -> bytes:
+        request = convert.request_of(call, message)
+        codes = [n.task.code for n in new]
+        sprints = sorted({n.task.sprint_code for n in new if n.task.sprint_code})
+
+        def prepare(conn: Connection) -> Prepared:
+            return store.prepare(conn, project=call.project, request=request, codes=codes, sprints=sprints)
+
+        def decide(_: Connection, found: Prepared) -> Change:
+            for code in codes:
+                if code in found.rows:
+                    raise AlreadyExists("task", code, deleted=found.rows[code].deleted)
+            _need_sprints(found, sprints)
+            rows, events = [], []
+            for n in new:
+                row, event = _created(call, n, found.now)
+                rows.append(row)
+                events.append(event)
+            return Change(
+                answer([row.body for row in rows]),
+                sql=store.INSERT,
+                params=store.columns(rows),
+                expected=len(rows),
+                events=events,
+                anchors=sprints,
+            )
+
+        return self._gate.write(
+            call, request, locks=[("task", c) for c in codes], prepare=prepare, decide=decide
+        )
+
+    def GetTask(self, request: task_pb2.GetTaskRequest, call: Call) -> bytes:
+        with self._db.connection(call) as conn:
+            body = store.get(conn, project=call.project, code=request.task_code)
+        if body is None:
+            raise NotFound("task", request.task_code)
+        return embed(1, body)
+
+    def ListTasks(self, request: task_pb2.ListTasksRequest, call: Call) -> bytes:
+        filters: dict[str, Any] = {
+            name: value
+            for name, value in (
+                ("sprint_code", request.sprint_code),
+                ("statuses", list(request.statuses)),
+                ("priorities", list(request.priorities)),
+                ("assignee", request.assignee),
+                ("labels", list(request.labels)),
+            )
+            if value
+        }
+        urgent = request.order == task_pb2.TASK_ORDER_PRIORITY
+        scope = list_scope(call.project, filters, by_priority=urgent)
+        size = convert.page_size(request.page_size)
+        after = listed_after(self._tokens.page_place(request.page_token, scope))
+        with self._db.connection(call) as conn:
+            rows = store.list_page(
+                conn, project=call.project, filters=filters, by_priority=urgent, after=after,
+                limit=size + 1,
+            )  # fmt: skip
+        return task_page(self._tokens, rows, size, scope, tasks=1, token=2)
+
+    def UpdateTask(self, request: task_pb2.UpdateTaskRequest, call: Call) -> bytes:
+        paths = list(request.update_mask.paths)
+
+        def edit(task: task_pb2.Task, _: str) -> None:
+            for path in paths:
+                _take(task, request.task, path)
+
+        sprint = request.task.sprint_code if "sprint_code" in paths else ""
+        return self._update(
+            call, request, {request.task.code: request.expected_revision}, edit,
+            lambda bodies: embed(1, bodies[0]), sprints=[sprint] if sprint else [],
+        )  # fmt: skip
+
+    def UpdateTaskStatus(self, request: task_pb2.UpdateTaskStatusRequest, call: Call) -> bytes:
+        def edit(task: task_pb2.Task, _: str) -> None:
+            task.status = request.status
+
+        return self._update(
+            call, request, {request.task_code: request.expected_revision}, edit,
+            lambda bodies: embed(1, bodies[0]), reasons={request.task_code: request.reason},
+        )  # fmt: skip
+
+    def BatchUpdateTaskStatus(self, request: task_pb2.BatchUpdateTaskStatusRequest, call: Call) -> bytes:
+        statuses = {c.task_code: c.status for c in request.changes}
+
+        def edit(task: task_pb2.Task, code: str) -> None:
+            task.status = statuses[code]
+
+        return self._update(
+            call, request, {c.task_code: c.expected_revision for c in request.changes}, edit,
+            lambda bodies: embed_all(1, bodies),
+            reasons={c.task_code: c.reason for c in request.changes},
+        )  # fmt: skip
+
+    def _update(
+        self,
+        call: Call,
+        message: Message,
+        expected: Mapping[str, int],
+        edit: Callable[[task_pb2.Task, str], None],
+        answer: Callable[[list[bytes]], bytes],
+        *,
+        reasons: Mapping[str, str] | None = None,
+        sprints: Sequence[str] = (),
+    ) -> bytes:
+        request = convert.request_of(call, message)
+        codes = list(expected)
+
+        def prepare(conn: Connection) -> Prepared:
+            return store.prepare(conn, project=call.project, request=request, codes=codes, sprints=sprints)
+
+        def decide(_: Connection, found: Prepared) -> Change:
+            _need_sprints(found, sprints)
+            rows: list[TaskColumns] = []
+            events: list[EventRow] = []
+            bodies = []
+            for code in codes:
+                row = present(found, "task", code)
+                check_revision(f"task {code}", expected[code], row.revision)
+                task = task_pb2.Task.FromString(row.body)
+                before = convert.task_content(task)
+                was = task.status
+                edit(task, code)
+                after = convert.task_content(task)
+                if before == after:
+                    bodies.append(row.body)
+                    continue
+                _check_transition(task, was)
+                _advance(task, row.revision, after, found.now)
+                columns = convert.task_columns(task, revision=row.revision, update_time=found.now)
+                rows.append(columns)
+                bodies.append(columns.body)
+                events += _changed(call, task, before, after, found.now, (reasons or {}).get(code, ""))
+            return Change(
+                answer(bodies),
+                sql=store.UPDATE,
+                params=store.columns(rows),
+                expected=len(rows),
+                events=events,
+                anchors=sprints if rows else (),
+            )
+
+        return self._gate.write(
+            call, request, locks=[("task", c) for c in codes], prepare=prepare, decide=decide
+        )
+
+    def DeleteTask(self, request: task_pb2.DeleteTaskRequest, call: Call) -> bytes:
+        key = convert.request_of(call, request)
+        code = request.task_code
+
+        def prepare(conn: Connection) -> Prepared:
+            return store.prepare(conn, project=call.project, request=key, codes=[code])
+
+        def decide(_: Connection, found: Prepared) -> Change:
+            row = present(found, "task", code)
+            check_revision(f"task {code}", request.expected_revision, row.revision)
+            task = task_pb2.Task.FromString(row.body)
+            task.revision = row.revision + 1
+            event = _event(call, "task.deleted", task, found.now, {})
+            return Change(
+                b"",
+                sql=store.DELETE,
+                params={"c_code": code, "c_revision": row.revision, "c_update": found.now},
+                expected=1,
+                events=[event],
+            )
+
+        return self._gate.write(call, key, locks=[("task", code)], prepare=prepare, decide=decide)
+
+    def CreateTasksFromTemplate(self, request: task_pb2.CreateTasksFromTemplateRequest, call: Call) -> bytes:
+        raise Unimplemented("templates are not part of this release")
+
+
+def present(found: Prepared, kind: str, code: str) -> EntityRow:
+    """The row, where it is there and not deleted."""
+    row = found.rows.get(code)
+    if row is None or row.deleted:
+        raise NotFound(kind, code)
+    return row
+
+
+def check_revision(subject: str, expected: int, current: int) -> None:
+    """Refuses a change that was made for another revision."""
+    if expected and expected != current:
+        raise StaleRevision(subject, expected=expected, current=current)
+
+
+def list_scope(project: str, filters: Mapping[str, Any], *, by_priority: bool) -> list[Any]:
+    """What a page token of a list of tasks is valid for."""
+    return ["tasks", project, by_priority, sorted(filters.items())]
+
+
+def listed_after(place: list[Any] | None) -> store.Listed | None:
+    """The row that a page comes after."""
+    if place is None:
+        return None
+    return store.Listed(datetime.fromisoformat(place[0]), place[1], place[2], b"")
+
+
+def task_page(
+    tokens: Tokens, rows: list[store.Listed], size: int, scope: list[Any], *, tasks: int, token: int
+) -> bytes:
+    """A serialized page: ``tasks`` and ``token`` are field numbers; one row more than ``size`` means more."""
+    shown = convert.page_length([len(row.body) for row in rows], size)
+    body = embed_all(tasks, [row.body for row in rows[:shown]])
+    if len(rows) > shown:
+        last = rows[shown - 1]
+        place = [last.create_time.isoformat(), last.priority, last.code]
+        body += embed(token, tokens.page_token(scope, place).encode())
+    return body
+
+
+def _need_sprints(found: Prepared, sprints: Sequence[str]) -> None:
+    for code in sprints:
+        if code not in found.sprints:
+            raise NotFound("sprint", code)
+
+
+def _take(task: task_pb2.Task, given: task_pb2.Task, path: str) -> None:
+    if path in convert.TASK_LISTS:
+        getattr(task, path)[:] = list(getattr(given, path))
+    elif path in convert.TASK_STRUCTS:
+        task.ClearField(path)  # type: ignore[arg-type]  # the names are the table's
+        if given.HasField(path):  # type: ignore[arg-type]
+            getattr(task, path).CopyFrom(getattr(given, path))
+    elif path == "priority":
+        task.priority = given.priority or PRIORITY_DEFAULT  # type: ignore[assignment]
+    else:
+        setattr(task, path, getattr(given, path))
+
+
+def _check_transition(task: task_pb2.Task, was: int) -> None:
+    if task.status == was:
+        return
+    allowed = TASK_TRANSITIONS[TaskStatus(was)]
+    if TaskStatus(task.status) not in allowed:
+        names = convert.TASK_STATUS_NAMES
+        raise TransitionRefused(
+            f"task {task.code}", names[was], names[task.status], [names[s] for s in allowed]
+        )
+
+
+def _advance(task: task_pb2.Task, revision: int, content: dict[str, Any], now: datetime) -> None:
+    task.revision = revision + 1
+    task.hash = convert.content_hash(content)
+    task.update_time.CopyFrom(convert.stamp(now))
+
+
+def _created(call: Call, new: task_pb2.NewTask, now: datetime) -> tuple[TaskColumns, EventRow]:
+    task = task_pb2.Task()
+    task.CopyFrom(new.task)
+    for name in _SET_BY_SERVER:
+        task.ClearField(name)  # type: ignore[arg-type]  # the names are the table's
+    task.uid = convert.new_uid()
+    task.status = task.status or common_pb2.TASK_STATUS_PENDING
+    task.priority = task.priority or PRIORITY_DEFAULT  # type: ignore[assignment]
+    occur = convert.moment(new.occur_time) if new.HasField("occur_time") else None
+    task.create_time.CopyFrom(convert.stamp(occur or now))
+    content = convert.task_content(task)
+    _advance(task, 0, content, now)
+    event = _event(call, "task.created", task, now, {"snapshot": content}, occur)
+    return convert.task_columns(task, revision=0, update_time=now), event
+
+
+def _event(
+    call: Call,
+    type_: str,
+    task: task_pb2.Task,
+    now: datetime,
+    payload: dict[str, Any],
+    occur: datetime | None = None,
+) -> EventRow:
+    return convert.change_event(
+        call, type_, now, entity=EntityType.TASK, code=task.code, uid=task.uid,
+        revision=task.revision, payload=payload, sprint_code=task.sprint_code,
+        priority=task.priority, occur_time=occur,
+    )  # fmt: skip
+
+
+def _changed(
+    call: Call,
+    task: task_pb2.Task,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    now: datetime,
+    reason: str,
+) -> list[EventRow]:
+    """An event for each aspect of the change: status, priority, assignee, and all the rest."""
+    differs = convert.changes(before, after)
+    events = []
+    for name, type_ in (
+        ("status", _status_type(before["status"], after["status"])),
+        ("priority", "task.priority_changed"),
+        ("assignee", "task.assigned"),
+    ):
+        if name in differs:
+            payload: dict[str, Any] = {"changes": {name: differs.pop(name)}}
+            if name == "status" and reason:
+                payload["reason"] = reason
+            events.append(_event(call, type_, task, now, payload))
+    if differs:
+        events.append(_event(call, "task.updated", task, now, {"changes": differs}))
+    return events
+
+
+def _status_type(before: str, after: str) -> str:
+    if after == "blocked":
+        return "task.blocked"
+    return "task.unblocked" if before == "blocked" else "task.status_updated"

@@ -1,0 +1,85 @@
+"""The SQL of the graph of dependencies."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, LiteralString
+
+from psycopg import Connection
+
+from orchestration_server.model import Request
+from orchestration_server.store.prepared import EntityRow, Prepared, prepared
+
+BLOCKS = 1
+
+_PREPARE: LiteralString = """
+select clock_timestamp(), r.fingerprint, r.response, t.code, t.revision, t.delete_time is not null, t.body,
+    exists (select from dependencies d where d.project = %(project)s and d.task_code = %(task)s
+        and d.depends_on_code = %(depends_on)s and d.kind = %(kind)s::smallint)
+from (values (1)) one
+left join requests r on r.project = %(project)s and r.rpc = %(rpc)s and r.request_id = %(request_id)s
+left join tasks t on t.project = %(project)s and t.code in (%(task)s, %(depends_on)s)
+"""
+
+# Every blocking link that can be reached from the task that would be depended on.
+_REACHED: LiteralString = """
+with recursive walk (task_code, depends_on_code) as (
+    select d.task_code, d.depends_on_code from dependencies d
+    where d.project = %(project)s and d.task_code = %(depends_on)s and d.kind = 1
+  union
+    select d.task_code, d.depends_on_code
+    from walk w join dependencies d
+        on d.project = %(project)s and d.task_code = w.depends_on_code and d.kind = 1
+)
+select task_code, depends_on_code from walk
+"""
+
+INSERT: LiteralString = """changed as (
+    insert into dependencies (project, task_code, depends_on_code, kind, create_time)
+    select %(project)s, %(c_task)s, %(c_depends_on)s, %(c_kind)s::smallint, %(c_create)s from locked
+    returning 1
+)"""
+
+DELETE: LiteralString = """changed as (
+    delete from dependencies d using locked
+    where d.project = %(project)s and d.task_code = %(c_task)s
+        and d.depends_on_code = %(c_depends_on)s and d.kind = %(c_kind)s::smallint
+    returning 1
+)"""
+
+
+def prepare(
+    conn: Connection[Any], *, project: str, request: Request, task: str, depends_on: str, kind: int
+) -> Prepared:
+    """Both tasks, and as ``extra`` whether the link is there."""
+    rows = conn.execute(
+        _PREPARE,
+        {
+            "project": project, "rpc": request.rpc, "request_id": request.request_id,
+            "task": task, "depends_on": depends_on, "kind": kind,
+        },
+        binary=True,
+    ).fetchall()  # fmt: skip
+    found = {r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6]) for r in rows if r[3] is not None}
+    return prepared(rows[0], found, extra=rows[0][7])
+
+
+def cycle(conn: Connection[Any], *, project: str, task: str, depends_on: str) -> list[str] | None:
+    """The codes of the shortest cycle that a blocking link would close, from ``task`` back to it."""
+    links: dict[str, list[str]] = {}
+    for before, after in conn.execute(_REACHED, {"project": project, "depends_on": depends_on}):
+        links.setdefault(before, []).append(after)
+    came_from = {depends_on: task}
+    waiting = deque([depends_on])
+    while waiting:
+        code = waiting.popleft()
+        if code == task:
+            path = [task]
+            while (code := came_from[code]) != task:
+                path.append(code)
+            return [task, *path[:0:-1], task]
+        for following in links.get(code, ()):
+            if following not in came_from:
+                came_from[following] = code
+                waiting.append(following)
+    return None

@@ -1,0 +1,386 @@
+"""The SQL that reads the event log. Events are written by writes.py alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, LiteralString, NamedTuple
+
+from psycopg import Connection
+
+from orchestration_server.model import (
+    BEGINNING,
+    KEPT_PRIORITIES,
+    EntityType,
+    EventFilter,
+    Position,
+    StoredEvent,
+)
+from orchestration_server.store.arrays import Texts
+
+# Every transaction below the horizon has ended: the lowest id in progress that is not known to belong to
+# another database of the cluster, else the first one not handed out. An id is taken from the snapshot
+# first and looked up after, so one that ends in between counts as ours, which only waits.
+_HORIZON: LiteralString = """
+with s as materialized (
+    select pg_current_snapshot() as snapshot, epoch from log_state
+), h as materialized (
+    select s.epoch, coalesce((
+        select min(x) from pg_snapshot_xip(s.snapshot) as x
+        where not exists (
+            select from pg_stat_activity a join pg_database d on d.oid = a.datid
+            where a.backend_xid = x::xid and d.datname <> current_database())
+    ), pg_snapshot_xmax(s.snapshot)) as xid
+    from s
+)
+"""
+_PAGE_HEAD: LiteralString = """
+select h.epoch, h.xid::text::bigint, e.epoch, e.xid::text::bigint, e.seq, e.body
+from h left join lateral (
+    select epoch, xid, seq, body from events
+    where project = %(project)s
+        and (epoch, xid, seq) > (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)
+        and (epoch, xid) < (h.epoch, h.xid)"""
+_PAGE_TAIL: LiteralString = """
+    order by epoch, xid, seq limit %(limit)s::bigint
+) e on true
+"""
+_TAIL: LiteralString = (
+    _HORIZON
+    + """
+select h.epoch, h.xid::text::bigint, e.epoch, e.xid::text::bigint, e.seq, e.project, e.type,
+    e.entity_type, e.entity_code, e.sprint_code, e.priority, e.correlation_id, e.session_key, e.body
+from h left join lateral (
+    select * from events
+    where project = any(%(projects)s::text[])
+        and (epoch, xid, seq) > (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)
+        and (epoch, xid) < (h.epoch, h.xid)
+    order by epoch, xid, seq limit %(limit)s::bigint
+) e on true
+"""
+)
+_BEFORE_LAST_HEAD: LiteralString = """
+select epoch, xid::text::bigint, seq from events
+where project = %(project)s and (epoch, xid) < ((select epoch from h), (select xid from h))"""
+_BEFORE_LAST_TAIL: LiteralString = (
+    " order by events.epoch desc, events.xid desc, events.seq desc offset %(last)s::bigint limit 1"
+)
+_AT_TIME: LiteralString = """
+select epoch, xid::text::bigint, seq from (
+    select epoch, xid, seq from events where project = %(project)s and emit_time >= %(time)s
+    order by emit_time limit 1000
+) first order by first.epoch, first.xid, first.seq limit 1
+"""
+_KNOWS: LiteralString = """
+select exists (select from events where project = %(project)s and epoch = %(epoch)s::integer
+    and xid = %(xid)s::text::xid8 and seq = %(seq)s::bigint)
+"""
+_GET: LiteralString = """
+select epoch, xid::text::bigint, seq, body from events
+where event_id = %(event_id)s::uuid and project = %(project)s
+"""
+_LIST: LiteralString = """
+select epoch, xid::text::bigint, seq, body, occur_time from events where project = %(project)s"""
+
+_FILTERS: dict[str, LiteralString] = {
+    "sprint_code": " and sprint_code = %(f_sprint)s and sprint_code <> ''",
+    "task_code": " and entity_type = 2 and entity_code = %(f_task)s",
+    "session_key": " and session_key = %(f_session)s and session_key <> ''",
+    "correlation_id": " and correlation_id = %(f_correlation)s",
+    "priorities": " and priority = any(%(f_priorities)s::smallint[])",
+    # In the order of the log an index on types would have all events of them sorted first; the
+    # expression keeps it out, and the log's own index is walked until the page is full.
+    "exact_in_log": " and type || '' = any(%(f_types)s::text[])",
+    "exact": " and type = any(%(f_types)s::text[])",
+    "mixed": " and (type = any(%(f_types)s::text[]) or type like any(%(f_prefixes)s::text[]))",
+}
+
+_STATS: dict[str, LiteralString] = {
+    "hour": "date_trunc('hour', occur_time)",
+    "day": "date_trunc('day', occur_time)",
+    "week": "date_trunc('week', occur_time)",
+    "type": "type",
+    "entity": "entity_type::text || '/' || entity_code",
+    "actor": "actor",
+}
+# The version of a project's events: the last one, and the transactions before it that may yet bring more.
+_VERSION: LiteralString = """
+select e.epoch, e.xid::text::bigint, e.seq, (
+    select string_agg(x::text, ',' order by x) from pg_snapshot_xip(pg_current_snapshot()) as x
+    where x < e.xid)
+from events e where e.project = %(project)s order by e.epoch desc, e.xid desc, e.seq desc limit 1
+"""
+_STATS_FROM: LiteralString = """ as key, count(*), sum(count(*)) over ()::bigint
+from events where project = %(project)s and occur_time >= %(start)s and occur_time < %(end)s"""
+_STATS_SPRINT: LiteralString = " and sprint_code = %(sprint)s and sprint_code <> ''"
+_BY_KEY: LiteralString = " group by 1 order by 1 limit %(limit)s::bigint"
+_BY_COUNT: LiteralString = " group by 1 order by 2 desc, 1 limit %(limit)s::bigint"
+_NOT_EMPTY: dict[str, LiteralString] = {
+    "entity": " and entity_type <> 0",
+    "actor": " and actor <> ''",
+}
+
+
+class TailRow(NamedTuple):
+    """A new event with the columns that filters ask for."""
+
+    position: Position
+    project: str
+    type: str
+    entity_type: int
+    entity_code: str
+    sprint_code: str
+    priority: int
+    correlation_id: str
+    session_key: str
+    body: bytes
+
+
+def _filter(chosen: EventFilter, *, in_log: bool = False) -> tuple[LiteralString, dict[str, Any]]:
+    query: LiteralString = ""
+    params: dict[str, Any] = {}
+    exact = [t for t in chosen.types if not t.endswith(".*")]
+    prefixes = [_like(t[:-1]) for t in chosen.types if t.endswith(".*")]
+    for name, value, param in (
+        ("sprint_code", chosen.sprint_code, "f_sprint"),
+        ("task_code", chosen.task_code, "f_task"),
+        ("session_key", chosen.session_key, "f_session"),
+        ("correlation_id", chosen.correlation_id, "f_correlation"),
+        ("priorities", chosen.priorities, "f_priorities"),
+        ("mixed" if prefixes else "exact_in_log" if in_log else "exact", chosen.types and exact, "f_types"),
+    ):
+        if value or (name == "mixed"):
+            query += _FILTERS[name]
+            params[param] = value or []
+    if chosen.priorities:
+        # What is kept for ever is a partition of its own, by priority: the others need no look.
+        kept = KEPT_PRIORITIES.intersection(chosen.priorities)
+        if kept == set(chosen.priorities):
+            query += " and kept"
+        elif not kept:
+            query += " and not kept"
+    if prefixes:
+        params["f_prefixes"] = prefixes
+    return query, params
+
+
+def _like(prefix: str) -> str:
+    return prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+
+
+def secret(conn: Connection[Any]) -> bytes:
+    """The log's own key."""
+    row = conn.execute("select secret from log_state", binary=True).fetchone()
+    assert row is not None
+    value: bytes = row[0]
+    return value
+
+
+def now(conn: Connection[Any]) -> datetime:
+    """The database's clock."""
+    row = conn.execute("select clock_timestamp()", binary=True).fetchone()
+    assert row is not None
+    value: datetime = row[0]
+    return value
+
+
+def page(
+    conn: Connection[Any], *, project: str, after: Position, limit: int, chosen: EventFilter
+) -> tuple[list[StoredEvent], Position]:
+    """The next events of the log after a place, at most ``limit``, and the horizon they were read below."""
+    where, params = _filter(chosen, in_log=True)
+    rows = conn.execute(
+        _HORIZON + _PAGE_HEAD + where + _PAGE_TAIL,
+        params | {"project": project, "epoch": after.epoch, "xid": str(after.xid), "seq": after.seq,
+                  "limit": limit},
+        binary=True,
+    ).fetchall()  # fmt: skip
+    bound = Position(rows[0][0], rows[0][1], 0)
+    return [StoredEvent(Position(r[2], r[3], r[4]), r[5]) for r in rows if r[2] is not None], bound
+
+
+def tail(
+    conn: Connection[Any], *, projects: Sequence[str], after: Position, limit: int
+) -> tuple[list[TailRow], Position]:
+    """The next events of these projects after a place, and the horizon they were read below."""
+    rows = conn.execute(
+        _TAIL,
+        {"projects": Texts(projects), "epoch": after.epoch, "xid": str(after.xid), "seq": after.seq,
+         "limit": limit},
+        binary=True,
+    ).fetchall()  # fmt: skip
+    bound = Position(rows[0][0], rows[0][1], 0)
+    return [TailRow(Position(r[2], r[3], r[4]), *r[5:]) for r in rows if r[2] is not None], bound
+
+
+def before_last(conn: Connection[Any], *, project: str, last: int, chosen: EventFilter) -> Position | None:
+    """The place after which the last so many matching events stand; None where there are fewer."""
+    where, params = _filter(chosen, in_log=True)
+    row = conn.execute(
+        _HORIZON + _BEFORE_LAST_HEAD + where + _BEFORE_LAST_TAIL,
+        params | {"project": project, "last": last},
+        binary=True,
+    ).fetchone()
+    return Position(*row) if row else None
+
+
+def last(conn: Connection[Any], *, project: str) -> Position | None:
+    """The last event below the horizon; None where there is none."""
+    return before_last(conn, project=project, last=0, chosen=EventFilter())
+
+
+def at_time(conn: Connection[Any], *, project: str, time: datetime) -> Position | None:
+    """The first place recorded at or after a time; None where there is none yet."""
+    row = conn.execute(_AT_TIME, {"project": project, "time": time}, binary=True).fetchone()
+    return Position(*row) if row else None
+
+
+def knows(conn: Connection[Any], place: Position, *, project: str) -> bool:
+    """Whether a cursor's place is one of this log: the beginning, or where it has an event.
+
+    Another copy of the log may have gone on under the same ids, so being in their range says nothing.
+    """
+    row = conn.execute(
+        _KNOWS,
+        {"project": project, "epoch": place.epoch, "xid": str(place.xid), "seq": place.seq},
+        binary=True,
+    ).fetchone()
+    return place == BEGINNING or bool(row and row[0])
+
+
+def get(conn: Connection[Any], *, project: str, event_id: str) -> StoredEvent | None:
+    """One event."""
+    row = conn.execute(_GET, {"project": project, "event_id": event_id}, binary=True).fetchone()
+    return StoredEvent(Position(row[0], row[1], row[2]), row[3]) if row else None
+
+
+def list_page(
+    conn: Connection[Any],
+    *,
+    project: str,
+    chosen: EventFilter,
+    start: datetime | None,
+    end: datetime | None,
+    newest_first: bool,
+    after: tuple[datetime, int] | None,
+    limit: int,
+) -> list[tuple[StoredEvent, datetime]]:
+    """A page of events by occur_time, each with it."""
+    where, params = _filter(chosen)
+    query = _LIST + where
+    params |= {"project": project, "limit": limit}
+    if start is not None:
+        query += " and occur_time >= %(start)s"
+        params["start"] = start
+    if end is not None:
+        query += " and occur_time < %(end)s"
+        params["end"] = end
+    if after is not None:
+        if newest_first:
+            query += " and (occur_time, seq) < (%(time)s::timestamptz, %(place)s::bigint)"
+        else:
+            query += " and (occur_time, seq) > (%(time)s::timestamptz, %(place)s::bigint)"
+        params |= {"time": after[0], "place": after[1]}
+    if newest_first:
+        query += " order by occur_time desc, seq desc limit %(limit)s::bigint"
+    else:
+        query += " order by occur_time, seq limit %(limit)s::bigint"
+    return [
+        (StoredEvent(Position(r[0], r[1], r[2]), r[3]), r[4])
+        for r in conn.execute(query, params, binary=True).fetchall()
+    ]
+
+
+def version(conn: Connection[Any], *, project: str) -> list[Any]:
+    """What the project's events are as of now: equal versions have equal events."""
+    row = conn.execute(_VERSION, {"project": project}, binary=True).fetchone()
+    return list(row or ())
+
+
+def stats(
+    conn: Connection[Any],
+    *,
+    project: str,
+    group: str,
+    start: datetime,
+    end: datetime,
+    sprint: str,
+    limit: int,
+) -> list[tuple[Any, int, int]]:
+    """Groups with their counts, and with each the count of all groups."""
+    query = "select " + _STATS[group] + _STATS_FROM + _NOT_EMPTY.get(group, "")
+    if sprint:
+        query += _STATS_SPRINT
+    query += _BY_KEY if group in ("hour", "day", "week") else _BY_COUNT
+    return conn.execute(
+        query,
+        {"project": project, "start": start, "end": end, "sprint": sprint, "limit": limit},
+        binary=True,
+    ).fetchall()
+
+
+ENTITY_NAMES = {EntityType.SPRINT: "sprint", EntityType.TASK: "task", EntityType.SESSION: "session"}
+
+
+# A caller's events: what is there already, and what the tasks they speak of belong to.
+_KEYS: LiteralString = """
+select k.project, k.dedup_key, k.event_id::text from event_keys k
+join unnest(%(projects)s::text[], %(keys)s::text[]) as w (project, dedup_key)
+    on k.project = w.project and k.dedup_key = w.dedup_key
+"""
+_ENTITIES: LiteralString = """
+select w.project, w.code, t.body from unnest(%(projects)s::text[], %(codes)s::text[]) as w (project, code)
+join tasks t on t.project = w.project and t.code = w.code and t.delete_time is null
+"""
+_ANSWERS: LiteralString = """
+select r.project, r.rpc, r.request_id, r.fingerprint, r.response
+from unnest(%(projects)s::text[], %(rpcs)s::text[], %(ids)s::text[]) as w (project, rpc, request_id)
+join requests r on r.project = w.project and r.rpc = w.rpc and r.request_id = w.request_id
+"""
+KEYED: LiteralString = """changed as (
+    insert into event_keys (project, dedup_key, event_id)
+    select k.project, k.dedup_key, k.event_id
+    from locked, unnest(%(k_project)s::text[], %(k_key)s::text[], %(k_id)s::uuid[])
+        as k (project, dedup_key, event_id)
+    returning 1
+)"""
+
+
+def keys(conn: Connection[Any], wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Ids of the events that hold these (project, dedup_key)."""
+    if not wanted:
+        return {}
+    rows = conn.execute(
+        _KEYS, {"projects": Texts(w[0] for w in wanted), "keys": Texts(w[1] for w in wanted)}, binary=True
+    ).fetchall()
+    return {(r[0], r[1]): r[2] for r in rows}
+
+
+def task_bodies(conn: Connection[Any], wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+    """The tasks of these (project, code), where they are there."""
+    if not wanted:
+        return {}
+    rows = conn.execute(
+        _ENTITIES,
+        {"projects": Texts(w[0] for w in wanted), "codes": Texts(w[1] for w in wanted)},
+        binary=True,
+    ).fetchall()
+    return {(r[0], r[1]): r[2] for r in rows}
+
+
+def answers(
+    conn: Connection[Any], wanted: Sequence[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], tuple[bytes, bytes]]:
+    """Fingerprint and response of these (project, rpc, request_id)."""
+    if not wanted:
+        return {}
+    rows = conn.execute(
+        _ANSWERS,
+        {
+            "projects": Texts(w[0] for w in wanted),
+            "rpcs": Texts(w[1] for w in wanted),
+            "ids": Texts(w[2] for w in wanted),
+        },
+        binary=True,
+    ).fetchall()
+    return {(r[0], r[1], r[2]): (r[3], r[4]) for r in rows}

@@ -1,0 +1,102 @@
+"""Brings a database to this release's schema, and opens a new log epoch in another cluster.
+
+Forward only: each file of ``migrations/`` runs once, in a transaction that holds an advisory lock.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+from importlib import resources
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+MIGRATION_LOCK = 7_229_116_401
+MONTHS_AHEAD = 3
+
+
+def migrate(conn: Connection) -> list[str]:
+    """Applies what is missing and returns its names. Any number may run at once."""
+    applied = []
+    with conn.transaction():
+        conn.execute("select pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
+        conn.execute(
+            "create table if not exists migrations"
+            " (name text primary key, apply_time timestamptz not null default now())"
+        )
+        done = {name for (name,) in conn.execute("select name from migrations")}
+        for file in sorted(
+            (
+                f
+                for f in resources.files("orchestration_server.migrations").iterdir()
+                if f.name.endswith(".sql")
+            ),
+            key=lambda f: f.name,
+        ):
+            if file.name in done:
+                continue
+            conn.execute(file.read_text().encode(), prepare=False)
+            conn.execute("insert into migrations (name) values (%s)", (file.name,))
+            applied.append(file.name)
+        _open_epoch(conn)
+        add_partitions(conn)
+    return applied
+
+
+def _open_epoch(conn: Connection) -> None:
+    """Starts epoch 1 in a new log, and the next one where the log came from another cluster.
+
+    A dump holds transaction ids of the cluster that it was taken from, which say nothing in this one:
+    what stands in older epochs is complete and comes before all that is written from here on.
+    """
+    row = conn.execute("select system_identifier::text from pg_control_system()").fetchone()
+    assert row is not None
+    cluster = row[0]
+    state = conn.execute("select epoch, cluster from log_state").fetchone()
+    if state is None:
+        conn.execute(
+            "insert into log_state (secret, epoch, cluster) values (%s, 1, %s)",
+            (secrets.token_bytes(32), cluster),
+        )
+    elif state[1] != cluster:
+        conn.execute(
+            "insert into log_epochs (epoch, last_xid)"
+            " select %s, coalesce(max(xid), '0'::xid8) from events where epoch = %s",
+            (state[0], state[0]),
+        )
+        conn.execute("update log_state set epoch = epoch + 1, cluster = %s", (cluster,))
+
+
+def add_partitions(conn: Connection) -> None:
+    """Makes the event partitions of this month and of three months ahead, where they are not there."""
+    row = conn.execute("select date_trunc('month', now() - interval '1 day')").fetchone()
+    assert row is not None
+    month: datetime = row[0]
+    there = {
+        name
+        for (name,) in conn.execute(
+            "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid"
+            " where i.inhparent = 'events_rest'::regclass"
+        )
+    }
+    for _ in range(MONTHS_AHEAD + 2):
+        following = (month + timedelta(days=32)).replace(day=1)
+        name = f"events_rest_{month:%Y_%m}"
+        if name not in there:
+            _add_partition(conn, name, month, following)
+        month = following
+
+
+def _add_partition(conn: Connection, name: str, month: datetime, following: datetime) -> None:
+    conn.execute(
+        sql.SQL("create table if not exists {} partition of events_rest for values from ({}) to ({})").format(
+            sql.Identifier(name),
+            sql.Literal(month),
+            sql.Literal(following),
+        ),
+        prepare=False,
+    )

@@ -1,0 +1,35 @@
+"""One of several server processes on one port, started by ``serve --workers N``.
+
+Ends on SIGTERM, and when the process that started it is gone: its standard input closes then.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+
+from orchestration_server import logs
+from orchestration_server.app import App
+from orchestration_server.config import Settings
+
+
+def main() -> None:
+    """Serves until told to stop."""
+    logs.configure()
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    app = App(Settings())
+    print(app.start(), flush=True)
+    threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
+    stop.wait()
+    app.stop()
+
+
+def _watch_parent(stop: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    stop.set()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""Engines once a session, a fresh database and a real server on a free port for each test."""
+
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from urllib.parse import urlsplit
+
+import grpc
+import psycopg
+import pytest
+from hypothesis import HealthCheck, settings
+from psycopg import sql
+
+from orchestration.v1 import coordination_pb2_grpc, event_pb2_grpc, sprint_pb2_grpc, task_pb2_grpc
+from orchestration_server.app import App
+from orchestration_server.config import Settings
+from orchestration_server.embedded import EmbeddedEngines, Engines
+from orchestration_server.store import migrations
+
+TEMPLATE = "ledger_template"
+START_SECONDS = 20
+MAX_MESSAGE = 16 * 1024 * 1024
+
+settings.register_profile(
+    "ledger",
+    deadline=None,
+    database=None,
+    derandomize=True,
+    # A history is played against a project of its own, so the fixtures may be shared.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("ledger")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs; ``app`` is None where it has a process of its own."""
+
+    address: str
+    database_url: str
+    app: App | None = field(default=None, repr=False)
+
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[Engines]:
+    """A Postgres and a Valkey for all tests of this worker, with a migrated template database."""
+    with EmbeddedEngines(None, durable=False, max_connections=300) as found:
+        with psycopg.connect(found.database_url, autocommit=True) as conn:
+            conn.execute(sql.SQL("create database {}").format(sql.Identifier(TEMPLATE)))
+        with psycopg.connect(_other(found.database_url, TEMPLATE), autocommit=True) as conn:
+            migrations.migrate(conn)
+        yield found
+
+
+@contextmanager
+def new_database(engines: Engines) -> Iterator[str]:
+    """A migrated database of its own, whose cursors and page tokens no other one takes."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(engines.database_url, autocommit=True) as conn:
+        conn.execute(
+            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+        )
+        url = _other(engines.database_url, name)
+        with psycopg.connect(url, autocommit=True) as own:
+            own.execute("update log_state set secret = %s", (secrets.token_bytes(32),))
+        yield url
+        conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database_url(engines: Engines) -> Iterator[str]:
+    with new_database(engines) as url:
+        yield url
+
+
+@pytest.fixture
+def start_server(engines: Engines) -> Iterator[Callable[[str], Server]]:
+    """Starts servers in this process; they stop with the test."""
+    with ExitStack() as stack:
+
+        def start(database_url: str) -> Server:
+            app = App(
+                Settings(
+                    address="127.0.0.1:0",
+                    database_url=database_url,
+                    redis_url=engines.redis_url or "",
+                    grace_seconds=1,
+                )
+            )
+            stack.callback(app.stop)
+            return Server(app.start(), database_url, app)
+
+        yield start
+
+
+@pytest.fixture
+def server(database_url: str, start_server: Callable[[str], Server]) -> Server:
+    return start_server(database_url)
+
+
+@pytest.fixture
+def start_process(engines: Engines, tmp_path: Path) -> Iterator[Callable[[str], Server]]:
+    """Starts servers in processes of their own; they stop with the test."""
+    with ExitStack() as stack:
+
+        def start(database_url: str) -> Server:
+            ready = tmp_path / f"ready-{secrets.token_hex(4)}"
+            command = Path(sys.executable).with_name("orchestration")
+            log = stack.enter_context((tmp_path / f"{ready.name}.log").open("wb"))
+            process = subprocess.Popen(
+                [command, "serve", "--address", "127.0.0.1:0", "--ready-file", ready],
+                env={"DATABASE_URL": database_url, "REDIS_URL": engines.redis_url or ""},
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+            stack.callback(_end, process)
+            return Server(_address(process, ready), database_url)
+
+        yield start
+
+
+@pytest.fixture
+def channel(server: Server) -> Iterator[grpc.Channel]:
+    with open_channel(server.address) as found:
+        yield found
+
+
+def open_channel(address: str) -> grpc.Channel:
+    """A channel with a connection of its own."""
+    return grpc.insecure_channel(
+        address,
+        options=[
+            ("grpc.max_receive_message_length", MAX_MESSAGE),
+            ("grpc.use_local_subchannel_pool", 1),
+        ],
+    )
+
+
+@pytest.fixture
+def sprints(channel: grpc.Channel) -> sprint_pb2_grpc.SprintServiceStub:
+    return sprint_pb2_grpc.SprintServiceStub(channel)
+
+
+@pytest.fixture
+def tasks(channel: grpc.Channel) -> task_pb2_grpc.TaskServiceStub:
+    return task_pb2_grpc.TaskServiceStub(channel)
+
+
+@pytest.fixture
+def events(channel: grpc.Channel) -> event_pb2_grpc.EventServiceStub:
+    return event_pb2_grpc.EventServiceStub(channel)
+
+
+@pytest.fixture
+def coordination(channel: grpc.Channel) -> coordination_pb2_grpc.CoordinationServiceStub:
+    return coordination_pb2_grpc.CoordinationServiceStub(channel)
+
+
+def _other(url: str, database: str) -> str:
+    return f"postgresql:///{database}?{urlsplit(url).query}"
+
+
+def _address(process: subprocess.Popen[bytes], ready: Path) -> str:
+    """What the server wrote into its ready file, once it has."""
+    deadline = monotonic() + START_SECONDS
+    while monotonic() < deadline:
+        if ready.exists() and (text := ready.read_text().strip()):
+            address: str = json.loads(text)["address"]
+            return address
+        try:
+            # Waits for the end that must not come, so a server that fails to start is noticed at once.
+            code = process.wait(timeout=0.02)
+        except subprocess.TimeoutExpired:
+            continue
+        log = ready.with_name(f"{ready.name}.log").read_text(errors="replace")
+        raise AssertionError(f"the server ended with {code}:\n{log[-3000:]}")
+    raise AssertionError("the server did not become ready")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise

@@ -1,0 +1,291 @@
+"""Sixteen identical calls at once with one request_id: one acts, all are answered alike."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from threading import Barrier
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+
+from orchestration.v1 import coordination_pb2, event_pb2, sprint_pb2, task_pb2
+from orchestration.v1.common_pb2 import TaskStatus
+from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
+from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
+from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from tests import factories
+from tests.conftest import Server, open_channel
+from tests.status import Metadata, must_be, refused
+
+CALLS = 16
+ROUNDS = 3
+DONE = TaskStatus.TASK_STATUS_COMPLETED
+BLOCKED = TaskStatus.TASK_STATUS_BLOCKED
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """An rpc with a request, and another body for the same request_id. "T0" to "T9", "S0" to "S9" and
+    a link from T1 to T0 are there."""
+
+    service: type[Any]
+    rpc: str
+    request: Message
+    other: Message
+    events: int = 1
+
+
+def _link(task: str, on: str) -> coordination_pb2.Dependency:
+    return coordination_pb2.Dependency(task_code=task, depends_on_code=on)
+
+
+def _new(*codes: str) -> list[task_pb2.NewTask]:
+    return [task_pb2.NewTask(task=factories.task(code)) for code in codes]
+
+
+def _changes(*codes: str) -> list[task_pb2.TaskStatusChange]:
+    return [task_pb2.TaskStatusChange(task_code=code, status=DONE) for code in codes]
+
+
+MUTATIONS = [
+    Mutation(
+        SprintServiceStub,
+        "CreateSprint",
+        sprint_pb2.CreateSprintRequest(sprint=factories.sprint("new")),
+        sprint_pb2.CreateSprintRequest(sprint=factories.sprint("newer")),
+    ),
+    Mutation(
+        SprintServiceStub,
+        "UpdateSprint",
+        sprint_pb2.UpdateSprintRequest(
+            sprint=factories.sprint("S0", goal="g"),
+            update_mask=FieldMask(paths=["goal"]),
+            expected_revision=1,
+        ),
+        sprint_pb2.UpdateSprintRequest(
+            sprint=factories.sprint("S0", goal="h"), update_mask=FieldMask(paths=["goal"])
+        ),
+    ),
+    Mutation(
+        SprintServiceStub,
+        "DeleteSprint",
+        sprint_pb2.DeleteSprintRequest(sprint_code="S0", expected_revision=1),
+        sprint_pb2.DeleteSprintRequest(sprint_code="S1"),
+    ),
+    Mutation(
+        TaskServiceStub,
+        "CreateTask",
+        task_pb2.CreateTaskRequest(task=factories.task("new", metadata={"a": 1, "b": 2, "c": 3})),
+        task_pb2.CreateTaskRequest(task=factories.task("newer")),
+    ),
+    Mutation(
+        TaskServiceStub,
+        "UpdateTask",
+        task_pb2.UpdateTaskRequest(
+            task=factories.task("T0", title="New"),
+            update_mask=FieldMask(paths=["title"]),
+            expected_revision=1,
+        ),
+        task_pb2.UpdateTaskRequest(
+            task=factories.task("T0", title="Newer"), update_mask=FieldMask(paths=["title"])
+        ),
+    ),
+    Mutation(
+        TaskServiceStub,
+        "UpdateTaskStatus",
+        task_pb2.UpdateTaskStatusRequest(task_code="T0", status=BLOCKED, expected_revision=1),
+        task_pb2.UpdateTaskStatusRequest(task_code="T0", status=DONE),
+    ),
+    Mutation(
+        TaskServiceStub,
+        "DeleteTask",
+        task_pb2.DeleteTaskRequest(task_code="T0", expected_revision=1),
+        task_pb2.DeleteTaskRequest(task_code="T1"),
+    ),
+    Mutation(
+        TaskServiceStub,
+        "BatchCreateTasks",
+        task_pb2.BatchCreateTasksRequest(tasks=_new("n3", "n1", "n2")),
+        task_pb2.BatchCreateTasksRequest(tasks=_new("n4")),
+        events=3,
+    ),
+    Mutation(
+        TaskServiceStub,
+        "BatchUpdateTaskStatus",
+        task_pb2.BatchUpdateTaskStatusRequest(changes=_changes("T2", "T0", "T1")),
+        task_pb2.BatchUpdateTaskStatusRequest(changes=_changes("T3")),
+        events=3,
+    ),
+    Mutation(
+        CoordinationServiceStub,
+        "AddDependency",
+        coordination_pb2.AddDependencyRequest(dependency=_link("T3", "T2")),
+        coordination_pb2.AddDependencyRequest(dependency=_link("T2", "T3")),
+    ),
+    Mutation(
+        CoordinationServiceStub,
+        "RemoveDependency",
+        coordination_pb2.RemoveDependencyRequest(dependency=_link("T1", "T0")),
+        coordination_pb2.RemoveDependencyRequest(dependency=_link("T0", "T1")),
+    ),
+    Mutation(
+        EventServiceStub,
+        "EmitEvent",
+        event_pb2.EmitEventRequest(event=factories.event(actor="one")),
+        event_pb2.EmitEventRequest(event=factories.event(actor="two")),
+    ),
+]
+
+
+def prepare(channel: grpc.Channel, metadata: Metadata) -> None:
+    tasks = TaskServiceStub(channel)
+    tasks.BatchCreateTasks(
+        task_pb2.BatchCreateTasksRequest(tasks=_new(*(f"T{n}" for n in range(10)))),
+        metadata=metadata,
+    )
+    for number in range(2):
+        SprintServiceStub(channel).CreateSprint(
+            sprint_pb2.CreateSprintRequest(sprint=factories.sprint(f"S{number}")),
+            metadata=metadata,
+        )
+    CoordinationServiceStub(channel).AddDependency(
+        coordination_pb2.AddDependencyRequest(dependency=_link("T1", "T0")), metadata=metadata
+    )
+
+
+def logged(channel: grpc.Channel, metadata: Metadata) -> list[event_pb2.Event]:
+    stream = EventServiceStub(channel).StreamTimeline(
+        event_pb2.StreamTimelineRequest(), metadata=metadata, timeout=10
+    )
+    return [event for message in stream for event in message.events.events]
+
+
+def _next(turns: Iterator[Callable[..., Message]], request: Message, metadata: Metadata) -> Message:
+    return next(turns)(request, metadata=metadata, timeout=20)
+
+
+def at_once(call: Callable[[], Any]) -> list[Any]:
+    """The answers of so many calls that start together."""
+    barrier = Barrier(CALLS)
+
+    def one(_: int) -> Any:
+        barrier.wait(timeout=10)
+        return call()
+
+    with ThreadPoolExecutor(CALLS) as pool:
+        return list(pool.map(one, range(CALLS)))
+
+
+@pytest.fixture
+def channels(database_url: str, start_server: Callable[[str], Server]) -> Iterator[list[grpc.Channel]]:
+    """Two servers on one ledger, so that no lock of one process can be what makes it work."""
+    with (
+        open_channel(start_server(database_url).address) as one,
+        open_channel(start_server(database_url).address) as two,
+    ):
+        yield [one, two]
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.rpc)
+def test_one_of_sixteen_identical_calls_acts(channels: list[grpc.Channel], mutation: Mutation) -> None:
+    calls = [getattr(mutation.service(channel), mutation.rpc) for channel in channels]
+    for number in range(ROUNDS):
+        metadata = (("orchestration-project", f"round-{number}"),)
+        prepare(channels[0], metadata)
+        before = logged(channels[0], metadata)
+        request = type(mutation.request)()
+        request.CopyFrom(mutation.request)
+        request.request_id = "once"  # type: ignore[attr-defined]  # every mutating request has it
+        turns = iter(calls * CALLS)
+
+        answers = at_once(partial(_next, turns, request, metadata))
+
+        # The caller's dedup flag aside, the retry of an emit is the emit: equal to the last byte.
+        assert all(answer == answers[0] for answer in answers)
+        after = logged(channels[0], metadata)
+        assert len(after) == len(before) + mutation.events
+        assert calls[0](request, metadata=metadata) == answers[0]
+
+        other = type(mutation.other)()
+        other.CopyFrom(mutation.other)
+        other.request_id = "once"  # type: ignore[attr-defined]
+        with refused(grpc.StatusCode.FAILED_PRECONDITION, "REQUEST_ID_REUSED"):
+            calls[0](other, metadata=metadata)
+        assert logged(channels[0], metadata) == after
+
+
+def test_one_of_sixteen_identical_messages_acts(channels: list[grpc.Channel]) -> None:
+    new = [factories.event(actor=str(number)) for number in range(20)]
+    message = event_pb2.EmitEventsRequest(request_id="once", events=new)
+    stubs = [EventServiceStub(channel) for channel in channels]
+    turns = iter(stubs * CALLS)
+
+    answers = at_once(lambda: list(next(turns).EmitEvents(iter([message]), timeout=20)))
+
+    assert all(answer == answers[0] for answer in answers)
+    assert answers[0][0].stored == 20
+    assert [event.id for event in logged(channels[0], ())] == list(answers[0][0].event_ids)
+
+
+def test_a_request_id_belongs_to_its_rpc_and_project(channels: list[grpc.Channel]) -> None:
+    tasks, sprints = TaskServiceStub(channels[0]), SprintServiceStub(channels[0])
+    request = task_pb2.CreateTaskRequest(task=factories.task("a"), request_id="same")
+    mine = tasks.CreateTask(request)
+    theirs = tasks.CreateTask(request, metadata=(("orchestration-project", "other"),))
+    sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=factories.sprint("a"), request_id="same"))
+
+    assert mine.task.uid != theirs.task.uid
+
+
+def test_a_refused_call_may_be_tried_again_with_its_request_id(
+    channels: list[grpc.Channel],
+) -> None:
+    tasks, sprints = TaskServiceStub(channels[0]), SprintServiceStub(channels[1])
+    request = task_pb2.CreateTaskRequest(task=factories.task("a", sprint_code="s"), request_id="again")
+    with refused(grpc.StatusCode.NOT_FOUND):
+        tasks.CreateTask(request)
+    sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=factories.sprint("s")))
+    assert tasks.CreateTask(request).task.code == "a"
+
+
+def test_of_many_that_update_one_revision_one_is_first(channels: list[grpc.Channel]) -> None:
+    stubs = [TaskServiceStub(channel) for channel in channels]
+    stubs[0].CreateTask(task_pb2.CreateTaskRequest(task=factories.task("a")))
+    turns = iter([(stub, number) for number, stub in enumerate(stubs * CALLS)])
+
+    def change() -> int:
+        stub, number = next(turns)
+        request = task_pb2.UpdateTaskRequest(
+            task=factories.task("a", title=f"Title {number}"),
+            update_mask=FieldMask(paths=["title"]),
+            expected_revision=1,
+        )
+        try:
+            return int(stub.UpdateTask(request, timeout=20).task.revision)
+        except grpc.RpcError as error:
+            must_be(error, grpc.StatusCode.ABORTED)
+            return 0
+
+    outcomes = at_once(change)
+    assert sorted(outcomes) == [0] * (CALLS - 1) + [2]
+
+
+def test_no_update_is_lost(channels: list[grpc.Channel]) -> None:
+    stubs = [TaskServiceStub(channel) for channel in channels]
+    stubs[0].CreateTask(task_pb2.CreateTaskRequest(task=factories.task("a")))
+    turns = iter([(stub, number) for number, stub in enumerate(stubs * CALLS)])
+
+    def change() -> int:
+        stub, number = next(turns)
+        request = task_pb2.UpdateTaskRequest(
+            task=factories.task("a", title=f"Title {number}"),
+            update_mask=FieldMask(paths=["title"]),
+        )
+        return int(stub.UpdateTask(request, timeout=20).task.revision)
+
+    assert sorted(at_once(change)) == list(range(2, CALLS + 2))

@@ -1,0 +1,111 @@
+"""A whole fleet's history, imported: what the ledger then holds is what the files say."""
+
+import gzip
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import typer
+from google.protobuf import json_format
+from typer.testing import CliRunner
+
+from orchestration import Client
+from orchestration.v1 import coordination_pb2, event_pb2
+from orchestration_server.commands.import_jsonl import import_files
+
+DATA = Path(__file__).parents[1] / "data" / "fleet"
+TASKS, EVENTS = DATA / "tasks.jsonl.gz", DATA / "events.jsonl.gz"
+
+app = typer.Typer()
+app.command()(import_files)
+
+
+class Server(Protocol):
+    """What this test needs of the fixture."""
+
+    @property
+    def address(self) -> str: ...
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def ready_by_hand(tasks: list[dict[str, Any]]) -> set[str]:
+    status = {task["code"]: task["status"] for task in tasks}
+    return {
+        task["code"]
+        for task in tasks
+        if task["status"] == "open"
+        and all(
+            # What is not in the file holds nothing back.
+            status.get(link["code"], "tombstone") in {"closed", "tombstone"}
+            for link in task.get("depends_on", [])
+            if link["kind"] == "blocks"
+        )
+    }
+
+
+@pytest.mark.timeout(300)
+def test_the_fleet_is_imported_once(server: Server) -> None:
+    arguments = ["--address", server.address, "--tasks", str(TASKS), "--events", str(EVENTS)]
+    first = CliRunner().invoke(app, arguments)
+    # Seven links point at codes that are not in the file.
+    assert first.exit_code == 3, first.output
+    assert "3,237 read, 3,237 created, 0 already there, 20 deleted" in first.output
+    assert "445 read, 438 in place" in first.output
+    assert "18,567 read, 18,567 stored, 0 already there" in first.output
+    assert "0 refused, 7 unresolved, 0 warnings" in first.output
+    assert "tasks.jsonl.gz:" in first.output
+
+    tasks = lines(TASKS)
+    with Client(server.address) as client:
+        log = list(client.follow(follow=False))
+        request = coordination_pb2.ListReadyTasksRequest(page_size=500)
+        ready = [t.code for t in client.pages(client.coordination.ListReadyTasks, request)]
+
+    assert len({event.id for event in log}) == len(log)
+    imported = Counter(
+        (
+            event.type.removeprefix("import."),
+            event.entity_code,
+            event.occur_time.ToMicroseconds(),
+            json.dumps(json_format.MessageToDict(event.payload), sort_keys=True),
+        )
+        for event in log
+        if event.type.startswith("import.")
+    )
+    assert imported == Counter(expected_event(row) for row in lines(EVENTS))
+
+    own = Counter(
+        (event.type.removeprefix("orchestration.task."), event.entity_code)
+        for event in log
+        if not event.type.startswith("import.")
+    )
+    codes = {task["code"] for task in tasks}
+    expected = Counter({("created", code): 1 for code in codes})
+    for task in tasks:
+        expected["deleted", task["code"]] += task["status"] == "tombstone"
+        for link in task.get("depends_on", []):
+            expected["dependency_added", task["code"]] += link["code"] in codes
+    assert own == +expected
+
+    assert len(ready) == len(set(ready))
+    assert set(ready) == ready_by_hand(tasks)
+
+    second = CliRunner().invoke(app, arguments)
+    assert second.exit_code == 3, second.output
+    assert "3,237 read, 0 created, 3,237 already there, 0 deleted" in second.output
+    assert "18,567 read, 0 stored, 18,567 already there" in second.output
+    assert "0 refused, 7 unresolved, 0 warnings" in second.output
+    with Client(server.address) as client:
+        assert list(client.follow(follow=False)) == log
+
+
+def expected_event(row: dict[str, Any]) -> tuple[str, str, int, str]:
+    stamp = json_format.ParseDict({"occurTime": row["at"]}, event_pb2.NewEvent())
+    data = json.dumps(row["data"], sort_keys=True)
+    return row["type"], row["code"], stamp.occur_time.ToMicroseconds(), data

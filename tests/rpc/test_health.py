@@ -1,0 +1,81 @@
+"""Health, reflection and the end of a server."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from orchestration.v1 import event_pb2, task_pb2
+from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from tests.conftest import Server, open_channel
+from tests.status import must_be
+
+SERVICES = [f"orchestration.v1.{name}Service" for name in ("Sprint", "Task", "Event", "Coordination")]
+SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.mark.parametrize("service", ["", *SERVICES])
+def test_each_service_is_serving(channel: grpc.Channel, service: str) -> None:
+    stub = health_pb2_grpc.HealthStub(channel)
+    answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
+    assert answer.status == SERVING
+
+
+def test_an_unknown_service_is_not_found(channel: grpc.Channel) -> None:
+    stub = health_pb2_grpc.HealthStub(channel)
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Check(health_pb2.HealthCheckRequest(service="none"), timeout=5)
+    must_be(caught.value, grpc.StatusCode.NOT_FOUND)
+
+
+def test_reflection_lists_the_services(channel: grpc.Channel) -> None:
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    asked = reflection_pb2.ServerReflectionRequest(list_services="")
+    (answer,) = stub.ServerReflectionInfo(iter([asked]), timeout=5)
+    names = {service.name for service in answer.list_services_response.service}
+    assert names >= {*SERVICES, "grpc.health.v1.Health"}
+
+
+def test_reflection_describes_each_service(channel: grpc.Channel) -> None:
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    asked = [reflection_pb2.ServerReflectionRequest(file_containing_symbol=service) for service in SERVICES]
+    for answer in stub.ServerReflectionInfo(iter(asked), timeout=5):
+        assert answer.file_descriptor_response.file_descriptor_proto
+
+
+def test_a_server_that_stops_says_so_first_and_ends_its_streams(
+    database_url: str, start_server: Callable[[str], Server]
+) -> None:
+    server = start_server(database_url)
+    assert server.app is not None
+    with open_channel(server.address) as channel, ThreadPoolExecutor(1) as pool:
+        health = health_pb2_grpc.HealthStub(channel).Watch(
+            health_pb2.HealthCheckRequest(service=SERVICES[1]), timeout=10
+        )
+        assert next(health).status == SERVING
+        timeline = EventServiceStub(channel).StreamTimeline(
+            event_pb2.StreamTimelineRequest(follow=True), timeout=10
+        )
+        assert next(timeline).WhichOneof("message") == "caught_up"
+
+        stopping = pool.submit(server.app.stop)
+        assert next(health).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        with pytest.raises(grpc.RpcError) as caught:
+            list(timeline)
+        must_be(caught.value, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+        stopping.result(timeout=10)
+        with pytest.raises(grpc.RpcError):
+            TaskServiceStub(channel).ListTasks(task_pb2.ListTasksRequest(), timeout=2)
+
+
+def test_a_server_in_a_process_of_its_own_answers_and_ends(
+    database_url: str, start_process: Callable[[str], Server]
+) -> None:
+    server = start_process(database_url)
+    with open_channel(server.address) as channel:
+        answer = TaskServiceStub(channel).ListTasks(task_pb2.ListTasksRequest(), timeout=5)
+    assert not answer.tasks

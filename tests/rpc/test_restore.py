@@ -1,0 +1,184 @@
+"""A dump restored into another cluster: the log is whole, in its order, and goes on after its end."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import grpc
+import psycopg
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from orchestration.v1 import event_pb2, sprint_pb2, task_pb2
+from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
+from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration_server.app import App
+from orchestration_server.config import Settings
+from orchestration_server.embedded import EmbeddedEngines, Engines
+from orchestration_server.engine_files import find_postgres
+from tests import factories
+from tests.conftest import open_channel
+from tests.status import refused
+
+SECONDS = 10
+
+
+class Ledger:
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.sprints = SprintServiceStub(channel)
+        self.tasks = TaskServiceStub(channel)
+        self.events = EventServiceStub(channel)
+
+    def write(self, name: str) -> None:
+        """A task that is made and changed, and events of a caller's own: ten events."""
+        self.tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task(name), request_id=name))
+        for status in (2, 3, 2, 4):
+            change = task_pb2.UpdateTaskStatusRequest(task_code=name, status=status)  # type: ignore[arg-type]  # any
+            self.tasks.UpdateTaskStatus(change)
+        for _ in range(5):
+            self.events.EmitEvent(event_pb2.EmitEventRequest(event=factories.event()))
+
+    def history(self, cursor: str = "") -> list[event_pb2.Event]:
+        request = event_pb2.StreamTimelineRequest(batch_size=4)
+        if cursor:
+            request.after_cursor = cursor
+        return [e for m in self.events.StreamTimeline(request, timeout=SECONDS) for e in m.events.events]
+
+    def present(self) -> str:
+        """The cursor of caught_up."""
+        request = event_pb2.StreamTimelineRequest(follow=True)
+        stream = self.events.StreamTimeline(request, timeout=SECONDS)
+        cursors = (m.caught_up.cursor for m in stream if m.WhichOneof("message") == "caught_up")
+        cursor = next(cursors)
+        stream.cancel()
+        return cursor
+
+
+@contextmanager
+def serving(url: str) -> Iterator[Ledger]:
+    app = App(Settings(address="127.0.0.1:0", database_url=url, redis_url="", grace_seconds=1))
+    with ExitStack() as stack:
+        stack.callback(app.stop)
+        yield Ledger(stack.enter_context(open_channel(app.start())))
+
+
+@pytest.fixture
+def original(database_url: str) -> Iterator[Ledger]:
+    """A log in a cluster that has given out many transaction ids before."""
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        for _ in range(2_000):
+            conn.execute("select pg_current_xact_id()")
+    with serving(database_url) as found:
+        found.sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=factories.sprint()))
+        yield found
+
+
+@pytest.fixture
+def copied(original: Ledger, database_url: str, tmp_path: Path) -> "Copy":
+    original.write("a")
+    original.write("b")
+    return Copy(database_url, tmp_path / "dump")
+
+
+class Copy:
+    """Dumps the original, and serves what comes back from the dump in a cluster of its own."""
+
+    def __init__(self, url: str, dump: Path) -> None:
+        self._url, self._dump = url, dump
+        self._programs = Path(find_postgres()[0]).parent
+
+    def dump(self) -> None:
+        self._run("pg_dump", "--format=custom", "--file", str(self._dump), "--dbname", self._url)
+
+    @contextmanager
+    def restored(self) -> Iterator[Ledger]:
+        with EmbeddedEngines(None, durable=False, valkey=False) as engines:
+            self._run("pg_restore", "--exit-on-error", "--dbname", engines.database_url, str(self._dump))
+            with psycopg.connect(engines.database_url) as conn:
+                row = conn.execute(
+                    "select pg_snapshot_xmax(pg_current_snapshot()) < min(xid) from events"
+                ).fetchone()
+                assert row == (True,), "the copy's cluster has to be behind for the test to say anything"
+            with serving(engines.database_url) as found:
+                yield found
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self._programs / program), "--no-password", *arguments]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+
+def content(events: list[event_pb2.Event]) -> list[str]:
+    return [event.id for event in events]
+
+
+def test_the_copy_has_the_whole_log_in_its_order_and_goes_on_after_it(original: Ledger, copied: Copy) -> None:
+    before = original.history()
+    copied.dump()
+    with copied.restored() as copy:
+        assert copy.history() == before
+        copy.write("c")
+        # A change of what was restored takes its next revision, after all that was there.
+        copy.tasks.UpdateTask(
+            task_pb2.UpdateTaskRequest(
+                task=task_pb2.Task(code="a", title="again"), update_mask=FieldMask(paths=["title"])
+            )
+        )
+        after = copy.history()
+        assert after[: len(before)] == before
+        assert len(after) == len(before) + 11
+        assert after[-1].entity_code == "a"
+
+
+def test_cursors_from_before_the_dump_resume_in_the_copy(original: Ledger, copied: Copy) -> None:
+    before = original.history()
+    present = original.present()
+    copied.dump()
+    with copied.restored() as copy:
+        for place, event in enumerate(before):
+            assert content(copy.history(event.cursor)) == content(before[place + 1 :])
+        assert copy.history(present) == []
+        copy.write("c")
+        later = content(copy.history())[len(before) :]
+        assert content(copy.history(before[-1].cursor)) == later
+        assert content(copy.history(present)) == later
+
+
+def test_cursors_from_before_the_dump_resume_though_ids_were_used_elsewhere(
+    original: Ledger, copied: Copy, engines: Engines
+) -> None:
+    """Other databases of the original's cluster, and writes that came to nothing, take ids too."""
+    before = original.history()
+    with psycopg.connect(engines.database_url, autocommit=True) as conn:
+        for _ in range(20):
+            conn.execute("select pg_current_xact_id()")
+    present = original.present()
+    copied.dump()
+    with copied.restored() as copy:
+        copy.write("c")
+        assert content(copy.history(present)) == content(copy.history())[len(before) :]
+
+
+def test_cursors_from_after_the_dump_are_refused_by_the_copy(original: Ledger, copied: Copy) -> None:
+    before = original.history()
+    copied.dump()
+    original.write("later")
+    later = original.history()[len(before) :]
+    ahead = [event.cursor for event in later] + [original.present()]
+    with copied.restored() as copy:
+        copy.write("c")
+        for cursor in ahead:
+            with refused(grpc.StatusCode.INVALID_ARGUMENT, "CURSOR_FOREIGN", "beginning"):
+                copy.history(cursor)
+
+
+def test_a_request_answered_before_the_dump_is_answered_the_same_by_the_copy(
+    original: Ledger, copied: Copy
+) -> None:
+    request = task_pb2.CreateTaskRequest(task=factories.task("a"), request_id="a")
+    first = original.tasks.CreateTask(request)
+    copied.dump()
+    with copied.restored() as copy:
+        assert copy.tasks.CreateTask(request) == first
+        assert len(copy.history()) == len(original.history())

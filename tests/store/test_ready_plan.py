@@ -1,0 +1,119 @@
+"""The query of ready tasks stays on its index, however many tasks there are."""
+
+from typing import Any, cast
+
+import psycopg
+import pytest
+
+from orchestration_server.store import tasks
+from orchestration_server.store.tasks import Listed
+
+TASKS = 100_000
+LINKS = 60_000
+PAGE = 51
+
+# Every third task is pending, and of those the first thousand by priority and age are all blocked.
+FILL = """
+insert into tasks (project, code, sprint_code, status, priority, assignee, labels, revision,
+    create_time, update_time, body)
+select 'default', 't' || n, case when mod(n, 10) = 0 then 's' else '' end,
+    case when mod(n, 3) = 0 then 1 else 4 end, 1 + mod(n, 5), '', '{}', 1,
+    timestamptz '2024-01-01' + n * interval '1 second', now(), ''
+from generate_series(1, %(tasks)s) n
+"""
+LINK = """
+insert into dependencies (project, task_code, depends_on_code, kind, create_time)
+select 'default', 't' || n * 3, 't' || n * 3 - d, case when d = 3 then 4 else 1 end, now()
+from generate_series(2, %(links)s / 3) n, generate_series(1, 3) d
+"""
+BLOCK = """
+insert into dependencies (project, task_code, depends_on_code, kind, create_time)
+select 'default', code, 't3', 1, now() from (
+    select code from tasks where status = 1 and code <> 't3'
+    order by priority, create_time, code limit 1000
+) first
+"""
+
+
+class Explaining:
+    """Stands for a connection: keeps the plan of what is asked, and asks it."""
+
+    def __init__(self, conn: psycopg.Connection[Any]) -> None:
+        self._conn = conn
+        self.plan: dict[str, Any] = {}
+
+    def execute(self, query: str, params: dict[str, Any], **options: Any) -> psycopg.Cursor[Any]:
+        explained = f"explain (analyze, buffers, format json) {query}".encode()
+        row = self._conn.execute(explained, params).fetchone()
+        assert row is not None
+        self.plan = row[0][0]["Plan"]
+        return self._conn.execute(query.encode(), params, **options)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        found, left = [], [self.plan]
+        while left:
+            node = left.pop()
+            found.append(node)
+            left += node.get("Plans", [])
+        return found
+
+    def blocks(self) -> int:
+        return int(self.plan["Shared Hit Blocks"] + self.plan["Shared Read Blocks"])
+
+
+def test_a_page_of_ready_tasks_reads_little_of_100_000(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute(FILL, {"tasks": TASKS})
+        conn.execute(LINK, {"links": LINKS})
+        conn.execute(BLOCK)
+        conn.execute("vacuum analyze tasks")
+        conn.execute("vacuum analyze dependencies")
+        explaining = Explaining(conn)
+
+        first = page(explaining, None)
+        assert len(first) == PAGE
+        nodes = explaining.nodes()
+        kinds = {node["Node Type"] for node in nodes}
+        assert not kinds & {"Seq Scan", "Sort", "Hash", "Bitmap Heap Scan"}, kinds
+        assert "tasks_pending" in {node.get("Index Name", "") for node in nodes}, explaining.plan
+        # A thousand blocked tasks stand before the page, each with four links to probe. Measured: 19 blocks
+        # a task, 13 with a probe that stops at the first open blocker.
+        assert explaining.blocks() < 20 * (1_000 + PAGE)
+        second = page(explaining, first[-1])
+        assert explaining.blocks() < 1_000
+        assert [row.code for row in first + second] == ready(conn, 2 * PAGE)
+
+
+@pytest.mark.parametrize("sprint", ["s", "none"])
+def test_the_ready_tasks_of_a_sprint_are_found_by_an_index(database_url: str, sprint: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute(FILL, {"tasks": 20_000})
+        conn.execute("vacuum analyze tasks")
+        explaining = Explaining(conn)
+        rows = page(explaining, None, sprint_code=sprint)
+        assert len(rows) == (PAGE if sprint == "s" else 0)
+        assert "Seq Scan" not in {node["Node Type"] for node in explaining.nodes()}
+
+
+def page(conn: Explaining, after: Listed | None, **filters: str) -> list[Listed]:
+    return tasks.list_page(
+        cast(psycopg.Connection[Any], conn),
+        project="default",
+        filters=filters,
+        by_priority=True,
+        after=after,
+        limit=PAGE,
+        ready=True,
+    )
+
+
+def ready(conn: psycopg.Connection[Any], count: int) -> list[str]:
+    """The same, in plain Python."""
+    rows = conn.execute("select code, status, priority, create_time from tasks").fetchall()
+    open_ = {code for code, status, _, _ in rows if status in (1, 2, 3)}
+    links = conn.execute("select task_code, depends_on_code from dependencies where kind = 1")
+    held = {task for task, on in links.fetchall() if on in open_}
+    free = [
+        (priority, time, code) for code, status, priority, time in rows if status == 1 and code not in held
+    ]
+    return [code for _, _, code in sorted(free)[:count]]

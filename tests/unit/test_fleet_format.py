@@ -1,0 +1,281 @@
+"""Lines of JSONL become tasks, links and events of the ledger."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestration.v1 import common_pb2
+from orchestration_server.commands import fleet_format
+from orchestration_server.commands.fleet_format import BadRow, EventReader, Line, Link
+
+DATA = Path(__file__).parents[1] / "data" / "fleet"
+
+
+def line(value: object, number: int = 1) -> Line:
+    return Line(number, json.dumps(value).encode(), 0)
+
+
+def task(**fields: Any) -> fleet_format.TaskRow:
+    return fleet_format.parse_task(line({"code": "t-1", "title": "A task", **fields}))
+
+
+def event(**fields: Any) -> dict[str, Any]:
+    return {
+        "at": "2025-10-12T02:23:10Z",
+        "type": "task.created",
+        "code": "t-1",
+        "data": {},
+    } | fields
+
+
+@pytest.mark.parametrize(
+    ("given_status", "expected"),
+    [
+        ("open", "TASK_STATUS_PENDING"),
+        ("pending", "TASK_STATUS_PENDING"),
+        ("in_progress", "TASK_STATUS_IN_PROGRESS"),
+        ("blocked", "TASK_STATUS_BLOCKED"),
+        ("closed", "TASK_STATUS_COMPLETED"),
+        ("completed", "TASK_STATUS_COMPLETED"),
+        ("cancelled", "TASK_STATUS_CANCELLED"),
+        (None, "TASK_STATUS_PENDING"),
+    ],
+)
+def test_a_known_status_is_taken_directly(given_status: str | None, expected: str) -> None:
+    row = task(status=given_status)
+    assert common_pb2.TaskStatus.Name(row.new.task.status) == expected
+    assert not row.warnings
+    assert not row.new.task.metadata.fields
+
+
+def test_an_unknown_status_is_pending_with_the_original_kept() -> None:
+    row = task(status="triaged")
+    assert row.new.task.status == common_pb2.TASK_STATUS_PENDING
+    assert row.new.task.metadata["original_status"] == "triaged"
+    assert "triaged" in row.warnings[0]
+
+
+def test_a_tombstone_is_created_cancelled_and_marked() -> None:
+    row = task(status="tombstone")
+    assert row.tombstone
+    assert row.new.task.status == common_pb2.TASK_STATUS_CANCELLED
+    assert row.new.task.metadata["original_status"] == "tombstone"
+    assert not row.warnings
+
+
+def test_priorities() -> None:
+    assert task(priority="P0").new.task.priority == common_pb2.PRIORITY_P0
+    assert task().new.task.priority == common_pb2.PRIORITY_P2
+    assert task(priority=None).new.task.priority == common_pb2.PRIORITY_P2
+    odd = task(priority=7)
+    assert odd.new.task.priority == common_pb2.PRIORITY_P2
+    assert odd.new.task.metadata["original_priority"] == 7
+    assert odd.warnings
+
+
+def test_fields_without_a_place_are_kept_as_metadata() -> None:
+    row = task(kind="bug", closed_at="2025-10-14T06:16:45Z", links={"pr": [1, None, True]})
+    assert json_format.MessageToDict(row.new.task.metadata) == {
+        "kind": "bug",
+        "closed_at": "2025-10-14T06:16:45Z",
+        "links": {"pr": [1.0, None, True]},
+    }
+
+
+def test_text_labels_and_time() -> None:
+    row = task(
+        description="Ünï\ncode",
+        assignee="alice",
+        labels=["a", "b", "a"],
+        created_at="2025-10-14T08:16:20.601292+02:00",
+    )
+    assert row.new.task.description == "Ünï\ncode"
+    assert row.new.task.assignee == "alice"
+    assert list(row.new.task.labels) == ["a", "b"]
+    assert row.warnings == ("a label stands twice: taken once",)
+    assert row.new.occur_time.ToJsonString() == "2025-10-14T06:16:20.601292Z"
+    assert not task().new.HasField("occur_time")
+
+
+def test_links() -> None:
+    row = task(
+        depends_on=[
+            {"code": "t-2", "kind": "blocks"},
+            {"code": "t-2", "kind": "blocks"},
+            {"code": "t-3", "kind": "related"},
+            {"code": "t-4"},
+            {"code": "t-5", "kind": "likes"},
+            {"kind": "blocks"},
+            "t-6",
+        ]
+    )
+    assert row.links == (Link("t-2", "blocks"), Link("t-3", "related"), Link("t-4", "blocks"))
+    assert len(row.bad_links) == 3
+    assert '"likes" is not known' in row.bad_links[0]
+    assert task(depends_on="t-2").bad_links == ("depends_on is not a list",)
+    assert task(depends_on=[{"code": "t-2", "kind": {}}]).bad_links
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "not JSON"),
+        ('{"code": "a", "title": "\\ud800"}', "not JSON"),
+        ('{"code": "a", "title": NaN}', "not JSON"),
+        ("[1]", "not a JSON object"),
+        ('{"title": "t"}', "code is missing"),
+        ('{"code": "a", "title": ""}', "title is missing"),
+        ('{"code": 1, "title": "t"}', "code is not a string"),
+        ('{"code": "a", "title": "t", "labels": "x"}', "labels is not a list of strings"),
+        ('{"code": "a", "title": "t", "created_at": "soon"}', "not an ISO 8601 time"),
+        ('{"code": "a", "title": "t", "created_at": 3}', "created_at is not a string"),
+        ('{"code": "a", "title": "t", "created_at": "2025-10-14T06:16:20"}', "no time zone"),
+        ('{"code": "a", "title": "t", "created_at": "0001-01-01T00:00:00+14:00"}', "not an ISO"),
+        ('{"code": "a", "title": "t", "x": ' + "[" * 16 + "]" * 16 + "}", "levels deep"),
+    ],
+)
+def test_a_bad_task_says_why(text: str, reason: str) -> None:
+    with pytest.raises(BadRow, match=reason):
+        fleet_format.parse_task(Line(1, text.encode(), 0))
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (event(at=None), "at is missing"),
+        (event(at="2025"), "at is not an ISO 8601 time"),
+        (event(type=""), "type is missing"),
+        (event(code=None), "code is missing"),
+        (event(data=[1]), "data is not an object"),
+        (event(who="x", data={"who": "y"}), "who stands both"),
+        (7, "not a JSON object"),
+    ],
+)
+def test_a_bad_event_says_why(value: object, reason: str) -> None:
+    with pytest.raises(BadRow, match=reason):
+        EventReader().parse(line(value))
+
+
+def test_an_event_is_stored_under_the_import_prefix() -> None:
+    row = EventReader().parse(line(event(data={"from": None, "to": "P1"})))
+    assert row.event.type == "import.task.created"
+    assert row.event.entity_type == common_pb2.ENTITY_TYPE_TASK
+    assert row.event.entity_code == "t-1"
+    assert row.event.occur_time.ToJsonString() == "2025-10-12T02:23:10Z"
+    assert json_format.MessageToDict(row.event.payload) == {"from": None, "to": "P1"}
+
+
+def test_fields_beside_the_data_of_an_event_are_kept_with_it() -> None:
+    row = EventReader().parse(line(event(who="x", data={"to": "P1"})))
+    assert json_format.MessageToDict(row.event.payload) == {"to": "P1", "who": "x"}
+
+
+def test_the_dedup_key_is_fixed_for_ever() -> None:
+    key = EventReader().parse(line(event(data={"to": "é"}))).event.dedup_key
+    assert key == "import:74cfe961fe2f41059a9952c6e44b2b6f241801ed2c1113a54a9a4726ae6155a4:0"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(max_size=4), json_values, max_size=4), st.randoms())
+def test_the_digest_ignores_the_order_of_fields(row: dict[str, Any], random: Any) -> None:
+    names = list(row)
+    random.shuffle(names)
+    assert fleet_format.content_digest({n: row[n] for n in names}) == fleet_format.content_digest(row)
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=20), st.randoms())
+def test_equal_lines_get_keys_of_their_own_and_the_same_ones_again(codes: list[str], random: Any) -> None:
+    def keys(of: list[str]) -> list[str]:
+        reader = EventReader()
+        return [reader.parse(line(event(code=code))).event.dedup_key for code in of]
+
+    first = keys(codes)
+    assert len(set(first)) == len(codes)
+    assert keys(codes) == first
+    shuffled = list(codes)
+    random.shuffle(shuffled)
+    assert set(keys(shuffled)) == set(first)
+    assert set(keys([*codes, "a"])) > set(first)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_row_or_a_bad_row(data: bytes) -> None:
+    for parse in (fleet_format.parse_task, EventReader().parse):
+        try:
+            parse(Line(1, data, 0))
+        except BadRow:
+            continue
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            name: json_values | st.text(max_size=5)
+            for name in (
+                "code", "title", "description", "status", "priority", "assignee", "labels",
+                "created_at", "depends_on", "kind", "at", "type", "data",
+            )
+        },
+    )
+)  # fmt: skip
+def test_any_object_is_a_row_or_a_bad_row(value: dict[str, Any]) -> None:
+    for parse in (fleet_format.parse_task, EventReader().parse):
+        try:
+            parse(line(value)).message.SerializeToString()
+        except BadRow:
+            continue
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_lines_are_read_plain_and_packed(tmp_path: Path, packed: bool) -> None:
+    text = b'\xef\xbb\xbf{"a": 1}\n\n  \n{"b": 2}'
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(gzip.compress(text) if packed else text)
+    lines = list(fleet_format.read_lines(path))
+    assert [(each.number, each.data) for each in lines] == [(1, b'{"a": 1}'), (4, b'{"b": 2}')]
+    assert lines[-1].position == path.stat().st_size
+
+
+def test_a_line_too_long_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_format, "MAX_LINE_BYTES", 10)
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"x" * 35 + b"\n{}\n" + b"x" * 11)
+    lines = list(fleet_format.read_lines(path))
+    assert [(each.number, each.data) for each in lines] == [(1, None), (2, b"{}"), (3, None)]
+    with pytest.raises(BadRow, match="longer than 10 bytes"):
+        fleet_format.parse_object(lines[0])
+
+
+def test_a_damaged_archive_gives_what_it_can(tmp_path: Path) -> None:
+    text = b"".join(json.dumps({"n": n}).encode() + b"\n" for n in range(50_000))
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(gzip.compress(text)[:-20_000])
+    read: list[Line] = []
+    with pytest.raises(BadRow, match="damaged after line"):
+        read.extend(fleet_format.read_lines(path))
+    assert read
+
+
+def test_the_fleet() -> None:
+    rows = [fleet_format.parse_task(each) for each in fleet_format.read_lines(DATA / "tasks.jsonl.gz")]
+    assert len(rows) == 3237
+    assert sum(row.tombstone for row in rows) == 20
+    assert sum(len(row.links) for row in rows) == 445
+    assert not any(row.warnings or row.bad_links for row in rows)
+    reader = EventReader()
+    events = [reader.parse(each) for each in fleet_format.read_lines(DATA / "events.jsonl.gz")]
+    assert len(events) == len({row.event.dedup_key for row in events}) == 18567
+    assert sum(not row.event.dedup_key.endswith(":0") for row in events) == 6107

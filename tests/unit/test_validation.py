@@ -1,0 +1,518 @@
+"""The table of rules: complete, and each limit at its edge."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+from google.protobuf.descriptor import Descriptor, FileDescriptor
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.struct_pb2 import Struct
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestration.v1 import coordination_pb2, event_pb2, sprint_pb2, task_pb2
+from orchestration_server.errors import InvalidArgument
+from orchestration_server.rules import Ignored, day
+from orchestration_server.validation import RULES, SERVER_SET, validate
+
+FILES: tuple[FileDescriptor, ...] = tuple(
+    module.DESCRIPTOR for module in (coordination_pb2, event_pb2, sprint_pb2, task_pb2)
+)
+REQUESTS = [
+    GetMessageClass(method.input_type)
+    for file in FILES
+    for service in file.services_by_name.values()
+    for method in service.methods
+]
+ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+def reachable(message: Any) -> Iterator[Descriptor]:
+    """The ledger's own messages that a request may hold."""
+    yield message
+    for field in message.fields:
+        inner = field.message_type
+        if inner is not None and inner.full_name.startswith("orchestration."):
+            yield from reachable(inner)
+
+
+def violations(request: Message) -> dict[str, str]:
+    """What is wrong with a request."""
+    try:
+        validate(request)
+    except InvalidArgument as error:
+        return dict(error.violations)
+    return {}
+
+
+@pytest.mark.parametrize("request_class", REQUESTS, ids=lambda each: str(each.DESCRIPTOR.name))
+def test_every_field_has_a_rule(request_class: type[Message]) -> None:
+    for message in reachable(request_class.DESCRIPTOR):
+        rules = RULES[GetMessageClass(message)]
+        assert set(rules) == {field.name for field in message.fields}, message.full_name
+
+
+def test_no_rule_is_for_a_message_that_no_request_holds() -> None:
+    held = {each for request in REQUESTS for each in reachable(request.DESCRIPTOR)}
+    assert {rule.DESCRIPTOR for rule in RULES} == held
+
+
+GOOD: dict[type[Message], dict[str, Any]] = {
+    task_pb2.CreateTaskRequest: {"task": {"code": "T", "title": "t"}},
+    task_pb2.GetTaskRequest: {"task_code": "T"},
+    task_pb2.ListTasksRequest: {},
+    task_pb2.UpdateTaskRequest: {"task": {"code": "T", "title": "t"}, "update_mask": "title"},
+    task_pb2.UpdateTaskStatusRequest: {"task_code": "T", "status": 1},
+    task_pb2.DeleteTaskRequest: {"task_code": "T"},
+    task_pb2.BatchCreateTasksRequest: {"tasks": [{"task": {"code": "T", "title": "t"}}]},
+    task_pb2.BatchUpdateTaskStatusRequest: {"changes": [{"task_code": "T", "status": 1}]},
+    task_pb2.CreateTasksFromTemplateRequest: {"template": "t"},
+    sprint_pb2.CreateSprintRequest: {"sprint": {"code": "S", "title": "t"}},
+    sprint_pb2.GetSprintRequest: {"sprint_code": "S"},
+    sprint_pb2.ListSprintsRequest: {},
+    sprint_pb2.UpdateSprintRequest: {"sprint": {"code": "S", "title": "t"}, "update_mask": "title"},
+    sprint_pb2.DeleteSprintRequest: {"sprint_code": "S"},
+    sprint_pb2.CreateSprintFromTemplateRequest: {"template": "t", "sprint_code": "S"},
+    sprint_pb2.SyncSprintRequest: {"sprint_code": "S"},
+    event_pb2.EmitEventRequest: {"event": {"type": "a.b"}},
+    event_pb2.EmitEventsRequest: {"request_id": "r", "events": [{"type": "a.b"}]},
+    event_pb2.GetEventRequest: {"event_id": ID},
+    event_pb2.ListEventsRequest: {},
+    event_pb2.StreamTimelineRequest: {},
+    event_pb2.GetEventStatsRequest: {},
+    event_pb2.GetEntityHistoryRequest: {"entity_type": 1, "entity_code": "S"},
+    event_pb2.ReconstructStateRequest: {"entity_type": 1, "entity_code": "S"},
+    event_pb2.ReplayEventsRequest: {"correlation_id": "c"},
+    coordination_pb2.AddDependencyRequest: {"dependency": {"task_code": "A", "depends_on_code": "B"}},
+    coordination_pb2.RemoveDependencyRequest: {"dependency": {"task_code": "A", "depends_on_code": "B"}},
+    coordination_pb2.ListReadyTasksRequest: {},
+}
+
+
+def merged(base: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """``base`` with the field at a dotted path set."""
+    head, _, rest = path.partition(".")
+    return {**base, head: merged(base.get(head, {}), rest, value) if rest else value}
+
+
+def made(request: type[Message], path: str, value: Any) -> Message:
+    """A good request with one field set."""
+    return ParseDict(merged(GOOD[request], path, value), request())
+
+
+@pytest.mark.parametrize("request_class", REQUESTS, ids=lambda each: str(each.DESCRIPTOR.name))
+def test_a_small_good_request_passes(request_class: type[Message]) -> None:
+    assert violations(ParseDict(GOOD[request_class], request_class())) == {}
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """Objects in objects."""
+    return {"k": nested(levels - 1)} if levels > 1 else {}
+
+
+def at(seconds: float) -> str:
+    """So far from now, as JSON writes a time."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+
+
+JSON_OVERHEAD = len(b'{"k":""}')
+STRUCTS = (
+    [
+        {"k": "x" * (65_536 - JSON_OVERHEAD)},
+        {"k": "\x01" * 10_920},
+        {"k": [None, [], True, -1.5]},
+        nested(16),
+    ],
+    [
+        {"k": "x" * (65_537 - JSON_OVERHEAD)},
+        {"k": "\x01" * 10_922},
+        {"k": "\0"},
+        {"a": [{"\0": 1}]},
+        {"k": [0] * 32_800},
+        {"k": "x" * 2_000_000},
+        nested(17),
+    ],
+)
+CODES = (["a", "9", "A.b_c-d", "x" * 128], ["x" * 129, "-a", ".a", "a b", "a\n", "é", "a/b"])
+REQUIRED_CODES = (CODES[0], ["", *CODES[1]])
+TEXT_200 = (["", "é" * 200, "a\nb"], ["x" * 201, "a\0b"])
+TITLES = (["x", "😀" * 500], ["", "x" * 501, "\0"])
+REQUEST_IDS = (["", "x y~", "x" * 128], ["x" * 129, "é", "a\n", "\x7f"])
+PAGE_SIZES = ([0, 1, 500], [-1, 501])
+TOKENS = (["", "x" * 2048], ["x" * 2049, "é"])
+REVISIONS = ([0, 1, 2**63 - 1], [-1, -(2**63)])
+LINES = ([[""], ["x" * 2_000], ["x"] * 100], [["x" * 2_001], ["x"] * 101, ["\0"]])
+DATES = (
+    ["", "2024-02-29", "0001-01-01", "9999-12-31"],
+    ["2023-02-29", "20240101", "2024-W01-1", "2024-1-1", "0000-01-01", "2024-01-01\n"],
+)
+CURSORS = (["x", "x" * 200], ["", "x" * 201, "é"])
+AHEAD = (["1970-01-01T00:00:00Z", at(0), at(240)], ["1969-12-31T23:59:59Z", at(900)])
+TIMES = (
+    ["1970-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z"],
+    ["1969-12-31T23:59:59Z", "0001-01-01T00:00:00Z"],
+)
+PRIORITIES = ([0, 1, 5], [6, -1])
+PRIORITY_LISTS = ([[], [1, 1, 1, 1, 1]], [[1] * 6, [0], [6]])
+TYPE_LISTS = (
+    [[], ["a.b"], ["a.*"], ["a.b.*"], ["orchestration.*"], ["a.b"] * 50],
+    [
+        ["a.b"] * 51,
+        ["a"],
+        ["*"],
+        [".*"],
+        ["a*"],
+        ["a.*.b"],
+        ["a.b*"],
+        ["A.b"],
+        [""],
+        ["a." + "b" * 127],
+    ],
+)
+
+TASK: dict[str, tuple[list[Any], list[Any]]] = {
+    "code": REQUIRED_CODES,
+    "title": TITLES,
+    "description": (["", "x" * 100_000], ["x" * 100_001, "\0"]),
+    "sprint_code": CODES,
+    "status": ([0, 1, 5], [6, -1]),
+    "priority": PRIORITIES,
+    "phase": (["", "x" * 100], ["x" * 101]),
+    "assignee": TEXT_200,
+    "labels": (
+        [[], ["x" * 100], [str(n) for n in range(50)]],
+        [[""], ["x" * 101], ["a", "a"], [str(n) for n in range(51)]],
+    ),
+    "objectives": LINES,
+    "deliverables": LINES,
+    "acceptance_criteria": LINES,
+    "agent_config": STRUCTS,
+    "metadata": STRUCTS,
+    "uid": (["\0" * 9_999], []),
+    "revision": ([-1], []),
+    "hash": (["\0"], []),
+    "create_time": (["0001-01-01T00:00:00Z"], []),
+}
+SPRINT: dict[str, tuple[list[Any], list[Any]]] = {
+    "code": REQUIRED_CODES,
+    "title": TITLES,
+    "status": ([0, 1, 4], [5, -1]),
+    "owner": TEXT_200,
+    "goal": (["", "x" * 10_000], ["x" * 10_001]),
+    "start_date": DATES,
+    "end_date": DATES,
+    "metadata": STRUCTS,
+    "uid": (["\0"], []),
+    "revision": ([-1], []),
+}
+EVENT: dict[str, tuple[list[Any], list[Any]]] = {
+    "type": (
+        ["a.b", "a-b.c_d.0", "orchestrations.x", "a." + "b" * 126],
+        ["", "a", "a.", ".a", "a..b", "A.b", "a.b\n", "orchestration.x", "a." + "b" * 127],
+    ),
+    "sprint_code": CODES,
+    "priority": PRIORITIES,
+    "actor": TEXT_200,
+    "payload": STRUCTS,
+    "occur_time": AHEAD,
+    "dedup_key": (["", "x" * 200], ["x" * 201, "é", "\n"]),
+}
+STATUS = ([1, 5], [0, 6])
+EDGES: dict[type[Message], dict[str, tuple[list[Any], list[Any]]]] = {
+    task_pb2.CreateTaskRequest: {
+        **{f"task.{name}": edge for name, edge in TASK.items()},
+        "request_id": REQUEST_IDS,
+        "occur_time": AHEAD,
+    },
+    task_pb2.GetTaskRequest: {"task_code": REQUIRED_CODES},
+    task_pb2.ListTasksRequest: {
+        "sprint_code": CODES,
+        "statuses": ([[], [1, 2, 3, 4, 5]], [[1] * 6, [0], [6]]),
+        "priorities": PRIORITY_LISTS,
+        "assignee": TEXT_200,
+        "labels": ([[], ["x" * 100] * 10], [["x"] * 11, [""], ["x" * 101]]),
+        "order": ([0, 2], [3]),
+        "page_size": PAGE_SIZES,
+        "page_token": TOKENS,
+    },
+    task_pb2.UpdateTaskRequest: {
+        "task.code": REQUIRED_CODES,
+        "task.title": TITLES,
+        "expected_revision": REVISIONS,
+        "request_id": REQUEST_IDS,
+        "update_mask": (["title", "title,title"], ["", "code,title", "title,hash", "title,none"]),
+    },
+    task_pb2.UpdateTaskStatusRequest: {
+        "task_code": REQUIRED_CODES,
+        "status": STATUS,
+        "reason": (["", "x" * 2_000], ["x" * 2_001, "\0"]),
+        "expected_revision": REVISIONS,
+        "request_id": REQUEST_IDS,
+    },
+    task_pb2.DeleteTaskRequest: {"task_code": REQUIRED_CODES, "expected_revision": REVISIONS},
+    task_pb2.CreateTasksFromTemplateRequest: {
+        "template": (["x" * 128], ["", "x" * 129]),
+        "sprint_code": CODES,
+        "variables": STRUCTS,
+    },
+    sprint_pb2.CreateSprintRequest: {
+        **{f"sprint.{name}": edge for name, edge in SPRINT.items()},
+        "request_id": REQUEST_IDS,
+        "occur_time": AHEAD,
+    },
+    sprint_pb2.GetSprintRequest: {
+        "sprint_code": REQUIRED_CODES,
+        "view": ([0, 2], [3]),
+        "task_page_size": PAGE_SIZES,
+    },
+    sprint_pb2.ListSprintsRequest: {
+        "statuses": ([[], [1, 2, 3, 4]], [[1] * 5, [0], [5]]),
+        "owner": TEXT_200,
+        "page_size": PAGE_SIZES,
+        "page_token": TOKENS,
+    },
+    sprint_pb2.DeleteSprintRequest: {"sprint_code": REQUIRED_CODES, "expected_revision": REVISIONS},
+    sprint_pb2.CreateSprintFromTemplateRequest: {"sprint_code": REQUIRED_CODES},
+    sprint_pb2.SyncSprintRequest: {"sprint_code": REQUIRED_CODES, "request_id": REQUEST_IDS},
+    event_pb2.EmitEventRequest: {
+        **{f"event.{name}": edge for name, edge in EVENT.items()},
+        "request_id": REQUEST_IDS,
+    },
+    event_pb2.EmitEventsRequest: {
+        "request_id": (["x" * 128], ["", "x" * 129]),
+        "events": ([[{"type": "a.b"}] * 500], [[], [{"type": "a.b"}] * 501]),
+    },
+    event_pb2.GetEventRequest: {"event_id": ([ID, ID.upper()], ["", "x", ID + "0"])},
+    event_pb2.ListEventsRequest: {
+        "filter.sprint_code": CODES,
+        "filter.task_code": CODES,
+        "filter.session_key": TEXT_200,
+        "filter.correlation_id": TEXT_200,
+        "filter.types": TYPE_LISTS,
+        "filter.priorities": PRIORITY_LISTS,
+        "start_time": TIMES,
+        "end_time": TIMES,
+        "order": ([0, 2], [3]),
+        "page_size": PAGE_SIZES,
+        "page_token": TOKENS,
+    },
+    event_pb2.StreamTimelineRequest: {
+        "filter.types": TYPE_LISTS,
+        "after_cursor": CURSORS,
+        "from_time": TIMES,
+        "last": ([1, 10_000], [0, -1, 10_001]),
+        "batch_size": PAGE_SIZES,
+    },
+    event_pb2.GetEventStatsRequest: {
+        "group_by": ([0, 6], [7]),
+        "start_time": ([at(-365 * 86_400)], [at(-367 * 86_400), at(3_600)]),
+        "end_time": TIMES,
+        "sprint_code": CODES,
+        "limit": ([0, 1_000], [-1, 1_001]),
+    },
+    event_pb2.GetEntityHistoryRequest: {
+        "entity_type": ([1, 3], [0, 4]),
+        "entity_code": REQUIRED_CODES,
+        "page_size": PAGE_SIZES,
+        "page_token": TOKENS,
+    },
+    event_pb2.ReconstructStateRequest: {
+        "entity_type": ([1, 3], [0, 4]),
+        "entity_code": REQUIRED_CODES,
+        "time": TIMES,
+        "cursor": CURSORS,
+    },
+    event_pb2.ReplayEventsRequest: {"correlation_id": (["x" * 200], ["", "x" * 201])},
+    coordination_pb2.AddDependencyRequest: {
+        "dependency.task_code": REQUIRED_CODES,
+        "dependency.depends_on_code": REQUIRED_CODES,
+        "dependency.kind": ([0, 4], [5]),
+        "request_id": REQUEST_IDS,
+    },
+    coordination_pb2.ListReadyTasksRequest: {
+        "sprint_code": CODES,
+        "page_size": PAGE_SIZES,
+        "page_token": TOKENS,
+    },
+}
+CASES = [
+    pytest.param(request, path, edge, id=f"{request.DESCRIPTOR.name}-{path}")
+    for request, edges in EDGES.items()
+    for path, edge in edges.items()
+]
+
+
+@pytest.mark.parametrize(("request_class", "path", "edge"), CASES)
+def test_edges(request_class: type[Message], path: str, edge: tuple[list[Any], list[Any]]) -> None:
+    just_in, just_out = edge
+    for value in just_in:
+        assert violations(made(request_class, path, value)) == {}, repr(value)[:80]
+    for value in just_out:
+        found = violations(made(request_class, path, value))
+        assert found, repr(value)[:80]
+        assert all(key == path or key.startswith(path + "[") for key in found), found
+
+
+@pytest.mark.parametrize("request_class", [each for each in REQUESTS if GOOD[each]])
+def test_an_empty_request_names_what_is_required(request_class: type[Message]) -> None:
+    found = violations(request_class())
+    expected = set(GOOD[request_class])
+    assert {path.split(".")[0] for path in found} == expected
+
+
+def test_all_violations_are_told_at_once() -> None:
+    request = task_pb2.BatchCreateTasksRequest(request_id="é")
+    for code in ("A", "B", "A"):
+        request.tasks.add(task=task_pb2.Task(code=code, title="t"))
+    request.tasks[1].task.title = ""
+    request.tasks[1].task.labels.extend(("a", ""))
+    request.tasks.add()
+    assert set(violations(request)) == {
+        "request_id",
+        "tasks[1].task.title",
+        "tasks[1].task.labels[1]",
+        "tasks[2].task.code",
+        "tasks[3].task",
+    }
+
+
+def test_batches_are_bounded_and_name_no_task_twice() -> None:
+    changes = [
+        task_pb2.TaskStatusChange(task_code=f"T-{n}", status=task_pb2.Task(status=1).status)  # type: ignore[arg-type]  # a number will do
+        for n in range(1_001)
+    ]
+    assert not violations(task_pb2.BatchUpdateTaskStatusRequest(changes=changes[:1_000]))
+    assert set(violations(task_pb2.BatchUpdateTaskStatusRequest(changes=changes))) == {"changes"}
+    twice = task_pb2.BatchUpdateTaskStatusRequest(changes=[changes[0], changes[0]])
+    assert set(violations(twice)) == {"changes[1].task_code"}
+
+
+def test_an_update_looks_at_the_named_fields_alone() -> None:
+    request = task_pb2.UpdateTaskRequest(task=task_pb2.Task(code="T", description="x" * 100_001))
+    request.update_mask.paths.append("phase")
+    assert violations(request) == {}
+    request.update_mask.paths.extend(("title", "status", "priority", "labels", "metadata"))
+    assert set(violations(request)) == {"task.title", "task.status", "task.priority"}
+    sprint = sprint_pb2.UpdateSprintRequest(sprint=sprint_pb2.Sprint(code="S"))
+    sprint.update_mask.paths.extend(("title", "status", "start_date"))
+    assert set(violations(sprint)) == {"sprint.title", "sprint.status"}
+
+
+def test_a_sprint_ends_no_sooner_than_it_starts() -> None:
+    sprint = sprint_pb2.Sprint(code="S", title="t", start_date="2024-05-02", end_date="2024-05-02")
+    assert violations(sprint_pb2.CreateSprintRequest(sprint=sprint)) == {}
+    sprint.end_date = "2024-05-01"
+    assert set(violations(sprint_pb2.CreateSprintRequest(sprint=sprint))) == {"sprint.end_date"}
+    update = sprint_pb2.UpdateSprintRequest(sprint=sprint)
+    update.update_mask.paths.append("end_date")
+    assert violations(update) == {}
+    update.update_mask.paths.append("start_date")
+    assert set(violations(update)) == {"sprint.end_date"}
+
+
+@pytest.mark.parametrize(
+    ("entity_type", "entity_code", "expected"),
+    [
+        (0, "", set()),
+        (2, "T", set()),
+        (2, "", {"event.entity_code"}),
+        (0, "T", {"event.entity_type"}),
+        (4, "T", {"event.entity_type"}),
+    ],
+)
+def test_an_events_entity_is_whole(entity_type: int, entity_code: str, expected: set[str]) -> None:
+    about = {"type": "a.b", "entity_type": entity_type, "entity_code": entity_code}
+    assert set(violations(made(event_pb2.EmitEventRequest, "event", about))) == expected
+
+
+def test_ranges_of_time() -> None:
+    for request in (event_pb2.ListEventsRequest(), event_pb2.GetEventStatsRequest()):
+        request.start_time.seconds = request.end_time.seconds = 1_700_000_000
+        assert set(violations(request)) == {"end_time"}
+        request.end_time.nanos = 1
+        assert violations(request) == {}
+    stats = event_pb2.GetEventStatsRequest()
+    stats.start_time.seconds = 1_000
+    stats.end_time.seconds = 1_000 + 366 * 86_400
+    assert violations(stats) == {}
+    stats.end_time.nanos = 1
+    assert set(violations(stats)) == {"end_time"}
+
+
+@pytest.mark.parametrize(("seconds", "nanos"), [(253_402_300_800, 0), (0, -1), (0, 10**9)])
+def test_times_that_json_cannot_write(seconds: int, nanos: int) -> None:
+    request = event_pb2.ListEventsRequest()
+    request.start_time.seconds, request.start_time.nanos = seconds, nanos
+    assert set(violations(request)) == {"start_time"}
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_that_json_cannot_write(number: float) -> None:
+    request = task_pb2.CreateTaskRequest(task=task_pb2.Task(code="T", title="t"))
+    request.task.metadata["k"] = [1.0, number]
+    assert set(violations(request)) == {"task.metadata"}
+
+
+def test_a_self_link_is_refused() -> None:
+    link = coordination_pb2.Dependency(task_code="T", depends_on_code="T")
+    found = violations(coordination_pb2.AddDependencyRequest(dependency=link))
+    assert set(found) == {"dependency.depends_on_code"}
+
+
+def test_what_the_server_sets_is_not_looked_at() -> None:
+    for entity in (task_pb2.Task, sprint_pb2.Sprint):
+        assert all(isinstance(RULES[entity][name], Ignored) for name in SERVER_SET)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(-1e12, 1e12) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def has_nul(value: Any) -> bool:
+    """Whether a string or key anywhere holds NUL."""
+    if isinstance(value, dict):
+        return any("\0" in key or has_nul(item) for key, item in value.items())
+    return any(map(has_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
+
+
+@given(JSON)
+def test_a_small_struct_passes_unless_it_holds_nul(value: Any) -> None:
+    found = violations(made(task_pb2.CreateTaskRequest, "task.metadata", {"k": value}))
+    assert bool(found) == has_nul(value)
+
+
+@given(st.text(max_size=3), st.integers(10_000, 70_000))
+def test_a_structs_size_is_that_of_its_json(text: str, length: int) -> None:
+    value = {"k": (text.replace("\0", "") or "x") * (length // 3)}
+    struct = ParseDict(value, Struct())
+    found = violations(made(task_pb2.CreateTaskRequest, "task.metadata", MessageToDict(struct)))
+    assert bool(found) == (len(orjson.dumps(value)) > 65_536)
+
+
+@given(st.text(max_size=130))
+def test_a_code_is_made_of_its_characters(code: str) -> None:
+    allowed = all(each.isascii() and (each.isalnum() or each in "._-") for each in code)
+    good = 1 <= len(code) <= 128 and allowed and code[0].isalnum()
+    assert bool(violations(task_pb2.GetTaskRequest(task_code=code))) != good
+
+
+@given(st.dates())
+def test_every_day_is_read_as_itself(value: Any) -> None:
+    assert day(value.isoformat()) == value
+
+
+@given(st.sampled_from(REQUESTS), st.binary(max_size=300))
+def test_no_request_that_parses_raises_anything_else(request: type[Message], body: bytes) -> None:
+    message = request()
+    try:
+        message.ParseFromString(body)
+    except Exception:  # what does not parse never gets here
+        return
+    violations(message)
