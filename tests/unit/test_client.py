@@ -11,7 +11,7 @@ import pytest
 import orchestration.retry as retry_module
 from orchestration import AsyncClient, Client, LedgerError, error_details
 from orchestration.errors import ErrorDetails
-from orchestration.settings import SERVICES, resolve_address
+from orchestration.settings import RETRIED_METHODS, resolve_address
 from orchestration.v1.task_pb2 import (
     CreateTaskRequest,
     GetTaskRequest,
@@ -70,10 +70,14 @@ def test_a_request_id_is_made_and_kept_over_retries(client: Client, ledger: Ledg
     assert other not in ("", first)
 
 
-def test_every_service_of_the_package_is_retried() -> None:
-    assert set(SERVICES) == {
+def test_unary_calls_of_every_service_are_retried_and_streams_are_not() -> None:
+    retried = {(name["service"], name["method"]) for name in RETRIED_METHODS}
+    assert {service for service, _ in retried} == {
         f"orchestration.v1.{name}Service" for name in ("Sprint", "Task", "Event", "Coordination")
     }
+    events = {method for service, method in retried if service == "orchestration.v1.EventService"}
+    assert "EmitEvent" in events
+    assert not events & {"EmitEvents", "StreamTimeline"}
 
 
 def test_a_header_takes_ascii_only() -> None:
