@@ -143,12 +143,12 @@ def _payloads() -> list[Struct]:
 
 
 def new_events(
-    rows: range, codes: Sequence[str], sprints: Sequence[str], since: datetime
+    rows: range, codes: Sequence[str], sprints: Sequence[str], since: datetime | None
 ) -> list[event_pb2.NewEvent]:
-    """Events about tasks, spread over types, priorities and the days since then."""
+    """Events about tasks, spread over types, priorities and the days since then; None for events of now."""
     rng = random.Random(rows.start)
     payloads = _payloads()
-    start = int(since.timestamp())
+    start = int(since.timestamp()) if since else None
     found = []
     for _ in rows:
         task = rng.randrange(len(codes))
@@ -161,7 +161,8 @@ def new_events(
             actor=f"agent-{task % 50}",
             payload=payloads[task % 16],
         )
-        event.occur_time.seconds = start + rng.randrange(DAYS * 86_400)
+        if start is not None:
+            event.occur_time.seconds = start + rng.randrange(DAYS * 86_400)
         found.append(event)
     return found
 

@@ -27,15 +27,17 @@ MADE_BY_DATABASE = ("xid", "seq")
 def measure_emit(started: Started, seeded: Seeded, rounds: int) -> Measurement:
     """Durable events a second of one stream, and as a share of COPY, in turns.
 
-    COPY takes rows of this very table into it, all columns and indexes, in one transaction.
+    The events are of now, as agents emit them. COPY takes the rows that they became into the same
+    table, all columns and indexes, in one transaction.
     """
-    rows = new_events(range(ROUND_EVENTS), seeded.tasks, seeded.sprints, seeded.since)
+    rows = new_events(range(ROUND_EVENTS), seeded.tasks, seeded.sprints, None)
     emitted, copied = [], []
     options = [*CHANNEL_OPTIONS, ("grpc.max_send_message_length", 64 * 1024 * 1024)]
     with (
         grpc.insecure_channel(started.address, options) as channel,
         psycopg.connect(started.database_url, autocommit=True) as conn,
     ):
+        _emit(channel, rows)
         copy = _Copy(conn)
         for _ in range(rounds):
             emitted.append(_emit(channel, rows))
@@ -100,7 +102,10 @@ class _Copy:
         values = sql.SQL(", ").join(
             sql.Literal("benchmark-copy") if name == "project" else sql.Identifier(name) for name in names
         )
-        read = sql.SQL("copy (select {} from events limit {}) to stdout (format binary)")
+        read = sql.SQL(
+            "copy (select {} from events where project = 'default' order by epoch desc, xid desc, seq desc"
+            " limit {}) to stdout (format binary)"
+        )
         with conn.cursor() as cursor, cursor.copy(read.format(values, ROUND_EVENTS)) as out:
             self._rows = [bytes(chunk) for chunk in out]
 

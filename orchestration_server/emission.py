@@ -8,11 +8,14 @@ locks of its entities held; an answer stored meanwhile under the same request_id
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
+
+from google.protobuf.message import Message
+from uuid_utils import UUID, uuid7
 
 from orchestration.v1 import common_pb2, event_pb2, task_pb2
 from orchestration_server import convert
@@ -25,7 +28,14 @@ from orchestration_server.errors import (
     ResourceExhausted,
     Unavailable,
 )
-from orchestration_server.model import Call, EventRow, Request
+from orchestration_server.model import (
+    KEPT_PRIORITIES,
+    PRIORITY_DEFAULT,
+    Call,
+    EntityType,
+    EventRow,
+    Request,
+)
 from orchestration_server.store import events as event_store
 from orchestration_server.store import writes
 from orchestration_server.store.arrays import Texts, Uuids
@@ -109,15 +119,73 @@ class Gate:
         return change.response
 
 
+class Draft(NamedTuple):
+    """A caller's event as far as it is known before the database is asked.
+
+    ``body`` lacks what a group's events share: who calls, and when it is recorded.
+    """
+
+    event_id: UUID
+    name: str
+    type: str
+    entity_type: int
+    entity_code: str
+    sprint_code: str
+    priority: int
+    actor: str
+    occur_time: datetime | None
+    dedup_key: str
+    body: bytes
+
+
 @dataclass(slots=True)
 class Emission:
     """Events of one caller's message, on their way into the log."""
 
     call: Call
     request: Request
-    events: Sequence[event_pb2.NewEvent]
+    drafts: Sequence[Draft]
     size: int
     done: Future[Emitted] = field(default_factory=Future)
+
+    @staticmethod
+    def of(call: Call, request: Message, events: Iterable[event_pb2.NewEvent]) -> Emission:
+        """Made on the caller's own thread, while the group before it is being stored."""
+        # The events are kept as they came: a field unknown to NewEvent may mean something in Event.
+        request.DiscardUnknownFields()
+        drafts = [_draft(call, new) for new in events]
+        size = sum([len(draft.body) for draft in drafts])
+        return Emission(call, convert.request_of(call, request), drafts, size)
+
+
+_DEFAULT_PRIORITY = event_pb2.Event(priority=common_pb2.PRIORITY_P2).SerializeToString()
+_ID = b"\x0a\x24"
+_ENTITY_UID = 6
+_SPRINT_CODE = 8
+_OCCUR_TIME = 15
+
+
+def _draft(call: Call, new: event_pb2.NewEvent) -> Draft:
+    event_id = uuid7()
+    name = str(event_id)
+    body = new.SerializeToString() + _ID + name.encode()
+    priority = int(new.priority)
+    if not priority:
+        priority = PRIORITY_DEFAULT
+        body += _DEFAULT_PRIORITY
+    return Draft(
+        event_id,
+        name,
+        new.type,
+        new.entity_type,
+        new.entity_code,
+        new.sprint_code,
+        priority,
+        new.actor or call.agent,
+        convert.moment(new.occur_time) if new.HasField("occur_time") else None,
+        new.dedup_key,
+        body,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +195,6 @@ class Emitted:
     ids: list[str]
     stored: int
     duplicates: int
-    first: EventRow | None
 
 
 class GroupCommit:
@@ -148,13 +215,13 @@ class GroupCommit:
         with self._changed:
             if self._closed:
                 raise Unavailable("the server is stopping")
-            full = self._events + len(emission.events) > QUEUE_EVENTS
+            full = self._events + len(emission.drafts) > QUEUE_EVENTS
             if full or (self._bytes and self._bytes + emission.size > QUEUE_BYTES):
                 raise ResourceExhausted(
                     "too many events wait to be stored; try again shortly", reason="EMIT_QUEUE_FULL"
                 )
             self._waiting.append(emission)
-            self._events += len(emission.events)
+            self._events += len(emission.drafts)
             self._bytes += emission.size
             self._changed.notify()
         return emission.done
@@ -187,7 +254,7 @@ class GroupCommit:
                 break
             seen.add(key)
             group.append(self._waiting.pop(0))
-            events += len(head.events)
+            events += len(head.drafts)
             size += head.size
         self._events -= events
         self._bytes -= size
@@ -237,18 +304,18 @@ class _Group:
         )
         self._keys = dict(event_store.keys(
             conn,
-            sorted({(e.call.project, n.dedup_key) for e in group for n in e.events if n.dedup_key}),
+            sorted({(e.call.project, d.dedup_key) for e in group for d in e.drafts if d.dedup_key}),
         ))  # fmt: skip
         self._tasks = {
-            key: task_pb2.Task.FromString(body)
+            key: _TaskOf.of(body)
             for key, body in event_store.task_bodies(
                 conn,
-                sorted({(e.call.project, n.entity_code) for e in group for n in e.events
-                        if n.entity_type == common_pb2.ENTITY_TYPE_TASK}),
+                sorted({(e.call.project, d.entity_code) for e in group for d in e.drafts
+                        if d.entity_type == common_pb2.ENTITY_TYPE_TASK}),
             ).items()
         }  # fmt: skip
         self._rows: list[EventRow] = []
-        self._new_keys: list[tuple[str, str, str]] = []
+        self._new_keys: list[tuple[str, str, UUID]] = []
         self._requests: list[tuple[str, Request, bytes]] = []
 
     def commit(self) -> list[Emitted | LedgerError]:
@@ -287,43 +354,62 @@ class _Group:
                 return error
         ids: list[str] = []
         rows: list[EventRow] = []
-        tail = convert.event_tail(one.call, self._now)
-        for new in one.events:
-            known = self._keys.get((one.call.project, new.dedup_key)) if new.dedup_key else None
-            if known is not None:
-                ids.append(known)
-                continue
-            row = self._row(one.call, new, tail)
-            if new.dedup_key:
-                self._keys[one.call.project, new.dedup_key] = row.event_id
-                self._new_keys.append((one.call.project, new.dedup_key, row.event_id))
-            rows.append(row)
-            ids.append(row.event_id)
+        project = one.call.project
+        recorded = convert.event_tail(one.call, self._now)
+        happened = recorded + convert.embed(_OCCUR_TIME, convert.stamp(self._now).SerializeToString())
+        for draft in one.drafts:
+            if draft.dedup_key:
+                known = self._keys.get((project, draft.dedup_key))
+                if known is not None:
+                    ids.append(known)
+                    continue
+                self._keys[project, draft.dedup_key] = draft.name
+                self._new_keys.append((project, draft.dedup_key, draft.event_id))
+            rows.append(self._row(one.call, draft, recorded if draft.occur_time else happened))
+            ids.append(draft.name)
         self._rows += rows
-        emitted = Emitted(ids, len(rows), len(ids) - len(rows), rows[0] if rows else None)
+        emitted = Emitted(ids, len(rows), len(ids) - len(rows))
         if request.request_id:
-            self._requests.append((one.call.project, request, _encoded(emitted)))
+            self._requests.append((project, request, _encoded(emitted)))
         return emitted
 
-    def _row(self, call: Call, new: event_pb2.NewEvent, tail: bytes) -> EventRow:
-        event = event_pb2.Event(
-            type=new.type,
-            entity_type=new.entity_type,
-            entity_code=new.entity_code,
-            sprint_code=new.sprint_code,
-            priority=new.priority or common_pb2.PRIORITY_P2,
-            actor=new.actor,
-            dedup_key=new.dedup_key,
-            payload=new.payload if new.HasField("payload") else None,
-        )
-        if new.entity_type == common_pb2.ENTITY_TYPE_TASK:
-            task = self._tasks.get((call.project, new.entity_code))
+    def _row(self, call: Call, draft: Draft, tail: bytes) -> EventRow:
+        sprint_code, body = draft.sprint_code, draft.body
+        if draft.entity_type == EntityType.TASK:
+            task = self._tasks.get((call.project, draft.entity_code))
             if task is not None:
-                event.entity_uid = task.uid
-                if not new.sprint_code:
-                    event.sprint_code = task.sprint_code
-        occur: datetime | None = convert.moment(new.occur_time) if new.HasField("occur_time") else None
-        return convert.event_row(event, call, now=self._now, occur_time=occur, tail=tail)
+                body += task.uid
+                if not sprint_code and task.sprint_code:
+                    sprint_code = task.sprint_code
+                    body += convert.embed(_SPRINT_CODE, sprint_code.encode())
+        return EventRow(
+            draft.priority in KEPT_PRIORITIES,
+            call.project,
+            draft.event_id,
+            draft.type,
+            draft.entity_type,
+            draft.entity_code,
+            sprint_code,
+            draft.priority,
+            call.correlation_id,
+            call.session_key,
+            draft.actor,
+            draft.occur_time or self._now,
+            self._now,
+            body + tail,
+        )
+
+
+class _TaskOf(NamedTuple):
+    """What an event of a task says of it: its uid, as a field of the event, and its sprint."""
+
+    uid: bytes
+    sprint_code: str
+
+    @staticmethod
+    def of(body: bytes) -> _TaskOf:
+        task = task_pb2.Task.FromString(body)
+        return _TaskOf(convert.embed(_ENTITY_UID, task.uid.encode()), task.sprint_code)
 
 
 def _encoded(emitted: Emitted) -> bytes:
@@ -336,4 +422,4 @@ def _encoded(emitted: Emitted) -> bytes:
 
 def _decoded(body: bytes) -> Emitted:
     answer = event_pb2.EmitEventsResponse.FromString(body)
-    return Emitted(list(answer.event_ids), answer.stored, answer.duplicates, None)
+    return Emitted(list(answer.event_ids), answer.stored, answer.duplicates)

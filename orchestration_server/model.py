@@ -13,6 +13,8 @@ from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple
 
+from uuid_utils import UUID
+
 
 class SprintStatus(IntEnum):
     """Where a sprint stands."""
@@ -105,12 +107,13 @@ class Call:
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """An event to be stored: its serialized message, and the columns that queries filter on."""
+class EventRow(NamedTuple):
+    """An event to be stored: the columns that queries filter on, and its serialized message."""
 
+    kept: bool
+    """Whether retention leaves it alone."""
     project: str
-    event_id: str
+    event_id: UUID
     type: str
     entity_type: int
     entity_code: str
@@ -121,13 +124,7 @@ class EventRow:
     actor: str
     occur_time: datetime
     emit_time: datetime
-    dedup_key: str | None
     body: bytes
-
-    @property
-    def kept(self) -> bool:
-        """Whether retention leaves it alone."""
-        return self.priority in KEPT_PRIORITIES
 
 
 @dataclass(frozen=True, slots=True)

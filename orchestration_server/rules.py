@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from math import isfinite
@@ -26,6 +26,7 @@ Compiled = Callable[[type[Message]], Check]
 """Gives the check of a whole message; its violations are by path, without a dot in front."""
 
 REQUIRED = "is required"
+NO_NUL = "must not contain NUL"
 STRUCT_BYTES = 64 * 1024
 STRUCT_DEPTH = 16
 LAST_SECOND = 253_402_300_799
@@ -76,7 +77,7 @@ class Text(Rule):
         def check(value: str) -> Violations | None:
             if not low <= len(value) <= high:
                 return size if value else {"": REQUIRED}
-            return {"": "must not contain NUL"} if "\0" in value else None
+            return {"": NO_NUL} if "\0" in value else None
 
         return check
 
@@ -191,8 +192,7 @@ class Json(Rule):
         def check(value: Any) -> Violations | None:
             # JSON is at most 6 times as long (control characters), and never 16 times shorter.
             size = value.ByteSize()
-            wrong = "" if size <= 16 * STRUCT_BYTES else "large"
-            wrong = wrong or next(_struct_faults(value, 1), "")
+            wrong = "large" if size > 16 * STRUCT_BYTES else _struct_fault(value, 1)
             if not wrong and size > STRUCT_BYTES // 6 - 2:
                 wrong = "large" if len(orjson.dumps(plain(value))) > STRUCT_BYTES else ""
             if wrong == "large":
@@ -202,29 +202,31 @@ class Json(Rule):
         return check
 
 
-def _struct_faults(struct: Any, depth: int) -> Iterator[str]:
+def _struct_fault(struct: Any, depth: int) -> str:
+    """The first thing wrong with a Struct at this depth; empty where nothing is."""
     for key, value in struct.fields.items():
         if "\0" in key:
-            yield "must not contain NUL"
-        yield from _value_faults(value, depth)
+            return NO_NUL
+        if wrong := _value_fault(value, depth):
+            return wrong
+    return ""
 
 
-def _value_faults(value: Any, depth: int) -> Iterator[str]:
+def _value_fault(value: Any, depth: int) -> str:
     kind = value.WhichOneof("kind")
     if kind == "string_value":
-        if "\0" in value.string_value:
-            yield "must not contain NUL"
-    elif kind == "number_value":
-        if not isfinite(value.number_value):
-            yield "must not contain NaN or an infinite number"
-    elif kind in ("struct_value", "list_value"):
+        return NO_NUL if "\0" in value.string_value else ""
+    if kind == "number_value":
+        return "" if isfinite(value.number_value) else "must not contain NaN or an infinite number"
+    if kind in ("struct_value", "list_value"):
         if depth == STRUCT_DEPTH:
-            yield f"must be at most {STRUCT_DEPTH} levels deep"
-        elif kind == "struct_value":
-            yield from _struct_faults(value.struct_value, depth + 1)
-        else:
-            for item in value.list_value.values:
-                yield from _value_faults(item, depth + 1)
+            return f"must be at most {STRUCT_DEPTH} levels deep"
+        if kind == "struct_value":
+            return _struct_fault(value.struct_value, depth + 1)
+        for item in value.list_value.values:
+            if wrong := _value_fault(item, depth + 1):
+                return wrong
+    return ""
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,9 @@ from orchestration_server.validation import check
 
 log = structlog.get_logger()
 
-IN_FLIGHT = 4
-"""Messages of one EmitEvents stream that wait for their commit."""
+IN_FLIGHT = 12
+"""Messages of one EmitEvents stream that are read before the first of them is answered: so many that
+the next group is ready when one is stored."""
 STATS_DAYS = 7
 _GROUPS = ("type", "hour", "day", "week", "type", "entity", "actor")
 
@@ -54,11 +55,8 @@ class EventService:
         self._tokens = tokens
 
     def EmitEvent(self, request: event_pb2.EmitEventRequest, call: Call) -> bytes:
-        emission = Emission(call, convert.request_of(call, request), [request.event], request.ByteSize())
+        emission = Emission.of(call, request, [request.event])
         emitted = _in_time(self._commits.submit(emission), call)
-        if emitted.first is not None:
-            stored = emitted.first.body
-            return embed(1, self._with_cursor(call, emitted.ids[0]) or stored)
         body = self._with_cursor(call, emitted.ids[0])
         if body is None:
             raise NotFound("event", emitted.ids[0])
@@ -100,7 +98,7 @@ class EventService:
     def _submit(self, request: Any, call: Call) -> tuple[str, Future[Emitted] | LedgerError]:
         try:
             check(request)
-            emission = Emission(call, convert.request_of(call, request), request.events, request.ByteSize())
+            emission = Emission.of(call, request, request.events)
             return request.request_id, self._commits.submit(emission)
         except LedgerError as error:
             return getattr(request, "request_id", ""), error

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from struct import Struct
 from typing import Any, ClassVar
-from uuid import UUID
 
 from psycopg import Connection
 from psycopg.adapt import Dumper
@@ -54,7 +54,7 @@ class Flags(Array):
 
 
 class Uuids(Array):
-    """uuid[], of strings"""
+    """uuid[]"""
 
 
 class _ArrayDumper(Dumper):
@@ -93,7 +93,7 @@ _DUMPERS: dict[type[Array], type[_ArrayDumper]] = {
     Numbers: _dumper("NumbersDumper", 1016, 20, _INT8.pack),
     Times: _dumper("TimesDumper", 1185, 1184, _microseconds),
     Flags: _dumper("FlagsDumper", 1000, 16, lambda flag: b"\x01" if flag else b"\x00"),
-    Uuids: _dumper("UuidsDumper", 2951, 2950, lambda text: UUID(text).bytes),
+    Uuids: _dumper("UuidsDumper", 2951, 2950, attrgetter("bytes")),
 }
 
 

@@ -83,15 +83,25 @@ _LIST: LiteralString = """
 select epoch, xid::text::bigint, seq, body, occur_time from events where project = %(project)s"""
 
 _FILTERS: dict[str, LiteralString] = {
-    "sprint_code": " and sprint_code = %(f_sprint)s and sprint_code <> ''",
-    "task_code": " and entity_type = 2 and entity_code = %(f_task)s",
-    "session_key": " and session_key = %(f_session)s and session_key <> ''",
-    "correlation_id": " and correlation_id = %(f_correlation)s",
+    "sprint_code": """ and sprint_code = %(f_sprint)s and sprint_code <> ''
+        and hashtextextended(project || '/' || sprint_code, 0)
+            = hashtextextended(%(project)s || '/' || %(f_sprint)s, 0)""",
+    "task_code": """ and entity_type = 2 and entity_code = %(f_task)s and entity_type <> 0
+        and hashtextextended(project || '/' || entity_type || '/' || entity_code, 0)
+            = hashtextextended(%(project)s || '/2/' || %(f_task)s, 0)""",
+    "session_key": """ and session_key = %(f_session)s and session_key <> ''
+        and hashtextextended(project || '/' || session_key, 0)
+            = hashtextextended(%(project)s || '/' || %(f_session)s, 0)""",
+    "correlation_id": """ and correlation_id = %(f_correlation)s
+        and hashtextextended(project || '/' || correlation_id, 0)
+            = hashtextextended(%(project)s || '/' || %(f_correlation)s, 0)""",
     "priorities": " and priority = any(%(f_priorities)s::smallint[])",
-    # In the order of the log an index on types would have all events of them sorted first; the
-    # expression keeps it out, and the log's own index is walked until the page is full.
-    "exact_in_log": " and type || '' = any(%(f_types)s::text[])",
-    "exact": " and type = any(%(f_types)s::text[])",
+    # In the order of the log the index on types would have all events of them sorted first; without the
+    # hashes it is left out, and the log's own index is walked until the page is full.
+    "exact_in_log": " and type = any(%(f_types)s::text[])",
+    "exact": """ and type = any(%(f_types)s::text[])
+        and hashtextextended(project || '/' || type, 0) = any(array(
+            select hashtextextended(%(project)s || '/' || t, 0) from unnest(%(f_types)s::text[]) t))""",
     "mixed": " and (type = any(%(f_types)s::text[]) or type like any(%(f_prefixes)s::text[]))",
 }
 
@@ -112,7 +122,6 @@ from events e where e.project = %(project)s order by e.epoch desc, e.xid desc, e
 """
 _STATS_FROM: LiteralString = """ as key, count(*), sum(count(*)) over ()::bigint
 from events where project = %(project)s and occur_time >= %(start)s and occur_time < %(end)s"""
-_STATS_SPRINT: LiteralString = " and sprint_code = %(sprint)s and sprint_code <> ''"
 _BY_KEY: LiteralString = " group by 1 order by 1 limit %(limit)s::bigint"
 _BY_COUNT: LiteralString = " group by 1 order by 2 desc, 1 limit %(limit)s::bigint"
 _NOT_EMPTY: dict[str, LiteralString] = {
@@ -171,6 +180,26 @@ def _like(prefix: str) -> str:
 def secret(conn: Connection[Any]) -> bytes:
     """The log's own key."""
     row = conn.execute("select secret from log_state", binary=True).fetchone()
+    assert row is not None
+    value: bytes = row[0]
+    return value
+
+
+def nonces(conn: Connection[Any]) -> dict[int, bytes]:
+    """The nonce of each epoch, which tells it from the one of this number in another copy of the log."""
+    return dict(
+        conn.execute(
+            "select epoch, nonce from log_epochs union all select epoch, nonce from log_state", binary=True
+        ).fetchall()
+    )
+
+
+def identity(conn: Connection[Any]) -> bytes:
+    """32 bytes that no other log has: copies share a secret, those of one cluster its epoch too."""
+    row = conn.execute(
+        "select sha256(secret || nonce || convert_to(current_database(), 'UTF8')) from log_state",
+        binary=True,
+    ).fetchone()
     assert row is not None
     value: bytes = row[0]
     return value
@@ -310,11 +339,11 @@ def stats(
     """Groups with their counts, and with each the count of all groups."""
     query = "select " + _STATS[group] + _STATS_FROM + _NOT_EMPTY.get(group, "")
     if sprint:
-        query += _STATS_SPRINT
+        query += _FILTERS["sprint_code"]
     query += _BY_KEY if group in ("hour", "day", "week") else _BY_COUNT
     return conn.execute(
         query,
-        {"project": project, "start": start, "end": end, "sprint": sprint, "limit": limit},
+        {"project": project, "start": start, "end": end, "f_sprint": sprint, "limit": limit},
         binary=True,
     ).fetchall()
 
@@ -329,8 +358,9 @@ join unnest(%(projects)s::text[], %(keys)s::text[]) as w (project, dedup_key)
     on k.project = w.project and k.dedup_key = w.dedup_key
 """
 _ENTITIES: LiteralString = """
-select w.project, w.code, t.body from unnest(%(projects)s::text[], %(codes)s::text[]) as w (project, code)
-join tasks t on t.project = w.project and t.code = w.code and t.delete_time is null
+select w.project, w.code, t.body, t.delete_time is null
+from unnest(%(projects)s::text[], %(codes)s::text[]) as w (project, code)
+join tasks t on t.project = w.project and t.code = w.code
 """
 _ANSWERS: LiteralString = """
 select r.project, r.rpc, r.request_id, r.fingerprint, r.response
@@ -365,7 +395,7 @@ def task_bodies(conn: Connection[Any], wanted: Sequence[tuple[str, str]]) -> dic
         {"projects": Texts(w[0] for w in wanted), "codes": Texts(w[1] for w in wanted)},
         binary=True,
     ).fetchall()
-    return {(r[0], r[1]): r[2] for r in rows}
+    return {(r[0], r[1]): r[2] for r in rows if r[3]}
 
 
 def answers(

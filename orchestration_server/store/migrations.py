@@ -17,6 +17,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 MIGRATION_LOCK = 7_229_116_401
 MONTHS_AHEAD = 3
+NONCE_BYTES = 8
 
 
 def migrate(conn: Connection) -> list[str]:
@@ -51,24 +52,27 @@ def _open_epoch(conn: Connection) -> None:
     """Starts epoch 1 in a new log, and the next one where the log came from another cluster.
 
     A dump holds transaction ids of the cluster that it was taken from, which say nothing in this one:
-    what stands in older epochs is complete and comes before all that is written from here on.
+    what stands in older epochs is complete and comes before all that is written from here on. Each
+    epoch gets a nonce: copies of one dump share its secret, and count the same number next.
     """
     row = conn.execute("select system_identifier::text from pg_control_system()").fetchone()
     assert row is not None
     cluster = row[0]
-    state = conn.execute("select epoch, cluster from log_state").fetchone()
+    state = conn.execute("select cluster from log_state").fetchone()
     if state is None:
         conn.execute(
-            "insert into log_state (secret, epoch, cluster) values (%s, 1, %s)",
-            (secrets.token_bytes(32), cluster),
+            "insert into log_state (secret, epoch, nonce, cluster) values (%s, 1, %s, %s)",
+            (secrets.token_bytes(32), secrets.token_bytes(NONCE_BYTES), cluster),
         )
-    elif state[1] != cluster:
+    elif state[0] != cluster:
         conn.execute(
-            "insert into log_epochs (epoch, last_xid)"
-            " select %s, coalesce(max(xid), '0'::xid8) from events where epoch = %s",
-            (state[0], state[0]),
+            "insert into log_epochs (epoch, nonce, last_xid) select s.epoch, s.nonce,"
+            " (select coalesce(max(e.xid), '0'::xid8) from events e where e.epoch = s.epoch) from log_state s"
         )
-        conn.execute("update log_state set epoch = epoch + 1, cluster = %s", (cluster,))
+        conn.execute(
+            "update log_state set epoch = epoch + 1, nonce = %s, cluster = %s",
+            (secrets.token_bytes(NONCE_BYTES), cluster),
+        )
 
 
 def add_partitions(conn: Connection) -> None:

@@ -13,7 +13,8 @@ from orchestration_server.model import Request
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 
 GET: LiteralString = """
-select body from sprints where project = %(project)s and code = %(code)s and delete_time is null
+select case when delete_time is null then body end from sprints
+where project = %(project)s and code = %(code)s
 """
 
 # The version of a sprint with its tasks: a sum over all of (code, revision), which no change leaves alone.
@@ -22,8 +23,9 @@ select s.revision, s.body, (
     select coalesce(sum(hashtextextended(t.code, t.revision)), 0)::text || '/' || count(*)
     from tasks t where t.project = %(project)s and t.sprint_code = %(code)s and t.sprint_code <> ''
         and t.delete_time is null)
-from (select revision, body from sprints
-    where project = %(project)s and code = %(code)s and delete_time is null) s
+from (select revision, body, delete_time from sprints
+    where project = %(project)s and code = %(code)s offset 0) s
+where s.delete_time is null
 """
 
 _PREPARE: LiteralString = """
@@ -54,7 +56,6 @@ UPDATE: LiteralString = """changed as (
         revision = s.revision + 1, update_time = %(c_update)s, body = %(c_body)b
     from locked
     where s.project = %(project)s and s.code = %(c_code)s and s.revision = %(c_revision)s::bigint
-        and s.delete_time is null
     returning 1
 )"""
 
@@ -63,7 +64,6 @@ DELETE: LiteralString = """changed as (
         revision = s.revision + 1
     from locked
     where s.project = %(project)s and s.code = %(c_code)s and s.revision = %(c_revision)s::bigint
-        and s.delete_time is null
     returning 1
 )"""
 

@@ -15,13 +15,14 @@ from orchestration_server.store.arrays import Array, Bodies, Numbers, Texts, Tim
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 
 GET: LiteralString = """
-select body from tasks where project = %(project)s and code = %(code)s and delete_time is null
+select case when delete_time is null then body end from tasks
+where project = %(project)s and code = %(code)s
 """
 
 _PREPARE: LiteralString = """
 select clock_timestamp(), r.fingerprint, r.response, t.code, t.revision, t.delete_time is not null, t.body,
-    (select array_agg(s.code) from sprints s
-     where s.project = %(project)s and s.code = any(%(sprints)s::text[]) and s.delete_time is null)
+    (select array_agg(s.code) filter (where s.delete_time is null) from sprints s
+     where s.project = %(project)s and s.code = any(%(sprints)s::text[]))
 from (values (1)) one
 left join requests r on r.project = %(project)s and r.rpc = %(rpc)s and r.request_id = %(request_id)s
 left join tasks t on t.project = %(project)s and t.code = any(%(codes)s::text[])
@@ -50,7 +51,6 @@ UPDATE: LiteralString = """changed as (
         %(c_labels)s::text[], %(c_update)s::timestamptz[], %(c_body)s::bytea[])
         as c (code, revision, sprint_code, status, priority, assignee, labels, update_time, body)
     where t.project = %(project)s and t.code = c.code and t.revision = c.revision
-        and t.delete_time is null
     returning 1
 )"""
 
@@ -58,7 +58,6 @@ DELETE: LiteralString = """changed as (
     update tasks t set delete_time = %(c_update)s, update_time = %(c_update)s, revision = t.revision + 1
     from locked
     where t.project = %(project)s and t.code = %(c_code)s and t.revision = %(c_revision)s::bigint
-        and t.delete_time is null
     returning 1
 )"""
 

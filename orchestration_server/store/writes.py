@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, LiteralString
-from uuid import UUID
 
 from psycopg import Connection
 
@@ -23,9 +22,9 @@ _LOCKED: LiteralString = """
 with locked as materialized (
     select count(pg_advisory_xact_lock(k)::text) as n from unnest(%(locks)s::bigint[]) as k
 ), anchored as materialized (
-    select count(*) as n from (
-        select 1 from locked, sprints s
-        where s.project = %(project)s and s.code = any(%(anchors)s::text[]) and s.delete_time is null
+    select count(*) filter (where held.delete_time is null) as n from (
+        select s.delete_time from locked, sprints s
+        where s.project = %(project)s and s.code = any(%(anchors)s::text[])
         for share of s
     ) held
 ), """
@@ -134,12 +133,12 @@ def event_columns(events: Sequence[EventRow]) -> dict[str, Array]:
 
 
 _COPY: LiteralString = """
-copy events (kept, epoch, project, event_id, type, entity_type, entity_code, sprint_code, priority,
-    correlation_id, session_key, actor, occur_time, emit_time, body) from stdin with (format binary)
+copy events (kept, project, event_id, type, entity_type, entity_code, sprint_code, priority,
+    correlation_id, session_key, actor, occur_time, emit_time, body, epoch) from stdin with (format binary)
 """
 _COPY_TYPES = (
-    "bool", "int4", "text", "uuid", "text", "int2", "text", "text", "int2", "text", "text", "text",
-    "timestamptz", "timestamptz", "bytea",
+    "bool", "text", "uuid", "text", "int2", "text", "text", "int2", "text", "text", "text",
+    "timestamptz", "timestamptz", "bytea", "int4",
 )  # fmt: skip
 
 
@@ -147,12 +146,7 @@ def copy_events(conn: Connection[Any], events: Iterable[EventRow]) -> None:
     """Appends many events inside the caller's transaction: several times as fast as an insert."""
     row = conn.execute("select epoch from log_state").fetchone()
     assert row is not None
-    epoch = row[0]
     with conn.cursor().copy(_COPY) as copy:
         copy.set_types(_COPY_TYPES)
-        for e in events:
-            copy.write_row((
-                e.kept, epoch, e.project, UUID(e.event_id), e.type, e.entity_type, e.entity_code,
-                e.sprint_code, e.priority, e.correlation_id, e.session_key, e.actor, e.occur_time,
-                e.emit_time, e.body,
-            ))  # fmt: skip
+        for event in events:
+            copy.write_row((*event, row[0]))

@@ -187,7 +187,9 @@ Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class NewEvent(_message.Message):
-    """An event of the caller's."""
+    """An event of the caller's. Its fields have the numbers that they have in Event, so that the ledger keeps
+    them as they came.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
