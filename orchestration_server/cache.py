@@ -1,4 +1,4 @@
-"""The read-through cache, and the only user of Redis.
+"""The way to Redis, which only this module and wakes.py use, and the read-through cache behind it.
 
 A key carries the version of what it holds, read from Postgres by the call that asks: there is nothing
 to invalidate and nothing stale to serve. A value carries a keyed checksum, so what another program, or
@@ -27,13 +27,16 @@ OPEN_SECONDS = 1.0
 _CHECKSUM = 16
 
 
-class Cache:
-    """Answers under versioned keys; without a URL it only ever loads."""
+class Link:
+    """The way to Redis: nothing waits longer than 50 ms for it, and after a failure it is left alone.
 
-    def __init__(self, url: str, *, secret: bytes, connections: int) -> None:
-        self._secret = secret
+    Without a URL it is away for ever.
+    """
+
+    def __init__(self, url: str, *, connections: int) -> None:
         self._retry_at = 0.0
-        self._redis: redis.Redis | None = None
+        self._away = False
+        self.client: redis.Redis | None = None
         if url:
             pool = redis.ConnectionPool.from_url(
                 url,
@@ -42,44 +45,67 @@ class Cache:
                 socket_connect_timeout=TIMEOUT_SECONDS,
                 retry=Retry(NoBackoff(), 0),
             )
-            self._redis = redis.Redis(connection_pool=pool)
+            self.client = redis.Redis(connection_pool=pool)
+
+    @property
+    def away(self) -> bool:
+        """Whether there is no Redis, or it failed a moment ago."""
+        return self.client is None or time.monotonic() < self._retry_at
+
+    def ask(self, use: Callable[[redis.Redis], Any]) -> Any:
+        """What Redis answers; None where it is away."""
+        if self.client is None or self.away:
+            return None
+        try:
+            answer = use(self.client)
+        except redis.ResponseError:
+            # It answers, so it is not away: a value of another kind is under the key, say.
+            return None
+        except (redis.RedisError, OSError) as error:
+            self._retry_at = time.monotonic() + OPEN_SECONDS
+            if not self._away:
+                log.warning("redis away", error=type(error).__name__)
+            self._away = True
+            return None
+        if self._away:
+            self._away = False
+            log.info("redis back")
+        return answer
+
+    def close(self) -> None:
+        """Closes every connection."""
+        if self.client is not None:
+            self.client.close()
+            self.client.connection_pool.disconnect()
+
+
+class Cache:
+    """Answers under versioned keys; while Redis is away it only ever loads.
+
+    ``identity`` is the log's own: another log, a copy of this one too, has keys and checksums of its own.
+    """
+
+    def __init__(self, link: Link, *, identity: bytes) -> None:
+        self._link = link
+        self._identity = identity
 
     def get_or_load(self, kind: str, version: Sequence[Any], load: Callable[[], bytes]) -> tuple[bytes, bool]:
         """The value of this version, and whether it came from the cache."""
-        if self._redis is None or time.monotonic() < self._retry_at:
+        if self._link.away:
             return load(), False
         key = self._key(kind, version)
-        found = self._try(lambda client: client.get(key))
+        found = self._link.ask(lambda client: client.get(key))
         if isinstance(found, bytes) and len(found) >= _CHECKSUM:
             value = found[_CHECKSUM:]
             if found[:_CHECKSUM] == self._checksum(key, value):
                 return value, True
         value = load()
-        self._try(lambda client: client.set(key, self._checksum(key, value) + value, ex=TTL_SECONDS))
+        self._link.ask(lambda client: client.set(key, self._checksum(key, value) + value, ex=TTL_SECONDS))
         return value, False
-
-    def close(self) -> None:
-        """Closes every connection."""
-        if self._redis is not None:
-            self._redis.close()
-            self._redis.connection_pool.disconnect()
 
     def _key(self, kind: str, version: Sequence[Any]) -> bytes:
         body = orjson.dumps(list(version), default=str)
-        return f"orchestration:{kind}:".encode() + blake2b(body, digest_size=20, key=self._secret).digest()
+        return f"orchestration:{kind}:".encode() + blake2b(body, digest_size=20, key=self._identity).digest()
 
     def _checksum(self, key: bytes, value: bytes) -> bytes:
-        return blake2b(key + value, digest_size=_CHECKSUM, key=self._secret).digest()
-
-    def _try(self, use: Callable[[redis.Redis], Any]) -> Any:
-        if self._redis is None or time.monotonic() < self._retry_at:
-            return None
-        try:
-            return use(self._redis)
-        except redis.ResponseError:
-            # It answers, so it is not away: a value of another kind is under the key, say.
-            return None
-        except redis.RedisError as error:
-            self._retry_at = time.monotonic() + OPEN_SECONDS
-            log.warning("cache away", error=type(error).__name__)
-            return None
+        return blake2b(key + value, digest_size=_CHECKSUM, key=self._identity).digest()

@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     """EmitEvents streams open at once, in each process."""
     timeline_streams: int = Field(default=10_000, ge=1)
     """StreamTimeline streams open at once, in each process."""
+    file_streams: int = Field(default=16, ge=1, le=1024)
+    """ReadContextFile streams open at once, in each process."""
     grace_seconds: float = Field(default=10.0, ge=0, le=600)
     """How long calls in flight may take to end on SIGTERM."""
     statement_seconds: float = Field(default=30.0, gt=0)

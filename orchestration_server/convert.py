@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b, sha256
 from hmac import compare_digest
@@ -19,13 +19,26 @@ from uuid_utils import uuid7
 
 from orchestration.v1 import event_pb2, sprint_pb2, task_pb2
 from orchestration_server.errors import InvalidArgument
-from orchestration_server.model import Call, EntityType, EventRow, Position, Request, StoredEvent
+from orchestration_server.model import (
+    BEGINNING,
+    KEPT_PRIORITIES,
+    Call,
+    EntityType,
+    EventRow,
+    Position,
+    Request,
+    StoredEvent,
+)
 from orchestration_server.store.tasks import TaskColumns
 
 PAGE_DEFAULT = 50
 PAGE_BYTES = 4 * 1024 * 1024
-_PLACE = struct.Struct(">HQQ")
-_SIGNATURE = 6
+_PLACE = struct.Struct(">4sQQ")
+"""The head of the epoch's nonce, the transaction id, the sequence."""
+_NO_NONCE = bytes(4)
+_SIGNATURES = {b"cursor": 4, b"page": 6}
+NO_EPOCH = -1
+"""No event stands in it."""
 EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 TASK_TEXTS = ("title", "description", "sprint_code", "phase", "assignee")
@@ -247,11 +260,13 @@ def event_row(
 ) -> EventRow:
     """Completes an event with who calls and when, and makes its row."""
     happened = occur_time or now
-    event.id = new_uid()
+    event_id = uuid7()
+    event.id = str(event_id)
     event.occur_time.CopyFrom(stamp(happened))
     return EventRow(
+        kept=event.priority in KEPT_PRIORITIES,
         project=call.project,
-        event_id=event.id,
+        event_id=event_id,
         type=event.type,
         entity_type=event.entity_type,
         entity_code=event.entity_code,
@@ -262,25 +277,38 @@ def event_row(
         actor=event.actor or call.agent,
         occur_time=happened,
         emit_time=now,
-        dedup_key=event.dedup_key or None,
         body=event.SerializeToString() + tail,
     )
 
 
 class Tokens:
-    """Cursors and page tokens: opaque, and refused where they were changed or belong to another log."""
+    """Cursors and page tokens: opaque, and refused where they were changed or belong to another log.
 
-    def __init__(self, secret: bytes) -> None:
+    Copies of a log share its secret and number their next epochs alike, so a cursor names its epoch by
+    the nonce: ``nonces`` reads those of all epochs, and is asked again for one that is not known yet.
+    """
+
+    def __init__(self, secret: bytes, nonces: Callable[[], Mapping[int, bytes]] = dict) -> None:
         self._secret = secret
+        self._read_nonces = nonces
+        self._nonces = {BEGINNING.epoch: _NO_NONCE}
+        self._epochs = {_NO_NONCE: BEGINNING.epoch}
+
+    def _learn(self) -> None:
+        heads = {epoch: nonce[: len(_NO_NONCE)] for epoch, nonce in self._read_nonces().items()}
+        self._nonces = {BEGINNING.epoch: _NO_NONCE, **heads}
+        self._epochs = {head: epoch for epoch, head in self._nonces.items()}
 
     def _sign(self, body: bytes, use: bytes) -> bytes:
-        return blake2b(body, digest_size=_SIGNATURE, key=self._secret, person=use).digest()
+        return blake2b(body, digest_size=_SIGNATURES[use], key=self._secret, person=use).digest()
 
     def cursor(self, place: Position) -> str:
         """A place in the log as a cursor."""
-        body = _PLACE.pack(*place)
-        signature = blake2b(body, digest_size=_SIGNATURE, key=self._secret, person=b"cursor").digest()
-        return urlsafe_b64encode(body + signature).decode()
+        epoch, xid, seq = place
+        if epoch not in self._nonces:
+            self._learn()
+        body = _PLACE.pack(self._nonces.get(epoch, _NO_NONCE), xid, seq)
+        return urlsafe_b64encode(body + self._sign(body, b"cursor")).decode()
 
     def event_bytes(self, stored: StoredEvent) -> bytes:
         """A stored event with its cursor: fields of a message may follow each other in any order."""
@@ -288,14 +316,17 @@ class Tokens:
         return stored.body + b"\x12\x20" + self.cursor(stored.position).encode()
 
     def place(self, cursor: str, field: str) -> Position:
-        """A cursor's place in the log."""
+        """A cursor's place in the log, in NO_EPOCH where it is of an epoch of another copy of the log."""
         raw = self._verified(cursor, b"cursor")
         if raw is None or len(raw) != _PLACE.size:
             raise InvalidArgument(
                 {field: "is not a cursor of this log; start from the beginning or from_time"},
                 reason="CURSOR_INVALID",
             )
-        return Position(*_PLACE.unpack(raw))
+        nonce, xid, seq = _PLACE.unpack(raw)
+        if nonce not in self._epochs:
+            self._learn()
+        return Position(self._epochs.get(nonce, NO_EPOCH), xid, seq)
 
     def page_token(self, scope: Sequence[Any], place: Sequence[Any]) -> str:
         """Where the next page starts, valid for the same request alone."""
@@ -326,7 +357,8 @@ class Tokens:
             return None
         if urlsafe_b64encode(raw).decode() != token:
             return None
-        body, signature = raw[:-_SIGNATURE], raw[-_SIGNATURE:]
+        length = _SIGNATURES[use]
+        body, signature = raw[:-length], raw[-length:]
         return body if compare_digest(self._sign(body, use), signature) else None
 
 

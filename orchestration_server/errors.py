@@ -11,6 +11,10 @@ from collections.abc import Mapping, Sequence
 # An error travels in the trailing metadata, of which clients take 8 KiB.
 VIOLATIONS_LISTED = 20
 MESSAGE_LENGTH = 1_000
+PATH_LENGTH = 1_024
+ARROW = " -> "
+CYCLE_NAMED = 10
+"""The most codes of a cycle that a message lists."""
 
 
 class LedgerError(Exception):
@@ -82,6 +86,34 @@ class TransitionRefused(FailedPrecondition):
             current=before,
             allowed=",".join(allowed),
         )
+
+
+class DependencyCycle(FailedPrecondition):
+    """A blocking link would close this cycle, which begins and ends with the same code."""
+
+    def __init__(self, cycle: Sequence[str]) -> None:
+        named = list(cycle)
+        if len(named) > CYCLE_NAMED:
+            half = CYCLE_NAMED // 2
+            named[half:-half] = [f"({len(named) - 2 * half} more)"]
+        super().__init__(
+            f"the link would close a cycle: {ARROW.join(named)}",
+            reason="DEPENDENCY_CYCLE",
+            subject=f"task {cycle[0]}",
+            path=_path(cycle),
+        )
+
+
+def _path(codes: Sequence[str]) -> str:
+    """The codes with arrows between them; of a path too long as many from both ends as fit."""
+    path = ARROW.join(codes)
+    if len(path) <= PATH_LENGTH:
+        return path
+    for kept in range(PATH_LENGTH // (2 * len(ARROW)), 0, -1):
+        path = ARROW.join([*codes[:kept], "...", *codes[-kept:]])
+        if len(path) <= PATH_LENGTH:
+            break
+    return path
 
 
 class Aborted(LedgerError):

@@ -19,6 +19,7 @@ from grpc_status import rpc_status
 
 from orchestration_server import errors
 from orchestration_server.model import Call
+from orchestration_server.sending import Outlet
 from orchestration_server.status import status_of
 from orchestration_server.streams import Reply
 from orchestration_server.validation import UNPARSABLE, check
@@ -26,13 +27,16 @@ from orchestration_server.validation import UNPARSABLE, check
 log = structlog.get_logger()
 
 SLOW_SECONDS = 1.0
+READ_SECONDS = 60.0
+"""The longest that a stream which holds a thread may take to be read."""
 NO_DEADLINE = 1e8
 """Seconds beyond which grpc means that the caller set no deadline."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PRINTABLE = re.compile(r"[ -~]{0,128}")
 
 Unary = Callable[[Any, Call], "Message | bytes"]
-Sender = Callable[[bytes | None], None]
+Send = Callable[[None], None]
+"""grpc's callback for a stream that holds no thread. It waits for the client but with None: the end."""
 
 
 def deserializer(message: type[Message]) -> Callable[[bytes], Any]:
@@ -116,11 +120,12 @@ def unary(rpc: str, behavior: Unary) -> Callable[[Any, grpc.ServicerContext], Me
 def timeline(rpc: str, behavior: Callable[[Any, Call, Reply], None]) -> Callable[..., None]:
     """Wraps a server stream that holds no thread while it waits."""
 
-    def handle(request: Any, context: grpc.ServicerContext, send: Sender) -> None:
+    def handle(request: Any, context: grpc.ServicerContext, send: Send) -> None:
         try:
             call = identify(rpc, context)
             check(request)
-            reply = Reply(send, lambda error: finish(context, send, error), context.cancel)
+            outlet = Outlet(context)
+            reply = Reply(outlet.send, lambda error: finish(context, send, error), context.cancel)
             behavior(request, call, reply)
         except Exception as error:
             finish(context, send, error)
@@ -129,7 +134,7 @@ def timeline(rpc: str, behavior: Callable[[Any, Call, Reply], None]) -> Callable
     return handle
 
 
-def finish(context: grpc.ServicerContext, send: Sender, error: Exception | None) -> None:
+def finish(context: grpc.ServicerContext, send: Send, error: Exception | None) -> None:
     """Ends a stream that holds no thread."""
     if error is not None:
         if not isinstance(error, errors.LedgerError):
@@ -161,13 +166,37 @@ def bidirectional(
     return handle
 
 
+def reading(
+    rpc: str, behavior: Callable[[Any, Call], Iterator[Message | bytes]]
+) -> Callable[[Any, grpc.ServicerContext], Iterator[Message | bytes]]:
+    """Wraps a server stream that has an end and holds a thread until then: a client that stops taking
+    what it asked for is cut off."""
+
+    def handle(request: Any, context: grpc.ServicerContext) -> Iterator[Message | bytes]:
+        correlation = ""
+        cut = threading.Timer(READ_SECONDS, context.cancel)
+        cut.daemon = True
+        cut.start()
+        try:
+            call = identify(rpc, context)
+            correlation = call.correlation_id
+            check(request)
+            yield from behavior(request, call)
+        except Exception as error:
+            abort(context, rpc, error, correlation)
+        finally:
+            cut.cancel()
+
+    return handle
+
+
 def limited(
-    behavior: Callable[[Iterator[Any], grpc.ServicerContext], Iterator[Any]], most: int
-) -> Callable[[Iterator[Any], grpc.ServicerContext], Iterator[Any]]:
-    """Refuses streams above a limit at once."""
+    behavior: Callable[[Any, grpc.ServicerContext], Iterator[Any]], most: int
+) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
+    """Refuses streams above a limit at once; what is asked may be one request or many."""
     free = threading.Semaphore(most)
 
-    def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+    def handle(requests: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         if not free.acquire(blocking=False):
             error = errors.ResourceExhausted(
                 "too many streams are open on this server", reason="TOO_MANY_STREAMS", retry_after=1

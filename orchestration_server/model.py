@@ -42,6 +42,8 @@ class EntityType(IntEnum):
     SPRINT = 1
     TASK = 2
     SESSION = 3
+    ADR = 4
+    BUG_REPORT = 5
 
 
 SPRINT_TRANSITIONS: Mapping[SprintStatus, tuple[SprintStatus, ...]] = {

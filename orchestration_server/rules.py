@@ -152,16 +152,18 @@ class EnumValue(Rule):
 
 @dataclass(frozen=True)
 class Int(Rule):
-    """From ``low`` to ``high``."""
+    """From ``low`` to ``high``; 0 too, where ``or_zero``."""
 
     low: int
     high: int
+    or_zero: bool = False
 
     def check(self, compiled: Compiled) -> Check:
-        low, high = self.low, self.high
+        low, high, or_zero = self.low, self.high, self.or_zero
+        wrong = {"": f"must be {'0 or ' if or_zero else ''}from {low} to {high}"}
 
         def check(value: int) -> Violations | None:
-            return None if low <= value <= high else {"": f"must be from {low} to {high}"}
+            return None if low <= value <= high or (or_zero and not value) else wrong
 
         return check
 

@@ -12,7 +12,16 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from orchestration.v1 import coordination_pb2, event_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import (
+    context_pb2,
+    coordination_pb2,
+    event_pb2,
+    report_pb2,
+    session_pb2,
+    sprint_pb2,
+    task_pb2,
+    template_pb2,
+)
 from orchestration_server import interceptor
 from orchestration_server.config import Settings
 
@@ -27,9 +36,15 @@ SERVICES: Mapping[str, ServiceDescriptor] = {
         ("SprintService", sprint_pb2),
         ("TaskService", task_pb2),
         ("EventService", event_pb2),
+        ("SessionService", session_pb2),
+        ("ContextService", context_pb2),
         ("CoordinationService", coordination_pb2),
+        ("TemplateService", template_pb2),
+        ("ReportService", report_pb2),
     )
 }
+HOLDS_NO_THREAD = frozenset(("EventService/StreamTimeline",))
+"""Server streams that wait for what happens next; the others read to an end on a thread."""
 
 
 class Server:
@@ -40,12 +55,14 @@ class Server:
         self._unary = ThreadPoolExecutor(settings.threads, thread_name_prefix="rpc")
         # A stream holds its thread; the spare ones refuse what is above the limit.
         self._emit = ThreadPoolExecutor(settings.emit_streams + SPARE, thread_name_prefix="emit")
+        self._read = ThreadPoolExecutor(settings.file_streams + SPARE, thread_name_prefix="read")
         self._reflect = ThreadPoolExecutor(REFLECTIONS + SPARE, thread_name_prefix="reflect")
         self._health = health.HealthServicer()
+        streams = settings.emit_streams + settings.file_streams
         self._server = grpc.server(
             self._unary,
             options=_options(settings),
-            maximum_concurrent_rpcs=settings.threads + settings.emit_streams + WAITING,
+            maximum_concurrent_rpcs=settings.threads + streams + WAITING,
         )
         for name, descriptor in SERVICES.items():
             self._register(descriptor, servicers[name])
@@ -89,8 +106,12 @@ class Server:
             )
             handle.experimental_thread_pool = self._emit  # type: ignore[attr-defined]
             return grpc.stream_stream_rpc_method_handler(handle, parse, write)
-        if method.server_streaming:
+        if method.server_streaming and rpc in HOLDS_NO_THREAD:
             return grpc.unary_stream_rpc_method_handler(interceptor.timeline(rpc, behavior), parse, write)
+        if method.server_streaming:
+            handle = interceptor.limited(interceptor.reading(rpc, behavior), self._settings.file_streams)
+            handle.experimental_thread_pool = self._read  # type: ignore[attr-defined]
+            return grpc.unary_stream_rpc_method_handler(handle, parse, write)
         return grpc.unary_unary_rpc_method_handler(interceptor.unary(rpc, behavior), parse, write)
 
     def start(self) -> int:
@@ -115,6 +136,7 @@ class Server:
         stopped.wait()
         self._unary.shutdown(wait=True, cancel_futures=True)
         self._emit.shutdown(wait=True, cancel_futures=True)
+        self._read.shutdown(wait=True, cancel_futures=True)
         self._reflect.shutdown(wait=True, cancel_futures=True)
 
 

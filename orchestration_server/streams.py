@@ -1,54 +1,112 @@
-"""One open timeline: its state, the way back to its client, and which events it takes."""
+"""One open timeline: its state, its queue, the way back to its client, and which events it takes."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 from orchestration.v1 import event_pb2
+from orchestration_server import convert
+from orchestration_server.db import Connection
 from orchestration_server.errors import LedgerError
-from orchestration_server.model import BEGINNING, EventFilter, Position, StoredEvent
+from orchestration_server.model import BEGINNING, Call, EventFilter, Position, StoredEvent
 from orchestration_server.store import events as event_store
 
 PAGE_FIRST = 200
 BATCH_BYTES = 1 * 1024 * 1024
 
+Message = tuple[bytes, Position]
+"""A serialized StreamTimelineResponse, and the last event that a client knows of who has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The way back to one client: ``send`` blocks while it does not read, ``finish`` ends the stream."""
+    """The way back to one client. None of these waits for it.
 
-    send: Callable[[bytes], None]
+    ``send`` starts to send a message and says whether it could; the callable it is given is called on
+    another thread once the transport took the message, and before that nothing else may be sent.
+    ``finish`` ends the stream after what was sent, ``cancel`` at once.
+    """
+
+    send: Callable[[bytes, Callable[[], None]], bool]
     finish: Callable[[LedgerError | None], None]
     cancel: Callable[[], object]
 
 
 @dataclass(eq=False, slots=True)
 class Stream:
-    """One open StreamTimeline."""
+    """One open StreamTimeline.
+
+    The hub's lock guards it, but for its queue. Messages are appended with the lock held; the hub's one
+    sender thread takes them out without it; grpc's serving thread reports what the transport took and
+    waits for no lock at all. Who appends looks afterwards whether somebody will see the message, and who
+    is done with one looks afterwards for the next, so one of them finds it. Both may: then the stream
+    stands on ``to_send`` twice, and the sender lets go of one that is in flight or has no message.
+    """
 
     project: str
     chosen: EventFilter
-    position: Position
     follow: bool
     batch: int
     reply: Reply
+    start: Callable[[Connection], Position] | None = None
+    """Finds the place to start after; None for the beginning, and once it was found."""
+    call: Call | None = None
+    """Stops the search for the start when its caller leaves."""
     key: str = ""
+    """Equal for streams that take the same messages."""
     page: int = PAGE_FIRST
-    live: bool = False
-    closed: bool = False
-    ending: bool = False
-    reading: bool = False
-    sending: bool = False
-    send_began: float = 0.0
-    queued_bytes: int = 0
+    position: Position = BEGINNING
+    """What lies up to here is read. A live stream has read what the tail has, if that is further."""
     seen: Position = BEGINNING
     """The last event read, wanted or not. Cursors name events alone: after a crash Postgres gives
     transaction ids out again that left no trace, so a horizon of before may lie ahead of the log."""
-    sent: Position = BEGINNING
+    live: bool = False
+    reading: bool = False
+    behind: bool = False
+    """Its queue overflowed; the sender is to drop it."""
+    closed: bool = False
+    ending: bool = False
+    """Ends after the last message, with ``failure`` or as it should."""
+    failure: LedgerError | None = None
     last_message: float = 0.0
-    messages: deque[tuple[bytes, Position]] = field(default_factory=deque)
+    messages: deque[Message] = field(default_factory=deque)
+    bytes_in: int = 0
+    """What was ever appended; less ``bytes_out`` it is the queue's size. Each has one writer."""
+    to_send: SimpleQueue[Stream | None] = field(default_factory=SimpleQueue)
+    """The hub's queue of streams that have something to send."""
+    queued: bool = False
+    """Stands on ``to_send``."""
+
+    # The sender's own.
+    bytes_out: int = 0
+    sent: Position = BEGINNING
+    send_began: float = 0.0
+    in_flight: bool = False
+    """A message is with the transport."""
+
+    def push(self, body: bytes, upto: Position, now: float) -> None:
+        """Adds a message; the hub's lock is held."""
+        if not self.closed:
+            self.messages.append((body, upto))
+            self.bytes_in += len(body)
+            self.last_message = now
+            if not self.in_flight:
+                self.notify()
+
+    def notify(self) -> None:
+        """Has the sender look at the stream."""
+        if not self.queued:
+            self.queued = True
+            self.to_send.put(self)
+
+    def taken(self) -> None:
+        """The transport took the message that was in flight."""
+        self.in_flight = False
+        if self.messages or self.ending:
+            self.notify()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +116,9 @@ class Chunk:
     start: Position
     end: Position
     projects: frozenset[str]
-    rows: Sequence[event_store.TailRow]
+    rows: Mapping[str, Sequence[event_store.TailRow]]
+    """By project."""
     size: int
-    last: Mapping[str, Position]
 
 
 def message(
@@ -74,7 +132,16 @@ def message(
     ).SerializeToString()
 
 
-def batches_of(events: Sequence[StoredEvent], most: int) -> Iterator[list[StoredEvent]]:
+def messages_of(tokens: convert.Tokens, events: Sequence[StoredEvent], batch: int) -> list[Message]:
+    """Events as serialized messages."""
+    found = []
+    for part in _batches(events, batch):
+        body = convert.embed_all(1, [tokens.event_bytes(event) for event in part])
+        found.append((convert.embed(1, body), part[-1].position))
+    return found
+
+
+def _batches(events: Sequence[StoredEvent], most: int) -> Iterator[list[StoredEvent]]:
     """Batches of so many events, and of 1 MiB unless a single one is larger."""
     part: list[StoredEvent] = []
     size = 0
@@ -89,11 +156,10 @@ def batches_of(events: Sequence[StoredEvent], most: int) -> Iterator[list[Stored
         yield part
 
 
-def matches(stream: Stream, row: event_store.TailRow) -> bool:
-    chosen = stream.chosen
+def matches(chosen: EventFilter, row: event_store.TailRow) -> bool:
+    """Whether a filter takes an event of its project."""
     return (
-        row.project == stream.project
-        and (not chosen.sprint_code or row.sprint_code == chosen.sprint_code)
+        (not chosen.sprint_code or row.sprint_code == chosen.sprint_code)
         and (not chosen.task_code or (row.entity_type == 2 and row.entity_code == chosen.task_code))
         and (not chosen.session_key or row.session_key == chosen.session_key)
         and (not chosen.correlation_id or row.correlation_id == chosen.correlation_id)

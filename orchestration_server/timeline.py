@@ -1,20 +1,19 @@
 """The live timeline: one reader of the log for all streams of a process.
 
-A stream reads its history page by page, on a few reader threads. Once it has read up to the horizon it
-joins the live feed: the tailer reads each new event once and puts it into the bounded queue of every
-stream that wants it, serialized once for all that want the same. Sender threads empty the queues,
-one message in flight a stream; one that is stuck is replaced, and its stream is cancelled after 5 s.
-A stream whose queue is full falls back to reading history, alone. No connection is held between
-pages.
+A stream first reads its history (history.py). Once it has read up to the horizon it joins the live feed:
+the tailer reads each new event once and puts it into the queue of every stream that wants it, serialized
+once for all that want the same. One sender thread empties the queues and waits for no client: a stream
+has one message in flight, and when the transport took it the next is due (sending.py). A stream whose
+queue is full goes back to reading history, alone.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection
+from queue import SimpleQueue
 
 import structlog
 
@@ -22,59 +21,60 @@ from orchestration.v1 import event_pb2
 from orchestration_server import convert
 from orchestration_server.db import Database
 from orchestration_server.errors import LedgerError, ResourceExhausted, Unavailable
-from orchestration_server.model import BEGINNING, EventFilter, Position, StoredEvent
+from orchestration_server.history import History, Page
+from orchestration_server.model import BEGINNING, Position, StoredEvent
 from orchestration_server.store import events as event_store
-from orchestration_server.streams import Chunk, Stream, batches_of, matches, message
+from orchestration_server.streams import Chunk, Stream, matches, message, messages_of
 
 log = structlog.get_logger()
 
 POLL_SECONDS = 0.1
 COALESCE_SECONDS = 0.004
 CHECKPOINT_SECONDS = 5.0
-STUCK_SECONDS = 5.0
-SLOW_SEND_SECONDS = 0.05
-PAGE_EVENTS = 2_000
+STUCK_SECONDS = 60.0
 TAIL_EVENTS = 5_000
 READ_AHEAD = 4
 QUEUE_MESSAGES = 64
 QUEUE_BYTES = 4 * 1024 * 1024
 RECENT_CHUNKS = 64
 RECENT_BYTES = 32 * 1024 * 1024
-PAGE_BYTES = 4 * 1024 * 1024
-SENDERS = 4
-SENDERS_MOST = 128
-READERS = 2
+BACKLOG = 64
+"""Streams that wait for the sender, above which the tailer lets more events come together."""
 
 
 class Hub:
-    """All streams of this process."""
+    """All streams of this process. A stream whose one message the transport does not take for
+    ``stuck_seconds`` is cancelled."""
 
-    def __init__(self, db: Database, tokens: convert.Tokens, *, most_streams: int) -> None:
+    def __init__(
+        self,
+        db: Database,
+        tokens: convert.Tokens,
+        *,
+        most_streams: int,
+        stuck_seconds: float = STUCK_SECONDS,
+    ) -> None:
         self._db = db
         self._tokens = tokens
         self._most = most_streams
+        self._stuck_seconds = stuck_seconds
         self._lock = threading.RLock()
         self._streams: set[Stream] = set()
-        self._live: dict[str, set[Stream]] = {}
+        self._live: dict[str, dict[str, set[Stream]]] = {}
+        """By project, then by what they take."""
         self._projects: dict[str, int] = {}
         self._tail: Position | None = None
+        self._last: dict[str, Position] = {}
+        """The last event of a project that the tail has read."""
         self._recent: deque[Chunk] = deque(maxlen=RECENT_CHUNKS)
         self._woken = threading.Event()
         self._closed = False
-        self._to_read: queue.SimpleQueue[Stream | None] = queue.SimpleQueue()
-        self._to_send: queue.SimpleQueue[Stream | None] = queue.SimpleQueue()
-        self._senders = 0
-        self._at_work: set[Stream] = set()
-        self._threads = [threading.Thread(target=self._run_tail, name="timeline-tail", daemon=True)]
-        self._threads += [
-            threading.Thread(target=self._run_reader, name="timeline-read", daemon=True)
-            for _ in range(READERS)
-        ]
-        self._threads.append(threading.Thread(target=self._run_watchdog, name="timeline-watch", daemon=True))
-        for thread in self._threads:
-            thread.start()
-        for _ in range(SENDERS):
-            self._add_sender()
+        self._to_send: SimpleQueue[Stream | None] = SimpleQueue()
+        self._history = History(db, tokens, take=self._take, fail=self._fail)
+        self._sender = threading.Thread(target=self._run_sender, name="timeline-send", daemon=True)
+        self._tailer = threading.Thread(target=self._run_tail, name="timeline-tail", daemon=True)
+        self._sender.start()
+        self._tailer.start()
 
     def wake(self) -> None:
         """Says that there may be new events."""
@@ -82,12 +82,13 @@ class Hub:
 
     def open(self, stream: Stream) -> None:
         """Takes a stream in. RESOURCE_EXHAUSTED where there are too many."""
-        chosen = stream.chosen
-        stream.key = repr((stream.project, chosen, stream.batch))
-        stream.sent = stream.seen = stream.position
+        stream.key = repr((stream.chosen, stream.batch))
+        stream.to_send = self._to_send
         stream.last_message = time.monotonic()
         with self._lock:
-            if self._closed or len(self._streams) >= self._most:
+            if self._closed:
+                raise _stopping()
+            if len(self._streams) >= self._most:
                 raise ResourceExhausted(
                     "too many streams are open on this server",
                     reason="TOO_MANY_STREAMS",
@@ -99,12 +100,17 @@ class Hub:
             self._projects[stream.project] = self._projects.get(stream.project, 0) + 1
             self._read_on(stream)
 
+    def leave(self, stream: Stream) -> None:
+        """Says that a stream's call has ended. Waits for nothing: grpc's serving thread calls it."""
+        stream.closed = True
+        stream.messages.clear()
+        self._to_send.put(stream)
+
     def discard(self, stream: Stream) -> None:
-        """Forgets a stream whose client left or that has ended."""
+        """Forgets a stream."""
         with self._lock:
             stream.closed = True
             stream.messages.clear()
-            stream.queued_bytes = 0
             if stream not in self._streams:
                 return
             self._streams.discard(stream)
@@ -112,6 +118,7 @@ class Hub:
             self._projects[stream.project] -= 1
             if not self._projects[stream.project]:
                 del self._projects[stream.project]
+                self._last.pop(stream.project, None)
 
     @property
     def open_streams(self) -> int:
@@ -123,178 +130,115 @@ class Hub:
         with self._lock:
             self._closed = True
             streams = list(self._streams)
+        self._to_send.put(None)
+        self._sender.join(timeout=2)
+        # From here on nobody else sends. What a client has not taken yet must not hold up the stop.
         for stream in streams:
-            if not stream.sending:
-                stream.reply.finish(Unavailable("the server is stopping; resume from the last cursor"))
-            else:
+            if stream.in_flight:
                 stream.reply.cancel()
+            else:
+                stream.reply.finish(_stopping())
             self.discard(stream)
         self._woken.set()
-        for _ in range(READERS):
-            self._to_read.put(None)
-        for _ in range(self._senders):
-            self._to_send.put(None)
-        for thread in self._threads:
-            thread.join(timeout=2)
+        self._tailer.join(timeout=2)
+        self._history.close()
 
-    # The queue of a stream; the lock is held.
-
-    def _push(self, stream: Stream, body: bytes, upto: Position) -> None:
-        if stream.closed:
-            return
-        stream.messages.append((body, upto))
-        stream.queued_bytes += len(body)
-        stream.position = max(stream.position, upto)
-        stream.last_message = time.monotonic()
-        if not stream.sending:
-            stream.sending = True
-            self._to_send.put(stream)
-
-    def _read_on(self, stream: Stream) -> None:
-        if not (stream.reading or stream.live or stream.closed or stream.ending):
-            stream.reading = True
-            self._to_read.put(stream)
-
-    def _fall_behind(self, stream: Stream) -> None:
-        self._leave_live(stream)
-        stream.messages.clear()
-        stream.queued_bytes = 0
-        stream.position = stream.seen = stream.sent
-        notice = event_pb2.TimelineFellBehind(cursor=self._tokens.cursor(stream.sent))
-        self._push(stream, message(fell_behind=notice), stream.sent)
-        self._read_on(stream)
-
-    # Senders
-
-    def _add_sender(self) -> None:
-        with self._lock:
-            self._senders += 1
-        threading.Thread(target=self._run_sender, name="timeline-send", daemon=True).start()
+    # The sender. It takes no lock for a message of a live stream.
 
     def _run_sender(self) -> None:
-        while True:
+        while (stream := self._to_send.get()) is not None:
+            if self._closed:
+                return
             try:
-                stream = self._to_send.get(timeout=10.0)
-            except queue.Empty:
-                with self._lock:
-                    if self._senders > SENDERS:
-                        self._senders -= 1
-                        return
-                continue
-            if stream is None:
-                return
-            self._send_one(stream)
-
-    def _send_one(self, stream: Stream) -> None:
-        with self._lock:
-            if stream.closed or not stream.messages:
-                stream.sending = False
-                return
-            body, upto = stream.messages.popleft()
-            stream.queued_bytes -= len(body)
-            stream.sent = max(stream.sent, upto)
-            stream.send_began = time.monotonic()
-            self._at_work.add(stream)
-        try:
-            stream.reply.send(body)
-        except Exception as error:
-            log.warning("timeline send failed", error=repr(error))
-            self.discard(stream)
-        with self._lock:
-            self._at_work.discard(stream)
-            if stream.messages:
-                self._to_send.put(stream)
-            else:
-                stream.sending = False
-            ended = stream.ending and not stream.messages and not stream.closed
-            if len(stream.messages) <= READ_AHEAD:
-                self._read_on(stream)
-        if ended:
-            stream.reply.finish(None)
-            self.discard(stream)
-
-    def _run_watchdog(self) -> None:
-        """Replaces senders that are stuck and cancels the streams they are stuck in."""
-        closed = threading.Event()
-        while not self._closed:
-            closed.wait(SLOW_SEND_SECONDS)
-            now = time.monotonic()
-            with self._lock:
-                slow = [s for s in self._at_work if now - s.send_began > SLOW_SEND_SECONDS]
-                short = self._senders - len(slow) < SENDERS and self._senders < SENDERS_MOST
-                stuck = [s for s in slow if now - s.send_began > STUCK_SECONDS]
-            if short:
-                self._add_sender()
-            for stream in stuck:
-                log.info("timeline reader stuck", project=stream.project)
+                self._send_next(stream)
+            except Exception as error:
+                log.warning("timeline send failed", error=repr(error))
                 stream.reply.cancel()
                 self.discard(stream)
 
-    # History
-
-    def _run_reader(self) -> None:
-        while (stream := self._to_read.get()) is not None:
-            try:
-                self._read_page(stream)
-            except Exception as error:
-                log.warning("timeline read failed", error=repr(error))
-                stream.reply.finish(error if isinstance(error, LedgerError) else Unavailable())
-                self.discard(stream)
-
-    def _read_page(self, stream: Stream) -> None:
+    def _send_next(self, stream: Stream) -> None:
+        stream.queued = False
         if stream.closed:
+            self.discard(stream)
             return
-        start = stream.position
-        last = BEGINNING
-        with self._db.connection() as conn:
-            if stream.chosen != EventFilter():
-                # Read before the page, so a page that comes back short has seen all up to here.
-                last = event_store.last(conn, project=stream.project) or BEGINNING
-            rows, horizon = event_store.page(
-                conn, project=stream.project, after=start, limit=stream.page, chosen=stream.chosen
-            )
-        complete = len(rows) < stream.page
-        if horizon < start:
-            # The database crashed since and counts from a lower id: what was read before still stands.
-            self._start_over(stream)
+        if stream.behind:
+            self._drop_queue(stream)
+        if stream.in_flight:
             return
-        # Pages of large events stay short, so that what is held at once stays small.
-        size = sum(len(row.body or b"") for row in rows)
-        if size > PAGE_BYTES:
-            stream.page = max(16, stream.page // 4)
-        elif size * 2 <= PAGE_BYTES:
-            stream.page = min(PAGE_EVENTS, stream.page * 2)
-        batches = self._batches(rows, stream.batch)
+        # Read before the queue is: the last message was there before this was set.
+        ending = stream.ending
+        try:
+            body, upto = stream.messages.popleft()
+        except IndexError:
+            if ending:
+                stream.reply.finish(stream.failure)
+                self.discard(stream)
+            return
+        stream.bytes_out += len(body)
+        if upto > stream.sent:
+            stream.sent = upto
+        stream.send_began = time.monotonic()
+        stream.in_flight = True
+        if not stream.reply.send(body, stream.taken):
+            self.discard(stream)
+        elif not (stream.live or stream.reading or stream.ending) and len(stream.messages) <= READ_AHEAD:
+            with self._lock:
+                self._read_on(stream)
+
+    def _drop_queue(self, stream: Stream) -> None:
+        """Lets a stream read again from what was last sent, once its client has taken that."""
+        with self._lock:
+            stream.behind = False
+            stream.messages.clear()
+            stream.bytes_out = stream.bytes_in
+            stream.position = stream.seen = stream.sent
+            notice = event_pb2.TimelineFellBehind(cursor=self._tokens.cursor(stream.sent))
+            stream.push(message(fell_behind=notice), stream.sent, time.monotonic())
+
+    # History; the lock is held but by the two that readers call.
+
+    def _read_on(self, stream: Stream) -> None:
+        if not (stream.reading or stream.live or stream.behind or stream.closed or stream.ending):
+            stream.reading = True
+            self._history.read(stream)
+
+    def _fail(self, stream: Stream, error: LedgerError) -> None:
+        with self._lock:
+            stream.failure = error
+            self._end(stream)
+
+    def _end(self, stream: Stream) -> None:
+        stream.reading = False
+        stream.ending = True
+        if not stream.in_flight:
+            stream.notify()
+
+    def _take(self, stream: Stream, page: Page | None) -> None:
         with self._lock:
             stream.reading = False
-            for body, upto in batches:
-                self._push(stream, body, upto)
-            if rows:
-                stream.seen = rows[-1].position
-            if complete:
-                stream.seen = max(stream.seen, last)
-            reached = max(start, horizon if complete else rows[-1].position)
-            if not complete:
-                if stream.position < reached and not batches:
-                    self._checkpoint(stream)
-                stream.position = max(stream.position, reached)
-                if len(stream.messages) <= READ_AHEAD:
-                    self._read_on(stream)
-            elif not stream.follow:
-                stream.ending = True
-                self._checkpoint(stream)
+            if page is None:
+                # The database crashed since and counts from a lower id: what was read before still stands.
+                self._start_over(stream)
+                return
+            now = time.monotonic()
+            for body, upto in page.messages:
+                stream.push(body, upto, now)
+            stream.seen = max(stream.seen, page.seen)
+            stream.position = page.reached
+            if page.complete and not stream.follow:
+                stream.push(self._checkpoint(stream.seen), stream.seen, now)
+                self._end(stream)
+            elif len(stream.messages) > READ_AHEAD:
+                # With a page still to be sent there is no hurry: the sender lets it read on.
+                return
+            elif page.complete:
+                self._join(stream)
             else:
-                stream.position = max(stream.position, reached)
-                # With a page still to be sent there is no hurry: the next reading joins.
-                if len(stream.messages) <= READ_AHEAD:
-                    self._join(stream)
+                self._read_on(stream)
 
-    def _batches(self, events: Sequence[StoredEvent], size: int) -> list[tuple[bytes, Position]]:
-        found = []
-        for part in batches_of(events, size):
-            body = convert.embed_all(1, [self._tokens.event_bytes(event) for event in part])
-            found.append((convert.embed(1, body), part[-1].position))
-        return found
+    def _start_over(self, stream: Stream) -> None:
+        stream.position = stream.seen
+        self._read_on(stream)
 
     def _join(self, stream: Stream) -> None:
         """Makes a stream live that has read all before its position, or lets it read on."""
@@ -310,22 +254,28 @@ class Hub:
                 self._read_on(stream)
                 return
         stream.live = True
-        self._live.setdefault(stream.project, set()).add(stream)
+        self._live.setdefault(stream.project, {}).setdefault(stream.key, set()).add(stream)
+        now = time.monotonic()
         cursor = self._tokens.cursor(stream.seen)
-        self._push(stream, message(caught_up=event_pb2.TimelineCaughtUp(cursor=cursor)), stream.seen)
+        stream.push(message(caught_up=event_pb2.TimelineCaughtUp(cursor=cursor)), stream.seen, now)
         for chunk in missing:
             if stream.live:
-                self._feed(stream, chunk, {})
+                self._feed([stream], chunk, now)
         self._woken.set()
 
     # Live
 
     def _run_tail(self) -> None:
-        checkpointed = time.monotonic()
+        tick = min(1.0, self._stuck_seconds / 2)
+        looked = time.monotonic()
         pause = threading.Event()
         while not self._closed:
-            self._woken.wait(POLL_SECONDS if self._streams else 1.0)
+            self._woken.wait(min(tick, POLL_SECONDS if self._streams else 1.0))
             pause.wait(COALESCE_SECONDS)
+            # More messages would only wait behind those; events that come meanwhile share one.
+            patience = time.monotonic() + 1.0
+            while self._to_send.qsize() > BACKLOG and time.monotonic() < patience:
+                pause.wait(COALESCE_SECONDS)
             self._woken.clear()
             try:
                 while self._read_tail():
@@ -335,9 +285,10 @@ class Hub:
                 self._read_again()
                 pause.wait(POLL_SECONDS)
             now = time.monotonic()
-            if now - checkpointed > 1.0:
-                checkpointed = now
+            if now - looked > tick:
+                looked = now
                 self._checkpoints(now)
+                self._cancel_stuck(now)
 
     def _read_tail(self) -> bool:
         """Reads what is new and hands it out. Whether there is more."""
@@ -347,6 +298,7 @@ class Hub:
                 # Nobody is live: the next to join says where the tail begins.
                 self._tail = None
                 self._recent.clear()
+                self._last.clear()
                 return False
         if start is None:
             return False
@@ -357,19 +309,21 @@ class Hub:
         if horizon < start:
             self._read_again()
             return False
-        size = sum(len(row.body) for row in rows)
-        chunk = Chunk(start, end, frozenset(projects), rows, size, {r.project: r.position for r in rows})
+        by_project: dict[str, list[event_store.TailRow]] = {}
+        for row in rows:
+            by_project.setdefault(row.project, []).append(row)
+        chunk = Chunk(start, end, frozenset(projects), by_project, sum(len(row.body) for row in rows))
         with self._lock:
             if self._tail is None:
                 return False
+            self._send_back(chunk)
             self._remember(chunk)
             self._tail = end
-            self._send_back(chunk)
-            if rows:
-                made: dict[str, list[tuple[bytes, Position]]] = {}
-                for project in {row.project for row in rows}:
-                    for stream in list(self._live.get(project, ())):
-                        self._feed(stream, chunk, made)
+            now = time.monotonic()
+            for project, found in by_project.items():
+                for streams in list(self._live.get(project, {}).values()):
+                    self._feed(streams, chunk, now)
+                self._last[project] = found[-1].position
         return more
 
     def _remember(self, chunk: Chunk) -> None:
@@ -380,7 +334,7 @@ class Hub:
     def _send_back(self, chunk: Chunk) -> None:
         """Lets streams read for themselves whose project was not asked for when the reading began."""
         for project in set(self._live) - chunk.projects:
-            for stream in list(self._live[project]):
+            for stream in self._live_streams(project):
                 if stream.position < chunk.end:
                     self._leave_live(stream)
                     self._read_on(stream)
@@ -388,55 +342,90 @@ class Hub:
     def _read_again(self) -> None:
         """Lets every live stream read from its last event: the database was away, and may have crashed."""
         with self._lock:
-            self._tail = None
-            self._recent.clear()
-            for stream in [one for streams in self._live.values() for one in streams]:
+            for stream in [one for project in self._live for one in self._live_streams(project)]:
                 self._leave_live(stream)
                 self._start_over(stream)
+            self._tail = None
+            self._recent.clear()
+            self._last.clear()
 
-    def _start_over(self, stream: Stream) -> None:
-        with self._lock:
-            stream.reading = False
-            stream.position = stream.seen
-            self._read_on(stream)
+    def _live_streams(self, project: str) -> list[Stream]:
+        return [stream for streams in self._live[project].values() for stream in streams]
 
     def _leave_live(self, stream: Stream) -> None:
+        if not stream.live:
+            return
         stream.live = False
-        streams = self._live.get(stream.project, set())
-        streams.discard(stream)
-        if not streams:
-            self._live.pop(stream.project, None)
+        stream.seen = self._seen(stream)
+        if self._tail is not None and self._tail > stream.position:
+            stream.position = self._tail
+        alike = self._live[stream.project]
+        alike[stream.key].discard(stream)
+        if not alike[stream.key]:
+            del alike[stream.key]
+        if not alike:
+            del self._live[stream.project]
 
-    def _feed(self, stream: Stream, chunk: Chunk, made: dict[str, list[tuple[bytes, Position]]]) -> None:
-        whole = stream.position <= chunk.start
-        batches = made.get(stream.key) if whole else None
-        if batches is None:
-            batches = self._batches(
-                [
-                    StoredEvent(row.position, row.body)
-                    for row in chunk.rows
-                    if row.position > stream.position and matches(stream, row)
-                ],
-                stream.batch,
-            )
-            if whole:
-                made[stream.key] = batches
-        for body, upto in batches:
-            self._push(stream, body, upto)
-        stream.position = max(stream.position, chunk.end)
-        stream.seen = max(stream.seen, chunk.last.get(stream.project, stream.seen))
-        if batches and (len(stream.messages) > QUEUE_MESSAGES or stream.queued_bytes > QUEUE_BYTES):
-            self._fall_behind(stream)
+    def _seen(self, stream: Stream) -> Position:
+        return max(stream.seen, self._last.get(stream.project, BEGINNING))
+
+    def _feed(self, streams: Collection[Stream], chunk: Chunk, now: float) -> None:
+        """Hands a chunk out to live streams that take the same; with thousands of them every step counts."""
+        like = next(iter(streams))
+        start, to_send = chunk.start, self._to_send.put
+        wanted = [
+            StoredEvent(row.position, row.body)
+            for row in chunk.rows.get(like.project, ())
+            if matches(like.chosen, row)
+        ]
+        if not wanted:
+            return
+        messages = messages_of(self._tokens, wanted, like.batch)
+        size = sum(len(body) for body, _ in messages)
+        overflown = []
+        for stream in streams:
+            if stream.position > start:
+                # It has read a part of this for itself.
+                rest = [event for event in wanted if event.position > stream.position]
+                for body, upto in messages_of(self._tokens, rest, stream.batch):
+                    stream.push(body, upto, now)
+            else:
+                stream.messages.extend(messages)
+                stream.bytes_in += size
+                stream.last_message = now
+                if not (stream.in_flight or stream.queued):
+                    stream.queued = True
+                    to_send(stream)
+            if len(stream.messages) > QUEUE_MESSAGES or stream.bytes_in - stream.bytes_out > QUEUE_BYTES:
+                overflown.append(stream)
+        for stream in overflown:
+            # In this order: the sender lets a stream read on that is neither live nor behind.
+            stream.behind = True
+            self._leave_live(stream)
+            stream.notify()
 
     def _checkpoints(self, now: float) -> None:
+        bodies: dict[Position, bytes] = {}
         with self._lock:
-            if self._tail is None:
-                return
-            for streams in self._live.values():
-                for stream in streams:
+            for project in self._live:
+                for stream in self._live_streams(project):
                     if now - stream.last_message > CHECKPOINT_SECONDS and not stream.messages:
-                        self._checkpoint(stream)
+                        seen = self._seen(stream)
+                        if seen not in bodies:
+                            bodies[seen] = self._checkpoint(seen)
+                        stream.push(bodies[seen], seen, now)
 
-    def _checkpoint(self, stream: Stream) -> None:
-        notice = event_pb2.TimelineCheckpoint(cursor=self._tokens.cursor(stream.seen))
-        self._push(stream, message(checkpoint=notice), stream.seen)
+    def _checkpoint(self, seen: Position) -> bytes:
+        return message(checkpoint=event_pb2.TimelineCheckpoint(cursor=self._tokens.cursor(seen)))
+
+    def _cancel_stuck(self, now: float) -> None:
+        with self._lock:
+            stuck = [s for s in self._streams if s.in_flight and now - s.send_began > self._stuck_seconds]
+        for stream in stuck:
+            log.info("timeline reader stuck", project=stream.project)
+            stream.reply.cancel()
+            self.discard(stream)
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("the server is stopping; resume from the last cursor")

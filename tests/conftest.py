@@ -17,7 +17,16 @@ import pytest
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 
-from orchestration.v1 import coordination_pb2_grpc, event_pb2_grpc, sprint_pb2_grpc, task_pb2_grpc
+from orchestration.v1 import (
+    context_pb2_grpc,
+    coordination_pb2_grpc,
+    event_pb2_grpc,
+    report_pb2_grpc,
+    session_pb2_grpc,
+    sprint_pb2_grpc,
+    task_pb2_grpc,
+    template_pb2_grpc,
+)
 from orchestration_server.app import App
 from orchestration_server.config import Settings
 from orchestration_server.embedded import EmbeddedEngines, Engines
@@ -155,6 +164,26 @@ def tasks(channel: grpc.Channel) -> task_pb2_grpc.TaskServiceStub:
 @pytest.fixture
 def events(channel: grpc.Channel) -> event_pb2_grpc.EventServiceStub:
     return event_pb2_grpc.EventServiceStub(channel)
+
+
+@pytest.fixture
+def sessions(channel: grpc.Channel) -> session_pb2_grpc.SessionServiceStub:
+    return session_pb2_grpc.SessionServiceStub(channel)
+
+
+@pytest.fixture
+def contexts(channel: grpc.Channel) -> context_pb2_grpc.ContextServiceStub:
+    return context_pb2_grpc.ContextServiceStub(channel)
+
+
+@pytest.fixture
+def templates(channel: grpc.Channel) -> template_pb2_grpc.TemplateServiceStub:
+    return template_pb2_grpc.TemplateServiceStub(channel)
+
+
+@pytest.fixture
+def reports(channel: grpc.Channel) -> report_pb2_grpc.ReportServiceStub:
+    return report_pb2_grpc.ReportServiceStub(channel)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from orchestration_server import convert
 from orchestration_server.convert import Tokens, embed
 from orchestration_server.db import Connection, Database
 from orchestration_server.emission import Gate
-from orchestration_server.errors import FailedPrecondition, NotFound
+from orchestration_server.errors import DependencyCycle, NotFound
 from orchestration_server.model import Call, EntityType, EventRow, Request
 from orchestration_server.services.tasks import list_scope, listed_after, present, task_page
 from orchestration_server.store import dependencies as store
@@ -17,8 +17,6 @@ from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
 
-CYCLE_NAMED = 10
-"""The most codes of a cycle that an error lists."""
 KIND_NAMES = ("", "blocks", "parent_child", "discovered_from", "related")
 
 
@@ -122,15 +120,7 @@ def _params(link: coordination_pb2.Dependency) -> dict[str, Any]:
 def _refuse_cycle(conn: Connection, call: Call, link: coordination_pb2.Dependency) -> None:
     cycle = store.cycle(conn, project=call.project, task=link.task_code, depends_on=link.depends_on_code)
     if cycle:
-        if len(cycle) > CYCLE_NAMED:
-            half = CYCLE_NAMED // 2
-            cycle = [*cycle[:half], f"({len(cycle) - 2 * half} more)", *cycle[-half:]]
-        path = " -> ".join(cycle)
-        raise FailedPrecondition(
-            f"the link would close a cycle: {path}",
-            reason="DEPENDENCY_CYCLE",
-            subject=f"task {link.task_code}",
-        )
+        raise DependencyCycle(cycle)
 
 
 def _event(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ from orchestration.v1 import event_pb2
 from orchestration_server import convert
 from orchestration_server.cache import Cache
 from orchestration_server.convert import Tokens, embed
-from orchestration_server.db import Database
+from orchestration_server.db import Connection, Database
 from orchestration_server.emission import Emission, Emitted, GroupCommit
 from orchestration_server.errors import (
     DeadlineExceeded,
@@ -175,56 +175,67 @@ class EventService:
         stream = Stream(
             project=call.project,
             chosen=_filter(request.filter),
-            position=self._start(request, call),
             follow=request.follow,
             batch=request.batch_size or 500,
             reply=reply,
+            start=self._start(request, call),
+            call=call,
         )
-        if call.on_end is None or call.on_end(lambda: self._hub.discard(stream)):
+        if call.on_end is None or call.on_end(lambda: self._hub.leave(stream)):
             self._hub.open(stream)
 
-    def _start(self, request: event_pb2.StreamTimelineRequest, call: Call) -> Position:
-        """The place that the stream starts after."""
+    def _start(
+        self, request: event_pb2.StreamTimelineRequest, call: Call
+    ) -> Callable[[Connection], Position] | None:
+        """What finds the place that the stream starts after, once it is the stream's turn to read."""
         start = request.WhichOneof("start")
         if start is None:
-            return BEGINNING
-        with self._db.connection(call) as conn:
-            if start == "after_cursor":
-                place = self._tokens.place(request.after_cursor, "after_cursor")
-                if not store.knows(conn, place, project=call.project):
-                    raise InvalidArgument(
-                        {
-                            "after_cursor": "lies in a part of the log that this copy does not have;"
-                            " start from the beginning or from_time"
-                        },
-                        reason="CURSOR_FOREIGN",
-                    )
-                return place
-            if start == "last":
-                found = store.before_last(
-                    conn, project=call.project, last=request.last, chosen=_filter(request.filter)
-                )
-                return found or BEGINNING
+            return None
+        if start == "last":
+            chosen = _filter(request.filter)
+            return lambda conn: (
+                store.before_last(conn, project=call.project, last=request.last, chosen=chosen) or BEGINNING
+            )
+        if start == "from_time":
             time = convert.moment(request.from_time)
-            at = store.at_time(conn, project=call.project, time=time)
-            last = store.last(conn, project=call.project)
-            last = last or BEGINNING
-            return last if at is None else min(last, Position(at.epoch, at.xid, at.seq - 1))
+            return lambda conn: _before_time(conn, call.project, time)
+        place = self._tokens.place(request.after_cursor, "after_cursor")
+        return lambda conn: _known(conn, call.project, place)
 
     def GetEntityHistory(
         self, request: event_pb2.GetEntityHistoryRequest, call: Call
     ) -> event_pb2.GetEntityHistoryResponse:
-        raise Unimplemented("histories are not part of this release; ListEvents has the events")
+        raise Unimplemented("GetEntityHistory is not built yet")
 
     def ReconstructState(
         self, request: event_pb2.ReconstructStateRequest, call: Call
     ) -> event_pb2.ReconstructStateResponse:
-        raise Unimplemented("reconstruction is not part of this release")
+        raise Unimplemented("ReconstructState is not built yet")
 
     def ReplayEvents(
         self, request: event_pb2.ReplayEventsRequest, call: Call
     ) -> event_pb2.ReplayEventsResponse:
-        raise Unimplemented("replay is not part of this release")
+        raise Unimplemented("ReplayEvents is not built yet")
+
+
+def _known(conn: Connection, project: str, place: Position) -> Position:
+    """The place of a cursor, where this copy of the log has it."""
+    if not store.knows(conn, place, project=project):
+        raise InvalidArgument(
+            {
+                "after_cursor": "lies in a part of the log that this copy does not have;"
+                " start from the beginning or from_time"
+            },
+            reason="CURSOR_FOREIGN",
+        )
+    return place
+
+
+def _before_time(conn: Connection, project: str, time: datetime) -> Position:
+    """The place before the first event recorded at or after a time."""
+    last = store.last(conn, project=project) or BEGINNING
+    at = store.at_time(conn, project=project, time=time)
+    return last if at is None else min(last, Position(at.epoch, at.xid, at.seq - 1))
 
 
 def _filter(given: event_pb2.EventFilter) -> EventFilter:

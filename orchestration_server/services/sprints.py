@@ -178,10 +178,10 @@ class SprintService:
     def CreateSprintFromTemplate(
         self, request: sprint_pb2.CreateSprintFromTemplateRequest, call: Call
     ) -> bytes:
-        raise Unimplemented("templates are not part of this release")
+        raise Unimplemented("CreateSprintFromTemplate is not built yet")
 
     def SyncSprint(self, request: sprint_pb2.SyncSprintRequest, call: Call) -> bytes:
-        raise Unimplemented("file sync is not part of this release")
+        raise Unimplemented("SyncSprint is not built yet")
 
 
 def _task_counts(counts: dict[int, int]) -> sprint_pb2.TaskCounts:

@@ -230,7 +230,7 @@ class TaskService:
         return self._gate.write(call, key, locks=[("task", code)], prepare=prepare, decide=decide)
 
     def CreateTasksFromTemplate(self, request: task_pb2.CreateTasksFromTemplateRequest, call: Call) -> bytes:
-        raise Unimplemented("templates are not part of this release")
+        raise Unimplemented("CreateTasksFromTemplate is not built yet")
 
 
 def present(found: Prepared, kind: str, code: str) -> EntityRow:

@@ -10,13 +10,13 @@ from psycopg import Connection
 
 from orchestration_server.model import (
     BEGINNING,
-    KEPT_PRIORITIES,
     EntityType,
     EventFilter,
     Position,
     StoredEvent,
 )
 from orchestration_server.store.arrays import Texts
+from orchestration_server.store.selection import select
 
 # Every transaction below the horizon has ended: the lowest id in progress that is not known to belong to
 # another database of the cluster, else the first one not handed out. An id is taken from the snapshot
@@ -36,15 +36,16 @@ with s as materialized (
 """
 _PAGE_HEAD: LiteralString = """
 select h.epoch, h.xid::text::bigint, e.epoch, e.xid::text::bigint, e.seq, e.body
-from h left join lateral (
-    select epoch, xid, seq, body from events
-    where project = %(project)s
-        and (epoch, xid, seq) > (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)
-        and (epoch, xid) < (h.epoch, h.xid)"""
-_PAGE_TAIL: LiteralString = """
-    order by epoch, xid, seq limit %(limit)s::bigint
-) e on true
-"""
+from h left join lateral ("""
+_PAGE_TAIL: LiteralString = ") e on true order by e.epoch, e.xid, e.seq"
+_AFTER: LiteralString = """
+    and (epoch, xid, seq) > (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)
+    and (epoch, xid) < (h.epoch, h.xid)"""
+_BELOW: LiteralString = " and (epoch, xid) < ((select epoch from h), (select xid from h))"
+_IN_LOG: LiteralString = " order by epoch, xid, seq"
+_BACK_IN_LOG: LiteralString = " order by epoch desc, xid desc, seq desc"
+_NEWEST_FIRST: LiteralString = " order by occur_time desc, seq desc"
+_OLDEST_FIRST: LiteralString = " order by occur_time, seq"
 _TAIL: LiteralString = (
     _HORIZON
     + """
@@ -59,12 +60,8 @@ from h left join lateral (
 ) e on true
 """
 )
-_BEFORE_LAST_HEAD: LiteralString = """
-select epoch, xid::text::bigint, seq from events
-where project = %(project)s and (epoch, xid) < ((select epoch from h), (select xid from h))"""
-_BEFORE_LAST_TAIL: LiteralString = (
-    " order by events.epoch desc, events.xid desc, events.seq desc offset %(last)s::bigint limit 1"
-)
+_PLACES_HEAD: LiteralString = "select epoch, xid::text::bigint, seq from ("
+_PLACES_TAIL: LiteralString = ") place" + _BACK_IN_LOG + " offset %(last)s::bigint limit 1"
 _AT_TIME: LiteralString = """
 select epoch, xid::text::bigint, seq from (
     select epoch, xid, seq from events where project = %(project)s and emit_time >= %(time)s
@@ -79,32 +76,6 @@ _GET: LiteralString = """
 select epoch, xid::text::bigint, seq, body from events
 where event_id = %(event_id)s::uuid and project = %(project)s
 """
-_LIST: LiteralString = """
-select epoch, xid::text::bigint, seq, body, occur_time from events where project = %(project)s"""
-
-_FILTERS: dict[str, LiteralString] = {
-    "sprint_code": """ and sprint_code = %(f_sprint)s and sprint_code <> ''
-        and hashtextextended(project || '/' || sprint_code, 0)
-            = hashtextextended(%(project)s || '/' || %(f_sprint)s, 0)""",
-    "task_code": """ and entity_type = 2 and entity_code = %(f_task)s and entity_type <> 0
-        and hashtextextended(project || '/' || entity_type || '/' || entity_code, 0)
-            = hashtextextended(%(project)s || '/2/' || %(f_task)s, 0)""",
-    "session_key": """ and session_key = %(f_session)s and session_key <> ''
-        and hashtextextended(project || '/' || session_key, 0)
-            = hashtextextended(%(project)s || '/' || %(f_session)s, 0)""",
-    "correlation_id": """ and correlation_id = %(f_correlation)s
-        and hashtextextended(project || '/' || correlation_id, 0)
-            = hashtextextended(%(project)s || '/' || %(f_correlation)s, 0)""",
-    "priorities": " and priority = any(%(f_priorities)s::smallint[])",
-    # In the order of the log the index on types would have all events of them sorted first; without the
-    # hashes it is left out, and the log's own index is walked until the page is full.
-    "exact_in_log": " and type = any(%(f_types)s::text[])",
-    "exact": """ and type = any(%(f_types)s::text[])
-        and hashtextextended(project || '/' || type, 0) = any(array(
-            select hashtextextended(%(project)s || '/' || t, 0) from unnest(%(f_types)s::text[]) t))""",
-    "mixed": " and (type = any(%(f_types)s::text[]) or type like any(%(f_prefixes)s::text[]))",
-}
-
 _STATS: dict[str, LiteralString] = {
     "hour": "date_trunc('hour', occur_time)",
     "day": "date_trunc('day', occur_time)",
@@ -121,7 +92,8 @@ select e.epoch, e.xid::text::bigint, e.seq, (
 from events e where e.project = %(project)s order by e.epoch desc, e.xid desc, e.seq desc limit 1
 """
 _STATS_FROM: LiteralString = """ as key, count(*), sum(count(*)) over ()::bigint
-from events where project = %(project)s and occur_time >= %(start)s and occur_time < %(end)s"""
+from events where """
+_STATS_RANGE: LiteralString = " and occur_time >= %(start)s and occur_time < %(end)s"
 _BY_KEY: LiteralString = " group by 1 order by 1 limit %(limit)s::bigint"
 _BY_COUNT: LiteralString = " group by 1 order by 2 desc, 1 limit %(limit)s::bigint"
 _NOT_EMPTY: dict[str, LiteralString] = {
@@ -143,38 +115,6 @@ class TailRow(NamedTuple):
     correlation_id: str
     session_key: str
     body: bytes
-
-
-def _filter(chosen: EventFilter, *, in_log: bool = False) -> tuple[LiteralString, dict[str, Any]]:
-    query: LiteralString = ""
-    params: dict[str, Any] = {}
-    exact = [t for t in chosen.types if not t.endswith(".*")]
-    prefixes = [_like(t[:-1]) for t in chosen.types if t.endswith(".*")]
-    for name, value, param in (
-        ("sprint_code", chosen.sprint_code, "f_sprint"),
-        ("task_code", chosen.task_code, "f_task"),
-        ("session_key", chosen.session_key, "f_session"),
-        ("correlation_id", chosen.correlation_id, "f_correlation"),
-        ("priorities", chosen.priorities, "f_priorities"),
-        ("mixed" if prefixes else "exact_in_log" if in_log else "exact", chosen.types and exact, "f_types"),
-    ):
-        if value or (name == "mixed"):
-            query += _FILTERS[name]
-            params[param] = value or []
-    if chosen.priorities:
-        # What is kept for ever is a partition of its own, by priority: the others need no look.
-        kept = KEPT_PRIORITIES.intersection(chosen.priorities)
-        if kept == set(chosen.priorities):
-            query += " and kept"
-        elif not kept:
-            query += " and not kept"
-    if prefixes:
-        params["f_prefixes"] = prefixes
-    return query, params
-
-
-def _like(prefix: str) -> str:
-    return prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
 
 
 def secret(conn: Connection[Any]) -> bytes:
@@ -217,11 +157,10 @@ def page(
     conn: Connection[Any], *, project: str, after: Position, limit: int, chosen: EventFilter
 ) -> tuple[list[StoredEvent], Position]:
     """The next events of the log after a place, at most ``limit``, and the horizon they were read below."""
-    where, params = _filter(chosen, in_log=True)
+    selected = select(project, chosen)
     rows = conn.execute(
-        _HORIZON + _PAGE_HEAD + where + _PAGE_TAIL,
-        params | {"project": project, "epoch": after.epoch, "xid": str(after.xid), "seq": after.seq,
-                  "limit": limit},
+        _HORIZON + _PAGE_HEAD + selected.ordered("epoch, xid, seq, body", _AFTER, _IN_LOG) + _PAGE_TAIL,
+        selected.params | {"epoch": after.epoch, "xid": str(after.xid), "seq": after.seq, "limit": limit},
         binary=True,
     ).fetchall()  # fmt: skip
     bound = Position(rows[0][0], rows[0][1], 0)
@@ -244,10 +183,11 @@ def tail(
 
 def before_last(conn: Connection[Any], *, project: str, last: int, chosen: EventFilter) -> Position | None:
     """The place after which the last so many matching events stand; None where there are fewer."""
-    where, params = _filter(chosen, in_log=True)
+    selected = select(project, chosen)
+    places = selected.ordered("epoch, xid, seq", _BELOW, _BACK_IN_LOG)
     row = conn.execute(
-        _HORIZON + _BEFORE_LAST_HEAD + where + _BEFORE_LAST_TAIL,
-        params | {"project": project, "last": last},
+        _HORIZON + _PLACES_HEAD + places + _PLACES_TAIL,
+        selected.params | {"last": last, "limit": last + 1},
         binary=True,
     ).fetchone()
     return Position(*row) if row else None
@@ -295,25 +235,23 @@ def list_page(
     limit: int,
 ) -> list[tuple[StoredEvent, datetime]]:
     """A page of events by occur_time, each with it."""
-    where, params = _filter(chosen)
-    query = _LIST + where
-    params |= {"project": project, "limit": limit}
+    selected = select(project, chosen)
+    params = selected.params | {"limit": limit}
+    bounds: LiteralString = ""
     if start is not None:
-        query += " and occur_time >= %(start)s"
+        bounds += " and occur_time >= %(start)s"
         params["start"] = start
     if end is not None:
-        query += " and occur_time < %(end)s"
+        bounds += " and occur_time < %(end)s"
         params["end"] = end
     if after is not None:
         if newest_first:
-            query += " and (occur_time, seq) < (%(time)s::timestamptz, %(place)s::bigint)"
+            bounds += " and (occur_time, seq) < (%(time)s::timestamptz, %(place)s::bigint)"
         else:
-            query += " and (occur_time, seq) > (%(time)s::timestamptz, %(place)s::bigint)"
+            bounds += " and (occur_time, seq) > (%(time)s::timestamptz, %(place)s::bigint)"
         params |= {"time": after[0], "place": after[1]}
-    if newest_first:
-        query += " order by occur_time desc, seq desc limit %(limit)s::bigint"
-    else:
-        query += " order by occur_time, seq limit %(limit)s::bigint"
+    order = _NEWEST_FIRST if newest_first else _OLDEST_FIRST
+    query = selected.ordered("epoch, xid::text::bigint, seq, body, occur_time", bounds, order)
     return [
         (StoredEvent(Position(r[0], r[1], r[2]), r[3]), r[4])
         for r in conn.execute(query, params, binary=True).fetchall()
@@ -337,18 +275,24 @@ def stats(
     limit: int,
 ) -> list[tuple[Any, int, int]]:
     """Groups with their counts, and with each the count of all groups."""
-    query = "select " + _STATS[group] + _STATS_FROM + _NOT_EMPTY.get(group, "")
-    if sprint:
-        query += _FILTERS["sprint_code"]
+    selected = select(project, EventFilter(sprint_code=sprint))
+    query = "select " + _STATS[group] + _STATS_FROM + selected.branches[0] + _STATS_RANGE
+    query += _NOT_EMPTY.get(group, "")
     query += _BY_KEY if group in ("hour", "day", "week") else _BY_COUNT
     return conn.execute(
         query,
-        {"project": project, "start": start, "end": end, "f_sprint": sprint, "limit": limit},
+        selected.params | {"start": start, "end": end, "limit": limit},
         binary=True,
     ).fetchall()
 
 
-ENTITY_NAMES = {EntityType.SPRINT: "sprint", EntityType.TASK: "task", EntityType.SESSION: "session"}
+ENTITY_NAMES = {
+    EntityType.SPRINT: "sprint",
+    EntityType.TASK: "task",
+    EntityType.SESSION: "session",
+    EntityType.ADR: "adr",
+    EntityType.BUG_REPORT: "bug_report",
+}
 
 
 # A caller's events: what is there already, and what the tasks they speak of belong to.

@@ -14,7 +14,7 @@ import pytest
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration_server import convert
-from orchestration_server.model import BEGINNING, Call, EventFilter
+from orchestration_server.model import Call, EventFilter
 from orchestration_server.store import events as event_store
 from orchestration_server.store import writes
 from orchestration_server.streams import Reply, Stream
@@ -38,14 +38,15 @@ class Reader:
         return Stream(
             project=project,
             chosen=EventFilter(types=list(types)),
-            position=BEGINNING,
             follow=True,
             batch=batch,
             reply=Reply(self._send, lambda error: None, lambda: None),
         )
 
-    def _send(self, body: bytes) -> None:
+    def _send(self, body: bytes, done: Callable[[], None]) -> bool:
         self.messages.put(event_pb2.StreamTimelineResponse.FromString(body))
+        done()
+        return True
 
     def _next(self) -> list[str]:
         message = self.messages.get(timeout=SECONDS)
@@ -245,4 +246,4 @@ def test_a_time_misses_no_event_of_a_transaction_that_was_open_then(
     while len(found) < 1 + len(later):
         found += [event.id for event in next(stream).events.events]
     stream.cancel()
-    assert found == [row.event_id, *later]
+    assert found == [str(row.event_id), *later]

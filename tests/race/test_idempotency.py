@@ -26,6 +26,7 @@ CALLS = 16
 ROUNDS = 3
 DONE = TaskStatus.TASK_STATUS_COMPLETED
 BLOCKED = TaskStatus.TASK_STATUS_BLOCKED
+TITLE = FieldMask(paths=["title"])
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,16 @@ def _changes(*codes: str) -> list[task_pb2.TaskStatusChange]:
     return [task_pb2.TaskStatusChange(task_code=code, status=DONE) for code in codes]
 
 
+def _retitled(code: str, title: str, **fields: Any) -> task_pb2.UpdateTaskRequest:
+    task = factories.task(code, title=title)
+    return task_pb2.UpdateTaskRequest(task=task, update_mask=TITLE, **fields)
+
+
+def _retitled_sprint(code: str, title: str, **fields: Any) -> sprint_pb2.UpdateSprintRequest:
+    sprint = factories.sprint(code, title=title)
+    return sprint_pb2.UpdateSprintRequest(sprint=sprint, update_mask=TITLE, **fields)
+
+
 MUTATIONS = [
     Mutation(
         SprintServiceStub,
@@ -62,14 +73,8 @@ MUTATIONS = [
     Mutation(
         SprintServiceStub,
         "UpdateSprint",
-        sprint_pb2.UpdateSprintRequest(
-            sprint=factories.sprint("S0", goal="g"),
-            update_mask=FieldMask(paths=["goal"]),
-            expected_revision=1,
-        ),
-        sprint_pb2.UpdateSprintRequest(
-            sprint=factories.sprint("S0", goal="h"), update_mask=FieldMask(paths=["goal"])
-        ),
+        _retitled_sprint("S0", "New", expected_revision=1),
+        _retitled_sprint("S0", "Newer"),
     ),
     Mutation(
         SprintServiceStub,
@@ -86,14 +91,8 @@ MUTATIONS = [
     Mutation(
         TaskServiceStub,
         "UpdateTask",
-        task_pb2.UpdateTaskRequest(
-            task=factories.task("T0", title="New"),
-            update_mask=FieldMask(paths=["title"]),
-            expected_revision=1,
-        ),
-        task_pb2.UpdateTaskRequest(
-            task=factories.task("T0", title="Newer"), update_mask=FieldMask(paths=["title"])
-        ),
+        _retitled("T0", "New", expected_revision=1),
+        _retitled("T0", "Newer"),
     ),
     Mutation(
         TaskServiceStub,
@@ -253,39 +252,27 @@ def test_a_refused_call_may_be_tried_again_with_its_request_id(
     assert tasks.CreateTask(request).task.code == "a"
 
 
-def test_of_many_that_update_one_revision_one_is_first(channels: list[grpc.Channel]) -> None:
+def retitle_at_once(channels: list[grpc.Channel], **fields: Any) -> list[int]:
+    """The revisions that so many updates of one new task come to, in order; 0 for one that is ABORTED."""
     stubs = [TaskServiceStub(channel) for channel in channels]
     stubs[0].CreateTask(task_pb2.CreateTaskRequest(task=factories.task("a")))
     turns = iter([(stub, number) for number, stub in enumerate(stubs * CALLS)])
 
     def change() -> int:
         stub, number = next(turns)
-        request = task_pb2.UpdateTaskRequest(
-            task=factories.task("a", title=f"Title {number}"),
-            update_mask=FieldMask(paths=["title"]),
-            expected_revision=1,
-        )
         try:
+            request = _retitled("a", f"Title {number}", **fields)
             return int(stub.UpdateTask(request, timeout=20).task.revision)
         except grpc.RpcError as error:
             must_be(error, grpc.StatusCode.ABORTED)
             return 0
 
-    outcomes = at_once(change)
-    assert sorted(outcomes) == [0] * (CALLS - 1) + [2]
+    return sorted(at_once(change))
+
+
+def test_of_many_that_update_one_revision_one_is_first(channels: list[grpc.Channel]) -> None:
+    assert retitle_at_once(channels, expected_revision=1) == [0] * (CALLS - 1) + [2]
 
 
 def test_no_update_is_lost(channels: list[grpc.Channel]) -> None:
-    stubs = [TaskServiceStub(channel) for channel in channels]
-    stubs[0].CreateTask(task_pb2.CreateTaskRequest(task=factories.task("a")))
-    turns = iter([(stub, number) for number, stub in enumerate(stubs * CALLS)])
-
-    def change() -> int:
-        stub, number = next(turns)
-        request = task_pb2.UpdateTaskRequest(
-            task=factories.task("a", title=f"Title {number}"),
-            update_mask=FieldMask(paths=["title"]),
-        )
-        return int(stub.UpdateTask(request, timeout=20).task.revision)
-
-    assert sorted(at_once(change)) == list(range(2, CALLS + 2))
+    assert retitle_at_once(channels) == list(range(2, CALLS + 2))

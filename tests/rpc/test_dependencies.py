@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
 
 import grpc
 from hypothesis import given, settings
@@ -15,6 +15,7 @@ from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.sprint_pb2 import CreateSprintRequest
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration_server.errors import PATH_LENGTH
 from orchestration_server.model import TASK_TRANSITIONS
 from orchestration_server.model import TaskStatus as Status
 from tests import factories
@@ -79,6 +80,10 @@ def set_status(tasks: TaskServiceStub, code: str, status: int, metadata: Metadat
     tasks.UpdateTaskStatus(request, metadata=metadata)
 
 
+def cycle_path(error: grpc.RpcError) -> str:
+    return str(details(error)["ErrorInfo"].metadata["path"])
+
+
 def test_a_blocked_task_is_ready_when_what_blocks_it_ends(
     tasks: TaskServiceStub, coordination: CoordinationServiceStub
 ) -> None:
@@ -130,14 +135,30 @@ def test_a_cycle_is_refused_and_named(tasks: TaskServiceStub, coordination: Coor
     add(coordination, link("a", "b"))
     add(coordination, link("b", "c"))
 
-    with refused(grpc.StatusCode.FAILED_PRECONDITION, "DEPENDENCY_CYCLE", "c -> a -> b -> c"):
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "DEPENDENCY_CYCLE", "c -> a -> b -> c") as caught:
         add(coordination, link("c", "a"))
+    assert cycle_path(caught.value) == "c -> a -> b -> c"
     with refused(grpc.StatusCode.INVALID_ARGUMENT):
         add(coordination, link("a", "a"))
 
     add(coordination, link("c", "a", RELATED))
     remove(coordination, link("b", "c"))
     add(coordination, link("c", "a"))
+
+
+def test_of_a_long_cycle_both_ends_are_named(
+    tasks: TaskServiceStub, coordination: CoordinationServiceStub
+) -> None:
+    codes = [f"t{number:0127}" for number in range(12)]
+    create(tasks, *codes)
+    for task, on in pairwise(codes):
+        add(coordination, link(task, on))
+
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "DEPENDENCY_CYCLE", r"\(3 more\)") as caught:
+        add(coordination, link(codes[-1], codes[0]))
+    path = cycle_path(caught.value)
+    assert len(path) <= PATH_LENGTH
+    assert path.split(" -> ") == [codes[-1], *codes[:2], "...", *codes[-3:]]
 
 
 def test_links_are_between_tasks_that_are_there(

@@ -442,14 +442,3 @@ def test_statistics_count_the_last_week_and_see_each_event_at_once(
     assert stats.end_time.seconds - stats.start_time.seconds == 7 * 86_400
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"):
         events.GetEventStats(event_pb2.GetEventStatsRequest(start_time=at(0), end_time=at(24 * 367)))
-
-
-def test_histories_are_not_part_of_this_release(events: EventServiceStub) -> None:
-    task = EntityType.ENTITY_TYPE_TASK
-    for call in (
-        lambda: events.GetEntityHistory(event_pb2.GetEntityHistoryRequest(entity_type=task, entity_code="a")),
-        lambda: events.ReconstructState(event_pb2.ReconstructStateRequest(entity_type=task, entity_code="a")),
-        lambda: events.ReplayEvents(event_pb2.ReplayEventsRequest(correlation_id="c")),
-    ):
-        with refused(grpc.StatusCode.UNIMPLEMENTED, "UNIMPLEMENTED"):
-            call()

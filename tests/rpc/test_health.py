@@ -5,16 +5,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
+from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration_server import server
 from tests.conftest import Server, open_channel
-from tests.status import must_be
+from tests.status import details, must_be
 
-SERVICES = [f"orchestration.v1.{name}Service" for name in ("Sprint", "Task", "Event", "Coordination")]
+SERVICES = [
+    f"orchestration.v1.{name}Service"
+    for name in ("Sprint", "Task", "Event", "Session", "Context", "Coordination", "Template", "Report")
+]
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
@@ -47,12 +52,34 @@ def test_reflection_describes_each_service(channel: grpc.Channel) -> None:
         assert answer.file_descriptor_response.file_descriptor_proto
 
 
+def test_every_rpc_is_there(channel: grpc.Channel) -> None:
+    """What is refused is refused by the ledger: the transport, which knows no such rpc, gives no reason."""
+    unknown = []
+    for service in server.SERVICES.values():
+        for method in service.methods:
+            request, response = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+            streams = ("unary", "stream")
+            kind = f"{streams[method.client_streaming]}_{streams[method.server_streaming]}"
+            rpc = getattr(channel, kind)(
+                f"/{service.full_name}/{method.name}", request.SerializeToString, response.FromString
+            )
+            asked = iter(()) if method.client_streaming else request()
+            try:
+                answer = rpc(asked, timeout=5)
+                if method.server_streaming:
+                    list(answer)
+            except grpc.RpcError as error:
+                if "ErrorInfo" not in details(error):
+                    unknown.append(method.full_name)
+    assert unknown == []
+
+
 def test_a_server_that_stops_says_so_first_and_ends_its_streams(
     database_url: str, start_server: Callable[[str], Server]
 ) -> None:
-    server = start_server(database_url)
-    assert server.app is not None
-    with open_channel(server.address) as channel, ThreadPoolExecutor(1) as pool:
+    started = start_server(database_url)
+    assert started.app is not None
+    with open_channel(started.address) as channel, ThreadPoolExecutor(1) as pool:
         health = health_pb2_grpc.HealthStub(channel).Watch(
             health_pb2.HealthCheckRequest(service=SERVICES[1]), timeout=10
         )
@@ -62,7 +89,7 @@ def test_a_server_that_stops_says_so_first_and_ends_its_streams(
         )
         assert next(timeline).WhichOneof("message") == "caught_up"
 
-        stopping = pool.submit(server.app.stop)
+        stopping = pool.submit(started.app.stop)
         assert next(health).status == health_pb2.HealthCheckResponse.NOT_SERVING
         with pytest.raises(grpc.RpcError) as caught:
             list(timeline)
@@ -75,7 +102,7 @@ def test_a_server_that_stops_says_so_first_and_ends_its_streams(
 def test_a_server_in_a_process_of_its_own_answers_and_ends(
     database_url: str, start_process: Callable[[str], Server]
 ) -> None:
-    server = start_process(database_url)
-    with open_channel(server.address) as channel:
+    started = start_process(database_url)
+    with open_channel(started.address) as channel:
         answer = TaskServiceStub(channel).ListTasks(task_pb2.ListTasksRequest(), timeout=5)
     assert not answer.tasks

@@ -10,19 +10,24 @@ import grpc
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from orchestration.v1 import event_pb2, task_pb2
+from orchestration.v1 import context_pb2, event_pb2, task_pb2
+from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration_server import interceptor
 from orchestration_server.app import App
 from orchestration_server.config import Settings
 from orchestration_server.embedded import Engines
 from orchestration_server.server import REFLECTIONS, SPARE
+from orchestration_server.services.context import ContextService
 from tests import factories
 from tests.conftest import MAX_MESSAGE, open_channel
 from tests.status import details, must_be, refused
 
 SECONDS = 10
 EMIT_STREAMS = 2
+FILE_STREAMS = 2
+FILE_CHUNK = 64 * 1024
 THREADS = 2
 LARGE_TASKS = 9
 LARGE = "漢"
@@ -46,6 +51,7 @@ def small(database_url: str, engines: Engines, opened: ExitStack) -> grpc.Channe
             grace_seconds=1,
             threads=THREADS,
             emit_streams=EMIT_STREAMS,
+            file_streams=FILE_STREAMS,
         )
     )
     opened.callback(app.stop)
@@ -89,6 +95,18 @@ def until_taken(start: Callable[[], Idle], request: Any) -> Any:
     while True:
         try:
             return start().ask(request)
+        except grpc.RpcError as error:
+            must_be(error, grpc.StatusCode.RESOURCE_EXHAUSTED)
+        if monotonic() > deadline:
+            raise AssertionError("no place became free")
+
+
+def until_read(start: Callable[[], Any]) -> Any:
+    """Starts reading until a place is free."""
+    deadline = monotonic() + SECONDS
+    while True:
+        try:
+            return next(start())
         except grpc.RpcError as error:
             must_be(error, grpc.StatusCode.RESOURCE_EXHAUSTED)
         if monotonic() > deadline:
@@ -148,6 +166,59 @@ def test_emit_streams_above_the_limit_are_refused_at_once(
     assert idle(events.EmitEvents).ask(message).stored == 1
     streams[1].close()
     assert until_taken(lambda: idle(events.EmitEvents), message).stored == 1
+
+
+@pytest.fixture
+def endless_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that never comes to its end."""
+
+    def read(*_: Any) -> Iterator[context_pb2.ReadContextFileResponse]:
+        while True:
+            yield context_pb2.ReadContextFileResponse(data=bytes(FILE_CHUNK))
+
+    monkeypatch.setattr(ContextService, "ReadContextFile", read)
+
+
+@pytest.mark.usefixtures("endless_file")
+def test_file_streams_above_the_limit_are_refused_at_once(small: grpc.Channel) -> None:
+    contexts = ContextServiceStub(small)
+    request = context_pb2.ReadContextFileRequest(task_code="t", path="TASK.md")
+    streams = [contexts.ReadContextFile(request, timeout=SECONDS) for _ in range(FILE_STREAMS)]
+    for stream in streams:
+        assert len(next(stream).data) == FILE_CHUNK
+
+    for _ in range(2 * SPARE):
+        with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS") as caught:
+            next(contexts.ReadContextFile(request, timeout=SECONDS))
+        assert details(caught.value)["RetryInfo"].retry_delay.seconds == 1
+    TaskServiceStub(small).ListTasks(task_pb2.ListTasksRequest(), timeout=SECONDS)
+    streams[0].cancel()
+    first = until_read(lambda: contexts.ReadContextFile(request, timeout=SECONDS))
+    assert len(first.data) == FILE_CHUNK
+
+
+@pytest.mark.usefixtures("endless_file")
+def test_a_client_that_stops_reading_a_file_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, small: grpc.Channel
+) -> None:
+    monkeypatch.setattr(interceptor, "READ_SECONDS", 0.3)
+    contexts = ContextServiceStub(small)
+    request = context_pb2.ReadContextFileRequest(task_code="t", path="TASK.md")
+    streams = [contexts.ReadContextFile(request, timeout=SECONDS) for _ in range(FILE_STREAMS)]
+    for stream in streams:
+        next(stream)
+    # Nobody reads on; the next one is taken once the first two are cut off.
+    until_read(lambda: contexts.ReadContextFile(request, timeout=SECONDS))
+    for stream in streams:
+        with pytest.raises(grpc.RpcError) as caught:
+            list(stream)
+        must_be(caught.value, grpc.StatusCode.CANCELLED)
+
+
+def test_a_files_path_is_checked(small: grpc.Channel) -> None:
+    request = context_pb2.ReadContextFileRequest(task_code="t", path="../TASK.md")
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"):
+        next(ContextServiceStub(small).ReadContextFile(request, timeout=SECONDS))
 
 
 @pytest.fixture

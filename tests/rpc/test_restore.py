@@ -26,7 +26,8 @@ SECONDS = 10
 
 
 class Ledger:
-    def __init__(self, channel: grpc.Channel) -> None:
+    def __init__(self, channel: grpc.Channel, database_url: str) -> None:
+        self.database_url = database_url
         self.sprints = SprintServiceStub(channel)
         self.tasks = TaskServiceStub(channel)
         self.events = EventServiceStub(channel)
@@ -61,7 +62,7 @@ def serving(url: str) -> Iterator[Ledger]:
     app = App(Settings(address="127.0.0.1:0", database_url=url, redis_url="", grace_seconds=1))
     with ExitStack() as stack:
         stack.callback(app.stop)
-        yield Ledger(stack.enter_context(open_channel(app.start())))
+        yield Ledger(stack.enter_context(open_channel(app.start())), url)
 
 
 @pytest.fixture
@@ -171,6 +172,58 @@ def test_cursors_from_after_the_dump_are_refused_by_the_copy(original: Ledger, c
         for cursor in ahead:
             with refused(grpc.StatusCode.INVALID_ARGUMENT, "CURSOR_FOREIGN", "beginning"):
                 copy.history(cursor)
+
+
+def test_a_cursor_of_one_copy_is_refused_by_the_other_though_it_has_an_event_there(
+    original: Ledger, copied: Copy
+) -> None:
+    """Both count the same next epoch under the same secret, and their ids may meet by chance."""
+    before = original.history()
+    copied.dump()
+    with copied.restored() as one:
+        one.write("c")
+        written = one.history()[-1]
+        with psycopg.connect(one.database_url) as conn:
+            place = conn.execute(
+                "select epoch, xid, seq from events where event_id = %s", (written.id,)
+            ).fetchone()
+        assert place is not None
+        assert one.history(written.cursor) == []
+    with copied.restored() as two:
+        two.write("c")
+        last = two.history()[-1]
+        with psycopg.connect(two.database_url) as conn:
+            conn.execute(
+                "update events set epoch = %s, xid = %s::text::xid8, seq = %s where event_id = %s",
+                (*place, last.id),
+            )
+        assert content(two.history(before[-1].cursor))
+        with refused(grpc.StatusCode.INVALID_ARGUMENT, "CURSOR_FOREIGN", "beginning"):
+            two.history(written.cursor)
+
+
+def test_cursors_of_every_epoch_resume_and_a_server_learns_of_a_new_one(database_url: str) -> None:
+    with serving(database_url) as first:
+        first.write("a")
+        with psycopg.connect(database_url) as conn:
+            # As a restored dump stands: transaction ids go on from where they were, in this cluster's own.
+            conn.execute("update log_state set cluster = 'elsewhere'")
+        with serving(database_url) as second:
+            second.write("b")
+            history = second.history()
+            assert first.history() == history
+            for place, event in enumerate(history):
+                for ledger in (first, second):
+                    assert content(ledger.history(event.cursor)) == content(history[place + 1 :])
+    with serving(database_url) as third:
+        assert third.history() == history
+    with psycopg.connect(database_url) as conn:
+        conn.execute("update log_state set cluster = 'elsewhere'")
+    with serving(database_url) as later:
+        later.write("c")
+        assert later.history()[: len(history)] == history
+        assert len(later.history(history[0].cursor)) == len(history) + 9
+        assert len(later.history(history[-1].cursor)) == 10
 
 
 def test_a_request_answered_before_the_dump_is_answered_the_same_by_the_copy(

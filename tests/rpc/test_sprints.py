@@ -276,12 +276,3 @@ def test_equal_content_hashes_alike_and_projects_do_not_see_each_other(
 
     assert theirs.hash == mine.hash
     assert theirs.uid != mine.uid
-
-
-def test_templates_and_files_are_not_part_of_this_release(sprints: SprintServiceStub) -> None:
-    with refused(grpc.StatusCode.UNIMPLEMENTED, "UNIMPLEMENTED"):
-        sprints.CreateSprintFromTemplate(
-            sprint_pb2.CreateSprintFromTemplateRequest(template="t", sprint_code="s")
-        )
-    with refused(grpc.StatusCode.UNIMPLEMENTED, "UNIMPLEMENTED"):
-        sprints.SyncSprint(sprint_pb2.SyncSprintRequest(sprint_code="s"))

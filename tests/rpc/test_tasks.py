@@ -399,8 +399,3 @@ def test_projects_do_not_see_each_other(tasks: TaskServiceStub) -> None:
     tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("a", title="Theirs")), metadata=other)
     tasks.DeleteTask(task_pb2.DeleteTaskRequest(task_code="a"), metadata=other)
     assert get(tasks, "a").title == "Task a"
-
-
-def test_templates_are_not_part_of_this_release(tasks: TaskServiceStub) -> None:
-    with refused(grpc.StatusCode.UNIMPLEMENTED, "UNIMPLEMENTED"):
-        tasks.CreateTasksFromTemplate(task_pb2.CreateTasksFromTemplateRequest(template="t"))

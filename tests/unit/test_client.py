@@ -73,11 +73,13 @@ def test_a_request_id_is_made_and_kept_over_retries(client: Client, ledger: Ledg
 def test_unary_calls_of_every_service_are_retried_and_streams_are_not() -> None:
     retried = {(name["service"], name["method"]) for name in RETRIED_METHODS}
     assert {service for service, _ in retried} == {
-        f"orchestration.v1.{name}Service" for name in ("Sprint", "Task", "Event", "Coordination")
+        f"orchestration.v1.{name}Service"
+        for name in ("Sprint", "Task", "Event", "Session", "Context", "Coordination", "Template", "Report")
     }
     events = {method for service, method in retried if service == "orchestration.v1.EventService"}
     assert "EmitEvent" in events
-    assert not events & {"EmitEvents", "StreamTimeline"}
+    streams = {"EmitEvents", "StreamTimeline", "ReadContextFile"}
+    assert not streams & {method for _, method in retried}
 
 
 def test_a_header_takes_ascii_only() -> None:

@@ -14,13 +14,32 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.v1 import coordination_pb2, event_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import (
+    context_pb2,
+    coordination_pb2,
+    event_pb2,
+    report_pb2,
+    session_pb2,
+    sprint_pb2,
+    task_pb2,
+    template_pb2,
+)
 from orchestration_server.errors import InvalidArgument
 from orchestration_server.rules import Ignored, day
 from orchestration_server.validation import RULES, SERVER_SET, validate
 
 FILES: tuple[FileDescriptor, ...] = tuple(
-    module.DESCRIPTOR for module in (coordination_pb2, event_pb2, sprint_pb2, task_pb2)
+    module.DESCRIPTOR
+    for module in (
+        context_pb2,
+        coordination_pb2,
+        event_pb2,
+        report_pb2,
+        session_pb2,
+        sprint_pb2,
+        task_pb2,
+        template_pb2,
+    )
 )
 REQUESTS = [
     GetMessageClass(method.input_type)
@@ -70,7 +89,7 @@ GOOD: dict[type[Message], dict[str, Any]] = {
     task_pb2.DeleteTaskRequest: {"task_code": "T"},
     task_pb2.BatchCreateTasksRequest: {"tasks": [{"task": {"code": "T", "title": "t"}}]},
     task_pb2.BatchUpdateTaskStatusRequest: {"changes": [{"task_code": "T", "status": 1}]},
-    task_pb2.CreateTasksFromTemplateRequest: {"template": "t"},
+    task_pb2.CreateTasksFromTemplateRequest: {"template": "t", "items": [{"task_code": "T"}]},
     sprint_pb2.CreateSprintRequest: {"sprint": {"code": "S", "title": "t"}},
     sprint_pb2.GetSprintRequest: {"sprint_code": "S"},
     sprint_pb2.ListSprintsRequest: {},
@@ -86,7 +105,22 @@ GOOD: dict[type[Message], dict[str, Any]] = {
     event_pb2.GetEventStatsRequest: {},
     event_pb2.GetEntityHistoryRequest: {"entity_type": 1, "entity_code": "S"},
     event_pb2.ReconstructStateRequest: {"entity_type": 1, "entity_code": "S"},
-    event_pb2.ReplayEventsRequest: {"correlation_id": "c"},
+    event_pb2.ReplayEventsRequest: {"correlation_id": "c", "dry_run": True},
+    session_pb2.InitAgentRequest: {"task_code": "T"},
+    session_pb2.GetSessionRequest: {"session_key": "K"},
+    session_pb2.ListSessionsRequest: {},
+    session_pb2.GetSessionContextRequest: {"session_key": "K"},
+    session_pb2.LogActivityRequest: {"session_key": "K", "kind": "progress", "message": "m"},
+    session_pb2.PauseSessionRequest: {"session_key": "K"},
+    session_pb2.CloseSessionRequest: {"session_key": "K"},
+    context_pb2.AssembleContextRequest: {"task_code": "T"},
+    context_pb2.ReadContextFileRequest: {"task_code": "T", "path": "a"},
+    template_pb2.ListTemplatesRequest: {},
+    template_pb2.GetTemplateRequest: {"name": "t"},
+    template_pb2.RenderTemplateRequest: {"name": "t"},
+    report_pb2.GetSprintStatusReportRequest: {"sprint_code": "S"},
+    report_pb2.CreateAdrRequest: {"title": "t", "decision": "d"},
+    report_pb2.CreateBugReportRequest: {"title": "t"},
     coordination_pb2.AddDependencyRequest: {"dependency": {"task_code": "A", "depends_on_code": "B"}},
     coordination_pb2.RemoveDependencyRequest: {"dependency": {"task_code": "A", "depends_on_code": "B"}},
     coordination_pb2.ListReadyTasksRequest: {},
@@ -222,6 +256,53 @@ EVENT: dict[str, tuple[list[Any], list[Any]]] = {
     "dedup_key": (["", "x" * 200], ["x" * 201, "é", "\n"]),
 }
 STATUS = ([1, 5], [0, 6])
+AGENTS = (["", "x y~", "x" * 128], ["x" * 129, "é", "a\n"])
+KEYS = REQUIRED_CODES
+TEXT_10K = (["", "x" * 10_000], ["x" * 10_001, "\0"])
+TEXT_20K = (["", "x" * 20_000], ["x" * 20_001, "\0"])
+PATHS = (
+    ["a", "a/b.md", ".hash", "..a/b..", "a/.b/c d/é", "x" * 512],
+    [
+        "",
+        "/",
+        "/a",
+        "a/",
+        "a//b",
+        ".",
+        "..",
+        "../a",
+        "a/..",
+        "a/../b",
+        "a/./b",
+        "a\\b",
+        "a\0",
+        "a\n",
+        "x" * 513,
+    ],
+)
+
+
+def options(path: str) -> dict[str, tuple[list[Any], list[Any]]]:
+    """The edges of the ContextOptions at a path."""
+    edges: dict[str, tuple[list[Any], list[Any]]] = {
+        "max_events": PAGE_SIZES,
+        "page_size": PAGE_SIZES,
+        "page_token": TOKENS,
+        "token_budget": ([0, 200, 1_000_000], [-1, 1, 199, 1_000_001]),
+        "since_cursor": (["", "x" * 200], ["x" * 201, "é"]),
+        "omit_sections": ([[], list(range(2, 12))], [[0], [1], [2, 2], [12]]),
+    }
+    return {f"{path}.{name}": edge for name, edge in edges.items()}
+
+
+DOCUMENT: dict[str, tuple[list[Any], list[Any]]] = {
+    "title": TITLES,
+    "sprint_code": CODES,
+    "task_code": CODES,
+    "template": CODES,
+    "variables": STRUCTS,
+    "request_id": REQUEST_IDS,
+}
 EDGES: dict[type[Message], dict[str, tuple[list[Any], list[Any]]]] = {
     task_pb2.CreateTaskRequest: {
         **{f"task.{name}": edge for name, edge in TASK.items()},
@@ -255,9 +336,14 @@ EDGES: dict[type[Message], dict[str, tuple[list[Any], list[Any]]]] = {
     },
     task_pb2.DeleteTaskRequest: {"task_code": REQUIRED_CODES, "expected_revision": REVISIONS},
     task_pb2.CreateTasksFromTemplateRequest: {
-        "template": (["x" * 128], ["", "x" * 129]),
+        "template": REQUIRED_CODES,
         "sprint_code": CODES,
         "variables": STRUCTS,
+        "items": (
+            [[{"task_code": f"T-{n}"} for n in range(1_000)]],
+            [[], [{}], [{"task_code": "T"}, {"task_code": "T"}]],
+        ),
+        "request_id": REQUEST_IDS,
     },
     sprint_pb2.CreateSprintRequest: {
         **{f"sprint.{name}": edge for name, edge in SPRINT.items()},
@@ -276,7 +362,19 @@ EDGES: dict[type[Message], dict[str, tuple[list[Any], list[Any]]]] = {
         "page_token": TOKENS,
     },
     sprint_pb2.DeleteSprintRequest: {"sprint_code": REQUIRED_CODES, "expected_revision": REVISIONS},
-    sprint_pb2.CreateSprintFromTemplateRequest: {"sprint_code": REQUIRED_CODES},
+    sprint_pb2.CreateSprintFromTemplateRequest: {
+        "template": REQUIRED_CODES,
+        "sprint_code": REQUIRED_CODES,
+        "variables": STRUCTS,
+        "overrides.title": TITLES,
+        "overrides.status": ([1, 4], [0, 5]),
+        "overrides.owner": TEXT_200,
+        "overrides.goal": TEXT_10K,
+        "overrides.start_date": DATES,
+        "overrides.end_date": DATES,
+        "overrides.metadata": STRUCTS,
+        "request_id": REQUEST_IDS,
+    },
     sprint_pb2.SyncSprintRequest: {"sprint_code": REQUIRED_CODES, "request_id": REQUEST_IDS},
     event_pb2.EmitEventRequest: {
         **{f"event.{name}": edge for name, edge in EVENT.items()},
@@ -315,18 +413,95 @@ EDGES: dict[type[Message], dict[str, tuple[list[Any], list[Any]]]] = {
         "limit": ([0, 1_000], [-1, 1_001]),
     },
     event_pb2.GetEntityHistoryRequest: {
-        "entity_type": ([1, 3], [0, 4]),
+        "entity_type": ([1, 5], [0, 6]),
         "entity_code": REQUIRED_CODES,
+        "order": ([0, 2], [3]),
         "page_size": PAGE_SIZES,
         "page_token": TOKENS,
     },
     event_pb2.ReconstructStateRequest: {
-        "entity_type": ([1, 3], [0, 4]),
+        "entity_type": ([1, 3], [0, 4, 5, 6]),
         "entity_code": REQUIRED_CODES,
         "time": TIMES,
         "cursor": CURSORS,
+        "revision": ([1, 2**63 - 1], [0, -1]),
     },
-    event_pb2.ReplayEventsRequest: {"correlation_id": (["x" * 200], ["", "x" * 201])},
+    event_pb2.ReplayEventsRequest: {
+        "correlation_id": (["x" * 200], ["", "x" * 201]),
+        "dry_run": ([True], [False]),
+    },
+    session_pb2.InitAgentRequest: {
+        "task_code": REQUIRED_CODES,
+        "agent": AGENTS,
+        "new_session_key": CODES,
+        "metadata": STRUCTS,
+        "request_id": REQUEST_IDS,
+        **options("context_options"),
+    },
+    session_pb2.GetSessionRequest: {"session_key": KEYS},
+    session_pb2.ListSessionsRequest: {
+        "statuses": ([[], [1, 2, 3]], [[1] * 4, [0], [4]]),
+        "agent": AGENTS,
+        "task_code": REQUIRED_CODES,
+        "sprint_code": REQUIRED_CODES,
+        "page_size": PAGE_SIZES,
+        "page_token": TOKENS,
+    },
+    session_pb2.GetSessionContextRequest: {"session_key": KEYS, **options("options")},
+    session_pb2.LogActivityRequest: {
+        "session_key": KEYS,
+        "kind": (["a", "a-b_0", "x" * 64], ["", "A", "a.b", "a b", "x" * 65]),
+        "message": (["x" * 10_000], ["", "x" * 10_001, "\0"]),
+        "payload": STRUCTS,
+        "request_id": REQUEST_IDS,
+    },
+    session_pb2.PauseSessionRequest: {
+        "session_key": KEYS,
+        "reason": (["", "x" * 2_000], ["x" * 2_001, "\0"]),
+        "request_id": REQUEST_IDS,
+    },
+    session_pb2.CloseSessionRequest: {
+        "session_key": KEYS,
+        "summary": TEXT_10K,
+        "outcome": ([0, 4], [5, -1]),
+        "request_id": REQUEST_IDS,
+    },
+    context_pb2.AssembleContextRequest: {"task_code": REQUIRED_CODES, **options("options")},
+    context_pb2.ReadContextFileRequest: {"task_code": REQUIRED_CODES, "path": PATHS},
+    template_pb2.ListTemplatesRequest: {
+        "kind": ([0, 5], [6, -1]),
+        "page_size": PAGE_SIZES,
+        "page_token": TOKENS,
+    },
+    template_pb2.GetTemplateRequest: {"name": REQUIRED_CODES},
+    template_pb2.RenderTemplateRequest: {"name": REQUIRED_CODES, "variables": STRUCTS},
+    report_pb2.GetSprintStatusReportRequest: {
+        "sprint_code": REQUIRED_CODES,
+        "page_size": PAGE_SIZES,
+        "page_token": TOKENS,
+    },
+    report_pb2.CreateAdrRequest: {
+        **DOCUMENT,
+        "context": TEXT_20K,
+        "decision": (["x" * 20_000], ["", "x" * 20_001, "\0"]),
+        "consequences": TEXT_20K,
+        "alternatives": ([[], ["x" * 2_000] * 50], [["x"] * 51, [""], ["x" * 2_001]]),
+        "status": ([0, 5], [6, -1]),
+    },
+    report_pb2.CreateBugReportRequest: {
+        **DOCUMENT,
+        "description": TEXT_20K,
+        "steps_to_reproduce": LINES,
+        "expected_behavior": TEXT_10K,
+        "actual_behavior": TEXT_10K,
+        "severity": ([0, 4], [5, -1]),
+        "component": TEXT_200,
+        "environment": TEXT_10K,
+        "error_text": TEXT_10K,
+        "stack_trace": (["", "x" * 100_000], ["x" * 100_001, "\0"]),
+        "reporter": TEXT_200,
+        "occur_time": AHEAD,
+    },
     coordination_pb2.AddDependencyRequest: {
         "dependency.task_code": REQUIRED_CODES,
         "dependency.depends_on_code": REQUIRED_CODES,
@@ -360,7 +535,9 @@ def test_edges(request_class: type[Message], path: str, edge: tuple[list[Any], l
 @pytest.mark.parametrize("request_class", [each for each in REQUESTS if GOOD[each]])
 def test_an_empty_request_names_what_is_required(request_class: type[Message]) -> None:
     found = violations(request_class())
-    expected = set(GOOD[request_class])
+    fields = request_class.DESCRIPTOR.fields_by_name
+    oneofs = {name: fields[name].containing_oneof for name in GOOD[request_class]}
+    expected = {name if oneof is None else oneof.name for name, oneof in oneofs.items()}
     assert {path.split(".")[0] for path in found} == expected
 
 
@@ -412,6 +589,30 @@ def test_a_sprint_ends_no_sooner_than_it_starts() -> None:
     assert violations(update) == {}
     update.update_mask.paths.append("start_date")
     assert set(violations(update)) == {"sprint.end_date"}
+    overrides = {"start_date": "2024-05-02", "end_date": "2024-05-01"}
+    found = violations(made(sprint_pb2.CreateSprintFromTemplateRequest, "overrides", overrides))
+    assert set(found) == {"overrides.end_date"}
+
+
+SHORT_FORMS = (
+    ["T:a", "S:a.b", "SESSION:x", "SESSION:" + "x" * 128],
+    ["", "T:", "T", "t:a", "X:a", "T:a b", "T:a:b", "SESSION:" + "x" * 129, "T:a\n"],
+)
+
+
+def test_a_target_in_short_form() -> None:
+    for short in SHORT_FORMS[0]:
+        assert violations(session_pb2.InitAgentRequest(short_form=short)) == {}, short
+    for short in SHORT_FORMS[1]:
+        assert set(violations(session_pb2.InitAgentRequest(short_form=short))) == {"short_form"}, short
+
+
+@pytest.mark.parametrize("target", [{"session_key": "K"}, {"short_form": "SESSION:K"}])
+def test_a_session_is_resumed_or_new(target: dict[str, str]) -> None:
+    resumed = session_pb2.InitAgentRequest(**target, new_session_key="N", force_new=True)  # type: ignore[arg-type]
+    assert set(violations(resumed)) == {"new_session_key", "force_new"}
+    new = session_pb2.InitAgentRequest(task_code="T", new_session_key="N", force_new=True)
+    assert violations(new) == {}
 
 
 @pytest.mark.parametrize(
@@ -421,7 +622,7 @@ def test_a_sprint_ends_no_sooner_than_it_starts() -> None:
         (2, "T", set()),
         (2, "", {"event.entity_code"}),
         (0, "T", {"event.entity_type"}),
-        (4, "T", {"event.entity_type"}),
+        (6, "T", {"event.entity_type"}),
     ],
 )
 def test_an_events_entity_is_whole(entity_type: int, entity_code: str, expected: set[str]) -> None:

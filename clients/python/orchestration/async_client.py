@@ -12,19 +12,29 @@ import grpc
 
 from orchestration import emitting, paging, settings, timeline
 from orchestration.interceptors import async_interceptors
+from orchestration.v1.common_pb2 import Session
+from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
-from orchestration.v1.event_pb2 import Event, EventFilter, NewEvent
+from orchestration.v1.event_pb2 import EntityChange, Event, EventFilter, NewEvent
 from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.report_pb2_grpc import ReportServiceStub
+from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2 import Sprint
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2 import Task
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration.v1.template_pb2 import Template
+from orchestration.v1.template_pb2_grpc import TemplateServiceStub
 
 if TYPE_CHECKING:
+    from orchestration.v1.context_pb2_grpc import ContextServiceAsyncStub
     from orchestration.v1.coordination_pb2_grpc import CoordinationServiceAsyncStub
     from orchestration.v1.event_pb2_grpc import EventServiceAsyncStub
+    from orchestration.v1.report_pb2_grpc import ReportServiceAsyncStub
+    from orchestration.v1.session_pb2_grpc import SessionServiceAsyncStub
     from orchestration.v1.sprint_pb2_grpc import SprintServiceAsyncStub
     from orchestration.v1.task_pb2_grpc import TaskServiceAsyncStub
+    from orchestration.v1.template_pb2_grpc import TemplateServiceAsyncStub
 
 RequestT = TypeVar("RequestT", bound=paging.PageRequest)
 
@@ -38,7 +48,11 @@ class AsyncClient:
     sprints: SprintServiceAsyncStub
     tasks: TaskServiceAsyncStub
     events: EventServiceAsyncStub
+    sessions: SessionServiceAsyncStub
+    contexts: ContextServiceAsyncStub
     coordination: CoordinationServiceAsyncStub
+    templates: TemplateServiceAsyncStub
+    reports: ReportServiceAsyncStub
 
     def __init__(
         self,
@@ -68,7 +82,11 @@ class AsyncClient:
         self.sprints = SprintServiceStub(self._channel)
         self.tasks = TaskServiceStub(self._channel)
         self.events = EventServiceStub(self._channel)
+        self.sessions = SessionServiceStub(self._channel)
+        self.contexts = ContextServiceStub(self._channel)
         self.coordination = CoordinationServiceStub(self._channel)
+        self.templates = TemplateServiceStub(self._channel)
+        self.reports = ReportServiceStub(self._channel)
         self._timelines: weakref.WeakSet[timeline.AsyncTimeline] = weakref.WeakSet()
 
     @overload
@@ -83,6 +101,18 @@ class AsyncClient:
     def pages(
         self, method: Callable[[RequestT], Awaitable[paging.EventPage]], request: RequestT
     ) -> AsyncIterator[Event]: ...
+    @overload
+    def pages(
+        self, method: Callable[[RequestT], Awaitable[paging.ChangePage]], request: RequestT
+    ) -> AsyncIterator[EntityChange]: ...
+    @overload
+    def pages(
+        self, method: Callable[[RequestT], Awaitable[paging.SessionPage]], request: RequestT
+    ) -> AsyncIterator[Session]: ...
+    @overload
+    def pages(
+        self, method: Callable[[RequestT], Awaitable[paging.TemplatePage]], request: RequestT
+    ) -> AsyncIterator[Template]: ...
     def pages(self, method: Callable[[RequestT], Awaitable[Any]], request: RequestT) -> AsyncIterator[Any]:
         """Yields the items of every page of a list, as ``Client.pages``."""
         return paging.async_pages(method, request)

@@ -12,13 +12,19 @@ import grpc
 
 from orchestration import emitting, paging, settings, timeline
 from orchestration.interceptors import CallInterceptor
+from orchestration.v1.common_pb2 import Session
+from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
-from orchestration.v1.event_pb2 import Event, EventFilter, NewEvent
+from orchestration.v1.event_pb2 import EntityChange, Event, EventFilter, NewEvent
 from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.report_pb2_grpc import ReportServiceStub
+from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2 import Sprint
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2 import Task
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration.v1.template_pb2 import Template
+from orchestration.v1.template_pb2_grpc import TemplateServiceStub
 
 RequestT = TypeVar("RequestT", bound=paging.PageRequest)
 
@@ -26,16 +32,21 @@ RequestT = TypeVar("RequestT", bound=paging.PageRequest)
 class Client:
     """A connection to the ledger, for any number of threads.
 
-    ``sprints``, ``tasks``, ``events`` and ``coordination`` are the generated stubs. A unary call
-    through them carries who calls, a deadline of ``timeout`` seconds unless the call gives one,
-    and a ``request_id`` where a mutation has none, so that what the channel tries again acts once.
-    They raise ``grpc.RpcError``; ``error_details`` tells what it says.
+    ``sprints``, ``tasks``, ``events``, ``sessions``, ``contexts``, ``coordination``, ``templates`` and
+    ``reports`` are the generated stubs. A unary call through them carries who calls, a deadline of
+    ``timeout`` seconds unless the call gives one, and a ``request_id`` where a mutation has none, so that
+    what the channel tries again acts once. They raise ``grpc.RpcError``; ``error_details`` tells what it
+    says.
     """
 
     sprints: SprintServiceStub
     tasks: TaskServiceStub
     events: EventServiceStub
+    sessions: SessionServiceStub
+    contexts: ContextServiceStub
     coordination: CoordinationServiceStub
+    templates: TemplateServiceStub
+    reports: ReportServiceStub
 
     def __init__(
         self,
@@ -69,7 +80,11 @@ class Client:
         self.sprints = SprintServiceStub(channel)
         self.tasks = TaskServiceStub(channel)
         self.events = EventServiceStub(channel)
+        self.sessions = SessionServiceStub(channel)
+        self.contexts = ContextServiceStub(channel)
         self.coordination = CoordinationServiceStub(channel)
+        self.templates = TemplateServiceStub(channel)
+        self.reports = ReportServiceStub(channel)
         self._timelines: weakref.WeakSet[timeline.Timeline] = weakref.WeakSet()
 
     @overload
@@ -80,12 +95,24 @@ class Client:
     ) -> Iterator[Sprint]: ...
     @overload
     def pages(self, method: Callable[[RequestT], paging.EventPage], request: RequestT) -> Iterator[Event]: ...
+    @overload
+    def pages(
+        self, method: Callable[[RequestT], paging.ChangePage], request: RequestT
+    ) -> Iterator[EntityChange]: ...
+    @overload
+    def pages(
+        self, method: Callable[[RequestT], paging.SessionPage], request: RequestT
+    ) -> Iterator[Session]: ...
+    @overload
+    def pages(
+        self, method: Callable[[RequestT], paging.TemplatePage], request: RequestT
+    ) -> Iterator[Template]: ...
     def pages(self, method: Callable[[RequestT], Any], request: RequestT) -> Iterator[Any]:
         """Yields the items of every page of a list, such as ``pages(client.tasks.ListTasks, ...)``.
 
-        The items are those of the answer's one repeated field of messages: ``tasks``, ``sprints``
-        or ``events``. ``request.page_size`` is the size of a page, not of the list. LedgerError
-        where a page is refused.
+        The items are those of the answer's one repeated field of messages: ``tasks``, ``sprints``,
+        ``events``, ``changes``, ``sessions`` or ``templates``. ``request.page_size`` is the size of a page,
+        not of the list. LedgerError where a page is refused.
         """
         return paging.pages(method, request)
 

@@ -11,9 +11,11 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from orchestration.errors import LedgerError, error_details
-from orchestration.v1.event_pb2 import Event
+from orchestration.v1.common_pb2 import Session
+from orchestration.v1.event_pb2 import EntityChange, Event
 from orchestration.v1.sprint_pb2 import Sprint
 from orchestration.v1.task_pb2 import Task
+from orchestration.v1.template_pb2 import Template
 
 
 class PageRequest(Protocol):
@@ -48,6 +50,27 @@ class EventPage(Page, Protocol):
 
     @property
     def events(self) -> Iterable[Event]: ...
+
+
+class ChangePage(Page, Protocol):
+    """A page whose items are in ``changes``."""
+
+    @property
+    def changes(self) -> Iterable[EntityChange]: ...
+
+
+class SessionPage(Page, Protocol):
+    """A page whose items are in ``sessions``."""
+
+    @property
+    def sessions(self) -> Iterable[Session]: ...
+
+
+class TemplatePage(Page, Protocol):
+    """A page whose items are in ``templates``."""
+
+    @property
+    def templates(self) -> Iterable[Template]: ...
 
 
 RequestT = TypeVar("RequestT", bound=PageRequest)

@@ -9,19 +9,39 @@ from collections.abc import Sequence
 import grpc
 from grpc import aio
 
-from orchestration.v1 import coordination_pb2, event_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import (
+    context_pb2,
+    coordination_pb2,
+    event_pb2,
+    report_pb2,
+    session_pb2,
+    sprint_pb2,
+    task_pb2,
+    template_pb2,
+)
 
 DEFAULT_ADDRESS = "127.0.0.1:20051"
 ADDRESS_VARIABLE = "ORCHESTRATION_ADDRESS"
 
 Options = Sequence[tuple[str, int | str]]
 
+_SERVICES = (
+    sprint_pb2,
+    task_pb2,
+    event_pb2,
+    session_pb2,
+    context_pb2,
+    coordination_pb2,
+    template_pb2,
+    report_pb2,
+)
+
 # Streams are not among them: follow and emit_all go on where a broken one ended, by themselves. And
 # the transport must not: grpc keeps and replays what a stream sent, and a stream that ends while it
 # does so can end the process ("ILLEGAL STATE: FORWARDED_BATCH", grpcio 1.85).
 RETRIED_METHODS = tuple(
     {"service": service.full_name, "method": method.name}
-    for module in (sprint_pb2, task_pb2, event_pb2, coordination_pb2)
+    for module in _SERVICES
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
     if not (method.client_streaming or method.server_streaming)

@@ -7,7 +7,9 @@ Call metadata, the same for every rpc:
   orchestration-project         the project whose rows are read or written; "default" where absent
   orchestration-correlation-id  links the events of one piece of work; made where absent, and
                                 returned in the trailing metadata
-  orchestration-session         key of the session that calls, kept on its events
+  orchestration-session         key of the session that calls, kept on its events; where it names a
+                                session of SessionService and the call gives no correlation id, the
+                                session's is taken
   orchestration-agent           name of the agent that calls, kept on its events
 
 Errors carry google.rpc.Status details: ErrorInfo (domain "orchestration.v1", a stable reason),
@@ -15,15 +17,18 @@ and BadRequest, ResourceInfo or RetryInfo where they help.
 """
 
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -150,6 +155,10 @@ class _EntityTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntityType
     """A task."""
     ENTITY_TYPE_SESSION: _EntityType.ValueType  # 3
     """A session."""
+    ENTITY_TYPE_ADR: _EntityType.ValueType  # 4
+    """An architecture decision record."""
+    ENTITY_TYPE_BUG_REPORT: _EntityType.ValueType  # 5
+    """A bug report."""
 
 class EntityType(_EntityType, metaclass=_EntityTypeEnumTypeWrapper):
     """What an event is about."""
@@ -162,4 +171,164 @@ ENTITY_TYPE_TASK: EntityType.ValueType  # 2
 """A task."""
 ENTITY_TYPE_SESSION: EntityType.ValueType  # 3
 """A session."""
+ENTITY_TYPE_ADR: EntityType.ValueType  # 4
+"""An architecture decision record."""
+ENTITY_TYPE_BUG_REPORT: EntityType.ValueType  # 5
+"""A bug report."""
 Global___EntityType: _TypeAlias = EntityType  # noqa: Y015
+
+class _SessionStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SessionStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SessionStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SESSION_STATUS_UNSPECIFIED: _SessionStatus.ValueType  # 0
+    """Not given: not allowed in a filter, where an empty list takes any."""
+    SESSION_STATUS_ACTIVE: _SessionStatus.ValueType  # 1
+    """An agent works in it."""
+    SESSION_STATUS_PAUSED: _SessionStatus.ValueType  # 2
+    """Set aside, to be resumed by the same agent or another."""
+    SESSION_STATUS_COMPLETED: _SessionStatus.ValueType  # 3
+    """Closed for good: it takes no activity and is not resumed."""
+
+class SessionStatus(_SessionStatus, metaclass=_SessionStatusEnumTypeWrapper):
+    """Where a session stands. Allowed changes: active to paused or completed; paused to active or completed."""
+
+SESSION_STATUS_UNSPECIFIED: SessionStatus.ValueType  # 0
+"""Not given: not allowed in a filter, where an empty list takes any."""
+SESSION_STATUS_ACTIVE: SessionStatus.ValueType  # 1
+"""An agent works in it."""
+SESSION_STATUS_PAUSED: SessionStatus.ValueType  # 2
+"""Set aside, to be resumed by the same agent or another."""
+SESSION_STATUS_COMPLETED: SessionStatus.ValueType  # 3
+"""Closed for good: it takes no activity and is not resumed."""
+Global___SessionStatus: _TypeAlias = SessionStatus  # noqa: Y015
+
+class _SessionOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SessionOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SessionOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SESSION_OUTCOME_UNSPECIFIED: _SessionOutcome.ValueType  # 0
+    """Not given: SUCCEEDED where a session is closed; what an open session has."""
+    SESSION_OUTCOME_SUCCEEDED: _SessionOutcome.ValueType  # 1
+    """The work of the session is done."""
+    SESSION_OUTCOME_FAILED: _SessionOutcome.ValueType  # 2
+    """It was tried and could not be done."""
+    SESSION_OUTCOME_HANDED_OVER: _SessionOutcome.ValueType  # 3
+    """Another session goes on with it."""
+    SESSION_OUTCOME_ABANDONED: _SessionOutcome.ValueType  # 4
+    """It was given up."""
+
+class SessionOutcome(_SessionOutcome, metaclass=_SessionOutcomeEnumTypeWrapper):
+    """How a session ended."""
+
+SESSION_OUTCOME_UNSPECIFIED: SessionOutcome.ValueType  # 0
+"""Not given: SUCCEEDED where a session is closed; what an open session has."""
+SESSION_OUTCOME_SUCCEEDED: SessionOutcome.ValueType  # 1
+"""The work of the session is done."""
+SESSION_OUTCOME_FAILED: SessionOutcome.ValueType  # 2
+"""It was tried and could not be done."""
+SESSION_OUTCOME_HANDED_OVER: SessionOutcome.ValueType  # 3
+"""Another session goes on with it."""
+SESSION_OUTCOME_ABANDONED: SessionOutcome.ValueType  # 4
+"""It was given up."""
+Global___SessionOutcome: _TypeAlias = SessionOutcome  # noqa: Y015
+
+@_typing.final
+class Session(_message.Message):
+    """An agent's work on one task or sprint, from its start to its end. It stands here because contexts hold
+    sessions and SessionService answers with contexts.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    UID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    TARGET_TYPE_FIELD_NUMBER: _builtins.int
+    TARGET_CODE_FIELD_NUMBER: _builtins.int
+    CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    PAUSE_REASON_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    LAST_ACTIVITY_TIME_FIELD_NUMBER: _builtins.int
+    CLOSE_TIME_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Unique in the project for ever: given by the caller, else "ses_" and the 32 hexadecimal digits of a UUIDv7.
+    1 to 128 characters of [A-Za-z0-9._-], the first a letter or a digit.
+    """
+    uid: _builtins.str
+    """UUIDv7, made by the server."""
+    status: Global___SessionStatus.ValueType
+    """Where it stands."""
+    agent: _builtins.str
+    """The agent that works in it; another one's once that has resumed it."""
+    target_type: Global___EntityType.ValueType
+    """What it works on: a task or a sprint."""
+    target_code: _builtins.str
+    """The code of that task or sprint."""
+    correlation_id: _builtins.str
+    """Links the session's events, and those of calls that carry its key and no correlation id of their own."""
+    pause_reason: _builtins.str
+    """Why it was paused; empty where it is not, or no reason was given."""
+    summary: _builtins.str
+    """What was done, as CloseSession said; empty while it is open."""
+    outcome: Global___SessionOutcome.ValueType
+    """How it ended; unspecified while it is open."""
+    revision: _builtins.int
+    """Counts the changes, from 1; activity is none."""
+    @_builtins.property
+    def metadata(self) -> _struct_pb2.Struct:
+        """The caller's own fields; up to 64 KiB as JSON, 16 levels deep."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was started, by the database's clock."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it last changed, by the database's clock."""
+
+    @_builtins.property
+    def last_activity_time(self) -> _timestamp_pb2.Timestamp:
+        """When the session last called, to within 10 seconds. Unset in a context, which it would change all the time."""
+
+    @_builtins.property
+    def close_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was closed; unset while it is open."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        uid: _builtins.str = ...,
+        status: Global___SessionStatus.ValueType = ...,
+        agent: _builtins.str = ...,
+        target_type: Global___EntityType.ValueType = ...,
+        target_code: _builtins.str = ...,
+        correlation_id: _builtins.str = ...,
+        metadata: _struct_pb2.Struct | None = ...,
+        pause_reason: _builtins.str = ...,
+        summary: _builtins.str = ...,
+        outcome: Global___SessionOutcome.ValueType = ...,
+        revision: _builtins.int = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        last_activity_time: _timestamp_pb2.Timestamp | None = ...,
+        close_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time", "create_time", b"create_time", "last_activity_time", b"last_activity_time", "metadata", b"metadata", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "close_time", b"close_time", "correlation_id", b"correlation_id", "create_time", b"create_time", "key", b"key", "last_activity_time", b"last_activity_time", "metadata", b"metadata", "outcome", b"outcome", "pause_reason", b"pause_reason", "revision", b"revision", "status", b"status", "summary", b"summary", "target_code", b"target_code", "target_type", b"target_type", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Session: _TypeAlias = Session  # noqa: Y015

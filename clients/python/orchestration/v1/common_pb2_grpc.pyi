@@ -7,7 +7,9 @@ Call metadata, the same for every rpc:
   orchestration-project         the project whose rows are read or written; "default" where absent
   orchestration-correlation-id  links the events of one piece of work; made where absent, and
                                 returned in the trailing metadata
-  orchestration-session         key of the session that calls, kept on its events
+  orchestration-session         key of the session that calls, kept on its events; where it names a
+                                session of SessionService and the call gives no correlation id, the
+                                session's is taken
   orchestration-agent           name of the agent that calls, kept on its events
 
 Errors carry google.rpc.Status details: ErrorInfo (domain "orchestration.v1", a stable reason),

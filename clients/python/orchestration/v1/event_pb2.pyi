@@ -12,6 +12,8 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from orchestration.v1 import common_pb2 as _common_pb2
+from orchestration.v1 import sprint_pb2 as _sprint_pb2
+from orchestration.v1 import task_pb2 as _task_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -86,6 +88,50 @@ EVENT_GROUPING_ENTITY: EventGrouping.ValueType  # 5
 EVENT_GROUPING_ACTOR: EventGrouping.ValueType  # 6
 """By actor: the event's actor, else its agent."""
 Global___EventGrouping: _TypeAlias = EventGrouping  # noqa: Y015
+
+class _ReplayFindingCode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReplayFindingCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReplayFindingCode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REPLAY_FINDING_CODE_UNSPECIFIED: _ReplayFindingCode.ValueType  # 0
+    """Not used."""
+    REPLAY_FINDING_CODE_REVISION_GAP: _ReplayFindingCode.ValueType  # 1
+    """Within the chain an entity's revision goes on by more than 1, and the log has no event of another chain between."""
+    REPLAY_FINDING_CODE_REVISION_ORDER: _ReplayFindingCode.ValueType  # 2
+    """Two changes claim the same field of the same revision, or a revision goes back."""
+    REPLAY_FINDING_CODE_FROM_MISMATCH: _ReplayFindingCode.ValueType  # 3
+    """What a change was made from is not what the entity was."""
+    REPLAY_FINDING_CODE_TRANSITION_REFUSED: _ReplayFindingCode.ValueType  # 4
+    """A status followed another that it may not follow."""
+    REPLAY_FINDING_CODE_ENTITY_UNKNOWN: _ReplayFindingCode.ValueType  # 5
+    """An event of the ledger's own is about an entity that the ledger does not have."""
+    REPLAY_FINDING_CODE_PAYLOAD_INCOMPLETE: _ReplayFindingCode.ValueType  # 6
+    """An event of the ledger's own lacks what its type promises, such as its changes or its snapshot."""
+    REPLAY_FINDING_CODE_CAUSE_MISSING: _ReplayFindingCode.ValueType  # 7
+    """An event names a cause that the log does not have."""
+
+class ReplayFindingCode(_ReplayFindingCode, metaclass=_ReplayFindingCodeEnumTypeWrapper):
+    """What can be wrong with a chain."""
+
+REPLAY_FINDING_CODE_UNSPECIFIED: ReplayFindingCode.ValueType  # 0
+"""Not used."""
+REPLAY_FINDING_CODE_REVISION_GAP: ReplayFindingCode.ValueType  # 1
+"""Within the chain an entity's revision goes on by more than 1, and the log has no event of another chain between."""
+REPLAY_FINDING_CODE_REVISION_ORDER: ReplayFindingCode.ValueType  # 2
+"""Two changes claim the same field of the same revision, or a revision goes back."""
+REPLAY_FINDING_CODE_FROM_MISMATCH: ReplayFindingCode.ValueType  # 3
+"""What a change was made from is not what the entity was."""
+REPLAY_FINDING_CODE_TRANSITION_REFUSED: ReplayFindingCode.ValueType  # 4
+"""A status followed another that it may not follow."""
+REPLAY_FINDING_CODE_ENTITY_UNKNOWN: ReplayFindingCode.ValueType  # 5
+"""An event of the ledger's own is about an entity that the ledger does not have."""
+REPLAY_FINDING_CODE_PAYLOAD_INCOMPLETE: ReplayFindingCode.ValueType  # 6
+"""An event of the ledger's own lacks what its type promises, such as its changes or its snapshot."""
+REPLAY_FINDING_CODE_CAUSE_MISSING: ReplayFindingCode.ValueType  # 7
+"""An event names a cause that the log does not have."""
+Global___ReplayFindingCode: _TypeAlias = ReplayFindingCode  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
@@ -929,14 +975,20 @@ class GetEntityHistoryRequest(_message.Message):
     ENTITY_CODE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    INCLUDE_ARCHIVED_FIELD_NUMBER: _builtins.int
     entity_type: _common_pb2.EntityType.ValueType
-    """What kind of entity."""
+    """What kind of entity; required."""
     entity_code: _builtins.str
-    """Its code."""
+    """Its code, or a session's key: 1 to 128 characters of [A-Za-z0-9._-], the first a letter or a digit."""
     page_size: _builtins.int
     """How many at most: 1 to 500, 50 where 0."""
     page_token: _builtins.str
-    """next_page_token of the page before; empty for the first page."""
+    """next_page_token of the page before, with the same fields; empty for the first page."""
+    order: Global___EventOrder.ValueType
+    """How to order them, by the log and so by revision; NEWEST_FIRST where none is given."""
+    include_archived: _builtins.bool
+    """Look in the archive too."""
     def __init__(
         self,
         *,
@@ -944,14 +996,90 @@ class GetEntityHistoryRequest(_message.Message):
         entity_code: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        order: Global___EventOrder.ValueType = ...,
+        include_archived: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity_code", b"entity_code", "entity_type", b"entity_type", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entity_code", b"entity_code", "entity_type", b"entity_type", "include_archived", b"include_archived", "order", b"order", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetEntityHistoryRequest: _TypeAlias = GetEntityHistoryRequest  # noqa: Y015
+
+@_typing.final
+class EntityChange(_message.Message):
+    """One event's part of a change. A change of several aspects (status, priority, assignee, the rest) is several
+    entries of one revision.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    SESSION_KEY_FIELD_NUMBER: _builtins.int
+    CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    EMIT_TIME_FIELD_NUMBER: _builtins.int
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The entity's revision after the change."""
+    type: _builtins.str
+    """The event's type, such as "orchestration.task.status_updated"."""
+    reason: _builtins.str
+    """Why, where a reason was given."""
+    actor: _builtins.str
+    """Who did it, where that is another than the agent; empty where not."""
+    agent: _builtins.str
+    """Name of the agent that called; empty where none."""
+    session_key: _builtins.str
+    """Key of the session that it happened in; empty where none."""
+    correlation_id: _builtins.str
+    """Links the events of one piece of work."""
+    event_id: _builtins.str
+    """The event's id."""
+    cursor: _builtins.str
+    """The event's place in the log."""
+    @_builtins.property
+    def changes(self) -> _struct_pb2.Struct:
+        """{field: {from, to}}; for a creation each field that is not empty, from null; empty for a deletion."""
+
+    @_builtins.property
+    def occur_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened."""
+
+    @_builtins.property
+    def emit_time(self) -> _timestamp_pb2.Timestamp:
+        """When the server recorded it."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        type: _builtins.str = ...,
+        changes: _struct_pb2.Struct | None = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        agent: _builtins.str = ...,
+        session_key: _builtins.str = ...,
+        correlation_id: _builtins.str = ...,
+        occur_time: _timestamp_pb2.Timestamp | None = ...,
+        emit_time: _timestamp_pb2.Timestamp | None = ...,
+        event_id: _builtins.str = ...,
+        cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "emit_time", b"emit_time", "occur_time", b"occur_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent", b"agent", "changes", b"changes", "correlation_id", b"correlation_id", "cursor", b"cursor", "emit_time", b"emit_time", "event_id", b"event_id", "occur_time", b"occur_time", "reason", b"reason", "revision", b"revision", "session_key", b"session_key", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EntityChange: _TypeAlias = EntityChange  # noqa: Y015
 
 @_typing.final
 class GetEntityHistoryResponse(_message.Message):
@@ -959,23 +1087,23 @@ class GetEntityHistoryResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    EVENTS_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Asks for the next page; empty on the last."""
     @_builtins.property
-    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
-        """The events, oldest first."""
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntityChange]:
+        """The changes, in the order asked for."""
 
     def __init__(
         self,
         *,
-        events: _abc.Iterable[Global___Event] | None = ...,
+        changes: _abc.Iterable[Global___EntityChange] | None = ...,
         next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -991,15 +1119,21 @@ class ReconstructStateRequest(_message.Message):
     ENTITY_CODE_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    VERIFY_FIELD_NUMBER: _builtins.int
     entity_type: _common_pb2.EntityType.ValueType
-    """What kind of entity."""
+    """What kind of entity: SPRINT, TASK or SESSION."""
     entity_code: _builtins.str
-    """Its code."""
+    """Its code, or a session's key, as in GetEntityHistoryRequest."""
     cursor: _builtins.str
-    """As of this event, itself included."""
+    """As of this place in the log, its own event included."""
+    revision: _builtins.int
+    """With this revision, from 1; NOT_FOUND where it has not come to that."""
+    verify: _builtins.bool
+    """Also rebuild the entity as of now and compare it with what is stored."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """As of this time, by emit_time."""
+        """As of this time, by emit_time, changes at that very time included."""
 
     def __init__(
         self,
@@ -1008,16 +1142,46 @@ class ReconstructStateRequest(_message.Message):
         entity_code: _builtins.str = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
         cursor: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        verify: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "cursor", b"cursor", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "cursor", b"cursor", "revision", b"revision", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "cursor", b"cursor", "entity_code", b"entity_code", "entity_type", b"entity_type", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "cursor", b"cursor", "entity_code", b"entity_code", "entity_type", b"entity_type", "revision", b"revision", "time", b"time", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_as_of: _TypeAlias = _typing.Literal["time", "cursor"]  # noqa: Y015
+    _WhichOneofReturnType_as_of: _TypeAlias = _typing.Literal["time", "cursor", "revision"]  # noqa: Y015
     _WhichOneofArgType_as_of: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_as_of) -> _WhichOneofReturnType_as_of | None: ...
 
 Global___ReconstructStateRequest: _TypeAlias = ReconstructStateRequest  # noqa: Y015
+
+@_typing.final
+class StateVerification(_message.Message):
+    """What the comparison with the stored entity found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EQUAL_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    equal: _builtins.bool
+    """True where the rebuilt entity is equal to the stored one in content, revision and hash."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the fields that differ; empty where it is equal."""
+
+    def __init__(
+        self,
+        *,
+        equal: _builtins.bool = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["equal", b"equal", "fields", b"fields"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StateVerification: _TypeAlias = StateVerification  # noqa: Y015
 
 @_typing.final
 class ReconstructStateResponse(_message.Message):
@@ -1025,25 +1189,67 @@ class ReconstructStateResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    STATE_FIELD_NUMBER: _builtins.int
+    SPRINT_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_NUMBER: _builtins.int
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    EMIT_TIME_FIELD_NUMBER: _builtins.int
+    EVENTS_REPLAYED_FIELD_NUMBER: _builtins.int
+    VERIFICATION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Its revision."""
+    deleted: _builtins.bool
+    """True where it was deleted by then; the state is its last."""
+    event_id: _builtins.str
+    """Id of the last event that made it what it was."""
+    cursor: _builtins.str
+    """That event's place in the log."""
+    events_replayed: _builtins.int
+    """How many events were applied."""
     @_builtins.property
-    def state(self) -> _struct_pb2.Struct:
-        """Its content."""
+    def sprint(self) -> _sprint_pb2.Sprint:
+        """A sprint."""
+
+    @_builtins.property
+    def task(self) -> _task_pb2.Task:
+        """A task."""
+
+    @_builtins.property
+    def session(self) -> _common_pb2.Session:
+        """A session, without its last activity."""
+
+    @_builtins.property
+    def emit_time(self) -> _timestamp_pb2.Timestamp:
+        """When that event was recorded."""
+
+    @_builtins.property
+    def verification(self) -> Global___StateVerification:
+        """With verify, what the comparison found."""
 
     def __init__(
         self,
         *,
-        state: _struct_pb2.Struct | None = ...,
+        sprint: _sprint_pb2.Sprint | None = ...,
+        task: _task_pb2.Task | None = ...,
+        session: _common_pb2.Session | None = ...,
         revision: _builtins.int = ...,
+        deleted: _builtins.bool = ...,
+        event_id: _builtins.str = ...,
+        cursor: _builtins.str = ...,
+        emit_time: _timestamp_pb2.Timestamp | None = ...,
+        events_replayed: _builtins.int = ...,
+        verification: Global___StateVerification | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["emit_time", b"emit_time", "session", b"session", "sprint", b"sprint", "state", b"state", "task", b"task", "verification", b"verification"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "deleted", b"deleted", "emit_time", b"emit_time", "event_id", b"event_id", "events_replayed", b"events_replayed", "revision", b"revision", "session", b"session", "sprint", b"sprint", "state", b"state", "task", b"task", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_state: _TypeAlias = _typing.Literal["sprint", "task", "session"]  # noqa: Y015
+    _WhichOneofArgType_state: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_state) -> _WhichOneofReturnType_state | None: ...
 
 Global___ReconstructStateResponse: _TypeAlias = ReconstructStateResponse  # noqa: Y015
 
@@ -1054,20 +1260,54 @@ class ReplayEventsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     correlation_id: _builtins.str
-    """The chain."""
+    """The chain; 1 to 200 characters."""
+    dry_run: _builtins.bool
+    """Must be true: replaying checks and writes nothing."""
     def __init__(
         self,
         *,
         correlation_id: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "dry_run", b"dry_run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReplayEventsRequest: _TypeAlias = ReplayEventsRequest  # noqa: Y015
+
+@_typing.final
+class ReplayFinding(_message.Message):
+    """One thing that is wrong with a chain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    code: Global___ReplayFindingCode.ValueType
+    """What it is, for programs."""
+    message: _builtins.str
+    """What it is, for people."""
+    event_id: _builtins.str
+    """The event that shows it."""
+    def __init__(
+        self,
+        *,
+        code: Global___ReplayFindingCode.ValueType = ...,
+        message: _builtins.str = ...,
+        event_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "event_id", b"event_id", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayFinding: _TypeAlias = ReplayFinding  # noqa: Y015
 
 @_typing.final
 class ReplayEventsResponse(_message.Message):
@@ -1077,21 +1317,47 @@ class ReplayEventsResponse(_message.Message):
 
     EVENTS_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
+    CONSISTENT_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    FIRST_CURSOR_FIELD_NUMBER: _builtins.int
+    LAST_CURSOR_FIELD_NUMBER: _builtins.int
+    TYPES_FIELD_NUMBER: _builtins.int
+    ENTITIES_FIELD_NUMBER: _builtins.int
     events: _builtins.int
-    """How many events the chain holds."""
+    """How many events of the chain were checked: at most 10,000, in the order of the log."""
+    consistent: _builtins.bool
+    """True where nothing is wrong and all of the chain was checked."""
+    truncated: _builtins.bool
+    """True where the chain has more than 10,000 events, or more than 500 findings."""
+    first_cursor: _builtins.str
+    """Place of the chain's first event."""
+    last_cursor: _builtins.str
+    """Place of the last event that was checked."""
+    entities: _builtins.int
+    """How many entities the chain is about."""
     @_builtins.property
-    def findings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What is wrong with it; empty where nothing is."""
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayFinding]:
+        """What is wrong with it, in the order of the log, at most 500; empty where nothing is."""
+
+    @_builtins.property
+    def types(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventCount]:
+        """How many events of each type there are, most first, then by type; start_time is unset."""
 
     def __init__(
         self,
         *,
         events: _builtins.int = ...,
-        findings: _abc.Iterable[_builtins.str] | None = ...,
+        findings: _abc.Iterable[Global___ReplayFinding] | None = ...,
+        consistent: _builtins.bool = ...,
+        truncated: _builtins.bool = ...,
+        first_cursor: _builtins.str = ...,
+        last_cursor: _builtins.str = ...,
+        types: _abc.Iterable[Global___EventCount] | None = ...,
+        entities: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "findings", b"findings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consistent", b"consistent", "entities", b"entities", "events", b"events", "findings", b"findings", "first_cursor", b"first_cursor", "last_cursor", b"last_cursor", "truncated", b"truncated", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -134,21 +134,25 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetEntityHistory(self, request, context):
-        """Returns each change of an entity, with before and after. UNIMPLEMENTED in this release.
+        """Returns each change of an entity, with before and after, who and when; that of a deleted one too. NOT_FOUND
+        where the ledger never had it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReconstructState(self, request, context):
-        """Rebuilds an entity as it was. UNIMPLEMENTED in this release.
+        """Rebuilds a sprint, a task or a session as it was, from its events alone, the archive's too. NOT_FOUND where it
+        was not there yet; INVALID_ARGUMENT, reason CURSOR_INVALID or CURSOR_FOREIGN, for a cursor that is not of this
+        log; FAILED_PRECONDITION, reason HISTORY_INCOMPLETE, where the log no longer has all that it takes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReplayEvents(self, request, context):
-        """Checks that a correlation chain is whole and consistent. UNIMPLEMENTED in this release.
+        """Checks that a correlation chain is whole and consistent, and writes nothing. NOT_FOUND where no event has the
+        correlation id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

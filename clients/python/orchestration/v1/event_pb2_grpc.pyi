@@ -54,11 +54,18 @@ class EventServiceStub:
     GetEventStats: _grpc.UnaryUnaryMultiCallable[_event_pb2.GetEventStatsRequest, _event_pb2.GetEventStatsResponse]
     """Counts events over a range of occur_time."""
     GetEntityHistory: _grpc.UnaryUnaryMultiCallable[_event_pb2.GetEntityHistoryRequest, _event_pb2.GetEntityHistoryResponse]
-    """Returns each change of an entity, with before and after. UNIMPLEMENTED in this release."""
+    """Returns each change of an entity, with before and after, who and when; that of a deleted one too. NOT_FOUND
+    where the ledger never had it.
+    """
     ReconstructState: _grpc.UnaryUnaryMultiCallable[_event_pb2.ReconstructStateRequest, _event_pb2.ReconstructStateResponse]
-    """Rebuilds an entity as it was. UNIMPLEMENTED in this release."""
+    """Rebuilds a sprint, a task or a session as it was, from its events alone, the archive's too. NOT_FOUND where it
+    was not there yet; INVALID_ARGUMENT, reason CURSOR_INVALID or CURSOR_FOREIGN, for a cursor that is not of this
+    log; FAILED_PRECONDITION, reason HISTORY_INCOMPLETE, where the log no longer has all that it takes.
+    """
     ReplayEvents: _grpc.UnaryUnaryMultiCallable[_event_pb2.ReplayEventsRequest, _event_pb2.ReplayEventsResponse]
-    """Checks that a correlation chain is whole and consistent. UNIMPLEMENTED in this release."""
+    """Checks that a correlation chain is whole and consistent, and writes nothing. NOT_FOUND where no event has the
+    correlation id.
+    """
 
 @_typing.type_check_only
 class EventServiceAsyncStub(EventServiceStub):
@@ -86,11 +93,18 @@ class EventServiceAsyncStub(EventServiceStub):
     GetEventStats: _aio.UnaryUnaryMultiCallable[_event_pb2.GetEventStatsRequest, _event_pb2.GetEventStatsResponse]  # type: ignore[assignment]
     """Counts events over a range of occur_time."""
     GetEntityHistory: _aio.UnaryUnaryMultiCallable[_event_pb2.GetEntityHistoryRequest, _event_pb2.GetEntityHistoryResponse]  # type: ignore[assignment]
-    """Returns each change of an entity, with before and after. UNIMPLEMENTED in this release."""
+    """Returns each change of an entity, with before and after, who and when; that of a deleted one too. NOT_FOUND
+    where the ledger never had it.
+    """
     ReconstructState: _aio.UnaryUnaryMultiCallable[_event_pb2.ReconstructStateRequest, _event_pb2.ReconstructStateResponse]  # type: ignore[assignment]
-    """Rebuilds an entity as it was. UNIMPLEMENTED in this release."""
+    """Rebuilds a sprint, a task or a session as it was, from its events alone, the archive's too. NOT_FOUND where it
+    was not there yet; INVALID_ARGUMENT, reason CURSOR_INVALID or CURSOR_FOREIGN, for a cursor that is not of this
+    log; FAILED_PRECONDITION, reason HISTORY_INCOMPLETE, where the log no longer has all that it takes.
+    """
     ReplayEvents: _aio.UnaryUnaryMultiCallable[_event_pb2.ReplayEventsRequest, _event_pb2.ReplayEventsResponse]  # type: ignore[assignment]
-    """Checks that a correlation chain is whole and consistent. UNIMPLEMENTED in this release."""
+    """Checks that a correlation chain is whole and consistent, and writes nothing. NOT_FOUND where no event has the
+    correlation id.
+    """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the event log. The ledger's own events (types under "orchestration.") are written with the change
@@ -157,7 +171,9 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.GetEntityHistoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.GetEntityHistoryResponse, _abc.Awaitable[_event_pb2.GetEntityHistoryResponse]]:
-        """Returns each change of an entity, with before and after. UNIMPLEMENTED in this release."""
+        """Returns each change of an entity, with before and after, who and when; that of a deleted one too. NOT_FOUND
+        where the ledger never had it.
+        """
 
     @_abc_1.abstractmethod
     def ReconstructState(
@@ -165,7 +181,10 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.ReconstructStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.ReconstructStateResponse, _abc.Awaitable[_event_pb2.ReconstructStateResponse]]:
-        """Rebuilds an entity as it was. UNIMPLEMENTED in this release."""
+        """Rebuilds a sprint, a task or a session as it was, from its events alone, the archive's too. NOT_FOUND where it
+        was not there yet; INVALID_ARGUMENT, reason CURSOR_INVALID or CURSOR_FOREIGN, for a cursor that is not of this
+        log; FAILED_PRECONDITION, reason HISTORY_INCOMPLETE, where the log no longer has all that it takes.
+        """
 
     @_abc_1.abstractmethod
     def ReplayEvents(
@@ -173,6 +192,8 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.ReplayEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.ReplayEventsResponse, _abc.Awaitable[_event_pb2.ReplayEventsResponse]]:
-        """Checks that a correlation chain is whole and consistent. UNIMPLEMENTED in this release."""
+        """Checks that a correlation chain is whole and consistent, and writes nothing. NOT_FOUND where no event has the
+        correlation id.
+        """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -179,10 +179,13 @@ class CreateSprintRequest(_message.Message):
     SPRINT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    SYNC_TO_FILE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a retry safe: the same id with the same body returns the first answer for 24 hours, with
     another body is FAILED_PRECONDITION. 1 to 128 printable ASCII characters.
     """
+    sync_to_file: _builtins.bool
+    """Leaves a row of work that writes the sprint's files, in the same transaction; off by default."""
     @_builtins.property
     def sprint(self) -> Global___Sprint:
         """The sprint. code and title are required; uid, revision, hash and times are set by the server and
@@ -199,10 +202,11 @@ class CreateSprintRequest(_message.Message):
         sprint: Global___Sprint | None = ...,
         request_id: _builtins.str = ...,
         occur_time: _timestamp_pb2.Timestamp | None = ...,
+        sync_to_file: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occur_time", b"occur_time", "sprint", b"sprint"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["occur_time", b"occur_time", "request_id", b"request_id", "sprint", b"sprint"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["occur_time", b"occur_time", "request_id", b"request_id", "sprint", b"sprint", "sync_to_file", b"sync_to_file"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -378,10 +382,13 @@ class UpdateSprintRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SYNC_TO_FILE_FIELD_NUMBER: _builtins.int
     expected_revision: _builtins.int
     """The revision that the change was made for; any where 0."""
     request_id: _builtins.str
     """Makes a retry safe; as in CreateSprintRequest."""
+    sync_to_file: _builtins.bool
+    """Leaves a row of work that writes the sprint's files, in the same transaction; off by default."""
     @_builtins.property
     def sprint(self) -> Global___Sprint:
         """code says which; the fields named in update_mask are taken from here."""
@@ -397,10 +404,11 @@ class UpdateSprintRequest(_message.Message):
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         expected_revision: _builtins.int = ...,
         request_id: _builtins.str = ...,
+        sync_to_file: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sprint", b"sprint", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "request_id", b"request_id", "sprint", b"sprint", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "request_id", b"request_id", "sprint", b"sprint", "sync_to_file", b"sync_to_file", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -478,6 +486,77 @@ class DeleteSprintResponse(_message.Message):
 Global___DeleteSprintResponse: _TypeAlias = DeleteSprintResponse  # noqa: Y015
 
 @_typing.final
+class SprintOverrides(_message.Message):
+    """What wins over a template's sprint. A field that is not set leaves what the template says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TITLE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    GOAL_FIELD_NUMBER: _builtins.int
+    START_DATE_FIELD_NUMBER: _builtins.int
+    END_DATE_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    title: _builtins.str
+    """1 to 500 characters."""
+    status: _common_pb2.SprintStatus.ValueType
+    """Any status; not unspecified."""
+    owner: _builtins.str
+    """Up to 200 characters."""
+    goal: _builtins.str
+    """Up to 10,000 characters."""
+    start_date: _builtins.str
+    """First day, as YYYY-MM-DD; empty for none."""
+    end_date: _builtins.str
+    """Last day, as YYYY-MM-DD, not before start_date; empty for none."""
+    @_builtins.property
+    def metadata(self) -> _struct_pb2.Struct:
+        """Replaces all of the template's metadata; up to 64 KiB as JSON, 16 levels deep."""
+
+    def __init__(
+        self,
+        *,
+        title: _builtins.str | None = ...,
+        status: _common_pb2.SprintStatus.ValueType | None = ...,
+        owner: _builtins.str | None = ...,
+        goal: _builtins.str | None = ...,
+        start_date: _builtins.str | None = ...,
+        end_date: _builtins.str | None = ...,
+        metadata: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_end_date", b"_end_date", "_goal", b"_goal", "_owner", b"_owner", "_start_date", b"_start_date", "_status", b"_status", "_title", b"_title", "end_date", b"end_date", "goal", b"goal", "metadata", b"metadata", "owner", b"owner", "start_date", b"start_date", "status", b"status", "title", b"title"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_end_date", b"_end_date", "_goal", b"_goal", "_owner", b"_owner", "_start_date", b"_start_date", "_status", b"_status", "_title", b"_title", "end_date", b"end_date", "goal", b"goal", "metadata", b"metadata", "owner", b"owner", "start_date", b"start_date", "status", b"status", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__end_date: _TypeAlias = _typing.Literal["end_date"]  # noqa: Y015
+    _WhichOneofArgType__end_date: _TypeAlias = _typing.Literal["_end_date", b"_end_date"]  # noqa: Y015
+    _WhichOneofReturnType__goal: _TypeAlias = _typing.Literal["goal"]  # noqa: Y015
+    _WhichOneofArgType__goal: _TypeAlias = _typing.Literal["_goal", b"_goal"]  # noqa: Y015
+    _WhichOneofReturnType__owner: _TypeAlias = _typing.Literal["owner"]  # noqa: Y015
+    _WhichOneofArgType__owner: _TypeAlias = _typing.Literal["_owner", b"_owner"]  # noqa: Y015
+    _WhichOneofReturnType__start_date: _TypeAlias = _typing.Literal["start_date"]  # noqa: Y015
+    _WhichOneofArgType__start_date: _TypeAlias = _typing.Literal["_start_date", b"_start_date"]  # noqa: Y015
+    _WhichOneofReturnType__status: _TypeAlias = _typing.Literal["status"]  # noqa: Y015
+    _WhichOneofArgType__status: _TypeAlias = _typing.Literal["_status", b"_status"]  # noqa: Y015
+    _WhichOneofReturnType__title: _TypeAlias = _typing.Literal["title"]  # noqa: Y015
+    _WhichOneofArgType__title: _TypeAlias = _typing.Literal["_title", b"_title"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__end_date) -> _WhichOneofReturnType__end_date | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__goal) -> _WhichOneofReturnType__goal | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__owner) -> _WhichOneofReturnType__owner | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start_date) -> _WhichOneofReturnType__start_date | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__status) -> _WhichOneofReturnType__status | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__title) -> _WhichOneofReturnType__title | None: ...
+
+Global___SprintOverrides: _TypeAlias = SprintOverrides  # noqa: Y015
+
+@_typing.final
 class CreateSprintFromTemplateRequest(_message.Message):
     """Asks for a sprint and its tasks from a template."""
 
@@ -487,15 +566,25 @@ class CreateSprintFromTemplateRequest(_message.Message):
     SPRINT_CODE_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    OVERRIDES_FIELD_NUMBER: _builtins.int
+    SYNC_TO_FILE_FIELD_NUMBER: _builtins.int
     template: _builtins.str
-    """The template's name; 1 to 128 characters."""
+    """The name of a template of kind SPRINT: 1 to 128 characters of [A-Za-z0-9._-], the first a letter or a digit."""
     sprint_code: _builtins.str
-    """The code of the sprint to create."""
+    """The code of the sprint to create; the template has it as the variable sprint_code."""
     request_id: _builtins.str
     """Makes a retry safe; as in CreateSprintRequest."""
+    sync_to_file: _builtins.bool
+    """Leaves a row of work that writes the sprint's and its tasks' files, in the same transaction; off by default."""
     @_builtins.property
     def variables(self) -> _struct_pb2.Struct:
-        """Values for the template's variables; up to 64 KiB as JSON."""
+        """Values for the template's variables, by name; up to 64 KiB as JSON, 16 levels deep. One that the template does
+        not know is INVALID_ARGUMENT.
+        """
+
+    @_builtins.property
+    def overrides(self) -> Global___SprintOverrides:
+        """What wins over the sprint that the template describes."""
 
     def __init__(
         self,
@@ -504,10 +593,12 @@ class CreateSprintFromTemplateRequest(_message.Message):
         sprint_code: _builtins.str = ...,
         variables: _struct_pb2.Struct | None = ...,
         request_id: _builtins.str = ...,
+        overrides: Global___SprintOverrides | None = ...,
+        sync_to_file: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["variables", b"variables"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["overrides", b"overrides", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "sprint_code", b"sprint_code", "template", b"template", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["overrides", b"overrides", "request_id", b"request_id", "sprint_code", b"sprint_code", "sync_to_file", b"sync_to_file", "template", b"template", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -527,7 +618,7 @@ class CreateSprintFromTemplateResponse(_message.Message):
 
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.Task]:
-        """Its tasks."""
+        """Its tasks, up to 1,000, in the order of the template."""
 
     def __init__(
         self,
@@ -577,7 +668,7 @@ class SyncSprintResponse(_message.Message):
 
     QUEUED_FIELD_NUMBER: _builtins.int
     queued: _builtins.int
-    """How many entities were queued."""
+    """How many entities are queued now: the sprint and its tasks, those that were queued before too."""
     def __init__(
         self,
         *,

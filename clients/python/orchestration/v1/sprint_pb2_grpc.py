@@ -115,14 +115,19 @@ class SprintServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateSprintFromTemplate(self, request, context):
-        """Creates a sprint and its tasks from a template. UNIMPLEMENTED in this release.
+        """Creates a sprint and its tasks from a template, all or none, with the events "orchestration.sprint.generated"
+        and "orchestration.task.generated" beside those of their creation. NOT_FOUND where there is no such template;
+        INVALID_ARGUMENT where it is of another kind than SPRINT, where a required variable is missing, which it names,
+        where rendering passes its limits (as RenderTemplate), or where what was rendered breaks the rules of a sprint
+        or a task; ALREADY_EXISTS as CreateSprint and CreateTask.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SyncSprint(self, request, context):
-        """Queues the writing of a sprint's files to the workspace. UNIMPLEMENTED in this release.
+        """Queues the writing of a sprint's files, and of those of its tasks, to the workspace. What was queued already is
+        not queued twice. NOT_FOUND where there is no such sprint.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -50,9 +50,16 @@ class SprintServiceStub:
     given out again. FAILED_PRECONDITION while it still has tasks.
     """
     CreateSprintFromTemplate: _grpc.UnaryUnaryMultiCallable[_sprint_pb2.CreateSprintFromTemplateRequest, _sprint_pb2.CreateSprintFromTemplateResponse]
-    """Creates a sprint and its tasks from a template. UNIMPLEMENTED in this release."""
+    """Creates a sprint and its tasks from a template, all or none, with the events "orchestration.sprint.generated"
+    and "orchestration.task.generated" beside those of their creation. NOT_FOUND where there is no such template;
+    INVALID_ARGUMENT where it is of another kind than SPRINT, where a required variable is missing, which it names,
+    where rendering passes its limits (as RenderTemplate), or where what was rendered breaks the rules of a sprint
+    or a task; ALREADY_EXISTS as CreateSprint and CreateTask.
+    """
     SyncSprint: _grpc.UnaryUnaryMultiCallable[_sprint_pb2.SyncSprintRequest, _sprint_pb2.SyncSprintResponse]
-    """Queues the writing of a sprint's files to the workspace. UNIMPLEMENTED in this release."""
+    """Queues the writing of a sprint's files, and of those of its tasks, to the workspace. What was queued already is
+    not queued twice. NOT_FOUND where there is no such sprint.
+    """
 
 @_typing.type_check_only
 class SprintServiceAsyncStub(SprintServiceStub):
@@ -76,9 +83,16 @@ class SprintServiceAsyncStub(SprintServiceStub):
     given out again. FAILED_PRECONDITION while it still has tasks.
     """
     CreateSprintFromTemplate: _aio.UnaryUnaryMultiCallable[_sprint_pb2.CreateSprintFromTemplateRequest, _sprint_pb2.CreateSprintFromTemplateResponse]  # type: ignore[assignment]
-    """Creates a sprint and its tasks from a template. UNIMPLEMENTED in this release."""
+    """Creates a sprint and its tasks from a template, all or none, with the events "orchestration.sprint.generated"
+    and "orchestration.task.generated" beside those of their creation. NOT_FOUND where there is no such template;
+    INVALID_ARGUMENT where it is of another kind than SPRINT, where a required variable is missing, which it names,
+    where rendering passes its limits (as RenderTemplate), or where what was rendered breaks the rules of a sprint
+    or a task; ALREADY_EXISTS as CreateSprint and CreateTask.
+    """
     SyncSprint: _aio.UnaryUnaryMultiCallable[_sprint_pb2.SyncSprintRequest, _sprint_pb2.SyncSprintResponse]  # type: ignore[assignment]
-    """Queues the writing of a sprint's files to the workspace. UNIMPLEMENTED in this release."""
+    """Queues the writing of a sprint's files, and of those of its tasks, to the workspace. What was queued already is
+    not queued twice. NOT_FOUND where there is no such sprint.
+    """
 
 class SprintServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps sprints. Every mutation commits together with its events and its request_id."""
@@ -135,7 +149,12 @@ class SprintServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sprint_pb2.CreateSprintFromTemplateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sprint_pb2.CreateSprintFromTemplateResponse, _abc.Awaitable[_sprint_pb2.CreateSprintFromTemplateResponse]]:
-        """Creates a sprint and its tasks from a template. UNIMPLEMENTED in this release."""
+        """Creates a sprint and its tasks from a template, all or none, with the events "orchestration.sprint.generated"
+        and "orchestration.task.generated" beside those of their creation. NOT_FOUND where there is no such template;
+        INVALID_ARGUMENT where it is of another kind than SPRINT, where a required variable is missing, which it names,
+        where rendering passes its limits (as RenderTemplate), or where what was rendered breaks the rules of a sprint
+        or a task; ALREADY_EXISTS as CreateSprint and CreateTask.
+        """
 
     @_abc_1.abstractmethod
     def SyncSprint(
@@ -143,6 +162,8 @@ class SprintServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sprint_pb2.SyncSprintRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sprint_pb2.SyncSprintResponse, _abc.Awaitable[_sprint_pb2.SyncSprintResponse]]:
-        """Queues the writing of a sprint's files to the workspace. UNIMPLEMENTED in this release."""
+        """Queues the writing of a sprint's files, and of those of its tasks, to the workspace. What was queued already is
+        not queued twice. NOT_FOUND where there is no such sprint.
+        """
 
 def add_SprintServiceServicer_to_server(servicer: SprintServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -162,6 +162,54 @@ class Task(_message.Message):
 Global___Task: _TypeAlias = Task  # noqa: Y015
 
 @_typing.final
+class TaskSummary(_message.Message):
+    """A task in short, as contexts and reports list it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    ASSIGNEE_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """The task's code."""
+    title: _builtins.str
+    """Its title."""
+    status: _common_pb2.TaskStatus.ValueType
+    """Where it stands."""
+    priority: _common_pb2.Priority.ValueType
+    """How urgent it is."""
+    assignee: _builtins.str
+    """Who works on it; empty where nobody."""
+    phase: _builtins.str
+    """A stage of the caller's own naming; empty where none."""
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it last changed, by the database's clock."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        title: _builtins.str = ...,
+        status: _common_pb2.TaskStatus.ValueType = ...,
+        priority: _common_pb2.Priority.ValueType = ...,
+        assignee: _builtins.str = ...,
+        phase: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "code", b"code", "phase", b"phase", "priority", b"priority", "status", b"status", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaskSummary: _TypeAlias = TaskSummary  # noqa: Y015
+
+@_typing.final
 class CreateTaskRequest(_message.Message):
     """Asks for a new task."""
 
@@ -170,10 +218,13 @@ class CreateTaskRequest(_message.Message):
     TASK_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    SYNC_TO_FILE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a retry safe: the same id with the same body returns the first answer for 24 hours, with
     another body is FAILED_PRECONDITION. 1 to 128 printable ASCII characters.
     """
+    sync_to_file: _builtins.bool
+    """Leaves a row of work that writes the task's files, in the same transaction; off by default."""
     @_builtins.property
     def task(self) -> Global___Task:
         """The task. code and title are required; uid, revision, hash and times are set by the server and
@@ -190,10 +241,11 @@ class CreateTaskRequest(_message.Message):
         task: Global___Task | None = ...,
         request_id: _builtins.str = ...,
         occur_time: _timestamp_pb2.Timestamp | None = ...,
+        sync_to_file: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occur_time", b"occur_time", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["occur_time", b"occur_time", "request_id", b"request_id", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["occur_time", b"occur_time", "request_id", b"request_id", "sync_to_file", b"sync_to_file", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -363,10 +415,13 @@ class UpdateTaskRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SYNC_TO_FILE_FIELD_NUMBER: _builtins.int
     expected_revision: _builtins.int
     """The revision that the change was made for; any where 0."""
     request_id: _builtins.str
     """Makes a retry safe; as in CreateTaskRequest."""
+    sync_to_file: _builtins.bool
+    """Leaves a row of work that writes the task's files, in the same transaction; off by default."""
     @_builtins.property
     def task(self) -> Global___Task:
         """code says which; the fields named in update_mask are taken from here."""
@@ -384,10 +439,11 @@ class UpdateTaskRequest(_message.Message):
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         expected_revision: _builtins.int = ...,
         request_id: _builtins.str = ...,
+        sync_to_file: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "request_id", b"request_id", "task", b"task", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "request_id", b"request_id", "sync_to_file", b"sync_to_file", "task", b"task", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -428,6 +484,7 @@ class UpdateTaskStatusRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SYNC_TO_FILE_FIELD_NUMBER: _builtins.int
     task_code: _builtins.str
     """The task's code."""
     status: _common_pb2.TaskStatus.ValueType
@@ -438,6 +495,8 @@ class UpdateTaskStatusRequest(_message.Message):
     """The revision that the change was made for; any where 0."""
     request_id: _builtins.str
     """Makes a retry safe; as in CreateTaskRequest."""
+    sync_to_file: _builtins.bool
+    """Leaves a row of work that writes the task's files, in the same transaction; off by default."""
     def __init__(
         self,
         *,
@@ -446,10 +505,11 @@ class UpdateTaskStatusRequest(_message.Message):
         reason: _builtins.str = ...,
         expected_revision: _builtins.int = ...,
         request_id: _builtins.str = ...,
+        sync_to_file: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "reason", b"reason", "request_id", b"request_id", "status", b"status", "task_code", b"task_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "reason", b"reason", "request_id", b"request_id", "status", b"status", "sync_to_file", b"sync_to_file", "task_code", b"task_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -564,8 +624,11 @@ class BatchCreateTasksRequest(_message.Message):
 
     TASKS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SYNC_TO_FILE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a retry safe; as in CreateTaskRequest."""
+    sync_to_file: _builtins.bool
+    """Leaves a row of work that writes the tasks' files, in the same transaction; off by default."""
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewTask]:
         """The tasks, 1 to 1,000, no code twice."""
@@ -575,10 +638,11 @@ class BatchCreateTasksRequest(_message.Message):
         *,
         tasks: _abc.Iterable[Global___NewTask] | None = ...,
         request_id: _builtins.str = ...,
+        sync_to_file: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "tasks", b"tasks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "sync_to_file", b"sync_to_file", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -650,8 +714,11 @@ class BatchUpdateTaskStatusRequest(_message.Message):
 
     CHANGES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SYNC_TO_FILE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a retry safe; as in CreateTaskRequest."""
+    sync_to_file: _builtins.bool
+    """Leaves a row of work that writes the tasks' files, in the same transaction; off by default."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaskStatusChange]:
         """The changes, 1 to 1,000, no task twice."""
@@ -661,10 +728,11 @@ class BatchUpdateTaskStatusRequest(_message.Message):
         *,
         changes: _abc.Iterable[Global___TaskStatusChange] | None = ...,
         request_id: _builtins.str = ...,
+        sync_to_file: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "request_id", b"request_id", "sync_to_file", b"sync_to_file"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -695,6 +763,34 @@ class BatchUpdateTaskStatusResponse(_message.Message):
 Global___BatchUpdateTaskStatusResponse: _TypeAlias = BatchUpdateTaskStatusResponse  # noqa: Y015
 
 @_typing.final
+class TaskFromTemplate(_message.Message):
+    """One task to create from a template."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_CODE_FIELD_NUMBER: _builtins.int
+    VARIABLES_FIELD_NUMBER: _builtins.int
+    task_code: _builtins.str
+    """The code of the task to create; the template has it as the variable task_code."""
+    @_builtins.property
+    def variables(self) -> _struct_pb2.Struct:
+        """Values for this task alone, which win over those of the request; up to 64 KiB as JSON, 16 levels deep."""
+
+    def __init__(
+        self,
+        *,
+        task_code: _builtins.str = ...,
+        variables: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["variables", b"variables"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_code", b"task_code", "variables", b"variables"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaskFromTemplate: _TypeAlias = TaskFromTemplate  # noqa: Y015
+
+@_typing.final
 class CreateTasksFromTemplateRequest(_message.Message):
     """Asks for tasks from a template."""
 
@@ -704,15 +800,25 @@ class CreateTasksFromTemplateRequest(_message.Message):
     SPRINT_CODE_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    SYNC_TO_FILE_FIELD_NUMBER: _builtins.int
     template: _builtins.str
-    """The template's name; 1 to 128 characters."""
+    """The name of a template of kind TASK: 1 to 128 characters of [A-Za-z0-9._-], the first a letter or a digit."""
     sprint_code: _builtins.str
-    """The sprint that the tasks go to; empty for none."""
+    """The sprint that the tasks go to; empty for none. The template has it as the variable sprint_code."""
     request_id: _builtins.str
     """Makes a retry safe; as in CreateTaskRequest."""
+    sync_to_file: _builtins.bool
+    """Leaves a row of work that writes the tasks' files, in the same transaction; off by default."""
     @_builtins.property
     def variables(self) -> _struct_pb2.Struct:
-        """Values for the template's variables; up to 64 KiB as JSON."""
+        """Values for the template's variables, by name, the same for all tasks; up to 64 KiB as JSON, 16 levels deep. One
+        that the template does not know is INVALID_ARGUMENT.
+        """
+
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaskFromTemplate]:
+        """The tasks, 1 to 1,000, no code twice."""
 
     def __init__(
         self,
@@ -721,10 +827,12 @@ class CreateTasksFromTemplateRequest(_message.Message):
         sprint_code: _builtins.str = ...,
         variables: _struct_pb2.Struct | None = ...,
         request_id: _builtins.str = ...,
+        items: _abc.Iterable[Global___TaskFromTemplate] | None = ...,
+        sync_to_file: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "sprint_code", b"sprint_code", "template", b"template", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "request_id", b"request_id", "sprint_code", b"sprint_code", "sync_to_file", b"sync_to_file", "template", b"template", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -739,7 +847,7 @@ class CreateTasksFromTemplateResponse(_message.Message):
     TASKS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Task]:
-        """The tasks."""
+        """The tasks, in the order of the items."""
 
     def __init__(
         self,

@@ -146,7 +146,9 @@ class TaskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateTasksFromTemplate(self, request, context):
-        """Creates tasks from a template. UNIMPLEMENTED in this release.
+        """Creates up to 1,000 tasks from a template, all or none, each with the event "orchestration.task.generated"
+        beside that of its creation. Errors as CreateSprintFromTemplate, for a template of kind TASK, and as CreateTask;
+        a violation names its item.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

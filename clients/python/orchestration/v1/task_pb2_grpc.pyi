@@ -56,7 +56,10 @@ class TaskServiceStub:
     BatchUpdateTaskStatus: _grpc.UnaryUnaryMultiCallable[_task_pb2.BatchUpdateTaskStatusRequest, _task_pb2.BatchUpdateTaskStatusResponse]
     """Changes the status of up to 1,000 tasks, all or none. Errors as UpdateTaskStatus."""
     CreateTasksFromTemplate: _grpc.UnaryUnaryMultiCallable[_task_pb2.CreateTasksFromTemplateRequest, _task_pb2.CreateTasksFromTemplateResponse]
-    """Creates tasks from a template. UNIMPLEMENTED in this release."""
+    """Creates up to 1,000 tasks from a template, all or none, each with the event "orchestration.task.generated"
+    beside that of its creation. Errors as CreateSprintFromTemplate, for a template of kind TASK, and as CreateTask;
+    a violation names its item.
+    """
 
 @_typing.type_check_only
 class TaskServiceAsyncStub(TaskServiceStub):
@@ -86,7 +89,10 @@ class TaskServiceAsyncStub(TaskServiceStub):
     BatchUpdateTaskStatus: _aio.UnaryUnaryMultiCallable[_task_pb2.BatchUpdateTaskStatusRequest, _task_pb2.BatchUpdateTaskStatusResponse]  # type: ignore[assignment]
     """Changes the status of up to 1,000 tasks, all or none. Errors as UpdateTaskStatus."""
     CreateTasksFromTemplate: _aio.UnaryUnaryMultiCallable[_task_pb2.CreateTasksFromTemplateRequest, _task_pb2.CreateTasksFromTemplateResponse]  # type: ignore[assignment]
-    """Creates tasks from a template. UNIMPLEMENTED in this release."""
+    """Creates up to 1,000 tasks from a template, all or none, each with the event "orchestration.task.generated"
+    beside that of its creation. Errors as CreateSprintFromTemplate, for a template of kind TASK, and as CreateTask;
+    a violation names its item.
+    """
 
 class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps tasks. Every mutation commits together with its events and its request_id."""
@@ -167,6 +173,9 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_pb2.CreateTasksFromTemplateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_pb2.CreateTasksFromTemplateResponse, _abc.Awaitable[_task_pb2.CreateTasksFromTemplateResponse]]:
-        """Creates tasks from a template. UNIMPLEMENTED in this release."""
+        """Creates up to 1,000 tasks from a template, all or none, each with the event "orchestration.task.generated"
+        beside that of its creation. Errors as CreateSprintFromTemplate, for a template of kind TASK, and as CreateTask;
+        a violation names its item.
+        """
 
 def add_TaskServiceServicer_to_server(servicer: TaskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

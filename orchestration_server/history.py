@@ -1,0 +1,120 @@
+"""What lies behind the live feed: the pages of a stream's history, read on a few threads.
+
+No connection is held between pages, and no thread of a call's is used: thousands of streams may open at
+once, and each waits for its turn.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+import structlog
+
+from orchestration_server import convert
+from orchestration_server.db import Database
+from orchestration_server.errors import LedgerError, Unavailable
+from orchestration_server.model import BEGINNING, EventFilter, Position
+from orchestration_server.store import events as event_store
+from orchestration_server.streams import Message, Stream, messages_of
+
+log = structlog.get_logger()
+
+PAGE_EVENTS = 2_000
+PAGE_BYTES = 4 * 1024 * 1024
+READERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One reading of a stream's history."""
+
+    messages: Sequence[Message]
+    complete: bool
+    """Whether it goes up to the horizon."""
+    reached: Position
+    """All that the stream takes up to here is in this page or was in one before."""
+    seen: Position
+    """The last event up to there, wanted or not; the beginning where none was seen."""
+
+
+class History:
+    """Reads the next page of each stream that asks, in turn.
+
+    ``take`` is called with each page, with None where the log ends before the place that the stream has
+    read up to, and ``fail`` where there is none.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        tokens: convert.Tokens,
+        *,
+        take: Callable[[Stream, Page | None], None],
+        fail: Callable[[Stream, LedgerError], None],
+    ) -> None:
+        self._db = db
+        self._tokens = tokens
+        self._take = take
+        self._fail = fail
+        self._wanted: SimpleQueue[Stream | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._run, name="timeline-read", daemon=True) for _ in range(READERS)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def read(self, stream: Stream) -> None:
+        """Asks for a stream's next page."""
+        self._wanted.put(stream)
+
+    def close(self) -> None:
+        """Ends the threads after the pages that they are reading."""
+        for _ in self._threads:
+            self._wanted.put(None)
+        for thread in self._threads:
+            thread.join(timeout=2)
+
+    def _run(self) -> None:
+        while (stream := self._wanted.get()) is not None:
+            try:
+                if not stream.closed:
+                    self._take(stream, self._page(stream))
+            except LedgerError as error:
+                self._fail(stream, error)
+            except Exception as error:
+                log.warning("timeline read failed", error=repr(error))
+                self._fail(stream, Unavailable())
+
+    def _page(self, stream: Stream) -> Page | None:
+        last = BEGINNING
+        # A search for the start may be long; it is stopped when its caller leaves.
+        with self._db.connection(stream.call if stream.start else None) as conn:
+            if stream.start is not None:
+                stream.position = stream.seen = stream.sent = stream.start(conn)
+                stream.start = stream.call = None
+            start = stream.position
+            if stream.chosen != EventFilter():
+                # Read before the page, so a page that comes back short has seen all up to here.
+                last = event_store.last(conn, project=stream.project) or BEGINNING
+            rows, horizon = event_store.page(
+                conn, project=stream.project, after=start, limit=stream.page, chosen=stream.chosen
+            )
+        if horizon < start:
+            return None
+        complete = len(rows) < stream.page
+        # Pages of large events stay short, so that what is held at once stays small.
+        size = sum(len(row.body or b"") for row in rows)
+        if size > PAGE_BYTES:
+            stream.page = max(16, stream.page // 4)
+        elif size * 2 <= PAGE_BYTES:
+            stream.page = min(PAGE_EVENTS, stream.page * 2)
+        seen = rows[-1].position if rows else BEGINNING
+        return Page(
+            messages=messages_of(self._tokens, rows, stream.batch),
+            complete=complete,
+            reached=max(start, horizon if complete else seen),
+            seen=max(seen, last) if complete else seen,
+        )
