@@ -159,7 +159,7 @@ def page(
     """The next events of the log after a place, at most ``limit``, and the horizon they were read below."""
     selected = select(project, chosen)
     rows = conn.execute(
-        _HORIZON + _PAGE_HEAD + selected.ordered("epoch, xid, seq, body", _AFTER, _IN_LOG) + _PAGE_TAIL,
+        _HORIZON + _PAGE_HEAD + selected.in_log("epoch, xid, seq, body", _AFTER, _IN_LOG, limit) + _PAGE_TAIL,
         selected.params | {"epoch": after.epoch, "xid": str(after.xid), "seq": after.seq, "limit": limit},
         binary=True,
     ).fetchall()  # fmt: skip
@@ -184,7 +184,7 @@ def tail(
 def before_last(conn: Connection[Any], *, project: str, last: int, chosen: EventFilter) -> Position | None:
     """The place after which the last so many matching events stand; None where there are fewer."""
     selected = select(project, chosen)
-    places = selected.ordered("epoch, xid, seq", _BELOW, _BACK_IN_LOG)
+    places = selected.in_log("epoch, xid, seq", _BELOW, _BACK_IN_LOG, last + 1)
     row = conn.execute(
         _HORIZON + _PLACES_HEAD + places + _PLACES_TAIL,
         selected.params | {"last": last, "limit": last + 1},
@@ -251,7 +251,7 @@ def list_page(
             bounds += " and (occur_time, seq) > (%(time)s::timestamptz, %(place)s::bigint)"
         params |= {"time": after[0], "place": after[1]}
     order = _NEWEST_FIRST if newest_first else _OLDEST_FIRST
-    query = selected.ordered("epoch, xid::text::bigint, seq, body, occur_time", bounds, order)
+    query = selected.by_time("epoch, xid::text::bigint, seq, body, occur_time", bounds, order, limit)
     return [
         (StoredEvent(Position(r[0], r[1], r[2]), r[3]), r[4])
         for r in conn.execute(query, params, binary=True).fetchall()

@@ -8,6 +8,7 @@ for itself and merged, which costs a page of each at the most.
 
 from __future__ import annotations
 
+import sys
 from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server.model import KEPT_PRIORITIES, EventFilter
@@ -16,20 +17,21 @@ from orchestration_server.store.arrays import Texts
 MOST_BRANCHES = 20
 """Exact types that are read each for itself; above that the project's own index is walked."""
 
-# The hash leads and the text is asked for as well. A bare project would let the project's own index in.
+# The hash leads. The texts are asked for inside a case: in the open, the project would let its own index in,
+# and the planner would take each equality for a further narrowing and expect next to nothing.
 _LEADS: dict[str, LiteralString] = {
     "task_code": """hashtextextended(project || '/' || entity_type || '/' || entity_code, 0)
-            = hashtextextended(%(project)s || '/2/' || %(f_task)s, 0)
-        and project || '' = %(project)s and entity_type <> 0""",
+            = hashtextextended(%(project)s || '/2/' || %(f_task)s, 0) and entity_type <> 0
+        and case when project = %(project)s and entity_type = 2 and entity_code = %(f_task)s then true end""",
     "session_key": """hashtextextended(project || '/' || session_key, 0)
-            = hashtextextended(%(project)s || '/' || %(f_session)s, 0)
-        and project || '' = %(project)s and session_key <> ''""",
+            = hashtextextended(%(project)s || '/' || %(f_session)s, 0) and session_key <> ''
+        and case when project = %(project)s and session_key = %(f_session)s then true end""",
     "correlation_id": """hashtextextended(project || '/' || correlation_id, 0)
             = hashtextextended(%(project)s || '/' || %(f_correlation)s, 0)
-        and project || '' = %(project)s""",
+        and case when project = %(project)s and correlation_id = %(f_correlation)s then true end""",
     "sprint_code": """hashtextextended(project || '/' || sprint_code, 0)
-            = hashtextextended(%(project)s || '/' || %(f_sprint)s, 0)
-        and project || '' = %(project)s and sprint_code <> ''""",
+            = hashtextextended(%(project)s || '/' || %(f_sprint)s, 0) and sprint_code <> ''
+        and case when project = %(project)s and sprint_code = %(f_sprint)s then true end""",
 }
 _PROJECT: LiteralString = "project = %(project)s"
 _CONDITIONS: dict[str, tuple[str, LiteralString]] = {
@@ -39,6 +41,12 @@ _CONDITIONS: dict[str, tuple[str, LiteralString]] = {
     "sprint_code": ("f_sprint", " and sprint_code = %(f_sprint)s"),
     "priorities": ("f_priorities", " and priority = any(%(f_priorities)s::smallint[])"),
 }
+_ABOUT: tuple[tuple[int, LiteralString], ...] = (
+    (101, " limit 101"),
+    (2_001, " limit 2001"),
+    (20_001, " limit 20001"),
+    (sys.maxsize, ""),
+)
 _EXACT: LiteralString = " and type = any(%(f_types)s::text[])"
 _MIXED: LiteralString = " and (type = any(%(f_types)s::text[]) or type like any(%(f_prefixes)s::text[]))"
 # What is kept for ever is a partition of its own, by priority: the others need no look.
@@ -51,17 +59,37 @@ class Selection(NamedTuple):
 
     branches: list[LiteralString]
     params: dict[str, Any]
+    few: bool = False
+    """Led by a field that has few events a key and no index by occur_time: they are read and sorted."""
 
-    def ordered(self, columns: LiteralString, bounds: LiteralString, order: LiteralString) -> LiteralString:
-        """The query of all branches in one order, each of them cut at ``%(limit)s``."""
-        parts: list[LiteralString] = [
-            "select " + columns + " from events where " + branch + bounds + order + " limit %(limit)s::bigint"
-            for branch in self.branches
-        ]
-        if len(parts) == 1:
-            return parts[0]
-        merged: LiteralString = "(" + ") union all (".join(parts) + ")"
-        return "select * from (" + merged + ") merged" + order + " limit %(limit)s::bigint"
+    def in_log(
+        self, columns: LiteralString, bounds: LiteralString, order: LiteralString, limit: int
+    ) -> LiteralString:
+        """The query in an order of the log, cut at ``%(limit)s``."""
+        sources: list[LiteralString] = ["events where " + branch + bounds for branch in self.branches]
+        return _merged(columns, sources, order, limit)
+
+    def by_time(
+        self, columns: LiteralString, bounds: LiteralString, order: LiteralString, limit: int
+    ) -> LiteralString:
+        """The query in an order of occur_time, cut at ``%(limit)s``."""
+        if not self.few:
+            return self.in_log(columns, bounds, order, limit)
+        # With the bounds in its sight the planner would skip through the project's index by time.
+        few: LiteralString = "(select * from events where " + self.branches[0] + " offset 0) few where true"
+        return _merged(columns, [few + bounds], order, limit)
+
+
+def _merged(
+    columns: LiteralString, sources: list[LiteralString], order: LiteralString, limit: int
+) -> LiteralString:
+    # A limit that is a parameter tells the planner nothing, and it would read and sort all there is.
+    about = next(text for most, text in _ABOUT if limit <= most)
+    parts: list[LiteralString] = [
+        "(select " + columns + " from " + source + order + about + ")" for source in sources
+    ]
+    all_parts: LiteralString = " union all ".join(parts)
+    return "select * from (" + all_parts + ") merged" + order + " limit %(limit)s::bigint"
 
 
 def select(project: str, chosen: EventFilter) -> Selection:
@@ -73,8 +101,10 @@ def select(project: str, chosen: EventFilter) -> Selection:
         value = getattr(chosen, name)
         if value:
             params[param] = value
-            rest += condition
-            lead = lead or _LEADS.get(name, "")
+            if lead or name not in _LEADS:
+                rest += condition
+            else:
+                lead = _LEADS[name]
     kept = KEPT_PRIORITIES.intersection(chosen.priorities)
     if chosen.priorities and kept == set(chosen.priorities):
         rest += _KEPT
@@ -91,7 +121,7 @@ def select(project: str, chosen: EventFilter) -> Selection:
     elif exact:
         params["f_types"] = Texts(exact)
         rest += _EXACT
-    return Selection([(lead or _PROJECT) + rest], params)
+    return Selection([(lead or _PROJECT) + rest], params, few=bool(lead) and lead != _LEADS["sprint_code"])
 
 
 _NUMBERS: tuple[LiteralString, ...] = (
@@ -105,8 +135,9 @@ def _of_type(n: int) -> LiteralString:
     return (
         "hashtextextended(project || '/' || type, 0) = hashtextextended(%(project)s || '/' || "
         + param
-        + ", 0) and project || '' = %(project)s and type = "
+        + ", 0) and case when project = %(project)s and type = "
         + param
+        + " then true end"
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from orchestration_server.store import tasks
 from orchestration_server.store.tasks import Listed
+from tests.explaining import Explaining
 
 TASKS = 100_000
 LINKS = 60_000
@@ -33,32 +34,6 @@ select 'default', code, 't3', 1, now() from (
     order by priority, create_time, code limit 1000
 ) first
 """
-
-
-class Explaining:
-    """Stands for a connection: keeps the plan of what is asked, and asks it."""
-
-    def __init__(self, conn: psycopg.Connection[Any]) -> None:
-        self._conn = conn
-        self.plan: dict[str, Any] = {}
-
-    def execute(self, query: str, params: dict[str, Any], **options: Any) -> psycopg.Cursor[Any]:
-        explained = f"explain (analyze, buffers, format json) {query}".encode()
-        row = self._conn.execute(explained, params).fetchone()
-        assert row is not None
-        self.plan = row[0][0]["Plan"]
-        return self._conn.execute(query.encode(), params, **options)
-
-    def nodes(self) -> list[dict[str, Any]]:
-        found, left = [], [self.plan]
-        while left:
-            node = left.pop()
-            found.append(node)
-            left += node.get("Plans", [])
-        return found
-
-    def blocks(self) -> int:
-        return int(self.plan["Shared Hit Blocks"] + self.plan["Shared Read Blocks"])
 
 
 def test_a_page_of_ready_tasks_reads_little_of_100_000(database_url: str) -> None:

@@ -1,0 +1,33 @@
+"""What a query of the store reads, by its plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+
+class Explaining:
+    """Stands for a connection: keeps the plan of what is asked, and asks it."""
+
+    def __init__(self, conn: psycopg.Connection[Any]) -> None:
+        self._conn = conn
+        self.plan: dict[str, Any] = {}
+
+    def execute(self, query: str, params: dict[str, Any], **options: Any) -> psycopg.Cursor[Any]:
+        explained = f"explain (analyze, buffers, format json) {query}".encode()
+        row = self._conn.execute(explained, params).fetchone()
+        assert row is not None
+        self.plan = row[0][0]["Plan"]
+        return self._conn.execute(query.encode(), params, **options)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        found, left = [], [self.plan]
+        while left:
+            node = left.pop()
+            found.append(node)
+            left += node.get("Plans", [])
+        return found
+
+    def blocks(self) -> int:
+        return int(self.plan["Shared Hit Blocks"] + self.plan["Shared Read Blocks"])

@@ -1,0 +1,96 @@
+"""A filtered read of the log touches little of it, with statistics of the table and without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import psycopg
+import pytest
+
+from orchestration_server.embedded import Engines
+from orchestration_server.model import BEGINNING, EventFilter
+from orchestration_server.store import arrays, events
+from tests.conftest import new_database
+from tests.explaining import Explaining
+
+EVENTS = 60_000
+PAGE = 50
+BLOCKS = 900
+"""A page's own rows, at worst a block each, in six partitions, and the 300 events of a session."""
+SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+
+# One event a second. A session, a correlation and a sprint are each a stretch of the log; a type stands
+# everywhere, "rare.type" at the very end alone.
+FILL = """
+insert into events (kept, epoch, project, event_id, type, entity_type, entity_code, sprint_code, priority,
+    correlation_id, session_key, actor, occur_time, emit_time, body)
+select mod(n, 10) = 0, 1, 'default', gen_random_uuid(),
+    case when n > %(events)s - 60 then 'rare.type' else 'type.of' || mod(n, 8) end, 2, 'task-' || n / 100,
+    'sprint-' || n / 6000, case when mod(n, 10) = 0 then 1 else 3 end, 'correlation-' || n / 300,
+    'session-' || n / 300, '', timestamptz '2026-01-01' + n * interval '1 second', now(), '\\x00'
+from generate_series(0, %(events)s - 1) n
+"""
+FILTERS = {
+    "task at the start": EventFilter(task_code="task-1"),
+    "task at the end": EventFilter(task_code="task-598"),
+    "session at the start": EventFilter(session_key="session-1"),
+    "session at the end": EventFilter(session_key="session-198"),
+    "correlation at the end": EventFilter(correlation_id="correlation-198"),
+    "sprint at the end": EventFilter(sprint_code="sprint-9"),
+    "sprint at the start": EventFilter(sprint_code="sprint-0"),
+    "one type": EventFilter(types=["type.of3"]),
+    "three types": EventFilter(types=["type.of3", "rare.type", "none.such"]),
+    "a rare type": EventFilter(types=["rare.type"]),
+    "types of a session": EventFilter(session_key="session-198", types=["type.*"]),
+    "kept": EventFilter(priorities=[1]),
+    "all": EventFilter(),
+}
+
+
+@pytest.fixture(scope="module", params=["analyzed", "without statistics"])
+def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+    options = "-c plan_cache_mode=force_generic_plan -c jit=off"
+    with (
+        new_database(engines) as url,
+        psycopg.connect(url, autocommit=True, options=options) as opened,
+    ):
+        arrays.register(opened)
+        opened.execute(FILL, {"events": EVENTS})
+        if request.param == "analyzed":
+            opened.execute("analyze events")
+        yield Explaining(opened)
+
+
+def connection(conn: Explaining) -> psycopg.Connection[Any]:
+    return cast(psycopg.Connection[Any], conn)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_timeline_reads_its_own_events(conn: Explaining, name: str) -> None:
+    chosen = FILTERS[name]
+    rows, _ = events.page(connection(conn), project="default", after=BEGINNING, limit=PAGE, chosen=chosen)
+    assert len(rows) == PAGE
+    assert conn.blocks() < BLOCKS, conn.plan
+    events.before_last(connection(conn), project="default", last=PAGE, chosen=chosen)
+    assert conn.blocks() < BLOCKS, conn.plan
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("ranged", [True, False])
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_list_reads_its_own_events(conn: Explaining, name: str, ranged: bool, newest_first: bool) -> None:
+    rows = events.list_page(
+        connection(conn),
+        project="default",
+        chosen=FILTERS[name],
+        start=SINCE if ranged else None,
+        end=SINCE + timedelta(days=1) if ranged else None,
+        newest_first=newest_first,
+        after=None,
+        limit=PAGE,
+    )
+    assert len(rows) == PAGE
+    assert [time for _, time in rows] == sorted((time for _, time in rows), reverse=newest_first)
+    assert conn.blocks() < BLOCKS, conn.plan
