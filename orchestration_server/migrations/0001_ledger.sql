@@ -66,6 +66,26 @@ create table dependencies (
 );
 create index dependencies_reverse on dependencies (project, depends_on_code, task_code) where kind = 1;
 
+-- Whether a link may be written: both tasks are there, and a blocking one closes no cycle. Each statement of a
+-- volatile function has a snapshot of its own: called with the locks held, this sees what others committed
+-- while the calling statement waited for them. ``locked`` is what makes it wait.
+create function ledger_may_link(of text, task text, depends_on text, blocks boolean, locked bigint)
+returns boolean language plpgsql volatile as $$
+begin
+    return (
+        select count(*) filter (where t.delete_time is null) = 2 from tasks t
+        where t.project = of and t.code in (task, depends_on)
+    ) and not (blocks and exists (
+        with recursive walk (code) as (
+            select depends_on
+          union
+            select d.depends_on_code from walk w
+            join dependencies d on d.project = of and d.task_code = w.code and d.kind = 1
+        )
+        select from walk where walk.code = task));
+end
+$$;
+
 -- What each request_id was answered; kept for 24 hours.
 create table requests (
     project     text not null,

@@ -36,9 +36,10 @@ class CoordinationService:
             task = task_pb2.Task.FromString(present(found, "task", link.task_code).body)
             present(found, "task", link.depends_on_code)
             response = embed(1, link.SerializeToString())
-            if found.extra:
+            if found.extra.linked:
                 return Change(response)
-            if link.kind == store.BLOCKS:
+            # The statement decides, with the locks held; this is for an answer that names the cycle.
+            if link.kind == store.BLOCKS and found.extra.walkable:
                 _refuse_cycle(conn, call, link)
             return Change(
                 response,
@@ -48,14 +49,14 @@ class CoordinationService:
                 events=[_event(call, "task.dependency_added", task, link, found)],
             )
 
-        return self._write(call, key, link, decide, graph=True)
+        return self._write(call, key, link, decide, graph=link.kind == store.BLOCKS)
 
     def RemoveDependency(self, request: coordination_pb2.RemoveDependencyRequest, call: Call) -> bytes:
         link = _link(request.dependency)
         key = convert.request_of(call, request)
 
         def decide(_: Connection, found: Prepared) -> Change:
-            if not found.extra:
+            if not found.extra.linked:
                 raise NotFound("dependency", f"{link.task_code}/{link.depends_on_code}")
             task = task_pb2.Task.FromString(found.rows[link.task_code].body)
             return Change(
@@ -89,7 +90,6 @@ class CoordinationService:
             ],
             prepare=prepare,
             decide=decide,
-            locked=graph,
         )
 
     def ListReadyTasks(self, request: coordination_pb2.ListReadyTasksRequest, call: Call) -> bytes:

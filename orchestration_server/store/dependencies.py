@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 
 from psycopg import Connection
 
@@ -12,10 +12,21 @@ from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 
 BLOCKS = 1
 
+
+class Graph(NamedTuple):
+    """What is known of a link before it is written."""
+
+    linked: bool
+    walkable: bool
+    """Whether the task depended on waits for others itself: only then can there be a cycle."""
+
+
 _PREPARE: LiteralString = """
 select clock_timestamp(), r.fingerprint, r.response, t.code, t.revision, t.delete_time is not null, t.body,
     exists (select from dependencies d where d.project = %(project)s and d.task_code = %(task)s
-        and d.depends_on_code = %(depends_on)s and d.kind = %(kind)s::smallint)
+        and d.depends_on_code = %(depends_on)s and d.kind = %(kind)s::smallint),
+    exists (select from dependencies d where d.project = %(project)s and d.task_code = %(depends_on)s
+        and d.kind = 1)
 from (values (1)) one
 left join requests r on r.project = %(project)s and r.rpc = %(rpc)s and r.request_id = %(request_id)s
 left join tasks t on t.project = %(project)s and t.code in (%(task)s, %(depends_on)s)
@@ -37,6 +48,7 @@ select task_code, depends_on_code from walk
 INSERT: LiteralString = """changed as (
     insert into dependencies (project, task_code, depends_on_code, kind, create_time)
     select %(project)s, %(c_task)s, %(c_depends_on)s, %(c_kind)s::smallint, %(c_create)s from locked
+    where ledger_may_link(%(project)s, %(c_task)s, %(c_depends_on)s, %(c_kind)s::smallint = 1, locked.n)
     returning 1
 )"""
 
@@ -51,7 +63,7 @@ DELETE: LiteralString = """changed as (
 def prepare(
     conn: Connection[Any], *, project: str, request: Request, task: str, depends_on: str, kind: int
 ) -> Prepared:
-    """Both tasks, and as ``extra`` whether the link is there."""
+    """Both tasks, and as ``extra`` whether the link is there and whether a cycle is possible."""
     rows = conn.execute(
         _PREPARE,
         {
@@ -61,7 +73,7 @@ def prepare(
         binary=True,
     ).fetchall()  # fmt: skip
     found = {r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6]) for r in rows if r[3] is not None}
-    return prepared(rows[0], found, extra=rows[0][7])
+    return prepared(rows[0], found, extra=Graph(rows[0][7], rows[0][8]))
 
 
 def cycle(conn: Connection[Any], *, project: str, task: str, depends_on: str) -> list[str] | None:
