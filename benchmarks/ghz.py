@@ -13,7 +13,16 @@ from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
 
-from orchestration.v1 import coordination_pb2, event_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import (
+    context_pb2,
+    coordination_pb2,
+    event_pb2,
+    report_pb2,
+    session_pb2,
+    sprint_pb2,
+    task_pb2,
+    template_pb2,
+)
 
 PACKAGE = "orchestration.v1"
 PATIENCE = 300.0  # seconds; more than any scenario takes
@@ -108,7 +117,16 @@ def _protoset() -> bytes:
                 add(needed)
             file.CopyToProto(result.file.add())
 
-    for module in (sprint_pb2, task_pb2, event_pb2, coordination_pb2):
+    for module in (
+        sprint_pb2,
+        task_pb2,
+        event_pb2,
+        session_pb2,
+        context_pb2,
+        coordination_pb2,
+        template_pb2,
+        report_pb2,
+    ):
         add(module.DESCRIPTOR)
     return result.SerializeToString()
 

@@ -16,10 +16,14 @@ from typing import TypeVar
 
 import grpc
 
+from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.report_pb2_grpc import ReportServiceStub
+from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration.v1.template_pb2_grpc import TemplateServiceStub
 
 SERVER_LOG = Path(__file__).with_name("reports") / "server.log"
 START_TIMEOUT = 90.0  # seconds; a first start makes a database
@@ -112,7 +116,11 @@ class Ledger:
         self.sprints = SprintServiceStub(self.channel)
         self.tasks = TaskServiceStub(self.channel)
         self.events = EventServiceStub(self.channel)
+        self.sessions = SessionServiceStub(self.channel)
+        self.contexts = ContextServiceStub(self.channel)
         self.coordination = CoordinationServiceStub(self.channel)
+        self.templates = TemplateServiceStub(self.channel)
+        self.reports = ReportServiceStub(self.channel)
 
     def close(self) -> None:
         self.channel.close()

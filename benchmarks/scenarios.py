@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
-from benchmarks import event_requests, requests
+from benchmarks import agent_requests, event_requests, requests
 from benchmarks.requests import Maker
 
 CRUD_RPS = 300
 EVENT_QUERY_RPS = 200
 BATCH_RPS = 30  # of ten rows each: as many rows a second as the single calls
 UNCACHED_RPS = 20
+CONTEXT_RPS = 50
+TEMPLATE_RPS = 20
+REPORT_RPS = 20
 CONNECTIONS = 50
 SECONDS = 10
 SHORT_SECONDS = 2
@@ -119,4 +122,32 @@ RPCS = (
     ),
 )
 
-SCENARIOS = S18 + RPCS
+AGENTS = (
+    _open(
+        "ContextService/AssembleContext",
+        "context_cold",
+        agent_requests.assemble_context_cold,
+        CONTEXT_RPS,
+        name="AssembleContext (cold)",
+    ),
+    _open(
+        "ContextService/AssembleContext",
+        "context_cached",
+        agent_requests.assemble_context_cached,
+        CONTEXT_RPS,
+        name="AssembleContext (cached)",
+    ),
+    _open("SessionService/InitAgent", "context_cold", agent_requests.init_agent, CONTEXT_RPS),
+    _open(
+        "SprintService/CreateSprintFromTemplate",
+        "template",
+        agent_requests.create_sprint_from_template,
+        TEMPLATE_RPS,
+    ),
+    _open(
+        "ReportService/GetSprintStatusReport", "report", agent_requests.sprint_status_report, REPORT_RPS
+    ),
+    _open("EventService/ReconstructState", "report", agent_requests.reconstruct_state, REPORT_RPS),
+)
+
+SCENARIOS = S18 + RPCS + AGENTS

@@ -1,4 +1,4 @@
-"""The command: serve, migrate, import."""
+"""The command: serve, worker, migrate, import."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ from rich.console import Console
 from orchestration_server import __version__, logs
 from orchestration_server.config import DEFAULT_ADDRESS, Settings
 
+Workspace = Annotated[
+    Path | None,
+    typer.Option(help="Where the ledger's files are written; a directory that is there, the same for all."),
+]
+RulesFile = Annotated[
+    Path | None,
+    typer.Option(help="Rules of automation: adds to the built-in ones, changes or switches them off."),
+]
+
 cli = typer.Typer(help="The coordination ledger for fleets of agents.", no_args_is_help=True)
 err = Console(stderr=True)
 
@@ -32,6 +41,14 @@ def serve(
         bool, typer.Option("--ephemeral", help="Keep nothing: data goes when the server does.")
     ] = False,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes on the one port.")] = 1,
+    workspace: Workspace = None,
+    rules_file: RulesFile = None,
+    templates_dir: Annotated[
+        Path | None, typer.Option(help="Templates that add to the built-in ones, or replace them by name.")
+    ] = None,
+    background: Annotated[
+        bool, typer.Option(help="Run the background services too; else `orchestration worker` has to.")
+    ] = True,
     ready_file: Annotated[
         Path | None, typer.Option(help="Written, as JSON, once the server answers.")
     ] = None,
@@ -45,8 +62,14 @@ def serve(
             "address": address or settings.address or DEFAULT_ADDRESS,
             "data_dir": (data_dir or settings.data_dir).expanduser(),
             "workers": max(workers, settings.workers),
+            "workspace": workspace or settings.workspace,
+            "background": background and settings.background,
+            "rules_file": rules_file or settings.rules_file,
+            "templates_dir": templates_dir or settings.templates_dir,
         }
     )
+    _check_rules(settings)
+    _check_templates(settings)
     engines = None
     if not settings.database_url:
         engines = EmbeddedEngines(None if ephemeral else settings.data_dir, durable=not ephemeral)
@@ -66,6 +89,29 @@ def serve(
     finally:
         if engines is not None:
             engines.stop()
+
+
+def _check_rules(settings: Settings) -> None:
+    """Ends the command where a rule is not valid, with its file and line."""
+    from orchestration_server import automation
+    from orchestration_server.yaml_nodes import YamlError
+
+    try:
+        automation.load(settings.rules_file)
+    except YamlError as error:
+        err.print(str(error), style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from error
+
+
+def _check_templates(settings: Settings) -> None:
+    """Ends the command where a template is not valid, with its file and line."""
+    from orchestration_server.templates import TemplateFileError, Templates
+
+    try:
+        Templates(settings.templates_dir)
+    except TemplateFileError as error:
+        err.print(str(error), style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from error
 
 
 def _serve(settings: Settings, data: str, ready_file: Path | None) -> None:
@@ -130,7 +176,14 @@ def _worker(settings: Settings, address: str) -> subprocess.Popen[bytes]:
         "REDIS_URL": settings.redis_url,
         "ORCHESTRATION_ADDRESS": address,
         "ORCHESTRATION_WORKERS": str(settings.workers),
+        "ORCHESTRATION_BACKGROUND": str(settings.background),
     }
+    if settings.workspace is not None:
+        environment["ORCHESTRATION_WORKSPACE"] = str(settings.workspace)
+    if settings.rules_file is not None:
+        environment["ORCHESTRATION_RULES_FILE"] = str(settings.rules_file)
+    if settings.templates_dir is not None:
+        environment["ORCHESTRATION_TEMPLATES_DIR"] = str(settings.templates_dir)
     return subprocess.Popen(
         [sys.executable, "-m", "orchestration_server.worker"],
         env=environment,
@@ -164,6 +217,31 @@ def _announce(address: str, data: str, settings: Settings, ready_file: Path | No
         highlight=False, soft_wrap=True, markup=False,
     )  # fmt: skip
     out.print("  stop            Ctrl-C")
+
+
+@cli.command()
+def worker(workspace: Workspace = None, rules_file: RulesFile = None) -> None:
+    """Run the background services beside the servers of DATABASE_URL; as many workers as you like."""
+    from orchestration_server.app import Worker
+
+    settings = Settings()
+    if not settings.database_url:
+        err.print("[red]DATABASE_URL is not set; `serve` runs the services of the built-in database[/red]")
+        raise typer.Exit(2)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    settings = settings.model_copy(
+        update={
+            "workspace": workspace or settings.workspace,
+            "rules_file": rules_file or settings.rules_file,
+        }
+    )
+    _check_rules(settings)
+    working = Worker(settings)
+    working.start()
+    stop.wait()
+    working.stop()
 
 
 @cli.command()

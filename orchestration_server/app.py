@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import psycopg
 
-from orchestration_server import jobs
+from orchestration_server import automation
 from orchestration_server.cache import Cache, Link
 from orchestration_server.config import Settings
+from orchestration_server.context import Broker
 from orchestration_server.convert import Tokens
 from orchestration_server.db import Database
 from orchestration_server.emission import Gate, GroupCommit
+from orchestration_server.jobs import maintenance
+from orchestration_server.jobs.automation import Automation
+from orchestration_server.jobs.file_sync import FileSync
+from orchestration_server.jobs.rollups import Rollups
+from orchestration_server.jobs.runner import Runner, Service
+from orchestration_server.presence import Presence
 from orchestration_server.server import Server
 from orchestration_server.services.context import ContextService
 from orchestration_server.services.coordination import CoordinationService
 from orchestration_server.services.events import EventService
+from orchestration_server.services.generation import Generation
 from orchestration_server.services.reports import ReportService
 from orchestration_server.services.sessions import SessionService
 from orchestration_server.services.sprints import SprintService
@@ -21,11 +31,14 @@ from orchestration_server.services.tasks import TaskService
 from orchestration_server.services.templates import TemplateService
 from orchestration_server.store import events as event_store
 from orchestration_server.store import migrations
+from orchestration_server.templates import Templates
 from orchestration_server.timeline import Hub
 from orchestration_server.wakes import CONNECTIONS, Wakes
+from orchestration_server.workspace_files import WorkspaceFiles
 
-BACKGROUND_CONNECTIONS = 4
-"""Beside one for each unary call: the tailer, the readers of history, the group commit."""
+BACKGROUND_CONNECTIONS = 5
+"""Beside one for each unary call: the tailer, the readers of history, the group commit, the services."""
+WORKER_CONNECTIONS = 4
 
 
 class App:
@@ -38,6 +51,7 @@ class App:
     def start(self) -> str:
         """Migrates, serves, and returns the address that answers."""
         settings = self.settings
+        templates = Templates(settings.templates_dir)
         migrate(settings.database_url)
         self.db = Database(
             settings.database_url,
@@ -53,20 +67,25 @@ class App:
         self.hub = Hub(self.db, tokens, most_streams=settings.timeline_streams)
         self.wakes = Wakes(self.link, identity=identity, wake=self.hub.wake)
         self.commits = GroupCommit(self.db, self._wake)
-        self.jobs = jobs.Runner(self.db)
+        self.presence = Presence(self.db)
+        self.jobs = Runner(services(settings, self.db, self._wake) if settings.background else ())
         gate = Gate(self.db, self._wake)
+        generation = Generation(gate, templates)
+        files = WorkspaceFiles(settings.workspace)
+        broker = Broker(self.db, tokens, self.cache, files)
         self.server = Server(
             settings,
             {
-                "SprintService": SprintService(self.db, gate, tokens, self.cache),
-                "TaskService": TaskService(self.db, gate, tokens),
+                "SprintService": SprintService(self.db, gate, tokens, self.cache, generation.create_sprint),
+                "TaskService": TaskService(self.db, gate, tokens, generation.create_tasks),
                 "EventService": EventService(self.db, self.commits, self.hub, tokens, self.cache),
-                "SessionService": SessionService(self.db, gate, tokens, self.cache),
-                "ContextService": ContextService(self.db, tokens, self.cache),
+                "SessionService": SessionService(self.db, gate, tokens, broker, self.presence),
+                "ContextService": ContextService(gate, broker, files),
                 "CoordinationService": CoordinationService(self.db, gate, tokens),
-                "TemplateService": TemplateService(tokens),
-                "ReportService": ReportService(self.db, gate, tokens, self.cache),
+                "TemplateService": TemplateService(tokens, templates),
+                "ReportService": ReportService(self.db, gate, tokens, templates),
             },
+            self.presence,
         )
         port = self.server.start()
         host = settings.address.rpartition(":")[0]
@@ -78,6 +97,7 @@ class App:
         self.server.stop(self.hub.close)
         self.jobs.close()
         self.commits.close()
+        self.presence.close()
         self.wakes.close()
         self.link.close()
         self.db.close()
@@ -90,6 +110,45 @@ class App:
     def _nonces(self) -> dict[int, bytes]:
         with self.db.connection() as conn:
             return event_store.nonces(conn)
+
+
+class Worker:
+    """One worker process: the background services without a server. Any number may run."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def start(self) -> None:
+        """Migrates, and begins to work."""
+        settings = self.settings
+        migrate(settings.database_url)
+        self.db = Database(
+            settings.database_url, size=WORKER_CONNECTIONS, statement_seconds=settings.statement_seconds
+        )
+        with self.db.connection() as conn:
+            identity = event_store.identity(conn)
+        self.link = Link(settings.redis_url, connections=CONNECTIONS)
+        self.wakes = Wakes(self.link, identity=identity, wake=lambda: None)
+        self.jobs = Runner(services(settings, self.db, self.wakes.publish))
+
+    def stop(self) -> None:
+        """Ends after the batches in hand."""
+        self.jobs.close()
+        self.wakes.close()
+        self.link.close()
+        self.db.close()
+
+
+def services(settings: Settings, db: Database, wake: Callable[[], None]) -> list[Service]:
+    """The background services of one process; ``wake`` is for after each commit that holds events."""
+    found = [
+        *maintenance.services(db),
+        Rollups(db),
+        Automation(db, automation.load(settings.rules_file), wake),
+    ]
+    if settings.workspace is not None:
+        found.append(FileSync(db, settings.workspace, wake))
+    return found
 
 
 def migrate(database_url: str) -> list[str]:

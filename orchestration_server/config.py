@@ -24,6 +24,14 @@ class Settings(BaseSettings):
     database_url: str = Field(default="", validation_alias="DATABASE_URL")
     redis_url: str = Field(default="", validation_alias="REDIS_URL")
     data_dir: Path = Path("~/.local/share/orchestration")
+    workspace: Path | None = None
+    """Where files are written; every server and worker of a ledger has the same. None: by no one here."""
+    background: bool = True
+    """Whether a server also runs the background services; where not, workers have to."""
+    rules_file: Path | None = None
+    """Rules of automation that are added to the built-in ones, change them or switch them off."""
+    templates_dir: Path | None = None
+    """Whose templates are there beside the built-in ones, and win where a name is the same."""
     workers: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=16, ge=2, le=256)
     """Unary calls at work at once, in each process; as many pooled connections."""

@@ -17,7 +17,7 @@ from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from uuid_utils import uuid7
 
-from orchestration.v1 import event_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server.errors import InvalidArgument
 from orchestration_server.model import (
     BEGINNING,
@@ -33,10 +33,12 @@ from orchestration_server.store.tasks import TaskColumns
 
 PAGE_DEFAULT = 50
 PAGE_BYTES = 4 * 1024 * 1024
+SNAPSHOT_EVERY = 32
+"""Revisions of an entity between two events that hold all of it."""
 _PLACE = struct.Struct(">4sQQ")
 """The head of the epoch's nonce, the transaction id, the sequence."""
 _NO_NONCE = bytes(4)
-_SIGNATURES = {b"cursor": 4, b"page": 6}
+_SIGNATURES = {b"cursor": 4, b"context": 6, b"page": 6}
 NO_EPOCH = -1
 """No event stands in it."""
 EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,6 +50,10 @@ SPRINT_TEXTS = ("title", "owner", "goal", "start_date", "end_date")
 
 SPRINT_STATUS_NAMES = ("", "planning", "active", "completed", "cancelled")
 TASK_STATUS_NAMES = ("", "pending", "in_progress", "blocked", "completed", "cancelled")
+SESSION_STATUS_NAMES = ("", "active", "paused", "completed")
+SESSION_OUTCOME_NAMES = ("", "succeeded", "failed", "handed_over", "abandoned")
+SESSION_TEXTS = ("key", "agent", "target_code", "correlation_id", "pause_reason", "summary")
+TARGET_NAMES = ("", "sprint", "task")
 PRIORITY_NAMES = ("", "P0", "P1", "P2", "P3", "P4")
 
 
@@ -150,6 +156,19 @@ def sprint_content(sprint: sprint_pb2.Sprint) -> dict[str, Any]:
     return content
 
 
+def session_content(session: common_pb2.Session) -> dict[str, Any]:
+    """All of a session but uid, revision and times, as plain values; it is closed when its status says so."""
+    content: dict[str, Any] = {
+        "status": SESSION_STATUS_NAMES[session.status],
+        "target_type": TARGET_NAMES[session.target_type],
+        "outcome": SESSION_OUTCOME_NAMES[session.outcome],
+    }
+    for name in SESSION_TEXTS:
+        content[name] = getattr(session, name)
+    content["metadata"] = plain(session.metadata) if session.HasField("metadata") else {}
+    return content
+
+
 def content_hash(content: dict[str, Any]) -> str:
     """SHA-256 of the content as canonical JSON (RFC 8785).
 
@@ -165,7 +184,26 @@ def content_hash(content: dict[str, Any]) -> str:
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The fields that differ, with both values."""
-    return {key: {"from": before[key], "to": value} for key, value in after.items() if before[key] != value}
+    return {
+        key: {"from": before[key], "to": value}
+        for key, value in after.items()
+        if before[key] != value or (value and isinstance(value, dict) and not _alike(before[key], value))
+    }
+
+
+def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether equal values are of equal types too: true is not 1."""
+    return orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(other, option=orjson.OPT_SORT_KEYS)
+
+
+def snapshot(content: dict[str, Any], *, revision: int, create_time: Timestamp) -> dict[str, Any]:
+    """What the last event of a revision carries so that state is rebuilt from it: nothing for most.
+
+    The first revision and each ``SNAPSHOT_EVERY``th one have the whole content (docs/decisions/0006).
+    """
+    if revision != 1 and revision % SNAPSHOT_EVERY:
+        return {}
+    return {"snapshot": content | {"create_time": moment(create_time).isoformat()}}
 
 
 def task_columns(task: task_pb2.Task, *, revision: int, update_time: datetime) -> TaskColumns:
@@ -232,6 +270,8 @@ def change_event(
     occur_time: datetime | None = None,
 ) -> EventRow:
     """An event of the ledger's own."""
+    if call.automation is not None:
+        payload = payload | {"automation": dict(call.automation)}
     event = event_pb2.Event(
         type=f"orchestration.{type_}",
         entity_type=int(entity),  # type: ignore[arg-type]  # the numbers are the same
@@ -304,11 +344,23 @@ class Tokens:
 
     def cursor(self, place: Position) -> str:
         """A place in the log as a cursor."""
+        body = self._packed(place)
+        return urlsafe_b64encode(body + self._sign(body, b"cursor")).decode()
+
+    def context_cursor(self, place: Position, marks: bytes) -> str:
+        """A cursor that also says what the state of a context was there."""
+        body = self._packed(place) + marks
+        return urlsafe_b64encode(body + self._sign(body, b"context")).decode()
+
+    def context_marks(self, cursor: str) -> bytes:
+        """What a context's cursor says of its state; nothing where it is another cursor."""
+        return (self._verified(cursor, b"context") or b"")[_PLACE.size :]
+
+    def _packed(self, place: Position) -> bytes:
         epoch, xid, seq = place
         if epoch not in self._nonces:
             self._learn()
-        body = _PLACE.pack(self._nonces.get(epoch, _NO_NONCE), xid, seq)
-        return urlsafe_b64encode(body + self._sign(body, b"cursor")).decode()
+        return _PLACE.pack(self._nonces.get(epoch, _NO_NONCE), xid, seq)
 
     def event_bytes(self, stored: StoredEvent) -> bytes:
         """A stored event with its cursor: fields of a message may follow each other in any order."""
@@ -317,13 +369,13 @@ class Tokens:
 
     def place(self, cursor: str, field: str) -> Position:
         """A cursor's place in the log, in NO_EPOCH where it is of an epoch of another copy of the log."""
-        raw = self._verified(cursor, b"cursor")
-        if raw is None or len(raw) != _PLACE.size:
+        raw = self._verified(cursor, b"cursor") or self._verified(cursor, b"context")
+        if raw is None or len(raw) < _PLACE.size:
             raise InvalidArgument(
                 {field: "is not a cursor of this log; start from the beginning or from_time"},
                 reason="CURSOR_INVALID",
             )
-        nonce, xid, seq = _PLACE.unpack(raw)
+        nonce, xid, seq = _PLACE.unpack_from(raw)
         if nonce not in self._epochs:
             self._learn()
         return Position(self._epochs.get(nonce, NO_EPOCH), xid, seq)

@@ -100,6 +100,12 @@ class Gate:
             return response
         raise Aborted("other writers were first again and again: try again")
 
+    def record(self, call: Call, events: Sequence[EventRow]) -> None:
+        """Writes events of the ledger's own that tell of no change."""
+        with self._db.connection(call) as conn:
+            writes.apply(conn, Change(b"", events=events), project=call.project, locks=(), requests=())
+        self._wake()
+
     def _once(
         self,
         conn: Connection,
@@ -114,8 +120,15 @@ class Gate:
             return check_answer(found.answer, request)
         change = decide(conn, found)
         remembered = [(call.project, request, change.response)] if request.request_id else []
-        if change.expected or remembered:
-            writes.apply(conn, change, project=call.project, locks=locks, requests=remembered)
+        if change.expected or remembered or change.outbox:
+            writes.apply(
+                conn,
+                change,
+                project=call.project,
+                locks=locks,
+                requests=remembered,
+                correlation_id=call.correlation_id,
+            )
         return change.response
 
 

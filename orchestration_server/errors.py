@@ -135,6 +135,15 @@ class StaleRevision(Aborted):
         )
 
 
+class FileChanged(Aborted):
+    """A file was written while it was read."""
+
+    reason = "FILE_CHANGED"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"the file {path} changed while it was read: read it again")
+
+
 class ResourceExhausted(LedgerError):
     """A limit is reached; the call was not started. Try again after ``retry_after`` seconds."""
 

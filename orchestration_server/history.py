@@ -13,10 +13,10 @@ from queue import SimpleQueue
 
 import structlog
 
-from orchestration_server import convert
+from orchestration_server.convert import Tokens
 from orchestration_server.db import Database
 from orchestration_server.errors import LedgerError, Unavailable
-from orchestration_server.model import BEGINNING, EventFilter, Position
+from orchestration_server.model import BEGINNING, Position
 from orchestration_server.store import events as event_store
 from orchestration_server.streams import Message, Stream, messages_of
 
@@ -50,7 +50,7 @@ class History:
     def __init__(
         self,
         db: Database,
-        tokens: convert.Tokens,
+        tokens: Tokens,
         *,
         take: Callable[[Stream, Page | None], None],
         fail: Callable[[Stream, LedgerError], None],
@@ -89,22 +89,24 @@ class History:
                 self._fail(stream, Unavailable())
 
     def _page(self, stream: Stream) -> Page | None:
-        last = BEGINNING
         # A search for the start may be long; it is stopped when its caller leaves.
         with self._db.connection(stream.call if stream.start else None) as conn:
             if stream.start is not None:
                 stream.position = stream.seen = stream.sent = stream.start(conn)
                 stream.start = stream.call = None
-            start = stream.position
-            if stream.chosen != EventFilter():
-                # Read before the page, so a page that comes back short has seen all up to here.
-                last = event_store.last(conn, project=stream.project) or BEGINNING
-            rows, horizon = event_store.page(
-                conn, project=stream.project, after=start, limit=stream.page, chosen=stream.chosen
-            )
+            start, latest = stream.position, stream.latest
+            if latest:
+                rows, horizon, last = event_store.latest(
+                    conn, project=stream.project, count=latest, chosen=stream.chosen
+                )
+                stream.latest = 0
+            else:
+                rows, horizon, last = event_store.page(
+                    conn, project=stream.project, after=start, limit=stream.page, chosen=stream.chosen
+                )
         if horizon < start:
             return None
-        complete = len(rows) < stream.page
+        complete = latest > 0 or len(rows) < stream.page
         # Pages of large events stay short, so that what is held at once stays small.
         size = sum(len(row.body or b"") for row in rows)
         if size > PAGE_BYTES:

@@ -19,6 +19,7 @@ from grpc_status import rpc_status
 
 from orchestration_server import errors
 from orchestration_server.model import Call
+from orchestration_server.presence import Presence
 from orchestration_server.sending import Outlet
 from orchestration_server.status import status_of
 from orchestration_server.streams import Reply
@@ -60,19 +61,22 @@ def _internal() -> errors.LedgerError:
     return errors.LedgerError("something went wrong in the server; its log says what")
 
 
-def identify(rpc: str, context: grpc.ServicerContext) -> Call:
-    """Who calls, from the call's metadata."""
+def identify(rpc: str, context: grpc.ServicerContext, presence: Presence) -> Call:
+    """Who calls, from the call's metadata, and in which session."""
     metadata = dict(context.invocation_metadata())
     left = cast("float | None", context.time_remaining())
+    correlation = _text(metadata, "orchestration-correlation-id", _PRINTABLE)
     call = Call(
         rpc=rpc,
         project=_text(metadata, "orchestration-project", _NAME) or "default",
-        correlation_id=_text(metadata, "orchestration-correlation-id", _PRINTABLE) or os.urandom(16).hex(),
+        correlation_id=correlation or os.urandom(16).hex(),
         session_key=_text(metadata, "orchestration-session", _PRINTABLE),
         agent=_text(metadata, "orchestration-agent", _PRINTABLE),
         deadline=None if left is None or left > NO_DEADLINE else time.monotonic() + left,
         on_end=context.add_callback,
+        correlated=bool(correlation),
     )
+    presence.tie(call)
     context.set_trailing_metadata((("orchestration-correlation-id", call.correlation_id),))
     return call
 
@@ -95,17 +99,21 @@ def abort(context: grpc.ServicerContext, rpc: str, error: Exception, correlation
     context.abort(status.code, status.details)
 
 
-def unary(rpc: str, behavior: Unary) -> Callable[[Any, grpc.ServicerContext], Message | bytes]:
+def unary(
+    rpc: str, behavior: Unary, presence: Presence
+) -> Callable[[Any, grpc.ServicerContext], Message | bytes]:
     """Wraps a unary rpc."""
 
     def handle(request: Any, context: grpc.ServicerContext) -> Message | bytes:
         began = time.monotonic()
         correlation = ""
         try:
-            call = identify(rpc, context)
+            call = identify(rpc, context, presence)
             correlation = call.correlation_id
             check(request)
             response = behavior(request, call)
+            if call.correlation_id != correlation:
+                context.set_trailing_metadata((("orchestration-correlation-id", call.correlation_id),))
         except Exception as error:
             abort(context, rpc, error, correlation)
             raise AssertionError("abort raises") from error
@@ -117,12 +125,14 @@ def unary(rpc: str, behavior: Unary) -> Callable[[Any, grpc.ServicerContext], Me
     return handle
 
 
-def timeline(rpc: str, behavior: Callable[[Any, Call, Reply], None]) -> Callable[..., None]:
+def timeline(
+    rpc: str, behavior: Callable[[Any, Call, Reply], None], presence: Presence
+) -> Callable[..., None]:
     """Wraps a server stream that holds no thread while it waits."""
 
     def handle(request: Any, context: grpc.ServicerContext, send: Send) -> None:
         try:
-            call = identify(rpc, context)
+            call = identify(rpc, context, presence)
             check(request)
             outlet = Outlet(context)
             reply = Reply(outlet.send, lambda error: finish(context, send, error), context.cancel)
@@ -148,16 +158,16 @@ def finish(context: grpc.ServicerContext, send: Send, error: Exception | None) -
 
 
 def bidirectional(
-    rpc: str, behavior: Callable[[Iterator[Any], Call], Iterator[Message]]
+    rpc: str, behavior: Callable[[Iterator[Any], Call], Iterator[Message]], presence: Presence
 ) -> Callable[[Iterator[Any], grpc.ServicerContext], Iterator[Message]]:
     """Wraps a stream of messages that are answered one by one; each is checked by the behavior."""
 
     def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Message]:
         correlation = ""
         try:
-            call = identify(rpc, context)
+            call = identify(rpc, context, presence)
             correlation = call.correlation_id
-            yield from behavior(requests, call)
+            yield from behavior(_noted(requests, call, presence), call)
         except grpc.RpcError:
             return
         except Exception as error:
@@ -166,8 +176,16 @@ def bidirectional(
     return handle
 
 
+def _noted(requests: Iterator[Any], call: Call, presence: Presence) -> Iterator[Any]:
+    """Each message of a stream is an activity of its session."""
+    for request in requests:
+        if call.session_key:
+            presence.note(call.project, call.session_key)
+        yield request
+
+
 def reading(
-    rpc: str, behavior: Callable[[Any, Call], Iterator[Message | bytes]]
+    rpc: str, behavior: Callable[[Any, Call], Iterator[Message | bytes]], presence: Presence
 ) -> Callable[[Any, grpc.ServicerContext], Iterator[Message | bytes]]:
     """Wraps a server stream that has an end and holds a thread until then: a client that stops taking
     what it asked for is cut off."""
@@ -178,7 +196,7 @@ def reading(
         cut.daemon = True
         cut.start()
         try:
-            call = identify(rpc, context)
+            call = identify(rpc, context, presence)
             correlation = call.correlation_id
             check(request)
             yield from behavior(request, call)

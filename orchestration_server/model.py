@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from uuid_utils import UUID
 
@@ -33,6 +33,14 @@ class TaskStatus(IntEnum):
     BLOCKED = 3
     COMPLETED = 4
     CANCELLED = 5
+
+
+class SessionStatus(IntEnum):
+    """Where a session stands."""
+
+    ACTIVE = 1
+    PAUSED = 2
+    COMPLETED = 3
 
 
 class EntityType(IntEnum):
@@ -71,6 +79,12 @@ TASK_TRANSITIONS: Mapping[TaskStatus, tuple[TaskStatus, ...]] = {
     TaskStatus.CANCELLED: (TaskStatus.PENDING,),
 }
 
+SESSION_TRANSITIONS: Mapping[SessionStatus, tuple[SessionStatus, ...]] = {
+    SessionStatus.ACTIVE: (SessionStatus.PAUSED, SessionStatus.COMPLETED),
+    SessionStatus.PAUSED: (SessionStatus.ACTIVE, SessionStatus.COMPLETED),
+    SessionStatus.COMPLETED: (),
+}
+
 PRIORITY_DEFAULT = 3
 """P2."""
 KEPT_PRIORITIES = frozenset((1, 2))
@@ -103,6 +117,10 @@ class Call:
     agent: str = ""
     deadline: float | None = None
     on_end: Callable[[Callable[[], None]], bool] | None = None
+    correlated: bool = False
+    """Whether the caller gave the correlation id: it then goes before a session's."""
+    automation: Mapping[str, Any] | None = None
+    """Where a rule calls, not a client: what the events of its changes say of the rule."""
 
     def seconds_left(self) -> float | None:
         """How long the answer is still waited for."""
@@ -127,6 +145,13 @@ class EventRow(NamedTuple):
     occur_time: datetime
     emit_time: datetime
     body: bytes
+
+
+class OutboxRow(NamedTuple):
+    """An entity whose files are to be written; ``kind`` is sprint, task, adr or bug_report."""
+
+    kind: str
+    code: str
 
 
 @dataclass(frozen=True, slots=True)

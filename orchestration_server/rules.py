@@ -216,6 +216,8 @@ def _struct_fault(struct: Any, depth: int) -> str:
 
 def _value_fault(value: Any, depth: int) -> str:
     kind = value.WhichOneof("kind")
+    if kind is None:
+        return "must not contain a value of no kind"
     if kind == "string_value":
         return NO_NUL if "\0" in value.string_value else ""
     if kind == "number_value":

@@ -24,6 +24,7 @@ from orchestration.v1 import (
 )
 from orchestration_server import interceptor
 from orchestration_server.config import Settings
+from orchestration_server.presence import Presence
 
 WAITING = 1_000
 """Unary calls that wait for a thread; the transport refuses what is above."""
@@ -50,8 +51,9 @@ HOLDS_NO_THREAD = frozenset(("EventService/StreamTimeline",))
 class Server:
     """A grpc server for servicers named as their services are."""
 
-    def __init__(self, settings: Settings, servicers: Mapping[str, object]) -> None:
+    def __init__(self, settings: Settings, servicers: Mapping[str, object], presence: Presence) -> None:
         self._settings = settings
+        self._presence = presence
         self._unary = ThreadPoolExecutor(settings.threads, thread_name_prefix="rpc")
         # A stream holds its thread; the spare ones refuse what is above the limit.
         self._emit = ThreadPoolExecutor(settings.emit_streams + SPARE, thread_name_prefix="emit")
@@ -99,20 +101,23 @@ class Server:
     ) -> grpc.RpcMethodHandler[Any, Any]:
         rpc = f"{service.name}/{method.name}"
         parse = interceptor.deserializer(GetMessageClass(method.input_type))
-        write = interceptor.serializer
+        write, presence = interceptor.serializer, self._presence
         if method.client_streaming:
             handle = interceptor.limited(
-                interceptor.bidirectional(rpc, behavior), self._settings.emit_streams
+                interceptor.bidirectional(rpc, behavior, presence), self._settings.emit_streams
             )
             handle.experimental_thread_pool = self._emit  # type: ignore[attr-defined]
             return grpc.stream_stream_rpc_method_handler(handle, parse, write)
         if method.server_streaming and rpc in HOLDS_NO_THREAD:
-            return grpc.unary_stream_rpc_method_handler(interceptor.timeline(rpc, behavior), parse, write)
+            waiting = interceptor.timeline(rpc, behavior, presence)
+            return grpc.unary_stream_rpc_method_handler(waiting, parse, write)
         if method.server_streaming:
-            handle = interceptor.limited(interceptor.reading(rpc, behavior), self._settings.file_streams)
+            handle = interceptor.limited(
+                interceptor.reading(rpc, behavior, presence), self._settings.file_streams
+            )
             handle.experimental_thread_pool = self._read  # type: ignore[attr-defined]
             return grpc.unary_stream_rpc_method_handler(handle, parse, write)
-        return grpc.unary_unary_rpc_method_handler(interceptor.unary(rpc, behavior), parse, write)
+        return grpc.unary_unary_rpc_method_handler(interceptor.unary(rpc, behavior, presence), parse, write)
 
     def start(self) -> int:
         """Listens and serves; returns the port."""

@@ -1,18 +1,17 @@
-"""One open timeline: its state, its queue, the way back to its client, and which events it takes."""
+"""One open timeline: its state, its queue, the way back to its client, and the messages it gets."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 from orchestration.v1 import event_pb2
-from orchestration_server import convert
+from orchestration_server.convert import Tokens, embed, embed_all
 from orchestration_server.db import Connection
 from orchestration_server.errors import LedgerError
 from orchestration_server.model import BEGINNING, Call, EventFilter, Position, StoredEvent
-from orchestration_server.store import events as event_store
 
 PAGE_FIRST = 200
 BATCH_BYTES = 1 * 1024 * 1024
@@ -53,6 +52,8 @@ class Stream:
     reply: Reply
     start: Callable[[Connection], Position] | None = None
     """Finds the place to start after; None for the beginning, and once it was found."""
+    latest: int = 0
+    """Starts with so many events before the end of the log, which are read at once."""
     call: Call | None = None
     """Stops the search for the start when its caller leaves."""
     key: str = ""
@@ -109,18 +110,6 @@ class Stream:
             self.notify()
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """What one reading of the tail brought: complete for its projects between its two places."""
-
-    start: Position
-    end: Position
-    projects: frozenset[str]
-    rows: Mapping[str, Sequence[event_store.TailRow]]
-    """By project."""
-    size: int
-
-
 def message(
     *,
     checkpoint: event_pb2.TimelineCheckpoint | None = None,
@@ -132,12 +121,12 @@ def message(
     ).SerializeToString()
 
 
-def messages_of(tokens: convert.Tokens, events: Sequence[StoredEvent], batch: int) -> list[Message]:
+def messages_of(tokens: Tokens, events: Sequence[StoredEvent], batch: int) -> list[Message]:
     """Events as serialized messages."""
     found = []
     for part in _batches(events, batch):
-        body = convert.embed_all(1, [tokens.event_bytes(event) for event in part])
-        found.append((convert.embed(1, body), part[-1].position))
+        body = embed_all(1, [tokens.event_bytes(event) for event in part])
+        found.append((embed(1, body), part[-1].position))
     return found
 
 
@@ -154,19 +143,3 @@ def _batches(events: Sequence[StoredEvent], most: int) -> Iterator[list[StoredEv
         size += length
     if part:
         yield part
-
-
-def matches(chosen: EventFilter, row: event_store.TailRow) -> bool:
-    """Whether a filter takes an event of its project."""
-    return (
-        (not chosen.sprint_code or row.sprint_code == chosen.sprint_code)
-        and (not chosen.task_code or (row.entity_type == 2 and row.entity_code == chosen.task_code))
-        and (not chosen.session_key or row.session_key == chosen.session_key)
-        and (not chosen.correlation_id or row.correlation_id == chosen.correlation_id)
-        and (not chosen.priorities or row.priority in chosen.priorities)
-        and (not chosen.types or any(_type_matches(row.type, wanted) for wanted in chosen.types))
-    )
-
-
-def _type_matches(type_: str, wanted: str) -> bool:
-    return type_.startswith(wanted[:-1]) if wanted.endswith(".*") else type_ == wanted

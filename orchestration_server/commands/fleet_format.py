@@ -164,7 +164,7 @@ def parse_task(line: Line) -> TaskRow:
     status = _status(row.get("status"), metadata, warnings)
     priority = _priority(row.get("priority"), metadata, warnings)
     labels = _labels(row, warnings)
-    links, bad_links = _links(row.get("depends_on"))
+    links, bad_links = links_of(row.get("depends_on"))
     new = task_pb2.NewTask(
         task=task_pb2.Task(
             code=code,
@@ -174,7 +174,7 @@ def parse_task(line: Line) -> TaskRow:
             priority=priority,
             assignee=_text(row, "assignee"),
             labels=labels,
-            metadata=_struct(metadata, "the fields kept as metadata"),
+            metadata=struct_of(metadata, "the fields kept as metadata"),
         ),
         occur_time=_time(row, "created_at") if row.get("created_at") is not None else None,
     )
@@ -202,7 +202,7 @@ class EventReader:
             type="import." + _text(row, "type", required=True),
             entity_type=common_pb2.ENTITY_TYPE_TASK,
             entity_code=_text(row, "code", required=True),
-            payload=_struct(payload, "data"),
+            payload=struct_of(payload, "data"),
             occur_time=_time(row, "at"),
         )
         digest = content_digest(row)
@@ -283,7 +283,7 @@ def _labels(row: dict[str, Any], warnings: list[str]) -> list[str]:
     return once
 
 
-def _links(value: object) -> tuple[tuple[Link, ...], tuple[str, ...]]:
+def links_of(value: object) -> tuple[tuple[Link, ...], tuple[str, ...]]:
     """The links that can be asked for, and what is wrong with each of the others."""
     if value is None:
         return (), ()
@@ -301,7 +301,8 @@ def _links(value: object) -> tuple[tuple[Link, ...], tuple[str, ...]]:
     return tuple(dict.fromkeys(links)), tuple(bad)
 
 
-def _struct(value: dict[str, Any], what: str) -> Struct:
+def struct_of(value: dict[str, Any], what: str) -> Struct:
+    """A JSON object as a Struct; ``what`` is what a refusal calls it."""
     if _depth(value) > MAX_DEPTH:
         raise BadRow(f"{what}: more than {MAX_DEPTH} levels deep")
     struct = Struct()

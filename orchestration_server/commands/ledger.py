@@ -130,6 +130,7 @@ class Ledger:
         )
         # Whether the server was reached at all: a wrong address is given up on sooner.
         self._answered = False
+        self.sprints = self._client.sprints
         self.tasks = self._client.tasks
         self.coordination = self._client.coordination
         self.events = self._client.events

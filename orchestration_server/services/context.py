@@ -5,25 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestration.v1 import context_pb2
-from orchestration_server.cache import Cache
-from orchestration_server.convert import Tokens
-from orchestration_server.db import Database
-from orchestration_server.errors import Unimplemented
-from orchestration_server.model import Call
+from orchestration_server.context import Broker, Target, directory_of
+from orchestration_server.convert import embed
+from orchestration_server.emission import Gate
+from orchestration_server.model import Call, EntityType
+from orchestration_server.workspace_files import WorkspaceFiles
+
+_KINDS = {
+    "task_code": EntityType.TASK,
+    "sprint_code": EntityType.SPRINT,
+    "session_key": EntityType.SESSION,
+}
+_FROM_CACHE = context_pb2.AssembleContextResponse(from_cache=True).SerializeToString()
 
 
 class ContextService:
-    """Assembles contexts."""
+    """Assembles contexts and reads the files that they name."""
 
-    def __init__(self, db: Database, tokens: Tokens, cache: Cache) -> None:
-        self._cache = cache
-        self._db = db
-        self._tokens = tokens
+    def __init__(self, gate: Gate, broker: Broker, files: WorkspaceFiles) -> None:
+        self._gate = gate
+        self._broker = broker
+        self._files = files
 
     def AssembleContext(self, request: context_pb2.AssembleContextRequest, call: Call) -> bytes:
-        raise Unimplemented("AssembleContext is not built yet")
+        found = self._broker.assemble(call, _target(request), request.options)
+        if found.event is not None:
+            self._gate.record(call, [found.event])
+        return embed(1, found.body) + (_FROM_CACHE if found.from_cache else b"")
 
     def ReadContextFile(
         self, request: context_pb2.ReadContextFileRequest, call: Call
     ) -> Iterator[context_pb2.ReadContextFileResponse]:
-        raise Unimplemented("ReadContextFile is not built yet")
+        directory = directory_of(self._broker.version(call, _target(request)))
+        whole = True
+        for data, size, digest in self._files.read(call, request.path, directory=directory):
+            response = context_pb2.ReadContextFileResponse(data=data)
+            if whole:
+                response.size, response.sha256 = size, digest
+            yield response
+            whole = False
+
+
+def _target(request: context_pb2.AssembleContextRequest | context_pb2.ReadContextFileRequest) -> Target:
+    name = request.WhichOneof("target") or ""
+    return Target(_KINDS[name], getattr(request, name))

@@ -41,12 +41,13 @@ class CoordinationService:
             # The statement decides, with the locks held; this is for an answer that names the cycle.
             if link.kind == store.BLOCKS and found.extra.walkable:
                 _refuse_cycle(conn, call, link)
+            added = {"from": None, "to": link.depends_on_code}
             return Change(
                 response,
                 sql=store.INSERT,
                 params=_params(link) | {"c_create": found.now},
                 expected=1,
-                events=[_event(call, "task.dependency_added", task, link, found)],
+                events=[link_event(call, "task.dependency_added", task, link, found, added)],
             )
 
         return self._write(call, key, link, decide, graph=link.kind == store.BLOCKS)
@@ -59,12 +60,13 @@ class CoordinationService:
             if not found.extra.linked:
                 raise NotFound("dependency", f"{link.task_code}/{link.depends_on_code}")
             task = task_pb2.Task.FromString(found.rows[link.task_code].body)
+            removed = {"from": link.depends_on_code, "to": None}
             return Change(
                 b"",
                 sql=store.DELETE,
                 params=_params(link),
                 expected=1,
-                events=[_event(call, "task.dependency_removed", task, link, found)],
+                events=[link_event(call, "task.dependency_removed", task, link, found, removed)],
             )
 
         return self._write(call, key, link, decide)
@@ -123,14 +125,20 @@ def _refuse_cycle(conn: Connection, call: Call, link: coordination_pb2.Dependenc
         raise DependencyCycle(cycle)
 
 
-def _event(
+def link_event(
     call: Call,
     type_: str,
     task: task_pb2.Task,
     link: coordination_pb2.Dependency,
     found: Prepared,
+    change: dict[str, Any],
 ) -> EventRow:
-    payload = {"depends_on": link.depends_on_code, "kind": KIND_NAMES[link.kind]}
+    """An event of a link."""
+    payload = {
+        "depends_on": link.depends_on_code,
+        "kind": KIND_NAMES[link.kind],
+        "changes": {"depends_on": change},
+    }
     return convert.change_event(
         call, type_, found.now, entity=EntityType.TASK, code=task.code, uid=task.uid,
         revision=task.revision, payload=payload, sprint_code=task.sprint_code,

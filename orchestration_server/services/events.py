@@ -26,12 +26,13 @@ from orchestration_server.errors import (
     InvalidArgument,
     LedgerError,
     NotFound,
-    Unimplemented,
 )
 from orchestration_server.model import BEGINNING, Call, EntityType, EventFilter, Position
+from orchestration_server.services.history import History, known
 from orchestration_server.status import code_of
 from orchestration_server.store import events as store
-from orchestration_server.streams import Reply, Stream
+from orchestration_server.store import rollups
+from orchestration_server.streams import PAGE_FIRST, Reply, Stream
 from orchestration_server.timeline import Hub
 from orchestration_server.validation import check
 
@@ -52,6 +53,7 @@ class EventService:
         self._db = db
         self._commits = commits
         self._hub = hub
+        self._history = History(db, tokens)
         self._tokens = tokens
 
     def EmitEvent(self, request: event_pb2.EmitEventRequest, call: Call) -> bytes:
@@ -147,10 +149,16 @@ class EventService:
 
         def load() -> bytes:
             with self._db.connection(call) as conn:
-                rows = store.stats(
-                    conn, project=call.project, group=group, start=start, end=end,
-                    sprint=request.sprint_code, limit=limit,
-                )  # fmt: skip
+                rows = None
+                if not request.sprint_code:
+                    rows = rollups.stats(
+                        conn, project=call.project, group=group, start=start, end=end, limit=limit
+                    )
+                if rows is None:
+                    rows = store.stats(
+                        conn, project=call.project, group=group, start=start, end=end,
+                        sprint=request.sprint_code, limit=limit,
+                    )  # fmt: skip
             return event_pb2.GetEventStatsResponse(
                 counts=[_count(group, key, count) for key, count, _ in rows],
                 total=rows[0][2] if rows else 0,
@@ -172,13 +180,15 @@ class EventService:
         call: Call,
         reply: Reply,
     ) -> None:
+        latest = request.last if request.last <= PAGE_FIRST else 0
         stream = Stream(
             project=call.project,
             chosen=_filter(request.filter),
             follow=request.follow,
             batch=request.batch_size or 500,
             reply=reply,
-            start=self._start(request, call),
+            start=None if latest else self._start(request, call),
+            latest=latest,
             call=call,
         )
         if call.on_end is None or call.on_end(lambda: self._hub.leave(stream)):
@@ -200,35 +210,22 @@ class EventService:
             time = convert.moment(request.from_time)
             return lambda conn: _before_time(conn, call.project, time)
         place = self._tokens.place(request.after_cursor, "after_cursor")
-        return lambda conn: _known(conn, call.project, place)
+        return lambda conn: known(conn, call.project, place, "after_cursor")
 
     def GetEntityHistory(
         self, request: event_pb2.GetEntityHistoryRequest, call: Call
     ) -> event_pb2.GetEntityHistoryResponse:
-        raise Unimplemented("GetEntityHistory is not built yet")
+        return self._history.changes(request, call)
 
     def ReconstructState(
         self, request: event_pb2.ReconstructStateRequest, call: Call
     ) -> event_pb2.ReconstructStateResponse:
-        raise Unimplemented("ReconstructState is not built yet")
+        return self._history.reconstruct(request, call)
 
     def ReplayEvents(
         self, request: event_pb2.ReplayEventsRequest, call: Call
     ) -> event_pb2.ReplayEventsResponse:
-        raise Unimplemented("ReplayEvents is not built yet")
-
-
-def _known(conn: Connection, project: str, place: Position) -> Position:
-    """The place of a cursor, where this copy of the log has it."""
-    if not store.knows(conn, place, project=project):
-        raise InvalidArgument(
-            {
-                "after_cursor": "lies in a part of the log that this copy does not have;"
-                " start from the beginning or from_time"
-            },
-            reason="CURSOR_FOREIGN",
-        )
-    return place
+        return self._history.replay(request, call)
 
 
 def _before_time(conn: Connection, project: str, time: datetime) -> Position:

@@ -2,29 +2,293 @@
 
 from __future__ import annotations
 
-from orchestration.v1 import report_pb2
-from orchestration_server.cache import Cache
-from orchestration_server.convert import Tokens
-from orchestration_server.db import Database
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from orchestration.v1 import report_pb2, task_pb2
+from orchestration_server import convert, documents, reports
+from orchestration_server.convert import Tokens, embed
+from orchestration_server.db import Connection, Database
 from orchestration_server.emission import Gate
-from orchestration_server.errors import Unimplemented
-from orchestration_server.model import Call
+from orchestration_server.errors import InvalidArgument, NotFound
+from orchestration_server.fingerprint import fingerprint
+from orchestration_server.model import BEGINNING, Call, EntityType, EventRow, OutboxRow
+from orchestration_server.services.sprints import task_counts
+from orchestration_server.services.tasks import listed_after
+from orchestration_server.store import events as event_store
+from orchestration_server.store import reports as store
+from orchestration_server.store import tasks as task_store
+from orchestration_server.store.prepared import EntityRow, Prepared
+from orchestration_server.store.writes import Change
+from orchestration_server.templates import TemplateKind, Templates
+
+_TEMPLATES = {TemplateKind.ADR: "adr", TemplateKind.BUG_REPORT: "bug-report"}
+_DUPLICATE = report_pb2.CreateBugReportResponse(duplicate=True).SerializeToString()
 
 
 class ReportService:
     """Makes reports and documents."""
 
-    def __init__(self, db: Database, gate: Gate, tokens: Tokens, cache: Cache) -> None:
-        self._cache = cache
+    def __init__(self, db: Database, gate: Gate, tokens: Tokens, templates: Templates) -> None:
         self._db = db
         self._gate = gate
+        self._templates = templates
         self._tokens = tokens
 
-    def GetSprintStatusReport(self, request: report_pb2.GetSprintStatusReportRequest, call: Call) -> bytes:
-        raise Unimplemented("GetSprintStatusReport is not built yet")
+    def GetSprintStatusReport(
+        self, request: report_pb2.GetSprintStatusReportRequest, call: Call
+    ) -> report_pb2.GetSprintStatusReportResponse:
+        project, code = call.project, request.sprint_code
+        scope = ["report", project, code]
+        after = listed_after(self._tokens.page_place(request.page_token, scope))
+        size = convert.page_size(request.page_size)
+        with self._db.connection(call) as conn:
+            # Read first, so that what is read after it holds all up to there.
+            as_of = event_store.last(conn, project=project) or BEGINNING
+            state = store.state(conn, project=project, sprint=code)
+            if state is None:
+                raise NotFound("sprint", code)
+            first = reports.first_day(state.now)
+            changes = store.completions(
+                conn, project=project, sprint=code, since=first, becoming=reports.COMPLETED
+            )
+            rows = task_store.list_page(
+                conn, project=project, filters={"sprint_code": code}, by_priority=True, after=after,
+                limit=size + 1,
+            )  # fmt: skip
+        report = _report(state)
+        report.throughput.extend(reports.throughput(first.date(), changes))
+        report.tasks.extend(reports.summary(row.body) for row in rows[:size])
+        if len(rows) > size:
+            last = rows[size - 1]
+            place = [last.create_time.isoformat(), last.priority, last.code]
+            report.next_page_token = self._tokens.page_token(scope, place)
+        report.as_of_cursor = self._tokens.cursor(as_of)
+        if request.include_markdown:
+            report.markdown = reports.markdown(report)
+        return report
 
     def CreateAdr(self, request: report_pb2.CreateAdrRequest, call: Call) -> bytes:
-        raise Unimplemented("CreateAdr is not built yet")
+        key = convert.request_of(call, request)
+        sprint, task = request.sprint_code, request.task_code
+
+        def prepare(conn: Connection) -> Prepared:
+            return store.prepare_adr(conn, project=call.project, request=key, sprint=sprint, task=task)
+
+        def decide(_: Connection, found: Prepared) -> Change:
+            adr = self._new_adr(request, call, found, _sprint_of(found, sprint, task))
+            content = documents.adr_content(adr)
+            body = adr.SerializeToString()
+            return Change(
+                embed(1, body),
+                sql=store.INSERT_ADR,
+                params={"c_number": adr.number, "c_code": adr.code, "c_update": found.now, "c_body": body},
+                expected=1,
+                events=[convert.change_event(
+                    call, "adr.created", found.now, entity=EntityType.ADR, code=adr.code, uid=adr.uid,
+                    revision=1, sprint_code=adr.sprint_code,
+                    payload=convert.snapshot(content, revision=1, create_time=adr.create_time),
+                )],
+                anchors=[sprint] if sprint else (),
+                outbox=[OutboxRow("adr", adr.code)] if request.sync_to_file else (),
+            )  # fmt: skip
+
+        return self._gate.write(
+            call, key, locks=_locks("adr", task), prepare=prepare, decide=decide, locked=True
+        )
 
     def CreateBugReport(self, request: report_pb2.CreateBugReportRequest, call: Call) -> bytes:
-        raise Unimplemented("CreateBugReport is not built yet")
+        key = convert.request_of(call, request)
+        sprint, task = request.sprint_code, request.task_code
+        mark = fingerprint(
+            component=request.component,
+            title=request.title,
+            error_text=request.error_text,
+            stack_trace=request.stack_trace,
+        )
+
+        def prepare(conn: Connection) -> Prepared:
+            return store.prepare_bug(
+                conn, project=call.project, request=key, sprint=sprint, task=task, fingerprint=mark
+            )
+
+        def decide(_: Connection, found: Prepared) -> Change:
+            own_sprint = _sprint_of(found, sprint, task)
+            known = next(iter(found.rows.values()), None)
+            if known is None:
+                bug = self._new_bug(request, call, found, mark, own_sprint)
+                sql, answer = store.INSERT_BUG, b""
+                payload = convert.snapshot(
+                    documents.bug_content(bug), revision=1, create_time=bug.create_time
+                )
+            else:
+                bug, payload = _seen_again(request, call, found, known, own_sprint)
+                sql, answer = store.UPDATE_BUG, _DUPLICATE
+            body = bug.SerializeToString()
+            return Change(
+                embed(1, body) + answer,
+                sql=sql,
+                params={
+                    "c_number": found.extra.number,
+                    "c_code": bug.code,
+                    "c_fingerprint": mark,
+                    "c_revision": bug.revision - 1,
+                    "c_update": found.now,
+                    "c_body": body,
+                },
+                expected=1,
+                events=[_bug_event(request, call, found, bug, own_sprint, payload)],
+                anchors=[sprint] if sprint else (),
+                outbox=[OutboxRow("bug_report", bug.code)] if request.sync_to_file else (),
+            )
+
+        return self._gate.write(
+            call, key, locks=_locks("bug_report", task), prepare=prepare, decide=decide, locked=True
+        )
+
+    def _new_adr(
+        self, request: report_pb2.CreateAdrRequest, call: Call, found: Prepared, sprint: str
+    ) -> report_pb2.Adr:
+        adr = report_pb2.Adr(
+            uid=convert.new_uid(),
+            title=request.title,
+            status=request.status or report_pb2.ADR_STATUS_PROPOSED,
+            sprint_code=sprint,
+            task_code=request.task_code,
+            author=call.agent,
+            revision=1,
+            create_time=convert.stamp(found.now),
+            update_time=convert.stamp(found.now),
+        )
+        documents.number_adr(adr, found.extra.number)
+        fields = documents.adr_variables(request, adr)
+        adr.document = self._render(TemplateKind.ADR, request, fields)
+        return adr
+
+    def _new_bug(
+        self,
+        request: report_pb2.CreateBugReportRequest,
+        call: Call,
+        found: Prepared,
+        mark: bytes,
+        sprint: str,
+    ) -> report_pb2.BugReport:
+        seen = convert.stamp(_seen(request, found))
+        bug = report_pb2.BugReport(
+            uid=convert.new_uid(),
+            fingerprint=mark.hex(),
+            title=request.title,
+            severity=request.severity or report_pb2.BUG_SEVERITY_MEDIUM,
+            component=request.component,
+            reporter=request.reporter or call.agent,
+            sprint_code=sprint,
+            task_code=request.task_code,
+            count=1,
+            first_seen_time=seen,
+            last_seen_time=seen,
+            revision=1,
+            create_time=convert.stamp(found.now),
+            update_time=convert.stamp(found.now),
+        )
+        documents.number_bug(bug, found.extra.number)
+        fields = documents.bug_variables(request, bug)
+        bug.document = self._render(TemplateKind.BUG_REPORT, request, fields)
+        return bug
+
+    def _render(
+        self,
+        kind: TemplateKind,
+        request: report_pb2.CreateAdrRequest | report_pb2.CreateBugReportRequest,
+        fields: Mapping[str, Any],
+    ) -> str:
+        further = convert.plain(request.variables)
+        if taken := sorted(further.keys() & fields.keys()):
+            raise InvalidArgument({f"variables.{name}": "is a field of the request" for name in taken})
+        return self._templates.render(request.template or _TEMPLATES[kind], {**further, **fields}, kind)
+
+
+def _report(state: store.State) -> report_pb2.GetSprintStatusReportResponse:
+    """The report but for its throughput and its table."""
+    by_status: dict[int, int] = {}
+    by_priority: dict[int, int] = {}
+    for status, priority, count in state.counts:
+        by_status[status] = by_status.get(status, 0) + count
+        by_priority[priority] = by_priority.get(priority, 0) + count
+    counts = task_counts(by_status)
+    report = report_pb2.GetSprintStatusReportResponse(
+        task_counts=counts,
+        priority_counts=report_pb2.PriorityCounts(
+            **{name.lower(): by_priority.get(n, 0) for n, name in enumerate(convert.PRIORITY_NAMES) if n}
+        ),
+        progress_percent=reports.progress(
+            completed=counts.completed, counted=counts.total - counts.cancelled
+        ),
+        blocked=[reports.blocked(row) for row in state.blocked],
+        blocked_total=state.blocked_total,
+    )
+    report.sprint.MergeFromString(state.sprint)
+    if state.oldest is not None:
+        body, since = state.oldest
+        report.oldest_in_progress.CopyFrom(reports.summary(body))
+        report.oldest_in_progress_time.CopyFrom(convert.stamp(since))
+    return report
+
+
+def _locks(kind: str, task: str) -> list[tuple[str, str]]:
+    """Who takes a number holds the kind's lock; the task stays as it is found."""
+    return [(kind, ""), *([("task", task)] if task else [])]
+
+
+def _sprint_of(found: Prepared, sprint: str, task: str) -> str:
+    """The sprint that a document belongs to: the task's own where none is named. Both have to be there."""
+    if sprint and sprint not in found.sprints:
+        raise NotFound("sprint", sprint)
+    if not task:
+        return sprint
+    if found.extra.task is None:
+        raise NotFound("task", task)
+    return sprint or task_pb2.Task.FromString(found.extra.task).sprint_code
+
+
+def _seen(request: report_pb2.CreateBugReportRequest, found: Prepared) -> datetime:
+    return convert.moment(request.occur_time) if request.HasField("occur_time") else found.now
+
+
+def _seen_again(
+    request: report_pb2.CreateBugReportRequest, call: Call, found: Prepared, row: EntityRow, sprint: str
+) -> tuple[report_pb2.BugReport, dict[str, Any]]:
+    """The bug, counted once more, and what its event says."""
+    bug = report_pb2.BugReport.FromString(row.body)
+    before = documents.bug_content(bug)
+    seen = _seen(request, found)
+    bug.count += 1
+    # The lower number is the worse.
+    bug.severity = min(bug.severity, request.severity or report_pb2.BUG_SEVERITY_MEDIUM)
+    bug.first_seen_time.CopyFrom(convert.stamp(min(seen, convert.moment(bug.first_seen_time))))
+    bug.last_seen_time.CopyFrom(convert.stamp(max(seen, convert.moment(bug.last_seen_time))))
+    bug.revision = row.revision + 1
+    bug.update_time.CopyFrom(convert.stamp(found.now))
+    return bug, {
+        "changes": convert.changes(before, documents.bug_content(bug)),
+        "title": request.title,
+        "reporter": request.reporter or call.agent,
+        "sprint_code": sprint,
+        "task_code": request.task_code,
+    }
+
+
+def _bug_event(
+    request: report_pb2.CreateBugReportRequest,
+    call: Call,
+    found: Prepared,
+    bug: report_pb2.BugReport,
+    sprint: str,
+    payload: dict[str, Any],
+) -> EventRow:
+    """``sprint`` is where it was seen this time."""
+    name = "created" if bug.revision == 1 else "seen_again"
+    return convert.change_event(
+        call, f"bug_report.{name}", found.now, entity=EntityType.BUG_REPORT, code=bug.code, uid=bug.uid,
+        revision=bug.revision, payload=payload, sprint_code=sprint, occur_time=_seen(request, found),
+    )  # fmt: skip

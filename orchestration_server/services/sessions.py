@@ -2,41 +2,360 @@
 
 from __future__ import annotations
 
-from orchestration.v1 import session_pb2
-from orchestration_server.cache import Cache
-from orchestration_server.convert import Tokens
-from orchestration_server.db import Database
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, LiteralString, NamedTuple
+
+from uuid_utils import uuid7
+
+from orchestration.v1 import common_pb2, context_pb2, session_pb2, sprint_pb2, task_pb2
+from orchestration_server import convert
+from orchestration_server.context import Broker, Target
+from orchestration_server.convert import Tokens, embed, embed_all
+from orchestration_server.db import Connection, Database
 from orchestration_server.emission import Gate
-from orchestration_server.errors import Unimplemented
-from orchestration_server.model import Call
+from orchestration_server.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from orchestration_server.model import PRIORITY_DEFAULT, Call, EntityType, EventRow, Request
+from orchestration_server.presence import Presence
+from orchestration_server.store import events as event_store
+from orchestration_server.store import sessions as store
+from orchestration_server.store.prepared import Prepared
+from orchestration_server.store.writes import Change
+
+_ACTIVE = common_pb2.SESSION_STATUS_ACTIVE
+_PAUSED = common_pb2.SESSION_STATUS_PAUSED
+_COMPLETED = common_pb2.SESSION_STATUS_COMPLETED
+_LAST_ACTIVITY_TIME = 15
+_RESUMED = session_pb2.InitAgentResponse(resumed=True).SerializeToString()
+_FROM_CACHE = session_pb2.InitAgentResponse(from_cache=True).SerializeToString()
+_CONTEXT_FROM_CACHE = session_pb2.GetSessionContextResponse(from_cache=True).SerializeToString()
+_NEXT_STEPS = context_pb2.CONTEXT_SECTION_NEXT_STEPS
+_FOR_STEPS = context_pb2.ContextOptions(
+    page_size=1,
+    omit_sections=[context_pb2.CONTEXT_SECTION_EVENTS, context_pb2.CONTEXT_SECTION_FILES],
+)
+_SHORT = {"T": "task_code", "S": "sprint_code", "SESSION": "session_key"}
+_KINDS = {"task_code": EntityType.TASK, "sprint_code": EntityType.SPRINT}
 
 
 class SessionService:
     """Keeps sessions."""
 
-    def __init__(self, db: Database, gate: Gate, tokens: Tokens, cache: Cache) -> None:
-        self._cache = cache
+    def __init__(self, db: Database, gate: Gate, tokens: Tokens, broker: Broker, presence: Presence) -> None:
+        self._broker = broker
         self._db = db
         self._gate = gate
+        self._presence = presence
         self._tokens = tokens
 
     def InitAgent(self, request: session_pb2.InitAgentRequest, call: Call) -> bytes:
-        raise Unimplemented("InitAgent is not built yet")
+        if not (request.agent or call.agent):
+            raise InvalidArgument({"agent": "is required: here, or as orchestration-agent of the call"})
+        agent = request.agent or call.agent
+        target, name = _asked(request)
+        if target == "session_key":
+            stored = self._resume(call, request, name, agent)
+        else:
+            stored = self._begin(call, request, _KINDS[target], name, agent)
+        session = session_pb2.InitAgentResponse.FromString(stored).session
+        self._presence.learn(call.project, session.key, session.correlation_id)
+        self._presence.note(call.project, session.key)
+        return stored + self._briefing(call, session.key, request.context_options)
+
+    def _resume(self, call: Call, message: session_pb2.InitAgentRequest, key: str, agent: str) -> bytes:
+        def decide(found: Prepared) -> Change:
+            return _resumed(call, found, key, agent)
+
+        return self._write(call, convert.request_of(call, message), key, decide)
+
+    def _begin(
+        self, call: Call, message: session_pb2.InitAgentRequest, kind: EntityType, code: str, agent: str
+    ) -> bytes:
+        """Resumes the agent's newest open session on the target, or starts one."""
+        request = convert.request_of(call, message)
+        uid = uuid7()
+        key = message.new_session_key or f"ses_{uid.hex}"
+
+        def prepare(conn: Connection) -> Prepared:
+            return store.prepare_on_target(
+                conn, project=call.project, request=request, target_type=kind, code=code, agent=agent,
+                key=key,
+            )  # fmt: skip
+
+        def decide(_: Connection, found: Prepared) -> Change:
+            subject: store.Subject = found.extra
+            _need_target(subject, kind, code)
+            if subject.key and not message.force_new:
+                return _resumed(call, found, subject.key, agent)
+            if subject.taken:
+                raise AlreadyExists("session", key, deleted=False)
+            session = common_pb2.Session(
+                key=key,
+                uid=str(uid),
+                status=_ACTIVE,
+                agent=agent,
+                target_type=kind,  # type: ignore[arg-type]  # the numbers are the same
+                target_code=code,
+                correlation_id=call.correlation_id,
+                create_time=convert.stamp(found.now),
+            )
+            if message.metadata.fields:
+                session.metadata.CopyFrom(message.metadata)
+                session.metadata.DiscardUnknownFields()
+            return _changed(
+                call, found, session, 0, "started", {}, agent=agent, activity=found.now, sql=store.INSERT
+            )
+
+        # Which session is the newest depends on rows that are not there yet: one call of the agent for the
+        # target decides at a time. The revision guards the session that it resumes.
+        return self._gate.write(
+            call, request, locks=[("session", key), ("agent", f"{agent}\0{kind}\0{code}")],
+            prepare=prepare, decide=decide, locked=not message.force_new,
+        )  # fmt: skip
+
+    def _write(self, call: Call, request: Request, key: str, decide: Callable[[Prepared], Change]) -> bytes:
+        def prepare(conn: Connection) -> Prepared:
+            return store.prepare(conn, project=call.project, request=request, key=key)
+
+        return self._gate.write(
+            call, request, locks=[("session", key)], prepare=prepare,
+            decide=lambda _, found: decide(found),
+        )  # fmt: skip
+
+    def _briefing(self, call: Call, key: str, options: context_pb2.ContextOptions) -> bytes:
+        """The rest of InitAgentResponse: the context as it is now, and all next steps."""
+        target = Target(EntityType.SESSION, key)
+        found = self._broker.assemble(call, target, options)
+        context = context_pb2.Context.FromString(found.body)
+        cut = [trim.section for trim in context.trimmed] + [*context.unchanged, *options.omit_sections]
+        steps = context.next_steps
+        if _NEXT_STEPS in cut:
+            whole = self._broker.assemble(call, target, _FOR_STEPS)
+            steps = context_pb2.Context.FromString(whole.body).next_steps
+        body = embed(3, found.body) + embed_all(4, [step.encode() for step in steps])
+        return body + (_FROM_CACHE if found.from_cache else b"")
 
     def GetSession(self, request: session_pb2.GetSessionRequest, call: Call) -> bytes:
-        raise Unimplemented("GetSession is not built yet")
+        with self._db.connection(call) as conn:
+            found = store.get(conn, project=call.project, key=request.session_key)
+        if found is None:
+            raise NotFound("session", request.session_key)
+        return embed(1, _whole(found[1], found[0]))
 
     def ListSessions(self, request: session_pb2.ListSessionsRequest, call: Call) -> bytes:
-        raise Unimplemented("ListSessions is not built yet")
+        field = request.WhichOneof("target")
+        target = None if field is None else (int(_KINDS[field]), str(getattr(request, field)))
+        statuses = sorted(set(request.statuses))
+        scope = ["sessions", call.project, target, request.agent, statuses]
+        place = self._tokens.page_place(request.page_token, scope)
+        size = convert.page_size(request.page_size)
+        with self._db.connection(call) as conn:
+            rows = store.list_page(
+                conn, project=call.project, target=target, agent=request.agent, statuses=statuses,
+                after=None if place is None else (datetime.fromisoformat(place[0]), place[1]),
+                limit=size + 1,
+            )  # fmt: skip
+        shown = convert.page_length([len(row.body) for row in rows], size)
+        body = embed_all(1, [_whole(row.body, row.last_activity) for row in rows[:shown]])
+        if len(rows) > shown:
+            last = rows[shown - 1]
+            token = self._tokens.page_token(scope, [last.create_time.isoformat(), last.key])
+            body += embed(2, token.encode())
+        return body
 
     def GetSessionContext(self, request: session_pb2.GetSessionContextRequest, call: Call) -> bytes:
-        raise Unimplemented("GetSessionContext is not built yet")
+        target = Target(EntityType.SESSION, request.session_key)
+        found = self._broker.assemble(call, target, request.options)
+        return embed(1, found.body) + (_CONTEXT_FROM_CACHE if found.from_cache else b"")
 
     def LogActivity(self, request: session_pb2.LogActivityRequest, call: Call) -> bytes:
-        raise Unimplemented("LogActivity is not built yet")
+        key = request.session_key
+
+        def decide(found: Prepared) -> Change:
+            session, _ = _open(found, key)
+            target = _target_of(session, found.extra)
+            payload: dict[str, Any] = {"kind": request.kind, "message": request.message}
+            if request.HasField("payload"):
+                payload["payload"] = convert.plain(request.payload)
+            event = convert.change_event(
+                _tied(call, session), "activity.logged", found.now,
+                entity=EntityType(session.target_type), code=session.target_code, uid=target.uid,
+                revision=0, payload=payload, sprint_code=target.sprint_code, priority=target.priority,
+            )  # fmt: skip
+            return Change(
+                str(event.event_id).encode(),
+                sql=store.OPEN,
+                params={"c_key": key},
+                expected=1,
+                events=[event],
+            )
+
+        event_id = self._write(call, convert.request_of(call, request), key, decide).decode()
+        self._presence.note(call.project, key)
+        with self._db.connection(call) as conn:
+            stored = event_store.get(conn, project=call.project, event_id=event_id)
+        if stored is None:
+            raise NotFound("event", event_id)
+        return embed(1, self._tokens.event_bytes(stored))
 
     def PauseSession(self, request: session_pb2.PauseSessionRequest, call: Call) -> bytes:
-        raise Unimplemented("PauseSession is not built yet")
+        key = request.session_key
+
+        def decide(found: Prepared) -> Change:
+            session, revision = _open(found, key)
+            if session.status == _PAUSED:
+                return Change(embed(1, _whole(found.rows[key].body, found.extra.last_activity)))
+            before = convert.session_content(session)
+            session.status = _PAUSED
+            session.pause_reason = request.reason
+            return _updated(call, found, session, revision, "paused", before)
+
+        return self._write(call, convert.request_of(call, request), key, decide)
 
     def CloseSession(self, request: session_pb2.CloseSessionRequest, call: Call) -> bytes:
-        raise Unimplemented("CloseSession is not built yet")
+        key = request.session_key
+
+        def decide(found: Prepared) -> Change:
+            session, revision = _open(found, key)
+            before = convert.session_content(session)
+            session.status = _COMPLETED
+            session.pause_reason = ""
+            session.summary = request.summary
+            session.outcome = request.outcome or common_pb2.SESSION_OUTCOME_SUCCEEDED
+            session.close_time.CopyFrom(convert.stamp(found.now))
+            return _updated(call, found, session, revision, "closed", before)
+
+        return self._write(call, convert.request_of(call, request), key, decide)
+
+
+def _asked(request: session_pb2.InitAgentRequest) -> tuple[str, str]:
+    """The field of the target that is meant, and its value, in whichever form it was given."""
+    if request.short_form:
+        kind, _, name = request.short_form.partition(":")
+        return _SHORT[kind], name
+    field = request.WhichOneof("target") or ""
+    return field, getattr(request, field)
+
+
+def _whole(body: bytes, last_activity: datetime) -> bytes:
+    """A session as callers see it: its last activity stands beside the stored message."""
+    return body + embed(_LAST_ACTIVITY_TIME, convert.stamp(last_activity).SerializeToString())
+
+
+def _open(found: Prepared, key: str) -> tuple[common_pb2.Session, int]:
+    """The session with its revision, where it is there and not closed."""
+    row = found.rows.get(key)
+    if row is None:
+        raise NotFound("session", key)
+    session = common_pb2.Session.FromString(row.body)
+    if session.status == _COMPLETED:
+        raise FailedPrecondition(
+            f"session {key} is closed: start another", reason="SESSION_CLOSED", subject=f"session {key}"
+        )
+    return session, row.revision
+
+
+def _need_target(subject: store.Subject, kind: int, code: str) -> None:
+    if subject.target is None or subject.target.deleted:
+        raise NotFound(convert.TARGET_NAMES[kind], code)
+
+
+class _TargetOf(NamedTuple):
+    """What a session's events say of the task or sprint that it works on."""
+
+    uid: str
+    sprint_code: str
+    priority: int
+
+
+def _target_of(session: common_pb2.Session, subject: store.Subject) -> _TargetOf:
+    body = b"" if subject.target is None else subject.target.body
+    if session.target_type == common_pb2.ENTITY_TYPE_TASK:
+        task = task_pb2.Task.FromString(body)
+        return _TargetOf(task.uid, task.sprint_code, task.priority)
+    return _TargetOf(sprint_pb2.Sprint.FromString(body).uid, session.target_code, PRIORITY_DEFAULT)
+
+
+def _tied(call: Call, session: common_pb2.Session, agent: str = "") -> Call:
+    """The call as one of the session's: linked by the session's correlation id where the caller gave none.
+
+    The call itself gets that id too, since it is returned to its caller.
+    """
+    if not call.correlated:
+        call.correlation_id = session.correlation_id
+    return replace(call, session_key=session.key, agent=agent or call.agent or session.agent)
+
+
+def _resumed(call: Call, found: Prepared, key: str, agent: str) -> Change:
+    session, revision = _open(found, key)
+    _need_target(found.extra, session.target_type, session.target_code)
+    before = convert.session_content(session)
+    session.status = _ACTIVE
+    session.agent = agent
+    session.pause_reason = ""
+    return _updated(call, found, session, revision, "resumed", before, agent=agent)
+
+
+def _updated(
+    call: Call,
+    found: Prepared,
+    session: common_pb2.Session,
+    revision: int,
+    name: str,
+    before: dict[str, Any],
+    agent: str = "",
+) -> Change:
+    """A change of a session that is there. A call of its own, or its agent's return, is an activity too."""
+    payload = {"changes": convert.changes(before, convert.session_content(session))}
+    own = agent or call.session_key == session.key
+    return _changed(
+        call, found, session, revision, name, payload, agent=agent, activity=found.now if own else None,
+        sql=store.UPDATE,
+    )  # fmt: skip
+
+
+def _changed(
+    call: Call,
+    found: Prepared,
+    session: common_pb2.Session,
+    revision: int,
+    name: str,
+    payload: dict[str, Any],
+    *,
+    agent: str,
+    activity: datetime | None,
+    sql: LiteralString,
+) -> Change:
+    """Writes a session as its next revision, with its event; the response is the session."""
+    session.revision = revision + 1
+    session.update_time.CopyFrom(convert.stamp(found.now))
+    payload |= convert.snapshot(
+        convert.session_content(session), revision=session.revision, create_time=session.create_time
+    )
+    body = session.SerializeToString()
+    target = _target_of(session, found.extra)
+    event: EventRow = convert.change_event(
+        _tied(call, session, agent), f"session.{name}", found.now, entity=EntityType.SESSION,
+        code=session.key, uid=session.uid, revision=session.revision, payload=payload,
+        sprint_code=target.sprint_code, priority=target.priority,
+    )  # fmt: skip
+    response = embed(1, _whole(body, activity or found.extra.last_activity))
+    return Change(
+        response + (_RESUMED if name == "resumed" else b""),
+        sql=sql,
+        params={
+            "c_key": session.key,
+            "c_status": session.status,
+            "c_agent": session.agent,
+            "c_type": session.target_type,
+            "c_code": session.target_code,
+            "c_correlation": session.correlation_id,
+            "c_activity": activity,
+            "c_revision": revision,
+            "c_update": found.now,
+            "c_body": body,
+        },
+        expected=1,
+        events=[event],
+    )

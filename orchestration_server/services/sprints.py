@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -17,16 +18,17 @@ from orchestration_server.errors import (
     InvalidArgument,
     NotFound,
     TransitionRefused,
-    Unimplemented,
 )
 from orchestration_server.model import (
     SPRINT_TRANSITIONS,
     Call,
     EntityType,
     EventRow,
+    OutboxRow,
     SprintStatus,
 )
 from orchestration_server.services.tasks import check_revision, list_scope, present, task_page
+from orchestration_server.store import outbox
 from orchestration_server.store import sprints as store
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import Prepared
@@ -36,9 +38,17 @@ from orchestration_server.store.writes import Change
 class SprintService:
     """Keeps sprints."""
 
-    def __init__(self, db: Database, gate: Gate, tokens: Tokens, cache: Cache) -> None:
+    def __init__(
+        self,
+        db: Database,
+        gate: Gate,
+        tokens: Tokens,
+        cache: Cache,
+        from_template: Callable[[sprint_pb2.CreateSprintFromTemplateRequest, Call], bytes],
+    ) -> None:
         self._cache = cache
         self._db = db
+        self._from_template = from_template
         self._gate = gate
         self._tokens = tokens
 
@@ -53,15 +63,8 @@ class SprintService:
             if code in found.rows:
                 raise AlreadyExists("sprint", code, deleted=found.rows[code].deleted)
             occur = convert.moment(request.occur_time) if request.HasField("occur_time") else None
-            sprint = sprint_pb2.Sprint()
-            sprint.CopyFrom(request.sprint)
-            sprint.uid = convert.new_uid()
-            sprint.status = sprint.status or common_pb2.SPRINT_STATUS_PLANNING
-            sprint.create_time.CopyFrom(convert.stamp(occur or found.now))
-            content = convert.sprint_content(sprint)
-            _advance(sprint, 0, content, found.now)
-            event = _event(call, "created", sprint, found.now, {"snapshot": content}, occur)
-            return _change(store.INSERT, sprint, 0, found.now, [event])
+            sprint, event = created(call, request.sprint, found.now, occur)
+            return _change(store.INSERT, sprint, 0, found.now, [event], sync=request.sync_to_file)
 
         return self._gate.write(call, key, locks=[("sprint", code)], prepare=prepare, decide=decide)
 
@@ -92,7 +95,7 @@ class SprintService:
                     limit=size + 1,
                 )  # fmt: skip
             scope = list_scope(call.project, filters, by_priority=True)
-            return embed(2, _task_counts(counts).SerializeToString()) + task_page(
+            return embed(2, task_counts(counts).SerializeToString()) + task_page(
                 self._tokens, rows, size, scope, tasks=3, token=4
             )
 
@@ -119,31 +122,7 @@ class SprintService:
         return body
 
     def UpdateSprint(self, request: sprint_pb2.UpdateSprintRequest, call: Call) -> bytes:
-        key = convert.request_of(call, request)
-        code = request.sprint.code
-
-        def prepare(conn: Connection) -> Prepared:
-            return store.prepare(conn, project=call.project, request=key, code=code)
-
-        def decide(_: Connection, found: Prepared) -> Change:
-            row = present(found, "sprint", code)
-            check_revision(f"sprint {code}", request.expected_revision, row.revision)
-            sprint = sprint_pb2.Sprint.FromString(row.body)
-            before = convert.sprint_content(sprint)
-            was = sprint.status
-            for path in request.update_mask.paths:
-                _take(sprint, request.sprint, path)
-            after = convert.sprint_content(sprint)
-            if before == after:
-                return Change(embed(1, row.body))
-            _check_transition(sprint, was)
-            if sprint.start_date and sprint.end_date and sprint.end_date < sprint.start_date:
-                raise InvalidArgument({"sprint.end_date": "is before start_date"})
-            _advance(sprint, row.revision, after, found.now)
-            events = _changed(call, sprint, convert.changes(before, after), found.now)
-            return _change(store.UPDATE, sprint, row.revision, found.now, events)
-
-        return self._gate.write(call, key, locks=[("sprint", code)], prepare=prepare, decide=decide)
+        return update(self._gate, request, call)
 
     def DeleteSprint(self, request: sprint_pb2.DeleteSprintRequest, call: Call) -> bytes:
         key = convert.request_of(call, request)
@@ -168,7 +147,7 @@ class SprintService:
                 sql=store.DELETE,
                 params={"c_code": code, "c_revision": row.revision, "c_update": found.now},
                 expected=1,
-                events=[_event(call, "deleted", sprint, found.now, {})],
+                events=[sprint_event(call, "deleted", sprint, found.now, {})],
             )
 
         return self._gate.write(
@@ -178,13 +157,61 @@ class SprintService:
     def CreateSprintFromTemplate(
         self, request: sprint_pb2.CreateSprintFromTemplateRequest, call: Call
     ) -> bytes:
-        raise Unimplemented("CreateSprintFromTemplate is not built yet")
+        return self._from_template(request, call)
 
     def SyncSprint(self, request: sprint_pb2.SyncSprintRequest, call: Call) -> bytes:
-        raise Unimplemented("SyncSprint is not built yet")
+        key = convert.request_of(call, request)
+        code = request.sprint_code
+
+        def prepare(conn: Connection) -> Prepared:
+            return outbox.prepare_sprint(conn, project=call.project, request=key, code=code)
+
+        def decide(_: Connection, found: Prepared) -> Change:
+            present(found, "sprint", code)
+            queued = 1 + int(found.extra)
+            return Change(
+                sprint_pb2.SyncSprintResponse(queued=queued).SerializeToString(),
+                sql=outbox.QUEUE_SPRINT,
+                params={"c_code": code, "c_correlation": call.correlation_id},
+                expected=queued,
+                anchors=[code],
+            )
+
+        return self._gate.write(call, key, locks=[("sprint", code)], prepare=prepare, decide=decide)
 
 
-def _task_counts(counts: dict[int, int]) -> sprint_pb2.TaskCounts:
+def update(gate: Gate, request: sprint_pb2.UpdateSprintRequest, call: Call) -> bytes:
+    """Changes the fields of a sprint that the mask names."""
+    key = convert.request_of(call, request)
+    code = request.sprint.code
+
+    def prepare(conn: Connection) -> Prepared:
+        return store.prepare(conn, project=call.project, request=key, code=code)
+
+    def decide(_: Connection, found: Prepared) -> Change:
+        row = present(found, "sprint", code)
+        check_revision(f"sprint {code}", request.expected_revision, row.revision)
+        sprint = sprint_pb2.Sprint.FromString(row.body)
+        before = convert.sprint_content(sprint)
+        was = sprint.status
+        for path in request.update_mask.paths:
+            _take(sprint, request.sprint, path)
+        after = convert.sprint_content(sprint)
+        differs = convert.changes(before, after)
+        if not differs:
+            return Change(embed(1, row.body), outbox=_files(code, sync=request.sync_to_file))
+        _check_transition(sprint, was)
+        if sprint.start_date and sprint.end_date and sprint.end_date < sprint.start_date:
+            raise InvalidArgument({"sprint.end_date": "is before start_date"})
+        _advance(sprint, row.revision, after, found.now)
+        events = _changed(call, sprint, after, differs, found.now)
+        return _change(store.UPDATE, sprint, row.revision, found.now, events, sync=request.sync_to_file)
+
+    return gate.write(call, key, locks=[("sprint", code)], prepare=prepare, decide=decide)
+
+
+def task_counts(counts: dict[int, int]) -> sprint_pb2.TaskCounts:
+    """How many tasks have each status, as a message."""
     return sprint_pb2.TaskCounts(
         total=sum(counts.values()),
         pending=counts.get(1, 0),
@@ -195,11 +222,30 @@ def _task_counts(counts: dict[int, int]) -> sprint_pb2.TaskCounts:
     )
 
 
+def created(
+    call: Call, given: sprint_pb2.Sprint, now: datetime, occur: datetime | None = None
+) -> tuple[sprint_pb2.Sprint, EventRow]:
+    """A new sprint, and the event of its creation."""
+    sprint = sprint_pb2.Sprint()
+    sprint.CopyFrom(given)
+    sprint.uid = convert.new_uid()
+    sprint.status = sprint.status or common_pb2.SPRINT_STATUS_PLANNING
+    sprint.create_time.CopyFrom(convert.stamp(occur or now))
+    sprint.DiscardUnknownFields()
+    if not sprint.metadata.fields:
+        sprint.ClearField("metadata")
+    content = convert.sprint_content(sprint)
+    _advance(sprint, 0, content, now)
+    payload = convert.snapshot(content, revision=sprint.revision, create_time=sprint.create_time)
+    return sprint, sprint_event(call, "created", sprint, now, payload, occur)
+
+
 def _take(sprint: sprint_pb2.Sprint, given: sprint_pb2.Sprint, path: str) -> None:
     if path == "metadata":
         sprint.ClearField("metadata")
-        if given.HasField("metadata"):
+        if given.metadata.fields:
             sprint.metadata.CopyFrom(given.metadata)
+            sprint.metadata.DiscardUnknownFields()
     else:
         setattr(sprint, path, getattr(given, path))
 
@@ -222,7 +268,13 @@ def _advance(sprint: sprint_pb2.Sprint, revision: int, content: dict[str, Any], 
 
 
 def _change(
-    sql: Any, sprint: sprint_pb2.Sprint, revision: int, now: datetime, events: list[EventRow]
+    sql: Any,
+    sprint: sprint_pb2.Sprint,
+    revision: int,
+    now: datetime,
+    events: list[EventRow],
+    *,
+    sync: bool,
 ) -> Change:
     body = sprint.SerializeToString()
     return Change(
@@ -239,10 +291,15 @@ def _change(
         },
         expected=1,
         events=events,
+        outbox=_files(sprint.code, sync=sync),
     )
 
 
-def _event(
+def _files(code: str, *, sync: bool) -> list[OutboxRow]:
+    return [OutboxRow("sprint", code)] if sync else []
+
+
+def sprint_event(
     call: Call,
     name: str,
     sprint: sprint_pb2.Sprint,
@@ -250,6 +307,7 @@ def _event(
     payload: dict[str, Any],
     occur: datetime | None = None,
 ) -> EventRow:
+    """An event of a sprint."""
     return convert.change_event(
         call, f"sprint.{name}", now, entity=EntityType.SPRINT, code=sprint.code, uid=sprint.uid,
         revision=sprint.revision, payload=payload, sprint_code=sprint.code, occur_time=occur,
@@ -257,13 +315,18 @@ def _event(
 
 
 def _changed(
-    call: Call, sprint: sprint_pb2.Sprint, differs: dict[str, dict[str, Any]], now: datetime
+    call: Call,
+    sprint: sprint_pb2.Sprint,
+    after: dict[str, Any],
+    differs: dict[str, dict[str, Any]],
+    now: datetime,
 ) -> list[EventRow]:
     """An event for each aspect of the change: status, metadata, and all the rest."""
-    events = []
+    told: list[tuple[str, dict[str, Any]]] = []
     for name, type_ in (("status", "status_changed"), ("metadata", "metadata_updated")):
         if name in differs:
-            events.append(_event(call, type_, sprint, now, {"changes": {name: differs.pop(name)}}))
+            told.append((type_, {"changes": {name: differs.pop(name)}}))
     if differs:
-        events.append(_event(call, "updated", sprint, now, {"changes": differs}))
-    return events
+        told.append(("updated", {"changes": differs}))
+    told[-1][1].update(convert.snapshot(after, revision=sprint.revision, create_time=sprint.create_time))
+    return [sprint_event(call, type_, sprint, now, payload) for type_, payload in told]

@@ -18,7 +18,6 @@ from orchestration_server.errors import (
     NotFound,
     StaleRevision,
     TransitionRefused,
-    Unimplemented,
 )
 from orchestration_server.model import (
     PRIORITY_DEFAULT,
@@ -26,6 +25,7 @@ from orchestration_server.model import (
     Call,
     EntityType,
     EventRow,
+    OutboxRow,
     TaskStatus,
 )
 from orchestration_server.store import tasks as store
@@ -39,8 +39,15 @@ _SET_BY_SERVER = ("uid", "revision", "hash", "create_time", "update_time")
 class TaskService:
     """Keeps tasks."""
 
-    def __init__(self, db: Database, gate: Gate, tokens: Tokens) -> None:
+    def __init__(
+        self,
+        db: Database,
+        gate: Gate,
+        tokens: Tokens,
+        from_template: Callable[[task_pb2.CreateTasksFromTemplateRequest, Call], bytes],
+    ) -> None:
         self._db = db
+        self._from_template = from_template
         self._gate = gate
         self._tokens = tokens
 
@@ -71,19 +78,17 @@ class TaskService:
             for code in codes:
                 if code in found.rows:
                     raise AlreadyExists("task", code, deleted=found.rows[code].deleted)
-            _need_sprints(found, sprints)
-            rows, events = [], []
-            for n in new:
-                row, event = _created(call, n, found.now)
-                rows.append(row)
-                events.append(event)
+            need_sprints(found, sprints)
+            made = [created(call, n, found.now) for n in new]
+            rows = [row for _, row, _ in made]
             return Change(
                 answer([row.body for row in rows]),
                 sql=store.INSERT,
                 params=store.columns(rows),
                 expected=len(rows),
-                events=events,
+                events=[event for _, _, event in made],
                 anchors=sprints,
+                outbox=_files(codes, message),
             )
 
         return self._gate.write(
@@ -128,19 +133,13 @@ class TaskService:
                 _take(task, request.task, path)
 
         sprint = request.task.sprint_code if "sprint_code" in paths else ""
-        return self._update(
-            call, request, {request.task.code: request.expected_revision}, edit,
+        return _update(
+            self._gate, call, request, {request.task.code: request.expected_revision}, edit,
             lambda bodies: embed(1, bodies[0]), sprints=[sprint] if sprint else [],
         )  # fmt: skip
 
     def UpdateTaskStatus(self, request: task_pb2.UpdateTaskStatusRequest, call: Call) -> bytes:
-        def edit(task: task_pb2.Task, _: str) -> None:
-            task.status = request.status
-
-        return self._update(
-            call, request, {request.task_code: request.expected_revision}, edit,
-            lambda bodies: embed(1, bodies[0]), reasons={request.task_code: request.reason},
-        )  # fmt: skip
+        return update_status(self._gate, request, call)
 
     def BatchUpdateTaskStatus(self, request: task_pb2.BatchUpdateTaskStatusRequest, call: Call) -> bytes:
         statuses = {c.task_code: c.status for c in request.changes}
@@ -148,63 +147,11 @@ class TaskService:
         def edit(task: task_pb2.Task, code: str) -> None:
             task.status = statuses[code]
 
-        return self._update(
-            call, request, {c.task_code: c.expected_revision for c in request.changes}, edit,
+        return _update(
+            self._gate, call, request, {c.task_code: c.expected_revision for c in request.changes}, edit,
             lambda bodies: embed_all(1, bodies),
             reasons={c.task_code: c.reason for c in request.changes},
         )  # fmt: skip
-
-    def _update(
-        self,
-        call: Call,
-        message: Message,
-        expected: Mapping[str, int],
-        edit: Callable[[task_pb2.Task, str], None],
-        answer: Callable[[list[bytes]], bytes],
-        *,
-        reasons: Mapping[str, str] | None = None,
-        sprints: Sequence[str] = (),
-    ) -> bytes:
-        request = convert.request_of(call, message)
-        codes = list(expected)
-
-        def prepare(conn: Connection) -> Prepared:
-            return store.prepare(conn, project=call.project, request=request, codes=codes, sprints=sprints)
-
-        def decide(_: Connection, found: Prepared) -> Change:
-            _need_sprints(found, sprints)
-            rows: list[TaskColumns] = []
-            events: list[EventRow] = []
-            bodies = []
-            for code in codes:
-                row = present(found, "task", code)
-                check_revision(f"task {code}", expected[code], row.revision)
-                task = task_pb2.Task.FromString(row.body)
-                before = convert.task_content(task)
-                was = task.status
-                edit(task, code)
-                after = convert.task_content(task)
-                if before == after:
-                    bodies.append(row.body)
-                    continue
-                _check_transition(task, was)
-                _advance(task, row.revision, after, found.now)
-                columns = convert.task_columns(task, revision=row.revision, update_time=found.now)
-                rows.append(columns)
-                bodies.append(columns.body)
-                events += _changed(call, task, before, after, found.now, (reasons or {}).get(code, ""))
-            return Change(
-                answer(bodies),
-                sql=store.UPDATE,
-                params=store.columns(rows),
-                expected=len(rows),
-                events=events,
-                anchors=sprints if rows else (),
-            )
-
-        return self._gate.write(
-            call, request, locks=[("task", c) for c in codes], prepare=prepare, decide=decide
-        )
 
     def DeleteTask(self, request: task_pb2.DeleteTaskRequest, call: Call) -> bytes:
         key = convert.request_of(call, request)
@@ -218,7 +165,7 @@ class TaskService:
             check_revision(f"task {code}", request.expected_revision, row.revision)
             task = task_pb2.Task.FromString(row.body)
             task.revision = row.revision + 1
-            event = _event(call, "task.deleted", task, found.now, {})
+            event = task_event(call, "task.deleted", task, found.now, {})
             return Change(
                 b"",
                 sql=store.DELETE,
@@ -230,7 +177,72 @@ class TaskService:
         return self._gate.write(call, key, locks=[("task", code)], prepare=prepare, decide=decide)
 
     def CreateTasksFromTemplate(self, request: task_pb2.CreateTasksFromTemplateRequest, call: Call) -> bytes:
-        raise Unimplemented("CreateTasksFromTemplate is not built yet")
+        return self._from_template(request, call)
+
+
+def update_status(gate: Gate, request: task_pb2.UpdateTaskStatusRequest, call: Call) -> bytes:
+    """Changes the status of a task."""
+
+    def edit(task: task_pb2.Task, _: str) -> None:
+        task.status = request.status
+
+    return _update(
+        gate, call, request, {request.task_code: request.expected_revision}, edit,
+        lambda bodies: embed(1, bodies[0]), reasons={request.task_code: request.reason},
+    )  # fmt: skip
+
+
+def _update(
+    gate: Gate,
+    call: Call,
+    message: Message,
+    expected: Mapping[str, int],
+    edit: Callable[[task_pb2.Task, str], None],
+    answer: Callable[[list[bytes]], bytes],
+    *,
+    reasons: Mapping[str, str] | None = None,
+    sprints: Sequence[str] = (),
+) -> bytes:
+    request = convert.request_of(call, message)
+    codes = list(expected)
+
+    def prepare(conn: Connection) -> Prepared:
+        return store.prepare(conn, project=call.project, request=request, codes=codes, sprints=sprints)
+
+    def decide(_: Connection, found: Prepared) -> Change:
+        need_sprints(found, sprints)
+        rows: list[TaskColumns] = []
+        events: list[EventRow] = []
+        bodies = []
+        for code in codes:
+            row = present(found, "task", code)
+            check_revision(f"task {code}", expected[code], row.revision)
+            task = task_pb2.Task.FromString(row.body)
+            before = convert.task_content(task)
+            was = task.status
+            edit(task, code)
+            after = convert.task_content(task)
+            differs = convert.changes(before, after)
+            if not differs:
+                bodies.append(row.body)
+                continue
+            _check_transition(task, was)
+            _advance(task, row.revision, after, found.now)
+            columns = convert.task_columns(task, revision=row.revision, update_time=found.now)
+            rows.append(columns)
+            bodies.append(columns.body)
+            events += _changed(call, task, after, differs, found.now, (reasons or {}).get(code, ""))
+        return Change(
+            answer(bodies),
+            sql=store.UPDATE,
+            params=store.columns(rows),
+            expected=len(rows),
+            events=events,
+            anchors=sprints if rows else (),
+            outbox=_files(codes, message),
+        )
+
+    return gate.write(call, request, locks=[("task", c) for c in codes], prepare=prepare, decide=decide)
 
 
 def present(found: Prepared, kind: str, code: str) -> EntityRow:
@@ -272,7 +284,13 @@ def task_page(
     return body
 
 
-def _need_sprints(found: Prepared, sprints: Sequence[str]) -> None:
+def _files(codes: Sequence[str], request: Message) -> list[OutboxRow]:
+    """The tasks whose files the request has written: all that it names, or none."""
+    return [OutboxRow("task", code) for code in codes] if getattr(request, "sync_to_file", False) else []
+
+
+def need_sprints(found: Prepared, sprints: Sequence[str]) -> None:
+    """Refuses sprints that are not there."""
     for code in sprints:
         if code not in found.sprints:
             raise NotFound("sprint", code)
@@ -283,8 +301,9 @@ def _take(task: task_pb2.Task, given: task_pb2.Task, path: str) -> None:
         getattr(task, path)[:] = list(getattr(given, path))
     elif path in convert.TASK_STRUCTS:
         task.ClearField(path)  # type: ignore[arg-type]  # the names are the table's
-        if given.HasField(path):  # type: ignore[arg-type]
+        if getattr(given, path).fields:
             getattr(task, path).CopyFrom(getattr(given, path))
+            getattr(task, path).DiscardUnknownFields()
     elif path == "priority":
         task.priority = given.priority or PRIORITY_DEFAULT  # type: ignore[assignment]
     else:
@@ -308,7 +327,8 @@ def _advance(task: task_pb2.Task, revision: int, content: dict[str, Any], now: d
     task.update_time.CopyFrom(convert.stamp(now))
 
 
-def _created(call: Call, new: task_pb2.NewTask, now: datetime) -> tuple[TaskColumns, EventRow]:
+def created(call: Call, new: task_pb2.NewTask, now: datetime) -> tuple[task_pb2.Task, TaskColumns, EventRow]:
+    """A new task, its row, and the event of its creation."""
     task = task_pb2.Task()
     task.CopyFrom(new.task)
     for name in _SET_BY_SERVER:
@@ -318,13 +338,18 @@ def _created(call: Call, new: task_pb2.NewTask, now: datetime) -> tuple[TaskColu
     task.priority = task.priority or PRIORITY_DEFAULT  # type: ignore[assignment]
     occur = convert.moment(new.occur_time) if new.HasField("occur_time") else None
     task.create_time.CopyFrom(convert.stamp(occur or now))
+    task.DiscardUnknownFields()
+    for name in convert.TASK_STRUCTS:
+        if not getattr(task, name).fields:
+            task.ClearField(name)  # type: ignore[arg-type]  # the names are the table's
     content = convert.task_content(task)
     _advance(task, 0, content, now)
-    event = _event(call, "task.created", task, now, {"snapshot": content}, occur)
-    return convert.task_columns(task, revision=0, update_time=now), event
+    payload = convert.snapshot(content, revision=task.revision, create_time=task.create_time)
+    told = task_event(call, "task.created", task, now, payload, occur)
+    return task, convert.task_columns(task, revision=0, update_time=now), told
 
 
-def _event(
+def task_event(
     call: Call,
     type_: str,
     task: task_pb2.Task,
@@ -332,6 +357,7 @@ def _event(
     payload: dict[str, Any],
     occur: datetime | None = None,
 ) -> EventRow:
+    """An event of a task."""
     return convert.change_event(
         call, type_, now, entity=EntityType.TASK, code=task.code, uid=task.uid,
         revision=task.revision, payload=payload, sprint_code=task.sprint_code,
@@ -342,30 +368,26 @@ def _event(
 def _changed(
     call: Call,
     task: task_pb2.Task,
-    before: dict[str, Any],
     after: dict[str, Any],
+    differs: dict[str, dict[str, Any]],
     now: datetime,
     reason: str,
 ) -> list[EventRow]:
     """An event for each aspect of the change: status, priority, assignee, and all the rest."""
-    differs = convert.changes(before, after)
-    events = []
-    for name, type_ in (
-        ("status", _status_type(before["status"], after["status"])),
-        ("priority", "task.priority_changed"),
-        ("assignee", "task.assigned"),
-    ):
+    told: list[tuple[str, dict[str, Any]]] = []
+    if status := differs.pop("status", None):
+        why = {"reason": reason} if reason else {}
+        told.append((_status_type(status), {"changes": {"status": status}, **why}))
+    for name, type_ in (("priority", "task.priority_changed"), ("assignee", "task.assigned")):
         if name in differs:
-            payload: dict[str, Any] = {"changes": {name: differs.pop(name)}}
-            if name == "status" and reason:
-                payload["reason"] = reason
-            events.append(_event(call, type_, task, now, payload))
+            told.append((type_, {"changes": {name: differs.pop(name)}}))
     if differs:
-        events.append(_event(call, "task.updated", task, now, {"changes": differs}))
-    return events
+        told.append(("task.updated", {"changes": differs}))
+    told[-1][1].update(convert.snapshot(after, revision=task.revision, create_time=task.create_time))
+    return [task_event(call, type_, task, now, payload) for type_, payload in told]
 
 
-def _status_type(before: str, after: str) -> str:
-    if after == "blocked":
+def _status_type(change: dict[str, Any]) -> str:
+    if change["to"] == "blocked":
         return "task.blocked"
-    return "task.unblocked" if before == "blocked" else "task.status_updated"
+    return "task.unblocked" if change["from"] == "blocked" else "task.status_updated"

@@ -21,7 +21,7 @@ from orchestration_server.store.selection import select
 # Every transaction below the horizon has ended: the lowest id in progress that is not known to belong to
 # another database of the cluster, else the first one not handed out. An id is taken from the snapshot
 # first and looked up after, so one that ends in between counts as ours, which only waits.
-_HORIZON: LiteralString = """
+HORIZON: LiteralString = """
 with s as materialized (
     select pg_current_snapshot() as snapshot, epoch from log_state
 ), h as materialized (
@@ -34,10 +34,17 @@ with s as materialized (
     from s
 )
 """
+# Beside the page the last event of the project below the horizon, in the same snapshot.
 _PAGE_HEAD: LiteralString = """
-select h.epoch, h.xid::text::bigint, e.epoch, e.xid::text::bigint, e.seq, e.body
-from h left join lateral ("""
+select h.epoch, h.xid::text::bigint, l.epoch, l.xid::text::bigint, l.seq,
+    e.epoch, e.xid::text::bigint, e.seq, e.body
+from h left join lateral (
+    select epoch, xid, seq from events
+    where project = %(project)s and (epoch, xid) < (h.epoch, h.xid)
+    order by epoch desc, xid desc, seq desc limit 1
+) l on true left join lateral ("""
 _PAGE_TAIL: LiteralString = ") e on true order by e.epoch, e.xid, e.seq"
+_UP_TO: LiteralString = " and (epoch, xid) < (h.epoch, h.xid)"
 _AFTER: LiteralString = """
     and (epoch, xid, seq) > (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)
     and (epoch, xid) < (h.epoch, h.xid)"""
@@ -47,7 +54,7 @@ _BACK_IN_LOG: LiteralString = " order by epoch desc, xid desc, seq desc"
 _NEWEST_FIRST: LiteralString = " order by occur_time desc, seq desc"
 _OLDEST_FIRST: LiteralString = " order by occur_time, seq"
 _TAIL: LiteralString = (
-    _HORIZON
+    HORIZON
     + """
 select h.epoch, h.xid::text::bigint, e.epoch, e.xid::text::bigint, e.seq, e.project, e.type,
     e.entity_type, e.entity_code, e.sprint_code, e.priority, e.correlation_id, e.session_key, e.body
@@ -76,7 +83,7 @@ _GET: LiteralString = """
 select epoch, xid::text::bigint, seq, body from events
 where event_id = %(event_id)s::uuid and project = %(project)s
 """
-_STATS: dict[str, LiteralString] = {
+STATS_KEYS: dict[str, LiteralString] = {
     "hour": "date_trunc('hour', occur_time)",
     "day": "date_trunc('day', occur_time)",
     "week": "date_trunc('week', occur_time)",
@@ -94,9 +101,9 @@ from events e where e.project = %(project)s order by e.epoch desc, e.xid desc, e
 _STATS_FROM: LiteralString = """ as key, count(*), sum(count(*)) over ()::bigint
 from events where """
 _STATS_RANGE: LiteralString = " and occur_time >= %(start)s and occur_time < %(end)s"
-_BY_KEY: LiteralString = " group by 1 order by 1 limit %(limit)s::bigint"
-_BY_COUNT: LiteralString = " group by 1 order by 2 desc, 1 limit %(limit)s::bigint"
-_NOT_EMPTY: dict[str, LiteralString] = {
+BY_KEY: LiteralString = " group by 1 order by 1 limit %(limit)s::bigint"
+BY_COUNT: LiteralString = " group by 1 order by 2 desc, 1 limit %(limit)s::bigint"
+NOT_EMPTY: dict[str, LiteralString] = {
     "entity": " and entity_type <> 0",
     "actor": " and actor <> ''",
 }
@@ -153,18 +160,39 @@ def now(conn: Connection[Any]) -> datetime:
     return value
 
 
-def page(
-    conn: Connection[Any], *, project: str, after: Position, limit: int, chosen: EventFilter
-) -> tuple[list[StoredEvent], Position]:
-    """The next events of the log after a place, at most ``limit``, and the horizon they were read below."""
+class Page(NamedTuple):
+    """Events in the order of the log."""
+
+    events: list[StoredEvent]
+    horizon: Position
+    """What they were read below."""
+    last: Position
+    """The last event of the project below the horizon, wanted or not; the beginning where there is none."""
+
+
+def page(conn: Connection[Any], *, project: str, after: Position, limit: int, chosen: EventFilter) -> Page:
+    """The next events of the log after a place, at most ``limit``."""
     selected = select(project, chosen)
-    rows = conn.execute(
-        _HORIZON + _PAGE_HEAD + selected.in_log("epoch, xid, seq, body", _AFTER, _IN_LOG, limit) + _PAGE_TAIL,
-        selected.params | {"epoch": after.epoch, "xid": str(after.xid), "seq": after.seq, "limit": limit},
-        binary=True,
-    ).fetchall()  # fmt: skip
-    bound = Position(rows[0][0], rows[0][1], 0)
-    return [StoredEvent(Position(r[2], r[3], r[4]), r[5]) for r in rows if r[2] is not None], bound
+    query = selected.in_log("epoch, xid, seq, body", _AFTER, _IN_LOG, limit)
+    params = {"epoch": after.epoch, "xid": str(after.xid), "seq": after.seq, "limit": limit}
+    return _page(conn, query, selected.params | params)
+
+
+def latest(conn: Connection[Any], *, project: str, count: int, chosen: EventFilter) -> Page:
+    """The last ``count`` events of the log."""
+    selected = select(project, chosen)
+    query = selected.in_log("epoch, xid, seq, body", _UP_TO, _BACK_IN_LOG, count)
+    return _page(conn, query, selected.params | {"limit": count})
+
+
+def _page(conn: Connection[Any], query: LiteralString, params: dict[str, Any]) -> Page:
+    rows = conn.execute(HORIZON + _PAGE_HEAD + query + _PAGE_TAIL, params, binary=True).fetchall()
+    first = rows[0]
+    return Page(
+        [StoredEvent(Position(r[5], r[6], r[7]), r[8]) for r in rows if r[5] is not None],
+        Position(first[0], first[1], 0),
+        BEGINNING if first[2] is None else Position(first[2], first[3], first[4]),
+    )
 
 
 def tail(
@@ -186,7 +214,7 @@ def before_last(conn: Connection[Any], *, project: str, last: int, chosen: Event
     selected = select(project, chosen)
     places = selected.in_log("epoch, xid, seq", _BELOW, _BACK_IN_LOG, last + 1)
     row = conn.execute(
-        _HORIZON + _PLACES_HEAD + places + _PLACES_TAIL,
+        HORIZON + _PLACES_HEAD + places + _PLACES_TAIL,
         selected.params | {"last": last, "limit": last + 1},
         binary=True,
     ).fetchone()
@@ -276,9 +304,9 @@ def stats(
 ) -> list[tuple[Any, int, int]]:
     """Groups with their counts, and with each the count of all groups."""
     selected = select(project, EventFilter(sprint_code=sprint))
-    query = "select " + _STATS[group] + _STATS_FROM + selected.branches[0] + _STATS_RANGE
-    query += _NOT_EMPTY.get(group, "")
-    query += _BY_KEY if group in ("hour", "day", "week") else _BY_COUNT
+    query = "select " + STATS_KEYS[group] + _STATS_FROM + selected.branches[0] + _STATS_RANGE
+    query += NOT_EMPTY.get(group, "")
+    query += BY_KEY if group in ("hour", "day", "week") else BY_COUNT
     return conn.execute(
         query,
         selected.params | {"start": start, "end": end, "limit": limit},

@@ -15,7 +15,7 @@ from typing import Any, LiteralString
 
 from psycopg import Connection
 
-from orchestration_server.model import EventRow, Request
+from orchestration_server.model import EventRow, OutboxRow, Request
 from orchestration_server.store.arrays import Array, Bodies, Flags, Numbers, Texts, Times, Uuids
 
 _LOCKED: LiteralString = """
@@ -56,6 +56,19 @@ select ledger_expect(
     (select count(*) from changed) + (select n from anchored), %(expected)s::bigint)
 """
 
+# Composed only where a write has such rows, so the others are not slower for it. A row that is there keeps
+# its turn: whoever works on it sees by the generation that it was asked for again.
+_QUEUED: LiteralString = """
+, queued as (
+    insert into file_outbox as o (project, kind, code, correlation_id)
+    select %(project)s, q.kind, q.code, %(correlation)s
+    from (select count(*) as n from changed) c,
+        unnest(%(o_kind)s::text[], %(o_code)s::text[]) as q (kind, code)
+    order by q.kind, q.code
+    on conflict (project, kind, code) do update
+        set generation = o.generation + 1, correlation_id = excluded.correlation_id
+)"""
+
 NOTHING: LiteralString = "changed as (select 1 from locked where false)"
 """The change of a write that only records an answer, or a caller's events."""
 
@@ -71,6 +84,8 @@ class Change:
     events: Sequence[EventRow] = ()
     anchors: Sequence[str] = ()
     """Codes of sprints that have to be there when the write commits."""
+    outbox: Sequence[OutboxRow] = ()
+    """Entities whose files are to be written, in this order or another, also more than once."""
 
 
 def lock_key(project: str, kind: str, code: str) -> int:
@@ -84,6 +99,13 @@ def lock(conn: Connection[Any], locks: Sequence[int]) -> None:
     conn.execute("select pg_advisory_xact_lock(k) from unnest(%s::bigint[]) as k", (Numbers(locks),))
 
 
+def try_lock(conn: Connection[Any], key: int) -> bool:
+    """Takes a lock until the transaction ends, unless someone else has it."""
+    row = conn.execute("select pg_try_advisory_xact_lock(%s::bigint)", (key,)).fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
 def apply(
     conn: Connection[Any],
     change: Change,
@@ -91,8 +113,12 @@ def apply(
     project: str,
     locks: Sequence[int],
     requests: Sequence[tuple[str, Request, bytes]],
+    correlation_id: str = "",
 ) -> None:
-    """Runs the write. Where a row is not as expected it leaves nothing and raises SQLSTATE OL001."""
+    """Runs the write. Where a row is not as expected it leaves nothing and raises SQLSTATE OL001.
+
+    ``correlation_id`` is that of the events which will tell of the files in the change's outbox.
+    """
     anchors = sorted(set(change.anchors))
     params = (
         change.params
@@ -109,7 +135,16 @@ def apply(
             "r_response": Bodies(r[2] for r in requests),
         }
     )
-    conn.execute(_LOCKED + change.sql + _LOGGED, params)
+    sql = change.sql
+    if change.outbox:
+        queued = sorted(set(change.outbox))
+        sql += _QUEUED
+        params |= {
+            "correlation": correlation_id,
+            "o_kind": Texts(row.kind for row in queued),
+            "o_code": Texts(row.code for row in queued),
+        }
+    conn.execute(_LOCKED + sql + _LOGGED, params)
 
 
 def event_columns(events: Sequence[EventRow]) -> dict[str, Array]:

@@ -1,4 +1,4 @@
-"""Streams that join the live feed while it moves: nothing is missed, whatever comes in between."""
+"""Streams that join the live feed while it moves, or do not keep up: nothing is missed or comes twice."""
 
 import queue
 import threading
@@ -14,11 +14,12 @@ import pytest
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration_server import convert
+from orchestration_server.feed import QUEUE_BYTES, QUEUE_MESSAGES
 from orchestration_server.model import Call, EventFilter
 from orchestration_server.store import events as event_store
 from orchestration_server.store import writes
 from orchestration_server.streams import Reply, Stream
-from orchestration_server.timeline import QUEUE_BYTES, QUEUE_MESSAGES, READ_AHEAD, Hub
+from orchestration_server.timeline import READ_AHEAD, Hub
 from tests import factories
 from tests.conftest import Server
 
@@ -29,8 +30,12 @@ LARGE = 30_000
 
 @dataclass
 class Reader:
-    """A client of a hub within the process, which takes each message as it comes."""
+    """A client of a hub within the process, which takes each message as it comes; or, when it has stopped,
+    none: the one in flight is on ``untaken``."""
 
+    stopped: threading.Event = field(default_factory=threading.Event)
+    untaken: queue.SimpleQueue[Callable[[], None]] = field(default_factory=queue.SimpleQueue)
+    cancelled: threading.Event = field(default_factory=threading.Event)
     messages: queue.SimpleQueue[event_pb2.StreamTimelineResponse] = field(default_factory=queue.SimpleQueue)
     kinds: list[str] = field(default_factory=list)
 
@@ -40,13 +45,21 @@ class Reader:
             chosen=EventFilter(types=list(types)),
             follow=True,
             batch=batch,
-            reply=Reply(self._send, lambda error: None, lambda: None),
+            reply=Reply(self._send, lambda error: None, self.cancelled.set),
         )
 
     def _send(self, body: bytes, done: Callable[[], None]) -> bool:
         self.messages.put(event_pb2.StreamTimelineResponse.FromString(body))
-        done()
+        if self.stopped.is_set():
+            self.untaken.put(done)
+        else:
+            done()
         return True
+
+    def go_on(self) -> None:
+        """Takes the message in flight, and then each as it comes."""
+        self.stopped.clear()
+        self.untaken.get(timeout=SECONDS)()
 
     def _next(self) -> list[str]:
         message = self.messages.get(timeout=SECONDS)
@@ -100,8 +113,8 @@ def hub(server: Server) -> Hub:
 def open_reader(hub: Hub) -> Iterator[Callable[..., Reader]]:
     opened: list[Stream] = []
 
-    def start(project: str, **fields: Any) -> Reader:
-        reader = Reader()
+    def start(project: str, reader: Reader | None = None, **fields: Any) -> Reader:
+        reader = reader or Reader()
         opened.append(reader.stream(project, **fields))
         hub.open(opened[-1])
         return reader
@@ -217,6 +230,122 @@ def test_a_stream_whose_client_left_before_it_was_opened_is_not_kept(hub: Hub) -
     hub.discard(other)
     assert hub.open_streams == 0
     assert hub._projects == {}
+
+
+def test_a_stream_that_stops_falls_behind_alone_and_misses_nothing(
+    events: EventServiceStub, hub: Hub, open_reader: Callable[..., Reader]
+) -> None:
+    good = open_reader("p")
+    slow = open_reader("p", batch=1)
+    good.until("caught_up")
+    slow.until("caught_up")
+    slow.stopped.set()
+    stored = emit(events, "p", [factories.event()])
+    assert slow.take(stored[0]) == good.take(stored[0]) == stored
+    # More than its queue holds, three times over, while one message is in flight.
+    for _ in range(3):
+        more = emit(events, "p", [factories.event()] * (QUEUE_MESSAGES + 1))
+        assert good.take(more[-1]) == more
+        stored += more
+    (stream,) = (one for one in hub._streams if one.batch == 1)
+    assert slow.messages.empty()
+    # It is told of that when it goes on, and costs nothing until then.
+    assert len(stream.messages) == 1
+    assert not stream.live
+    assert not stream.reading
+    slow.go_on()
+    assert slow.until("fell_behind") == []
+    assert slow.take(stored[-1]) == stored[1:]
+    # It is live again.
+    stored = emit(events, "p", [factories.event()])
+    assert slow.take(stored[0]) == stored
+    assert slow.kinds.count("fell_behind") == 1
+
+
+def test_a_stream_that_takes_nothing_for_too_long_is_cancelled(
+    events: EventServiceStub, server: Server, hub: Hub
+) -> None:
+    assert server.app is not None
+    impatient = Hub(server.app.db, hub._tokens, most_streams=10, stuck_seconds=0.1)
+    good, dead = Reader(), Reader()
+    dead.stopped.set()
+    try:
+        for reader in (good, dead):
+            impatient.open(reader.stream("p"))
+        good.until("caught_up")
+        stored = emit(events, "p", [factories.event()])
+        # It has a message in flight from the first on.
+        assert dead.cancelled.wait(SECONDS)
+        stored += emit(events, "p", [factories.event()])
+        assert good.take(stored[-1]) == stored
+        assert not good.cancelled.is_set()
+        # What the transport says of it later wakes nobody.
+        dead.go_on()
+        assert good.take(emit(events, "p", [factories.event()])[0])
+        assert impatient.open_streams == 1
+        assert dead.until("caught_up") == []
+        assert dead.messages.empty()
+    finally:
+        impatient.close()
+    assert impatient.open_streams == 0
+
+
+class Transport:
+    """Takes messages on a thread of its own, as grpc's does, one of each stream at a time."""
+
+    def __init__(self) -> None:
+        self._sent: queue.SimpleQueue[tuple[Taker, Callable[[], None]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def send(self, taker: "Taker", done: Callable[[], None]) -> None:
+        self._sent.put((taker, done))
+
+    def _run(self) -> None:
+        while (sent := self._sent.get()) is not None:
+            taker, done = sent
+            taker.in_flight -= 1
+            done()
+
+    def close(self) -> None:
+        self._sent.put(None)
+        self._thread.join(SECONDS)
+
+
+class Taker(Reader):
+    """A reader whose messages are taken by a transport."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__()
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self._transport = transport
+
+    def _send(self, body: bytes, done: Callable[[], None]) -> bool:
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.messages.put(event_pb2.StreamTimelineResponse.FromString(body))
+        self._transport.send(self, done)
+        return True
+
+
+def test_a_transport_that_takes_messages_while_others_come_loses_none(
+    events: EventServiceStub, open_reader: Callable[..., Reader]
+) -> None:
+    transport = Transport()
+    try:
+        takers = [Taker(transport) for _ in range(20)]
+        for taker in takers:
+            open_reader("p", taker, batch=1)
+            taker.until("caught_up")
+        stored: list[str] = []
+        for _ in range(60):
+            stored += emit(events, "p", [factories.event()] * 7)
+        for taker in takers:
+            assert taker.take(stored[-1]) == stored
+            assert taker.most_in_flight == 1
+    finally:
+        transport.close()
 
 
 def test_a_time_misses_no_event_of_a_transaction_that_was_open_then(

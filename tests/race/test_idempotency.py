@@ -1,10 +1,8 @@
 """Sixteen identical calls at once with one request_id: one acts, all are answered alike."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from threading import Barrier
 from typing import Any
 
 import grpc
@@ -12,17 +10,18 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
-from orchestration.v1 import coordination_pb2, event_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import coordination_pb2, event_pb2, report_pb2, session_pb2, sprint_pb2, task_pb2
 from orchestration.v1.common_pb2 import TaskStatus
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.report_pb2_grpc import ReportServiceStub
+from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from tests import factories
-from tests.conftest import Server, open_channel
+from tests.race.conftest import CALLS, at_once
 from tests.status import Metadata, must_be, refused
 
-CALLS = 16
 ROUNDS = 3
 DONE = TaskStatus.TASK_STATUS_COMPLETED
 BLOCKED = TaskStatus.TASK_STATUS_BLOCKED
@@ -31,8 +30,8 @@ TITLE = FieldMask(paths=["title"])
 
 @dataclass(frozen=True)
 class Mutation:
-    """An rpc with a request, and another body for the same request_id. "T0" to "T9", "S0" to "S9" and
-    a link from T1 to T0 are there."""
+    """An rpc with a request, and another body for the same request_id. "T0" to "T9", "S0" and "S1", a link
+    from T1 to T0, and a session "A0" on T0 are there."""
 
     service: type[Any]
     rpc: str
@@ -133,6 +132,36 @@ MUTATIONS = [
         coordination_pb2.RemoveDependencyRequest(dependency=_link("T0", "T1")),
     ),
     Mutation(
+        SessionServiceStub,
+        "LogActivity",
+        session_pb2.LogActivityRequest(session_key="A0", kind="note", message="One"),
+        session_pb2.LogActivityRequest(session_key="A0", kind="note", message="Two"),
+    ),
+    Mutation(
+        SessionServiceStub,
+        "PauseSession",
+        session_pb2.PauseSessionRequest(session_key="A0", reason="One"),
+        session_pb2.PauseSessionRequest(session_key="A0", reason="Two"),
+    ),
+    Mutation(
+        SessionServiceStub,
+        "CloseSession",
+        session_pb2.CloseSessionRequest(session_key="A0", summary="One"),
+        session_pb2.CloseSessionRequest(session_key="A0", summary="Two"),
+    ),
+    Mutation(
+        ReportServiceStub,
+        "CreateAdr",
+        report_pb2.CreateAdrRequest(title="One", decision="We do.", task_code="T0"),
+        report_pb2.CreateAdrRequest(title="Two", decision="We do."),
+    ),
+    Mutation(
+        ReportServiceStub,
+        "CreateBugReport",
+        report_pb2.CreateBugReportRequest(title="It fails", task_code="T0", sync_to_file=True),
+        report_pb2.CreateBugReportRequest(title="It fails"),
+    ),
+    Mutation(
         EventServiceStub,
         "EmitEvent",
         event_pb2.EmitEventRequest(event=factories.event(actor="one")),
@@ -155,39 +184,22 @@ def prepare(channel: grpc.Channel, metadata: Metadata) -> None:
     CoordinationServiceStub(channel).AddDependency(
         coordination_pb2.AddDependencyRequest(dependency=_link("T1", "T0")), metadata=metadata
     )
+    SessionServiceStub(channel).InitAgent(
+        session_pb2.InitAgentRequest(task_code="T0", agent="ann", new_session_key="A0"), metadata=metadata
+    )
 
 
 def logged(channel: grpc.Channel, metadata: Metadata) -> list[event_pb2.Event]:
+    """All but what tells that a context was assembled, which is no part of the call that asked for it."""
     stream = EventServiceStub(channel).StreamTimeline(
         event_pb2.StreamTimelineRequest(), metadata=metadata, timeout=10
     )
-    return [event for message in stream for event in message.events.events]
+    found = [event for message in stream for event in message.events.events]
+    return [event for event in found if event.type != "orchestration.context.assembled"]
 
 
 def _next(turns: Iterator[Callable[..., Message]], request: Message, metadata: Metadata) -> Message:
     return next(turns)(request, metadata=metadata, timeout=20)
-
-
-def at_once(call: Callable[[], Any]) -> list[Any]:
-    """The answers of so many calls that start together."""
-    barrier = Barrier(CALLS)
-
-    def one(_: int) -> Any:
-        barrier.wait(timeout=10)
-        return call()
-
-    with ThreadPoolExecutor(CALLS) as pool:
-        return list(pool.map(one, range(CALLS)))
-
-
-@pytest.fixture
-def channels(database_url: str, start_server: Callable[[str], Server]) -> Iterator[list[grpc.Channel]]:
-    """Two servers on one ledger, so that no lock of one process can be what makes it work."""
-    with (
-        open_channel(start_server(database_url).address) as one,
-        open_channel(start_server(database_url).address) as two,
-    ):
-        yield [one, two]
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.rpc)

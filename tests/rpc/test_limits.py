@@ -29,6 +29,7 @@ EMIT_STREAMS = 2
 FILE_STREAMS = 2
 FILE_CHUNK = 64 * 1024
 THREADS = 2
+TIMELINES = 300
 LARGE_TASKS = 9
 LARGE = "漢"
 """Three bytes, and one character of those that a rule counts."""
@@ -219,6 +220,29 @@ def test_a_files_path_is_checked(small: grpc.Channel) -> None:
     request = context_pb2.ReadContextFileRequest(task_code="t", path="../TASK.md")
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"):
         next(ContextServiceStub(small).ReadContextFile(request, timeout=SECONDS))
+
+
+def test_many_timelines_that_open_at_once_are_all_taken_and_hold_no_unary_call_up(
+    small: grpc.Channel, opened: ExitStack
+) -> None:
+    events, tasks = EventServiceStub(small), TaskServiceStub(small)
+    stored = events.EmitEvent(event_pb2.EmitEventRequest(event=factories.event()), timeout=SECONDS)
+    request = event_pb2.StreamTimelineRequest(last=1, follow=True)
+    streams: list[Any] = []
+    for _ in range(TIMELINES):
+        streams.append(events.StreamTimeline(request, timeout=6 * SECONDS))
+        opened.callback(streams[-1].cancel)
+    for stream in streams[::10]:
+        tasks.ListTasks(task_pb2.ListTasksRequest(), timeout=SECONDS)
+        assert [event.id for event in next(stream).events.events] == [stored.event.id]
+    for place, stream in enumerate(streams):
+        if place % 10:
+            assert next(stream).HasField("events")
+        assert next(stream).HasField("caught_up")
+
+    live = events.EmitEvent(event_pb2.EmitEventRequest(event=factories.event()), timeout=SECONDS)
+    for stream in streams:
+        assert [event.id for event in next(stream).events.events] == [live.event.id]
 
 
 @pytest.fixture

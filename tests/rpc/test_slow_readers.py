@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,8 +16,10 @@ import pytest
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration_server.timeline import Hub
 from tests import factories
 from tests.conftest import Server, open_channel
+from tests.status import must_be, refused
 
 SECONDS = 60
 STALLED = 8
@@ -159,6 +162,60 @@ def test_a_reader_who_goes_on_after_a_pause_misses_nothing(watched: Watched, ope
         for message in events.StreamTimeline(request, timeout=SECONDS):
             found += [event.id for event in message.events.events]
     assert found == stored
+
+
+def test_a_reader_that_stops_for_too_long_is_sent_away_alone(
+    database_url: str,
+    start_server: Callable[[str], Server],
+    monkeypatch: pytest.MonkeyPatch,
+    opened: ExitStack,
+) -> None:
+    sent_away = threading.Event()
+
+    class Impatient(Hub):
+        def _cancel_stuck(self, now: float) -> None:
+            before = self.open_streams
+            super()._cancel_stuck(now)
+            if self.open_streams < before:
+                sent_away.set()
+
+    monkeypatch.setattr("orchestration_server.app.Hub", partial(Impatient, stuck_seconds=0.2))
+    address = start_server(database_url).address
+    pool = opened.enter_context(ThreadPoolExecutor(1))
+    good = Reader(opened.enter_context(open_channel(address)), MESSAGES * EVENTS)
+    result = pool.submit(good.run)
+    assert good.live.wait(10)
+    dead = stall(opened, address, follow=True)
+
+    stored = emit(EventServiceStub(opened.enter_context(open_channel(address))))
+    assert result.result(timeout=10) == stored
+    assert sent_away.wait(10)
+    with pytest.raises(grpc.RpcError) as caught:
+        list(dead)
+    must_be(caught.value, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
+
+
+def test_a_server_stops_in_time_with_readers_that_stopped(
+    database_url: str, start_server: Callable[[str], Server], opened: ExitStack
+) -> None:
+    server = start_server(database_url)
+    assert server.app is not None
+    emit(EventServiceStub(opened.enter_context(open_channel(server.address))))
+    stalled = [stall(opened, server.address) for _ in range(STALLED)]
+    live = EventServiceStub(opened.enter_context(open_channel(server.address))).StreamTimeline(
+        event_pb2.StreamTimelineRequest(last=1, follow=True), timeout=SECONDS
+    )
+    assert next(live).HasField("events")
+    assert next(live).HasField("caught_up")
+    began = monotonic()
+    server.app.stop()
+    assert monotonic() - began < 10
+    with refused(grpc.StatusCode.UNAVAILABLE, message="stopping"):
+        next(live)
+    for call in stalled:
+        with pytest.raises(grpc.RpcError) as caught:
+            list(call)
+        must_be(caught.value, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
 
 
 def test_history_of_large_events_comes_in_messages_that_a_client_takes(

@@ -70,8 +70,10 @@ def connection(conn: Explaining) -> psycopg.Connection[Any]:
 @pytest.mark.parametrize("name", FILTERS)
 def test_a_timeline_reads_its_own_events(conn: Explaining, name: str) -> None:
     chosen = FILTERS[name]
-    rows, _ = events.page(connection(conn), project="default", after=BEGINNING, limit=PAGE, chosen=chosen)
+    rows = events.page(connection(conn), project="default", after=BEGINNING, limit=PAGE, chosen=chosen).events
     assert len(rows) == PAGE
+    assert conn.blocks() < BLOCKS, conn.plan
+    assert len(events.latest(connection(conn), project="default", count=PAGE, chosen=chosen).events) == PAGE
     assert conn.blocks() < BLOCKS, conn.plan
     events.before_last(connection(conn), project="default", last=PAGE, chosen=chosen)
     assert conn.blocks() < BLOCKS, conn.plan

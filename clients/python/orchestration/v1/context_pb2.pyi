@@ -37,7 +37,7 @@ class _ContextSectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Contex
     CONTEXT_SECTION_TARGET: _ContextSection.ValueType  # 1
     """The target itself, and for a session also the task or sprint that it works on. It cannot be left out. Where the
     budget is too small for it, its metadata goes, then deliverables and objectives from the last on, then the
-    description, goal or summary is cut at its end, then the title.
+    description, goal or summary is cut at its end, then the title; last of all, all else but its code goes.
     """
     CONTEXT_SECTION_PROGRESS: _ContextSection.ValueType  # 2
     """The counts of the sprint's tasks."""
@@ -68,7 +68,7 @@ CONTEXT_SECTION_UNSPECIFIED: ContextSection.ValueType  # 0
 CONTEXT_SECTION_TARGET: ContextSection.ValueType  # 1
 """The target itself, and for a session also the task or sprint that it works on. It cannot be left out. Where the
 budget is too small for it, its metadata goes, then deliverables and objectives from the last on, then the
-description, goal or summary is cut at its end, then the title.
+description, goal or summary is cut at its end, then the title; last of all, all else but its code goes.
 """
 CONTEXT_SECTION_PROGRESS: ContextSection.ValueType  # 2
 """The counts of the sprint's tasks."""
@@ -113,7 +113,8 @@ class ContextOptions(_message.Message):
     token_budget: _builtins.int
     """The most tokens that the context may take, by token_estimate: 200 to 1,000,000; any where 0. Parts get room in
     the order of ContextSection, and in a part items in their order; an item that does not fit is left out and
-    the next are tried. trimmed says what was left out.
+    the next are tried; where that leaves more than a tenth unused, the first that can be shortened is. trimmed says
+    what was left out.
     """
     since_cursor: _builtins.str
     """as_of_cursor of a context of the same target that the caller has: only what changed since is returned, and
@@ -288,7 +289,9 @@ class Context(_message.Message):
     where one is configured.
     """
     as_of_cursor: _builtins.str
-    """The context holds all of its target's changes and events up to here; since_cursor takes it."""
+    """The context holds all of its target's changes and events up to here; since_cursor takes it, and StreamTimeline's
+    after_cursor.
+    """
     version: _builtins.str
     """Names this state with these options: equal where a context is equal."""
     @_builtins.property
@@ -323,8 +326,8 @@ class Context(_message.Message):
 
     @_builtins.property
     def blockers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContextDependency]:
-        """What holds the work back: links of kind BLOCKS to tasks neither completed nor cancelled nor deleted; for a sprint
-        those of its open tasks, the first 100 by task, then by what it depends on.
+        """What holds the work back: links of kind BLOCKS to tasks neither completed nor cancelled nor deleted, at most 500;
+        for a sprint those of its open tasks, the first 100 by task, then by what it depends on.
         """
 
     @_builtins.property

@@ -516,9 +516,9 @@ class BugReport(_message.Message):
     """UUIDv7, made by the server."""
     fingerprint: _builtins.str
     """Tells whether two reports are of one bug: SHA-256, in hexadecimal, of the component with error_text and
-    stack_trace, or with the title where both are empty. Before that each is put in lower case, its times, UUIDs,
-    hexadecimal numbers (after 0x, or of 8 digits and more), paths (the file's name stays) and numbers are replaced by
-    a mark for each kind, and white space by single spaces.
+    stack_trace, or with the title where both are empty. Before that each is put in lower case, with one kind of
+    quotation marks and single spaces for white space; its paths (the file's name stays), UUIDs and times are replaced
+    by a mark for each kind, its numbers and hexadecimal numbers (after 0x, or of 8 digits and more) by one for both.
     """
     title: _builtins.str
     """1 to 500 characters."""

@@ -1,0 +1,310 @@
+"""The context broker: what an agent needs to know, in one call.
+
+A context is found under the version of all that it tells, which one statement reads; where the cache has
+none, one more reads the rest, in one snapshot. docs/context.md says what stands in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import blake2b
+from threading import Lock
+from typing import Any, NamedTuple
+
+from orchestration.v1 import common_pb2, context_pb2, event_pb2, sprint_pb2, task_pb2
+from orchestration_server import convert, token_budget
+from orchestration_server.cache import Cache
+from orchestration_server.compact_json import length, to_json
+from orchestration_server.context_parts import SECTIONS, file, parts_of, summary
+from orchestration_server.convert import EPOCH_START, Tokens
+from orchestration_server.db import Database
+from orchestration_server.errors import InvalidArgument, NotFound
+from orchestration_server.model import (
+    BEGINNING,
+    Call,
+    EntityType,
+    EventRow,
+    Position,
+    StoredEvent,
+)
+from orchestration_server.store import context as store
+from orchestration_server.token_budget import SizedEvent
+from orchestration_server.workspace import sprint_directory, task_directory
+from orchestration_server.workspace_files import FileState, WorkspaceFiles
+
+EVENTS_DEFAULT = 100
+SIZES = 50_000
+"""So many events are kept in mind by how long they are as JSON."""
+_MARK = 4
+"""Bytes that say what a part's content was: one in four billion changes is not seen."""
+_NO_MARK = bytes(_MARK)
+_TOLD = b"\xff" * _MARK
+"""The mark of the events: which there are, the place says."""
+_VERSION = 16
+_NAMES = {EntityType.TASK: "task", EntityType.SPRINT: "sprint", EntityType.SESSION: "session"}
+_EVENTS = context_pb2.CONTEXT_SECTION_EVENTS
+_FILES = context_pb2.CONTEXT_SECTION_FILES
+_TASKS = context_pb2.CONTEXT_SECTION_TASKS
+_EVENTS_FIELD = context_pb2.Context.EVENTS_FIELD_NUMBER
+
+
+class Target(NamedTuple):
+    """Whose context: the code of a task or a sprint, or the key of a session."""
+
+    kind: EntityType
+    code: str
+
+
+class Assembled(NamedTuple):
+    """A serialized Context, and whether it came from the cache."""
+
+    body: bytes
+    from_cache: bool
+    event: EventRow | None = None
+    """What says that it was assembled, where it did not; recorded by who wants that known."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What one call asks for."""
+
+    call: Call
+    target: Target
+    options: context_pb2.ContextOptions
+    since: Position
+    marks: bytes
+    """What the caller's context said of its parts; empty where nothing is known of it."""
+    page: store.Page
+    files: list[FileState]
+
+    @property
+    def events(self) -> int:
+        """How many of the last events at most."""
+        return 0 if _EVENTS in self.options.omit_sections else self.options.max_events or EVENTS_DEFAULT
+
+    def key(self, version: store.Version) -> list[object]:
+        """All that the context depends on."""
+        options = context_pb2.ContextOptions()
+        options.CopyFrom(self.options)
+        options.omit_sections.sort()
+        return [
+            self.call.project, self.target.kind, self.target.code, version.numbers, version.texts,
+            options.SerializeToString(deterministic=True).hex(), self.files,
+        ]  # fmt: skip
+
+
+class _Composed(NamedTuple):
+    """A context that was made, and the event that says so."""
+
+    body: bytes
+    event: EventRow
+
+
+class _Moved(Exception):
+    """The state changed between the reading of its version and its own: what was read is of another."""
+
+    def __init__(self, version: store.Version) -> None:
+        super().__init__()
+        self.version = version
+
+
+class Broker:
+    """Assembles contexts. ``files`` are those of the workspace, if there is one."""
+
+    def __init__(self, db: Database, tokens: Tokens, cache: Cache, files: WorkspaceFiles) -> None:
+        self._db = db
+        self._tokens = tokens
+        self._cache = cache
+        self._files = files
+        self._sizes: dict[Position, int] = {}
+        self._lock = Lock()
+
+    def assemble(self, call: Call, target: Target, options: context_pb2.ContextOptions) -> Assembled:
+        """The context as it is now.
+
+        NotFound where there is no such target; InvalidArgument for a cursor or a page token that is not of
+        this log, or of another target.
+        """
+        since, marks, page = self._start(call, target, options)
+        version = self.version(call, target, since)
+        if since not in (BEGINNING, version.latest) and not version.knows_since:
+            raise InvalidArgument(
+                {"options.since_cursor": "lies in a part of the log that this copy does not have"},
+                reason="CURSOR_FOREIGN",
+            )
+        files: list[FileState] = []
+        if _FILES not in options.omit_sections and (directory := directory_of(version)):
+            files = self._files.listed(call.project, directory)
+        if marks and _mark_of(marks, _EVENTS) == _NO_MARK:
+            since = BEGINNING
+        asked = _Asked(call, target, options, since, marks, page, files)
+
+        made: list[_Composed] = []
+
+        def load() -> bytes:
+            contents = self._load(asked)
+            made.append(self._composed(asked, contents))
+            if contents.version != version:
+                raise _Moved(contents.version)
+            return made[0].body
+
+        try:
+            body, cached = self._cache.get_or_load("context", asked.key(version), load)
+        except _Moved as moved:
+            body, cached = self._cache.get_or_load("context", asked.key(moved.version), lambda: made[0].body)
+        return Assembled(body, cached, None if cached else made[0].event)
+
+    def version(self, call: Call, target: Target, since: Position = BEGINNING) -> store.Version:
+        """What the target's state is called. NotFound where it is not there; a session outlives its own."""
+        with self._db.connection(call) as conn:
+            found = store.version(conn, project=call.project, kind=target.kind, code=target.code, since=since)
+        if found is None or (target.kind != EntityType.SESSION and found.deleted):
+            raise NotFound(_NAMES[target.kind], target.code)
+        return found
+
+    def _start(
+        self, call: Call, target: Target, options: context_pb2.ContextOptions
+    ) -> tuple[Position, bytes, store.Page]:
+        """Where events and tasks begin."""
+        scope = _scope(call, target)
+        size = convert.page_size(options.page_size)
+        page = store.Page(size + 1, -1, EPOCH_START, "")
+        if place := self._tokens.page_place(options.page_token, scope):
+            page = store.Page(size + 1, place[1], datetime.fromisoformat(place[0]), place[2])
+        if _TASKS in options.omit_sections:
+            page = page._replace(limit=0)
+        if not options.since_cursor:
+            return BEGINNING, b"", page
+        since = self._tokens.place(options.since_cursor, "options.since_cursor")
+        marks = self._tokens.context_marks(options.since_cursor)
+        if marks and marks[:_MARK] != _mark(repr(scope).encode()):
+            raise InvalidArgument(
+                {"options.since_cursor": "is of a context of another target"}, reason="CURSOR_INVALID"
+            )
+        return since, marks[_MARK:], page
+
+    def _load(self, asked: _Asked) -> store.Contents:
+        target = asked.target
+        with self._db.connection(asked.call) as conn:
+            found = store.load(
+                conn, project=asked.call.project, kind=target.kind, code=target.code, since=asked.since,
+                events=asked.events, page=asked.page,
+            )  # fmt: skip
+        if found is None or (target.kind != EntityType.SESSION and found.version.deleted):
+            raise NotFound(_NAMES[target.kind], target.code)
+        return found
+
+    def _composed(self, asked: _Asked, contents: store.Contents) -> _Composed:
+        """The context of what was read, as it was asked for."""
+        parts = self._parts(asked, contents)
+        context = context_pb2.Context(
+            target_type=int(asked.target.kind),  # type: ignore[arg-type]  # the numbers are the same
+            target_code=asked.target.code,
+            version="0" * (2 * _VERSION),
+        )
+        marks = [_mark(repr(_scope(asked.call, asked.target)).encode())]
+        for section in SECTIONS:
+            part = parts.get(section)
+            if part is None or section == _EVENTS:
+                marks.append(_NO_MARK if part is None else _TOLD)
+                continue
+            state = part.SerializeToString(deterministic=True)
+            mark = _mark(contents.version.tasks.encode() if section == _TASKS else state)
+            marks.append(mark)
+            if mark != _mark_of(asked.marks, section):
+                context.MergeFrom(part)
+            elif state:
+                context.unchanged.append(section)
+        events = self._sized(contents.events)
+        if asked.since != BEGINNING and asked.events and not events:
+            context.unchanged.append(_EVENTS)
+            context.unchanged.sort()
+        context.as_of_cursor = self._tokens.context_cursor(contents.version.latest, b"".join(marks))
+        subject = "sprint" if contents.version.own_sprint else "task"
+        fitted = token_budget.fit(context, events, asked.options.token_budget, subject=subject)
+        fitted.context.ClearField("version")
+        body = fitted.context.SerializeToString(deterministic=True)
+        body += convert.embed_all(_EVENTS_FIELD, fitted.events)
+        version = blake2b(body, digest_size=_VERSION).hexdigest()
+        rest = context_pb2.Context(version=version, token_estimate=fitted.estimate)
+        event = _event(asked, contents, {"version": version, "token_estimate": fitted.estimate})
+        return _Composed(body + rest.SerializeToString(), event)
+
+    def _parts(
+        self, asked: _Asked, contents: store.Contents
+    ) -> Mapping[context_pb2.ContextSection.ValueType, context_pb2.Context]:
+        """Each part that is not left out; events come for themselves."""
+        parts = parts_of(contents, asked.target.kind)
+        self._page(asked, contents, parts[_TASKS])
+        if asked.files:
+            hashes = self._files.hashes(asked.call, asked.files)
+            found = [file(state, hashes[state]) for state in asked.files if state in hashes]
+            parts[_FILES].files.extend(found)
+        for section in asked.options.omit_sections:
+            del parts[section]
+        return parts
+
+    def _page(self, asked: _Asked, contents: store.Contents, part: context_pb2.Context) -> None:
+        """The sprint's tasks in short, and where they go on."""
+        size = max(asked.page.limit - 1, 0)
+        tasks = [task_pb2.Task.FromString(body) for body in contents.listed]
+        part.tasks.extend(summary(task) for task in tasks[:size])
+        if len(tasks) > size:
+            last = tasks[size - 1]
+            place = [convert.moment(last.create_time).isoformat(), last.priority, last.code]
+            part.next_page_token = self._tokens.page_token(_scope(asked.call, asked.target), place)
+
+    def _sized(self, events: list[tuple[Position, bytes]]) -> list[SizedEvent]:
+        """The events with their cursors and sizes: as many of the last as a page of them holds."""
+        newest = list(reversed(events))
+        shown = convert.page_length([len(body) for _, body in newest], len(newest))
+        found = []
+        for position, stored in reversed(newest[:shown]):
+            body = self._tokens.event_bytes(StoredEvent(position, stored))
+            size = self._sizes.get(position)
+            if size is None:
+                size = length(to_json(event_pb2.Event.FromString(body)))
+                with self._lock:
+                    if len(self._sizes) >= SIZES:
+                        self._sizes.clear()
+                    self._sizes[position] = size
+            found.append(SizedEvent(body, size))
+        return found
+
+
+def directory_of(version: store.Version) -> str:
+    """Where the files of a target are; empty where it has none."""
+    if version.own_sprint:
+        return sprint_directory(version.own_sprint)
+    return task_directory(version.task_code, version.sprint_code) if version.task_code else ""
+
+
+def _event(asked: _Asked, contents: store.Contents, payload: dict[str, Any]) -> EventRow:
+    """Says that a context was assembled. P2 whatever its target is: nothing of it has to be kept for ever."""
+    uid = (
+        common_pb2.Session.FromString(contents.session or b"").uid
+        or task_pb2.Task.FromString(contents.task or b"").uid
+        or sprint_pb2.Sprint.FromString(contents.sprint or b"").uid
+    )
+    session = asked.target.code if asked.target.kind == EntityType.SESSION else asked.call.session_key
+    return convert.change_event(
+        replace(asked.call, session_key=session), store.ASSEMBLED.removeprefix("orchestration."),
+        contents.version.now, entity=asked.target.kind, code=asked.target.code, uid=uid, revision=0,
+        payload=payload, sprint_code=contents.version.sprint_code,
+    )  # fmt: skip
+
+
+def _scope(call: Call, target: Target) -> list[object]:
+    """What cursors and page tokens of a target's contexts are valid for."""
+    return ["context", call.project, int(target.kind), target.code]
+
+
+def _mark_of(marks: bytes, section: int) -> bytes:
+    """What the marks of all parts say of one."""
+    return marks[(section - 1) * _MARK : section * _MARK]
+
+
+def _mark(state: bytes) -> bytes:
+    return blake2b(state, digest_size=_MARK).digest()

@@ -1,0 +1,129 @@
+"""Writes an entity's files and leaves those alone that somebody else has changed.
+
+A record beside the files says what was written last: their SHA-256, and the entity's uid and revision.
+Before files are written it also says what they are about to be, so that a worker that is killed in the middle
+leaves none that looks edited. All of it happens with the directory's lock held. A state that was read before
+the lock was taken may be older than the one that the record tells of: then it is read again, and what is read
+now is no older than anything that was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from orchestration_server import metrics
+from orchestration_server.rendering import Document
+from orchestration_server.workspace import Directory, Workspace
+
+RECORD_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A file left alone: the SHA-256 of what was written there last, if anything was, and of what it is."""
+
+    path: str
+    written: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An entity's files that are as the ledger has them, by path with their SHA-256, and the others."""
+
+    document: Document
+    files: Mapping[str, str]
+    changed: frozenset[str]
+    """Paths of files that were not so before."""
+    conflicts: tuple[Conflict, ...]
+
+
+@dataclass(slots=True)
+class _Record:
+    uid: str = ""
+    revision: int = 0
+    files: dict[str, str] = field(default_factory=dict)
+    writing: dict[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def read(directory: Directory, name: str) -> _Record:
+        """The record that is there. One that cannot be read says nothing: files that differ are conflicts."""
+        content = directory.read(name, RECORD_BYTES)
+        try:
+            values = orjson.loads(content or b"{}")
+            return _Record(
+                str(values.get("uid", "")),
+                int(values.get("revision", 0)),
+                _hashes(values.get("files")),
+                _hashes(values.get("writing")),
+            )
+        except (AttributeError, TypeError, ValueError):
+            return _Record()
+
+    def write(self, directory: Directory, name: str) -> None:
+        values: dict[str, Any] = {"uid": self.uid, "revision": self.revision, "files": self.files}
+        if self.writing:
+            values["writing"] = self.writing
+        options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+        directory.write(name, orjson.dumps(values, option=options))
+
+    def knows(self, name: str) -> set[str]:
+        """The SHA-256 of what was, or may have been, written."""
+        return {known[name] for known in (self.files, self.writing) if name in known}
+
+
+def _hashes(values: Any) -> dict[str, str]:
+    return {str(name): str(digest) for name, digest in dict(values or {}).items()}
+
+
+def write(workspace: Workspace, document: Document, *, again: Callable[[], Document | None]) -> Written:
+    """Brings a document's files into the workspace. ``again`` reads it once more; None where it is gone.
+
+    Raises OSError where the workspace cannot be written, and UnsafePath where a link stands in the way.
+    """
+    with workspace.locked(document.directory) as directory:
+        directory.sweep()
+        record = _Record.read(directory, document.record)
+        if record.uid == document.uid and record.revision > document.revision:
+            latest = again()
+            if latest is None or latest.directory != document.directory:
+                return Written(document, {}, frozenset(), ())
+            document = latest
+        return _bring(directory, record, document)
+
+
+def _bring(directory: Directory, record: _Record, document: Document) -> Written:
+    wanted = {name: sha256(content).hexdigest() for name, content in document.files.items()}
+    found = {name: directory.digest(name) for name in wanted}
+    edited = {
+        name: digest
+        for name, digest in found.items()
+        if digest is not None and digest != wanted[name] and digest not in record.knows(name)
+    }
+    changed = [name for name in wanted if name not in edited and found[name] != wanted[name]]
+    if changed:
+        record.writing = {name: wanted[name] for name in changed}
+        record.write(directory, document.record)
+        for name in changed:
+            digest = directory.replace(name, document.files[name], record.knows(name))
+            if digest is not None:
+                edited[name] = digest
+    done = {name: digest for name, digest in wanted.items() if name not in edited}
+    conflicts = tuple(
+        Conflict(f"{document.directory}/{name}", record.files.get(name, ""), digest)
+        for name, digest in edited.items()
+    )
+    after = _Record(document.uid, document.revision, {**record.files, **done})
+    if changed or after != record:
+        after.write(directory, document.record)
+    files = {f"{document.directory}/{name}": digest for name, digest in done.items()}
+    written = frozenset(f"{document.directory}/{name}" for name in changed if name in done)
+    metrics.FILES.labels("written").inc(len(written))
+    metrics.FILES.labels("unchanged").inc(len(done) - len(written))
+    metrics.FILES.labels("conflict").inc(len(edited))
+    return Written(document, files, written, conflicts)

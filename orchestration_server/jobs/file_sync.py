@@ -1,0 +1,156 @@
+"""Writes the files that calls asked for: claims rows of the outbox, reads the entities, writes, tells.
+
+Each claimed row ends in one event, ``orchestration.file.synced`` with what its files are now, and one
+``orchestration.file.conflict_found`` for each file that was left alone because somebody else had changed it;
+or it fails, and is tried again after longer and longer pauses: the first failure of several is told by
+``orchestration.file.sync_failed``. The event and the end of the row are one transaction, so a worker that is
+killed leaves the row, and another one comes to the same files.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from uuid_utils import uuid4
+
+from orchestration_server import convert, files, metrics, rendering
+from orchestration_server.db import Database
+from orchestration_server.model import PRIORITY_DEFAULT, Call, EntityType, EventRow
+from orchestration_server.rendering import Document
+from orchestration_server.store import events as event_store
+from orchestration_server.store import outbox
+from orchestration_server.store.outbox import Claimed, Finished
+from orchestration_server.workspace import UnsafePath, Workspace
+
+log = structlog.get_logger()
+
+BATCH = 50
+CLAIM_SECONDS = 60
+"""After so long another worker takes over a row. It may do so from one that is only slow: files.py says why
+the older state does not win."""
+PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 300.0
+AGENT = "orchestration.file-sync"
+ERROR_LENGTH = 500
+
+_ENTITIES: Mapping[str, EntityType] = {
+    "sprint": EntityType.SPRINT,
+    "task": EntityType.TASK,
+    "adr": EntityType.ADR,
+    "bug_report": EntityType.BUG_REPORT,
+}
+
+
+class FileSync:
+    """The service. ``wake`` is called after each commit that holds events."""
+
+    name = "file-sync"
+    interval = 1.0
+
+    def __init__(self, db: Database, root: Path, wake: Callable[[], None]) -> None:
+        self._db = db
+        self._root = root
+        self._wake = wake
+
+    def run_once(self) -> int:
+        """Writes the files of the next rows that are due; how many rows it were."""
+        claim = uuid4()
+        with self._db.connection() as conn:
+            rows = outbox.claim(conn, claim=claim, limit=BATCH, seconds=CLAIM_SECONDS)
+            if not rows:
+                return 0
+            bodies = outbox.bodies(conn, rows)
+        ends = [self._write(row, bodies.get(row.key)) for row in rows]
+        with self._db.connection() as conn:
+            now = event_store.now(conn)
+            events = [event for end in ends for event in end.events(now)]
+            outbox.finish(conn, claim=claim, rows=[end.finished() for end in ends], events=events)
+        if events:
+            self._wake()
+        return len(rows)
+
+    def _write(self, row: Claimed, body: bytes | None) -> _End:
+        """Writes one entity's files. One that is deleted has none to be written."""
+        if body is None:
+            return _End(row)
+        document = None
+        try:
+            document = rendering.document(row.kind, body)
+            with metrics.FILE_SYNC_SECONDS.time():
+                workspace = Workspace(self._root, row.project)
+                return _End(row, document, files.write(workspace, document, again=lambda: self._read(row)))
+        except (OSError, UnsafePath) as error:
+            metrics.FILE_SYNC_FAILURES.inc()
+            log.warning(
+                "files not written", project=row.project, kind=row.kind, code=row.code, error=repr(error)
+            )
+            return _End(row, document, error=_said(error))
+
+    def _read(self, row: Claimed) -> Document | None:
+        with self._db.connection() as conn:
+            body = outbox.bodies(conn, [row]).get(row.key)
+        return None if body is None else rendering.document(row.kind, body)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How the work on a row ended: written, failed, or nothing to do."""
+
+    row: Claimed
+    document: Document | None = None
+    written: files.Written | None = None
+    error: str = ""
+
+    def finished(self) -> Finished:
+        """What becomes of the row."""
+        if not self.error:
+            return Finished(self.row)
+        seconds = min(PAUSE_SECONDS * 2.0 ** min(self.row.attempts, 20), LONGEST_PAUSE_SECONDS)
+        return Finished(self.row, self.error, int(seconds * 1_000 * random.uniform(0.5, 1.0)))
+
+    def events(self, now: datetime) -> Iterator[EventRow]:
+        """What is told of it."""
+        if self.error and not self.row.attempts:
+            yield self._event("sync_failed", now, {"error": self.error})
+        if self.written is None:
+            return
+        revision = self.written.document.revision
+        for conflict in self.written.conflicts:
+            payload = {
+                "path": conflict.path,
+                "written_sha256": conflict.written,
+                "found_sha256": conflict.found,
+                "revision": revision,
+            }
+            yield self._event("conflict_found", now, payload)
+        if self.written.files:
+            listed = [
+                {"path": path, "sha256": digest, "written": path in self.written.changed}
+                for path, digest in self.written.files.items()
+            ]
+            yield self._event("synced", now, {"revision": revision, "files": listed})
+
+    def _event(self, name: str, now: datetime, payload: dict[str, Any]) -> EventRow:
+        """An event about the entity. It changes nothing, so it stands in no order of revisions."""
+        row, document = self.row, self.document
+        call = Call("FileSync", row.project, correlation_id=row.correlation_id, agent=AGENT)
+        return convert.change_event(
+            call, f"file.{name}", now, entity=_ENTITIES[row.kind], code=row.code,
+            uid=document.uid if document else "", revision=0, payload=payload,
+            sprint_code=document.sprint_code if document else "",
+            priority=document.priority if document else PRIORITY_DEFAULT,
+        )  # fmt: skip
+
+
+def _said(error: OSError | UnsafePath) -> str:
+    """What went wrong, without the names of directories above the workspace."""
+    if isinstance(error, OSError) and error.errno:
+        return f"{errno.errorcode.get(error.errno, error.errno)}: {error.strerror}"
+    return str(error)[:ERROR_LENGTH]

@@ -1,0 +1,30 @@
+"""Services that keep the database in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestration_server.db import Connection, Database
+from orchestration_server.jobs.runner import Alone, Service
+from orchestration_server.store import migrations, requests
+
+BATCH = 1_000
+
+
+def services(db: Database) -> Sequence[Service]:
+    """All of them."""
+    return (
+        Alone(db, "partitions", 6 * 3600.0, add_partitions),
+        Alone(db, "expire-requests", 60.0, expire_requests),
+    )
+
+
+def expire_requests(conn: Connection) -> int:
+    """Forgets answers that are older than 24 hours."""
+    return requests.expire(conn, limit=BATCH)
+
+
+def add_partitions(conn: Connection) -> int:
+    """Keeps three months of event partitions ahead: without one, every insert fails."""
+    migrations.add_partitions(conn)
+    return 0

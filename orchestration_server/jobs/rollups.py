@@ -1,0 +1,43 @@
+"""Counts the events of each hour behind the tail of the log, for GetEventStats."""
+
+from __future__ import annotations
+
+from orchestration_server.db import Database
+from orchestration_server.store import positions
+from orchestration_server.store import rollups as store
+
+BATCH = 5_000
+"""Events counted in one statement, which is one transaction: 35 ms, or 140 where no two share an hour."""
+PROJECTS = 200
+
+
+class Rollups:
+    """The service: any number may run at once, one at a time counts a project."""
+
+    name = "rollups"
+    interval = 5.0
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._after = ""
+
+    def run_once(self) -> int:
+        """Counts the next events of projects that have some; how many it were.
+
+        0 where every project's came back short: what comes meanwhile waits for the next turn. It goes round
+        the projects, so that busy ones do not keep it from the others.
+        """
+        counted = 0
+        more = False
+        with self._db.connection() as conn:
+            projects = positions.behind(conn, reader=store.READER, after=self._after, limit=PROJECTS)
+            if not projects and self._after:
+                projects = positions.behind(conn, reader=store.READER, after="", limit=PROJECTS)
+            for project in projects:
+                positions.begin(conn, reader=store.READER, project=project)
+                batch = store.roll(conn, project=project, limit=BATCH)
+                counted += batch
+                more |= batch == BATCH
+        more |= len(projects) == PROJECTS
+        self._after = projects[-1] if len(projects) == PROJECTS else ""
+        return counted if more else 0

@@ -1,0 +1,103 @@
+"""Runs background services: each in a thread of its own, at its interval, and on while there is work."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from orchestration_server import metrics
+from orchestration_server.db import Connection, Database
+from orchestration_server.store import writes
+
+log = structlog.get_logger()
+
+LONGEST_PAUSE = 300.0
+"""Seconds that a service which fails again and again is left alone for."""
+
+
+class Service(Protocol):
+    """Work that nobody waits for.
+
+    Any number of processes may run it: its work is shared by row locks, or is done by one at a time
+    (``Alone``). What it is in the middle of when it is killed is done by the next run.
+    """
+
+    @property
+    def name(self) -> str:
+        """In logs and metrics."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds between looks for work."""
+
+    def run_once(self) -> int:
+        """Does one batch; how many rows it was, 0 where there is nothing left to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """A service whose batch is a transaction that one of all processes is in at a time."""
+
+    db: Database
+    name: str
+    interval: float
+    work: Callable[[Connection], int]
+
+    def run_once(self) -> int:
+        """Does one batch, or nothing while another process does."""
+        key = writes.lock_key("", "job", self.name)
+        with self.db.connection() as conn, conn.transaction():
+            return self.work(conn) if writes.try_lock(conn, key) else 0
+
+
+class Runner:
+    """Runs services until it is closed. One that fails is tried again after longer and longer pauses."""
+
+    def __init__(self, services: Sequence[Service]) -> None:
+        self._closed = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, args=(service,), name=f"job-{service.name}", daemon=True)
+            for service in services
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, service: Service) -> None:
+        failures = 0
+        while not self._closed.wait(pause(service.interval, failures)):
+            try:
+                while not self._closed.is_set() and self._batch(service):
+                    pass
+                failures = 0
+            except Exception as error:
+                failures += 1
+                log.warning("job failed", job=service.name, failures=failures, error=repr(error))
+            metrics.JOB_FAILING.labels(service.name).set(failures)
+
+    def _batch(self, service: Service) -> int:
+        try:
+            with metrics.JOB_SECONDS.labels(service.name).time():
+                rows = service.run_once()
+        except Exception:
+            metrics.JOB_BATCHES.labels(service.name, "failed").inc()
+            raise
+        metrics.JOB_BATCHES.labels(service.name, "done").inc()
+        metrics.JOB_ROWS.labels(service.name).inc(rows)
+        return rows
+
+    def close(self) -> None:
+        """Ends the threads after their batch; one that takes longer than 5 s is left to the process's end."""
+        self._closed.set()
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+
+def pause(interval: float, failures: int) -> float:
+    """Seconds until a service's next run: never the same for two, and longer with each failure in a row."""
+    seconds = min(interval * 2.0 ** min(failures, 20), max(interval, LONGEST_PAUSE))
+    return seconds * random.uniform(0.5, 1.0)

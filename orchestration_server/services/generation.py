@@ -1,0 +1,276 @@
+"""Sprints and tasks from templates: rendered first, then written in one statement, all or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from google.protobuf.message import Message
+
+from orchestration.v1 import coordination_pb2, sprint_pb2, task_pb2
+from orchestration_server import convert
+from orchestration_server.convert import embed, embed_all
+from orchestration_server.db import Connection
+from orchestration_server.emission import Gate
+from orchestration_server.errors import ARROW, AlreadyExists, InvalidArgument, LedgerError
+from orchestration_server.model import Call, OutboxRow, Request
+from orchestration_server.services import coordination, sprints, tasks
+from orchestration_server.store import generation as store
+from orchestration_server.store import tasks as task_store
+from orchestration_server.store.generation import LinkColumns, SprintColumns
+from orchestration_server.store.prepared import Prepared
+from orchestration_server.store.writes import Change
+from orchestration_server.templates import Template, TemplateKind, Templates, entities
+from orchestration_server.templates.budget import Budget
+from orchestration_server.validation import validate
+
+TASKS = 1_000
+LINKS = 10_000
+BATCH_RENDERINGS = 8
+"""The tasks of one call may together take and give as much as so many renderings."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is to be created."""
+
+    template: Template
+    sprint: sprint_pb2.Sprint | None
+    tasks: Sequence[task_pb2.Task]
+    links: Sequence[LinkColumns] = ()
+
+
+class Generation:
+    """Creates from templates."""
+
+    def __init__(self, gate: Gate, templates: Templates) -> None:
+        self._gate = gate
+        self._templates = templates
+
+    def create_sprint(self, request: sprint_pb2.CreateSprintFromTemplateRequest, call: Call) -> bytes:
+        """CreateSprintFromTemplate."""
+        code = request.sprint_code
+
+        def prepare(conn: Connection, key: Request, codes: Sequence[str]) -> Prepared:
+            return store.prepare(conn, project=call.project, request=key, sprint=code, codes=codes)
+
+        def decide(plan: _Plan, found: Prepared) -> Change:
+            if found.extra is not None:
+                raise AlreadyExists("sprint", code, deleted=found.extra)
+            return _sprint_change(call, request.sync_to_file, plan, found)
+
+        return self._write(call, request, lambda: self._sprint_plan(request), prepare, decide)
+
+    def create_tasks(self, request: task_pb2.CreateTasksFromTemplateRequest, call: Call) -> bytes:
+        """CreateTasksFromTemplate."""
+        anchors = [request.sprint_code] if request.sprint_code else []
+
+        def prepare(conn: Connection, key: Request, codes: Sequence[str]) -> Prepared:
+            return task_store.prepare(conn, project=call.project, request=key, codes=codes, sprints=anchors)
+
+        def decide(plan: _Plan, found: Prepared) -> Change:
+            tasks.need_sprints(found, anchors)
+            made = [tasks.created(call, task_pb2.NewTask(task=task), found.now) for task in plan.tasks]
+            told = _told(plan.template)
+            events = []
+            for task, _, event in made:
+                events += [event, tasks.task_event(call, "task.generated", task, found.now, told)]
+            rows = [row for _, row, _ in made]
+            return Change(
+                embed_all(1, [row.body for row in rows]),
+                sql=task_store.INSERT,
+                params=task_store.columns(rows),
+                expected=len(rows),
+                events=events,
+                anchors=anchors,
+                outbox=[OutboxRow("task", row.code) for row in rows] if request.sync_to_file else (),
+            )
+
+        return self._write(call, request, lambda: self._tasks_plan(request), prepare, decide)
+
+    def _write(
+        self,
+        call: Call,
+        message: Message,
+        render: Callable[[], _Plan],
+        prepare: Callable[[Connection, Request, Sequence[str]], Prepared],
+        decide: Callable[[_Plan, Prepared], Change],
+    ) -> bytes:
+        """Renders, then writes. A retry is answered as before, whatever has become of the template since."""
+        key = convert.request_of(call, message)
+        plan: _Plan | LedgerError
+        try:
+            plan = render()
+        except LedgerError as error:
+            if not key.request_id:
+                raise
+            plan = error
+        codes = [] if isinstance(plan, LedgerError) else [task.code for task in plan.tasks]
+
+        def decided(_: Connection, found: Prepared) -> Change:
+            if isinstance(plan, LedgerError):
+                raise plan
+            for code in codes:
+                if code in found.rows:
+                    raise AlreadyExists("task", code, deleted=found.rows[code].deleted)
+            return decide(plan, found)
+
+        locks = [("task", code) for code in codes]
+        if isinstance(message, sprint_pb2.CreateSprintFromTemplateRequest):
+            locks.append(("sprint", message.sprint_code))
+        return self._gate.write(
+            call, key, locks=locks, prepare=lambda conn: prepare(conn, key, codes), decide=decided
+        )
+
+    def _sprint_plan(self, request: sprint_pb2.CreateSprintFromTemplateRequest) -> _Plan:
+        template = self._templates.get(request.template, TemplateKind.SPRINT)
+        variables = _variables(convert.plain(request.variables), {"sprint_code": request.sprint_code})
+        fields = template.fields(variables)
+        wrong: dict[str, str] = {}
+        sprint = _sprint(request, fields["sprint"], wrong)
+        if len(fields["tasks"]) > TASKS:
+            raise InvalidArgument({"tasks": f"must have at most {TASKS} items"})
+        made = []
+        links: list[LinkColumns] = []
+        for place, given in enumerate(fields["tasks"]):
+            task = _task(f"tasks[{place}]", given, wrong)
+            on = entities.lines(given.get("depends_on"), f"tasks[{place}].depends_on", wrong)
+            links += [LinkColumns(task.code, other) for other in dict.fromkeys(on)]
+            made.append(task)
+        wrong |= _graph(made, links)
+        if wrong:
+            raise InvalidArgument(wrong)
+        return _Plan(template, sprint, made, links)
+
+    def _tasks_plan(self, request: task_pb2.CreateTasksFromTemplateRequest) -> _Plan:
+        template = self._templates.get(request.template, TemplateKind.TASK)
+        shared = convert.plain(request.variables)
+        budget = Budget(renderings=BATCH_RENDERINGS)
+        wrong: dict[str, str] = {}
+        made = []
+        for place, item in enumerate(request.items):
+            path = f"items[{place}]"
+            given = shared | convert.plain(item.variables) if item.HasField("variables") else shared
+            known = {"task_code": item.task_code, "sprint_code": request.sprint_code}
+            try:
+                fields = template.fields(_variables(given, known), budget)["task"]
+            except InvalidArgument as error:
+                if error.reason != "INVALID_ARGUMENT":
+                    raise InvalidArgument(_below(path, error), reason=error.reason) from None
+                wrong |= _below(path, error)
+                continue
+            made.append(_task(f"{path}.task", fields, wrong))
+        if wrong:
+            raise InvalidArgument(wrong)
+        return _Plan(template, None, made)
+
+
+def _variables(given: dict[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
+    """Those of the request, with what its other fields say, which no variable may say otherwise."""
+    twice = {f"variables.{name}": "is a field of the request" for name in known if name in given}
+    if twice:
+        raise InvalidArgument(twice)
+    return {**given, **known}
+
+
+def _below(path: str, error: InvalidArgument) -> dict[str, str]:
+    return {f"{path}.{below}": text for below, text in error.violations.items()}
+
+
+def _sprint(
+    request: sprint_pb2.CreateSprintFromTemplateRequest, fields: Mapping[str, Any], wrong: dict[str, str]
+) -> sprint_pb2.Sprint:
+    bad: dict[str, str] = {}
+    sprint = entities.sprint(fields, bad)
+    for field, value in request.overrides.ListFields():
+        bad.pop(field.name, None)
+        if field.message_type is None:
+            setattr(sprint, field.name, value)
+        else:
+            sprint.metadata.CopyFrom(value)
+    wrong |= {f"sprint.{name}": text for name, text in {**_broken(sprint), **bad}.items()}
+    return sprint
+
+
+def _task(path: str, given: Mapping[str, Any], wrong: dict[str, str]) -> task_pb2.Task:
+    bad: dict[str, str] = {}
+    task = entities.task(given, bad)
+    wrong |= {f"{path}.{name}": text for name, text in {**_broken(task), **bad}.items()}
+    return task
+
+
+def _broken(message: Message) -> Mapping[str, str]:
+    """Which rules of the API it breaks, by field."""
+    try:
+        validate(message)
+    except InvalidArgument as error:
+        return error.violations
+    return {}
+
+
+def _graph(made: Sequence[task_pb2.Task], links: Sequence[LinkColumns]) -> dict[str, str]:
+    """What is wrong with the codes and the links of new tasks, which depend on each other alone."""
+    if len(links) > LINKS:
+        return {"tasks": f"must have at most {LINKS} dependencies"}
+    place: dict[str, int] = {}
+    wrong: dict[str, str] = {}
+    for index, task in enumerate(made):
+        if place.setdefault(task.code, index) != index:
+            wrong[f"tasks[{index}].code"] = f"is that of tasks[{place[task.code]}] too"
+    before: dict[str, set[str]] = {}
+    for link in links:
+        if link.depends_on_code not in place:
+            wrong[f"tasks[{place[link.task_code]}].depends_on"] = "names no task of this template"
+        before.setdefault(link.task_code, set()).add(link.depends_on_code)
+    try:
+        TopologicalSorter(before).prepare()
+    except CycleError as error:
+        cycle = error.args[1]
+        wrong[f"tasks[{place.get(cycle[0], 0)}].depends_on"] = f"closes a cycle: {ARROW.join(cycle[:10])}"
+    return wrong
+
+
+def _sprint_change(call: Call, sync: bool, plan: _Plan, found: Prepared) -> Change:
+    assert plan.sprint is not None
+    sprint, created = sprints.created(call, plan.sprint, found.now)
+    told = _told(plan.template)
+    generated = sprints.sprint_event(
+        call, "generated", sprint, found.now, {**told, "tasks": len(plan.tasks), "links": len(plan.links)}
+    )
+    events = [created, generated]
+    made = [tasks.created(call, task_pb2.NewTask(task=task), found.now) for task in plan.tasks]
+    for task, _, event in made:
+        events += [event, tasks.task_event(call, "task.generated", task, found.now, told)]
+    by_code = {task.code: task for task, _, _ in made}
+    for link in plan.links:
+        dependency = coordination_pb2.Dependency(
+            task_code=link.task_code,
+            depends_on_code=link.depends_on_code,
+            kind=coordination_pb2.DEPENDENCY_KIND_BLOCKS,
+        )
+        added = {"from": None, "to": link.depends_on_code}
+        events.append(
+            coordination.link_event(
+                call, "task.dependency_added", by_code[link.task_code], dependency, found, added
+            )
+        )
+    rows = [row for _, row, _ in made]
+    body = sprint.SerializeToString()
+    files = [OutboxRow("sprint", sprint.code), *(OutboxRow("task", row.code) for row in rows)]
+    return Change(
+        embed(1, body) + embed_all(2, [row.body for row in rows]),
+        sql=store.INSERT,
+        params=store.columns(
+            SprintColumns(sprint.code, sprint.status, sprint.owner, found.now, body), rows, plan.links
+        ),
+        expected=1 + len(rows) + len(plan.links),
+        events=events,
+        outbox=files if sync else (),
+    )
+
+
+def _told(template: Template) -> dict[str, Any]:
+    """What the events of what was generated say of it."""
+    return {"template": template.name, "template_sha256": template.sha256}

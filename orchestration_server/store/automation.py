@@ -1,0 +1,156 @@
+"""The SQL of automation: the next events of a project's log, and its place moved by the writes of actions.
+
+An action and the place behind it commit in one statement, and the place is held until then. So an action is
+done once, whoever crashes or does the same meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, LiteralString, NamedTuple
+
+from psycopg import Connection
+
+from orchestration_server.model import BEGINNING, Position
+from orchestration_server.store.arrays import Texts
+from orchestration_server.store.events import HORIZON
+from orchestration_server.store.positions import Progress
+from orchestration_server.store.prepared import Prepared
+from orchestration_server.store.writes import Change
+
+READER = "automation"
+
+# Only events that a rule may be for come with their message, and the last one, which says where to go on.
+_BATCH: LiteralString = (
+    HORIZON
+    + """, batch as materialized (
+    select e.epoch, e.xid, e.seq, case when e.type = any(%(types)s::text[])
+        or e.type like any(%(prefixes)s::text[]) then e.body end as body
+    from h, lateral (
+        select * from events
+        where project = %(project)s
+            and (epoch, xid, seq) > (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)
+            and (epoch, xid) < (h.epoch, h.xid)
+        order by epoch, xid, seq limit %(limit)s::bigint
+    ) e
+)
+select b.epoch, b.xid::text::bigint, b.seq, b.body, c.n
+from batch b, (select count(*) as n from batch) c,
+    (select epoch, xid, seq from batch order by epoch desc, xid desc, seq desc limit 1) l
+where b.body is not null or b.seq = l.seq
+order by b.epoch, b.xid, b.seq
+"""
+)
+_MOVED: LiteralString = """moved as (
+    update log_positions set epoch = %(m_epoch)s::integer, xid = %(m_xid)s::text::xid8,
+        seq = %(m_seq)s::bigint, rule = %(m_rule)s::text, action = %(m_action)s::integer
+    from locked where reader = 'automation' and project = %(project)s
+    returning 1
+), acted """
+_BOTH: LiteralString = ", changed as (select 1 from moved union all select 1 from acted)"
+_NOW: LiteralString = "select clock_timestamp(), null::bytea, null::bytea"
+
+_ADVANCE: LiteralString = """
+update log_positions set epoch = %(epoch)s::integer, xid = %(xid)s::text::xid8, seq = %(seq)s::bigint,
+    rule = null, action = 0
+where reader = 'automation' and project = %(project)s
+    and (epoch, xid, seq, action) = (%(s_epoch)s::integer, %(s_xid)s::text::xid8, %(s_seq)s::bigint,
+        %(s_action)s::integer)
+    and rule is not distinct from %(s_rule)s::text
+"""
+
+# Waits for writes that put tasks into the sprint, and keeps others from it until the transaction ends.
+_HOLD_SPRINT: LiteralString = """
+select 1 from sprints where project = %(project)s and code = %(code)s for update
+"""
+# The rows are locked, as they are by then: none of them is opened again before the transaction ends.
+_TASKS: LiteralString = """
+select count(*) filter (where status = 4), count(*) filter (where status not in (4, 5)) from (
+    select status from tasks
+    where project = %(project)s and sprint_code = %(code)s and sprint_code <> '' and delete_time is null
+    for share
+) held
+"""
+
+
+class Batch(NamedTuple):
+    """The next events of a project: how many, the last one's place, and those of the types asked for."""
+
+    size: int
+    last: Position
+    events: Sequence[tuple[Position, bytes]]
+
+
+def batch(
+    conn: Connection[Any],
+    *,
+    project: str,
+    progress: Progress,
+    types: Sequence[str],
+    prefixes: Sequence[str],
+    limit: int,
+) -> Batch:
+    """Reads on below the horizon, from the event at the place itself where that is dealt with in part."""
+    place = progress.place
+    rows = conn.execute(
+        _BATCH,
+        {
+            "project": project,
+            "epoch": place.epoch,
+            "xid": str(place.xid),
+            "seq": place.seq - (progress.rule is not None),
+            "types": Texts(types),
+            "prefixes": Texts(prefix.replace("_", r"\_") + "%" for prefix in prefixes),
+            "limit": limit,
+        },
+        binary=True,
+    ).fetchall()
+    if not rows:
+        return Batch(0, BEGINNING, ())
+    events = [(Position(r[0], r[1], r[2]), r[3]) for r in rows if r[3] is not None]
+    last = rows[-1]
+    return Batch(last[4], Position(last[0], last[1], last[2]), events)
+
+
+def now(conn: Connection[Any]) -> Prepared:
+    """What a write of events alone has to know: the database's clock."""
+    row = conn.execute(_NOW, binary=True).fetchone()
+    assert row is not None
+    return Prepared(row[0], None, {})
+
+
+def moving(change: Change, to: Progress) -> Change:
+    """The change with the place moved, which the transaction holds."""
+    place = to.place
+    return replace(
+        change,
+        sql=_MOVED + change.sql.removeprefix("changed ") + _BOTH,
+        params=change.params
+        | {
+            "m_epoch": place.epoch,
+            "m_xid": str(place.xid),
+            "m_seq": place.seq,
+            "m_rule": to.rule,
+            "m_action": to.action,
+        },
+        expected=change.expected + 1,
+    )
+
+
+def advance(conn: Connection[Any], *, project: str, start: Progress, place: Position) -> bool:
+    """Moves the place behind events that no rule is for. False where someone else has moved it."""
+    params = {
+        "project": project, "epoch": place.epoch, "xid": str(place.xid), "seq": place.seq,
+        "s_epoch": start.place.epoch, "s_xid": str(start.place.xid), "s_seq": start.place.seq,
+        "s_rule": start.rule, "s_action": start.action,
+    }  # fmt: skip
+    return conn.execute(_ADVANCE, params).rowcount == 1
+
+
+def all_tasks_completed(conn: Connection[Any], *, project: str, sprint: str) -> bool:
+    """Whether the sprint has a completed task and no open one, and stays so until the transaction ends."""
+    params = {"project": project, "code": sprint}
+    conn.execute(_HOLD_SPRINT, params)
+    row = conn.execute(_TASKS, params, binary=True).fetchone()
+    return row is not None and row[0] > 0 and row[1] == 0

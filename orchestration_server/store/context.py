@@ -1,0 +1,400 @@
+"""The SQL of contexts: one statement reads what a context's state is called, one reads all of it.
+
+Both begin with the same row of versions, so whoever reads the second knows which state it is of. Everything
+else comes as rows of one shape behind it, in one snapshot. The lookups are scalar subqueries and laterals
+that stand for themselves: they leave the planner no plan but the index, also on tables without statistics.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from typing import Any, LiteralString, NamedTuple
+
+from psycopg import Connection
+
+from orchestration_server.model import BEGINNING, EntityType, Position
+from orchestration_server.store.events import HORIZON
+from orchestration_server.store.selection import Selection
+
+LINKS = 500
+"""The most links of a task of either sort: those that hold it back, and the others."""
+BLOCKERS = 100
+"""The most links of a sprint's tasks."""
+READY = 3
+"""The most tasks of a sprint that are named as the next to start."""
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+
+ASSEMBLED: LiteralString = "orchestration.context.assembled"
+"""Says that a context was assembled: no part of any, and no change."""
+
+# Whose context: what a session works on, a task, or a sprint. ``own_sprint`` is set where that is a sprint,
+# ``sprint_code`` also where it is a task's.
+_TARGETS: dict[EntityType, LiteralString] = {
+    EntityType.TASK: """, target as materialized (
+    select null::text as session_key, null::bigint as session_revision, null::bytea as session_body,
+        t.code as task_code, t.revision as task_revision, t.delete_time is not null as task_deleted,
+        t.body as task_body, null::text as own_sprint, nullif(t.sprint_code, '') as sprint_code
+    from tasks t where t.project = %(project)s and t.code = %(code)s
+)""",
+    EntityType.SPRINT: """, target as materialized (
+    select null::text as session_key, null::bigint as session_revision, null::bytea as session_body,
+        null::text as task_code, null::bigint as task_revision, false as task_deleted,
+        null::bytea as task_body, p.code as own_sprint, p.code as sprint_code
+    from sprints p where p.project = %(project)s and p.code = %(code)s
+)""",
+    EntityType.SESSION: """, target as materialized (
+    select x.key as session_key, x.revision as session_revision, x.body as session_body,
+        t.code as task_code, t.revision as task_revision, t.delete_time is not null as task_deleted,
+        t.body as task_body, case when x.target_type = 1 then x.target_code end as own_sprint,
+        case when x.target_type = 1 then x.target_code else nullif(t.sprint_code, '') end as sprint_code
+    from sessions x
+    left join tasks t on t.project = x.project
+        and t.code = case when x.target_type = 2 then x.target_code end
+    where x.project = %(project)s and x.key = %(code)s
+)""",
+}
+
+# Links to a deleted task count as -1, so that its deletion is a change.
+_VERSION: LiteralString = """, sprint as materialized (
+    select p.revision, p.delete_time is not null as deleted, p.body from sprints p
+    where p.project = %(project)s and p.code = (select sprint_code from target)
+), counts as materialized (
+    select count(*) filter (where t.status = 1) as pending, count(*) filter (where t.status = 2) as going,
+        count(*) filter (where t.status = 3) as blocked, count(*) filter (where t.status = 4) as done,
+        count(*) filter (where t.status = 5) as dropped,
+        case when (select own_sprint from target) is not null
+            then coalesce(sum(hashtextextended(t.code, t.revision)), 0)::text end as tasks
+    from tasks t
+    where t.project = %(project)s and t.sprint_code = (select sprint_code from target)
+        and t.sprint_code <> '' and t.delete_time is null
+), links as materialized (
+    select coalesce((
+        select sum(hashtextextended(d.depends_on_code || '/' || d.kind, coalesce((
+            select case when b.delete_time is null then b.revision end from tasks b
+            where b.project = d.project and b.code = d.depends_on_code), -1)))
+        from dependencies d
+        where d.project = %(project)s and d.task_code = (select task_code from target)
+    ), 0)::text || '/' || coalesce((
+        select sum(case when t.status in (1, 2, 3) then (
+            select sum(case when d.kind = 1 then
+                hashtextextended(t.code || '/' || d.depends_on_code, coalesce((
+                    select case when b.delete_time is null then b.revision end from tasks b
+                    where b.project = d.project and b.code = d.depends_on_code), -1)) end)
+            from dependencies d where d.project = t.project and d.task_code = t.code) end)
+        from tasks t
+        where t.project = %(project)s and t.sprint_code = (select own_sprint from target)
+            and t.sprint_code <> '' and t.delete_time is null
+    ), 0)::text as version
+)"""
+_ROW: LiteralString = """
+select 0::smallint as part, array[target.session_revision, target.task_revision,
+        target.task_deleted::integer, sprint.revision, sprint.deleted::integer, counts.pending, counts.going,
+        counts.blocked, counts.done, counts.dropped, latest.epoch, latest.xid::text::bigint, latest.seq, (
+            select count(*) from (
+                select from events where project = %(project)s and epoch = %(s_epoch)s::integer
+                    and xid = %(s_xid)s::text::xid8 and seq = %(s_seq)s::bigint limit 1) known
+        ), extract(epoch from clock_timestamp()) * 1000000]::bigint[] as numbers,
+    array[target.task_code, target.own_sprint, target.sprint_code, counts.tasks, links.version] as texts,
+    null::bytea as body
+from target cross join counts cross join links left join sprint on true left join (
+    select * from ("""
+_ROW_END: LiteralString = ") newest limit 1) latest on true"
+
+# As in selection.py: the hash leads, and the texts are asked for inside a case. Where the target has no such
+# scope the hash is null, and the branch ends at once.
+_OF_TASK: LiteralString = """hashtextextended(project || '/' || entity_type || '/' || entity_code, 0)
+        = hashtextextended(%(project)s || '/2/' || (select task_code from target), 0) and entity_type <> 0
+    and case when project = %(project)s and entity_type = 2 and entity_code = (select task_code from target)
+        then true end"""
+_OF_SPRINT: LiteralString = """hashtextextended(project || '/' || sprint_code, 0)
+        = hashtextextended(%(project)s || '/' || (select own_sprint from target), 0) and sprint_code <> ''
+    and case when project = %(project)s and sprint_code = (select own_sprint from target) then true end"""
+_OF_SESSION: LiteralString = """hashtextextended(project || '/' || session_key, 0)
+        = hashtextextended(%(project)s || '/' || (select session_key from target), 0) and session_key <> ''
+    and case when project = %(project)s and session_key = (select session_key from target) then true end"""
+_SCOPES: dict[EntityType, list[LiteralString]] = {
+    EntityType.TASK: [_OF_TASK],
+    EntityType.SPRINT: [_OF_SPRINT],
+    EntityType.SESSION: [_OF_TASK, _OF_SPRINT, _OF_SESSION],
+}
+_COUNTED: LiteralString = (
+    """
+    and (epoch, xid) < ((select epoch from h), (select xid from h))
+    and case when type <> '"""
+    + ASSEMBLED
+    + "' then true end"
+)
+_SINCE: LiteralString = """
+    and (epoch, xid, seq) > (%(s_epoch)s::integer, %(s_xid)s::text::xid8, %(s_seq)s::bigint)"""
+_NEWEST_IN_LOG: LiteralString = " order by epoch desc, xid desc, seq desc"
+
+_ENTITIES: LiteralString = """
+union all select 1, null, null, target.session_body from target where target.session_body is not null
+union all select 2, null, null, target.task_body from target where target.task_deleted is false
+    and target.task_body is not null
+union all select 3, null, null, sprint.body from sprint where not sprint.deleted
+"""
+_TASKS: LiteralString = """
+union all select 4, array[row_number() over ()], null, page.body from (
+    select t.body from tasks t
+    where t.project = %(project)s and t.sprint_code = (select own_sprint from target)
+        and t.sprint_code <> '' and t.delete_time is null
+        and (t.priority, t.create_time, t.code)
+            > (%(p_priority)s::smallint, %(p_time)s::timestamptz, %(p_code)s)
+    order by t.priority, t.create_time, t.code limit %(p_limit)s::bigint
+) page
+"""
+_LINKS: LiteralString = """
+union all select 5, array[row_number() over (), link.kind], array[link.task_code, link.depends_on_code],
+    link.body
+from (
+    select d.task_code, d.depends_on_code, d.kind, (
+        select case when b.delete_time is null then b.body end from tasks b
+        where b.project = d.project and b.code = d.depends_on_code) as body
+    from dependencies d
+    where d.project = %(project)s and d.task_code = (select task_code from target)
+    order by d.kind, d.depends_on_code limit %(l_limit)s::bigint
+) link
+"""
+_BLOCKERS: LiteralString = """
+union all select 5, array[row_number() over (), 1], array[link.task_code, link.depends_on_code], link.body
+from (
+    select t.code as task_code, d.depends_on_code, b.body
+    from tasks t
+    cross join lateral (
+        select d.depends_on_code from dependencies d
+        where d.project = %(project)s and d.task_code = t.code and case when d.kind = 1 then true end
+        offset 0
+    ) d
+    cross join lateral (
+        select b.body from tasks b
+        where b.project = %(project)s and b.code = d.depends_on_code
+            and case when b.delete_time is null and b.status in (1, 2, 3) then true end
+        offset 0
+    ) b
+    where t.project = %(project)s and t.sprint_code = (select own_sprint from target)
+        and t.sprint_code <> '' and t.delete_time is null
+        and case when t.status in (1, 2, 3) then true end
+    order by t.code, d.depends_on_code limit %(b_limit)s::bigint
+) link
+"""
+_READY: LiteralString = """
+union all select 6, array[row_number() over ()], array[ready.code], null from (
+    select t.code from tasks t
+    where t.project = %(project)s and t.sprint_code = (select own_sprint from target)
+        and t.sprint_code <> '' and t.delete_time is null
+        and case when t.status = 1 then not coalesce((
+            select bool_or(d.kind = 1 and (
+                select b.status in (1, 2, 3) and b.delete_time is null from tasks b
+                where b.project = d.project and b.code = d.depends_on_code))
+            from dependencies d where d.project = t.project and d.task_code = t.code), false) end
+    order by t.priority, t.create_time, t.code limit %(r_limit)s::bigint
+) ready
+"""
+_EVENTS: LiteralString = """
+union all select 7, array[e.epoch, e.xid::text::bigint, e.seq], null, e.body from ("""
+_EVENTS_END: LiteralString = ") e"
+
+_BODIES: dict[EntityType, LiteralString] = {
+    EntityType.TASK: _ENTITIES + _LINKS,
+    EntityType.SPRINT: _ENTITIES + _TASKS + _BLOCKERS + _READY,
+    EntityType.SESSION: _ENTITIES + _TASKS + _LINKS + _BLOCKERS + _READY,
+}
+
+
+class _Part(IntEnum):
+    """What a row holds."""
+
+    VERSION = 0
+    SESSION = 1
+    TASK = 2
+    SPRINT = 3
+    LISTED = 4
+    LINK = 5
+    READY = 6
+    EVENT = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What the state of a context is called: two that are equal have equal contents.
+
+    It holds revisions, counts and sums over all that a context tells, and its scope's last event.
+    """
+
+    numbers: tuple[int | None, ...]
+    texts: tuple[str | None, ...]
+    knows_since: bool = field(compare=False)
+    """Whether the log has an event where it was asked for."""
+    now: datetime = field(compare=False)
+    """By the database's clock."""
+
+    @property
+    def task_code(self) -> str:
+        """The task that it is about, deleted or not; empty where it is about none."""
+        return self.texts[0] or ""
+
+    @property
+    def own_sprint(self) -> str:
+        """The sprint that it is about; empty where it is about a task."""
+        return self.texts[1] or ""
+
+    @property
+    def sprint_code(self) -> str:
+        """The sprint that it is about, or that its task belongs to; empty where there is none."""
+        return self.texts[2] or ""
+
+    @property
+    def tasks(self) -> str:
+        """The version of all tasks of its own sprint."""
+        return self.texts[3] or ""
+
+    @property
+    def deleted(self) -> bool:
+        """Whether what it is about is deleted."""
+        return bool(self.numbers[4] if self.own_sprint else self.numbers[2])
+
+    @property
+    def counts(self) -> tuple[int, int, int, int, int]:
+        """How many tasks of the sprint are pending, in progress, blocked, completed and cancelled."""
+        pending, going, blocked, done, dropped = (number or 0 for number in self.numbers[5:10])
+        return pending, going, blocked, done, dropped
+
+    @property
+    def latest(self) -> Position:
+        """The last event below the horizon; the beginning of the log where there is none."""
+        epoch, xid, seq = self.numbers[10:13]
+        return BEGINNING if epoch is None else Position(epoch, xid or 0, seq or 0)
+
+
+class Link(NamedTuple):
+    """A link of a task; ``body`` is the task that it depends on, None where that is deleted."""
+
+    task_code: str
+    depends_on_code: str
+    kind: int
+    body: bytes | None
+
+
+@dataclass(slots=True)
+class Contents:
+    """All that a context tells, serialized as stored."""
+
+    version: Version
+    session: bytes | None = None
+    task: bytes | None = None
+    sprint: bytes | None = None
+    listed: list[bytes] = field(default_factory=list)
+    """A page of the sprint's tasks, and one more where there is another."""
+    links: list[Link] = field(default_factory=list)
+    ready: list[str] = field(default_factory=list)
+    events: list[tuple[Position, bytes]] = field(default_factory=list)
+    """In the order of the log."""
+
+
+class Page(NamedTuple):
+    """A place in a sprint's tasks, and how many are read after it."""
+
+    limit: int
+    priority: int
+    create_time: datetime
+    code: str
+
+
+def version(
+    conn: Connection[Any], *, project: str, kind: EntityType, code: str, since: Position
+) -> Version | None:
+    """What the state is called now; None where there never was such a target."""
+    row = conn.execute(
+        HORIZON + _head(kind),
+        {"project": project, "code": code, "limit": 1, **_since(since)},
+        binary=True,
+    ).fetchone()
+    return None if row is None else _version(row[1], row[2])
+
+
+def load(
+    conn: Connection[Any],
+    *,
+    project: str,
+    kind: EntityType,
+    code: str,
+    since: Position,
+    events: int,
+    page: Page,
+) -> Contents | None:
+    """All of a context with its version, in one snapshot, and of the events after a place the last ones.
+
+    None where there never was such a target.
+    """
+    # An event may stand in two scopes of a session, so each is read to the limit.
+    limit = events * len(_SCOPES[kind])
+    newest = _newest(kind, "epoch, xid, seq, body", _COUNTED + _SINCE, limit)
+    rows = conn.execute(
+        HORIZON + _head(kind) + _BODIES[kind] + _EVENTS + newest + _EVENTS_END,
+        {
+            "project": project,
+            "code": code,
+            "limit": max(limit, 1),
+            "p_limit": page.limit,
+            "p_priority": page.priority,
+            "p_time": page.create_time,
+            "p_code": page.code,
+            "l_limit": 2 * LINKS,
+            "b_limit": BLOCKERS,
+            "r_limit": READY,
+            **_since(since),
+        },
+        binary=True,
+    ).fetchall()
+    return _contents(rows, events)
+
+
+def _head(kind: EntityType) -> LiteralString:
+    """The row of versions, behind the horizon."""
+    newest = _newest(kind, "epoch, xid, seq", _COUNTED, 1)
+    return _TARGETS[kind] + _VERSION + _ROW + newest + _ROW_END
+
+
+def _newest(kind: EntityType, columns: LiteralString, bounds: LiteralString, limit: int) -> LiteralString:
+    """The newest events of the target's scopes below the horizon, cut at ``%(limit)s``."""
+    return Selection(_SCOPES[kind], {}).in_log(columns, bounds, _NEWEST_IN_LOG, limit)
+
+
+def _since(place: Position) -> dict[str, Any]:
+    return {"s_epoch": place.epoch, "s_xid": str(place.xid), "s_seq": place.seq}
+
+
+def _version(numbers: list[int | None], texts: list[str | None]) -> Version:
+    *state, known, now = numbers
+    time = _START + timedelta(microseconds=now or 0)
+    return Version(tuple(state), tuple(texts), knows_since=bool(known), now=time)
+
+
+def _contents(rows: list[tuple[Any, ...]], events: int) -> Contents | None:
+    found: Contents | None = None
+    # Rows that have a place begin with it; the places of the others do not matter.
+    for part, numbers, texts, body in sorted(rows, key=lambda row: (row[0], row[1] or ())):
+        if part == _Part.VERSION:
+            found = Contents(_version(numbers, texts))
+            continue
+        assert found is not None
+        if part == _Part.SESSION:
+            found.session = body
+        elif part == _Part.TASK:
+            found.task = body
+        elif part == _Part.SPRINT:
+            found.sprint = body
+        elif part == _Part.LISTED:
+            found.listed.append(body)
+        elif part == _Part.LINK:
+            found.links.append(Link(texts[0], texts[1], numbers[1], body))
+        elif part == _Part.READY:
+            found.ready.append(texts[0])
+        elif not found.events or found.events[-1][0] != Position(*numbers):
+            found.events.append((Position(*numbers), body))
+    if found is not None:
+        del found.events[: max(len(found.events) - events, 0)]
+    return found

@@ -1,0 +1,273 @@
+"""The SQL of history: an entity's events with what is stored of it, and the chains that correlations make.
+
+A page ends at its count of events or at 4 MiB, whichever comes first, and holds one event at the least.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString, NamedTuple
+
+from psycopg import Connection
+from uuid_utils import UUID
+
+from orchestration_server.model import EntityType, EventFilter, Position
+from orchestration_server.store.arrays import Numbers, Texts, Uuids
+from orchestration_server.store.events import ENTITY_NAMES
+from orchestration_server.store.selection import Selection, select
+
+PAGE_BYTES = 4 * 1024 * 1024
+SPAN_EVENTS = 1_000
+"""The most events of one span that are read: the literal limit in the query."""
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+# As in selection.py the hash leads, and the case hides the rest from the planner; here it also leaves out
+# what is about the entity and not of it, such as activities and callers' events.
+_OF_ENTITY: LiteralString = """hashtextextended(project || '/' || entity_type || '/' || entity_code, 0)
+            = hashtextextended(%(entity)s, 0) and entity_type <> 0
+        and case when project = %(project)s and entity_type = %(entity_type)s::smallint
+            and entity_code = %(code)s and starts_with(type, %(prefix)s) then true end"""
+_COLUMNS: LiteralString = "epoch, xid, seq, body"
+_IN_LOG: LiteralString = " order by epoch, xid, seq"
+_BACK_IN_LOG: LiteralString = " order by epoch desc, xid desc, seq desc"
+_AFTER: LiteralString = """
+    and (epoch, xid, seq) > (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)"""
+_BEFORE: LiteralString = """
+    and (epoch, xid, seq) < (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)"""
+# A transaction is whole: nobody ever saw a part of one.
+_UP_TO_PLACE: LiteralString = " and (epoch, xid) <= (%(to_epoch)s::integer, %(to_xid)s::text::xid8)"
+_UP_TO_TIME: LiteralString = " and (epoch, xid) <= ((select epoch from at), (select xid from at))"
+# By its place in the log, so that a clock that was set back leaves no gap.
+_AT_TIME: LiteralString = (
+    "with at as materialized (select epoch, xid from events where "
+    + _OF_ENTITY
+    + " and emit_time <= %(to_time)s"
+    + _BACK_IN_LOG
+    + " limit 1)"
+)
+_STORED: Mapping[int, LiteralString] = {
+    EntityType.SPRINT: """select revision, delete_time is not null, body from sprints
+        where project = %(project)s and code = %(code)s""",
+    EntityType.TASK: """select revision, delete_time is not null, body from tasks
+        where project = %(project)s and code = %(code)s""",
+    EntityType.SESSION: """select revision, false, body from sessions
+        where project = %(project)s and key = %(code)s""",
+    EntityType.ADR: """select revision, false, body from adrs
+        where project = %(project)s and code = %(code)s""",
+    EntityType.BUG_REPORT: """select revision, false, body from bug_reports
+        where project = %(project)s and code = %(code)s""",
+}
+_ENTITY_HEAD: LiteralString = """
+select null::integer, null::bigint, null::bigint, stored.body, stored.revision, stored.deleted from ("""
+_ENTITY_TAIL: LiteralString = ") stored (revision, deleted, body) union all "
+_CUT_HEAD: LiteralString = """
+select sized.epoch, sized.xid::text::bigint, sized.seq, sized.body, sized.found, null::boolean from (
+    select *, count(*) over () as found,
+        sum(octet_length(body)) over (rows unbounded preceding) - octet_length(body) as ahead
+    from ("""
+_CUT_TAIL: LiteralString = ") page) sized where sized.ahead < %(bytes)s::bigint"
+
+_BETWEEN: LiteralString = """
+select sized.span, sized.body, sized.found from (
+    select *, count(*) over () as found,
+        sum(octet_length(body)) over (rows unbounded preceding) - octet_length(body) as ahead
+    from (
+        select w.span, e.body
+        from unnest(%(entities)s::text[], %(types)s::smallint[], %(codes)s::text[], %(prefixes)s::text[],
+            %(from_epochs)s::integer[], %(from_xids)s::bigint[], %(from_seqs)s::bigint[],
+            %(to_epochs)s::integer[], %(to_xids)s::bigint[], %(to_seqs)s::bigint[]
+        ) with ordinality as w (entity, type, code, prefix, from_epoch, from_xid, from_seq, to_epoch, to_xid,
+            to_seq, span)
+        cross join lateral (
+            select epoch, xid, seq, body from events
+            where hashtextextended(project || '/' || entity_type || '/' || entity_code, 0)
+                    = hashtextextended(w.entity, 0) and entity_type <> 0
+                and case when project = %(project)s and entity_type = w.type
+                    and entity_code = w.code and starts_with(events.type, w.prefix) then true end
+                and (epoch, xid, seq) > (w.from_epoch, w.from_xid::text::xid8, w.from_seq)
+                and (epoch, xid, seq) < (w.to_epoch, w.to_xid::text::xid8, w.to_seq)
+            order by epoch, xid, seq limit 1000
+        ) e
+        order by w.span, e.epoch, e.xid, e.seq
+        limit %(limit)s::bigint
+    ) spans
+) sized where sized.ahead < %(bytes)s::bigint
+"""
+# Scalar subqueries, which are probes of a primary key and nothing else.
+_UNKNOWN: LiteralString = """
+select w.type, w.code from unnest(%(types)s::smallint[], %(codes)s::text[]) as w (type, code)
+where case w.type
+    when 1 then (select 1 from sprints where project = %(project)s and code = w.code)
+    when 2 then (select 1 from tasks where project = %(project)s and code = w.code)
+    when 3 then (select 1 from sessions where project = %(project)s and key = w.code)
+    when 4 then (select 1 from adrs where project = %(project)s and code = w.code)
+    when 5 then (select 1 from bug_reports where project = %(project)s and code = w.code)
+    end is null
+"""
+_EVENTS_KNOWN: LiteralString = """
+select event_id::text from events
+where event_id = any(%(ids)s::uuid[]) and case when project = %(project)s then true end
+"""
+
+
+class Stored(NamedTuple):
+    """An entity as it is stored."""
+
+    revision: int
+    deleted: bool
+    body: bytes
+
+
+class Logged(NamedTuple):
+    """An event with its place."""
+
+    position: Position
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events in the order that was asked for, and whether there are more."""
+
+    events: list[Logged]
+    more: bool
+
+
+class Span(NamedTuple):
+    """A part of an entity's events: those between two places."""
+
+    entity_type: int
+    code: str
+    after: Position
+    before: Position
+
+
+def entity(
+    conn: Connection[Any],
+    *,
+    project: str,
+    entity_type: int,
+    code: str,
+    newest_first: bool,
+    limit: int,
+    after: Position | None = None,
+    upto: Position | datetime | None = None,
+) -> tuple[Stored | None, Page]:
+    """A page of the ledger's events of an entity, and the entity as it is stored at the same moment.
+
+    ``after`` is the last event of the page before; ``upto`` leaves out what came after a place's
+    transaction, or was recorded after a time. None where the ledger stores no such entity.
+    """
+    params: dict[str, Any] = {
+        "project": project,
+        "entity": f"{project}/{int(entity_type)}/{code}",
+        "entity_type": entity_type,
+        "code": code,
+        "prefix": _prefix(entity_type),
+        "limit": limit + 1,
+        "bytes": PAGE_BYTES,
+    }
+    bounds: LiteralString = ""
+    head: LiteralString = ""
+    if after is not None:
+        bounds += _BEFORE if newest_first else _AFTER
+        params |= {"epoch": after.epoch, "xid": str(after.xid), "seq": after.seq}
+    if isinstance(upto, datetime):
+        head = _AT_TIME
+        bounds += _UP_TO_TIME
+        params["to_time"] = upto
+    elif upto is not None:
+        bounds += _UP_TO_PLACE
+        params |= {"to_epoch": upto.epoch, "to_xid": str(upto.xid)}
+    order = _BACK_IN_LOG if newest_first else _IN_LOG
+    page = Selection([_OF_ENTITY], params).in_log(_COLUMNS, bounds, order, limit + 1)
+    stored = _ENTITY_HEAD + _STORED[entity_type] + _ENTITY_TAIL
+    rows = conn.execute(head + stored + _CUT_HEAD + page + _CUT_TAIL, params, binary=True).fetchall()
+    found = next((Stored(r[4], r[5], r[3]) for r in rows if r[0] is None), None)
+    return found, _page([r for r in rows if r[0] is not None], limit, newest_first=newest_first)
+
+
+def chain(conn: Connection[Any], *, project: str, correlation_id: str, after: Position, limit: int) -> Page:
+    """A page of the events of a correlation, in the order of the log."""
+    selected = select(project, EventFilter(correlation_id=correlation_id))
+    page = selected.in_log(_COLUMNS, _AFTER, _IN_LOG, limit + 1)
+    params = selected.params | {
+        "epoch": after.epoch, "xid": str(after.xid), "seq": after.seq, "limit": limit + 1,
+        "bytes": PAGE_BYTES,
+    }  # fmt: skip
+    rows = conn.execute(_CUT_HEAD + page + _CUT_TAIL, params, binary=True).fetchall()
+    return _page(rows, limit, newest_first=False)
+
+
+def _page(rows: list[tuple[Any, ...]], limit: int, *, newest_first: bool) -> Page:
+    events = [Logged(Position(r[0], r[1], r[2]), r[3]) for r in rows]
+    events.sort(key=lambda logged: logged.position, reverse=newest_first)
+    shown = events[:limit]
+    return Page(shown, more=bool(rows) and rows[0][4] > len(shown))
+
+
+def between(
+    conn: Connection[Any], *, project: str, spans: Sequence[Span], limit: int
+) -> list[list[bytes] | None]:
+    """The ledger's events of each span, oldest first; None for a span that ``limit`` or 4 MiB cut off."""
+    if not spans:
+        return []
+    rows = conn.execute(
+        _BETWEEN,
+        {
+            "project": project,
+            "entities": Texts(f"{project}/{int(s.entity_type)}/{s.code}" for s in spans),
+            "types": Numbers(s.entity_type for s in spans),
+            "codes": Texts(s.code for s in spans),
+            "prefixes": Texts(_prefix(s.entity_type) for s in spans),
+            "from_epochs": Numbers(s.after.epoch for s in spans),
+            "from_xids": Numbers(s.after.xid for s in spans),
+            "from_seqs": Numbers(s.after.seq for s in spans),
+            "to_epochs": Numbers(s.before.epoch for s in spans),
+            "to_xids": Numbers(s.before.xid for s in spans),
+            "to_seqs": Numbers(s.before.seq for s in spans),
+            "limit": limit + 1,
+            "bytes": PAGE_BYTES,
+        },
+        binary=True,
+    ).fetchall()
+    bodies: list[list[bytes]] = [[] for _ in spans]
+    for span, body, _ in rows:
+        bodies[span - 1].append(body)
+    # The last span that came may lack its end, and all behind it did not come.
+    whole = len(spans) if not rows or rows[0][2] == len(rows) <= limit else rows[-1][0] - 1
+    return [found if n < whole and len(found) < SPAN_EVENTS else None for n, found in enumerate(bodies)]
+
+
+def unknown(
+    conn: Connection[Any], *, project: str, entities: Sequence[tuple[int, str]]
+) -> set[tuple[int, str]]:
+    """Those of (type, code) that the ledger does not store."""
+    if not entities:
+        return set()
+    rows = conn.execute(
+        _UNKNOWN,
+        {
+            "project": project,
+            "types": Numbers(e[0] for e in entities),
+            "codes": Texts(e[1] for e in entities),
+        },
+        binary=True,
+    ).fetchall()
+    return {(r[0], r[1]) for r in rows}
+
+
+def events_known(conn: Connection[Any], *, project: str, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that the log has events of; what is no id is not known."""
+    wanted = [UUID(one) for one in ids if _ID.fullmatch(one)]
+    if not wanted:
+        return set()
+    rows = conn.execute(_EVENTS_KNOWN, {"project": project, "ids": Uuids(wanted)}, binary=True).fetchall()
+    return {r[0] for r in rows}
+
+
+def _prefix(entity_type: int) -> str:
+    return f"orchestration.{ENTITY_NAMES[EntityType(entity_type)]}."

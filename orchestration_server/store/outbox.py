@@ -1,0 +1,173 @@
+"""The SQL of the file outbox: which entities' files are to be written. A row an entity, one a change of many.
+
+A worker claims rows for so long, reads the entities after that, and finishes the rows that nobody asked for
+again meanwhile. Nothing here waits for a worker: no row stays locked while files are written. Whoever locks
+several rows does so in the order of the primary key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, LiteralString, NamedTuple
+
+from psycopg import Connection
+from uuid_utils import UUID
+
+from orchestration_server.model import EventRow, Request
+from orchestration_server.store import writes
+from orchestration_server.store.arrays import Numbers, Texts
+from orchestration_server.store.prepared import EntityRow, Prepared, prepared
+from orchestration_server.store.writes import Change
+
+# The row of work of a sprint and of each of its tasks, as the whole change of a write.
+QUEUE_SPRINT: LiteralString = """changed as (
+    insert into file_outbox as o (project, kind, code, correlation_id)
+    select project, kind, code, %(c_correlation)s from (
+        select s.project, 'sprint' as kind, s.code from locked, sprints s
+        where s.project = %(project)s and s.code = %(c_code)s
+      union all
+        select t.project, 'task', t.code from locked, tasks t
+        where t.project = %(project)s and t.sprint_code = %(c_code)s and t.sprint_code <> ''
+            and t.delete_time is null
+    ) q
+    order by kind, code
+    on conflict (project, kind, code) do update
+        set generation = o.generation + 1, correlation_id = excluded.correlation_id
+    returning 1
+)"""
+_PREPARE: LiteralString = """
+select clock_timestamp(), r.fingerprint, r.response, s.code, s.revision, s.delete_time is not null, s.body, (
+    select count(*) from tasks t where t.project = %(project)s and t.sprint_code = %(code)s
+        and t.sprint_code <> '' and t.delete_time is null)
+from (values (1)) one
+left join requests r on r.project = %(project)s and r.rpc = %(rpc)s and r.request_id = %(request_id)s
+left join sprints s on s.project = %(project)s and s.code = %(code)s
+"""
+
+_CLAIM: LiteralString = """
+with due as materialized (
+    select project, kind, code from file_outbox where next_attempt_time <= now()
+    order by next_attempt_time limit %(limit)s::bigint
+    for update skip locked
+)
+update file_outbox o set claim = %(claim)s::uuid,
+    next_attempt_time = now() + %(seconds)s::bigint * interval '1 second'
+from due
+where o.project = due.project and o.kind = due.kind and o.code = due.code
+returning o.project, o.kind, o.code, o.correlation_id, o.generation, o.attempts
+"""
+_WANTED: LiteralString = """
+from unnest(%(projects)s::text[], %(codes)s::text[]) as w (project, code)
+join """
+_BY_CODE: LiteralString = " e on e.project = w.project and e.code = w.code"
+_LIVE: LiteralString = "select e.project, e.code, case when e.delete_time is null then e.body end"
+_ANY: LiteralString = "select e.project, e.code, e.body"
+_BODIES: dict[str, LiteralString] = {
+    "sprint": _LIVE + _WANTED + "sprints" + _BY_CODE,
+    "task": _LIVE + _WANTED + "tasks" + _BY_CODE,
+    "adr": _ANY + _WANTED + "adrs" + _BY_CODE,
+    "bug_report": _ANY + _WANTED + "bug_reports" + _BY_CODE,
+}
+
+# Done: gone, unless somebody asked again; then it is due at once. Failed: due after its pause. A claim that
+# was lost says nothing about the row any more.
+_FINISH: LiteralString = """held as materialized (
+    select o.project, o.kind, o.code, o.generation > w.generation as again, w.pause, w.error
+    from locked, unnest(%(f_project)s::text[], %(f_kind)s::text[], %(f_code)s::text[],
+            %(f_generation)s::bigint[], %(f_pause)s::bigint[], %(f_error)s::text[])
+            as w (project, kind, code, generation, pause, error)
+    join file_outbox o on o.project = w.project and o.kind = w.kind and o.code = w.code
+    where o.claim = %(f_claim)s::uuid
+    order by o.project, o.kind, o.code
+    for update of o
+), done as (
+    delete from file_outbox o using held h
+    where h.error = '' and not h.again and o.project = h.project and o.kind = h.kind and o.code = h.code
+), waiting as (
+    update file_outbox o set claim = null,
+        attempts = case when h.error = '' then 0 else o.attempts + 1 end,
+        last_error = h.error,
+        next_attempt_time = now() + h.pause * interval '1 millisecond'
+    from held h
+    where (h.error <> '' or h.again) and o.project = h.project and o.kind = h.kind and o.code = h.code
+), changed as (select 1 from locked where false)"""
+
+
+class Claimed(NamedTuple):
+    """A row of work of one worker's."""
+
+    project: str
+    kind: str
+    code: str
+    correlation_id: str
+    generation: int
+    attempts: int
+    """Failures in a row before this one."""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What it is the row of."""
+        return self.project, self.kind, self.code
+
+
+class Finished(NamedTuple):
+    """What became of a row: done where ``error`` is empty, else to be tried again after ``pause`` ms."""
+
+    row: Claimed
+    error: str = ""
+    pause: int = 0
+
+
+def prepare_sprint(conn: Connection[Any], *, project: str, request: Request, code: str) -> Prepared:
+    """All that SyncSprint has to know first; ``extra`` is the number of the sprint's tasks."""
+    row = conn.execute(
+        _PREPARE,
+        {"project": project, "rpc": request.rpc, "request_id": request.request_id, "code": code},
+        binary=True,
+    ).fetchone()
+    assert row is not None
+    found = {} if row[3] is None else {row[3]: EntityRow(revision=row[4], deleted=row[5], body=row[6])}
+    return prepared(row, found, extra=row[7])
+
+
+def claim(conn: Connection[Any], *, claim: UUID, limit: int, seconds: int) -> list[Claimed]:
+    """Takes rows that are due, the longest waiting first; after so many seconds others may take them."""
+    rows = conn.execute(
+        _CLAIM, {"claim": str(claim), "limit": limit, "seconds": seconds}, binary=True
+    ).fetchall()
+    return [Claimed(*row) for row in rows]
+
+
+def bodies(conn: Connection[Any], rows: Iterable[Claimed]) -> dict[tuple[str, str, str], bytes]:
+    """The serialized entities of these rows, as far as they are there; one statement a kind."""
+    by_kind: dict[str, list[Claimed]] = {}
+    for row in rows:
+        by_kind.setdefault(row.kind, []).append(row)
+    found = {}
+    for kind, wanted in by_kind.items():
+        params = {"projects": Texts(w.project for w in wanted), "codes": Texts(w.code for w in wanted)}
+        for project, code, body in conn.execute(_BODIES[kind], params, binary=True):
+            if body is not None:
+                found[project, kind, code] = body
+    return found
+
+
+def finish(
+    conn: Connection[Any], *, claim: UUID, rows: Sequence[Finished], events: Sequence[EventRow]
+) -> None:
+    """Ends the work on these rows, in one transaction with the events that tell of it."""
+    change = Change(
+        b"",
+        sql=_FINISH,
+        params={
+            "f_claim": str(claim),
+            "f_project": Texts(f.row.project for f in rows),
+            "f_kind": Texts(f.row.kind for f in rows),
+            "f_code": Texts(f.row.code for f in rows),
+            "f_generation": Numbers(f.row.generation for f in rows),
+            "f_pause": Numbers(f.pause for f in rows),
+            "f_error": Texts(f.error for f in rows),
+        },
+        events=events,
+    )
+    writes.apply(conn, change, project="", locks=(), requests=())

@@ -1,0 +1,227 @@
+"""The SQL of reports, decisions and bug reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, LiteralString, NamedTuple
+
+from psycopg import Connection
+
+from orchestration_server.model import Request
+from orchestration_server.store.prepared import EntityRow, Prepared, prepared
+
+BLOCKED_LISTED = 100
+BLOCKERS_LISTED = 20
+COMPLETIONS_READ = 10_000
+"""Changes that a report reads for its throughput; of more, the newest count."""
+
+# The links of a task, what they lead to and the last change of its status are probes: scalar subqueries leave
+# the planner no other plan, also where a table has no statistics yet. "kind = 1" stands inside a case, as it
+# would let the index of links by what they lead to in.
+_OF_TASK: LiteralString = """
+    from events e
+    where hashtextextended(e.project || '/' || e.entity_code, 0)
+            = hashtextextended(%(project)s || '/' || o.code, 0)
+        and case when e.project = %(project)s and e.entity_code = o.code then true end"""
+_LAST: LiteralString = " order by e.epoch desc, e.xid desc, e.seq desc limit 1)"
+
+_STATE: LiteralString = (
+    """
+with own as materialized (
+    select code, status, priority, create_time from tasks
+    where project = %(project)s and sprint_code = %(sprint)s and sprint_code <> '' and delete_time is null
+), held as materialized (
+    select o.*, array(
+        select d.depends_on_code from dependencies d
+        where d.project = %(project)s and d.task_code = o.code and case when d.kind = 1 then (
+            select b.status in (1, 2, 3) and b.delete_time is null from tasks b
+            where b.project = %(project)s and b.code = d.depends_on_code) end
+        order by d.depends_on_code limit %(blockers)s::bigint) as blocked_by
+    from own o where o.status in (1, 3)
+), stuck as materialized (
+    select * from held where status = 3 or blocked_by <> '{}'
+), listed as materialized (
+    select * from stuck order by status desc, priority, create_time, code limit %(listed)s::bigint
+), begun as materialized (
+    select o.code, coalesce((select e.occur_time"""
+    + _OF_TASK
+    + """
+        and e.type in ('orchestration.task.status_updated', 'orchestration.task.unblocked')"""
+    + _LAST
+    + """, o.create_time) as since
+    from own o where o.status = 2
+    order by since, o.code limit 1
+)
+select 'sprint' as part, 0::smallint as status, 0::smallint as priority, 0::bigint as n, now() as time,
+    case when s.delete_time is null then s.body end as body, null::text[] as blocked_by, null::bytea as event
+from sprints s where s.project = %(project)s and s.code = %(sprint)s
+union all
+select 'count', status, priority, count(*), null, null, null, null from own group by status, priority
+union all
+select 'stuck', 0, 0, count(*), null, null, null, null from stuck
+union all
+select 'oldest', 0, 0, 0, b.since,
+    (select t.body from tasks t where t.project = %(project)s and t.code = b.code), null, null
+from begun b
+union all
+(select 'blocked', o.status, o.priority, 0, o.create_time,
+    (select t.body from tasks t where t.project = %(project)s and t.code = o.code), o.blocked_by,
+    case when o.status = 3 then (select e.body"""
+    + _OF_TASK
+    + " and e.type = 'orchestration.task.blocked'"
+    + _LAST
+    + """ end
+from listed o order by o.status desc, o.priority, o.create_time, o.code)
+"""
+)
+
+# ``becoming`` is in the body of each change to it, and of others: it is for the caller to read which are.
+_COMPLETIONS: LiteralString = """
+select (occur_time at time zone 'UTC')::date, entity_code, body from events
+where hashtextextended(project || '/' || sprint_code, 0)
+        = hashtextextended(%(project)s || '/' || %(sprint)s, 0) and sprint_code <> ''
+    and type = 'orchestration.task.status_updated'
+    and case when project = %(project)s and sprint_code = %(sprint)s then true end
+    and occur_time >= %(since)s and position(%(becoming)s::bytea in body) > 0
+order by occur_time desc limit %(limit)s::bigint
+"""
+
+# What a document says of the sprint and the task that it belongs to, and the next number.
+_BELONGS: LiteralString = """
+select clock_timestamp(), r.fingerprint, r.response, t.body,
+    (select array_agg(s.code) filter (where s.delete_time is null) from sprints s
+     where s.project = %(project)s and s.code = %(sprint)s),
+"""
+_REQUEST: LiteralString = """
+from (values (1)) one
+left join requests r on r.project = %(project)s and r.rpc = %(rpc)s and r.request_id = %(request_id)s
+left join (select code, case when delete_time is null then body end as body from tasks
+    where project = %(project)s and code = %(task)s offset 0) t on true
+"""
+_PREPARE_ADR: LiteralString = (
+    _BELONGS + "(select coalesce(max(a.number), 0) + 1 from adrs a where a.project = %(project)s)" + _REQUEST
+)
+_PREPARE_BUG: LiteralString = (
+    _BELONGS
+    + """(select coalesce(max(a.number), 0) + 1 from bug_reports a where a.project = %(project)s),
+    b.code, b.revision, b.body"""
+    + _REQUEST
+    + "left join bug_reports b on b.project = %(project)s and b.fingerprint = %(fingerprint)s::bytea"
+)
+
+INSERT_ADR: LiteralString = """changed as (
+    insert into adrs (project, number, code, revision, create_time, update_time, body)
+    select %(project)s, %(c_number)s::integer, %(c_code)s, 1, %(c_update)s, %(c_update)s, %(c_body)b
+    from locked
+    returning 1
+)"""
+INSERT_BUG: LiteralString = """changed as (
+    insert into bug_reports (project, number, code, fingerprint, revision, create_time, update_time, body)
+    select %(project)s, %(c_number)s::integer, %(c_code)s, %(c_fingerprint)s::bytea, 1, %(c_update)s,
+        %(c_update)s, %(c_body)b
+    from locked
+    returning 1
+)"""
+UPDATE_BUG: LiteralString = """changed as (
+    update bug_reports b set revision = b.revision + 1, update_time = %(c_update)s, body = %(c_body)b
+    from locked
+    where b.project = %(project)s and b.code = %(c_code)s and b.revision = %(c_revision)s::bigint
+    returning 1
+)"""
+
+
+class Blocked(NamedTuple):
+    """A task that cannot go on."""
+
+    body: bytes
+    create_time: datetime
+    blocked_by: Sequence[str]
+    event: bytes | None
+    """The last that blocked it; None where it is pending, or was blocked from its creation."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a sprint stands, as of one moment."""
+
+    now: datetime
+    sprint: bytes
+    counts: Sequence[tuple[int, int, int]]
+    """Status, priority, and how many tasks have them."""
+    blocked: Sequence[Blocked]
+    blocked_total: int
+    oldest: tuple[bytes, datetime] | None
+    """The task that has been in progress for longest, and since when."""
+
+
+class Belongs(NamedTuple):
+    """What a document belongs to, and the number that it would get."""
+
+    task: bytes | None
+    number: int
+
+
+def state(conn: Connection[Any], *, project: str, sprint: str) -> State | None:
+    """How the sprint stands; None where there is none or it is deleted."""
+    params = {
+        "project": project,
+        "sprint": sprint,
+        "listed": BLOCKED_LISTED,
+        "blockers": BLOCKERS_LISTED,
+    }
+    parts: dict[str, list[Any]] = {name: [] for name in ("sprint", "count", "stuck", "oldest", "blocked")}
+    for row in conn.execute(_STATE, params, binary=True):
+        parts[row[0]].append(row[1:])
+    if not parts["sprint"] or parts["sprint"][0][4] is None:
+        return None
+    oldest = parts["oldest"]
+    return State(
+        now=parts["sprint"][0][3],
+        sprint=parts["sprint"][0][4],
+        counts=[row[:3] for row in parts["count"]],
+        blocked=[Blocked(row[4], row[3], row[5], row[6]) for row in parts["blocked"]],
+        blocked_total=parts["stuck"][0][2],
+        oldest=(oldest[0][4], oldest[0][3]) if oldest else None,
+    )
+
+
+def completions(
+    conn: Connection[Any], *, project: str, sprint: str, since: datetime, becoming: bytes
+) -> list[tuple[date, str, bytes]]:
+    """Changes of the status of the sprint's tasks that may be completions: day, task, event; newest first."""
+    return conn.execute(
+        _COMPLETIONS,
+        {"project": project, "sprint": sprint, "since": since, "becoming": becoming,
+         "limit": COMPLETIONS_READ},
+        binary=True,
+    ).fetchall()  # fmt: skip
+
+
+def prepare_adr(conn: Connection[Any], *, project: str, request: Request, sprint: str, task: str) -> Prepared:
+    """What a decision has to know first; ``extra`` is what it belongs to."""
+    row = conn.execute(_PREPARE_ADR, _params(project, request, sprint, task), binary=True).fetchone()
+    assert row is not None
+    return prepared(row, {}, sprints=frozenset(row[4] or ()), extra=Belongs(row[3], row[5]))
+
+
+def prepare_bug(
+    conn: Connection[Any], *, project: str, request: Request, sprint: str, task: str, fingerprint: bytes
+) -> Prepared:
+    """As ``prepare_adr``; ``rows`` has the bug, by its code, where it was reported before."""
+    params = _params(project, request, sprint, task) | {"fingerprint": fingerprint}
+    row = conn.execute(_PREPARE_BUG, params, binary=True).fetchone()
+    assert row is not None
+    found = {} if row[6] is None else {row[6]: EntityRow(revision=row[7], deleted=False, body=row[8])}
+    return prepared(row, found, sprints=frozenset(row[4] or ()), extra=Belongs(row[3], row[5]))
+
+
+def _params(project: str, request: Request, sprint: str, task: str) -> dict[str, Any]:
+    return {
+        "project": project,
+        "rpc": request.rpc,
+        "request_id": request.request_id,
+        "sprint": sprint,
+        "task": task,
+    }

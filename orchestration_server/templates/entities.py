@@ -1,0 +1,80 @@
+"""What templates give, as sprints and tasks of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestration.v1 import sprint_pb2, task_pb2
+from orchestration_server import convert
+from orchestration_server.templates.filters import text
+
+Violations = dict[str, str]
+
+_STATUS = {"status": convert.SPRINT_STATUS_NAMES}
+_TASK_ENUMS = {"status": convert.TASK_STATUS_NAMES, "priority": convert.PRIORITY_NAMES}
+
+
+def sprint(fields: Mapping[str, Any], wrong: Violations) -> sprint_pb2.Sprint:
+    """The sprint; ``wrong`` gets the fields whose values are not of their types."""
+    found = sprint_pb2.Sprint()
+    texts = ("code", *convert.SPRINT_TEXTS)
+    _fill(found, fields, wrong, texts=texts, structs=("metadata",), enums=_STATUS)
+    return found
+
+
+def task(fields: Mapping[str, Any], wrong: Violations) -> task_pb2.Task:
+    """The task; as ``sprint``."""
+    found = task_pb2.Task()
+    _fill(
+        found,
+        fields,
+        wrong,
+        texts=("code", *convert.TASK_TEXTS),
+        lists=convert.TASK_LISTS,
+        structs=convert.TASK_STRUCTS,
+        enums=_TASK_ENUMS,
+    )
+    return found
+
+
+def lines(value: Any, path: str, wrong: Violations) -> list[str]:
+    """A list of texts; a text alone is a list of one."""
+    if value is None or value == "":
+        return []
+    found = value if isinstance(value, list) else [value]
+    if any(isinstance(item, list | dict) for item in found):
+        wrong[path] = "must be a list of texts"
+        return []
+    return [text(item) for item in found]
+
+
+def _fill(
+    message: Any,
+    fields: Mapping[str, Any],
+    wrong: Violations,
+    *,
+    texts: Sequence[str],
+    enums: Mapping[str, Sequence[str]],
+    structs: Sequence[str],
+    lists: Sequence[str] = (),
+) -> None:
+    for name, value in fields.items():
+        if name in texts:
+            if isinstance(value, list | dict):
+                wrong[name] = "must be text"
+            else:
+                setattr(message, name, text(value))
+        elif name in lists:
+            getattr(message, name).extend(lines(value, name, wrong))
+        elif name in structs and value is not None:
+            if isinstance(value, dict):
+                getattr(message, name).CopyFrom(convert.to_struct(value))
+            else:
+                wrong[name] = "must have keys"
+        elif name in enums and value is not None:
+            names = enums[name]
+            if isinstance(value, str) and value in names:
+                setattr(message, name, names.index(value))
+            else:
+                wrong[name] = f"must be one of {', '.join(names[1:])}"

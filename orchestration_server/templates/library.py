@@ -1,0 +1,126 @@
+"""The templates of a server: those that come with it, and those of its templates directory, which win."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from orchestration_server.errors import InvalidArgument, NotFound
+from orchestration_server.templates.budget import TEXT_BYTES, TOO_LARGE
+from orchestration_server.templates.definition import (
+    BODY_BYTES,
+    Template,
+    TemplateFileError,
+    TemplateKind,
+    parse,
+)
+from orchestration_server.templates.markup import FileFault
+
+SUFFIXES = (".md", ".yaml")
+FILE_BYTES = BODY_BYTES + 64 * 1024
+FILES = 1_000
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+class Templates:
+    """All templates, read and compiled once: a file that changes is taken with the next start."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        """TemplateFileError where a file of the directory is not a template."""
+        own = {} if directory is None else _of_directory(directory)
+        self._all = dict(sorted({**_built_in(), **own}.items()))
+
+    def list(self, kind: TemplateKind | None = None) -> Sequence[Template]:
+        """By name; of this kind, where given."""
+        return [found for found in self._all.values() if kind is None or found.kind is kind]
+
+    def get(self, name: str, kind: TemplateKind | None = None) -> Template:
+        """One template. NotFound where there is none; InvalidArgument where it is of another kind."""
+        found = self._all.get(name)
+        if found is None:
+            raise NotFound("template", name)
+        if kind is not None and found.kind is not kind:
+            raise InvalidArgument(
+                {"template": f"{name} is a template of kind {found.kind.name}, not {kind.name}"}
+            )
+        return found
+
+    def render(self, name: str, variables: Mapping[str, Any], kind: TemplateKind | None = None) -> str:
+        """The text of a document, or the fields of another template as JSON; up to 1 MiB.
+
+        Errors as ``get`` and ``Template``.
+        """
+        template = self.get(name, kind)
+        if template.kind.structured:
+            return as_text(template.fields(variables))
+        return template.render(variables)
+
+
+def as_text(fields: dict[str, Any]) -> str:
+    """Fields as indented JSON, which is YAML too and takes a hundredth of the time to write."""
+    text = orjson.dumps(fields, option=orjson.OPT_INDENT_2)
+    if len(text) > TEXT_BYTES:
+        raise InvalidArgument({"variables": TOO_LARGE}, reason="TEMPLATE_LIMIT")
+    return text.decode()
+
+
+@cache
+def _built_in() -> Mapping[str, Template]:
+    """Part of the package, so it does not change while the process runs."""
+    folder = resources.files(__package__).joinpath("built_in")
+    files = [file for file in folder.iterdir() if file.name.endswith(SUFFIXES)]
+    parsed = [parse(_name(file.name), file.read_bytes(), built_in=True) for file in files]
+    return {template.name: template for template in parsed}
+
+
+def _of_directory(directory: Path) -> dict[str, Template]:
+    """One name, one file; files that begin with a dot, and of other kinds, are left alone."""
+    found: dict[str, Template] = {}
+    wrong: list[str] = []
+    try:
+        root = directory.resolve(strict=True)
+        files = sorted(file for file in root.iterdir() if file.suffix in SUFFIXES and file.name[0] != ".")
+    except OSError as error:
+        raise TemplateFileError(f"{directory}: the templates cannot be read: {error.strerror}") from None
+    if len(files) > FILES:
+        raise TemplateFileError(f"{directory}: has more than {FILES} templates")
+    for file in files:
+        try:
+            template = _of_file(root, file)
+            if template.name in found:
+                raise FileFault(1, f"there is another template {template.name} with another suffix")
+            built_in = _built_in().get(template.name, template)
+            if built_in.kind is not template.kind:
+                raise FileFault(1, f"the built-in template {template.name} is of kind {built_in.kind.label}")
+            found[template.name] = template
+        except FileFault as error:
+            wrong.append(f"{directory / file.name}:{error.line}: {error}")
+    if wrong:
+        raise TemplateFileError("\n".join(wrong))
+    return found
+
+
+def _of_file(root: Path, file: Path) -> Template:
+    name = _name(file.name)
+    if not NAME.fullmatch(name):
+        raise FileFault(
+            1, "the file's name must have 1 to 128 characters of [A-Za-z0-9._-] before its suffix"
+        )
+    try:
+        if not file.resolve(strict=True).is_relative_to(root):
+            raise FileFault(1, "the link points out of the templates directory")
+        if not file.is_file() or file.stat().st_size > FILE_BYTES:
+            raise FileFault(1, f"must be a file of at most {FILE_BYTES // 1024} KiB")
+        return parse(name, file.read_bytes(), built_in=False)
+    except OSError as error:
+        raise FileFault(1, f"cannot be read: {error.strerror}") from None
+
+
+def _name(file: str) -> str:
+    return file.rpartition(".")[0]

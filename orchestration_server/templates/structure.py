@@ -1,0 +1,222 @@
+"""Bodies of templates that give fields: YAML, read once, whose texts are Jinja2.
+
+A text that is one ``{{ … }}`` has that value, of whatever type. In a list, a text that gives a list stands
+for its items, and one that gives nothing is left out. A task of a sprint may have ``when``, a condition, and
+``loop``, a list: it is there once for each item, as ``item``, with ``index`` from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+from orchestration_server.templates.budget import Fault, LimitPassed
+from orchestration_server.templates.filters import text
+from orchestration_server.templates.markup import FileFault, Item
+from orchestration_server.templates.sandbox import Program, Run, Syntax
+
+_TASK = (
+    "title", "description", "status", "priority", "phase", "assignee", "labels", "objectives", "deliverables",
+    "acceptance_criteria", "agent_config", "metadata",
+)  # fmt: skip
+_SPRINT = ("title", "status", "owner", "goal", "start_date", "end_date", "metadata")
+_NODE = 6
+"""Steps of a value, which becomes a field of a message."""
+_FREE = ("agent_config", "metadata")
+_CONTROL = ("when", "loop")
+_IN_LOOP = frozenset(("item", "index"))
+
+
+class Evaluation(Protocol):
+    """A compiled body."""
+
+    def run(self, run: Run) -> Any:
+        """What it gives."""
+
+    def line_of(self, error: BaseException) -> int:
+        """Where the error came up, from 1."""
+
+
+class _Text(NamedTuple):
+    program: Program
+    line: int
+
+
+class _Constant(NamedTuple):
+    value: Any
+
+
+class _List(NamedTuple):
+    items: list[_Part]
+
+
+class _Mapping(NamedTuple):
+    parts: dict[str, _Part]
+
+
+class _Repeated(NamedTuple):
+    when: _Text | None
+    loop: _Part | None
+    body: _Mapping
+    line: int
+
+
+_Part = _Text | _Constant | _List | _Mapping | _Repeated
+
+
+class Structure:
+    """The compiled body of a template of a sprint, a task or an agent's settings."""
+
+    def __init__(self, item: Item, kind: str, known: frozenset[str]) -> None:
+        """Compiles. FileFault where a field is not one of this kind's, or a text not a template."""
+        match kind:
+            case "SPRINT":
+                parts = item.mapping(("sprint", "tasks"), required=("sprint",))
+                tasks = parts["tasks"].items() if "tasks" in parts else ()
+                self._body: dict[str, _Part] = {
+                    "sprint": _fields(parts["sprint"], _SPRINT, known, {"code": "sprint_code"}),
+                    "tasks": _List([_task_of_sprint(task, known) for task in tasks]),
+                }
+            case "TASK":
+                parts = item.mapping(("task",), required=("task",))
+                given = {"code": "task_code", "sprint_code": "sprint_code"}
+                self._body = {"task": _fields(parts["task"], _TASK, known, given)}
+            case _:
+                parts = item.mapping(("agent_config",), required=("agent_config",))
+                parts["agent_config"].pairs()
+                self._body = {"agent_config": _free(parts["agent_config"], known)}
+
+    def run(self, run: Run) -> dict[str, Any]:
+        """The fields, with values as the templates give them."""
+        return {name: _value(part, run) for name, part in self._body.items()}
+
+    def line_of(self, error: BaseException) -> int:
+        """The line of the file."""
+        return getattr(error, "line", 1)
+
+
+class _At(Exception):
+    """An error with the line of the file that it came up in."""
+
+    def __init__(self, line: int, error: Exception) -> None:
+        super().__init__(str(error))
+        self.line = line
+
+
+def _fields(
+    item: Item, names: tuple[str, ...], known: frozenset[str], variables: Mapping[str, str]
+) -> _Mapping:
+    """Fields as the file has them, and those that are the values of given variables."""
+    found = item.mapping(names, required=("title",))
+    parts: dict[str, _Part] = {name: _variable(of, item, known) for name, of in variables.items()}
+    parts.update((name, _field(name, part, known)) for name, part in found.items())
+    return _Mapping(parts)
+
+
+def _variable(name: str, item: Item, known: frozenset[str]) -> _Text:
+    return _compiled("{{ " + name + " }}", item.line, known)
+
+
+def _field(name: str, item: Item, known: frozenset[str]) -> _Part:
+    if name not in _FREE and item.is_mapping():
+        raise FileFault(item.line, f"{name} cannot have keys")
+    return _free(item, known)
+
+
+def _task_of_sprint(item: Item, known: frozenset[str]) -> _Repeated:
+    names = ("code", *_TASK, "depends_on", *_CONTROL)
+    found = item.mapping(names, required=("code", "title"))
+    loop = _free(found["loop"], known) if "loop" in found else None
+    inner = known | _IN_LOOP if loop else known
+    when = None
+    if "when" in found:
+        when = _compiled("{{ " + found["when"].text() + " }}", found["when"].line, inner)
+        if not when.program.expression:
+            raise FileFault(found["when"].line, "when must be one expression, without braces")
+    parts = {name: _field(name, part, inner) for name, part in found.items() if name not in _CONTROL}
+    parts["sprint_code"] = _variable("sprint_code", item, known)
+    return _Repeated(when, loop, _Mapping(parts), item.line)
+
+
+def _free(item: Item, known: frozenset[str]) -> _Part:
+    """Any YAML, whose texts are templates; its keys are not."""
+    if item.is_mapping():
+        return _Mapping({name: _free(part, known) for name, part in item.pairs().items()})
+    if item.is_list():
+        return _List([_free(part, known) for part in item.items()])
+    if item.is_text() and any(mark in item.text() for mark in ("{{", "{%", "{#")):
+        return _compiled(item.text(), item.line, known)
+    return _Constant(item.value())
+
+
+def _compiled(source: str, line: int, known: frozenset[str]) -> _Text:
+    try:
+        return _Text(Program(source, known), line)
+    except Syntax as error:
+        raise FileFault(line + error.line - 1, str(error)) from None
+
+
+def _value(part: _Part, run: Run) -> Any:
+    match part:
+        case _Constant(value):
+            _pay(run, value)
+            return value
+        case _Text(program, line):
+            value = _of_program(program, line, run)
+            if program.expression:
+                _pay(run, value)
+            return value
+        case _List(items):
+            return [value for item in items for value in _listed(item, run)]
+        case _Mapping(parts):
+            run.budget.put(sum([len(name) + 4 for name in parts]))
+            return {name: _value(inner, run) for name, inner in parts.items()}
+    raise AssertionError("a repeated part stands in a list")
+
+
+def _listed(part: _Part, run: Run) -> list[Any]:
+    if isinstance(part, _Repeated):
+        return _repeated(part, run)
+    value = _value(part, run)
+    if isinstance(part, _Text):
+        if isinstance(value, list):
+            return value
+        return [] if value is None or value == "" else [value]
+    return [value]
+
+
+def _repeated(part: _Repeated, run: Run) -> list[Any]:
+    if part.loop is None:
+        return [_value(part.body, run)] if _holds(part.when, run) else []
+    items = _value(part.loop, run)
+    if not isinstance(items, list):
+        raise _At(part.line, Fault("loop must be a list"))
+    found = []
+    for index, item in enumerate(items, 1):
+        run.values["item"], run.values["index"] = item, index
+        if _holds(part.when, run):
+            found.append(_value(part.body, run))
+    return found
+
+
+def _holds(when: _Text | None, run: Run) -> bool:
+    return when is None or bool(_of_program(when.program, when.line, run))
+
+
+def _of_program(program: Program, line: int, run: Run) -> Any:
+    try:
+        value = program.run(run)
+        return value if isinstance(value, str | list | dict) or value is None else _scalar(value)
+    except LimitPassed:
+        raise
+    except Exception as error:
+        raise _At(line + program.line_of(error) - 1, error) from error
+
+
+def _scalar(value: Any) -> Any:
+    """A number or a bool as it is; what is not there at all raises."""
+    return value if isinstance(value, bool | int | float) else text(value)
+
+
+def _pay(run: Run, value: Any) -> None:
+    run.budget.put(run.budget.weigh(value, step=_NODE))

@@ -1,0 +1,265 @@
+"""The workspace: a tree of files below one root, which no name and no link in it leads out of.
+
+Every path is walked from the root one directory at a time, by open file descriptors, and no link is followed
+on the way, not even one that stays inside: what was checked is what is used, whoever swaps a directory for a
+link meanwhile. The root itself may be a link; that is its owner's choice.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import stat
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+NAME_BYTES = 255
+PATH_PARTS = 32
+LOCK_SECONDS = 5.0
+"""How long a directory that someone else writes in is waited for."""
+LOCK_PAUSE = 0.01
+READ_BYTES = 1024 * 1024
+DEFAULT_PROJECT = "default"
+TEMPORARY = ".write-"
+"""What the names of files begin with that are being written."""
+_FOLLOW_NOTHING = os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | _FOLLOW_NOTHING
+_FILES = frozenset(("sprint.md", "task.md", "agent.yml"))
+
+
+class UnsafePath(ValueError):
+    """A name or a link that would leave the workspace. Nothing was read or written."""
+
+
+def name_of(code: str) -> str:
+    """The name of a code's directory: the code itself, but for what a name may not be or have.
+
+    Such characters stand as % and two hexadecimal digits, which ``code_of`` reads back. No two codes have
+    one name, and none has that of a file that the ledger writes.
+    """
+    try:
+        name = quote(code, safe="")
+    except UnicodeEncodeError:
+        name = ""
+    if name.startswith(".") or name.casefold() in _FILES:
+        name = f"%{ord(name[0]):02X}{name[1:]}"
+    if not name or len(name) > NAME_BYTES:
+        raise UnsafePath(f"no file can be named for {code[:40]!r}")
+    return name
+
+
+def code_of(name: str) -> str:
+    """The code whose directory has this name."""
+    return unquote(name)
+
+
+def parts_of(path: str) -> tuple[str, ...]:
+    """The names along a path below the root. UnsafePath where it is absolute, or could lead out of it."""
+    parts = tuple(path.split("/"))
+    if path.startswith("/"):
+        raise UnsafePath("the path is absolute")
+    if len(parts) > PATH_PARTS:
+        raise UnsafePath(f"the path has more than {PATH_PARTS} parts")
+    for part in parts:
+        if part in ("", ".", ".."):
+            raise UnsafePath(f"the path has a part {part!r}")
+        if "\0" in part:
+            raise UnsafePath("the path contains NUL")
+        try:
+            length = len(part.encode())
+        except UnicodeEncodeError as error:
+            raise UnsafePath("the path is not Unicode") from error
+        if length > NAME_BYTES:
+            raise UnsafePath(f"the path has a part of more than {NAME_BYTES} bytes")
+    return parts
+
+
+def sprint_directory(code: str) -> str:
+    """Where a sprint's files are, below its project's root."""
+    return f"delegation/sprints/{name_of(code)}"
+
+
+def task_directory(code: str, sprint_code: str) -> str:
+    """Where a task's files are: in its sprint's directory, or among the tasks that have no sprint."""
+    return f"{sprint_directory(sprint_code) if sprint_code else 'delegation/tasks'}/{name_of(code)}"
+
+
+class Directory:
+    """An open directory. What happens in it happens there, wherever it is moved to."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def read(self, name: str, limit: int) -> bytes | None:
+        """A file's content; None where there is none. OSError, EFBIG, where it is longer than ``limit``."""
+        with self._opened(name) as fd:
+            if fd is None:
+                return None
+            content = b"".join(_pieces(fd, limit + 1))
+        if len(content) > limit:
+            raise OSError(errno.EFBIG, f"longer than {limit:,} bytes", name)
+        return content
+
+    def digest(self, name: str) -> str | None:
+        """The SHA-256 of a file; None where there is none."""
+        with self._opened(name) as fd:
+            if fd is None:
+                return None
+            digest = sha256()
+            for piece in _pieces(fd, None):
+                digest.update(piece)
+        return digest.hexdigest()
+
+    def write(self, name: str, content: bytes) -> None:
+        """Puts a file there, whole or not at all, also where the machine stops in the middle."""
+        self._write(name, content, None)
+
+    def replace(self, name: str, content: bytes, known: Collection[str]) -> str | None:
+        """As ``write``, but only over a file with one of these SHA-256, or over none.
+
+        Returns the SHA-256 of the file that was left alone, or None. It is looked at last of all, so that
+        an edit while the new content is being written is seen too.
+        """
+        return self._write(name, content, known)
+
+    def _write(self, name: str, content: bytes, known: Collection[str] | None) -> str | None:
+        temporary = TEMPORARY + secrets.token_hex(8)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FOLLOW_NOTHING, 0o666, dir_fd=self.fd)
+        try:
+            try:
+                with memoryview(content) as rest:
+                    done = 0
+                    while done < len(rest):
+                        done += os.write(fd, rest[done:])
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            if known is not None:
+                found = self.digest(name)
+                if found is not None and found not in known:
+                    os.unlink(temporary, dir_fd=self.fd)
+                    return found
+            os.rename(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=self.fd)
+            raise
+        os.fsync(self.fd)
+        return None
+
+    def sweep(self) -> None:
+        """Removes what writers left behind that were killed. The lock must be held."""
+        with os.scandir(self.fd) as entries:
+            left = [entry.name for entry in entries if entry.name.startswith(TEMPORARY)]
+        for name in left:
+            os.unlink(name, dir_fd=self.fd)
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[int | None]:
+        try:
+            # Without O_NONBLOCK, opening a named pipe would wait for someone to write into it.
+            fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | _FOLLOW_NOTHING, dir_fd=self.fd)
+        except FileNotFoundError:
+            yield None
+            return
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise UnsafePath(f"{name} is a link") from error
+            raise
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise UnsafePath(f"{name} is not a file")
+            yield fd
+        finally:
+            os.close(fd)
+
+
+class Workspace:
+    """The files of one project below a root. Makes directories, but not the root: that may not be mounted."""
+
+    def __init__(self, root: Path, project: str = DEFAULT_PROJECT) -> None:
+        self._root = root
+        self._within = () if project == DEFAULT_PROJECT else ("projects", name_of(project))
+
+    @contextmanager
+    def directory(self, path: str, *, make: bool = False) -> Iterator[Directory]:
+        """Opens a directory; ``make`` makes those on the way to it that are not there.
+
+        UnsafePath where the path leaves the root or has a link in it; FileNotFoundError where there is
+        none, and none is to be made; any other OSError.
+        """
+        parts = (*self._within, *parts_of(path))
+        fd = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for part in parts:
+                following = _enter(fd, part, make=make)
+                os.close(fd)
+                fd = following
+            yield Directory(fd)
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def locked(self, path: str) -> Iterator[Directory]:
+        """Opens a directory, made where it is not there, in which nobody else writes meanwhile.
+
+        Writers on one machine, and on several where the file system has locks, wait for each other; one
+        that is killed lets go. TimeoutError after 5 seconds.
+        """
+        with self.directory(path, make=True) as directory:
+            end = time.monotonic() + LOCK_SECONDS
+            while not _lock(directory.fd):
+                if time.monotonic() > end:
+                    raise TimeoutError(errno.ETIMEDOUT, "someone else holds the directory's lock", path)
+                time.sleep(LOCK_PAUSE)
+            yield directory
+
+
+def _enter(fd: int, part: str, *, make: bool) -> int:
+    try:
+        return os.open(part, _DIRECTORY, dir_fd=fd)
+    except FileNotFoundError:
+        if not make:
+            raise
+    except OSError as error:
+        raise _refused(part, fd, error) from error
+    with suppress(FileExistsError):
+        os.mkdir(part, dir_fd=fd)
+        os.fsync(fd)
+    try:
+        return os.open(part, _DIRECTORY, dir_fd=fd)
+    except OSError as error:
+        raise _refused(part, fd, error) from error
+
+
+def _refused(part: str, fd: int, error: OSError) -> Exception:
+    """A link, as the kernel tells of it, or the error as it is."""
+    with suppress(OSError):
+        if stat.S_ISLNK(os.stat(part, dir_fd=fd, follow_symlinks=False).st_mode):
+            return UnsafePath(f"{part} is a link")
+    return error
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _pieces(fd: int, limit: int | None) -> Iterator[bytes]:
+    left = limit
+    while left is None or left > 0:
+        piece = os.read(fd, READ_BYTES if left is None else min(READ_BYTES, left))
+        if not piece:
+            return
+        if left is not None:
+            left -= len(piece)
+        yield piece

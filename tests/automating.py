@@ -1,0 +1,66 @@
+"""Runs the rules of automation by hand, and reads what they did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+
+from orchestration.v1 import event_pb2
+from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration_server.automation import Rule, load
+from orchestration_server.jobs.automation import Automation
+from tests.conftest import Server
+
+ROUNDS = 100
+
+
+def nobody() -> None:
+    """Wakes no one."""
+
+
+def automation(
+    server: Server, rules: Sequence[Rule] | None = None, *, wake: Callable[[], None] = nobody
+) -> Automation:
+    """A runner beside the server; ``wake`` is called after each of its commits."""
+    assert server.app is not None
+    return Automation(server.app.db, load() if rules is None else rules, wake)
+
+
+def rules_of(folder: Path, text: str) -> Sequence[Rule]:
+    """The built-in rules with those of a file."""
+    path = folder / "rules.yaml"
+    path.write_text(text)
+    return load(path)
+
+
+def drain(runner: Automation) -> int:
+    """Lets it deal with all that is there; how many events it were."""
+    handled = 0
+    for _ in range(ROUNDS):
+        step = runner.run_once()
+        handled += step
+        if not step:
+            return handled
+    raise AssertionError("it has no end")
+
+
+def history(events: EventServiceStub, project: str = "default") -> list[event_pb2.Event]:
+    """All events of the project, in the order of the log."""
+    stream = events.StreamTimeline(
+        event_pb2.StreamTimelineRequest(), metadata=(("orchestration-project", project),), timeout=20
+    )
+    return [event for message in stream for event in message.events.events]
+
+
+def payload(event: event_pb2.Event) -> dict[str, Any]:
+    """Its payload as plain values."""
+    found: dict[str, Any] = json_format.MessageToDict(event.payload)
+    return found
+
+
+def by_rules(told: Sequence[event_pb2.Event]) -> list[event_pb2.Event]:
+    """Those that the rules led to."""
+    return [event for event in told if event.agent == "orchestration.automation"]

@@ -1,0 +1,348 @@
+"""An agent's day, start to end, through the Python client: what two agents do, and what the ledger has of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from orchestration import Client
+from orchestration.v1 import context_pb2, event_pb2, report_pb2, session_pb2, sprint_pb2, task_pb2
+from orchestration.v1.common_pb2 import EntityType, SessionOutcome, SessionStatus, SprintStatus, TaskStatus
+from orchestration_server import automation
+from orchestration_server.app import App
+from orchestration_server.config import Settings
+from orchestration_server.convert import plain
+from orchestration_server.embedded import Engines
+from orchestration_server.jobs.automation import Automation
+from orchestration_server.jobs.file_sync import FileSync
+
+SPRINT, TASK, SESSION = "logins", "logins-1-reproduce", "morning"
+OTHER_TASKS = ["logins-1-fix", "logins-1-verify", "logins-release", "logins-causes"]
+ABOUT_TASK = EntityType.ENTITY_TYPE_TASK
+ABOUT_SPRINT = EntityType.ENTITY_TYPE_SPRINT
+IN_PROGRESS = TaskStatus.TASK_STATUS_IN_PROGRESS
+BLOCKED = TaskStatus.TASK_STATUS_BLOCKED
+COMPLETED = TaskStatus.TASK_STATUS_COMPLETED
+
+# The day as the ledger tells it: what happened, to what, by whom. Files are told of beside it.
+STORY = [
+    ("sprint.created", SPRINT, "lead"),
+    ("sprint.generated", SPRINT, "lead"),
+    *(
+        (what, code, "lead")
+        for code in (TASK, *OTHER_TASKS)
+        for what in ("task.created", "task.generated")
+    ),
+    ("task.dependency_added", "logins-1-fix", "lead"),
+    ("task.dependency_added", "logins-1-verify", "lead"),
+    ("task.dependency_added", "logins-release", "lead"),
+    ("task.dependency_added", "logins-causes", "lead"),
+    ("sprint.status_changed", SPRINT, "lead"),
+    ("announcement.made", SPRINT, "orchestration.automation"),
+    ("task.assigned", TASK, "lead"),
+    ("task.updated", TASK, "lead"),
+    ("session.started", SESSION, "ann"),
+    ("task.status_updated", TASK, "ann"),
+    ("activity.logged", TASK, "ann"),
+    ("task.blocked", TASK, "ann"),
+    ("notice.raised", TASK, "orchestration.automation"),
+    ("session.paused", SESSION, "ann"),
+    ("session.resumed", SESSION, "bob"),
+    ("task.assigned", TASK, "bob"),
+    ("task.unblocked", TASK, "bob"),
+    ("adr.created", "ADR-0001", "bob"),
+    ("bug_report.created", "BUG-0001", "bob"),
+    ("bug_report.seen_again", "BUG-0001", "bob"),
+    ("task.status_updated", TASK, "bob"),
+    ("session.closed", SESSION, "bob"),
+    *(("task.status_updated", code, "lead") for code in OTHER_TASKS),
+    ("sprint.status_changed", SPRINT, "orchestration.automation"),
+]
+
+
+class Seen(NamedTuple):
+    """The task as GetTask returned it, and the end of the log at that moment."""
+
+    task: task_pb2.Task
+    cursor: str
+
+
+class Office:
+    """A server with a workspace. What works in the background works here when the story says so."""
+
+    def __init__(self, app: App, root: Path) -> None:
+        self.root = root
+        self.address = app.start()
+        self.files = FileSync(app.db, root, app.hub.wake)
+        self.rules = Automation(app.db, automation.load(None), app.hub.wake)
+        self.seen: list[Seen] = []
+
+    def client(self, agent: str, session: str = "") -> Client:
+        return Client(self.address, agent=agent, session=session)
+
+    def look(self, client: Client) -> task_pb2.Task:
+        """Looks at the task, which the log has to tell in the same way, and remembers it."""
+        task = client.tasks.GetTask(task_pb2.GetTaskRequest(task_code=TASK)).task
+        self.seen.append(Seen(task, timeline(client)[-1].cursor))
+        assert rebuilt(client, revision=task.revision) == task
+        assert rebuilt(client, cursor=self.seen[-1].cursor) == task
+        return task
+
+    def tree(self) -> dict[str, str]:
+        """The files of the workspace by their path, but for the records of what was written."""
+        found = (path for path in self.root.rglob("*") if path.is_file() and not path.name.endswith(".hash"))
+        return {str(path.relative_to(self.root)): path.read_text() for path in found}
+
+
+@pytest.fixture
+def office(database_url: str, engines: Engines, tmp_path: Path) -> Iterator[Office]:
+    app = App(
+        Settings(
+            address="127.0.0.1:0",
+            database_url=database_url,
+            redis_url=engines.redis_url or "",
+            workspace=tmp_path,
+            background=False,
+            grace_seconds=1,
+        )
+    )
+    yield Office(app, tmp_path)
+    app.stop()
+
+
+def work(service: FileSync | Automation) -> None:
+    """Lets a service do all that there is to do."""
+    while service.run_once():
+        pass
+
+
+def timeline(client: Client) -> list[event_pb2.Event]:
+    return list(client.follow(follow=False))
+
+
+def rebuilt(client: Client, **as_of: Any) -> task_pb2.Task:
+    """The task as its events tell it, hash and revision included."""
+    request = event_pb2.ReconstructStateRequest(entity_type=ABOUT_TASK, entity_code=TASK, **as_of)
+    return client.events.ReconstructState(request).task
+
+
+def turn(client: Client, status: TaskStatus.ValueType, reason: str = "") -> task_pb2.Task:
+    request = task_pb2.UpdateTaskStatusRequest(
+        task_code=TASK, status=status, reason=reason, sync_to_file=True
+    )
+    return client.tasks.UpdateTaskStatus(request).task
+
+
+def change(client: Client, **fields: Any) -> task_pb2.Task:
+    request = task_pb2.UpdateTaskRequest(
+        task=task_pb2.Task(code=TASK, **fields), update_mask=FieldMask(paths=list(fields)), sync_to_file=True
+    )
+    return client.tasks.UpdateTask(request).task
+
+
+def init(client: Client, short_form: str, **fields: Any) -> session_pb2.InitAgentResponse:
+    return client.sessions.InitAgent(session_pb2.InitAgentRequest(short_form=short_form, **fields))
+
+
+def report(client: Client) -> report_pb2.GetSprintStatusReportResponse:
+    request = report_pb2.GetSprintStatusReportRequest(sprint_code=SPRINT, include_markdown=True)
+    return client.reports.GetSprintStatusReport(request)
+
+
+def history(client: Client) -> list[event_pb2.EntityChange]:
+    request = event_pb2.GetEntityHistoryRequest(
+        entity_type=ABOUT_TASK, entity_code=TASK, order=event_pb2.EVENT_ORDER_OLDEST_FIRST, page_size=3
+    )
+    return list(client.pages(client.events.GetEntityHistory, request))
+
+
+def test_an_agents_day(office: Office) -> None:
+    with office.client("lead") as lead:
+        the_lead_plans(office, lead)
+        ann_begins_and_is_stopped(office)
+        bob_takes_over_and_ends_it(office)
+        the_lead_ends_the_sprint(office, lead)
+        the_files_are_as_they_should_be(office, lead)
+        the_task_can_be_seen_as_it_was_at_each_step(office, lead)
+        the_history_lists_every_step(lead)
+        the_timeline_tells_the_day_once(office, lead)
+
+
+def the_lead_plans(office: Office, lead: Client) -> None:
+    made = lead.sprints.CreateSprintFromTemplate(
+        sprint_pb2.CreateSprintFromTemplateRequest(
+            template="bug-fix-sprint",
+            sprint_code=SPRINT,
+            variables={"title": "Logins", "bugs": ["Nobody can log in"]},
+            sync_to_file=True,
+        )
+    )
+    assert [task.code for task in made.tasks] == [TASK, *OTHER_TASKS]
+    assert office.look(lead) == made.tasks[0]
+
+    lead.sprints.UpdateSprint(
+        sprint_pb2.UpdateSprintRequest(
+            sprint=sprint_pb2.Sprint(code=SPRINT, status=SprintStatus.SPRINT_STATUS_ACTIVE),
+            update_mask=FieldMask(paths=["status"]),
+        )
+    )
+    work(office.rules)
+    change(lead, assignee="ann", agent_config={"model": "large"})
+    assert office.look(lead).revision == 2
+    work(office.files)
+
+
+def ann_begins_and_is_stopped(office: Office) -> None:
+    with office.client("ann") as ann:
+        start = init(ann, f"T:{TASK}", new_session_key=SESSION)
+    assert not start.resumed
+    what_ann_is_told(office, start.context)
+    assert start.next_steps[0] == f"Start task {TASK}: set it in progress."
+
+    with office.client("ann", session=SESSION) as ann:
+        the_file_can_be_read(office, ann, f"delegation/sprints/{SPRINT}/{TASK}/TASK.md")
+        turn(ann, IN_PROGRESS)
+        assert office.look(ann).status == IN_PROGRESS
+
+        ann.sessions.LogActivity(
+            session_pb2.LogActivityRequest(
+                session_key=SESSION, kind="progress", message="The login page answers 500."
+            )
+        )
+        assert office.look(ann).revision == 3
+
+        turn(ann, BLOCKED, reason="No access to the logs.")
+        work(office.rules)
+        assert office.look(ann).status == BLOCKED
+        [blocked] = [b for b in report(ann).blocked if b.task.code == TASK]
+        assert blocked.reason == "No access to the logs."
+
+        paused = ann.sessions.PauseSession(
+            session_pb2.PauseSessionRequest(session_key=SESSION, reason="Bob has access.")
+        ).session
+        assert (paused.status, paused.agent) == (SessionStatus.SESSION_STATUS_PAUSED, "ann")
+        office.look(ann)
+
+
+def what_ann_is_told(office: Office, context: context_pb2.Context) -> None:
+    assert (context.session.key, context.session.agent) == (SESSION, "ann")
+    assert (context.task.code, context.sprint.code, context.progress.total) == (TASK, SPRINT, 5)
+    assert plain(context.agent_config) == {"model": "large"}
+    assert context.acceptance_criteria
+    assert [file.path.rpartition("/")[2] for file in context.files] == ["AGENT.yml", "TASK.md"]
+
+
+def the_file_can_be_read(office: Office, client: Client, path: str) -> None:
+    request = context_pb2.ReadContextFileRequest(session_key=SESSION, path=path)
+    parts = [part.data for part in client.contexts.ReadContextFile(request)]
+    assert b"".join(parts).decode() == office.tree()[path]
+
+
+def bob_takes_over_and_ends_it(office: Office) -> None:
+    with office.client("bob") as bob:
+        start = init(bob, f"SESSION:{SESSION}")
+    assert start.resumed
+    assert (start.session.agent, start.session.revision) == ("bob", 3)
+    assert "The login page answers 500." in [
+        plain(event.payload).get("message") for event in start.context.events
+    ]
+
+    with office.client("bob", session=SESSION) as bob:
+        change(bob, assignee="bob")
+        turn(bob, IN_PROGRESS)
+        assert (office.look(bob).assignee, office.seen[-1].task.status) == ("bob", IN_PROGRESS)
+
+        adr = record_decision(bob)
+        assert (adr.code, adr.task_code, adr.sprint_code) == ("ADR-0001", TASK, SPRINT)
+        first, again = report_bug(bob), report_bug(bob)
+        assert (first.duplicate, again.duplicate, again.bug_report.count) == (False, True, 2)
+        office.look(bob)
+
+        turn(bob, COMPLETED)
+        assert office.look(bob).status == COMPLETED
+        closed = bob.sessions.CloseSession(
+            session_pb2.CloseSessionRequest(
+                session_key=SESSION,
+                summary="A test shows it.",
+                outcome=SessionOutcome.SESSION_OUTCOME_SUCCEEDED,
+            )
+        ).session
+        assert (closed.status, closed.summary) == (SessionStatus.SESSION_STATUS_COMPLETED, "A test shows it.")
+
+
+def record_decision(client: Client) -> report_pb2.Adr:
+    request = report_pb2.CreateAdrRequest(
+        title="Keys rotate", decision="Keys rotate every day.", task_code=TASK, sync_to_file=True
+    )
+    return client.reports.CreateAdr(request).adr
+
+
+def report_bug(client: Client) -> report_pb2.CreateBugReportResponse:
+    request = report_pb2.CreateBugReportRequest(
+        title="Login answers 500", error_text="KeyError: 'kid'", task_code=TASK, sync_to_file=True
+    )
+    return client.reports.CreateBugReport(request)
+
+
+def the_lead_ends_the_sprint(office: Office, lead: Client) -> None:
+    work(office.rules)
+    assert report(lead).sprint.status == SprintStatus.SPRINT_STATUS_ACTIVE
+
+    lead.tasks.BatchUpdateTaskStatus(
+        task_pb2.BatchUpdateTaskStatusRequest(
+            changes=[task_pb2.TaskStatusChange(task_code=code, status=COMPLETED) for code in OTHER_TASKS]
+        )
+    )
+    work(office.rules)
+    found = report(lead)
+    assert found.sprint.status == SprintStatus.SPRINT_STATUS_COMPLETED
+    assert (found.task_counts.completed, found.progress_percent, found.blocked_total) == (5, 100.0, 0)
+    assert sum(day.completed for day in found.throughput) == 5
+    assert f"# Sprint {SPRINT}: Logins\n\nStatus: completed." in found.markdown
+    assert f"| {TASK} | Reproduce: Nobody can log in | completed | P1 | bob |" in found.markdown
+
+
+def the_files_are_as_they_should_be(office: Office, lead: Client) -> None:
+    assert lead.sprints.SyncSprint(sprint_pb2.SyncSprintRequest(sprint_code=SPRINT)).queued == 6
+    work(office.files)
+    found = office.tree()
+    home = f"delegation/sprints/{SPRINT}"
+    assert found.keys() == {
+        f"{home}/SPRINT.md",
+        *(f"{home}/{code}/{name}" for code in (TASK, *OTHER_TASKS) for name in ("TASK.md", "AGENT.yml")),
+        "docs/adr/0001-keys-rotate.md",
+        "delegation/backlog/BUG-0001-login-answers-500.md",
+    }
+    sprint = lead.sprints.GetSprint(sprint_pb2.GetSprintRequest(sprint_code=SPRINT)).sprint
+    assert found[f"{home}/SPRINT.md"] == sprint_file(sprint)
+    assert found[f"{home}/{TASK}/TASK.md"] == task_file(office.seen[-1].task)
+    assert found[f"{home}/{TASK}/AGENT.yml"] == "model: large\n"
+    assert found["docs/adr/0001-keys-rotate.md"] == DECISION.format(date=office.decided)
+    assert found["delegation/backlog/BUG-0001-login-answers-500.md"] == BUG.format(seen=office.bug_seen)
+
+
+def the_task_can_be_seen_as_it_was_at_each_step(office: Office, client: Client) -> None:
+    for task, cursor in office.seen:
+        assert rebuilt(client, revision=task.revision) == task
+        assert rebuilt(client, cursor=cursor) == task
+
+
+def the_history_lists_every_step(client: Client) -> None:
+    for c in history(client): print(c.revision, c.type, c.agent, c.session_key, c.reason, plain(c.changes))
+
+
+def the_timeline_tells_the_day_once(office: Office, client: Client) -> None:
+    told = timeline(client)
+    assert max(Counter(event.id for event in told).values()) == 1
+    files = [event for event in told if event.agent == "orchestration.file-sync"]
+    for e in told: print(e.type.removeprefix("orchestration."), e.entity_code, e.agent, e.session_key, e.correlation_id)
+    assert [
+        (event.type.removeprefix("orchestration."), event.entity_code, event.agent)
+        for event in told
+        if event not in files
+    ] == STORY

@@ -1,0 +1,228 @@
+"""When a session last called: written behind its calls, seldom, and never lost for long."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import grpc
+import psycopg
+import pytest
+
+from orchestration.v1 import common_pb2, event_pb2, session_pb2, task_pb2
+from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.session_pb2_grpc import SessionServiceStub
+from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration_server import convert
+from orchestration_server.db import Connection, Database
+from orchestration_server.errors import Unavailable
+from orchestration_server.presence import APART_SECONDS, BATCH, SESSIONS, Presence
+from tests import factories
+from tests.conftest import Server, open_channel
+
+LONG = 3_600
+
+
+class Clock:
+    """Moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Ledger:
+    """A server, and the rows of its sessions."""
+
+    def __init__(self, url: str, channel: grpc.Channel) -> None:
+        self.url = url
+        self.sessions = SessionServiceStub(channel)
+        TaskServiceStub(channel).CreateTask(task_pb2.CreateTaskRequest(task=factories.task("a")))
+
+    def start(self, key: str = "one") -> str:
+        """A session that was last active an hour ago."""
+        request = session_pb2.InitAgentRequest(
+            task_code="a", agent="ann", new_session_key=key, force_new=True
+        )
+        self.sessions.InitAgent(request)
+        self.rest(key)
+        return key
+
+    def rest(self, key: str, seconds: float = LONG) -> None:
+        """Moves a session's last activity into the past."""
+        with psycopg.connect(self.url, autocommit=True) as conn:
+            conn.execute(
+                "update sessions set last_activity_time = clock_timestamp() - %s * interval '1 second'"
+                " where key = %s",
+                (seconds, key),
+            )
+
+    def get(self, key: str) -> common_pb2.Session:
+        return self.sessions.GetSession(session_pb2.GetSessionRequest(session_key=key)).session
+
+    def idle(self, key: str) -> float:
+        """Seconds since the last activity, by the database's clock."""
+        with psycopg.connect(self.url, autocommit=True) as conn:
+            row = conn.execute("select clock_timestamp()").fetchone()
+        assert row is not None
+        return float((row[0] - convert.moment(self.get(key).last_activity_time)).total_seconds())
+
+
+@pytest.fixture
+def ledger(server: Server, channel: grpc.Channel) -> Ledger:
+    """Its server notes who is active, and writes none of it."""
+    assert server.app is not None
+    server.app.presence.close()
+    return Ledger(server.database_url, channel)
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Database]:
+    found = Database(database_url, size=2)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def still(db: Database, clock: Clock) -> Presence:
+    """It writes only when it is told to."""
+    presence = Presence(db, clock)
+    presence.close()
+    return presence
+
+
+def test_activity_is_neither_an_event_nor_a_change(ledger: Ledger, db: Database, clock: Clock) -> None:
+    key = ledger.start()
+    before = ledger.get(key)
+    presence = still(db, clock)
+
+    presence.note("default", key)
+
+    assert presence.flush() == 1
+    after = ledger.get(key)
+    assert convert.moment(after.last_activity_time) > convert.moment(before.last_activity_time)
+    after.last_activity_time.CopyFrom(before.last_activity_time)
+    assert after == before
+    assert presence.flush() == 0
+
+
+def test_it_is_written_at_most_every_ten_seconds(ledger: Ledger, db: Database, clock: Clock) -> None:
+    key = ledger.start()
+    presence, elsewhere = still(db, clock), still(db, clock)
+    presence.note("default", key)
+    assert presence.flush() == 1
+
+    clock.now = APART_SECONDS - 0.1
+    ledger.rest(key)
+    presence.note("default", key)
+    assert presence.flush() == 0
+    clock.now = APART_SECONDS
+    presence.note("default", key)
+    assert presence.flush() == 1
+    elsewhere.note("default", key)
+    assert elsewhere.flush() == 0
+
+
+def test_the_time_is_that_of_the_call(ledger: Ledger, db: Database, clock: Clock) -> None:
+    key = ledger.start()
+    presence = still(db, clock)
+    presence.note("default", key)
+    clock.now = 100.0
+
+    assert presence.flush() == 1
+    assert 100 <= ledger.idle(key) < LONG
+
+
+def test_a_closed_session_is_left_alone(ledger: Ledger, db: Database, clock: Clock) -> None:
+    presence = still(db, clock)
+    key = ledger.start()
+    ledger.sessions.CloseSession(session_pb2.CloseSessionRequest(session_key=key))
+
+    presence.note("default", key)
+    presence.note("default", "unknown")
+
+    assert presence.flush() == 0
+    assert ledger.idle(key) >= LONG
+
+
+def test_what_the_database_did_not_take_is_written_when_it_is_back(
+    ledger: Ledger, db: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presence = still(db, clock)
+    keys = [ledger.start(key) for key in ("one", "two")]
+    presence.note("default", "one")
+
+    def away() -> Connection:
+        raise Unavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(db, "connection", away)
+        assert presence.flush() == 0
+        clock.now = APART_SECONDS
+        for key in keys:
+            presence.note("default", key)
+        assert presence.flush() == 0
+
+    assert presence.flush() == 2
+    assert max(ledger.idle(key) for key in keys) < LONG
+
+
+def test_no_more_is_kept_than_there_is_room_for(
+    ledger: Ledger, db: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presence = still(db, clock)
+    oldest, newest = ledger.start("oldest"), ledger.start("newest")
+    presence.note("default", oldest)
+    for number in range(SESSIONS - 1):
+        presence.note("default", f"s{number}")
+    presence.note("default", newest)
+    sizes = count()
+    take = presence._take
+
+    def counting() -> dict[tuple[str, str], float]:
+        batch = take()
+        assert len(batch) <= BATCH
+        next(sizes)
+        return batch
+
+    monkeypatch.setattr(presence, "_take", counting)
+
+    assert presence.flush() == 1
+    assert next(sizes) == SESSIONS // BATCH + 1
+    assert ledger.idle(newest) < LONG <= ledger.idle(oldest)
+
+
+def test_whoever_carries_a_sessions_key_is_active_in_it(
+    ledger: Ledger, start_server: Callable[[str], Server]
+) -> None:
+    server = start_server(ledger.url)
+    assert server.app is not None
+    read, emitted, logged = (ledger.start(key) for key in ("read", "emitted", "logged"))
+
+    def call(key: str) -> tuple[tuple[str, str], ...]:
+        return (("orchestration-session", key),)
+
+    with open_channel(server.address) as channel:
+        ask = task_pb2.GetTaskRequest(task_code="a")
+        TaskServiceStub(channel).GetTask(ask, metadata=call(read))
+        message = event_pb2.EmitEventsRequest(request_id="1", events=[factories.event()])
+        list(EventServiceStub(channel).EmitEvents(iter([message]), metadata=call(emitted)))
+        activity = session_pb2.LogActivityRequest(session_key=logged, kind="note", message="x")
+        SessionServiceStub(channel).LogActivity(activity)
+    server.app.presence.close()
+
+    assert max(ledger.idle(key) for key in (read, emitted, logged)) < LONG
+
+
+def test_a_pause_is_an_activity_where_the_session_itself_asks(ledger: Ledger) -> None:
+    own, others = ledger.start("own"), ledger.start("others")
+
+    for key, carried in ((own, own), (others, own)):
+        request = session_pb2.PauseSessionRequest(session_key=key)
+        ledger.sessions.PauseSession(request, metadata=(("orchestration-session", carried),))
+
+    assert ledger.idle(own) < LONG <= ledger.idle(others)

@@ -1,0 +1,95 @@
+"""Contexts touch little of a large ledger, with statistics of its tables and without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import psycopg
+import pytest
+
+from orchestration_server.embedded import Engines
+from orchestration_server.model import BEGINNING, EntityType
+from orchestration_server.store import arrays, context
+from tests.conftest import new_database
+from tests.explaining import Explaining
+
+TASKS = 8_000
+"""In sprints of 50; each with an event, and each but the first of a sprint waits for the one before."""
+BLOCKS = 2_500
+"""Some of a sprint's tasks, each with its link and the task at its end, and as many events."""
+FIRST = context.Page(51, -1, datetime(1970, 1, 1, tzinfo=UTC), "")
+FILL = (
+    """
+insert into sprints (project, code, status, owner, revision, create_time, update_time, body)
+select 'default', 'sprint-' || n, 2, '', 1, now(), now(), '' from generate_series(0, %(tasks)s / 50) n
+""",
+    """
+insert into tasks (project, code, sprint_code, status, priority, assignee, labels, revision, create_time,
+    update_time, body)
+select 'default', 'task-' || n, 'sprint-' || n / 50, 1, 3, '', '{}', 1, now(), now(), ''
+from generate_series(0, %(tasks)s - 1) n
+""",
+    """
+insert into dependencies (project, task_code, depends_on_code, kind, create_time)
+select 'default', 'task-' || n, 'task-' || n - 1, 1, now()
+from generate_series(0, %(tasks)s - 1) n where mod(n, 50) > 0
+""",
+    """
+insert into events (kept, epoch, project, event_id, type, entity_type, entity_code, sprint_code, priority,
+    correlation_id, session_key, actor, occur_time, emit_time, body)
+select mod(n, 10) = 0, 1, 'default', gen_random_uuid(), 'type.of', 2, 'task-' || mod(n, %(tasks)s),
+    'sprint-' || mod(n, %(tasks)s) / 50, 3, '', 'session-' || mod(n, %(tasks)s) / 50, '', now(), now(), ''
+from generate_series(0, 2 * %(tasks)s - 1) n
+""",
+    """
+insert into sessions (project, key, status, agent, target_type, target_code, correlation_id,
+    last_activity_time, revision, create_time, update_time, body)
+select 'default', 'session-' || n, 1, '', 1, 'sprint-' || n, '', now(), 1, now(), now(), ''
+from generate_series(0, %(tasks)s / 50) n
+""",
+)
+TARGETS = [
+    (EntityType.TASK, "task-77"),
+    (EntityType.SPRINT, "sprint-7"),
+    (EntityType.SESSION, "session-7"),
+]
+
+
+@pytest.fixture(scope="module", params=["analyzed", "without statistics"])
+def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+    options = "-c plan_cache_mode=force_generic_plan -c jit=off"
+    with (
+        new_database(engines) as url,
+        psycopg.connect(url, autocommit=True, options=options) as opened,
+    ):
+        arrays.register(opened)
+        for statement in FILL:
+            opened.execute(statement.encode(), {"tasks": TASKS})
+        if request.param == "analyzed":
+            opened.execute("analyze")
+        yield Explaining(opened)
+
+
+@pytest.mark.parametrize(("kind", "code"), TARGETS)
+def test_a_context_reads_its_own(conn: Explaining, kind: EntityType, code: str) -> None:
+    plain = cast(psycopg.Connection[Any], conn)
+    version = context.version(plain, project="default", kind=kind, code=code, since=BEGINNING)
+    assert version is not None
+    assert sum(version.counts) == 50
+    assert version.latest != BEGINNING
+    assert conn.blocks() < BLOCKS, conn.plan
+
+    found = context.load(
+        plain, project="default", kind=kind, code=code, since=BEGINNING, events=100, page=FIRST
+    )
+    assert found is not None
+    assert found.version == version
+    assert conn.blocks() < BLOCKS, conn.plan
+    if kind == EntityType.TASK:
+        assert (len(found.events), len(found.links)) == (2, 1)
+    else:
+        assert (len(found.events), len(found.links), len(found.listed)) == (100, 49, 50)
+        assert found.ready == ["task-350"]
+        assert len({position for position, _ in found.events}) == 100

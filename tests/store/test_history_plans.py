@@ -1,0 +1,127 @@
+"""History is read by its own index alone, with statistics of the log and without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import psycopg
+import pytest
+
+from orchestration_server.embedded import Engines
+from orchestration_server.model import BEGINNING, EntityType, Position
+from orchestration_server.store import arrays, history
+from tests.conftest import new_database
+from tests.explaining import Explaining
+
+EVENTS = 60_000
+OF_ONE = 500
+BLOCKS = 900
+"""The rows of one entity, at worst a block each, in six partitions, and those of a chain likewise."""
+WIDE = 4_000
+"""For what is looked up beside a chain: a probe of each partition for each."""
+
+# An entity is a stretch of the log, a chain runs through five of them; every tenth event is kept for ever.
+FILL = """
+insert into events (kept, epoch, xid, project, event_id, type, entity_type, entity_code, sprint_code,
+    priority, correlation_id, session_key, actor, occur_time, emit_time, body)
+select mod(n, 10) = 0, 1, (1000 + n)::text::xid8, 'default', gen_random_uuid(),
+    'orchestration.task.updated', 2, 'task-' || n / %(of_one)s, 'sprint-1', 3, 'correlation-' || n / 2500,
+    '', '', now(), now() + n * interval '1 second', '\\x00'
+from generate_series(0, %(events)s - 1) n
+"""
+TASKS = """
+insert into tasks (project, code, sprint_code, status, priority, assignee, labels, revision, create_time,
+    update_time, body)
+select 'default', 'task-' || n, '', 1, 3, '', '{}', 1, now(), now(), '\\x00' from generate_series(0, 119) n
+"""
+
+
+@pytest.fixture(scope="module", params=["analyzed", "without statistics"])
+def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+    options = "-c plan_cache_mode=force_generic_plan -c jit=off"
+    with (
+        new_database(engines) as url,
+        psycopg.connect(url, autocommit=True, options=options) as opened,
+    ):
+        arrays.register(opened)
+        opened.execute(FILL, {"events": EVENTS, "of_one": OF_ONE})
+        opened.execute(TASKS)
+        if request.param == "analyzed":
+            opened.execute("analyze events, tasks")
+        yield Explaining(opened)
+
+
+def connection(conn: Explaining) -> psycopg.Connection[Any]:
+    return cast(psycopg.Connection[Any], conn)
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("task", [0, 60, 119])
+def test_an_entity_reads_its_own_events(conn: Explaining, task: int, newest_first: bool) -> None:
+    first = 1000 + task * OF_ONE
+    for upto, shown in (
+        (None, 256),
+        (Position(1, first + 300, 0), 256),
+        (Position(1, first + 99, 0), 100),
+        (datetime(9999, 1, 1, tzinfo=UTC), 256),
+        (datetime(2000, 1, 1, tzinfo=UTC), 0),
+    ):
+        stored, page = history.entity(
+            connection(conn), project="default", entity_type=EntityType.TASK, code=f"task-{task}",
+            newest_first=newest_first, limit=256, upto=upto,
+        )  # fmt: skip
+        assert stored is not None
+        assert (len(page.events), page.more) == (shown, shown == 256)
+        places = [one.position for one in page.events]
+        assert places == sorted(places, reverse=newest_first)
+        assert conn.blocks() < BLOCKS, conn.plan
+
+
+def test_the_next_page_goes_on_where_the_last_one_ended(conn: Explaining) -> None:
+    after: Position | None = None
+    found: list[Position] = []
+    more = True
+    while more:
+        _, page = history.entity(
+            connection(conn), project="default", entity_type=EntityType.TASK, code="task-7",
+            newest_first=True, limit=99, after=after,
+        )  # fmt: skip
+        found += [one.position for one in page.events]
+        more, after = page.more, found[-1]
+        assert conn.blocks() < BLOCKS, conn.plan
+    assert [place.xid for place in found] == list(range(1000 + 8 * OF_ONE - 1, 1000 + 7 * OF_ONE - 1, -1))
+
+
+def test_a_chain_reads_its_own_events(conn: Explaining) -> None:
+    page = history.chain(
+        connection(conn), project="default", correlation_id="correlation-23", after=BEGINNING, limit=500
+    )
+    assert (len(page.events), page.more) == (500, True)
+    assert conn.blocks() < BLOCKS, conn.plan
+
+
+def test_what_stands_between_is_read_by_the_entity(conn: Explaining) -> None:
+    spans = [
+        history.Span(
+            EntityType.TASK,
+            f"task-{task}",
+            Position(1, 1000 + task * OF_ONE + 10, EVENTS),
+            Position(1, 1000 + task * OF_ONE + 21, 0),
+        )
+        for task in range(0, 120, 3)
+    ]
+    found = history.between(connection(conn), project="default", spans=spans, limit=1_000)
+    assert [len(bodies or ()) for bodies in found] == [10] * 40
+    assert conn.blocks() < WIDE, conn.plan
+    # A limit cuts off the last one, and all behind it.
+    found = history.between(connection(conn), project="default", spans=spans, limit=25)
+    assert [bodies is None for bodies in found] == [False] * 2 + [True] * 38
+
+
+def test_unknown_entities_are_found_by_their_codes(conn: Explaining) -> None:
+    asked = [(int(kind), f"task-{n}") for kind in EntityType if kind for n in range(118, 122)]
+    found = history.unknown(connection(conn), project="default", entities=asked)
+    assert found == {one for one in asked if one not in [(2, "task-118"), (2, "task-119")]}
+    assert conn.blocks() < WIDE, conn.plan

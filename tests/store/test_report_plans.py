@@ -1,0 +1,137 @@
+"""A report reads little of a large log, with statistics of the tables and without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, cast
+
+import psycopg
+import pytest
+
+from orchestration_server import reports
+from orchestration_server.embedded import Engines
+from orchestration_server.model import Request
+from orchestration_server.store import arrays
+from orchestration_server.store import reports as store
+from tests.conftest import new_database
+from tests.explaining import Explaining
+
+TASKS = 1_000
+EVENTS = 100_000
+STATE_BLOCKS = 10_000
+"""Six for each task that waits, its links and what they lead to, and some 20 for the last change of status of
+each in progress or listed as blocked, in six partitions. A walk of the log would be 2,000 a task."""
+COMPLETIONS_BLOCKS = 500
+DOCUMENTS = 20_000
+DOCUMENT_BLOCKS = 30
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+
+SPRINT = """
+insert into sprints (project, code, status, owner, revision, create_time, update_time, body)
+values ('default', 'sprint', 2, '', 1, now(), now(), '')
+"""
+# Of each ten tasks six are pending, two in progress, one is blocked and one completed; each waits
+# for the one before.
+FILL_TASKS = """
+insert into tasks (project, code, sprint_code, status, priority, assignee, labels, revision, create_time,
+    update_time, body)
+select 'default', 'task-' || n, 'sprint', (array[1, 1, 1, 1, 1, 1, 2, 2, 3, 4])[1 + mod(n, 10)],
+    1 + mod(n, 5), '', '{}', 1, now(), now(), '\\x00'
+from generate_series(0, %(tasks)s - 1) n
+"""
+FILL_LINKS = """
+insert into dependencies (project, task_code, depends_on_code, kind, create_time)
+select 'default', 'task-' || n, 'task-' || n - 1, 1, now() from generate_series(1, %(tasks)s - 1) n
+"""
+# One event a minute, all of the sprint: notes of its tasks, and one in a hundred is a change of status.
+FILL_EVENTS = """
+insert into events (kept, epoch, project, event_id, type, entity_type, entity_code, sprint_code, priority,
+    correlation_id, session_key, actor, occur_time, emit_time, body)
+select mod(n, 10) = 0, 1, 'default', gen_random_uuid(),
+    case when mod(n, 200) = 0 then 'orchestration.task.status_updated'
+        when mod(n, 200) = 1 then 'orchestration.task.blocked' else 'agents.note' end,
+    2, 'task-' || n / 100, 'sprint', 3, '', '', '', timestamptz '2026-01-01' + n * interval '1 minute', now(),
+    %(completed)s::bytea
+from generate_series(0, %(events)s - 1) n
+"""
+# Two projects, so that nothing but both columns of an index finds a row.
+FILL_DOCUMENTS = """
+with made as (
+    select (array['default', 'other'])[1 + mod(n, 2)] as project, 1 + n / 2 as number
+    from generate_series(0, %(documents)s - 1) n
+), decided as (
+    insert into adrs (project, number, code, revision, create_time, update_time, body)
+    select project, number, 'ADR-' || number, 1, now(), now(), '\\x00' from made
+)
+insert into bug_reports (project, number, code, fingerprint, revision, create_time, update_time, body)
+select project, number, 'BUG-' || number, sha256(number::text::bytea), 1, now(), now(), '\\x00' from made
+"""
+
+
+@pytest.fixture(scope="module", params=["analyzed", "without statistics"])
+def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+    options = "-c plan_cache_mode=force_generic_plan -c jit=off -c timezone=UTC"
+    with (
+        new_database(engines) as url,
+        psycopg.connect(url, autocommit=True, options=options) as opened,
+    ):
+        arrays.register(opened)
+        opened.execute(SPRINT)
+        opened.execute(FILL_TASKS, {"tasks": TASKS})
+        opened.execute(FILL_LINKS, {"tasks": TASKS})
+        opened.execute(FILL_EVENTS, {"events": EVENTS, "completed": reports.COMPLETED})
+        opened.execute(FILL_DOCUMENTS, {"documents": DOCUMENTS})
+        if request.param == "analyzed":
+            opened.execute("analyze")
+        yield Explaining(opened)
+
+
+def connection(conn: Explaining) -> psycopg.Connection[Any]:
+    return cast(psycopg.Connection[Any], conn)
+
+
+def test_the_state_of_a_sprint_reads_its_own_rows(conn: Explaining) -> None:
+    state = store.state(connection(conn), project="default", sprint="sprint")
+
+    assert state is not None
+    assert sum(count for *_, count in state.counts) == TASKS
+    assert len(state.blocked) == store.BLOCKED_LISTED
+    assert state.blocked_total == TASKS // 10 * 6
+    assert conn.blocks() < STATE_BLOCKS, conn.plan
+
+
+def test_completions_are_read_from_the_changes_of_status_alone(conn: Explaining) -> None:
+    end = BEGINNING + timedelta(minutes=EVENTS)
+    found = store.completions(
+        connection(conn),
+        project="default",
+        sprint="sprint",
+        since=end - timedelta(minutes=EVENTS // 2),
+        becoming=reports.COMPLETED,
+    )
+    assert len(found) == EVENTS // 2 // 200
+    assert conn.blocks() < COMPLETIONS_BLOCKS, conn.plan
+
+
+def test_a_document_is_prepared_by_a_few_probes(conn: Explaining) -> None:
+    request = Request("ReportService/CreateAdr", "once", b"")
+    found = store.prepare_adr(
+        connection(conn), project="default", request=request, sprint="sprint", task="task-1"
+    )
+    assert found.extra.number == DOCUMENTS // 2 + 1
+    assert found.sprints == {"sprint"}
+    assert conn.blocks() < DOCUMENT_BLOCKS, conn.plan
+
+    known = store.prepare_bug(
+        connection(conn),
+        project="default",
+        request=request,
+        sprint="none",
+        task="none",
+        fingerprint=sha256(b"17").digest(),
+    )
+    assert list(known.rows) == ["BUG-17"]
+    assert known.extra == (None, DOCUMENTS // 2 + 1)
+    assert conn.blocks() < DOCUMENT_BLOCKS, conn.plan

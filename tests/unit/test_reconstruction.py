@@ -1,0 +1,289 @@
+"""Folding events into state, and the check of a chain, without a server."""
+
+from itertools import count
+from typing import Any
+
+import pytest
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
+from orchestration_server import convert
+from orchestration_server.errors import FailedPrecondition
+from orchestration_server.model import EntityType, Position
+from orchestration_server.reconstruction import KINDS, changes_of, differences, fold, moves
+from orchestration_server.replay import MOST_FINDINGS, Chain, Evidence, Gap, Link
+
+Code = event_pb2.ReplayFindingCode
+_numbers = count(1)
+
+TASK = convert.task_content(
+    task_pb2.Task(code="A", title="t", status=common_pb2.TASK_STATUS_PENDING, priority=common_pb2.PRIORITY_P2)
+)
+
+
+def event(
+    type_: str, revision: int, payload: dict[str, Any], *, code: str = "A", kind: int = EntityType.TASK
+) -> event_pb2.Event:
+    number = next(_numbers)
+    return event_pb2.Event(
+        id=f"event-{number}",
+        type=f"orchestration.{type_}",
+        entity_type=kind,  # type: ignore[arg-type]  # the numbers are the same
+        entity_code=code,
+        entity_uid="uid",
+        entity_revision=revision,
+        payload=convert.to_struct(payload),
+        emit_time=Timestamp(seconds=number),
+    )
+
+
+def created(content: dict[str, Any] = TASK, **fields: Any) -> event_pb2.Event:
+    snapshot = content | fields | {"create_time": "2026-01-02T03:04:05.678901+00:00"}
+    return event("task.created", 1, {"snapshot": snapshot})
+
+
+def changed(revision: int, type_: str = "task.updated", **changes: tuple[Any, Any]) -> event_pb2.Event:
+    told = {name: {"from": before, "to": after} for name, (before, after) in changes.items()}
+    return event(type_, revision, {"changes": told})
+
+
+# State
+
+
+def test_a_task_is_folded_from_its_creation() -> None:
+    first, second, third = (
+        created(metadata={"n": 1, "deep": {"list": [None, True]}}, labels=["x"]),
+        changed(2, "task.status_updated", status=("pending", "in_progress")),
+        changed(2, title=("t", "u"), metadata=({"n": 1}, {}), priority=("P2", "P0")),
+    )
+    state = fold(KINDS[EntityType.TASK], [first, second, third])
+    task = state.message()
+    assert isinstance(task, task_pb2.Task)
+    assert convert.task_content(task) == TASK | {
+        "title": "u",
+        "status": "in_progress",
+        "priority": "P0",
+        "labels": ["x"],
+    }
+    assert not task.HasField("metadata")
+    assert task.hash == convert.content_hash(convert.task_content(task))
+    assert (task.uid, task.revision, state.revision, state.replayed) == ("uid", 2, 2, 3)
+    assert task.create_time.ToJsonString() == "2026-01-02T03:04:05.678901Z"
+    # The time of a revision is that of its first event: all of them have the same.
+    assert task.update_time == second.emit_time
+    assert state.last == third
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (
+            EntityType.SPRINT,
+            sprint_pb2.Sprint(
+                code="S",
+                title="t",
+                status=common_pb2.SPRINT_STATUS_CANCELLED,
+                start_date="2026-01-01",
+                metadata=convert.to_struct({"a": [1, "b", {"c": None}]}),
+            ),
+        ),
+        (
+            EntityType.SESSION,
+            common_pb2.Session(
+                key="K",
+                status=common_pb2.SESSION_STATUS_COMPLETED,
+                agent="a",
+                target_type=common_pb2.ENTITY_TYPE_SPRINT,
+                target_code="S",
+                correlation_id="c",
+                outcome=common_pb2.SESSION_OUTCOME_HANDED_OVER,
+                summary="done",
+            ),
+        ),
+    ],
+)
+def test_a_snapshot_holds_all_of_the_content(kind: EntityType, message: Any) -> None:
+    content = KINDS[kind].content(message)
+    told = event("any.created", 1, convert.snapshot(content, revision=1, create_time=Timestamp()), kind=kind)
+    rebuilt: Any = fold(KINDS[kind], [told]).message()
+    assert KINDS[kind].content(rebuilt) == content
+    assert rebuilt.HasField("close_time") if kind == EntityType.SESSION else rebuilt.hash
+
+
+def test_the_content_names_each_field_that_callers_may_set() -> None:
+    """A new field that no change and no snapshot tells of would not be rebuilt."""
+    follows = {"uid", "revision", "hash", "create_time", "update_time", "last_activity_time", "close_time"}
+    for kind in KINDS.values():
+        assert kind.fields == {f.name for f in kind.message.DESCRIPTOR.fields} - follows
+
+
+def test_snapshots_come_with_the_first_revision_and_each_32nd() -> None:
+    with_one = [n for n in range(1, 100) if convert.snapshot({}, revision=n, create_time=Timestamp())]
+    assert with_one == [1, 32, 64, 96]
+
+
+def test_a_fold_needs_each_revision() -> None:
+    with pytest.raises(FailedPrecondition, match="between revisions 1 and 3") as caught:
+        fold(KINDS[EntityType.TASK], [created(), changed(3, title=("t", "u"))])
+    assert caught.value.reason == "HISTORY_INCOMPLETE"
+
+
+def test_a_deletion_leaves_the_last_state() -> None:
+    state = fold(KINDS[EntityType.TASK], [created(), event("task.deleted", 2, {})])
+    task: Any = state.message()
+    assert (state.deleted, state.revision, task.revision) == (True, 2, 1)
+
+
+def test_what_is_no_part_of_a_revision() -> None:
+    kind = KINDS[EntityType.TASK]
+    assert not moves(
+        kind, event("task.dependency_added", 1, {"changes": {"depends_on": {"from": None, "to": "B"}}})
+    )
+    assert not moves(kind, event("task.generated", 1, {"template": "x"}))
+    assert moves(KINDS[EntityType.SESSION], event("session.resumed", 2, {"changes": {}}))
+
+
+def test_a_creation_tells_of_each_field_from_null() -> None:
+    told = convert.plain(changes_of(created(TASK, labels=["x"], metadata={"n": 0})))
+    assert told == {
+        "code": {"from": None, "to": "A"},
+        "title": {"from": None, "to": "t"},
+        "status": {"from": None, "to": "pending"},
+        "priority": {"from": None, "to": "P2"},
+        "labels": {"from": None, "to": ["x"]},
+        "metadata": {"from": None, "to": {"n": 0}},
+    }
+
+
+def test_differences_name_fields_also_where_only_presence_differs() -> None:
+    one, other = task_pb2.Task(title="a", metadata=Struct()), task_pb2.Task(title="b")
+    assert differences(one, other) == ["title", "metadata"]
+    assert differences(one, one) == []
+
+
+# Chains
+
+
+def links(*events: event_pb2.Event) -> list[Link]:
+    return [Link(Position(1, 10 * n, n), one) for n, one in enumerate(events, 1)]
+
+
+def findings(*events: event_pb2.Event, evidence: Evidence | None = None) -> list[tuple[int, str]]:
+    chain = Chain()
+    assert chain.check(links(*events), evidence or Evidence())
+    assert chain.checked == len(events)
+    return [(found.code, found.event_id) for found in chain.findings]
+
+
+def test_a_chain_in_order_has_no_findings() -> None:
+    assert not findings(
+        created(),
+        changed(2, "task.status_updated", status=("pending", "blocked")),
+        changed(2, "task.assigned", assignee=("", "ann")),
+        changed(3, "task.unblocked", status=("blocked", "in_progress")),
+        event("task.dependency_added", 3, {"changes": {"depends_on": {"from": None, "to": "B"}}}),
+        event("task.dependency_added", 3, {"changes": {"depends_on": {"from": None, "to": "C"}}}),
+        event("activity.logged", 0, {"message": "x"}),
+        event("task.deleted", 4, {}),
+    )
+
+
+def test_a_field_is_told_of_once_a_revision() -> None:
+    first, second = changed(2, title=("t", "u")), changed(2, title=("u", "v"))
+    assert findings(created(), first, second) == [(Code.REPLAY_FINDING_CODE_REVISION_ORDER, second.id)]
+
+
+def test_a_revision_does_not_go_back() -> None:
+    late = changed(2, title=("t", "u"))
+    assert findings(changed(3, phase=("", "x")), late) == [(Code.REPLAY_FINDING_CODE_REVISION_ORDER, late.id)]
+
+
+def test_a_change_is_made_from_what_was() -> None:
+    wrong = changed(2, title=("other", "u"), metadata=({}, {"a": 1}))
+    again = changed(3, metadata=({"a": True}, {}))
+    assert findings(created(), wrong, again) == [
+        (Code.REPLAY_FINDING_CODE_FROM_MISMATCH, wrong.id),
+        (Code.REPLAY_FINDING_CODE_FROM_MISMATCH, again.id),
+    ]
+
+
+def test_a_status_follows_only_some() -> None:
+    refused = changed(2, "task.status_updated", status=("completed", "cancelled"))
+    assert findings(refused) == [(Code.REPLAY_FINDING_CODE_TRANSITION_REFUSED, refused.id)]
+    odd = changed(2, "task.status_updated", status=("nothing", None))
+    assert findings(odd) == [(Code.REPLAY_FINDING_CODE_TRANSITION_REFUSED, odd.id)]
+
+
+@pytest.mark.parametrize(
+    ("type_", "payload"),
+    [
+        ("task.created", {}),
+        ("task.created", {"changes": {}}),
+        ("task.updated", {}),
+        ("task.updated", {"changes": {"title": {"to": "x"}}}),
+        ("task.updated", {"changes": {"title": "x"}}),
+        ("task.updated", {"changes": "x"}),
+        ("task.updated", {"snapshot": {}}),
+    ],
+)
+def test_a_type_promises_its_payload(type_: str, payload: dict[str, Any]) -> None:
+    bare = event(type_, 2, payload)
+    found = [code for code, _ in findings(bare, changed(3, phase=("", "x")))]
+    assert Code.REPLAY_FINDING_CODE_PAYLOAD_INCOMPLETE in found
+    assert Code.REPLAY_FINDING_CODE_REVISION_GAP not in found
+
+
+def test_a_gap_is_bridged_by_what_others_changed() -> None:
+    mine, theirs, late = created(), changed(2, title=("t", "theirs")), changed(3, title=("theirs", "mine"))
+    page = links(mine, late)
+    chain = Chain()
+    gap = Gap(EntityType.TASK, "A", page[0].place, page[1].place)
+    assert chain.gaps(page) == [gap]
+
+    assert not findings(mine, late, evidence=Evidence(between={gap: [theirs]}))
+    assert findings(mine, late, evidence=Evidence(between={gap: []})) == [
+        (Code.REPLAY_FINDING_CODE_REVISION_GAP, late.id)
+    ]
+    ours = changed(3, title=("t", "mine"))
+    assert findings(mine, ours, evidence=Evidence(between={gap: [theirs]})) == [
+        (Code.REPLAY_FINDING_CODE_FROM_MISMATCH, ours.id)
+    ]
+    # What was too much to read is neither whole nor broken.
+    assert not chain.findings
+    assert chain.check(page, Evidence())
+    assert not chain.findings
+    assert chain.truncated
+
+
+def test_a_gap_may_span_two_pages() -> None:
+    first, second = links(created(), changed(4, title=("t", "u")))
+    chain = Chain()
+    assert chain.check([first], Evidence())
+    assert chain.gaps([second]) == [Gap(EntityType.TASK, "A", first.place, second.place)]
+
+
+def test_an_unknown_entity_is_told_of_once() -> None:
+    first = created()
+    evidence = Evidence(unknown=frozenset({(EntityType.TASK, "A")}))
+    assert findings(first, changed(2, title=("t", "u")), evidence=evidence) == [
+        (Code.REPLAY_FINDING_CODE_ENTITY_UNKNOWN, first.id)
+    ]
+    callers = event("x", 0, {})
+    callers.type = "agents.note.taken"
+    assert not findings(callers, evidence=evidence)
+
+
+def test_a_missing_cause_is_found() -> None:
+    fired = event("alert.raised", 0, {"automation": {"rule": "r", "cause": "gone", "depth": 1}})
+    assert findings(fired, evidence=Evidence(missing=frozenset({"gone"}))) == [
+        (Code.REPLAY_FINDING_CODE_CAUSE_MISSING, fired.id)
+    ]
+
+
+def test_findings_end_at_500() -> None:
+    chain = Chain()
+    broken = [changed(2, title=("t", "u")), *(changed(1, title=("t", "u")) for _ in range(600))]
+    assert not chain.check(links(*broken), Evidence())
+    assert (len(chain.findings), chain.truncated) == (MOST_FINDINGS, True)
+    assert chain.checked < len(broken)

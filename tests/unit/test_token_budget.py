@@ -1,0 +1,243 @@
+"""A token budget is never exceeded, well used, and says what it left out."""
+
+import json
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestration.v1 import common_pb2, context_pb2, event_pb2, task_pb2
+from orchestration.v1.coordination_pb2 import DependencyKind as LinkKind
+from orchestration_server.commands.fleet_format import EventReader, parse_task, read_lines
+from orchestration_server.compact_json import cut, length, shorten, to_json
+from orchestration_server.next_steps import of as next_steps
+from orchestration_server.token_budget import Fitted, SizedEvent, fit
+
+DATA = Path(__file__).parents[1] / "data" / "fleet"
+BUDGETS = (200, 300, 500, 800, 1_500, 3_000, 10_000)
+S = context_pb2.ContextSection
+LISTS = {
+    S.CONTEXT_SECTION_NEXT_STEPS: "next_steps",
+    S.CONTEXT_SECTION_BLOCKERS: "blockers",
+    S.CONTEXT_SECTION_ACCEPTANCE_CRITERIA: "acceptance_criteria",
+    S.CONTEXT_SECTION_DEPENDENCIES: "dependencies",
+    S.CONTEXT_SECTION_TASKS: "tasks",
+    S.CONTEXT_SECTION_EVENTS: "events",
+    S.CONTEXT_SECTION_FILES: "files",
+}
+
+
+def tokens_of(context: context_pb2.Context) -> int:
+    """As Context.token_estimate documents it."""
+    told = json_format.MessageToDict(context, preserving_proto_field_name=True)
+    told.pop("token_estimate", None)
+    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    return -(-len(text.encode()) // 4)
+
+
+def sized(events: list[event_pb2.Event]) -> list[SizedEvent]:
+    return [SizedEvent(event.SerializeToString(), length(to_json(event))) for event in events]
+
+
+def joined(fitted: Fitted) -> context_pb2.Context:
+    whole = context_pb2.Context()
+    whole.CopyFrom(fitted.context)
+    whole.events.extend(event_pb2.Event.FromString(body) for body in fitted.events)
+    return whole
+
+
+@cache
+def fleet() -> list[tuple[context_pb2.Context, list[SizedEvent]]]:
+    """The contexts of a fleet's tasks, as far as its files tell."""
+    tasks = {}
+    links = defaultdict(list)
+    for line in read_lines(DATA / "tasks.jsonl.gz"):
+        row = parse_task(line)
+        task = task_pb2.Task()
+        task.CopyFrom(row.new.task)
+        task.uid, task.hash, task.revision = "0" * 36, "0" * 64, 3
+        task.create_time.FromJsonString("2025-11-01T10:11:12.123456Z")
+        task.update_time.FromJsonString("2025-11-02T10:11:12.123456Z")
+        tasks[row.code] = task
+        links[row.code] = list(row.links)
+    events = defaultdict(list)
+    reader = EventReader()
+    for number, line in enumerate(read_lines(DATA / "events.jsonl.gz")):
+        new = reader.parse(line).event
+        event = event_pb2.Event.FromString(new.SerializeToString())
+        event.id, event.cursor = f"{number:036}", "0" * 32
+        event.correlation_id, event.priority = "0" * 32, common_pb2.PRIORITY_P2
+        event.emit_time.FromJsonString("2025-11-02T10:11:12.123456Z")
+        events[new.entity_code].append(event)
+    found = []
+    for code, task in tasks.items():
+        context = context_pb2.Context(
+            target_type=common_pb2.ENTITY_TYPE_TASK,
+            target_code=code,
+            task=task,
+            as_of_cursor="0" * 96,
+            version="0" * 32,
+        )
+        for link in links[code]:
+            other = tasks.get(link.code, task_pb2.Task())
+            shown = context_pb2.ContextDependency(
+                task_code=code,
+                depends_on_code=link.code,
+                kind=LinkKind.Value(f"DEPENDENCY_KIND_{link.kind.upper().replace(chr(45), chr(95))}"),
+                title=other.title,
+                status=other.status,
+            )
+            (context.blockers if other.status in (1, 2, 3) else context.dependencies).append(shown)
+        context.next_steps.extend(next_steps(context, []))
+        found.append((context, sized(events[code])))
+    return found
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_the_fleets_tasks_never_exceed_a_budget_and_fill_it(budget: int) -> None:
+    trimmed = 0
+    for number, (whole, events) in enumerate(fleet()):
+        # Small budgets cut everything, in much the same way: one in four shows it.
+        if budget < 1_500 and number % 4:
+            continue
+        fitted = fit(whole, events, budget, subject="task")
+        context = joined(fitted)
+        assert fitted.estimate == tokens_of(context)
+        assert fitted.estimate <= budget
+        if context.trimmed:
+            trimmed += 1
+            assert fitted.estimate >= 0.9 * budget, (whole.target_code, fitted.estimate)
+        else:
+            assert context == joined(fit(whole, events, 0, subject="task"))
+    assert trimmed or budget == 10_000
+
+
+def test_the_same_context_is_trimmed_the_same() -> None:
+    for whole, events in fleet()[::50]:
+        first, second = (fit(whole, events, 500, subject="task") for _ in range(2))
+        assert joined(first).SerializeToString(deterministic=True) == joined(second).SerializeToString(
+            deterministic=True
+        )
+
+
+words = st.text(st.characters(codec="utf-8"), max_size=60)
+lines = st.lists(words.filter(bool), max_size=5)
+values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def struct(values: dict[str, Any]) -> Struct:
+    made = Struct()
+    made.update(values)
+    return made
+
+
+structs = st.dictionaries(words, values, max_size=4).map(struct)
+codes = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", fullmatch=True)
+tasks = st.builds(
+    task_pb2.Task, code=codes, title=words.filter(bool), description=st.text(max_size=900), labels=lines,
+    objectives=lines, deliverables=lines, metadata=structs, uid=st.just("0" * 36), hash=st.just("0" * 64),
+    revision=st.integers(1, 2**62), status=st.sampled_from(common_pb2.TaskStatus.values()),
+)  # fmt: skip
+summaries = st.builds(task_pb2.TaskSummary, code=codes, title=words)
+links = st.builds(context_pb2.ContextDependency, task_code=codes, depends_on_code=codes, title=words)
+sessions = st.builds(common_pb2.Session, key=codes, summary=words, pause_reason=words, metadata=structs)
+events = st.builds(
+    event_pb2.Event,
+    type=st.from_regex(r"[a-z]{1,30}\.[a-z]{1,30}", fullmatch=True),
+    payload=structs,
+    actor=words,
+)
+contexts = st.builds(
+    context_pb2.Context, target_type=st.just(common_pb2.ENTITY_TYPE_SESSION), target_code=codes,
+    session=st.none() | sessions, task=tasks, next_steps=lines, blockers=st.lists(links, max_size=4),
+    acceptance_criteria=lines, agent_config=st.none() | structs, dependencies=st.lists(links, max_size=4),
+    tasks=st.lists(summaries, max_size=6), next_page_token=st.sampled_from(["", "x" * 60]),
+    files=st.lists(st.builds(context_pb2.ContextFile, path=words, size=st.integers(0, 2**50)), max_size=4),
+    as_of_cursor=st.just("0" * 96), version=st.just("0" * 32), progress_percent=st.sampled_from([0.0, 33.3]),
+)  # fmt: skip
+
+
+@settings(max_examples=100)
+@given(contexts, st.lists(events, max_size=6), st.integers(200, 2_000))
+def test_any_context_fits_its_budget_and_says_what_it_lacks(
+    whole: context_pb2.Context, logged: list[event_pb2.Event], budget: int
+) -> None:
+    fitted = fit(whole, sized(logged), budget, subject="task")
+    context = joined(fitted)
+    assert fitted.estimate == tokens_of(context) <= budget
+    complete = joined(fit(whole, sized(logged), 0, subject="task"))
+    if not context.trimmed:
+        assert tokens_of(complete) > budget or context == complete
+        return
+    trims = {trim.section: trim for trim in context.trimmed}
+    assert list(trims) == sorted(trims)
+    for section, name in LISTS.items():
+        before, after = list(getattr(complete, name)), list(getattr(context, name))
+        if section in trims:
+            assert len(before) - len(after) == trims[section].left_out
+            assert trims[section].shortened or after == [item for item in before if item in after]
+        elif section < max(trims):
+            assert before == after
+    assert context.target_code == whole.target_code
+    assert context.as_of_cursor == whole.as_of_cursor
+
+
+def test_parts_give_way_in_their_order() -> None:
+    """The bigger the budget, the further down the list of parts the first one that is cut."""
+    whole = context_pb2.Context(
+        target_type=common_pb2.ENTITY_TYPE_TASK, target_code="t",
+        task=task_pb2.Task(
+            code="t", title="A title", description="word " * 100, deliverables=["d" * 90] * 3,
+            metadata=struct({"long": "m" * 300}),
+        ),
+        next_steps=["step " * 20] * 2, acceptance_criteria=["criterion " * 20] * 2,
+        agent_config=struct({"c": "c" * 300}),
+        as_of_cursor="0" * 96, version="0" * 32,
+    )  # fmt: skip
+    logged = sized([event_pb2.Event(type=f"a.b{n}", actor="x" * 200) for n in range(5)])
+    first = []
+    for budget in range(200, 1_200, 20):
+        context = joined(fit(whole, logged, budget, subject="task"))
+        first.append(context.trimmed[0].section if context.trimmed else 12)
+        shown = [event.type for event in context.events]
+        # Newer events before older ones, and told in the order of the log.
+        assert shown == [f"a.b{n}" for n in range(5)][len(logged) - len(shown) :]
+    assert first == sorted(first)
+    assert first[0] == S.CONTEXT_SECTION_TARGET
+    assert first[-1] == 12
+
+    tiny = joined(fit(whole, logged, 200, subject="task"))
+    assert (tiny.task.title, tiny.task.description[:5]) == ("A title", "word ")
+    assert not tiny.task.deliverables
+    assert not tiny.task.HasField("metadata")
+    assert tiny.trimmed[0].shortened
+
+
+@given(st.text(max_size=200), st.integers(0, 300))
+def test_a_text_is_cut_where_it_ends_to_fit(text: str, room: int) -> None:
+    found = cut(text, room)
+    assert text.startswith(found)
+    if found:
+        assert length(found) <= room
+    if len(found) < len(text):
+        assert length(text[: len(found) + 1]) > room
+
+
+@given(values, st.integers(0, 200))
+def test_a_value_is_shortened_to_fit(value: object, room: int) -> None:
+    found = shorten(value, room)
+    if found is not None:
+        assert length(found) <= room
+        assert type(found) is type(value)
+    if length(value) <= room:
+        assert found == value
