@@ -66,7 +66,9 @@ def init_agent(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
     """Agents that start, each on another task."""
     tasks = random.Random(-count).sample(seeded.tasks, count)
     return [
-        session_pb2.InitAgentRequest(short_form=f"T:{code}", agent=f"bench-agent-{n}", request_id=request_id())
+        session_pb2.InitAgentRequest(
+            short_form=f"T:{code}", agent=f"bench-agent-{n}", request_id=request_id()
+        )
         for n, code in enumerate(tasks)
     ]
 
@@ -88,7 +90,7 @@ def _from_template(code: str) -> sprint_pb2.CreateSprintFromTemplateRequest:
 
 
 def sprint_status_report(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
-    """Of one sprint of 1,000 tasks: with and without markdown, and the table by the default and the largest page."""
+    """Of one sprint of 1,000 tasks: its table in pages of 50 and of 500, with and without markdown."""
     sprint = _sprint_under_way(ledger)
     return [
         report_pb2.GetSprintStatusReportRequest(

@@ -144,9 +144,7 @@ AGENTS = (
         agent_requests.create_sprint_from_template,
         TEMPLATE_RPS,
     ),
-    _open(
-        "ReportService/GetSprintStatusReport", "report", agent_requests.sprint_status_report, REPORT_RPS
-    ),
+    _open("ReportService/GetSprintStatusReport", "report", agent_requests.sprint_status_report, REPORT_RPS),
     _open("EventService/ReconstructState", "report", agent_requests.reconstruct_state, REPORT_RPS),
 )
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from yaml.constructor import SafeConstructor
 
+DEPTH = 24
 _TEXTS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp")
 _SCALARS = tuple(f"tag:yaml.org,2002:{name}" for name in ("bool", "float", "int", "null"))
 
@@ -102,27 +103,32 @@ class Item:
 def read(text: str, line: int) -> Item:
     """The one document of a text that begins in this line of its file."""
     try:
+        _look_over(text, line)
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise FileFault(line + (mark.line if mark else 0), error.problem or "is not YAML") from None
-    except (yaml.YAMLError, RecursionError):
-        raise FileFault(line, "is not YAML, or is nested too deeply") from None
+    except yaml.YAMLError:
+        raise FileFault(line, "is not YAML") from None
     if node is None:
         raise FileFault(line, "is empty")
-    _refuse_aliases(node, line, set())
     return Item(node, line)
 
 
-def _refuse_aliases(node: yaml.Node, offset: int, seen: set[int]) -> None:
-    """An alias is the same node again, and could make a short text a long one."""
-    if id(node) in seen:
-        raise FileFault(offset + node.start_mark.line, "an anchor is used: write the value out each time")
-    seen.add(id(node))
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_aliases(item, offset, seen)
-    elif isinstance(node, yaml.MappingNode):
-        for pair in node.value:
-            for item in pair:
-                _refuse_aliases(item, offset, seen)
+def _look_over(text: str, line: int) -> None:
+    """Refuses what would not be safe to compose.
+
+    An alias can make a short text a long one, and the composer in C calls itself for each level until the
+    process crashes.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        here = line + (event.start_mark.line if event.start_mark else 0)
+        if isinstance(event, yaml.AliasEvent):
+            raise FileFault(here, "an anchor is used: write the value out each time")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEPTH:
+                raise FileFault(here, f"is nested more than {DEPTH} levels deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1

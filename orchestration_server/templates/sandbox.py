@@ -12,7 +12,7 @@ from inspect import signature
 from operator import attrgetter
 from typing import Any, NoReturn, cast
 
-from jinja2 import StrictUndefined, Template, TemplateSyntaxError, meta, nodes
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError, meta, nodes, pass_context
 from jinja2.runtime import Context, LoopContext, Undefined
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.visitor import NodeTransformer
@@ -21,8 +21,8 @@ from orchestration_server.templates.budget import Budget, Fault
 from orchestration_server.templates.filters import COMPARE, CONCAT, EACH, FILTERS, INTERNAL, TESTS, text
 
 _LOOP = {name: attrgetter(name) for name in ("index", "index0", "first", "last", "length")}
-_JINJA = frozenset(("loop", "self", "super", "caller", "varargs", "kwargs"))
-RESERVED = _JINJA | {"item", "index"}
+_JINJA = frozenset(("self", "super", "caller", "varargs", "kwargs"))
+RESERVED = _JINJA | {"loop", "item", "index"}
 """Names that no variable may have."""
 LARGEST = 2**53
 
@@ -63,13 +63,19 @@ class _Context(Context):
     budget: Budget
 
 
+@pass_context
+def _printed(_: Context, value: Any) -> str:
+    """What is printed. It takes the context so that no constant is printed while a template is compiled."""
+    return text(value)
+
+
 class _Environment(SandboxedEnvironment):
     intercepted_binops = frozenset(("+", "-", "*"))
 
     def __init__(self) -> None:
         super().__init__(
             undefined=StrictUndefined,
-            finalize=text,
+            finalize=_printed,
             autoescape=False,
             optimized=False,
             trim_blocks=True,
@@ -129,18 +135,18 @@ class Syntax(Exception):
 
 
 class Program:
-    """A compiled template. ``expression`` where it is one ``{{ … }}`` alone, which has a value of its own."""
+    """A compiled template. With ``typed``, a ``{{ … }}`` alone is an ``expression`` and keeps its type."""
 
-    def __init__(self, source: str, known: frozenset[str]) -> None:
+    def __init__(self, source: str, known: frozenset[str], *, typed: bool = False) -> None:
         """Compiles; Syntax where a template may not say so, or names a variable that is not ``known``."""
         try:
             tree = _ENVIRONMENT.parse(source)
             _check(tree, top=True)
-            for name in sorted(meta.find_undeclared_variables(tree) - known):
+            for name in sorted(_names(tree) - known):
                 raise Syntax(_line_of(tree, name), f"{name} is not a variable of this template")
             self.steps = _weigh(tree)
             tree = _Rewrite().visit(tree)
-            expression = _expression(tree)
+            expression = _expression(tree) if typed else None
             self.expression = expression is not None
             if expression is not None:
                 target = nodes.Name(_VALUE, "store", lineno=expression.lineno)
@@ -200,7 +206,7 @@ def _check(node: nodes.Node, *, top: bool = False) -> None:
     if kind not in _NODES:
         _refuse(node, f"{kind.__name__} is not allowed in a template")
     if isinstance(node, nodes.Name):
-        if node.name.startswith("_") or (node.name in _JINJA and node.ctx == "store"):
+        if node.name.startswith("_") or node.name in _JINJA or (node.name == "loop" and node.ctx == "store"):
             _refuse(node, f"{node.name} cannot be a name of a template's own")
     elif isinstance(node, nodes.Const):
         _check_text(node)
@@ -245,6 +251,14 @@ def _check_filter(node: nodes.Filter) -> None:
 
 def _refuse(node: nodes.Node, message: str) -> NoReturn:
     raise Syntax(node.lineno, message)
+
+
+def _names(tree: nodes.Template) -> set[str]:
+    """The names that it takes from outside. Nothing is computed to find out."""
+    tracker = meta.TrackingCodeGenerator(_ENVIRONMENT)
+    tracker.optimizer = None
+    tracker.visit(tree)
+    return tracker.undeclared_identifiers
 
 
 def _line_of(tree: nodes.Template, name: str) -> int:

@@ -151,7 +151,7 @@ def _free(item: Item, known: frozenset[str]) -> _Part:
 
 def _compiled(source: str, line: int, known: frozenset[str]) -> _Text:
     try:
-        return _Text(Program(source, known), line)
+        return _Text(Program(source, known, typed=True), line)
     except Syntax as error:
         raise FileFault(line + error.line - 1, str(error)) from None
 

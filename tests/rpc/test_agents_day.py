@@ -1,14 +1,15 @@
-"""An agent's day, start to end, through the Python client: what two agents do, and what the ledger has of it."""
+"""An agent's day, start to end, through the Python client: what is done, and what the ledger has of it."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.struct_pb2 import Struct
 
 from orchestration import Client
 from orchestration.v1 import context_pb2, event_pb2, report_pb2, session_pb2, sprint_pb2, task_pb2
@@ -16,15 +17,15 @@ from orchestration.v1.common_pb2 import EntityType, SessionOutcome, SessionStatu
 from orchestration_server import automation
 from orchestration_server.app import App
 from orchestration_server.config import Settings
-from orchestration_server.convert import plain
+from orchestration_server.convert import moment, plain
 from orchestration_server.embedded import Engines
 from orchestration_server.jobs.automation import Automation
 from orchestration_server.jobs.file_sync import FileSync
 
 SPRINT, TASK, SESSION = "logins", "logins-1-reproduce", "morning"
 OTHER_TASKS = ["logins-1-fix", "logins-1-verify", "logins-release", "logins-causes"]
+WHY = "No access to the logs."
 ABOUT_TASK = EntityType.ENTITY_TYPE_TASK
-ABOUT_SPRINT = EntityType.ENTITY_TYPE_SPRINT
 IN_PROGRESS = TaskStatus.TASK_STATUS_IN_PROGRESS
 BLOCKED = TaskStatus.TASK_STATUS_BLOCKED
 COMPLETED = TaskStatus.TASK_STATUS_COMPLETED
@@ -33,11 +34,7 @@ COMPLETED = TaskStatus.TASK_STATUS_COMPLETED
 STORY = [
     ("sprint.created", SPRINT, "lead"),
     ("sprint.generated", SPRINT, "lead"),
-    *(
-        (what, code, "lead")
-        for code in (TASK, *OTHER_TASKS)
-        for what in ("task.created", "task.generated")
-    ),
+    *((what, code, "lead") for code in (TASK, *OTHER_TASKS) for what in ("task.created", "task.generated")),
     ("task.dependency_added", "logins-1-fix", "lead"),
     ("task.dependency_added", "logins-1-verify", "lead"),
     ("task.dependency_added", "logins-release", "lead"),
@@ -64,9 +61,101 @@ STORY = [
     ("sprint.status_changed", SPRINT, "orchestration.automation"),
 ]
 
+# The files that a person reads, with what only the ledger knows left open.
+SPRINT_FILE = """---
+format: 1
+sprint: logins
+title: Logins
+status: completed
+owner: ''
+start_date: ''
+end_date: ''
+metadata:
+  kind: bug-fix
+create_time: '{created}'
+update_time: '{updated}'
+uid: {uid}
+revision: 3
+hash: {hash}
+---
+
+# Logins
+
+## Goal
+
+Fixed, with a test each: Nobody can log in
+"""
+TASK_FILE = """---
+format: 1
+task: logins-1-reproduce
+title: 'Reproduce: Nobody can log in'
+sprint: logins
+status: completed
+priority: P1
+phase: reproduce
+assignee: bob
+labels:
+  - bug
+  - reproduce
+metadata:
+  bug: Nobody can log in
+create_time: '{created}'
+update_time: '{updated}'
+uid: {uid}
+revision: 7
+hash: {hash}
+---
+
+# Reproduce: Nobody can log in
+
+## Deliverables
+
+- A test that fails because of the bug, and for no other reason
+
+## Acceptance criteria
+
+- It is known since when the bug is there, and who is affected
+
+## Description
+
+Find the smallest case that shows the bug, and write it down as a test that fails.
+"""
+DECISION_FILE = """# ADR-0001: Keys rotate
+
+- Status: accepted
+- Date: {date}
+- Author: bob
+- Sprint: logins
+- Task: logins-1-reproduce
+
+## Context
+
+Old keys were still in use.
+
+## Decision
+
+Keys rotate every day.
+
+## Consequences
+
+None were given.
+"""
+BUG_FILE = """# BUG-0001: Login answers 500
+
+- Severity: high
+- Reporter: bob
+- Seen: {seen}
+- Sprint: logins
+- Task: logins-1-reproduce
+
+## Error
+
+    KeyError: 'kid'
+"""
+
 
 class Seen(NamedTuple):
-    """The task as GetTask returned it, and the end of the log at that moment."""
+    """The task as GetTask returned it, and the last event's place in the log at that moment."""
 
     task: task_pb2.Task
     cursor: str
@@ -78,9 +167,13 @@ class Office:
     def __init__(self, app: App, root: Path) -> None:
         self.root = root
         self.address = app.start()
+        # Nobody else writes: what a call has written lies below the horizon.
+        app.presence.close()
         self.files = FileSync(app.db, root, app.hub.wake)
         self.rules = Automation(app.db, automation.load(None), app.hub.wake)
         self.seen: list[Seen] = []
+        self.decision = report_pb2.Adr()
+        self.bug = report_pb2.BugReport()
 
     def client(self, agent: str, session: str = "") -> Client:
         return Client(self.address, agent=agent, session=session)
@@ -88,9 +181,10 @@ class Office:
     def look(self, client: Client) -> task_pb2.Task:
         """Looks at the task, which the log has to tell in the same way, and remembers it."""
         task = client.tasks.GetTask(task_pb2.GetTaskRequest(task_code=TASK)).task
-        self.seen.append(Seen(task, timeline(client)[-1].cursor))
+        [last] = client.events.ListEvents(event_pb2.ListEventsRequest(page_size=1)).events
+        self.seen.append(Seen(task, last.cursor))
         assert rebuilt(client, revision=task.revision) == task
-        assert rebuilt(client, cursor=self.seen[-1].cursor) == task
+        assert rebuilt(client, cursor=last.cursor) == task
         return task
 
     def tree(self) -> dict[str, str]:
@@ -121,8 +215,10 @@ def work(service: FileSync | Automation) -> None:
         pass
 
 
-def timeline(client: Client) -> list[event_pb2.Event]:
-    return list(client.follow(follow=False))
+def timeline(client: Client, count: int) -> list[event_pb2.Event]:
+    """The first so many events of the log, waited for."""
+    with client.follow(patience=20) as events:
+        return list(islice(events, count))
 
 
 def rebuilt(client: Client, **as_of: Any) -> task_pb2.Task:
@@ -170,15 +266,17 @@ def test_an_agents_day(office: Office) -> None:
         the_files_are_as_they_should_be(office, lead)
         the_task_can_be_seen_as_it_was_at_each_step(office, lead)
         the_history_lists_every_step(lead)
-        the_timeline_tells_the_day_once(office, lead)
+        the_timeline_tells_the_day_once(lead)
 
 
 def the_lead_plans(office: Office, lead: Client) -> None:
+    variables = Struct()
+    variables.update({"title": "Logins", "bugs": ["Nobody can log in"]})
     made = lead.sprints.CreateSprintFromTemplate(
         sprint_pb2.CreateSprintFromTemplateRequest(
             template="bug-fix-sprint",
             sprint_code=SPRINT,
-            variables={"title": "Logins", "bugs": ["Nobody can log in"]},
+            variables=variables,
             sync_to_file=True,
         )
     )
@@ -201,7 +299,7 @@ def ann_begins_and_is_stopped(office: Office) -> None:
     with office.client("ann") as ann:
         start = init(ann, f"T:{TASK}", new_session_key=SESSION)
     assert not start.resumed
-    what_ann_is_told(office, start.context)
+    what_ann_is_told(start.context)
     assert start.next_steps[0] == f"Start task {TASK}: set it in progress."
 
     with office.client("ann", session=SESSION) as ann:
@@ -216,11 +314,11 @@ def ann_begins_and_is_stopped(office: Office) -> None:
         )
         assert office.look(ann).revision == 3
 
-        turn(ann, BLOCKED, reason="No access to the logs.")
+        turn(ann, BLOCKED, reason=WHY)
         work(office.rules)
         assert office.look(ann).status == BLOCKED
         [blocked] = [b for b in report(ann).blocked if b.task.code == TASK]
-        assert blocked.reason == "No access to the logs."
+        assert blocked.reason == WHY
 
         paused = ann.sessions.PauseSession(
             session_pb2.PauseSessionRequest(session_key=SESSION, reason="Bob has access.")
@@ -229,7 +327,7 @@ def ann_begins_and_is_stopped(office: Office) -> None:
         office.look(ann)
 
 
-def what_ann_is_told(office: Office, context: context_pb2.Context) -> None:
+def what_ann_is_told(context: context_pb2.Context) -> None:
     assert (context.session.key, context.session.agent) == (SESSION, "ann")
     assert (context.task.code, context.sprint.code, context.progress.total) == (TASK, SPRINT, 5)
     assert plain(context.agent_config) == {"model": "large"}
@@ -248,19 +346,23 @@ def bob_takes_over_and_ends_it(office: Office) -> None:
         start = init(bob, f"SESSION:{SESSION}")
     assert start.resumed
     assert (start.session.agent, start.session.revision) == ("bob", 3)
+    assert start.session.pause_reason == ""
     assert "The login page answers 500." in [
         plain(event.payload).get("message") for event in start.context.events
     ]
 
     with office.client("bob", session=SESSION) as bob:
+        office.look(bob)
         change(bob, assignee="bob")
+        assert office.look(bob).assignee == "bob"
         turn(bob, IN_PROGRESS)
-        assert (office.look(bob).assignee, office.seen[-1].task.status) == ("bob", IN_PROGRESS)
+        assert office.look(bob).status == IN_PROGRESS
 
         adr = record_decision(bob)
         assert (adr.code, adr.task_code, adr.sprint_code) == ("ADR-0001", TASK, SPRINT)
         first, again = report_bug(bob), report_bug(bob)
         assert (first.duplicate, again.duplicate, again.bug_report.count) == (False, True, 2)
+        office.decision, office.bug = adr, first.bug_report
         office.look(bob)
 
         turn(bob, COMPLETED)
@@ -273,18 +375,28 @@ def bob_takes_over_and_ends_it(office: Office) -> None:
             )
         ).session
         assert (closed.status, closed.summary) == (SessionStatus.SESSION_STATUS_COMPLETED, "A test shows it.")
+        office.look(bob)
 
 
 def record_decision(client: Client) -> report_pb2.Adr:
     request = report_pb2.CreateAdrRequest(
-        title="Keys rotate", decision="Keys rotate every day.", task_code=TASK, sync_to_file=True
+        title="Keys rotate",
+        context="Old keys were still in use.",
+        decision="Keys rotate every day.",
+        status=report_pb2.ADR_STATUS_ACCEPTED,
+        task_code=TASK,
+        sync_to_file=True,
     )
     return client.reports.CreateAdr(request).adr
 
 
 def report_bug(client: Client) -> report_pb2.CreateBugReportResponse:
     request = report_pb2.CreateBugReportRequest(
-        title="Login answers 500", error_text="KeyError: 'kid'", task_code=TASK, sync_to_file=True
+        title="Login answers 500",
+        severity=report_pb2.BUG_SEVERITY_HIGH,
+        error_text="KeyError: 'kid'",
+        task_code=TASK,
+        sync_to_file=True,
     )
     return client.reports.CreateBugReport(request)
 
@@ -305,6 +417,7 @@ def the_lead_ends_the_sprint(office: Office, lead: Client) -> None:
     assert sum(day.completed for day in found.throughput) == 5
     assert f"# Sprint {SPRINT}: Logins\n\nStatus: completed." in found.markdown
     assert f"| {TASK} | Reproduce: Nobody can log in | completed | P1 | bob |" in found.markdown
+    office.look(lead)
 
 
 def the_files_are_as_they_should_be(office: Office, lead: Client) -> None:
@@ -319,30 +432,63 @@ def the_files_are_as_they_should_be(office: Office, lead: Client) -> None:
         "delegation/backlog/BUG-0001-login-answers-500.md",
     }
     sprint = lead.sprints.GetSprint(sprint_pb2.GetSprintRequest(sprint_code=SPRINT)).sprint
-    assert found[f"{home}/SPRINT.md"] == sprint_file(sprint)
-    assert found[f"{home}/{TASK}/TASK.md"] == task_file(office.seen[-1].task)
+    assert found[f"{home}/SPRINT.md"] == SPRINT_FILE.format(**stamps(sprint))
+    assert found[f"{home}/{TASK}/TASK.md"] == TASK_FILE.format(**stamps(office.seen[-1].task))
     assert found[f"{home}/{TASK}/AGENT.yml"] == "model: large\n"
-    assert found["docs/adr/0001-keys-rotate.md"] == DECISION.format(date=office.decided)
-    assert found["delegation/backlog/BUG-0001-login-answers-500.md"] == BUG.format(seen=office.bug_seen)
+    decided, seen = moment(office.decision.create_time), moment(office.bug.first_seen_time)
+    assert found[office.decision.path] == office.decision.document
+    assert found[office.decision.path] == DECISION_FILE.format(date=decided.date())
+    assert found[office.bug.path] == BUG_FILE.format(seen=seen.isoformat())
+
+
+def stamps(entity: sprint_pb2.Sprint | task_pb2.Task) -> dict[str, str]:
+    return {
+        "created": entity.create_time.ToJsonString(),
+        "updated": entity.update_time.ToJsonString(),
+        "uid": entity.uid,
+        "hash": entity.hash,
+    }
 
 
 def the_task_can_be_seen_as_it_was_at_each_step(office: Office, client: Client) -> None:
+    assert [seen.task.revision for seen in office.seen] == [1, 2, 3, 3, 4, 4, 4, 5, 6, 6, 7, 7, 7]
     for task, cursor in office.seen:
         assert rebuilt(client, revision=task.revision) == task
         assert rebuilt(client, cursor=cursor) == task
 
 
 def the_history_lists_every_step(client: Client) -> None:
-    for c in history(client): print(c.revision, c.type, c.agent, c.session_key, c.reason, plain(c.changes))
+    created, generated, *changes = history(client)
+    assert (created.type, created.revision) == ("orchestration.task.created", 1)
+    assert plain(created.changes)["title"] == {"from": None, "to": "Reproduce: Nobody can log in"}
+    assert (generated.type, plain(generated.changes)) == ("orchestration.task.generated", {})
+    assert [(c.revision, c.agent, c.session_key, c.reason, plain(c.changes)) for c in changes] == [
+        (2, "lead", "", "", {"assignee": {"from": "", "to": "ann"}}),
+        (2, "lead", "", "", {"agent_config": {"from": {}, "to": {"model": "large"}}}),
+        (3, "ann", SESSION, "", {"status": {"from": "pending", "to": "in_progress"}}),
+        (4, "ann", SESSION, WHY, {"status": {"from": "in_progress", "to": "blocked"}}),
+        (5, "bob", SESSION, "", {"assignee": {"from": "ann", "to": "bob"}}),
+        (6, "bob", SESSION, "", {"status": {"from": "blocked", "to": "in_progress"}}),
+        (7, "bob", SESSION, "", {"status": {"from": "in_progress", "to": "completed"}}),
+    ]
 
 
-def the_timeline_tells_the_day_once(office: Office, client: Client) -> None:
-    told = timeline(client)
-    assert max(Counter(event.id for event in told).values()) == 1
+def the_timeline_tells_the_day_once(client: Client) -> None:
+    stored = list(client.pages(client.events.ListEvents, event_pb2.ListEventsRequest()))
+    told = timeline(client, len(stored))
+    assert len({event.id for event in told}) == len(told)
+    assert {event.id for event in told} == {event.id for event in stored}
+
     files = [event for event in told if event.agent == "orchestration.file-sync"]
-    for e in told: print(e.type.removeprefix("orchestration."), e.entity_code, e.agent, e.session_key, e.correlation_id)
+    assert {event.type for event in files} == {"orchestration.file.synced"}
     assert [
         (event.type.removeprefix("orchestration."), event.entity_code, event.agent)
         for event in told
         if event not in files
     ] == STORY
+
+    in_session = [event for event in told if event.session_key]
+    assert {event.session_key for event in in_session} == {SESSION}
+    assert len({event.correlation_id for event in in_session}) == 1
+    chain = event_pb2.ReplayEventsRequest(correlation_id=in_session[0].correlation_id, dry_run=True)
+    assert client.events.ReplayEvents(chain).consistent

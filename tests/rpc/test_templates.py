@@ -1,15 +1,17 @@
 """Templates, and what is created from them, through the stubs."""
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import grpc
+import psycopg
 import pytest
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 
-from orchestration.v1 import coordination_pb2, event_pb2, sprint_pb2, task_pb2, template_pb2
+from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, sprint_pb2, task_pb2, template_pb2
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
@@ -19,9 +21,9 @@ from orchestration_server.app import App
 from orchestration_server.config import Settings
 from orchestration_server.embedded import Engines
 from tests import factories
-from tests.conftest import open_channel
+from tests.conftest import Server, open_channel
 from tests.statements import counted
-from tests.status import details, refused, violations
+from tests.status import details, must_be, refused, violations
 
 STATEMENTS = 2
 """One reads all that the write has to know, one writes."""
@@ -351,6 +353,46 @@ def test_the_events_tell_of_creation_and_of_the_template(
     ]
     assert len({event.correlation_id for event in of_all}) == 1
     assert len([e for e in of_all if e.type == "orchestration.task.generated"]) == len(answer.tasks)
+
+
+def test_what_was_generated_can_be_rebuilt_from_its_events(
+    sprints: SprintServiceStub, events: EventServiceStub
+) -> None:
+    sprints.CreateSprintFromTemplate(of_sprint(FEATURE))
+
+    for kind, code in ((common_pb2.ENTITY_TYPE_SPRINT, "s"), (common_pb2.ENTITY_TYPE_TASK, "s-design")):
+        request = event_pb2.ReconstructStateRequest(entity_type=kind, entity_code=code, verify=True)
+        assert events.ReconstructState(request).verification.equal
+
+
+def test_of_many_at_once_one_creates(sprints: SprintServiceStub, tasks: TaskServiceStub) -> None:
+    def create(request_id: str) -> sprint_pb2.CreateSprintFromTemplateResponse | grpc.StatusCode:
+        try:
+            return sprints.CreateSprintFromTemplate(of_sprint(FEATURE, request_id=request_id))
+        except grpc.RpcError as error:
+            must_be(error, grpc.StatusCode.ALREADY_EXISTS)
+            return grpc.StatusCode.ALREADY_EXISTS
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(create, ["r-1", "r-1", "r-2", "r-3"] * 4))
+
+    created = [answer for answer in answers if not isinstance(answer, grpc.StatusCode)]
+    assert created
+    assert all(answer == created[0] for answer in created)
+    listed = tasks.ListTasks(task_pb2.ListTasksRequest(page_size=500)).tasks
+    assert len(listed) == len(created[0].tasks)
+
+
+def test_files_are_queued_where_asked_for(
+    server: Server, sprints: SprintServiceStub, tasks: TaskServiceStub
+) -> None:
+    answer = sprints.CreateSprintFromTemplate(of_sprint(FEATURE, sync_to_file=True))
+    tasks.CreateTasksFromTemplate(of_tasks({"title": "t"}, {"a": None}, sync_to_file=True))
+    tasks.CreateTasksFromTemplate(of_tasks({"title": "t"}, {"b": None}))
+
+    with psycopg.connect(server.database_url) as conn:
+        queued = set(conn.execute("select kind, code from file_outbox").fetchall())
+    assert queued == {("sprint", "s"), ("task", "a"), *(("task", task.code) for task in answer.tasks)}
 
 
 def test_a_retry_returns_the_first_answer(sprints: SprintServiceStub, events: EventServiceStub) -> None:

@@ -73,6 +73,7 @@ def test_the_thresholds_are_well_formed(gate: GateName) -> None:
     limits = load(gate)
     assert limits["every"]["errors"]["max"] == 0
     assert {"crud", "event_query", "s18_create_sprint"} <= limits.keys()
+    assert {"context_cold", "context_cached", "template", "report"} <= limits.keys()
 
 
 def test_the_inner_gate_is_the_tighter_one() -> None:

@@ -658,6 +658,12 @@ def test_numbers_that_json_cannot_write(number: float) -> None:
     assert set(violations(request)) == {"task.metadata"}
 
 
+def test_a_value_without_a_kind_is_refused() -> None:
+    request = task_pb2.CreateTaskRequest(task=task_pb2.Task(code="T", title="t"))
+    request.task.metadata.fields["k"].list_value.values.add()
+    assert set(violations(request)) == {"task.metadata"}
+
+
 def test_a_self_link_is_refused() -> None:
     link = coordination_pb2.Dependency(task_code="T", depends_on_code="T")
     found = violations(coordination_pb2.AddDependencyRequest(dependency=link))
