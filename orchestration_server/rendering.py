@@ -29,6 +29,7 @@ LISTS: Mapping[str, str] = {
 DESCRIPTION = "Description"
 GOAL = "Goal"
 RECORD = ".hash"
+_NUMBER = re.compile(r"[-+.]*[0-9][-+.:_0-9A-Fa-fxob]*")
 _PLAIN_LINE = re.compile(r'(?!"|\[[ xX]\] )\S(?:.*\S)?')
 """An item that stands in a list as it is; any other stands there as a JSON string."""
 
@@ -172,6 +173,15 @@ class _Dumper(yaml.SafeDumper):
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, indentless=False)
+
+
+def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+    """On one line, with escapes where it is more than printable, and never like a number of any YAML's."""
+    style = None if value.isprintable() and not _NUMBER.fullmatch(value) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def _yaml(values: Mapping[str, Any]) -> str:

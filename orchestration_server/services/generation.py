@@ -61,7 +61,9 @@ class Generation:
                 raise AlreadyExists("sprint", code, deleted=found.extra)
             return _sprint_change(call, request.sync_to_file, plan, found)
 
-        return self._write(call, request, lambda: self._sprint_plan(request), prepare, decide)
+        return self._write(
+            call, request, lambda: self._sprint_plan(request), prepare, decide, [("sprint", code)]
+        )
 
     def create_tasks(self, request: task_pb2.CreateTasksFromTemplateRequest, call: Call) -> bytes:
         """CreateTasksFromTemplate."""
@@ -97,6 +99,7 @@ class Generation:
         render: Callable[[], _Plan],
         prepare: Callable[[Connection, Request, Sequence[str]], Prepared],
         decide: Callable[[_Plan, Prepared], Change],
+        locks: Sequence[tuple[str, str]] = (),
     ) -> bytes:
         """Renders, then writes. A retry is answered as before, whatever has become of the template since."""
         key = convert.request_of(call, message)
@@ -117,11 +120,12 @@ class Generation:
                     raise AlreadyExists("task", code, deleted=found.rows[code].deleted)
             return decide(plan, found)
 
-        locks = [("task", code) for code in codes]
-        if isinstance(message, sprint_pb2.CreateSprintFromTemplateRequest):
-            locks.append(("sprint", message.sprint_code))
         return self._gate.write(
-            call, key, locks=locks, prepare=lambda conn: prepare(conn, key, codes), decide=decided
+            call,
+            key,
+            locks=[*locks, *(("task", code) for code in codes)],
+            prepare=lambda conn: prepare(conn, key, codes),
+            decide=decided,
         )
 
     def _sprint_plan(self, request: sprint_pb2.CreateSprintFromTemplateRequest) -> _Plan:

@@ -1,0 +1,89 @@
+"""What the file outbox asks for reads little, with statistics of the tables and without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import psycopg
+import pytest
+from uuid_utils import uuid4
+
+from orchestration_server.embedded import Engines
+from orchestration_server.model import Request
+from orchestration_server.store import arrays, outbox
+from orchestration_server.store.outbox import Finished
+from orchestration_server.store.writes import Change, apply
+from tests.conftest import new_database
+from tests.explaining import Explaining
+
+ROWS = 20_000
+BLOCKS = 1_500
+"""For 50 rows: each is found, changed, and put into its two indexes anew."""
+
+FILL = """
+insert into file_outbox (project, kind, code, correlation_id, next_attempt_time)
+select 'default', 'task', 'task-' || n, '', now() + (mod(n, 100) - 1) * interval '1 hour'
+from generate_series(1, %(rows)s) n
+"""
+TASKS = """
+insert into tasks (project, code, sprint_code, status, priority, assignee, labels, revision, create_time,
+    update_time, body)
+select 'default', 'task-' || n, 'sprint-' || n / 10, 1, 3, '', '{}', 1, now(), now(), '\\x00'
+from generate_series(1, %(rows)s) n
+"""
+SPRINTS = """
+insert into sprints (project, code, status, owner, revision, create_time, update_time, body)
+select 'default', 'sprint-' || n, 1, '', 1, now(), now(), '\\x00' from generate_series(0, %(rows)s / 10) n
+"""
+
+
+@pytest.fixture(params=["analyzed", "without statistics"])
+def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+    options = "-c plan_cache_mode=force_generic_plan -c jit=off"
+    with (
+        new_database(engines) as url,
+        psycopg.connect(url, autocommit=True, options=options) as opened,
+    ):
+        arrays.register(opened)
+        for fill in (FILL, TASKS, SPRINTS):
+            opened.execute(fill.encode(), {"rows": ROWS})
+        if request.param == "analyzed":
+            opened.execute("analyze")
+        else:
+            for table in ("file_outbox", "tasks", "sprints"):
+                opened.execute(f"alter table {table} set (autovacuum_enabled = off)".encode())
+        yield Explaining(opened)
+
+
+def connection(explaining: Explaining) -> psycopg.Connection[Any]:
+    return cast("psycopg.Connection[Any]", explaining)
+
+
+def test_a_claim_and_its_end(conn: Explaining) -> None:
+    # The explained run claims 50 rows, and what follows it another 50.
+    claim = uuid4()
+    rows = outbox.claim(connection(conn), claim=claim, limit=50, seconds=60)
+    assert len(rows) == 50
+    assert conn.blocks() < BLOCKS
+    assert len(outbox.bodies(connection(conn), rows)) == 50
+    assert conn.blocks() < BLOCKS
+    ends = [Finished(row) for row in rows]
+    outbox.finish(connection(conn), claim=claim, rows=ends, events=[])
+    assert conn.blocks() < BLOCKS
+
+
+def test_a_sprint(conn: Explaining) -> None:
+    request = Request("SyncSprint", "", b"")
+    found = outbox.prepare_sprint(connection(conn), project="default", request=request, code="sprint-7")
+    assert found.extra == 10
+    assert conn.blocks() < 100
+    change = Change(
+        b"",
+        sql=outbox.QUEUE_SPRINT,
+        params={"c_code": "sprint-7", "c_correlation": ""},
+        expected=11,
+        anchors=["sprint-7"],
+    )
+    apply(connection(conn), change, project="default", locks=[1], requests=[])
+    assert conn.blocks() < 500
