@@ -150,6 +150,9 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes * 4),
         ("grpc.so_reuseport", 1 if settings.workers > 1 else 0),
+        # Below these, thousands of streams that open at once are let in; by default some are cancelled.
+        ("grpc.server.max_pending_requests", 10_000),
+        ("grpc.server.max_pending_requests_hard_limit", 20_000),
         # Clients may ping every 10 s, as agents behind proxies have to.
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -86,7 +86,8 @@ class FileSync:
             with metrics.FILE_SYNC_SECONDS.time():
                 workspace = Workspace(self._root, row.project)
                 return _End(row, document, files.write(workspace, document, again=lambda: self._read(row)))
-        except (OSError, UnsafePath) as error:
+        except Exception as error:
+            # Whatever it is, it is this row's: the others of the batch are not held up by it.
             metrics.FILE_SYNC_FAILURES.inc()
             log.warning(
                 "files not written", project=row.project, kind=row.kind, code=row.code, error=repr(error)
@@ -149,8 +150,8 @@ class _End:
         )  # fmt: skip
 
 
-def _said(error: OSError | UnsafePath) -> str:
+def _said(error: Exception) -> str:
     """What went wrong, without the names of directories above the workspace."""
     if isinstance(error, OSError) and error.errno:
         return f"{errno.errorcode.get(error.errno, error.errno)}: {error.strerror}"
-    return str(error)[:ERROR_LENGTH]
+    return str(error)[:ERROR_LENGTH] if isinstance(error, UnsafePath) else type(error).__name__

@@ -74,7 +74,7 @@ metadata:
   kind: bug-fix
 create_time: '{created}'
 update_time: '{updated}'
-uid: {uid}
+uid: "{uid}"
 revision: 3
 hash: {hash}
 ---
@@ -101,7 +101,7 @@ metadata:
   bug: Nobody can log in
 create_time: '{created}'
 update_time: '{updated}'
-uid: {uid}
+uid: "{uid}"
 revision: 7
 hash: {hash}
 ---
@@ -446,7 +446,8 @@ def stamps(entity: sprint_pb2.Sprint | task_pb2.Task) -> dict[str, str]:
         "created": entity.create_time.ToJsonString(),
         "updated": entity.update_time.ToJsonString(),
         "uid": entity.uid,
-        "hash": entity.hash,
+        # YAML would take one that begins with a digit for a number.
+        "hash": f'"{entity.hash}"' if entity.hash[0].isdigit() else entity.hash,
     }
 
 

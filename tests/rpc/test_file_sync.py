@@ -518,6 +518,16 @@ def test_nothing_is_written_through_a_link_that_leaves_the_workspace(
     assert [e.type for e in told(events)] == ["orchestration.file.sync_failed"]
 
 
+def test_a_row_that_fails_in_any_way_holds_up_no_other(
+    tasks: TaskServiceStub, task: str, sync: FileSync, root: Path, database: psycopg.Connection[Any]
+) -> None:
+    tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("other"), sync_to_file=True))
+    database.execute("update tasks set body = '\\xff' where code = 'T-1'")
+    assert sync.run_once() == 2
+    assert queued(database) == [("task", "T-1", 1, "DecodeError")]
+    assert "delegation/tasks/other/TASK.md" in tree(root)
+
+
 @pytest.mark.parametrize("renames", range(4))
 def test_a_worker_that_dies_in_the_middle_leaves_the_work_and_no_conflict(
     tasks: TaskServiceStub,
