@@ -12,7 +12,8 @@ from orchestration_server.config import Settings
 from orchestration_server.context import Broker
 from orchestration_server.convert import Tokens
 from orchestration_server.db import Database
-from orchestration_server.emission import Gate, GroupCommit
+from orchestration_server.emission import GroupCommit
+from orchestration_server.gate import Gate
 from orchestration_server.jobs import maintenance
 from orchestration_server.jobs.automation import Automation
 from orchestration_server.jobs.file_sync import FileSync

@@ -19,8 +19,8 @@ from orchestration.v1 import event_pb2, sprint_pb2, task_pb2
 from orchestration_server import convert
 from orchestration_server.automation import AGENT, DEPTH, OWN, Action, Cause, Emit, Rule, SetStatus
 from orchestration_server.db import Connection, Database
-from orchestration_server.emission import Gate
 from orchestration_server.errors import FailedPrecondition, InvalidArgument, NotFound
+from orchestration_server.gate import Gate
 from orchestration_server.model import Call, EventRow, Position, Request
 from orchestration_server.services import sprints, tasks
 from orchestration_server.store import automation as store

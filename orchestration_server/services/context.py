@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from orchestration.v1 import context_pb2
 from orchestration_server.context import Broker, Target, directory_of
 from orchestration_server.convert import embed
-from orchestration_server.emission import Gate
+from orchestration_server.gate import Gate
 from orchestration_server.model import Call, EntityType
 from orchestration_server.workspace_files import WorkspaceFiles
 

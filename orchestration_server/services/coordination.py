@@ -8,8 +8,8 @@ from orchestration.v1 import coordination_pb2, task_pb2
 from orchestration_server import convert
 from orchestration_server.convert import Tokens, embed
 from orchestration_server.db import Connection, Database
-from orchestration_server.emission import Gate
 from orchestration_server.errors import DependencyCycle, NotFound
+from orchestration_server.gate import Gate
 from orchestration_server.model import Call, EntityType, EventRow, Request
 from orchestration_server.services.tasks import list_scope, listed_after, present, task_page
 from orchestration_server.store import dependencies as store

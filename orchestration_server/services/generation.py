@@ -13,8 +13,8 @@ from orchestration.v1 import coordination_pb2, sprint_pb2, task_pb2
 from orchestration_server import convert
 from orchestration_server.convert import embed, embed_all
 from orchestration_server.db import Connection
-from orchestration_server.emission import Gate
 from orchestration_server.errors import ARROW, AlreadyExists, InvalidArgument, LedgerError
+from orchestration_server.gate import Gate
 from orchestration_server.model import Call, OutboxRow, Request
 from orchestration_server.services import coordination, sprints, tasks
 from orchestration_server.store import generation as store

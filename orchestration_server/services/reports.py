@@ -10,9 +10,9 @@ from orchestration.v1 import report_pb2, task_pb2
 from orchestration_server import convert, documents, reports
 from orchestration_server.convert import Tokens, embed
 from orchestration_server.db import Connection, Database
-from orchestration_server.emission import Gate
 from orchestration_server.errors import InvalidArgument, NotFound
 from orchestration_server.fingerprint import fingerprint
+from orchestration_server.gate import Gate
 from orchestration_server.model import BEGINNING, Call, EntityType, EventRow, OutboxRow
 from orchestration_server.services.sprints import task_counts
 from orchestration_server.services.tasks import listed_after

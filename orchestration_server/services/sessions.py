@@ -14,8 +14,8 @@ from orchestration_server import convert
 from orchestration_server.context import Broker, Target
 from orchestration_server.convert import Tokens, embed, embed_all
 from orchestration_server.db import Connection, Database
-from orchestration_server.emission import Gate
 from orchestration_server.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from orchestration_server.gate import Gate
 from orchestration_server.model import PRIORITY_DEFAULT, Call, EntityType, EventRow, Request
 from orchestration_server.presence import Presence
 from orchestration_server.store import events as event_store

@@ -11,7 +11,6 @@ from orchestration_server import convert
 from orchestration_server.cache import Cache
 from orchestration_server.convert import Tokens, embed
 from orchestration_server.db import Connection, Database
-from orchestration_server.emission import Gate
 from orchestration_server.errors import (
     AlreadyExists,
     FailedPrecondition,
@@ -19,6 +18,7 @@ from orchestration_server.errors import (
     NotFound,
     TransitionRefused,
 )
+from orchestration_server.gate import Gate
 from orchestration_server.model import (
     SPRINT_TRANSITIONS,
     Call,

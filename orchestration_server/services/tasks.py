@@ -12,13 +12,13 @@ from orchestration.v1 import common_pb2, task_pb2
 from orchestration_server import convert
 from orchestration_server.convert import Tokens, embed, embed_all
 from orchestration_server.db import Connection, Database
-from orchestration_server.emission import Gate
 from orchestration_server.errors import (
     AlreadyExists,
     NotFound,
     StaleRevision,
     TransitionRefused,
 )
+from orchestration_server.gate import Gate
 from orchestration_server.model import (
     PRIORITY_DEFAULT,
     TASK_TRANSITIONS,
