@@ -210,6 +210,7 @@ def task_columns(task: task_pb2.Task, *, revision: int, update_time: datetime) -
     """The row of a task; ``revision`` is the one it is made from."""
     return TaskColumns(
         code=task.code,
+        uid=task.uid,
         sprint_code=task.sprint_code,
         status=task.status,
         priority=task.priority,

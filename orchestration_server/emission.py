@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,7 +14,7 @@ from typing import Any, NamedTuple
 from google.protobuf.message import Message
 from uuid_utils import UUID, uuid7
 
-from orchestration.v1 import common_pb2, event_pb2, task_pb2
+from orchestration.v1 import common_pb2, event_pb2
 from orchestration_server import convert
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import (
@@ -40,6 +42,8 @@ GROUP_EVENTS = 2_000
 GROUP_BYTES = 16 * 1024 * 1024
 QUEUE_EVENTS = 20_000
 QUEUE_BYTES = 64 * 1024 * 1024
+AHEAD_EVENTS = 1_000
+"""From so many events on, what waits is made ready while the group before is being stored."""
 COPY_EVENTS = 32
 """From so many events on, a transaction with a COPY is faster than one statement."""
 
@@ -85,7 +89,7 @@ class Emission:
 
 _DEFAULT_PRIORITY = event_pb2.Event(priority=common_pb2.PRIORITY_P2).SerializeToString()
 _ID = b"\x0a\x24"
-_ENTITY_UID = 6
+_UID = b"\x32\x24"
 _SPRINT_CODE = 8
 _OCCUR_TIME = 15
 
@@ -123,17 +127,27 @@ class Emitted:
 
 
 class GroupCommit:
-    """Concurrent emits share one insert and one commit; each is answered after it."""
+    """Concurrent emits share one insert and one commit; each is answered after it.
+
+    Two threads take groups in turn. While one stores, the other waits for it, so that what comes meanwhile
+    becomes one group; where enough for a group waits already it is looked up and made into rows at once.
+    Groups are stored in the order they were taken, so messages of one stream stand in theirs.
+    """
 
     def __init__(self, db: Database, wake: Callable[[], None]) -> None:
         self._db = db
         self._wake = wake
-        self._waiting: list[Emission] = []
+        self._waiting: deque[Emission] = deque()
         self._events = self._bytes = 0
         self._changed = threading.Condition()
+        self._taken = self._stored = 0
+        """Groups, counted."""
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"group-commit-{n}", daemon=True) for n in range(2)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, emission: Emission) -> Future[Emitted]:
         """Queues a message. RESOURCE_EXHAUSTED where too much waits already."""
@@ -148,25 +162,46 @@ class GroupCommit:
             self._waiting.append(emission)
             self._events += len(emission.drafts)
             self._bytes += emission.size
-            self._changed.notify()
+            if self._due():
+                self._changed.notify_all()
         return emission.done
 
     def close(self) -> None:
         """Stores what waits, then ends."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        self._thread.join(timeout=10)
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(timeout=10)
+
+    def _due(self) -> bool:
+        """Whether a group is to be taken now."""
+        alone = self._taken == self._stored
+        return bool(self._waiting) and (alone or (self._events >= AHEAD_EVENTS and self._one_ahead()))
+
+    def _one_ahead(self) -> bool:
+        return self._taken - self._stored == 1
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._waiting and not self._closed:
+                while not self._due() and not (self._closed and not self._waiting):
                     self._changed.wait()
                 if not self._waiting:
                     return
+                turn = self._taken
+                self._taken += 1
                 group = self._take()
-            self._store(group)
+            made = self._made(group)
+            with self._changed:
+                while self._stored != turn:
+                    self._changed.wait()
+            try:
+                self._store(group, made)
+            finally:
+                with self._changed:
+                    self._stored += 1
+                    self._changed.notify_all()
 
     def _take(self) -> list[Emission]:
         group: list[Emission] = []
@@ -178,26 +213,30 @@ class GroupCommit:
             if head.request.request_id and key in seen:
                 break
             seen.add(key)
-            group.append(self._waiting.pop(0))
+            group.append(self._waiting.popleft())
             events += len(head.drafts)
             size += head.size
         self._events -= events
         self._bytes -= size
         return group
 
-    def _store(self, group: list[Emission]) -> None:
+    def _made(self, group: list[Emission]) -> _Group | None:
+        """The group's rows; None where the database did not answer, which storing it will meet again."""
+        with suppress(Exception), self._db.connection() as conn:
+            return _Group(conn, group)
+        return None
+
+    def _store(self, group: list[Emission], made: _Group | None) -> None:
         try:
-            results = self._commit(group)
+            results = self._commit(group, made)
         except Exception as error:
             if len(group) > 1 and not isinstance(error, Unavailable):
                 for one in group:
-                    self._store([one])
+                    self._store([one], None)
                 return
-            group[0].done.set_exception(
-                error if isinstance(error, LedgerError) else Unavailable("the write failed")
-            )
-            for other in group[1:]:
-                other.done.set_exception(error)
+            failure = error if isinstance(error, LedgerError) else Unavailable("the write failed")
+            for one in group:
+                one.done.set_exception(failure)
             return
         self._wake()
         for one, result in zip(group, results, strict=True):
@@ -206,56 +245,53 @@ class GroupCommit:
             else:
                 one.done.set_exception(result)
 
-    def _commit(self, group: list[Emission]) -> list[Emitted | LedgerError]:
+    def _commit(self, group: list[Emission], made: _Group | None) -> list[Emitted | LedgerError]:
         for _ in range(ATTEMPTS):
             try:
                 with self._db.connection() as conn:
-                    return _Group(conn, group).commit()
+                    made = made or _Group(conn, group)
+                    made.commit(conn)
+                    return made.results
             except Conflict:
-                continue
+                # Someone else, or the group before, was first with a key or a request_id.
+                made = None
         raise Aborted("other writers were first again and again: try again")
 
 
 class _Group:
-    """One attempt at a commit of several messages."""
+    """Several messages as rows, by what the database says of their tasks, keys and request_ids."""
 
     def __init__(self, conn: Connection, group: list[Emission]) -> None:
-        self._conn = conn
-        self._group = group
         self._now = event_store.now(conn)
         self._answers = event_store.answers(
             conn,
             [(e.call.project, e.request.rpc, e.request.request_id) for e in group if e.request.request_id],
         )
-        self._keys = dict(event_store.keys(
+        self._keys = event_store.keys(
+            conn, sorted({(e.call.project, d.dedup_key) for e in group for d in e.drafts if d.dedup_key})
+        )
+        self._tasks = event_store.tasks(
             conn,
-            sorted({(e.call.project, d.dedup_key) for e in group for d in e.drafts if d.dedup_key}),
-        ))  # fmt: skip
-        self._tasks = {
-            key: _TaskOf.of(body)
-            for key, body in event_store.task_bodies(
-                conn,
-                sorted({(e.call.project, d.entity_code) for e in group for d in e.drafts
-                        if d.entity_type == common_pb2.ENTITY_TYPE_TASK}),
-            ).items()
-        }  # fmt: skip
+            sorted({(e.call.project, d.entity_code) for e in group for d in e.drafts
+                    if d.entity_type == EntityType.TASK}),
+        )  # fmt: skip
         self._rows: list[EventRow] = []
         self._new_keys: list[tuple[str, str, UUID]] = []
         self._requests: list[tuple[str, Request, bytes]] = []
+        self.results = [self._message(one) for one in group]
+        """What each message is answered, once the group is stored."""
+        self._new_keys.sort()
 
-    def commit(self) -> list[Emitted | LedgerError]:
-        results = [self._message(one) for one in self._group]
-        if self._rows or self._requests:
-            self._new_keys.sort()
-            if len(self._rows) < COPY_EVENTS:
-                self._apply(self._rows)
-            else:
-                with self._conn.transaction():
-                    writes.copy_events(self._conn, self._rows)
-                    self._apply(())
-        return results
+    def commit(self, conn: Connection) -> None:
+        """Stores the group. Raises Conflict where what was read of it is no longer so."""
+        if len(self._rows) >= COPY_EVENTS:
+            with conn.transaction():
+                writes.copy_events(conn, self._rows)
+                self._apply(conn, ())
+        elif self._rows or self._requests:
+            self._apply(conn, self._rows)
 
-    def _apply(self, events: Sequence[EventRow]) -> None:
+    def _apply(self, conn: Connection, events: Sequence[EventRow]) -> None:
         change = Change(
             b"",
             sql=event_store.KEYED,
@@ -267,7 +303,7 @@ class _Group:
             expected=len(self._new_keys),
             events=events,
         )
-        writes.apply(self._conn, change, project="", locks=(), requests=self._requests)
+        writes.apply(conn, change, project="", locks=(), requests=self._requests)
 
     def _message(self, one: Emission) -> Emitted | LedgerError:
         request = one.request
@@ -303,7 +339,7 @@ class _Group:
         if draft.entity_type == EntityType.TASK:
             task = self._tasks.get((call.project, draft.entity_code))
             if task is not None:
-                body += task.uid
+                body += _UID + task.uid.encode()
                 if not sprint_code and task.sprint_code:
                     sprint_code = task.sprint_code
                     body += convert.embed(_SPRINT_CODE, sprint_code.encode())
@@ -323,18 +359,6 @@ class _Group:
             self._now,
             body + tail,
         )
-
-
-class _TaskOf(NamedTuple):
-    """What an event of a task says of it: its uid, as a field of the event, and its sprint."""
-
-    uid: bytes
-    sprint_code: str
-
-    @staticmethod
-    def of(body: bytes) -> _TaskOf:
-        task = task_pb2.Task.FromString(body)
-        return _TaskOf(convert.embed(_ENTITY_UID, task.uid.encode()), task.sprint_code)
 
 
 def _encoded(emitted: Emitted) -> bytes:

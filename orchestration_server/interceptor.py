@@ -1,6 +1,6 @@
 """What stands around every rpc: parsing, identity, rules, deadline, errors to status, log.
- All of it runs inside the handler's
-own thread, never on grpc's serving thread.
+
+All of it runs inside the handler's own thread, never on grpc's serving thread.
 """
 
 from __future__ import annotations

@@ -330,7 +330,7 @@ join unnest(%(projects)s::text[], %(keys)s::text[]) as w (project, dedup_key)
     on k.project = w.project and k.dedup_key = w.dedup_key
 """
 _ENTITIES: LiteralString = """
-select w.project, w.code, t.body, t.delete_time is null
+select w.project, w.code, t.delete_time is null, t.uid::text, t.sprint_code
 from unnest(%(projects)s::text[], %(codes)s::text[]) as w (project, code)
 join tasks t on t.project = w.project and t.code = w.code
 """
@@ -358,7 +358,14 @@ def keys(conn: Connection[Any], wanted: Sequence[tuple[str, str]]) -> dict[tuple
     return {(r[0], r[1]): r[2] for r in rows}
 
 
-def task_bodies(conn: Connection[Any], wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+class TaskOf(NamedTuple):
+    """What an event of a task says of it."""
+
+    uid: str
+    sprint_code: str
+
+
+def tasks(conn: Connection[Any], wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], TaskOf]:
     """The tasks of these (project, code), where they are there."""
     if not wanted:
         return {}
@@ -367,7 +374,7 @@ def task_bodies(conn: Connection[Any], wanted: Sequence[tuple[str, str]]) -> dic
         {"projects": Texts(w[0] for w in wanted), "codes": Texts(w[1] for w in wanted)},
         binary=True,
     ).fetchall()
-    return {(r[0], r[1]): r[2] for r in rows if r[3]}
+    return {(r[0], r[1]): TaskOf(r[3], r[4]) for r in rows if r[2]}
 
 
 def answers(

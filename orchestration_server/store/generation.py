@@ -13,7 +13,7 @@ from orchestration_server.store import tasks as task_store
 from orchestration_server.store.arrays import Texts
 from orchestration_server.store.dependencies import BLOCKS
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
-from orchestration_server.store.tasks import TaskColumns
+from orchestration_server.store.tasks import TaskColumns, inserted
 
 _PREPARE: LiteralString = """
 select clock_timestamp(), r.fingerprint, r.response, t.code, t.revision, t.delete_time is not null, t.body,
@@ -23,23 +23,16 @@ left join requests r on r.project = %(project)s and r.rpc = %(rpc)s and r.reques
 left join tasks t on t.project = %(project)s and t.code = any(%(codes)s::text[])
 """
 
-INSERT: LiteralString = """new_sprint as (
+INSERT: LiteralString = (
+    """new_sprint as (
     insert into sprints (project, code, status, owner, revision, create_time, update_time, body)
     select %(project)s, %(s_code)s, %(s_status)s::smallint, %(s_owner)s, 1, %(s_create)s, %(s_create)s,
         %(s_body)b
     from locked
     returning 1
-), new_tasks as (
-    insert into tasks (project, code, sprint_code, status, priority, assignee, labels, revision,
-        create_time, update_time, body)
-    select %(project)s, c.code, c.sprint_code, c.status, c.priority, c.assignee,
-        array(select jsonb_array_elements_text(c.labels::jsonb)), 1, c.create_time, c.update_time, c.body
-    from new_sprint, unnest(%(c_code)s::text[], %(c_sprint)s::text[], %(c_status)s::smallint[],
-        %(c_priority)s::smallint[], %(c_assignee)s::text[], %(c_labels)s::text[],
-        %(c_create)s::timestamptz[], %(c_update)s::timestamptz[], %(c_body)s::bytea[])
-        as c (code, sprint_code, status, priority, assignee, labels, create_time, update_time, body)
-    returning 1
-), new_links as (
+), """
+    + inserted("new_tasks", "new_sprint")
+    + """, new_links as (
     insert into dependencies (project, task_code, depends_on_code, kind, create_time)
     select %(project)s, d.task_code, d.depends_on_code, %(d_kind)s::smallint, %(s_create)s
     from new_sprint, unnest(%(d_task)s::text[], %(d_depends_on)s::text[])
@@ -48,6 +41,7 @@ INSERT: LiteralString = """new_sprint as (
 ), changed as (
     select 1 from new_sprint union all select 1 from new_tasks union all select 1 from new_links
 )"""
+)
 
 
 class SprintColumns(NamedTuple):

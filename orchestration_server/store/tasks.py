@@ -28,18 +28,28 @@ left join requests r on r.project = %(project)s and r.rpc = %(rpc)s and r.reques
 left join tasks t on t.project = %(project)s and t.code = any(%(codes)s::text[])
 """
 
-INSERT: LiteralString = """changed as (
-    insert into tasks (project, code, sprint_code, status, priority, assignee, labels, revision,
+
+def inserted(name: LiteralString, source: LiteralString) -> LiteralString:
+    """The part of a statement that adds tasks, once ``source`` has its row."""
+    return (
+        name
+        + """ as (
+    insert into tasks (project, code, uid, sprint_code, status, priority, assignee, labels, revision,
         create_time, update_time, body)
-    select %(project)s, c.code, c.sprint_code, c.status, c.priority, c.assignee,
-        array(select jsonb_array_elements_text(c.labels::jsonb)), 1, c.create_time, c.update_time,
-        c.body
-    from locked, unnest(%(c_code)s::text[], %(c_sprint)s::text[], %(c_status)s::smallint[],
-        %(c_priority)s::smallint[], %(c_assignee)s::text[], %(c_labels)s::text[],
+    select %(project)s, c.code, c.uid, c.sprint_code, c.status, c.priority, c.assignee,
+        array(select jsonb_array_elements_text(c.labels::jsonb)), 1, c.create_time, c.update_time, c.body
+    from """
+        + source
+        + """, unnest(%(c_code)s::text[], %(c_uid)s::text[]::uuid[], %(c_sprint)s::text[],
+        %(c_status)s::smallint[], %(c_priority)s::smallint[], %(c_assignee)s::text[], %(c_labels)s::text[],
         %(c_create)s::timestamptz[], %(c_update)s::timestamptz[], %(c_body)s::bytea[])
-        as c (code, sprint_code, status, priority, assignee, labels, create_time, update_time, body)
+        as c (code, uid, sprint_code, status, priority, assignee, labels, create_time, update_time, body)
     returning 1
 )"""
+    )
+
+
+INSERT: LiteralString = inserted("changed", "locked")
 
 UPDATE: LiteralString = """changed as (
     update tasks t set sprint_code = c.sprint_code, status = c.status, priority = c.priority,
@@ -98,6 +108,7 @@ class TaskColumns:
     """A task as stored: its serialized message, and the columns that queries filter on."""
 
     code: str
+    uid: str
     sprint_code: str
     status: int
     priority: int
@@ -154,6 +165,7 @@ def columns(rows: Sequence[TaskColumns]) -> dict[str, Array]:
     """Parameters of INSERT and UPDATE."""
     return {
         "c_code": Texts(r.code for r in rows),
+        "c_uid": Texts(r.uid for r in rows),
         "c_sprint": Texts(r.sprint_code for r in rows),
         "c_status": Numbers(r.status for r in rows),
         "c_priority": Numbers(r.priority for r in rows),

@@ -192,8 +192,10 @@ def test_a_task_that_joins_or_opens_while_the_rule_decides_keeps_the_sprint_open
         if joins:
             other.execute("select 1 from sprints where code = 's' for share")
             other.execute(
-                "insert into tasks select project, 'new', sprint_code, 1, priority, assignee, labels,"
-                " revision, create_time, update_time, null, body from tasks where code = 's-0'"
+                "insert into tasks (project, code, uid, sprint_code, status, priority, assignee, labels,"
+                " revision, create_time, update_time, body) select project, 'new', uid, sprint_code, 1,"
+                " priority, assignee, labels, revision, create_time, update_time, body"
+                " from tasks where code = 's-0'"
             )
         else:
             other.execute("update tasks set status = 1 where code = 's-1'")

@@ -27,8 +27,8 @@ select 'default', 'sprint-' || n, 2, '', 1, now(), now(), '' from generate_serie
 """,
     """
 insert into tasks (project, code, sprint_code, status, priority, assignee, labels, revision, create_time,
-    update_time, body)
-select 'default', 'task-' || n, 'sprint-' || n / 50, 1, 3, '', '{}', 1, now(), now(), ''
+    update_time, uid, body)
+select 'default', 'task-' || n, 'sprint-' || n / 50, 1, 3, '', '{}', 1, now(), now(), gen_random_uuid(), ''
 from generate_series(0, %(tasks)s - 1) n
 """,
     """

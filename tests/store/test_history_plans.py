@@ -33,8 +33,9 @@ from generate_series(0, %(events)s - 1) n
 """
 TASKS = """
 insert into tasks (project, code, sprint_code, status, priority, assignee, labels, revision, create_time,
-    update_time, body)
-select 'default', 'task-' || n, '', 1, 3, '', '{}', 1, now(), now(), '\\x00' from generate_series(0, 119) n
+    update_time, uid, body)
+select 'default', 'task-' || n, '', 1, 3, '', '{}', 1, now(), now(), gen_random_uuid(),
+    '\\x00' from generate_series(0, 119) n
 """
 
 

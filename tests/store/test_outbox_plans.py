@@ -28,8 +28,9 @@ from generate_series(1, %(rows)s) n
 """
 TASKS = """
 insert into tasks (project, code, sprint_code, status, priority, assignee, labels, revision, create_time,
-    update_time, body)
-select 'default', 'task-' || n, 'sprint-' || n / 10, 1, 3, '', '{}', 1, now(), now(), '\\x00'
+    update_time, uid, body)
+select 'default', 'task-' || n, 'sprint-' || n / 10, 1, 3, '', '{}', 1, now(), now(), gen_random_uuid(),
+    '\\x00'
 from generate_series(1, %(rows)s) n
 """
 SPRINTS = """

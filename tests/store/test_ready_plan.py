@@ -16,10 +16,10 @@ PAGE = 51
 # Every third task is pending, and of those the first thousand by priority and age are all blocked.
 FILL = """
 insert into tasks (project, code, sprint_code, status, priority, assignee, labels, revision,
-    create_time, update_time, body)
+    create_time, update_time, uid, body)
 select 'default', 't' || n, case when mod(n, 10) = 0 then 's' else '' end,
     case when mod(n, 3) = 0 then 1 else 4 end, 1 + mod(n, 5), '', '{}', 1,
-    timestamptz '2024-01-01' + n * interval '1 second', now(), ''
+    timestamptz '2024-01-01' + n * interval '1 second', now(), gen_random_uuid(), ''
 from generate_series(1, %(tasks)s) n
 """
 LINK = """

@@ -36,9 +36,9 @@ values ('default', 'sprint', 2, '', 1, now(), now(), '')
 # for the one before.
 FILL_TASKS = """
 insert into tasks (project, code, sprint_code, status, priority, assignee, labels, revision, create_time,
-    update_time, body)
+    update_time, uid, body)
 select 'default', 'task-' || n, 'sprint', (array[1, 1, 1, 1, 1, 1, 2, 2, 3, 4])[1 + mod(n, 10)],
-    1 + mod(n, 5), '', '{}', 1, now(), now(), '\\x00'
+    1 + mod(n, 5), '', '{}', 1, now(), now(), gen_random_uuid(), '\\x00'
 from generate_series(0, %(tasks)s - 1) n
 """
 FILL_LINKS = """

@@ -1,0 +1,31 @@
+"""A database of an earlier release is brought to this one's schema with its rows."""
+
+import psycopg
+from google.protobuf.timestamp_pb2 import Timestamp
+from psycopg import sql
+from uuid_utils import uuid7
+
+from orchestration.v1.task_pb2 import Task
+from orchestration_server.store import migrations
+
+CODE_LENGTHS = (1, 2, 127, 128)
+
+
+def test_the_uids_of_tasks_are_taken_from_their_messages(database_url: str) -> None:
+    tasks = [
+        Task(code="c" * length, uid=str(uuid7()), title="\x12$ 12345", create_time=Timestamp(seconds=1))
+        for length in CODE_LENGTHS
+    ]
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("alter table tasks drop column uid")
+        conn.execute("delete from migrations where name = '0007_task_uids.sql'")
+        for task in tasks:
+            conn.execute(
+                "insert into tasks (project, code, sprint_code, status, priority, assignee, labels, revision,"
+                " create_time, update_time, body) values ('p', %s, '', 1, 3, '', '{}', 1, now(), now(), %s)",
+                (task.code, task.SerializeToString()),
+            )
+        assert migrations.migrate(conn) == ["0007_task_uids.sql"]
+        query = sql.SQL("select code, uid::text from tasks order by code")
+        assert conn.execute(query).fetchall() == [(task.code, task.uid) for task in tasks]
+        assert migrations.migrate(conn) == []
