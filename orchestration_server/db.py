@@ -5,13 +5,11 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
 
 import psycopg
 import psycopg_pool
 import structlog
 from psycopg import errors as pg
-from psycopg.types.numeric import Int8Dumper
 
 from orchestration_server.errors import (
     Conflict,
@@ -20,11 +18,11 @@ from orchestration_server.errors import (
     Unavailable,
 )
 from orchestration_server.model import Call
-from orchestration_server.store import arrays
+from orchestration_server.store.connection import Connection
 
 log = structlog.get_logger()
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+__all__ = ["Connection", "Database"]
 
 CONFLICTS = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
 LEDGER_CONFLICT = "OL001"
@@ -63,7 +61,6 @@ class Database:
             max_size=self._size,
             kwargs={
                 "autocommit": True,
-                "prepare_threshold": 0,
                 "options": self._options,
                 "connect_timeout": 5,
                 "application_name": "orchestration",
@@ -71,7 +68,7 @@ class Database:
             timeout=1.0,
             max_waiting=self._size * 4,
             reconnect_timeout=1.0,
-            configure=_configure,
+            connection_class=Connection,
             open=True,
         )
 
@@ -131,13 +128,6 @@ class Database:
         self._prober.join(timeout=5)
         self.cancels.close()
         self._pool.close(timeout=2)
-
-
-def _configure(conn: Connection) -> None:
-    conn.prepared_max = 300
-    arrays.register(conn)
-    # Numbers have one type whatever their size, so a statement is prepared once.
-    conn.adapters.register_dumper(int, Int8Dumper)
 
 
 def translated(error: BaseException) -> BaseException:

@@ -1,4 +1,4 @@
-"""Messages to one client without waiting for it: the one module that knows grpcio's insides.
+"""Messages to one client without waiting for it. Like receiving.py this knows grpcio's insides.
 
 grpcio gives a handler that holds no thread a callback to send with, which despite its name waits until the
 transport took the message: it costs two switches of threads a message, and a thread for each client that

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import psycopg
+from orchestration_server.store.connection import Connection, Rows
 
 
 class Explaining:
     """Stands for a connection: keeps the plan of what is asked, and asks it."""
 
-    def __init__(self, conn: psycopg.Connection[Any]) -> None:
+    def __init__(self, conn: Connection) -> None:
         self._conn = conn
         self.plan: dict[str, Any] = {}
 
-    def execute(self, query: str, params: dict[str, Any], **options: Any) -> psycopg.Cursor[Any]:
-        explained = f"explain (analyze, buffers, format json) {query}".encode()
-        row = self._conn.execute(explained, params).fetchone()
+    def execute(self, query: str, params: dict[str, Any]) -> Rows:
+        row = self._conn.execute(f"explain (analyze, buffers, format json) {query}", params).fetchone()
         assert row is not None
         self.plan = row[0][0]["Plan"]
-        return self._conn.execute(query.encode(), params, **options)
+        return self._conn.execute(query, params)
 
     def nodes(self) -> list[dict[str, Any]]:
         found, left = [], [self.plan]

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 import pytest
+
+from orchestration_server.store.connection import Connection, Rows
 
 
 @contextmanager
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Collects the text of each statement that is run while the block lasts."""
     seen: list[str] = []
-    run = psycopg.Cursor.execute
+    run = Connection.execute
 
-    def execute(self: psycopg.Cursor[Any], query: Any, *args: Any, **kwargs: Any) -> psycopg.Cursor[Any]:
-        seen.append(str(query))
-        return run(self, query, *args, **kwargs)
+    def execute(self: Connection, query: str, params: Mapping[str, Any] | None = None) -> Rows:
+        seen.append(query)
+        return run(self, query, params)
 
     with monkeypatch.context() as patch:
-        patch.setattr(psycopg.Cursor, "execute", execute)
+        patch.setattr(Connection, "execute", execute)
         yield seen

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, LiteralString, NamedTuple
-
-from psycopg import Connection
+from typing import LiteralString, NamedTuple
 
 from orchestration_server.model import BEGINNING, Position
 from orchestration_server.store.arrays import Texts
+from orchestration_server.store.connection import Connection
 from orchestration_server.store.events import HORIZON
 from orchestration_server.store.positions import Progress
 from orchestration_server.store.prepared import Prepared
@@ -83,7 +82,7 @@ class Batch(NamedTuple):
 
 
 def batch(
-    conn: Connection[Any],
+    conn: Connection,
     *,
     project: str,
     progress: Progress,
@@ -104,7 +103,6 @@ def batch(
             "prefixes": Texts(prefix.replace("_", r"\_") + "%" for prefix in prefixes),
             "limit": limit,
         },
-        binary=True,
     ).fetchall()
     if not rows:
         return Batch(0, BEGINNING, ())
@@ -113,9 +111,9 @@ def batch(
     return Batch(last[4], Position(last[0], last[1], last[2]), events)
 
 
-def now(conn: Connection[Any]) -> Prepared:
+def now(conn: Connection) -> Prepared:
     """What a write of events alone has to know: the database's clock."""
-    row = conn.execute(_NOW, binary=True).fetchone()
+    row = conn.execute(_NOW).fetchone()
     assert row is not None
     return Prepared(row[0], None, {})
 
@@ -138,7 +136,7 @@ def moving(change: Change, to: Progress) -> Change:
     )
 
 
-def advance(conn: Connection[Any], *, project: str, start: Progress, place: Position) -> bool:
+def advance(conn: Connection, *, project: str, start: Progress, place: Position) -> bool:
     """Moves the place behind events that no rule is for. False where someone else has moved it."""
     params = {
         "project": project, "epoch": place.epoch, "xid": str(place.xid), "seq": place.seq,
@@ -148,9 +146,9 @@ def advance(conn: Connection[Any], *, project: str, start: Progress, place: Posi
     return conn.execute(_ADVANCE, params).rowcount == 1
 
 
-def all_tasks_completed(conn: Connection[Any], *, project: str, sprint: str) -> bool:
+def all_tasks_completed(conn: Connection, *, project: str, sprint: str) -> bool:
     """Whether the sprint has a completed task and no open one, and stays so until the transaction ends."""
     params = {"project": project, "code": sprint}
     conn.execute(_HOLD_SPRINT, params)
-    row = conn.execute(_TASKS, params, binary=True).fetchone()
+    row = conn.execute(_TASKS, params).fetchone()
     return row is not None and row[0] > 0 and row[1] == 0

@@ -12,9 +12,8 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any, LiteralString, NamedTuple
 
-from psycopg import Connection
-
 from orchestration_server.model import BEGINNING, EntityType, Position
+from orchestration_server.store.connection import Connection
 from orchestration_server.store.events import HORIZON
 from orchestration_server.store.selection import Selection
 
@@ -304,19 +303,18 @@ class Page(NamedTuple):
 
 
 def version(
-    conn: Connection[Any], *, project: str, kind: EntityType, code: str, since: Position
+    conn: Connection, *, project: str, kind: EntityType, code: str, since: Position
 ) -> Version | None:
     """What the state is called now; None where there never was such a target."""
     row = conn.execute(
         HORIZON + _head(kind),
         {"project": project, "code": code, "limit": 1, **_since(since)},
-        binary=True,
     ).fetchone()
     return None if row is None else _version(row[1], row[2])
 
 
 def load(
-    conn: Connection[Any],
+    conn: Connection,
     *,
     project: str,
     kind: EntityType,
@@ -347,7 +345,6 @@ def load(
             "r_limit": READY,
             **_since(since),
         },
-        binary=True,
     ).fetchall()
     return _contents(rows, events)
 

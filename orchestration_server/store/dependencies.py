@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, LiteralString, NamedTuple
-
-from psycopg import Connection
+from typing import LiteralString, NamedTuple
 
 from orchestration_server.model import Request
+from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 
 BLOCKS = 1
@@ -61,7 +60,7 @@ DELETE: LiteralString = """changed as (
 
 
 def prepare(
-    conn: Connection[Any], *, project: str, request: Request, task: str, depends_on: str, kind: int
+    conn: Connection, *, project: str, request: Request, task: str, depends_on: str, kind: int
 ) -> Prepared:
     """Both tasks, and as ``extra`` whether the link is there and whether a cycle is possible."""
     rows = conn.execute(
@@ -70,13 +69,12 @@ def prepare(
             "project": project, "rpc": request.rpc, "request_id": request.request_id,
             "task": task, "depends_on": depends_on, "kind": kind,
         },
-        binary=True,
     ).fetchall()  # fmt: skip
     found = {r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6]) for r in rows if r[3] is not None}
     return prepared(rows[0], found, extra=Graph(rows[0][7], rows[0][8]))
 
 
-def cycle(conn: Connection[Any], *, project: str, task: str, depends_on: str) -> list[str] | None:
+def cycle(conn: Connection, *, project: str, task: str, depends_on: str) -> list[str] | None:
     """The codes of the shortest cycle that a blocking link would close, from ``task`` back to it."""
     links: dict[str, list[str]] = {}
     for before, after in conn.execute(_REACHED, {"project": project, "depends_on": depends_on}):

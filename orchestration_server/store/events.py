@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
-from psycopg import Connection
-
 from orchestration_server.model import (
     BEGINNING,
     EntityType,
@@ -16,6 +14,7 @@ from orchestration_server.model import (
     StoredEvent,
 )
 from orchestration_server.store.arrays import Texts
+from orchestration_server.store.connection import Connection
 from orchestration_server.store.selection import select
 
 # Every transaction below the horizon has ended: the lowest id in progress that is not known to belong to
@@ -124,37 +123,36 @@ class TailRow(NamedTuple):
     body: bytes
 
 
-def secret(conn: Connection[Any]) -> bytes:
+def secret(conn: Connection) -> bytes:
     """The log's own key."""
-    row = conn.execute("select secret from log_state", binary=True).fetchone()
+    row = conn.execute("select secret from log_state").fetchone()
     assert row is not None
     value: bytes = row[0]
     return value
 
 
-def nonces(conn: Connection[Any]) -> dict[int, bytes]:
+def nonces(conn: Connection) -> dict[int, bytes]:
     """The nonce of each epoch, which tells it from the one of this number in another copy of the log."""
     return dict(
         conn.execute(
-            "select epoch, nonce from log_epochs union all select epoch, nonce from log_state", binary=True
+            "select epoch, nonce from log_epochs union all select epoch, nonce from log_state"
         ).fetchall()
     )
 
 
-def identity(conn: Connection[Any]) -> bytes:
+def identity(conn: Connection) -> bytes:
     """32 bytes that no other log has: copies share a secret, those of one cluster its epoch too."""
     row = conn.execute(
         "select sha256(secret || nonce || convert_to(current_database(), 'UTF8')) from log_state",
-        binary=True,
     ).fetchone()
     assert row is not None
     value: bytes = row[0]
     return value
 
 
-def now(conn: Connection[Any]) -> datetime:
+def now(conn: Connection) -> datetime:
     """The database's clock."""
-    row = conn.execute("select clock_timestamp()", binary=True).fetchone()
+    row = conn.execute("select clock_timestamp()").fetchone()
     assert row is not None
     value: datetime = row[0]
     return value
@@ -170,7 +168,7 @@ class Page(NamedTuple):
     """The last event of the project below the horizon, wanted or not; the beginning where there is none."""
 
 
-def page(conn: Connection[Any], *, project: str, after: Position, limit: int, chosen: EventFilter) -> Page:
+def page(conn: Connection, *, project: str, after: Position, limit: int, chosen: EventFilter) -> Page:
     """The next events of the log after a place, at most ``limit``."""
     selected = select(project, chosen)
     query = selected.in_log("epoch, xid, seq, body", _AFTER, _IN_LOG, limit)
@@ -178,15 +176,15 @@ def page(conn: Connection[Any], *, project: str, after: Position, limit: int, ch
     return _page(conn, query, selected.params | params)
 
 
-def latest(conn: Connection[Any], *, project: str, count: int, chosen: EventFilter) -> Page:
+def latest(conn: Connection, *, project: str, count: int, chosen: EventFilter) -> Page:
     """The last ``count`` events of the log."""
     selected = select(project, chosen)
     query = selected.in_log("epoch, xid, seq, body", _UP_TO, _BACK_IN_LOG, count)
     return _page(conn, query, selected.params | {"limit": count})
 
 
-def _page(conn: Connection[Any], query: LiteralString, params: dict[str, Any]) -> Page:
-    rows = conn.execute(HORIZON + _PAGE_HEAD + query + _PAGE_TAIL, params, binary=True).fetchall()
+def _page(conn: Connection, query: LiteralString, params: dict[str, Any]) -> Page:
+    rows = conn.execute(HORIZON + _PAGE_HEAD + query + _PAGE_TAIL, params).fetchall()
     first = rows[0]
     return Page(
         [StoredEvent(Position(r[5], r[6], r[7]), r[8]) for r in rows if r[5] is not None],
@@ -196,43 +194,41 @@ def _page(conn: Connection[Any], query: LiteralString, params: dict[str, Any]) -
 
 
 def tail(
-    conn: Connection[Any], *, projects: Sequence[str], after: Position, limit: int
+    conn: Connection, *, projects: Sequence[str], after: Position, limit: int
 ) -> tuple[list[TailRow], Position]:
     """The next events of these projects after a place, and the horizon they were read below."""
     rows = conn.execute(
         _TAIL,
         {"projects": Texts(projects), "epoch": after.epoch, "xid": str(after.xid), "seq": after.seq,
          "limit": limit},
-        binary=True,
     ).fetchall()  # fmt: skip
     bound = Position(rows[0][0], rows[0][1], 0)
     return [TailRow(Position(r[2], r[3], r[4]), *r[5:]) for r in rows if r[2] is not None], bound
 
 
-def before_last(conn: Connection[Any], *, project: str, last: int, chosen: EventFilter) -> Position | None:
+def before_last(conn: Connection, *, project: str, last: int, chosen: EventFilter) -> Position | None:
     """The place after which the last so many matching events stand; None where there are fewer."""
     selected = select(project, chosen)
     places = selected.in_log("epoch, xid, seq", _BELOW, _BACK_IN_LOG, last + 1)
     row = conn.execute(
         HORIZON + _PLACES_HEAD + places + _PLACES_TAIL,
         selected.params | {"last": last, "limit": last + 1},
-        binary=True,
     ).fetchone()
     return Position(*row) if row else None
 
 
-def last(conn: Connection[Any], *, project: str) -> Position | None:
+def last(conn: Connection, *, project: str) -> Position | None:
     """The last event below the horizon; None where there is none."""
     return before_last(conn, project=project, last=0, chosen=EventFilter())
 
 
-def at_time(conn: Connection[Any], *, project: str, time: datetime) -> Position | None:
+def at_time(conn: Connection, *, project: str, time: datetime) -> Position | None:
     """The first place recorded at or after a time; None where there is none yet."""
-    row = conn.execute(_AT_TIME, {"project": project, "time": time}, binary=True).fetchone()
+    row = conn.execute(_AT_TIME, {"project": project, "time": time}).fetchone()
     return Position(*row) if row else None
 
 
-def knows(conn: Connection[Any], place: Position, *, project: str) -> bool:
+def knows(conn: Connection, place: Position, *, project: str) -> bool:
     """Whether a cursor's place is one of this log: the beginning, or where it has an event.
 
     Another copy of the log may have gone on under the same ids, so being in their range says nothing.
@@ -240,19 +236,18 @@ def knows(conn: Connection[Any], place: Position, *, project: str) -> bool:
     row = conn.execute(
         _KNOWS,
         {"project": project, "epoch": place.epoch, "xid": str(place.xid), "seq": place.seq},
-        binary=True,
     ).fetchone()
     return place == BEGINNING or bool(row and row[0])
 
 
-def get(conn: Connection[Any], *, project: str, event_id: str) -> StoredEvent | None:
+def get(conn: Connection, *, project: str, event_id: str) -> StoredEvent | None:
     """One event."""
-    row = conn.execute(_GET, {"project": project, "event_id": event_id}, binary=True).fetchone()
+    row = conn.execute(_GET, {"project": project, "event_id": event_id}).fetchone()
     return StoredEvent(Position(row[0], row[1], row[2]), row[3]) if row else None
 
 
 def list_page(
-    conn: Connection[Any],
+    conn: Connection,
     *,
     project: str,
     chosen: EventFilter,
@@ -281,19 +276,18 @@ def list_page(
     order = _NEWEST_FIRST if newest_first else _OLDEST_FIRST
     query = selected.by_time("epoch, xid::text::bigint, seq, body, occur_time", bounds, order, limit)
     return [
-        (StoredEvent(Position(r[0], r[1], r[2]), r[3]), r[4])
-        for r in conn.execute(query, params, binary=True).fetchall()
+        (StoredEvent(Position(r[0], r[1], r[2]), r[3]), r[4]) for r in conn.execute(query, params).fetchall()
     ]
 
 
-def version(conn: Connection[Any], *, project: str) -> list[Any]:
+def version(conn: Connection, *, project: str) -> list[Any]:
     """What the project's events are as of now: equal versions have equal events."""
-    row = conn.execute(_VERSION, {"project": project}, binary=True).fetchone()
+    row = conn.execute(_VERSION, {"project": project}).fetchone()
     return list(row or ())
 
 
 def stats(
-    conn: Connection[Any],
+    conn: Connection,
     *,
     project: str,
     group: str,
@@ -310,7 +304,6 @@ def stats(
     return conn.execute(
         query,
         selected.params | {"start": start, "end": end, "limit": limit},
-        binary=True,
     ).fetchall()
 
 
@@ -348,12 +341,12 @@ KEYED: LiteralString = """changed as (
 )"""
 
 
-def keys(conn: Connection[Any], wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+def keys(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """Ids of the events that hold these (project, dedup_key)."""
     if not wanted:
         return {}
     rows = conn.execute(
-        _KEYS, {"projects": Texts(w[0] for w in wanted), "keys": Texts(w[1] for w in wanted)}, binary=True
+        _KEYS, {"projects": Texts(w[0] for w in wanted), "keys": Texts(w[1] for w in wanted)}
     ).fetchall()
     return {(r[0], r[1]): r[2] for r in rows}
 
@@ -365,20 +358,19 @@ class TaskOf(NamedTuple):
     sprint_code: str
 
 
-def tasks(conn: Connection[Any], wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], TaskOf]:
+def tasks(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], TaskOf]:
     """The tasks of these (project, code), where they are there."""
     if not wanted:
         return {}
     rows = conn.execute(
         _ENTITIES,
         {"projects": Texts(w[0] for w in wanted), "codes": Texts(w[1] for w in wanted)},
-        binary=True,
     ).fetchall()
     return {(r[0], r[1]): TaskOf(r[3], r[4]) for r in rows if r[2]}
 
 
 def answers(
-    conn: Connection[Any], wanted: Sequence[tuple[str, str, str]]
+    conn: Connection, wanted: Sequence[tuple[str, str, str]]
 ) -> dict[tuple[str, str, str], tuple[bytes, bytes]]:
     """Fingerprint and response of these (project, rpc, request_id)."""
     if not wanted:
@@ -390,6 +382,5 @@ def answers(
             "rpcs": Texts(w[1] for w in wanted),
             "ids": Texts(w[2] for w in wanted),
         },
-        binary=True,
     ).fetchall()
     return {(r[0], r[1], r[2]): (r[3], r[4]) for r in rows}

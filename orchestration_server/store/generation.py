@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
-from psycopg import Connection
-
 from orchestration_server.model import Request
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.arrays import Texts
+from orchestration_server.store.connection import Connection
 from orchestration_server.store.dependencies import BLOCKS
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 from orchestration_server.store.tasks import TaskColumns, inserted
@@ -62,7 +61,7 @@ class LinkColumns(NamedTuple):
 
 
 def prepare(
-    conn: Connection[Any], *, project: str, request: Request, sprint: str, codes: Sequence[str]
+    conn: Connection, *, project: str, request: Request, sprint: str, codes: Sequence[str]
 ) -> Prepared:
     """The tasks that are there, and as ``extra`` whether the sprint is deleted; None where it never was."""
     rows = conn.execute(
@@ -71,7 +70,6 @@ def prepare(
             "project": project, "rpc": request.rpc, "request_id": request.request_id,
             "sprint": sprint, "codes": Texts(codes),
         },
-        binary=True,
     ).fetchall()  # fmt: skip
     found = {r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6]) for r in rows if r[3] is not None}
     return prepared(rows[0], found, extra=rows[0][7])

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
-from psycopg import Connection
 from uuid_utils import UUID
 
 from orchestration_server.model import EntityType, EventFilter, Position
 from orchestration_server.store.arrays import Numbers, Texts, Uuids
+from orchestration_server.store.connection import Connection
 from orchestration_server.store.events import ENTITY_NAMES
 from orchestration_server.store.selection import Selection, select
 
@@ -146,7 +146,7 @@ class Span(NamedTuple):
 
 
 def entity(
-    conn: Connection[Any],
+    conn: Connection,
     *,
     project: str,
     entity_type: int,
@@ -185,12 +185,12 @@ def entity(
     order = _BACK_IN_LOG if newest_first else _IN_LOG
     page = Selection([_OF_ENTITY], params).in_log(_COLUMNS, bounds, order, limit + 1)
     stored = _ENTITY_HEAD + _STORED[entity_type] + _ENTITY_TAIL
-    rows = conn.execute(head + stored + _CUT_HEAD + page + _CUT_TAIL, params, binary=True).fetchall()
+    rows = conn.execute(head + stored + _CUT_HEAD + page + _CUT_TAIL, params).fetchall()
     found = next((Stored(r[4], r[5], r[3]) for r in rows if r[0] is None), None)
     return found, _page([r for r in rows if r[0] is not None], limit, newest_first=newest_first)
 
 
-def chain(conn: Connection[Any], *, project: str, correlation_id: str, after: Position, limit: int) -> Page:
+def chain(conn: Connection, *, project: str, correlation_id: str, after: Position, limit: int) -> Page:
     """A page of the events of a correlation, in the order of the log."""
     selected = select(project, EventFilter(correlation_id=correlation_id))
     page = selected.in_log(_COLUMNS, _AFTER, _IN_LOG, limit + 1)
@@ -198,7 +198,7 @@ def chain(conn: Connection[Any], *, project: str, correlation_id: str, after: Po
         "epoch": after.epoch, "xid": str(after.xid), "seq": after.seq, "limit": limit + 1,
         "bytes": PAGE_BYTES,
     }  # fmt: skip
-    rows = conn.execute(_CUT_HEAD + page + _CUT_TAIL, params, binary=True).fetchall()
+    rows = conn.execute(_CUT_HEAD + page + _CUT_TAIL, params).fetchall()
     return _page(rows, limit, newest_first=False)
 
 
@@ -209,9 +209,7 @@ def _page(rows: list[tuple[Any, ...]], limit: int, *, newest_first: bool) -> Pag
     return Page(shown, more=bool(rows) and rows[0][4] > len(shown))
 
 
-def between(
-    conn: Connection[Any], *, project: str, spans: Sequence[Span], limit: int
-) -> list[list[bytes] | None]:
+def between(conn: Connection, *, project: str, spans: Sequence[Span], limit: int) -> list[list[bytes] | None]:
     """The ledger's events of each span, oldest first; None for a span that ``limit`` or 4 MiB cut off."""
     if not spans:
         return []
@@ -232,7 +230,6 @@ def between(
             "limit": limit + 1,
             "bytes": PAGE_BYTES,
         },
-        binary=True,
     ).fetchall()
     bodies: list[list[bytes]] = [[] for _ in spans]
     for span, body, _ in rows:
@@ -242,9 +239,7 @@ def between(
     return [found if n < whole and len(found) < SPAN_EVENTS else None for n, found in enumerate(bodies)]
 
 
-def unknown(
-    conn: Connection[Any], *, project: str, entities: Sequence[tuple[int, str]]
-) -> set[tuple[int, str]]:
+def unknown(conn: Connection, *, project: str, entities: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
     """Those of (type, code) that the ledger does not store."""
     if not entities:
         return set()
@@ -255,17 +250,16 @@ def unknown(
             "types": Numbers(e[0] for e in entities),
             "codes": Texts(e[1] for e in entities),
         },
-        binary=True,
     ).fetchall()
     return {(r[0], r[1]) for r in rows}
 
 
-def events_known(conn: Connection[Any], *, project: str, ids: Sequence[str]) -> set[str]:
+def events_known(conn: Connection, *, project: str, ids: Sequence[str]) -> set[str]:
     """Those of the ids that the log has events of; what is no id is not known."""
     wanted = [UUID(one) for one in ids if _ID.fullmatch(one)]
     if not wanted:
         return set()
-    rows = conn.execute(_EVENTS_KNOWN, {"project": project, "ids": Uuids(wanted)}, binary=True).fetchall()
+    rows = conn.execute(_EVENTS_KNOWN, {"project": project, "ids": Uuids(wanted)}).fetchall()
     return {r[0] for r in rows}
 
 

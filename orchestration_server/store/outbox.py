@@ -8,14 +8,14 @@ several rows does so in the order of the primary key.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, LiteralString, NamedTuple
+from typing import LiteralString, NamedTuple
 
-from psycopg import Connection
 from uuid_utils import UUID
 
 from orchestration_server.model import EventRow, Request
 from orchestration_server.store import writes
 from orchestration_server.store.arrays import Numbers, Texts
+from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 from orchestration_server.store.writes import Change
 
@@ -118,27 +118,24 @@ class Finished(NamedTuple):
     pause: int = 0
 
 
-def prepare_sprint(conn: Connection[Any], *, project: str, request: Request, code: str) -> Prepared:
+def prepare_sprint(conn: Connection, *, project: str, request: Request, code: str) -> Prepared:
     """All that SyncSprint has to know first; ``extra`` is the number of the sprint's tasks."""
     row = conn.execute(
         _PREPARE,
         {"project": project, "rpc": request.rpc, "request_id": request.request_id, "code": code},
-        binary=True,
     ).fetchone()
     assert row is not None
     found = {} if row[3] is None else {row[3]: EntityRow(revision=row[4], deleted=row[5], body=row[6])}
     return prepared(row, found, extra=row[7])
 
 
-def claim(conn: Connection[Any], *, claim: UUID, limit: int, seconds: int) -> list[Claimed]:
+def claim(conn: Connection, *, claim: UUID, limit: int, seconds: int) -> list[Claimed]:
     """Takes rows that are due, the longest waiting first; after so many seconds others may take them."""
-    rows = conn.execute(
-        _CLAIM, {"claim": str(claim), "limit": limit, "seconds": seconds}, binary=True
-    ).fetchall()
+    rows = conn.execute(_CLAIM, {"claim": str(claim), "limit": limit, "seconds": seconds}).fetchall()
     return [Claimed(*row) for row in rows]
 
 
-def bodies(conn: Connection[Any], rows: Iterable[Claimed]) -> dict[tuple[str, str, str], bytes]:
+def bodies(conn: Connection, rows: Iterable[Claimed]) -> dict[tuple[str, str, str], bytes]:
     """The serialized entities of these rows, as far as they are there; one statement a kind."""
     by_kind: dict[str, list[Claimed]] = {}
     for row in rows:
@@ -146,15 +143,13 @@ def bodies(conn: Connection[Any], rows: Iterable[Claimed]) -> dict[tuple[str, st
     found = {}
     for kind, wanted in by_kind.items():
         params = {"projects": Texts(w.project for w in wanted), "codes": Texts(w.code for w in wanted)}
-        for project, code, body in conn.execute(_BODIES[kind], params, binary=True):
+        for project, code, body in conn.execute(_BODIES[kind], params):
             if body is not None:
                 found[project, kind, code] = body
     return found
 
 
-def finish(
-    conn: Connection[Any], *, claim: UUID, rows: Sequence[Finished], events: Sequence[EventRow]
-) -> None:
+def finish(conn: Connection, *, claim: UUID, rows: Sequence[Finished], events: Sequence[EventRow]) -> None:
     """Ends the work on these rows, in one transaction with the events that tell of it."""
     change = Change(
         b"",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, LiteralString, NamedTuple
-
-from psycopg import Connection
+from typing import LiteralString, NamedTuple
 
 from orchestration_server.model import BEGINNING, Position
+from orchestration_server.store.connection import Connection
 from orchestration_server.store.events import HORIZON
 
 # The projects are found by skipping from one to the next in an index that begins with them; what is new, by
@@ -61,14 +60,14 @@ class Progress(NamedTuple):
 START = Progress(BEGINNING)
 
 
-def behind(conn: Connection[Any], *, reader: str, after: str, limit: int) -> list[str]:
+def behind(conn: Connection, *, reader: str, after: str, limit: int) -> list[str]:
     """Projects with events below the horizon that the reader has not dealt with: at most ``limit``, those
     whose names come after one."""
-    rows = conn.execute(_BEHIND, {"reader": reader, "after": after, "limit": limit}, binary=True).fetchall()
+    rows = conn.execute(_BEHIND, {"reader": reader, "after": after, "limit": limit}).fetchall()
     return [row[0] for row in rows]
 
 
-def get(conn: Connection[Any], *, reader: str, project: str) -> Progress:
+def get(conn: Connection, *, reader: str, project: str) -> Progress:
     """Where the reader is; it is put at the beginning where it is nowhere yet."""
     found = _progress(conn, _GET, reader, project)
     if found is None:
@@ -78,16 +77,16 @@ def get(conn: Connection[Any], *, reader: str, project: str) -> Progress:
     return found
 
 
-def begin(conn: Connection[Any], *, reader: str, project: str) -> None:
+def begin(conn: Connection, *, reader: str, project: str) -> None:
     """Puts the reader at the beginning of the project's log, where it is nowhere yet."""
     conn.execute(_BEGIN, {"reader": reader, "project": project})
 
 
-def hold(conn: Connection[Any], *, reader: str, project: str) -> Progress | None:
+def hold(conn: Connection, *, reader: str, project: str) -> Progress | None:
     """Where the reader is, and stays until the transaction ends."""
     return _progress(conn, _HOLD, reader, project)
 
 
-def _progress(conn: Connection[Any], query: LiteralString, reader: str, project: str) -> Progress | None:
-    row = conn.execute(query, {"reader": reader, "project": project}, binary=True).fetchone()
+def _progress(conn: Connection, query: LiteralString, reader: str, project: str) -> Progress | None:
+    row = conn.execute(query, {"reader": reader, "project": project}).fetchone()
     return None if row is None else Progress(Position(row[0], row[1], row[2]), row[3], row[4])

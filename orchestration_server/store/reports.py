@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, LiteralString, NamedTuple
 
-from psycopg import Connection
-
 from orchestration_server.model import Request
+from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 
 BLOCKED_LISTED = 100
@@ -163,7 +162,7 @@ class Belongs(NamedTuple):
     number: int
 
 
-def state(conn: Connection[Any], *, project: str, sprint: str) -> State | None:
+def state(conn: Connection, *, project: str, sprint: str) -> State | None:
     """How the sprint stands; None where there is none or it is deleted."""
     params = {
         "project": project,
@@ -172,7 +171,7 @@ def state(conn: Connection[Any], *, project: str, sprint: str) -> State | None:
         "blockers": BLOCKERS_LISTED,
     }
     parts: dict[str, list[Any]] = {name: [] for name in ("sprint", "count", "stuck", "oldest", "blocked")}
-    for row in conn.execute(_STATE, params, binary=True):
+    for row in conn.execute(_STATE, params):
         parts[row[0]].append(row[1:])
     if not parts["sprint"] or parts["sprint"][0][4] is None:
         return None
@@ -188,30 +187,29 @@ def state(conn: Connection[Any], *, project: str, sprint: str) -> State | None:
 
 
 def completions(
-    conn: Connection[Any], *, project: str, sprint: str, since: datetime, becoming: bytes
+    conn: Connection, *, project: str, sprint: str, since: datetime, becoming: bytes
 ) -> list[tuple[date, str, bytes]]:
     """Changes of the status of the sprint's tasks that may be completions: day, task, event; newest first."""
     return conn.execute(
         _COMPLETIONS,
         {"project": project, "sprint": sprint, "since": since, "becoming": becoming,
          "limit": COMPLETIONS_READ},
-        binary=True,
     ).fetchall()  # fmt: skip
 
 
-def prepare_adr(conn: Connection[Any], *, project: str, request: Request, sprint: str, task: str) -> Prepared:
+def prepare_adr(conn: Connection, *, project: str, request: Request, sprint: str, task: str) -> Prepared:
     """What a decision has to know first; ``extra`` is what it belongs to."""
-    row = conn.execute(_PREPARE_ADR, _params(project, request, sprint, task), binary=True).fetchone()
+    row = conn.execute(_PREPARE_ADR, _params(project, request, sprint, task)).fetchone()
     assert row is not None
     return prepared(row, {}, sprints=frozenset(row[4] or ()), extra=Belongs(row[3], row[5]))
 
 
 def prepare_bug(
-    conn: Connection[Any], *, project: str, request: Request, sprint: str, task: str, fingerprint: bytes
+    conn: Connection, *, project: str, request: Request, sprint: str, task: str, fingerprint: bytes
 ) -> Prepared:
     """As ``prepare_adr``; ``rows`` has the bug, by its code, where it was reported before."""
     params = _params(project, request, sprint, task) | {"fingerprint": fingerprint}
-    row = conn.execute(_PREPARE_BUG, params, binary=True).fetchone()
+    row = conn.execute(_PREPARE_BUG, params).fetchone()
     assert row is not None
     found = {} if row[6] is None else {row[6]: EntityRow(revision=row[7], deleted=False, body=row[8])}
     return prepared(row, found, sprints=frozenset(row[4] or ()), extra=Belongs(row[3], row[5]))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, LiteralString
+from typing import LiteralString
 
-from psycopg import Connection
+from orchestration_server.store.connection import Connection
 
 _EXPIRE: LiteralString = """
 delete from requests where ctid = any(array(
@@ -13,6 +13,6 @@ delete from requests where ctid = any(array(
 """
 
 
-def expire(conn: Connection[Any], *, limit: int) -> int:
+def expire(conn: Connection, *, limit: int) -> int:
     """Forgets answers that are older than 24 hours; how many it were, at most ``limit``."""
     return conn.execute(_EXPIRE, {"limit": limit}).rowcount

@@ -10,8 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
-from psycopg import Connection
-
+from orchestration_server.store.connection import Connection
 from orchestration_server.store.events import BY_COUNT, BY_KEY, HORIZON, NOT_EMPTY, STATS_KEYS
 
 READER = "rollups"
@@ -84,26 +83,26 @@ _END: LiteralString = """, 1 from events
 _REST: LiteralString = ", 1" + _BEHIND + "offset 0) e where occur_time >= %(first)s and occur_time < %(last)s"
 
 
-def roll(conn: Connection[Any], *, project: str, limit: int) -> int:
+def roll(conn: Connection, *, project: str, limit: int) -> int:
     """Counts the next events of the log below the horizon, at most ``limit``; how many it were.
 
     0 too where the place is locked: someone else is counting.
     """
-    row = conn.execute(_ROLL, {"project": project, "limit": limit}, binary=True).fetchone()
+    row = conn.execute(_ROLL, {"project": project, "limit": limit}).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def behind(conn: Connection[Any], *, project: str) -> int:
+def behind(conn: Connection, *, project: str) -> int:
     """How many of the project's events are in no rollup yet, counted up to one above MOST_BEHIND."""
     params = {"project": project, "limit": MOST_BEHIND + 1}
-    row = conn.execute(_COUNT_BEHIND, params, binary=True).fetchone()
+    row = conn.execute(_COUNT_BEHIND, params).fetchone()
     assert row is not None
     return int(row[0])
 
 
 def stats(
-    conn: Connection[Any], *, project: str, group: str, start: datetime, end: datetime, limit: int
+    conn: Connection, *, project: str, group: str, start: datetime, end: datetime, limit: int
 ) -> list[tuple[Any, int, int]] | None:
     """As ``events.stats`` for the whole project. None where rollups are of no help: for entities, where the
     range has no whole hour, and where too much is in none of them yet."""
@@ -123,7 +122,7 @@ def stats(
     params = {
         "project": project, "start": start, "first": first, "last": last, "end": end, "limit": limit,
     }  # fmt: skip
-    return conn.execute(query, params, binary=True).fetchall()
+    return conn.execute(query, params).fetchall()
 
 
 def _hour(time: datetime) -> datetime:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
-from psycopg import Connection
-
 from orchestration_server.model import Request, SessionStatus
 from orchestration_server.store.arrays import Numbers, Texts
+from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 from orchestration_server.store.writes import lock_key
 
@@ -138,31 +137,30 @@ class Listed:
     body: bytes
 
 
-def get(conn: Connection[Any], *, project: str, key: str) -> tuple[datetime, bytes] | None:
+def get(conn: Connection, *, project: str, key: str) -> tuple[datetime, bytes] | None:
     """The session's last activity and its serialized message; None where there is none."""
-    row = conn.execute(_GET, {"project": project, "key": key}, binary=True).fetchone()
+    row = conn.execute(_GET, {"project": project, "key": key}).fetchone()
     return None if row is None else (row[0], row[1])
 
 
-def correlation_id(conn: Connection[Any], *, project: str, key: str) -> str | None:
+def correlation_id(conn: Connection, *, project: str, key: str) -> str | None:
     """What links the session's events, which never changes; None where there is no such session."""
-    row = conn.execute(_CORRELATION, {"project": project, "key": key}, binary=True).fetchone()
+    row = conn.execute(_CORRELATION, {"project": project, "key": key}).fetchone()
     return None if row is None else row[0]
 
 
-def prepare(conn: Connection[Any], *, project: str, request: Request, key: str) -> Prepared:
+def prepare(conn: Connection, *, project: str, request: Request, key: str) -> Prepared:
     """All that a write of the session has to know first, in one round trip; ``extra`` is a Subject."""
     row = conn.execute(
         _PREPARE,
         {"project": project, "rpc": request.rpc, "request_id": request.request_id, "key": key},
-        binary=True,
     ).fetchone()
     assert row is not None
     return _prepared(row, taken=False)
 
 
 def prepare_on_target(
-    conn: Connection[Any],
+    conn: Connection,
     *,
     project: str,
     request: Request,
@@ -183,7 +181,6 @@ def prepare_on_target(
             "agent": agent,
             "key": key,
         },
-        binary=True,
     ).fetchone()
     assert row is not None
     return _prepared(row, taken=row[9])
@@ -197,7 +194,7 @@ def _prepared(row: tuple[Any, ...], *, taken: bool) -> Prepared:
 
 
 def list_page(
-    conn: Connection[Any],
+    conn: Connection,
     *,
     project: str,
     target: tuple[int, str] | None,
@@ -225,10 +222,10 @@ def list_page(
     if after is not None:
         query += _AFTER
         params |= {"time": after[0], "key": after[1]}
-    return [Listed(*row) for row in conn.execute(query + _ORDER, params, binary=True).fetchall()]
+    return [Listed(*row) for row in conn.execute(query + _ORDER, params).fetchall()]
 
 
-def touch(conn: Connection[Any], *, ages: dict[tuple[str, str], int], apart: int) -> int:
+def touch(conn: Connection, *, ages: dict[tuple[str, str], int], apart: int) -> int:
     """Sets when open sessions, by (project, key), were last active: so many milliseconds ago.
 
     One whose time is less than ``apart`` seconds before that is left as it is; how many were set.

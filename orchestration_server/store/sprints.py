@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
 
-from psycopg import Connection
-
 from orchestration_server.model import Request
+from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 
 GET: LiteralString = """
@@ -84,31 +83,30 @@ class Listed:
     body: bytes
 
 
-def get(conn: Connection[Any], *, project: str, code: str) -> bytes | None:
+def get(conn: Connection, *, project: str, code: str) -> bytes | None:
     """The serialized sprint; None where there is none or it is deleted."""
-    row = conn.execute(GET, {"project": project, "code": code}, binary=True).fetchone()
+    row = conn.execute(GET, {"project": project, "code": code}).fetchone()
     return row[0] if row else None
 
 
-def version(conn: Connection[Any], *, project: str, code: str) -> tuple[int, bytes, str] | None:
+def version(conn: Connection, *, project: str, code: str) -> tuple[int, bytes, str] | None:
     """The sprint's revision and message, and the version of its tasks; None where there is none."""
-    row = conn.execute(_VERSION, {"project": project, "code": code}, binary=True).fetchone()
+    row = conn.execute(_VERSION, {"project": project, "code": code}).fetchone()
     return None if row is None else (row[0], row[1], row[2])
 
 
-def prepare(conn: Connection[Any], *, project: str, request: Request, code: str) -> Prepared:
+def prepare(conn: Connection, *, project: str, request: Request, code: str) -> Prepared:
     """All that a write of the sprint has to know first, in one round trip."""
     row = conn.execute(
         _PREPARE,
         {"project": project, "rpc": request.rpc, "request_id": request.request_id, "code": code},
-        binary=True,
     ).fetchone()
     assert row is not None
     found = {} if row[3] is None else {row[3]: EntityRow(revision=row[4], deleted=row[5], body=row[6])}
     return prepared(row, found)
 
 
-def hold_empty(conn: Connection[Any], *, project: str, code: str) -> bool:
+def hold_empty(conn: Connection, *, project: str, code: str) -> bool:
     """Keeps tasks from joining the sprint until the transaction ends; whether it has none."""
     conn.execute(_HOLD, {"project": project, "code": code})
     row = conn.execute(_HAS_TASKS, {"project": project, "code": code}).fetchone()
@@ -117,7 +115,7 @@ def hold_empty(conn: Connection[Any], *, project: str, code: str) -> bool:
 
 
 def list_page(
-    conn: Connection[Any],
+    conn: Connection,
     *,
     project: str,
     statuses: Sequence[int],
@@ -137,4 +135,4 @@ def list_page(
     if after is not None:
         query += _AFTER
         params |= {"time": after[0], "code": after[1]}
-    return [Listed(*row) for row in conn.execute(query + _ORDER, params, binary=True).fetchall()]
+    return [Listed(*row) for row in conn.execute(query + _ORDER, params).fetchall()]

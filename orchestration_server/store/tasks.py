@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 import orjson
-from psycopg import Connection
 
 from orchestration_server.model import Request
 from orchestration_server.store.arrays import Array, Bodies, Numbers, Texts, Times
+from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 
 GET: LiteralString = """
@@ -131,14 +131,14 @@ class Listed:
     body: bytes
 
 
-def get(conn: Connection[Any], *, project: str, code: str) -> bytes | None:
+def get(conn: Connection, *, project: str, code: str) -> bytes | None:
     """The serialized task; None where there is none or it is deleted."""
-    row = conn.execute(GET, {"project": project, "code": code}, binary=True).fetchone()
+    row = conn.execute(GET, {"project": project, "code": code}).fetchone()
     return row[0] if row else None
 
 
 def prepare(
-    conn: Connection[Any],
+    conn: Connection,
     *,
     project: str,
     request: Request,
@@ -155,7 +155,6 @@ def prepare(
             "codes": Texts(codes),
             "sprints": Texts(sprints),
         },
-        binary=True,
     ).fetchall()
     found = {r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6]) for r in rows if r[3] is not None}
     return prepared(rows[0], found, sprints=frozenset(rows[0][7] or ()))
@@ -179,7 +178,7 @@ def columns(rows: Sequence[TaskColumns]) -> dict[str, Array]:
 
 
 def list_page(
-    conn: Connection[Any],
+    conn: Connection,
     *,
     project: str,
     filters: dict[str, Any],
@@ -200,11 +199,11 @@ def list_page(
         query += _AFTER_URGENT if by_priority else _AFTER_NEWEST
         params |= {"time": after.create_time, "code": after.code, "priority": after.priority}
     query += _URGENT if by_priority else _NEWEST
-    rows = conn.execute(query, params, binary=True).fetchall()
+    rows = conn.execute(query, params).fetchall()
     return [Listed(*row) for row in rows]
 
 
-def counts(conn: Connection[Any], *, project: str, sprint_code: str) -> dict[int, int]:
+def counts(conn: Connection, *, project: str, sprint_code: str) -> dict[int, int]:
     """How many tasks of the sprint have each status."""
-    found = conn.execute(_COUNTS, {"project": project, "sprint_code": sprint_code}, binary=True)
+    found = conn.execute(_COUNTS, {"project": project, "sprint_code": sprint_code})
     return dict(found.fetchall())

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, LiteralString
 
-from psycopg import Connection
-
 from orchestration_server.model import EventRow, OutboxRow, Request
 from orchestration_server.store.arrays import Array, Bodies, Flags, Numbers, Texts, Times, Uuids
+from orchestration_server.store.connection import Connection
 
 _LOCKED: LiteralString = """
 with locked as materialized (
@@ -94,20 +93,22 @@ def lock_key(project: str, kind: str, code: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-def lock(conn: Connection[Any], locks: Sequence[int]) -> None:
+def lock(conn: Connection, locks: Sequence[int]) -> None:
     """Takes the locks before the transaction reads anything, so that what it reads is current."""
-    conn.execute("select pg_advisory_xact_lock(k) from unnest(%s::bigint[]) as k", (Numbers(locks),))
+    conn.execute(
+        "select pg_advisory_xact_lock(k) from unnest(%(locks)s::bigint[]) as k", {"locks": Numbers(locks)}
+    )
 
 
-def try_lock(conn: Connection[Any], key: int) -> bool:
+def try_lock(conn: Connection, key: int) -> bool:
     """Takes a lock until the transaction ends, unless someone else has it."""
-    row = conn.execute("select pg_try_advisory_xact_lock(%s::bigint)", (key,)).fetchone()
+    row = conn.execute("select pg_try_advisory_xact_lock(%(key)s::bigint)", {"key": key}).fetchone()
     assert row is not None
     return bool(row[0])
 
 
 def apply(
-    conn: Connection[Any],
+    conn: Connection,
     change: Change,
     *,
     project: str,
@@ -177,7 +178,7 @@ _COPY_TYPES = (
 )  # fmt: skip
 
 
-def copy_events(conn: Connection[Any], events: Iterable[EventRow]) -> None:
+def copy_events(conn: Connection, events: Iterable[EventRow]) -> None:
     """Appends many events inside the caller's transaction: several times as fast as an insert."""
     row = conn.execute("select epoch from log_state").fetchone()
     assert row is not None

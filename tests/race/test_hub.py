@@ -8,7 +8,6 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-import psycopg
 import pytest
 
 from orchestration.v1 import event_pb2
@@ -18,6 +17,7 @@ from orchestration_server.feed import QUEUE_BYTES, QUEUE_MESSAGES
 from orchestration_server.model import Call, EventFilter
 from orchestration_server.store import events as event_store
 from orchestration_server.store import writes
+from orchestration_server.store.connection import Connection
 from orchestration_server.streams import Reply, Stream
 from orchestration_server.timeline import READ_AHEAD, Hub
 from tests import factories
@@ -354,7 +354,7 @@ def test_a_time_misses_no_event_of_a_transaction_that_was_open_then(
     project = "p"
     metadata = (("orchestration-project", project),)
     emit(events, project, [factories.event()] * 3)
-    with psycopg.connect(server.database_url) as conn:
+    with Connection.connect(server.database_url, autocommit=True) as conn, conn.transaction():
         now = event_store.now(conn)
         call = Call(rpc="EventService/EmitEvent", project=project)
         row = convert.event_row(
@@ -370,7 +370,6 @@ def test_a_time_misses_no_event_of_a_transaction_that_was_open_then(
         stream = events.StreamTimeline(request, metadata=metadata, timeout=SECONDS)
         # What was stored after the open transaction began is held back until that has ended.
         assert next(stream).WhichOneof("message") == "caught_up"
-        conn.commit()
     found: list[str] = []
     while len(found) < 1 + len(later):
         found += [event.id for event in next(stream).events.events]

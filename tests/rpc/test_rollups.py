@@ -71,8 +71,8 @@ class Stats:
         with self.db.connection() as conn:
             row = conn.execute(
                 "select coalesce(sum(count), 0)::bigint from event_rollups"
-                " where dimension = 0 and project = %s",
-                (self.project,),
+                " where dimension = 0 and project = %(project)s",
+                {"project": self.project},
             ).fetchone()
         assert row is not None
         return int(row[0])

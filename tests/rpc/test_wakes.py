@@ -11,7 +11,6 @@ from time import monotonic
 from typing import Any
 
 import grpc
-import psycopg
 import pytest
 import redis
 from structlog.testing import capture_logs
@@ -24,6 +23,7 @@ from orchestration_server.cache import Link
 from orchestration_server.config import Settings
 from orchestration_server.embedded import EmbeddedEngines, Engines
 from orchestration_server.store import events as event_store
+from orchestration_server.store.connection import Connection
 from orchestration_server.wakes import Wakes
 from tests import factories
 from tests.conftest import new_database, open_channel
@@ -173,7 +173,7 @@ def test_a_copy_in_the_same_cluster_is_another_log(engines: Engines) -> None:
     found = []
     with new_database(engines) as one, new_database(engines) as two:
         for url in (one, two, one):
-            with psycopg.connect(url, autocommit=True) as conn:
+            with Connection.connect(url, autocommit=True) as conn:
                 conn.execute("update log_state set secret = 'one and the same'")
                 found.append(event_store.identity(conn))
     assert found[0] == found[2] != found[1]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
-import psycopg
 import pytest
 
 from orchestration_server.embedded import Engines
 from orchestration_server.model import BEGINNING, EntityType
-from orchestration_server.store import arrays, context
+from orchestration_server.store import context
+from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
 from tests.explaining import Explaining
 
@@ -62,11 +62,10 @@ def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explainin
     options = "-c plan_cache_mode=force_generic_plan -c jit=off"
     with (
         new_database(engines) as url,
-        psycopg.connect(url, autocommit=True, options=options) as opened,
+        Connection.connect(url, autocommit=True, options=options) as opened,
     ):
-        arrays.register(opened)
         for statement in FILL:
-            opened.execute(statement.encode(), {"tasks": TASKS})
+            opened.execute(statement, {"tasks": TASKS})
         if request.param == "analyzed":
             opened.execute("analyze")
         yield Explaining(opened)
@@ -74,7 +73,7 @@ def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explainin
 
 @pytest.mark.parametrize(("kind", "code"), TARGETS)
 def test_a_context_reads_its_own(conn: Explaining, kind: EntityType, code: str) -> None:
-    plain = cast(psycopg.Connection[Any], conn)
+    plain = cast(Connection, conn)
     version = context.version(plain, project="default", kind=kind, code=code, since=BEGINNING)
     assert version is not None
     assert sum(version.counts) == 50

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
-import psycopg
 import pytest
 
 from orchestration_server.embedded import Engines
 from orchestration_server.model import BEGINNING, EntityType, Position
-from orchestration_server.store import arrays, history
+from orchestration_server.store import history
+from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
 from tests.explaining import Explaining
 
@@ -44,9 +44,8 @@ def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explainin
     options = "-c plan_cache_mode=force_generic_plan -c jit=off"
     with (
         new_database(engines) as url,
-        psycopg.connect(url, autocommit=True, options=options) as opened,
+        Connection.connect(url, autocommit=True, options=options) as opened,
     ):
-        arrays.register(opened)
         opened.execute(FILL, {"events": EVENTS, "of_one": OF_ONE})
         opened.execute(TASKS)
         if request.param == "analyzed":
@@ -54,8 +53,8 @@ def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explainin
         yield Explaining(opened)
 
 
-def connection(conn: Explaining) -> psycopg.Connection[Any]:
-    return cast(psycopg.Connection[Any], conn)
+def connection(conn: Explaining) -> Connection:
+    return cast(Connection, conn)
 
 
 @pytest.mark.parametrize("newest_first", [True, False])

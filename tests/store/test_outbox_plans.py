@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import cast
 
-import psycopg
 import pytest
 from uuid_utils import uuid4
 
 from orchestration_server.embedded import Engines
 from orchestration_server.model import Request
-from orchestration_server.store import arrays, outbox
+from orchestration_server.store import outbox
+from orchestration_server.store.connection import Connection
 from orchestration_server.store.outbox import Finished
 from orchestration_server.store.writes import Change, apply
 from tests.conftest import new_database
@@ -44,21 +44,20 @@ def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explainin
     options = "-c plan_cache_mode=force_generic_plan -c jit=off"
     with (
         new_database(engines) as url,
-        psycopg.connect(url, autocommit=True, options=options) as opened,
+        Connection.connect(url, autocommit=True, options=options) as opened,
     ):
-        arrays.register(opened)
         for fill in (FILL, TASKS, SPRINTS):
-            opened.execute(fill.encode(), {"rows": ROWS})
+            opened.execute(fill, {"rows": ROWS})
         if request.param == "analyzed":
             opened.execute("analyze")
         else:
             for table in ("file_outbox", "tasks", "sprints"):
-                opened.execute(f"alter table {table} set (autovacuum_enabled = off)".encode())
+                opened.execute(f"alter table {table} set (autovacuum_enabled = off)")
         yield Explaining(opened)
 
 
-def connection(explaining: Explaining) -> psycopg.Connection[Any]:
-    return cast("psycopg.Connection[Any]", explaining)
+def connection(explaining: Explaining) -> Connection:
+    return cast("Connection", explaining)
 
 
 def test_a_claim_and_its_end(conn: Explaining) -> None:

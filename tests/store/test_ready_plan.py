@@ -1,11 +1,11 @@
 """The query of ready tasks stays on its index, however many tasks there are."""
 
-from typing import Any, cast
+from typing import cast
 
-import psycopg
 import pytest
 
 from orchestration_server.store import tasks
+from orchestration_server.store.connection import Connection
 from orchestration_server.store.tasks import Listed
 from tests.explaining import Explaining
 
@@ -37,7 +37,7 @@ select 'default', code, 't3', 1, now() from (
 
 
 def test_a_page_of_ready_tasks_reads_little_of_100_000(database_url: str) -> None:
-    with psycopg.connect(database_url, autocommit=True) as conn:
+    with Connection.connect(database_url, autocommit=True) as conn:
         conn.execute(FILL, {"tasks": TASKS})
         conn.execute(LINK, {"links": LINKS})
         conn.execute(BLOCK)
@@ -61,7 +61,7 @@ def test_a_page_of_ready_tasks_reads_little_of_100_000(database_url: str) -> Non
 
 @pytest.mark.parametrize("sprint", ["s", "none"])
 def test_the_ready_tasks_of_a_sprint_are_found_by_an_index(database_url: str, sprint: str) -> None:
-    with psycopg.connect(database_url, autocommit=True) as conn:
+    with Connection.connect(database_url, autocommit=True) as conn:
         conn.execute(FILL, {"tasks": 20_000})
         conn.execute("vacuum analyze tasks")
         explaining = Explaining(conn)
@@ -72,7 +72,7 @@ def test_the_ready_tasks_of_a_sprint_are_found_by_an_index(database_url: str, sp
 
 def page(conn: Explaining, after: Listed | None, **filters: str) -> list[Listed]:
     return tasks.list_page(
-        cast(psycopg.Connection[Any], conn),
+        cast(Connection, conn),
         project="default",
         filters=filters,
         by_priority=True,
@@ -82,7 +82,7 @@ def page(conn: Explaining, after: Listed | None, **filters: str) -> list[Listed]
     )
 
 
-def ready(conn: psycopg.Connection[Any], count: int) -> list[str]:
+def ready(conn: Connection, count: int) -> list[str]:
     """The same, in plain Python."""
     rows = conn.execute("select code, status, priority, create_time from tasks").fetchall()
     open_ = {code for code, status, _, _ in rows if status in (1, 2, 3)}

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any, cast
+from typing import cast
 
-import psycopg
 import pytest
 
 from orchestration_server import reports
 from orchestration_server.embedded import Engines
 from orchestration_server.model import Request
-from orchestration_server.store import arrays
 from orchestration_server.store import reports as store
+from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
 from tests.explaining import Explaining
 
@@ -75,9 +74,8 @@ def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explainin
     options = "-c plan_cache_mode=force_generic_plan -c jit=off -c timezone=UTC"
     with (
         new_database(engines) as url,
-        psycopg.connect(url, autocommit=True, options=options) as opened,
+        Connection.connect(url, autocommit=True, options=options) as opened,
     ):
-        arrays.register(opened)
         opened.execute(SPRINT)
         opened.execute(FILL_TASKS, {"tasks": TASKS})
         opened.execute(FILL_LINKS, {"tasks": TASKS})
@@ -88,8 +86,8 @@ def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explainin
         yield Explaining(opened)
 
 
-def connection(conn: Explaining) -> psycopg.Connection[Any]:
-    return cast(psycopg.Connection[Any], conn)
+def connection(conn: Explaining) -> Connection:
+    return cast(Connection, conn)
 
 
 def test_the_state_of_a_sprint_reads_its_own_rows(conn: Explaining) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
-import psycopg
 import pytest
 
 from orchestration_server.embedded import Engines
 from orchestration_server.model import BEGINNING, EventFilter
-from orchestration_server.store import arrays, events
+from orchestration_server.store import events
+from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
 from tests.explaining import Explaining
 
@@ -54,17 +54,16 @@ def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explainin
     options = "-c plan_cache_mode=force_generic_plan -c jit=off"
     with (
         new_database(engines) as url,
-        psycopg.connect(url, autocommit=True, options=options) as opened,
+        Connection.connect(url, autocommit=True, options=options) as opened,
     ):
-        arrays.register(opened)
         opened.execute(FILL, {"events": EVENTS})
         if request.param == "analyzed":
             opened.execute("analyze events")
         yield Explaining(opened)
 
 
-def connection(conn: Explaining) -> psycopg.Connection[Any]:
-    return cast(psycopg.Connection[Any], conn)
+def connection(conn: Explaining) -> Connection:
+    return cast(Connection, conn)
 
 
 @pytest.mark.parametrize("name", FILTERS)

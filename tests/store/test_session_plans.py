@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-import psycopg
 import pytest
 
 from orchestration_server.embedded import Engines
 from orchestration_server.model import EntityType, Request, SessionStatus
-from orchestration_server.store import arrays, sessions
+from orchestration_server.store import sessions
+from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
 from tests.explaining import Explaining
 
@@ -55,9 +55,8 @@ def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explainin
     options = "-c plan_cache_mode=force_generic_plan -c jit=off"
     with (
         new_database(engines) as url,
-        psycopg.connect(url, autocommit=True, options=options) as opened,
+        Connection.connect(url, autocommit=True, options=options) as opened,
     ):
-        arrays.register(opened)
         opened.prepare_threshold = 0
         for fill in (FILL, TASKS):
             opened.execute(fill, {"sessions": SESSIONS})
@@ -66,8 +65,8 @@ def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explainin
         yield Explaining(opened)
 
 
-def connection(conn: Explaining) -> psycopg.Connection[Any]:
-    return cast(psycopg.Connection[Any], conn)
+def connection(conn: Explaining) -> Connection:
+    return cast(Connection, conn)
 
 
 @pytest.mark.parametrize("name", LISTS)

@@ -1,0 +1,199 @@
+"""What receiving.py takes for granted of grpcio's insides. A test that fails here after an upgrade of grpcio
+means: compare grpc._server._unary_request with receiving.py."""
+
+from __future__ import annotations  # grpc's classes take type arguments in its stubs alone
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, cast
+
+import grpc
+import pytest
+
+from orchestration_server.receiving import NO_MESSAGE, NOT_READ, RequestThreads
+from tests.conftest import open_channel
+
+SECONDS = 10
+THREADS = 2
+SILENT = 20
+"""Calls that send nothing: many more than there are threads."""
+
+
+@dataclass
+class Calls:
+    """A server with the methods Echo, which may have to wait, Stream, and Picky, which reads nothing."""
+
+    server: grpc.Server
+    channel: grpc.Channel
+    entered: SimpleQueue[str]
+    """The name of the thread of each call that a handler was entered for."""
+    go_on: threading.Event
+
+    def method(self, name: str) -> grpc.UnaryUnaryMultiCallable[bytes, bytes]:
+        return self.channel.unary_unary(f"/test.Receiving/{name}")
+
+    def silent(self, messages: Iterator[bytes]) -> Any:
+        """A call of Echo that sends these messages: the client takes it for a stream."""
+        call: grpc.StreamUnaryMultiCallable[bytes, bytes]
+        call = self.channel.stream_unary("/test.Receiving/Echo")
+        return call.future(messages, timeout=SECONDS)
+
+    def state(self) -> Any:
+        return cast(Any, self.server)._state
+
+    def wait_for_none(self) -> None:
+        """Until the server has forgotten every call."""
+        settled = threading.Event()
+        state = self.state()
+        for _ in range(SECONDS * 100):
+            with state.lock:
+                if not state.rpc_states and not state.active_rpc_count:
+                    return
+            settled.wait(0.01)
+        raise AssertionError(f"{len(state.rpc_states)} calls, {state.active_rpc_count} at work")
+
+
+def unread(body: bytes) -> bytes:
+    raise ValueError(body)
+
+
+@pytest.fixture
+def calls() -> Iterator[Calls]:
+    entered: SimpleQueue[str] = SimpleQueue()
+    go_on = threading.Event()
+    go_on.set()
+
+    def echo(request: bytes, context: grpc.ServicerContext) -> bytes:
+        entered.put(threading.current_thread().name)
+        assert go_on.wait(SECONDS)
+        return request
+
+    def stream(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        entered.put(threading.current_thread().name)
+        yield from [request] * 3
+
+    with ExitStack() as stack:
+        pool = RequestThreads(THREADS, name="unary")
+        stack.callback(pool.shutdown)
+        server = grpc.server(pool)
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "Echo": grpc.unary_unary_rpc_method_handler(echo),
+            "Stream": grpc.unary_stream_rpc_method_handler(stream),
+            "Picky": grpc.unary_unary_rpc_method_handler(echo, request_deserializer=unread),
+        }
+        server.add_registered_method_handlers("test.Receiving", handlers)
+        generic = grpc.method_handlers_generic_handler("test.Receiving", handlers)
+        server.add_generic_rpc_handlers((generic,))
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        stack.callback(lambda: server.stop(None).wait(SECONDS))
+        channel = stack.enter_context(open_channel(f"127.0.0.1:{port}"))
+        yield Calls(server, channel, entered, go_on)
+
+
+def held_back(release: threading.Event) -> Iterator[bytes]:
+    """A stream of no message, for as long as it is not released."""
+    release.wait(SECONDS)
+    yield from ()
+
+
+def failed(call: Callable[[], object]) -> tuple[grpc.StatusCode, str | None]:
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    error = cast(grpc.Call, caught.value)
+    return error.code(), error.details()
+
+
+def test_a_call_is_answered_on_a_thread_of_the_pool(calls: Calls) -> None:
+    assert calls.method("Echo")(b"hello", timeout=SECONDS) == b"hello"
+    assert calls.entered.get().startswith("unary-")
+    calls.wait_for_none()
+
+
+def test_a_stream_of_answers_is_sent_by_the_pool_too(calls: Calls) -> None:
+    call: grpc.UnaryStreamMultiCallable[bytes, bytes] = calls.channel.unary_stream("/test.Receiving/Stream")
+    assert list(call(b"hello", timeout=SECONDS)) == [b"hello"] * 3
+    assert calls.entered.get().startswith("unary-")
+    calls.wait_for_none()
+
+
+def test_calls_that_send_nothing_hold_no_thread(calls: Calls) -> None:
+    release = threading.Event()
+    silent = [calls.silent(held_back(release)) for _ in range(SILENT)]
+    assert calls.method("Echo")(b"hello", timeout=SECONDS) == b"hello"
+    release.set()
+    for call in silent:
+        assert failed(call.result) == (grpc.StatusCode.UNIMPLEMENTED, NO_MESSAGE.decode())
+    calls.wait_for_none()
+
+
+def test_calls_that_are_given_up_before_they_send_leave_nothing(calls: Calls) -> None:
+    release = threading.Event()
+    silent = [calls.silent(held_back(release)) for _ in range(SILENT)]
+    # So the server has seen all of them, which came before on the same connection.
+    assert calls.method("Echo")(b"hello", timeout=SECONDS) == b"hello"
+    for call in silent:
+        call.cancel()
+    release.set()
+    calls.wait_for_none()
+
+
+def test_calls_that_are_given_up_while_they_wait_for_a_thread_leave_nothing(calls: Calls) -> None:
+    calls.go_on.clear()
+    echo = calls.method("Echo")
+    held = [echo.future(b"held", timeout=SECONDS) for _ in range(THREADS)]
+    for _ in held:
+        calls.entered.get(timeout=SECONDS)
+    waiting = [echo.future(b"waiting", timeout=SECONDS) for _ in range(SILENT)]
+    for call in waiting:
+        call.cancel()
+    calls.go_on.set()
+    assert [call.result() for call in held] == [b"held"] * THREADS
+    calls.wait_for_none()
+
+
+def test_a_request_that_cannot_be_read_fails_alone(calls: Calls) -> None:
+    picky = calls.method("Picky")
+    for _ in range(THREADS + 1):
+        found = failed(lambda: picky(b"?", timeout=SECONDS))
+        assert found == (grpc.StatusCode.INTERNAL, NOT_READ.decode())
+    assert calls.method("Echo")(b"hello", timeout=SECONDS) == b"hello"
+    calls.wait_for_none()
+
+
+def test_the_end_waits_for_the_calls_at_work() -> None:
+    entered, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def handle(request: bytes, context: grpc.ServicerContext) -> bytes:
+        entered.set()
+        assert go_on.wait(SECONDS)
+        return request
+
+    pool = RequestThreads(1, name="only")
+    server = grpc.server(pool)
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]]
+    handlers = {"Echo": grpc.unary_unary_rpc_method_handler(handle)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Receiving", handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+
+    def end() -> None:
+        server.stop(SECONDS).wait(SECONDS)
+        pool.shutdown()
+        ended.set()
+
+    with open_channel(f"127.0.0.1:{port}") as channel:
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/test.Receiving/Echo")
+        answer = call.future(b"hello", timeout=SECONDS)
+        assert entered.wait(SECONDS)
+        ending = threading.Thread(target=end)
+        ending.start()
+        assert not ended.wait(0.05)
+        go_on.set()
+        assert answer.result() == b"hello"
+        ending.join(SECONDS)
+    assert ended.is_set()
+    assert not [t for t in threading.enumerate() if t.name == "only-0"]
