@@ -226,8 +226,13 @@ def task_columns(task: task_pb2.Task, *, revision: int, update_time: datetime) -
 # Wire format: an answer made of parts that are serialized already
 
 
+_SHORT = [bytes((number,)) for number in range(0x80)]
+
+
 def varint(number: int) -> bytes:
     """A number as protobuf writes it."""
+    if number < 0x4000:
+        return _SHORT[number] if number < 0x80 else bytes((number & 0x7F | 0x80, number >> 7))
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)

@@ -34,6 +34,12 @@ NO_DEADLINE = 1e8
 """Seconds beyond which grpc means that the caller set no deadline."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PRINTABLE = re.compile(r"[ -~]{0,128}")
+_METADATA = {
+    "orchestration-project": _NAME,
+    "orchestration-correlation-id": _PRINTABLE,
+    "orchestration-session": _PRINTABLE,
+    "orchestration-agent": _PRINTABLE,
+}
 
 Unary = Callable[[Any, Call], "Message | bytes"]
 Send = Callable[[None], None]
@@ -63,15 +69,20 @@ def _internal() -> errors.LedgerError:
 
 def identify(rpc: str, context: grpc.ServicerContext, presence: Presence) -> Call:
     """Who calls, from the call's metadata, and in which session."""
-    metadata = dict(context.invocation_metadata())
+    given = {key: value for key, value in context.invocation_metadata() if key in _METADATA}
+    for key, value in given.items():
+        rule = _METADATA[key]
+        if value and (not isinstance(value, str) or not rule.fullmatch(value)):
+            raise errors.InvalidArgument({f"metadata.{key}": f"must match {rule.pattern}"})
+    said = cast("dict[str, str]", given).get
     left = cast("float | None", context.time_remaining())
-    correlation = _text(metadata, "orchestration-correlation-id", _PRINTABLE)
+    correlation = said("orchestration-correlation-id")
     call = Call(
         rpc=rpc,
-        project=_text(metadata, "orchestration-project", _NAME) or "default",
+        project=said("orchestration-project") or "default",
         correlation_id=correlation or os.urandom(16).hex(),
-        session_key=_text(metadata, "orchestration-session", _PRINTABLE),
-        agent=_text(metadata, "orchestration-agent", _PRINTABLE),
+        session_key=said("orchestration-session", ""),
+        agent=said("orchestration-agent", ""),
         deadline=None if left is None or left > NO_DEADLINE else time.monotonic() + left,
         on_end=context.add_callback,
         correlated=bool(correlation),
@@ -79,13 +90,6 @@ def identify(rpc: str, context: grpc.ServicerContext, presence: Presence) -> Cal
     presence.tie(call)
     context.set_trailing_metadata((("orchestration-correlation-id", call.correlation_id),))
     return call
-
-
-def _text(metadata: dict[str, str | bytes], key: str, rule: re.Pattern[str]) -> str:
-    value = metadata.get(key, "")
-    if value and (not isinstance(value, str) or not rule.fullmatch(value)):
-        raise errors.InvalidArgument({f"metadata.{key}": f"must match {rule.pattern}"})
-    return value if isinstance(value, str) else ""
 
 
 def abort(context: grpc.ServicerContext, rpc: str, error: Exception, correlation: str) -> None:

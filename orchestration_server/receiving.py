@@ -4,8 +4,8 @@ grpcio takes a thread when a call arrives; the thread asks for the message and w
 switches of threads a call, and a client that opens calls and sends nothing holds a thread for each. Here
 grpc's serving thread asks for the message, and a thread is taken once it came (docs/decisions/0008).
 
-Like sending.py this knows the insides of one release of grpcio: it does what ``grpc._server._unary_request``
-does between the arrival of a call and its message. Other insides show in tests/rpc/test_receiving.py.
+Like sending.py this knows the insides of one release of grpcio: it does what ``grpc._server`` does in
+``_unary_request`` and ``_unary_response_in_pool``. Other insides show in tests/rpc/test_receiving.py.
 """
 
 from __future__ import annotations
@@ -19,13 +19,23 @@ from typing import Any
 import structlog
 from grpc._common import deserialize
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # it is written in C
-from grpc._server import _CLOSED, _OPEN, _RECEIVE_MESSAGE_TOKEN, _abort, _possibly_finish_call
+from grpc._server import (
+    _CLOSED,
+    _OPEN,
+    _RECEIVE_MESSAGE_TOKEN,
+    _abort,
+    _Context,
+    _possibly_finish_call,
+    _status,
+    _unary_response_in_pool,
+)
 
 log = structlog.get_logger()
 
 NO_FLAGS = 0
 NO_MESSAGE = b"the call takes one request message and got none"
 NOT_READ = b"the request message was not read"
+FAILED = b"the handler failed"
 
 
 class RequestThreads(ThreadPoolExecutor):
@@ -123,12 +133,32 @@ class _Arrival:
     def answer(self) -> None:
         """Runs the handler, on a thread of the pool."""
         try:
-            self._enter(
-                self._respond, self._event, self._state, self._behavior, self._request,
-                self._deserializer, self._serializer,
-            )  # fmt: skip
+            if self._respond is _unary_response_in_pool:
+                self._enter(self._answer_unary)
+            else:
+                self._enter(
+                    self._respond, self._event, self._state, self._behavior, self._request,
+                    self._deserializer, self._serializer,
+                )  # fmt: skip
         finally:
             self._end()
+
+    def _answer_unary(self) -> None:
+        """As grpc's ``_unary_response_in_pool``, without what its census of calls needs."""
+        request = self._request()
+        if request is None:
+            return
+        try:
+            response = self._behavior(request, _Context(self._event, self._state, self._deserializer))
+            body = self._serializer(response) if self._serializer else response
+        except Exception as error:
+            if not self._state.aborted:
+                log.exception("handler failed", exc_info=error)
+            # What the handler aborted with stands in the state, and goes before this.
+            with self._state.condition:
+                _abort(self._state, self._event.call, cygrpc.StatusCode.unknown, FAILED)
+            return
+        _status(self._event, self._state, body)
 
     def _request(self) -> Any:
         request = deserialize(self._body, self._deserializer)

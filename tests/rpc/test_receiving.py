@@ -13,7 +13,7 @@ from typing import Any, cast
 import grpc
 import pytest
 
-from orchestration_server.receiving import NO_MESSAGE, NOT_READ, RequestThreads
+from orchestration_server.receiving import FAILED, NO_MESSAGE, NOT_READ, RequestThreads
 from tests.conftest import open_channel
 
 SECONDS = 10
@@ -56,6 +56,16 @@ class Calls:
         raise AssertionError(f"{len(state.rpc_states)} calls, {state.active_rpc_count} at work")
 
 
+def fail(request: bytes, context: grpc.ServicerContext) -> bytes:
+    raise ValueError(request)
+
+
+def abort(request: bytes, context: grpc.ServicerContext) -> bytes:
+    context.set_trailing_metadata((("why", "told"),))
+    context.abort(grpc.StatusCode.ABORTED, "told to")
+    raise AssertionError("abort raises")
+
+
 def unread(body: bytes) -> bytes:
     raise ValueError(body)
 
@@ -82,6 +92,8 @@ def calls() -> Iterator[Calls]:
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             "Echo": grpc.unary_unary_rpc_method_handler(echo),
             "Stream": grpc.unary_stream_rpc_method_handler(stream),
+            "Fail": grpc.unary_unary_rpc_method_handler(fail),
+            "Abort": grpc.unary_unary_rpc_method_handler(abort),
             "Picky": grpc.unary_unary_rpc_method_handler(echo, request_deserializer=unread),
         }
         server.add_registered_method_handlers("test.Receiving", handlers)
@@ -161,6 +173,21 @@ def test_a_request_that_cannot_be_read_fails_alone(calls: Calls) -> None:
         found = failed(lambda: picky(b"?", timeout=SECONDS))
         assert found == (grpc.StatusCode.INTERNAL, NOT_READ.decode())
     assert calls.method("Echo")(b"hello", timeout=SECONDS) == b"hello"
+    calls.wait_for_none()
+
+
+def test_a_handler_that_fails_tells_nothing_of_it(calls: Calls) -> None:
+    found = failed(lambda: calls.method("Fail")(b"secret", timeout=SECONDS))
+    assert found == (grpc.StatusCode.UNKNOWN, FAILED.decode())
+    calls.wait_for_none()
+
+
+def test_a_handler_that_aborts_is_answered_with_its_status(calls: Calls) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        calls.method("Abort")(b"", timeout=SECONDS)
+    error = cast(grpc.Call, caught.value)
+    assert (error.code(), error.details()) == (grpc.StatusCode.ABORTED, "told to")
+    assert ("why", "told") in [tuple(pair) for pair in error.trailing_metadata() or ()]
     calls.wait_for_none()
 
 
