@@ -25,6 +25,8 @@ CONNECTIONS = 2
 """One to publish, one to listen."""
 COALESCE_SECONDS = 0.01
 """The shortest time between two messages of one process, however many commits it has."""
+ALONE_SECONDS = 5.0
+"""How long a server that nobody else listens to says nothing. Who begins to listen says so."""
 LISTEN_SECONDS = 0.25
 """How long the listener takes to notice a stop while Redis is away."""
 STOP_SECONDS = 0.4
@@ -50,6 +52,8 @@ class Wakes:
         self._due = threading.Event()
         self._closed = threading.Event()
         self._lost = False
+        self._listening = False
+        self._alone_until = 0.0
         self._threads: list[threading.Thread] = []
         if link.client is not None:
             self._threads = [
@@ -62,7 +66,7 @@ class Wakes:
 
     def publish(self) -> None:
         """Has the other servers told soon. Never waits."""
-        if not self._due.is_set():
+        if not self._due.is_set() and time.monotonic() >= self._alone_until:
             self._due.set()
 
     def close(self) -> None:
@@ -79,7 +83,9 @@ class Wakes:
             self._due.clear()
             closing = self._closed.is_set()
             # The last one also ends this process's own listening at once.
-            self._link.ask(lambda client: client.publish(self.channel, self._own))
+            listeners = self._link.ask(lambda client: client.publish(self.channel, self._own))
+            if listeners == 1 and self._listening:
+                self._alone_until = time.monotonic() + ALONE_SECONDS
             if closing:
                 return
             self._closed.wait(COALESCE_SECONDS)
@@ -101,6 +107,7 @@ class Wakes:
 
     def _listen(self, client: redis.Redis) -> None:
         """Hears one subscription out: until the stop, or an error."""
+        self._listening = False
         with client.pubsub() as subscription:  # type: ignore[no-untyped-call]  # redis gives it no types
             subscription.subscribe(self.channel)
             heard, asked = time.monotonic(), False
@@ -122,7 +129,11 @@ class Wakes:
             if self._lost:
                 self._lost = False
                 log.info("wakes of other servers back")
-            # What was told before this moment went unheard.
+            # What was told before this moment went unheard; and who was alone is so no more.
+            self._listening = True
             self._wake()
+            self._alone_until = 0.0
+            self.publish()
         elif message["type"] == "message" and message["data"] != self._own:
+            self._alone_until = 0.0
             self._wake()

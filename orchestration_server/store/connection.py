@@ -3,53 +3,70 @@
 psycopg drives each statement from Python step by step: it sends, waits for the socket, takes in what came.
 Every step lets go of the interpreter's lock, which wakes a thread that waits for it, mostly in vain. Here a
 statement is prepared once on each connection and from then on is a single blocking call, so the lock is let
-go once. psycopg still adapts the values and the rows, and does the rest: transactions, COPY, cancelling
+go once. psycopg still adapts the rows, and does the rest: the pool, transactions, COPY, cancelling
 (docs/decisions/0007).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from functools import lru_cache
-from typing import Any, LiteralString, NamedTuple
+from struct import Struct
+from types import NoneType
+from typing import Any, LiteralString, cast
 
 import psycopg
-from psycopg import abc as types
-from psycopg import errors
-from psycopg.adapt import PyFormat, Transformer
+from psycopg import abc, errors
+from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.pq.abc import PGresult
-from psycopg.types.numeric import Int8Dumper
 
-from orchestration_server.store import arrays
+from orchestration_server.store.arrays import Array, microseconds
 
 PREPARED = 300
 """Statements that a connection keeps prepared; of more, those that were used last."""
 _TEXTS = 1_000
-_PLACEHOLDER = re.compile(r"%(?:%|\((\w+)\)([sb]))")
-_FORMATS = {"s": PyFormat.AUTO, "b": PyFormat.BINARY}
+_PLACEHOLDER = re.compile(r"%(?:%|\((\w+)\)[sb])")
+_Encoder = Callable[[Any], bytes | None]
 
 
-class _Query(NamedTuple):
-    """A text as Postgres takes it, and what its parameters are called, in its order."""
+class _Scalars(dict[type, tuple[int, Format, _Encoder]]):
+    """By type: the one that Postgres is told, the format, and what encodes a value."""
 
-    text: bytes
-    names: tuple[str, ...]
-    formats: tuple[PyFormat, ...]
+    def __missing__(self, kind: type) -> tuple[int, Format, _Encoder]:
+        for base in kind.__mro__:
+            if base in self:
+                return self.setdefault(kind, self[base])
+        raise TypeError(f"a value of type {kind.__name__} cannot be bound")
+
+
+# A text has no type of its own: it is read as what stands in its place. Numbers have one type whatever their
+# size, so a statement is prepared once.
+_SCALARS = _Scalars(
+    {
+        str: (0, Format.TEXT, str.encode),
+        int: (20, Format.BINARY, Struct("!q").pack),
+        bool: (16, Format.BINARY, (b"\x00", b"\x01").__getitem__),
+        bytes: (17, Format.BINARY, bytes),
+        datetime: (1184, Format.BINARY, microseconds),
+        NoneType: (0, Format.TEXT, lambda _: None),
+    }
+)
 
 
 @lru_cache(_TEXTS)
-def _query(text: str) -> _Query:
-    found: dict[tuple[str, str], int] = {}
+def _query(text: str) -> tuple[bytes, tuple[str, ...]]:
+    """A statement as Postgres takes it, and what its parameters are called, in its order."""
+    found: dict[str, int] = {}
 
     def place(match: re.Match[str]) -> str:
         if match[0] == "%%":
             return "%"
-        return f"${found.setdefault((match[1], match[2]), len(found) + 1)}"
+        return f"${found.setdefault(match[1], len(found) + 1)}"
 
-    sent = _PLACEHOLDER.sub(place, text)
-    return _Query(sent.encode(), tuple(n for n, _ in found), tuple(_FORMATS[f] for _, f in found))
+    return _PLACEHOLDER.sub(place, text).encode(), tuple(found)
 
 
 class Rows:
@@ -57,7 +74,7 @@ class Rows:
 
     __slots__ = ("_adapt", "_result")
 
-    def __init__(self, adapt: types.Transformer, result: PGresult) -> None:
+    def __init__(self, adapt: abc.Transformer, result: PGresult) -> None:
         self._adapt = adapt
         self._result = result
 
@@ -84,9 +101,6 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        arrays.register(self)
-        # Numbers have one type whatever their size, so a statement is prepared once.
-        self.adapters.register_dumper(int, Int8Dumper)
         self._named: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
         self._count = 0
 
@@ -94,13 +108,26 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         self, query: LiteralString, params: Mapping[str, Any] | None = None
     ) -> Rows:
         """Runs one statement to its end. Raises the driver's errors, which db.py translates."""
-        text, names, formats = _query(query)
-        adapt = Transformer(self)
-        values: Any = adapt.dump_sequence([params[name] for name in names], formats) if params else ()
-        name = self._name(text, adapt.types or ())
-        result = self.pgconn.exec_prepared(name, values, adapt.formats, Format.BINARY)
+        text, names = _query(query)
+        values: list[bytes | None] = []
+        oids: list[int] = []
+        formats: list[int] = []
+        for name in names:
+            value = params[name] if params is not None else None
+            if isinstance(value, Array):
+                values.append(value.encoded())
+                oids.append(value.oid)
+                formats.append(Format.BINARY)
+            else:
+                oid, format_, encode = _SCALARS[type(value)]
+                values.append(encode(value))
+                oids.append(oid)
+                formats.append(format_)
+        statement = self._name(text, tuple(oids))
+        result = self.pgconn.exec_prepared(statement, cast("list[bytes]", values), formats, Format.BINARY)
         if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
             raise self._error(result)
+        adapt = Transformer(self)
         adapt.set_pgresult(result, format=Format.BINARY)
         return Rows(adapt, result)
 

@@ -12,7 +12,7 @@ import sys
 from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server.model import KEPT_PRIORITIES, EventFilter
-from orchestration_server.store.arrays import Texts
+from orchestration_server.store.arrays import Numbers, Texts
 
 MOST_BRANCHES = 20
 """Exact types that are read each for itself; above that the project's own index is walked."""
@@ -100,7 +100,7 @@ def select(project: str, chosen: EventFilter) -> Selection:
     for name, (param, condition) in _CONDITIONS.items():
         value = getattr(chosen, name)
         if value:
-            params[param] = value
+            params[param] = Numbers(value) if name == "priorities" else value
             if lead or name not in _LEADS:
                 rest += condition
             else:

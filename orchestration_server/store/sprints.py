@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 from orchestration_server.model import Request
+from orchestration_server.store.arrays import Numbers
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 
@@ -128,7 +129,7 @@ def list_page(
     params: dict[str, Any] = {"project": project, "limit": limit}
     if statuses:
         query += _STATUSES
-        params["statuses"] = list(statuses)
+        params["statuses"] = Numbers(statuses)
     if owner:
         query += _OWNER
         params["owner"] = owner

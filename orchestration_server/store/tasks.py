@@ -80,6 +80,7 @@ _FILTERS: dict[str, LiteralString] = {
     "assignee": " and assignee = %(assignee)s and assignee <> ''",
     "labels": " and labels @> %(labels)s::text[] and labels <> '{}'",
 }
+_ARRAYS: dict[str, type[Array]] = {"statuses": Numbers, "priorities": Numbers, "labels": Texts}
 _NEWEST: LiteralString = " order by create_time desc, code desc limit %(limit)s::bigint"
 _AFTER_NEWEST: LiteralString = " and (create_time, code) < (%(time)s::timestamptz, %(code)s)"
 _URGENT: LiteralString = " order by priority, create_time, code limit %(limit)s::bigint"
@@ -194,7 +195,9 @@ def list_page(
             query += _FILTERS[name]
     if ready:
         query += _READY
-    params: dict[str, Any] = {**filters, "project": project, "limit": limit}
+    params: dict[str, Any] = {"project": project, "limit": limit}
+    for name, value in filters.items():
+        params[name] = _ARRAYS[name](value) if name in _ARRAYS else value
     if after is not None:
         query += _AFTER_URGENT if by_priority else _AFTER_NEWEST
         params |= {"time": after.create_time, "code": after.code, "priority": after.priority}

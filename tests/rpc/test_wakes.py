@@ -139,6 +139,7 @@ class Peer:
 
 @pytest.fixture
 def new_peer(valkey: Valkey) -> Iterator[Callable[..., Peer]]:
+    started: list[tuple[bytes, Peer]] = []
     with ExitStack() as stack:
 
         def start(log: bytes = LOG, url: str = "") -> Peer:
@@ -146,6 +147,11 @@ def new_peer(valkey: Valkey) -> Iterator[Callable[..., Peer]]:
             stack.callback(peer.close)
             if not url:
                 assert peer.hears(), "what was told before it listened is looked for"
+                # Who begins to listen tells the others, and hears that itself.
+                started.append((log, peer))
+                for other_log, other in started:
+                    if other_log == log:
+                        other.woken_until(peer)
             return peer
 
         yield start
@@ -158,6 +164,25 @@ def test_the_others_are_woken_and_oneself_is_not(new_peer: Callable[..., Peer]) 
     # On one channel messages have one order: its own was before this one.
     two.wakes.publish()
     assert (one.woken_until(two), three.woken_until(two)) == (1, 1)
+
+
+def test_a_server_that_is_alone_says_nothing_until_another_listens(
+    new_peer: Callable[..., Peer], valkey: Valkey
+) -> None:
+    one = new_peer()
+    with redis.Redis.from_url(valkey.url) as client:
+
+        def published() -> int:
+            return int(client.info("commandstats")["cmdstat_publish"]["calls"])
+
+        before = published()
+        for _ in range(20):
+            one.wakes.publish()
+        # One may have been asked for before it knew that it is alone.
+        assert published() <= before + 1
+        two = new_peer()
+        one.wakes.publish()
+        assert two.woken_until(one) == 1
 
 
 def test_ledgers_on_one_redis_do_not_wake_each_other(new_peer: Callable[..., Peer]) -> None:
@@ -180,7 +205,7 @@ def test_a_copy_in_the_same_cluster_is_another_log(engines: Engines) -> None:
 
 
 def test_many_commits_are_few_messages(new_peer: Callable[..., Peer], valkey: Valkey) -> None:
-    peer = new_peer()
+    peer, _ = new_peer(), new_peer()
     with redis.Redis.from_url(valkey.url) as client, client.pubsub() as messages:
         messages.subscribe(peer.wakes.channel)
         heard = messages.listen()
