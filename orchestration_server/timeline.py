@@ -63,8 +63,9 @@ class Hub:
         self._tailer.start()
 
     def wake(self) -> None:
-        """Says that there may be new events."""
-        self._woken.set()
+        """Says that there may be new events. A stream that joins the live feed looks for itself."""
+        if self._streams:
+            self._woken.set()
 
     def open(self, stream: Stream) -> None:
         """Takes a stream in. RESOURCE_EXHAUSTED where there are too many."""

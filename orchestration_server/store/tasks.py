@@ -51,16 +51,22 @@ def inserted(name: LiteralString, source: LiteralString) -> LiteralString:
 
 INSERT: LiteralString = inserted("changed", "locked")
 
+# The planner does not see into ``c``, so it has one way to find a task: by project and code. With the project
+# in its sight, a plan made while the table was empty walked all tasks of the project, and stood until the
+# table was analyzed.
 UPDATE: LiteralString = """changed as (
     update tasks t set sprint_code = c.sprint_code, status = c.status, priority = c.priority,
         assignee = c.assignee,
         labels = array(select jsonb_array_elements_text(c.labels::jsonb)),
         revision = c.revision + 1, update_time = c.update_time, body = c.body
-    from locked, unnest(%(c_code)s::text[], %(c_revision)s::bigint[], %(c_sprint)s::text[],
-        %(c_status)s::smallint[], %(c_priority)s::smallint[], %(c_assignee)s::text[],
-        %(c_labels)s::text[], %(c_update)s::timestamptz[], %(c_body)s::bytea[])
-        as c (code, revision, sprint_code, status, priority, assignee, labels, update_time, body)
-    where t.project = %(project)s and t.code = c.code and t.revision = c.revision
+    from (
+        select locked.project, n.* from locked, unnest(%(c_code)s::text[], %(c_revision)s::bigint[],
+            %(c_sprint)s::text[], %(c_status)s::smallint[], %(c_priority)s::smallint[],
+            %(c_assignee)s::text[], %(c_labels)s::text[], %(c_update)s::timestamptz[], %(c_body)s::bytea[])
+            as n (code, revision, sprint_code, status, priority, assignee, labels, update_time, body)
+        offset 0
+    ) c
+    where t.project = c.project and t.code = c.code and t.revision = c.revision
     returning 1
 )"""
 

@@ -19,7 +19,8 @@ from orchestration_server.store.connection import Connection
 
 _LOCKED: LiteralString = """
 with locked as materialized (
-    select count(pg_advisory_xact_lock(k)::text) as n from unnest(%(locks)s::bigint[]) as k
+    select count(pg_advisory_xact_lock(k)::text) as n, %(project)s::text as project
+    from unnest(%(locks)s::bigint[]) as k
 ), anchored as materialized (
     select count(*) filter (where held.delete_time is null) as n from (
         select s.delete_time from locked, sprints s
