@@ -7,8 +7,10 @@ another log, left under the key counts as absent. Whatever Redis does, it change
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from hashlib import blake2b
 from typing import Any
 
@@ -24,6 +26,8 @@ TTL_SECONDS = 300
 TIMEOUT_SECONDS = 0.05
 OPEN_SECONDS = 1.0
 """How long Redis is left alone after it failed."""
+LOAD_SECONDS = 5.0
+"""How long a call waits for another one's load before it loads for itself."""
 _CHECKSUM = 16
 
 
@@ -88,18 +92,38 @@ class Cache:
     def __init__(self, link: Link, *, identity: bytes) -> None:
         self._link = link
         self._identity = identity
+        self._loading: dict[bytes, Future[bytes]] = {}
+        self._lock = threading.Lock()
 
     def get_or_load(self, kind: str, version: Sequence[Any], load: Callable[[], bytes]) -> tuple[bytes, bool]:
-        """The value of this version, and whether it came from the cache."""
-        if self._link.away:
-            return load(), False
+        """The value of this version, and whether another call loaded it: before, or at the same time.
+
+        What many calls ask for at once is loaded once in each process, also without Redis.
+        """
         key = self._key(kind, version)
         found = self._link.ask(lambda client: client.get(key))
         if isinstance(found, bytes) and len(found) >= _CHECKSUM:
             value = found[_CHECKSUM:]
             if found[:_CHECKSUM] == self._checksum(key, value):
                 return value, True
-        value = load()
+        own: Future[bytes] = Future()
+        with self._lock:
+            loading = self._loading.setdefault(key, own)
+        if loading is not own:
+            try:
+                return loading.result(timeout=LOAD_SECONDS), True
+            except Exception:
+                # That one's caller may have left, or had less time than this one.
+                return load(), False
+        try:
+            value = load()
+            own.set_result(value)
+        except BaseException as error:
+            own.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                del self._loading[key]
         self._link.ask(lambda client: client.set(key, self._checksum(key, value) + value, ex=TTL_SECONDS))
         return value, False
 

@@ -48,6 +48,8 @@ SETTINGS = {
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
     "random_page_cost": "1.1",
+    # A fresh ledger's tables grow fast: plans and index-only scans wait for their statistics.
+    "autovacuum_naptime": "15s",
     "jit": "off",
     "huge_pages": "off",
     "timezone": "UTC",
