@@ -37,7 +37,7 @@ from orchestration_server.timeline import Hub
 from orchestration_server.wakes import CONNECTIONS, Wakes
 from orchestration_server.workspace_files import WorkspaceFiles
 
-BACKGROUND_CONNECTIONS = 5
+BACKGROUND_CONNECTIONS = 9
 """Beside one for each unary call: the tailer, the readers of history, the group commit, the services."""
 WORKER_CONNECTIONS = 4
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from contextlib import suppress
 from types import TracebackType
+from typing import Any
 
 import psycopg
 import psycopg_pool
@@ -27,6 +29,25 @@ __all__ = ["Connection", "Database"]
 CONFLICTS = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
 LEDGER_CONFLICT = "OL001"
 PROBE_SECONDS = 0.1
+
+
+class _LastInFirstOut(deque[Connection]):
+    """Connections that are free; the next is the one that came back last."""
+
+    def popleft(self) -> Connection:
+        return self.pop()
+
+
+class _Pool(psycopg_pool.ConnectionPool[Connection]):
+    """Lends the connection that came back last, so that few have to prepare and plan what is asked now.
+
+    psycopg's own takes turns: of 500 timelines with six kinds of filter a third of the time went into plans.
+    """
+
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(url, **options)
+        self._pool = _LastInFirstOut()
+        self.open()
 
 
 class Database:
@@ -54,7 +75,7 @@ class Database:
         self.cancels = _Canceller()
 
     def _open(self) -> psycopg_pool.ConnectionPool[Connection]:
-        return psycopg_pool.ConnectionPool(
+        return _Pool(
             self._url,
             # All at once: a fresh server answered ten callers 680 times a second so, with two at first 530.
             min_size=self._size,
@@ -69,7 +90,7 @@ class Database:
             max_waiting=self._size * 4,
             reconnect_timeout=1.0,
             connection_class=Connection,
-            open=True,
+            open=False,
         )
 
     def connection(self, call: Call | None = None) -> Lent:

@@ -44,6 +44,8 @@ QUEUE_EVENTS = 20_000
 QUEUE_BYTES = 64 * 1024 * 1024
 AHEAD_EVENTS = 1_000
 """From so many events on, what waits is made ready while the group before is being stored."""
+THREADS = 3
+"""Two groups are being stored at the most, and one is made ready."""
 COPY_EVENTS = 32
 """From so many events on, a transaction with a COPY is faster than one statement."""
 
@@ -129,9 +131,10 @@ class Emitted:
 class GroupCommit:
     """Concurrent emits share one insert and one commit; each is answered after it.
 
-    Two threads take groups in turn. While one stores, the other waits for it, so that what comes meanwhile
-    becomes one group; where enough for a group waits already it is looked up and made into rows at once.
-    Groups are stored in the order they were taken, so messages of one stream stand in theirs.
+    While a group is being stored, what comes becomes the next one. Where enough for a group waits already, it
+    is taken at once, made into rows, and begun as soon as the one before has its transaction id: two are then
+    stored side by side, in the order in which they were taken. Messages of one stream stand in theirs, but
+    where the earlier one's group has to be written again, as when someone else was first with a key of it.
     """
 
     def __init__(self, db: Database, wake: Callable[[], None]) -> None:
@@ -140,11 +143,11 @@ class GroupCommit:
         self._waiting: deque[Emission] = deque()
         self._events = self._bytes = 0
         self._changed = threading.Condition()
-        self._taken = self._stored = 0
-        """Groups, counted."""
+        self._taken = self._begun = self._stored = 0
+        """Groups, counted. A group has begun when those after it can only come after it in the log."""
         self._closed = False
         self._threads = [
-            threading.Thread(target=self._run, name=f"group-commit-{n}", daemon=True) for n in range(2)
+            threading.Thread(target=self._run, name=f"group-commit-{n}", daemon=True) for n in range(THREADS)
         ]
         for thread in self._threads:
             thread.start()
@@ -177,10 +180,9 @@ class GroupCommit:
     def _due(self) -> bool:
         """Whether a group is to be taken now."""
         alone = self._taken == self._stored
-        return bool(self._waiting) and (alone or (self._events >= AHEAD_EVENTS and self._one_ahead()))
-
-    def _one_ahead(self) -> bool:
-        return self._taken - self._stored == 1
+        return bool(self._waiting) and (
+            alone or (self._events >= AHEAD_EVENTS and self._taken == self._begun)
+        )
 
     def _run(self) -> None:
         while True:
@@ -194,14 +196,22 @@ class GroupCommit:
                 group = self._take()
             made = self._made(group)
             with self._changed:
-                while self._stored != turn:
+                while self._begun != turn:
                     self._changed.wait()
             try:
-                self._store(group, made)
+                self._store(group, made, lambda turn=turn: self._begin(turn))  # type: ignore[misc]  # bound now
             finally:
+                self._begin(turn)
                 with self._changed:
                     self._stored += 1
                     self._changed.notify_all()
+
+    def _begin(self, turn: int) -> None:
+        """Lets the next group begin; the first time that it is called for a group."""
+        with self._changed:
+            if self._begun == turn:
+                self._begun += 1
+                self._changed.notify_all()
 
     def _take(self) -> list[Emission]:
         group: list[Emission] = []
@@ -226,13 +236,13 @@ class GroupCommit:
             return _Group(conn, group)
         return None
 
-    def _store(self, group: list[Emission], made: _Group | None) -> None:
+    def _store(self, group: list[Emission], made: _Group | None, begun: Callable[[], None]) -> None:
         try:
-            results = self._commit(group, made)
+            results = self._commit(group, made, begun)
         except Exception as error:
             if len(group) > 1 and not isinstance(error, Unavailable):
                 for one in group:
-                    self._store([one], None)
+                    self._store([one], None, begun)
                 return
             failure = error if isinstance(error, LedgerError) else Unavailable("the write failed")
             for one in group:
@@ -245,12 +255,14 @@ class GroupCommit:
             else:
                 one.done.set_exception(result)
 
-    def _commit(self, group: list[Emission], made: _Group | None) -> list[Emitted | LedgerError]:
+    def _commit(
+        self, group: list[Emission], made: _Group | None, begun: Callable[[], None]
+    ) -> list[Emitted | LedgerError]:
         for _ in range(ATTEMPTS):
             try:
                 with self._db.connection() as conn:
                     made = made or _Group(conn, group)
-                    made.commit(conn)
+                    made.commit(conn, begun)
                     return made.results
             except Conflict:
                 # Someone else, or the group before, was first with a key or a request_id.
@@ -281,12 +293,18 @@ class _Group:
         self.results = [self._message(one) for one in group]
         """What each message is answered, once the group is stored."""
         self._new_keys.sort()
+        self._copied = [writes.copied(row) for row in self._rows] if len(self._rows) >= COPY_EVENTS else []
 
-    def commit(self, conn: Connection) -> None:
-        """Stores the group. Raises Conflict where what was read of it is no longer so."""
-        if len(self._rows) >= COPY_EVENTS:
+    def commit(self, conn: Connection, begun: Callable[[], None]) -> None:
+        """Stores the group. Raises Conflict where what was read of it is no longer so.
+
+        ``begun`` is called once it has a transaction id, where it is more than one statement.
+        """
+        if self._copied:
             with conn.transaction():
-                writes.copy_events(conn, self._rows)
+                epoch = writes.begin_log(conn)
+                begun()
+                writes.copy_events(conn, epoch, self._copied)
                 self._apply(conn, ())
         elif self._rows or self._requests:
             self._apply(conn, self._rows)

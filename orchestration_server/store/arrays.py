@@ -18,9 +18,14 @@ _POSTGRES_START = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def microseconds(time: datetime) -> bytes:
+def microseconds(time: datetime) -> int:
     """A moment as Postgres counts it."""
-    return _INT8.pack((time - _POSTGRES_START) // _MICROSECOND)
+    return (time - _POSTGRES_START) // _MICROSECOND
+
+
+def encoded_time(time: datetime) -> bytes:
+    """A timestamptz in binary."""
+    return _INT8.pack(microseconds(time))
 
 
 class Array:
@@ -77,7 +82,7 @@ class Times(Array):
     """timestamptz[], of aware datetimes"""
 
     __slots__ = ()
-    oid, element_oid, element = 1185, 1184, staticmethod(microseconds)
+    oid, element_oid, element = 1185, 1184, staticmethod(encoded_time)
 
 
 class Flags(Array):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache
 from struct import Struct
@@ -23,7 +24,7 @@ from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
-from orchestration_server.store.arrays import Array, microseconds
+from orchestration_server.store.arrays import Array, encoded_time
 
 PREPARED = 300
 """Statements that a connection keeps prepared; of more, those that were used last."""
@@ -50,7 +51,7 @@ _SCALARS = _Scalars(
         int: (20, Format.BINARY, Struct("!q").pack),
         bool: (16, Format.BINARY, (b"\x00", b"\x01").__getitem__),
         bytes: (17, Format.BINARY, bytes),
-        datetime: (1184, Format.BINARY, microseconds),
+        datetime: (1184, Format.BINARY, encoded_time),
         NoneType: (0, Format.TEXT, lambda _: None),
     }
 )
@@ -130,6 +131,27 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         adapt = Transformer(self)
         adapt.set_pgresult(result, format=Format.BINARY)
         return Rows(adapt, result)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:  # type: ignore[override]  # there are none in others
+        """Makes one transaction of the block, which is undone where the block raises."""
+        self._control(b"begin")
+        try:
+            yield
+        except BaseException:
+            # A connection that was lost has nothing to undo.
+            with suppress(psycopg.Error):
+                self._control(b"rollback")
+            raise
+        self._control(b"commit")
+
+    def _control(self, command: bytes) -> None:
+        result = self.pgconn.exec_(command)
+        if result.status != ExecStatus.COMMAND_OK:
+            raise self._error(result)
+        if result.command_status != command.upper():
+            # A commit of what has failed is a rollback.
+            raise errors.InFailedSqlTransaction("the transaction had failed before its end")
 
     def _name(self, text: bytes, types: tuple[int, ...]) -> bytes:
         """What the statement is called on this connection, where it is prepared if it was not."""

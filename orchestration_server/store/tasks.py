@@ -60,9 +60,10 @@ UPDATE: LiteralString = """changed as (
         labels = array(select jsonb_array_elements_text(c.labels::jsonb)),
         revision = c.revision + 1, update_time = c.update_time, body = c.body
     from (
-        select locked.project, n.* from locked, unnest(%(c_code)s::text[], %(c_revision)s::bigint[],
-            %(c_sprint)s::text[], %(c_status)s::smallint[], %(c_priority)s::smallint[],
-            %(c_assignee)s::text[], %(c_labels)s::text[], %(c_update)s::timestamptz[], %(c_body)s::bytea[])
+        select %(project)s::text as project, n.*
+        from locked, unnest(%(c_code)s::text[], %(c_revision)s::bigint[], %(c_sprint)s::text[],
+            %(c_status)s::smallint[], %(c_priority)s::smallint[], %(c_assignee)s::text[],
+            %(c_labels)s::text[], %(c_update)s::timestamptz[], %(c_body)s::bytea[])
             as n (code, revision, sprint_code, status, priority, assignee, labels, update_time, body)
         offset 0
     ) c

@@ -364,7 +364,7 @@ def test_a_time_misses_no_event_of_a_transaction_that_was_open_then(
             occur_time=None,
             tail=convert.event_tail(call, now),
         )
-        writes.copy_events(conn, [row])
+        writes.copy_events(conn, writes.begin_log(conn), [writes.copied(row)])
         later = emit(events, project, [factories.event()] * 2)
         request = event_pb2.StreamTimelineRequest(follow=True, from_time=convert.stamp(now))
         stream = events.StreamTimeline(request, metadata=metadata, timeout=SECONDS)

@@ -442,3 +442,23 @@ def test_statistics_count_the_last_week_and_see_each_event_at_once(
     assert stats.end_time.seconds - stats.start_time.seconds == 7 * 86_400
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"):
         events.GetEventStats(event_pb2.GetEventStatsRequest(start_time=at(0), end_time=at(24 * 367)))
+
+
+def test_messages_of_a_stream_stand_in_their_order(events: EventServiceStub) -> None:
+    messages, size = 40, 500
+    requests = [
+        event_pb2.EmitEventsRequest(
+            request_id=f"message-{n}",
+            events=[factories.event("agents.counted", actor=str(n * size + i)) for i in range(size)],
+        )
+        for n in range(messages)
+    ]
+    answers = list(events.EmitEvents(iter(requests), timeout=60))
+    assert not [answer.error for answer in answers if answer.HasField("error")]
+    assert sum(answer.stored for answer in answers) == messages * size
+    found = [
+        int(event.actor)
+        for answer in events.StreamTimeline(event_pb2.StreamTimelineRequest(), timeout=60)
+        for event in answer.events.events
+    ]
+    assert found == list(range(messages * size))
