@@ -95,10 +95,13 @@ class Cache:
         self._loading: dict[bytes, Future[bytes]] = {}
         self._lock = threading.Lock()
 
-    def get_or_load(self, kind: str, version: Sequence[Any], load: Callable[[], bytes]) -> tuple[bytes, bool]:
+    def get_or_load(
+        self, kind: str, version: Sequence[Any], load: Callable[[], bytes], *, patience: float | None = None
+    ) -> tuple[bytes, bool]:
         """The value of this version, and whether another call loaded it: before, or at the same time.
 
-        What many calls ask for at once is loaded once in each process, also without Redis.
+        What many calls ask for at once is loaded once in each process, also without Redis. ``patience`` is
+        how many seconds the caller has.
         """
         key = self._key(kind, version)
         found = self._link.ask(lambda client: client.get(key))
@@ -111,7 +114,8 @@ class Cache:
             loading = self._loading.setdefault(key, own)
         if loading is not own:
             try:
-                return loading.result(timeout=LOAD_SECONDS), True
+                wait = LOAD_SECONDS if patience is None else min(LOAD_SECONDS, patience)
+                return loading.result(timeout=wait), True
             except Exception:
                 # That one's caller may have left, or had less time than this one.
                 return load(), False
@@ -124,6 +128,8 @@ class Cache:
         finally:
             with self._lock:
                 del self._loading[key]
+            # Where it failed, the error's traceback holds this frame.
+            del own, loading
         self._link.ask(lambda client: client.set(key, self._checksum(key, value) + value, ex=TTL_SECONDS))
         return value, False
 

@@ -151,7 +151,9 @@ class Broker:
             return made[0].body
 
         try:
-            body, cached = self._cache.get_or_load("context", asked.key(version), load)
+            body, cached = self._cache.get_or_load(
+                "context", asked.key(version), load, patience=call.seconds_left()
+            )
         except _Moved as moved:
             body, cached = self._cache.get_or_load("context", asked.key(moved.version), lambda: made[0].body)
         return Assembled(body, cached, None if cached else made[0].event)

@@ -213,8 +213,12 @@ class Lent:
         ours = translated(error)
         if isinstance(ours, Unavailable | ResourceExhausted):
             self._db.suspect()
-        if ours is not error:
-            raise ours from error
+        try:
+            if ours is not error:
+                raise ours from error
+        finally:
+            # Its traceback holds this frame.
+            del ours
 
 
 class _Canceller:

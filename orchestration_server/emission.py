@@ -44,8 +44,9 @@ QUEUE_EVENTS = 20_000
 QUEUE_BYTES = 64 * 1024 * 1024
 AHEAD_EVENTS = 1_000
 """From so many events on, what waits is made ready while the group before is being stored."""
-THREADS = 3
-"""Two groups are being stored at the most, and one is made ready."""
+STORED_AT_ONCE = 2
+THREADS = STORED_AT_ONCE + 1
+"""One more group is made ready."""
 COPY_EVENTS = 32
 """From so many events on, a transaction with a COPY is faster than one statement."""
 
@@ -196,7 +197,7 @@ class GroupCommit:
                 group = self._take()
             made = self._made(group)
             with self._changed:
-                while self._begun != turn:
+                while self._begun != turn or turn - self._stored >= STORED_AT_ONCE:
                     self._changed.wait()
             try:
                 self._store(group, made, lambda turn=turn: self._begin(turn))  # type: ignore[misc]  # bound now
@@ -205,6 +206,8 @@ class GroupCommit:
                 with self._changed:
                     self._stored += 1
                     self._changed.notify_all()
+                # Or an idle thread would keep them.
+                del group, made
 
     def _begin(self, turn: int) -> None:
         """Lets the next group begin; the first time that it is called for a group."""
@@ -247,6 +250,8 @@ class GroupCommit:
             failure = error if isinstance(error, LedgerError) else Unavailable("the write failed")
             for one in group:
                 one.done.set_exception(failure)
+            # Its traceback holds this frame, and with it the group.
+            del failure
             return
         self._wake()
         for one, result in zip(group, results, strict=True):

@@ -25,6 +25,7 @@ from grpc._server import (
     _RECEIVE_MESSAGE_TOKEN,
     _abort,
     _Context,
+    _is_rpc_state_active,
     _possibly_finish_call,
     _status,
     _unary_response_in_pool,
@@ -36,14 +37,19 @@ NO_FLAGS = 0
 NO_MESSAGE = b"the call takes one request message and got none"
 NOT_READ = b"the request message was not read"
 FAILED = b"the handler failed"
+TOO_MUCH = b"too many requests wait for a thread; try again shortly"
+WAITING_BYTES = 64 * 1024 * 1024
+"""Requests that wait for a thread, in bytes, above which the next one is refused."""
 
 
 class RequestThreads(ThreadPoolExecutor):
     """The pool of a grpc.server; only for handlers that take one request, not a stream of them."""
 
-    def __init__(self, threads: int, *, name: str) -> None:
+    def __init__(self, threads: int, *, name: str, waiting_bytes: int = WAITING_BYTES) -> None:
         super().__init__(1)  # what grpc expects to be given; that one thread is never started
         self._due: SimpleQueue[_Arrival | None] = SimpleQueue()
+        self._free = waiting_bytes
+        self._lock = threading.Lock()
         self._workers = [
             threading.Thread(target=self._run, name=f"{name}-{n}", daemon=True) for n in range(threads)
         ]
@@ -52,10 +58,24 @@ class RequestThreads(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """What grpc's serving thread calls when a call arrives, with the call's lock held."""
-        arrival: Any = _Arrival(self._due, fn, *args)
+        arrival: Any = _Arrival(self, fn, *args)
         arrival.ask()
         # Of the future grpc asks one thing: to be told of its end.
         return arrival  # type: ignore[no-any-return]
+
+    def let_in(self, arrival: _Arrival, size: int) -> bool:
+        """Has a call answered whose request of so many bytes has come. False where too much waits."""
+        with self._lock:
+            if size > self._free:
+                return False
+            self._free -= size
+        self._due.put(arrival)
+        return True
+
+    def taken(self, size: int) -> None:
+        """Says that a request waits no more."""
+        with self._lock:
+            self._free += size
 
     def _run(self) -> None:
         while (arrival := self._due.get()) is not None:
@@ -78,12 +98,12 @@ class RequestThreads(ThreadPoolExecutor):
 class _Arrival:
     """A call from its arrival to its answer."""
 
-    __slots__ = ("_behavior", "_body", "_deserializer", "_due", "_enter", "_event", "_over", "_respond",
-                 "_serializer", "_state")  # fmt: skip
+    __slots__ = ("_behavior", "_body", "_deserializer", "_enter", "_event", "_over", "_respond",
+                 "_serializer", "_state", "_threads")  # fmt: skip
 
     def __init__(
         self,
-        due: SimpleQueue[_Arrival | None],
+        threads: RequestThreads,
         enter: Callable[..., Any],
         respond: Callable[..., None],
         event: Any,
@@ -93,7 +113,7 @@ class _Arrival:
         deserializer: Callable[[bytes], Any] | None,
         serializer: Callable[[Any], bytes] | None,
     ) -> None:
-        self._due = due
+        self._threads = threads
         self._enter = enter
         self._respond = respond
         self._event = event
@@ -117,22 +137,31 @@ class _Arrival:
         """What grpc's serving thread runs when the message came or never will; whether the call ended."""
         state = self._state
         body = came.batch_operations[0].message()
-        with state.condition:
-            if body is None:
-                if state.client is _OPEN:
-                    state.client = _CLOSED
-                _abort(state, self._event.call, cygrpc.StatusCode.unimplemented, NO_MESSAGE)
-            ended = _possibly_finish_call(state, _RECEIVE_MESSAGE_TOKEN)
+        refusal: tuple[Any, bytes] | None = None
         if body is None:
-            self._end()
+            refusal = (cygrpc.StatusCode.unimplemented, NO_MESSAGE)
         else:
             self._body = body
-            self._due.put(self)
+            if not self._threads.let_in(self, len(body)):
+                refusal = (cygrpc.StatusCode.resource_exhausted, TOO_MUCH)
+        with state.condition:
+            if refusal is not None:
+                if body is None and state.client is _OPEN:
+                    state.client = _CLOSED
+                _abort(state, self._event.call, *refusal)
+            ended = _possibly_finish_call(state, _RECEIVE_MESSAGE_TOKEN)
+        if refusal is not None:
+            self._end()
         return ended
 
     def answer(self) -> None:
         """Runs the handler, on a thread of the pool."""
+        self._threads.taken(len(self._body))
         try:
+            with self._state.condition:
+                if not _is_rpc_state_active(self._state):
+                    # Its caller left, or its deadline passed, while it waited.
+                    return
             if self._respond is _unary_response_in_pool:
                 self._enter(self._answer_unary)
             else:

@@ -25,7 +25,7 @@ from orchestration.v1 import (
 from orchestration_server import interceptor
 from orchestration_server.config import Settings
 from orchestration_server.presence import Presence
-from orchestration_server.receiving import RequestThreads
+from orchestration_server.receiving import WAITING_BYTES, RequestThreads
 
 WAITING = 1_000
 """Unary calls that wait for a thread; the transport refuses what is above."""
@@ -55,7 +55,9 @@ class Server:
     def __init__(self, settings: Settings, servicers: Mapping[str, object], presence: Presence) -> None:
         self._settings = settings
         self._presence = presence
-        self._unary = RequestThreads(settings.threads, name="rpc")
+        self._unary = RequestThreads(
+            settings.threads, name="rpc", waiting_bytes=max(WAITING_BYTES, 4 * settings.max_message_bytes)
+        )
         # A stream holds its thread; the spare ones refuse what is above the limit.
         self._emit = ThreadPoolExecutor(settings.emit_streams + SPARE, thread_name_prefix="emit")
         self._read = ThreadPoolExecutor(settings.file_streams + SPARE, thread_name_prefix="read")

@@ -54,6 +54,8 @@ class Wakes:
         self._lost = False
         self._listening = False
         self._alone_until = 0.0
+        self._heard = 0
+        """How often another was heard, or this one began to listen: whoever was alone is so no more."""
         self._threads: list[threading.Thread] = []
         if link.client is not None:
             self._threads = [
@@ -83,9 +85,12 @@ class Wakes:
             self._due.clear()
             closing = self._closed.is_set()
             # The last one also ends this process's own listening at once.
+            heard = self._heard
             listeners = self._link.ask(lambda client: client.publish(self.channel, self._own))
             if listeners == 1 and self._listening:
                 self._alone_until = time.monotonic() + ALONE_SECONDS
+            if heard != self._heard:
+                self._alone_until = 0.0
             if closing:
                 return
             self._closed.wait(COALESCE_SECONDS)
@@ -100,6 +105,8 @@ class Wakes:
                 if not self._lost:
                     log.warning("wakes of other servers away", error=type(error).__name__)
                 self._lost = True
+            finally:
+                self._listening = False
             # One that lasted was good: only those that fail soon are tried ever more seldom.
             lasted = time.monotonic() - began > BACKOFF_MOST_SECONDS
             delay = BACKOFF_FIRST_SECONDS if lasted else min(2 * delay, BACKOFF_MOST_SECONDS)
@@ -107,7 +114,6 @@ class Wakes:
 
     def _listen(self, client: redis.Redis) -> None:
         """Hears one subscription out: until the stop, or an error."""
-        self._listening = False
         with client.pubsub() as subscription:  # type: ignore[no-untyped-call]  # redis gives it no types
             subscription.subscribe(self.channel)
             heard, asked = time.monotonic(), False
@@ -131,9 +137,13 @@ class Wakes:
                 log.info("wakes of other servers back")
             # What was told before this moment went unheard; and who was alone is so no more.
             self._listening = True
+            self._no_longer_alone()
             self._wake()
-            self._alone_until = 0.0
             self.publish()
         elif message["type"] == "message" and message["data"] != self._own:
-            self._alone_until = 0.0
+            self._no_longer_alone()
             self._wake()
+
+    def _no_longer_alone(self) -> None:
+        self._heard += 1
+        self._alone_until = 0.0

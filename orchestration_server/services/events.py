@@ -167,7 +167,7 @@ class EventService:
             ).SerializeToString()
 
         key = [call.project, group, start, end, request.sprint_code, limit, version]
-        body, cached = self._cache.get_or_load("stats", key, load)
+        body, cached = self._cache.get_or_load("stats", key, load, patience=call.seconds_left())
         if cached:
             return body
         elapsed = Duration()

@@ -100,7 +100,7 @@ class SprintService:
             )
 
         version = [call.project, code, revision, tasks, size]
-        rest, _ = self._cache.get_or_load("sprint", version, load)
+        rest, _ = self._cache.get_or_load("sprint", version, load, patience=call.seconds_left())
         return embed(1, body) + rest
 
     def ListSprints(self, request: sprint_pb2.ListSprintsRequest, call: Call) -> bytes:

@@ -29,6 +29,8 @@ from orchestration_server.store.arrays import Array, encoded_time
 PREPARED = 300
 """Statements that a connection keeps prepared; of more, those that were used last."""
 _TEXTS = 1_000
+_DONE = frozenset((ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK, ExecStatus.EMPTY_QUERY))
+"""An empty statement is what the pool looks with whether a connection is alive."""
 _PLACEHOLDER = re.compile(r"%(?:%|\((\w+)\)[sb])")
 _Encoder = Callable[[Any], bytes | None]
 
@@ -43,11 +45,18 @@ class _Scalars(dict[type, tuple[int, Format, _Encoder]]):
         raise TypeError(f"a value of type {kind.__name__} cannot be bound")
 
 
+def _text(value: str) -> bytes:
+    """A text as libpq takes it, which reads up to the first NUL: what holds one would be cut."""
+    if "\0" in value:
+        raise errors.DataError("a text with NUL cannot be bound")
+    return value.encode()
+
+
 # A text has no type of its own: it is read as what stands in its place. Numbers have one type whatever their
 # size, so a statement is prepared once.
 _SCALARS = _Scalars(
     {
-        str: (0, Format.TEXT, str.encode),
+        str: (0, Format.TEXT, _text),
         int: (20, Format.BINARY, Struct("!q").pack),
         bool: (16, Format.BINARY, (b"\x00", b"\x01").__getitem__),
         bytes: (17, Format.BINARY, bytes),
@@ -126,7 +135,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
                 formats.append(format_)
         statement = self._name(text, tuple(oids))
         result = self.pgconn.exec_prepared(statement, cast("list[bytes]", values), formats, Format.BINARY)
-        if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+        if result.status not in _DONE:
             raise self._error(result)
         adapt = Transformer(self)
         adapt.set_pgresult(result, format=Format.BINARY)

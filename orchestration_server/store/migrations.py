@@ -96,14 +96,8 @@ def add_partitions(conn: Connection) -> None:
 
 
 def _add_partition(conn: Connection, name: str, month: datetime, following: datetime) -> None:
-    conn.execute(
-        sql.SQL(
-            "create table if not exists {} partition of events_rest for values from ({}) to ({})"
-            " with (autovacuum_vacuum_insert_scale_factor = 0.05)"
-        ).format(
-            sql.Identifier(name),
-            sql.Literal(month),
-            sql.Literal(following),
-        ),
-        prepare=False,
-    )
+    command = sql.SQL(
+        "create table if not exists {} partition of events_rest for values from ({}) to ({})"
+        " with (autovacuum_vacuum_insert_scale_factor = 0.05)"
+    ).format(sql.Identifier(name), sql.Literal(month), sql.Literal(following))
+    conn.execute(command.as_string(conn))

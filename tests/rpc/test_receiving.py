@@ -13,11 +13,13 @@ from typing import Any, cast
 import grpc
 import pytest
 
-from orchestration_server.receiving import FAILED, NO_MESSAGE, NOT_READ, RequestThreads
+from orchestration_server.receiving import FAILED, NO_MESSAGE, NOT_READ, TOO_MUCH, RequestThreads
 from tests.conftest import open_channel
 
 SECONDS = 10
 THREADS = 2
+WAITING = 10_000
+"""Bytes of the requests that may wait for a thread."""
 SILENT = 20
 """Calls that send nothing: many more than there are threads."""
 
@@ -86,7 +88,7 @@ def calls() -> Iterator[Calls]:
         yield from [request] * 3
 
     with ExitStack() as stack:
-        pool = RequestThreads(THREADS, name="unary")
+        pool = RequestThreads(THREADS, name="unary", waiting_bytes=WAITING)
         stack.callback(pool.shutdown)
         server = grpc.server(pool)
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
@@ -164,6 +166,23 @@ def test_calls_that_are_given_up_while_they_wait_for_a_thread_leave_nothing(call
         call.cancel()
     calls.go_on.set()
     assert [call.result() for call in held] == [b"held"] * THREADS
+    calls.wait_for_none()
+    assert calls.entered.empty(), "a call that had ended was answered"
+
+
+def test_requests_that_wait_are_bounded_in_bytes(calls: Calls) -> None:
+    calls.go_on.clear()
+    echo = calls.method("Echo")
+    held = [echo.future(b"held", timeout=SECONDS) for _ in range(THREADS)]
+    for _ in held:
+        calls.entered.get(timeout=SECONDS)
+    fits = echo.future(bytes(WAITING), timeout=SECONDS)
+    found = failed(lambda: echo(b"one more", timeout=SECONDS))
+    assert found == (grpc.StatusCode.RESOURCE_EXHAUSTED, TOO_MUCH.decode())
+    calls.go_on.set()
+    assert len(fits.result()) == WAITING
+    assert [call.result() for call in held] == [b"held"] * THREADS
+    assert len(echo(bytes(WAITING), timeout=SECONDS)) == WAITING
     calls.wait_for_none()
 
 

@@ -1,0 +1,139 @@
+"""What the ledger's own connection has to keep of psycopg's, which the pool and the stores count on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from uuid_utils import uuid7
+
+from orchestration_server.db import Database
+from orchestration_server.jobs import maintenance
+from orchestration_server.store import connection
+from orchestration_server.store.arrays import Array, Bodies, Flags, Numbers, Texts, Times, Uuids
+from orchestration_server.store.connection import Connection
+
+NOW = datetime(2026, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
+PIDS = "select pid from pg_stat_activity where application_name = 'orchestration' order by pid"
+
+
+@pytest.fixture
+def conn(database_url: str) -> Iterator[Connection]:
+    with Connection.connect(database_url, autocommit=True) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ("select %(value)s::text", "näïve ☃"),
+        ("select %(value)s::text", ""),
+        ("select %(value)s", 2**62),
+        ("select %(value)s", True),
+        ("select %(value)s", b"\0\xff"),
+        ("select %(value)s", NOW),
+        ("select %(value)s::bigint", None),
+    ],
+)
+def test_a_value_comes_back_as_it_was_bound(conn: Connection, query: str, value: Any) -> None:
+    assert conn.execute(query, {"value": value}).fetchall() == [(value,)]
+
+
+@pytest.mark.parametrize(
+    ("array", "items"),
+    [
+        (Texts, ["", "a", "b" * 300]),
+        (Bodies, [b"", b"\0"]),
+        (Numbers, [-1, 2**62]),
+        (Times, [NOW]),
+        (Flags, [True, False]),
+    ],
+)
+def test_arrays_come_back_as_they_were_bound(conn: Connection, array: type[Array], items: list[Any]) -> None:
+    for length in range(len(items) + 1):
+        rows = conn.execute("select %(items)s", {"items": array(items[:length])}).fetchall()
+        assert rows == [(items[:length],)]
+
+
+def test_uuids_come_back_as_they_were_bound(conn: Connection) -> None:
+    ids = [uuid7(), uuid7()]
+    rows = conn.execute("select i::text from unnest(%(ids)s) i", {"ids": Uuids(ids)}).fetchall()
+    assert rows == [(str(one),) for one in ids]
+
+
+def test_a_text_with_nul_is_refused_and_not_cut(conn: Connection) -> None:
+    with pytest.raises(psycopg.DataError):
+        conn.execute("select %(value)s::text", {"value": "a\0b"})
+
+
+def test_a_type_that_nobody_wrote_an_encoder_for_is_refused(conn: Connection) -> None:
+    with pytest.raises(TypeError, match="object"):
+        conn.execute("select %(value)s::text", {"value": object()})
+
+
+def test_a_block_that_raises_is_undone_and_one_that_ends_is_kept(conn: Connection) -> None:
+    conn.execute("create table kept (n bigint)")
+    with suppress(ZeroDivisionError), conn.transaction():
+        conn.execute("insert into kept values (1)")
+        raise ZeroDivisionError
+    with conn.transaction():
+        conn.execute("insert into kept values (2)")
+    assert conn.execute("select n from kept").fetchall() == [(2,)]
+
+
+def test_a_transaction_that_failed_does_not_pass_for_kept(conn: Connection) -> None:
+    failed = pytest.raises(psycopg.errors.InFailedSqlTransaction)
+    with failed, conn.transaction(), suppress(psycopg.errors.DivisionByZero):
+        conn.execute("select 1 / %(zero)s", {"zero": 0})
+    assert conn.execute("select 1").fetchone() == (1,)
+
+
+def test_statements_that_were_not_used_for_longest_are_given_up(
+    conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "PREPARED", 3)
+    for n in (0, 1, 2, 0, 3, 0, 4):
+        assert conn.execute(f"select {n}").fetchone() == (n,)
+    rows = conn.execute("select statement from pg_prepared_statements order by 1").fetchall()
+    assert [row[0] for row in rows] == [
+        "select 0", "select 4", "select statement from pg_prepared_statements order by 1"
+    ]  # fmt: skip
+
+
+def test_a_lost_connection_is_an_operational_error(conn: Connection, database_url: str) -> None:
+    row = conn.execute("select pg_backend_pid()").fetchone()
+    assert row is not None
+    with Connection.connect(database_url, autocommit=True) as other:
+        other.execute("select pg_terminate_backend(%(pid)s::int)", {"pid": row[0]})
+    with pytest.raises(psycopg.OperationalError):
+        conn.execute("select 1")
+
+
+def test_a_look_at_the_pool_keeps_the_connections_that_are_alive(conn: Connection, database_url: str) -> None:
+    db = Database(database_url, size=3)
+    try:
+        db._pool.wait(timeout=10)
+        before = conn.execute(PIDS).fetchall()
+        db._pool.check()
+        db._pool.wait(timeout=10)
+        assert conn.execute(PIDS).fetchall() == before
+        assert len(before) == 3
+    finally:
+        db.close()
+
+
+def test_partitions_that_are_missing_are_added_by_the_service(conn: Connection, database_url: str) -> None:
+    name = "select relname from pg_class where relname like 'events_rest_2%%' and relkind = 'r' order by 1"
+    before = conn.execute(name).fetchall()
+    conn.execute(f"drop table {before[-1][0]}")
+    db = Database(database_url, size=2)
+    try:
+        (partitions,) = [s for s in maintenance.services(db) if s.name == "partitions"]
+        partitions.run_once()
+        assert conn.execute(name).fetchall() == before
+    finally:
+        db.close()
