@@ -158,6 +158,10 @@ class Broker:
             body, cached = self._cache.get_or_load("context", asked.key(moved.version), lambda: made[0].body)
         return Assembled(body, cached, None if cached else made[0].event)
 
+    def check(self, call: Call, target: Target, options: context_pb2.ContextOptions) -> None:
+        """Refuses a cursor or a page token that is not of this log, or of another target."""
+        self._start(call, target, options)
+
     def version(self, call: Call, target: Target, since: Position = BEGINNING) -> store.Version:
         """What the target's state is called. NotFound where it is not there; a session outlives its own."""
         with self._db.connection(call) as conn:

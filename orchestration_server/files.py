@@ -107,6 +107,8 @@ def _bring(directory: Directory, record: _Record, document: Document) -> Written
     }
     changed = [name for name in wanted if name not in edited and found[name] != wanted[name]]
     if changed:
+        # What is there may come from a writing that did not end: it counts as synced, whatever comes next.
+        record.files |= {name: digest for name in changed if (digest := found[name]) is not None}
         record.writing = {name: wanted[name] for name in changed}
         record.write(directory, document.record)
         for name in changed:

@@ -26,6 +26,11 @@ from orchestration_server.templates import TemplateKind, Templates
 _TEMPLATES = {TemplateKind.ADR: "adr", TemplateKind.BUG_REPORT: "bug-report"}
 _DUPLICATE = report_pb2.CreateBugReportResponse(duplicate=True).SerializeToString()
 
+_REPORTED = (
+    "description", "expected_behavior", "actual_behavior", "component", "environment", "error_text",
+    "stack_trace",
+)  # fmt: skip
+
 
 class ReportService:
     """Makes reports and documents."""
@@ -275,7 +280,18 @@ def _seen_again(
         "reporter": request.reporter or call.agent,
         "sprint_code": sprint,
         "task_code": request.task_code,
+        "report": _report_of(request),
     }
+
+
+def _report_of(request: report_pb2.CreateBugReportRequest) -> dict[str, Any]:
+    """What a report says beside its title, so that nothing of one that is counted only is lost."""
+    said: dict[str, Any] = {name: value for name in _REPORTED if (value := getattr(request, name))}
+    if request.steps_to_reproduce:
+        said["steps_to_reproduce"] = list(request.steps_to_reproduce)
+    if request.variables.fields:
+        said["variables"] = convert.plain(request.variables)
+    return said
 
 
 def _bug_event(

@@ -65,9 +65,14 @@ class SessionService:
 
     def _resume(self, call: Call, message: session_pb2.InitAgentRequest, key: str, agent: str) -> bytes:
         def decide(found: Prepared) -> Change:
+            self._check(call, key, message)
             return _resumed(call, found, key, agent)
 
         return self._write(call, convert.request_of(call, message), key, decide)
+
+    def _check(self, call: Call, key: str, message: session_pb2.InitAgentRequest) -> None:
+        """Refuses what the briefing would refuse, before the session is written."""
+        self._broker.check(call, Target(EntityType.SESSION, key), message.context_options)
 
     def _begin(
         self, call: Call, message: session_pb2.InitAgentRequest, kind: EntityType, code: str, agent: str
@@ -87,9 +92,11 @@ class SessionService:
             subject: store.Subject = found.extra
             _need_target(subject, kind, code)
             if subject.key and not message.force_new:
+                self._check(call, subject.key, message)
                 return _resumed(call, found, subject.key, agent)
             if subject.taken:
                 raise AlreadyExists("session", key, deleted=False)
+            self._check(call, key, message)
             session = common_pb2.Session(
                 key=key,
                 uid=str(uid),

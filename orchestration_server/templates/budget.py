@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from jinja2.runtime import Undefined
+
 STEPS = 200_000
 """Of one rendering: at most 30 ms of work on a machine like those that the benchmarks ran on."""
 TEXT_BYTES = 1024 * 1024
@@ -68,6 +70,8 @@ class Budget:
         if depth > DEPTH:
             raise Fault(f"a value is more than {DEPTH} levels deep")
         self.spend(step)
+        if isinstance(value, Undefined):
+            str(value)  # which raises, and says what is missing
         if isinstance(value, str):
             self.read(len(value))
             return len(value) + 2

@@ -131,7 +131,7 @@ class Template:
                     wrong[variable.name] = f"is required by template {self.name}"
                 values[variable.name] = variable.default
             elif variable.type.takes(variables[variable.name]):
-                values[variable.name] = variables[variable.name]
+                values[variable.name] = _in_order(variables[variable.name])
             else:
                 wrong[variable.name] = f"must be of type {variable.type.name.lower()}"
         known = {variable.name for variable in self.variables}
@@ -172,6 +172,13 @@ class Template:
                 reason="TEMPLATE_BROKEN",
                 subject=f"template {self.name}",
             ) from None
+
+
+def _in_order(value: Any) -> Any:
+    """A value whose objects are in the order of their keys: a Struct's is another in each process."""
+    if isinstance(value, dict):
+        return {key: _in_order(value[key]) for key in sorted(value)}
+    return [_in_order(item) for item in value] if isinstance(value, list) else value
 
 
 def _in_ascii(name: str) -> str:

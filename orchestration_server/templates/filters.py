@@ -16,6 +16,8 @@ from orchestration_server.templates.budget import Budget, Fault
 
 WIDEST_INDENT = 16
 SLUG_LENGTH = 48
+SLUG_SOURCE = 16 * SLUG_LENGTH
+"""Characters that a slug is made of: to normalize combining ones takes the square of their number."""
 _NO_SLUG = re.compile(r"[^a-z0-9]+")
 
 
@@ -118,7 +120,7 @@ def _slug(context: Any, value: Any) -> Any:
     budget = _budget(context)
 
     def slug(item: Any) -> str:
-        found = _string(item)
+        found = _string(item)[:SLUG_SOURCE]
         budget.spend(8)
         budget.read(32 * len(found))
         plain = normalize("NFKD", found).encode("ascii", "ignore").decode().lower()

@@ -15,7 +15,7 @@ from tests.race.conftest import CALLS, at_once
 from tests.status import must_be
 
 ADRS = 100
-CALLERS = 20
+CALLERS = 100
 
 
 def in_turn(channels: list[grpc.Channel]) -> list[ReportServiceStub]:

@@ -223,6 +223,8 @@ def test_a_bug_that_is_reported_again_is_counted(
         "first_seen_time": {"from": "2020-01-02T12:00:00+00:00", "to": "2020-01-02T09:00:00+00:00"},
     }
     assert (payload["reporter"], again[1].sprint_code) == ("bob", "other")
+    # What it says is kept, though the bug stays as it was first told.
+    assert payload["report"] == {"error_text": "no row 2 in C:\\db\\a.sqlite"}
 
 
 def test_a_retried_report_counts_once(reports: ReportServiceStub) -> None:

@@ -1,5 +1,6 @@
 """sync_to_file, SyncSprint, and the service that writes the files."""
 
+import errno
 import json
 import os
 import threading
@@ -579,6 +580,46 @@ def test_a_worker_that_dies_in_the_middle_leaves_the_work_and_no_conflict(
     assert not list(root.rglob(f"{TEMPORARY}*"))
     assert "writing" not in json.loads(found[f"{TASK}/.hash"])
     assert [e.type.rpartition(".")[2] for e in told(events)] == ["synced", "synced"]
+
+
+def test_a_change_after_a_write_that_did_not_end_is_no_conflict(
+    tasks: TaskServiceStub,
+    events: EventServiceStub,
+    task: str,
+    sync: FileSync,
+    root: Path,
+    database: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first file is on disk and the record is not: the next state is another one."""
+    sync.run_once()
+    request = message(
+        task_pb2.UpdateTaskRequest,
+        task={"code": "T-1", "title": "Another", "agent_config": {"a": True}},
+        update_mask={"paths": ["title", "agent_config"]},
+        sync_to_file=True,
+    )
+    tasks.UpdateTask(request)
+    done, rename = 0, os.rename
+
+    def rename_or_fail(*args: Any, **named: Any) -> None:
+        nonlocal done
+        if done == 2:
+            raise OSError(errno.ENOSPC, "no space")
+        done += 1
+        rename(*args, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", rename_or_fail)
+        sync.run_once()
+    retitle(tasks, "And another")
+    for _ in range(2):
+        due(database)
+        sync.run_once()
+    found = tree(root)
+    assert b"title: And another" in found[f"{TASK}/TASK.md"]
+    assert found[f"{TASK}/AGENT.yml"] == b"a: true\n"
+    assert not told(events, "conflict_found")
 
 
 def test_a_record_that_cannot_be_read_overwrites_nothing(

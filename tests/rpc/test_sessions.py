@@ -54,6 +54,21 @@ def test_a_session_starts_on_a_task(sessions: SessionServiceStub, events: EventS
     assert snapshot == convert.session_content(session)
 
 
+@pytest.mark.parametrize("options", [{"since_cursor": "nonsense"}, {"page_token": "nonsense"}])
+def test_options_that_are_refused_start_and_resume_nothing(
+    sessions: SessionServiceStub, events: EventServiceStub, options: dict[str, str]
+) -> None:
+    wrong = context_pb2.ContextOptions(**options)  # type: ignore[arg-type]  # both are texts
+    with refused(grpc.StatusCode.INVALID_ARGUMENT):
+        init(sessions, context_options=wrong)
+    assert not listed(sessions)
+    key = init(sessions).session.key
+    for short_form in ("T:a", f"SESSION:{key}"):
+        with refused(grpc.StatusCode.INVALID_ARGUMENT):
+            init(sessions, short_form, context_options=wrong)
+    assert len(logged(events, session_key=key)) == 1
+
+
 def test_the_answer_has_the_sessions_context(sessions: SessionServiceStub) -> None:
     answer = init(sessions)
 
