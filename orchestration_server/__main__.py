@@ -73,6 +73,7 @@ def serve(
     )
     _check_rules(settings)
     _check_templates(settings)
+    _check_tokenizer(settings)
     engines = None
     if not settings.database_url:
         engines = EmbeddedEngines(None if ephemeral else settings.data_dir, durable=not ephemeral)
@@ -113,6 +114,17 @@ def _check_templates(settings: Settings) -> None:
     try:
         Templates(settings.templates_dir)
     except TemplateFileError as error:
+        err.print(str(error), style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from error
+
+
+def _check_tokenizer(settings: Settings) -> None:
+    """Ends the command where there is no such tokenizer."""
+    from orchestration_server import token_budget
+
+    try:
+        token_budget.tokenizer(settings.tokenizer)
+    except ValueError as error:
         err.print(str(error), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(2) from error
 

@@ -73,7 +73,7 @@ class App:
         gate = Gate(self.db, self._wake)
         generation = Generation(gate, templates)
         files = WorkspaceFiles(settings.workspace)
-        broker = Broker(self.db, tokens, self.cache, files)
+        broker = Broker(self.db, tokens, self.cache, files, tokenizer=settings.tokenizer)
         self.server = Server(
             settings,
             {

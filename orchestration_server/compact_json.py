@@ -24,6 +24,11 @@ def to_json(message: Message) -> dict[str, Any]:
     return MessageToDict(message, preserving_proto_field_name=True)
 
 
+def text(message: Message) -> str:
+    """A message as compact JSON."""
+    return json.dumps(to_json(message), ensure_ascii=False, separators=(",", ":"))
+
+
 def cut(text: str, room: int) -> str:
     """The longest beginning of a text that takes no more than so many bytes as JSON; it may be empty."""
     fits, fails = 0, min(len(text), max(room, 0)) + 1

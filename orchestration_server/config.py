@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     """Rules of automation that are added to the built-in ones, change them or switch them off."""
     templates_dir: Path | None = None
     """Whose templates are there beside the built-in ones, and win where a name is the same."""
+    tokenizer: str = ""
+    """What counts the tokens of a context, as ``module:function``, which takes a text and returns a number.
+    Without one a token is four bytes."""
     workers: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=8, ge=2, le=256)
     """Unary calls at work at once, in each process; as many pooled connections. More of them hold each other

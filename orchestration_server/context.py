@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, sprint_pb2, task_pb2
-from orchestration_server import convert, token_budget
+from orchestration_server import compact_json, convert, token_budget
 from orchestration_server.cache import Cache
 from orchestration_server.compact_json import length, to_json
 from orchestration_server.context_parts import SECTIONS, file, parts_of, summary
@@ -78,6 +78,7 @@ class _Asked:
     """What the caller's context said of its parts; empty where nothing is known of it."""
     page: store.Page
     files: list[FileState]
+    tokenizer: str
 
     @property
     def events(self) -> int:
@@ -91,7 +92,7 @@ class _Asked:
         options.omit_sections.sort()
         return [
             self.call.project, self.target.kind, self.target.code, version.numbers, version.texts,
-            options.SerializeToString(deterministic=True).hex(), self.files,
+            options.SerializeToString(deterministic=True).hex(), self.files, self.tokenizer,
         ]  # fmt: skip
 
 
@@ -100,6 +101,15 @@ class _Composed(NamedTuple):
 
     body: bytes
     event: EventRow
+
+
+def _named(fitted: token_budget.Fitted) -> tuple[bytes, str]:
+    """A context's bytes but for its version, and its version, which is a digest of them."""
+    context = context_pb2.Context()
+    context.CopyFrom(fitted.context)
+    context.ClearField("version")
+    body = context.SerializeToString(deterministic=True) + convert.embed_all(_EVENTS_FIELD, fitted.events)
+    return body, blake2b(body, digest_size=_VERSION).hexdigest()
 
 
 class _Moved(Exception):
@@ -111,9 +121,14 @@ class _Moved(Exception):
 
 
 class Broker:
-    """Assembles contexts. ``files`` are those of the workspace, if there is one."""
+    """Assembles contexts. ``files`` are those of the workspace, if there is one, and ``tokenizer`` names what
+    counts tokens, as token_budget.tokenizer takes it."""
 
-    def __init__(self, db: Database, tokens: Tokens, cache: Cache, files: WorkspaceFiles) -> None:
+    def __init__(
+        self, db: Database, tokens: Tokens, cache: Cache, files: WorkspaceFiles, *, tokenizer: str = ""
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._count = token_budget.tokenizer(tokenizer)
         self._db = db
         self._tokens = tokens
         self._cache = cache
@@ -139,7 +154,7 @@ class Broker:
             files = self._files.listed(call.project, directory)
         if marks and _mark_of(marks, _EVENTS) == _NO_MARK:
             since = BEGINNING
-        asked = _Asked(call, target, options, since, marks, page, files)
+        asked = _Asked(call, target, options, since, marks, page, files, self._tokenizer)
 
         made: list[_Composed] = []
 
@@ -229,14 +244,22 @@ class Broker:
             context.unchanged.sort()
         context.as_of_cursor = self._tokens.context_cursor(contents.version.latest, b"".join(marks))
         subject = "sprint" if contents.version.own_sprint else "task"
-        fitted = token_budget.fit(context, events, asked.options.token_budget, subject=subject)
-        fitted.context.ClearField("version")
-        body = fitted.context.SerializeToString(deterministic=True)
-        body += convert.embed_all(_EVENTS_FIELD, fitted.events)
-        version = blake2b(body, digest_size=_VERSION).hexdigest()
+        fitted = token_budget.fit(
+            context, events, asked.options.token_budget, subject=subject,
+            count=None if self._count is None else self._counted,
+        )  # fmt: skip
+        body, version = _named(fitted)
         rest = context_pb2.Context(version=version, token_estimate=fitted.estimate)
         event = _event(asked, contents, {"version": version, "token_estimate": fitted.estimate})
         return _Composed(body + rest.SerializeToString(), event)
+
+    def _counted(self, fitted: token_budget.Fitted) -> int:
+        """How many tokens a context takes by the tokenizer."""
+        assert self._count is not None
+        body, version = _named(fitted)
+        context = context_pb2.Context.FromString(body)
+        context.version = version
+        return self._count(compact_json.text(context))
 
     def _parts(
         self, asked: _Asked, contents: store.Contents

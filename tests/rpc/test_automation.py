@@ -101,6 +101,17 @@ def test_a_blocked_task_that_is_cancelled_is_the_last_too(ledger: Ledger) -> Non
     assert ledger.status("s") == SprintStatus.SPRINT_STATUS_COMPLETED
 
 
+def test_a_sprint_is_completed_when_its_last_open_task_is_deleted(ledger: Ledger) -> None:
+    ledger.sprint("s", "a", "b")
+    ledger.sprint("empty", "c")
+    ledger.turn("a", COMPLETED)
+    for code in "bc":
+        ledger.tasks.DeleteTask(task_pb2.DeleteTaskRequest(task_code=code))
+    drain(automation(ledger.server))
+    assert ledger.status("s") == SprintStatus.SPRINT_STATUS_COMPLETED
+    assert ledger.status("empty") == ACTIVE
+
+
 def test_the_rule_decides_on_what_is_there_not_on_the_event_alone(ledger: Ledger) -> None:
     ledger.sprint("grown", "a")
     ledger.sprint("reopened", "b")
@@ -242,6 +253,7 @@ def test_a_file_adds_changes_and_switches_off(
         "alert-urgent",
         "announce-sprint",
         "complete-sprint",
+        "complete-sprint-after-delete",
         "return-urgent",
     ]
     ledger.task("a", priority=Priority.PRIORITY_P1)

@@ -15,10 +15,12 @@ from orchestration.v1 import (
     sprint_pb2,
     task_pb2,
 )
+from orchestration_server import compact_json
 from orchestration_server.app import App
 from orchestration_server.config import Settings
-from tests import factories, statements
-from tests.conftest import open_channel
+from orchestration_server.embedded import Engines
+from tests import factories, statements, tokenizing
+from tests.conftest import Server, open_channel
 from tests.ledger import ASSEMBLED, TARGETS, Ledger, Target
 from tests.status import refused
 
@@ -279,3 +281,26 @@ def test_only_the_last_events_are_told_newest_last(ledger: Ledger, sprint: None)
         e.cursor for e in events[-3:]
     ]
     assert len(ledger.context({"task_code": "t"}, max_events=500).events) == 123
+
+
+def test_a_servers_tokenizer_counts_its_contexts(server: Server, sprint: None, engines: Engines) -> None:
+    app = App(
+        Settings(
+            address="127.0.0.1:0",
+            database_url=server.database_url,
+            redis_url=engines.redis_url or "",
+            tokenizer="tests.tokenizing:count",
+            grace_seconds=0,
+        )
+    )
+    try:
+        with open_channel(app.start()) as channel:
+            for budget in (0, 200):
+                context = Ledger(channel).context({"task_code": "t"}, token_budget=budget)
+                estimate = context.token_estimate
+                context.ClearField("token_estimate")
+                assert estimate == tokenizing.count(compact_json.text(context))
+                assert bool(context.trimmed) == bool(budget)
+                assert not budget or 0.8 * budget <= estimate <= budget
+    finally:
+        app.stop()

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, task_pb2
 from orchestration.v1.coordination_pb2 import DependencyKind as LinkKind
+from orchestration_server import compact_json
 from orchestration_server.commands.fleet_format import EventReader, parse_task, read_lines
 from orchestration_server.compact_json import cut, length, shorten, to_json
 from orchestration_server.next_steps import of as next_steps
-from orchestration_server.token_budget import Fitted, SizedEvent, fit
+from orchestration_server.token_budget import Fitted, SizedEvent, fit, tokenizer
+from tests import tokenizing
 
 DATA = Path(__file__).parents[1] / "data" / "fleet"
 BUDGETS = (200, 300, 500, 800, 1_500, 3_000, 10_000)
@@ -124,6 +126,36 @@ def test_the_same_context_is_trimmed_the_same() -> None:
         assert joined(first).SerializeToString(deterministic=True) == joined(second).SerializeToString(
             deterministic=True
         )
+
+
+@pytest.mark.parametrize("budget", [400, 2_000])
+def test_a_tokenizer_counts_instead(budget: int) -> None:
+    def count(fitted: Fitted) -> int:
+        return tokenizing.count(compact_json.text(joined(fitted)))
+
+    trimmed = 0
+    for whole, events in fleet()[::25]:
+        fitted = fit(whole, events, budget, subject="task", count=count)
+        assert fitted.estimate == count(fitted) <= budget
+        if fitted.context.trimmed:
+            trimmed += 1
+            # A part that fits in bytes may not in tokens, so the last tenth is not always found.
+            assert fitted.estimate >= 0.8 * budget, (whole.target_code, fitted.estimate)
+    assert trimmed
+
+
+@pytest.mark.parametrize("name", ["", "tests.tokenizing:count"])
+def test_a_tokenizer_is_found_by_its_name(name: str) -> None:
+    found = tokenizer(name)
+    assert found is None if not name else found is not None and found("two words") == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["nothing", "no.such.module:count", "tests.tokenizing:no_such", "tests.tokenizing:wordy"]
+)
+def test_a_tokenizer_that_cannot_be_used_is_named(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        tokenizer(name)
 
 
 words = st.text(st.characters(codec="utf-8"), max_size=60)
