@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import signal
@@ -16,11 +15,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from orchestration_server import __version__, logs
+from orchestration_server import __version__, logs, process
 from orchestration_server.config import DEFAULT_ADDRESS, Settings
 
-COLLECT_OBJECTS = 20_000
-"""How many more objects there have to be before the collector looks at the young ones."""
 Workspace = Annotated[
     Path | None,
     typer.Option(help="Where the ledger's files are written; a directory that is there, the same for all."),
@@ -144,12 +141,9 @@ def _serve(settings: Settings, data: str, ready_file: Path | None) -> None:
     except RuntimeError as error:
         err.print(f"[red]cannot listen on {settings.address}: {error}; choose another --address[/red]")
         raise typer.Exit(1) from error
-    # What is loaded by now stays, so the collector need not walk it again and again under load.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_OBJECTS, 50, 100)
+    process.settle()
     _announce(bound, data, settings, ready_file)
-    stop.wait()
+    process.wait_for(stop)
     app.stop()
 
 
@@ -170,7 +164,7 @@ def _serve_many(settings: Settings, data: str, ready_file: Path | None, stop: th
     _announce(bound, data, settings, ready_file)
     for child in children:
         threading.Thread(target=_watch_child, args=(child, stop), daemon=True).start()
-    stop.wait()
+    process.wait_for(stop)
     died = any(child.poll() is not None for child in children)
     _end(children)
     if died:
@@ -259,7 +253,7 @@ def worker(workspace: Workspace = None, rules_file: RulesFile = None) -> None:
     _check_rules(settings)
     working = Worker(settings)
     working.start()
-    stop.wait()
+    process.wait_for(stop)
     working.stop()
 
 

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 
-from orchestration_server import logs
+from orchestration_server import logs, process
 from orchestration_server.app import App
 from orchestration_server.config import Settings
 
@@ -20,9 +20,11 @@ def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     app = App(Settings())
-    print(app.start(), flush=True)
+    address = app.start()
+    process.settle()
+    print(address, flush=True)
     threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
-    stop.wait()
+    process.wait_for(stop)
     app.stop()
 
 

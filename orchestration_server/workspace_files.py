@@ -78,10 +78,15 @@ class WorkspaceFiles:
     def hashes(self, call: Call, files: list[FileState]) -> dict[FileState, str]:
         """SHA-256 of these files in hexadecimal, without those that changed or went meanwhile.
 
+        Empty for those that are too large to be read: a context would wait for gigabytes.
+
         DEADLINE_EXCEEDED where the caller's time runs out; what was hashed until then stays known.
         """
         found = {}
         for file in files:
+            if file.size > READ_BYTES:
+                found[file] = ""
+                continue
             gone = suppress(FileChanged, InvalidArgument, NotFound)
             with gone, self._opened(call.project, file.path) as (fd, state):
                 if state == file:

@@ -151,6 +151,8 @@ def test_nothing_outside_is_read(ledger: Ledger, tmp_path: Path) -> None:
 def test_a_file_that_is_too_large_is_refused(ledger: Ledger) -> None:
     file = ledger.write(f"{TASK}/big.bin")
     os.truncate(file, READ_BYTES + 1)
+    (found,) = ledger.ask(task_code="t").context.files
+    assert (found.path, found.size, found.sha256) == (f"{TASK}/big.bin", READ_BYTES + 1, "")
     with refused(StatusCode.FAILED_PRECONDITION, "FILE_TOO_LARGE"):
         ledger.read(f"{TASK}/big.bin")
     os.truncate(file, READ_BYTES)

@@ -195,7 +195,7 @@ class ContextFile(_message.Message):
     size: _builtins.int
     """In bytes."""
     sha256: _builtins.str
-    """SHA-256 of its content, in hexadecimal."""
+    """SHA-256 of its content, in hexadecimal; empty for a file above 16 MiB, which is not read."""
     @_builtins.property
     def modify_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last modified, by the file system."""

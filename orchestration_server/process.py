@@ -1,0 +1,27 @@
+"""What each server process does beside serving."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+COLLECT_OBJECTS = 20_000
+"""How many more objects there have to be before the collector looks at the young ones."""
+LOOK_SECONDS = 0.2
+
+
+def settle() -> None:
+    """Takes what is loaded by now out of the collector's sight: it would walk it again and again under load."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_OBJECTS, 50, 100)
+
+
+def wait_for(stop: threading.Event) -> None:
+    """Waits for a signal, whose handler sets the event.
+
+    A handler runs when the main thread next wakes up. A signal that another thread received, or that came just
+    before the wait began, wakes nobody: under load one stop in ten was not noticed.
+    """
+    while not stop.wait(LOOK_SECONDS):
+        pass
