@@ -11,7 +11,7 @@ LOOK_SECONDS = 0.2
 
 
 def settle() -> None:
-    """Takes what is loaded by now out of the collector's sight: it would walk it again and again under load."""
+    """Takes what is loaded by now out of the collector's sight, which would walk it again and again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_OBJECTS, 50, 100)
@@ -20,8 +20,8 @@ def settle() -> None:
 def wait_for(stop: threading.Event) -> None:
     """Waits for a signal, whose handler sets the event.
 
-    A handler runs when the main thread next wakes up. A signal that another thread received, or that came just
-    before the wait began, wakes nobody: under load one stop in ten was not noticed.
+    A handler runs when the main thread next wakes up. A signal that another thread received, or that came
+    just before the wait began, wakes nobody: under load one stop in ten was not noticed.
     """
     while not stop.wait(LOOK_SECONDS):
         pass

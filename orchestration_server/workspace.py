@@ -239,10 +239,16 @@ def _enter(fd: int, part: str, *, make: bool) -> int:
 
 
 def _refused(part: str, fd: int, error: OSError) -> Exception:
-    """A link, as the kernel tells of it, or the error as it is."""
-    with suppress(OSError):
-        if stat.S_ISLNK(os.stat(part, dir_fd=fd, follow_symlinks=False).st_mode):
-            return UnsafePath(f"{part} is a link")
+    """A link, as the kernel tells of it, or the error as it is. What was no directory a moment ago and is one
+    now, or is gone, may have been a link."""
+    try:
+        mode = os.stat(part, dir_fd=fd, follow_symlinks=False).st_mode
+    except OSError:
+        mode = 0
+    if stat.S_ISLNK(mode):
+        return UnsafePath(f"{part} is a link")
+    if error.errno in (errno.ENOTDIR, errno.ELOOP) and (not mode or stat.S_ISDIR(mode)):
+        return UnsafePath(f"{part} changed while it was opened")
     return error
 
 
