@@ -48,11 +48,16 @@ class Calls:
 
     def wait_for_none(self) -> None:
         """Until the server has forgotten every call."""
+        self.wait_for(0)
+        self.wait_for(0, at_work=True)
+
+    def wait_for(self, calls: int, *, at_work: bool = False) -> None:
+        """Until the server knows of so many calls, or counts so many as at work."""
         settled = threading.Event()
         state = self.state()
         for _ in range(SECONDS * 100):
             with state.lock:
-                if not state.rpc_states and not state.active_rpc_count:
+                if (state.active_rpc_count if at_work else len(state.rpc_states)) == calls:
                     return
             settled.wait(0.01)
         raise AssertionError(f"{len(state.rpc_states)} calls, {state.active_rpc_count} at work")
@@ -164,6 +169,9 @@ def test_calls_that_are_given_up_while_they_wait_for_a_thread_leave_nothing(call
     waiting = [echo.future(b"waiting", timeout=SECONDS) for _ in range(SILENT)]
     for call in waiting:
         call.cancel()
+    # Refused without a thread, and on the same connection: what was sent before has come.
+    assert failed(lambda: calls.method("None")(b"", timeout=SECONDS))[0] == grpc.StatusCode.UNIMPLEMENTED
+    calls.wait_for(THREADS)
     calls.go_on.set()
     assert [call.result() for call in held] == [b"held"] * THREADS
     calls.wait_for_none()
