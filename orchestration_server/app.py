@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import psycopg
 
@@ -10,7 +11,6 @@ from orchestration_server import automation
 from orchestration_server.cache import Cache, Link
 from orchestration_server.config import Settings
 from orchestration_server.context import Broker
-from orchestration_server.convert import Tokens
 from orchestration_server.db import Database
 from orchestration_server.emission import GroupCommit
 from orchestration_server.gate import Gate
@@ -21,6 +21,7 @@ from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Runner, Service
 from orchestration_server.presence import Presence
 from orchestration_server.server import Server
+from orchestration_server.services.admin import AdminService
 from orchestration_server.services.context import ContextService
 from orchestration_server.services.coordination import CoordinationService
 from orchestration_server.services.events import EventService
@@ -34,6 +35,7 @@ from orchestration_server.store import events as event_store
 from orchestration_server.store import migrations
 from orchestration_server.templates import Templates
 from orchestration_server.timeline import Hub
+from orchestration_server.tokens import Tokens
 from orchestration_server.wakes import CONNECTIONS, Wakes
 from orchestration_server.workspace_files import WorkspaceFiles
 
@@ -85,6 +87,7 @@ class App:
                 "CoordinationService": CoordinationService(self.db, gate, tokens),
                 "TemplateService": TemplateService(tokens, templates),
                 "ReportService": ReportService(self.db, gate, tokens, templates),
+                "AdminService": AdminService(self.db, settings, start_time=datetime.now(UTC)),
             },
             self.presence,
         )

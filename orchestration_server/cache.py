@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any
 
@@ -92,7 +93,7 @@ class Cache:
     def __init__(self, link: Link, *, identity: bytes) -> None:
         self._link = link
         self._identity = identity
-        self._loading: dict[bytes, Future[bytes]] = {}
+        self._loading: dict[bytes, Future[bytes | None]] = {}
         self._lock = threading.Lock()
 
     def get_or_load(
@@ -109,27 +110,24 @@ class Cache:
             value = found[_CHECKSUM:]
             if found[:_CHECKSUM] == self._checksum(key, value):
                 return value, True
-        own: Future[bytes] = Future()
+        own: Future[bytes | None] = Future()
         with self._lock:
             loading = self._loading.setdefault(key, own)
         if loading is not own:
-            try:
-                wait = LOAD_SECONDS if patience is None else min(LOAD_SECONDS, patience)
-                return loading.result(timeout=wait), True
-            except Exception:
-                # That one's caller may have left, or had less time than this one.
-                return load(), False
+            wait = LOAD_SECONDS if patience is None else min(LOAD_SECONDS, patience)
+            with suppress(TimeoutError):
+                shared = loading.result(timeout=wait)
+                if shared is not None:
+                    return shared, True
+            # That one failed, its caller may have left, or it takes longer than this one has.
+            return load(), False
+        loaded: bytes | None = None
         try:
-            value = load()
-            own.set_result(value)
-        except BaseException as error:
-            own.set_exception(error)
-            raise
+            value = loaded = load()
         finally:
             with self._lock:
                 del self._loading[key]
-            # Where it failed, the error's traceback holds this frame.
-            del own, loading
+            own.set_result(loaded)
         self._link.ask(lambda client: client.set(key, self._checksum(key, value) + value, ex=TTL_SECONDS))
         return value, False
 

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server import compact_json, convert, token_budget
+from orchestration_server import tokenizer as tokenizers
 from orchestration_server.cache import Cache
 from orchestration_server.compact_json import length, to_json
 from orchestration_server.context_parts import SECTIONS, file, parts_of, summary
-from orchestration_server.convert import EPOCH_START, Tokens
+from orchestration_server.convert import EPOCH_START
 from orchestration_server.db import Database
 from orchestration_server.errors import InvalidArgument, NotFound
 from orchestration_server.model import (
@@ -31,6 +32,7 @@ from orchestration_server.model import (
 )
 from orchestration_server.store import context as store
 from orchestration_server.token_budget import SizedEvent
+from orchestration_server.tokens import Tokens
 from orchestration_server.workspace import sprint_directory, task_directory
 from orchestration_server.workspace_files import FileState, WorkspaceFiles
 
@@ -122,13 +124,13 @@ class _Moved(Exception):
 
 class Broker:
     """Assembles contexts. ``files`` are those of the workspace, if there is one, and ``tokenizer`` names what
-    counts tokens, as token_budget.tokenizer takes it."""
+    counts tokens, as tokenizer.py takes it."""
 
     def __init__(
         self, db: Database, tokens: Tokens, cache: Cache, files: WorkspaceFiles, *, tokenizer: str = ""
     ) -> None:
         self._tokenizer = tokenizer
-        self._count = token_budget.tokenizer(tokenizer)
+        self._count = tokenizers.tokenizer(tokenizer)
         self._db = db
         self._tokens = tokens
         self._cache = cache
@@ -244,16 +246,17 @@ class Broker:
             context.unchanged.sort()
         context.as_of_cursor = self._tokens.context_cursor(contents.version.latest, b"".join(marks))
         subject = "sprint" if contents.version.own_sprint else "task"
-        fitted = token_budget.fit(
-            context, events, asked.options.token_budget, subject=subject,
-            count=None if self._count is None else self._counted,
-        )  # fmt: skip
+        budget = asked.options.token_budget
+        if self._count is None:
+            fitted = token_budget.fit(context, events, budget, subject=subject)
+        else:
+            fitted = tokenizers.fit(context, events, budget, subject=subject, count=self._tokens_of)
         body, version = _named(fitted)
         rest = context_pb2.Context(version=version, token_estimate=fitted.estimate)
         event = _event(asked, contents, {"version": version, "token_estimate": fitted.estimate})
         return _Composed(body + rest.SerializeToString(), event)
 
-    def _counted(self, fitted: token_budget.Fitted) -> int:
+    def _tokens_of(self, fitted: token_budget.Fitted) -> int:
         """How many tokens a context takes by the tokenizer."""
         assert self._count is not None
         body, version = _named(fitted)

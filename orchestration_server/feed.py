@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestration.v1 import event_pb2
-from orchestration_server.convert import Tokens
 from orchestration_server.model import BEGINNING, EventFilter, Position, StoredEvent
 from orchestration_server.store import events as event_store
 from orchestration_server.streams import Stream, message, messages_of
+from orchestration_server.tokens import Tokens
 
 QUEUE_MESSAGES = 64
 QUEUE_BYTES = 4 * 1024 * 1024

@@ -13,12 +13,12 @@ from queue import SimpleQueue
 
 import structlog
 
-from orchestration_server.convert import Tokens
 from orchestration_server.db import Database
 from orchestration_server.errors import LedgerError, Unavailable
 from orchestration_server.model import BEGINNING, Position
 from orchestration_server.store import events as event_store
 from orchestration_server.streams import Message, Stream, messages_of
+from orchestration_server.tokens import Tokens
 
 log = structlog.get_logger()
 

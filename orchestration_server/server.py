@@ -13,6 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from orchestration.v1 import (
+    admin_pb2,
     context_pb2,
     coordination_pb2,
     event_pb2,
@@ -43,6 +44,7 @@ SERVICES: Mapping[str, ServiceDescriptor] = {
         ("CoordinationService", coordination_pb2),
         ("TemplateService", template_pb2),
         ("ReportService", report_pb2),
+        ("AdminService", admin_pb2),
     )
 }
 HOLDS_NO_THREAD = frozenset(("EventService/StreamTimeline",))

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 from orchestration.v1 import event_pb2
-from orchestration_server.convert import Tokens, embed, embed_all
+from orchestration_server.convert import embed, embed_all
 from orchestration_server.db import Connection
 from orchestration_server.errors import LedgerError
 from orchestration_server.model import BEGINNING, Call, EventFilter, Position, StoredEvent
+from orchestration_server.tokens import Tokens
 
 PAGE_FIRST = 200
 BATCH_BYTES = 1 * 1024 * 1024

@@ -14,7 +14,6 @@ import time
 import structlog
 
 from orchestration.v1 import event_pb2
-from orchestration_server.convert import Tokens
 from orchestration_server.db import Database
 from orchestration_server.errors import LedgerError, ResourceExhausted, Unavailable
 from orchestration_server.fanout import Sender
@@ -23,6 +22,7 @@ from orchestration_server.history import History, Page
 from orchestration_server.model import Position
 from orchestration_server.store import events as event_store
 from orchestration_server.streams import Stream, message
+from orchestration_server.tokens import Tokens
 
 log = structlog.get_logger()
 

@@ -7,10 +7,9 @@ tells of the parts that may yet be left out is kept free until they are known to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from google.protobuf.json_format import ParseDict
 
@@ -18,8 +17,6 @@ from orchestration.v1 import context_pb2, event_pb2
 from orchestration_server.compact_json import cut, length, members, shorten, to_json
 
 BYTES_PER_TOKEN = 4
-TRIES = 10
-"""How often a context is made anew for a tokenizer, at the most."""
 FILLED = 0.9
 """Below this share of its budget a context takes texts that are cut."""
 
@@ -74,76 +71,27 @@ class Fitted(NamedTuple):
     estimate: int
 
 
-Count = Callable[[Fitted], int]
+def fit(whole: context_pb2.Context, events: Sequence[SizedEvent], budget: int, *, subject: str) -> Fitted:
+    """What fits of a context, which comes without its events; all of it where the budget, in tokens, is 0.
 
-
-def fit(
-    whole: context_pb2.Context,
-    events: Sequence[SizedEvent],
-    budget: int,
-    *,
-    subject: str,
-    count: Count | None = None,
-) -> Fitted:
-    """What fits of a context, which comes without its events; all of it where the budget is 0.
-
-    ``subject`` is the field of what it is about, "task" or "sprint". ``count`` says how many tokens a context
-    takes; without it they are estimated.
+    ``subject`` is the field of what it is about, "task" or "sprint".
     """
-    fitting = _Fitting(to_json(whole), events, budget * BYTES_PER_TOKEN, subject)
-    size = fitting.size_of_all()
-    everything = Fitted(whole, [event.body for event in events], tokens(size))
-    if count is not None:
-        everything = everything._replace(estimate=count(everything))
-    if not budget or everything.estimate <= budget:
-        return everything
-    if count is not None:
-        return _counted(whole, events, budget, subject, count, everything.estimate / size)
+    found = everything(whole, events)
+    if not budget or found.estimate <= budget:
+        return found
+    return within(whole, events, budget * BYTES_PER_TOKEN, subject=subject)
+
+
+def everything(whole: context_pb2.Context, events: Sequence[SizedEvent]) -> Fitted:
+    """A context with nothing left out."""
+    return Fitted(whole, [event.body for event in events], tokens(_size_of_all(to_json(whole), events)))
+
+
+def within(whole: context_pb2.Context, events: Sequence[SizedEvent], size: int, *, subject: str) -> Fitted:
+    """What so many bytes have room for."""
+    fitting = _Fitting(to_json(whole), events, size, subject)
     fitting.run()
     return fitting.fitted()
-
-
-def _counted(
-    whole: context_pb2.Context,
-    events: Sequence[SizedEvent],
-    budget: int,
-    subject: str,
-    count: Count,
-    tokens_per_byte: float,
-) -> Fitted:
-    """Looks for the bytes that take the budget: what a tokenizer counts does not add up as bytes do."""
-    best: Fitted | None = None
-    low, high = 0, int(2 * budget / tokens_per_byte)
-    cap = high // 2
-    for _ in range(TRIES):
-        fitting = _Fitting(to_json(whole), events, cap, subject)
-        fitting.run()
-        found = fitting.fitted()
-        found = found._replace(estimate=count(found))
-        if found.estimate <= budget:
-            best, low = found, cap
-            if found.estimate >= FILLED * budget:
-                break
-        else:
-            high = cap
-        cap = (low + high) // 2
-    # A budget below what names a context is passed, as it is without a tokenizer.
-    return best or found
-
-
-def tokenizer(name: str) -> Callable[[str], int] | None:
-    """What ``module:function`` names; None for an empty name. ValueError where there is no such thing."""
-    if not name:
-        return None
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-        counted = found("{}")
-    except Exception as error:
-        raise ValueError(f"tokenizer {name!r} cannot be used: {error!r}") from error
-    if not isinstance(counted, int) or counted < 0:
-        raise ValueError(f"tokenizer {name!r} has to take a text and return how many tokens it is")
-    return cast("Callable[[str], int]", found)
 
 
 @dataclass(slots=True)
@@ -189,10 +137,6 @@ class _Fitting:
     _kept: dict[int, dict[int, Any]] = field(default_factory=dict)
     """Items of lists by their place; None where one is whole."""
     _marks: dict[int, _Mark] = field(default_factory=dict)
-
-    def size_of_all(self) -> int:
-        events = _head("events") + sum(event.size + 1 for event in self._events) if self._events else 0
-        return length(self._whole) + events
 
     def run(self) -> None:
         for name in _ALWAYS:
@@ -443,6 +387,10 @@ class _Fitting:
             else:
                 event = ParseDict(kept[place], event_pb2.Event())
                 yield event.SerializeToString(deterministic=True)
+
+
+def _size_of_all(whole: dict[str, Any], events: Sequence[SizedEvent]) -> int:
+    return length(whole) + (_head("events") + sum(event.size + 1 for event in events) if events else 0)
 
 
 def _head(name: str) -> int:

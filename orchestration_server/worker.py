@@ -1,11 +1,11 @@
 """One of several server processes on one port, started by ``serve --workers N``.
 
-Ends on SIGTERM, and when the process that started it is gone: its standard input closes then.
+Its settings are the first line of its standard input. It ends on SIGTERM, and when the process that started
+it is gone: its standard input closes then.
 """
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 
@@ -17,9 +17,8 @@ from orchestration_server.config import Settings
 def main() -> None:
     """Serves until told to stop."""
     logs.configure()
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    app = App(Settings())
+    stop = process.stop_signal()
+    app = App(Settings.model_validate_json(sys.stdin.buffer.readline()))
     address = app.start()
     process.settle()
     print(address, flush=True)

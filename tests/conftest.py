@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from orchestration.v1 import (
+    admin_pb2_grpc,
     context_pb2_grpc,
     coordination_pb2_grpc,
     event_pb2_grpc,
@@ -197,6 +198,11 @@ def templates(channel: grpc.Channel) -> template_pb2_grpc.TemplateServiceStub:
 @pytest.fixture
 def reports(channel: grpc.Channel) -> report_pb2_grpc.ReportServiceStub:
     return report_pb2_grpc.ReportServiceStub(channel)
+
+
+@pytest.fixture
+def admin(channel: grpc.Channel) -> admin_pb2_grpc.AdminServiceStub:
+    return admin_pb2_grpc.AdminServiceStub(channel)
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""Commands of `orchestration` that are clients of a running server."""
+"""The commands of `orchestration`, one a file."""

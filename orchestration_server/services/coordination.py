@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestration.v1 import coordination_pb2, task_pb2
 from orchestration_server import convert
-from orchestration_server.convert import Tokens, embed
+from orchestration_server.convert import embed
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import DependencyCycle, NotFound
 from orchestration_server.gate import Gate
@@ -16,6 +16,7 @@ from orchestration_server.store import dependencies as store
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
+from orchestration_server.tokens import Tokens
 
 KIND_NAMES = ("", "blocks", "parent_child", "discovered_from", "related")
 

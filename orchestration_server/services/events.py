@@ -18,7 +18,7 @@ from google.protobuf.duration_pb2 import Duration
 from orchestration.v1 import event_pb2
 from orchestration_server import convert
 from orchestration_server.cache import Cache
-from orchestration_server.convert import Tokens, embed
+from orchestration_server.convert import embed
 from orchestration_server.db import Connection, Database
 from orchestration_server.emission import Emission, Emitted, GroupCommit
 from orchestration_server.errors import (
@@ -34,6 +34,7 @@ from orchestration_server.store import events as store
 from orchestration_server.store import rollups
 from orchestration_server.streams import PAGE_FIRST, Reply, Stream
 from orchestration_server.timeline import Hub
+from orchestration_server.tokens import Tokens
 from orchestration_server.validation import check
 
 log = structlog.get_logger()

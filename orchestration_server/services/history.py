@@ -10,7 +10,6 @@ from google.protobuf.message import Message
 
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server import convert
-from orchestration_server.convert import Tokens
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import InvalidArgument, NotFound
 from orchestration_server.model import BEGINNING, Call, EntityType, Position
@@ -27,6 +26,7 @@ from orchestration_server.reconstruction import (
 from orchestration_server.replay import Chain, Evidence, Link, cause_of
 from orchestration_server.store import events as event_store
 from orchestration_server.store import history as store
+from orchestration_server.tokens import Tokens
 
 REPLAY_EVENTS = 256
 """Events that a reading of an entity's past takes: twice what the revisions between two snapshots have, which

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestration.v1 import report_pb2, task_pb2
 from orchestration_server import convert, documents, reports
-from orchestration_server.convert import Tokens, embed
+from orchestration_server.convert import embed
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import InvalidArgument, NotFound
 from orchestration_server.fingerprint import fingerprint
@@ -22,6 +22,7 @@ from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import EntityRow, Prepared
 from orchestration_server.store.writes import Change
 from orchestration_server.templates import TemplateKind, Templates
+from orchestration_server.tokens import Tokens
 
 _TEMPLATES = {TemplateKind.ADR: "adr", TemplateKind.BUG_REPORT: "bug-report"}
 _DUPLICATE = report_pb2.CreateBugReportResponse(duplicate=True).SerializeToString()

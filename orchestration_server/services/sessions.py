@@ -12,7 +12,7 @@ from uuid_utils import uuid7
 from orchestration.v1 import common_pb2, context_pb2, session_pb2, sprint_pb2, task_pb2
 from orchestration_server import convert
 from orchestration_server.context import Broker, Target
-from orchestration_server.convert import Tokens, embed, embed_all
+from orchestration_server.convert import embed, embed_all
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from orchestration_server.gate import Gate
@@ -22,6 +22,7 @@ from orchestration_server.store import events as event_store
 from orchestration_server.store import sessions as store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
+from orchestration_server.tokens import Tokens
 
 _ACTIVE = common_pb2.SESSION_STATUS_ACTIVE
 _PAUSED = common_pb2.SESSION_STATUS_PAUSED

@@ -9,7 +9,7 @@ from typing import Any
 from orchestration.v1 import common_pb2, sprint_pb2
 from orchestration_server import convert
 from orchestration_server.cache import Cache
-from orchestration_server.convert import Tokens, embed
+from orchestration_server.convert import embed
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import (
     AlreadyExists,
@@ -33,6 +33,7 @@ from orchestration_server.store import sprints as store
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
+from orchestration_server.tokens import Tokens
 
 
 class SprintService:

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from orchestration.v1 import common_pb2, task_pb2
 from orchestration_server import convert
-from orchestration_server.convert import Tokens, embed, embed_all
+from orchestration_server.convert import embed, embed_all
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import (
     AlreadyExists,
@@ -32,6 +32,7 @@ from orchestration_server.store import tasks as store
 from orchestration_server.store.prepared import EntityRow, Prepared
 from orchestration_server.store.tasks import TaskColumns
 from orchestration_server.store.writes import Change
+from orchestration_server.tokens import Tokens
 
 _SET_BY_SERVER = ("uid", "revision", "hash", "create_time", "update_time")
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from orchestration.v1 import template_pb2
 from orchestration_server import convert
-from orchestration_server.convert import Tokens
 from orchestration_server.model import Call
 from orchestration_server.templates import Template, TemplateKind, Templates
 from orchestration_server.templates.library import as_text
+from orchestration_server.tokens import Tokens
 
 
 class TemplateService:

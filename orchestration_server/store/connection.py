@@ -119,11 +119,12 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     ) -> Rows:
         """Runs one statement to its end. Raises the driver's errors, which db.py translates."""
         text, names = _query(query)
+        given = params or {}
         values: list[bytes | None] = []
         oids: list[int] = []
         formats: list[int] = []
         for name in names:
-            value = params[name] if params is not None else None
+            value = given[name]
             if isinstance(value, Array):
                 values.append(value.encoded())
                 oids.append(value.oid)

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 
 from orchestration_server.errors import InvalidArgument
 from orchestration_server.rules import Check, Rules, compile_rules
-from orchestration_server.validation import agents, documents, events, work
+from orchestration_server.validation import admin, agents, documents, events, work
 from orchestration_server.validation.work import SERVER_SET
 
 __all__ = ["ACROSS", "RULES", "SERVER_SET", "UNPARSABLE", "check", "validate"]
@@ -24,12 +24,13 @@ UNPARSABLE: Final = object()
 """Stands for a request whose bytes do not parse. An error raised in the deserializer itself would leak
 memory in grpc for ever."""
 
-RULES: Rules = {**work.RULES, **events.RULES, **agents.RULES, **documents.RULES}
+RULES: Rules = {**work.RULES, **events.RULES, **agents.RULES, **documents.RULES, **admin.RULES}
 ACROSS: Mapping[type[Message], Check] = {
     **work.ACROSS,
     **events.ACROSS,
     **agents.ACROSS,
     **documents.ACROSS,
+    **admin.ACROSS,
 }
 
 _CHECKS = compile_rules(RULES, ACROSS)

@@ -38,6 +38,7 @@ from orchestration_server.validation.fields import (
 )
 
 STATS_SECONDS = 366 * 86_400
+EVENTS_IN_MESSAGE = 500
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TYPE = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
@@ -110,7 +111,7 @@ RULES: Rules = {
     },
     event_pb2.EmitEventsRequest: {
         "request_id": Printable(128, required=True),
-        "events": Items(500, Sub(event_pb2.NewEvent), low=1),
+        "events": Items(EVENTS_IN_MESSAGE, Sub(event_pb2.NewEvent), low=1),
     },
     event_pb2.GetEventRequest: {
         "event_id": Pattern(_UUID, "must be a UUID", required=True),

@@ -18,7 +18,17 @@ from tests.status import details, must_be
 
 SERVICES = [
     f"orchestration.v1.{name}Service"
-    for name in ("Sprint", "Task", "Event", "Session", "Context", "Coordination", "Template", "Report")
+    for name in (
+        "Sprint",
+        "Task",
+        "Event",
+        "Session",
+        "Context",
+        "Coordination",
+        "Template",
+        "Report",
+        "Admin",
+    )
 ]
 SERVING = health_pb2.HealthCheckResponse.SERVING
 

@@ -34,14 +34,14 @@ class Load:
         return outcome
 
 
-class Loading(dict[bytes, "Future[bytes]"]):
+class Loading(dict[bytes, "Future[bytes | None]"]):
     """What the cache is loading, with a count of the calls that have found their place in it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.placed = threading.Semaphore(0)
 
-    def setdefault(self, key: bytes, default: "Future[bytes]") -> "Future[bytes]":
+    def setdefault(self, key: bytes, default: "Future[bytes | None]") -> "Future[bytes | None]":
         found = super().setdefault(key, default)
         self.placed.release()
         return found

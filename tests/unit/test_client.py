@@ -74,7 +74,17 @@ def test_unary_calls_of_every_service_are_retried_and_streams_are_not() -> None:
     retried = {(name["service"], name["method"]) for name in RETRIED_METHODS}
     assert {service for service, _ in retried} == {
         f"orchestration.v1.{name}Service"
-        for name in ("Sprint", "Task", "Event", "Session", "Context", "Coordination", "Template", "Report")
+        for name in (
+            "Sprint",
+            "Task",
+            "Event",
+            "Session",
+            "Context",
+            "Coordination",
+            "Template",
+            "Report",
+            "Admin",
+        )
     }
     events = {method for service, method in retried if service == "orchestration.v1.EventService"}
     assert "EmitEvent" in events

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, task_pb2
 from orchestration.v1.coordination_pb2 import DependencyKind as LinkKind
 from orchestration_server import compact_json
+from orchestration_server import tokenizer as tokenizers
 from orchestration_server.commands.fleet_format import EventReader, parse_task, read_lines
 from orchestration_server.compact_json import cut, length, shorten, to_json
 from orchestration_server.next_steps import of as next_steps
-from orchestration_server.token_budget import Fitted, SizedEvent, fit, tokenizer
+from orchestration_server.token_budget import Fitted, SizedEvent, fit
 from tests import tokenizing
 
 DATA = Path(__file__).parents[1] / "data" / "fleet"
@@ -135,7 +136,7 @@ def test_a_tokenizer_counts_instead(budget: int) -> None:
 
     trimmed = 0
     for whole, events in fleet()[::25]:
-        fitted = fit(whole, events, budget, subject="task", count=count)
+        fitted = tokenizers.fit(whole, events, budget, subject="task", count=count)
         assert fitted.estimate == count(fitted) <= budget
         if fitted.context.trimmed:
             trimmed += 1
@@ -146,7 +147,7 @@ def test_a_tokenizer_counts_instead(budget: int) -> None:
 
 @pytest.mark.parametrize("name", ["", "tests.tokenizing:count"])
 def test_a_tokenizer_is_found_by_its_name(name: str) -> None:
-    found = tokenizer(name)
+    found = tokenizers.tokenizer(name)
     assert found is None if not name else found is not None and found("two words") == 2
 
 
@@ -155,7 +156,7 @@ def test_a_tokenizer_is_found_by_its_name(name: str) -> None:
 )
 def test_a_tokenizer_that_cannot_be_used_is_named(name: str) -> None:
     with pytest.raises(ValueError, match=name):
-        tokenizer(name)
+        tokenizers.tokenizer(name)
 
 
 words = st.text(st.characters(codec="utf-8"), max_size=60)

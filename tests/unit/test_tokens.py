@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from orchestration_server.convert import NO_EPOCH, Tokens
 from orchestration_server.errors import InvalidArgument
 from orchestration_server.model import BEGINNING, Position
+from orchestration_server.tokens import NO_EPOCH, Tokens
 
 SECRET = b"s" * 32
 SHARED, OURS, THEIRS = b"shared--", b"ours----", b"theirs--"

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.v1 import (
+    admin_pb2,
     context_pb2,
     coordination_pb2,
     event_pb2,
@@ -31,6 +32,7 @@ from orchestration_server.validation import RULES, SERVER_SET, validate
 FILES: tuple[FileDescriptor, ...] = tuple(
     module.DESCRIPTOR
     for module in (
+        admin_pb2,
         context_pb2,
         coordination_pb2,
         event_pb2,
@@ -124,6 +126,7 @@ GOOD: dict[type[Message], dict[str, Any]] = {
     coordination_pb2.AddDependencyRequest: {"dependency": {"task_code": "A", "depends_on_code": "B"}},
     coordination_pb2.RemoveDependencyRequest: {"dependency": {"task_code": "A", "depends_on_code": "B"}},
     coordination_pb2.ListReadyTasksRequest: {},
+    admin_pb2.GetServerInfoRequest: {},
 }
 
 

@@ -12,6 +12,7 @@ import grpc
 
 from orchestration import emitting, paging, settings, timeline
 from orchestration.interceptors import async_interceptors
+from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration.v1.common_pb2 import Session
 from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
@@ -27,6 +28,7 @@ from orchestration.v1.template_pb2 import Template
 from orchestration.v1.template_pb2_grpc import TemplateServiceStub
 
 if TYPE_CHECKING:
+    from orchestration.v1.admin_pb2_grpc import AdminServiceAsyncStub
     from orchestration.v1.context_pb2_grpc import ContextServiceAsyncStub
     from orchestration.v1.coordination_pb2_grpc import CoordinationServiceAsyncStub
     from orchestration.v1.event_pb2_grpc import EventServiceAsyncStub
@@ -53,6 +55,7 @@ class AsyncClient:
     coordination: CoordinationServiceAsyncStub
     templates: TemplateServiceAsyncStub
     reports: ReportServiceAsyncStub
+    admin: AdminServiceAsyncStub
 
     def __init__(
         self,
@@ -87,6 +90,7 @@ class AsyncClient:
         self.coordination = CoordinationServiceStub(self._channel)
         self.templates = TemplateServiceStub(self._channel)
         self.reports = ReportServiceStub(self._channel)
+        self.admin = AdminServiceStub(self._channel)
         self._timelines: weakref.WeakSet[timeline.AsyncTimeline] = weakref.WeakSet()
 
     @overload

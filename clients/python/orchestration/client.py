@@ -12,6 +12,7 @@ import grpc
 
 from orchestration import emitting, paging, settings, timeline
 from orchestration.interceptors import CallInterceptor
+from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration.v1.common_pb2 import Session
 from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
@@ -32,11 +33,11 @@ RequestT = TypeVar("RequestT", bound=paging.PageRequest)
 class Client:
     """A connection to the ledger, for any number of threads.
 
-    ``sprints``, ``tasks``, ``events``, ``sessions``, ``contexts``, ``coordination``, ``templates`` and
-    ``reports`` are the generated stubs. A unary call through them carries who calls, a deadline of
-    ``timeout`` seconds unless the call gives one, and a ``request_id`` where a mutation has none, so that
-    what the channel tries again acts once. They raise ``grpc.RpcError``; ``error_details`` tells what it
-    says.
+    ``sprints``, ``tasks``, ``events``, ``sessions``, ``contexts``, ``coordination``, ``templates``,
+    ``reports`` and ``admin`` are the generated stubs. A unary call through them carries who calls, a
+    deadline of ``timeout`` seconds unless the call gives one, and a ``request_id`` where a mutation has
+    none, so that what the channel tries again acts once. They raise ``grpc.RpcError``;
+    ``error_details`` tells what it says.
     """
 
     sprints: SprintServiceStub
@@ -47,6 +48,7 @@ class Client:
     coordination: CoordinationServiceStub
     templates: TemplateServiceStub
     reports: ReportServiceStub
+    admin: AdminServiceStub
 
     def __init__(
         self,
@@ -85,6 +87,7 @@ class Client:
         self.coordination = CoordinationServiceStub(channel)
         self.templates = TemplateServiceStub(channel)
         self.reports = ReportServiceStub(channel)
+        self.admin = AdminServiceStub(channel)
         self._timelines: weakref.WeakSet[timeline.Timeline] = weakref.WeakSet()
 
     @overload

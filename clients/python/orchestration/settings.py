@@ -10,6 +10,7 @@ import grpc
 from grpc import aio
 
 from orchestration.v1 import (
+    admin_pb2,
     context_pb2,
     coordination_pb2,
     event_pb2,
@@ -34,6 +35,7 @@ _SERVICES = (
     coordination_pb2,
     template_pb2,
     report_pb2,
+    admin_pb2,
 )
 
 # Streams are not among them: follow and emit_all go on where a broken one ended, by themselves. And

@@ -1,0 +1,37 @@
+"""What a command checks of its settings before it begins, and says with file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestration_server.commands.options import refuse
+from orchestration_server.config import Settings
+
+
+def check_rules(settings: Settings) -> None:
+    """Ends the command where a rule of automation is not valid."""
+    from orchestration_server import automation
+    from orchestration_server.yaml_nodes import YamlError
+
+    _check(lambda: automation.load(settings.rules_file), YamlError)
+
+
+def check_templates(settings: Settings) -> None:
+    """Ends the command where a template is not valid."""
+    from orchestration_server.templates import TemplateFileError, Templates
+
+    _check(lambda: Templates(settings.templates_dir), TemplateFileError)
+
+
+def check_tokenizer(settings: Settings) -> None:
+    """Ends the command where there is no such tokenizer."""
+    from orchestration_server.tokenizer import tokenizer
+
+    _check(lambda: tokenizer(settings.tokenizer), ValueError)
+
+
+def _check(use: Callable[[], object], fault: type[Exception]) -> None:
+    try:
+        use()
+    except fault as error:
+        refuse(str(error))

@@ -1,0 +1,68 @@
+"""Options of commands, made from the table of settings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, get_type_hints
+
+import typer
+from rich.console import Console
+
+from orchestration_server.config import FILE_VARIABLE, ConfigurationError, Settings, load, variable
+
+err = Console(stderr=True)
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help=f"A file of settings, as TOML. [{FILE_VARIABLE}]")
+]
+
+
+def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command, whose first parameter is ``settings``, an option for each of the settings named."""
+
+    def given_to(command: Callable[..., None]) -> Callable[..., None]:
+        _, *rest = inspect.signature(command).parameters.values()
+        hints = get_type_hints(command, include_extras=True)
+        options = [_parameter("config", ConfigFile, None), *(_option(name) for name in names)]
+        own = [_parameter(one.name, hints[one.name], one.default) for one in rest]
+
+        @wraps(command)
+        def run(**given: Any) -> None:
+            flags = {name: value for name in names if (value := given.pop(name)) is not None}
+            try:
+                settings = load(given.pop("config"), **flags)
+            except ConfigurationError as error:
+                refuse(str(error))
+            command(settings, **given)
+
+        parameters = [*options, *own]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
+        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        del run.__wrapped__  # its annotations would win
+        return run
+
+    return given_to
+
+
+def refuse(text: str) -> NoReturn:
+    """Ends the command as wrongly used, and says why."""
+    err.print(text, style="red", markup=False, soft_wrap=True)
+    raise typer.Exit(2)
+
+
+def _option(name: str) -> inspect.Parameter:
+    field = Settings.model_fields[name]
+    kind: Any = field.annotation if field.default is None else field.annotation | None  # type: ignore[operator]
+    text = " ".join((field.description or "").split())
+    default = "" if field.default in (None, "") else f", {field.default}"
+    flag = name.replace("_", "-")
+    declared = f"--{flag}/--no-{flag}" if field.annotation is bool else f"--{flag}"
+    option = typer.Option(declared, help=f"{text} [{variable(name)}{default}]", show_default=False)
+    return _parameter(name, Annotated[kind, option], None)
+
+
+def _parameter(name: str, kind: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)

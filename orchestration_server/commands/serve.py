@@ -1,0 +1,150 @@
+"""`orchestration serve`: one process or several on one port, with engines of its own where none are named."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from orchestration_server import __version__, process
+from orchestration_server.commands.checks import check_rules, check_templates, check_tokenizer
+from orchestration_server.commands.options import err, with_settings
+from orchestration_server.config import Settings
+
+
+@with_settings(*Settings.model_fields)
+def serve(
+    settings: Settings,
+    ephemeral: Annotated[
+        bool, typer.Option("--ephemeral", help="Keep nothing: data goes when the server does.")
+    ] = False,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Written, as JSON, once the server answers.")
+    ] = None,
+) -> None:
+    """Serve. Without a database URL it starts a Postgres and a cache of its own."""
+    check_rules(settings)
+    check_templates(settings)
+    check_tokenizer(settings)
+    if settings.database_url:
+        _serve(settings, "", ready_file)
+        return
+    from orchestration_server.embedded import EmbeddedEngines, EngineError
+
+    engines = EmbeddedEngines(None if ephemeral else settings.data_dir.expanduser(), durable=not ephemeral)
+    try:
+        started = engines.start()
+    except EngineError as error:
+        err.print(f"[red]{error}[/red]")
+        raise typer.Exit(1) from error
+    try:
+        own = {
+            "database_url": started.database_url,
+            "redis_url": settings.redis_url or started.redis_url or "",
+        }
+        _serve(settings.model_copy(update=own), str(started.data_dir), ready_file)
+    finally:
+        engines.stop()
+
+
+def _serve(settings: Settings, data: str, ready_file: Path | None) -> None:
+    stop = process.stop_signal()
+    if settings.workers > 1:
+        _serve_many(settings, data, ready_file, stop)
+        return
+    from orchestration_server.app import App
+
+    app = App(settings)
+    try:
+        bound = app.start()
+    except RuntimeError as error:
+        err.print(f"[red]cannot listen on {settings.address}: {error}; choose another --address[/red]")
+        raise typer.Exit(1) from error
+    process.settle()
+    _announce(bound, data, settings, ready_file)
+    process.wait_for(stop)
+    app.stop()
+
+
+def _serve_many(settings: Settings, data: str, ready_file: Path | None, stop: threading.Event) -> None:
+    """Processes of their own on one port; when one ends by itself, all end."""
+    host, _, port = settings.address.rpartition(":")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind((host.strip("[]"), int(port)))
+        bound = f"{host}:{held.getsockname()[1]}"
+        children = [_child(settings.model_copy(update={"address": bound})) for _ in range(settings.workers)]
+        for child in children:
+            assert child.stdout is not None
+            if not child.stdout.readline():
+                err.print("[red]a worker did not start: the log above says why[/red]")
+                _end(children)
+                raise typer.Exit(1)
+    _announce(bound, data, settings, ready_file)
+    for child in children:
+        threading.Thread(target=_watch_child, args=(child, stop), daemon=True).start()
+    process.wait_for(stop)
+    died = any(child.poll() is not None for child in children)
+    _end(children)
+    if died:
+        raise typer.Exit(1)
+
+
+def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        child.terminate()
+    for child in children:
+        child.wait()
+
+
+def _watch_child(child: subprocess.Popen[bytes], stop: threading.Event) -> None:
+    child.wait()
+    stop.set()
+
+
+def _child(settings: Settings) -> subprocess.Popen[bytes]:
+    """Starts a process that reads its settings from its standard input, where nobody else sees them."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "orchestration_server.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert child.stdin is not None
+    child.stdin.write(settings.model_dump_json().encode() + b"\n")
+    child.stdin.flush()
+    return child
+
+
+def _announce(address: str, data: str, settings: Settings, ready_file: Path | None) -> None:
+    if ready_file is not None:
+        ready = {
+            "address": address,
+            "database_url": settings.database_url,
+            "redis_url": settings.redis_url,
+            "pid": os.getpid(),
+        }
+        part = ready_file.with_suffix(".part")
+        part.write_text(json.dumps(ready))
+        part.replace(ready_file)
+    out = Console()
+    out.print(f"[bold]orchestration {__version__}[/bold] answers on [bold]{address}[/bold]")
+    out.print("  project         default (metadata orchestration-project names another)")
+    out.print(f"  data            {data or 'in the database of DATABASE_URL'}")
+    out.print("  try             in another terminal:", highlight=False)
+    out.print(
+        f"    ORCHESTRATION_ADDRESS={address} .venv/bin/python -c"
+        " 'from orchestration import Client; from orchestration.v1 import sprint_pb2 as s;"
+        ' c = Client(); print(c.sprints.CreateSprint(s.CreateSprintRequest('
+        'sprint=s.Sprint(code="S1", title="First"))))\'',
+        highlight=False, soft_wrap=True, markup=False,
+    )  # fmt: skip
+    out.print("  stop            Ctrl-C")

@@ -1,0 +1,81 @@
+"""Settings from flags, the environment and a file, in this order."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestration_server.__main__ import cli
+from orchestration_server.config import FILE_VARIABLE, ConfigurationError, Settings, load, variable
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "orchestration.toml"
+    path.write_text('threads = 5\nworkers = 2\ndatabase_url = "postgresql://file"\n')
+    return path
+
+
+def test_a_flag_goes_before_the_environment_and_that_before_the_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHESTRATION_THREADS", "6")
+    monkeypatch.setenv("ORCHESTRATION_WORKERS", "3")
+    found = load(file, threads=7)
+    assert (found.threads, found.workers, found.database_url) == (7, 3, "postgresql://file")
+    assert found.emit_streams == Settings.model_fields["emit_streams"].default
+
+
+def test_an_empty_variable_says_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRATION_THREADS", "")
+    assert load(file).threads == 5
+
+
+def test_the_environment_names_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FILE_VARIABLE, str(file))
+    assert load().threads == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("threds = 5", "there is no setting 'threds'"),
+        ("threads = 1", "threads: Input should be greater than or equal to 2"),
+        ("threads = ", "cannot read the configuration file"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=said):
+        load(path)
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot read"):
+        load(tmp_path / "none.toml")
+
+
+def test_a_value_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRATION_THREADS", "hunter2")
+    with pytest.raises(ConfigurationError) as caught:
+        load()
+    assert "threads" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_settings_go_to_another_process_whole(file: Path) -> None:
+    settings = load(file, workspace=Path("/w"), redis_url="redis://r")
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_every_setting_is_a_flag_with_its_variable() -> None:
+    shown = CliRunner(env={"COLUMNS": "400", "TERM": "dumb"}).invoke(cli, ["serve", "--help"]).stdout
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')}" in shown
+        assert variable(name) in shown
+
+
+def test_a_wrong_setting_ends_the_command() -> None:
+    result = CliRunner().invoke(cli, ["serve", "--threads", "1"])
+    assert result.exit_code == 2
