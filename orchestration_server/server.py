@@ -56,7 +56,7 @@ class Server:
 
     def __init__(self, settings: Settings, servicers: Mapping[str, object], presence: Presence) -> None:
         self._settings = settings
-        self._presence = presence
+        self._interceptor = interceptor.Interceptor(presence)
         self._unary = RequestThreads(
             settings.threads, name="rpc", waiting_bytes=max(WAITING_BYTES, 4 * settings.max_message_bytes)
         )
@@ -81,7 +81,7 @@ class Server:
     def _add_reflection(self, names: list[str]) -> None:
         """Reflection on threads of its own: an open stream of it must not hold a unary call's."""
         servicer = reflection.ReflectionServicer(names)
-        handle = interceptor.limited(servicer.ServerReflectionInfo, REFLECTIONS)
+        handle = interceptor.limited("ServerReflection", servicer.ServerReflectionInfo, REFLECTIONS)
         handle.experimental_thread_pool = self._reflect  # type: ignore[attr-defined]
         handler = grpc.stream_stream_rpc_method_handler(
             handle,
@@ -105,24 +105,20 @@ class Server:
         self, service: ServiceDescriptor, method: MethodDescriptor, behavior: Callable[..., Any]
     ) -> grpc.RpcMethodHandler[Any, Any]:
         rpc = f"{service.name}/{method.name}"
+        around, streams = self._interceptor, self._settings
         parse = interceptor.deserializer(GetMessageClass(method.input_type))
-        write, presence = interceptor.serializer, self._presence
+        write = interceptor.serializer
         if method.client_streaming:
-            handle = interceptor.limited(
-                interceptor.bidirectional(rpc, behavior, presence), self._settings.emit_streams
-            )
+            handle = interceptor.limited(rpc, around.bidirectional(rpc, behavior), streams.emit_streams)
             handle.experimental_thread_pool = self._emit  # type: ignore[attr-defined]
             return grpc.stream_stream_rpc_method_handler(handle, parse, write)
         if method.server_streaming and rpc in HOLDS_NO_THREAD:
-            waiting = interceptor.timeline(rpc, behavior, presence)
-            return grpc.unary_stream_rpc_method_handler(waiting, parse, write)
+            return grpc.unary_stream_rpc_method_handler(around.timeline(rpc, behavior), parse, write)
         if method.server_streaming:
-            handle = interceptor.limited(
-                interceptor.reading(rpc, behavior, presence), self._settings.file_streams
-            )
+            handle = interceptor.limited(rpc, around.reading(rpc, behavior), streams.file_streams)
             handle.experimental_thread_pool = self._read  # type: ignore[attr-defined]
             return grpc.unary_stream_rpc_method_handler(handle, parse, write)
-        return grpc.unary_unary_rpc_method_handler(interceptor.unary(rpc, behavior, presence), parse, write)
+        return grpc.unary_unary_rpc_method_handler(around.unary(rpc, behavior), parse, write)
 
     def start(self) -> int:
         """Listens and serves; returns the port."""
