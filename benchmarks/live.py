@@ -116,8 +116,6 @@ class Live:
             deadline = time.monotonic() + OPEN_TIMEOUT
             while hanging.stopped_reading < HANGING and time.monotonic() < deadline:
                 time.sleep(0.05)
-            # The first round is not counted: the server still reads ahead for those that have just stopped.
-            self._round(Phase(beside.streams))
             for _ in range(ROUNDS):
                 self._round(beside)
         finally:

@@ -53,6 +53,8 @@ _STATUSES: Mapping[str, Mapping[str, int]] = {
     "sprint": {status.name.lower(): status.value for status in SprintStatus},
     "task": {status.name.lower(): status.value for status in TaskStatus},
 }
+_OF: Mapping[str, str] = {"task": "task", "sprint": "sprint", "previous_sprint": "sprint"}
+"""Whose status a rule can change, and what that is."""
 
 Scalar = str | int | float | bool | None
 
@@ -68,7 +70,7 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class SetStatus:
-    """Changes the status of the task or of the sprint that the cause is about, or belongs to."""
+    """Changes the status of the task or of the sprint that the cause is about, belongs to, or has left."""
 
     of: str
     to: str
@@ -76,9 +78,14 @@ class SetStatus:
     """Only where the sprint has a completed task, and none that is neither completed nor cancelled."""
 
     @property
+    def kind(self) -> str:
+        """Whether it is a task or a sprint."""
+        return _OF[self.of]
+
+    @property
     def status(self) -> int:
         """The status by its number."""
-        return _STATUSES[self.of][self.to]
+        return _STATUSES[self.kind][self.to]
 
 
 Action = Emit | SetStatus
@@ -155,9 +162,12 @@ class Cause:
         return "" if value is None else str(value)[:FILLED]
 
     def code(self, of: str) -> str:
-        """The code of the task or the sprint that it is about, or belongs to; empty where there is none."""
+        """The code of what it is about, belongs to, or has left; empty where there is none."""
         if of == "sprint":
             return self.event.sprint_code
+        if of == "previous_sprint":
+            left = self.value("payload.changes.sprint_code.from")
+            return left if isinstance(left, str) else ""
         about_task = self.event.entity_type == common_pb2.ENTITY_TYPE_TASK
         return self.event.entity_code if about_task else ""
 
@@ -257,11 +267,11 @@ def _payload(item: Field) -> dict[str, Any]:
 
 def _set_status(item: Field) -> SetStatus:
     item.keys("of", "to", "require")
-    of = item["of"].choice(tuple(_STATUSES))
-    to = item["to"].choice(tuple(_STATUSES[of]))
+    of = item["of"].choice(tuple(_OF))
+    to = item["to"].choice(tuple(_STATUSES[_OF[of]]))
     if "require" in item:
         item["require"].choice((ALL_TASKS_COMPLETED,))
-        if of != "sprint":
+        if _OF[of] != "sprint":
             raise item["require"].error("is for sprints alone")
     return SetStatus(of, to, all_tasks_completed="require" in item)
 

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
@@ -200,7 +201,7 @@ class GroupCommit:
                 while self._begun != turn or turn - self._stored >= STORED_AT_ONCE:
                     self._changed.wait()
             try:
-                self._store(group, made, lambda turn=turn: self._begin(turn))  # type: ignore[misc]  # bound now
+                self._store(group, made, partial(self._begin, turn))
             finally:
                 self._begin(turn)
                 with self._changed:

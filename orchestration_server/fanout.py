@@ -44,6 +44,11 @@ class Sender:
         self._thread = threading.Thread(target=self._run, name="timeline-send", daemon=True)
         self._thread.start()
 
+    @property
+    def backlog(self) -> int:
+        """How many streams wait for it to send."""
+        return self.queue.qsize()
+
     def close(self) -> None:
         """Ends the thread. What is still queued is not sent."""
         self._closed = True

@@ -44,7 +44,8 @@ class History:
     """Reads the next page of each stream that asks, in turn.
 
     ``take`` is called with each page, with None where the log ends before the place that the stream has
-    read up to, and ``fail`` where there is none.
+    read up to, and ``fail`` where there is none. ``give_way`` is called before each page and returns when
+    there is nothing more urgent, or soon in any case.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class History:
         *,
         take: Callable[[Stream, Page | None], None],
         fail: Callable[[Stream, LedgerError], None],
+        give_way: Callable[[], None],
     ) -> None:
         self._db = db
         self._tokens = tokens
         self._take = take
         self._fail = fail
+        self._give_way = give_way
         self._wanted: SimpleQueue[Stream | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._run, name="timeline-read", daemon=True) for _ in range(READERS)
@@ -81,6 +84,7 @@ class History:
         while (stream := self._wanted.get()) is not None:
             try:
                 if not stream.closed:
+                    self._give_way()
                     self._take(stream, self._page(stream))
             except LedgerError as error:
                 self._fail(stream, error)

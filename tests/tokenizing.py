@@ -1,8 +1,21 @@
-"""A tokenizer: words and signs."""
+"""How many tokens a context has, and a tokenizer of words and signs."""
 
+import json
 import re
 
+from google.protobuf import json_format
+
+from orchestration.v1 import context_pb2
+
 _TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+def tokens_of(context: context_pb2.Context) -> int:
+    """As Context.token_estimate documents it."""
+    told = json_format.MessageToDict(context, preserving_proto_field_name=True)
+    told.pop("token_estimate", None)
+    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    return -(-len(text.encode()) // 4)
 
 
 def count(text: str) -> int:

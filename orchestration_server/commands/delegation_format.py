@@ -48,6 +48,9 @@ _HEADINGS = {
 }  # fmt: skip
 _TEXT_HEADINGS = {"task": ("description", "overview", "summary"), "sprint": ("goal", "description")}
 _BOLD = re.compile(r"\s*(?:[-*]\s+)?\*\*([A-Za-z][A-Za-z _-]*)(?::\*\*|\*\*\s*:)\s*(.*)")
+_STAMP = re.compile(
+    rb"---\r?\nformat: 1\r?\ntask: (\S+)\r?\n(?:(?!---)[^\n]*\n)*?revision: ([0-9]{1,18})\r?\n"
+)
 _ITEM = re.compile(r"\s{0,3}(?:[-*+]|\d+[.)])\s+(?:\[[ xX]\]\s+)?(.*)")
 
 
@@ -115,6 +118,12 @@ class Parsed:
 def parse_task(content: bytes) -> Parsed:
     """The fields of a TASK.md."""
     return _parse(content, "task", _TASK_NAMES, tuple(LISTS), "description", DESCRIPTION)
+
+
+def stamp_of(content: bytes) -> tuple[str, int] | None:
+    """The code and the revision of a task in a TASK.md that a ledger wrote; None in any other."""
+    match = _STAMP.match(content.removeprefix(b"\xef\xbb\xbf"))
+    return (match[1].strip(b"'\"").decode(errors="replace"), int(match[2])) if match else None
 
 
 def parse_sprint(content: bytes) -> Parsed:

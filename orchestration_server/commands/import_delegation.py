@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,13 @@ from rich.console import Console
 
 from orchestration.v1 import sprint_pb2, task_pb2
 from orchestration_server.commands import delegation_tree
-from orchestration_server.commands.delegation_format import Parsed, parse_agent, parse_sprint, parse_task
+from orchestration_server.commands.delegation_format import (
+    Parsed,
+    parse_agent,
+    parse_sprint,
+    parse_task,
+    stamp_of,
+)
 from orchestration_server.commands.delegation_tree import SprintFile, TaskFile
 from orchestration_server.commands.fleet_format import BadRow, TaskRow, links_of, struct_of
 from orchestration_server.commands.ledger import Fault, Ledger, new_request_id
@@ -99,6 +105,24 @@ class Loader:
         self._codes: dict[tuple[str, str], str] = {}
         self._sprint_of: dict[Path, str | None] = {}
         """The code of each sprint's directory; None where it was not taken."""
+        self._later: dict[Path, Path] = {}
+        """The file with the last revision of a task, by each other one that a ledger wrote of it."""
+
+    def find_moved(self, files: Iterable[TaskFile]) -> None:
+        """Finds the tasks that a ledger wrote at several places: it leaves the file of one that moves."""
+        written: dict[str, list[tuple[int, Path]]] = {}
+        for found in files:
+            try:
+                stamp = stamp_of(delegation_tree.read(found.file))
+            except BadRow:
+                # It is listed when it is its turn.
+                continue
+            if stamp is not None:
+                code, revision = stamp
+                written.setdefault(code, []).append((revision, found.file))
+        for places in written.values():
+            last, file = max(places, key=lambda place: place[0])
+            self._later |= {earlier: file for revision, earlier in places if revision < last}
 
     def load_sprint(self, found: SprintFile) -> None:
         """Creates a sprint, or finds it there."""
@@ -130,6 +154,10 @@ class Loader:
     def task(self, found: TaskFile) -> TaskRow | None:
         """A task's row; None, and listed, where it cannot be taken."""
         line = self._listing.number(found.file)
+        later = self._later.get(found.file)
+        if later is not None:
+            self._listing.warning(line, f"{self._listing.name(later)} has a later revision: left out")
+            return None
         try:
             parsed = parse_task(delegation_tree.read(found.file))
             sprint = self._sprint(parsed, found)
@@ -213,6 +241,7 @@ def load_delegation(root: Path, ledger: Ledger, report: Report, bars: Bars, cons
             tasks.create(batch)
             yield len(batch)
 
+    loader.find_moved(tree.tasks)
     try:
         bars.follow("sprints", len(tree.sprints), sprints())
         bars.follow("tasks", len(tree.tasks), created())

@@ -232,7 +232,7 @@ class Automation:
 
     def _change(self, step: Step, action: SetStatus, code: str) -> None:
         status: Any = action.status
-        if action.of == "sprint":
+        if action.kind == "sprint":
             sprints.update(
                 self._gate,
                 sprint_pb2.UpdateSprintRequest(

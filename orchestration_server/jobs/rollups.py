@@ -7,8 +7,8 @@ from orchestration_server.store import positions
 from orchestration_server.store import rollups as store
 
 BATCH = 1_000
-"""Events counted in one statement, which is one transaction: 10 ms, or 30 where no two share an hour. What is
-written meanwhile reaches the timeline only after it."""
+"""Events counted in one statement, which is one transaction. What is written meanwhile reaches the timeline
+only after it: milliseconds, or tens of them where no two events share an hour."""
 PROJECTS = 200
 
 

@@ -3,7 +3,8 @@
 psycopg drives each statement from Python step by step: it sends, waits for the socket, takes in what came.
 Every step lets go of the interpreter's lock, which wakes a thread that waits for it, mostly in vain. Here a
 statement is prepared once on each connection and from then on is a single blocking call, so the lock is let
-go once. psycopg still adapts the rows, and does the rest: the pool, transactions, COPY, cancelling
+go once. Parameters are encoded here and in arrays.py, and transactions are begun and ended by such calls too.
+psycopg still reads the values of rows, and does the rest: the pool, COPY, cancelling, its errors
 (docs/decisions/0007).
 """
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from orchestration.v1 import event_pb2, sprint_pb2, task_pb2
 from orchestration.v1.common_pb2 import SprintStatus, TaskStatus
@@ -176,13 +177,22 @@ def waiting(database_url: str) -> Iterator[Callable[[], None]]:
         yield wait
 
 
+@pytest.mark.parametrize("moves", [False, True])
 @pytest.mark.parametrize("joins", [True, False])
 def test_a_task_that_joins_or_opens_while_the_rule_decides_keeps_the_sprint_open(
-    server: Server, sprints: SprintServiceStub, tasks: TaskServiceStub, joins: bool
+    server: Server, sprints: SprintServiceStub, tasks: TaskServiceStub, joins: bool, moves: bool
 ) -> None:
-    codes = sprint_of(sprints, tasks, "s", 2)
+    *codes, last = sprint_of(sprints, tasks, "s", 3)
     for code in codes:
         turn(tasks, code, COMPLETED)
+    drain(automation(server))
+    if moves:
+        sprint_of(sprints, tasks, "other", 1)
+        left = task_pb2.Task(code=last, sprint_code="other")
+        mask = FieldMask(paths=["sprint_code"])
+        tasks.UpdateTask(task_pb2.UpdateTaskRequest(task=left, update_mask=mask))
+    else:
+        turn(tasks, last, COMPLETED)
     with (
         ThreadPoolExecutor(1) as pool,
         waiting(server.database_url) as wait,

@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -12,7 +13,8 @@ import pytest
 
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
-from orchestration_server import convert
+from orchestration_server import convert, timeline
+from orchestration_server.fanout import Sender
 from orchestration_server.feed import QUEUE_BYTES, QUEUE_MESSAGES
 from orchestration_server.model import Call, EventFilter
 from orchestration_server.store import events as event_store
@@ -288,6 +290,48 @@ def test_a_stream_that_takes_nothing_for_too_long_is_cancelled(
     finally:
         impatient.close()
     assert impatient.open_streams == 0
+
+
+class Busy:
+    """How many streams wait for the sender, as readers of history find it."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, backlogs: Iterator[int]) -> None:
+        self.seen: list[int | str] = []
+        """What they found, and the word "page" where one read a page."""
+        self._backlogs = backlogs
+        self._page = event_store.page
+        patch.setattr(Sender, "backlog", property(lambda sender: self._backlog()))
+        patch.setattr(event_store, "page", self._read)
+
+    def _backlog(self) -> int:
+        if threading.current_thread().name != "timeline-read":
+            return 0
+        self.seen.append(next(self._backlogs))
+        return self.seen[-1]  # type: ignore[return-value]  # it is the number added last
+
+    def _read(self, *args: Any, **fields: Any) -> Any:
+        self.seen.append("page")
+        return self._page(*args, **fields)
+
+
+def test_a_page_of_history_waits_until_the_sender_has_sent(
+    events: EventServiceStub, open_reader: Callable[..., Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = emit(events, "p", [factories.event()] * 3)
+    monkeypatch.setattr(timeline, "GIVE_WAY_SECONDS", SECONDS)
+    busy = Busy(monkeypatch, chain([3, 2, 1], repeat(0)))
+    assert open_reader("p").take(stored[-1]) == stored
+    assert busy.seen[:5] == [3, 2, 1, 0, "page"]
+
+
+def test_history_is_read_to_its_end_while_the_sender_is_never_done(
+    events: EventServiceStub, open_reader: Callable[..., Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = [id_ for _ in range(2) for id_ in emit(events, "p", [factories.event()] * 400)]
+    busy = Busy(monkeypatch, repeat(1))
+    assert open_reader("p").until("caught_up") == stored
+    assert busy.seen.count("page") >= 3
+    assert busy.seen[0] == 1
 
 
 class Transport:

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -53,6 +54,13 @@ class Ledger:
                 task_pb2.UpdateTaskStatusRequest(task_code=code, status=status, reason=reason),
                 metadata=(("orchestration-correlation-id", chain),) if chain else (),
             )
+
+    def edit(self, code: str, **fields: Any) -> None:
+        """Sets fields of a task."""
+        request = task_pb2.UpdateTaskRequest(
+            task=task_pb2.Task(code=code, **fields), update_mask=FieldMask(paths=list(fields))
+        )
+        self.tasks.UpdateTask(request)
 
     def status(self, code: str) -> SprintStatus.ValueType:
         return self.sprints.GetSprint(sprint_pb2.GetSprintRequest(sprint_code=code)).sprint.status
@@ -112,6 +120,68 @@ def test_a_sprint_is_completed_when_its_last_open_task_is_deleted(ledger: Ledger
     assert ledger.status("empty") == ACTIVE
 
 
+def test_a_sprint_is_completed_when_its_last_open_task_leaves_it(
+    ledger: Ledger, events: EventServiceStub
+) -> None:
+    for code in ("moved", "freed", "busy", "undone", "retitled"):
+        ledger.sprint(code, f"{code}-1", f"{code}-2")
+    ledger.task("busy-3", sprint_code="busy")
+    ledger.sprint("other", "other-1")
+    for code in ("moved", "freed", "busy", "retitled"):
+        ledger.turn(f"{code}-1", COMPLETED)
+    ledger.turn("undone-1", CANCELLED)
+    runner = automation(ledger.server)
+    drain(runner)
+    ledger.edit("moved-2", sprint_code="other", title="Moved", assignee="ada")
+    ledger.edit("freed-2", sprint_code="")
+    ledger.edit("busy-2", sprint_code="other")
+    ledger.edit("undone-2", sprint_code="other")
+    ledger.edit("retitled-2", title="Another")
+    ledger.task("loose")
+    ledger.edit("loose", sprint_code="other")
+    drain(runner)
+    completed = SprintStatus.SPRINT_STATUS_COMPLETED
+    assert [ledger.status(code) for code in ("moved", "freed")] == [completed] * 2
+    for code in ("busy", "undone", "retitled", "other"):
+        assert ledger.status(code) == ACTIVE
+    told = history(events)
+    done = {event.entity_code: event for event in by_rules(told)}
+    causes = {event.entity_code: event for event in told if event.type == "orchestration.task.updated"}
+    assert set(done) == {"moved", "freed"}
+    for code, event in done.items():
+        assert payload(event)["automation"] == {
+            "rule": "complete-sprint-after-move",
+            "cause": causes[f"{code}-2"].id,
+            "depth": 1,
+        }
+
+
+LEFT = """
+rules:
+  - {name: complete-sprint-after-move, dry_run: true}
+  - {name: given-back, on: x.given_back, then: [{set_status: {of: previous_sprint, to: planning}}]}
+"""
+
+
+def test_a_rule_may_be_for_the_sprint_that_was_left(
+    ledger: Ledger, events: EventServiceStub, tmp_path: Path
+) -> None:
+    ledger.sprint("s", "a", "b")
+    ledger.turn("a", COMPLETED)
+    drain(automation(ledger.server))
+    ledger.edit("b", sprint_code="")
+    for left in ("s", "none", 7, None, {"from": "s"}):
+        event = factories.event("x.given_back", payload={"changes": {"sprint_code": {"from": left}}})
+        events.EmitEvent(event_pb2.EmitEventRequest(event=event))
+    drain(automation(ledger.server, rules_of(tmp_path, LEFT)))
+    would, did = by_rules(history(events))
+    assert payload(would)["action"] == {
+        "set_status": {"of": "previous_sprint", "code": "s", "to": "completed"}
+    }
+    assert payload(did)["changes"]["status"] == {"from": "active", "to": "planning"}
+    assert ledger.status("s") == PLANNING
+
+
 def test_the_rule_decides_on_what_is_there_not_on_the_event_alone(ledger: Ledger) -> None:
     ledger.sprint("grown", "a")
     ledger.sprint("reopened", "b")
@@ -122,10 +192,7 @@ def test_the_rule_decides_on_what_is_there_not_on_the_event_alone(ledger: Ledger
         ledger.turn(code, COMPLETED)
     ledger.task("late", sprint_code="grown")
     ledger.turn("b", IN_PROGRESS)
-    moved = task_pb2.Task(code="c", sprint_code="grown")
-    ledger.tasks.UpdateTask(
-        task_pb2.UpdateTaskRequest(task=moved, update_mask=FieldMask(paths=["sprint_code"]))
-    )
+    ledger.edit("c", sprint_code="grown")
     ledger.turn("d", CANCELLED)
     ledger.turn("e", CANCELLED)
     drain(automation(ledger.server))
@@ -150,12 +217,7 @@ def test_what_needs_to_be_known_is_told_about_the_entity_itself(
     ledger.sprint("s", "a", status=PLANNING)
     ledger.set_sprint("s", ACTIVE)
     ledger.turn("a", BLOCKED, reason="No key.", chain="c1")
-    ledger.tasks.UpdateTask(
-        task_pb2.UpdateTaskRequest(
-            task=task_pb2.Task(code="a", priority=Priority.PRIORITY_P0),
-            update_mask=FieldMask(paths=["priority"]),
-        )
-    )
+    ledger.edit("a", priority=Priority.PRIORITY_P0)
     ledger.task("born-urgent", priority=Priority.PRIORITY_P0)
     drain(automation(ledger.server))
     told = {event.type: event for event in by_rules(history(events))}
@@ -254,6 +316,7 @@ def test_a_file_adds_changes_and_switches_off(
         "announce-sprint",
         "complete-sprint",
         "complete-sprint-after-delete",
+        "complete-sprint-after-move",
         "return-urgent",
     ]
     ledger.task("a", priority=Priority.PRIORITY_P1)

@@ -114,6 +114,18 @@ def value(name: str, **labels: str) -> float:
     return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
 
 
+def fail_renames(patch: pytest.MonkeyPatch, after: int, error: BaseException) -> None:
+    """Lets so many renames through; each that follows raises the error."""
+    left, rename = iter(range(after)), os.rename
+
+    def rename_or_fail(*args: Any, **named: Any) -> None:
+        if next(left, None) is None:
+            raise error
+        rename(*args, **named)
+
+    patch.setattr(os, "rename", rename_or_fail)
+
+
 # What is queued
 
 
@@ -553,17 +565,8 @@ def test_a_worker_that_dies_in_the_middle_leaves_the_work_and_no_conflict(
     class Killed(BaseException):
         pass
 
-    done, rename = 0, os.rename
-
-    def rename_or_die(*args: Any, **named: Any) -> None:
-        nonlocal done
-        if done == renames:
-            raise Killed
-        done += 1
-        rename(*args, **named)
-
     with monkeypatch.context() as patch:
-        patch.setattr(os, "rename", rename_or_die)
+        fail_renames(patch, renames, Killed())
         patch.setattr(os, "unlink", lambda *_, **__: None)
         with pytest.raises(Killed):
             sync.run_once()
@@ -600,17 +603,8 @@ def test_a_change_after_a_write_that_did_not_end_is_no_conflict(
         sync_to_file=True,
     )
     tasks.UpdateTask(request)
-    done, rename = 0, os.rename
-
-    def rename_or_fail(*args: Any, **named: Any) -> None:
-        nonlocal done
-        if done == 2:
-            raise OSError(errno.ENOSPC, "no space")
-        done += 1
-        rename(*args, **named)
-
     with monkeypatch.context() as patch:
-        patch.setattr(os, "rename", rename_or_fail)
+        fail_renames(patch, 2, OSError(errno.ENOSPC, "no space"))
         sync.run_once()
     retitle(tasks, "And another")
     for _ in range(2):

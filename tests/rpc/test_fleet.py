@@ -12,10 +12,13 @@ from google.protobuf import json_format
 from typer.testing import CliRunner
 
 from orchestration import Client
-from orchestration.v1 import coordination_pb2, event_pb2
+from orchestration.v1 import context_pb2, coordination_pb2, event_pb2
 from orchestration_server.commands.import_jsonl import import_files
+from tests.tokenizing import tokens_of
 
 DATA = Path(__file__).parents[1] / "data" / "fleet"
+BUDGETS = (500, 2_000)
+BUSIEST = 20
 TASKS, EVENTS = DATA / "tasks.jsonl.gz", DATA / "events.jsonl.gz"
 
 app = typer.Typer()
@@ -103,6 +106,30 @@ def test_the_fleet_is_imported_once(server: Server) -> None:
     assert "0 refused, 7 unresolved, 0 warnings" in second.output
     with Client(server.address) as client:
         assert list(client.follow(follow=False)) == log
+
+        told = Counter(event.entity_code for event in log)
+        living = [task["code"] for task in tasks if task["status"] != "tombstone"]
+        busiest = sorted(living, key=lambda code: (-told[code], code))[:BUSIEST]
+        for budget in BUDGETS:
+            assert_budgets_hold(client, busiest + living[::50], budget)
+
+
+def assert_budgets_hold(client: Client, codes: list[str], budget: int) -> None:
+    """A context is within its budget; one that was trimmed is near it, and one that was not is whole."""
+    trimmed = 0
+    for code in codes:
+        options = context_pb2.ContextOptions(token_budget=budget)
+        request = context_pb2.AssembleContextRequest(task_code=code, options=options)
+        context = client.contexts.AssembleContext(request).context
+        assert context.token_estimate == tokens_of(context) <= budget, code
+        if context.trimmed:
+            trimmed += 1
+            assert context.token_estimate >= 0.9 * budget, code
+        else:
+            request.options.token_budget = 0
+            whole = client.contexts.AssembleContext(request).context
+            assert whole.token_estimate == context.token_estimate, code
+    assert trimmed >= BUSIEST, "too few are larger than the budget to tell"
 
 
 def expected_event(row: dict[str, Any]) -> tuple[str, str, int, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import typer
+from google.protobuf.field_mask_pb2 import FieldMask
 from typer.testing import CliRunner, Result
 
 from orchestration import Client
@@ -212,6 +213,102 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_loaded(server: Server, tm
     }.items():
         assert reason in refused.pop(file)
     assert refused == {}
+
+
+def move(client: Client, code: str, sprint: str) -> None:
+    client.tasks.UpdateTask(
+        task_pb2.UpdateTaskRequest(
+            task=task_pb2.Task(code=code, sprint_code=sprint),
+            update_mask=FieldMask(paths=["sprint_code"]),
+            sync_to_file=True,
+        )
+    )
+
+
+@pytest.mark.parametrize("places", [("A", "B", "C"), ("C", "B", "A"), ("A", "C", "", "B")])
+def test_a_task_that_moved_is_taken_from_where_it_went_last(
+    server: Server,
+    start_server: Callable[[str], Server],
+    engines: Any,
+    tmp_path: Path,
+    places: tuple[str, ...],
+) -> None:
+    assert server.app is not None
+    root = tmp_path / "workspace"
+    root.mkdir()
+    sync = FileSync(server.app.db, root, lambda: None)
+    with Client(server.address) as client:
+        for sprint in "ABC":
+            client.sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=factories.sprint(sprint)))
+        # A code that YAML has to have in quotes.
+        for code in ("T-1", "007"):
+            task = factories.task(code, sprint_code=places[0])
+            client.tasks.CreateTask(task_pb2.CreateTaskRequest(task=task, sync_to_file=True))
+        sync.run_once()
+        for sprint in places[1:]:
+            for code in ("T-1", "007"):
+                move(client, code, sprint)
+            sync.run_once()
+        for sprint in "ABC":
+            client.sprints.SyncSprint(sprint_pb2.SyncSprintRequest(sprint_code=sprint))
+        sync.run_once()
+    assert len(list(root.rglob("TASK.md"))) == 2 * len(places)
+    report = tmp_path / "report.jsonl"
+    with new_database(engines) as url:
+        other = start_server(url)
+        result = run(other, "--delegation", root, "--report", report)
+        assert result.exit_code == 0, result.output
+        assert tasks_of(other)["T-1"].hash == tasks_of(server)["T-1"].hash
+        assert {task.sprint_code for task in tasks_of(other).values()} == {places[-1]}
+        found = findings(report)["warning"]
+    directories = [f"sprints/{place}" if place else "tasks" for place in places]
+    last = f"delegation/{directories[-1]}"
+    assert sorted(found) == sorted(
+        (f"delegation/{place}/{code}/TASK.md", f"{last}/{code}/TASK.md has a later revision: left out")
+        for place in directories[:-1]
+        for code in ("T-1", "007")
+    )
+
+
+STAMPED = "---\nformat: 1\ntask: {code}\ntitle: {title}\nrevision: {revision}\n---\n\n# {title}\n"
+
+
+def test_files_of_one_code_that_no_ledger_ordered_are_refused_but_for_the_first(
+    server: Server, tmp_path: Path
+) -> None:
+    def stamped(code: str, title: str, revision: str) -> str:
+        return STAMPED.format(code=code, title=title, revision=revision)
+
+    root = write(
+        tmp_path / "tree",
+        {
+            # As late as each other: a copy.
+            "a/TASK.md": stamped("copied", "A", "2"),
+            "b/TASK.md": stamped("copied", "B", "2"),
+            # Somebody's own stands before those of the ledger.
+            "c/TASK.md": "---\ncode: mixed\nrevision: 9\n---\n# C\n",
+            "d/TASK.md": stamped("mixed", "D", "1"),
+            "e/TASK.md": stamped("mixed", "E", "3"),
+            # One whose revision is none, and one that says it below the front matter.
+            "f/TASK.md": stamped("odd", "F", "many"),
+            "g/TASK.md": "---\nformat: 1\ntask: odd\ntitle: G\n---\nrevision: 7\n",
+            "h/TASK.md": stamped("odd", "H", "1"),
+        },
+    )
+    report = tmp_path / "report.jsonl"
+    result = run(server, "--delegation", root, "--report", report)
+    assert result.exit_code == 3, result.output
+    assert {code: task.title for code, task in tasks_of(server).items()} == {
+        "copied": "A", "mixed": "C", "odd": "F",
+    }  # fmt: skip
+    found = findings(report)
+    assert found["refused"] == [
+        ("b/TASK.md", "task copied is in a/TASK.md already"),
+        ("e/TASK.md", "task mixed is in c/TASK.md already"),
+        ("g/TASK.md", "task odd is in f/TASK.md already"),
+        ("h/TASK.md", "task odd is in f/TASK.md already"),
+    ]
+    assert found["warning"] == [("d/TASK.md", "e/TASK.md has a later revision: left out")]
 
 
 def test_other_projects_and_wrong_usage(server: Server, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations  # grpc's classes take type arguments in its 
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, cast
@@ -36,6 +36,20 @@ class Calls:
 
     def method(self, name: str) -> grpc.UnaryUnaryMultiCallable[bytes, bytes]:
         return self.channel.unary_unary(f"/test.Receiving/{name}")
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Every thread of the pool is at a call of Echo, which is answered at the end."""
+        self.go_on.clear()
+        echo = self.method("Echo")
+        held = [echo.future(b"held", timeout=SECONDS) for _ in range(THREADS)]
+        for _ in held:
+            self.entered.get(timeout=SECONDS)
+        try:
+            yield
+        finally:
+            self.go_on.set()
+        assert [call.result() for call in held] == [b"held"] * THREADS
 
     def silent(self, messages: Iterator[bytes]) -> Any:
         """A call of Echo that sends these messages: the client takes it for a stream."""
@@ -161,35 +175,25 @@ def test_calls_that_are_given_up_before_they_send_leave_nothing(calls: Calls) ->
 
 
 def test_calls_that_are_given_up_while_they_wait_for_a_thread_leave_nothing(calls: Calls) -> None:
-    calls.go_on.clear()
-    echo = calls.method("Echo")
-    held = [echo.future(b"held", timeout=SECONDS) for _ in range(THREADS)]
-    for _ in held:
-        calls.entered.get(timeout=SECONDS)
-    waiting = [echo.future(b"waiting", timeout=SECONDS) for _ in range(SILENT)]
-    for call in waiting:
-        call.cancel()
-    # Refused without a thread, and on the same connection: what was sent before has come.
-    assert failed(lambda: calls.method("None")(b"", timeout=SECONDS))[0] == grpc.StatusCode.UNIMPLEMENTED
-    calls.wait_for(THREADS)
-    calls.go_on.set()
-    assert [call.result() for call in held] == [b"held"] * THREADS
+    with calls.hold():
+        echo = calls.method("Echo")
+        waiting = [echo.future(b"waiting", timeout=SECONDS) for _ in range(SILENT)]
+        for call in waiting:
+            call.cancel()
+        # Refused without a thread, and on the same connection: what was sent before has come.
+        assert failed(lambda: calls.method("None")(b"", timeout=SECONDS))[0] == grpc.StatusCode.UNIMPLEMENTED
+        calls.wait_for(THREADS)
     calls.wait_for_none()
     assert calls.entered.empty(), "a call that had ended was answered"
 
 
 def test_requests_that_wait_are_bounded_in_bytes(calls: Calls) -> None:
-    calls.go_on.clear()
     echo = calls.method("Echo")
-    held = [echo.future(b"held", timeout=SECONDS) for _ in range(THREADS)]
-    for _ in held:
-        calls.entered.get(timeout=SECONDS)
-    fits = echo.future(bytes(WAITING), timeout=SECONDS)
-    found = failed(lambda: echo(b"one more", timeout=SECONDS))
-    assert found == (grpc.StatusCode.RESOURCE_EXHAUSTED, TOO_MUCH.decode())
-    calls.go_on.set()
+    with calls.hold():
+        fits = echo.future(bytes(WAITING), timeout=SECONDS)
+        found = failed(lambda: echo(b"one more", timeout=SECONDS))
+        assert found == (grpc.StatusCode.RESOURCE_EXHAUSTED, TOO_MUCH.decode())
     assert len(fits.result()) == WAITING
-    assert [call.result() for call in held] == [b"held"] * THREADS
     assert len(echo(bytes(WAITING), timeout=SECONDS)) == WAITING
     calls.wait_for_none()
 

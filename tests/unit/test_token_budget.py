@@ -1,13 +1,11 @@
 """A token budget is never exceeded, well used, and says what it left out."""
 
-import json
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +19,7 @@ from orchestration_server.compact_json import cut, length, shorten, to_json
 from orchestration_server.next_steps import of as next_steps
 from orchestration_server.token_budget import Fitted, SizedEvent, fit
 from tests import tokenizing
+from tests.tokenizing import tokens_of
 
 DATA = Path(__file__).parents[1] / "data" / "fleet"
 BUDGETS = (200, 300, 500, 800, 1_500, 3_000, 10_000)
@@ -34,14 +33,6 @@ LISTS = {
     S.CONTEXT_SECTION_EVENTS: "events",
     S.CONTEXT_SECTION_FILES: "files",
 }
-
-
-def tokens_of(context: context_pb2.Context) -> int:
-    """As Context.token_estimate documents it."""
-    told = json_format.MessageToDict(context, preserving_proto_field_name=True)
-    told.pop("token_estimate", None)
-    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
-    return -(-len(text.encode()) // 4)
 
 
 def sized(events: list[event_pb2.Event]) -> list[SizedEvent]:
