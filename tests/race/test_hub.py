@@ -318,6 +318,7 @@ def test_a_page_of_history_waits_until_the_sender_has_sent(
     events: EventServiceStub, open_reader: Callable[..., Reader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = emit(events, "p", [factories.event()] * 3)
+    open_reader("live").until("caught_up")
     monkeypatch.setattr(timeline, "GIVE_WAY_SECONDS", SECONDS)
     busy = Busy(monkeypatch, chain([3, 2, 1], repeat(0)))
     assert open_reader("p").take(stored[-1]) == stored
@@ -328,10 +329,20 @@ def test_history_is_read_to_its_end_while_the_sender_is_never_done(
     events: EventServiceStub, open_reader: Callable[..., Reader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = [id_ for _ in range(2) for id_ in emit(events, "p", [factories.event()] * 400)]
+    open_reader("live").until("caught_up")
     busy = Busy(monkeypatch, repeat(1))
     assert open_reader("p").until("caught_up") == stored
     assert busy.seen.count("page") >= 3
     assert busy.seen[0] == 1
+
+
+def test_history_gives_way_to_nobody_where_no_stream_is_live(
+    events: EventServiceStub, open_reader: Callable[..., Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = emit(events, "p", [factories.event()])
+    busy = Busy(monkeypatch, repeat(1))
+    assert open_reader("p").take(stored[-1]) == stored
+    assert busy.seen[0] == "page"
 
 
 class Transport:
