@@ -187,6 +187,23 @@ class Time(Rule):
         return check
 
 
+@dataclass(frozen=True)
+class Span(Rule):
+    """A duration from ``low`` to ``high`` seconds."""
+
+    low: int
+    high: int
+
+    def check(self, compiled: Compiled) -> Check:
+        low, high = self.low, self.high
+
+        def check(value: Any) -> Violations | None:
+            seconds = value.seconds + value.nanos / 1e9
+            return None if low <= seconds <= high else {"": f"must be from {low} to {high} seconds"}
+
+        return check
+
+
 class Json(Rule):
     """A Struct of at most 64 KiB as JSON, 16 containers deep, itself the first; no NUL, no NaN."""
 

@@ -6,7 +6,7 @@ Forward only: each file of ``migrations/`` runs once, in a transaction that hold
 from __future__ import annotations
 
 import secrets
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any
 
@@ -67,7 +67,9 @@ def _open_epoch(conn: Connection) -> None:
     elif state[0] != cluster:
         conn.execute(
             "insert into log_epochs (epoch, nonce, last_xid) select s.epoch, s.nonce,"
-            " (select coalesce(max(e.xid), '0'::xid8) from events e where e.epoch = s.epoch) from log_state s"
+            " (select coalesce(max(e.xid), '0'::xid8) from ("
+            "select epoch, xid from events union all select epoch, xid from archive_edges"
+            ") e where e.epoch = s.epoch) from log_state s"
         )
         conn.execute(
             "update log_state set epoch = epoch + 1, nonce = %s, cluster = %s",
@@ -77,9 +79,9 @@ def _open_epoch(conn: Connection) -> None:
 
 def add_partitions(conn: Connection) -> None:
     """Makes the event partitions of this month and of three months ahead, where they are not there."""
-    row = conn.execute("select date_trunc('month', now() - interval '1 day')").fetchone()
+    row = conn.execute("select date_trunc('month', now() - interval '1 day', 'UTC')").fetchone()
     assert row is not None
-    month: datetime = row[0]
+    month: datetime = row[0].astimezone(UTC)
     there = {
         name
         for (name,) in conn.execute(
@@ -96,8 +98,20 @@ def add_partitions(conn: Connection) -> None:
 
 
 def _add_partition(conn: Connection, name: str, month: datetime, following: datetime) -> None:
+    # The constraints say nothing new. They are what lets the partition be attached to the archive unread.
     command = sql.SQL(
-        "create table if not exists {} partition of events_rest for values from ({}) to ({})"
-        " with (autovacuum_vacuum_insert_scale_factor = 0.05)"
-    ).format(sql.Identifier(name), sql.Literal(month), sql.Literal(following))
+        "create table if not exists {} partition of events_rest ("
+        " constraint archived_not_kept check (not kept and priority not in (1, 2)),"
+        " constraint {} check (emit_time >= {} and emit_time < {})"
+        ") for values from ({}) to ({}) with (autovacuum_vacuum_insert_scale_factor = 0.05)"
+    ).format(
+        sql.Identifier(name),
+        sql.Identifier(bounds_name(month)),
+        *(sql.Literal(time) for time in (month, following, month, following)),
+    )
     conn.execute(command.as_string(conn))
+
+
+def bounds_name(lower: datetime) -> str:
+    """The name of the CHECK of a partition's bounds, by the lower one."""
+    return f"recorded_from_{lower.astimezone(UTC):%Y_%m_%d}"
