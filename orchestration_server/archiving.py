@@ -67,7 +67,7 @@ class Outcome:
 
 
 class Held(Exception):
-    """A part cannot go now, for the reasons given."""
+    """A part cannot go now, for the reasons given; none where the time is up."""
 
     def __init__(self, reasons: list[str]) -> None:
         super().__init__("; ".join(reasons))
@@ -223,9 +223,9 @@ def _retried(attempt: Callable[[], bool], part: Part, until: float | None) -> No
             return
         pause = min(PAUSE_SECONDS * 1.5**number, LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1.0)
         if until is not None and time.monotonic() + pause >= until:
-            break
+            raise Held([])
         time.sleep(pause)
-    raise Held([f"{part.name} is in use by long statements, or the time did not suffice: again later"])
+    raise Held([f"{part.name} is in use by statements that run for long: again later"])
 
 
 def _about(conn: Connection, part: Part) -> int:
