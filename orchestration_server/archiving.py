@@ -187,7 +187,10 @@ def _works(conn: Connection, cutoff: datetime, *, exact: bool) -> Iterator[_Work
 def _move(conn: Connection, work: _Work, until: float | None) -> Moved:
     """Moves a month as the partition that it is."""
     part = work.part
-    events = _about(conn, part)
+    whole = work.start == part.lower
+    events = (
+        _about(conn, part) if whole else store.count(conn, part=part.name, start=work.start, end=work.end)
+    )
 
     def attempt() -> bool:
         left = None if until is None else until - time.monotonic()

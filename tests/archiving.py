@@ -59,12 +59,32 @@ class OldLog:
             {"ids": list(event_ids), "times": list(times)},
         )
 
+    def fill(self, back: int, events: int, *, project: str = PROJECT) -> None:
+        """Adds events that were recorded through a month, before all that is there of this epoch."""
+        start = month(back)
+        self.conn.execute(
+            """
+            insert into events (kept, epoch, xid, project, event_id, type, entity_type, entity_code,
+                sprint_code, priority, correlation_id, session_key, actor, occur_time, emit_time, body)
+            select mod(n, 10) = 0, 1, (%(first)s + n / 7)::text::xid8, %(project)s, gen_random_uuid(),
+                'old.one', 2, 'task-' || n / 50, 'sprint-' || n / 300,
+                case when mod(n, 10) = 0 then 1 else 3 end, 'correlation-' || n / 50,
+                'session-' || n / 50, '', time, time, ''
+            from (select n, %(start)s + n * (interval '28 days' / %(events)s) as time
+                from generate_series(0, %(events)s - 1) n) made
+            """,
+            {"start": start, "events": events, "first": 3 + (12 - back) * 20, "project": project},
+        )
+
     def places(self) -> tuple[set[str], set[str]]:
         """The ids of the events that are live and of those that are archived. Each is in one place once."""
-        live = [str(row[0]) for row in self.conn.execute("select event_id from events")]
-        archived = [str(row[0]) for row in self.conn.execute("select event_id from archived_events")]
-        assert len(set(live + archived)) == len(live) + len(archived), "an event is there twice"
-        return set(live), set(archived)
+        rows = self.conn.execute(
+            "select event_id::text, false from events"
+            " union all select event_id::text, true from archived_events"
+        ).fetchall()
+        assert len({event_id for event_id, _ in rows}) == len(rows), "an event is there twice"
+        archived = {event_id for event_id, moved in rows if moved}
+        return {event_id for event_id, _ in rows} - archived, archived
 
     def tables(self, parent: str) -> set[int]:
         """The files that the partitions of a parent stand in."""

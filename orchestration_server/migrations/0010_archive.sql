@@ -82,7 +82,7 @@ begin
     perform set_config('lock_timeout', '5s', true);
     execute format('lock table %s in share update exclusive mode', part);
     perform set_config('lock_timeout', '100ms', true);
-    execute format('lock table archived_events, %s, events_rest in access exclusive mode', part);
+    execute format('lock table only archived_events, %s, only events_rest in access exclusive mode', part);
     if (select count(*) from pg_constraint
         where conrelid = part and convalidated and conname in ('archived_not_kept', bounds)) <> 2 then
         raise exception 'the bounds of % are not checked', part using errcode = 'OL002';
@@ -135,7 +135,7 @@ begin
     perform set_config('lock_timeout', '5s', true);
     execute format('lock table %s in share update exclusive mode', part);
     perform set_config('lock_timeout', '100ms', true);
-    execute format('lock table archived_events, %s in access exclusive mode', part);
+    execute format('lock table only archived_events, %s in access exclusive mode', part);
     perform ledger_move_edge(l.project, true, l.epoch, l.xid, l.seq, upper) from ledger_last_events(part) l;
     execute format('drop table %s', part);
 end
