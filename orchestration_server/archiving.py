@@ -211,11 +211,14 @@ def _split(conn: Connection, work: _Work, until: float | None) -> Moved:
     for project in store.projects(conn, part=part.name):
         since, size = work.start, CHUNK
         while size == CHUNK and chunks < CHUNKS_A_STEP and (until is None or time.monotonic() < until):
+            began = time.monotonic()
             size, since = store.move_chunk(
                 conn, part=part.name, project=project, since=since, before=work.end, size=CHUNK
             )
             moved += size
             chunks += 1
+            # Half of the time is for those who wait for their answers.
+            time.sleep(min(time.monotonic() - began, LONGEST_PAUSE_SECONDS))
     return Moved(work.start, work.end, moved, 0, whole=False)
 
 
