@@ -26,6 +26,8 @@ log = structlog.get_logger()
 CHUNK = 500
 """Events that one statement moves where a month is split."""
 CHUNKS_A_STEP = 200
+RESTS = 3
+"""How much longer it rests after a chunk than the chunk took."""
 ATTEMPTS = 40
 """How often the locks for a part are tried for; with the pauses between them it takes half a minute."""
 PAUSE_SECONDS = 0.05
@@ -187,10 +189,7 @@ def _works(conn: Connection, cutoff: datetime, *, exact: bool) -> Iterator[_Work
 def _move(conn: Connection, work: _Work, until: float | None) -> Moved:
     """Moves a month as the partition that it is."""
     part = work.part
-    whole = work.start == part.lower
-    events = (
-        _about(conn, part) if whole else store.count(conn, part=part.name, start=work.start, end=work.end)
-    )
+    events = _about(conn, part)
 
     def attempt() -> bool:
         left = None if until is None else until - time.monotonic()
@@ -217,8 +216,8 @@ def _split(conn: Connection, work: _Work, until: float | None) -> Moved:
             )
             moved += size
             chunks += 1
-            # Half of the time is for those who wait for their answers.
-            time.sleep(min(time.monotonic() - began, LONGEST_PAUSE_SECONDS))
+            # Most of the time is for those who wait for their answers.
+            time.sleep(min(RESTS * (time.monotonic() - began), LONGEST_PAUSE_SECONDS))
     return Moved(work.start, work.end, moved, 0, whole=False)
 
 

@@ -93,7 +93,7 @@ where event_id = %(event_id)s::uuid and project = %(project)s
 """
 _GET_ARCHIVED: LiteralString = """
 select epoch, xid::text::bigint, seq, body, archive_time from archived_events
-where event_id = %(event_id)s::uuid and project = %(project)s
+where event_id = %(event_id)s::uuid and case when project = %(project)s then true end
 """
 STATS_KEYS: dict[str, LiteralString] = {
     "hour": "date_trunc('hour', occur_time)",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,16 +19,20 @@ from typer.testing import CliRunner
 from orchestration.v1 import admin_pb2, common_pb2, event_pb2
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration_server.__main__ import cli
+from orchestration_server.archiving import Archive
 from orchestration_server.config import Settings
 from orchestration_server.db import Database
+from orchestration_server.embedded import EmbeddedEngines
 from orchestration_server.jobs import archive as jobs
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Service
 from orchestration_server.services.admin import ANSWER_SECONDS
+from orchestration_server.store import events as event_store
 from tests import factories
 from tests.archiving import OldLog, month
 from tests.conftest import Server
 from tests.ledger import Ledger
+from tests.rpc.test_restore import Copy, serving
 from tests.status import details, refused
 
 BACK = (7, 6, 5)
@@ -417,3 +423,46 @@ def test_the_command_does_the_same(old: Old) -> None:
     code, text = run("--older-than", "13w")
     assert "0 events" in text
     assert run("--older-than", "0d")[0] == 2
+
+
+def test_a_timeline_says_so_where_what_it_was_to_read_next_goes(
+    old: Old, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old.fill(BACK[0], 600)
+    old.counted()
+    read, pages = event_store.page, count()
+
+    def page(conn: Any, **given: Any) -> event_store.Page:
+        """After the first page what comes next is archived."""
+        if next(pages) == 1:
+            old.archive(old.months[1])
+        return read(conn, **given)
+
+    monkeypatch.setattr(event_store, "page", page)
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "CURSOR_ARCHIVED"):
+        old.history()
+    assert next(pages) == 2
+    assert len(old.history(include_archived=True)) == len(old.all) + 600
+
+
+def test_a_restored_dump_has_its_archive(old: Old, tmp_path: Path) -> None:
+    everything = old.history()
+    old.archive(old.months[1] + timedelta(days=9), exact=True)
+    copy = Copy(old.database_url, tmp_path / "dump")
+    copy.dump()
+    with EmbeddedEngines(None, durable=False, valkey=False) as engines, ExitStack() as stack:
+        copy.restore(engines.database_url)
+        ledger = stack.enter_context(serving(engines.database_url))
+        request = event_pb2.StreamTimelineRequest(include_archived=True)
+        found = [e for m in ledger.events.StreamTimeline(request) for e in m.events.events]
+        assert ids(found) == old.all
+        with refused(grpc.StatusCode.FAILED_PRECONDITION, "CURSOR_ARCHIVED"):
+            ledger.history(everything[3].cursor)
+        with (
+            closing(OldLog(ledger.database_url)) as log,
+            closing(Database(ledger.database_url, size=1)) as db,
+        ):
+            log.counted()
+            outcome = Archive(db).run(old.months[2], exact=False)
+            assert [(moved.whole, outcome.more) for moved in outcome.moved] == [(True, False)]
+            assert log.places()[1] == set(old.ids[:40]) - old.kept
