@@ -81,13 +81,13 @@ returns void language plpgsql as $$
 begin
     perform set_config('lock_timeout', '5s', true);
     execute format('lock table %s in share update exclusive mode', part);
+    perform ledger_move_edge(l.project, false, l.epoch, l.xid, l.seq, upper) from ledger_last_events(part) l;
     perform set_config('lock_timeout', '100ms', true);
     execute format('lock table only archived_events, %s, only events_rest in access exclusive mode', part);
     if (select count(*) from pg_constraint
         where conrelid = part and convalidated and conname in ('archived_not_kept', bounds)) <> 2 then
         raise exception 'the bounds of % are not checked', part using errcode = 'OL002';
     end if;
-    perform ledger_move_edge(l.project, false, l.epoch, l.xid, l.seq, upper) from ledger_last_events(part) l;
     execute format('alter table events_rest detach partition %s', part);
     execute format('alter table %s add column archive_time timestamptz not null default %L', part, now());
     execute format('alter table %s alter column archive_time drop default', part);
@@ -136,9 +136,9 @@ create function ledger_delete_archived(part regclass, upper timestamptz) returns
 begin
     perform set_config('lock_timeout', '5s', true);
     execute format('lock table %s in share update exclusive mode', part);
+    perform ledger_move_edge(l.project, true, l.epoch, l.xid, l.seq, upper) from ledger_last_events(part) l;
     perform set_config('lock_timeout', '100ms', true);
     execute format('lock table only archived_events, %s in access exclusive mode', part);
-    perform ledger_move_edge(l.project, true, l.epoch, l.xid, l.seq, upper) from ledger_last_events(part) l;
     execute format('drop table %s', part);
 end
 $$;

@@ -194,11 +194,17 @@ def begin_split(conn: Connection, *, lower: datetime, upper: datetime) -> bool:
     """Makes the part of the archive that events of a part of a month are moved to."""
     try:
         with conn.transaction():
-            conn.execute("set local lock_timeout = '100ms'")
+            name = sql.Identifier(archived_name(lower))
             _run(
                 conn,
-                "create table {name} partition of archived_events for values from ({lower}) to ({upper})",
-                name=sql.Identifier(archived_name(lower)),
+                "create table {name} (like archived_events including constraints)"
+                " with (autovacuum_vacuum_insert_scale_factor = 0.05)",
+                name=name,
+            )
+            _run(
+                conn,
+                "alter table archived_events attach partition {name} for values from ({lower}) to ({upper})",
+                name=name,
                 lower=sql.Literal(lower),
                 upper=sql.Literal(upper),
             )

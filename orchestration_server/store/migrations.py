@@ -78,7 +78,9 @@ def _open_epoch(conn: Connection) -> None:
 
 
 def add_partitions(conn: Connection) -> None:
-    """Makes the event partitions of this month and of three months ahead, where they are not there."""
+    """Makes the event partitions of this month and of three months ahead, where they are not there; in a
+    transaction of the caller's."""
+    conn.execute("select pg_advisory_xact_lock(%(key)s)", {"key": MIGRATION_LOCK})
     row = conn.execute("select date_trunc('month', now() - interval '1 day', 'UTC')").fetchone()
     assert row is not None
     month: datetime = row[0].astimezone(UTC)
@@ -98,18 +100,18 @@ def add_partitions(conn: Connection) -> None:
 
 
 def _add_partition(conn: Connection, name: str, month: datetime, following: datetime) -> None:
-    # The constraints say nothing new. They are what lets the partition be attached to the archive unread.
-    command = sql.SQL(
-        "create table if not exists {} partition of events_rest ("
+    # The constraints say nothing new. They are what lets the partition be attached to the archive unread. A
+    # table that is attached holds up no writer; one that is made as a partition waits for all of them.
+    table, start, end = sql.Identifier(name), sql.Literal(month), sql.Literal(following)
+    made = sql.SQL(
+        "create table {table} (like events_rest including defaults,"
         " constraint archived_not_kept check (not kept and priority not in (1, 2)),"
-        " constraint {} check (emit_time >= {} and emit_time < {})"
-        ") for values from ({}) to ({}) with (autovacuum_vacuum_insert_scale_factor = 0.05)"
-    ).format(
-        sql.Identifier(name),
-        sql.Identifier(bounds_name(month)),
-        *(sql.Literal(time) for time in (month, following, month, following)),
-    )
-    conn.execute(command.as_string(conn))
+        " constraint {bounds} check (emit_time >= {start} and emit_time < {end})"
+        ") with (autovacuum_vacuum_insert_scale_factor = 0.05)"
+    ).format(table=table, bounds=sql.Identifier(bounds_name(month)), start=start, end=end)
+    attached = sql.SQL("alter table events_rest attach partition {} for values from ({}) to ({})")
+    conn.execute(made.as_string(conn))
+    conn.execute(attached.format(table, start, end).as_string(conn))
 
 
 def bounds_name(lower: datetime) -> str:
