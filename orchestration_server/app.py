@@ -14,7 +14,7 @@ from orchestration_server.context import Broker
 from orchestration_server.db import Database
 from orchestration_server.emission import GroupCommit
 from orchestration_server.gate import Gate
-from orchestration_server.jobs import maintenance
+from orchestration_server.jobs import archive, maintenance
 from orchestration_server.jobs.automation import Automation
 from orchestration_server.jobs.file_sync import FileSync
 from orchestration_server.jobs.rollups import Rollups
@@ -147,6 +147,7 @@ def services(settings: Settings, db: Database, wake: Callable[[], None]) -> list
     """The background services of one process; ``wake`` is for after each commit that holds events."""
     found = [
         *maintenance.services(db),
+        *archive.services(db, settings),
         Rollups(db),
         Automation(db, automation.load(settings.rules_file), wake),
     ]

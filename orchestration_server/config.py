@@ -53,6 +53,11 @@ class Settings(BaseSettings):
     tokenizer: str = ""
     """What counts the tokens of a context, as `module:function`, which takes a text and returns a number.
     Without one a token is four bytes."""
+    archive_after_days: int = Field(default=90, ge=0, le=36_500)
+    """Days after which the background services archive events of P2 and below, a month at a time once all of
+    it is as old; 0 archives nothing."""
+    delete_archived_after_days: int = Field(default=0, ge=0, le=36_500)
+    """Days after they were recorded at which archived events are deleted for good; 0 deletes nothing."""
     workers: int = Field(default=1, ge=1, le=64)
     """Processes on the one port."""
     threads: int = Field(default=8, ge=2, le=256)

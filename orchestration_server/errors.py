@@ -88,6 +88,36 @@ class TransitionRefused(FailedPrecondition):
         )
 
 
+class CursorArchived(FailedPrecondition):
+    """Events after a cursor are archived, and the caller did not ask for the archive's.
+
+    ``live_from`` is from when on, by emit_time, all is live.
+    """
+
+    def __init__(self, live_from: str) -> None:
+        super().__init__(
+            "events after this place are archived: ask for them with include_archived, or start by from_time"
+            f" at {live_from}, from when on all is live, or from the beginning of what is live",
+            reason="CURSOR_ARCHIVED",
+            subject="timeline",
+            live_from=live_from,
+        )
+
+
+class CursorExpired(FailedPrecondition):
+    """Events after a cursor were deleted by retention; ``live_from`` is from when on, by emit_time, all is
+    there."""
+
+    def __init__(self, live_from: str) -> None:
+        super().__init__(
+            "events after this place were deleted by retention: start by from_time"
+            f" at {live_from}, from when on all is there, or from the beginning of what is there",
+            reason="CURSOR_EXPIRED",
+            subject="timeline",
+            live_from=live_from,
+        )
+
+
 class DependencyCycle(FailedPrecondition):
     """A blocking link would close this cycle, which begins and ends with the same code."""
 

@@ -14,8 +14,8 @@ from queue import SimpleQueue
 import structlog
 
 from orchestration_server.db import Database
-from orchestration_server.errors import LedgerError, Unavailable
-from orchestration_server.model import BEGINNING, Position
+from orchestration_server.errors import CursorArchived, CursorExpired, LedgerError, Unavailable
+from orchestration_server.model import BEGINNING, KEPT_PRIORITIES, Position
 from orchestration_server.store import events as event_store
 from orchestration_server.streams import Message, Stream, messages_of
 from orchestration_server.tokens import Tokens
@@ -100,16 +100,19 @@ class History:
                 stream.start = stream.call = None
             start, latest = stream.position, stream.latest
             if latest:
-                rows, horizon, last = event_store.latest(
-                    conn, project=stream.project, count=latest, chosen=stream.chosen
-                )
+                rows, horizon, last, edge = event_store.latest(
+                    conn, project=stream.project, count=latest, chosen=stream.chosen,
+                    archived=stream.archived,
+                )  # fmt: skip
                 stream.latest = 0
             else:
-                rows, horizon, last = event_store.page(
-                    conn, project=stream.project, after=start, limit=stream.page, chosen=stream.chosen
-                )
+                rows, horizon, last, edge = event_store.page(
+                    conn, project=stream.project, after=start, limit=stream.page, chosen=stream.chosen,
+                    archived=stream.archived,
+                )  # fmt: skip
         if horizon < start:
             return None
+        _check_edge(stream, edge)
         complete = latest > 0 or len(rows) < stream.page
         # Pages of large events stay short, so that what is held at once stays small.
         size = sum(len(row.body or b"") for row in rows)
@@ -124,3 +127,16 @@ class History:
             reached=max(start, horizon if complete else seen),
             seen=max(seen, last) if complete else seen,
         )
+
+
+def _check_edge(stream: Stream, edge: event_store.Edge) -> None:
+    """Refuses a page that lacks what was there when the stream began, or when its cursor was given.
+
+    One that starts at the beginning, or by a time, gets what there is: it is refused where more goes while it
+    reads that part of the log. What is kept for ever never goes.
+    """
+    gone = stream.resumed if stream.moves is None else stream.moves != edge.moves
+    stream.moves = edge.moves
+    only_kept = bool(stream.chosen.priorities) and KEPT_PRIORITIES.issuperset(stream.chosen.priorities)
+    if gone and stream.position < edge.place and edge.upto is not None and not only_kept:
+        raise (CursorExpired if stream.archived else CursorArchived)(edge.upto.isoformat())

@@ -160,6 +160,8 @@ class StoredEvent:
 
     position: Position
     body: bytes | None
+    archive_time: datetime | None = None
+    """None where it is live."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,7 @@ class Int(Rule):
 
 @dataclass(frozen=True)
 class Time(Rule):
-    """In the years 1970 to 9999; at most ``ahead`` seconds after now, where given."""
+    """In the years 1970 to 9999; at most ``ahead`` seconds after now, where given, or that long before."""
 
     ahead: int | None = None
 
@@ -181,8 +181,27 @@ class Time(Rule):
             if not (0 <= value.seconds <= LAST_SECOND and 0 <= value.nanos < 1_000_000_000):
                 return {"": "must be a time in the years 1970 to 9999"}
             if ahead is not None and value.seconds + value.nanos / 1e9 > time.time() + ahead:
+                if ahead < 0:
+                    return {"": f"must be at least {-ahead} seconds ago"}
                 return {"": f"must not be more than {ahead} seconds ahead"}
             return None
+
+        return check
+
+
+@dataclass(frozen=True)
+class Span(Rule):
+    """A duration from ``low`` to ``high`` seconds."""
+
+    low: int
+    high: int
+
+    def check(self, compiled: Compiled) -> Check:
+        low, high = self.low, self.high
+
+        def check(value: Any) -> Violations | None:
+            seconds = value.seconds + value.nanos / 1e9
+            return None if low <= seconds <= high else {"": f"must be from {low} to {high} seconds"}
 
         return check
 

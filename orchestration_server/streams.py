@@ -57,6 +57,12 @@ class Stream:
     """Starts with so many events before the end of the log, which are read at once."""
     call: Call | None = None
     """Stops the search for the start when its caller leaves."""
+    archived: bool = False
+    """Reads the archive too."""
+    resumed: bool = False
+    """Starts after a cursor: what was there then has to be there yet."""
+    moves: int | None = None
+    """What went to the archive, or was deleted from it, before the last page; None before the first."""
     key: str = ""
     """Equal for streams that take the same messages."""
     page: int = PAGE_FIRST

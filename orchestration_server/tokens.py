@@ -5,12 +5,16 @@ from __future__ import annotations
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import Any
 
 import orjson
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from orchestration.v1.event_pb2 import Event
 from orchestration_server.errors import InvalidArgument
 from orchestration_server.model import BEGINNING, Position, StoredEvent
 
@@ -66,7 +70,8 @@ class Tokens:
     def event_bytes(self, stored: StoredEvent) -> bytes:
         """A stored event with its cursor: fields of a message may follow each other in any order."""
         assert stored.body is not None
-        return stored.body + b"\x12\x20" + self.cursor(stored.position).encode()
+        body = stored.body + b"\x12\x20" + self.cursor(stored.position).encode()
+        return body if stored.archive_time is None else body + archived_bytes(stored.archive_time)
 
     def place(self, cursor: str, field: str) -> Position:
         """A cursor's place in the log, in NO_EPOCH where it is of an epoch of another copy of the log."""
@@ -113,6 +118,14 @@ class Tokens:
         length = _SIGNATURES[use]
         body, signature = raw[:-length], raw[-length:]
         return body if compare_digest(self._sign(body, use), signature) else None
+
+
+@lru_cache(64)
+def archived_bytes(time: datetime) -> bytes:
+    """The field of an Event that says when it was archived; a part of the archive has one time."""
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    return Event(archive_time=stamp).SerializeToString()
 
 
 def _scope(scope: Sequence[Any]) -> str:

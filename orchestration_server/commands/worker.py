@@ -8,7 +8,10 @@ from orchestration_server.commands.options import refuse, with_settings
 from orchestration_server.config import Settings
 
 
-@with_settings("database_url", "redis_url", "workspace", "rules_file", "statement_seconds")
+@with_settings(
+    "database_url", "redis_url", "workspace", "rules_file", "archive_after_days",
+    "delete_archived_after_days", "statement_seconds",
+)  # fmt: skip
 def worker(settings: Settings) -> None:
     """Run the background services beside the servers of DATABASE_URL; as many workers as you like."""
     from orchestration_server.app import Worker

@@ -5,12 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchestration.v1 import admin_pb2
-from orchestration_server import __version__, convert
+from orchestration_server import __version__, archiving, convert
+from orchestration_server.archiving import Archive
 from orchestration_server.config import Settings
 from orchestration_server.db import Database
 from orchestration_server.model import Call
 from orchestration_server.store import server as store
 from orchestration_server.validation.events import EVENTS_IN_MESSAGE
+
+ARCHIVING_SECONDS = 600.0
+ANSWER_SECONDS = 1.0
+"""Before its deadline a call of ArchiveEvents is answered, so that its caller learns what was done."""
 
 
 class AdminService:
@@ -20,6 +25,7 @@ class AdminService:
         self._db = db
         self._settings = settings
         self._start_time = start_time
+        self._archive = Archive(db)
 
     def GetServerInfo(
         self, request: admin_pb2.GetServerInfoRequest, call: Call
@@ -33,4 +39,33 @@ class AdminService:
             server_time=convert.stamp(now),
             max_batch_events=EVENTS_IN_MESSAGE,
             max_message_bytes=self._settings.max_message_bytes,
+        )
+
+    def ArchiveEvents(
+        self, request: admin_pb2.ArchiveEventsRequest, call: Call
+    ) -> admin_pb2.ArchiveEventsResponse:
+        if request.HasField("older_than"):
+            cutoff = self._archive.cutoff(request.older_than.ToTimedelta())
+        else:
+            cutoff = archiving.day_of(convert.moment(request.cutoff))
+        if request.dry_run:
+            outcome = self._archive.plan(cutoff, exact=request.exact, call=call)
+        else:
+            left = call.seconds_left()
+            seconds = ARCHIVING_SECONDS if left is None else left - ANSWER_SECONDS
+            outcome = self._archive.run(cutoff, exact=request.exact, seconds=seconds, call=call)
+        return admin_pb2.ArchiveEventsResponse(
+            cutoff_time=convert.stamp(outcome.cutoff),
+            parts=[
+                admin_pb2.ArchivedPart(
+                    start_time=convert.stamp(moved.start),
+                    end_time=convert.stamp(moved.end),
+                    events=moved.events,
+                    bytes=moved.bytes,
+                    whole=moved.whole,
+                )
+                for moved in outcome.moved
+            ],
+            more=outcome.more,
+            held=outcome.held,
         )

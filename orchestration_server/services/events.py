@@ -60,14 +60,15 @@ class EventService:
     def EmitEvent(self, request: event_pb2.EmitEventRequest, call: Call) -> bytes:
         emission = Emission.of(call, request, [request.event])
         emitted = _in_time(self._commits.submit(emission), call)
-        body = self._with_cursor(call, emitted.ids[0])
+        body = self._with_cursor(call, emitted.ids[0], archived=True)
         if body is None:
-            raise NotFound("event", emitted.ids[0])
+            # Its key is taken for ever, though the event was deleted since.
+            body = event_pb2.Event(id=emitted.ids[0], dedup_key=request.event.dedup_key).SerializeToString()
         return embed(1, body) + (b"\x10\x01" if emitted.duplicates else b"")
 
-    def _with_cursor(self, call: Call, event_id: str) -> bytes | None:
+    def _with_cursor(self, call: Call, event_id: str, *, archived: bool) -> bytes | None:
         with self._db.connection(call) as conn:
-            found = store.get(conn, project=call.project, event_id=event_id)
+            found = store.get(conn, project=call.project, event_id=event_id, archived=archived)
         return None if found is None else self._tokens.event_bytes(found)
 
     def EmitEvents(self, requests: Iterator[Any], call: Call) -> Iterator[event_pb2.EmitEventsResponse]:
@@ -107,7 +108,7 @@ class EventService:
             return getattr(request, "request_id", ""), error
 
     def GetEvent(self, request: event_pb2.GetEventRequest, call: Call) -> bytes:
-        body = self._with_cursor(call, request.event_id)
+        body = self._with_cursor(call, request.event_id, archived=request.include_archived)
         if body is None:
             raise NotFound("event", request.event_id)
         return embed(1, body)
@@ -117,13 +118,14 @@ class EventService:
         start = convert.moment(request.start_time) if request.HasField("start_time") else None
         end = convert.moment(request.end_time) if request.HasField("end_time") else None
         newest = request.order != event_pb2.EVENT_ORDER_OLDEST_FIRST
-        scope = ["events", call.project, repr(chosen), str(start), str(end), newest]
+        archived = request.include_archived
+        scope = ["events", call.project, repr(chosen), str(start), str(end), newest, archived]
         place = self._tokens.page_place(request.page_token, scope)
         size = convert.page_size(request.page_size)
         with self._db.connection(call) as conn:
             rows = store.list_page(
                 conn, project=call.project, chosen=chosen, start=start, end=end,
-                newest_first=newest, limit=size + 1,
+                newest_first=newest, limit=size + 1, archived=archived,
                 after=None if place is None else (datetime.fromisoformat(place[0]), place[1]),
             )  # fmt: skip
         shown = convert.page_length([len(row.body or b"") for row, _ in rows], size)
@@ -191,6 +193,8 @@ class EventService:
             start=None if latest else self._start(request, call),
             latest=latest,
             call=call,
+            archived=request.include_archived,
+            resumed=request.HasField("after_cursor"),
         )
         if call.on_end is None or call.on_end(lambda: self._hub.leave(stream)):
             self._hub.open(stream)
@@ -202,14 +206,16 @@ class EventService:
         start = request.WhichOneof("start")
         if start is None:
             return None
+        archived = request.include_archived
         if start == "last":
-            chosen = _filter(request.filter)
+            chosen, last = _filter(request.filter), request.last
             return lambda conn: (
-                store.before_last(conn, project=call.project, last=request.last, chosen=chosen) or BEGINNING
+                store.before_last(conn, project=call.project, last=last, chosen=chosen, archived=archived)
+                or BEGINNING
             )
         if start == "from_time":
             time = convert.moment(request.from_time)
-            return lambda conn: _before_time(conn, call.project, time)
+            return lambda conn: _before_time(conn, call.project, time, archived=archived)
         place = self._tokens.place(request.after_cursor, "after_cursor")
         return lambda conn: known(conn, call.project, place, "after_cursor")
 
@@ -229,10 +235,12 @@ class EventService:
         return self._history.replay(request, call)
 
 
-def _before_time(conn: Connection, project: str, time: datetime) -> Position:
+def _before_time(conn: Connection, project: str, time: datetime, *, archived: bool) -> Position:
     """The place before the first event recorded at or after a time."""
     last = store.last(conn, project=project) or BEGINNING
-    at = store.at_time(conn, project=project, time=time)
+    if archived:
+        last = max(last, store.edge(conn, project=project, deleted=False).place)
+    at = store.at_time(conn, project=project, time=time, archived=archived)
     return last if at is None else min(last, Position(at.epoch, at.xid, at.seq - 1))
 
 

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server import convert
 from orchestration_server.db import Connection, Database
-from orchestration_server.errors import InvalidArgument, NotFound
+from orchestration_server.errors import CursorExpired, InvalidArgument, NotFound
 from orchestration_server.model import BEGINNING, Call, EntityType, Position
 from orchestration_server.reconstruction import (
     KINDS,
@@ -63,6 +63,7 @@ class History:
             stored, page = store.entity(
                 conn, project=call.project, entity_type=kind, code=code, newest_first=newest,
                 limit=convert.page_size(request.page_size), after=Position(*place) if place else None,
+                archived=request.include_archived,
             )  # fmt: skip
         if stored is None and place is None and not page.events:
             raise NotFound(event_store.ENTITY_NAMES[EntityType(kind)], code)
@@ -178,8 +179,13 @@ class History:
 
 
 def known(conn: Connection, project: str, place: Position, field: str) -> Position:
-    """The place of a cursor, where this copy of the log has it."""
+    """The place of a cursor, where this copy of the log has it, be it in the archive."""
     if not event_store.knows(conn, place, project=project):
+        edge = event_store.edge(conn, project=project, deleted=True)
+        if place == edge.place:
+            return place
+        if edge.upto is not None and BEGINNING < place < edge.place:
+            raise CursorExpired(edge.upto.isoformat())
         raise InvalidArgument(
             {
                 field: "lies in a part of the log that this copy does not have;"

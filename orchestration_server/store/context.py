@@ -93,7 +93,11 @@ select 0::smallint as part, array[target.session_revision, target.task_revision,
         counts.blocked, counts.done, counts.dropped, latest.epoch, latest.xid::text::bigint, latest.seq, (
             select count(*) from (
                 select from events where project = %(project)s and epoch = %(s_epoch)s::integer
-                    and xid = %(s_xid)s::text::xid8 and seq = %(s_seq)s::bigint limit 1) known
+                    and xid = %(s_xid)s::text::xid8 and seq = %(s_seq)s::bigint
+                    and not exists (select from archive_edges a where a.project = %(project)s
+                        and not a.deleted and (a.epoch, a.xid, a.seq)
+                            > (%(s_epoch)s::integer, %(s_xid)s::text::xid8, %(s_seq)s::bigint))
+                limit 1) known
         ), extract(epoch from clock_timestamp()) * 1000000]::bigint[] as numbers,
     array[target.task_code, target.own_sprint, target.sprint_code, counts.tasks, links.version] as texts,
     null::bytea as body

@@ -33,15 +33,19 @@ with s as materialized (
     from s
 )
 """
-# Beside the page the last event of the project below the horizon, in the same snapshot.
+# Beside the page the last event of the project below the horizon, and how far what the reader does not get is
+# archived or deleted, in the same snapshot.
 _PAGE_HEAD: LiteralString = """
 select h.epoch, h.xid::text::bigint, l.epoch, l.xid::text::bigint, l.seq,
-    e.epoch, e.xid::text::bigint, e.seq, e.body
+    a.epoch, a.xid::text::bigint, a.seq, a.moves, a.upto,
+    e.epoch, e.xid::text::bigint, e.seq, e.body"""
+_PAGE_FROM: LiteralString = """
 from h left join lateral (
     select epoch, xid, seq from events
     where project = %(project)s and (epoch, xid) < (h.epoch, h.xid)
     order by epoch desc, xid desc, seq desc limit 1
-) l on true left join lateral ("""
+) l on true left join archive_edges a on a.project = %(project)s and a.deleted = %(archived)s
+left join lateral ("""
 _PAGE_TAIL: LiteralString = ") e on true order by e.epoch, e.xid, e.seq"
 _UP_TO: LiteralString = " and (epoch, xid) < (h.epoch, h.xid)"
 _AFTER: LiteralString = """
@@ -68,19 +72,28 @@ from h left join lateral (
 )
 _PLACES_HEAD: LiteralString = "select epoch, xid::text::bigint, seq from ("
 _PLACES_TAIL: LiteralString = ") place" + _BACK_IN_LOG + " offset %(last)s::bigint limit 1"
+_AT_TIME_HEAD: LiteralString = "select epoch, xid::text::bigint, seq from ("
+_AT_TIME_FROM: LiteralString = "(select epoch, xid, seq from "
 _AT_TIME: LiteralString = """
-select epoch, xid::text::bigint, seq from (
-    select epoch, xid, seq from events where project = %(project)s and emit_time >= %(time)s
-    order by emit_time limit 1000
-) first order by first.epoch, first.xid, first.seq limit 1
-"""
-_KNOWS: LiteralString = """
-select exists (select from events where project = %(project)s and epoch = %(epoch)s::integer
+    where project = %(project)s and emit_time >= %(time)s
+    order by emit_time limit 1000)"""
+_AT_TIME_TAIL: LiteralString = ") first order by first.epoch, first.xid, first.seq limit 1"
+_KNOWN_IN: LiteralString = "select exists (select from "
+_KNOWN: LiteralString = """
+    where project = %(project)s and epoch = %(epoch)s::integer
     and xid = %(xid)s::text::xid8 and seq = %(seq)s::bigint)
+"""
+_EDGE: LiteralString = """
+select epoch, xid::text::bigint, seq, moves, upto from archive_edges
+where project = %(project)s and deleted = %(deleted)s
 """
 _GET: LiteralString = """
 select epoch, xid::text::bigint, seq, body from events
 where event_id = %(event_id)s::uuid and project = %(project)s
+"""
+_GET_ARCHIVED: LiteralString = """
+select epoch, xid::text::bigint, seq, body, archive_time from archived_events
+where event_id = %(event_id)s::uuid and case when project = %(project)s then true end
 """
 STATS_KEYS: dict[str, LiteralString] = {
     "hour": "date_trunc('hour', occur_time)",
@@ -97,9 +110,9 @@ select e.epoch, e.xid::text::bigint, e.seq, (
     where x < e.xid)
 from events e where e.project = %(project)s order by e.epoch desc, e.xid desc, e.seq desc limit 1
 """
-_STATS_FROM: LiteralString = """ as key, count(*), sum(count(*)) over ()::bigint
-from events where """
+_STATS_HEAD: LiteralString = "select key, count(*), sum(count(*)) over ()::bigint from ("
 _STATS_RANGE: LiteralString = " and occur_time >= %(start)s and occur_time < %(end)s"
+_STATS_TAIL: LiteralString = ") counted"
 BY_KEY: LiteralString = " group by 1 order by 1 limit %(limit)s::bigint"
 BY_COUNT: LiteralString = " group by 1 order by 2 desc, 1 limit %(limit)s::bigint"
 NOT_EMPTY: dict[str, LiteralString] = {
@@ -158,6 +171,17 @@ def now(conn: Connection) -> datetime:
     return value
 
 
+class Edge(NamedTuple):
+    """How far a project's log is gone for a reader: archived, or for one of the archive deleted."""
+
+    place: Position
+    """The last event that is gone; the beginning where none is."""
+    moves: int
+    """Grows whenever some go."""
+    upto: datetime | None
+    """What was recorded from then on is all there."""
+
+
 class Page(NamedTuple):
     """Events in the order of the log."""
 
@@ -165,31 +189,51 @@ class Page(NamedTuple):
     horizon: Position
     """What they were read below."""
     last: Position
-    """The last event of the project below the horizon, wanted or not; the beginning where there is none."""
+    """The last event of the project below the horizon, wanted or not, gone or not; the beginning where there
+    is none."""
+    edge: Edge
 
 
-def page(conn: Connection, *, project: str, after: Position, limit: int, chosen: EventFilter) -> Page:
-    """The next events of the log after a place, at most ``limit``."""
+def page(
+    conn: Connection,
+    *,
+    project: str,
+    after: Position,
+    limit: int,
+    chosen: EventFilter,
+    archived: bool = False,
+) -> Page:
+    """The next events of the log after a place, at most ``limit``; the archive's too where ``archived``."""
     selected = select(project, chosen)
-    query = selected.in_log("epoch, xid, seq, body", _AFTER, _IN_LOG, limit)
+    query = selected.in_log("epoch, xid, seq, body", _AFTER, _IN_LOG, limit, archived=archived)
     params = {"epoch": after.epoch, "xid": str(after.xid), "seq": after.seq, "limit": limit}
-    return _page(conn, query, selected.params | params)
+    return _page(conn, query, selected.params | params, archived=archived)
 
 
-def latest(conn: Connection, *, project: str, count: int, chosen: EventFilter) -> Page:
-    """The last ``count`` events of the log."""
+def latest(
+    conn: Connection, *, project: str, count: int, chosen: EventFilter, archived: bool = False
+) -> Page:
+    """The last ``count`` events of the log; the archive's too where ``archived``."""
     selected = select(project, chosen)
-    query = selected.in_log("epoch, xid, seq, body", _UP_TO, _BACK_IN_LOG, count)
-    return _page(conn, query, selected.params | {"limit": count})
+    query = selected.in_log("epoch, xid, seq, body", _UP_TO, _BACK_IN_LOG, count, archived=archived)
+    return _page(conn, query, selected.params | {"limit": count}, archived=archived)
 
 
-def _page(conn: Connection, query: LiteralString, params: dict[str, Any]) -> Page:
-    rows = conn.execute(HORIZON + _PAGE_HEAD + query + _PAGE_TAIL, params).fetchall()
+def _page(conn: Connection, query: LiteralString, params: dict[str, Any], *, archived: bool) -> Page:
+    time: LiteralString = ", e.archive_time" if archived else ""
+    rows = conn.execute(
+        HORIZON + _PAGE_HEAD + time + _PAGE_FROM + query + _PAGE_TAIL, params | {"archived": archived}
+    ).fetchall()
     first = rows[0]
+    last = BEGINNING if first[2] is None else Position(first[2], first[3], first[4])
+    edge = Edge(BEGINNING, 0, None)
+    if first[5] is not None:
+        edge = Edge(Position(first[5], first[6], first[7]), first[8], first[9])
     return Page(
-        [StoredEvent(Position(r[5], r[6], r[7]), r[8]) for r in rows if r[5] is not None],
+        [StoredEvent(Position(r[10], r[11], r[12]), *r[13:]) for r in rows if r[10] is not None],
         Position(first[0], first[1], 0),
-        BEGINNING if first[2] is None else Position(first[2], first[3], first[4]),
+        max(last, edge.place),
+        edge,
     )
 
 
@@ -206,10 +250,12 @@ def tail(
     return [TailRow(Position(r[2], r[3], r[4]), *r[5:]) for r in rows if r[2] is not None], bound
 
 
-def before_last(conn: Connection, *, project: str, last: int, chosen: EventFilter) -> Position | None:
+def before_last(
+    conn: Connection, *, project: str, last: int, chosen: EventFilter, archived: bool = False
+) -> Position | None:
     """The place after which the last so many matching events stand; None where there are fewer."""
     selected = select(project, chosen)
-    places = selected.in_log("epoch, xid, seq", _BELOW, _BACK_IN_LOG, last + 1)
+    places = selected.in_log("epoch, xid, seq", _BELOW, _BACK_IN_LOG, last + 1, archived=archived)
     row = conn.execute(
         HORIZON + _PLACES_HEAD + places + _PLACES_TAIL,
         selected.params | {"last": last, "limit": last + 1},
@@ -222,28 +268,43 @@ def last(conn: Connection, *, project: str) -> Position | None:
     return before_last(conn, project=project, last=0, chosen=EventFilter())
 
 
-def at_time(conn: Connection, *, project: str, time: datetime) -> Position | None:
+def at_time(conn: Connection, *, project: str, time: datetime, archived: bool) -> Position | None:
     """The first place recorded at or after a time; None where there is none yet."""
-    row = conn.execute(_AT_TIME, {"project": project, "time": time}).fetchone()
+    query = _AT_TIME_FROM + "events" + _AT_TIME
+    if archived:
+        query += " union all " + _AT_TIME_FROM + "archived_events" + _AT_TIME
+    row = conn.execute(_AT_TIME_HEAD + query + _AT_TIME_TAIL, {"project": project, "time": time}).fetchone()
     return Position(*row) if row else None
 
 
 def knows(conn: Connection, place: Position, *, project: str) -> bool:
-    """Whether a cursor's place is one of this log: the beginning, or where it has an event.
+    """Whether a cursor's place is one of this log: the beginning, or where it or its archive has an event.
 
     Another copy of the log may have gone on under the same ids, so being in their range says nothing.
     """
-    row = conn.execute(
-        _KNOWS,
-        {"project": project, "epoch": place.epoch, "xid": str(place.xid), "seq": place.seq},
-    ).fetchone()
-    return place == BEGINNING or bool(row and row[0])
+    params = {"project": project, "epoch": place.epoch, "xid": str(place.xid), "seq": place.seq}
+    # One after the other: an event goes to the archive and never comes back.
+    for query in (_KNOWN_IN + "events" + _KNOWN, _KNOWN_IN + "archived_events" + _KNOWN):
+        row = conn.execute(query, params).fetchone()
+        if place == BEGINNING or (row and row[0]):
+            return True
+    return False
 
 
-def get(conn: Connection, *, project: str, event_id: str) -> StoredEvent | None:
-    """One event."""
-    row = conn.execute(_GET, {"project": project, "event_id": event_id}).fetchone()
-    return StoredEvent(Position(row[0], row[1], row[2]), row[3]) if row else None
+def edge(conn: Connection, *, project: str, deleted: bool) -> Edge:
+    """How far a project's log is archived, or its archive deleted."""
+    row = conn.execute(_EDGE, {"project": project, "deleted": deleted}).fetchone()
+    return Edge(BEGINNING, 0, None) if row is None else Edge(Position(row[0], row[1], row[2]), row[3], row[4])
+
+
+def get(conn: Connection, *, project: str, event_id: str, archived: bool = False) -> StoredEvent | None:
+    """One event; the archive's too where ``archived``."""
+    params = {"project": project, "event_id": event_id}
+    row = conn.execute(_GET, params).fetchone()
+    if row is None and archived:
+        # Looked for in this order: an event goes to the archive and never comes back.
+        row = conn.execute(_GET_ARCHIVED, params).fetchone()
+    return StoredEvent(Position(row[0], row[1], row[2]), *row[3:]) if row else None
 
 
 def list_page(
@@ -256,8 +317,9 @@ def list_page(
     newest_first: bool,
     after: tuple[datetime, int] | None,
     limit: int,
+    archived: bool = False,
 ) -> list[tuple[StoredEvent, datetime]]:
-    """A page of events by occur_time, each with it."""
+    """A page of events by occur_time, each with it; the archive's too where ``archived``."""
     selected = select(project, chosen)
     params = selected.params | {"limit": limit}
     bounds: LiteralString = ""
@@ -274,9 +336,12 @@ def list_page(
             bounds += " and (occur_time, seq) > (%(time)s::timestamptz, %(place)s::bigint)"
         params |= {"time": after[0], "place": after[1]}
     order = _NEWEST_FIRST if newest_first else _OLDEST_FIRST
-    query = selected.by_time("epoch, xid::text::bigint, seq, body, occur_time", bounds, order, limit)
+    query = selected.by_time(
+        "epoch, xid::text::bigint, seq, body, occur_time", bounds, order, limit, archived=archived
+    )
     return [
-        (StoredEvent(Position(r[0], r[1], r[2]), r[3]), r[4]) for r in conn.execute(query, params).fetchall()
+        (StoredEvent(Position(r[0], r[1], r[2]), r[3], *r[5:]), r[4])
+        for r in conn.execute(query, params).fetchall()
     ]
 
 
@@ -296,10 +361,16 @@ def stats(
     sprint: str,
     limit: int,
 ) -> list[tuple[Any, int, int]]:
-    """Groups with their counts, and with each the count of all groups."""
+    """Groups with their counts, and with each the count of all groups; what is archived counts too."""
     selected = select(project, EventFilter(sprint_code=sprint))
-    query = "select " + STATS_KEYS[group] + _STATS_FROM + selected.branches[0] + _STATS_RANGE
-    query += NOT_EMPTY.get(group, "")
+    parents: list[LiteralString] = ["events", "archived_events"]
+    raw: list[LiteralString] = [
+        "select " + STATS_KEYS[group] + " as key from " + parent + " where " + selected.branches[0]
+        + _STATS_RANGE + NOT_EMPTY.get(group, "")
+        for parent in parents
+    ]  # fmt: skip
+    both: LiteralString = " union all ".join(raw)
+    query = _STATS_HEAD + both + _STATS_TAIL
     query += BY_KEY if group in ("hour", "day", "week") else BY_COUNT
     return conn.execute(
         query,

@@ -41,10 +41,15 @@ _BEFORE: LiteralString = """
 _UP_TO_PLACE: LiteralString = " and (epoch, xid) <= (%(to_epoch)s::integer, %(to_xid)s::text::xid8)"
 _UP_TO_TIME: LiteralString = " and (epoch, xid) <= ((select epoch from at), (select xid from at))"
 # By its place in the log, so that a clock that was set back leaves no gap.
+_LAST_AT_TIME: LiteralString = (
+    " where " + _OF_ENTITY + " and emit_time <= %(to_time)s" + _BACK_IN_LOG + " limit 1)"
+)
 _AT_TIME: LiteralString = (
-    "with at as materialized (select epoch, xid from events where "
-    + _OF_ENTITY
-    + " and emit_time <= %(to_time)s"
+    "with at as materialized (select epoch, xid from ((select epoch, xid, seq from events"
+    + _LAST_AT_TIME
+    + " union all (select epoch, xid, seq from archived_events"
+    + _LAST_AT_TIME
+    + ") last"
     + _BACK_IN_LOG
     + " limit 1)"
 )
@@ -70,7 +75,16 @@ select sized.epoch, sized.xid::text::bigint, sized.seq, sized.body, sized.found,
     from ("""
 _CUT_TAIL: LiteralString = ") page) sized where sized.ahead < %(bytes)s::bigint"
 
-_BETWEEN: LiteralString = """
+_IN_SPAN: LiteralString = """ as logged
+            where hashtextextended(project || '/' || entity_type || '/' || entity_code, 0)
+                    = hashtextextended(w.entity, 0) and entity_type <> 0
+                and case when project = %(project)s and entity_type = w.type
+                    and entity_code = w.code and starts_with(logged.type, w.prefix) then true end
+                and (epoch, xid, seq) > (w.from_epoch, w.from_xid::text::xid8, w.from_seq)
+                and (epoch, xid, seq) < (w.to_epoch, w.to_xid::text::xid8, w.to_seq)
+            order by epoch, xid, seq limit 1000)"""
+_BETWEEN: LiteralString = (
+    """
 select sized.span, sized.body, sized.found from (
     select *, count(*) over () as found,
         sum(octet_length(body)) over (rows unbounded preceding) - octet_length(body) as ahead
@@ -82,20 +96,20 @@ select sized.span, sized.body, sized.found from (
         ) with ordinality as w (entity, type, code, prefix, from_epoch, from_xid, from_seq, to_epoch, to_xid,
             to_seq, span)
         cross join lateral (
-            select epoch, xid, seq, body from events
-            where hashtextextended(project || '/' || entity_type || '/' || entity_code, 0)
-                    = hashtextextended(w.entity, 0) and entity_type <> 0
-                and case when project = %(project)s and entity_type = w.type
-                    and entity_code = w.code and starts_with(events.type, w.prefix) then true end
-                and (epoch, xid, seq) > (w.from_epoch, w.from_xid::text::xid8, w.from_seq)
-                and (epoch, xid, seq) < (w.to_epoch, w.to_xid::text::xid8, w.to_seq)
-            order by epoch, xid, seq limit 1000
+            (select epoch, xid, seq, body from events"""
+    + _IN_SPAN
+    + """
+            union all
+            (select epoch, xid, seq, body from archived_events"""
+    + _IN_SPAN
+    + """
         ) e
         order by w.span, e.epoch, e.xid, e.seq
         limit %(limit)s::bigint
     ) spans
 ) sized where sized.ahead < %(bytes)s::bigint
 """
+)
 # Scalar subqueries, which are probes of a primary key and nothing else.
 _UNKNOWN: LiteralString = """
 select w.type, w.code from unnest(%(types)s::smallint[], %(codes)s::text[]) as w (type, code)
@@ -109,6 +123,9 @@ where case w.type
 """
 _EVENTS_KNOWN: LiteralString = """
 select event_id::text from events
+where event_id = any(%(ids)s::uuid[]) and case when project = %(project)s then true end
+union all
+select event_id::text from archived_events
 where event_id = any(%(ids)s::uuid[]) and case when project = %(project)s then true end
 """
 
@@ -155,11 +172,13 @@ def entity(
     limit: int,
     after: Position | None = None,
     upto: Position | datetime | None = None,
+    archived: bool = True,
 ) -> tuple[Stored | None, Page]:
     """A page of the ledger's events of an entity, and the entity as it is stored at the same moment.
 
     ``after`` is the last event of the page before; ``upto`` leaves out what came after a place's
-    transaction, or was recorded after a time. None where the ledger stores no such entity.
+    transaction, or was recorded after a time; ``archived`` reads the archive too. None where the ledger
+    stores no such entity.
     """
     params: dict[str, Any] = {
         "project": project,
@@ -183,7 +202,7 @@ def entity(
         bounds += _UP_TO_PLACE
         params |= {"to_epoch": upto.epoch, "to_xid": str(upto.xid)}
     order = _BACK_IN_LOG if newest_first else _IN_LOG
-    page = Selection([_OF_ENTITY], params).in_log(_COLUMNS, bounds, order, limit + 1)
+    page = Selection([_OF_ENTITY], params).in_log(_COLUMNS, bounds, order, limit + 1, archived=archived)
     stored = _ENTITY_HEAD + _STORED[entity_type] + _ENTITY_TAIL
     rows = conn.execute(head + stored + _CUT_HEAD + page + _CUT_TAIL, params).fetchall()
     found = next((Stored(r[4], r[5], r[3]) for r in rows if r[0] is None), None)
@@ -191,9 +210,9 @@ def entity(
 
 
 def chain(conn: Connection, *, project: str, correlation_id: str, after: Position, limit: int) -> Page:
-    """A page of the events of a correlation, in the order of the log."""
+    """A page of the events of a correlation, in the order of the log, the archive's too."""
     selected = select(project, EventFilter(correlation_id=correlation_id))
-    page = selected.in_log(_COLUMNS, _AFTER, _IN_LOG, limit + 1)
+    page = selected.in_log(_COLUMNS, _AFTER, _IN_LOG, limit + 1, archived=True)
     params = selected.params | {
         "epoch": after.epoch, "xid": str(after.xid), "seq": after.seq, "limit": limit + 1,
         "bytes": PAGE_BYTES,

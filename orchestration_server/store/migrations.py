@@ -6,7 +6,7 @@ Forward only: each file of ``migrations/`` runs once, in a transaction that hold
 from __future__ import annotations
 
 import secrets
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any
 
@@ -67,7 +67,9 @@ def _open_epoch(conn: Connection) -> None:
     elif state[0] != cluster:
         conn.execute(
             "insert into log_epochs (epoch, nonce, last_xid) select s.epoch, s.nonce,"
-            " (select coalesce(max(e.xid), '0'::xid8) from events e where e.epoch = s.epoch) from log_state s"
+            " (select coalesce(max(e.xid), '0'::xid8) from ("
+            "select epoch, xid from events union all select epoch, xid from archive_edges"
+            ") e where e.epoch = s.epoch) from log_state s"
         )
         conn.execute(
             "update log_state set epoch = epoch + 1, nonce = %s, cluster = %s",
@@ -76,10 +78,12 @@ def _open_epoch(conn: Connection) -> None:
 
 
 def add_partitions(conn: Connection) -> None:
-    """Makes the event partitions of this month and of three months ahead, where they are not there."""
-    row = conn.execute("select date_trunc('month', now() - interval '1 day')").fetchone()
+    """Makes the event partitions of this month and of three months ahead, where they are not there; in a
+    transaction of the caller's."""
+    conn.execute("select pg_advisory_xact_lock(%(key)s)", {"key": MIGRATION_LOCK})
+    row = conn.execute("select date_trunc('month', now() - interval '1 day', 'UTC')").fetchone()
     assert row is not None
-    month: datetime = row[0]
+    month: datetime = row[0].astimezone(UTC)
     there = {
         name
         for (name,) in conn.execute(
@@ -96,8 +100,20 @@ def add_partitions(conn: Connection) -> None:
 
 
 def _add_partition(conn: Connection, name: str, month: datetime, following: datetime) -> None:
-    command = sql.SQL(
-        "create table if not exists {} partition of events_rest for values from ({}) to ({})"
-        " with (autovacuum_vacuum_insert_scale_factor = 0.05)"
-    ).format(sql.Identifier(name), sql.Literal(month), sql.Literal(following))
-    conn.execute(command.as_string(conn))
+    # The constraints say nothing new. They are what lets the partition be attached to the archive unread. A
+    # table that is attached holds up no writer; one that is made as a partition waits for all of them.
+    table, start, end = sql.Identifier(name), sql.Literal(month), sql.Literal(following)
+    made = sql.SQL(
+        "create table {table} (like events_rest including defaults,"
+        " constraint archived_not_kept check (not kept and priority not in (1, 2)),"
+        " constraint {bounds} check (emit_time >= {start} and emit_time < {end})"
+        ") with (autovacuum_vacuum_insert_scale_factor = 0.05)"
+    ).format(table=table, bounds=sql.Identifier(bounds_name(month)), start=start, end=end)
+    attached = sql.SQL("alter table events_rest attach partition {} for values from ({}) to ({})")
+    conn.execute(made.as_string(conn))
+    conn.execute(attached.format(table, start, end).as_string(conn))
+
+
+def bounds_name(lower: datetime) -> str:
+    """The name of the CHECK of a partition's bounds, by the lower one."""
+    return f"recorded_from_{lower.astimezone(UTC):%Y_%m_%d}"

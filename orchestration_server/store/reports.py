@@ -19,11 +19,13 @@ COMPLETIONS_READ = 10_000
 # The links of a task, what they lead to and the last change of its status are probes: scalar subqueries leave
 # the planner no other plan, also where a table has no statistics yet. "kind = 1" stands inside a case, as it
 # would let the index of links by what they lead to in.
-_OF_TASK: LiteralString = """
-    from events e
+_OF_TASK: LiteralString = """ e
     where hashtextextended(e.project || '/' || e.entity_code, 0)
             = hashtextextended(%(project)s || '/' || o.code, 0)
         and case when e.project = %(project)s and e.entity_code = o.code then true end"""
+_BEGINS: LiteralString = """
+        and e.type in ('orchestration.task.status_updated', 'orchestration.task.unblocked')"""
+_BLOCKS: LiteralString = " and e.type = 'orchestration.task.blocked'"
 _LAST: LiteralString = " order by e.epoch desc, e.xid desc, e.seq desc limit 1)"
 
 _STATE: LiteralString = (
@@ -44,10 +46,13 @@ with own as materialized (
 ), listed as materialized (
     select * from stuck order by status desc, priority, create_time, code limit %(listed)s::bigint
 ), begun as materialized (
-    select o.code, coalesce((select e.occur_time"""
+    select o.code, coalesce((select e.occur_time from events"""
     + _OF_TASK
-    + """
-        and e.type in ('orchestration.task.status_updated', 'orchestration.task.unblocked')"""
+    + _BEGINS
+    + _LAST
+    + """, (select e.occur_time from archived_events"""
+    + _OF_TASK
+    + _BEGINS
     + _LAST
     + """, o.create_time) as since
     from own o where o.status = 2
@@ -67,11 +72,15 @@ from begun b
 union all
 (select 'blocked', o.status, o.priority, 0, o.create_time,
     (select t.body from tasks t where t.project = %(project)s and t.code = o.code), o.blocked_by,
-    case when o.status = 3 then (select e.body"""
+    case when o.status = 3 then coalesce((select e.body from events"""
     + _OF_TASK
-    + " and e.type = 'orchestration.task.blocked'"
+    + _BLOCKS
     + _LAST
-    + """ end
+    + """, (select e.body from archived_events"""
+    + _OF_TASK
+    + _BLOCKS
+    + _LAST
+    + """) end
 from listed o order by o.status desc, o.priority, o.create_time, o.code)
 """
 )

@@ -75,10 +75,17 @@ _HEAD: LiteralString = _AT + "select key, sum(count)::bigint, sum(sum(count)) ov
 _ROLLED: LiteralString = """ as key, count from event_rollups
     where project = %(project)s and hour >= %(first)s and hour < %(last)s and dimension = """
 _RAW: LiteralString = " union all select "
-_START: LiteralString = """, 1 from events
+_START: LiteralString = """
     where project = %(project)s and occur_time >= %(start)s and occur_time < %(first)s"""
-_END: LiteralString = """, 1 from events
+_END: LiteralString = """
     where project = %(project)s and occur_time >= %(last)s and occur_time < %(end)s"""
+# What is archived was counted before. So the hours have it, their parts are read where it is.
+_EDGES: tuple[LiteralString, ...] = (
+    ", 1 from events" + _START,
+    ", 1 from events" + _END,
+    ", 1 from archived_events" + _START,
+    ", 1 from archived_events" + _END,
+)
 # The order of the log alone may serve this read: the offset keeps the times out of its sight.
 _REST: LiteralString = ", 1" + _BEHIND + "offset 0) e where occur_time >= %(first)s and occur_time < %(last)s"
 
@@ -116,7 +123,7 @@ def stats(
     dimension, rolled = _DIMENSIONS[group]
     raw, known = STATS_KEYS[group], NOT_EMPTY.get(group, "")
     query = _HEAD + rolled + _ROLLED + dimension
-    for part in (_START, _END, _REST):
+    for part in (*_EDGES, _REST):
         query += _RAW + raw + part + known
     query += ") counted" + (BY_KEY if group in ("hour", "day", "week") else BY_COUNT)
     params = {

@@ -63,30 +63,59 @@ class Selection(NamedTuple):
     """Led by a field that has few events a key and no index by occur_time: they are read and sorted."""
 
     def in_log(
-        self, columns: LiteralString, bounds: LiteralString, order: LiteralString, limit: int
+        self,
+        columns: LiteralString,
+        bounds: LiteralString,
+        order: LiteralString,
+        limit: int,
+        *,
+        archived: bool = False,
     ) -> LiteralString:
-        """The query in an order of the log, cut at ``%(limit)s``."""
-        sources: list[LiteralString] = ["events where " + branch + bounds for branch in self.branches]
-        return _merged(columns, sources, order, limit)
+        """The query in an order of the log, cut at ``%(limit)s``.
+
+        With ``archived`` it reads the archive too: in one statement, which finds an event that is moved
+        meanwhile in one place, and one alone. A last column, archive_time, says which.
+        """
+        sources: list[LiteralString] = [" where " + branch + bounds for branch in self.branches]
+        return _merged(columns, sources, order, limit, archived)
 
     def by_time(
-        self, columns: LiteralString, bounds: LiteralString, order: LiteralString, limit: int
+        self,
+        columns: LiteralString,
+        bounds: LiteralString,
+        order: LiteralString,
+        limit: int,
+        *,
+        archived: bool = False,
     ) -> LiteralString:
-        """The query in an order of occur_time, cut at ``%(limit)s``."""
+        """The query in an order of occur_time, cut at ``%(limit)s``; ``archived`` is as of in_log."""
         if not self.few:
-            return self.in_log(columns, bounds, order, limit)
+            return self.in_log(columns, bounds, order, limit, archived=archived)
         # With the bounds in its sight the planner would skip through the project's index by time.
-        few: LiteralString = "(select * from events where " + self.branches[0] + " offset 0) few where true"
-        return _merged(columns, [few + bounds], order, limit)
+        few: LiteralString = " where " + self.branches[0] + " offset 0) few where true" + bounds
+        return _merged(columns, [few], order, limit, archived, "(select * from ")
 
 
 def _merged(
-    columns: LiteralString, sources: list[LiteralString], order: LiteralString, limit: int
+    columns: LiteralString,
+    sources: list[LiteralString],
+    order: LiteralString,
+    limit: int,
+    archived: bool,
+    opening: LiteralString = "",
 ) -> LiteralString:
     # A limit that is a parameter tells the planner nothing, and it would read and sort all there is.
     about = next(text for most, text in _ABOUT if limit <= most)
+    parents: list[tuple[LiteralString, LiteralString]] = [(columns, "events")]
+    if archived:
+        parents = [
+            (columns + ", null::timestamptz as archive_time", "events"),
+            (columns + ", archive_time", "archived_events"),
+        ]
     parts: list[LiteralString] = [
-        "(select " + columns + " from " + source + order + about + ")" for source in sources
+        "(select " + shown + " from " + opening + parent + source + order + about + ")"
+        for shown, parent in parents
+        for source in sources
     ]
     all_parts: LiteralString = " union all ".join(parts)
     return "select * from (" + all_parts + ") merged" + order + " limit %(limit)s::bigint"

@@ -7,9 +7,20 @@ from collections.abc import Mapping
 from google.protobuf.message import Message
 
 from orchestration.v1 import admin_pb2
-from orchestration_server.rules import Check, Rules
+from orchestration_server.rules import Check, Flag, Rules, Span, Time
+from orchestration_server.validation.fields import one_of
+
+DAY_SECONDS = 86_400
 
 RULES: Rules = {
     admin_pb2.GetServerInfoRequest: {},
+    admin_pb2.ArchiveEventsRequest: {
+        "older_than": Span(DAY_SECONDS, 36_500 * DAY_SECONDS),
+        "cutoff": Time(ahead=-DAY_SECONDS),
+        "exact": Flag(),
+        "dry_run": Flag(),
+    },
 }
-ACROSS: Mapping[type[Message], Check] = {}
+ACROSS: Mapping[type[Message], Check] = {
+    admin_pb2.ArchiveEventsRequest: one_of(admin_pb2.ArchiveEventsRequest, "age"),
+}

@@ -96,7 +96,7 @@ class Copy:
     @contextmanager
     def restored(self) -> Iterator[Ledger]:
         with EmbeddedEngines(None, durable=False, valkey=False) as engines:
-            self._run("pg_restore", "--exit-on-error", "--dbname", engines.database_url, str(self._dump))
+            self.restore(engines.database_url)
             with psycopg.connect(engines.database_url) as conn:
                 row = conn.execute(
                     "select pg_snapshot_xmax(pg_current_snapshot()) < min(xid) from events"
@@ -104,6 +104,9 @@ class Copy:
                 assert row == (True,), "the copy's cluster has to be behind for the test to say anything"
             with serving(engines.database_url) as found:
                 yield found
+
+    def restore(self, url: str) -> None:
+        self._run("pg_restore", "--exit-on-error", "--dbname", url, str(self._dump))
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), "--no-password", *arguments]

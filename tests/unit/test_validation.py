@@ -127,6 +127,7 @@ GOOD: dict[type[Message], dict[str, Any]] = {
     coordination_pb2.RemoveDependencyRequest: {"dependency": {"task_code": "A", "depends_on_code": "B"}},
     coordination_pb2.ListReadyTasksRequest: {},
     admin_pb2.GetServerInfoRequest: {},
+    admin_pb2.ArchiveEventsRequest: {"older_than": "7776000s"},
 }
 
 
@@ -429,6 +430,9 @@ EDGES: dict[type[Message], dict[str, tuple[list[Any], list[Any]]]] = {
         "cursor": CURSORS,
         "revision": ([1, 2**63 - 1], [0, -1]),
     },
+    admin_pb2.ArchiveEventsRequest: {
+        "older_than": (["86400s", "3153600000s"], ["86399.999s", "0s", "-86400s", "3153600000.001s"]),
+    },
     event_pb2.ReplayEventsRequest: {
         "correlation_id": (["x" * 200], ["", "x" * 201]),
         "dry_run": ([True], [False]),
@@ -726,3 +730,9 @@ def test_no_request_that_parses_raises_anything_else(request: type[Message], bod
     except Exception:  # what does not parse never gets here
         return
     violations(message)
+
+
+def test_a_cutoff_lies_a_day_back() -> None:
+    for seconds, wrong in ((-86_460, set()), (-86_340, {"cutoff"}), (60, {"cutoff"})):
+        request = ParseDict({"cutoff": at(seconds)}, admin_pb2.ArchiveEventsRequest())
+        assert set(violations(request)) == wrong

@@ -22,20 +22,27 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1corchestration/v1/admin.proto\x12\x10orchestration.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\xce\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06schema\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bserver_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10max_batch_events\x18\x05 \x01(\x05\x12\x19\n\x11max_message_bytes\x18\x06 \x01(\x03\x32p\n\x0c\x41\x64minService\x12`\n\rGetServerInfo\x12&.orchestration.v1.GetServerInfoRequest\x1a\'.orchestration.v1.GetServerInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1corchestration/v1/admin.proto\x12\x10orchestration.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\xce\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06schema\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bserver_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10max_batch_events\x18\x05 \x01(\x05\x12\x19\n\x11max_message_bytes\x18\x06 \x01(\x03\"\x9c\x01\n\x14\x41rchiveEventsRequest\x12/\n\nolder_than\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12,\n\x06\x63utoff\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\r\n\x05\x65xact\x18\x03 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\x42\x05\n\x03\x61ge\"\x9a\x01\n\x0c\x41rchivedPart\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x65vents\x18\x03 \x01(\x03\x12\r\n\x05\x62ytes\x18\x04 \x01(\x03\x12\r\n\x05whole\x18\x05 \x01(\x08\"\x93\x01\n\x15\x41rchiveEventsResponse\x12/\n\x0b\x63utoff_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x05parts\x18\x02 \x03(\x0b\x32\x1e.orchestration.v1.ArchivedPart\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\x0c\n\x04held\x18\x04 \x03(\t2\xd2\x01\n\x0c\x41\x64minService\x12`\n\rGetServerInfo\x12&.orchestration.v1.GetServerInfoRequest\x1a\'.orchestration.v1.GetServerInfoResponse\x12`\n\rArchiveEvents\x12&.orchestration.v1.ArchiveEventsRequest\x1a\'.orchestration.v1.ArchiveEventsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orchestration.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=83
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=105
-  _globals['_GETSERVERINFORESPONSE']._serialized_start=108
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=314
-  _globals['_ADMINSERVICE']._serialized_start=316
-  _globals['_ADMINSERVICE']._serialized_end=428
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=115
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=137
+  _globals['_GETSERVERINFORESPONSE']._serialized_start=140
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=346
+  _globals['_ARCHIVEEVENTSREQUEST']._serialized_start=349
+  _globals['_ARCHIVEEVENTSREQUEST']._serialized_end=505
+  _globals['_ARCHIVEDPART']._serialized_start=508
+  _globals['_ARCHIVEDPART']._serialized_end=662
+  _globals['_ARCHIVEEVENTSRESPONSE']._serialized_start=665
+  _globals['_ARCHIVEEVENTSRESPONSE']._serialized_end=812
+  _globals['_ADMINSERVICE']._serialized_start=815
+  _globals['_ADMINSERVICE']._serialized_end=1025
 # @@protoc_insertion_point(module_scope)

@@ -3,9 +3,12 @@
 isort:skip_file
 What operators ask of a ledger and have it do."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -79,3 +82,127 @@ class GetServerInfoResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetServerInfoResponse: _TypeAlias = GetServerInfoResponse  # noqa: Y015
+
+@_typing.final
+class ArchiveEventsRequest(_message.Message):
+    """Asks for old events to be archived. How old is one of older_than and cutoff."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OLDER_THAN_FIELD_NUMBER: _builtins.int
+    CUTOFF_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    exact: _builtins.bool
+    """Also move those of a month that is old in part, in chunks of 500 events. Without it a month goes as a whole,
+    which copies nothing, once all of it is old.
+    """
+    dry_run: _builtins.bool
+    """Only say what would be moved, counted; nothing is changed."""
+    @_builtins.property
+    def older_than(self) -> _duration_pb2.Duration:
+        """Recorded so long ago: at least a day, at most 36,500."""
+
+    @_builtins.property
+    def cutoff(self) -> _timestamp_pb2.Timestamp:
+        """Recorded before the day of this time; it must be at least a day ago."""
+
+    def __init__(
+        self,
+        *,
+        older_than: _duration_pb2.Duration | None = ...,
+        cutoff: _timestamp_pb2.Timestamp | None = ...,
+        exact: _builtins.bool = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "cutoff", b"cutoff", "older_than", b"older_than"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "cutoff", b"cutoff", "dry_run", b"dry_run", "exact", b"exact", "older_than", b"older_than"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_age: _TypeAlias = _typing.Literal["older_than", "cutoff"]  # noqa: Y015
+    _WhichOneofArgType_age: _TypeAlias = _typing.Literal["age", b"age"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_age) -> _WhichOneofReturnType_age | None: ...
+
+Global___ArchiveEventsRequest: _TypeAlias = ArchiveEventsRequest  # noqa: Y015
+
+@_typing.final
+class ArchivedPart(_message.Message):
+    """Events that were recorded between two times, and went to the archive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    WHOLE_FIELD_NUMBER: _builtins.int
+    events: _builtins.int
+    """How many: of a whole month by the statistics of the database, where it has them and dry_run is not set."""
+    bytes: _builtins.int
+    """What their rows and indexes take, in bytes; 0 for events of a part of a month."""
+    whole: _builtins.bool
+    """True for a month that went as a whole, no event copied."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The first of them may be of this time."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """They are from before this time."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        events: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+        whole: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "end_time", b"end_time", "events", b"events", "start_time", b"start_time", "whole", b"whole"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArchivedPart: _TypeAlias = ArchivedPart  # noqa: Y015
+
+@_typing.final
+class ArchiveEventsResponse(_message.Message):
+    """What was archived."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUTOFF_TIME_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    more: _builtins.bool
+    """True where more is old: call again."""
+    @_builtins.property
+    def cutoff_time(self) -> _timestamp_pb2.Timestamp:
+        """Events from before this time are old."""
+
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ArchivedPart]:
+        """What went to the archive, or with dry_run would, oldest first."""
+
+    @_builtins.property
+    def held(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why what is left did not go, for people; empty where only the time was up."""
+
+    def __init__(
+        self,
+        *,
+        cutoff_time: _timestamp_pb2.Timestamp | None = ...,
+        parts: _abc.Iterable[Global___ArchivedPart] | None = ...,
+        more: _builtins.bool = ...,
+        held: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cutoff_time", b"cutoff_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cutoff_time", b"cutoff_time", "held", b"held", "more", b"more", "parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArchiveEventsResponse: _TypeAlias = ArchiveEventsResponse  # noqa: Y015

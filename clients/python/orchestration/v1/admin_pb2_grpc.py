@@ -40,6 +40,11 @@ class AdminServiceStub:
                 request_serializer=orchestration_dot_v1_dot_admin__pb2.GetServerInfoRequest.SerializeToString,
                 response_deserializer=orchestration_dot_v1_dot_admin__pb2.GetServerInfoResponse.FromString,
                 _registered_method=True)
+        self.ArchiveEvents = channel.unary_unary(
+                '/orchestration.v1.AdminService/ArchiveEvents',
+                request_serializer=orchestration_dot_v1_dot_admin__pb2.ArchiveEventsRequest.SerializeToString,
+                response_deserializer=orchestration_dot_v1_dot_admin__pb2.ArchiveEventsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -53,6 +58,16 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ArchiveEvents(self, request, context):
+        """Moves old events of P2 and below to the archive, where queries find them with include_archived; those of P0
+        and P1 stay. It works until the call's deadline is near, 10 minutes where there is none, and answers what it
+        did and whether more is left. It is safe to call again: what has moved is not old any more. One call at a
+        time works; another is told so in held.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +75,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetServerInfo,
                     request_deserializer=orchestration_dot_v1_dot_admin__pb2.GetServerInfoRequest.FromString,
                     response_serializer=orchestration_dot_v1_dot_admin__pb2.GetServerInfoResponse.SerializeToString,
+            ),
+            'ArchiveEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveEvents,
+                    request_deserializer=orchestration_dot_v1_dot_admin__pb2.ArchiveEventsRequest.FromString,
+                    response_serializer=orchestration_dot_v1_dot_admin__pb2.ArchiveEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +110,33 @@ class AdminService:
             '/orchestration.v1.AdminService/GetServerInfo',
             orchestration_dot_v1_dot_admin__pb2.GetServerInfoRequest.SerializeToString,
             orchestration_dot_v1_dot_admin__pb2.GetServerInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchiveEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestration.v1.AdminService/ArchiveEvents',
+            orchestration_dot_v1_dot_admin__pb2.ArchiveEventsRequest.SerializeToString,
+            orchestration_dot_v1_dot_admin__pb2.ArchiveEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

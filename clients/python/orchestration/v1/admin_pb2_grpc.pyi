@@ -35,6 +35,12 @@ class AdminServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetServerInfoRequest, _admin_pb2.GetServerInfoResponse]
     """Says what this server is."""
+    ArchiveEvents: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ArchiveEventsRequest, _admin_pb2.ArchiveEventsResponse]
+    """Moves old events of P2 and below to the archive, where queries find them with include_archived; those of P0
+    and P1 stay. It works until the call's deadline is near, 10 minutes where there is none, and answers what it
+    did and whether more is left. It is safe to call again: what has moved is not old any more. One call at a
+    time works; another is told so in held.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -43,6 +49,12 @@ class AdminServiceAsyncStub(AdminServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetServerInfoRequest, _admin_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Says what this server is."""
+    ArchiveEvents: _aio.UnaryUnaryMultiCallable[_admin_pb2.ArchiveEventsRequest, _admin_pb2.ArchiveEventsResponse]  # type: ignore[assignment]
+    """Moves old events of P2 and below to the archive, where queries find them with include_archived; those of P0
+    and P1 stay. It works until the call's deadline is near, 10 minutes where there is none, and answers what it
+    did and whether more is left. It is safe to call again: what has moved is not old any more. One call at a
+    time works; another is told so in held.
+    """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Serves operators. But for GetServerInfo it is about the ledger as a whole, all projects of it."""
@@ -54,5 +66,17 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.GetServerInfoResponse, _abc.Awaitable[_admin_pb2.GetServerInfoResponse]]:
         """Says what this server is."""
+
+    @_abc_1.abstractmethod
+    def ArchiveEvents(
+        self,
+        request: _admin_pb2.ArchiveEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ArchiveEventsResponse, _abc.Awaitable[_admin_pb2.ArchiveEventsResponse]]:
+        """Moves old events of P2 and below to the archive, where queries find them with include_archived; those of P0
+        and P1 stay. It works until the call's deadline is near, 10 minutes where there is none, and answers what it
+        did and whether more is left. It is safe to call again: what has moved is not old any more. One call at a
+        time works; another is told so in held.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

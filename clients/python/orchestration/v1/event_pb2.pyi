@@ -337,7 +337,7 @@ class EmitEventResponse(_message.Message):
     """True where its dedup_key was there already."""
     @_builtins.property
     def event(self) -> Global___Event:
-        """As it was stored, now or before."""
+        """As it was stored, now or before; of one that retention deleted since, its id and dedup_key alone."""
 
     def __init__(
         self,
@@ -679,7 +679,7 @@ class StreamTimelineRequest(_message.Message):
     follow: _builtins.bool
     """Go on with what happens from now on; else the stream ends after its history."""
     include_archived: _builtins.bool
-    """Read the archive too."""
+    """Read the archive too. Without it the beginning and from_time start at what is live."""
     batch_size: _builtins.int
     """How many events a batch holds at most: 1 to 500, 500 where 0."""
     @_builtins.property

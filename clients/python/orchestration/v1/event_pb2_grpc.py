@@ -105,7 +105,7 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetEvent(self, request, context):
-        """Returns one event. NOT_FOUND where there is none.
+        """Returns one event. NOT_FOUND where there is none, or where it is archived and include_archived is not set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,13 +121,16 @@ class EventServiceServicer:
     def StreamTimeline(self, request, context):
         """Streams events in the order of the log: history, then, with follow, live. From any cursor each event
         comes once, across reconnects, restarts and servers; events of one entity come in its revision order.
+        FAILED_PRECONDITION, reason CURSOR_ARCHIVED or CURSOR_EXPIRED, where events after after_cursor were archived,
+        and include_archived is not set, or were deleted by retention, also while it reads them: live_from in the
+        error's metadata is the from_time from which on all is there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetEventStats(self, request, context):
-        """Counts events over a range of occur_time.
+        """Counts events over a range of occur_time, archived ones too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,15 +44,18 @@ class EventServiceStub:
     message fails itself alone: its answer carries the error, and the stream goes on.
     """
     GetEvent: _grpc.UnaryUnaryMultiCallable[_event_pb2.GetEventRequest, _event_pb2.GetEventResponse]
-    """Returns one event. NOT_FOUND where there is none."""
+    """Returns one event. NOT_FOUND where there is none, or where it is archived and include_archived is not set."""
     ListEvents: _grpc.UnaryUnaryMultiCallable[_event_pb2.ListEventsRequest, _event_pb2.ListEventsResponse]
     """Lists events by occur_time, newest first unless asked otherwise."""
     StreamTimeline: _grpc.UnaryStreamMultiCallable[_event_pb2.StreamTimelineRequest, _event_pb2.StreamTimelineResponse]
     """Streams events in the order of the log: history, then, with follow, live. From any cursor each event
     comes once, across reconnects, restarts and servers; events of one entity come in its revision order.
+    FAILED_PRECONDITION, reason CURSOR_ARCHIVED or CURSOR_EXPIRED, where events after after_cursor were archived,
+    and include_archived is not set, or were deleted by retention, also while it reads them: live_from in the
+    error's metadata is the from_time from which on all is there.
     """
     GetEventStats: _grpc.UnaryUnaryMultiCallable[_event_pb2.GetEventStatsRequest, _event_pb2.GetEventStatsResponse]
-    """Counts events over a range of occur_time."""
+    """Counts events over a range of occur_time, archived ones too."""
     GetEntityHistory: _grpc.UnaryUnaryMultiCallable[_event_pb2.GetEntityHistoryRequest, _event_pb2.GetEntityHistoryResponse]
     """Returns each change of an entity, with before and after, who and when; that of a deleted one too. NOT_FOUND
     where the ledger never had it.
@@ -83,15 +86,18 @@ class EventServiceAsyncStub(EventServiceStub):
     message fails itself alone: its answer carries the error, and the stream goes on.
     """
     GetEvent: _aio.UnaryUnaryMultiCallable[_event_pb2.GetEventRequest, _event_pb2.GetEventResponse]  # type: ignore[assignment]
-    """Returns one event. NOT_FOUND where there is none."""
+    """Returns one event. NOT_FOUND where there is none, or where it is archived and include_archived is not set."""
     ListEvents: _aio.UnaryUnaryMultiCallable[_event_pb2.ListEventsRequest, _event_pb2.ListEventsResponse]  # type: ignore[assignment]
     """Lists events by occur_time, newest first unless asked otherwise."""
     StreamTimeline: _aio.UnaryStreamMultiCallable[_event_pb2.StreamTimelineRequest, _event_pb2.StreamTimelineResponse]  # type: ignore[assignment]
     """Streams events in the order of the log: history, then, with follow, live. From any cursor each event
     comes once, across reconnects, restarts and servers; events of one entity come in its revision order.
+    FAILED_PRECONDITION, reason CURSOR_ARCHIVED or CURSOR_EXPIRED, where events after after_cursor were archived,
+    and include_archived is not set, or were deleted by retention, also while it reads them: live_from in the
+    error's metadata is the from_time from which on all is there.
     """
     GetEventStats: _aio.UnaryUnaryMultiCallable[_event_pb2.GetEventStatsRequest, _event_pb2.GetEventStatsResponse]  # type: ignore[assignment]
-    """Counts events over a range of occur_time."""
+    """Counts events over a range of occur_time, archived ones too."""
     GetEntityHistory: _aio.UnaryUnaryMultiCallable[_event_pb2.GetEntityHistoryRequest, _event_pb2.GetEntityHistoryResponse]  # type: ignore[assignment]
     """Returns each change of an entity, with before and after, who and when; that of a deleted one too. NOT_FOUND
     where the ledger never had it.
@@ -137,7 +143,7 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.GetEventRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.GetEventResponse, _abc.Awaitable[_event_pb2.GetEventResponse]]:
-        """Returns one event. NOT_FOUND where there is none."""
+        """Returns one event. NOT_FOUND where there is none, or where it is archived and include_archived is not set."""
 
     @_abc_1.abstractmethod
     def ListEvents(
@@ -155,6 +161,9 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_event_pb2.StreamTimelineResponse], _abc.AsyncIterator[_event_pb2.StreamTimelineResponse]]:
         """Streams events in the order of the log: history, then, with follow, live. From any cursor each event
         comes once, across reconnects, restarts and servers; events of one entity come in its revision order.
+        FAILED_PRECONDITION, reason CURSOR_ARCHIVED or CURSOR_EXPIRED, where events after after_cursor were archived,
+        and include_archived is not set, or were deleted by retention, also while it reads them: live_from in the
+        error's metadata is the from_time from which on all is there.
         """
 
     @_abc_1.abstractmethod
@@ -163,7 +172,7 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.GetEventStatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.GetEventStatsResponse, _abc.Awaitable[_event_pb2.GetEventStatsResponse]]:
-        """Counts events over a range of occur_time."""
+        """Counts events over a range of occur_time, archived ones too."""
 
     @_abc_1.abstractmethod
     def GetEntityHistory(

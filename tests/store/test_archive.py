@@ -1,0 +1,91 @@
+"""The two parents of events are alike, and a partition goes from one to the other unread."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from orchestration_server.archiving import Archive
+from orchestration_server.db import Database
+from orchestration_server.store import archive as store
+from tests.archiving import OldLog, month
+
+INDEXES = """
+select regexp_replace(pg_get_indexdef(indexrelid), '^.* USING', '') from pg_index
+where indrelid = %s::regclass order by 1
+"""
+COLUMNS = """
+select attname, atttypid::regtype::text, attnotnull from pg_attribute
+where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attnum
+"""
+
+
+def test_the_parents_have_the_same_columns_and_indexes(database_url: str) -> None:
+    """An index that the log alone had would be built while a partition is attached and all writers wait."""
+    with psycopg.connect(database_url) as conn:
+        assert (
+            conn.execute(INDEXES, ("events",)).fetchall()
+            == conn.execute(INDEXES, ("archived_events",)).fetchall()
+        )
+        columns = conn.execute(COLUMNS, ("events",)).fetchall()
+        assert conn.execute(COLUMNS, ("archived_events",)).fetchall() == [
+            *columns, ("archive_time", "timestamp with time zone", True),
+        ]  # fmt: skip
+
+
+def test_a_partition_is_attached_without_being_read_and_keeps_its_files(database_url: str) -> None:
+    with closing(OldLog(database_url)) as log, closing(Database(database_url, size=1)) as db:
+        for back, checked in ((7, True), (6, False)):
+            log.add_month(back, checked=checked)
+            log.fill(back, 200)
+        log.counted()
+        said: list[str] = []
+        log.conn.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
+        log.conn.execute("set client_min_messages = debug1")
+        files = log.tables("events_rest")
+        for back in (7, 6):
+            with db.connection() as conn:
+                part = store.live_parts(conn)[0]
+                assert part.lower == month(back)
+                assert store.check_bounds(conn, part=part, lower=part.lower, seconds=None)
+            log.conn.execute(
+                "select ledger_archive_part(%s::regclass, %s, %s, %s, %s)",
+                (part.name, part.lower, part.upper, f"recorded_from_{part.lower:%Y_%m_%d}",
+                 store.archived_name(part.lower)),
+            )  # fmt: skip
+        assert len([text for text in said if re.search("implied by existing constraints", text)]) == 2
+        assert not [text for text in said if "verifying table" in text]
+        moved = log.tables("archived_events")
+        assert len(moved & files) == 2
+        assert Archive(db).run(month(5), exact=False).moved == []
+
+
+def test_a_partition_whose_bounds_are_not_checked_is_refused(database_url: str) -> None:
+    with closing(OldLog(database_url)) as log:
+        name = log.add_month(7, checked=False)
+        with pytest.raises(psycopg.Error) as failed:
+            log.conn.execute(
+                "select ledger_archive_part(%s::regclass, %s, %s, %s, 'moved')",
+                (name, month(7), month(6), f"recorded_from_{month(7):%Y_%m_%d}"),
+            )
+        assert failed.value.sqlstate == "OL002"
+        assert name in {row[0] for row in log.conn.execute("select relname from pg_class")}
+
+
+def test_a_check_that_takes_too_long_is_given_up_and_leaves_the_month_where_it_is(database_url: str) -> None:
+    with closing(OldLog(database_url)) as log, closing(Database(database_url, size=1)) as db:
+        log.add_month(7, checked=False)
+        log.fill(7, 50)
+        log.counted()
+        with psycopg.connect(database_url) as other:
+            other.execute(f"lock table events_rest_{month(7):%Y_%m} in share update exclusive mode".encode())
+            with db.connection() as conn:
+                conn.execute("set lock_timeout = '10ms'")
+                part = store.live_parts(conn)[0]
+                assert not store.check_bounds(conn, part=part, lower=part.lower, seconds=0.01)
+        outcome = Archive(db).run(month(6) + timedelta(days=1), exact=False)
+        assert [moved.events for moved in outcome.moved] == [45]

@@ -1,0 +1,132 @@
+"""A read of the log and its archive touches little of both, with statistics of the tables and without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from orchestration_server.archiving import Archive
+from orchestration_server.db import Database
+from orchestration_server.embedded import Engines
+from orchestration_server.model import BEGINNING, EntityType
+from orchestration_server.store import events, history
+from orchestration_server.store.connection import Connection
+from tests.archiving import OldLog, month
+from tests.conftest import new_database
+from tests.explaining import Explaining
+from tests.store.test_selection_plans import EVENTS, FILL, FILTERS, PAGE, SINCE
+
+BACK = (9, 8, 7, 6, 5)
+BLOCKS = 2_000
+"""A page's own rows, at worst a block each, in eleven partitions, and the 300 events of a session."""
+SPREAD = """
+update events set emit_time = %s + (extract(epoch from occur_time - timestamptz '2026-01-01')
+    / 60000.0) * interval '150 days', seq = extract(epoch from occur_time - timestamptz '2026-01-01')
+"""
+
+
+@pytest.fixture(scope="module", params=["analyzed", "without statistics"])
+def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+    """Five months, of which three and a half are archived."""
+    options = "-c plan_cache_mode=force_generic_plan -c jit=off"
+    with (
+        new_database(engines) as url,
+        Connection.connect(url, autocommit=True, options=options) as opened,
+        closing(OldLog(url)) as log,
+        closing(Database(url, size=1)) as db,
+    ):
+        for back in BACK:
+            log.add_month(back)
+        opened.execute(FILL, {"events": EVENTS})
+        log.conn.execute(SPREAD, (month(BACK[0]),))
+        log.counted()
+        outcome = Archive(db).run(month(BACK[3]) + timedelta(days=15), exact=True)
+        assert not outcome.more
+        if request.param == "analyzed":
+            opened.execute("analyze events, archived_events")
+        yield Explaining(opened)
+
+
+def connection(conn: Explaining) -> Connection:
+    return cast(Connection, conn)
+
+
+def parents(conn: Explaining) -> set[str]:
+    """The parents whose partitions were read."""
+    names = {str(node.get("Relation Name", "")) for node in conn.nodes()}
+    return {name[:8] for name in names if name.startswith(("events_", "archived"))}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_timeline_reads_its_own_events(conn: Explaining, name: str) -> None:
+    chosen: Any = {"project": "default", "chosen": FILTERS[name], "archived": True}
+    rows = events.page(connection(conn), after=BEGINNING, limit=PAGE, **chosen).events
+    assert len(rows) == PAGE
+    assert [row.position for row in rows] == sorted({row.position for row in rows})
+    assert conn.blocks() < BLOCKS, conn.plan
+    assert len(events.latest(connection(conn), count=PAGE, **chosen).events) == PAGE
+    assert conn.blocks() < BLOCKS, conn.plan
+    events.before_last(connection(conn), last=PAGE, **chosen)
+    assert conn.blocks() < BLOCKS, conn.plan
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_list_reads_its_own_events(conn: Explaining, name: str, newest_first: bool) -> None:
+    rows = events.list_page(
+        connection(conn),
+        project="default",
+        chosen=FILTERS[name],
+        start=SINCE,
+        end=SINCE + timedelta(days=1),
+        newest_first=newest_first,
+        after=None,
+        limit=PAGE,
+        archived=True,
+    )
+    assert len({row.position for row, _ in rows}) == PAGE
+    assert [time for _, time in rows] == sorted((time for _, time in rows), reverse=newest_first)
+    assert conn.blocks() < BLOCKS, conn.plan
+
+
+def test_one_event_and_a_place_are_probes(conn: Explaining) -> None:
+    row = events.latest(connection(conn), project="default", count=1, chosen=FILTERS["all"]).events[0]
+    assert events.knows(connection(conn), row.position, project="default")
+    assert conn.blocks() < 100, conn.plan
+    gone = events.page(
+        connection(conn), project="default", after=BEGINNING, limit=20, chosen=FILTERS["all"], archived=True
+    ).events
+    place = next(one.position for one in gone if one.archive_time is not None)
+    assert events.knows(connection(conn), place, project="default")
+    assert conn.blocks() < 100, conn.plan
+    unknown = events.get(
+        connection(conn), project="default", event_id="00000000-0000-7000-8000-000000000000", archived=True
+    )
+    assert unknown is None
+    assert conn.blocks() < 100, conn.plan
+    events.at_time(connection(conn), project="default", time=datetime.now(UTC), archived=True)
+    assert conn.blocks() < BLOCKS, conn.plan
+
+
+def test_what_does_not_ask_for_the_archive_reads_none_of_it(conn: Explaining) -> None:
+    events.page(connection(conn), project="default", after=BEGINNING, limit=PAGE, chosen=FILTERS["all"])
+    assert parents(conn) == {"events_k", "events_r"}
+
+
+def test_an_entity_and_statistics_read_their_own_part_of_both(conn: Explaining) -> None:
+    history.entity(
+        connection(conn), project="default", entity_type=EntityType.TASK, code="task-1", newest_first=True,
+        limit=PAGE, upto=datetime.now(UTC),
+    )  # fmt: skip
+    assert conn.blocks() < BLOCKS, conn.plan
+    for group in ("type", "entity"):
+        found = events.stats(
+            connection(conn), project="default", group=group, start=SINCE,
+            end=SINCE + timedelta(minutes=20), sprint="", limit=100,
+        )  # fmt: skip
+        assert found[0][2] == 1_200
+        assert conn.blocks() < BLOCKS, conn.plan
