@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -32,7 +33,7 @@ from orchestration_server.services.history import History, known
 from orchestration_server.status import code_of
 from orchestration_server.store import events as store
 from orchestration_server.store import rollups
-from orchestration_server.streams import PAGE_FIRST, Reply, Stream
+from orchestration_server.streams import PAGE_FIRST, Leaving, Reply, Stream
 from orchestration_server.timeline import Hub
 from orchestration_server.tokens import Tokens
 from orchestration_server.validation import check
@@ -182,6 +183,7 @@ class EventService:
         reply: Reply,
     ) -> None:
         latest = request.last if request.last <= PAGE_FIRST else 0
+        leaving = Leaving()
         stream = Stream(
             project=call.project,
             chosen=_filter(request.filter),
@@ -190,9 +192,14 @@ class EventService:
             reply=reply,
             start=None if latest else self._start(request, call),
             latest=latest,
-            call=call,
+            call=replace(call, on_end=leaving.set),
         )
-        if call.on_end is None or call.on_end(lambda: self._hub.leave(stream)):
+
+        def left() -> None:
+            leaving.end()
+            self._hub.leave(stream)
+
+        if call.on_end is None or call.on_end(left):
             self._hub.open(stream)
 
     def _start(
