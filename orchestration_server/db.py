@@ -33,14 +33,14 @@ CONFLICTS = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
 LEDGER_CONFLICT = "OL001"
 PROBE_SECONDS = 0.1
 CALL_SECONDS = 0.03
-"""The longest that a call waits for a connection: then its caller is told, while it can still go elsewhere."""
+"""The longest that a call waits for a connection: its caller is to be told at once."""
 PATIENCE_SECONDS = 1.0
 """The longest that anything nobody waits for does."""
 CANCELLERS = 4
 """Threads that stop statements. Each stop is a connection of its own, about 1 ms: one thread stopped 100
 statements in 100 ms, four in 60, eight no sooner."""
 AGAIN_SECONDS = 0.02
-"""After which a stop is repeated, and then after longer and longer: it may have come between two statements."""
+"""After which a stop is repeated, then after twice that: it may have come between two statements."""
 
 
 class _LastInFirstOut(deque[Connection]):
@@ -257,7 +257,7 @@ class _Canceller:
 
     def __init__(self) -> None:
         self._wanted: list[tuple[float, int, float, _Watch]] = []
-        """By the moment that each is due at; then a number, as watches have no order, and the pause after it."""
+        """By the moment that each is due at, then a number, as watches have no order; and the next pause."""
         self._count = 0
         self._changed = threading.Condition()
         self._closed = False

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
@@ -27,6 +26,7 @@ from orchestration_server.errors import (
     InvalidArgument,
     LedgerError,
     NotFound,
+    Unavailable,
 )
 from orchestration_server.model import BEGINNING, Call, EntityType, EventFilter, Position
 from orchestration_server.services.history import History, known
@@ -47,6 +47,10 @@ STATS_DAYS = 7
 _GROUPS = ("type", "hour", "day", "week", "type", "entity", "actor")
 
 
+Answer = tuple[str, "Future[Emitted] | LedgerError"] | Unavailable | None
+"""A message's request_id and what becomes of it; an error that ends the stream, or None for its end."""
+
+
 class EventService:
     """Keeps the event log."""
 
@@ -57,6 +61,17 @@ class EventService:
         self._hub = hub
         self._history = History(db, tokens)
         self._tokens = tokens
+        self._open: set[SimpleQueue[Answer]] = set()
+        """What waits to be answered, of each EmitEvents stream."""
+        self._stopping = False
+        self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        """Ends the EmitEvents streams, each after the answers to what it has read."""
+        with self._lock:
+            self._stopping = True
+            for waiting in self._open:
+                waiting.put(_stopping())
 
     def EmitEvent(self, request: event_pb2.EmitEventRequest, call: Call) -> bytes:
         emission = Emission.of(call, request, [request.event])
@@ -73,31 +88,39 @@ class EventService:
 
     def EmitEvents(self, requests: Iterator[Any], call: Call) -> Iterator[event_pb2.EmitEventsResponse]:
         """Answers in order, each after its commit, while the next messages are read already."""
-        waiting: queue.Queue[tuple[str, Future[Emitted] | LedgerError] | None]
-        waiting = queue.Queue(maxsize=IN_FLIGHT)
+        waiting: SimpleQueue[Answer] = SimpleQueue()
+        slots = threading.Semaphore(IN_FLIGHT)
         ended = threading.Event()
 
         def read() -> None:
             try:
                 for request in requests:
-                    waiting.put(self._submit(request, call))
+                    slots.acquire()
                     if ended.is_set():
                         return
+                    waiting.put(self._submit(request, call))
             except grpc.RpcError:
                 log.debug("emit stream broken", correlation_id=call.correlation_id)
             finally:
                 waiting.put(None)
 
-        reader = threading.Thread(target=read, name="emit-read", daemon=True)
-        reader.start()
+        with self._lock:
+            self._open.add(waiting)
+            if self._stopping:
+                waiting.put(_stopping())
+        # It ends with the call, which may be after this.
+        threading.Thread(target=read, name="emit-read", daemon=True).start()
         try:
             while (one := waiting.get()) is not None:
+                if isinstance(one, Unavailable):
+                    raise one
                 yield _answer(*one)
+                slots.release()
         finally:
             ended.set()
-            while reader.is_alive():
-                with suppress(queue.Empty):
-                    waiting.get(timeout=0.01)
+            slots.release()
+            with self._lock:
+                self._open.discard(waiting)
 
     def _submit(self, request: Any, call: Call) -> tuple[str, Future[Emitted] | LedgerError]:
         try:
@@ -234,6 +257,10 @@ class EventService:
         self, request: event_pb2.ReplayEventsRequest, call: Call
     ) -> event_pb2.ReplayEventsResponse:
         return self._history.replay(request, call)
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("the server is stopping; send again what was not answered")
 
 
 def _before_time(conn: Connection, project: str, time: datetime) -> Position:

@@ -13,8 +13,17 @@ from typing import Any, cast
 import grpc
 import pytest
 
-from orchestration_server.receiving import FAILED, NO_MESSAGE, NOT_READ, TOO_MUCH, RequestThreads
+from orchestration_server.receiving import (
+    FAILED,
+    NO_MESSAGE,
+    NOT_READ,
+    RETRY_SECONDS,
+    TOO_MANY,
+    TOO_MUCH,
+    RequestThreads,
+)
 from tests.conftest import open_channel
+from tests.status import details, refused
 
 SECONDS = 10
 THREADS = 2
@@ -185,8 +194,9 @@ def test_requests_that_wait_are_bounded_in_bytes(calls: Calls) -> None:
     for _ in held:
         calls.entered.get(timeout=SECONDS)
     fits = echo.future(bytes(WAITING), timeout=SECONDS)
-    found = failed(lambda: echo(b"one more", timeout=SECONDS))
-    assert found == (grpc.StatusCode.RESOURCE_EXHAUSTED, TOO_MUCH.decode())
+    with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", TOO_MUCH.details.decode()) as caught:
+        echo(b"one more", timeout=SECONDS)
+    assert details(caught.value)["RetryInfo"].retry_delay.ToTimedelta().total_seconds() == RETRY_SECONDS
     calls.go_on.set()
     assert len(fits.result()) == WAITING
     assert [call.result() for call in held] == [b"held"] * THREADS
