@@ -4,8 +4,9 @@ means: compare grpc._server._unary_request with receiving.py."""
 from __future__ import annotations  # grpc's classes take type arguments in its stubs alone
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, cast
@@ -18,7 +19,6 @@ from orchestration_server.receiving import (
     NO_MESSAGE,
     NOT_READ,
     RETRY_SECONDS,
-    TOO_MANY,
     TOO_MUCH,
     RequestThreads,
 )
@@ -29,6 +29,7 @@ SECONDS = 10
 THREADS = 2
 WAITING = 10_000
 """Bytes of the requests that may wait for a thread."""
+WAITING_CALLS = 30
 SILENT = 20
 """Calls that send nothing: many more than there are threads."""
 
@@ -51,6 +52,14 @@ class Calls:
         call: grpc.StreamUnaryMultiCallable[bytes, bytes]
         call = self.channel.stream_unary("/test.Receiving/Echo")
         return call.future(messages, timeout=SECONDS)
+
+    def hold(self) -> list[Any]:
+        """Calls of Echo that hold all threads until ``go_on`` is set."""
+        self.go_on.clear()
+        held = [self.method("Echo").future(b"held", timeout=SECONDS) for _ in range(THREADS)]
+        for _ in held:
+            self.entered.get(timeout=SECONDS)
+        return held
 
     def state(self) -> Any:
         return cast(Any, self.server)._state
@@ -88,6 +97,13 @@ def unread(body: bytes) -> bytes:
 
 @pytest.fixture
 def calls() -> Iterator[Calls]:
+    with serving() as found:
+        yield found
+
+
+@contextmanager
+def serving(waiting_seconds: float = SECONDS) -> Iterator[Calls]:
+    """A server whose calls wait for a thread no longer than that."""
     entered: SimpleQueue[str] = SimpleQueue()
     go_on = threading.Event()
     go_on.set()
@@ -102,7 +118,13 @@ def calls() -> Iterator[Calls]:
         yield from [request] * 3
 
     with ExitStack() as stack:
-        pool = RequestThreads(THREADS, name="unary", waiting_bytes=WAITING)
+        pool = RequestThreads(
+            THREADS,
+            name="unary",
+            waiting_calls=WAITING_CALLS,
+            waiting_bytes=WAITING,
+            waiting_seconds=waiting_seconds,
+        )
         stack.callback(pool.shutdown)
         server = grpc.server(pool)
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
@@ -170,11 +192,7 @@ def test_calls_that_are_given_up_before_they_send_leave_nothing(calls: Calls) ->
 
 
 def test_calls_that_are_given_up_while_they_wait_for_a_thread_leave_nothing(calls: Calls) -> None:
-    calls.go_on.clear()
-    echo = calls.method("Echo")
-    held = [echo.future(b"held", timeout=SECONDS) for _ in range(THREADS)]
-    for _ in held:
-        calls.entered.get(timeout=SECONDS)
+    held, echo = calls.hold(), calls.method("Echo")
     waiting = [echo.future(b"waiting", timeout=SECONDS) for _ in range(SILENT)]
     for call in waiting:
         call.cancel()
@@ -188,11 +206,7 @@ def test_calls_that_are_given_up_while_they_wait_for_a_thread_leave_nothing(call
 
 
 def test_requests_that_wait_are_bounded_in_bytes(calls: Calls) -> None:
-    calls.go_on.clear()
-    echo = calls.method("Echo")
-    held = [echo.future(b"held", timeout=SECONDS) for _ in range(THREADS)]
-    for _ in held:
-        calls.entered.get(timeout=SECONDS)
+    held, echo = calls.hold(), calls.method("Echo")
     fits = echo.future(bytes(WAITING), timeout=SECONDS)
     with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", TOO_MUCH.details.decode()) as caught:
         echo(b"one more", timeout=SECONDS)
@@ -202,6 +216,44 @@ def test_requests_that_wait_are_bounded_in_bytes(calls: Calls) -> None:
     assert [call.result() for call in held] == [b"held"] * THREADS
     assert len(echo(bytes(WAITING), timeout=SECONDS)) == WAITING
     calls.wait_for_none()
+
+
+def test_calls_that_wait_are_bounded_in_number(calls: Calls) -> None:
+    held, echo = calls.hold(), calls.method("Echo")
+    ended: SimpleQueue[Any] = SimpleQueue()
+    many = [echo.future(b"many", timeout=SECONDS) for _ in range(WAITING_CALLS + SILENT)]
+    for call in many:
+        call.add_done_callback(ended.put)
+    # No thread is free: what ends now was refused without one.
+    for _ in range(SILENT):
+        call = ended.get(timeout=SECONDS)
+        with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS") as caught:
+            call.result()
+        assert "RetryInfo" in details(caught.value)
+    assert ended.empty()
+    calls.go_on.set()
+    assert Counter(call.code() for call in many) == {
+        grpc.StatusCode.OK: WAITING_CALLS,
+        grpc.StatusCode.RESOURCE_EXHAUSTED: SILENT,
+    }
+    assert [call.result() for call in held] == [b"held"] * THREADS
+    calls.wait_for_none()
+
+
+def test_a_call_that_waits_too_long_is_refused_while_all_threads_are_held() -> None:
+    with serving(waiting_seconds=0.1) as calls:
+        held, echo = calls.hold(), calls.method("Echo")
+        late = [echo.future(b"late") for _ in range(SILENT)]
+        for call in late:
+            with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "WAITED_TOO_LONG") as caught:
+                call.result()
+            assert "RetryInfo" in details(caught.value)
+        calls.wait_for(THREADS)
+        calls.go_on.set()
+        assert [call.result() for call in held] == [b"held"] * THREADS
+        assert echo(b"hello", timeout=SECONDS) == b"hello"
+        calls.wait_for_none()
+        assert calls.entered.qsize() == 1, "a call that was refused was answered"
 
 
 def test_a_request_that_cannot_be_read_fails_alone(calls: Calls) -> None:
