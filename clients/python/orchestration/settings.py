@@ -75,6 +75,8 @@ def channel_options(extra: Options = ()) -> list[tuple[str, int | str]]:
         # A peer that is gone shows within 40 seconds, on a stream where nothing happens too.
         "grpc.keepalive_time_ms": 30_000,
         "grpc.keepalive_timeout_ms": 10_000,
+        # grpcio 1.85 heeds this one alone, which is a minute unless told otherwise.
+        "grpc.http2.ping_timeout_ms": 10_000,
         "grpc.http2.max_pings_without_data": 0,
         # The transport's own backoff grows to two minutes, which a restarted server is not away.
         "grpc.initial_reconnect_backoff_ms": 100,
