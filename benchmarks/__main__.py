@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from benchmarks import gate, ghz, programs, seed, throughput
+from benchmarks import deadlines, gate, ghz, limits, programs, rolling, seed, throughput
 from benchmarks.gate import GateName, Measurement
 from benchmarks.ledger import Ledger, Server, Started
 from benchmarks.live import Live
@@ -82,6 +82,15 @@ class Bench:
     def hanging(self) -> list[Measurement]:
         return [Live(self.ghz, self.started, self.ledger, self.seeded).measure_hanging()]
 
+    def limits(self) -> list[Measurement]:
+        return limits.measure(self.started)
+
+    def deadlines(self) -> list[Measurement]:
+        return deadlines.measure(self.started)
+
+    def rolling(self) -> list[Measurement]:
+        return rolling.measure(self.started)
+
 
 PARTS: dict[str, Callable[[Bench], list[Measurement]]] = {
     "timeline": Bench.timeline,
@@ -89,6 +98,9 @@ PARTS: dict[str, Callable[[Bench], list[Measurement]]] = {
     "emit": Bench.emit,
     "live": Bench.live,
     "hanging": Bench.hanging,
+    "limits": Bench.limits,
+    "deadlines": Bench.deadlines,
+    "rolling": Bench.rolling,
 }
 
 
