@@ -113,10 +113,10 @@ class Load:
     def _call(self, caller: int) -> None:
         """One agent's calls: a task of its own, changed and read again, and an event."""
         client, code = self._client(), f"task-{caller}"
-        self._count(lambda: client.tasks.CreateTask(_creation(code)))
+        self._count(lambda: client.tasks.CreateTask(creation(code)))
         revision, number = 1, 0
         while not self._stopping.is_set():
-            changed = self._count(lambda n=number: client.tasks.UpdateTask(_change(code, n)))  # type: ignore[misc]
+            changed = self._count(lambda n=number: client.tasks.UpdateTask(change(code, n)))  # type: ignore[misc]
             revision += 1
             found = self._count(lambda: client.tasks.GetTask(task_pb2.GetTaskRequest(task_code=code)))
             for answer in (changed, found):
@@ -176,11 +176,11 @@ class Load:
             self.failures[reason] += 1
 
 
-def _creation(code: str) -> task_pb2.CreateTaskRequest:
+def creation(code: str) -> task_pb2.CreateTaskRequest:
     return task_pb2.CreateTaskRequest(task=task_pb2.Task(code=code, title="rolling"))
 
 
-def _change(code: str, number: int) -> task_pb2.UpdateTaskRequest:
+def change(code: str, number: int) -> task_pb2.UpdateTaskRequest:
     request = task_pb2.UpdateTaskRequest(task=task_pb2.Task(code=code, title=f"change {number}"))
     request.update_mask.paths.append("title")
     return request

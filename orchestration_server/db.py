@@ -32,7 +32,7 @@ __all__ = ["Connection", "Database"]
 CONFLICTS = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
 LEDGER_CONFLICT = "OL001"
 PROBE_SECONDS = 0.1
-CALL_SECONDS = 0.03
+CALL_SECONDS = 0.02
 """The longest that a call waits for a connection: its caller is to be told at once."""
 PATIENCE_SECONDS = 1.0
 """The longest that anything nobody waits for does."""
