@@ -4,7 +4,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from random import Random
 from time import monotonic
 
@@ -21,43 +20,18 @@ from orchestration_server.errors import DeadlineExceeded
 from orchestration_server.model import Call
 from tests import factories
 from tests.conftest import Server
+from tests.locks import SLEEPING, held, waiting
 from tests.status import refused
 
 DEADLINE = 0.3
 SECONDS = 10
 THREADS = 16
 """As many unary calls as the server has at work at once."""
-# It waits inside Postgres, and is no statement of the pool: those are named after the server.
-RUNNING = (
-    "select count(*) from pg_stat_activity where datname = current_database()"
-    " and application_name = 'orchestration' and state <> 'idle' and wait_event_type = 'Lock'"
-)
-
 SLEEPS = 16
 SLEEP = """
 create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(60); return new; end $$;
 create trigger slow before insert on tasks for each row when (new.code like 'slow-%') execute function slow()
 """
-SLEEPING = RUNNING.replace("wait_event_type = 'Lock'", "wait_event = 'PgSleep'")
-
-
-@contextmanager
-def held(url: str, statement: str = "select 1 from tasks where code = 'a' for update") -> Iterator[None]:
-    """A row, or what the statement locks, is somebody else's for the block."""
-    with psycopg.connect(url) as conn:
-        conn.execute(statement.encode())
-        yield
-        conn.rollback()
-
-
-def waiting(conn: psycopg.Connection, wanted: int) -> float:
-    """How long it took until so many of the server's statements waited for a lock."""
-    began = monotonic()
-    while monotonic() < began + SECONDS:
-        row = conn.execute(RUNNING).fetchone()
-        if row == (wanted,):
-            return monotonic() - began
-    raise AssertionError(f"not {wanted} statements wait, but {row}")
 
 
 def change(timeout_tasks: TaskServiceStub) -> Callable[[float], task_pb2.UpdateTaskStatusResponse]:
@@ -187,9 +161,7 @@ def test_many_deadlines_that_pass_at_once_stop_as_many_statements(
         conn.execute(SLEEP.encode())
         calls = [tasks.CreateTask.future(slow(n), timeout=DEADLINE) for n in range(SLEEPS)]
         assert {call.code() for call in calls} == {grpc.StatusCode.DEADLINE_EXCEEDED}
-        end = monotonic() + SECONDS
-        while conn.execute(SLEEPING.encode()).fetchone() != (0,):
-            assert monotonic() < end, "statements of calls that are over still run"
+        waiting(conn, 0, SLEEPING)
     assert not tasks.ListTasks(task_pb2.ListTasksRequest(), timeout=SECONDS).tasks
 
 

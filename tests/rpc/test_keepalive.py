@@ -5,7 +5,6 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from time import monotonic
-from typing import Any
 
 import grpc
 import pytest
@@ -26,8 +25,6 @@ from benchmarks.http2 import frame as frame_of
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
-from orchestration_server.config import Settings
-from orchestration_server.embedded import Engines
 from tests.conftest import open_channel
 
 SECONDS = 20
@@ -88,29 +85,10 @@ def stack() -> Iterator[ExitStack]:
         yield found
 
 
-@pytest.fixture
-def start(database_url: str, engines: Engines, stack: ExitStack) -> Callable[..., App]:
-    def serve(**settings: Any) -> App:
-        app = App(
-            Settings(
-                address="127.0.0.1:0",
-                database_url=database_url,
-                redis_url=engines.redis_url or "",
-                grace_seconds=1,
-                **settings,
-            )
-        )
-        stack.callback(app.stop)
-        app.start()
-        return app
-
-    return serve
-
-
 def test_a_client_that_pings_often_without_a_call_is_not_sent_away(
-    start: Callable[..., App], stack: ExitStack
+    start_app: Callable[..., App], stack: ExitStack
 ) -> None:
-    peer = Peer(start().address)
+    peer = Peer(start_app().address)
     stack.callback(peer.close)
     answered = 0
     peer.ping(struct.pack(">Q", answered))
@@ -129,9 +107,9 @@ def test_a_client_that_pings_often_without_a_call_is_not_sent_away(
 
 
 def test_a_peer_that_is_gone_is_noticed_and_its_streams_end(
-    start: Callable[..., App], stack: ExitStack
+    start_app: Callable[..., App], stack: ExitStack
 ) -> None:
-    app = start(keepalive_seconds=0.1, keepalive_timeout_seconds=1)
+    app = start_app(keepalive_seconds=0.1, keepalive_timeout_seconds=1)
     request = event_pb2.StreamTimelineRequest(follow=True).SerializeToString()
     living, dead = Peer(app.address), Peer(app.address, alive=False)
     for peer in (living, dead):
@@ -156,8 +134,10 @@ def test_a_peer_that_is_gone_is_noticed_and_its_streams_end(
     assert app.hub.open_streams == 1
 
 
-def test_a_connection_that_is_old_is_closed_without_loss(start: Callable[..., App], stack: ExitStack) -> None:
-    app = start(connection_seconds=0.2)
+def test_a_connection_that_is_old_is_closed_without_loss(
+    start_app: Callable[..., App], stack: ExitStack
+) -> None:
+    app = start_app(connection_seconds=0.2)
     peer = Peer(app.address)
     stack.callback(peer.close)
     channel: grpc.Channel = stack.enter_context(open_channel(app.address))

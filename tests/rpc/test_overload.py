@@ -17,19 +17,14 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server import metrics
 from orchestration_server.app import App
-from orchestration_server.config import Settings
-from orchestration_server.embedded import Engines
 from tests import factories
 from tests.conftest import open_channel
+from tests.locks import held, waiting
 from tests.status import details, refused
 
 SECONDS = 20
 SMALL_MESSAGE = 64 * 1024
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
-WAITING = (
-    "select count(*) from pg_stat_activity where datname = current_database()"
-    " and application_name = 'orchestration' and state <> 'idle' and wait_event_type = 'Lock'"
-)
 
 
 @dataclass
@@ -56,34 +51,21 @@ class Small:
     @contextmanager
     def held(self, calls: int) -> Iterator[list[Any]]:
         """So many calls stand inside the database until the block is left."""
-        with psycopg.connect(self.url) as conn, psycopg.connect(self.url, autocommit=True) as watch:
-            conn.execute("select 1 from tasks where code = 'a' for update")
-            waiting = [self.change() for _ in range(calls)]
-            end = monotonic() + SECONDS
-            while watch.execute(WAITING.encode()).fetchone() != (calls,):
-                assert monotonic() < end, "the calls do not wait"
-            yield waiting
-            conn.rollback()
-        for call in waiting:
+        with psycopg.connect(self.url, autocommit=True) as watch, held(self.url):
+            inside = [self.change() for _ in range(calls)]
+            waiting(watch, calls)
+            yield inside
+        for call in inside:
             assert call.result().task.title == "b"
 
 
 @pytest.fixture
-def start(database_url: str, engines: Engines) -> Iterator[Callable[..., Small]]:
+def start(start_app: Callable[..., App], database_url: str) -> Iterator[Callable[..., Small]]:
     with ExitStack() as stack:
 
         def serve(**settings: Any) -> Small:
-            app = App(
-                Settings(
-                    address="127.0.0.1:0",
-                    database_url=database_url,
-                    redis_url=engines.redis_url or "",
-                    grace_seconds=1,
-                    **settings,
-                )
-            )
-            stack.callback(app.stop)
-            return Small(stack.enter_context(open_channel(app.start())), database_url)
+            app = start_app(**settings)
+            return Small(stack.enter_context(open_channel(app.address)), database_url)
 
         yield serve
 
