@@ -12,7 +12,7 @@ import grpc
 import psycopg
 
 from benchmarks.gate import Measurement
-from benchmarks.ledger import CHANNEL_OPTIONS, Started
+from benchmarks.ledger import CHANNEL_OPTIONS, Started, resident_mb
 from benchmarks.processes import ServerProcess
 from benchmarks.rolling import change
 from orchestration.v1 import task_pb2
@@ -25,6 +25,8 @@ WAITING = 64
 CHANNELS = 20
 HELD_SECONDS = 2.0
 TIMEOUT = 30.0
+WAVES = 10
+"""As many calls again, so often, after which the server must not have grown."""
 AFTERWARDS = 500
 CODE = "limits"
 
@@ -39,7 +41,7 @@ def measure(started: Started) -> list[Measurement]:
             program=("-m", "benchmarks.limited_server", str(times), "serve"),
         )  # fmt: skip
         try:
-            figures, failures = _overload(started, server.address)
+            figures, failures = _overload(started, server)
         finally:
             server.stop()
         refusals: dict[str, list[float]] = json.loads(times.read_text())
@@ -50,8 +52,8 @@ def measure(started: Started) -> list[Measurement]:
     return [Measurement("limits", "limits", figures, failures)]
 
 
-def _overload(started: Started, address: str) -> tuple[dict[str, float], dict[str, int]]:
-    channels = [grpc.insecure_channel(address, CHANNEL_OPTIONS) for _ in range(CHANNELS)]
+def _overload(started: Started, server: ServerProcess) -> tuple[dict[str, float], dict[str, int]]:
+    channels = [grpc.insecure_channel(server.address, CHANNEL_OPTIONS) for _ in range(CHANNELS)]
     stubs = [TaskServiceStub(channel) for channel in channels]
     request = task_pb2.CreateTaskRequest(task=task_pb2.Task(code=CODE, title="held"), request_id=CODE)
     stubs[0].CreateTask(request, timeout=TIMEOUT)
@@ -60,13 +62,17 @@ def _overload(started: Started, address: str) -> tuple[dict[str, float], dict[st
     ended: list[tuple[float, grpc.StatusCode]] = []
     with psycopg.connect(started.database_url) as conn:
         conn.execute("select 1 from tasks where code = %s for update", (CODE,))
-        calls: list[Any] = []
-        for number in range(CALLS):
-            call = stubs[number % CHANNELS].UpdateTask.future(change(CODE, number), timeout=TIMEOUT)
-            call.add_done_callback(_noting(ended))
-            calls.append(call)
+        calls = _wave(stubs, ended)
         time.sleep(HELD_SECONDS)
         refused = [seconds for seconds, code in ended if code is grpc.StatusCode.RESOURCE_EXHAUSTED]
+        before = resident_mb(server.pid)
+        for _ in range(WAVES):
+            late = [
+                call for call in _wave(stubs, []) if call.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED
+            ]
+            if late:
+                raise RuntimeError(f"{len(late)} calls of a later wave were not refused: {late[0].code()}")
+        growth = resident_mb(server.pid) - before
         conn.rollback()
     codes = Counter(call.code() for call in calls)
     began = time.monotonic()
@@ -82,6 +88,8 @@ def _overload(started: Started, address: str) -> tuple[dict[str, float], dict[st
         "calls": float(CALLS),
         "pool": float(POOL),
         "refused": float(codes[grpc.StatusCode.RESOURCE_EXHAUSTED]),
+        "refused_in_later_waves": float(WAVES * CALLS),
+        "rss_growth_mb": growth,
         "refused_while_held": float(len(refused)),
         "answered_once_let_go": float(codes[grpc.StatusCode.OK]),
         "hanging": float(CALLS - sum(codes[code] for code in expected)),
@@ -91,6 +99,16 @@ def _overload(started: Started, address: str) -> tuple[dict[str, float], dict[st
         "afterwards_per_s": AFTERWARDS / (time.monotonic() - began),
     }
     return figures, {code.name: count for code, count in codes.items() if code not in expected}
+
+
+def _wave(stubs: Sequence[TaskServiceStub], ended: list[tuple[float, grpc.StatusCode]]) -> list[Any]:
+    """A thousand calls at once; ``ended`` gets how long each took, and its code."""
+    calls: list[Any] = []
+    for number in range(CALLS):
+        call = stubs[number % CHANNELS].UpdateTask.future(change(CODE, number), timeout=TIMEOUT)
+        call.add_done_callback(_noting(ended))
+        calls.append(call)
+    return calls
 
 
 def _noting(ended: list[tuple[float, grpc.StatusCode]]) -> Callable[[Any], None]:

@@ -4,6 +4,7 @@ The load is what agents do through the Python client, which has the published se
 read and write, an EmitEvents stream and a timeline. Every write is checked to have acted once.
 """
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -22,9 +23,9 @@ from orchestration.v1 import event_pb2, task_pb2
 
 REPLACEMENTS = 6
 KILLS = 3
-BETWEEN = 300
+BETWEEN = 1_000
 """Calls between one replacement and the next."""
-CALLERS = 4
+CALLERS = 8
 BATCH = 20
 TYPE = "load.emitted"
 READ_SECONDS = 30.0
@@ -192,6 +193,7 @@ def _event(actor: str) -> event_pb2.NewEvent:
 
 def measure(started: Started) -> list[Measurement]:
     """Six replacements; then, of two servers, one is killed three times."""
+    logging.getLogger("orchestration").setLevel(logging.ERROR)  # each stream that breaks is a warning
     return [_rolling(started), _killing(started)]
 
 

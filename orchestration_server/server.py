@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from typing import Any
 
 import grpc
@@ -142,7 +142,7 @@ class Server:
         """
         self._health.set(serving=False)
         if self._settings.drain_seconds:
-            time.sleep(self._settings.drain_seconds)
+            sleep(self._settings.drain_seconds)
         stopped = self._server.stop(self._settings.grace_seconds)
         self._health.end()
         before_grace()
