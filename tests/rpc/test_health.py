@@ -115,7 +115,7 @@ def test_a_server_that_drains_says_so_and_answers_as_before(
     start_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drained = threading.Event()
-    monkeypatch.setattr(server, "sleep", drained.wait)
+    monkeypatch.setattr(server, "sleep", lambda _: drained.wait(10))
     app = start_app(drain_seconds=0.01)
     with open_channel(app.address) as channel, ThreadPoolExecutor(1) as pool:
         health = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=10)
