@@ -56,6 +56,8 @@ proto: $(DEV) ## generate the Python stubs from the protos
 	@find $(STUBS)/orchestration -name '*_pb2*.py*' -not -path '*/__pycache__/*' -delete
 	@$(call generate,$(STUBS))
 	@touch $(STUBS)/orchestration/v1/__init__.py
+	@$(BIN)/python -c 'import json; from orchestration import settings; \
+		print(json.dumps(settings.service_config(), indent=2))' > clients/service_config.json
 	@echo "generated the stubs of $(words $(PROTOS)) protos in $(STUBS)"
 
 baseline: $(DEV) ## at a release: make today's protos the ones that changes are compared with

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from benchmarks import archive, gate, ghz, programs, seed, throughput
+from benchmarks import archive, deadlines, gate, ghz, limits, programs, rolling, seed, throughput
 from benchmarks.gate import GateName, Measurement
 from benchmarks.ledger import Ledger, Server, Started
 from benchmarks.live import Live
@@ -86,6 +86,15 @@ class Bench:
     def archive(self) -> list[Measurement]:
         return [archive.measure(self.started, self.events)]
 
+    def limits(self) -> list[Measurement]:
+        return limits.measure(self.started)
+
+    def deadlines(self) -> list[Measurement]:
+        return deadlines.measure(self.started)
+
+    def rolling(self) -> list[Measurement]:
+        return rolling.measure(self.started)
+
 
 PARTS: dict[str, Callable[[Bench], list[Measurement]]] = {
     "timeline": Bench.timeline,
@@ -94,6 +103,9 @@ PARTS: dict[str, Callable[[Bench], list[Measurement]]] = {
     "live": Bench.live,
     "hanging": Bench.hanging,
     "archive": Bench.archive,
+    "limits": Bench.limits,
+    "deadlines": Bench.deadlines,
+    "rolling": Bench.rolling,
 }
 
 

@@ -23,7 +23,7 @@ OnMessage = Callable[[bytes, int], None]
 """Takes one message and when it was read, by the clock of `time.monotonic_ns`."""
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
@@ -35,7 +35,7 @@ def _text(value: str) -> bytes:
     return bytes([len(raw)]) + raw
 
 
-def _headers(address: str, path: str) -> bytes:
+def headers_of(address: str, path: str) -> bytes:
     """Indexed where the static table has it whole, else literal without indexing."""
     fields = b"\x83\x86" + b"\x04" + _text(path) + b"\x01" + _text(address)
     return fields + b"\x0f\x10" + _text("application/grpc") + b"\x00" + _text("te") + _text("trailers")
@@ -120,13 +120,13 @@ class _Connection:
         self._pending = b""
         self._messages: dict[int, bytes] = {}
         settings = struct.pack(">HI", INITIAL_WINDOW, WINDOW)
-        self.socket.sendall(PREFACE + _frame(SETTINGS, 0, 0, settings))
-        self.socket.sendall(_frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW - 65535)))
-        headers = _headers(address, path)
+        self.socket.sendall(PREFACE + frame(SETTINGS, 0, 0, settings))
+        self.socket.sendall(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW - 65535)))
+        headers = headers_of(address, path)
         body = b"\x00" + struct.pack(">I", len(request)) + request
         for stream in sorted(self.open):
             self.socket.sendall(
-                _frame(HEADERS, END_HEADERS, stream, headers) + _frame(DATA, END_STREAM, stream, body)
+                frame(HEADERS, END_HEADERS, stream, headers) + frame(DATA, END_STREAM, stream, body)
             )
 
     def take(self, data: bytes) -> list[bytes]:
@@ -165,9 +165,9 @@ class _Connection:
     def _answer(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         with contextlib.suppress(OSError):
             if kind == SETTINGS and not flags & ACK:
-                self.socket.sendall(_frame(SETTINGS, ACK, 0, b""))
+                self.socket.sendall(frame(SETTINGS, ACK, 0, b""))
             elif kind == PING and not flags & ACK:
-                self.socket.sendall(_frame(PING, ACK, 0, payload))
+                self.socket.sendall(frame(PING, ACK, 0, payload))
         if kind == RST_STREAM or (kind == HEADERS and flags & END_STREAM):
             self.open.discard(stream)
         elif kind == GOAWAY:

@@ -39,8 +39,9 @@ from orchestration_server.tokens import Tokens
 from orchestration_server.wakes import CONNECTIONS, Wakes
 from orchestration_server.workspace_files import WorkspaceFiles
 
-BACKGROUND_CONNECTIONS = 9
-"""Beside one for each unary call: the tailer, the readers of history, the group commit, the services."""
+BACKGROUND_CONNECTIONS = 12
+"""Beside one for each unary call: the tailer, two readers of history, three for the group commit, presence,
+and five for the services and the calls that read files, which hold theirs for moments."""
 WORKER_CONNECTIONS = 4
 
 
@@ -58,7 +59,7 @@ class App:
         migrate(settings.database_url)
         self.db = Database(
             settings.database_url,
-            size=settings.threads + BACKGROUND_CONNECTIONS,
+            size=settings.connections or settings.threads + BACKGROUND_CONNECTIONS,
             statement_seconds=settings.statement_seconds,
         )
         with self.db.connection() as conn:
@@ -76,12 +77,13 @@ class App:
         generation = Generation(gate, templates)
         files = WorkspaceFiles(settings.workspace)
         broker = Broker(self.db, tokens, self.cache, files, tokenizer=settings.tokenizer)
+        self.events = EventService(self.db, self.commits, self.hub, tokens, self.cache)
         self.server = Server(
             settings,
             {
                 "SprintService": SprintService(self.db, gate, tokens, self.cache, generation.create_sprint),
                 "TaskService": TaskService(self.db, gate, tokens, generation.create_tasks),
-                "EventService": EventService(self.db, self.commits, self.hub, tokens, self.cache),
+                "EventService": self.events,
                 "SessionService": SessionService(self.db, gate, tokens, broker, self.presence),
                 "ContextService": ContextService(gate, broker, files),
                 "CoordinationService": CoordinationService(self.db, gate, tokens),
@@ -98,13 +100,17 @@ class App:
 
     def stop(self) -> None:
         """Ends streams and calls in flight, then everything else."""
-        self.server.stop(self.hub.close)
+        self.server.stop(self._end_streams)
         self.jobs.close()
         self.commits.close()
         self.presence.close()
         self.wakes.close()
         self.link.close()
         self.db.close()
+
+    def _end_streams(self) -> None:
+        self.hub.close()
+        self.events.stop()
 
     def _wake(self) -> None:
         """After each commit that holds events."""

@@ -63,14 +63,33 @@ class Settings(BaseSettings):
     threads: int = Field(default=8, ge=2, le=256)
     """Unary calls at work at once, in each process; as many pooled connections. More of them hold each other
     up: on two cores 16 answered a quarter fewer reads a second. Where Postgres is far away, more pay."""
+    connections: int | None = Field(default=None, ge=2, le=1024)
+    """Connections to Postgres, in each process; without it one for each thread, and 12 for the rest."""
+    waiting_calls: int = Field(default=1_000, ge=0)
+    """Unary calls that wait for a thread, in each process; one more is refused at once."""
+    waiting_seconds: float = Field(default=5.0, gt=0)
+    """The longest that a unary call waits for a thread; then it is refused."""
     emit_streams: int = Field(default=64, ge=1, le=1024)
     """EmitEvents streams open at once, in each process."""
     timeline_streams: int = Field(default=10_000, ge=1)
     """StreamTimeline streams open at once, in each process."""
     file_streams: int = Field(default=16, ge=1, le=1024)
     """ReadContextFile streams open at once, in each process."""
+    drain_seconds: float = Field(default=0.0, ge=0, le=600)
+    """How long a server that was told to stop goes on as before, but for its health, which says so at once:
+    as long as balancers take to notice."""
     grace_seconds: float = Field(default=10.0, ge=0, le=600)
     """How long calls in flight may take to end on SIGTERM."""
+    share_port: bool = False
+    """Let another server of the same user listen on the same port, so that a new one answers before the old
+    one ends. Both have to have the same database."""
+    keepalive_seconds: float = Field(default=60.0, gt=0)
+    """Silence on a connection after which the server asks whether its client is there."""
+    keepalive_timeout_seconds: float = Field(default=20.0, gt=0)
+    """How long a client may take to answer that; then its connection is closed and its calls end."""
+    connection_seconds: float = Field(default=0.0, ge=0)
+    """Age at which a connection is closed, without loss of a call, so that clients spread over new servers
+    behind a balancer; 0 for never."""
     statement_seconds: float = Field(default=30.0, gt=0)
     """The longest that any statement may run, whatever a caller's deadline says."""
     max_message_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024)

@@ -175,14 +175,25 @@ class FileChanged(Aborted):
 
 
 class ResourceExhausted(LedgerError):
-    """A limit is reached; the call was not started. Try again after ``retry_after`` seconds."""
+    """A limit is reached; the call was not started. Try again after ``retry_after`` seconds, if not None."""
 
     reason = "RESOURCE_EXHAUSTED"
 
-    def __init__(self, message: str, *, reason: str, retry_after: float = 0.1) -> None:
+    def __init__(self, message: str, *, reason: str, retry_after: float | None = 0.1) -> None:
         super().__init__(message)
         self.reason = reason
         self.retry_after = retry_after
+
+
+class AnswerTooLarge(ResourceExhausted):
+    """The answer has more bytes than the server sends; the same call fails until it asks for less."""
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(
+            f"the answer has {size} bytes and this server sends {most}: ask for less at once",
+            reason="ANSWER_TOO_LARGE",
+            retry_after=None,
+        )
 
 
 class Unavailable(LedgerError):

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 import structlog
 
-from orchestration_server.db import Database
+from orchestration_server.db import PATIENCE_SECONDS, Database
 from orchestration_server.errors import CursorArchived, CursorExpired, LedgerError, Unavailable
 from orchestration_server.model import BEGINNING, KEPT_PRIORITIES, Position
 from orchestration_server.store import events as event_store
@@ -93,11 +93,10 @@ class History:
                 self._fail(stream, Unavailable())
 
     def _page(self, stream: Stream) -> Page | None:
-        # A search for the start may be long; it is stopped when its caller leaves.
-        with self._db.connection(stream.call if stream.start else None) as conn:
+        with self._db.connection(stream.call, patience=PATIENCE_SECONDS) as conn:
             if stream.start is not None:
                 stream.position = stream.seen = stream.sent = stream.start(conn)
-                stream.start = stream.call = None
+                stream.start = None
             start, latest = stream.position, stream.latest
             if latest:
                 rows, horizon, last, edge = event_store.latest(

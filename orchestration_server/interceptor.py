@@ -18,7 +18,7 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 from grpc_status import rpc_status
 
-from orchestration_server import errors
+from orchestration_server import errors, metrics
 from orchestration_server.model import Call
 from orchestration_server.presence import Presence
 from orchestration_server.sending import Outlet
@@ -94,6 +94,8 @@ class _Attempt:
         if not isinstance(error, errors.LedgerError):
             log.exception("rpc failed", rpc=self.rpc, correlation_id=self.correlation_id, exc_info=error)
             error = errors.LedgerError("something went wrong in the server; its log says what")
+        if isinstance(error, errors.ResourceExhausted):
+            metrics.RPC_REFUSED.labels(error.reason).inc()
         status = rpc_status.to_status(status_of(error))
         self.end(status.code)
         return status
@@ -111,8 +113,10 @@ class _Attempt:
 class Interceptor:
     """Wraps the rpcs of one server."""
 
-    def __init__(self, presence: Presence) -> None:
+    def __init__(self, presence: Presence, *, answer_bytes: int) -> None:
+        """``answer_bytes`` is the largest answer that the transport sends."""
         self._presence = presence
+        self._answer_bytes = answer_bytes
 
     def begin(self, attempt: _Attempt, context: grpc.ServicerContext) -> Call:
         """Who calls, from the call's metadata, and in which session."""
@@ -139,16 +143,18 @@ class Interceptor:
         attempt.call = call
         return call
 
-    def unary(self, rpc: str, behavior: Unary) -> Callable[[Any, grpc.ServicerContext], Message | bytes]:
+    def unary(self, rpc: str, behavior: Unary) -> Callable[[Any, grpc.ServicerContext], bytes]:
         """Wraps a unary rpc."""
 
-        def handle(request: Any, context: grpc.ServicerContext) -> Message | bytes:
+        def handle(request: Any, context: grpc.ServicerContext) -> bytes:
             attempt = _Attempt(rpc)
             try:
                 call = self.begin(attempt, context)
                 correlation = call.correlation_id
                 check(request)
-                response = behavior(request, call)
+                response = serializer(behavior(request, call))
+                if len(response) > self._answer_bytes:
+                    raise errors.AnswerTooLarge(len(response), self._answer_bytes)
                 if call.correlation_id != correlation:
                     context.set_trailing_metadata(((CORRELATION, call.correlation_id),))
             except Exception as error:

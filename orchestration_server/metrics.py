@@ -6,6 +6,18 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REGISTRY = CollectorRegistry()
 
+RPC_REFUSED = Counter(
+    "orchestration_rpc_refused",
+    "Calls that were not begun because a limit was reached, by the reason that their callers were told.",
+    ("reason",),
+    registry=REGISTRY,
+)
+POOL_EXHAUSTED = Counter(
+    "orchestration_pool_exhausted",
+    "Times that no connection to the database came free in time.",
+    registry=REGISTRY,
+)
+
 JOB_BATCHES = Counter(
     "orchestration_job_batches",
     "Batches of background services, by service and by result: done or failed.",

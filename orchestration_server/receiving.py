@@ -11,9 +11,13 @@ Like sending.py this knows the insides of one release of grpcio: it does what ``
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import structlog
@@ -30,6 +34,11 @@ from grpc._server import (
     _status,
     _unary_response_in_pool,
 )
+from grpc_status import rpc_status
+
+from orchestration_server import metrics
+from orchestration_server.errors import ResourceExhausted
+from orchestration_server.status import status_of
 
 log = structlog.get_logger()
 
@@ -37,59 +46,142 @@ NO_FLAGS = 0
 NO_MESSAGE = b"the call takes one request message and got none"
 NOT_READ = b"the request message was not read"
 FAILED = b"the handler failed"
-TOO_MUCH = b"too many requests wait for a thread; try again shortly"
+RETRY_SECONDS = 0.25
+WAITING_CALLS = 1_000
+WAITING_SECONDS = 5.0
 WAITING_BYTES = 64 * 1024 * 1024
 """Requests that wait for a thread, in bytes, above which the next one is refused."""
 
 
-class RequestThreads(ThreadPoolExecutor):
-    """The pool of a grpc.server; only for handlers that take one request, not a stream of them."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer to a call that is not begun, made once: a refusal needs no thread and next to no time."""
 
-    def __init__(self, threads: int, *, name: str, waiting_bytes: int = WAITING_BYTES) -> None:
+    code: Any
+    details: bytes
+    trailing: Any = None
+    reason: str = ""
+    """What its caller is told, where that is more than the transport's own words."""
+
+    @staticmethod
+    def of(message: str, reason: str) -> Refusal:
+        """RESOURCE_EXHAUSTED, with its reason and when to come again."""
+        error = ResourceExhausted(message, reason=reason, retry_after=RETRY_SECONDS)
+        status = rpc_status.to_status(status_of(error))
+        exhausted = cygrpc.StatusCode.resource_exhausted
+        return Refusal(exhausted, status.details.encode(), status.trailing_metadata, reason)
+
+
+EMPTY = Refusal(cygrpc.StatusCode.unimplemented, NO_MESSAGE)
+TOO_MANY = Refusal.of("too many calls wait for a thread; try again shortly", "TOO_MANY_CALLS")
+TOO_MUCH = Refusal.of(
+    "the requests that wait for a thread are too large; try again shortly", "TOO_MANY_CALLS"
+)
+TOO_LONG = Refusal.of("no thread came free in time; try again shortly", "WAITED_TOO_LONG")
+
+
+class RequestThreads(ThreadPoolExecutor):
+    """The pool of a grpc.server; only for handlers that take one request, not a stream of them.
+
+    Calls whose requests are there wait for a thread in the order in which they came: so many of them, of so
+    many bytes together, for so long. Whoever is above that is refused by grpc's serving thread, or by the one
+    that looks after those who wait; no refusal needs a thread of the pool, all of which may be held.
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        *,
+        name: str,
+        waiting_calls: int = WAITING_CALLS,
+        waiting_bytes: int = WAITING_BYTES,
+        waiting_seconds: float = WAITING_SECONDS,
+    ) -> None:
         super().__init__(1)  # what grpc expects to be given; that one thread is never started
-        self._due: SimpleQueue[_Arrival | None] = SimpleQueue()
+        self._due: SimpleQueue[bool] = SimpleQueue()
+        """True for each call that waits, or did; False for each thread that is to end."""
+        self._waiting: deque[_Arrival] = deque()
+        self._most = waiting_calls
+        self._idle = threads
+        """Threads that nothing is on its way to. A call that finds one does not wait."""
         self._free = waiting_bytes
+        self._seconds = waiting_seconds
         self._lock = threading.Lock()
+        self._ending = threading.Event()
         self._workers = [
             threading.Thread(target=self._run, name=f"{name}-{n}", daemon=True) for n in range(threads)
         ]
-        for worker in self._workers:
+        self._looker = threading.Thread(target=self._look_after, name=f"{name}-waiting", daemon=True)
+        for worker in (*self._workers, self._looker):
             worker.start()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """What grpc's serving thread calls when a call arrives, with the call's lock held."""
         arrival: Any = _Arrival(self, fn, *args)
-        arrival.ask()
+        if len(self._waiting) >= self._most + self._idle:
+            # Before its message is taken in; where more are on their way, let_in looks again.
+            arrival.refuse(TOO_MANY)
+        else:
+            arrival.ask()
         # Of the future grpc asks one thing: to be told of its end.
         return arrival  # type: ignore[no-any-return]
 
-    def let_in(self, arrival: _Arrival, size: int) -> bool:
-        """Has a call answered whose request of so many bytes has come. False where too much waits."""
+    def let_in(self, arrival: _Arrival) -> Refusal | None:
+        """Has a call answered whose request has come, or says why not."""
+        arrival.since = time.monotonic()
         with self._lock:
-            if size > self._free:
-                return False
-            self._free -= size
-        self._due.put(arrival)
-        return True
-
-    def taken(self, size: int) -> None:
-        """Says that a request waits no more."""
-        with self._lock:
-            self._free += size
+            if len(self._waiting) >= self._most + self._idle:
+                return TOO_MANY
+            if arrival.size > self._free:
+                return TOO_MUCH
+            self._free -= arrival.size
+            self._waiting.append(arrival)
+        self._due.put(True)
+        return None
 
     def _run(self) -> None:
-        while (arrival := self._due.get()) is not None:
+        while self._due.get():
+            with self._lock:
+                if not self._waiting:
+                    # It waited too long, and was refused meanwhile.
+                    continue
+                arrival = self._taken()
+                self._idle -= 1
             try:
                 arrival.answer()
             except Exception as error:
                 log.exception("call failed", exc_info=error)
+            with self._lock:
+                self._idle += 1
             # Or what the call holds would stay until the next one.
             del arrival
 
+    def _taken(self) -> _Arrival:
+        """The call that waited longest; the lock is held."""
+        arrival = self._waiting.popleft()
+        self._free += arrival.size
+        return arrival
+
+    def _look_after(self) -> None:
+        """Refuses those who have waited too long, which nothing else would do while all threads are held."""
+        while not self._ending.wait(min(self._seconds / 10, 1.0)):
+            late: list[_Arrival] = []
+            with self._lock:
+                since = time.monotonic() - self._seconds
+                while self._waiting and self._waiting[0].since < since:
+                    late.append(self._taken())
+                    with suppress(Empty):
+                        self._due.get_nowait()
+            for arrival in late:
+                arrival.refuse(TOO_LONG)
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Ends the threads after the calls that they are at; the server has stopped before."""
+        self._ending.set()
+        # It might take what the others are to end by.
+        self._looker.join()
         for _ in self._workers:
-            self._due.put(None)
+            self._due.put(False)
         if wait:
             for worker in self._workers:
                 worker.join()
@@ -98,8 +190,8 @@ class RequestThreads(ThreadPoolExecutor):
 class _Arrival:
     """A call from its arrival to its answer."""
 
-    __slots__ = ("_behavior", "_body", "_deserializer", "_enter", "_event", "_over", "_respond",
-                 "_serializer", "_state", "_threads")  # fmt: skip
+    __slots__ = ("_behavior", "_body", "_deserializer", "_ended", "_enter", "_event", "_over", "_respond",
+                 "_serializer", "_state", "_threads", "since", "size")  # fmt: skip
 
     def __init__(
         self,
@@ -123,10 +215,17 @@ class _Arrival:
         self._serializer = serializer
         self._body = b""
         self._over: Callable[[_Arrival], None] | None = None
+        self._ended = False
+        self.size = 0
+        """Bytes of the request."""
+        self.since = 0.0
+        """When the request was there."""
 
     def add_done_callback(self, over: Callable[[_Arrival], None]) -> None:
         """grpc counts the calls at work. It says so before its serving thread takes the next event."""
         self._over = over
+        if self._ended:
+            over(self)
 
     def ask(self) -> None:
         """Starts to receive the message."""
@@ -137,26 +236,35 @@ class _Arrival:
         """What grpc's serving thread runs when the message came or never will; whether the call ended."""
         state = self._state
         body = came.batch_operations[0].message()
-        refusal: tuple[Any, bytes] | None = None
-        if body is None:
-            refusal = (cygrpc.StatusCode.unimplemented, NO_MESSAGE)
-        else:
-            self._body = body
-            if not self._threads.let_in(self, len(body)):
-                refusal = (cygrpc.StatusCode.resource_exhausted, TOO_MUCH)
+        refusal: Refusal | None = EMPTY
+        if body is not None:
+            self._body, self.size = body, len(body)
+            refusal = self._threads.let_in(self)
         with state.condition:
             if refusal is not None:
                 if body is None and state.client is _OPEN:
                     state.client = _CLOSED
-                _abort(state, self._event.call, *refusal)
+                self._abort(refusal)
             ended = _possibly_finish_call(state, _RECEIVE_MESSAGE_TOKEN)
         if refusal is not None:
             self._end()
         return ended
 
+    def refuse(self, refusal: Refusal) -> None:
+        """Answers it without a handler."""
+        with self._state.condition:
+            self._abort(refusal)
+        self._end()
+
+    def _abort(self, refusal: Refusal) -> None:
+        self._body = b""
+        self._state.trailing_metadata = refusal.trailing
+        _abort(self._state, self._event.call, refusal.code, refusal.details)
+        if refusal.reason:
+            metrics.RPC_REFUSED.labels(refusal.reason).inc()
+
     def answer(self) -> None:
         """Runs the handler, on a thread of the pool."""
-        self._threads.taken(len(self._body))
         try:
             with self._state.condition:
                 if not _is_rpc_state_active(self._state):
@@ -197,5 +305,6 @@ class _Arrival:
         return request
 
     def _end(self) -> None:
+        self._ended = True
         if self._over is not None:
             self._over(self)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from orchestration.v1 import (
@@ -23,13 +23,17 @@ from orchestration.v1 import (
     task_pb2,
     template_pb2,
 )
-from orchestration_server import interceptor
+from orchestration_server import health, interceptor
 from orchestration_server.config import Settings
+from orchestration_server.health import Health
 from orchestration_server.presence import Presence
 from orchestration_server.receiving import WAITING_BYTES, RequestThreads
 
-WAITING = 1_000
-"""Unary calls that wait for a thread; the transport refuses what is above."""
+BACKSTOP = 10_000
+"""Calls above all that the limits allow, which have opened and sent nothing yet; the transport refuses what
+is above that, without details."""
+ANSWERS = 4
+"""How many times as large as a request an answer may be."""
 REFLECTIONS = 8
 SPARE = 4
 
@@ -56,27 +60,31 @@ class Server:
 
     def __init__(self, settings: Settings, servicers: Mapping[str, object], presence: Presence) -> None:
         self._settings = settings
-        self._interceptor = interceptor.Interceptor(presence)
+        answer_bytes = ANSWERS * settings.max_message_bytes
+        self._interceptor = interceptor.Interceptor(presence, answer_bytes=answer_bytes)
         self._unary = RequestThreads(
-            settings.threads, name="rpc", waiting_bytes=max(WAITING_BYTES, 4 * settings.max_message_bytes)
+            settings.threads,
+            name="rpc",
+            waiting_calls=settings.waiting_calls,
+            waiting_bytes=max(WAITING_BYTES, 4 * settings.max_message_bytes),
+            waiting_seconds=settings.waiting_seconds,
         )
         # A stream holds its thread; the spare ones refuse what is above the limit.
         self._emit = ThreadPoolExecutor(settings.emit_streams + SPARE, thread_name_prefix="emit")
         self._read = ThreadPoolExecutor(settings.file_streams + SPARE, thread_name_prefix="read")
         self._reflect = ThreadPoolExecutor(REFLECTIONS + SPARE, thread_name_prefix="reflect")
-        self._health = health.HealthServicer()
+        names = [descriptor.full_name for descriptor in SERVICES.values()]
+        self._health = Health(names)
         streams = settings.emit_streams + settings.file_streams
         self._server = grpc.server(
             self._unary,
             options=_options(settings),
-            maximum_concurrent_rpcs=settings.threads + streams + WAITING,
+            maximum_concurrent_rpcs=settings.threads + settings.waiting_calls + streams + BACKSTOP,
         )
         for name, descriptor in SERVICES.items():
             self._register(descriptor, servicers[name])
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = [d.full_name for d in SERVICES.values()]
-        self._add_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME])
-        self._names = ["", *names]
+        self._server.add_generic_rpc_handlers((self._health.handler(),))
+        self._add_reflection([*names, health.SERVICE, reflection.SERVICE_NAME])
 
     def _add_reflection(self, names: list[str]) -> None:
         """Reflection on threads of its own: an open stream of it must not hold a unary call's."""
@@ -124,40 +132,51 @@ class Server:
         """Listens and serves; returns the port."""
         port = self._server.add_insecure_port(self._settings.address)
         self._server.start()
-        self.report(serving=True)
+        self._health.set(serving=True)
         return port
 
-    def report(self, *, serving: bool) -> None:
-        """What health says of every service."""
-        status = health_pb2.HealthCheckResponse.ServingStatus
-        for name in self._names:
-            self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
-
     def stop(self, before_grace: Callable[[], None]) -> None:
-        """Takes no new calls and lets those in flight end; ``before_grace`` ends the open streams."""
-        self.report(serving=False)
-        self._health.enter_graceful_shutdown()
+        """Takes no new calls and lets those in flight end; ``before_grace`` ends the open streams.
+
+        Health says so first, so that balancers send nobody here; then clients are told to go elsewhere.
+        """
+        self._health.set(serving=False)
+        if self._settings.drain_seconds:
+            sleep(self._settings.drain_seconds)
         stopped = self._server.stop(self._settings.grace_seconds)
+        self._health.end()
         before_grace()
         stopped.wait()
-        self._unary.shutdown(wait=True, cancel_futures=True)
-        self._emit.shutdown(wait=True, cancel_futures=True)
-        self._read.shutdown(wait=True, cancel_futures=True)
-        self._reflect.shutdown(wait=True, cancel_futures=True)
+        self._health.shutdown()
+        for threads in (self._unary, self._emit, self._read, self._reflect):
+            threads.shutdown(wait=True, cancel_futures=True)
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
-        ("grpc.max_send_message_length", settings.max_message_bytes * 4),
-        ("grpc.so_reuseport", 1 if settings.workers > 1 else 0),
+        ("grpc.max_send_message_length", ANSWERS * settings.max_message_bytes),
+        ("grpc.so_reuseport", 1 if settings.workers > 1 or settings.share_port else 0),
         # Below these, thousands of streams that open at once are let in; by default some are cancelled.
         ("grpc.server.max_pending_requests", 10_000),
         ("grpc.server.max_pending_requests_hard_limit", 20_000),
-        # Clients may ping every 10 s, as agents behind proxies have to.
+        # Clients may ping as often as they have to behind their proxies; docs/limits.md says every 10 s.
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.http2.max_ping_strikes", 0),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.keepalive_time_ms", int(settings.keepalive_seconds * 1000)),
+        # What its name promises does nothing in grpcio 1.85, where a ping alone times out, after a minute.
+        ("grpc.keepalive_timeout_ms", int(settings.keepalive_timeout_seconds * 1000)),
+        ("grpc.http2.ping_timeout_ms", int(settings.keepalive_timeout_seconds * 1000)),
+        *_age(settings),
+    ]
+
+
+def _age(settings: Settings) -> list[tuple[str, int]]:
+    """How old a connection gets; grpc spreads the moments by a tenth, so that not all come back at once."""
+    if not settings.connection_seconds:
+        return []
+    return [
+        ("grpc.max_connection_age_ms", int(settings.connection_seconds * 1000)),
+        ("grpc.max_connection_age_grace_ms", int(settings.grace_seconds * 1000)),
     ]

@@ -58,7 +58,7 @@ def status_of(error: errors.LedgerError) -> status_pb2.Status:
             type=error.reason, subject=error.subject, description=error.message
         )
         details.append(error_details_pb2.PreconditionFailure(violations=[violation]))
-    elif isinstance(error, errors.ResourceExhausted | errors.Unavailable):
+    elif isinstance(error, errors.ResourceExhausted | errors.Unavailable) and error.retry_after is not None:
         delay = Duration()
         delay.FromNanoseconds(int(error.retry_after * 1e9))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,34 @@ class Reply:
     cancel: Callable[[], object]
 
 
+class Leaving:
+    """What is to stop when a stream's client leaves: the reading that is under way.
+
+    grpc keeps every hook of a call until the call ends, and a stream reads again and again.
+    """
+
+    __slots__ = ("_ended", "_hook", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended = False
+        self._hook: Callable[[], None] | None = None
+
+    def set(self, hook: Callable[[], None]) -> bool:
+        """Has this called in place of what was before; False where the client has left."""
+        with self._lock:
+            self._hook = None if self._ended else hook
+            return not self._ended
+
+    def end(self) -> None:
+        """The client leaves."""
+        with self._lock:
+            self._ended = True
+            hook, self._hook = self._hook, None
+        if hook is not None:
+            hook()
+
+
 @dataclass(eq=False, slots=True)
 class Stream:
     """One open StreamTimeline.
@@ -56,7 +85,7 @@ class Stream:
     latest: int = 0
     """Starts with so many events before the end of the log, which are read at once."""
     call: Call | None = None
-    """Stops the search for the start when its caller leaves."""
+    """Stops the reading of history when its caller leaves."""
     archived: bool = False
     """Reads the archive too."""
     resumed: bool = False

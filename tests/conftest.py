@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from time import monotonic
+from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
@@ -99,23 +100,34 @@ def database_url(engines: Engines) -> Iterator[str]:
 
 
 @pytest.fixture
-def start_server(engines: Engines) -> Iterator[Callable[[str], Server]]:
-    """Starts servers in this process; they stop with the test."""
+def start_app(engines: Engines, database_url: str) -> Iterator[Callable[..., App]]:
+    """Starts servers in this process, with settings of the test's own; they stop with the test."""
     with ExitStack() as stack:
 
-        def start(database_url: str) -> Server:
-            app = App(
-                Settings(
-                    address="127.0.0.1:0",
-                    database_url=database_url,
-                    redis_url=engines.redis_url or "",
-                    grace_seconds=1,
-                )
-            )
+        def start(**given: Any) -> App:
+            usual: dict[str, Any] = {
+                "address": "127.0.0.1:0",
+                "database_url": database_url,
+                "redis_url": engines.redis_url or "",
+                "grace_seconds": 1,
+            }
+            app = App(Settings(**usual | given))
             stack.callback(app.stop)
-            return Server(app.start(), database_url, app)
+            app.start()
+            return app
 
         yield start
+
+
+@pytest.fixture
+def start_server(start_app: Callable[..., App]) -> Callable[[str], Server]:
+    """Starts servers in this process; they stop with the test."""
+
+    def start(database_url: str) -> Server:
+        app = start_app(database_url=database_url)
+        return Server(app.address, database_url, app)
+
+    return start
 
 
 @pytest.fixture

@@ -77,9 +77,18 @@ def _serve(settings: Settings, data: str, ready_file: Path | None) -> None:
 def _serve_many(settings: Settings, data: str, ready_file: Path | None, stop: threading.Event) -> None:
     """Processes of their own on one port; when one ends by itself, all end."""
     host, _, port = settings.address.rpartition(":")
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.bind((host.strip("[]"), int(port)))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as held:
+        try:
+            if not settings.share_port:
+                # The port is shared by these processes, not with another server: that has to be seen before.
+                with socket.create_server((host.strip("[]"), int(port)), family=family):
+                    pass
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            held.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            err.print(f"[red]cannot listen on {settings.address}: {error}; choose another --address[/red]")
+            raise typer.Exit(1) from error
         bound = f"{host}:{held.getsockname()[1]}"
         children = [_child(settings.model_copy(update={"address": bound})) for _ in range(settings.workers)]
         for child in children:

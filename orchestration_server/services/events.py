@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
+from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
@@ -26,13 +26,14 @@ from orchestration_server.errors import (
     InvalidArgument,
     LedgerError,
     NotFound,
+    Unavailable,
 )
 from orchestration_server.model import BEGINNING, Call, EntityType, EventFilter, Position
 from orchestration_server.services.history import History, known
 from orchestration_server.status import code_of
 from orchestration_server.store import events as store
 from orchestration_server.store import rollups
-from orchestration_server.streams import PAGE_FIRST, Reply, Stream
+from orchestration_server.streams import PAGE_FIRST, Leaving, Reply, Stream
 from orchestration_server.timeline import Hub
 from orchestration_server.tokens import Tokens
 from orchestration_server.validation import check
@@ -46,6 +47,10 @@ STATS_DAYS = 7
 _GROUPS = ("type", "hour", "day", "week", "type", "entity", "actor")
 
 
+Answer = tuple[str, "Future[Emitted] | LedgerError"] | Unavailable | None
+"""A message's request_id and what becomes of it; an error that ends the stream, or None for its end."""
+
+
 class EventService:
     """Keeps the event log."""
 
@@ -56,6 +61,17 @@ class EventService:
         self._hub = hub
         self._history = History(db, tokens)
         self._tokens = tokens
+        self._open: set[SimpleQueue[Answer]] = set()
+        """What waits to be answered, of each EmitEvents stream."""
+        self._stopping = False
+        self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        """Ends the EmitEvents streams, each after the answers to what it has read."""
+        with self._lock:
+            self._stopping = True
+            for waiting in self._open:
+                waiting.put(_stopping())
 
     def EmitEvent(self, request: event_pb2.EmitEventRequest, call: Call) -> bytes:
         emission = Emission.of(call, request, [request.event])
@@ -73,31 +89,39 @@ class EventService:
 
     def EmitEvents(self, requests: Iterator[Any], call: Call) -> Iterator[event_pb2.EmitEventsResponse]:
         """Answers in order, each after its commit, while the next messages are read already."""
-        waiting: queue.Queue[tuple[str, Future[Emitted] | LedgerError] | None]
-        waiting = queue.Queue(maxsize=IN_FLIGHT)
+        waiting: SimpleQueue[Answer] = SimpleQueue()
+        slots = threading.Semaphore(IN_FLIGHT)
         ended = threading.Event()
 
         def read() -> None:
             try:
                 for request in requests:
-                    waiting.put(self._submit(request, call))
+                    slots.acquire()
                     if ended.is_set():
                         return
+                    waiting.put(self._submit(request, call))
             except grpc.RpcError:
                 log.debug("emit stream broken", correlation_id=call.correlation_id)
             finally:
                 waiting.put(None)
 
-        reader = threading.Thread(target=read, name="emit-read", daemon=True)
-        reader.start()
+        with self._lock:
+            self._open.add(waiting)
+            if self._stopping:
+                waiting.put(_stopping())
+        # It ends with the call, which may be after this.
+        threading.Thread(target=read, name="emit-read", daemon=True).start()
         try:
             while (one := waiting.get()) is not None:
+                if isinstance(one, Unavailable):
+                    raise one
                 yield _answer(*one)
+                slots.release()
         finally:
             ended.set()
-            while reader.is_alive():
-                with suppress(queue.Empty):
-                    waiting.get(timeout=0.01)
+            slots.release()
+            with self._lock:
+                self._open.discard(waiting)
 
     def _submit(self, request: Any, call: Call) -> tuple[str, Future[Emitted] | LedgerError]:
         try:
@@ -184,6 +208,7 @@ class EventService:
         reply: Reply,
     ) -> None:
         latest = request.last if request.last <= PAGE_FIRST else 0
+        leaving = Leaving()
         stream = Stream(
             project=call.project,
             chosen=_filter(request.filter),
@@ -192,11 +217,16 @@ class EventService:
             reply=reply,
             start=None if latest else self._start(request, call),
             latest=latest,
-            call=call,
+            call=replace(call, on_end=leaving.set),
             archived=request.include_archived,
             resumed=request.HasField("after_cursor"),
         )
-        if call.on_end is None or call.on_end(lambda: self._hub.leave(stream)):
+
+        def left() -> None:
+            leaving.end()
+            self._hub.leave(stream)
+
+        if call.on_end is None or call.on_end(left):
             self._hub.open(stream)
 
     def _start(
@@ -233,6 +263,10 @@ class EventService:
         self, request: event_pb2.ReplayEventsRequest, call: Call
     ) -> event_pb2.ReplayEventsResponse:
         return self._history.replay(request, call)
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("the server is stopping; send again what was not answered")
 
 
 def _before_time(conn: Connection, project: str, time: datetime, *, archived: bool) -> Position:

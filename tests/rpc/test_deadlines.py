@@ -1,9 +1,9 @@
 """Deadlines reach the database, and reach nobody else's statement."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from random import Random
 from time import monotonic
 
@@ -11,41 +11,27 @@ import grpc
 import psycopg
 import pytest
 
-from orchestration.v1 import event_pb2, task_pb2
+from orchestration.v1 import context_pb2, event_pb2, task_pb2
+from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration_server.db import Connection, Database
+from orchestration_server.errors import DeadlineExceeded
+from orchestration_server.model import Call
 from tests import factories
 from tests.conftest import Server
+from tests.locks import SLEEPING, held, waiting
 from tests.status import refused
 
 DEADLINE = 0.3
 SECONDS = 10
 THREADS = 16
 """As many unary calls as the server has at work at once."""
-# It waits inside Postgres, and is no statement of the pool: those are named after the server.
-RUNNING = (
-    "select count(*) from pg_stat_activity where datname = current_database()"
-    " and application_name = 'orchestration' and state <> 'idle' and wait_event_type = 'Lock'"
-)
-
-
-@contextmanager
-def held(url: str, statement: str = "select 1 from tasks where code = 'a' for update") -> Iterator[None]:
-    """A row, or what the statement locks, is somebody else's for the block."""
-    with psycopg.connect(url) as conn:
-        conn.execute(statement.encode())
-        yield
-        conn.rollback()
-
-
-def waiting(conn: psycopg.Connection, wanted: int) -> float:
-    """How long it took until so many of the server's statements waited for a lock."""
-    began = monotonic()
-    while monotonic() < began + SECONDS:
-        row = conn.execute(RUNNING).fetchone()
-        if row == (wanted,):
-            return monotonic() - began
-    raise AssertionError(f"not {wanted} statements wait, but {row}")
+SLEEPS = 16
+SLEEP = """
+create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(60); return new; end $$;
+create trigger slow before insert on tasks for each row when (new.code like 'slow-%') execute function slow()
+"""
 
 
 def change(timeout_tasks: TaskServiceStub) -> Callable[[float], task_pb2.UpdateTaskStatusResponse]:
@@ -127,3 +113,127 @@ def test_a_deadline_that_passes_cancels_no_neighbour(tasks: TaskServiceStub) -> 
         kept = others.map(patient, range(300))
         assert Counter(kept) == {grpc.StatusCode.OK: 300}
         assert set(ended) <= {grpc.StatusCode.OK, grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
+@pytest.mark.usefixtures("task")
+@pytest.mark.parametrize("latest", [0, 10])
+def test_a_stream_whose_client_leaves_stops_its_reading(
+    events: EventServiceStub, server: Server, latest: int
+) -> None:
+    request = event_pb2.StreamTimelineRequest(follow=True)
+    if latest:
+        request.last = latest
+    with (
+        psycopg.connect(server.database_url, autocommit=True) as conn,
+        held(server.database_url, "lock table events in access exclusive mode"),
+    ):
+        stream = events.StreamTimeline(request, timeout=SECONDS)
+        waiting(conn, 1)
+        stream.cancel()
+        waiting(conn, 0)
+        # The readers of history are few, and free again.
+        late = events.StreamTimeline(request, timeout=SECONDS)
+        waiting(conn, 1)
+    assert next(late).HasField("events")
+
+
+@pytest.mark.usefixtures("task")
+def test_a_deadline_stops_the_statement_of_a_file_that_is_read(
+    contexts: ContextServiceStub, server: Server
+) -> None:
+    request = context_pb2.ReadContextFileRequest(task_code="a", path="TASK.md")
+    with (
+        psycopg.connect(server.database_url, autocommit=True) as conn,
+        held(server.database_url, "lock table tasks in access exclusive mode"),
+    ):
+        with refused(grpc.StatusCode.DEADLINE_EXCEEDED):
+            next(contexts.ReadContextFile(request, timeout=DEADLINE))
+        waiting(conn, 0)
+
+
+def test_many_deadlines_that_pass_at_once_stop_as_many_statements(
+    tasks: TaskServiceStub, server: Server
+) -> None:
+    def slow(number: int) -> task_pb2.CreateTaskRequest:
+        return task_pb2.CreateTaskRequest(task=factories.task(f"slow-{number}"))
+
+    with psycopg.connect(server.database_url, autocommit=True) as conn:
+        conn.execute(SLEEP.encode())
+        calls = [tasks.CreateTask.future(slow(n), timeout=DEADLINE) for n in range(SLEEPS)]
+        assert {call.code() for call in calls} == {grpc.StatusCode.DEADLINE_EXCEEDED}
+        waiting(conn, 0, SLEEPING)
+    assert not tasks.ListTasks(task_pb2.ListTasksRequest(), timeout=SECONDS).tasks
+
+
+class Leaver:
+    """A caller that leaves when it is told to."""
+
+    def __init__(self) -> None:
+        self.call = Call("Test/Leave", on_end=self._hooks_on)
+        self._hooks: list[Callable[[], None]] = []
+
+    def _hooks_on(self, hook: Callable[[], None]) -> bool:
+        self._hooks.append(hook)
+        return True
+
+    def leave(self) -> None:
+        for hook in self._hooks:
+            hook()
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Database]:
+    found = Database(database_url, size=1)
+    yield found
+    found.close()
+
+
+def backend(conn: Connection) -> int:
+    row = conn.execute("select pg_backend_pid()").fetchone()
+    assert row is not None
+    pid: int = row[0]
+    return pid
+
+
+def test_a_caller_that_leaves_between_two_statements_stops_the_second(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaver = Leaver()
+
+    def work() -> None:
+        with db.connection(leaver.call) as conn:
+            stop, stopped = conn.cancel_safe, threading.Event()
+
+            def cancel_safe(*, timeout: float) -> None:
+                stop(timeout=timeout)
+                stopped.set()
+
+            monkeypatch.setattr(conn, "cancel_safe", cancel_safe)
+            conn.execute("select 1")
+            leaver.leave()
+            assert stopped.wait(SECONDS)
+            conn.execute("select pg_sleep(60)")
+
+    with pytest.raises(DeadlineExceeded):
+        work()
+    with db.connection(patience=SECONDS) as conn:
+        conn.execute("select pg_sleep(0.1)")
+
+
+def test_a_connection_whose_stop_may_still_arrive_is_not_lent_again(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaver = Leaver()
+    tried = threading.Event()
+
+    def cancel_safe(*, timeout: float) -> None:
+        tried.set()
+        raise psycopg.OperationalError("no answer in time")
+
+    with db.connection(leaver.call) as conn:
+        first = backend(conn)
+        monkeypatch.setattr(conn, "cancel_safe", cancel_safe)
+        leaver.leave()
+        assert tried.wait(SECONDS)
+    with db.connection(patience=SECONDS) as conn:
+        assert backend(conn) != first

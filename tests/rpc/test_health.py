@@ -1,5 +1,6 @@
 """Health, reflection and the end of a server."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +14,7 @@ from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server import server
+from orchestration_server.app import App
 from tests.conftest import Server, open_channel
 from tests.status import details, must_be
 
@@ -107,6 +109,25 @@ def test_a_server_that_stops_says_so_first_and_ends_its_streams(
         stopping.result(timeout=10)
         with pytest.raises(grpc.RpcError):
             TaskServiceStub(channel).ListTasks(task_pb2.ListTasksRequest(), timeout=2)
+
+
+def test_a_server_that_drains_says_so_and_answers_as_before(
+    start_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drained = threading.Event()
+    monkeypatch.setattr(server, "sleep", lambda _: drained.wait(10))
+    app = start_app(drain_seconds=0.01)
+    with open_channel(app.address) as channel, ThreadPoolExecutor(1) as pool:
+        health = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=10)
+        assert next(health).status == SERVING
+        stopping = pool.submit(app.stop)
+        assert next(health).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        with open_channel(app.address) as other:
+            TaskServiceStub(other).ListTasks(task_pb2.ListTasksRequest(), timeout=10)
+        drained.set()
+        # Who watches is told of the end, not left to the end of the grace.
+        assert list(health) == []
+        stopping.result(timeout=10)
 
 
 def test_a_server_in_a_process_of_its_own_answers_and_ends(

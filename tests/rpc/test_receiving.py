@@ -4,6 +4,7 @@ means: compare grpc._server._unary_request with receiving.py."""
 from __future__ import annotations  # grpc's classes take type arguments in its stubs alone
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,13 +14,22 @@ from typing import Any, cast
 import grpc
 import pytest
 
-from orchestration_server.receiving import FAILED, NO_MESSAGE, NOT_READ, TOO_MUCH, RequestThreads
+from orchestration_server.receiving import (
+    FAILED,
+    NO_MESSAGE,
+    NOT_READ,
+    RETRY_SECONDS,
+    TOO_MUCH,
+    RequestThreads,
+)
 from tests.conftest import open_channel
+from tests.status import details, refused
 
 SECONDS = 10
 THREADS = 2
 WAITING = 10_000
 """Bytes of the requests that may wait for a thread."""
+WAITING_CALLS = 30
 SILENT = 20
 """Calls that send nothing: many more than there are threads."""
 
@@ -93,6 +103,13 @@ def unread(body: bytes) -> bytes:
 
 @pytest.fixture
 def calls() -> Iterator[Calls]:
+    with serving() as found:
+        yield found
+
+
+@contextmanager
+def serving(waiting_seconds: float = SECONDS) -> Iterator[Calls]:
+    """A server whose calls wait for a thread no longer than that."""
     entered: SimpleQueue[str] = SimpleQueue()
     go_on = threading.Event()
     go_on.set()
@@ -107,7 +124,13 @@ def calls() -> Iterator[Calls]:
         yield from [request] * 3
 
     with ExitStack() as stack:
-        pool = RequestThreads(THREADS, name="unary", waiting_bytes=WAITING)
+        pool = RequestThreads(
+            THREADS,
+            name="unary",
+            waiting_calls=WAITING_CALLS,
+            waiting_bytes=WAITING,
+            waiting_seconds=waiting_seconds,
+        )
         stack.callback(pool.shutdown)
         server = grpc.server(pool)
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
@@ -191,11 +214,50 @@ def test_requests_that_wait_are_bounded_in_bytes(calls: Calls) -> None:
     echo = calls.method("Echo")
     with calls.hold():
         fits = echo.future(bytes(WAITING), timeout=SECONDS)
-        found = failed(lambda: echo(b"one more", timeout=SECONDS))
-        assert found == (grpc.StatusCode.RESOURCE_EXHAUSTED, TOO_MUCH.decode())
+        with refused(
+            grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", TOO_MUCH.details.decode()
+        ) as caught:
+            echo(b"one more", timeout=SECONDS)
+        assert details(caught.value)["RetryInfo"].retry_delay.ToTimedelta().total_seconds() == RETRY_SECONDS
     assert len(fits.result()) == WAITING
     assert len(echo(bytes(WAITING), timeout=SECONDS)) == WAITING
     calls.wait_for_none()
+
+
+def test_calls_that_wait_are_bounded_in_number(calls: Calls) -> None:
+    echo = calls.method("Echo")
+    ended: SimpleQueue[Any] = SimpleQueue()
+    with calls.hold():
+        many = [echo.future(b"many", timeout=SECONDS) for _ in range(WAITING_CALLS + SILENT)]
+        for call in many:
+            call.add_done_callback(ended.put)
+        # No thread is free: what ends now was refused without one.
+        for _ in range(SILENT):
+            call = ended.get(timeout=SECONDS)
+            with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS") as caught:
+                call.result()
+            assert "RetryInfo" in details(caught.value)
+        assert ended.empty()
+    assert Counter(call.code() for call in many) == {
+        grpc.StatusCode.OK: WAITING_CALLS,
+        grpc.StatusCode.RESOURCE_EXHAUSTED: SILENT,
+    }
+    calls.wait_for_none()
+
+
+def test_a_call_that_waits_too_long_is_refused_while_all_threads_are_held() -> None:
+    with serving(waiting_seconds=0.1) as calls:
+        echo = calls.method("Echo")
+        with calls.hold():
+            late = [echo.future(b"late") for _ in range(SILENT)]
+            for call in late:
+                with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "WAITED_TOO_LONG") as caught:
+                    call.result()
+                assert "RetryInfo" in details(caught.value)
+            calls.wait_for(THREADS)
+        assert echo(b"hello", timeout=SECONDS) == b"hello"
+        calls.wait_for_none()
+        assert calls.entered.qsize() == 1, "a call that was refused was answered"
 
 
 def test_a_request_that_cannot_be_read_fails_alone(calls: Calls) -> None:

@@ -87,11 +87,13 @@ def _address(process: subprocess.Popen[bytes], ready: Path) -> str:
 def serve(database_url: str, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     with ExitStack() as stack:
 
-        def start(ready: Path, url: str = database_url) -> subprocess.Popen[bytes]:
+        def start(
+            ready: Path, url: str = database_url, address: str = "127.0.0.1:0"
+        ) -> subprocess.Popen[bytes]:
             command = Path(sys.executable).with_name("orchestration")
             log = stack.enter_context((tmp_path / "log").open("wb"))
             process = subprocess.Popen(
-                [command, "serve", "--workers", "2", "--address", "127.0.0.1:0", "--ready-file", ready],
+                [command, "serve", "--workers", "2", "--address", address, "--ready-file", ready],
                 env={"DATABASE_URL": url},
                 stdout=log,
                 stderr=log,
@@ -172,6 +174,19 @@ def test_workers_that_cannot_start_fail_the_command(
 
     assert process.wait(timeout=SECONDS) != 0
     assert not (tmp_path / "ready").exists()
+
+
+def test_workers_do_not_share_the_port_of_another_server(
+    serve: Callable[..., subprocess.Popen[bytes]], tmp_path: Path, database_url: str
+) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        process = serve(tmp_path / "ready", database_url, f"127.0.0.1:{port}")
+        assert process.wait(timeout=SECONDS) != 0
+    assert "cannot listen" in (tmp_path / "log").read_text()
 
 
 def test_a_call_in_flight_ends_as_it_should(served: Served, database_url: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -11,14 +13,17 @@ import pytest
 import orchestration.retry as retry_module
 from orchestration import AsyncClient, Client, LedgerError, error_details
 from orchestration.errors import ErrorDetails
-from orchestration.settings import RETRIED_METHODS, resolve_address
+from orchestration.settings import RETRIED_METHODS, resolve_address, service_config
 from orchestration.v1.task_pb2 import (
     CreateTaskRequest,
     GetTaskRequest,
     ListTasksRequest,
     Task,
 )
+from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from tests.unit.fake_ledger import Ledger, running_ledger
+
+PUBLISHED = Path(__file__).parents[2] / "clients" / "service_config.json"
 
 
 @pytest.fixture
@@ -157,3 +162,16 @@ def test_async_calls_pages_and_errors(ledger: Ledger) -> None:
             check_details(error_details(raised.value))
 
     asyncio.run(run())
+
+
+def test_the_published_service_config_is_that_of_this_client() -> None:
+    assert json.loads(PUBLISHED.read_text()) == service_config(), "make proto writes it"
+
+
+def test_a_client_with_nothing_but_the_published_service_config_tries_again(ledger: Ledger) -> None:
+    ledger.tasks.cancel_first = 3
+    options = [("grpc.service_config", PUBLISHED.read_text())]
+    with grpc.insecure_channel(ledger.address, options) as channel:
+        request = CreateTaskRequest(task=Task(code="t"), request_id="r")
+        assert TaskServiceStub(channel).CreateTask(request, timeout=10).task.code == "t"
+    assert [asked.request_id for asked in ledger.tasks.created] == ["r"] * 4

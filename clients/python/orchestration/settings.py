@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 from grpc import aio
@@ -60,6 +61,15 @@ _RETRIES = {
 }
 
 
+def service_config() -> dict[str, Any]:
+    """Returns how calls are retried and spread over servers, as gRPC clients of all languages take it."""
+    return {
+        # Where a name stands for several servers, a retry goes to another one than that which ended.
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [{"name": list(RETRIED_METHODS), "retryPolicy": _RETRIES}],
+    }
+
+
 def resolve_address(address: str | None) -> str:
     """Returns the address given, else that of ORCHESTRATION_ADDRESS, else the default."""
     return address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
@@ -67,14 +77,15 @@ def resolve_address(address: str | None) -> str:
 
 def channel_options(extra: Options = ()) -> list[tuple[str, int | str]]:
     """Returns the options of a channel; those in ``extra`` win."""
-    service_config = {"methodConfig": [{"name": RETRIED_METHODS, "retryPolicy": _RETRIES}]}
     options: dict[str, int | str] = {
-        "grpc.service_config": json.dumps(service_config),
+        "grpc.service_config": json.dumps(service_config()),
         "grpc.max_receive_message_length": 16 * 1024 * 1024,
         "grpc.max_send_message_length": 16 * 1024 * 1024,
         # A peer that is gone shows within 40 seconds, on a stream where nothing happens too.
         "grpc.keepalive_time_ms": 30_000,
         "grpc.keepalive_timeout_ms": 10_000,
+        # grpcio 1.85 heeds this one alone, which is a minute unless told otherwise.
+        "grpc.http2.ping_timeout_ms": 10_000,
         "grpc.http2.max_pings_without_data": 0,
         # The transport's own backoff grows to two minutes, which a restarted server is not away.
         "grpc.initial_reconnect_backoff_ms": 100,

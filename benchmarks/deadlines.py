@@ -1,0 +1,117 @@
+"""How soon a statement is gone once its caller's deadline has passed, and whether others feel it."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import psycopg
+
+from benchmarks.gate import Measurement
+from benchmarks.ledger import CHANNEL_OPTIONS, Started
+from benchmarks.processes import ServerProcess
+from benchmarks.requests import request_id
+from orchestration.v1 import task_pb2
+from orchestration.v1.task_pb2_grpc import TaskServiceStub
+
+DEADLINE = 0.3
+AT_ONCE = {1: 20, 8: 10, 100: 5}
+"""How many statements run at once, and in how many rounds."""
+TRIES = 1_500
+SHORTEST, LONGEST = 0.001, 0.012
+TIMEOUT = 30.0
+SLOW = """
+create or replace function benchmark_slow() returns trigger language plpgsql as $$
+begin perform pg_sleep(case when new.code like 'slow-%' then 8 else 0.005 end); return new; end $$;
+create trigger benchmark_slow before insert on tasks for each row
+    when (new.code like 'slow-%' or new.code like 'nap-%') execute function benchmark_slow()
+"""
+GONE = "drop trigger benchmark_slow on tasks"
+SLEEPING = (
+    "select count(*) from pg_stat_activity where datname = current_database()"
+    " and application_name = 'orchestration' and state = 'active' and wait_event = 'PgSleep'"
+)
+
+
+def measure(started: Started) -> list[Measurement]:
+    """On a server with a thread for each call, whose statements are made slow by a trigger."""
+    with psycopg.connect(started.database_url, autocommit=True) as conn:
+        conn.execute(SLOW.encode())
+        try:
+            found = []
+            with ServerProcess(started.database_url, "--threads", str(max(AT_ONCE))) as server:
+                channel = grpc.insecure_channel(server.address, CHANNEL_OPTIONS)
+                tasks = TaskServiceStub(channel)
+                for at_once, rounds in AT_ONCE.items():
+                    late = [_late(conn, tasks, at_once) for _ in range(rounds)]
+                    found.append(_measurement(at_once, late))
+                channel.close()
+            with ServerProcess(started.database_url) as server:
+                found.append(_neighbours(server.address))
+        finally:
+            conn.execute(GONE.encode())
+    return found
+
+
+def _create(tasks: TaskServiceStub, code: str, timeout: float) -> Any:
+    task = task_pb2.Task(code=f"{code}-{request_id()}", title="slow")
+    request = task_pb2.CreateTaskRequest(task=task, request_id=request_id())
+    return tasks.CreateTask.future(request, timeout=timeout)
+
+
+def _late(conn: psycopg.Connection, tasks: TaskServiceStub, at_once: int) -> float:
+    """Seconds from the last deadline until no statement is left."""
+    calls = [_create(tasks, "slow", DEADLINE) for _ in range(at_once)]
+    deadline = time.monotonic() + DEADLINE
+    running = _sleeping(conn)
+    while time.monotonic() < deadline:
+        running = max(running, _sleeping(conn))
+    if running < at_once:
+        raise RuntimeError(f"{running} statements ran at once, not {at_once}")
+    while _sleeping(conn):
+        pass
+    late = time.monotonic() - deadline
+    codes = Counter(call.code() for call in calls)
+    if codes != {grpc.StatusCode.DEADLINE_EXCEEDED: at_once}:
+        raise RuntimeError(f"the calls ended with {codes}")
+    return late
+
+
+def _sleeping(conn: psycopg.Connection) -> int:
+    row = conn.execute(SLEEPING.encode()).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _measurement(at_once: int, late: Sequence[float]) -> Measurement:
+    ordered = sorted(late)
+    figures = {
+        "statements_at_once": float(at_once),
+        "rounds": float(len(ordered)),
+        "gone_after_p50_ms": 1000 * ordered[len(ordered) // 2],
+        "gone_after_max_ms": 1000 * ordered[-1],
+    }
+    return Measurement(f"deadlines_{at_once}", "deadlines", figures, {})
+
+
+def _neighbours(address: str) -> Measurement:
+    """Calls with too little time and calls with enough of it share the connections of a server."""
+    channel = grpc.insecure_channel(address, CHANNEL_OPTIONS)
+    tasks = TaskServiceStub(channel)
+    chance = random.Random(1)
+    short = [chance.uniform(SHORTEST, LONGEST) for _ in range(TRIES)]
+    with ThreadPoolExecutor(4) as hurried, ThreadPoolExecutor(4) as patient:
+        cut = hurried.map(lambda timeout: _create(tasks, "nap", timeout).code(), short)
+        kept = patient.map(lambda _: _create(tasks, "nap", TIMEOUT).code(), range(TRIES))
+        ended, neighbours = Counter(cut), Counter(kept)
+    channel.close()
+    failed = {code.name: count for code, count in neighbours.items() if code is not grpc.StatusCode.OK}
+    figures = {
+        "tries": float(TRIES),
+        "cut_by_their_deadline": float(ended[grpc.StatusCode.DEADLINE_EXCEEDED]),
+        "neighbours": float(TRIES),
+        "neighbours_cancelled": float(sum(failed.values())),
+    }
+    return Measurement("deadlines_neighbours", "deadlines", figures, failed)

@@ -1,0 +1,54 @@
+"""A server that writes down how long each refusal took, measured where it is made.
+
+python -m benchmarks.limited_server FILE …: FILE is written at the end, and the rest is for `serve`. A call's
+time begins when the server hears of it, and a handler's when it is entered.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from orchestration_server import interceptor, receiving
+from orchestration_server.__main__ import main
+
+_handlers: list[float] = []
+_arrivals: list[float] = []
+
+
+def _watch_handlers() -> None:
+    end = interceptor._Attempt.end  # noqa: SLF001  # there is no other way to look on
+
+    def ended(self: Any, code: grpc.StatusCode) -> None:
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            _handlers.append(time.monotonic() - self.began)
+        end(self, code)
+
+    interceptor._Attempt.end = ended  # type: ignore[method-assign]  # noqa: SLF001
+
+
+class _TimedArrival(receiving._Arrival):  # noqa: SLF001
+    __slots__ = ("_came",)
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._came = time.monotonic()
+
+    def _abort(self, refusal: receiving.Refusal) -> None:
+        super()._abort(refusal)
+        if refusal is not receiving.TOO_LONG:
+            _arrivals.append(time.monotonic() - self._came)
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    del sys.argv[1]
+    _watch_handlers()
+    receiving._Arrival = _TimedArrival  # type: ignore[misc, assignment]  # noqa: SLF001
+    try:
+        main()
+    finally:
+        target.write_text(json.dumps({"handlers": _handlers, "arrivals": _arrivals}))

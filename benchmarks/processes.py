@@ -1,0 +1,93 @@
+"""Servers on a database that is there, each a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 60.0
+MODULE = ("-m", "orchestration_server", "serve")
+
+
+class ServerProcess:
+    """One server. Once it is started it answers on ``address``."""
+
+    def __init__(
+        self,
+        database_url: str,
+        *arguments: str,
+        address: str = "127.0.0.1:0",
+        program: Sequence[str] = MODULE,
+    ) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="server-")
+        self._ready, self._log = Path(self._directory.name, "ready"), Path(self._directory.name, "log")
+        command = [
+            sys.executable,
+            *program,
+            "--address",
+            address,
+            "--ready-file",
+            str(self._ready),
+            *arguments,
+        ]
+        ours = ("ORCHESTRATION_", "DATABASE_URL", "REDIS_URL")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        environment |= {"DATABASE_URL": database_url, "ORCHESTRATION_BACKGROUND": "false"}
+        with self._log.open("wb") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+        self.address = self._wait()
+
+    def _wait(self) -> str:
+        deadline = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < deadline:
+            if self._ready.exists():
+                address: str = json.loads(self._ready.read_text())["address"]
+                return address
+            try:
+                self._process.wait(timeout=0.02)
+            except subprocess.TimeoutExpired:
+                continue
+            break
+        log = self._log.read_text(errors="replace")
+        self.stop()
+        raise RuntimeError(f"a server did not start:\n{log[-3000:]}")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def stop(self) -> float:
+        """Ends it as SIGTERM does; how many seconds that took."""
+        began = time.monotonic()
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+        self._directory.cleanup()
+        return time.monotonic() - began
+
+    def kill(self) -> None:
+        """Ends it as kill -9 does."""
+        self._process.kill()
+        self._process.wait()
+        self._directory.cleanup()
+
+    def __enter__(self) -> "ServerProcess":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._process.poll() is None:
+            self.stop()
