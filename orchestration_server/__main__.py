@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from orchestration_server import logs
+from orchestration_server.commands import keys
 from orchestration_server.commands.import_jsonl import import_files
 from orchestration_server.commands.migrate import migrate
 from orchestration_server.commands.serve import serve
@@ -15,6 +16,7 @@ cli.command()(serve)
 cli.command()(worker)
 cli.command()(migrate)
 cli.command(name="import")(import_files)
+cli.add_typer(keys.cli, name="keys")
 
 
 def main() -> None:

@@ -7,19 +7,25 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from orchestration_server import automation
+from orchestration_server import automation, listening
+from orchestration_server.admission import Admission
+from orchestration_server.bearer import Source
 from orchestration_server.cache import Cache, Link
 from orchestration_server.config import Settings
 from orchestration_server.context import Broker
+from orchestration_server.credentials import Credentials
 from orchestration_server.db import Database
 from orchestration_server.emission import GroupCommit
 from orchestration_server.gate import Gate
+from orchestration_server.interceptor import Interceptor
 from orchestration_server.jobs import maintenance
 from orchestration_server.jobs.automation import Automation
 from orchestration_server.jobs.file_sync import FileSync
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Runner, Service
 from orchestration_server.presence import Presence
+from orchestration_server.rates import Rates
+from orchestration_server.refusals import Refusals
 from orchestration_server.server import Server
 from orchestration_server.services.admin import AdminService
 from orchestration_server.services.context import ContextService
@@ -32,7 +38,8 @@ from orchestration_server.services.sprints import SprintService
 from orchestration_server.services.tasks import TaskService
 from orchestration_server.services.templates import TemplateService
 from orchestration_server.store import events as event_store
-from orchestration_server.store import migrations
+from orchestration_server.store import keys, migrations
+from orchestration_server.store.connection import Connection
 from orchestration_server.templates import Templates
 from orchestration_server.timeline import Hub
 from orchestration_server.tokens import Tokens
@@ -52,8 +59,13 @@ class App:
         self.address = ""
 
     def start(self) -> str:
-        """Migrates, serves, and returns the address that answers."""
+        """Migrates, serves, and returns the address that answers.
+
+        ConfigurationError where it is not to listen so, or a file of the settings is not usable.
+        """
         settings = self.settings
+        listening.check(settings)
+        jwt = jwt_source(settings)
         templates = Templates(settings.templates_dir)
         migrate(settings.database_url)
         self.db = Database(
@@ -73,6 +85,18 @@ class App:
         self.presence = Presence(self.db)
         self.jobs = Runner(services(settings, self.db, self._wake) if settings.background else ())
         gate = Gate(self.db, self._wake)
+        self.credentials = Credentials(self.db, jwt)
+        self.refusals = Refusals(gate)
+        admission = Admission(
+            self.db,
+            self.credentials,
+            self.refusals,
+            mode=settings.auth,
+            rates=None if listening.on_loopback(settings.address) else Rates(self.link, identity=identity),
+            calls_per_minute=settings.calls_per_minute,
+            events_per_minute=settings.events_per_minute,
+        )
+        self.open = admission.open
         generation = Generation(gate, templates)
         files = WorkspaceFiles(settings.workspace)
         broker = Broker(self.db, tokens, self.cache, files, tokenizer=settings.tokenizer)
@@ -89,7 +113,7 @@ class App:
                 "ReportService": ReportService(self.db, gate, tokens, templates),
                 "AdminService": AdminService(self.db, settings, start_time=datetime.now(UTC)),
             },
-            self.presence,
+            Interceptor(self.presence, admission),
         )
         port = self.server.start()
         host = settings.address.rpartition(":")[0]
@@ -102,6 +126,8 @@ class App:
         self.jobs.close()
         self.commits.close()
         self.presence.close()
+        self.credentials.close()
+        self.refusals.close()
         self.wakes.close()
         self.link.close()
         self.db.close()
@@ -114,6 +140,28 @@ class App:
     def _nonces(self) -> dict[int, bytes]:
         with self.db.connection() as conn:
             return event_store.nonces(conn)
+
+
+def jwt_source(settings: Settings) -> Source | None:
+    """What checks JWTs, where they are let in. ConfigurationError where the settings are not usable."""
+    if settings.jwt_key_file is None:
+        return None
+    return Source(
+        settings.jwt_key_file,
+        algorithm=settings.jwt_algorithm,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        leeway=settings.jwt_leeway_seconds,
+    )
+
+
+def has_credentials(settings: Settings) -> bool:
+    """Migrates, and says whether there is a key, or keys of JWTs, with which somebody can call."""
+    migrate(settings.database_url)
+    if settings.jwt_key_file is not None:
+        return True
+    with Connection.connect(settings.database_url, autocommit=True, connect_timeout=10) as conn:
+        return keys.exist(conn)
 
 
 class Worker:

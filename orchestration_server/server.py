@@ -23,9 +23,8 @@ from orchestration.v1 import (
     task_pb2,
     template_pb2,
 )
-from orchestration_server import interceptor
+from orchestration_server import access, interceptor, tls
 from orchestration_server.config import Settings
-from orchestration_server.presence import Presence
 from orchestration_server.receiving import WAITING_BYTES, RequestThreads
 
 WAITING = 1_000
@@ -54,9 +53,11 @@ HOLDS_NO_THREAD = frozenset(("EventService/StreamTimeline",))
 class Server:
     """A grpc server for servicers named as their services are."""
 
-    def __init__(self, settings: Settings, servicers: Mapping[str, object], presence: Presence) -> None:
+    def __init__(
+        self, settings: Settings, servicers: Mapping[str, object], around: interceptor.Interceptor
+    ) -> None:
         self._settings = settings
-        self._interceptor = interceptor.Interceptor(presence)
+        self._interceptor = around
         self._unary = RequestThreads(
             settings.threads, name="rpc", waiting_bytes=max(WAITING_BYTES, 4 * settings.max_message_bytes)
         )
@@ -81,7 +82,8 @@ class Server:
     def _add_reflection(self, names: list[str]) -> None:
         """Reflection on threads of its own: an open stream of it must not hold a unary call's."""
         servicer = reflection.ReflectionServicer(names)
-        handle = interceptor.limited("ServerReflection", servicer.ServerReflectionInfo, REFLECTIONS)
+        asked = self._interceptor.reflecting(servicer.ServerReflectionInfo)
+        handle = interceptor.limited(access.REFLECTION, asked, REFLECTIONS)
         handle.experimental_thread_pool = self._reflect  # type: ignore[attr-defined]
         handler = grpc.stream_stream_rpc_method_handler(
             handle,
@@ -122,7 +124,11 @@ class Server:
 
     def start(self) -> int:
         """Listens and serves; returns the port."""
-        port = self._server.add_insecure_port(self._settings.address)
+        settings = self._settings
+        if settings.tls_cert is None:
+            port = self._server.add_insecure_port(settings.address)
+        else:
+            port = self._server.add_secure_port(settings.address, tls.credentials(settings))
         self._server.start()
         self.report(serving=True)
         return port
