@@ -8,6 +8,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.struct_pb2 import Struct
 from grpc_reflection.v1alpha import reflection_pb2
 
 from orchestration.v1 import (
@@ -50,6 +51,12 @@ class Outcome(NamedTuple):
     reason: str
 
 
+def _struct(**fields: str) -> Struct:
+    made = Struct()
+    made.update(fields)
+    return made
+
+
 def requests(place: Place) -> dict[str, Message]:
     """A request of each rpc that a server takes, about the place."""
     sprint, task, second, session, new = place
@@ -58,7 +65,7 @@ def requests(place: Place) -> dict[str, Message]:
     )
     chosen = event_pb2.EventFilter(sprint_code=sprint)
     told = factories.event(entity_type=common_pb2.ENTITY_TYPE_TASK, entity_code=task, dedup_key=f"{new}-told")
-    planned = {"task_code": f"{new}-planned"}
+    planned = task_pb2.TaskFromTemplate(task_code=f"{new}-planned")
     return {
         "SprintService/CreateSprint": sprint_pb2.CreateSprintRequest(sprint=factories.sprint(sprint)),
         "SprintService/GetSprint": sprint_pb2.GetSprintRequest(sprint_code=sprint),
@@ -68,7 +75,7 @@ def requests(place: Place) -> dict[str, Message]:
         ),
         "SprintService/DeleteSprint": sprint_pb2.DeleteSprintRequest(sprint_code=sprint),
         "SprintService/CreateSprintFromTemplate": sprint_pb2.CreateSprintFromTemplateRequest(
-            template="feature-sprint", sprint_code=sprint, variables={"feature": "f"}
+            template="feature-sprint", sprint_code=sprint, variables=_struct(feature="f")
         ),
         "SprintService/SyncSprint": sprint_pb2.SyncSprintRequest(sprint_code=sprint),
         "TaskService/CreateTask": task_pb2.CreateTaskRequest(
@@ -94,8 +101,8 @@ def requests(place: Place) -> dict[str, Message]:
         "TaskService/CreateTasksFromTemplate": task_pb2.CreateTasksFromTemplateRequest(
             template="task",
             sprint_code=sprint,
-            items=[task_pb2.TaskFromTemplate(**planned)],
-            variables={"title": "A title"},
+            items=[planned],
+            variables=_struct(title="A title"),
         ),
         "EventService/EmitEvent": event_pb2.EmitEventRequest(event=told),
         "EventService/EmitEvents": event_pb2.EmitEventsRequest(request_id=f"{new}-emit", events=[told]),
@@ -129,7 +136,7 @@ def requests(place: Place) -> dict[str, Message]:
         "TemplateService/ListTemplates": template_pb2.ListTemplatesRequest(),
         "TemplateService/GetTemplate": template_pb2.GetTemplateRequest(name="task"),
         "TemplateService/RenderTemplate": template_pb2.RenderTemplateRequest(
-            name="task", variables={"title": "t", "task_code": "c"}
+            name="task", variables=_struct(title="t", task_code="c")
         ),
         "ReportService/GetSprintStatusReport": report_pb2.GetSprintStatusReportRequest(sprint_code=sprint),
         "ReportService/CreateAdr": report_pb2.CreateAdrRequest(

@@ -77,7 +77,7 @@ class Issuer:
 
     def unsigned(self) -> str:
         """A token that says it takes no signature."""
-        return jwt.encode(self.claims(), None, algorithm="none")
+        return jwt.encode(self.claims(), "", algorithm="none")
 
     def confused(self) -> str:
         """A token signed as if the public key were a shared secret."""

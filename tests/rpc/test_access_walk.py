@@ -207,7 +207,7 @@ def test_no_bad_credential_opens_any_rpc(guarded: Guarded, capfd: pytest.Capture
     about_inside, about_outside = requests(INSIDE), requests(OUTSIDE)
     before = _written(url)
     pairs, wrong = 0, []
-    secrets = []
+    secrets: list[str] = []
 
     def refuse(name: str, rpc: str, metadata: Metadata, expected: Outcome, asked: Place = INSIDE) -> None:
         nonlocal pairs
