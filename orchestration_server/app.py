@@ -23,6 +23,7 @@ from orchestration_server.jobs.automation import Automation
 from orchestration_server.jobs.file_sync import FileSync
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Runner, Service
+from orchestration_server.model import AuthMode
 from orchestration_server.presence import Presence
 from orchestration_server.rates import Rates
 from orchestration_server.refusals import Refusals
@@ -87,16 +88,16 @@ class App:
         gate = Gate(self.db, self._wake)
         self.credentials = Credentials(self.db, jwt)
         self.refusals = Refusals(gate)
-        admission = Admission(
+        local = listening.on_loopback(settings.address)
+        self.admission = Admission(
             self.db,
             self.credentials,
             self.refusals,
-            mode=settings.auth,
-            rates=None if listening.on_loopback(settings.address) else Rates(self.link, identity=identity),
+            mode=settings.auth if local else AuthMode.REQUIRED,
+            rates=None if local else Rates(self.link, identity=identity),
             calls_per_minute=settings.calls_per_minute,
             events_per_minute=settings.events_per_minute,
         )
-        self.open = admission.open
         generation = Generation(gate, templates)
         files = WorkspaceFiles(settings.workspace)
         broker = Broker(self.db, tokens, self.cache, files, tokenizer=settings.tokenizer)
@@ -113,7 +114,7 @@ class App:
                 "ReportService": ReportService(self.db, gate, tokens, templates),
                 "AdminService": AdminService(self.db, settings, start_time=datetime.now(UTC)),
             },
-            Interceptor(self.presence, admission),
+            Interceptor(self.presence, self.admission),
         )
         port = self.server.start()
         host = settings.address.rpartition(":")[0]

@@ -178,6 +178,11 @@ class Credentials:
             self._streams[place] = (identity, end)
         return lambda: self._forget(place)
 
+    @property
+    def streams(self) -> int:
+        """How many streams are watched."""
+        return len(self._streams)
+
     def _forget(self, place: object) -> None:
         with self._lock:
             self._streams.pop(place, None)
