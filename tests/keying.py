@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from orchestration_server.errors import Unavailable
 from orchestration_server.keys import digest, new_key
 from orchestration_server.model import Role
 from orchestration_server.store import keys as store
@@ -43,6 +45,22 @@ def revoke(database_url: str, key: str) -> None:
 def bearer(key: str, *more: tuple[str, str]) -> Metadata:
     """The metadata of a call with a key or a token."""
     return (("authorization", f"Bearer {key}"), *more)
+
+
+class Reads:
+    """Counts the looks at keys, and fails them where it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count, self.away = 0, False
+        get = store.get
+
+        def counted(*given: Any, **named: Any) -> Any:
+            self.count += 1
+            if self.away:
+                raise Unavailable
+            return get(*given, **named)
+
+        monkeypatch.setattr(store, "get", counted)
 
 
 class Issuer:
