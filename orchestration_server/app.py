@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import psycopg
 
 from orchestration_server import automation, listening
 from orchestration_server.admission import Admission
-from orchestration_server.bearer import Source
 from orchestration_server.cache import Cache, Link
 from orchestration_server.config import Settings
 from orchestration_server.context import Broker
@@ -47,6 +47,9 @@ from orchestration_server.tokens import Tokens
 from orchestration_server.wakes import CONNECTIONS, Wakes
 from orchestration_server.workspace_files import WorkspaceFiles
 
+if TYPE_CHECKING:
+    from orchestration_server.bearer import Source
+
 BACKGROUND_CONNECTIONS = 9
 """Beside one for each unary call: the tailer, the readers of history, the group commit, the services."""
 WORKER_CONNECTIONS = 4
@@ -64,8 +67,8 @@ class App:
 
         ConfigurationError where it is not to listen so, or a file of the settings is not usable.
         """
-        settings = self.settings
-        listening.check(settings)
+        listening.check(self.settings)
+        settings = self.settings = secured(self.settings)
         jwt = jwt_source(settings)
         templates = Templates(settings.templates_dir)
         migrate(settings.database_url)
@@ -143,10 +146,22 @@ class App:
             return event_store.nonces(conn)
 
 
+def secured(settings: Settings) -> Settings:
+    """The settings with a certificate of our own, where they ask for one."""
+    if not settings.auto_tls:
+        return settings
+    from orchestration_server import tls
+
+    return tls.secured(settings)
+
+
 def jwt_source(settings: Settings) -> Source | None:
     """What checks JWTs, where they are let in. ConfigurationError where the settings are not usable."""
     if settings.jwt_key_file is None:
         return None
+    # It takes its time, and few need it.
+    from orchestration_server.bearer import Source
+
     return Source(
         settings.jwt_key_file,
         algorithm=settings.jwt_algorithm,

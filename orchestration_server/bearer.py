@@ -23,8 +23,6 @@ from orchestration_server.model import ALL_PROJECTS, Principal, Role
 ALGORITHMS = ("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 SECRET_BYTES = 32
 """The least that a shared secret has to have."""
-LONGEST = 4_096
-"""Characters of a token that is looked at."""
 ROLES = {role.name.lower(): role for role in Role}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SUBJECT = re.compile(r"[ -~]{1,128}")

@@ -12,16 +12,19 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from hmac import compare_digest
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
 
-from orchestration_server.bearer import LONGEST, BearerError, Source
+from orchestration_server.config import ConfigurationError
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import Unauthenticated
-from orchestration_server.keys import KEY, digest
+from orchestration_server.keys import KEY, LONGEST, digest
 from orchestration_server.model import Principal
 from orchestration_server.store import keys as store
+
+if TYPE_CHECKING:
+    from orchestration_server.bearer import Source
 
 log = structlog.get_logger()
 
@@ -228,7 +231,7 @@ class Credentials:
         try:
             if self._source is None or not self._source.changed():
                 return
-        except BearerError as error:
+        except ConfigurationError as error:
             log.warning("the keys of tokens stay as they were", error=str(error))
             return
         for one in identities:

@@ -12,6 +12,8 @@ import secrets
 from hashlib import sha256
 
 KEY = re.compile(r"orch_([0-9a-f]{12})_[0-9a-f]{64}")
+LONGEST = 4_096
+"""Characters of a credential that is looked at."""
 _ID_BYTES = 6
 _SECRET_BYTES = 32
 

@@ -23,7 +23,7 @@ from orchestration.v1 import (
     task_pb2,
     template_pb2,
 )
-from orchestration_server import access, interceptor, tls
+from orchestration_server import access, interceptor
 from orchestration_server.config import Settings
 from orchestration_server.receiving import WAITING_BYTES, RequestThreads
 
@@ -128,6 +128,9 @@ class Server:
         if settings.tls_cert is None:
             port = self._server.add_insecure_port(settings.address)
         else:
+            # It takes its time, and few need it.
+            from orchestration_server import tls
+
             port = self._server.add_secure_port(settings.address, tls.credentials(settings))
         self._server.start()
         self.report(serving=True)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from orchestration_server import listening
 from orchestration_server.config import ConfigurationError, Settings
 
 log = structlog.get_logger()
@@ -107,11 +108,24 @@ def _public(key: object) -> bytes:
 
 
 class Made(NamedTuple):
-    """A certificate of our own: for clients to trust, or to compare its SHA-256."""
+    """A certificate of our own, and its key."""
 
     cert: Path
     key: Path
-    fingerprint: str
+
+
+def secured(settings: Settings) -> Settings:
+    """The settings with a certificate of our own, where they ask for one; otherwise as they are."""
+    if not settings.auto_tls:
+        return settings
+    made = make(settings.data_dir.expanduser().resolve() / "tls", listening.host_of(settings.address))
+    return settings.model_copy(update={"tls_cert": made.cert, "tls_key": made.key, "auto_tls": False})
+
+
+def fingerprint(cert: Path) -> str:
+    """The SHA-256 of a certificate, for people to compare."""
+    found = x509.load_pem_x509_certificate(cert.read_bytes())
+    return found.fingerprint(hashes.SHA256()).hex(":").upper()
 
 
 def make(directory: Path, host: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Made:
@@ -128,11 +142,10 @@ def make(directory: Path, host: str, *, now: Callable[[], datetime] = lambda: da
     fresh = found is not None and key.exists() and found.not_valid_after_utc - now() > MADE_AGAIN
     if found is None or not fresh or not set(names) <= set(_names_of(found)):
         try:
-            found = _make(directory, cert, key, names, now())
+            _make(directory, cert, key, names, now())
         except OSError as error:
             raise ConfigurationError(f"cannot write {directory}: {error.strerror}") from None
-    print_ = found.fingerprint(hashes.SHA256()).hex(":").upper()
-    return Made(cert, key, print_)
+    return Made(cert, key)
 
 
 def _usable(host: str) -> list[str]:
@@ -151,7 +164,7 @@ def _names_of(found: x509.Certificate) -> list[str]:
     return [str(name.value) for name in extension.value]
 
 
-def _make(directory: Path, cert: Path, key: Path, names: list[str], now: datetime) -> x509.Certificate:
+def _make(directory: Path, cert: Path, key: Path, names: list[str], now: datetime) -> None:
     private = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "orchestration")])
     made = (
@@ -172,7 +185,6 @@ def _make(directory: Path, cert: Path, key: Path, names: list[str], now: datetim
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ))  # fmt: skip
     _write(cert, made.public_bytes(serialization.Encoding.PEM))
-    return made
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from orchestration_server import listening
 from orchestration_server.commands.options import err, refuse
 from orchestration_server.config import ConfigurationError, Settings
@@ -17,25 +19,22 @@ def secured(settings: Settings) -> Settings:
             from orchestration_server.app import jwt_source
 
             jwt_source(settings)
-        if settings.auto_tls:
-            settings = _made(settings)
-        if settings.tls_cert is not None:
+        if settings.auto_tls or settings.tls_cert is not None:
             from orchestration_server import tls
 
+            given, settings = settings, tls.secured(settings)
             tls.credentials(settings)
+            if given.auto_tls:
+                assert settings.tls_cert is not None
+                _tell(settings.tls_cert, tls.fingerprint(settings.tls_cert))
     except ConfigurationError as error:
         refuse(str(error))
     return settings
 
 
-def _made(settings: Settings) -> Settings:
-    from orchestration_server import tls
-
-    directory = settings.data_dir.expanduser().resolve() / "tls"
-    made = tls.make(directory, listening.host_of(settings.address))
-    err.print(f"certificate {made.cert}: clients take it as ORCHESTRATION_CA_FILE", soft_wrap=True)
-    err.print(f"SHA-256     {made.fingerprint}", highlight=False, soft_wrap=True)
-    return settings.model_copy(update={"tls_cert": made.cert, "tls_key": made.key, "auto_tls": False})
+def _tell(cert: Path, fingerprint: str) -> None:
+    err.print(f"certificate {cert}: clients take it as ORCHESTRATION_CA_FILE", soft_wrap=True)
+    err.print(f"SHA-256     {fingerprint}", highlight=False, soft_wrap=True)
 
 
 def check_keys(settings: Settings) -> None:

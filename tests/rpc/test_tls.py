@@ -29,13 +29,18 @@ def made(tmp_path: Path) -> tls.Made:
 def start(database_url: str) -> Iterator[Callable[..., str]]:
     with ExitStack() as stack:
 
-        def started(made: tls.Made, **more: object) -> str:
+        def started(made: tls.Made, client_ca: Path | None = None) -> str:
             app = App(
                 Settings(
-                    address="127.0.0.1:0", database_url=database_url, grace_seconds=1, threads=2,
-                    tls_cert=made.cert, tls_key=made.key, **more,
-                )  # type: ignore[arg-type]
-            )  # fmt: skip
+                    address="127.0.0.1:0",
+                    database_url=database_url,
+                    grace_seconds=1,
+                    threads=2,
+                    tls_cert=made.cert,
+                    tls_key=made.key,
+                    tls_client_ca=client_ca,
+                )
+            )
             stack.callback(app.stop)
             return app.start()
 
@@ -84,7 +89,7 @@ def test_with_an_authority_for_clients_each_shows_a_certificate(
     made: tls.Made, start: Callable[..., str], tmp_path: Path
 ) -> None:
     client, stranger = (tls.make(tmp_path / name, "client") for name in ("client", "stranger"))
-    address = start(made, tls_client_ca=client.cert)
+    address = start(made, client.cert)
 
     def shown(one: tls.Made) -> dict[str, bytes]:
         return {"private_key": one.key.read_bytes(), "certificate_chain": one.cert.read_bytes()}
@@ -123,13 +128,35 @@ def test_files_that_are_not_usable_are_said_at_the_start(made: tls.Made, tmp_pat
 
 def test_a_made_certificate_is_kept_until_it_ends_or_names_another_host(tmp_path: Path) -> None:
     made = tls.make(tmp_path, "0.0.0.0")
-    assert tls.make(tmp_path, "127.0.0.1") == made
+    first = tls.fingerprint(made.cert)
+    tls.make(tmp_path, "127.0.0.1")
+    assert tls.fingerprint(made.cert) == first
     assert made.key.stat().st_mode & 0o777 == 0o600
     found = x509.load_pem_x509_certificate(made.cert.read_bytes())
     names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "localhost" in names.get_values_for_type(x509.DNSName)
     assert "0.0.0.0" not in map(str, names.get_values_for_type(x509.IPAddress))
-    named = tls.make(tmp_path, "ledger.example")
-    assert named.fingerprint != made.fingerprint
+    tls.make(tmp_path, "ledger.example")
+    named = tls.fingerprint(made.cert)
     late = datetime.now(UTC) + timedelta(days=340)
-    assert tls.make(tmp_path, "ledger.example", now=lambda: late).fingerprint != named.fingerprint
+    tls.make(tmp_path, "ledger.example", now=lambda: late)
+    assert len({first, named, tls.fingerprint(made.cert)}) == 3
+
+
+def test_a_server_that_is_to_make_its_certificate_never_listens_without(
+    database_url: str, tmp_path: Path
+) -> None:
+    app = App(
+        Settings(
+            address="127.0.0.1:0",
+            database_url=database_url,
+            grace_seconds=1,
+            threads=2,
+            auto_tls=True,
+            data_dir=tmp_path,
+        )
+    )
+    try:
+        assert ask(app.start(), tmp_path / "tls" / "cert.pem")
+    finally:
+        app.stop()

@@ -29,9 +29,9 @@ def test_elsewhere_it_takes_tls(address: str) -> None:
     with pytest.raises(ConfigurationError, match="--auto-tls"):
         listening.check(Settings(address=address))
     for enough in (CERT, {"auto_tls": True}, {"allow_plaintext": True}):
-        listening.check(Settings(address=address, **enough))  # type: ignore[arg-type]
+        listening.check(Settings(address=address, **enough))
         with pytest.raises(ConfigurationError, match="auth=open"):
-            listening.check(Settings(address=address, auth=AuthMode.OPEN, **enough))  # type: ignore[arg-type]
+            listening.check(Settings(address=address, auth=AuthMode.OPEN, **enough))
 
 
 @pytest.mark.parametrize(
