@@ -27,6 +27,8 @@ class About(NamedTuple):
     session: str = ""
     recorded: str = ""
     """The session under which events have to be recorded: that of a session's key alone shows anything."""
+    lasting: bool = False
+    """It is followed for as long as the caller likes: a task alone shows nothing then, as it may leave."""
     own: bool = False
     """It is recorded under the session of the call, and needs to name nothing else where the key is held
     to that."""
@@ -82,9 +84,9 @@ def _on_dependency(request: Any) -> list[About]:
     return [About(task=request.dependency.task_code), About(task=request.dependency.depends_on_code)]
 
 
-def _in_filter(request: Any) -> list[About]:
+def _in_filter(request: Any, *, lasting: bool = False) -> list[About]:
     chosen = request.filter
-    return [About(chosen.sprint_code, chosen.task_code, recorded=chosen.session_key)]
+    return [About(chosen.sprint_code, chosen.task_code, recorded=chosen.session_key, lasting=lasting)]
 
 
 def _of_entity(kind: int, code: str, sprint: str = "", *, own: bool = False) -> list[About]:
@@ -149,7 +151,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "EventService/GetEvent": Rule(_READER),
     "EventService/ListEvents": Rule(_READER, _in_filter),
-    "EventService/StreamTimeline": Rule(_READER, _in_filter),
+    "EventService/StreamTimeline": Rule(_READER, lambda r: _in_filter(r, lasting=True)),
     "EventService/GetEventStats": Rule(_READER, _in_sprint),
     "EventService/GetEntityHistory": Rule(_READER, _on_history),
     "EventService/ReconstructState": Rule(_READER, _on_history),

@@ -51,7 +51,8 @@ def _is_inside(about: About, inside: Bounds, found: store.Places) -> bool:
         True if about.own and inside.session_key else None,
     ]
     said = [one for one in named if one is not None]
-    return bool(said) and all(said)
+    may_leave = about.lasting and about.task and not (about.sprint or inside.session_key)
+    return bool(said) and all(said) and not may_leave
 
 
 def _sprint(code: str, inside: Bounds) -> bool | None:

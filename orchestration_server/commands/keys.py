@@ -168,8 +168,15 @@ def _database(settings: Settings) -> Iterator[Connection]:
 
 @contextmanager
 def _connection(database_url: str) -> Iterator[Connection]:
+    import psycopg
+
     from orchestration_server.app import migrate
 
-    migrate(database_url)
-    with Connection.connect(database_url, autocommit=True, connect_timeout=10) as conn:
+    try:
+        migrate(database_url)
+        conn = Connection.connect(database_url, autocommit=True, connect_timeout=10)
+    except psycopg.OperationalError as error:
+        err.print(f"the database does not answer: {error}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    with conn:
         yield conn

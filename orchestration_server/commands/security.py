@@ -47,17 +47,32 @@ def check_keys(settings: Settings) -> None:
         refuse(listening.NO_KEYS.format(address=settings.address))
 
 
-def told(settings: Settings) -> list[tuple[str, str]]:
-    """What a server that answers says of who may call, and how."""
+def told(settings: Settings) -> tuple[bool, list[tuple[str, str]]]:
+    """Whether a server that answers is open, and what it says of who may call, and how."""
     from orchestration_server.app import has_credentials
 
+    is_open = True
     if settings.auth is AuthMode.OPEN:
         access = "open to all on this machine, as auth=open says"
     elif settings.auth is AuthMode.AUTO and not has_credentials(settings):
         access = "open to all on this machine, until `orchestration keys create NAME` makes a first key"
     else:
+        is_open = False
         access = "with a key or a token (`orchestration keys create NAME` makes one)"
     way = "in the clear" if settings.tls_cert is None else f"TLS, {settings.tls_cert}"
     if settings.tls_client_ca is not None:
         way += f", clients signed by {settings.tls_client_ca}"
-    return [("access", access), ("connections", way)]
+    return is_open, [("access", access), ("connections", way)]
+
+
+def reach(settings: Settings, address: str, *, with_key: bool) -> str:
+    """What a client's environment says to reach a server that listens on the address."""
+    host, _, port = address.rpartition(":")
+    if host.strip("[]") in ("", "*", "0.0.0.0", "::"):
+        address = f"127.0.0.1:{port}"
+    said = [f"ORCHESTRATION_ADDRESS={address}"]
+    if settings.tls_cert is not None:
+        said.append(f"ORCHESTRATION_CA_FILE={settings.tls_cert}")
+    if with_key:
+        said.append("ORCHESTRATION_TOKEN=KEY")
+    return " ".join(said)

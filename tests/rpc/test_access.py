@@ -1,6 +1,7 @@
 """Keys: when the ledger takes them, how soon one is good no more, and what is told of refusals."""
 
 import queue
+from collections.abc import Callable
 
 import grpc
 import pytest
@@ -8,11 +9,12 @@ import pytest
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration_server import credentials
 from orchestration_server.app import App
 from orchestration_server.keys import new_key
 from orchestration_server.model import Role
 from tests import factories
-from tests.conftest import Server
+from tests.conftest import Server, open_channel
 from tests.keying import bearer, make_key, revoke
 from tests.status import refused
 
@@ -90,6 +92,21 @@ def test_a_revoked_key_ends_its_streams_and_no_others(
     events.EmitEvent(event_pb2.EmitEventRequest(event=factories.event()), metadata=bearer(other))
     assert next(stays).WhichOneof("message") == "events"
     stays.cancel()
+
+
+def test_a_server_looks_by_itself(
+    database_url: str, start_server: Callable[[str], Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "LOOK_SECONDS", 0.05)
+    key = make_key(database_url)
+    with open_channel(start_server(database_url).address) as channel:
+        stream = EventServiceStub(channel).StreamTimeline(
+            event_pb2.StreamTimelineRequest(follow=True), metadata=bearer(key), timeout=20
+        )
+        assert next(stream).WhichOneof("message") == "caught_up"
+        revoke(database_url, key)
+        with refused(grpc.StatusCode.CANCELLED):
+            list(stream)
 
 
 def test_a_stream_that_ended_is_not_watched(

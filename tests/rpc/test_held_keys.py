@@ -192,6 +192,24 @@ def test_a_held_key_starts_nothing_outside(of_session: As, of_sprint: As) -> Non
                 one.ledger.sessions.InitAgent(start)
 
 
+def test_a_timeline_that_is_followed_names_the_sprint_itself(
+    admin: As, channel: grpc.Channel, database_url: str
+) -> None:
+    """A task alone may leave the sprint while the stream goes on."""
+    key = bearer(make_key(database_url, sprint_code="s"))
+    events = EventServiceStub(channel)
+    alone = event_pb2.StreamTimelineRequest(filter=event_pb2.EventFilter(task_code="t"))
+    with refused(DENIED, "OUT_OF_BOUNDS"):
+        list(events.StreamTimeline(alone, metadata=key, timeout=20))
+    alone.filter.sprint_code = "s"
+    admin.ledger.tasks.UpdateTask(_moved("t", "s2"))
+    with refused(DENIED, "OUT_OF_BOUNDS"):
+        list(events.StreamTimeline(alone, metadata=key, timeout=20))
+    alone.filter.task_code = ""
+    (batch, _) = events.StreamTimeline(alone, metadata=key, timeout=20)
+    assert {event.sprint_code for event in batch.events.events} == {"s"}
+
+
 def test_a_session_of_the_sprint_is_inside(of_sprint: As) -> None:
     of_sprint.ledger.session("new", task_code="t")
     of_sprint.ledger.sessions.GetSession(session_pb2.GetSessionRequest(session_key="k"))
