@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from orchestration_server import logs
+from orchestration_server.commands import keys
 from orchestration_server.commands.archive import archive
 from orchestration_server.commands.import_jsonl import import_files
 from orchestration_server.commands.migrate import migrate
@@ -17,6 +18,7 @@ cli.command()(worker)
 cli.command()(migrate)
 cli.command()(archive)
 cli.command(name="import")(import_files)
+cli.add_typer(keys.cli, name="keys")
 
 
 def main() -> None:

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import psycopg
 
-from orchestration_server import automation
+from orchestration_server import automation, listening
+from orchestration_server.admission import Admission
 from orchestration_server.cache import Cache, Link
 from orchestration_server.config import Settings
 from orchestration_server.context import Broker
+from orchestration_server.credentials import Credentials
 from orchestration_server.db import Database
 from orchestration_server.emission import GroupCommit
 from orchestration_server.gate import Gate
+from orchestration_server.interceptor import Interceptor
 from orchestration_server.jobs import archive, maintenance
 from orchestration_server.jobs.automation import Automation
 from orchestration_server.jobs.file_sync import FileSync
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Runner, Service
+from orchestration_server.model import AuthMode
 from orchestration_server.presence import Presence
+from orchestration_server.rates import Rates
+from orchestration_server.refusals import Refusals
 from orchestration_server.server import Server
 from orchestration_server.services.admin import AdminService
 from orchestration_server.services.context import ContextService
@@ -32,12 +39,16 @@ from orchestration_server.services.sprints import SprintService
 from orchestration_server.services.tasks import TaskService
 from orchestration_server.services.templates import TemplateService
 from orchestration_server.store import events as event_store
-from orchestration_server.store import migrations
+from orchestration_server.store import keys, migrations
+from orchestration_server.store.connection import Connection
 from orchestration_server.templates import Templates
 from orchestration_server.timeline import Hub
 from orchestration_server.tokens import Tokens
 from orchestration_server.wakes import CONNECTIONS, Wakes
 from orchestration_server.workspace_files import WorkspaceFiles
+
+if TYPE_CHECKING:
+    from orchestration_server.bearer import Source
 
 BACKGROUND_CONNECTIONS = 12
 """Beside one for each unary call: the tailer, two readers of history, three for the group commit, presence,
@@ -53,8 +64,13 @@ class App:
         self.address = ""
 
     def start(self) -> str:
-        """Migrates, serves, and returns the address that answers."""
-        settings = self.settings
+        """Migrates, serves, and returns the address that answers.
+
+        ConfigurationError where it is not to listen so, or a file of the settings is not usable.
+        """
+        listening.check(self.settings)
+        settings = self.settings = secured(self.settings)
+        jwt = jwt_source(settings)
         templates = Templates(settings.templates_dir)
         migrate(settings.database_url)
         self.db = Database(
@@ -74,6 +90,18 @@ class App:
         self.presence = Presence(self.db)
         self.jobs = Runner(services(settings, self.db, self._wake) if settings.background else ())
         gate = Gate(self.db, self._wake)
+        self.credentials = Credentials(self.db, jwt)
+        self.refusals = Refusals(gate)
+        local = listening.on_loopback(settings.address)
+        self.admission = Admission(
+            self.db,
+            self.credentials,
+            self.refusals,
+            mode=settings.auth if local else AuthMode.REQUIRED,
+            rates=None if local else Rates(self.link, identity=identity),
+            calls_per_minute=settings.calls_per_minute,
+            events_per_minute=settings.events_per_minute,
+        )
         generation = Generation(gate, templates)
         files = WorkspaceFiles(settings.workspace)
         broker = Broker(self.db, tokens, self.cache, files, tokenizer=settings.tokenizer)
@@ -91,7 +119,7 @@ class App:
                 "ReportService": ReportService(self.db, gate, tokens, templates),
                 "AdminService": AdminService(self.db, settings, start_time=datetime.now(UTC)),
             },
-            self.presence,
+            Interceptor(self.presence, self.admission, answer_bytes=settings.max_answer_bytes),
         )
         port = self.server.start()
         host = settings.address.rpartition(":")[0]
@@ -104,6 +132,8 @@ class App:
         self.jobs.close()
         self.commits.close()
         self.presence.close()
+        self.credentials.close()
+        self.refusals.close()
         self.wakes.close()
         self.link.close()
         self.db.close()
@@ -120,6 +150,40 @@ class App:
     def _nonces(self) -> dict[int, bytes]:
         with self.db.connection() as conn:
             return event_store.nonces(conn)
+
+
+def secured(settings: Settings) -> Settings:
+    """The settings with a certificate of our own, where they ask for one."""
+    if not settings.auto_tls:
+        return settings
+    from orchestration_server import tls
+
+    return tls.secured(settings)
+
+
+def jwt_source(settings: Settings) -> Source | None:
+    """What checks JWTs, where they are let in. ConfigurationError where the settings are not usable."""
+    if settings.jwt_key_file is None:
+        return None
+    # It takes its time, and few need it.
+    from orchestration_server.bearer import Source
+
+    return Source(
+        settings.jwt_key_file,
+        algorithm=settings.jwt_algorithm,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        leeway=settings.jwt_leeway_seconds,
+    )
+
+
+def has_credentials(settings: Settings) -> bool:
+    """Migrates, and says whether there is a key, or keys of JWTs, with which somebody can call."""
+    migrate(settings.database_url)
+    if settings.jwt_key_file is not None:
+        return True
+    with Connection.connect(settings.database_url, autocommit=True, connect_timeout=10) as conn:
+        return keys.exist(conn)
 
 
 class Worker:

@@ -10,6 +10,8 @@ from typing import Any
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orchestration_server.model import AuthMode
+
 DEFAULT_ADDRESS = "127.0.0.1:20051"
 """Below 32768, so that no outgoing connection can hold the port."""
 FILE_VARIABLE = "ORCHESTRATION_CONFIG"
@@ -35,6 +37,34 @@ class Settings(BaseSettings):
 
     address: str = DEFAULT_ADDRESS
     """HOST:PORT to listen on; port 0 takes a free one."""
+    auth: AuthMode = AuthMode.AUTO
+    """Who has to have a key or a token: `auto`, on loopback nobody until a first key is made, off loopback
+    everybody; `required`, everybody; `open`, nobody, on loopback only."""
+    tls_cert: Path | None = None
+    """The server's certificate as PEM, with the chain below it; read again when it changes."""
+    tls_key: Path | None = None
+    """The private key of tls_cert as PEM, without a password."""
+    tls_client_ca: Path | None = None
+    """Certificates of authorities, one of which has to have signed a client's: mutual TLS."""
+    auto_tls: bool = False
+    """Make a certificate below data_dir, for a first try, where there is none yet."""
+    allow_plaintext: bool = False
+    """Listen off loopback without TLS: where a proxy on this machine or a network of its own encrypts."""
+    jwt_key_file: Path | None = None
+    """What JWTs are checked with: a shared secret for HS256, else a public key as PEM or a JWKS; read again
+    when it changes."""
+    jwt_algorithm: str = ""
+    """The one algorithm of JWTs, such as EdDSA, ES256, RS256 or HS256."""
+    jwt_issuer: str = ""
+    """What a JWT has as `iss`."""
+    jwt_audience: str = ""
+    """What a JWT has as `aud`."""
+    jwt_leeway_seconds: float = Field(default=30.0, ge=0, le=600)
+    """How far the clock of who issues JWTs may be off."""
+    calls_per_minute: int = Field(default=1_000, ge=1)
+    """Calls a minute by one key, off loopback, where the key does not say otherwise."""
+    events_per_minute: int = Field(default=60_000, ge=1)
+    """Callers' events a minute by one key, off loopback, where the key does not say otherwise."""
     database_url: str = Field(default="", validation_alias="DATABASE_URL")
     """The Postgres that keeps the ledger; without one a server runs its own below data_dir."""
     redis_url: str = Field(default="", validation_alias="REDIS_URL")
@@ -94,6 +124,11 @@ class Settings(BaseSettings):
     """The longest that any statement may run, whatever a caller's deadline says."""
     max_message_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024)
     """The largest message taken; of answers the largest sent is four times that."""
+
+    @property
+    def max_answer_bytes(self) -> int:
+        """The largest answer sent."""
+        return 4 * self.max_message_bytes
 
 
 def variable(name: str) -> str:

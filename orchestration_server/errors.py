@@ -43,6 +43,35 @@ class InvalidArgument(LedgerError):
         self.reason = reason
 
 
+class Unauthenticated(LedgerError):
+    """The call carries no credential that is good here. The message never holds any of it."""
+
+    reason = "CREDENTIALS_INVALID"
+
+    def __init__(self, message: str, *, reason: str = "CREDENTIALS_INVALID") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class PermissionDenied(LedgerError):
+    """The credential is good, and does not allow this call."""
+
+    reason = "PERMISSION_DENIED"
+    noted = False
+    """Whether it is counted among the refusals."""
+
+    def __init__(self, message: str, *, reason: str, **metadata: str) -> None:
+        super().__init__(message, **metadata)
+        self.reason = reason
+
+
+class OutOfBounds(PermissionDenied):
+    """The key is held to a sprint or a session, and the call is not shown to be about that alone."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="OUT_OF_BOUNDS")
+
+
 class NotFound(LedgerError):
     """There is no such resource in the project, or it is deleted."""
 

@@ -14,6 +14,7 @@ from orchestration_server.errors import (
     Aborted,
     Conflict,
     FailedPrecondition,
+    OutOfBounds,
 )
 from orchestration_server.model import (
     Call,
@@ -95,6 +96,8 @@ class Gate:
         if found.answer is not None:
             return check_answer(found.answer, request)
         change = decide(conn, found)
+        if call.bounds is not None and not all(map(call.bounds.hold, change.events)):
+            raise OutOfBounds("the change is not of what the key is held to alone")
         remembered = [(call.project, request, change.response)] if request.request_id else []
         if change.expected or remembered or change.outbox:
             writes.apply(

@@ -18,7 +18,9 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 from grpc_status import rpc_status
 
-from orchestration_server import errors, metrics
+from orchestration_server import access, errors, metrics
+from orchestration_server.admission import AUTHORIZATION, PROJECT, SESSION, Admission
+from orchestration_server.credentials import Identity
 from orchestration_server.model import Call
 from orchestration_server.presence import Presence
 from orchestration_server.sending import Outlet
@@ -39,11 +41,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PRINTABLE = re.compile(r"[ -~]{0,128}")
 CORRELATION = "orchestration-correlation-id"
 _METADATA = {
-    "orchestration-project": _NAME,
+    PROJECT: _NAME,
     CORRELATION: _PRINTABLE,
-    "orchestration-session": _PRINTABLE,
+    SESSION: _PRINTABLE,
     "orchestration-agent": _PRINTABLE,
 }
+_READ = frozenset((*_METADATA, AUTHORIZATION))
 
 OK = grpc.StatusCode.OK
 Unary = Callable[[Any, Call], "Message | bytes"]
@@ -113,14 +116,17 @@ class _Attempt:
 class Interceptor:
     """Wraps the rpcs of one server."""
 
-    def __init__(self, presence: Presence, *, answer_bytes: int) -> None:
+    def __init__(self, presence: Presence, admission: Admission, *, answer_bytes: int) -> None:
         """``answer_bytes`` is the largest answer that the transport sends."""
         self._presence = presence
+        self._admission = admission
         self._answer_bytes = answer_bytes
 
     def begin(self, attempt: _Attempt, context: grpc.ServicerContext) -> Call:
-        """Who calls, from the call's metadata, and in which session."""
-        given = {key: value for key, value in context.invocation_metadata() if key in _METADATA}
+        """Who calls, from the call's metadata, and in which session; refused where it may not."""
+        given = {key: value for key, value in context.invocation_metadata() if key in _READ}
+        identity = self._admission.enter(attempt.rpc, given, context.peer)
+        given.pop(AUTHORIZATION, None)
         for key, value in given.items():
             rule = _METADATA[key]
             if value and (not isinstance(value, str) or not rule.fullmatch(value)):
@@ -130,18 +136,31 @@ class Interceptor:
         correlation = said(CORRELATION)
         call = Call(
             rpc=attempt.rpc,
-            project=said("orchestration-project") or "default",
+            project=said(PROJECT) or access.DEFAULT_PROJECT,
             correlation_id=correlation or os.urandom(16).hex(),
-            session_key=said("orchestration-session", ""),
+            session_key=said(SESSION, ""),
             agent=said("orchestration-agent", ""),
             deadline=None if left is None or left > NO_DEADLINE else time.monotonic() + left,
             on_end=context.add_callback,
             correlated=bool(correlation),
         )
+        if identity is not None:
+            self._settle(identity, call, said(PROJECT, ""), context)
         self._presence.tie(call)
         context.set_trailing_metadata(((CORRELATION, call.correlation_id),))
         attempt.call = call
         return call
+
+    def _settle(self, identity: Identity, call: Call, project: str, context: grpc.ServicerContext) -> None:
+        """What the credential says of a call that was let in. A stream ends when it is good no more."""
+        principal = call.principal = identity.principal
+        call.project = access.project_of(principal, project)
+        call.session_key = access.session_of(principal, call.session_key)
+        call.admit = lambda message: self._admission.admit(message, call, context.peer)
+        if call.rpc in ENDLESS:
+            forget = self._admission.watch(identity, context.cancel)
+            if not context.add_callback(forget):
+                forget()
 
     def unary(self, rpc: str, behavior: Unary) -> Callable[[Any, grpc.ServicerContext], bytes]:
         """Wraps a unary rpc."""
@@ -152,12 +171,15 @@ class Interceptor:
                 call = self.begin(attempt, context)
                 correlation = call.correlation_id
                 check(request)
+                if call.admit is not None:
+                    call.admit(request)
                 response = serializer(behavior(request, call))
                 if len(response) > self._answer_bytes:
                     raise errors.AnswerTooLarge(len(response), self._answer_bytes)
                 if call.correlation_id != correlation:
                     context.set_trailing_metadata(((CORRELATION, call.correlation_id),))
             except Exception as error:
+                self._admission.note(error, attempt.call, context.peer)
                 attempt.abort(context, error)
             attempt.end(OK)
             return response
@@ -183,6 +205,8 @@ class Interceptor:
             try:
                 call = self.begin(attempt, context)
                 check(request)
+                if call.admit is not None:
+                    call.admit(request)
                 behavior(request, call, Reply(Outlet(context).send, finish, context.cancel))
             except Exception as error:
                 finish(error)
@@ -230,11 +254,29 @@ class Interceptor:
             try:
                 call = self.begin(attempt, context)
                 check(request)
+                if call.admit is not None:
+                    call.admit(request)
                 yield from behavior(request, call)
             except Exception as error:
                 attempt.abort(context, error)
             finally:
                 cut.cancel()
+            attempt.end(OK)
+
+        return handle
+
+    def reflecting(
+        self, behavior: Callable[[Any, grpc.ServicerContext], Iterator[Any]]
+    ) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
+        """Wraps reflection, which is another's servicer: whoever may call anything may ask what there is."""
+
+        def handle(requests: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            attempt = _Attempt(access.REFLECTION)
+            try:
+                self.begin(attempt, context)
+            except Exception as error:
+                attempt.abort(context, error)
+            yield from behavior(requests, context)
             attempt.end(OK)
 
         return handle

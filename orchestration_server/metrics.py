@@ -56,3 +56,9 @@ FILE_SYNC_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
     registry=REGISTRY,
 )
+REFUSED = Counter(
+    "orchestration_rpc_refused",
+    "Calls that were refused for who calls, by reason (docs/errors.md), and those over a rate.",
+    ("reason",),
+    registry=REGISTRY,
+)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
 from uuid_utils import UUID
@@ -53,6 +53,31 @@ class EntityType(IntEnum):
     ADR = 4
     BUG_REPORT = 5
 
+
+class Role(IntEnum):
+    """What a key may do. Each may do what those below it may."""
+
+    READER = 1
+    """Reads."""
+    AGENT = 2
+    """Works on sprints, tasks, sessions, events and documents."""
+    ADMIN = 3
+    """Does also what cannot be undone, and what concerns the ledger as a whole."""
+
+
+class AuthMode(StrEnum):
+    """Who is let in without a credential."""
+
+    AUTO = "auto"
+    """On loopback everybody, until there is a first key; off loopback nobody."""
+    REQUIRED = "required"
+    """Nobody."""
+    OPEN = "open"
+    """Everybody; on loopback only."""
+
+
+ALL_PROJECTS = "*"
+"""The project of a key that opens each."""
 
 SPRINT_TRANSITIONS: Mapping[SprintStatus, tuple[SprintStatus, ...]] = {
     SprintStatus.PLANNING: (SprintStatus.ACTIVE, SprintStatus.CANCELLED),
@@ -102,6 +127,55 @@ class Position(NamedTuple):
 BEGINNING = Position(0, 0, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls, as its key or token says."""
+
+    id: str
+    """Names the caller where its calls are counted; no secret."""
+    project: str
+    """The one project that it opens, or ALL_PROJECTS."""
+    role: Role
+    session_key: str = ""
+    """The session that it is held to."""
+    sprint_code: str = ""
+    """The sprint that it is held to."""
+    per_minute: int | None = None
+    """Calls a minute; None is what the server gives to all."""
+    events_per_minute: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether it opens only a part of its project."""
+        return bool(self.session_key or self.sprint_code)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is inside for a key that is held: all of one sprint, or one session and its task or sprint."""
+
+    session_key: str = ""
+    sprint_code: str = ""
+    task_code: str = ""
+
+    def hold(self, event: EventRow) -> bool:
+        """Whether the event tells of something inside."""
+        if event.entity_type == EntityType.SESSION and self.session_key:
+            return event.entity_code == self.session_key
+        if self.sprint_code:
+            return event.sprint_code == self.sprint_code
+        # Of a document the request names the task, or it would not be here.
+        return event.entity_type not in (EntityType.TASK, EntityType.SPRINT) or (
+            event.entity_type == EntityType.TASK and event.entity_code == self.task_code
+        )
+
+    def hold_document(self, sprint_code: str, task_code: str) -> bool:
+        """Whether a decision or a bug report that was there before belongs inside."""
+        if self.sprint_code:
+            return sprint_code == self.sprint_code
+        return bool(task_code) and task_code == self.task_code
+
+
 @dataclass(slots=True)
 class Call:
     """Who calls, for which project, and how long the answer is waited for.
@@ -121,6 +195,12 @@ class Call:
     """Whether the caller gave the correlation id: it then goes before a session's."""
     automation: Mapping[str, Any] | None = None
     """Where a rule calls, not a client: what the events of its changes say of the rule."""
+    principal: Principal | None = None
+    """Whose key it is; None where the ledger is open, or calls itself."""
+    bounds: Bounds | None = None
+    """Where the key is held to one sprint or session: what a write of it may be about."""
+    admit: Callable[[Any], None] | None = None
+    """Raises where the key does not let a message in; for streams of messages."""
 
     def seconds_left(self) -> float | None:
         """How long the answer is still waited for."""

@@ -23,17 +23,14 @@ from orchestration.v1 import (
     task_pb2,
     template_pb2,
 )
-from orchestration_server import health, interceptor
+from orchestration_server import access, health, interceptor
 from orchestration_server.config import Settings
 from orchestration_server.health import Health
-from orchestration_server.presence import Presence
 from orchestration_server.receiving import WAITING_BYTES, RequestThreads
 
 BACKSTOP = 10_000
 """Calls above all that the limits allow, which have opened and sent nothing yet; the transport refuses what
 is above that, without details."""
-ANSWERS = 4
-"""How many times as large as a request an answer may be."""
 REFLECTIONS = 8
 SPARE = 4
 
@@ -58,10 +55,11 @@ HOLDS_NO_THREAD = frozenset(("EventService/StreamTimeline",))
 class Server:
     """A grpc server for servicers named as their services are."""
 
-    def __init__(self, settings: Settings, servicers: Mapping[str, object], presence: Presence) -> None:
+    def __init__(
+        self, settings: Settings, servicers: Mapping[str, object], around: interceptor.Interceptor
+    ) -> None:
         self._settings = settings
-        answer_bytes = ANSWERS * settings.max_message_bytes
-        self._interceptor = interceptor.Interceptor(presence, answer_bytes=answer_bytes)
+        self._interceptor = around
         self._unary = RequestThreads(
             settings.threads,
             name="rpc",
@@ -89,7 +87,8 @@ class Server:
     def _add_reflection(self, names: list[str]) -> None:
         """Reflection on threads of its own: an open stream of it must not hold a unary call's."""
         servicer = reflection.ReflectionServicer(names)
-        handle = interceptor.limited("ServerReflection", servicer.ServerReflectionInfo, REFLECTIONS)
+        asked = self._interceptor.reflecting(servicer.ServerReflectionInfo)
+        handle = interceptor.limited(access.REFLECTION, asked, REFLECTIONS)
         handle.experimental_thread_pool = self._reflect  # type: ignore[attr-defined]
         handler = grpc.stream_stream_rpc_method_handler(
             handle,
@@ -130,7 +129,14 @@ class Server:
 
     def start(self) -> int:
         """Listens and serves; returns the port."""
-        port = self._server.add_insecure_port(self._settings.address)
+        settings = self._settings
+        if settings.tls_cert is None:
+            port = self._server.add_insecure_port(settings.address)
+        else:
+            # It takes its time, and few need it.
+            from orchestration_server import tls
+
+            port = self._server.add_secure_port(settings.address, tls.credentials(settings))
         self._server.start()
         self._health.set(serving=True)
         return port
@@ -155,7 +161,7 @@ class Server:
 def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
-        ("grpc.max_send_message_length", ANSWERS * settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_answer_bytes),
         ("grpc.so_reuseport", 1 if settings.workers > 1 or settings.share_port else 0),
         # Below these, thousands of streams that open at once are let in; by default some are cancelled.
         ("grpc.server.max_pending_requests", 10_000),

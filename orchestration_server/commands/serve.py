@@ -17,6 +17,7 @@ from rich.console import Console
 from orchestration_server import __version__, process
 from orchestration_server.commands.checks import check_rules, check_templates, check_tokenizer
 from orchestration_server.commands.options import err, with_settings
+from orchestration_server.commands.security import check_keys, reach, secured, told
 from orchestration_server.config import Settings
 
 
@@ -31,6 +32,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve. Without a database URL it starts a Postgres and a cache of its own."""
+    settings = secured(settings)
     check_rules(settings)
     check_templates(settings)
     check_tokenizer(settings)
@@ -56,6 +58,7 @@ def serve(
 
 
 def _serve(settings: Settings, data: str, ready_file: Path | None) -> None:
+    check_keys(settings)
     stop = process.stop_signal()
     if settings.workers > 1:
         _serve_many(settings, data, ready_file, stop)
@@ -148,9 +151,12 @@ def _announce(address: str, data: str, settings: Settings, ready_file: Path | No
     out.print(f"[bold]orchestration {__version__}[/bold] answers on [bold]{address}[/bold]")
     out.print("  project         default (metadata orchestration-project names another)")
     out.print(f"  data            {data or 'in the database of DATABASE_URL'}")
+    is_open, lines = told(settings)
+    for what, text in lines:
+        out.print(f"  {what:<15} {text}", highlight=False, soft_wrap=True, markup=False)
     out.print("  try             in another terminal:", highlight=False)
     out.print(
-        f"    ORCHESTRATION_ADDRESS={address} .venv/bin/python -c"
+        f"    {reach(settings, address, with_key=not is_open)} .venv/bin/python -c"
         " 'from orchestration import Client; from orchestration.v1 import sprint_pb2 as s;"
         ' c = Client(); print(c.sprints.CreateSprint(s.CreateSprintRequest('
         'sprint=s.Sprint(code="S1", title="First"))))\'',

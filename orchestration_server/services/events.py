@@ -26,9 +26,10 @@ from orchestration_server.errors import (
     InvalidArgument,
     LedgerError,
     NotFound,
+    OutOfBounds,
     Unavailable,
 )
-from orchestration_server.model import BEGINNING, Call, EntityType, EventFilter, Position
+from orchestration_server.model import BEGINNING, Bounds, Call, EntityType, EventFilter, Position
 from orchestration_server.services.history import History, known
 from orchestration_server.status import code_of
 from orchestration_server.store import events as store
@@ -80,6 +81,8 @@ class EventService:
         if body is None:
             # Its key is taken for ever, though the event was deleted since.
             body = event_pb2.Event(id=emitted.ids[0], dedup_key=request.event.dedup_key).SerializeToString()
+        elif emitted.duplicates and call.bounds is not None:
+            _must_hold(call.bounds, body)
         return embed(1, body) + (b"\x10\x01" if emitted.duplicates else b"")
 
     def _with_cursor(self, call: Call, event_id: str, *, archived: bool) -> bytes | None:
@@ -126,6 +129,8 @@ class EventService:
     def _submit(self, request: Any, call: Call) -> tuple[str, Future[Emitted] | LedgerError]:
         try:
             check(request)
+            if call.admit is not None:
+                call.admit(request)
             emission = Emission.of(call, request, request.events)
             return request.request_id, self._commits.submit(emission)
         except LedgerError as error:
@@ -267,6 +272,15 @@ class EventService:
 
 def _stopping() -> Unavailable:
     return Unavailable("the server is stopping; send again what was not answered")
+
+
+def _must_hold(bounds: Bounds, body: bytes) -> None:
+    """Refuses to show the event that was first with a dedup_key where it is of something outside."""
+    event = event_pb2.Event.FromString(body)
+    inside = event.sprint_code == bounds.sprint_code if bounds.sprint_code else False
+    own = bool(bounds.session_key) and event.session_key == bounds.session_key
+    if not (inside or own):
+        raise OutOfBounds("the event with this dedup_key is not of what the key is held to")
 
 
 def _before_time(conn: Connection, project: str, time: datetime, *, archived: bool) -> Position:

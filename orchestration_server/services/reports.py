@@ -10,7 +10,7 @@ from orchestration.v1 import report_pb2, task_pb2
 from orchestration_server import convert, documents, reports
 from orchestration_server.convert import embed
 from orchestration_server.db import Connection, Database
-from orchestration_server.errors import InvalidArgument, NotFound
+from orchestration_server.errors import InvalidArgument, NotFound, OutOfBounds
 from orchestration_server.fingerprint import fingerprint
 from orchestration_server.gate import Gate
 from orchestration_server.model import BEGINNING, Call, EntityType, EventRow, OutboxRow
@@ -130,6 +130,8 @@ class ReportService:
                 )
             else:
                 bug, payload = _seen_again(request, call, found, known, own_sprint)
+                if call.bounds is not None and not call.bounds.hold_document(bug.sprint_code, bug.task_code):
+                    raise OutOfBounds("the bug is known, and not of what the key is held to")
                 sql, answer = store.UPDATE_BUG, _DUPLICATE
             body = bug.SerializeToString()
             return Change(

@@ -61,7 +61,7 @@ class AsyncClient:
         self,
         address: str | None = None,
         *,
-        project: str = "default",
+        project: str = "",
         agent: str = "",
         session: str = "",
         correlation_id: str | None = None,
@@ -71,14 +71,17 @@ class AsyncClient:
         options: settings.Options = (),
     ) -> None:
         """Opens a channel; arguments as those of ``Client``."""
+        token = settings.resolve_token(token)
         metadata = settings.call_metadata(
-            project=project,
+            project=settings.resolve_project(project),
             agent=agent,
             session=session,
             correlation_id=correlation_id,
             token=token,
         )
         self.address = settings.resolve_address(address)
+        credentials = settings.resolve_credentials(credentials)
+        settings.check_secret(self.address, credentials, token)
         self._channel = settings.open_async_channel(
             self.address, credentials, options, async_interceptors(metadata, timeout)
         )

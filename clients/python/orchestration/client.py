@@ -54,7 +54,7 @@ class Client:
         self,
         address: str | None = None,
         *,
-        project: str = "default",
+        project: str = "",
         agent: str = "",
         session: str = "",
         correlation_id: str | None = None,
@@ -65,18 +65,24 @@ class Client:
     ) -> None:
         """Opens a channel; it connects with the first call.
 
-        ``address`` is that of ORCHESTRATION_ADDRESS where none is given, else DEFAULT_ADDRESS.
-        Without ``credentials`` nothing is encrypted, the ``token`` neither: for loopback only.
+        ``address`` is that of ORCHESTRATION_ADDRESS where none is given, else DEFAULT_ADDRESS; ``token``,
+        a key or a JWT, that of ORCHESTRATION_TOKEN; ``project`` that of ORCHESTRATION_PROJECT, else the
+        key's own. ``credentials`` are TLS where ORCHESTRATION_CA_FILE names who signed the server's
+        certificate. Without them nothing is encrypted: ValueError where a token would go to another
+        machine so.
         ``options`` are channel arguments that win over those of this package.
         """
+        token = settings.resolve_token(token)
         metadata = settings.call_metadata(
-            project=project,
+            project=settings.resolve_project(project),
             agent=agent,
             session=session,
             correlation_id=correlation_id,
             token=token,
         )
         self.address = settings.resolve_address(address)
+        credentials = settings.resolve_credentials(credentials)
+        settings.check_secret(self.address, credentials, token)
         self._channel = settings.open_channel(self.address, credentials, options)
         channel = grpc.intercept_channel(self._channel, CallInterceptor(metadata, timeout))
         self.sprints = SprintServiceStub(channel)

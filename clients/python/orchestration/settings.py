@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import re
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -24,6 +28,14 @@ from orchestration.v1 import (
 
 DEFAULT_ADDRESS = "127.0.0.1:20051"
 ADDRESS_VARIABLE = "ORCHESTRATION_ADDRESS"
+TOKEN_VARIABLE = "ORCHESTRATION_TOKEN"
+PROJECT_VARIABLE = "ORCHESTRATION_PROJECT"
+CA_VARIABLE = "ORCHESTRATION_CA_FILE"
+CERT_VARIABLE = "ORCHESTRATION_CLIENT_CERT"
+KEY_VARIABLE = "ORCHESTRATION_CLIENT_KEY"
+KNOWN_AUTHORITIES = "system"
+"""In place of a file: the authorities that grpc comes with."""
+_SCHEME = re.compile(r"(?:dns:(?://[^/]*/)?|ipv4:|ipv6:|)(.*)", re.DOTALL)
 
 Options = Sequence[tuple[str, int | str]]
 
@@ -75,6 +87,65 @@ def resolve_address(address: str | None) -> str:
     return address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
 
 
+def resolve_token(token: str | None) -> str:
+    """Returns the key or token given, else that of ORCHESTRATION_TOKEN, else nothing."""
+    return os.environ.get(TOKEN_VARIABLE, "") if token is None else token
+
+
+def resolve_project(project: str) -> str:
+    """Returns the project given, else that of ORCHESTRATION_PROJECT, else nothing: the server then takes
+    the key's."""
+    return project or os.environ.get(PROJECT_VARIABLE, "")
+
+
+def resolve_credentials(given: grpc.ChannelCredentials | None) -> grpc.ChannelCredentials | None:
+    """Returns the credentials given, else TLS with the authorities of ORCHESTRATION_CA_FILE, a PEM file or
+    "system", and where named the client's own certificate; else None. ValueError where a file cannot be
+    read."""
+    authorities = os.environ.get(CA_VARIABLE)
+    if given is not None or not authorities:
+        return given
+    return grpc.ssl_channel_credentials(
+        None if authorities == KNOWN_AUTHORITIES else _read(authorities, CA_VARIABLE),
+        _read(os.environ.get(KEY_VARIABLE), KEY_VARIABLE),
+        _read(os.environ.get(CERT_VARIABLE), CERT_VARIABLE),
+    )
+
+
+def _read(file: str | None, variable: str) -> bytes | None:
+    if not file:
+        return None
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot read {file}, which {variable} names: {error.strerror}") from None
+
+
+def check_secret(address: str, credentials: grpc.ChannelCredentials | None, token: str) -> None:
+    """Refuses, with ValueError, to send a token to another machine in the clear."""
+    if token and credentials is None and not on_loopback(address):
+        raise ValueError(
+            f"a token would go to {address} in the clear: name the server's certificate, or that of who"
+            f" signed it, in {CA_VARIABLE} ({KNOWN_AUTHORITIES!r} for the known authorities), or give"
+            " credentials=grpc.ssl_channel_credentials(...)"
+        )
+
+
+def on_loopback(address: str) -> bool:
+    """Whether an address, as grpc takes it, is of this machine. Names but localhost are not looked up."""
+    if address.startswith(("unix:", "unix-abstract:")):
+        return True
+    found = _SCHEME.fullmatch(address)
+    target = found[1] if found else address
+    host, colon, port = target.rpartition(":")
+    if not colon or not port.isdigit() or (target.count(":") > 1 and not target.startswith("[")):
+        host = target
+    host = host.strip("[]")
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
 def channel_options(extra: Options = ()) -> list[tuple[str, int | str]]:
     """Returns the options of a channel; those in ``extra`` win."""
     options: dict[str, int | str] = {
@@ -96,7 +167,7 @@ def channel_options(extra: Options = ()) -> list[tuple[str, int | str]]:
 
 
 def call_metadata(
-    *, project: str, agent: str, session: str, correlation_id: str | None, token: str | None
+    *, project: str, agent: str, session: str, correlation_id: str | None, token: str
 ) -> tuple[tuple[str, str], ...]:
     """Returns what every call says of its caller. ValueError for what a header cannot carry."""
     values = {

@@ -1,0 +1,206 @@
+"""Who is let in: what stands between the beginning of a call and its handler.
+
+Where the ledger is open a call without a credential costs nothing here. A credential that is given is judged
+in any case. Of calls off loopback there is a number a minute, by key; and where a peer was refused often in a
+minute, what it has to be looked up for is refused unseen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from orchestration_server import access, held
+from orchestration_server.access import Rule
+from orchestration_server.credentials import Credentials, Identity
+from orchestration_server.db import Database
+from orchestration_server.errors import (
+    LedgerError,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+)
+from orchestration_server.model import AuthMode, Call, Principal
+from orchestration_server.rates import Rates, exhausted
+from orchestration_server.refusals import Kind, Refusals
+
+REFUSED_A_MINUTE = 60
+_PEER = re.compile(r"(ipv4|ipv6|unix(?:-abstract)?):(.*)", re.DOTALL)
+_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NETWORK_GROUPS = 4
+"""Of an IPv6 address, what is one caller's network: the rest is his to choose."""
+
+
+AUTHORIZATION = "authorization"
+PROJECT = "orchestration-project"
+SESSION = "orchestration-session"
+
+
+def _text(value: object) -> str:
+    """A value of the metadata; empty where there is none, or it is no text."""
+    return value if isinstance(value, str) else ""
+
+
+def address_of(peer: str) -> str:
+    """The address of ``context.peer()`` without its port; empty for a peer on this machine."""
+    found = _PEER.fullmatch(unquote(peer))
+    if found is None:
+        return peer or "unknown"
+    kind, rest = found.groups()
+    if kind.startswith("unix"):
+        return ""
+    host = rest.rpartition(":")[0].strip("[]").partition("%")[0]
+    if host.startswith("::ffff:") and "." in host:
+        kind, host = "ipv4", host.removeprefix("::ffff:")
+    if kind == "ipv4":
+        return "" if host.startswith("127.") else host
+    return "" if host == "::1" else _network(host)
+
+
+def _network(host: str) -> str:
+    head, gap, tail = host.partition("::")
+    groups = head.split(":") if head else []
+    if gap:
+        after = tail.split(":") if tail else []
+        groups += ["0"] * (8 - len(groups) - len(after)) + after
+    return ":".join(groups[:_NETWORK_GROUPS]) + "::/64"
+
+
+class Admission:
+    """Lets calls in or refuses them. ``rates`` is None where nobody can call from off loopback."""
+
+    def __init__(
+        self,
+        db: Database,
+        credentials: Credentials,
+        refusals: Refusals,
+        *,
+        mode: AuthMode,
+        rates: Rates | None,
+        calls_per_minute: int,
+        events_per_minute: int,
+    ) -> None:
+        self._db = db
+        self._credentials = credentials
+        self._refusals = refusals
+        self._mode = mode
+        self._rates = rates
+        self._calls = calls_per_minute
+        self._events = events_per_minute
+
+    @property
+    def open(self) -> bool:
+        """Whether a call without a credential is let in."""
+        return self._mode is AuthMode.OPEN or (self._mode is AuthMode.AUTO and not self._credentials.exist)
+
+    def enter(self, rpc: str, said: Mapping[str, Any], peer: Callable[[], str]) -> Identity | None:
+        """Who calls, where its credential lets it call this rpc; None where that is open.
+
+        Unauthenticated, PermissionDenied, or ResourceExhausted for what is too often. ``said`` is the call's
+        metadata as it came.
+        """
+        header = said.get(AUTHORIZATION)
+        if not header and self.open:
+            return None
+        address = "" if self._rates is None else address_of(peer())
+        asked = _text(said.get(PROJECT))
+        identity: Identity | None = None
+        try:
+            identity = self._identity(_text(header), address)
+            principal = identity.principal
+            if address:
+                self._count(principal, address)
+            rule = access.rule_of(rpc)
+            access.authorize(rule, principal)
+            access.project_of(principal, asked)
+            access.session_of(principal, _text(said.get(SESSION)))
+        except (Unauthenticated, PermissionDenied, ResourceExhausted) as error:
+            caller = identity.principal if identity is not None else None
+            raise self._refused(rpc, asked, error, peer, caller) from None
+        return identity
+
+    def _identity(self, header: str, address: str) -> Identity:
+        identity = self._credentials.known(header) if header else None
+        if identity is None:
+            self._take_refusal(address)
+            if not header:
+                raise Unauthenticated(
+                    "this ledger takes a key: give it as metadata authorization, as Bearer",
+                    reason="CREDENTIALS_MISSING",
+                )
+            identity = self._credentials.verify(header)
+            self._credentials.check(identity)
+            if address and self._rates is not None:
+                self._rates.give_back("refused", address)
+            return identity
+        try:
+            self._credentials.check(identity)
+        except Unauthenticated:
+            self._take_refusal(address)
+            raise
+        return identity
+
+    def _take_refusal(self, address: str) -> None:
+        """Counts one that is refused, or may be; ResourceExhausted where there were too many."""
+        if address and self._rates is not None:
+            wait = self._rates.take("refused", address, REFUSED_A_MINUTE)
+            if wait:
+                raise exhausted("refused calls from this address", REFUSED_A_MINUTE, wait, "RATE_LIMITED")
+
+    def _count(self, principal: Principal, address: str) -> None:
+        assert self._rates is not None
+        most = principal.per_minute or self._calls
+        wait = self._rates.take("calls", principal.id, most)
+        if wait:
+            raise exhausted("calls by this key", most, wait, "RATE_LIMITED")
+
+    def admit(self, request: Any, call: Call, peer: Callable[[], str]) -> None:
+        """Refuses a request, or one of a stream's, outside what the key is held to or above its events."""
+        principal = call.principal
+        if principal is None:
+            return
+        rule = access.rule_of(call.rpc)
+        try:
+            if principal.held and not rule.free:
+                assert rule.about is not None
+                call.bounds = held.bounds(self._db, call, principal, list(rule.about(request)))
+            if rule.events is not None and self._rates is not None and address_of(peer()):
+                self._count_events(principal, rule, request)
+        except (PermissionDenied, ResourceExhausted) as error:
+            raise self._refused(call.rpc, call.project, error, peer, principal) from None
+
+    def _count_events(self, principal: Principal, rule: Rule, request: Any) -> None:
+        assert self._rates is not None
+        assert rule.events is not None
+        most = principal.events_per_minute or self._events
+        wait = self._rates.take("events", principal.id, most, rule.events(request))
+        if wait:
+            raise exhausted("events by this key", most, wait, "EVENTS_RATE_LIMITED")
+
+    def _refused(
+        self, rpc: str, project: str, error: LedgerError, peer: Callable[[], str], principal: Principal | None
+    ) -> LedgerError:
+        """Notes a refusal; another error where there were too many from its address."""
+        address = address_of(peer())
+        if self._rates is not None and isinstance(error, PermissionDenied):
+            try:
+                self._take_refusal(address)
+            except ResourceExhausted as too_many:
+                error = too_many
+        if isinstance(error, PermissionDenied):
+            error.noted = True
+        within = project if _PROJECT.fullmatch(project) else access.DEFAULT_PROJECT
+        caller = "" if principal is None else principal.id
+        self._refusals.note(Kind(within, rpc, error.reason, address or "loopback", caller))
+        return error
+
+    def note(self, error: Exception, call: Call | None, peer: Callable[[], str]) -> None:
+        """Notes what was refused further on, by what the call found."""
+        if isinstance(error, PermissionDenied) and not error.noted and call is not None:
+            self._refused(call.rpc, call.project, error, peer, call.principal)
+
+    def watch(self, identity: Identity, end: Callable[[], object]) -> Callable[[], None]:
+        """Has a stream end once its credential is good no more; what is returned takes that back."""
+        return self._credentials.watch(identity, end)

@@ -1,0 +1,53 @@
+"""Whether a server may listen where it is told to: off loopback only encrypted, and for keys."""
+
+from __future__ import annotations
+
+import ipaddress
+from contextlib import suppress
+
+from orchestration_server.config import ConfigurationError, Settings
+from orchestration_server.model import AuthMode
+
+
+def host_of(address: str) -> str:
+    """The host of HOST:PORT, without brackets."""
+    return address.rpartition(":")[0].strip("[]")
+
+
+def on_loopback(address: str) -> bool:
+    """Whether only this machine can reach the address. A name other than localhost is not looked up."""
+    if address.startswith(("unix:", "unix-abstract:")):
+        return True
+    host = host_of(address)
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def check(settings: Settings) -> None:
+    """ConfigurationError, which says what to do, where the server must not listen on its address so."""
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise ConfigurationError("tls_cert and tls_key go together: give both")
+    if settings.tls_client_ca is not None and settings.tls_cert is None and not settings.auto_tls:
+        raise ConfigurationError("tls_client_ca takes tls_cert and tls_key beside it")
+    if settings.auto_tls and settings.tls_cert is not None:
+        raise ConfigurationError("auto_tls makes a certificate, and tls_cert names one: give one of them")
+    if on_loopback(settings.address):
+        return
+    where = f"{settings.address} can be reached from other machines"
+    if settings.auth is AuthMode.OPEN:
+        raise ConfigurationError(
+            f"{where}, so auth=open is refused there: leave it out, and make a key with"
+            " `orchestration keys create`"
+        )
+    if not (settings.tls_cert or settings.auto_tls or settings.allow_plaintext):
+        raise ConfigurationError(
+            f"{where}, and keys would travel in the clear. Either give --tls-cert and --tls-key, or"
+            " --auto-tls for a first try, or listen on 127.0.0.1. Where a proxy encrypts, --allow-plaintext"
+        )
+
+
+NO_KEYS = (
+    "{address} can be reached from other machines, and there is no key yet, so nobody could call. Make one"
+    " first: `orchestration keys create NAME`, with the same --data-dir or DATABASE_URL"
+)

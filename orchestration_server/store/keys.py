@@ -1,0 +1,132 @@
+"""The SQL of API keys, and of what a key may be held to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import LiteralString, NamedTuple
+
+from orchestration_server.model import EntityType, Role
+from orchestration_server.store.arrays import Texts
+from orchestration_server.store.connection import Connection
+
+
+class KeyRow(NamedTuple):
+    """A key as it is stored, without the key itself."""
+
+    id: str
+    digest: bytes
+    name: str
+    project: str
+    role: Role
+    session_key: str
+    sprint_code: str
+    per_minute: int | None
+    events_per_minute: int | None
+    create_time: datetime
+    expire_time: datetime | None
+    last_used_time: datetime | None
+    revoke_time: datetime | None
+
+
+class SessionPlace(NamedTuple):
+    """What a session is about, and the sprint of that."""
+
+    target_type: EntityType
+    target_code: str
+    sprint_code: str
+
+
+class Places(NamedTuple):
+    """Where tasks and sessions belong: a task's sprint by its code, and a session's target by its key."""
+
+    tasks: dict[str, str]
+    sessions: dict[str, SessionPlace]
+
+
+_COLUMNS: LiteralString = """
+select id, digest, name, project, role, session_key, sprint_code, per_minute, events_per_minute,
+    create_time, expire_time, last_used_time, revoke_time
+from api_keys"""
+
+_INSERT: LiteralString = """
+insert into api_keys (id, digest, name, project, role, session_key, sprint_code, per_minute,
+    events_per_minute, create_time, expire_time)
+values (%(id)s, %(digest)b, %(name)s, %(project)s, %(role)s::smallint, %(session_key)s, %(sprint_code)s,
+    %(per_minute)s::integer, %(events_per_minute)s::integer, %(create_time)s, %(expire_time)s::timestamptz)
+"""
+
+_ALL: LiteralString = _COLUMNS + " order by create_time, id"
+_GET: LiteralString = _COLUMNS + " where id = any(%(ids)s::text[])"
+_EXIST: LiteralString = "select exists (select from api_keys)"
+
+_REVOKE: LiteralString = """
+update api_keys set revoke_time = coalesce(revoke_time, now()) where id = %(id)s
+"""
+
+# In the order of the ids, so that servers that note the same keys do not wait for each other crosswise.
+_USED: LiteralString = """
+update api_keys k set last_used_time = now()
+from (select id from api_keys where id = any(%(ids)s::text[]) order by id for update skip locked) used
+where k.id = used.id
+"""
+
+# What is deleted keeps its place: its history may be read.
+_PLACES: LiteralString = """
+select 2, t.code, t.sprint_code, 0, '' from tasks t
+where t.project = %(project)s and t.code = any(%(tasks)s::text[])
+union all
+select 3, s.key, case s.target_type when 1 then s.target_code else coalesce(t.sprint_code, '') end,
+    s.target_type, s.target_code
+from sessions s
+left join tasks t on s.target_type = 2 and t.project = s.project and t.code = s.target_code
+where s.project = %(project)s and s.key = any(%(sessions)s::text[])
+"""
+
+
+def insert(conn: Connection, key: KeyRow) -> None:
+    """Keeps a new key."""
+    conn.execute(_INSERT, key._asdict() | {"role": int(key.role)})
+
+
+def list_all(conn: Connection) -> list[KeyRow]:
+    """All keys, the oldest first."""
+    return [_row(*row) for row in conn.execute(_ALL)]
+
+
+def get(conn: Connection, *, ids: Sequence[str]) -> dict[str, KeyRow]:
+    """The keys of these ids, as far as there are such."""
+    return {row[0]: _row(*row) for row in conn.execute(_GET, {"ids": Texts(ids)})}
+
+
+def exist(conn: Connection) -> bool:
+    """Whether a key was ever made."""
+    row = conn.execute(_EXIST).fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
+def revoke(conn: Connection, *, key_id: str) -> bool:
+    """Revokes a key, if it is not already. False where there is none of that id."""
+    return conn.execute(_REVOKE, {"id": key_id}).rowcount == 1
+
+
+def note_used(conn: Connection, *, ids: Sequence[str]) -> None:
+    """Notes that these keys are in use."""
+    conn.execute(_USED, {"ids": Texts(ids)})
+
+
+def places(conn: Connection, *, project: str, tasks: Sequence[str], sessions: Sequence[str]) -> Places:
+    """Where these tasks and sessions belong, as far as they are there."""
+    found = Places({}, {})
+    params = {"project": project, "tasks": Texts(tasks), "sessions": Texts(sessions)}
+    for kind, code, sprint, target_type, target in conn.execute(_PLACES, params):
+        if kind == EntityType.TASK:
+            found.tasks[code] = sprint
+        else:
+            found.sessions[code] = SessionPlace(EntityType(target_type), target, sprint)
+    return found
+
+
+def _row(key_id: str, digest: bytes, name: str, project: str, role: int, *rest: object) -> KeyRow:
+    return KeyRow(key_id, digest, name, project, Role(role), *rest)  # type: ignore[arg-type]  # as selected

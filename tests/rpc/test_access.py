@@ -1,0 +1,161 @@
+"""Keys: when the ledger takes them, how soon one is good no more, and what is told of refusals."""
+
+import queue
+from collections.abc import Callable
+
+import grpc
+import pytest
+
+from orchestration.v1 import event_pb2, task_pb2
+from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration_server import credentials
+from orchestration_server.app import App
+from orchestration_server.keys import new_key
+from orchestration_server.model import Role
+from tests import factories
+from tests.conftest import Server, open_channel
+from tests.keying import bearer, make_key, revoke
+from tests.status import refused
+
+UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
+EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+LIST = task_pb2.ListTasksRequest()
+
+
+@pytest.fixture
+def app(server: Server) -> App:
+    assert server.app is not None
+    return server.app
+
+
+@pytest.fixture
+def closed(app: App, database_url: str) -> App:
+    """A server that takes keys, as a first one was made."""
+    make_key(database_url, project="another")
+    app.credentials.look()
+    return app
+
+
+def test_without_keys_a_server_on_loopback_is_open(tasks: TaskServiceStub) -> None:
+    tasks.ListTasks(LIST)
+
+
+def test_a_credential_that_is_given_is_judged_where_it_is_open_too(tasks: TaskServiceStub) -> None:
+    with refused(UNAUTHENTICATED, "CREDENTIALS_INVALID"):
+        tasks.ListTasks(LIST, metadata=bearer(new_key()[1]))
+
+
+def test_the_first_key_closes_the_ledger_and_its_end_does_not_open_it(
+    app: App, tasks: TaskServiceStub, database_url: str
+) -> None:
+    key = make_key(database_url)
+    tasks.ListTasks(LIST, metadata=bearer(key))
+    with refused(UNAUTHENTICATED, "CREDENTIALS_MISSING"):
+        tasks.ListTasks(LIST)
+    revoke(database_url, key)
+    app.credentials.look()
+    with refused(UNAUTHENTICATED, "CREDENTIALS_MISSING"):
+        tasks.ListTasks(LIST)
+    with refused(UNAUTHENTICATED, "KEY_REVOKED"):
+        tasks.ListTasks(LIST, metadata=bearer(key))
+
+
+def test_another_server_learns_of_the_first_key(app: App, tasks: TaskServiceStub, database_url: str) -> None:
+    make_key(database_url)
+    tasks.ListTasks(LIST)
+    app.credentials.look()
+    with refused(UNAUTHENTICATED, "CREDENTIALS_MISSING"):
+        tasks.ListTasks(LIST)
+
+
+def test_a_revoked_key_ends_its_streams_and_no_others(
+    closed: App, events: EventServiceStub, database_url: str
+) -> None:
+    key, other = make_key(database_url), make_key(database_url)
+    follow = event_pb2.StreamTimelineRequest(follow=True)
+    ended = events.StreamTimeline(follow, metadata=bearer(key), timeout=20)
+    stays = events.StreamTimeline(follow, metadata=bearer(other), timeout=20)
+    assert next(ended).WhichOneof("message") == "caught_up"
+    assert next(stays).WhichOneof("message") == "caught_up"
+    messages: queue.SimpleQueue[event_pb2.EmitEventsRequest | None] = queue.SimpleQueue()
+    emitting = events.EmitEvents(iter(messages.get, None), metadata=bearer(key), timeout=20)
+    messages.put(event_pb2.EmitEventsRequest(request_id="1", events=[factories.event()]))
+    assert next(emitting).stored == 1
+    revoke(database_url, key)
+    closed.credentials.look()
+    for stream in (ended, emitting):
+        with pytest.raises(grpc.RpcError) as caught:
+            list(stream)
+        assert caught.value.code() is grpc.StatusCode.CANCELLED
+    messages.put(None)
+    events.EmitEvent(event_pb2.EmitEventRequest(event=factories.event()), metadata=bearer(other))
+    assert next(stays).WhichOneof("message") == "events"
+    stays.cancel()
+
+
+def test_a_server_looks_by_itself(
+    database_url: str, start_server: Callable[[str], Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "LOOK_SECONDS", 0.05)
+    key = make_key(database_url)
+    with open_channel(start_server(database_url).address) as channel:
+        stream = EventServiceStub(channel).StreamTimeline(
+            event_pb2.StreamTimelineRequest(follow=True), metadata=bearer(key), timeout=20
+        )
+        assert next(stream).WhichOneof("message") == "caught_up"
+        revoke(database_url, key)
+        with refused(grpc.StatusCode.CANCELLED):
+            list(stream)
+
+
+def test_a_stream_that_ended_is_not_watched(
+    closed: App, events: EventServiceStub, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten: queue.SimpleQueue[None] = queue.SimpleQueue()
+    forget = closed.credentials._forget
+
+    def told(place: object) -> None:
+        forget(place)
+        forgotten.put(None)
+
+    monkeypatch.setattr(closed.credentials, "_forget", told)
+    key = bearer(make_key(database_url))
+    list(events.StreamTimeline(event_pb2.StreamTimelineRequest(), metadata=key, timeout=20))
+    forgotten.get(timeout=20)
+    assert closed.credentials.streams == 0
+
+
+def test_the_project_is_that_of_the_key(closed: App, channel: grpc.Channel, database_url: str) -> None:
+    tasks = TaskServiceStub(channel)
+    key = bearer(make_key(database_url, project="p2"))
+    tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("mine")), metadata=key)
+    everywhere = make_key(database_url, project="*", role=Role.READER)
+    inside = bearer(everywhere, ("orchestration-project", "p2"))
+    assert [t.code for t in tasks.ListTasks(LIST, metadata=inside).tasks] == ["mine"]
+    assert not tasks.ListTasks(LIST, metadata=bearer(everywhere)).tasks
+
+
+def test_what_was_refused_stands_in_the_log_once_and_counted(
+    closed: App, channel: grpc.Channel, database_url: str
+) -> None:
+    tasks, events = TaskServiceStub(channel), EventServiceStub(channel)
+    key = make_key(database_url, role=Role.READER)
+    made = task_pb2.CreateTaskRequest(task=factories.task())
+    for _ in range(5):
+        with refused(DENIED, "ROLE_TOO_LOW"):
+            tasks.CreateTask(made, metadata=bearer(key))
+        closed.refusals.flush()
+    listed = event_pb2.ListEventsRequest(filter=event_pb2.EventFilter(types=["orchestration.access.refused"]))
+    (found,) = events.ListEvents(listed, metadata=bearer(key)).events
+    said = dict(found.payload.items())
+    assert said == {
+        "rpc": "TaskService/CreateTask",
+        "reason": "ROLE_TOO_LOW",
+        "peer": "loopback",
+        "count": 1.0,
+        "caller": key.split("_")[1],
+    }
+    assert closed.refusals.flush(last=True) == 1
+    told = events.ListEvents(listed, metadata=bearer(key)).events[0]
+    assert told.payload["count"] == 4

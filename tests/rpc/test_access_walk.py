@@ -1,0 +1,303 @@
+"""Every rpc with every kind of credential: the bad are refused and leave nothing, the good are let in.
+
+The rpcs come from the descriptors, so a new one fails here until someone says who may call it, in
+``access.RULES``, and with what request, in ``tests/calling.py``.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import grpc
+import psycopg
+import pytest
+from psycopg import sql
+
+from orchestration_server.access import RULES
+from orchestration_server.app import App
+from orchestration_server.config import Settings
+from orchestration_server.embedded import Engines
+from orchestration_server.keys import new_key
+from orchestration_server.model import AuthMode, Role
+from tests.calling import METHODS, REFLECTION, RPCS, Outcome, Place, call, requests
+from tests.conftest import new_database, open_channel
+from tests.keying import AUDIENCE, ISSUER, Issuer, bearer, make_key, revoke
+from tests.ledger import Ledger
+from tests.status import Metadata
+
+UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
+INSIDE = Place("s", "t", "u", "k", "in")
+OUTSIDE = Place("s2", "t2", "u2", "k2", "out")
+FREE = {
+    "TemplateService/ListTemplates",
+    "TemplateService/GetTemplate",
+    "TemplateService/RenderTemplate",
+    "AdminService/GetServerInfo",
+    REFLECTION,
+}
+"""What shows nothing of a project."""
+CANNOT_BE_HELD = {
+    "SprintService/ListSprints",
+    "EventService/GetEvent",
+    "EventService/ReplayEvents",
+}
+
+
+class Guarded(NamedTuple):
+    """A server that takes keys and tokens, with two places in it."""
+
+    app: App
+    database_url: str
+    channel: grpc.Channel
+    issuer: Issuer
+
+
+@pytest.fixture(scope="module")
+def guarded(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    issuer = Issuer()
+    with new_database(engines) as url:
+        settings = Settings(
+            address="127.0.0.1:0",
+            database_url=url,
+            redis_url=engines.redis_url or "",
+            grace_seconds=1,
+            auth=AuthMode.REQUIRED,
+            jwt_key_file=issuer.publish(tmp_path_factory.mktemp("jwt")),
+            jwt_algorithm="RS256",
+            jwt_issuer=ISSUER,
+            jwt_audience=AUDIENCE,
+        )
+        app = App(settings)
+        address = app.start()
+        admin = make_key(url, role=Role.ADMIN)
+        try:
+            with open_channel(address) as channel:
+                _plan(grpc.intercept_channel(channel, _Bearing(bearer(admin))))
+                yield Guarded(app, url, channel, issuer)
+        finally:
+            app.stop()
+
+
+class _Bearing(grpc.UnaryUnaryClientInterceptor):
+    """Has each call carry a credential."""
+
+    def __init__(self, metadata: Metadata) -> None:
+        self._metadata = metadata
+
+    def intercept_unary_unary(self, continuation, client_call_details, request):  # type: ignore[no-untyped-def]
+        return continuation(client_call_details._replace(metadata=self._metadata), request)
+
+
+def _plan(channel: grpc.Channel) -> None:
+    ledger = Ledger(channel)
+    for place in (INSIDE, OUTSIDE):
+        ledger.sprint(place.sprint, status=2)
+        ledger.task(place.task, sprint_code=place.sprint)
+        ledger.task(place.second, sprint_code=place.sprint)
+        ledger.session(place.session, sprint_code=place.sprint)
+
+
+def _bad(guarded: Guarded) -> dict[str, tuple[Metadata, grpc.StatusCode, str]]:
+    """Credentials that open nothing, for whatever rpc."""
+    url, issuer = guarded.database_url, guarded.issuer
+    good = make_key(url, role=Role.ADMIN)
+    revoked = make_key(url, role=Role.ADMIN)
+    revoke(url, revoked)
+    past = datetime.now(UTC) - timedelta(seconds=60)
+    expired = make_key(url, role=Role.ADMIN, expire_time=past)
+    here = (("orchestration-project", "default"),)
+    invalid = "CREDENTIALS_INVALID"
+    keys: dict[str, tuple[Metadata, str]] = {
+        "none": ((), "CREDENTIALS_MISSING"),
+        "empty": ((("authorization", ""),), "CREDENTIALS_MISSING"),
+        "garbage": (bearer("x"), invalid),
+        "no token": ((("authorization", "Bearer "),), invalid),
+        "another scheme": ((("authorization", f"Basic {good}"),), invalid),
+        "no scheme": ((("authorization", good),), invalid),
+        "unknown key": (bearer(new_key()[1]), invalid),
+        "a known id with another secret": (bearer(good[:-1] + ("0" if good[-1] != "0" else "1")), invalid),
+        "cut short": (bearer(good[:-1]), invalid),
+        "too long": (bearer(good + "0"), invalid),
+        "in capitals": (bearer(good.upper()), invalid),
+        "with a space": (bearer(good + " "), invalid),
+        "revoked": (bearer(revoked), "KEY_REVOKED"),
+        "expired": (bearer(expired), "KEY_EXPIRED"),
+        "token without a signature": (bearer(issuer.unsigned()), invalid),
+        "token of a public key as secret": (bearer(issuer.confused()), invalid),
+        "token of another issuer's key": (bearer(Issuer().token()), invalid),
+        "token with other claims": (bearer(issuer.altered()), invalid),
+        "token expired": (bearer(issuer.token(exp=past)), "TOKEN_EXPIRED"),
+        "token not yet good": (bearer(issuer.token(nbf=datetime.now(UTC) + timedelta(hours=1))), invalid),
+        "token of another issuer": (bearer(issuer.token(iss="https://else.example")), invalid),
+        "token for another audience": (bearer(issuer.token(aud="else")), invalid),
+        "token without an end": (bearer(issuer.token(exp=None)), invalid),
+        "token without an issuer": (bearer(issuer.token(iss=None)), invalid),
+        "token without an audience": (bearer(issuer.token(aud=None)), invalid),
+        "token of nobody": (bearer(issuer.token(sub=None)), invalid),
+        "token without a project": (bearer(issuer.token(project=None)), "CLAIMS_INVALID"),
+        "token without a role": (bearer(issuer.token(role=None)), "CLAIMS_INVALID"),
+        "token of an unknown role": (bearer(issuer.token(role="root")), "CLAIMS_INVALID"),
+        "token with a project that is none": (bearer(issuer.token(project=["default"])), "CLAIMS_INVALID"),
+        "token of two bounds": (bearer(issuer.token(session="k", sprint="s")), "CLAIMS_INVALID"),
+        "token of too much": (bearer(issuer.token(pad="x" * 5_000)), invalid),
+    }
+    found = {name: (metadata, UNAUTHENTICATED, why) for name, (metadata, why) in keys.items()}
+    elsewhere = make_key(url, role=Role.ADMIN, project="p2")
+    found["another project's"] = (bearer(elsewhere, *here), DENIED, "PROJECT_CLOSED")
+    token = issuer.token(role="admin", project="p2")
+    found["token of another project"] = (bearer(token, *here), DENIED, "PROJECT_CLOSED")
+    by_session = make_key(url, role=Role.ADMIN, session_key="k")
+    in_another = bearer(by_session, ("orchestration-session", "k2"))
+    found["in another session"] = (in_another, DENIED, "OUT_OF_BOUNDS")
+    return found
+
+
+def _held(guarded: Guarded, role: Role = Role.ADMIN) -> dict[str, Metadata]:
+    """Credentials that are held to what is inside."""
+    url, name = guarded.database_url, role.name.lower()
+    return {
+        "held to a sprint": bearer(make_key(url, role=role, sprint_code="s")),
+        "held to a session": bearer(make_key(url, role=role, session_key="k")),
+        "token held to a sprint": bearer(guarded.issuer.token(role=name, sprint="s")),
+        "token held to a session": bearer(guarded.issuer.token(role=name, session="k")),
+    }
+
+
+def _written(database_url: str) -> dict[str, str]:
+    """All rows of the ledger, but for keys and what tells of refusals, as a digest a table."""
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        tables = [name for (name,) in conn.execute(
+            "select tablename from pg_tables where schemaname = 'public' and tablename <> 'api_keys'"
+            " and tablename not like 'events%'"
+        )]  # fmt: skip
+        found = {}
+        for table in tables:
+            query = sql.SQL("select md5(coalesce(string_agg(x::text, ',' order by x::text), '')) from {} x")
+            row = conn.execute(query.format(sql.Identifier(table))).fetchone()
+            assert row is not None
+            found[table] = row[0]
+        row = conn.execute(
+            "select count(*) from events where type <> 'orchestration.access.refused'"
+        ).fetchone()
+        assert row is not None
+        return found | {"events": str(row[0])}
+
+
+def test_every_rpc_has_a_rule_and_a_request() -> None:
+    assert set(RULES) == set(RPCS)
+    assert set(requests(INSIDE)) == set(RPCS)
+
+
+def test_what_changes_something_takes_more_than_a_reader() -> None:
+    """A mutation has a request_id: no row of the table can make one of it a reader's."""
+    for rpc, method in METHODS.items():
+        if "request_id" in method.input_type.fields_by_name:
+            assert RULES[rpc].role >= Role.AGENT, rpc
+
+
+def test_what_is_about_the_whole_ledger_takes_its_admins() -> None:
+    for rpc in METHODS:
+        if rpc.startswith("AdminService/") and rpc != "AdminService/GetServerInfo":
+            assert RULES[rpc].ledger, rpc
+            assert RULES[rpc].role is Role.ADMIN, rpc
+
+
+def test_no_bad_credential_opens_any_rpc(guarded: Guarded, capfd: pytest.CaptureFixture[str]) -> None:
+    channel, url = guarded.channel, guarded.database_url
+    about_inside, about_outside = requests(INSIDE), requests(OUTSIDE)
+    before = _written(url)
+    pairs, wrong = 0, []
+    secrets: list[str] = []
+
+    def refuse(name: str, rpc: str, metadata: Metadata, expected: Outcome, asked: Place = INSIDE) -> None:
+        nonlocal pairs
+        pairs += 1
+        request = (about_inside if asked is INSIDE else about_outside)[rpc]
+        outcome = call(channel, rpc, request, metadata)
+        if outcome != expected:
+            wrong.append((name, rpc, outcome))
+        secrets.extend(str(value)[7:] for key, value in metadata if key == "authorization")
+
+    for name, (metadata, code, why) in _bad(guarded).items():
+        for rpc in RPCS:
+            refuse(name, rpc, metadata, Outcome(code, why))
+    for role in (Role.READER, Role.AGENT):
+        for kind, metadata in (
+            ("key", bearer(make_key(url, role=role))),
+            ("token", bearer(guarded.issuer.token(role=role.name.lower()))),
+        ):
+            for rpc in RPCS:
+                if RULES[rpc].role > role:
+                    refuse(f"{role.name} {kind}", rpc, metadata, Outcome(DENIED, "ROLE_TOO_LOW"))
+    for rpc in RPCS:
+        if RULES[rpc].ledger:
+            metadata = bearer(make_key(url, role=Role.ADMIN))
+            refuse("one project's admin", rpc, metadata, Outcome(DENIED, "PROJECT_CLOSED"))
+    held = _held(guarded)
+    held["held to a sprint that is not there"] = bearer(make_key(url, role=Role.ADMIN, sprint_code="none"))
+    held["held to a session that is not there"] = bearer(make_key(url, role=Role.ADMIN, session_key="none"))
+    for name, metadata in held.items():
+        for rpc in RPCS:
+            if rpc not in FREE:
+                refuse(name, rpc, metadata, Outcome(DENIED, "OUT_OF_BOUNDS"), OUTSIDE)
+            if rpc in CANNOT_BE_HELD or (rpc == "SessionService/ListSessions" and "session" in name):
+                refuse(name, rpc, metadata, Outcome(DENIED, "OUT_OF_BOUNDS"), INSIDE)
+
+    assert wrong == []
+    assert _written(url) == before
+    assert pairs > 1_500
+    _audited(guarded, secrets)
+    said = "".join(capfd.readouterr())
+    assert not [secret for secret in secrets if len(secret) > 20 and secret in said]
+    print(f"{pairs} rpc × credential pairs, all refused ({len(RPCS)} rpcs)")
+
+
+def _audited(guarded: Guarded, secrets: list[str]) -> None:
+    """Some refusals are in the log, no more than a minute's worth, and none holds a secret."""
+    guarded.app.refusals.flush()
+    with psycopg.connect(guarded.database_url, autocommit=True) as conn:
+        bodies = [body for (body,) in conn.execute(
+            "select body from events where type = 'orchestration.access.refused'"
+        )]  # fmt: skip
+    assert 1 <= len(bodies) <= 120
+    for secret in secrets:
+        assert not secret or len(secret) < 20 or not any(secret.encode() in body for body in bodies)
+
+
+def test_every_rpc_lets_a_good_credential_in(guarded: Guarded) -> None:
+    url, issuer = guarded.database_url, guarded.issuer
+    about = requests(INSIDE)
+    # What takes the place away comes last.
+    rpcs = sorted(RPCS, key=lambda rpc: ("Delete" in rpc, "CloseSession" in rpc))
+    wrong, let_in = [], 0
+    good: dict[str, tuple[Metadata, Role]] = {}
+    for role in Role:
+        name = role.name.lower()
+        good[f"{name}'s key"] = (bearer(make_key(url, role=role)), role)
+        good[f"{name}'s token"] = (bearer(issuer.token(role=name)), role)
+        good[f"{name}'s key of all projects"] = (bearer(make_key(url, role=role, project="*")), role)
+        good |= {f"{name} {kind}": (metadata, role) for kind, metadata in _held(guarded, role).items()}
+    for name, (metadata, role) in good.items():
+        for rpc in rpcs:
+            rule = RULES[rpc]
+            if role < rule.role or (rule.ledger and "all projects" not in name):
+                continue
+            if "held" in name and (
+                rpc in CANNOT_BE_HELD or (rpc == "SessionService/ListSessions" and "session" in name)
+            ):
+                continue
+            let_in += 1
+            outcome = call(guarded.channel, rpc, about[rpc], metadata)
+            if outcome.code not in LET_IN:
+                wrong.append((name, rpc, outcome))
+    assert wrong == []
+    assert let_in > 400
+
+
+LET_IN = (
+    grpc.StatusCode.OK,
+    # The second who makes, closes or deletes the same, and what is not there.
+    grpc.StatusCode.ALREADY_EXISTS,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.FAILED_PRECONDITION,
+)

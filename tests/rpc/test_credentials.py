@@ -1,0 +1,129 @@
+"""What a process knows of credentials, and for how long."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import grpc
+import pytest
+
+from orchestration.v1 import task_pb2
+from orchestration_server.credentials import Credentials
+from orchestration_server.db import Database
+from orchestration_server.errors import Unauthenticated, Unavailable
+from orchestration_server.keys import new_key
+from orchestration_server.store import keys as store
+from orchestration_server.store.connection import Connection
+from tests.keying import Reads, make_key
+
+UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
+EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+LIST = task_pb2.ListTasksRequest()
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
+    return Reads(monkeypatch)
+
+
+class Clock:
+    """Says what it is told."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def credentials(database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Credentials]:
+    """They look again when a test says so."""
+    monkeypatch.setattr(Credentials, "_run", lambda _: None)
+    db = Database(database_url, size=2)
+    made = Credentials(db, clock=clock)
+    yield made
+    made.close()
+    db.close()
+
+
+def test_a_key_that_is_known_is_not_read_again(
+    credentials: Credentials, reads: Reads, clock: Clock, database_url: str
+) -> None:
+    header = f"Bearer {make_key(database_url)}"
+    identity = credentials.verify(header)
+    assert reads.count == 1
+    clock.now += 9
+    assert credentials.known(header) is identity
+    clock.now += 2
+    assert credentials.known(header) is None
+    credentials.check(identity)
+    credentials.look()
+    assert credentials.known(header) is identity
+    assert reads.count == 2
+
+
+def test_a_key_is_taken_no_longer_than_the_database_can_say_so(
+    credentials: Credentials, reads: Reads, clock: Clock, database_url: str
+) -> None:
+    header = f"Bearer {make_key(database_url)}"
+    credentials.verify(header)
+    reads.away = True
+    with pytest.raises(Unavailable):
+        credentials.look()
+    clock.now += 11
+    assert credentials.known(header) is None
+    with pytest.raises(Unavailable):
+        credentials.verify(header)
+
+
+def test_an_unknown_key_is_read_once_for_a_while(
+    credentials: Credentials, reads: Reads, clock: Clock
+) -> None:
+    header = f"Bearer {new_key()[1]}"
+    for _ in range(3):
+        with pytest.raises(Unauthenticated):
+            credentials.verify(header)
+    assert reads.count == 1
+    clock.now += 3
+    with pytest.raises(Unauthenticated):
+        credentials.verify(header)
+    assert reads.count == 2
+
+
+def test_what_is_kept_in_mind_has_a_bound(
+    credentials: Credentials, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    monkeypatch.setattr(credentials._known, "_most", 2)
+    monkeypatch.setattr(credentials._unknown, "_most", 2)
+    for _ in range(4):
+        credentials.verify(f"Bearer {make_key(database_url)}")
+        with pytest.raises(Unauthenticated):
+            credentials.verify(f"Bearer {new_key()[1]}")
+    assert len(credentials._known) == len(credentials._unknown) == 2
+
+
+def test_it_is_noted_now_and_then_which_keys_are_used(
+    credentials: Credentials, clock: Clock, database_url: str
+) -> None:
+    used, idle = make_key(database_url), make_key(database_url)
+    credentials.check(credentials.verify(f"Bearer {used}"))
+    credentials.look()
+    with Connection.connect(database_url, autocommit=True) as conn:
+        assert {row.last_used_time for row in store.list_all(conn)} == {None}
+        clock.now += 61
+        credentials.look()
+        noted = {row.id: row.last_used_time is not None for row in store.list_all(conn)}
+    assert noted == {used.split("_")[1]: True, idle.split("_")[1]: False}
+
+
+def test_a_key_ends_at_its_time(credentials: Credentials, database_url: str) -> None:
+    end = datetime.now(UTC) + timedelta(hours=1)
+    identity = credentials.verify(f"Bearer {make_key(database_url, expire_time=end)}")
+    assert identity.refusal(end.timestamp() - 0.001) is None
+    ended = identity.refusal(end.timestamp())
+    assert ended is not None
+    assert ended.reason == "KEY_EXPIRED"

@@ -1,0 +1,217 @@
+"""Keys that are held to a sprint or a session open that alone."""
+
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from orchestration.v1 import common_pb2, event_pb2, report_pb2, session_pb2, task_pb2
+from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.report_pb2_grpc import ReportServiceStub
+from orchestration_server import held
+from orchestration_server.app import App
+from orchestration_server.model import Role
+from tests import factories
+from tests.conftest import Server
+from tests.keying import bearer, make_key
+from tests.ledger import Ledger
+from tests.status import refused
+
+UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
+EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+LIST = task_pb2.ListTasksRequest()
+
+
+@pytest.fixture
+def app(server: Server) -> App:
+    assert server.app is not None
+    return server.app
+
+
+@pytest.fixture
+def closed(app: App, database_url: str) -> App:
+    """A server that takes keys, as a first one was made."""
+    make_key(database_url, project="another")
+    app.credentials.look()
+    return app
+
+
+@pytest.fixture
+def admin(closed: App, channel: grpc.Channel, database_url: str) -> "As":
+    one = As(channel, make_key(database_url, role=Role.ADMIN))
+    for sprint, task in (("s", "t"), ("s2", "t2")):
+        one.ledger.sprint(sprint, status=2)
+        one.ledger.task(task, sprint_code=sprint)
+    one.ledger.session("k", task_code="t")
+    one.ledger.session("k2", task_code="t2")
+    return one
+
+
+class As:
+    """Calls with a key."""
+
+    def __init__(self, channel: grpc.Channel, key: str) -> None:
+        self.channel = grpc.intercept_channel(channel, _Bearing(key))
+        self.ledger = Ledger(self.channel)
+        self.reports = ReportServiceStub(self.channel)
+
+
+class _Bearing(grpc.UnaryUnaryClientInterceptor):
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return continuation(client_call_details._replace(metadata=bearer(self._key)), request)
+
+
+@pytest.fixture
+def of_sprint(admin: As, channel: grpc.Channel, database_url: str) -> As:
+    return As(channel, make_key(database_url, sprint_code="s"))
+
+
+@pytest.fixture
+def of_session(admin: As, channel: grpc.Channel, database_url: str) -> As:
+    return As(channel, make_key(database_url, session_key="k"))
+
+
+def _moved(task: str, sprint: str) -> task_pb2.UpdateTaskRequest:
+    return task_pb2.UpdateTaskRequest(
+        task=task_pb2.Task(code=task, sprint_code=sprint), update_mask=FieldMask(paths=["sprint_code"])
+    )
+
+
+@pytest.mark.parametrize("moved_to", ["s2", ""])
+def test_a_task_that_leaves_the_sprint_before_the_write_is_not_written(
+    of_sprint: As, admin: As, monkeypatch: pytest.MonkeyPatch, moved_to: str
+) -> None:
+    """The request is checked, then the task moves, then the write decides."""
+    checked = held.bounds
+
+    def then_move(*given: Any) -> Any:
+        found = checked(*given)
+        monkeypatch.setattr(held, "bounds", checked)
+        admin.ledger.tasks.UpdateTask(_moved("t", moved_to))
+        return found
+
+    monkeypatch.setattr(held, "bounds", then_move)
+    with refused(DENIED, "OUT_OF_BOUNDS"):
+        of_sprint.ledger.set_status("t", common_pb2.TASK_STATUS_IN_PROGRESS)
+    task = admin.ledger.tasks.GetTask(task_pb2.GetTaskRequest(task_code="t")).task
+    assert (task.sprint_code, task.status) == (moved_to, common_pb2.TASK_STATUS_PENDING)
+
+
+def test_a_held_key_moves_no_task(of_sprint: As) -> None:
+    for sprint in ("s", "s2", ""):
+        with refused(DENIED, "OUT_OF_BOUNDS"):
+            of_sprint.ledger.tasks.UpdateTask(_moved("t", sprint))
+
+
+def test_one_item_outside_refuses_the_batch(of_sprint: As, admin: As) -> None:
+    new = [task_pb2.NewTask(task=factories.task(c, sprint_code=s)) for c, s in (("a", "s"), ("b", "s2"))]
+    with refused(DENIED, "OUT_OF_BOUNDS"):
+        of_sprint.ledger.tasks.BatchCreateTasks(task_pb2.BatchCreateTasksRequest(tasks=new))
+    with refused(grpc.StatusCode.NOT_FOUND):
+        admin.ledger.tasks.GetTask(task_pb2.GetTaskRequest(task_code="a"))
+    of_sprint.ledger.tasks.BatchCreateTasks(task_pb2.BatchCreateTasksRequest(tasks=new[:1]))
+
+
+OUTSIDE: list[dict[str, Any]] = [
+    {},
+    {"sprint_code": "s2"},
+    {"entity_type": common_pb2.ENTITY_TYPE_TASK, "entity_code": "t2"},
+    {"entity_type": common_pb2.ENTITY_TYPE_TASK, "entity_code": "t", "sprint_code": "s2"},
+    {"entity_type": common_pb2.ENTITY_TYPE_TASK, "entity_code": "t2", "sprint_code": "s"},
+    {"entity_type": common_pb2.ENTITY_TYPE_SPRINT, "entity_code": "s", "sprint_code": "s2"},
+    {"entity_type": common_pb2.ENTITY_TYPE_SESSION, "entity_code": "k2"},
+    {"entity_type": common_pb2.ENTITY_TYPE_ADR, "entity_code": "ADR-1", "sprint_code": "s"},
+]
+
+
+def test_events_of_something_outside_are_refused(of_sprint: As) -> None:
+    for about in OUTSIDE:
+        with refused(DENIED, "OUT_OF_BOUNDS"):
+            of_sprint.ledger.emit(**about)
+
+
+def test_a_message_of_a_stream_is_refused_alone(admin: As, channel: grpc.Channel, database_url: str) -> None:
+    key = bearer(make_key(database_url, sprint_code="s"))
+    messages = [
+        event_pb2.EmitEventsRequest(request_id=sprint, events=[factories.event(sprint_code=sprint)])
+        for sprint in ("s", "s2", "s")
+    ]
+    messages[2].request_id = "again"
+    answers = list(EventServiceStub(channel).EmitEvents(iter(messages), metadata=key, timeout=20))
+    assert [(a.request_id, a.stored, a.error.reason) for a in answers] == [
+        ("s", 1, ""), ("s2", 0, "OUT_OF_BOUNDS"), ("again", 1, ""),
+    ]  # fmt: skip
+
+
+def test_a_known_dedup_key_shows_nothing_of_outside(of_sprint: As, admin: As) -> None:
+    admin.ledger.emit("t2", dedup_key="d")
+    with refused(DENIED, "OUT_OF_BOUNDS"):
+        of_sprint.ledger.emit("t", dedup_key="d")
+
+
+def test_a_known_bug_shows_nothing_of_outside(of_sprint: As, of_session: As, admin: As) -> None:
+    def report(task: str) -> report_pb2.CreateBugReportRequest:
+        return report_pb2.CreateBugReportRequest(title="It breaks", description="d", task_code=task)
+
+    known = admin.reports.CreateBugReport(report("t2")).bug_report
+    for one in (of_sprint, of_session):
+        with refused(DENIED, "OUT_OF_BOUNDS"):
+            one.reports.CreateBugReport(report("t"))
+    assert admin.reports.CreateBugReport(report("t2")).bug_report.count == known.count + 1
+
+
+def test_a_session_s_key_works_in_its_session_and_on_its_task(of_session: As, admin: As) -> None:
+    of_session.ledger.set_status("t", common_pb2.TASK_STATUS_IN_PROGRESS)
+    of_session.ledger.emit()
+    admin.ledger.emit()
+    own = event_pb2.ListEventsRequest(filter=event_pb2.EventFilter(session_key="k"), page_size=100)
+    found = of_session.ledger.events.ListEvents(own).events
+    assert {event.session_key for event in found} == {"k"}
+    assert {"orchestration.task.status_updated", "agents.note.taken"} <= {event.type for event in found}
+    for filter_ in (event_pb2.EventFilter(), event_pb2.EventFilter(session_key="k2")):
+        with refused(DENIED, "OUT_OF_BOUNDS"):
+            of_session.ledger.events.ListEvents(event_pb2.ListEventsRequest(filter=filter_))
+    with refused(DENIED, "OUT_OF_BOUNDS"):
+        of_session.ledger.set_status("t2", common_pb2.TASK_STATUS_IN_PROGRESS)
+
+
+def test_a_held_key_starts_nothing_outside(of_session: As, of_sprint: As) -> None:
+    starts = [
+        session_pb2.InitAgentRequest(agent="a", short_form="SESSION:k2"),
+        session_pb2.InitAgentRequest(agent="a", short_form="S:s2"),
+        session_pb2.InitAgentRequest(agent="a", sprint_code="s2"),
+        session_pb2.InitAgentRequest(agent="a", task_code="t2"),
+    ]
+    for start in starts:
+        for one in (of_session, of_sprint):
+            with refused(DENIED, "OUT_OF_BOUNDS"):
+                one.ledger.sessions.InitAgent(start)
+
+
+def test_a_timeline_that_is_followed_names_the_sprint_itself(
+    admin: As, channel: grpc.Channel, database_url: str
+) -> None:
+    """A task alone may leave the sprint while the stream goes on."""
+    key = bearer(make_key(database_url, sprint_code="s"))
+    events = EventServiceStub(channel)
+    alone = event_pb2.StreamTimelineRequest(filter=event_pb2.EventFilter(task_code="t"))
+    with refused(DENIED, "OUT_OF_BOUNDS"):
+        list(events.StreamTimeline(alone, metadata=key, timeout=20))
+    alone.filter.sprint_code = "s"
+    admin.ledger.tasks.UpdateTask(_moved("t", "s2"))
+    with refused(DENIED, "OUT_OF_BOUNDS"):
+        list(events.StreamTimeline(alone, metadata=key, timeout=20))
+    alone.filter.task_code = ""
+    (batch, _) = events.StreamTimeline(alone, metadata=key, timeout=20)
+    assert {event.sprint_code for event in batch.events.events} == {"s"}
+
+
+def test_a_session_of_the_sprint_is_inside(of_sprint: As) -> None:
+    of_sprint.ledger.session("new", task_code="t")
+    of_sprint.ledger.sessions.GetSession(session_pb2.GetSessionRequest(session_key="k"))
+    with refused(DENIED, "OUT_OF_BOUNDS"):
+        of_sprint.ledger.sessions.GetSession(session_pb2.GetSessionRequest(session_key="k2"))

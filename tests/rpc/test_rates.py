@@ -1,0 +1,175 @@
+"""So many calls and events a minute, as seen by a caller from elsewhere."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+from orchestration.v1 import event_pb2, task_pb2
+from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration_server import admission
+from orchestration_server.cache import Link
+from orchestration_server.embedded import Engines
+from orchestration_server.keys import new_key
+from orchestration_server.rates import LEASES, Rates
+from tests import factories
+from tests.conftest import Server, open_channel
+from tests.keying import Reads, bearer, make_key
+from tests.status import details, refused
+
+UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
+EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+LIST = task_pb2.ListTasksRequest()
+
+
+@pytest.fixture
+def from_elsewhere(
+    database_url: str, start_server: Callable[[str], Server], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[grpc.Channel]:
+    """A channel to a server that takes its callers for others than this machine's."""
+    monkeypatch.setattr(admission, "address_of", lambda _: "192.0.2.1")
+    started = start_server(database_url)
+    assert started.app is not None
+    guard = started.app.admission
+    guard._rates = Rates(started.app.link, identity=secrets.token_bytes(8))
+    make_key(database_url, project="another")
+    started.app.credentials.look()
+    with open_channel(started.address) as channel:
+        yield channel
+
+
+def test_a_key_has_so_many_calls_a_minute(from_elsewhere: grpc.Channel, database_url: str) -> None:
+    tasks = TaskServiceStub(from_elsewhere)
+    key, other = make_key(database_url, per_minute=5), make_key(database_url)
+    for _ in range(5):
+        tasks.ListTasks(LIST, metadata=bearer(key))
+    with refused(EXHAUSTED, "RATE_LIMITED") as caught:
+        tasks.ListTasks(LIST, metadata=bearer(key))
+    wait = details(caught.value)["RetryInfo"].retry_delay
+    assert 0 < wait.seconds + wait.nanos / 1e9 <= 60
+    tasks.ListTasks(LIST, metadata=bearer(other))
+
+
+def test_events_have_a_limit_of_their_own(from_elsewhere: grpc.Channel, database_url: str) -> None:
+    events = EventServiceStub(from_elsewhere)
+    key = bearer(make_key(database_url, events_per_minute=10))
+    messages = [
+        event_pb2.EmitEventsRequest(request_id=str(n), events=[factories.event() for _ in range(4)])
+        for n in range(3)
+    ]
+    answers = list(events.EmitEvents(iter(messages), metadata=key, timeout=20))
+    assert [a.error.reason for a in answers] == ["", "", "EVENTS_RATE_LIMITED"]
+    assert answers[2].error.retryable
+    events.ListEvents(event_pb2.ListEventsRequest(), metadata=key)
+
+
+def test_who_is_refused_too_often_is_not_looked_up(
+    from_elsewhere: grpc.Channel, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    reads = Reads(monkeypatch)
+    tasks = TaskServiceStub(from_elsewhere)
+    known = bearer(make_key(database_url))
+    tasks.ListTasks(LIST, metadata=known)
+    for _ in range(60):
+        with refused(UNAUTHENTICATED):
+            tasks.ListTasks(LIST, metadata=bearer(new_key()[1]))
+    before = reads.count
+    for metadata in (bearer(new_key()[1]), (), bearer("x")):
+        with refused(EXHAUSTED, "RATE_LIMITED") as caught:
+            tasks.ListTasks(LIST, metadata=metadata)
+        assert "RetryInfo" in details(caught.value)
+    assert reads.count <= before + 1
+    # Who is known is let in all the same.
+    tasks.ListTasks(LIST, metadata=known)
+
+
+def test_a_good_key_that_is_new_counts_as_no_refusal(from_elsewhere: grpc.Channel, database_url: str) -> None:
+    tasks = TaskServiceStub(from_elsewhere)
+    for _ in range(70):
+        tasks.ListTasks(LIST, metadata=bearer(make_key(database_url)))
+
+
+@pytest.fixture
+def link(engines: Engines) -> Iterator[Link]:
+    made = Link(engines.redis_url or "", connections=4)
+    yield made
+    made.close()
+
+
+def test_servers_share_a_count_and_each_has_a_lease(link: Link) -> None:
+    identity = secrets.token_bytes(8)
+    one, two = Rates(link, identity=identity), Rates(link, identity=identity)
+    taken = sum(rates.take("calls", "k", 100) == 0 for _ in range(100) for rates in (one, two))
+    assert taken == 100
+    assert Rates(link, identity=secrets.token_bytes(8)).take("calls", "k", 100) == 0
+
+
+def test_a_lease_is_taken_once_for_many_calls(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    ask = link.ask
+
+    def noted(use: Any) -> Any:
+        asked.append(use)
+        return ask(use)
+
+    monkeypatch.setattr(link, "ask", noted)
+    rates = Rates(link, identity=secrets.token_bytes(8))
+    for _ in range(500):
+        assert rates.take("calls", "k", 1_000) == 0
+    assert len(asked) == 500 / (1_000 / LEASES)
+
+
+def test_who_is_out_of_calls_asks_redis_no_more(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = Rates(link, identity=secrets.token_bytes(8))
+    while rates.take("calls", "k", 20) == 0:
+        pass
+    monkeypatch.setattr(link, "ask", None)
+    assert 0 < rates.take("calls", "k", 20) <= 60
+
+
+def test_without_redis_each_process_counts_for_itself() -> None:
+    away = Link("redis://127.0.0.1:1", connections=1)
+    one, two = Rates(away, identity=b"a"), Rates(away, identity=b"a")
+    for rates in (one, two):
+        assert [rates.take("calls", "k", 3) == 0 for _ in range(4)] == [True, True, True, False]
+        assert rates.take("calls", "other", 3) == 0
+    away.close()
+
+
+def test_more_than_a_minute_s_worth_counts_as_that() -> None:
+    rates = Rates(Link("", connections=1), identity=b"a")
+    assert rates.take("events", "k", 10, 500) == 0
+    assert rates.take("events", "k", 10) > 0
+
+
+def test_what_is_kept_of_callers_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestration_server.rates.CALLERS", 3)
+    rates = Rates(Link("", connections=1), identity=b"a")
+    for n in range(10):
+        rates.take("refused", str(n), 60)
+    assert len(rates._leases) == 3
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:127.0.0.1:50000", ""),
+        ("ipv4:127.9.9.9:1", ""),
+        ("ipv6:%5B::1%5D:50000", ""),
+        ("ipv6:%5B::ffff:127.0.0.1%5D:50000", ""),
+        ("unix:/run/o.sock", ""),
+        ("unix:", ""),
+        ("ipv4:192.0.2.7:50000", "192.0.2.7"),
+        ("ipv6:%5B::ffff:192.0.2.7%5D:50000", "192.0.2.7"),
+        ("ipv6:%5B2001:db8:1:2:3:4:5:6%5D:50000", "2001:db8:1:2::/64"),
+        ("ipv6:%5B2001:db8::6%5D:50000", "2001:db8:0:0::/64"),
+        ("ipv6:%5Bfe80::1%25eth0%5D:50000", "fe80:0:0:0::/64"),
+        ("something else", "something else"),
+        ("", "unknown"),
+    ],
+)
+def test_a_peer_is_counted_by_its_address(peer: str, address: str) -> None:
+    assert admission.address_of(peer) == address

@@ -1,0 +1,162 @@
+"""TLS: who can read along, and who has to show a certificate."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+from cryptography import x509
+
+from orchestration import Client
+from orchestration.v1.admin_pb2 import GetServerInfoRequest
+from orchestration.v1.admin_pb2_grpc import AdminServiceStub
+from orchestration_server import tls
+from orchestration_server.app import App
+from orchestration_server.config import ConfigurationError, Settings
+from tests.keying import bearer, make_key
+
+ASK = GetServerInfoRequest()
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> tls.Made:
+    return tls.make(tmp_path / "tls", "127.0.0.1")
+
+
+@pytest.fixture
+def start(database_url: str) -> Iterator[Callable[..., str]]:
+    with ExitStack() as stack:
+
+        def started(made: tls.Made, client_ca: Path | None = None) -> str:
+            app = App(
+                Settings(
+                    address="127.0.0.1:0",
+                    database_url=database_url,
+                    grace_seconds=1,
+                    threads=2,
+                    tls_cert=made.cert,
+                    tls_key=made.key,
+                    tls_client_ca=client_ca,
+                )
+            )
+            stack.callback(app.stop)
+            return app.start()
+
+        yield started
+
+
+def ask(address: str, authorities: Path, **own: bytes) -> str:
+    """The version that a server answers over TLS; on a connection of its own."""
+    trusted = grpc.ssl_channel_credentials(authorities.read_bytes(), **own)
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    with grpc.secure_channel(address, trusted, options) as channel:
+        return AdminServiceStub(channel).GetServerInfo(ASK, timeout=5).version
+
+
+def unreached(address: str, authorities: Path, **own: bytes) -> bool:
+    with pytest.raises(grpc.RpcError) as caught:
+        ask(address, authorities, **own)
+    return caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_who_trusts_the_certificate_is_answered(
+    made: tls.Made, start: Callable[..., str], tmp_path: Path, database_url: str
+) -> None:
+    address = start(made)
+    assert ask(address, made.cert)
+    other = tls.make(tmp_path / "other", "127.0.0.1")
+    assert unreached(address, other.cert)
+    with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError):
+        AdminServiceStub(channel).GetServerInfo(ASK, timeout=5)
+    key = make_key(database_url)
+    with grpc.secure_channel(address, grpc.ssl_channel_credentials(made.cert.read_bytes())) as channel:
+        AdminServiceStub(channel).GetServerInfo(ASK, timeout=5, metadata=bearer(key))
+
+
+def test_an_agent_gets_by_with_the_environment(
+    made: tls.Made, start: Callable[..., str], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHESTRATION_ADDRESS", start(made))
+    monkeypatch.setenv("ORCHESTRATION_CA_FILE", str(made.cert))
+    monkeypatch.setenv("ORCHESTRATION_TOKEN", make_key(database_url, project="p2"))
+    with Client() as ledger:
+        assert ledger.admin.GetServerInfo(ASK).version
+
+
+def test_with_an_authority_for_clients_each_shows_a_certificate(
+    made: tls.Made, start: Callable[..., str], tmp_path: Path
+) -> None:
+    client, stranger = (tls.make(tmp_path / name, "client") for name in ("client", "stranger"))
+    address = start(made, client.cert)
+
+    def shown(one: tls.Made) -> dict[str, bytes]:
+        return {"private_key": one.key.read_bytes(), "certificate_chain": one.cert.read_bytes()}
+
+    assert ask(address, made.cert, **shown(client))
+    assert unreached(address, made.cert)
+    assert unreached(address, made.cert, **shown(stranger))
+
+
+def test_another_certificate_is_taken_up_and_a_broken_one_is_not(
+    made: tls.Made, start: Callable[..., str], tmp_path: Path
+) -> None:
+    address = start(made)
+    assert ask(address, made.cert)
+    newer = tls.make(tmp_path / "newer", "127.0.0.1")
+    made.key.write_bytes(newer.key.read_bytes())
+    made.cert.write_bytes(newer.cert.read_bytes())
+    assert ask(address, newer.cert)
+    made.cert.write_bytes(b"broken")
+    assert ask(address, newer.cert)
+
+
+def test_files_that_are_not_usable_are_said_at_the_start(made: tls.Made, tmp_path: Path) -> None:
+    other = tls.make(tmp_path / "other", "127.0.0.1")
+    broken = tmp_path / "broken"
+    broken.write_bytes(b"broken")
+    for cert, key, said in (
+        (made.cert, other.key, "is not the key of"),
+        (broken, made.key, "not PEM"),
+        (made.cert, broken, "not PEM"),
+        (tmp_path / "none", made.key, "cannot read"),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
+            tls.credentials(Settings(tls_cert=cert, tls_key=key))
+
+
+def test_a_made_certificate_is_kept_until_it_ends_or_names_another_host(tmp_path: Path) -> None:
+    made = tls.make(tmp_path, "0.0.0.0")
+    first = tls.fingerprint(made.cert)
+    tls.make(tmp_path, "127.0.0.1")
+    assert tls.fingerprint(made.cert) == first
+    assert made.key.stat().st_mode & 0o777 == 0o600
+    found = x509.load_pem_x509_certificate(made.cert.read_bytes())
+    names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "localhost" in names.get_values_for_type(x509.DNSName)
+    assert "0.0.0.0" not in map(str, names.get_values_for_type(x509.IPAddress))
+    tls.make(tmp_path, "ledger.example")
+    named = tls.fingerprint(made.cert)
+    late = datetime.now(UTC) + timedelta(days=340)
+    tls.make(tmp_path, "ledger.example", now=lambda: late)
+    assert len({first, named, tls.fingerprint(made.cert)}) == 3
+
+
+def test_a_server_that_is_to_make_its_certificate_never_listens_without(
+    database_url: str, tmp_path: Path
+) -> None:
+    app = App(
+        Settings(
+            address="127.0.0.1:0",
+            database_url=database_url,
+            grace_seconds=1,
+            threads=2,
+            auto_tls=True,
+            data_dir=tmp_path,
+        )
+    )
+    try:
+        assert ask(app.start(), tmp_path / "tls" / "cert.pem")
+    finally:
+        app.stop()

@@ -1,0 +1,134 @@
+"""The keys that JWTs are checked with, from a file."""
+
+import json
+import os
+import secrets
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from orchestration_server.bearer import BearerError, Source
+from orchestration_server.errors import Unauthenticated
+from orchestration_server.model import Role
+from tests.keying import AUDIENCE, ISSUER, Issuer
+
+
+def source(file: Path, algorithm: str) -> Source:
+    return Source(file, algorithm=algorithm, issuer=ISSUER, audience=AUDIENCE, leeway=30)
+
+
+def claims(**more: Any) -> dict[str, Any]:
+    end = datetime.now(UTC) + timedelta(minutes=5)
+    return {"iss": ISSUER, "aud": AUDIENCE, "sub": "me", "exp": end, "project": "p", "role": "reader"} | more
+
+
+def pem(key: Any) -> bytes:
+    found: bytes = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return found
+
+
+KEYS: dict[str, Any] = {
+    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+    "ES256": ec.generate_private_key(ec.SECP256R1()),
+}
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_a_public_key_checks_tokens_of_its_algorithm(tmp_path: Path, algorithm: str) -> None:
+    file = tmp_path / "key.pem"
+    file.write_bytes(pem(KEYS[algorithm]))
+    bearer = source(file, algorithm).bearer
+    found = bearer.verify(jwt.encode(claims(session="k"), KEYS[algorithm], algorithm=algorithm))
+    assert (found.principal.id, found.principal.project, found.principal.role) == ("jwt:me", "p", Role.READER)
+    assert found.principal.session_key == "k"
+    assert 300 < found.expires - datetime.now(UTC).timestamp() <= 330
+    other = next(name for name in KEYS if name != algorithm)
+    with pytest.raises(Unauthenticated):
+        bearer.verify(jwt.encode(claims(), KEYS[other], algorithm=other))
+
+
+def test_a_shared_secret_checks_tokens(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    secret = secrets.token_urlsafe(32)
+    file.write_text(secret + "\n")
+    bearer = source(file, "HS256").bearer
+    assert bearer.verify(jwt.encode(claims(), secret, algorithm="HS256")).principal.role is Role.READER
+    with pytest.raises(Unauthenticated):
+        bearer.verify(jwt.encode(claims(), secret + secret, algorithm="HS512"))
+
+
+def test_a_set_of_keys_is_asked_by_name(tmp_path: Path) -> None:
+    one, two = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    listed = [
+        json.loads(jwt.get_algorithm_by_name("ES256").to_jwk(key.public_key())) | {"kid": kid, "use": use}
+        for key, kid, use in ((one, "1", "sig"), (two, "2", "sig"), (two, "3", "enc"))
+    ]
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": listed}))
+    bearer = source(file, "ES256").bearer
+    bearer.verify(jwt.encode(claims(), two, algorithm="ES256", headers={"kid": "2"}))
+    for kid in ("1", "3", "none", ""):
+        with pytest.raises(Unauthenticated):
+            bearer.verify(jwt.encode(claims(), two, algorithm="ES256", headers={"kid": kid}))
+    with pytest.raises(Unauthenticated):
+        bearer.verify(jwt.encode(claims(), two, algorithm="ES256"))
+
+
+def test_a_key_that_a_token_brings_itself_is_not_taken(tmp_path: Path) -> None:
+    file = tmp_path / "key.pem"
+    file.write_bytes(pem(KEYS["ES256"]))
+    own = ec.generate_private_key(ec.SECP256R1())
+    brought = json.loads(jwt.get_algorithm_by_name("ES256").to_jwk(own.public_key()))
+    token = jwt.encode(claims(), own, algorithm="ES256", headers={"jwk": brought, "jku": "https://x.example"})
+    with pytest.raises(Unauthenticated):
+        source(file, "ES256").bearer.verify(token)
+
+
+@pytest.mark.parametrize(
+    ("content", "algorithm", "said"),
+    [
+        (b"short", "HS256", "at least 32 bytes"),
+        (b"", "ES256", "no key for ES256"),
+        (b"not a key", "RS256", "no key for RS256"),
+        (b'{"keys": []}', "EdDSA", "no key for EdDSA"),
+        (b'{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}', "EdDSA", "no key for EdDSA"),
+        (pem(KEYS["ES256"]), "EdDSA", "no key for EdDSA"),
+        (pem(KEYS["ES256"]), "none", "jwt_algorithm is one of"),
+        (pem(KEYS["ES256"]), "", "jwt_algorithm is one of"),
+        (pem(KEYS["ES256"]), "HS256", "no key for HS256"),
+    ],
+)
+def test_a_file_without_a_key_of_the_algorithm_is_refused(
+    tmp_path: Path, content: bytes, algorithm: str, said: str
+) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(content)
+    with pytest.raises(BearerError, match=said):
+        source(file, algorithm)
+
+
+def test_another_file_is_read_and_a_broken_one_left(tmp_path: Path) -> None:
+    first, second = Issuer(), Issuer()
+    file = first.publish(tmp_path)
+    tokens = source(file, "RS256")
+    assert not tokens.changed()
+    written = tmp_path / "new"
+    written.write_bytes(second.public)
+    written.replace(file)
+    assert tokens.changed()
+    tokens.bearer.verify(second.token())
+    with pytest.raises(Unauthenticated):
+        tokens.bearer.verify(first.token())
+    file.write_bytes(b"broken")
+    os.utime(file, ns=(1, 1))
+    with pytest.raises(BearerError):
+        tokens.changed()
+    tokens.bearer.verify(second.token())
+    assert not tokens.changed()

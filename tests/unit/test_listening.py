@@ -1,0 +1,68 @@
+"""Where a server may listen, and what the command says where it may not."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestration_server import listening
+from orchestration_server.__main__ import cli
+from orchestration_server.config import ConfigurationError, Settings
+from orchestration_server.model import AuthMode
+
+CERT = {"tls_cert": Path("c"), "tls_key": Path("k")}
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:1", "127.1.2.3:0", "localhost:1", "[::1]:1", "unix:/run/o.sock"]
+)
+def test_only_this_machine_reaches_loopback(address: str) -> None:
+    assert listening.on_loopback(address)
+    listening.check(Settings(address=address))
+
+
+@pytest.mark.parametrize(
+    "address", ["0.0.0.0:1", "[::]:1", ":1", "*:1", "192.0.2.1:1", "localhost.example:1", "db:1", "1"]
+)
+def test_elsewhere_it_takes_tls(address: str) -> None:
+    assert not listening.on_loopback(address)
+    with pytest.raises(ConfigurationError, match="--auto-tls"):
+        listening.check(Settings(address=address))
+    for enough in (CERT, {"auto_tls": True}, {"allow_plaintext": True}):
+        listening.check(Settings(address=address, **enough))
+        with pytest.raises(ConfigurationError, match="auth=open"):
+            listening.check(Settings(address=address, auth=AuthMode.OPEN, **enough))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"tls_cert": Path("c")}, "tls_cert and tls_key go together"),
+        ({"tls_key": Path("k")}, "tls_cert and tls_key go together"),
+        ({"tls_client_ca": Path("a")}, "tls_client_ca takes tls_cert"),
+        (CERT | {"auto_tls": True}, "give one of them"),
+    ],
+)
+def test_what_does_not_go_together_is_said(given: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        listening.check(Settings(**given))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--address", "0.0.0.0:0"],
+        ["--address", "0.0.0.0:0", "--auto-tls", "--auth", "open"],
+        ["--tls-cert", "/none", "--tls-key", "/none"],
+        ["--jwt-key-file", "/none", "--jwt-algorithm", "EdDSA", "--jwt-issuer", "i", "--jwt-audience", "a"],
+        ["--jwt-key-file", "/none"],
+    ],
+)
+def test_serve_refuses_before_it_starts_anything(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    data = tmp_path / "data"
+    result = CliRunner().invoke(cli, ["serve", "--data-dir", str(data), *flags])
+    assert result.exit_code == 2
+    assert not (data / "lock").exists()

@@ -1,0 +1,90 @@
+"""What is told of refusals: the first at once, the others counted, and never more than a minute's worth."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from orchestration.v1.event_pb2 import Event
+from orchestration_server.model import Call, EventRow
+from orchestration_server.refusals import EVENTS_A_MINUTE, KINDS, Kind, Refusals
+
+KIND = Kind("p", "TaskService/GetTask", "ROLE_TOO_LOW", "192.0.2.1", "abc")
+
+
+class Log:
+    """Keeps what is recorded, or fails."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, dict[str, Any]]] = []
+        self.away = False
+
+    def record(self, call: Call, events: Sequence[EventRow]) -> None:
+        if self.away:
+            raise RuntimeError("away")
+        for row in events:
+            self.said.append((row.project, dict(Event.FromString(row.body).payload.items())))
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def refusals(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Refusals:
+    monkeypatch.setattr(Refusals, "_run", lambda _: None)
+    return Refusals(log, clock=clock)  # type: ignore[arg-type]  # all that is asked of a gate
+
+
+def test_the_first_is_told_at_once_and_the_others_of_its_minute_at_its_end(
+    refusals: Refusals, log: Log, clock: Clock
+) -> None:
+    for _ in range(5):
+        refusals.note(KIND)
+        refusals.flush()
+    assert [(project, said["count"]) for project, said in log.said] == [("p", 1)]
+    clock.now = 59
+    assert refusals.flush() == 0
+    clock.now = 61
+    refusals.flush()
+    assert [said["count"] for _, said in log.said] == [1, 4]
+    assert log.said[1][1]["seconds"] == 61
+    refusals.note(KIND)
+    refusals.flush()
+    clock.now = 130
+    refusals.flush()
+    assert [said["count"] for _, said in log.said] == [1, 4, 1]
+    assert refusals.flush() == 0
+
+
+def test_no_more_than_a_minute_s_worth_is_told(refusals: Refusals, log: Log, clock: Clock) -> None:
+    for n in range(KINDS + 50):
+        refusals.note(KIND._replace(peer=str(n)))
+    refusals.flush()
+    assert len(log.said) == EVENTS_A_MINUTE
+    clock.now = 61
+    refusals.flush()
+    assert len(log.said) == 2 * EVENTS_A_MINUTE
+
+
+def test_what_cannot_be_written_harms_nobody(refusals: Refusals, log: Log) -> None:
+    log.away = True
+    refusals.note(KIND)
+    refusals.flush()
+    log.away = False
+    refusals.note(KIND._replace(rpc="TaskService/ListTasks"))
+    refusals.flush()
+    assert [said["rpc"] for _, said in log.said] == ["TaskService/ListTasks"]
