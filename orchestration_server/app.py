@@ -50,8 +50,9 @@ from orchestration_server.workspace_files import WorkspaceFiles
 if TYPE_CHECKING:
     from orchestration_server.bearer import Source
 
-BACKGROUND_CONNECTIONS = 9
-"""Beside one for each unary call: the tailer, the readers of history, the group commit, the services."""
+BACKGROUND_CONNECTIONS = 10
+"""Beside one for each unary call: the tailer, the readers of history, the group commit, the services, and
+what looks at keys."""
 WORKER_CONNECTIONS = 4
 
 
