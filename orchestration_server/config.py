@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     """Unary calls at work at once, in each process; as many pooled connections. More of them hold each other
     up: on two cores 16 answered a quarter fewer reads a second. Where Postgres is far away, more pay."""
     connections: int | None = Field(default=None, ge=2, le=1024)
-    """Connections to Postgres, in each process; without it one for each thread, and 12 for the rest."""
+    """Connections to Postgres, in each process; without it one for each thread, and 13 for the rest."""
     waiting_calls: int = Field(default=1_000, ge=0)
     """Unary calls that wait for a thread, in each process; one more is refused at once."""
     waiting_seconds: float = Field(default=5.0, gt=0)

@@ -207,6 +207,9 @@ class Credentials:
 
     def _look_at(self, identities: set[Identity]) -> None:
         began = self._clock()
+        note = began - self._noted_at >= USED_SECONDS
+        if self.exist and not (identities or note):
+            return
         with self._db.connection() as conn:
             self.exist = self.exist or store.exist(conn)
             found = store.get(conn, ids=sorted({one.key_id for one in identities})) if identities else {}
@@ -215,7 +218,7 @@ class Credentials:
                 one.used = False
                 one.revoked = row is None or row.revoke_time is not None
                 one.looked = began
-            if began - self._noted_at >= USED_SECONDS:
+            if note:
                 self._noted_at = began
                 self._note(conn)
 

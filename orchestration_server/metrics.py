@@ -8,7 +8,7 @@ REGISTRY = CollectorRegistry()
 
 RPC_REFUSED = Counter(
     "orchestration_rpc_refused",
-    "Calls that were not begun because a limit was reached, by the reason that their callers were told.",
+    "Calls that were refused for who calls, or because a limit was reached, by the reason of the error.",
     ("reason",),
     registry=REGISTRY,
 )
@@ -54,11 +54,5 @@ FILE_SYNC_SECONDS = Histogram(
     "orchestration_file_sync_seconds",
     "How long it took to write one entity's files.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
-    registry=REGISTRY,
-)
-REFUSED = Counter(
-    "orchestration_rpc_refused",
-    "Calls that were refused for who calls, by reason (docs/errors.md), and those over a rate.",
-    ("reason",),
     registry=REGISTRY,
 )

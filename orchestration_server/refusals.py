@@ -18,7 +18,7 @@ import structlog
 
 from orchestration_server import convert
 from orchestration_server.gate import Gate
-from orchestration_server.metrics import REFUSED
+from orchestration_server.metrics import RPC_REFUSED
 from orchestration_server.model import Call, EntityType
 
 log = structlog.get_logger()
@@ -75,7 +75,7 @@ class Refusals:
 
     def note(self, kind: Kind) -> None:
         """One more call was refused. Takes no time and never fails."""
-        REFUSED.labels(reason=kind.reason).inc()
+        RPC_REFUSED.labels(reason=kind.reason).inc()
         with self._lock:
             count = self._counts.get(kind)
             if count is None:

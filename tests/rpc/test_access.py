@@ -136,6 +136,22 @@ def test_the_project_is_that_of_the_key(closed: App, channel: grpc.Channel, data
     assert not tasks.ListTasks(LIST, metadata=bearer(everywhere)).tasks
 
 
+def test_a_refusal_shows_in_the_timeline_by_itself(
+    closed: App, channel: grpc.Channel, database_url: str
+) -> None:
+    key = bearer(make_key(database_url, role=Role.READER))
+    wanted = event_pb2.EventFilter(types=["orchestration.access.*"])
+    stream = EventServiceStub(channel).StreamTimeline(
+        event_pb2.StreamTimelineRequest(filter=wanted, follow=True), metadata=key, timeout=20
+    )
+    assert next(stream).WhichOneof("message") == "caught_up"
+    with refused(UNAUTHENTICATED):
+        TaskServiceStub(channel).ListTasks(LIST)
+    (event,) = next(one.events.events for one in stream if one.HasField("events"))
+    assert event.payload["reason"] == "CREDENTIALS_MISSING"
+    stream.cancel()
+
+
 def test_what_was_refused_stands_in_the_log_once_and_counted(
     closed: App, channel: grpc.Channel, database_url: str
 ) -> None:

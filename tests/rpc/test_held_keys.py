@@ -11,6 +11,7 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
 from orchestration_server import held
 from orchestration_server.app import App
+from orchestration_server.metrics import REFUSED
 from orchestration_server.model import Role
 from tests import factories
 from tests.conftest import Server
@@ -95,8 +96,11 @@ def test_a_task_that_leaves_the_sprint_before_the_write_is_not_written(
         return found
 
     monkeypatch.setattr(held, "bounds", then_move)
+    counted = REFUSED.labels(reason="OUT_OF_BOUNDS")
+    before = counted._value.get()
     with refused(DENIED, "OUT_OF_BOUNDS"):
         of_sprint.ledger.set_status("t", common_pb2.TASK_STATUS_IN_PROGRESS)
+    assert counted._value.get() == before + 1
     task = admin.ledger.tasks.GetTask(task_pb2.GetTaskRequest(task_code="t")).task
     assert (task.sprint_code, task.status) == (moved_to, common_pb2.TASK_STATUS_PENDING)
 
