@@ -146,6 +146,7 @@ def requests(place: Place) -> dict[str, Message]:
             title=f"{new} bug", description="d", task_code=task
         ),
         "AdminService/GetServerInfo": admin_pb2.GetServerInfoRequest(),
+        "AdminService/ArchiveEvents": admin_pb2.ArchiveEventsRequest(dry_run=True),
         REFLECTION: reflection_pb2.ServerReflectionRequest(list_services=""),
     }
 
