@@ -1,6 +1,7 @@
 """Old events are archived while writers go on: what these feel of it, and whether all are there after it."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -29,7 +30,7 @@ PROJECT = "benchmark-archive"
 WRITERS = 8
 CALLS_PER_S = 20  # of each writer
 QUIET_SECONDS = 8.0
-MOST_QUIET_SECONDS = 40.0
+TURN_SECONDS = 3.0
 WATCH_SECONDS = 0.01
 SPLIT_DAYS = 10
 # Months back, the share of the events in each, and whether it was made as this release makes it, with its
@@ -268,9 +269,11 @@ def measure(started: Started, events: int) -> Measurement:
                         process.kill()
                         process.wait()
                         killed += 1
+                    elif kill is None and time.monotonic() - began > TURN_SECONDS:
+                        began = _pause(archiving, process, began, busy, quiet)
                     time.sleep(WATCH_SECONDS)
                 while archiving.doing():
-                    time.sleep(0.01)
+                    time.sleep(WATCH_SECONDS)
                 busy.append((began, time.monotonic()))
                 if kill is None and process.returncode != 0:
                     reasons[f"the archive ended with {process.returncode}"] += 1
@@ -278,7 +281,6 @@ def measure(started: Started, events: int) -> Measurement:
                 if after[:2] != before[:2]:
                     reasons["events lost or doubled"] += max(1, abs(after[0] - before[0]))
                 _wait(quiet, QUIET_SECONDS)
-            _wait(quiet, min(MOST_QUIET_SECONDS, max(end - start for start, end in busy)))
         finally:
             writers.stop()
     if killed < len(kills):
@@ -306,6 +308,24 @@ def measure(started: Started, events: int) -> Measurement:
         "p95_ratio": ghz.percentile(beside, 0.95) / ghz.percentile(without, 0.95),
     }
     return Measurement("archive", "archive", figures, dict(reasons + writers.reasons))
+
+
+def _pause(
+    archiving: Archiving,
+    process: subprocess.Popen[bytes],
+    began: float,
+    busy: list[tuple[float, float]],
+    quiet: list[tuple[float, float]],
+) -> float:
+    """Stops the process where it is, for a turn of the writers alone; when it went on. It holds nothing
+    between two statements, and what it runs ends first."""
+    process.send_signal(signal.SIGSTOP)
+    while archiving.doing():
+        time.sleep(WATCH_SECONDS)
+    busy.append((began, time.monotonic()))
+    _wait(quiet, TURN_SECONDS)
+    process.send_signal(signal.SIGCONT)
+    return time.monotonic()
 
 
 def _wait(spans: list[tuple[float, float]], seconds: float) -> None:

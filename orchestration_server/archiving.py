@@ -32,8 +32,6 @@ ATTEMPTS = 40
 """How often the locks for a part are tried for; with the pauses between them it takes half a minute."""
 PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
-YOUNGEST = timedelta(days=1)
-"""What is younger is not archived, whoever asks: retries and live readers still look for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,8 @@ class Archive:
         self._db = db
 
     def cutoff(self, age: timedelta) -> datetime:
-        """The last day, in UTC, that began so long ago. What was recorded before it is old."""
+        """The last day, in UTC, that began so long ago, which is a day at the least: retries and live readers
+        still look for what is younger. What was recorded before it is old."""
         with self._db.connection() as conn:
             return day_of(event_store.now(conn) - age)
 

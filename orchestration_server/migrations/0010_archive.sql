@@ -68,6 +68,22 @@ begin
 end
 $$;
 
+-- Adds the CHECKs that a partition needs to go, for new rows alone as yet. The first lock stops nobody, and has an
+-- autovacuum of the partition end after a second; the one that does stop others comes after it.
+create function ledger_add_bounds(part regclass, lower timestamptz, upper timestamptz, bounds text)
+returns void language plpgsql as $$
+begin
+    perform set_config('lock_timeout', '5s', true);
+    execute format('lock table %s in share update exclusive mode', part);
+    perform set_config('lock_timeout', '100ms', true);
+    execute format('alter table %1$s
+        drop constraint if exists archived_not_kept, drop constraint if exists %2$I,
+        add constraint archived_not_kept check (not kept and priority not in (1, 2)) not valid,
+        add constraint %2$I check (emit_time >= %3$L and emit_time < %4$L) not valid',
+        part, bounds, lower, upper);
+end
+$$;
+
 -- Moves a partition of the log to the archive. A single statement, so that no lock waits for whoever calls: all
 -- of it commits or none. It is refused where a CHECK of the bounds is not validated, as that would be done here
 -- while all writers wait.

@@ -42,6 +42,9 @@ _CHECKED: LiteralString = """
 select count(*) filter (where convalidated), count(*) from pg_constraint
 where conrelid = %(part)s::text::regclass and conname in ('archived_not_kept', %(bounds)s)
 """
+_ADD_BOUNDS: LiteralString = """
+select ledger_add_bounds(%(part)s::text::regclass, %(lower)s, %(upper)s, %(bounds)s)
+"""
 _MOVE: LiteralString = """
 select ledger_archive_part(%(part)s::text::regclass, %(lower)s, %(upper)s, %(bounds)s, %(name)s)
 """
@@ -136,7 +139,10 @@ def check_bounds(conn: Connection, *, part: Part, lower: datetime, seconds: floa
         return True
     try:
         if row is None or row[1] != 2:
-            _add_checks(conn, part, lower)
+            conn.execute(
+                _ADD_BOUNDS,
+                {"part": part.name, "lower": lower, "upper": part.upper, "bounds": bounds},
+            )
         with conn.transaction():
             limit = 0 if seconds is None else max(1, int(seconds * 1000))
             conn.execute("select set_config('statement_timeout', %(limit)s, true)", {"limit": str(limit)})
@@ -149,26 +155,6 @@ def check_bounds(conn: Connection, *, part: Part, lower: datetime, seconds: floa
     except (*_BUSY, errors.QueryCanceled):
         return False
     return True
-
-
-def _add_checks(conn: Connection, part: Part, lower: datetime) -> None:
-    """Adds the constraints, for new rows alone as yet. The first lock stops nobody, and is there before the
-    one that does."""
-    name = sql.Identifier(part.name)
-    with conn.transaction():
-        _run(conn, "lock table {part} in share update exclusive mode", part=name)
-        conn.execute("set local lock_timeout = '100ms'")
-        _run(
-            conn,
-            "alter table {part} drop constraint if exists archived_not_kept,"
-            " add constraint archived_not_kept check (not kept and priority not in (1, 2)) not valid,"
-            " drop constraint if exists {bounds},"
-            " add constraint {bounds} check (emit_time >= {lower} and emit_time < {upper}) not valid",
-            part=name,
-            bounds=sql.Identifier(bounds_name(lower)),
-            lower=sql.Literal(lower),
-            upper=sql.Literal(part.upper),
-        )
 
 
 def move(conn: Connection, *, part: Part, lower: datetime) -> bool:

@@ -178,7 +178,7 @@ class ArchiveEventsResponse(_message.Message):
     MORE_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
     more: _builtins.bool
-    """True where more is old: call again."""
+    """True where more is old, or may be, as the time was up: call again."""
     @_builtins.property
     def cutoff_time(self) -> _timestamp_pb2.Timestamp:
         """Events from before this time are old."""
