@@ -11,7 +11,7 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
 from orchestration_server import held
 from orchestration_server.app import App
-from orchestration_server.metrics import REFUSED
+from orchestration_server.metrics import RPC_REFUSED
 from orchestration_server.model import Role
 from tests import factories
 from tests.conftest import Server
@@ -96,7 +96,7 @@ def test_a_task_that_leaves_the_sprint_before_the_write_is_not_written(
         return found
 
     monkeypatch.setattr(held, "bounds", then_move)
-    counted = REFUSED.labels(reason="OUT_OF_BOUNDS")
+    counted = RPC_REFUSED.labels(reason="OUT_OF_BOUNDS")
     before = counted._value.get()
     with refused(DENIED, "OUT_OF_BOUNDS"):
         of_sprint.ledger.set_status("t", common_pb2.TASK_STATUS_IN_PROGRESS)
