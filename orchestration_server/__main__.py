@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from orchestration_server import logs
+from orchestration_server.commands.doctor import doctor
 from orchestration_server.commands.import_jsonl import import_files
 from orchestration_server.commands.migrate import migrate
 from orchestration_server.commands.serve import serve
@@ -14,6 +15,7 @@ cli = typer.Typer(help="The coordination ledger for fleets of agents.", no_args_
 cli.command()(serve)
 cli.command()(worker)
 cli.command()(migrate)
+cli.command()(doctor)
 cli.command(name="import")(import_files)
 
 

