@@ -6,6 +6,7 @@ import typer
 
 from orchestration_server import logs
 from orchestration_server.commands.doctor import doctor
+from orchestration_server.commands.health import health
 from orchestration_server.commands.import_jsonl import import_files
 from orchestration_server.commands.migrate import migrate
 from orchestration_server.commands.serve import serve
@@ -16,6 +17,7 @@ cli.command()(serve)
 cli.command()(worker)
 cli.command()(migrate)
 cli.command()(doctor)
+cli.command()(health)
 cli.command(name="import")(import_files)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,9 +13,11 @@ from rich.text import Text
 from orchestration_server import __version__
 from orchestration_server.commands.options import Given, with_given
 from orchestration_server.config import Settings
-from orchestration_server.doctor import Finding, Level, examine
 
-COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILED: "bold red"}
+if TYPE_CHECKING:
+    from orchestration_server.doctor import Finding
+
+COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 NAME_WIDTH = 18
 
 
@@ -28,23 +30,25 @@ def doctor(
 
     Changes nothing. Exits with 0 where nothing has failed, warnings or not, else with 1.
     """
+    from orchestration_server.doctor import examine
+
     found = []
     out = Console(soft_wrap=True)
     for name, finding in examine(given.load):
         found.append((name, finding))
         if not as_json:
             _show(out, name, finding)
-    count = Counter(finding.level for _, finding in found)
+    count = Counter(finding.level.value for _, finding in found)
     if as_json:
         checks = [
             {"check": name, "level": finding.level, "text": finding.text, "fix": finding.fix}
             for name, finding in found
         ]
-        summary = {"version": __version__, "ok": not count[Level.FAILED], "checks": checks}
+        summary = {"version": __version__, "ok": not count["failed"], "checks": checks}
         typer.echo(json.dumps(summary, indent=2))
     else:
-        out.print(", ".join(f"{count[level]} {level}" for level in reversed(Level)), highlight=False)
-    if count[Level.FAILED]:
+        out.print(", ".join(f"{count[level]} {level}" for level in reversed(COLOURS)), highlight=False)
+    if count["failed"]:
         raise typer.Exit(1)
 
 

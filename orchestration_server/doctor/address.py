@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 
-from orchestration.v1.admin_pb2 import GetServerInfoRequest, GetServerInfoResponse
+from orchestration.v1.admin_pb2 import GetServerInfoRequest
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
-from orchestration_server import __version__
+from orchestration_server import __version__, probe
 from orchestration_server.config import DEFAULT_ADDRESS
 from orchestration_server.doctor.findings import Finding, Subject, failed, ok, warning
 
 ASK_SECONDS = 2.0
+_REFUSALS = frozenset((grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED))
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _TAKE_ANOTHER = f"orchestration serve --address {DEFAULT_ADDRESS}"
 
@@ -48,11 +50,17 @@ def usable(subject: Subject) -> Iterator[Finding]:
 
 
 def _taken(subject: Subject, number: int) -> Finding:
-    address = reachable(subject.settings.address)
-    info = _ask(address)
-    if info is None:
+    address = probe.reachable(subject.settings.address)
+    try:
+        with probe.open_channel(subject.settings) as channel:
+            info = AdminServiceStub(channel).GetServerInfo(GetServerInfoRequest(), timeout=ASK_SECONDS)
+    except OSError as error:
+        return failed(f"{error.filename} cannot be read: {error.strerror}", f"ls -l {error.filename}")
+    except grpc.RpcError as error:
+        if error.code() in _REFUSALS:
+            return ok(f"a ledger answers on {address}, and wants a key before it says more")
         return failed(
-            f"{subject.settings.address} is taken, by something that does not answer as a ledger",
+            f"{subject.settings.address} is taken, by something that does not answer as this ledger would",
             f"ss -ltnp 'sport = :{number}'",
         )
     if info.version != __version__:
@@ -61,14 +69,6 @@ def _taken(subject: Subject, number: int) -> Finding:
             "restart it with this release: docs/operating.md, Upgrading",
         )
     return ok(f"a ledger of this release answers on {address}, schema {info.schema}")
-
-
-def _ask(address: str) -> GetServerInfoResponse | None:
-    with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-        try:
-            return AdminServiceStub(channel).GetServerInfo(GetServerInfoRequest(), timeout=ASK_SECONDS)
-        except grpc.RpcError:
-            return None
 
 
 def port(subject: Subject) -> Iterator[Finding]:
@@ -94,13 +94,24 @@ def security(subject: Subject) -> Iterator[Finding]:
     parts = split(subject.settings.address)
     if parts is None:
         return
+    settings = subject.settings
+    encrypted = any(getattr(settings, name, None) for name in ("tls_cert", "auto_tls"))
     if on_loopback(parts[0]):
-        yield ok("on loopback: open to every user of this machine, and to nobody else")
-        return
-    yield failed(
-        f"{subject.settings.address} is reached from other machines, without keys and in the clear",
-        _TAKE_ANOTHER,
-    )
+        yield ok("on loopback: no other machine reaches it")
+    elif encrypted:
+        yield ok("encrypted, as it has to be where other machines reach it")
+    elif getattr(settings, "allow_plaintext", False):
+        yield warning(
+            f"{settings.address} is reached from other machines in the clear: keys can be read there, but"
+            " where a proxy or the network encrypts",
+            f"orchestration serve --address {settings.address} --tls-cert FILE --tls-key FILE",
+        )
+    else:
+        yield failed(f"{settings.address} is reached from other machines, in the clear", _TAKE_ANOTHER)
+    for name in ("tls_cert", "tls_key", "tls_client_ca"):
+        path: Path | None = getattr(settings, name, None)
+        if path is not None and not os.access(path, os.R_OK):
+            yield failed(f"{path} is not there, or may not be read", f"ls -l {path}")
 
 
 def split(address: str) -> tuple[str, int] | None:
@@ -124,10 +135,3 @@ def on_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def reachable(address: str) -> str:
-    """The address at which a server that listens on this one is reached from the same machine."""
-    host, _, number = address.rpartition(":")
-    local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
-    return f"{local.get(host, host)}:{number}"

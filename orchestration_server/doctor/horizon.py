@@ -20,11 +20,12 @@ def horizon(subject: Subject) -> Iterator[Finding]:
     """No write is open for long: no event behind the oldest one is sent."""
     sessions = diagnosis.writing(subject.conn)
     waiting = diagnosis.prepared(subject.conn)
+    user = diagnosis.about(subject.conn).user
     for session in sessions:
         if session.seconds is None:
             yield warning(
                 f"{session.name} (pid {session.pid}) holds the timeline back; how long is hidden",
-                subject.psql("grant pg_read_all_stats to current_user") + "    # as a superuser",
+                subject.psql(f"grant pg_read_all_stats to {user}") + "    # as a superuser",
             )
         elif session.seconds > SLOW_SECONDS:
             say = failed if session.seconds > STUCK_SECONDS else warning

@@ -90,7 +90,8 @@ def partitions(subject: Subject) -> Iterator[Finding]:
             )
     for name in diagnosis.stray_partitions(subject.conn):
         yield warning(
-            f"the events in {name} are read by nobody: it is attached to nothing", "orchestration migrate"
+            f"the events in {name} are read by nobody: it is attached to nothing",
+            subject.psql(f"\\d+ {name}") + "    # then attach it to the parent of its months, or drop it",
         )
 
 

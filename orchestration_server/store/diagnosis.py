@@ -133,10 +133,10 @@ where c.relnamespace = current_schema()::regnamespace and c.relkind = 'r'
 order by 1
 """
 _OLDEST_REQUEST: LiteralString = """
-select extract(epoch from clock_timestamp() - min(create_time))::float8 from requests
+select /* doctor */ extract(epoch from clock_timestamp() - min(create_time))::float8 from requests
 """
 _OUTBOX: LiteralString = """
-select count(*), extract(epoch from clock_timestamp() - min(queue_time))::float8,
+select /* doctor */ count(*), extract(epoch from clock_timestamp() - min(queue_time))::float8,
     count(*) filter (where attempts > 0), coalesce(max(last_error), '')
 from file_outbox
 """
@@ -151,7 +151,7 @@ from {}.pg_stat_statements s
 where s.dbid = (select oid from pg_database where datname = current_database())
     and s.query ~* '^\\s*(select|with|insert|update|delete)\\M'
     and s.query ~ '\\m(events|tasks|sprints|sessions|requests|log_state|dependencies|file_outbox)\\M'
-    and s.query !~ 'pg_stat_'
+    and s.query !~ 'pg_stat_|/\\* doctor'
 order by s.mean_exec_time desc limit %s
 """
 
