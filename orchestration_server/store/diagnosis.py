@@ -151,7 +151,7 @@ from {}.pg_stat_statements s
 where s.dbid = (select oid from pg_database where datname = current_database())
     and s.query ~* '^\\s*(select|with|insert|update|delete)\\M'
     and s.query ~ '\\m(events|tasks|sprints|sessions|requests|log_state|dependencies|file_outbox)\\M'
-    and s.query !~ 'pg_stat_|/\\* doctor'
+    and s.query !~ '/\\* doctor|\\m(pg_class|pg_inherits|pg_stat_statements)\\M'
 order by s.mean_exec_time desc limit %s
 """
 
