@@ -14,6 +14,8 @@ DEFAULT_ADDRESS = "127.0.0.1:20051"
 """Below 32768, so that no outgoing connection can hold the port."""
 PREFIX = "ORCHESTRATION_"
 FILE_VARIABLE = "ORCHESTRATION_CONFIG"
+_OF_CLIENTS = ("TOKEN", "PROJECT", "CA_FILE", "CLIENT_CERT", "CLIENT_KEY")
+"""What else has the prefix: the client package reads these."""
 
 
 class ConfigurationError(Exception):
@@ -81,7 +83,7 @@ def variable(name: str) -> str:
 
 def unknown_variables() -> list[str]:
     """The variables that are meant for this program, by their prefix, and that nothing reads."""
-    known = {FILE_VARIABLE, *(PREFIX + name.upper() for name in Settings.model_fields)}
+    known = {FILE_VARIABLE, *(PREFIX + name.upper() for name in (*Settings.model_fields, *_OF_CLIENTS))}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
 
 

@@ -134,7 +134,7 @@ def clock(subject: Subject) -> Iterator[Finding]:
 def connections(subject: Subject) -> Iterator[Finding]:
     """The pools of the server that these settings make fit beside what is connected already."""
     settings, found = subject.settings, diagnosis.connections(subject.conn)
-    each = settings.threads + BACKGROUND_CONNECTIONS
+    each = getattr(settings, "connections", None) or settings.threads + BACKGROUND_CONNECTIONS
     wanted = settings.workers * each
     limits = [found.most - found.reserved, *(n for n in (found.of_role, found.of_database) if n >= 0)]
     room = min(limits)
