@@ -61,10 +61,14 @@ def test_a_page_without_a_place_for_the_table_is_refused() -> None:
         page("# Configuration\n")
 
 
-@pytest.mark.parametrize("path", TOMLS, ids=str)
-def test_files_of_settings_are_taken(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def _silent_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*map(variable, Settings.model_fields), FILE_VARIABLE):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("path", TOMLS, ids=str)
+def test_files_of_settings_are_taken(path: Path) -> None:
     load(path)
 
 
