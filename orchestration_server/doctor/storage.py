@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from orchestration_server.doctor.findings import Finding, Subject, failed, ok, size, warning
@@ -12,7 +13,9 @@ FROZEN_AGE = 1_000_000_000
 DEAD_LEAST, DEAD_SHARE = 10_000, 0.2
 VISIBLE_PAGES, VISIBLE_SHARE = 1_000, 0.5
 LARGEST = 5
-STATEMENTS, LETTERS = 5, 100
+STATEMENTS, LETTERS = 5, 60
+_PARTS = re.compile(r"\b(?:insert into|update|delete from|from|join) [a-z_]+\b(?!\()")
+_WRITES = ("insert", "update", "delete")
 SLOW_MILLISECONDS = 1_000.0
 
 
@@ -80,7 +83,7 @@ def sizes(subject: Subject) -> Iterator[Finding]:
 
 def statements(subject: Subject) -> Iterator[Finding]:
     """What takes longest, of pg_stat_statements; without the values of any call."""
-    found = diagnosis.slowest(subject.conn, limit=STATEMENTS, length=LETTERS)
+    found = diagnosis.slowest(subject.conn, limit=STATEMENTS)
     if found is None:
         yield ok(
             "pg_stat_statements is not there, which tells the slowest",
@@ -89,10 +92,25 @@ def statements(subject: Subject) -> Iterator[Finding]:
         )
         return
     for statement in found:
-        text = f"{statement.mean:,.1f} ms at the mean of {statement.calls:,} calls: {statement.text}"
+        text = (
+            f"{statement.mean:,.1f} ms at the mean of {statement.calls:,} calls: {summary(statement.text)}"
+            f" (queryid {statement.queryid})"
+        )
         if statement.mean > SLOW_MILLISECONDS:
             yield warning(text, "docs/operating.md, When it is slow")
         else:
             yield ok(text)
     if not found:
         yield ok("pg_stat_statements is there, and has seen none of the ledger's yet")
+
+
+def summary(text: str) -> str:
+    """What a statement is about, in few words: it changes or reads these tables. Many begin alike."""
+    common = frozenset(re.findall(r"\b(\w+) as (?:not )?(?:materialized )?\(", text))
+    parts = dict.fromkeys(part for part in _PARTS.findall(text) if part.split()[-1] not in common)
+    writes = [part for part in parts if part.startswith(_WRITES)]
+    reads = [
+        part for part in parts if not part.startswith(_WRITES) and not part.split()[-1].startswith("pg_")
+    ]
+    said = ", ".join(writes or reads)
+    return said or text[:LETTERS]

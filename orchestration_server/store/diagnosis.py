@@ -146,7 +146,7 @@ where x.extname = 'pg_stat_statements'
 """
 # The texts have $1 in the place of each value; those that are not about rows may hold some, and stay out.
 _STATEMENTS: LiteralString = """
-select left(regexp_replace(query, '\\s+', ' ', 'g'), %s), calls, mean_exec_time
+select s.queryid, regexp_replace(s.query, '\\s+', ' ', 'g'), s.calls, s.mean_exec_time
 from {}.pg_stat_statements s
 where s.dbid = (select oid from pg_database where datname = current_database())
     and s.query ~* '^\\s*(select|with|insert|update|delete)\\M'
@@ -231,6 +231,7 @@ class Partition(NamedTuple):
 class Statement(NamedTuple):
     """A statement of pg_stat_statements; milliseconds."""
 
+    queryid: int
     text: str
     calls: int
     mean: float
@@ -369,13 +370,13 @@ def outbox(conn: Connection) -> Outbox:
     return Outbox(*_row(conn.execute(_OUTBOX)))
 
 
-def slowest(conn: Connection, *, limit: int, length: int) -> list[Statement] | None:
+def slowest(conn: Connection, *, limit: int) -> list[Statement] | None:
     """The ledger's slowest statements; None where pg_stat_statements is not there."""
     extension = conn.execute(_EXTENSION).fetchone()
     if extension is None:
         return None
     query = sql.SQL(_STATEMENTS).format(sql.Identifier(extension[0]))
-    return [Statement(*row) for row in conn.execute(query, (length, limit))]
+    return [Statement(*row) for row in conn.execute(query, (limit,))]
 
 
 def _row(cursor: psycopg.Cursor[tuple[Any, ...]]) -> tuple[Any, ...]:

@@ -443,7 +443,7 @@ def test_the_slowest_statements(look: Look, monkeypatch: pytest.MonkeyPatch) -> 
     (found,) = look(storage.statements)
     assert found.level == OK
     assert "create extension pg_stat_statements" in found.fix
-    slow = [diagnosis.Statement("select 1", 5, 1_500.0), diagnosis.Statement("select 2", 5, 0.5)]
+    slow = [diagnosis.Statement(n, "select 1", 5, mean) for n, mean in ((7, 1_500.0), (8, 0.5))]
     monkeypatch.setattr(diagnosis, "slowest", lambda *_, **__: slow)
     assert levels(look(storage.statements)) == [WARNING, OK]
     monkeypatch.setattr(diagnosis, "slowest", lambda *_, **__: [])
@@ -463,4 +463,23 @@ def test_statements_are_read_without_their_values() -> None:
         _, found = run_command(engines.database_url)
     texts = [one["text"] for one in found["statements"]]
     assert len(texts) == 1
-    assert texts[0].endswith("of 1 calls: select code from tasks where code = $1")
+    assert "of 1 calls: from tasks (queryid " in texts[0]
+
+
+WRITE = """with locked as materialized (select pg_advisory_xact_lock(k) from unnest($2)), changed as (
+    update tasks e set x = $1 from locked, unnest($2) as c), event as (
+    insert into events select 1 from changed) select 1 from changed"""
+READ = """with s as materialized (select pg_current_snapshot() from log_state)
+    select extract(epoch from now()) from s join events e on exists (select from pg_stat_activity)"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (WRITE, "update tasks, insert into events"),
+        (READ, "from log_state, join events"),
+        ("select 1", "select 1"),
+    ],
+)
+def test_a_statement_is_told_by_its_tables(text: str, said: str) -> None:
+    assert storage.summary(text) == said
