@@ -15,6 +15,7 @@ VISIBLE_PAGES, VISIBLE_SHARE = 1_000, 0.5
 LARGEST = 5
 STATEMENTS, LETTERS = 5, 60
 _PARTS = re.compile(r"\b(?:insert into|update|delete from|from|join) [a-z_]+\b(?!\()")
+_NO_TABLES = frozenset(("of", "set", "skip", "lateral", "only"))
 _WRITES = ("insert", "update", "delete")
 SLOW_MILLISECONDS = 1_000.0
 
@@ -107,7 +108,9 @@ def statements(subject: Subject) -> Iterator[Finding]:
 def summary(text: str) -> str:
     """What a statement is about, in few words: it changes or reads these tables. Many begin alike."""
     common = frozenset(re.findall(r"\b(\w+) as (?:not )?(?:materialized )?\(", text))
-    parts = dict.fromkeys(part for part in _PARTS.findall(text) if part.split()[-1] not in common)
+    parts = dict.fromkeys(
+        part for part in _PARTS.findall(text) if part.split()[-1] not in common | _NO_TABLES
+    )
     writes = [part for part in parts if part.startswith(_WRITES)]
     reads = [
         part for part in parts if not part.startswith(_WRITES) and not part.split()[-1].startswith("pg_")

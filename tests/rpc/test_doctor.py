@@ -467,7 +467,7 @@ def test_statements_are_read_without_their_values() -> None:
 
 
 WRITE = """with locked as materialized (select pg_advisory_xact_lock(k) from unnest($2)), changed as (
-    update tasks e set x = $1 from locked, unnest($2) as c), event as (
+    update tasks e set x = $1 from locked, unnest($2) as c for update skip locked), event as (
     insert into events select 1 from changed) select 1 from changed"""
 READ = """with s as materialized (select pg_current_snapshot() from log_state)
     select extract(epoch from now()) from s join events e on exists (select from pg_stat_activity)"""
