@@ -31,19 +31,27 @@ def open_channel(settings: Settings, *, server_name: str = "") -> grpc.Channel:
     """
     address = reachable(settings.address)
     options: list[tuple[str, int | str]] = [("grpc.use_local_subchannel_pool", 1)]
-    certificate, key = _file(settings, "tls_cert"), _file(settings, "tls_key")
+    certificate = _certificate(settings)
     if certificate is None:
         return grpc.insecure_channel(address, options)
     if server_name:
         options.append(("grpc.ssl_target_name_override", server_name))
-    mutual = key is not None and _file(settings, "tls_client_ca") is not None
-    own = {"private_key": key, "certificate_chain": certificate} if mutual else {}
-    return grpc.secure_channel(address, grpc.ssl_channel_credentials(certificate, **own), options)
+    trusted = certificate.read_bytes()
+    # Where clients have to show a certificate, this one shows the server's.
+    key: Path | None = getattr(settings, "tls_key", None)
+    if key is None or getattr(settings, "tls_client_ca", None) is None:
+        credentials = grpc.ssl_channel_credentials(trusted)
+    else:
+        credentials = grpc.ssl_channel_credentials(trusted, key.read_bytes(), trusted)
+    return grpc.secure_channel(address, credentials, options)
 
 
-def _file(settings: Settings, name: str) -> bytes | None:
-    path: Path | None = getattr(settings, name, None)
-    return None if path is None else path.read_bytes()
+def _certificate(settings: Settings) -> Path | None:
+    """The server's, or the one that it made itself."""
+    named: Path | None = getattr(settings, "tls_cert", None)
+    if named is None and getattr(settings, "auto_tls", False):
+        return settings.data_dir.expanduser() / "tls" / "cert.pem"
+    return named
 
 
 def check(channel: grpc.Channel, *, service: str, seconds: float) -> None:

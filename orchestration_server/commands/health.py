@@ -9,9 +9,8 @@ import typer
 from orchestration_server.commands.options import err, with_settings
 from orchestration_server.config import Settings
 
-NAMES = tuple(
-    name for name in ("address", "tls_cert", "tls_key", "tls_client_ca") if name in Settings.model_fields
-)
+_ASKED = ("address", "data_dir", "tls_cert", "tls_key", "tls_client_ca", "auto_tls")
+NAMES = tuple(name for name in _ASKED if name in Settings.model_fields)
 
 
 @with_settings(*NAMES)

@@ -102,12 +102,15 @@ def security(subject: Subject) -> Iterator[Finding]:
         yield ok("encrypted, as it has to be where other machines reach it")
     elif getattr(settings, "allow_plaintext", False):
         yield warning(
-            f"{settings.address} is reached from other machines in the clear: keys can be read there, but"
-            " where a proxy or the network encrypts",
+            f"{settings.address} is reached from other machines in the clear: a proxy or the network has to"
+            " encrypt, else keys can be read on the way",
             f"orchestration serve --address {settings.address} --tls-cert FILE --tls-key FILE",
         )
     else:
-        yield failed(f"{settings.address} is reached from other machines, in the clear", _TAKE_ANOTHER)
+        yield failed(
+            f"{settings.address} is reached from other machines, in the clear",
+            f"{_TAKE_ANOTHER}    # or with --tls-cert FILE --tls-key FILE",
+        )
     for name in ("tls_cert", "tls_key", "tls_client_ca"):
         path: Path | None = getattr(settings, name, None)
         if path is not None and not os.access(path, os.R_OK):

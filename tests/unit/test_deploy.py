@@ -221,3 +221,15 @@ def test_the_pools_of_a_size_fit_while_a_server_is_replaced(size: str) -> None:
     reserved = 3
     assert (servers + 1) * each + workers * WORKER_CONNECTIONS <= int(conf["max_connections"]) - reserved
     assert bool(workers) != settings.background
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/operating.md", "docs/configuration.md"])
+def test_commands_of_the_pages_are_there(path: str) -> None:
+    text = (ROOT / path).read_text().replace("\\|", "|")
+    found = re.findall(r"(?:^|[`\n ])orchestration ([a-z]+)((?: --?[\w.-]+(?: [^\s`-][^\s`|]*)?)*)", text)
+    assert found
+    for name, options in found:
+        if name in commands() and name not in ("import",):
+            must_run([name, *options.split()])
+        else:
+            assert name in ("archive", "import", "orchestration"), name
