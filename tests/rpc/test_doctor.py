@@ -259,6 +259,7 @@ def test_a_write_that_stays_open_is_named_with_what_ends_it(
     with psycopg.connect(database_url, application_name="forgotten") as open_:
         open_.execute("select pg_current_xact_id()")
         pid = open_.info.backend_pid
+        monkeypatch.setattr(horizon, "SLOW_SECONDS", 1e9)
         (found,) = look(horizon.horizon)
         assert found.level == OK
         monkeypatch.setattr(horizon, "SLOW_SECONDS", 0.0)
@@ -275,6 +276,8 @@ def test_a_write_that_stays_open_is_named_with_what_ends_it(
         assert statement in look(horizon.idle)[0].fix
         # What the fix says ends it.
         own.execute(statement.encode())
+        # Waits for its end, of which the client hears before.
+        own.execute("select pg_terminate_backend(%s, 30000)", (pid,))
         with pytest.raises(psycopg.OperationalError):
             open_.execute("select 1")
     assert levels(look(horizon.horizon)) == [OK]

@@ -147,7 +147,13 @@ def test_an_address_that_is_free_is_fine() -> None:
     assert level(address.usable, Settings(address="[::1]:0")) == [OK]
 
 
-def test_an_address_that_something_else_has_is_told_apart_from_a_server(server: Server) -> None:
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(address, "ASK_SECONDS", 30.0)
+
+
+@pytest.mark.usefixtures("patient")
+def test_an_address_that_a_server_has_is_fine(server: Server) -> None:
     ((found, text, _),) = look(address.usable, Settings(address=server.address))
     assert found == OK
     assert "a ledger of this release answers" in text
@@ -162,6 +168,7 @@ def test_an_address_that_something_else_has_has_failed(monkeypatch: pytest.Monke
     assert fix == f"ss -ltnp 'sport = :{port}'"
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_server_of_another_release_is_named(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(address, "__version__", "99.0")
     ((found, text, _),) = look(address.usable, Settings(address=server.address))
@@ -169,6 +176,7 @@ def test_a_server_of_another_release_is_named(server: Server, monkeypatch: pytes
     assert "this is 99.0" in text
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_server_that_wants_a_key_is_a_server() -> None:
     def refuse(request: object, context: grpc.ServicerContext) -> None:
         context.abort(grpc.StatusCode.UNAUTHENTICATED, "a key is needed")
@@ -246,7 +254,9 @@ def test_without_a_cache_all_works() -> None:
     assert level(cache.cache, Settings()) == [OK]
 
 
-def test_a_cache_that_answers_tells_what_it_is(engines: Engines) -> None:
+def test_a_cache_that_answers_tells_what_it_is(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "SLOW_SECONDS", 10.0)
+    monkeypatch.setattr(cache, "WAIT_SECONDS", 30.0)
     (first, text, _), (second, memory, _) = look(cache.cache, Settings(redis_url=engines.redis_url or ""))
     assert (first, second) == (OK, OK)
     assert "Valkey" in text
