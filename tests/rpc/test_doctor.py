@@ -25,7 +25,7 @@ from orchestration_server.doctor.findings import Check, Finding, Level, Subject
 from orchestration_server.embedded import EmbeddedEngines, Engines
 from orchestration_server.store import diagnosis, migrations
 from orchestration_server.store.connection import Connection
-from tests.conftest import Server, _other
+from tests.conftest import Server, _other, new_database
 
 OK, WARNING, FAILED = Level
 
@@ -35,9 +35,22 @@ Plain = psycopg.Connection[tuple[object, ...]]
 
 @pytest.fixture
 def look(database_url: str) -> Iterator[Look]:
-    """Runs a check on the test's database."""
-    with diagnosis.connect(database_url) as conn:
-        subject = Subject(Settings(database_url=database_url), database_url, "", connection=conn)
+    """Runs a check on a database of the test's own."""
+    with looking(database_url) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def glance(engines: Engines) -> Iterator[Look]:
+    """Runs a check on a database in which no test changes anything."""
+    with new_database(engines) as url, looking(url) as run:
+        yield run
+
+
+@contextmanager
+def looking(url: str) -> Iterator[Look]:
+    with diagnosis.connect(url) as conn:
+        subject = Subject(Settings(database_url=url), url, "", connection=conn)
 
         def run(check: Check, settings: Settings | None = None) -> list[Finding]:
             return replace(subject, settings=settings or subject.settings).transaction(check)
@@ -136,17 +149,17 @@ def test_an_encoding_that_cannot_hold_what_agents_write(engines: Engines) -> Non
 
 @pytest.mark.parametrize(("major", "wanted"), [(14, FAILED), (15, OK), (18, OK), (19, WARNING)])
 def test_a_version_that_is_not_tested(
-    look: Look, monkeypatch: pytest.MonkeyPatch, major: int, wanted: Level
+    glance: Look, monkeypatch: pytest.MonkeyPatch, major: int, wanted: Level
 ) -> None:
     about = diagnosis.about
     monkeypatch.setattr(diagnosis, "about", lambda conn: about(conn)._replace(major=major))
-    assert levels(look(database.version)) == [wanted]
+    assert levels(glance(database.version)) == [wanted]
 
 
-def test_a_replica_takes_no_writes(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replica_takes_no_writes(glance: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     about = diagnosis.about
     monkeypatch.setattr(diagnosis, "about", lambda conn: about(conn)._replace(replica=True))
-    assert levels(look(database.version)) == [FAILED, OK]
+    assert levels(glance(database.version)) == [FAILED, OK]
 
 
 def test_a_commit_that_does_not_wait_for_the_disk(database_url: str) -> None:
@@ -176,17 +189,17 @@ def test_a_role_without_rights(database_url: str, own: Plain) -> None:
         own.execute(sql.SQL("drop role {}").format(role))
 
 
-def test_clocks_that_are_apart(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clocks_that_are_apart(glance: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "clock", lambda _: datetime.now(UTC) - timedelta(seconds=7))
-    (found,) = look(database.clock)
+    (found,) = glance(database.clock)
     assert found.level == WARNING
     assert "7.0 s apart" in found.text
 
 
-def test_pools_that_do_not_fit(look: Look, database_url: str) -> None:
-    small, large = (Settings(database_url=database_url, workers=workers, threads=64) for workers in (1, 64))
-    assert levels(look(database.connections, small)) == [OK]
-    (found,) = look(database.connections, large)
+def test_pools_that_do_not_fit(glance: Look) -> None:
+    small, large = (Settings(workers=workers, threads=64) for workers in (1, 64))
+    assert levels(glance(database.connections, small)) == [OK]
+    (found,) = glance(database.connections, large)
     assert found.level == FAILED
     assert "4672, 64 x (64 threads + 9); 297 may be open" in found.text
     assert "set max_connections" in found.fix
@@ -194,22 +207,22 @@ def test_pools_that_do_not_fit(look: Look, database_url: str) -> None:
 
 @pytest.mark.parametrize(("open_", "ours", "wanted"), [(0, 0, OK), (290, 280, WARNING), (290, 0, WARNING)])
 def test_pools_that_do_not_fit_beside_others(
-    look: Look, monkeypatch: pytest.MonkeyPatch, open_: int, ours: int, wanted: Level
+    glance: Look, monkeypatch: pytest.MonkeyPatch, open_: int, ours: int, wanted: Level
 ) -> None:
     count = diagnosis.connections
     monkeypatch.setattr(
         diagnosis, "connections", lambda conn: count(conn)._replace(open=open_, of_servers=ours)
     )
-    assert levels(look(database.connections)) == [wanted]
+    assert levels(glance(database.connections)) == [wanted]
 
 
-def test_a_limit_of_the_role_counts_as_one_of_postgres(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_of_the_role_counts_as_one_of_postgres(glance: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     count = diagnosis.connections
     monkeypatch.setattr(diagnosis, "connections", lambda conn: count(conn)._replace(of_role=10))
-    assert levels(look(database.connections)) == [FAILED]
+    assert levels(glance(database.connections)) == [FAILED]
 
 
-def test_sessions_that_a_pooler_takes_apart(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sessions_that_a_pooler_takes_apart(glance: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pooler in transaction mode lends the connection that came back last, whoever asks."""
     clients: list[Connection] = []
 
@@ -222,22 +235,22 @@ def test_sessions_that_a_pooler_takes_apart(look: Look, monkeypatch: pytest.Monk
         yield clients[-1]
 
     monkeypatch.setattr(database, "_session", pooled)
-    (found,) = look(database.sessions)
+    (found,) = glance(database.sessions)
     clients[0].close()
     assert found.level == FAILED
     assert "pooler in transaction mode" in found.text
 
 
-def test_settings_that_are_dropped_on_the_way(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_are_dropped_on_the_way(glance: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "session_options", lambda _: "")
-    (found,) = look(database.sessions)
+    (found,) = glance(database.sessions)
     assert found.level == FAILED
     assert "dropped" in found.text
 
 
-def test_settings_that_are_refused_on_the_way(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_are_refused_on_the_way(glance: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "session_options", lambda seconds: session_options(seconds) + " -c none=1")
-    (found,) = look(database.sessions)
+    (found,) = glance(database.sessions)
     assert found.level == FAILED
 
 
@@ -285,12 +298,12 @@ def test_a_write_that_stays_open_is_named_with_what_ends_it(
 
 
 def test_a_write_in_another_database_holds_nothing(
-    look: Look, engines: Engines, monkeypatch: pytest.MonkeyPatch
+    glance: Look, engines: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(horizon, "SLOW_SECONDS", 0.0)
     with psycopg.connect(engines.database_url) as other:
         other.execute("select pg_current_xact_id()")
-        (found,) = look(horizon.horizon)
+        (found,) = glance(horizon.horizon)
     assert (found.level, found.text) == (OK, "no write is open")
 
 
@@ -307,12 +320,12 @@ def test_a_view_that_stays_open_keeps_dead_rows(
 
 
 def test_what_a_role_may_not_know_and_what_is_prepared_is_said(
-    look: Look, monkeypatch: pytest.MonkeyPatch
+    glance: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(diagnosis, "writing", lambda _: [diagnosis.Session(7, "other", "", None)])
     prepared = [diagnosis.PreparedTransaction("g", "o", 90.0), diagnosis.PreparedTransaction("h", "o", 1.0)]
     monkeypatch.setattr(diagnosis, "prepared", lambda _: prepared)
-    hidden, old, new = look(horizon.horizon)
+    hidden, old, new = glance(horizon.horizon)
     assert (hidden.level, old.level, new.level) == (WARNING, FAILED, WARNING)
     assert "pg_read_all_stats" in hidden.fix
     assert "rollback prepared 'g'" in old.fix
@@ -327,10 +340,10 @@ def test_what_a_role_may_not_know_and_what_is_prepared_is_said(
     ],
 )
 def test_slots_that_hold_back_what_nobody_reads(
-    look: Look, monkeypatch: pytest.MonkeyPatch, slot: diagnosis.Slot, wanted: Level
+    glance: Look, monkeypatch: pytest.MonkeyPatch, slot: diagnosis.Slot, wanted: Level
 ) -> None:
     monkeypatch.setattr(diagnosis, "slots", lambda _: [slot])
-    assert levels(look(horizon.slots)) == [wanted]
+    assert levels(glance(horizon.slots)) == [wanted]
 
 
 def test_tables_that_autovacuum_leaves_alone(look: Look, own: Plain, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -412,16 +425,16 @@ def test_files_that_nobody_writes(look: Look, own: Plain) -> None:
 
 
 def test_a_workspace_of_one_machine_for_servers_of_several(
-    look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    glance: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(workspace=tmp_path)
-    assert look(upkeep.shared_workspace) == []
-    assert levels(look(upkeep.shared_workspace, settings)) == [OK]
+    assert glance(upkeep.shared_workspace) == []
+    assert levels(glance(upkeep.shared_workspace, settings)) == [OK]
     count = diagnosis.connections
     monkeypatch.setattr(diagnosis, "connections", lambda conn: count(conn)._replace(hosts=2))
-    assert levels(look(upkeep.shared_workspace, settings)) == [WARNING]
+    assert levels(glance(upkeep.shared_workspace, settings)) == [WARNING]
     monkeypatch.setattr(upkeep, "file_system", lambda _: "nfs4")
-    assert levels(look(upkeep.shared_workspace, settings)) == [OK]
+    assert levels(glance(upkeep.shared_workspace, settings)) == [OK]
 
 
 def test_rows_that_are_dead_or_not_marked(look: Look, own: Plain, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -442,15 +455,15 @@ def test_rows_that_are_dead_or_not_marked(look: Look, own: Plain, monkeypatch: p
     assert "20,000 dead rows" in look(storage.dead_rows)[0].text
 
 
-def test_the_slowest_statements(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
-    (found,) = look(storage.statements)
+def test_the_slowest_statements(glance: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = glance(storage.statements)
     assert found.level == OK
     assert "create extension pg_stat_statements" in found.fix
     slow = [diagnosis.Statement(n, "select 1", 5, mean) for n, mean in ((7, 1_500.0), (8, 0.5))]
     monkeypatch.setattr(diagnosis, "slowest", lambda *_, **__: slow)
-    assert levels(look(storage.statements)) == [WARNING, OK]
+    assert levels(glance(storage.statements)) == [WARNING, OK]
     monkeypatch.setattr(diagnosis, "slowest", lambda *_, **__: [])
-    assert levels(look(storage.statements)) == [OK]
+    assert levels(glance(storage.statements)) == [OK]
 
 
 def test_statements_are_read_without_their_values() -> None:
