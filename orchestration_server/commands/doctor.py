@@ -34,7 +34,7 @@ def doctor(
 
     found = []
     out = Console(soft_wrap=True)
-    for name, finding in examine(given.load):
+    for name, finding in examine(given.load, file=given.file):
         found.append((name, finding))
         if not as_json:
             _show(out, name, finding)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 
@@ -69,8 +70,8 @@ LEDGER: Mapping[str, Check] = {
 """About a database that holds a ledger of this release."""
 
 
-def examine(load: Callable[[], Settings]) -> Iterator[tuple[str, Finding]]:
-    """Yields what each check found, by the check's name.
+def examine(load: Callable[[], Settings], *, file: Path | None = None) -> Iterator[tuple[str, Finding]]:
+    """Yields what each check found, by the check's name. ``file`` is that of the settings, where one is given.
 
     What cannot be looked at, because what it stands on is not there, is left out: without valid settings all
     but those, without a connection all of the database.
@@ -82,7 +83,7 @@ def examine(load: Callable[[], Settings]) -> Iterator[tuple[str, Finding]]:
     except ConfigurationError as error:
         yield "configuration", configuration.refused(error)
         return
-    yield "configuration", configuration.taken()
+    yield "configuration", configuration.taken(file)
     subject = engines.subject(settings)
     yield from _run(HERE, subject)
     if not subject.database_url:

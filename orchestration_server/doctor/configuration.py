@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from orchestration_server import automation
 from orchestration_server.config import (
@@ -34,9 +35,9 @@ def refused(error: ConfigurationError) -> Finding:
     return failed("; ".join(str(error).splitlines()), "docs/configuration.md lists every setting")
 
 
-def taken() -> Finding:
+def taken(given: Path | None) -> Finding:
     """Settings that are valid."""
-    file = named_file()
+    file = named_file(given)
     return ok("valid" if file is None else f"valid, with the file {file}")
 
 

@@ -118,6 +118,12 @@ def test_a_file_that_is_not_valid_has_failed_and_nothing_else_is_looked_at(
     assert list(run.found) == ["configuration"]
 
 
+def test_the_file_that_was_read_is_named(doctor: Callable[..., Run], tmp_path: Path) -> None:
+    file = tmp_path / "orchestration.toml"
+    file.write_text("threads = 4")
+    assert doctor("--config", str(file)).found["configuration"][0]["text"] == f"valid, with the file {file}"
+
+
 @pytest.mark.parametrize(
     ("check", "flag", "name", "text"),
     [
