@@ -71,7 +71,7 @@ LEDGER: Mapping[str, Check] = {
 
 
 def examine(load: Callable[[], Settings], *, file: Path | None = None) -> Iterator[tuple[str, Finding]]:
-    """Yields what each check found, by the check's name. ``file`` is that of the settings, where one is given.
+    """Yields what each check found, by the check's name. ``file`` is the one given for the settings.
 
     What cannot be looked at, because what it stands on is not there, is left out: without valid settings all
     but those, without a connection all of the database.
