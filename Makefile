@@ -16,7 +16,7 @@ LOCK := $(BIN)/uv pip compile --quiet --system-certs --universal --python-versio
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help serve venv test lint lint-python lint-imports lint-proto verify proto baseline bench lock clean
+.PHONY: help serve venv test lint lint-python lint-imports lint-proto verify proto docs baseline bench lock clean
 
 help: ## list the targets
 	@echo "usage: make <target> [ARGS='...'] [PYTHON=python3.12]"
@@ -59,6 +59,9 @@ proto: $(DEV) ## generate the Python stubs from the protos
 	@$(BIN)/python -c 'import json; from orchestration import settings; \
 		print(json.dumps(settings.service_config(), indent=2))' > clients/service_config.json
 	@echo "generated the stubs of $(words $(PROTOS)) protos in $(STUBS)"
+
+docs: $(DEV) ## write the table of settings into docs/configuration.md
+	@$(BIN)/python -m orchestration_server.settings_page docs/configuration.md
 
 baseline: $(DEV) ## at a release: make today's protos the ones that changes are compared with
 	@cd protos && ../$(BIN)/buf build --output baseline.binpb

@@ -7,6 +7,8 @@ import typer
 from orchestration_server import logs
 from orchestration_server.commands import keys
 from orchestration_server.commands.archive import archive
+from orchestration_server.commands.doctor import doctor
+from orchestration_server.commands.health import health
 from orchestration_server.commands.import_jsonl import import_files
 from orchestration_server.commands.migrate import migrate
 from orchestration_server.commands.serve import serve
@@ -17,6 +19,8 @@ cli.command()(serve)
 cli.command()(worker)
 cli.command()(migrate)
 cli.command()(archive)
+cli.command()(doctor)
+cli.command()(health)
 cli.command(name="import")(import_files)
 cli.add_typer(keys.cli, name="keys")
 

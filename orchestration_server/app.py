@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from orchestration_server.bearer import Source
 
 BACKGROUND_CONNECTIONS = 13
-"""Beside one for each unary call: the tailer, two readers of history, three for the group commit, presence, what
-looks at keys, and five for the services and the calls that read files, which hold theirs for moments."""
+"""Beside one for each unary call: the tailer, two readers of history, three for the group commit, presence,
+what looks at keys, and five for the services and the calls that read files, which hold theirs for moments."""
 WORKER_CONNECTIONS = 4
 
 

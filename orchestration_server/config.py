@@ -14,7 +14,10 @@ from orchestration_server.model import AuthMode
 
 DEFAULT_ADDRESS = "127.0.0.1:20051"
 """Below 32768, so that no outgoing connection can hold the port."""
+PREFIX = "ORCHESTRATION_"
 FILE_VARIABLE = "ORCHESTRATION_CONFIG"
+_OF_CLIENTS = ("TOKEN", "PROJECT", "CA_FILE", "CLIENT_CERT", "CLIENT_KEY")
+"""What else has the prefix: the client package reads these."""
 
 
 class ConfigurationError(Exception):
@@ -29,7 +32,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="ORCHESTRATION_",
+        env_prefix=PREFIX,
         populate_by_name=True,
         use_attribute_docstrings=True,
         env_ignore_empty=True,
@@ -134,7 +137,19 @@ class Settings(BaseSettings):
 def variable(name: str) -> str:
     """The environment variable of a setting."""
     alias = Settings.model_fields[name].validation_alias
-    return alias if isinstance(alias, str) else f"ORCHESTRATION_{name.upper()}"
+    return alias if isinstance(alias, str) else PREFIX + name.upper()
+
+
+def unknown_variables() -> list[str]:
+    """The variables that are meant for this program, by their prefix, and that nothing reads."""
+    known = {FILE_VARIABLE, *(PREFIX + name.upper() for name in (*Settings.model_fields, *_OF_CLIENTS))}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def named_file(given: Path | None = None) -> Path | None:
+    """The configuration file: the one given, else that of the environment."""
+    named = os.environ.get(FILE_VARIABLE)
+    return Path(named) if given is None and named else given
 
 
 def load(file: Path | None = None, **flags: Any) -> Settings:
@@ -142,20 +157,23 @@ def load(file: Path | None = None, **flags: Any) -> Settings:
 
     ConfigurationError where one is not valid, or the file names one that there is none of.
     """
-    named = os.environ.get(FILE_VARIABLE)
-    if file is None and named:
-        file = Path(named)
+    file = named_file(file)
     written = {} if file is None else _read(file)
     unknown = [name for name in written if name not in Settings.model_fields]
     if unknown:
         raise ConfigurationError(f"{file}: there is no setting {unknown[0]!r}")
-    below = {name: value for name, value in written.items() if not os.environ.get(variable(name))}
+    below = {name: value for name, value in written.items() if not _in_environment(name)}
     try:
         return Settings(**below | flags)
     except ValidationError as error:
         # Without the value: it may be a secret.
         faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
         raise ConfigurationError("\n".join(faults)) from None
+
+
+def _in_environment(name: str) -> bool:
+    """Whether a variable sets this; one with the prefix is taken also where another is documented."""
+    return bool(os.environ.get(variable(name)) or os.environ.get(PREFIX + name.upper()))
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -23,11 +23,11 @@ from orchestration_server.errors import (
     Unavailable,
 )
 from orchestration_server.model import Call
-from orchestration_server.store.connection import Connection
+from orchestration_server.store.connection import APPLICATION, Connection
 
 log = structlog.get_logger()
 
-__all__ = ["Connection", "Database"]
+__all__ = ["Connection", "Database", "session_options"]
 
 CONFLICTS = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
 LEDGER_CONFLICT = "OL001"
@@ -41,6 +41,16 @@ CANCELLERS = 4
 statements in 100 ms, four in 60, eight no sooner."""
 AGAIN_SECONDS = 0.02
 """After which a stop is repeated, then after twice that: it may have come between two statements."""
+
+
+def session_options(statement_seconds: float) -> str:
+    """The settings that each session begins with."""
+    return (
+        f"-c statement_timeout={int(statement_seconds * 1000)} -c lock_timeout=10s"
+        " -c idle_in_transaction_session_timeout=10s -c jit=off -c timezone=UTC"
+        # Planning for six partitions takes longer than most statements run.
+        " -c plan_cache_mode=force_generic_plan"
+    )
 
 
 class _LastInFirstOut(deque[Connection]):
@@ -72,12 +82,7 @@ class Database:
     def __init__(self, url: str, *, size: int, statement_seconds: float = 30.0) -> None:
         self._url = url
         self._size = size
-        self._options = (
-            f"-c statement_timeout={int(statement_seconds * 1000)} -c lock_timeout=10s"
-            " -c idle_in_transaction_session_timeout=10s -c jit=off -c timezone=UTC"
-            # Planning for six partitions takes longer than most statements run.
-            " -c plan_cache_mode=force_generic_plan"
-        )
+        self._options = session_options(statement_seconds)
         self._pool = self._open()
         self._away = threading.Event()
         self._closed = threading.Event()
@@ -96,7 +101,7 @@ class Database:
                 "autocommit": True,
                 "options": self._options,
                 "connect_timeout": 5,
-                "application_name": "orchestration",
+                "application_name": APPLICATION,
             },
             max_waiting=self._size * 4,
             reconnect_timeout=1.0,

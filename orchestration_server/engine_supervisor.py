@@ -210,8 +210,8 @@ class Supervisor:
         """Wait for a postmaster that is still going down; forget one that is long gone."""
         pid_file = data_dir / "postmaster.pid"
         deadline = time.monotonic() + STALE_ENGINE_PATIENCE
-        while (pid := _first_number(pid_file)) is not None:
-            if not _works_in(pid, data_dir):
+        while (pid := first_number(pid_file)) is not None:
+            if not works_in(pid, data_dir):
                 # Its number may belong to another process by now, which Postgres would respect.
                 pid_file.unlink(missing_ok=True)
                 return
@@ -370,14 +370,14 @@ def _own(roots: list[Path], uid: int, gid: int) -> None:
                 os.chown(path, uid, gid, follow_symlinks=False)
 
 
-def _first_number(path: Path) -> int | None:
+def first_number(path: Path) -> int | None:
     try:
         return int(path.read_text().split("\n", 1)[0])
     except (FileNotFoundError, ValueError):
         return None
 
 
-def _works_in(pid: int, directory: Path) -> bool:
+def works_in(pid: int, directory: Path) -> bool:
     """Whether a process lives and has the directory as its own, as a postmaster does."""
     try:
         return Path(f"/proc/{pid}/cwd").readlink() == directory.resolve()

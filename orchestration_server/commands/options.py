@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_type_hints
@@ -20,9 +21,38 @@ ConfigFile = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a command was called with, before it is known to be valid."""
+
+    file: Path | None
+    flags: Mapping[str, Any]
+
+    def load(self) -> Settings:
+        """The settings. ConfigurationError where one is not valid."""
+        return load(self.file, **self.flags)
+
+
 def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Gives a command, whose first parameter is ``settings``, an option for each of the settings named."""
+    return _with_options(names, _loaded)
 
+
+def with_given(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """As ``with_settings``, for a command that itself says what is not valid: it gets ``Given``."""
+    return _with_options(names, lambda given: given)
+
+
+def _loaded(given: Given) -> Settings:
+    try:
+        return given.load()
+    except ConfigurationError as error:
+        refuse(str(error))
+
+
+def _with_options(
+    names: tuple[str, ...], first: Callable[[Given], object]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     def given_to(command: Callable[..., None]) -> Callable[..., None]:
         _, *rest = inspect.signature(command).parameters.values()
         hints = get_type_hints(command, include_extras=True)
@@ -32,11 +62,7 @@ def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
         @wraps(command)
         def run(**given: Any) -> None:
             flags = {name: value for name in names if (value := given.pop(name)) is not None}
-            try:
-                settings = load(given.pop("config"), **flags)
-            except ConfigurationError as error:
-                refuse(str(error))
-            command(settings, **given)
+            command(first(Given(given.pop("config"), flags)), **given)
 
         parameters = [*options, *own]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads

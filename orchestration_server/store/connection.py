@@ -27,6 +27,8 @@ from psycopg.pq.abc import PGresult
 
 from orchestration_server.store.arrays import Array, encoded_time
 
+APPLICATION = "orchestration"
+"""What servers and workers call themselves in pg_stat_activity."""
 PREPARED = 300
 """Statements that a connection keeps prepared; of more, those that were used last."""
 _TEXTS = 1_000

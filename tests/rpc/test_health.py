@@ -1,19 +1,23 @@
 """Health, reflection and the end of a server."""
 
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import grpc
 import pytest
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from typer.testing import CliRunner
 
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server import server
+from orchestration_server.__main__ import cli
 from orchestration_server.app import App
 from tests.conftest import Server, open_channel
 from tests.status import details, must_be
@@ -137,3 +141,28 @@ def test_a_server_in_a_process_of_its_own_answers_and_ends(
     with open_channel(started.address) as channel:
         answer = TaskServiceStub(channel).ListTasks(task_pb2.ListTasksRequest(), timeout=5)
     assert not answer.tasks
+
+
+def health(address: str, *more: str) -> tuple[int, str]:
+    result = CliRunner().invoke(cli, ["health", "--address", address, *more])
+    return result.exit_code, result.output.strip()
+
+
+def test_the_command_asks_for_health(server: Server) -> None:
+    patient = ("--seconds", "30")
+    assert health(server.address, *patient) == (0, "SERVING")
+    assert health(server.address, "--service", SERVICES[0], *patient) == (0, "SERVING")
+    # A server that listens on all addresses is asked on loopback.
+    assert health(server.address.replace("127.0.0.1", "0.0.0.0"), *patient) == (0, "SERVING")
+
+
+def test_the_command_fails_where_nothing_serves(server: Server) -> None:
+    assert server.app is not None
+    code, said = health(server.address, "--service", "none", "--seconds", "30")
+    assert (code, said.partition(":")[0]) == (1, "not serving")
+    server.app.server._health.set(serving=False)
+    assert health(server.address, "--seconds", "30") == (1, "not serving: NOT_SERVING")
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        code, said = health(f"127.0.0.1:{silent.getsockname()[1]}", "--seconds", "0.1")
+    assert code == 1
+    assert said.startswith("not serving: ")

@@ -6,7 +6,14 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestration_server.__main__ import cli
-from orchestration_server.config import FILE_VARIABLE, ConfigurationError, Settings, load, variable
+from orchestration_server.config import (
+    FILE_VARIABLE,
+    ConfigurationError,
+    Settings,
+    load,
+    unknown_variables,
+    variable,
+)
 
 
 @pytest.fixture
@@ -29,6 +36,18 @@ def test_a_flag_goes_before_the_environment_and_that_before_the_file(
 def test_an_empty_variable_says_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORCHESTRATION_THREADS", "")
     assert load(file).threads == 5
+
+
+def test_a_url_under_the_prefix_goes_before_the_file_too(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("ORCHESTRATION_DATABASE_URL", "postgresql://environment")
+    assert load(file).database_url == "postgresql://environment"
+
+
+def test_variables_that_nothing_reads_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ORCHESTRATION_THREDS", "ORCHESTRATION_TOKEN", "ORCHESTRATION_THREADS", FILE_VARIABLE):
+        monkeypatch.setenv(name, "1")
+    assert unknown_variables() == ["ORCHESTRATION_THREDS"]
 
 
 def test_the_environment_names_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

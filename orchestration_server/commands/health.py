@@ -1,0 +1,34 @@
+"""`orchestration health`: whether a server of this machine serves, for supervisors that ask by a command."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestration_server.commands.options import err, with_settings
+from orchestration_server.config import Settings
+
+_ASKED = ("address", "data_dir", "tls_cert", "tls_key", "tls_client_ca", "auto_tls")
+NAMES = tuple(name for name in _ASKED if name in Settings.model_fields)
+
+
+@with_settings(*NAMES)
+def health(
+    settings: Settings,
+    service: Annotated[
+        str, typer.Option(help="A service, such as orchestration.v1.TaskService; empty asks for all of them.")
+    ] = "",
+    server_name: Annotated[str, typer.Option(help="The name in the certificate, where it is not HOST.")] = "",
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long an answer is waited for.")] = 3.0,
+) -> None:
+    """Ask the server at ADDRESS for its health. Exits with 0 where it serves, else with 1."""
+    from orchestration_server import probe
+
+    try:
+        with probe.open_channel(settings, server_name=server_name) as channel:
+            probe.check(channel, service=service, seconds=seconds)
+    except (probe.NotServing, OSError) as error:
+        err.print(f"not serving: {error}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    typer.echo("SERVING")

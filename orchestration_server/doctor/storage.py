@@ -1,0 +1,119 @@
+"""Tables and indexes: cleaned, as large as they should be, and read the fast way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from orchestration_server.doctor.findings import Finding, Subject, failed, ok, size, warning
+from orchestration_server.store import diagnosis
+
+FROZEN_AGE = 1_000_000_000
+"""Of about two billion, after which Postgres takes no more writes."""
+DEAD_LEAST, DEAD_SHARE = 10_000, 0.2
+VISIBLE_PAGES, VISIBLE_SHARE = 1_000, 0.5
+LARGEST = 5
+STATEMENTS, LETTERS = 5, 60
+_PARTS = re.compile(r"\b(?:insert into|update|delete from|from|join) [a-z_]+\b(?!\()")
+_NO_TABLES = frozenset(("of", "set", "skip", "lateral", "only"))
+_WRITES = ("insert", "update", "delete")
+SLOW_MILLISECONDS = 1_000.0
+
+
+def autovacuum(subject: Subject) -> Iterator[Finding]:
+    """It is on, for every table, and keeps up."""
+    about = diagnosis.about(subject.conn)
+    left_alone = diagnosis.autovacuum_off(subject.conn)
+    if not about.autovacuum:
+        yield failed(
+            "autovacuum is off, or track_counts is: tables grow for ever",
+            subject.psql("alter system set autovacuum = on")
+            + " && "
+            + subject.psql("select pg_reload_conf()"),
+        )
+    for table in left_alone:
+        yield warning(f"{table} is left alone by autovacuum",
+                      subject.psql(f"alter table {table} reset (autovacuum_enabled)"))  # fmt: skip
+    if about.frozen_age > FROZEN_AGE:
+        yield failed(
+            f"the oldest row is {about.frozen_age:,} transactions old and not frozen; near 2,000,000,000"
+            " Postgres takes no more writes",
+            f"vacuumdb --freeze {about.database}",
+        )
+    if about.autovacuum and not left_alone and about.frozen_age <= FROZEN_AGE:
+        yield ok("on, for every table")
+
+
+def indexes(subject: Subject) -> Iterator[Finding]:
+    """Each is used."""
+    found = diagnosis.invalid_indexes(subject.conn)
+    for index in found:
+        yield warning(f"{index} is not valid: it costs writes and serves no query",
+                      subject.psql(f"reindex index concurrently {index}"))  # fmt: skip
+    if not found:
+        yield ok("all are valid")
+
+
+def visibility(subject: Subject) -> Iterator[Finding]:
+    """Statistics are answered from an index alone where the pages are marked as visible to all."""
+    found = diagnosis.not_visible(subject.conn, pages=VISIBLE_PAGES, share=VISIBLE_SHARE)
+    for name, pages, visible in found:
+        yield warning(
+            f"{visible:,} of the {pages:,} pages of {name} are marked visible: statistics read the rows",
+            subject.psql(f"vacuum (analyze) {name}"),
+        )
+    if not found:
+        yield ok("event partitions are vacuumed")
+
+
+def dead_rows(subject: Subject) -> Iterator[Finding]:
+    """No table is mostly dead rows."""
+    found = diagnosis.dead_rows(subject.conn, least=DEAD_LEAST, share=DEAD_SHARE)
+    for name, live, dead in found:
+        yield warning(f"{name} has {dead:,} dead rows beside {live:,} live ones",
+                      subject.psql(f"vacuum (analyze) {name}"))  # fmt: skip
+    if not found:
+        yield ok(f"no table has more than {DEAD_LEAST:,} and {DEAD_SHARE:.0%}")
+
+
+def sizes(subject: Subject) -> Iterator[Finding]:
+    """How large the database and its largest tables are."""
+    total, largest = diagnosis.sizes(subject.conn, limit=LARGEST)
+    yield ok(f"{size(total)} in all: {', '.join(largest)}")
+
+
+def statements(subject: Subject) -> Iterator[Finding]:
+    """What takes longest, of pg_stat_statements; without the values of any call."""
+    found = diagnosis.slowest(subject.conn, limit=STATEMENTS)
+    if found is None:
+        yield ok(
+            "pg_stat_statements is not there, which tells the slowest",
+            "shared_preload_libraries = 'pg_stat_statements' in postgresql.conf, restart Postgres, then "
+            + subject.psql("create extension pg_stat_statements"),
+        )
+        return
+    for statement in found:
+        text = (
+            f"{statement.mean:,.1f} ms at the mean of {statement.calls:,} calls: {summary(statement.text)}"
+            f" (queryid {statement.queryid})"
+        )
+        if statement.mean > SLOW_MILLISECONDS:
+            yield warning(text, "docs/operating.md, When it is slow")
+        else:
+            yield ok(text)
+    if not found:
+        yield ok("pg_stat_statements is there, and has seen none of the ledger's yet")
+
+
+def summary(text: str) -> str:
+    """What a statement is about, in few words: it changes or reads these tables. Many begin alike."""
+    common = frozenset(re.findall(r"\b(\w+) as (?:not )?(?:materialized )?\(", text))
+    parts = dict.fromkeys(
+        part for part in _PARTS.findall(text) if part.split()[-1] not in common | _NO_TABLES
+    )
+    writes = [part for part in parts if part.startswith(_WRITES)]
+    reads = [
+        part for part in parts if not part.startswith(_WRITES) and not part.split()[-1].startswith("pg_")
+    ]
+    said = ", ".join(writes or reads)
+    return said or text[:LETTERS]

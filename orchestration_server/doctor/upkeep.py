@@ -1,0 +1,176 @@
+"""The ledger's own upkeep: its schema, and what the background services have to keep doing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from orchestration_server.doctor.findings import DAY, HOUR, Finding, Subject, failed, ok, size, span, warning
+from orchestration_server.store import diagnosis
+from orchestration_server.store.migrations import MONTHS_AHEAD
+
+REQUEST_SECONDS = 25 * HOUR
+"""Answers are kept for 24 hours, and looked for each minute."""
+OUTBOX_ROWS = 1_000
+OUTBOX_SECONDS = 300.0
+LAST_DAYS = 7
+NETWORK_FILES = frozenset(
+    (
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "ceph",
+        "glusterfs",
+        "lustre",
+        "beegfs",
+        "9p",
+        "virtiofs",
+        "gfs2",
+        "ocfs2",
+    )
+)
+_BOUNDS = re.compile(r"FROM \('([^']+)'\) TO \('([^']+)'\)")
+_WORK = "orchestration worker    # or serve without --no-background"
+
+
+def is_ledger(subject: Subject) -> bool:
+    """Whether the database holds a ledger that this release knows."""
+    with subject.conn.transaction():
+        return diagnosis.applied(subject.conn) == diagnosis.released()
+
+
+def schema(subject: Subject) -> Iterator[Finding]:
+    """That of this release."""
+    applied, released = diagnosis.applied(subject.conn), diagnosis.released()
+    migrate = "orchestration migrate" if not subject.built_in else "orchestration serve"
+    if applied is None:
+        yield warning("there is no ledger in this database yet", migrate)
+        return
+    ahead = [name for name in applied if name not in released]
+    missing = [name for name in released if name not in applied]
+    if ahead:
+        yield failed(
+            f"the database is ahead of this release, by {', '.join(ahead)}",
+            "git pull && make venv    # the release that migrated it, or a newer one",
+        )
+    elif missing:
+        yield warning(f"the next start applies {', '.join(missing)}", migrate)
+    else:
+        yield ok(f"that of this release, {released[-1].removesuffix('.sql')}")
+
+
+def partitions(subject: Subject) -> Iterator[Finding]:
+    """There are some for three months to come; no events are in their way, or where nobody reads them."""
+    found = diagnosis.partitions(subject.conn)
+    now = datetime.now(UTC)
+    end = covered(now, [bounds for one in found if (bounds := _months(one.bounds)) is not None])
+    wanted = _first_of_month(now, MONTHS_AHEAD + 1)
+    if end < now + timedelta(days=LAST_DAYS):
+        yield failed(
+            f"event partitions end on {end:%Y-%m-%d}: from then on every write fails", "orchestration migrate"
+        )
+    elif end < wanted:
+        yield warning(
+            f"event partitions end on {end:%Y-%m-%d}: for {MONTHS_AHEAD} months there should be some, and no"
+            " service makes them",
+            f"orchestration migrate && {_WORK}",
+        )
+    else:
+        yield ok(f"up to {end:%Y-%m-%d}")
+    for one in found:
+        if one.bounds == "DEFAULT" and one.bytes:
+            yield failed(
+                f"the default partition {one.name} holds rows ({size(one.bytes)}): no partition can be"
+                " made for their months",
+                subject.psql(f"alter table events_rest detach partition {one.name}")
+                + "    # then move its rows, and drop it",
+            )
+    for name in diagnosis.stray_partitions(subject.conn):
+        yield warning(
+            f"the events in {name} are read by nobody: it is attached to nothing",
+            subject.psql(f"\\d+ {name}") + "    # then attach it to the parent of its months, or drop it",
+        )
+
+
+def covered(now: datetime, months: list[tuple[datetime, datetime]]) -> datetime:
+    """Up to when there is a partition for every moment from now on."""
+    end = now
+    for first, last in sorted(months):
+        if first <= end:
+            end = max(end, last)
+    return end
+
+
+def _months(bounds: str) -> tuple[datetime, datetime] | None:
+    match = _BOUNDS.search(bounds)
+    if match is None:
+        return None
+    return datetime.fromisoformat(match[1]).astimezone(UTC), datetime.fromisoformat(match[2]).astimezone(UTC)
+
+
+def _first_of_month(now: datetime, ahead: int) -> datetime:
+    months = now.year * 12 + now.month - 1 + ahead
+    return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
+
+
+def requests(subject: Subject) -> Iterator[Finding]:
+    """Remembered answers go after a day."""
+    seconds = diagnosis.oldest_request(subject.conn)
+    if seconds is not None and seconds > REQUEST_SECONDS:
+        yield warning(
+            f"the oldest remembered answer is {span(seconds)} old, and should be gone after {span(DAY)}: no"
+            " background service runs",
+            _WORK,
+        )
+    else:
+        yield ok("none remembered" if seconds is None else f"the oldest is {span(seconds)} old")
+
+
+def outbox(subject: Subject) -> Iterator[Finding]:
+    """Files are written as they are asked for."""
+    found = diagnosis.outbox(subject.conn)
+    if not found.rows:
+        yield ok("empty")
+        return
+    text = f"{found.rows:,} wait, the oldest for {span(found.seconds or 0.0)}"
+    if found.failing:
+        yield warning(
+            f"{text}; {found.failing:,} failed before, the last with: {found.error}",
+            "docs/files.md, When it fails",
+        )
+    elif found.rows > OUTBOX_ROWS or (found.seconds or 0.0) > OUTBOX_SECONDS:
+        root = subject.settings.workspace
+        yield warning(text, f"orchestration worker --workspace {root or 'DIR'}    # one more")
+    else:
+        yield ok(text)
+
+
+def shared_workspace(subject: Subject) -> Iterator[Finding]:
+    """Servers of several machines need one workspace, so it cannot be on a disk of this one."""
+    root = subject.settings.workspace
+    if root is None or not root.is_dir():
+        return
+    hosts = diagnosis.connections(subject.conn).hosts
+    kind = file_system(root)
+    if hosts > 1 and kind not in NETWORK_FILES:
+        yield warning(
+            f"servers of {hosts} machines use this database, and {root} is on a disk of this one ({kind})",
+            "a directory that all of them mount, on NFS for example",
+        )
+    else:
+        yield ok(f"on {kind}; every server and worker needs this very directory")
+
+
+def file_system(path: Path) -> str:
+    """The kind of the file system that a path is on."""
+    best, kind = Path("/"), "unknown"
+    real = path.resolve()
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, place, found, *_ = line.split(" ")
+        mount = Path(place.encode().decode("unicode_escape"))
+        if (mount == real or mount in real.parents) and len(mount.parts) >= len(best.parts):
+            best, kind = mount, found
+    return kind
