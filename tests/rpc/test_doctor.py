@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from orchestration_server import doctor as table
 from orchestration_server.__main__ import cli
+from orchestration_server.app import BACKGROUND_CONNECTIONS
 from orchestration_server.config import Settings
 from orchestration_server.db import session_options
 from orchestration_server.doctor import database, horizon, storage, upkeep
@@ -201,7 +202,8 @@ def test_pools_that_do_not_fit(glance: Look) -> None:
     assert levels(glance(database.connections, small)) == [OK]
     (found,) = glance(database.connections, large)
     assert found.level == FAILED
-    assert "4672, 64 x (64 threads + 9); 297 may be open" in found.text
+    each = 64 + BACKGROUND_CONNECTIONS
+    assert f"{64 * each}, 64 x (64 threads + {BACKGROUND_CONNECTIONS}); 297 may be open" in found.text
     assert "set max_connections" in found.fix
 
 
