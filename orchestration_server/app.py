@@ -7,15 +7,16 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from orchestration_server import automation
+from orchestration_server import automation, policies
 from orchestration_server.cache import Cache, Link
 from orchestration_server.config import Settings
 from orchestration_server.context import Broker
 from orchestration_server.db import Database
-from orchestration_server.emission import GroupCommit
 from orchestration_server.gate import Gate
+from orchestration_server.group_commit import GroupCommit
 from orchestration_server.jobs import maintenance
 from orchestration_server.jobs.automation import Automation
+from orchestration_server.jobs.debounce import Debounced
 from orchestration_server.jobs.file_sync import FileSync
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Runner, Service
@@ -55,6 +56,7 @@ class App:
         """Migrates, serves, and returns the address that answers."""
         settings = self.settings
         templates = Templates(settings.templates_dir)
+        emission = policies.load(settings.emission_file)
         migrate(settings.database_url)
         self.db = Database(
             settings.database_url,
@@ -72,7 +74,7 @@ class App:
         self.commits = GroupCommit(self.db, self._wake)
         self.presence = Presence(self.db)
         self.jobs = Runner(services(settings, self.db, self._wake) if settings.background else ())
-        gate = Gate(self.db, self._wake)
+        gate = Gate(self.db, self._wake, emission)
         generation = Generation(gate, templates)
         files = WorkspaceFiles(settings.workspace)
         broker = Broker(self.db, tokens, self.cache, files, tokenizer=settings.tokenizer)
@@ -148,7 +150,8 @@ def services(settings: Settings, db: Database, wake: Callable[[], None]) -> list
     found = [
         *maintenance.services(db),
         Rollups(db),
-        Automation(db, automation.load(settings.rules_file), wake),
+        Automation(db, automation.load(settings.rules_file), wake, policies.load(settings.emission_file)),
+        Debounced(db, wake),
     ]
     if settings.workspace is not None:
         found.append(FileSync(db, settings.workspace, wake))

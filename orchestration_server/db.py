@@ -16,6 +16,7 @@ from psycopg import errors as pg
 from orchestration_server.errors import (
     Conflict,
     DeadlineExceeded,
+    Held,
     ResourceExhausted,
     Unavailable,
 )
@@ -28,6 +29,7 @@ __all__ = ["Connection", "Database"]
 
 CONFLICTS = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
 LEDGER_CONFLICT = "OL001"
+LEDGER_HELD = "OL002"
 PROBE_SECONDS = 0.1
 
 
@@ -168,6 +170,8 @@ def translated(error: BaseException) -> BaseException:
         return Unavailable()
     if isinstance(error, psycopg.Error) and error.sqlstate == LEDGER_CONFLICT:
         return Conflict()
+    if isinstance(error, psycopg.Error) and error.sqlstate == LEDGER_HELD:
+        return Held()
     return error
 
 

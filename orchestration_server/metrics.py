@@ -27,6 +27,11 @@ JOB_FAILING = Gauge(
     ("job",),
     registry=REGISTRY,
 )
+EVENTS_DEBOUNCED = Counter(
+    "orchestration_events_debounced",
+    "Changes of a status that were held, to be told of by one event.",
+    registry=REGISTRY,
+)
 FILES = Counter(
     "orchestration_files",
     "Files of entities, by result: written, unchanged, conflict (edited by hand, left alone).",

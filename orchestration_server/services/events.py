@@ -20,13 +20,14 @@ from orchestration_server import convert
 from orchestration_server.cache import Cache
 from orchestration_server.convert import embed
 from orchestration_server.db import Connection, Database
-from orchestration_server.emission import Emission, Emitted, GroupCommit
+from orchestration_server.emission import Emission, Emitted
 from orchestration_server.errors import (
     DeadlineExceeded,
     InvalidArgument,
     LedgerError,
     NotFound,
 )
+from orchestration_server.group_commit import GroupCommit
 from orchestration_server.model import BEGINNING, Call, EntityType, EventFilter, Position
 from orchestration_server.services.history import History, known
 from orchestration_server.status import code_of
