@@ -22,6 +22,7 @@ from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Runner, Service
 from orchestration_server.presence import Presence
 from orchestration_server.server import Server
+from orchestration_server.services.activities import Activities
 from orchestration_server.services.admin import AdminService
 from orchestration_server.services.context import ContextService
 from orchestration_server.services.coordination import CoordinationService
@@ -83,8 +84,15 @@ class App:
             {
                 "SprintService": SprintService(self.db, gate, tokens, self.cache, generation.create_sprint),
                 "TaskService": TaskService(self.db, gate, tokens, generation.create_tasks),
-                "EventService": EventService(self.db, self.commits, self.hub, tokens, self.cache),
-                "SessionService": SessionService(self.db, gate, tokens, broker, self.presence),
+                "EventService": EventService(self.db, self.commits, self.hub, tokens, self.cache, emission),
+                "SessionService": SessionService(
+                    self.db,
+                    gate,
+                    tokens,
+                    broker,
+                    self.presence,
+                    Activities(self.db, gate, self.commits, emission),
+                ),
                 "ContextService": ContextService(gate, broker, files),
                 "CoordinationService": CoordinationService(self.db, gate, tokens),
                 "TemplateService": TemplateService(tokens, templates),

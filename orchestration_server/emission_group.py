@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from uuid_utils import UUID
@@ -11,7 +12,15 @@ from orchestration_server.db import Connection
 from orchestration_server.emission import OCCUR_TIME, SPRINT_CODE, UID, Draft, Emission, Emitted
 from orchestration_server.errors import LedgerError
 from orchestration_server.gate import check_answer
-from orchestration_server.model import KEPT_PRIORITIES, Call, Entity, EntityType, EventRow, Request
+from orchestration_server.model import (
+    KEPT_PRIORITIES,
+    Call,
+    Entity,
+    EntityType,
+    EventRow,
+    Request,
+    SampledOut,
+)
 from orchestration_server.store import events as event_store
 from orchestration_server.store import held as held_store
 from orchestration_server.store import writes
@@ -44,8 +53,11 @@ class Group:
         self._rows: list[EventRow] = []
         self._new_keys: list[tuple[str, str, UUID]] = []
         self._requests: list[tuple[str, Request, bytes]] = []
+        self._sampled_out: Counter[SampledOut] = Counter()
         self.results = [self._message(one) for one in group]
         """What each message is answered, once the group is stored."""
+        self.stored = len(self._rows)
+        self.sampled_out = self._sampled_out.total()
         self._new_keys.sort()
         self._copied = [writes.copied(row) for row in self._rows] if len(self._rows) >= COPY_EVENTS else []
 
@@ -60,7 +72,7 @@ class Group:
                 begun()
                 writes.copy_events(conn, epoch, self._copied)
                 self._apply(conn, ())
-        elif self._rows or self._requests:
+        elif self._rows or self._requests or self._sampled_out:
             self._apply(conn, self._rows)
 
     def _apply(self, conn: Connection, events: Sequence[EventRow]) -> None:
@@ -74,6 +86,7 @@ class Group:
             },
             expected=len(self._new_keys),
             events=events,
+            sampled_out=[row._replace(events=count) for row, count in self._sampled_out.items()],
         )
         writes.apply(conn, change, project="", locks=(), requests=self._requests)
 
@@ -91,6 +104,10 @@ class Group:
         recorded = convert.event_tail(one.call, self._now)
         happened = recorded + convert.embed(OCCUR_TIME, convert.stamp(self._now).SerializeToString())
         for draft in one.drafts:
+            if draft.sampled_out:
+                self._sampled_out[self._counted(project, draft)] += 1
+                ids.append("")
+                continue
             if draft.dedup_key:
                 known = self._keys.get((project, draft.dedup_key))
                 if known is not None:
@@ -101,19 +118,34 @@ class Group:
             rows.append(self._row(one.call, draft, recorded if draft.occur_time else happened))
             ids.append(draft.name)
         self._rows += rows
-        emitted = Emitted(ids, len(rows), len(ids) - len(rows))
+        left_out = ids.count("")
+        emitted = Emitted(ids, len(rows), len(ids) - len(rows) - left_out, left_out)
         if request.request_id:
             self._requests.append((project, request, emitted.body()))
         return emitted
 
+    def _counted(self, project: str, draft: Draft) -> SampledOut:
+        """What an event that is left out counts as."""
+        minute = (draft.occur_time or self._now).replace(second=0, microsecond=0)
+        return SampledOut(
+            project, minute, draft.type, draft.actor, draft.entity_type, draft.entity_code,
+            self._sprint_code(project, draft),
+        )  # fmt: skip
+
+    def _sprint_code(self, project: str, draft: Draft) -> str:
+        """The sprint that the event belongs to: its task's, where none was given."""
+        if draft.sprint_code or draft.entity_type != EntityType.TASK:
+            return draft.sprint_code
+        task = self._tasks.get((project, draft.entity_code))
+        return task.sprint_code if task else ""
+
     def _row(self, call: Call, draft: Draft, tail: bytes) -> EventRow:
-        sprint_code, body = draft.sprint_code, draft.body
+        sprint_code, body = self._sprint_code(call.project, draft), draft.body
         if draft.entity_type == EntityType.TASK:
             task = self._tasks.get((call.project, draft.entity_code))
             if task is not None:
                 body += UID + task.uid.encode()
-                if not sprint_code and task.sprint_code:
-                    sprint_code = task.sprint_code
+                if sprint_code != draft.sprint_code:
                     body += convert.embed(SPRINT_CODE, sprint_code.encode())
         return EventRow(
             draft.priority in KEPT_PRIORITIES,

@@ -168,6 +168,19 @@ class HeldRow(NamedTuple):
     body: bytes
 
 
+class SampledOut(NamedTuple):
+    """Events alike that sampling left out, with the minute of their occur_time."""
+
+    project: str
+    minute: datetime
+    type: str
+    actor: str
+    entity_type: int
+    entity_code: str
+    sprint_code: str
+    events: int = 1
+
+
 class OutboxRow(NamedTuple):
     """An entity whose files are to be written; ``kind`` is sprint, task, adr or bug_report."""
 

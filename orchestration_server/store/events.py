@@ -94,11 +94,20 @@ STATS_KEYS: dict[str, LiteralString] = {
 _VERSION: LiteralString = """
 select e.epoch, e.xid::text::bigint, e.seq, (
     select string_agg(x::text, ',' order by x) from pg_snapshot_xip(pg_current_snapshot()) as x
-    where x < e.xid)
+    where x < e.xid), (
+    select count from sampled_out where project = %(project)s and minute = '-infinity')
 from events e where e.project = %(project)s order by e.epoch desc, e.xid desc, e.seq desc limit 1
 """
-_STATS_FROM: LiteralString = """ as key, count(*), sum(count(*)) over ()::bigint
-from events where """
+_STATS_HEAD: LiteralString = """
+select key, sum(count)::bigint, sum(sum(count)) over ()::bigint from (select """
+_STATS_FROM: LiteralString = " as key, count(*) as count from events where "
+_STATS_OF_SPRINT: LiteralString = " and sprint_code = %(of_sprint)s"
+_STATS_TAIL: LiteralString = ") counted"
+# Events that sampling left out count as if they were there, by the minute that they fell into.
+SAMPLED_OUT: LiteralString = """, count from (
+        select *, minute as occur_time from sampled_out
+        where project = %(project)s and minute >= %(start)s and minute < %(end)s
+    ) left_out where true"""
 _STATS_RANGE: LiteralString = " and occur_time >= %(start)s and occur_time < %(end)s"
 BY_KEY: LiteralString = " group by 1 order by 1 limit %(limit)s::bigint"
 BY_COUNT: LiteralString = " group by 1 order by 2 desc, 1 limit %(limit)s::bigint"
@@ -298,12 +307,16 @@ def stats(
 ) -> list[tuple[Any, int, int]]:
     """Groups with their counts, and with each the count of all groups."""
     selected = select(project, EventFilter(sprint_code=sprint))
-    query = "select " + STATS_KEYS[group] + _STATS_FROM + selected.branches[0] + _STATS_RANGE
-    query += NOT_EMPTY.get(group, "")
-    query += BY_KEY if group in ("hour", "day", "week") else BY_COUNT
+    key, known = STATS_KEYS[group], NOT_EMPTY.get(group, "")
+    query = _STATS_HEAD + key + _STATS_FROM + selected.branches[0] + _STATS_RANGE + known
+    query += " group by 1 union all select " + key + SAMPLED_OUT + known
+    if sprint:
+        query += _STATS_OF_SPRINT
+    query += _STATS_TAIL + (BY_KEY if group in ("hour", "day", "week") else BY_COUNT)
     return conn.execute(
         query,
-        selected.params | {"start": start, "end": end, "limit": limit},
+        selected.params
+        | {"project": project, "start": start, "end": end, "limit": limit, "of_sprint": sprint},
     ).fetchall()
 
 

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from struct import Struct
 from typing import Any, LiteralString
 
-from orchestration_server.model import Entity, EntityType, EventRow, HeldRow, OutboxRow, Request
+from orchestration_server.model import Entity, EntityType, EventRow, HeldRow, OutboxRow, Request, SampledOut
 from orchestration_server.store.arrays import Array, Bodies, Flags, Numbers, Texts, Times, Uuids, microseconds
 from orchestration_server.store.connection import Connection
 
@@ -95,6 +95,29 @@ _HELD: LiteralString = """
     ) as h (project, entity_type, entity_code, revision, stable_time, latest_time, correlation_id, body)
 )"""
 
+# As above: only where sampling left events out. The row of the project as a whole is a version, for caches.
+# All writers take the rows in one order.
+_SAMPLED_OUT: LiteralString = """
+, sampled as (
+    insert into sampled_out as o (project, minute, type, actor, entity_type, entity_code, sprint_code, count)
+    select s.project, s.minute, s.type, s.actor, s.entity_type, s.entity_code, s.sprint_code, s.count
+    from (select count(*) as n from changed) c, (
+        with given as (
+            select * from unnest(
+                %(s_project)s::text[], %(s_minute)s::timestamptz[], %(s_type)s::text[], %(s_actor)s::text[],
+                %(s_entity_type)s::smallint[], %(s_entity_code)s::text[], %(s_sprint_code)s::text[],
+                %(s_count)s::bigint[]
+            ) as g (project, minute, type, actor, entity_type, entity_code, sprint_code, count)
+        )
+        select * from given
+      union all
+        select project, '-infinity', '', '', 0, '', '', sum(count) from given group by project
+    ) s
+    order by s.project, s.minute, s.type, s.actor, s.entity_type, s.entity_code, s.sprint_code
+    on conflict (project, minute, type, actor, entity_type, entity_code, sprint_code)
+        do update set count = o.count + excluded.count
+)"""
+
 NOTHING: LiteralString = "changed as (select 1 from locked where false)"
 """The change of a write that only records an answer, or a caller's events."""
 
@@ -117,6 +140,8 @@ class Change:
     """Codes of sprints that have to be there when the write commits."""
     outbox: Sequence[OutboxRow] = ()
     """Entities whose files are to be written, in this order or another, also more than once."""
+    sampled_out: Sequence[SampledOut] = ()
+    """Events that are counted and not stored, each kind once."""
     policy: int = 0
     """The emission policy that the caller wishes, by its number in common.proto; 0 for the configured one."""
     held: Sequence[HeldRow] = ()
@@ -206,6 +231,18 @@ def apply(
             "h_latest": Times(h.latest_time for h in change.held),
             "h_correlation": Texts(h.correlation_id for h in change.held),
             "h_body": Bodies(h.body for h in change.held),
+        }
+    if change.sampled_out:
+        sql += _SAMPLED_OUT
+        params |= {
+            "s_project": Texts(s.project for s in change.sampled_out),
+            "s_minute": Times(s.minute for s in change.sampled_out),
+            "s_type": Texts(s.type for s in change.sampled_out),
+            "s_actor": Texts(s.actor for s in change.sampled_out),
+            "s_entity_type": Numbers(s.entity_type for s in change.sampled_out),
+            "s_entity_code": Texts(s.entity_code for s in change.sampled_out),
+            "s_sprint_code": Texts(s.sprint_code for s in change.sampled_out),
+            "s_count": Numbers(s.events for s in change.sampled_out),
         }
     conn.execute(_LOCKED + sql + _LOGGED + ("" if change.tells_held else _NONE_HELD), params)
 
