@@ -24,7 +24,8 @@ begin
 end
 $$;
 
--- Events that sampling left out, by the minute of occur_time: statistics count them as if they were there.
+-- Events that sampling left out, by the minute of occur_time, and by the hour once they are old: statistics count
+-- them as if they were there. The row at -infinity is all of a project's: whether there are more than there were.
 create table sampled_out (
     project     text not null,
     minute      timestamptz not null,
@@ -34,5 +35,7 @@ create table sampled_out (
     entity_code text not null,
     sprint_code text not null,
     count       bigint not null,
+    folded      boolean not null default false,     -- whether it is by the hour
     primary key (project, minute, type, actor, entity_type, entity_code, sprint_code)
 ) with (fillfactor = 80);           -- a minute's counts change in place while it runs
+create index sampled_out_to_fold on sampled_out (minute) where not folded;

@@ -90,13 +90,17 @@ STATS_KEYS: dict[str, LiteralString] = {
     "entity": "entity_type::text || '/' || entity_code",
     "actor": "actor",
 }
-# The version of a project's events: the last one, and the transactions before it that may yet bring more.
+# The version of a project's events: the last one, the transactions before it that may yet bring more, and how
+# many sampling left out.
 _VERSION: LiteralString = """
 select e.epoch, e.xid::text::bigint, e.seq, (
     select string_agg(x::text, ',' order by x) from pg_snapshot_xip(pg_current_snapshot()) as x
     where x < e.xid), (
     select count from sampled_out where project = %(project)s and minute = '-infinity')
-from events e where e.project = %(project)s order by e.epoch desc, e.xid desc, e.seq desc limit 1
+from (values (1)) one left join (
+    select epoch, xid, seq from events where project = %(project)s
+    order by epoch desc, xid desc, seq desc limit 1
+) e on true
 """
 _STATS_HEAD: LiteralString = """
 select key, sum(count)::bigint, sum(sum(count)) over ()::bigint from (select """
@@ -292,7 +296,8 @@ def list_page(
 def version(conn: Connection, *, project: str) -> list[Any]:
     """What the project's events are as of now: equal versions have equal events."""
     row = conn.execute(_VERSION, {"project": project}).fetchone()
-    return list(row or ())
+    assert row is not None
+    return list(row)
 
 
 def stats(
