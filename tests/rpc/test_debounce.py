@@ -8,11 +8,14 @@ import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import common_pb2, event_pb2, session_pb2, sprint_pb2, task_pb2
 from orchestration.v1.common_pb2 import TaskStatus
 from orchestration_server.embedded import Engines
+from orchestration_server.jobs.file_sync import FileSync
+from orchestration_server.store import writes
+from orchestration_server.store.held import MOST_STEPS
+from tests.automating import automation, drain, payload, rules_of
 from tests.automating import history as log_of
-from tests.automating import payload
 from tests.conftest import Server
 from tests.emitting import DEBOUNCE, Clock, serving, tell_all, teller
 from tests.histories import SPRINT, create, delete, get, history, plain, rebuild, replay, status, update
@@ -128,8 +131,6 @@ def test_what_is_held_comes_before_any_other_event_of_its_task(server: Server, l
 
 
 def _log(ledger: Ledger, key: str) -> None:
-    from orchestration.v1 import session_pb2
-
     ledger.sessions.LogActivity(
         session_pb2.LogActivityRequest(session_key=key, kind="progress", message="so far")
     )
@@ -264,3 +265,74 @@ def test_a_retry_holds_one_step(server: Server, ledger: Ledger) -> None:
     assert tell_all(server) == 1
     assert ledger.tasks.UpdateTaskStatus(request).task.revision == 2
     assert payload(log_of(ledger.events)[-1])["step_count"] == 1
+
+
+def test_files_and_rules_come_after_what_is_held(server: Server, ledger: Ledger, tmp_path: Path) -> None:
+    """Their events tell of no change and take no locks of their own."""
+    rules = """
+rules:
+  - name: page
+    on: agents.note.taken
+    then:
+      - emit: {type: team.pager.called, payload: {}}
+"""
+    runner = automation(server, rules_of(tmp_path, rules))
+    ledger.task("A")
+    drain(runner)
+    ledger.emit("A")
+    request = task_pb2.UpdateTaskStatusRequest(task_code="A", status=IN_PROGRESS, sync_to_file=True)
+    ledger.tasks.UpdateTaskStatus(request)
+    assert types_of(ledger)[-1] == "agents.note.taken"
+    drain(runner)
+    assert types_of(ledger)[-2:] == ["task.status_updated", "team.pager.called"]
+
+    status(ledger.tasks, "A", PENDING)
+    root = tmp_path / "workspace"
+    root.mkdir()
+    assert server.app is not None
+    assert FileSync(server.app.db, root, lambda: None).run_once() == 1
+    assert types_of(ledger)[-2:] == ["task.status_updated", "file.synced"]
+    assert tell_all(server) == 0
+
+
+def test_rules_see_what_the_changes_come_to(server: Server, ledger: Ledger) -> None:
+    ledger.sprint("S", status=common_pb2.SPRINT_STATUS_ACTIVE)
+    ledger.task("A", sprint_code="S")
+    runner = automation(server)
+    for to in (IN_PROGRESS, COMPLETED):
+        status(ledger.tasks, "A", to)
+    drain(runner)
+    assert types_of(ledger) == ["sprint.created", "task.created"]
+    tell_all(server)
+    drain(runner)
+    assert types_of(ledger)[2:] == ["task.status_updated", "sprint.status_changed"]
+
+
+def test_most_steps_of_one_event(server: Server, ledger: Ledger) -> None:
+    create(ledger.tasks, "A")
+    service = teller(server, Clock())
+    for n in range(MOST_STEPS + 1):
+        status(ledger.tasks, "A", IN_PROGRESS if n % 2 == 0 else PENDING)
+    # Due by their number, long before they are stable.
+    assert service.run_once() == 2
+    counts = [payload(event).get("step_count") for event in log_of(ledger.events)]
+    assert counts == [None, MOST_STEPS, 1]
+    assert replay(ledger.events).consistent
+
+
+def test_no_entity_is_told_of_while_it_is_written(server: Server, ledger: Ledger) -> None:
+    """The service goes on with others, and comes back."""
+    clock = Clock()
+    service = teller(server, clock)
+    for code in ("A", "B"):
+        create(ledger.tasks, code)
+        status(ledger.tasks, code, IN_PROGRESS)
+    clock.goes_on(6)
+    assert server.app is not None
+    with server.app.db.connection() as conn, conn.transaction():
+        writes.lock(conn, [writes.lock_key("default", "task", "A")])
+        assert service.run_once() == 1
+        assert [event.entity_code for event in log_of(ledger.events)] == ["A", "B", "B"]
+        assert service.run_once() == 0
+    assert service.run_once() == 1
+    assert [event.entity_code for event in log_of(ledger.events)] == ["A", "B", "B", "A"]
