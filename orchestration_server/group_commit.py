@@ -155,6 +155,8 @@ class GroupCommit:
             if not room.takes(emission):
                 raise _full(accepted=emission.accepted)
             room.add(emission)
+            if emission.accepted:
+                metrics.EVENTS_ACCEPTED.set(room.events)
             self._waiting.append(emission)
             self._events += len(emission.drafts)
             self._patience.add(emission, self._clock)
@@ -178,7 +180,7 @@ class GroupCommit:
         """After what was accepted is stored, or lost."""
         with self._changed:
             self._accepted.remove(emission)
-        metrics.EVENTS_ACCEPTED.set(self._accepted.events)
+            metrics.EVENTS_ACCEPTED.set(self._accepted.events)
         if (error := done.exception()) is not None:
             metrics.EVENTS_ACCEPTED_LOST.inc(len(emission.drafts))
             log.warning(

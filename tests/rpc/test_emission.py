@@ -1,5 +1,7 @@
 """Policies of callers' events: batches, samples that keep sessions whole, and what is only accepted."""
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -377,3 +379,16 @@ def test_accepted_events_that_cannot_be_stored_are_counted(
                 lost.result(10)
         assert commits.submit(emission()).result(10).stored == 1
     assert count() == before + 3
+
+
+def test_the_command_refuses_policies_that_break_the_rules(tmp_path: Path) -> None:
+    path = tmp_path / "emission.yaml"
+    path.write_text("policies:\n  - on: orchestration.task.created\n    emit: sample\n")
+    command = Path(sys.executable).with_name("orchestration")
+    for name in ("serve", "worker"):
+        ended = subprocess.run(
+            [command, name, "--emission-file", path], capture_output=True, text=True, timeout=60,
+            env={"DATABASE_URL": "postgresql:///none"},
+        )  # fmt: skip
+        assert ended.returncode == 2
+        assert f"{path}:2: policies[0].on is never sampled" in ended.stderr
