@@ -105,8 +105,6 @@ from (values (1)) one left join (
 _STATS_HEAD: LiteralString = """
 select key, sum(count)::bigint, sum(sum(count)) over ()::bigint from (select """
 _STATS_FROM: LiteralString = " as key, count(*) as count from events where "
-_STATS_OF_SPRINT: LiteralString = " and sprint_code = %(of_sprint)s"
-_STATS_TAIL: LiteralString = ") counted"
 # Events that sampling left out count as if they were there, by the minute that they fell into.
 SAMPLED_OUT: LiteralString = """, count from (
         select *, minute as occur_time from sampled_out
@@ -315,14 +313,10 @@ def stats(
     key, known = STATS_KEYS[group], NOT_EMPTY.get(group, "")
     query = _STATS_HEAD + key + _STATS_FROM + selected.branches[0] + _STATS_RANGE + known
     query += " group by 1 union all select " + key + SAMPLED_OUT + known
-    if sprint:
-        query += _STATS_OF_SPRINT
-    query += _STATS_TAIL + (BY_KEY if group in ("hour", "day", "week") else BY_COUNT)
-    return conn.execute(
-        query,
-        selected.params
-        | {"project": project, "start": start, "end": end, "limit": limit, "of_sprint": sprint},
-    ).fetchall()
+    query += " and sprint_code = %(of_sprint)s) counted" if sprint else ") counted"
+    query += BY_KEY if group in ("hour", "day", "week") else BY_COUNT
+    params = {"project": project, "start": start, "end": end, "limit": limit, "of_sprint": sprint}
+    return conn.execute(query, selected.params | params).fetchall()
 
 
 ENTITY_NAMES = {

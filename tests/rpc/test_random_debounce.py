@@ -1,4 +1,4 @@
-"""Random histories with changes held and told of: the past is what was read, whatever the log has of it yet."""
+"""Random histories with changes held and told of: the past is what was read, whatever the log has yet."""
 
 from __future__ import annotations
 
