@@ -15,7 +15,9 @@ BATCH = 50
 
 
 class Debounced:
-    """The service: any number may run at once. An entity that is being written waits for the next turn.
+    """The service: any number may run at once.
+
+    An entity that is being written waits for the next turn; where it is late, this waits for the writer.
 
     ``wake`` is called after each commit that holds events, ``clock`` is the database's where None.
     """
@@ -34,12 +36,16 @@ class Debounced:
         """Tells of the next entities that are due; how many events it took."""
         now = self._clock() if self._clock else None
         with self._db.connection() as conn:
-            due = {writes.entity_key(one): one for one in held.due(conn, now=now, limit=BATCH)}
+            due = {writes.entity_key(one.entity): one for one in held.due(conn, now=now, limit=BATCH)}
             if not due:
                 return 0
+            late = sorted(key for key, one in due.items() if one.late)
             with conn.transaction():
-                mine = [due[key] for key in writes.try_locks(conn, sorted(due))]
-                told = debounce.tell(conn, mine, due=now or event_store.now(conn))
+                writes.lock(conn, late)
+                mine = [*late, *writes.try_locks(conn, sorted(due.keys() - set(late)))]
+                told = debounce.tell(
+                    conn, [due[key].entity for key in mine], due=now or event_store.now(conn)
+                )
         if told:
             self._wake()
         return told

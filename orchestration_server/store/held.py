@@ -21,7 +21,9 @@ MOST_STEPS = 100
 
 _NOW: LiteralString = "select clock_timestamp(), exists (select from held_changes)"
 _DUE: LiteralString = """
-select project, entity_type, entity_code from held_changes
+select project, entity_type, entity_code,
+    min(latest_time) <= coalesce(%(now)s::timestamptz, clock_timestamp())
+from held_changes
 group by project, entity_type, entity_code
 having least(max(stable_time), min(latest_time)) <= coalesce(%(now)s::timestamptz, clock_timestamp())
     or count(*) >= %(steps)s::bigint
@@ -98,10 +100,17 @@ def now(conn: Connection) -> tuple[datetime, bool]:
     return row[0], row[1]
 
 
-def due(conn: Connection, *, now: datetime | None, limit: int) -> list[Entity]:
-    """Entities whose steps are to be told of, the longest waiting first; None is the database's clock."""
+class Due(NamedTuple):
+    """An entity whose steps are to be told of; ``late`` where the first has waited for as long as it may."""
+
+    entity: Entity
+    late: bool
+
+
+def due(conn: Connection, *, now: datetime | None, limit: int) -> list[Due]:
+    """What is to be told of, the longest waiting first; None is the database's clock."""
     rows = conn.execute(_DUE, {"now": now, "steps": MOST_STEPS, "limit": limit}).fetchall()
-    return [Entity(*row) for row in rows]
+    return [Due(Entity(*row[:3]), row[3]) for row in rows]
 
 
 def held(conn: Connection, entities: Collection[Entity]) -> list[Entity]:

@@ -1,8 +1,9 @@
 """Debounced changes of a status: one event for many, none of them lost, and history whole at any moment."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import grpc
 import pytest
@@ -336,3 +337,30 @@ def test_no_entity_is_told_of_while_it_is_written(server: Server, ledger: Ledger
         assert service.run_once() == 0
     assert service.run_once() == 1
     assert [event.entity_code for event in log_of(ledger.events)] == ["A", "B", "B", "A"]
+
+
+def test_a_status_that_is_late_waits_for_its_writer(server: Server, ledger: Ledger) -> None:
+    """Or one that is written all the time would never be told of."""
+    clock = Clock()
+    create(ledger.tasks, "A")
+    status(ledger.tasks, "A", IN_PROGRESS)
+    clock.goes_on(61)
+    assert server.app is not None
+    with ThreadPoolExecutor(1) as pool:
+        with server.app.db.connection() as conn, conn.transaction():
+            writes.lock(conn, [writes.lock_key("default", "task", "A")])
+            told = pool.submit(teller(server, clock).run_once)
+            while not told.done() and not _waits(server):
+                pass
+            assert not told.done()
+        assert told.result(10) == 1
+
+
+def _waits(server: Server) -> bool:
+    """Whether someone waits for an advisory lock of this database."""
+    query: LiteralString = """select exists (select from pg_locks l join pg_database d on d.oid = l.database
+        where l.locktype = 'advisory' and not l.granted and d.datname = current_database())"""
+    assert server.app is not None
+    with server.app.db.connection() as conn:
+        row = conn.execute(query).fetchone()
+    return row is not None and row[0]
