@@ -15,13 +15,14 @@ from orchestration_server.embedded import Engines
 from orchestration_server.jobs.file_sync import FileSync
 from orchestration_server.store import writes
 from orchestration_server.store.held import MOST_STEPS
+from tests import factories
 from tests.automating import automation, drain, payload, rules_of
 from tests.automating import history as log_of
-from tests.conftest import Server
+from tests.conftest import Server, open_channel
 from tests.emitting import DEBOUNCE, Clock, serving, tell_all, teller
 from tests.histories import SPRINT, create, delete, get, history, plain, rebuild, replay, status, update
 from tests.ledger import Ledger
-from tests.status import Metadata
+from tests.status import Metadata, refused
 
 PENDING = TaskStatus.TASK_STATUS_PENDING
 IN_PROGRESS = TaskStatus.TASK_STATUS_IN_PROGRESS
@@ -364,3 +365,50 @@ def _waits(server: Server) -> bool:
     with server.app.db.connection() as conn:
         row = conn.execute(query).fetchone()
     return row is not None and row[0]
+
+
+def test_a_batch_holds_what_may_be_held(server: Server, ledger: Ledger) -> None:
+    for code, priority in (("A", 1), ("B", 3), ("C", 3)):
+        create(ledger.tasks, code, priority=priority)
+    status(ledger.tasks, "B", IN_PROGRESS)
+    turns = (("A", IN_PROGRESS), ("B", PENDING), ("C", BLOCKED))
+    changes = [task_pb2.TaskStatusChange(task_code=code, status=to) for code, to in turns]
+    ledger.tasks.BatchUpdateTaskStatus(task_pb2.BatchUpdateTaskStatusRequest(changes=changes))
+    assert types_of(ledger)[3:] == ["task.status_updated", "task.blocked"]
+    assert tell_all(server) == 1
+    last = log_of(ledger.events)[-1]
+    assert (last.entity_code, payload(last)["step_count"]) == ("B", 2)
+
+
+def test_a_call_may_wish_for_it_where_nothing_is_configured(
+    engines: Engines, database_url: str, tmp_path: Path
+) -> None:
+    with (
+        serving(engines, database_url, tmp_path, "policies: []") as server,
+        open_channel(server.address) as channel,
+    ):
+        ledger = Ledger(channel)
+        create(ledger.tasks, "A")
+        for to in (IN_PROGRESS, PENDING, COMPLETED):
+            request = task_pb2.UpdateTaskStatusRequest(
+                task_code="A", status=to, emission_policy=common_pb2.EMISSION_POLICY_DEBOUNCE
+            )
+            ledger.tasks.UpdateTaskStatus(request)
+        assert types_of(ledger) == ["task.created"]
+        # The next one wishes for nothing, and comes after what is held.
+        status(ledger.tasks, "A", PENDING)
+        assert [event.entity_revision for event in log_of(ledger.events)] == [1, 4, 5]
+
+
+def test_a_policy_of_another_rpc_is_refused(ledger: Ledger) -> None:
+    create(ledger.tasks, "A")
+    request = task_pb2.UpdateTaskStatusRequest(
+        task_code="A", status=IN_PROGRESS, emission_policy=common_pb2.EMISSION_POLICY_SAMPLE
+    )
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"):
+        ledger.tasks.UpdateTaskStatus(request)
+    emitted = event_pb2.EmitEventRequest(
+        event=factories.event(), emission_policy=common_pb2.EMISSION_POLICY_DEBOUNCE
+    )
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"):
+        ledger.events.EmitEvent(emitted)
