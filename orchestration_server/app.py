@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from orchestration_server import automation, listening
+from orchestration_server import automation, listening, policies
 from orchestration_server.admission import Admission
 from orchestration_server.cache import Cache, Link
 from orchestration_server.config import Settings
 from orchestration_server.context import Broker
 from orchestration_server.credentials import Credentials
 from orchestration_server.db import Database
-from orchestration_server.emission import GroupCommit
 from orchestration_server.gate import Gate
+from orchestration_server.group_commit import GroupCommit
 from orchestration_server.interceptor import Interceptor
 from orchestration_server.jobs import archive, maintenance
 from orchestration_server.jobs.automation import Automation
+from orchestration_server.jobs.debounce import Debounced
 from orchestration_server.jobs.file_sync import FileSync
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Runner, Service
@@ -28,6 +29,7 @@ from orchestration_server.presence import Presence
 from orchestration_server.rates import Rates
 from orchestration_server.refusals import Refusals
 from orchestration_server.server import Server
+from orchestration_server.services.activities import Activities
 from orchestration_server.services.admin import AdminService
 from orchestration_server.services.context import ContextService
 from orchestration_server.services.coordination import CoordinationService
@@ -72,6 +74,7 @@ class App:
         settings = self.settings = secured(self.settings)
         jwt = jwt_source(settings)
         templates = Templates(settings.templates_dir)
+        emission = policies.load(settings.emission_file)
         migrate(settings.database_url)
         self.db = Database(
             settings.database_url,
@@ -89,7 +92,7 @@ class App:
         self.commits = GroupCommit(self.db, self._wake)
         self.presence = Presence(self.db)
         self.jobs = Runner(services(settings, self.db, self._wake) if settings.background else ())
-        gate = Gate(self.db, self._wake)
+        gate = Gate(self.db, self._wake, emission)
         self.credentials = Credentials(self.db, jwt)
         self.refusals = Refusals(gate)
         local = listening.on_loopback(settings.address)
@@ -105,14 +108,21 @@ class App:
         generation = Generation(gate, templates)
         files = WorkspaceFiles(settings.workspace)
         broker = Broker(self.db, tokens, self.cache, files, tokenizer=settings.tokenizer)
-        self.events = EventService(self.db, self.commits, self.hub, tokens, self.cache)
+        self.events = EventService(self.db, self.commits, self.hub, tokens, self.cache, emission)
         self.server = Server(
             settings,
             {
                 "SprintService": SprintService(self.db, gate, tokens, self.cache, generation.create_sprint),
                 "TaskService": TaskService(self.db, gate, tokens, generation.create_tasks),
                 "EventService": self.events,
-                "SessionService": SessionService(self.db, gate, tokens, broker, self.presence),
+                "SessionService": SessionService(
+                    self.db,
+                    gate,
+                    tokens,
+                    broker,
+                    self.presence,
+                    Activities(self.db, gate, self.commits, emission),
+                ),
                 "ContextService": ContextService(gate, broker, files),
                 "CoordinationService": CoordinationService(self.db, gate, tokens),
                 "TemplateService": TemplateService(tokens, templates),
@@ -219,7 +229,8 @@ def services(settings: Settings, db: Database, wake: Callable[[], None]) -> list
         *maintenance.services(db),
         *archive.services(db, settings),
         Rollups(db),
-        Automation(db, automation.load(settings.rules_file), wake),
+        Automation(db, automation.load(settings.rules_file), wake, policies.load(settings.emission_file)),
+        Debounced(db, wake),
     ]
     if settings.workspace is not None:
         found.append(FileSync(db, settings.workspace, wake))

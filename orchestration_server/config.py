@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     """Run the background services in the server too; where not, `orchestration worker` has to."""
     rules_file: Path | None = None
     """Rules of automation: adds to the built-in ones, changes them or switches them off."""
+    emission_file: Path | None = None
+    """Policies by type of event: which are stored in batches, sampled, or told of once a status is stable.
+    Without one every event is stored at once."""
     templates_dir: Path | None = None
     """Templates that are there beside the built-in ones, and win where a name is the same."""
     tokenizer: str = ""

@@ -19,6 +19,7 @@ from orchestration_server import metrics
 from orchestration_server.errors import (
     Conflict,
     DeadlineExceeded,
+    Held,
     ResourceExhausted,
     Unavailable,
 )
@@ -31,6 +32,7 @@ __all__ = ["Connection", "Database", "session_options"]
 
 CONFLICTS = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
 LEDGER_CONFLICT = "OL001"
+LEDGER_HELD = "OL002"
 PROBE_SECONDS = 0.1
 CALL_SECONDS = 0.02
 """The longest that a call waits for a connection: its caller is to be told at once."""
@@ -195,6 +197,8 @@ def translated(error: BaseException) -> BaseException:
         return Unavailable()
     if isinstance(error, psycopg.Error) and error.sqlstate == LEDGER_CONFLICT:
         return Conflict()
+    if isinstance(error, psycopg.Error) and error.sqlstate == LEDGER_HELD:
+        return Held()
     return error
 
 

@@ -249,3 +249,7 @@ class Unimplemented(LedgerError):
 
 class Conflict(Exception):
     """A write lost a race and left nothing behind. The write gate tries again; no caller sees it."""
+
+
+class Held(Conflict):
+    """An event would have come before what is held of its entity, and left nothing behind."""

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from orchestration_server import debounce, metrics
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import (
     Aborted,
     Conflict,
     FailedPrecondition,
+    Held,
     OutOfBounds,
 )
 from orchestration_server.model import (
     Call,
+    Entity,
     EventRow,
     Request,
 )
+from orchestration_server.policies import AT_ONCE, Policies
 from orchestration_server.store import writes
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
@@ -42,9 +46,10 @@ def check_answer(answer: tuple[bytes, bytes], request: Request) -> bytes:
 class Gate:
     """Where every write goes through. ``wake`` is called after each commit that holds events."""
 
-    def __init__(self, db: Database, wake: Callable[[], None]) -> None:
+    def __init__(self, db: Database, wake: Callable[[], None], policies: Policies = AT_ONCE) -> None:
         self._db = db
         self._wake = wake
+        self._policies = policies
 
     def write(
         self,
@@ -58,29 +63,54 @@ class Gate:
     ) -> bytes:
         """Writes once and returns the serialized response.
 
+        Events that their policy debounces are held with the change; what is held already of an entity that
+        others are about is told of before them, in the same transaction.
+
         ``decide`` may raise the ledger's errors. ``locked`` takes the locks before the first reading,
         for a decision that depends on more rows than those that it changes.
         """
         keys = sorted({writes.lock_key(call.project, kind, code) for kind, code in locks})
+        held: set[Entity] = set()
+        change = Change(b"")
+
+        def decided(conn: Connection, found: Prepared) -> Change:
+            nonlocal change
+            change = decide(conn, found)
+            if change.events and (self._policies.debounces or change.policy):
+                change = debounce.hold(change, self._policies, found.now)
+            return change
+
         for attempt in range(ATTEMPTS):
             try:
                 with self._db.connection(call) as conn:
                     if locked or attempt:
                         with conn.transaction():
                             writes.lock(conn, keys)
-                            response = self._once(conn, call, request, keys, prepare, decide)
+                            debounce.tell(conn, held)
+                            response = self._once(conn, call, request, keys, prepare, decided)
                     else:
-                        response = self._once(conn, call, request, keys, prepare, decide)
+                        response = self._once(conn, call, request, keys, prepare, decided)
+            except Held:
+                held |= debounce.holdable(change.events)
+                keys = sorted({*keys, *map(writes.entity_key, held)})
+                continue
             except Conflict:
                 continue
             self._wake()
+            if change.held:
+                metrics.EVENTS_DEBOUNCED.inc(len(change.held))
             return response
         raise Aborted("other writers were first again and again: try again")
 
     def record(self, call: Call, events: Sequence[EventRow]) -> None:
         """Writes events of the ledger's own that tell of no change."""
-        with self._db.connection(call) as conn:
-            writes.apply(conn, Change(b"", events=events), project=call.project, locks=(), requests=())
+        change = Change(b"", events=events)
+        debounce.write_after_held(
+            self._db,
+            events,
+            lambda conn: writes.apply(conn, change, project=call.project, locks=(), requests=()),
+            call,
+        )
         self._wake()
 
     def _once(

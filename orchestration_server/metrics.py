@@ -39,6 +39,41 @@ JOB_FAILING = Gauge(
     ("job",),
     registry=REGISTRY,
 )
+EVENTS_EMITTED = Counter(
+    "orchestration_events_emitted",
+    "Callers' events that were stored.",
+    registry=REGISTRY,
+)
+EVENTS_SAMPLED_OUT = Counter(
+    "orchestration_events_sampled_out",
+    "Callers' events and activities that sampling left out and counted.",
+    registry=REGISTRY,
+)
+EVENTS_ACCEPTED = Gauge(
+    "orchestration_events_accepted_queue",
+    "Events of this process that were accepted and are not stored yet.",
+    registry=REGISTRY,
+)
+EVENTS_ACCEPTED_LOST = Counter(
+    "orchestration_events_accepted_lost",
+    "Events that were accepted and could not be stored.",
+    registry=REGISTRY,
+)
+EMIT_QUEUE_EVENTS = Gauge(
+    "orchestration_emit_queue_events",
+    "Callers' events of this process that wait to be stored.",
+    registry=REGISTRY,
+)
+EMIT_QUEUE_BYTES = Gauge(
+    "orchestration_emit_queue_bytes",
+    "How large those events are.",
+    registry=REGISTRY,
+)
+EVENTS_DEBOUNCED = Counter(
+    "orchestration_events_debounced",
+    "Changes of a status that were held, to be told of by one event.",
+    registry=REGISTRY,
+)
 FILES = Counter(
     "orchestration_files",
     "Files of entities, by result: written, unchanged, conflict (edited by hand, left alone).",

@@ -227,6 +227,40 @@ class EventRow(NamedTuple):
     body: bytes
 
 
+class Entity(NamedTuple):
+    """What an event is about."""
+
+    project: str
+    entity_type: int
+    code: str
+
+
+class HeldRow(NamedTuple):
+    """A step of an entity that an event to come will tell of; ``body`` is an event of it alone."""
+
+    entity: Entity
+    revision: int
+    stable_time: datetime
+    """When it is told of, unless another step follows."""
+    latest_time: datetime
+    """When it is told of in any case."""
+    correlation_id: str
+    body: bytes
+
+
+class SampledOut(NamedTuple):
+    """Events alike that sampling left out, with the minute of their occur_time."""
+
+    project: str
+    minute: datetime
+    type: str
+    actor: str
+    entity_type: int
+    entity_code: str
+    sprint_code: str
+    events: int = 1
+
+
 class OutboxRow(NamedTuple):
     """An entity whose files are to be written; ``kind`` is sprint, task, adr or bug_report."""
 

@@ -118,6 +118,11 @@ class Chain:
         self.truncated = False
         self._states: dict[tuple[int, str], _Entity] = {}
 
+    def revision(self, entity_type: int, code: str) -> int:
+        """The last revision of an entity that was checked; 0 where there was none."""
+        state = self._states.get((entity_type, code))
+        return state.revision if state else 0
+
     def gaps(self, page: Sequence[Link]) -> list[Gap]:
         """The parts of the log that the check of a page needs."""
         found = []

@@ -133,18 +133,23 @@ class Date(Rule):
 
 @dataclass(frozen=True)
 class EnumValue(Rule):
-    """A number that the enum names; not the unspecified one where ``required``."""
+    """A number that the enum names; not the unspecified one where ``required``, only some where ``only``."""
 
     enum: EnumDescriptor
     required: bool = False
+    only: frozenset[int] | None = None
 
     def check(self, compiled: Compiled) -> Check:
         names = {value.number: value.name for value in self.enum.values}
         known = frozenset(number for number in names if number or not self.required)
+        if self.only is not None:
+            known &= self.only
 
         def check(value: int) -> Violations | None:
             if value in known:
                 return None
+            if value in names and value:
+                return {"": f"{names[value]} is not for this rpc"}
             return {"": "is not a value of " + self.enum.name if value else REQUIRED}
 
         return check

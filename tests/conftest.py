@@ -65,6 +65,13 @@ class Server:
     address: str
     database_url: str
     app: App | None = field(default=None, repr=False)
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def kill(self) -> None:
+        """Ends the process at once, as a crash does."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
 
 
 @pytest.fixture(scope="session")
@@ -136,16 +143,17 @@ def server(database_url: str, start_server: Callable[[str], Server]) -> Server:
 
 
 @pytest.fixture
-def start_process(engines: Engines, tmp_path: Path) -> Iterator[Callable[[str], Server]]:
+def start_process(engines: Engines, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts servers in processes of their own; they stop with the test."""
     with ExitStack() as stack:
 
-        def start(database_url: str) -> Server:
+        def start(database_url: str, emission_file: Path | None = None) -> Server:
             ready = tmp_path / f"ready-{secrets.token_hex(4)}"
+            flags: list[str | Path] = ["--emission-file", emission_file] if emission_file else []
             command = Path(sys.executable).with_name("orchestration")
             log = stack.enter_context((tmp_path / f"{ready.name}.log").open("wb"))
             process = subprocess.Popen(
-                [command, "serve", "--address", "127.0.0.1:0", "--ready-file", ready],
+                [command, "serve", "--address", "127.0.0.1:0", "--ready-file", ready, *flags],
                 env={
                     "DATABASE_URL": database_url,
                     "REDIS_URL": engines.redis_url or "",
@@ -155,7 +163,7 @@ def start_process(engines: Engines, tmp_path: Path) -> Iterator[Callable[[str], 
                 stderr=log,
             )
             stack.callback(_end, process)
-            return Server(_address(process, ready), database_url)
+            return Server(_address(process, ready), database_url, process=process)
 
         yield start
 

@@ -16,6 +16,14 @@ def check_rules(settings: Settings) -> None:
     _check(lambda: automation.load(settings.rules_file), YamlError)
 
 
+def check_policies(settings: Settings) -> None:
+    """Ends the command where an emission policy is not valid."""
+    from orchestration_server import policies
+    from orchestration_server.yaml_nodes import YamlError
+
+    _check(lambda: policies.load(settings.emission_file), YamlError)
+
+
 def check_templates(settings: Settings) -> None:
     """Ends the command where a template is not valid."""
     from orchestration_server.templates import TemplateFileError, Templates

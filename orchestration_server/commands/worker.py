@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from orchestration_server import process
-from orchestration_server.commands.checks import check_rules
+from orchestration_server.commands.checks import check_policies, check_rules
 from orchestration_server.commands.options import refuse, with_settings
 from orchestration_server.config import Settings
 
 
 @with_settings(
-    "database_url", "redis_url", "workspace", "rules_file", "archive_after_days",
+    "database_url", "redis_url", "workspace", "rules_file", "emission_file", "archive_after_days",
     "delete_archived_after_days", "statement_seconds",
 )  # fmt: skip
 def worker(settings: Settings) -> None:
@@ -19,6 +19,7 @@ def worker(settings: Settings) -> None:
     if not settings.database_url:
         refuse("DATABASE_URL is not set; `serve` runs the services of the built-in database")
     check_rules(settings)
+    check_policies(settings)
     stop = process.stop_signal()
     working = Worker(settings)
     working.start()

@@ -22,6 +22,7 @@ from orchestration_server.db import Connection, Database
 from orchestration_server.errors import FailedPrecondition, InvalidArgument, NotFound
 from orchestration_server.gate import Gate
 from orchestration_server.model import Call, EventRow, Position, Request
+from orchestration_server.policies import AT_ONCE, Policies
 from orchestration_server.services import sprints, tasks
 from orchestration_server.store import automation as store
 from orchestration_server.store import positions
@@ -118,10 +119,16 @@ class Automation:
     name = "automation"
     interval = 1.0
 
-    def __init__(self, db: Database, rules: Sequence[Rule], wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        db: Database,
+        rules: Sequence[Rule],
+        wake: Callable[[], None],
+        policies: Policies = AT_ONCE,
+    ) -> None:
         """``wake`` is called after each commit that holds events."""
         self._db = db
-        self._gate = SteppingGate(db, wake)
+        self._gate = SteppingGate(db, wake, policies)
         self._rules = rules
         wanted = {type_ for rule in rules for type_ in rule.on}
         self._types = sorted(type_ for type_ in wanted if not type_.endswith(".*"))

@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 from uuid_utils import uuid4
 
-from orchestration_server import convert, files, metrics, rendering
+from orchestration_server import convert, debounce, files, metrics, rendering
 from orchestration_server.db import Database
 from orchestration_server.model import PRIORITY_DEFAULT, Call, EntityType, EventRow
 from orchestration_server.rendering import Document
@@ -70,8 +70,13 @@ class FileSync:
         ends = [self._write(row, bodies.get(row.key)) for row in rows]
         with self._db.connection() as conn:
             now = event_store.now(conn)
-            events = [event for end in ends for event in end.events(now)]
-            outbox.finish(conn, claim=claim, rows=[end.finished() for end in ends], events=events)
+        events = [event for end in ends for event in end.events(now)]
+        finished = [end.finished() for end in ends]
+        debounce.write_after_held(
+            self._db,
+            events,
+            lambda conn: outbox.finish(conn, claim=claim, rows=finished, events=events),
+        )
         if events:
             self._wake()
         return len(rows)

@@ -102,7 +102,7 @@ begin
     execute format('lock table only archived_events, %s, only events_rest in access exclusive mode', part);
     if (select count(*) from pg_constraint
         where conrelid = part and convalidated and conname in ('archived_not_kept', bounds)) <> 2 then
-        raise exception 'the bounds of % are not checked', part using errcode = 'OL002';
+        raise exception 'the bounds of % are not checked', part using errcode = 'OL004';
     end if;
     execute format('alter table events_rest detach partition %s', part);
     execute format('alter table %s add column archive_time timestamptz not null default %L', part, now());

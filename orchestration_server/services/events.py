@@ -20,16 +20,17 @@ from orchestration_server import convert
 from orchestration_server.cache import Cache
 from orchestration_server.convert import embed
 from orchestration_server.db import Connection, Database
-from orchestration_server.emission import Emission, Emitted, GroupCommit
+from orchestration_server.emission import Emission, Emitted
 from orchestration_server.errors import (
-    DeadlineExceeded,
     InvalidArgument,
     LedgerError,
     NotFound,
     OutOfBounds,
     Unavailable,
 )
+from orchestration_server.group_commit import GroupCommit
 from orchestration_server.model import BEGINNING, Bounds, Call, EntityType, EventFilter, Position
+from orchestration_server.policies import Policies
 from orchestration_server.services.history import History, known
 from orchestration_server.status import code_of
 from orchestration_server.store import events as store
@@ -55,12 +56,21 @@ Answer = tuple[str, "Future[Emitted] | LedgerError"] | Unavailable | None
 class EventService:
     """Keeps the event log."""
 
-    def __init__(self, db: Database, commits: GroupCommit, hub: Hub, tokens: Tokens, cache: Cache) -> None:
+    def __init__(
+        self,
+        db: Database,
+        commits: GroupCommit,
+        hub: Hub,
+        tokens: Tokens,
+        cache: Cache,
+        policies: Policies,
+    ) -> None:
         self._cache = cache
         self._db = db
         self._commits = commits
         self._hub = hub
         self._history = History(db, tokens)
+        self._policies = policies
         self._tokens = tokens
         self._open: set[SimpleQueue[Answer]] = set()
         """What waits to be answered, of each EmitEvents stream."""
@@ -75,8 +85,12 @@ class EventService:
                 waiting.put(_stopping())
 
     def EmitEvent(self, request: event_pb2.EmitEventRequest, call: Call) -> bytes:
-        emission = Emission.of(call, request, [request.event])
-        emitted = _in_time(self._commits.submit(emission), call)
+        emission = Emission.of(call, request, [request.event], self._policies)
+        emitted = self._commits.emit(emission, call)
+        if emitted.sampled_out:
+            return event_pb2.EmitEventResponse(sampled_out=True).SerializeToString()
+        if emitted.accepted:
+            return embed(1, emission.drafts[0].body)
         body = self._with_cursor(call, emitted.ids[0], archived=True)
         if body is None:
             # Its key is taken for ever, though the event was deleted since.
@@ -131,7 +145,7 @@ class EventService:
             check(request)
             if call.admit is not None:
                 call.admit(request)
-            emission = Emission.of(call, request, request.events)
+            emission = Emission.of(call, request, request.events, self._policies)
             return request.request_id, self._commits.submit(emission)
         except LedgerError as error:
             return getattr(request, "request_id", ""), error
@@ -312,14 +326,6 @@ def _count(group: str, key: Any, count: int) -> event_pb2.EventCount:
     return event_pb2.EventCount(key=key, count=count)
 
 
-def _in_time(result: Future[Emitted], call: Call) -> Emitted:
-    """Waits for a commit no longer than the caller does."""
-    try:
-        return result.result(timeout=call.seconds_left())
-    except TimeoutError as error:
-        raise DeadlineExceeded("the events were not stored in time; they may be yet") from error
-
-
 def _answer(request_id: str, result: Future[Emitted] | LedgerError) -> event_pb2.EmitEventsResponse:
     try:
         if isinstance(result, LedgerError):
@@ -327,12 +333,7 @@ def _answer(request_id: str, result: Future[Emitted] | LedgerError) -> event_pb2
         emitted = result.result()
     except LedgerError as error:
         return event_pb2.EmitEventsResponse(request_id=request_id, error=_refusal(error))
-    return event_pb2.EmitEventsResponse(
-        request_id=request_id,
-        stored=emitted.stored,
-        duplicates=emitted.duplicates,
-        event_ids=emitted.ids,
-    )
+    return emitted.answer(request_id)
 
 
 def _refusal(error: LedgerError) -> event_pb2.EmitError:

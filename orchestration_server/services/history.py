@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from google.protobuf.message import Message
 
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
-from orchestration_server import convert
+from orchestration_server import convert, steps
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import CursorExpired, InvalidArgument, NotFound
 from orchestration_server.model import BEGINNING, Call, EntityType, Position
@@ -25,6 +25,7 @@ from orchestration_server.reconstruction import (
 )
 from orchestration_server.replay import Chain, Evidence, Link, cause_of
 from orchestration_server.store import events as event_store
+from orchestration_server.store import held as held_store
 from orchestration_server.store import history as store
 from orchestration_server.tokens import Tokens
 
@@ -34,13 +35,16 @@ are 32 of four events at the most. The rest is room for what is no revision, suc
 CHAIN_PAGE = 1_000
 CHAIN_EVENTS = 10_000
 BETWEEN_EVENTS = 10_000
+END = Position(2**31 - 1, 2**63 - 1, 2**63 - 1)
+"""Behind all that the log has: where held changes stand that it will tell of."""
 
 
 class _Rebuilt(NamedTuple):
     """An entity as of some time, with the place of its last event and what is stored of it now."""
 
     state: State
-    place: Position
+    place: Position | None
+    """None where the event is to come, of a debounced change."""
     stored: store.Stored
 
 
@@ -59,38 +63,33 @@ class History:
         newest = request.order != event_pb2.EVENT_ORDER_OLDEST_FIRST
         scope = ["history", call.project, kind, code, newest, request.include_archived]
         place = self._tokens.page_place(request.page_token, scope)
+        size = convert.page_size(request.page_size)
         with self._db.connection(call) as conn:
-            stored, page = store.entity(
-                conn, project=call.project, entity_type=kind, code=code, newest_first=newest,
-                limit=convert.page_size(request.page_size), after=Position(*place) if place else None,
-                archived=request.include_archived,
+            past = store.entity(
+                conn, project=call.project, entity_type=kind, code=code, newest_first=newest, limit=size,
+                after=Position(*place) if place else None, archived=request.include_archived,
             )  # fmt: skip
-        if stored is None and place is None and not page.events:
+        if past.stored is None and place is None and not past.page.events:
             raise NotFound(event_store.ENTITY_NAMES[EntityType(kind)], code)
+        logged = past.page.events
+        # What is held is newer than all of the log: the first of newest, the last of oldest.
+        pending = bool(past.held) and (place is None if newest else not past.page.more and len(logged) < size)
+        shown = logged[:-1] if pending and len(logged) == size else logged
+        changes = [self._change(one) for one in shown]
+        if pending:
+            changes.insert(0 if newest else len(changes), _pending(past.held))
         token = ""
-        if page.more:
-            token = self._tokens.page_token(scope, list(page.events[-1].position))
-        return event_pb2.GetEntityHistoryResponse(
-            changes=[self._change(logged) for logged in page.events], next_page_token=token
-        )
+        if past.page.more or len(shown) < len(logged) or (past.held and not newest and not pending):
+            # The next page begins behind the last event shown; where none was, with the newest one of now.
+            last = logged[-1].position
+            at = shown[-1].position if shown else last._replace(seq=last.seq + 1)
+            token = self._tokens.page_token(scope, list(at))
+        return event_pb2.GetEntityHistoryResponse(changes=changes, next_page_token=token)
 
     def _change(self, logged: store.Logged) -> event_pb2.EntityChange:
-        event = event_pb2.Event.FromString(logged.body)
-        payload = event.payload.fields
-        return event_pb2.EntityChange(
-            revision=event.entity_revision,
-            type=event.type,
-            changes=changes_of(event),
-            reason=payload["reason"].string_value if "reason" in payload else "",
-            actor=event.actor,
-            agent=event.agent,
-            session_key=event.session_key,
-            correlation_id=event.correlation_id,
-            occur_time=event.occur_time,
-            emit_time=event.emit_time,
-            event_id=event.id,
-            cursor=self._tokens.cursor(logged.position),
-        )
+        change = _change(event_pb2.Event.FromString(logged.body))
+        change.cursor = self._tokens.cursor(logged.position)
+        return change
 
     def reconstruct(
         self, request: event_pb2.ReconstructStateRequest, call: Call
@@ -112,8 +111,8 @@ class History:
         answer = event_pb2.ReconstructStateResponse(
             revision=state.revision,
             deleted=state.deleted,
-            event_id=state.last.id,
-            cursor=self._tokens.cursor(rebuilt.place),
+            event_id=state.last.id if rebuilt.place else "",
+            cursor=self._tokens.cursor(rebuilt.place) if rebuilt.place else "",
             emit_time=state.last.emit_time,
             events_replayed=state.replayed,
         )
@@ -126,6 +125,11 @@ class History:
         """The check of a correlation chain."""
         chain = Chain()
         first = last = BEGINNING
+        # Before the log, so that what is told meanwhile is in one of them: what the log has too is left out.
+        with self._db.connection(call) as conn:
+            held = held_store.of_chain(
+                conn, project=call.project, correlation_id=request.correlation_id, limit=CHAIN_EVENTS
+            )
         more = True
         while more and chain.checked < CHAIN_EVENTS:
             with self._db.connection(call) as conn:
@@ -133,7 +137,11 @@ class History:
                     conn, project=call.project, correlation_id=request.correlation_id, after=last,
                     limit=min(CHAIN_PAGE, CHAIN_EVENTS - chain.checked),
                 )  # fmt: skip
-            links = [Link(one.position, event_pb2.Event.FromString(one.body)) for one in page.events]
+            links = [
+                Link(one.position, step)
+                for one in page.events
+                for step in steps.apart(event_pb2.Event.FromString(one.body))
+            ]
             if not links:
                 break
             if last == BEGINNING:
@@ -141,6 +149,14 @@ class History:
             before = chain.checked
             more = chain.check(links, self._evidence(call, chain, links)) and page.more
             last = links[chain.checked - before - 1].place
+        if not (chain.truncated or page.more):
+            links = [
+                Link(END, event)
+                for rows in held.values()
+                for event in (event_pb2.Event.FromString(row.body) for row in rows)
+                if event.entity_revision > chain.revision(event.entity_type, event.entity_code)
+            ]
+            chain.check(links, self._evidence(call, chain, links))
         if not chain.checked:
             raise NotFound("correlation", request.correlation_id)
         truncated = chain.truncated or page.more
@@ -150,8 +166,8 @@ class History:
             findings=chain.findings,
             consistent=not (chain.findings or truncated),
             truncated=truncated,
-            first_cursor=self._tokens.cursor(first),
-            last_cursor=self._tokens.cursor(last),
+            first_cursor="" if first == BEGINNING else self._tokens.cursor(first),
+            last_cursor="" if last == BEGINNING else self._tokens.cursor(last),
             types=[event_pb2.EventCount(key=key, count=count) for key, count in types],
             entities=len(chain.entities),
         )
@@ -169,13 +185,61 @@ class History:
             )
         return Evidence(
             between={
-                gap: [event_pb2.Event.FromString(body) for body in bodies]
+                gap: [step for body in bodies for step in steps.apart(event_pb2.Event.FromString(body))]
                 for gap, bodies in zip(gaps, between, strict=True)
                 if bodies is not None
             },
             unknown=frozenset(unknown),
             missing=frozenset(missing),
         )
+
+
+def _change(event: event_pb2.Event) -> event_pb2.EntityChange:
+    return event_pb2.EntityChange(
+        revision=event.entity_revision,
+        type=event.type,
+        changes=changes_of(event),
+        reason=_reason(event),
+        actor=event.actor,
+        agent=event.agent,
+        session_key=event.session_key,
+        correlation_id=event.correlation_id,
+        occur_time=event.occur_time,
+        emit_time=event.emit_time,
+        event_id=event.id,
+        steps=[_step(one) for one in steps.apart(event)] if steps.has_steps(event) else (),
+    )
+
+
+def _reason(event: event_pb2.Event) -> str:
+    payload = event.payload.fields
+    return payload["reason"].string_value if "reason" in payload else ""
+
+
+def _step(event: event_pb2.Event) -> event_pb2.ChangeStep:
+    status = changes_of(event).fields["status"].struct_value.fields
+    return event_pb2.ChangeStep(
+        revision=event.entity_revision,
+        from_status=status["from"].string_value,
+        to_status=status["to"].string_value,
+        reason=_reason(event),
+        agent=event.agent,
+        session_key=event.session_key,
+        correlation_id=event.correlation_id,
+        time=event.emit_time,
+    )
+
+
+def _pending(held: Sequence[bytes]) -> event_pb2.EntityChange:
+    """What an event to come will tell of."""
+    events = [event_pb2.Event.FromString(body) for body in held]
+    last, event = events[-1], steps.merged(events)
+    event.agent, event.session_key, event.correlation_id = last.agent, last.session_key, last.correlation_id
+    event.occur_time.CopyFrom(last.occur_time)
+    event.emit_time.CopyFrom(last.emit_time)
+    change = _change(event)
+    change.pending = True
+    return change
 
 
 def known(conn: Connection, project: str, place: Position, field: str) -> Position:
@@ -207,42 +271,79 @@ def _rebuilt(
 ) -> _Rebuilt:
     """Reads back to the nearest snapshot, as a rule in one statement, and folds forth from it."""
     kind, name = KINDS[entity_type], event_store.ENTITY_NAMES[EntityType(entity_type)]
-    found: list[Link] = []
+    found: list[tuple[Position | None, event_pb2.Event]] = []
     whole, more = False, True
     now: store.Stored | None = None
     after: Position | None = None
+    begun = _Begun(upto if isinstance(upto, datetime) else None)
     while more and not whole and len(found) <= REPLAY_EVENTS:
-        stored, page = store.entity(
+        past = store.entity(
             conn, project=project, entity_type=entity_type, code=code, newest_first=True,
             limit=REPLAY_EVENTS, after=after, upto=upto,
         )  # fmt: skip
-        now = now or stored
+        now = now or past.stored
         if now is None or revision > now.revision:
             raise NotFound(name, code)
-        for logged in page.events:
-            event = event_pb2.Event.FromString(logged.body)
-            if moves(kind, event) and (not revision or event.entity_revision <= revision):
-                found.append(Link(logged.position, event))
-                if whole := has_snapshot(event):
+        # What the log had not told by a place is left out.
+        held = () if after or isinstance(upto, Position) else past.held
+        for place, step in _back(held, past.page.events, begun):
+            if moves(kind, step) and (not revision or step.entity_revision <= revision):
+                found.append((place, step))
+                if whole := has_snapshot(step):
                     break
-        more = page.more
-        after = page.events[-1].position if page.events else None
+        more = past.page.more
+        after = past.page.events[-1].position if past.page.events else None
     if not found and upto is not None and _begins_with_creation(conn, project, entity_type, code):
         raise NotFound(name, code)
     if not whole:
         raise incomplete(code, "it does not reach back to a snapshot")
-    if revision and found[0].event.entity_revision != revision:
+    place, last = found[0]
+    if revision and last.entity_revision != revision:
         raise incomplete(code, f"it lacks revision {revision}")
     assert now is not None
-    return _Rebuilt(fold(kind, [link.event for link in reversed(found)]), found[0].place, now)
+    return _Rebuilt(fold(kind, [event for _, event in reversed(found)]), place, now)
+
+
+def _back(
+    held: Sequence[bytes], logged: Sequence[store.Logged], begun: _Begun
+) -> Iterator[tuple[Position | None, event_pb2.Event]]:
+    """An entity's past step by step, newest first: what is held is newer than all that the log has."""
+    for body in reversed(held):
+        for step in begun.steps(event_pb2.Event.FromString(body)):
+            yield None, step
+    for one in logged:
+        for step in begun.steps(event_pb2.Event.FromString(one.body)):
+            yield one.position, step
+
+
+class _Begun:
+    """Finds, going back, where an entity's past as of a time begins.
+
+    That is with the last event recorded by then. The event after it may tell of steps that were made by then.
+    """
+
+    def __init__(self, time: datetime | None) -> None:
+        self._time = time
+
+    def steps(self, event: event_pb2.Event) -> list[event_pb2.Event]:
+        """The parts of the next older event that belong to the past, newest first."""
+        parts = steps.apart(event)[::-1]
+        if self._time is None:
+            return parts
+        if convert.moment(event.emit_time) <= self._time:
+            self._time = None
+            return parts
+        if not steps.has_steps(event):
+            return []
+        return [part for part in parts if convert.moment(part.emit_time) <= self._time]
 
 
 def _begins_with_creation(conn: Connection, project: str, entity_type: int, code: str) -> bool:
     """Whether the log has the entity from its first revision on."""
-    _, page = store.entity(
+    past = store.entity(
         conn, project=project, entity_type=entity_type, code=code, newest_first=False, limit=1
     )
-    return any(event_pb2.Event.FromString(one.body).entity_revision == 1 for one in page.events)
+    return any(event_pb2.Event.FromString(one.body).entity_revision == 1 for one in past.page.events)
 
 
 def _verified(present: _Rebuilt) -> event_pb2.StateVerification:

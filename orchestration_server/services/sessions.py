@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, LiteralString
 
 from uuid_utils import uuid7
 
-from orchestration.v1 import common_pb2, context_pb2, session_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import common_pb2, context_pb2, session_pb2
 from orchestration_server import convert
 from orchestration_server.context import Broker, Target
 from orchestration_server.convert import embed, embed_all
 from orchestration_server.db import Connection, Database
-from orchestration_server.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from orchestration_server.errors import AlreadyExists, InvalidArgument, NotFound
 from orchestration_server.gate import Gate
-from orchestration_server.model import PRIORITY_DEFAULT, Call, EntityType, EventRow, Request
+from orchestration_server.model import Call, EntityType, EventRow, Request
 from orchestration_server.presence import Presence
+from orchestration_server.services.activities import Activities, opened, target_of, tied
 from orchestration_server.store import events as event_store
 from orchestration_server.store import sessions as store
 from orchestration_server.store.prepared import Prepared
@@ -43,7 +43,16 @@ _KINDS = {"task_code": EntityType.TASK, "sprint_code": EntityType.SPRINT}
 class SessionService:
     """Keeps sessions."""
 
-    def __init__(self, db: Database, gate: Gate, tokens: Tokens, broker: Broker, presence: Presence) -> None:
+    def __init__(
+        self,
+        db: Database,
+        gate: Gate,
+        tokens: Tokens,
+        broker: Broker,
+        presence: Presence,
+        activities: Activities,
+    ) -> None:
+        self._activities = activities
         self._broker = broker
         self._db = db
         self._gate = gate
@@ -178,40 +187,21 @@ class SessionService:
         return embed(1, found.body) + (_CONTEXT_FROM_CACHE if found.from_cache else b"")
 
     def LogActivity(self, request: session_pb2.LogActivityRequest, call: Call) -> bytes:
-        key = request.session_key
-
-        def decide(found: Prepared) -> Change:
-            session, _ = _open(found, key)
-            target = _target_of(session, found.extra)
-            payload: dict[str, Any] = {"kind": request.kind, "message": request.message}
-            if request.HasField("payload"):
-                payload["payload"] = convert.plain(request.payload)
-            event = convert.change_event(
-                _tied(call, session), "activity.logged", found.now,
-                entity=EntityType(session.target_type), code=session.target_code, uid=target.uid,
-                revision=0, payload=payload, sprint_code=target.sprint_code, priority=target.priority,
-            )  # fmt: skip
-            return Change(
-                str(event.event_id).encode(),
-                sql=store.OPEN,
-                params={"c_key": key},
-                expected=1,
-                events=[event],
-            )
-
-        event_id = self._write(call, convert.request_of(call, request), key, decide).decode()
-        self._presence.note(call.project, key)
+        emitted = self._activities.log(request, call)
+        self._presence.note(call.project, request.session_key)
+        if emitted.sampled_out:
+            return session_pb2.LogActivityResponse(sampled_out=True).SerializeToString()
         with self._db.connection(call) as conn:
-            stored = event_store.get(conn, project=call.project, event_id=event_id)
+            stored = event_store.get(conn, project=call.project, event_id=emitted.ids[0])
         if stored is None:
-            raise NotFound("event", event_id)
+            raise NotFound("event", emitted.ids[0])
         return embed(1, self._tokens.event_bytes(stored))
 
     def PauseSession(self, request: session_pb2.PauseSessionRequest, call: Call) -> bytes:
         key = request.session_key
 
         def decide(found: Prepared) -> Change:
-            session, revision = _open(found, key)
+            session, revision = opened(found, key)
             if session.status == _PAUSED:
                 return Change(embed(1, _whole(found.rows[key].body, found.extra.last_activity)))
             before = convert.session_content(session)
@@ -225,7 +215,7 @@ class SessionService:
         key = request.session_key
 
         def decide(found: Prepared) -> Change:
-            session, revision = _open(found, key)
+            session, revision = opened(found, key)
             before = convert.session_content(session)
             session.status = _COMPLETED
             session.pause_reason = ""
@@ -251,52 +241,13 @@ def _whole(body: bytes, last_activity: datetime) -> bytes:
     return body + embed(_LAST_ACTIVITY_TIME, convert.stamp(last_activity).SerializeToString())
 
 
-def _open(found: Prepared, key: str) -> tuple[common_pb2.Session, int]:
-    """The session with its revision, where it is there and not closed."""
-    row = found.rows.get(key)
-    if row is None:
-        raise NotFound("session", key)
-    session = common_pb2.Session.FromString(row.body)
-    if session.status == _COMPLETED:
-        raise FailedPrecondition(
-            f"session {key} is closed: start another", reason="SESSION_CLOSED", subject=f"session {key}"
-        )
-    return session, row.revision
-
-
 def _need_target(subject: store.Subject, kind: int, code: str) -> None:
     if subject.target is None or subject.target.deleted:
         raise NotFound(convert.TARGET_NAMES[kind], code)
 
 
-class _TargetOf(NamedTuple):
-    """What a session's events say of the task or sprint that it works on."""
-
-    uid: str
-    sprint_code: str
-    priority: int
-
-
-def _target_of(session: common_pb2.Session, subject: store.Subject) -> _TargetOf:
-    body = b"" if subject.target is None else subject.target.body
-    if session.target_type == common_pb2.ENTITY_TYPE_TASK:
-        task = task_pb2.Task.FromString(body)
-        return _TargetOf(task.uid, task.sprint_code, task.priority)
-    return _TargetOf(sprint_pb2.Sprint.FromString(body).uid, session.target_code, PRIORITY_DEFAULT)
-
-
-def _tied(call: Call, session: common_pb2.Session, agent: str = "") -> Call:
-    """The call as one of the session's: linked by the session's correlation id where the caller gave none.
-
-    The call itself gets that id too, since it is returned to its caller.
-    """
-    if not call.correlated:
-        call.correlation_id = session.correlation_id
-    return replace(call, session_key=session.key, agent=agent or call.agent or session.agent)
-
-
 def _resumed(call: Call, found: Prepared, key: str, agent: str) -> Change:
-    session, revision = _open(found, key)
+    session, revision = opened(found, key)
     _need_target(found.extra, session.target_type, session.target_code)
     before = convert.session_content(session)
     session.status = _ACTIVE
@@ -342,9 +293,9 @@ def _changed(
         convert.session_content(session), revision=session.revision, create_time=session.create_time
     )
     body = session.SerializeToString()
-    target = _target_of(session, found.extra)
+    target = target_of(session, found.extra)
     event: EventRow = convert.change_event(
-        _tied(call, session, agent), f"session.{name}", found.now, entity=EntityType.SESSION,
+        tied(call, session, agent), f"session.{name}", found.now, entity=EntityType.SESSION,
         code=session.key, uid=session.uid, revision=session.revision, payload=payload,
         sprint_code=target.sprint_code, priority=target.priority,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -206,7 +207,8 @@ def update(gate: Gate, request: sprint_pb2.UpdateSprintRequest, call: Call) -> b
             raise InvalidArgument({"sprint.end_date": "is before start_date"})
         _advance(sprint, row.revision, after, found.now)
         events = _changed(call, sprint, after, differs, found.now)
-        return _change(store.UPDATE, sprint, row.revision, found.now, events, sync=request.sync_to_file)
+        change = _change(store.UPDATE, sprint, row.revision, found.now, events, sync=request.sync_to_file)
+        return replace(change, policy=request.emission_policy)
 
     return gate.write(call, key, locks=[("sprint", code)], prepare=prepare, decide=decide)
 

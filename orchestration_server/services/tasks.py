@@ -196,7 +196,9 @@ def update_status(gate: Gate, request: task_pb2.UpdateTaskStatusRequest, call: C
 def _update(
     gate: Gate,
     call: Call,
-    message: Message,
+    message: task_pb2.UpdateTaskRequest
+    | task_pb2.UpdateTaskStatusRequest
+    | task_pb2.BatchUpdateTaskStatusRequest,
     expected: Mapping[str, int],
     edit: Callable[[task_pb2.Task, str], None],
     answer: Callable[[list[bytes]], bytes],
@@ -241,6 +243,7 @@ def _update(
             events=events,
             anchors=sprints if rows else (),
             outbox=_files(codes, message),
+            policy=message.emission_policy,
         )
 
     return gate.write(call, request, locks=[("task", c) for c in codes], prepare=prepare, decide=decide)

@@ -103,14 +103,25 @@ STATS_KEYS: dict[str, LiteralString] = {
     "entity": "entity_type::text || '/' || entity_code",
     "actor": "actor",
 }
-# The version of a project's events: the last one, and the transactions before it that may yet bring more.
+# The version of a project's events: the last one, the transactions before it that may yet bring more, and how
+# many sampling left out.
 _VERSION: LiteralString = """
 select e.epoch, e.xid::text::bigint, e.seq, (
     select string_agg(x::text, ',' order by x) from pg_snapshot_xip(pg_current_snapshot()) as x
-    where x < e.xid)
-from events e where e.project = %(project)s order by e.epoch desc, e.xid desc, e.seq desc limit 1
+    where x < e.xid), (
+    select count from sampled_out where project = %(project)s and minute = '-infinity')
+from (values (1)) one left join (
+    select epoch, xid, seq from events where project = %(project)s
+    order by epoch desc, xid desc, seq desc limit 1
+) e on true
 """
-_STATS_HEAD: LiteralString = "select key, count(*), sum(count(*)) over ()::bigint from ("
+_STATS_HEAD: LiteralString = """
+select key, sum(count)::bigint, sum(sum(count)) over ()::bigint from ("""
+# Events that sampling left out count as if they were there, by the minute that they fell into.
+SAMPLED_OUT: LiteralString = """, count from (
+        select *, minute as occur_time from sampled_out
+        where project = %(project)s and minute >= %(start)s and minute < %(end)s
+    ) left_out where true"""
 _STATS_RANGE: LiteralString = " and occur_time >= %(start)s and occur_time < %(end)s"
 _STATS_TAIL: LiteralString = ") counted"
 BY_KEY: LiteralString = " group by 1 order by 1 limit %(limit)s::bigint"
@@ -348,7 +359,8 @@ def list_page(
 def version(conn: Connection, *, project: str) -> list[Any]:
     """What the project's events are as of now: equal versions have equal events."""
     row = conn.execute(_VERSION, {"project": project}).fetchone()
-    return list(row or ())
+    assert row is not None
+    return list(row)
 
 
 def stats(
@@ -363,19 +375,19 @@ def stats(
 ) -> list[tuple[Any, int, int]]:
     """Groups with their counts, and with each the count of all groups; what is archived counts too."""
     selected = select(project, EventFilter(sprint_code=sprint))
+    key, known = STATS_KEYS[group], NOT_EMPTY.get(group, "")
     parents: list[LiteralString] = ["events", "archived_events"]
     raw: list[LiteralString] = [
-        "select " + STATS_KEYS[group] + " as key from " + parent + " where " + selected.branches[0]
-        + _STATS_RANGE + NOT_EMPTY.get(group, "")
+        "select " + key + " as key, count(*) as count from " + parent + " where " + selected.branches[0]
+        + _STATS_RANGE + known + " group by 1"
         for parent in parents
     ]  # fmt: skip
     both: LiteralString = " union all ".join(raw)
-    query = _STATS_HEAD + both + _STATS_TAIL
+    query = _STATS_HEAD + both + " union all select " + key + SAMPLED_OUT + known
+    query += " and sprint_code = %(of_sprint)s" + _STATS_TAIL if sprint else _STATS_TAIL
     query += BY_KEY if group in ("hour", "day", "week") else BY_COUNT
-    return conn.execute(
-        query,
-        selected.params | {"start": start, "end": end, "limit": limit},
-    ).fetchall()
+    params = {"project": project, "start": start, "end": end, "limit": limit, "of_sprint": sprint}
+    return conn.execute(query, selected.params | params).fetchall()
 
 
 ENTITY_NAMES = {

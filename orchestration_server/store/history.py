@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, LiteralString, NamedTuple
 
 from uuid_utils import UUID
@@ -40,18 +41,33 @@ _BEFORE: LiteralString = """
 # A transaction is whole: nobody ever saw a part of one.
 _UP_TO_PLACE: LiteralString = " and (epoch, xid) <= (%(to_epoch)s::integer, %(to_xid)s::text::xid8)"
 _UP_TO_TIME: LiteralString = " and (epoch, xid) <= ((select epoch from at), (select xid from at))"
-# By its place in the log, so that a clock that was set back leaves no gap.
+# By its place in the log, so that a clock that was set back leaves no gap. And the transaction after it: it
+# may tell of steps that were made by then.
 _LAST_AT_TIME: LiteralString = (
     " where " + _OF_ENTITY + " and emit_time <= %(to_time)s" + _BACK_IN_LOG + " limit 1)"
 )
+_FIRST_AFTER: LiteralString = (
+    " where "
+    + _OF_ENTITY
+    + " and (epoch, xid) > ((select epoch from told), (select xid from told))"
+    + _IN_LOG
+    + " limit 1)"
+)
 _AT_TIME: LiteralString = (
-    "with at as materialized (select epoch, xid from ((select epoch, xid, seq from events"
+    "with told as materialized (select epoch, xid from ((select epoch, xid, seq from events"
     + _LAST_AT_TIME
     + " union all (select epoch, xid, seq from archived_events"
     + _LAST_AT_TIME
     + ") last"
     + _BACK_IN_LOG
-    + " limit 1)"
+    + " limit 1), next as materialized (select epoch, xid from ((select epoch, xid, seq from events"
+    + _FIRST_AFTER
+    + " union all (select epoch, xid, seq from archived_events"
+    + _FIRST_AFTER
+    + ") first"
+    + _IN_LOG
+    + " limit 1), at as materialized (select epoch, xid from"
+    + " (select * from next union all select * from told) found order by epoch desc, xid desc limit 1)"
 )
 _STORED: Mapping[int, LiteralString] = {
     EntityType.SPRINT: """select revision, delete_time is not null, body from sprints
@@ -67,7 +83,12 @@ _STORED: Mapping[int, LiteralString] = {
 }
 _ENTITY_HEAD: LiteralString = """
 select null::integer, null::bigint, null::bigint, stored.body, stored.revision, stored.deleted from ("""
-_ENTITY_TAIL: LiteralString = ") stored (revision, deleted, body) union all "
+_ENTITY_TAIL: LiteralString = """) stored (revision, deleted, body)
+union all
+(select null, null, null, body, revision, null from held_changes
+    where project = %(project)s and entity_type = %(entity_type)s::smallint and entity_code = %(code)s
+    order by revision)
+union all """
 _CUT_HEAD: LiteralString = """
 select sized.epoch, sized.xid::text::bigint, sized.seq, sized.body, sized.found, null::boolean from (
     select *, count(*) over () as found,
@@ -153,6 +174,16 @@ class Page:
     more: bool
 
 
+class Past(NamedTuple):
+    """What there is of an entity at one moment."""
+
+    stored: Stored | None
+    """None where the ledger stores no such entity."""
+    held: list[bytes]
+    """Events that tell of one step each, which the log has not, in the order of revisions."""
+    page: Page
+
+
 class Span(NamedTuple):
     """A part of an entity's events: those between two places."""
 
@@ -173,12 +204,12 @@ def entity(
     after: Position | None = None,
     upto: Position | datetime | None = None,
     archived: bool = True,
-) -> tuple[Stored | None, Page]:
-    """A page of the ledger's events of an entity, and the entity as it is stored at the same moment.
+) -> Past:
+    """A page of the ledger's events of an entity, what is held of it and how it is stored at the same moment.
 
     ``after`` is the last event of the page before; ``upto`` leaves out what came after a place's
-    transaction, or was recorded after a time; ``archived`` reads the archive too. None where the ledger
-    stores no such entity.
+    transaction, or after the first one that was recorded after a time: it may tell of earlier steps.
+    ``archived`` reads the archive too.
     """
     params: dict[str, Any] = {
         "project": project,
@@ -205,8 +236,12 @@ def entity(
     page = Selection([_OF_ENTITY], params).in_log(_COLUMNS, bounds, order, limit + 1, archived=archived)
     stored = _ENTITY_HEAD + _STORED[entity_type] + _ENTITY_TAIL
     rows = conn.execute(head + stored + _CUT_HEAD + page + _CUT_TAIL, params).fetchall()
-    found = next((Stored(r[4], r[5], r[3]) for r in rows if r[0] is None), None)
-    return found, _page([r for r in rows if r[0] is not None], limit, newest_first=newest_first)
+    beside = [r for r in rows if r[0] is None]
+    return Past(
+        next((Stored(r[4], r[5], r[3]) for r in beside if r[5] is not None), None),
+        [r[3] for r in sorted(beside, key=itemgetter(4)) if r[5] is None],
+        _page([r for r in rows if r[0] is not None], limit, newest_first=newest_first),
+    )
 
 
 def chain(conn: Connection, *, project: str, correlation_id: str, after: Position, limit: int) -> Page:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
 from orchestration_server.store.connection import Connection
-from orchestration_server.store.events import BY_COUNT, BY_KEY, HORIZON, NOT_EMPTY, STATS_KEYS
+from orchestration_server.store.events import BY_COUNT, BY_KEY, HORIZON, NOT_EMPTY, SAMPLED_OUT, STATS_KEYS
 
 READER = "rollups"
 MOST_BEHIND = 20_000
@@ -125,6 +125,7 @@ def stats(
     query = _HEAD + rolled + _ROLLED + dimension
     for part in (*_EDGES, _REST):
         query += _RAW + raw + part + known
+    query += _RAW + raw + SAMPLED_OUT + known
     query += ") counted" + (BY_KEY if group in ("hour", "day", "week") else BY_COUNT)
     params = {
         "project": project, "start": start, "first": first, "last": last, "end": end, "limit": limit,

@@ -8,13 +8,13 @@ in each entity's order (G2).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from struct import Struct
 from typing import Any, LiteralString
 
-from orchestration_server.model import EventRow, OutboxRow, Request
+from orchestration_server.model import Entity, EntityType, EventRow, HeldRow, OutboxRow, Request, SampledOut
 from orchestration_server.store.arrays import Array, Bodies, Flags, Numbers, Texts, Times, Uuids, microseconds
 from orchestration_server.store.connection import Connection
 
@@ -56,6 +56,18 @@ select ledger_expect(
     (select count(*) from changed) + (select n from anchored), %(expected)s::bigint)
 """
 
+# No event of an entity comes before what is held of it. A scalar subquery, which is a probe of the primary
+# key and nothing else; what is held meanwhile shows by the revision, which is not what the change expects.
+_NONE_HELD: LiteralString = """, ledger_none_held((
+    select count((
+        select 1 from held_changes h where h.project = e.project and h.entity_type = e.entity_type
+            and h.entity_code = e.entity_code limit 1
+    )) from unnest(%(e_project)s::text[], %(e_entity_type)s::smallint[], %(e_entity_code)s::text[])
+        as e (project, entity_type, entity_code)
+    where e.entity_type in (1, 2)
+))
+"""
+
 # Composed only where a write has such rows, so the others are not slower for it. A row that is there keeps
 # its turn: whoever works on it sees by the generation that it was asked for again.
 _QUEUED: LiteralString = """
@@ -69,8 +81,50 @@ _QUEUED: LiteralString = """
         set generation = o.generation + 1, correlation_id = excluded.correlation_id
 )"""
 
+# As above: only where a change has steps to be held.
+_HELD: LiteralString = """
+, held as (
+    insert into held_changes (project, entity_type, entity_code, revision, stable_time, latest_time,
+        correlation_id, body)
+    select h.project, h.entity_type, h.entity_code, h.revision, h.stable_time, h.latest_time,
+        h.correlation_id, h.body
+    from (select count(*) as n from changed) c, unnest(
+        %(h_project)s::text[], %(h_type)s::smallint[], %(h_code)s::text[], %(h_revision)s::bigint[],
+        %(h_stable)s::timestamptz[], %(h_latest)s::timestamptz[], %(h_correlation)s::text[],
+        %(h_body)s::bytea[]
+    ) as h (project, entity_type, entity_code, revision, stable_time, latest_time, correlation_id, body)
+)"""
+
+# As above: only where sampling left events out. The row of the project as a whole is a version, for caches.
+# All writers take the rows in one order.
+_SAMPLED_OUT: LiteralString = """
+, sampled as (
+    insert into sampled_out as o (project, minute, type, actor, entity_type, entity_code, sprint_code, count)
+    select s.project, s.minute, s.type, s.actor, s.entity_type, s.entity_code, s.sprint_code, s.count
+    from (select count(*) as n from changed) c, (
+        with given as (
+            select * from unnest(
+                %(s_project)s::text[], %(s_minute)s::timestamptz[], %(s_type)s::text[], %(s_actor)s::text[],
+                %(s_entity_type)s::smallint[], %(s_entity_code)s::text[], %(s_sprint_code)s::text[],
+                %(s_count)s::bigint[]
+            ) as g (project, minute, type, actor, entity_type, entity_code, sprint_code, count)
+        )
+        select * from given
+      union all
+        select project, '-infinity', '', '', 0, '', '', sum(count) from given group by project
+    ) s
+    order by s.project, s.minute, s.type, s.actor, s.entity_type, s.entity_code, s.sprint_code
+    on conflict (project, minute, type, actor, entity_type, entity_code, sprint_code)
+        do update set count = o.count + excluded.count
+)"""
+
 NOTHING: LiteralString = "changed as (select 1 from locked where false)"
 """The change of a write that only records an answer, or a caller's events."""
+
+
+_LOCKED_AS: Mapping[int, str] = {EntityType.SPRINT: "sprint", EntityType.TASK: "task"}
+HOLDABLE = frozenset(_LOCKED_AS)
+"""Types of entities whose changes may be held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +140,25 @@ class Change:
     """Codes of sprints that have to be there when the write commits."""
     outbox: Sequence[OutboxRow] = ()
     """Entities whose files are to be written, in this order or another, also more than once."""
+    sampled_out: Sequence[SampledOut] = ()
+    """Events that are counted and not stored, each kind once."""
+    policy: int = 0
+    """The emission policy that the caller wishes, by its number in common.proto; 0 for the configured one."""
+    held: Sequence[HeldRow] = ()
+    """Steps that an event to come will tell of."""
+    tells_held: bool = False
+    """Whether its events tell of what is held of their entities: others have to come after."""
 
 
 def lock_key(project: str, kind: str, code: str) -> int:
     """The advisory lock of one entity."""
     digest = blake2b(f"{project}\0{kind}\0{code}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
+
+
+def entity_key(entity: Entity) -> int:
+    """The advisory lock of what an event is about."""
+    return lock_key(entity.project, _LOCKED_AS[entity.entity_type], entity.code)
 
 
 def lock(conn: Connection, locks: Sequence[int]) -> None:
@@ -108,6 +175,12 @@ def try_lock(conn: Connection, key: int) -> bool:
     return bool(row[0])
 
 
+def try_locks(conn: Connection, keys: Sequence[int]) -> list[int]:
+    """Takes those of the locks that nobody else has, until the transaction ends."""
+    query: LiteralString = "select k from unnest(%(keys)s::bigint[]) as k where pg_try_advisory_xact_lock(k)"
+    return [row[0] for row in conn.execute(query, {"keys": Numbers(keys)})]
+
+
 def apply(
     conn: Connection,
     change: Change,
@@ -117,7 +190,8 @@ def apply(
     requests: Sequence[tuple[str, Request, bytes]],
     correlation_id: str = "",
 ) -> None:
-    """Runs the write. Where a row is not as expected it leaves nothing and raises SQLSTATE OL001.
+    """Runs the write. Where a row is not as expected it leaves nothing and raises SQLSTATE OL001; where
+    something is held of an entity that one of its events is about, OL002.
 
     ``correlation_id`` is that of the events which will tell of the files in the change's outbox.
     """
@@ -146,7 +220,31 @@ def apply(
             "o_kind": Texts(row.kind for row in queued),
             "o_code": Texts(row.code for row in queued),
         }
-    conn.execute(_LOCKED + sql + _LOGGED, params)
+    if change.held:
+        sql += _HELD
+        params |= {
+            "h_project": Texts(h.entity.project for h in change.held),
+            "h_type": Numbers(h.entity.entity_type for h in change.held),
+            "h_code": Texts(h.entity.code for h in change.held),
+            "h_revision": Numbers(h.revision for h in change.held),
+            "h_stable": Times(h.stable_time for h in change.held),
+            "h_latest": Times(h.latest_time for h in change.held),
+            "h_correlation": Texts(h.correlation_id for h in change.held),
+            "h_body": Bodies(h.body for h in change.held),
+        }
+    if change.sampled_out:
+        sql += _SAMPLED_OUT
+        params |= {
+            "s_project": Texts(s.project for s in change.sampled_out),
+            "s_minute": Times(s.minute for s in change.sampled_out),
+            "s_type": Texts(s.type for s in change.sampled_out),
+            "s_actor": Texts(s.actor for s in change.sampled_out),
+            "s_entity_type": Numbers(s.entity_type for s in change.sampled_out),
+            "s_entity_code": Texts(s.entity_code for s in change.sampled_out),
+            "s_sprint_code": Texts(s.sprint_code for s in change.sampled_out),
+            "s_count": Numbers(s.events for s in change.sampled_out),
+        }
+    conn.execute(_LOCKED + sql + _LOGGED + ("" if change.tells_held else _NONE_HELD), params)
 
 
 def event_columns(events: Sequence[EventRow]) -> dict[str, Array]:

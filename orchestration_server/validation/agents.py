@@ -27,6 +27,7 @@ from orchestration_server.validation.fields import (
     AGENT,
     CODE,
     CODE_OR_NONE,
+    EMITTED_POLICY,
     PAGE,
     REASON,
     REQUEST_ID,
@@ -100,6 +101,7 @@ RULES: Rules = {
         "message": Text(1, 10_000),
         "payload": Json(),
         "request_id": REQUEST_ID,
+        "emission_policy": EMITTED_POLICY,
     },
     session_pb2.PauseSessionRequest: {"session_key": CODE, "reason": REASON, "request_id": REQUEST_ID},
     session_pb2.CloseSessionRequest: {

@@ -28,6 +28,7 @@ from orchestration_server.validation.fields import (
     CODE,
     CODE_OR_NONE,
     CURSOR,
+    EMITTED_POLICY,
     ENTITY_TYPE,
     NAME,
     OCCUR_TIME,
@@ -108,10 +109,14 @@ RULES: Rules = {
     event_pb2.EmitEventRequest: {
         "event": Sub(event_pb2.NewEvent, required=True),
         "request_id": REQUEST_ID,
+        "emission_policy": EMITTED_POLICY,
+        "durability": enum_of(event_pb2.EmitEventRequest, "durability"),
     },
     event_pb2.EmitEventsRequest: {
         "request_id": Printable(128, required=True),
         "events": Items(EVENTS_IN_MESSAGE, Sub(event_pb2.NewEvent), low=1),
+        "emission_policy": EMITTED_POLICY,
+        "durability": enum_of(event_pb2.EmitEventsRequest, "durability"),
     },
     event_pb2.GetEventRequest: {
         "event_id": Pattern(_UUID, "must be a UUID", required=True),

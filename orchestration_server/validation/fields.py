@@ -47,6 +47,30 @@ _enums = common_pb2.DESCRIPTOR.enum_types_by_name
 PRIORITY, TASK_STATUS = _enums["Priority"], _enums["TaskStatus"]
 SPRINT_STATUS, SESSION_STATUS = _enums["SprintStatus"], _enums["SessionStatus"]
 ENTITY_TYPE = _enums["EntityType"]
+_POLICY = _enums["EmissionPolicy"]
+EMITTED_POLICY = EnumValue(
+    _POLICY,
+    only=frozenset(
+        (
+            common_pb2.EMISSION_POLICY_UNSPECIFIED,
+            common_pb2.EMISSION_POLICY_IMMEDIATE,
+            common_pb2.EMISSION_POLICY_BATCH,
+            common_pb2.EMISSION_POLICY_SAMPLE,
+        )
+    ),
+)
+"""Of callers' events and activities."""
+CHANGE_POLICY = EnumValue(
+    _POLICY,
+    only=frozenset(
+        (
+            common_pb2.EMISSION_POLICY_UNSPECIFIED,
+            common_pb2.EMISSION_POLICY_IMMEDIATE,
+            common_pb2.EMISSION_POLICY_DEBOUNCE,
+        )
+    ),
+)
+"""Of changes of a status."""
 
 
 def enum_of(message: type[Message], field: str) -> EnumValue:

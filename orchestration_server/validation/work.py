@@ -24,6 +24,7 @@ from orchestration_server.rules import (
     Violations,
 )
 from orchestration_server.validation.fields import (
+    CHANGE_POLICY,
     CODE,
     CODE_OR_NONE,
     LINES,
@@ -115,9 +116,10 @@ RULES: Rules = {
         "task": Masked(task_pb2.Task, _TASK_UPDATE),
         "update_mask": Mask(frozenset(_TASK)),
         "expected_revision": REVISION,
+        "emission_policy": CHANGE_POLICY,
         **_MUTATION,
     },
-    task_pb2.UpdateTaskStatusRequest: {**_CHANGE, **_MUTATION},
+    task_pb2.UpdateTaskStatusRequest: {**_CHANGE, "emission_policy": CHANGE_POLICY, **_MUTATION},
     task_pb2.DeleteTaskRequest: {
         "task_code": CODE,
         "expected_revision": REVISION,
@@ -128,6 +130,7 @@ RULES: Rules = {
     task_pb2.TaskStatusChange: _CHANGE,
     task_pb2.BatchUpdateTaskStatusRequest: {
         "changes": Items(1_000, Sub(task_pb2.TaskStatusChange), low=1),
+        "emission_policy": CHANGE_POLICY,
         **_MUTATION,
     },
     task_pb2.TaskFromTemplate: {"task_code": CODE, "variables": Json()},
@@ -159,6 +162,7 @@ RULES: Rules = {
         "sprint": Masked(sprint_pb2.Sprint, _SPRINT_UPDATE),
         "update_mask": Mask(frozenset(_SPRINT)),
         "expected_revision": REVISION,
+        "emission_policy": CHANGE_POLICY,
         **_MUTATION,
     },
     sprint_pb2.DeleteSprintRequest: {

@@ -68,7 +68,7 @@ def test_an_entity_reads_its_own_events(conn: Explaining, task: int, newest_firs
         (datetime(9999, 1, 1, tzinfo=UTC), 256),
         (datetime(2000, 1, 1, tzinfo=UTC), 0),
     ):
-        stored, page = history.entity(
+        stored, _, page = history.entity(
             connection(conn), project="default", entity_type=EntityType.TASK, code=f"task-{task}",
             newest_first=newest_first, limit=256, upto=upto,
         )  # fmt: skip
@@ -84,7 +84,7 @@ def test_the_next_page_goes_on_where_the_last_one_ended(conn: Explaining) -> Non
     found: list[Position] = []
     more = True
     while more:
-        _, page = history.entity(
+        _, _, page = history.entity(
             connection(conn), project="default", entity_type=EntityType.TASK, code="task-7",
             newest_first=True, limit=99, after=after,
         )  # fmt: skip

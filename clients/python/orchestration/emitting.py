@@ -31,10 +31,11 @@ _STREAM_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class EmitTotals:
-    """How many events were stored, and how many were there already by their dedup_key."""
+    """How many events were stored, were there already by their dedup_key, or were left out by sampling."""
 
     stored: int = 0
     duplicates: int = 0
+    sampled_out: int = 0
 
 
 class _Batcher:
@@ -94,7 +95,7 @@ class _Outbox:
         self.pending: dict[str, EmitEventsRequest] = {}
         self._retry = Retry(patience)
         self._offsets: dict[str, int] = {}
-        self._taken = self._stored = self._duplicates = 0
+        self._taken = self._stored = self._duplicates = self._sampled_out = 0
 
     @property
     def full(self) -> bool:
@@ -102,7 +103,7 @@ class _Outbox:
 
     @property
     def totals(self) -> EmitTotals:
-        return EmitTotals(self._stored, self._duplicates)
+        return EmitTotals(self._stored, self._duplicates, self._sampled_out)
 
     def add(self, message: EmitEventsRequest) -> None:
         self.pending[message.request_id] = message
@@ -124,6 +125,7 @@ class _Outbox:
         self._retry.progress()
         self._stored += answer.stored
         self._duplicates += answer.duplicates
+        self._sampled_out += answer.sampled_out
         del self.pending[answer.request_id], self._offsets[answer.request_id]
         return None
 

@@ -26,7 +26,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dorchestration/v1/common.proto\x12\x10orchestration.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x04\n\x07Session\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12/\n\x06status\x18\x03 \x01(\x0e\x32\x1f.orchestration.v1.SessionStatus\x12\r\n\x05\x61gent\x18\x04 \x01(\t\x12\x31\n\x0btarget_type\x18\x05 \x01(\x0e\x32\x1c.orchestration.v1.EntityType\x12\x13\n\x0btarget_code\x18\x06 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x07 \x01(\t\x12)\n\x08metadata\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x14\n\x0cpause_reason\x18\t \x01(\t\x12\x0f\n\x07summary\x18\n \x01(\t\x12\x31\n\x07outcome\x18\x0b \x01(\x0e\x32 .orchestration.v1.SessionOutcome\x12\x10\n\x08revision\x18\x0c \x01(\x03\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12last_activity_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nclose_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*y\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPRIORITY_P0\x10\x01\x12\x0f\n\x0bPRIORITY_P1\x10\x02\x12\x0f\n\x0bPRIORITY_P2\x10\x03\x12\x0f\n\x0bPRIORITY_P3\x10\x04\x12\x0f\n\x0bPRIORITY_P4\x10\x05*\x9d\x01\n\x0cSprintStatus\x12\x1d\n\x19SPRINT_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16SPRINT_STATUS_PLANNING\x10\x01\x12\x18\n\x14SPRINT_STATUS_ACTIVE\x10\x02\x12\x1b\n\x17SPRINT_STATUS_COMPLETED\x10\x03\x12\x1b\n\x17SPRINT_STATUS_CANCELLED\x10\x04*\xae\x01\n\nTaskStatus\x12\x1b\n\x17TASK_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13TASK_STATUS_PENDING\x10\x01\x12\x1b\n\x17TASK_STATUS_IN_PROGRESS\x10\x02\x12\x17\n\x13TASK_STATUS_BLOCKED\x10\x03\x12\x19\n\x15TASK_STATUS_COMPLETED\x10\x04\x12\x19\n\x15TASK_STATUS_CANCELLED\x10\x05*\xa1\x01\n\nEntityType\x12\x1b\n\x17\x45NTITY_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45NTITY_TYPE_SPRINT\x10\x01\x12\x14\n\x10\x45NTITY_TYPE_TASK\x10\x02\x12\x17\n\x13\x45NTITY_TYPE_SESSION\x10\x03\x12\x13\n\x0f\x45NTITY_TYPE_ADR\x10\x04\x12\x1a\n\x16\x45NTITY_TYPE_BUG_REPORT\x10\x05*\x83\x01\n\rSessionStatus\x12\x1e\n\x1aSESSION_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15SESSION_STATUS_ACTIVE\x10\x01\x12\x19\n\x15SESSION_STATUS_PAUSED\x10\x02\x12\x1c\n\x18SESSION_STATUS_COMPLETED\x10\x03*\xac\x01\n\x0eSessionOutcome\x12\x1f\n\x1bSESSION_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n\x19SESSION_OUTCOME_SUCCEEDED\x10\x01\x12\x1a\n\x16SESSION_OUTCOME_FAILED\x10\x02\x12\x1f\n\x1bSESSION_OUTCOME_HANDED_OVER\x10\x03\x12\x1d\n\x19SESSION_OUTCOME_ABANDONED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dorchestration/v1/common.proto\x12\x10orchestration.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x04\n\x07Session\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12/\n\x06status\x18\x03 \x01(\x0e\x32\x1f.orchestration.v1.SessionStatus\x12\r\n\x05\x61gent\x18\x04 \x01(\t\x12\x31\n\x0btarget_type\x18\x05 \x01(\x0e\x32\x1c.orchestration.v1.EntityType\x12\x13\n\x0btarget_code\x18\x06 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x07 \x01(\t\x12)\n\x08metadata\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x14\n\x0cpause_reason\x18\t \x01(\t\x12\x0f\n\x07summary\x18\n \x01(\t\x12\x31\n\x07outcome\x18\x0b \x01(\x0e\x32 .orchestration.v1.SessionOutcome\x12\x10\n\x08revision\x18\x0c \x01(\x03\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12last_activity_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nclose_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*y\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPRIORITY_P0\x10\x01\x12\x0f\n\x0bPRIORITY_P1\x10\x02\x12\x0f\n\x0bPRIORITY_P2\x10\x03\x12\x0f\n\x0bPRIORITY_P3\x10\x04\x12\x0f\n\x0bPRIORITY_P4\x10\x05*\xa5\x01\n\x0e\x45missionPolicy\x12\x1f\n\x1b\x45MISSION_POLICY_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45MISSION_POLICY_IMMEDIATE\x10\x01\x12\x19\n\x15\x45MISSION_POLICY_BATCH\x10\x02\x12\x1a\n\x16\x45MISSION_POLICY_SAMPLE\x10\x03\x12\x1c\n\x18\x45MISSION_POLICY_DEBOUNCE\x10\x04*\x9d\x01\n\x0cSprintStatus\x12\x1d\n\x19SPRINT_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16SPRINT_STATUS_PLANNING\x10\x01\x12\x18\n\x14SPRINT_STATUS_ACTIVE\x10\x02\x12\x1b\n\x17SPRINT_STATUS_COMPLETED\x10\x03\x12\x1b\n\x17SPRINT_STATUS_CANCELLED\x10\x04*\xae\x01\n\nTaskStatus\x12\x1b\n\x17TASK_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13TASK_STATUS_PENDING\x10\x01\x12\x1b\n\x17TASK_STATUS_IN_PROGRESS\x10\x02\x12\x17\n\x13TASK_STATUS_BLOCKED\x10\x03\x12\x19\n\x15TASK_STATUS_COMPLETED\x10\x04\x12\x19\n\x15TASK_STATUS_CANCELLED\x10\x05*\xa1\x01\n\nEntityType\x12\x1b\n\x17\x45NTITY_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45NTITY_TYPE_SPRINT\x10\x01\x12\x14\n\x10\x45NTITY_TYPE_TASK\x10\x02\x12\x17\n\x13\x45NTITY_TYPE_SESSION\x10\x03\x12\x13\n\x0f\x45NTITY_TYPE_ADR\x10\x04\x12\x1a\n\x16\x45NTITY_TYPE_BUG_REPORT\x10\x05*\x83\x01\n\rSessionStatus\x12\x1e\n\x1aSESSION_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15SESSION_STATUS_ACTIVE\x10\x01\x12\x19\n\x15SESSION_STATUS_PAUSED\x10\x02\x12\x1c\n\x18SESSION_STATUS_COMPLETED\x10\x03*\xac\x01\n\x0eSessionOutcome\x12\x1f\n\x1bSESSION_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n\x19SESSION_OUTCOME_SUCCEEDED\x10\x01\x12\x1a\n\x16SESSION_OUTCOME_FAILED\x10\x02\x12\x1f\n\x1bSESSION_OUTCOME_HANDED_OVER\x10\x03\x12\x1d\n\x19SESSION_OUTCOME_ABANDONED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,16 +35,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PRIORITY']._serialized_start=665
   _globals['_PRIORITY']._serialized_end=786
-  _globals['_SPRINTSTATUS']._serialized_start=789
-  _globals['_SPRINTSTATUS']._serialized_end=946
-  _globals['_TASKSTATUS']._serialized_start=949
-  _globals['_TASKSTATUS']._serialized_end=1123
-  _globals['_ENTITYTYPE']._serialized_start=1126
-  _globals['_ENTITYTYPE']._serialized_end=1287
-  _globals['_SESSIONSTATUS']._serialized_start=1290
-  _globals['_SESSIONSTATUS']._serialized_end=1421
-  _globals['_SESSIONOUTCOME']._serialized_start=1424
-  _globals['_SESSIONOUTCOME']._serialized_end=1596
+  _globals['_EMISSIONPOLICY']._serialized_start=789
+  _globals['_EMISSIONPOLICY']._serialized_end=954
+  _globals['_SPRINTSTATUS']._serialized_start=957
+  _globals['_SPRINTSTATUS']._serialized_end=1114
+  _globals['_TASKSTATUS']._serialized_start=1117
+  _globals['_TASKSTATUS']._serialized_end=1291
+  _globals['_ENTITYTYPE']._serialized_start=1294
+  _globals['_ENTITYTYPE']._serialized_end=1455
+  _globals['_SESSIONSTATUS']._serialized_start=1458
+  _globals['_SESSIONSTATUS']._serialized_end=1589
+  _globals['_SESSIONOUTCOME']._serialized_start=1592
+  _globals['_SESSIONOUTCOME']._serialized_end=1764
   _globals['_SESSION']._serialized_start=115
   _globals['_SESSION']._serialized_end=663
 # @@protoc_insertion_point(module_scope)

@@ -68,6 +68,40 @@ PRIORITY_P4: Priority.ValueType  # 5
 """Some day."""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
+class _EmissionPolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EmissionPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EmissionPolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EMISSION_POLICY_UNSPECIFIED: _EmissionPolicy.ValueType  # 0
+    """Not given: as it is configured for the event's type and priority; where nothing is, IMMEDIATE."""
+    EMISSION_POLICY_IMMEDIATE: _EmissionPolicy.ValueType  # 1
+    """At once."""
+    EMISSION_POLICY_BATCH: _EmissionPolicy.ValueType  # 2
+    """With others, once enough wait or the time is up; the answer comes after that. For callers' events and activities."""
+    EMISSION_POLICY_SAMPLE: _EmissionPolicy.ValueType  # 3
+    """A share of the sessions is stored, each whole; the rest is counted. For callers' events and activities."""
+    EMISSION_POLICY_DEBOUNCE: _EmissionPolicy.ValueType  # 4
+    """Once the status is stable, one event tells of all its changes. For changes of a task's or a sprint's status."""
+
+class EmissionPolicy(_EmissionPolicy, metaclass=_EmissionPolicyEnumTypeWrapper):
+    """When an event is stored; docs/emission.md has the rules. A call's wish goes before the configured policy, as far as
+    the rules go: events of P0 and P1 are never sampled or debounced, whoever wishes it.
+    """
+
+EMISSION_POLICY_UNSPECIFIED: EmissionPolicy.ValueType  # 0
+"""Not given: as it is configured for the event's type and priority; where nothing is, IMMEDIATE."""
+EMISSION_POLICY_IMMEDIATE: EmissionPolicy.ValueType  # 1
+"""At once."""
+EMISSION_POLICY_BATCH: EmissionPolicy.ValueType  # 2
+"""With others, once enough wait or the time is up; the answer comes after that. For callers' events and activities."""
+EMISSION_POLICY_SAMPLE: EmissionPolicy.ValueType  # 3
+"""A share of the sessions is stored, each whole; the rest is counted. For callers' events and activities."""
+EMISSION_POLICY_DEBOUNCE: EmissionPolicy.ValueType  # 4
+"""Once the status is stable, one event tells of all its changes. For changes of a task's or a sprint's status."""
+Global___EmissionPolicy: _TypeAlias = EmissionPolicy  # noqa: Y015
+
 class _SprintStatus:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015

@@ -25,6 +25,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Durability:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DurabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Durability.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DURABILITY_UNSPECIFIED: _Durability.ValueType  # 0
+    """Not given: COMMITTED."""
+    DURABILITY_COMMITTED: _Durability.ValueType  # 1
+    """The events are stored: no crash loses them."""
+    DURABILITY_ACCEPTED: _Durability.ValueType  # 2
+    """The events have passed the checks and wait in the server's memory, and are stored soon. A crash of the server, or
+    a database that refuses them, loses them.
+    """
+
+class Durability(_Durability, metaclass=_DurabilityEnumTypeWrapper):
+    """What an answer to a caller's events means."""
+
+DURABILITY_UNSPECIFIED: Durability.ValueType  # 0
+"""Not given: COMMITTED."""
+DURABILITY_COMMITTED: Durability.ValueType  # 1
+"""The events are stored: no crash loses them."""
+DURABILITY_ACCEPTED: Durability.ValueType  # 2
+"""The events have passed the checks and wait in the server's memory, and are stored soon. A crash of the server, or
+a database that refuses them, loses them.
+"""
+Global___Durability: _TypeAlias = Durability  # noqa: Y015
+
 class _EventOrder:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -303,10 +331,16 @@ class EmitEventRequest(_message.Message):
 
     EVENT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EMISSION_POLICY_FIELD_NUMBER: _builtins.int
+    DURABILITY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a retry safe: the same id with the same body returns the first answer for 24 hours, with
     another body is FAILED_PRECONDITION. 1 to 128 printable ASCII characters.
     """
+    emission_policy: _common_pb2.EmissionPolicy.ValueType
+    """When the event is stored; UNSPECIFIED, IMMEDIATE, BATCH or SAMPLE."""
+    durability: Global___Durability.ValueType
+    """What the answer means; COMMITTED where none is given."""
     @_builtins.property
     def event(self) -> Global___NewEvent:
         """The event."""
@@ -316,10 +350,12 @@ class EmitEventRequest(_message.Message):
         *,
         event: Global___NewEvent | None = ...,
         request_id: _builtins.str = ...,
+        emission_policy: _common_pb2.EmissionPolicy.ValueType = ...,
+        durability: Global___Durability.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["durability", b"durability", "emission_policy", b"emission_policy", "event", b"event", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -327,27 +363,33 @@ Global___EmitEventRequest: _TypeAlias = EmitEventRequest  # noqa: Y015
 
 @_typing.final
 class EmitEventResponse(_message.Message):
-    """The event is stored."""
+    """The event is stored, or accepted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENT_FIELD_NUMBER: _builtins.int
     DUPLICATE_FIELD_NUMBER: _builtins.int
+    SAMPLED_OUT_FIELD_NUMBER: _builtins.int
     duplicate: _builtins.bool
     """True where its dedup_key was there already."""
+    sampled_out: _builtins.bool
+    """True where it was left out by sampling and counted."""
     @_builtins.property
     def event(self) -> Global___Event:
-        """As it was stored, now or before; of one that retention deleted since, its id and dedup_key alone."""
+        """As it was stored, now or before; unset where it was sampled out. Of an accepted event what the ledger adds to it is
+        left out, but for its id; of one that retention deleted since, only its id and dedup_key are left.
+        """
 
     def __init__(
         self,
         *,
         event: Global___Event | None = ...,
         duplicate: _builtins.bool = ...,
+        sampled_out: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duplicate", b"duplicate", "event", b"event"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duplicate", b"duplicate", "event", b"event", "sampled_out", b"sampled_out"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -361,8 +403,14 @@ class EmitEventsRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
+    EMISSION_POLICY_FIELD_NUMBER: _builtins.int
+    DURABILITY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names the message in its answer, and makes a retry safe as in EmitEventRequest; required."""
+    emission_policy: _common_pb2.EmissionPolicy.ValueType
+    """When the events are stored; UNSPECIFIED, IMMEDIATE, BATCH or SAMPLE."""
+    durability: Global___Durability.ValueType
+    """What the answer means; COMMITTED where none is given."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewEvent]:
         """The events, 1 to 500."""
@@ -372,10 +420,12 @@ class EmitEventsRequest(_message.Message):
         *,
         request_id: _builtins.str = ...,
         events: _abc.Iterable[Global___NewEvent] | None = ...,
+        emission_policy: _common_pb2.EmissionPolicy.ValueType = ...,
+        durability: Global___Durability.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["durability", b"durability", "emission_policy", b"emission_policy", "events", b"events", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -392,15 +442,23 @@ class EmitEventsResponse(_message.Message):
     DUPLICATES_FIELD_NUMBER: _builtins.int
     EVENT_IDS_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    SAMPLED_OUT_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Of the message that is answered."""
     stored: _builtins.int
     """How many events were stored."""
     duplicates: _builtins.int
     """How many were left out, because their dedup_key was there already."""
+    sampled_out: _builtins.int
+    """How many were left out by sampling and counted."""
+    accepted: _builtins.int
+    """How many are accepted and not stored yet; stored and duplicates are 0 then."""
     @_builtins.property
     def event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of the events in the order of the message; that of the one already there for a duplicate."""
+        """Ids of the events in the order of the message; that of the one already there for a duplicate, empty for one that
+        was sampled out.
+        """
 
     @_builtins.property
     def error(self) -> Global___EmitError:
@@ -414,10 +472,12 @@ class EmitEventsResponse(_message.Message):
         duplicates: _builtins.int = ...,
         event_ids: _abc.Iterable[_builtins.str] | None = ...,
         error: Global___EmitError | None = ...,
+        sampled_out: _builtins.int = ...,
+        accepted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duplicates", b"duplicates", "error", b"error", "event_ids", b"event_ids", "request_id", b"request_id", "stored", b"stored"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "duplicates", b"duplicates", "error", b"error", "event_ids", b"event_ids", "request_id", b"request_id", "sampled_out", b"sampled_out", "stored", b"stored"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1008,6 +1068,58 @@ class GetEntityHistoryRequest(_message.Message):
 Global___GetEntityHistoryRequest: _TypeAlias = GetEntityHistoryRequest  # noqa: Y015
 
 @_typing.final
+class ChangeStep(_message.Message):
+    """One change of a status among several that one event tells of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    FROM_STATUS_FIELD_NUMBER: _builtins.int
+    TO_STATUS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    SESSION_KEY_FIELD_NUMBER: _builtins.int
+    CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The entity's revision after the change."""
+    from_status: _builtins.str
+    """The status before, such as "pending"."""
+    to_status: _builtins.str
+    """The status after."""
+    reason: _builtins.str
+    """Why, where a reason was given."""
+    agent: _builtins.str
+    """Name of the agent that called; empty where none."""
+    session_key: _builtins.str
+    """Key of the session that it happened in; empty where none."""
+    correlation_id: _builtins.str
+    """Links the events of one piece of work."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When the server recorded it."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        from_status: _builtins.str = ...,
+        to_status: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        agent: _builtins.str = ...,
+        session_key: _builtins.str = ...,
+        correlation_id: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "correlation_id", b"correlation_id", "from_status", b"from_status", "reason", b"reason", "revision", b"revision", "session_key", b"session_key", "time", b"time", "to_status", b"to_status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangeStep: _TypeAlias = ChangeStep  # noqa: Y015
+
+@_typing.final
 class EntityChange(_message.Message):
     """One event's part of a change. A change of several aspects (status, priority, assignee, the rest) is several
     entries of one revision.
@@ -1027,6 +1139,8 @@ class EntityChange(_message.Message):
     EMIT_TIME_FIELD_NUMBER: _builtins.int
     EVENT_ID_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The entity's revision after the change."""
     type: _builtins.str
@@ -1045,6 +1159,8 @@ class EntityChange(_message.Message):
     """The event's id."""
     cursor: _builtins.str
     """The event's place in the log."""
+    pending: _builtins.bool
+    """True where the change is made and its event is to come: event_id and cursor are empty then."""
     @_builtins.property
     def changes(self) -> _struct_pb2.Struct:
         """{field: {from, to}}; for a creation each field that is not empty, from null; empty for a deletion."""
@@ -1056,6 +1172,10 @@ class EntityChange(_message.Message):
     @_builtins.property
     def emit_time(self) -> _timestamp_pb2.Timestamp:
         """When the server recorded it."""
+
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChangeStep]:
+        """Of a debounced change of status each step, oldest first; the rest is what they come to, and who made the last."""
 
     def __init__(
         self,
@@ -1072,10 +1192,12 @@ class EntityChange(_message.Message):
         emit_time: _timestamp_pb2.Timestamp | None = ...,
         event_id: _builtins.str = ...,
         cursor: _builtins.str = ...,
+        steps: _abc.Iterable[Global___ChangeStep] | None = ...,
+        pending: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "emit_time", b"emit_time", "occur_time", b"occur_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent", b"agent", "changes", b"changes", "correlation_id", b"correlation_id", "cursor", b"cursor", "emit_time", b"emit_time", "event_id", b"event_id", "occur_time", b"occur_time", "reason", b"reason", "revision", b"revision", "session_key", b"session_key", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent", b"agent", "changes", b"changes", "correlation_id", b"correlation_id", "cursor", b"cursor", "emit_time", b"emit_time", "event_id", b"event_id", "occur_time", b"occur_time", "pending", b"pending", "reason", b"reason", "revision", b"revision", "session_key", b"session_key", "steps", b"steps", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1126,7 +1248,7 @@ class ReconstructStateRequest(_message.Message):
     entity_code: _builtins.str
     """Its code, or a session's key, as in GetEntityHistoryRequest."""
     cursor: _builtins.str
-    """As of this place in the log, its own event included."""
+    """As of this place in the log, its own event included: what the log had told by then."""
     revision: _builtins.int
     """With this revision, from 1; NOT_FOUND where it has not come to that."""
     verify: _builtins.bool
@@ -1204,11 +1326,11 @@ class ReconstructStateResponse(_message.Message):
     deleted: _builtins.bool
     """True where it was deleted by then; the state is its last."""
     event_id: _builtins.str
-    """Id of the last event that made it what it was."""
+    """Id of the last event that made it what it was; empty where that is yet to come, of a debounced change."""
     cursor: _builtins.str
-    """That event's place in the log."""
+    """That event's place in the log; empty where it has none yet."""
     events_replayed: _builtins.int
-    """How many events were applied."""
+    """How many events were applied, each step of a debounced change counted."""
     @_builtins.property
     def sprint(self) -> _sprint_pb2.Sprint:
         """A sprint."""
@@ -1223,7 +1345,7 @@ class ReconstructStateResponse(_message.Message):
 
     @_builtins.property
     def emit_time(self) -> _timestamp_pb2.Timestamp:
-        """When that event was recorded."""
+        """When that event was recorded, or the change that it tells of as one of several."""
 
     @_builtins.property
     def verification(self) -> Global___StateVerification:
@@ -1324,15 +1446,17 @@ class ReplayEventsResponse(_message.Message):
     TYPES_FIELD_NUMBER: _builtins.int
     ENTITIES_FIELD_NUMBER: _builtins.int
     events: _builtins.int
-    """How many events of the chain were checked: at most 10,000, in the order of the log."""
+    """How many events of the chain were checked: the first 10,000, in the order of the log. Each step of a debounced
+    change counts, also while its event is to come.
+    """
     consistent: _builtins.bool
     """True where nothing is wrong and all of the chain was checked."""
     truncated: _builtins.bool
     """True where the chain has more than 10,000 events, or more than 500 findings."""
     first_cursor: _builtins.str
-    """Place of the chain's first event."""
+    """Place of the chain's first event; empty where all of it is to come."""
     last_cursor: _builtins.str
-    """Place of the last event that was checked."""
+    """Place of the last event that was checked; empty where that is to come and no other was."""
     entities: _builtins.int
     """How many entities the chain is about."""
     @_builtins.property

@@ -325,6 +325,7 @@ class LogActivityRequest(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EMISSION_POLICY_FIELD_NUMBER: _builtins.int
     session_key: _builtins.str
     """The session's key."""
     kind: _builtins.str
@@ -335,6 +336,8 @@ class LogActivityRequest(_message.Message):
     """Makes a retry safe: the same id with the same body returns the first answer for 24 hours, with another body is
     FAILED_PRECONDITION. 1 to 128 printable ASCII characters.
     """
+    emission_policy: _common_pb2.EmissionPolicy.ValueType
+    """When the event is stored; UNSPECIFIED, IMMEDIATE, BATCH or SAMPLE."""
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
         """The caller's own fields; up to 64 KiB as JSON, 16 levels deep."""
@@ -347,10 +350,11 @@ class LogActivityRequest(_message.Message):
         message: _builtins.str = ...,
         payload: _struct_pb2.Struct | None = ...,
         request_id: _builtins.str = ...,
+        emission_policy: _common_pb2.EmissionPolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "message", b"message", "payload", b"payload", "request_id", b"request_id", "session_key", b"session_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emission_policy", b"emission_policy", "kind", b"kind", "message", b"message", "payload", b"payload", "request_id", b"request_id", "session_key", b"session_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -363,18 +367,24 @@ class LogActivityResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENT_FIELD_NUMBER: _builtins.int
+    SAMPLED_OUT_FIELD_NUMBER: _builtins.int
+    sampled_out: _builtins.bool
+    """True where the event was left out by sampling and counted; the session's activity is noted all the same."""
     @_builtins.property
     def event(self) -> _event_pb2.Event:
-        """The event. Its payload has kind, message and, where one was given, payload; its session_key is the session's."""
+        """The event. Its payload has kind, message and, where one was given, payload; its session_key is the session's.
+        Unset where it was sampled out.
+        """
 
     def __init__(
         self,
         *,
         event: _event_pb2.Event | None = ...,
+        sampled_out: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "sampled_out", b"sampled_out"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -383,12 +383,17 @@ class UpdateSprintRequest(_message.Message):
     EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SYNC_TO_FILE_FIELD_NUMBER: _builtins.int
+    EMISSION_POLICY_FIELD_NUMBER: _builtins.int
     expected_revision: _builtins.int
     """The revision that the change was made for; any where 0."""
     request_id: _builtins.str
     """Makes a retry safe; as in CreateSprintRequest."""
     sync_to_file: _builtins.bool
     """Leaves a row of work that writes the sprint's files, in the same transaction; off by default."""
+    emission_policy: _common_pb2.EmissionPolicy.ValueType
+    """When the event of the change of status is stored, where that is all that changes; UNSPECIFIED, IMMEDIATE or
+    DEBOUNCE.
+    """
     @_builtins.property
     def sprint(self) -> Global___Sprint:
         """code says which; the fields named in update_mask are taken from here."""
@@ -405,10 +410,11 @@ class UpdateSprintRequest(_message.Message):
         expected_revision: _builtins.int = ...,
         request_id: _builtins.str = ...,
         sync_to_file: _builtins.bool = ...,
+        emission_policy: _common_pb2.EmissionPolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sprint", b"sprint", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "request_id", b"request_id", "sprint", b"sprint", "sync_to_file", b"sync_to_file", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emission_policy", b"emission_policy", "expected_revision", b"expected_revision", "request_id", b"request_id", "sprint", b"sprint", "sync_to_file", b"sync_to_file", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

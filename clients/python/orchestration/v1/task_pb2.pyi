@@ -416,12 +416,17 @@ class UpdateTaskRequest(_message.Message):
     EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SYNC_TO_FILE_FIELD_NUMBER: _builtins.int
+    EMISSION_POLICY_FIELD_NUMBER: _builtins.int
     expected_revision: _builtins.int
     """The revision that the change was made for; any where 0."""
     request_id: _builtins.str
     """Makes a retry safe; as in CreateTaskRequest."""
     sync_to_file: _builtins.bool
     """Leaves a row of work that writes the task's files, in the same transaction; off by default."""
+    emission_policy: _common_pb2.EmissionPolicy.ValueType
+    """When the event of the change of status is stored, where that is all that changes; UNSPECIFIED, IMMEDIATE or
+    DEBOUNCE.
+    """
     @_builtins.property
     def task(self) -> Global___Task:
         """code says which; the fields named in update_mask are taken from here."""
@@ -440,10 +445,11 @@ class UpdateTaskRequest(_message.Message):
         expected_revision: _builtins.int = ...,
         request_id: _builtins.str = ...,
         sync_to_file: _builtins.bool = ...,
+        emission_policy: _common_pb2.EmissionPolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "request_id", b"request_id", "sync_to_file", b"sync_to_file", "task", b"task", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emission_policy", b"emission_policy", "expected_revision", b"expected_revision", "request_id", b"request_id", "sync_to_file", b"sync_to_file", "task", b"task", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -485,6 +491,7 @@ class UpdateTaskStatusRequest(_message.Message):
     EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SYNC_TO_FILE_FIELD_NUMBER: _builtins.int
+    EMISSION_POLICY_FIELD_NUMBER: _builtins.int
     task_code: _builtins.str
     """The task's code."""
     status: _common_pb2.TaskStatus.ValueType
@@ -497,6 +504,10 @@ class UpdateTaskStatusRequest(_message.Message):
     """Makes a retry safe; as in CreateTaskRequest."""
     sync_to_file: _builtins.bool
     """Leaves a row of work that writes the task's files, in the same transaction; off by default."""
+    emission_policy: _common_pb2.EmissionPolicy.ValueType
+    """When the event of the change of status is stored, where that is all that changes; UNSPECIFIED, IMMEDIATE or
+    DEBOUNCE.
+    """
     def __init__(
         self,
         *,
@@ -506,10 +517,11 @@ class UpdateTaskStatusRequest(_message.Message):
         expected_revision: _builtins.int = ...,
         request_id: _builtins.str = ...,
         sync_to_file: _builtins.bool = ...,
+        emission_policy: _common_pb2.EmissionPolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "reason", b"reason", "request_id", b"request_id", "status", b"status", "sync_to_file", b"sync_to_file", "task_code", b"task_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emission_policy", b"emission_policy", "expected_revision", b"expected_revision", "reason", b"reason", "request_id", b"request_id", "status", b"status", "sync_to_file", b"sync_to_file", "task_code", b"task_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -715,10 +727,13 @@ class BatchUpdateTaskStatusRequest(_message.Message):
     CHANGES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SYNC_TO_FILE_FIELD_NUMBER: _builtins.int
+    EMISSION_POLICY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a retry safe; as in CreateTaskRequest."""
     sync_to_file: _builtins.bool
     """Leaves a row of work that writes the tasks' files, in the same transaction; off by default."""
+    emission_policy: _common_pb2.EmissionPolicy.ValueType
+    """When the events are stored; UNSPECIFIED, IMMEDIATE or DEBOUNCE."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaskStatusChange]:
         """The changes, 1 to 1,000, no task twice."""
@@ -729,10 +744,11 @@ class BatchUpdateTaskStatusRequest(_message.Message):
         changes: _abc.Iterable[Global___TaskStatusChange] | None = ...,
         request_id: _builtins.str = ...,
         sync_to_file: _builtins.bool = ...,
+        emission_policy: _common_pb2.EmissionPolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "request_id", b"request_id", "sync_to_file", b"sync_to_file"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "emission_policy", b"emission_policy", "request_id", b"request_id", "sync_to_file", b"sync_to_file"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

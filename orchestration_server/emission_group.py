@@ -1,0 +1,182 @@
+"""Several messages of callers' events as rows, stored in one transaction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from uuid_utils import UUID
+
+from orchestration_server import convert, debounce
+from orchestration_server.db import Connection
+from orchestration_server.emission import OCCUR_TIME, SPRINT_CODE, UID, Draft, Emission, Emitted
+from orchestration_server.errors import LedgerError
+from orchestration_server.gate import check_answer
+from orchestration_server.model import (
+    KEPT_PRIORITIES,
+    Call,
+    Entity,
+    EntityType,
+    EventRow,
+    Request,
+    SampledOut,
+)
+from orchestration_server.store import events as event_store
+from orchestration_server.store import held as held_store
+from orchestration_server.store import writes
+from orchestration_server.store.arrays import Texts, Uuids
+from orchestration_server.store.writes import Change
+
+COPY_EVENTS = 32
+"""From so many events on, a transaction with a COPY is faster than one statement."""
+
+
+class Group:
+    """Several messages as rows, by what the database says of their tasks, keys and request_ids."""
+
+    def __init__(self, conn: Connection, group: list[Emission]) -> None:
+        self._now, held = held_store.now(conn)
+        if held:
+            _tell_first(conn, group)
+        self._answers = event_store.answers(
+            conn,
+            [(e.call.project, e.request.rpc, e.request.request_id) for e in group if e.request.request_id],
+        )
+        self._keys = event_store.keys(
+            conn, sorted({(e.call.project, d.dedup_key) for e in group for d in e.drafts if d.dedup_key})
+        )
+        self._tasks = event_store.tasks(
+            conn,
+            sorted({(e.call.project, d.entity_code) for e in group for d in e.drafts
+                    if d.entity_type == EntityType.TASK}),
+        )  # fmt: skip
+        self._rows: list[EventRow] = []
+        self._new_keys: list[tuple[str, str, UUID]] = []
+        self._requests: list[tuple[str, Request, bytes]] = []
+        self._sampled_out: Counter[SampledOut] = Counter()
+        self.results = [self._message(one) for one in group]
+        """What each message is answered, once the group is stored."""
+        self.stored = len(self._rows)
+        self.sampled_out = self._sampled_out.total()
+        self._new_keys.sort()
+        self._copied = [writes.copied(row) for row in self._rows] if len(self._rows) >= COPY_EVENTS else []
+
+    def commit(self, conn: Connection, begun: Callable[[], None]) -> None:
+        """Stores the group. Raises Conflict where what was read of it is no longer so.
+
+        ``begun`` is called once it has a transaction id, where it is more than one statement.
+        """
+        if self._copied:
+            with conn.transaction():
+                epoch = writes.begin_log(conn)
+                begun()
+                writes.copy_events(conn, epoch, self._copied)
+                self._apply(conn, ())
+        elif self._rows or self._requests or self._sampled_out:
+            self._apply(conn, self._rows)
+
+    def _apply(self, conn: Connection, events: Sequence[EventRow]) -> None:
+        change = Change(
+            b"",
+            sql=event_store.KEYED,
+            params={
+                "k_project": Texts(k[0] for k in self._new_keys),
+                "k_key": Texts(k[1] for k in self._new_keys),
+                "k_id": Uuids(k[2] for k in self._new_keys),
+            },
+            expected=len(self._new_keys),
+            events=events,
+            sampled_out=[row._replace(events=count) for row, count in self._sampled_out.items()],
+        )
+        writes.apply(conn, change, project="", locks=(), requests=self._requests)
+
+    def _message(self, one: Emission) -> Emitted | LedgerError:
+        request = one.request
+        key = (one.call.project, request.rpc, request.request_id)
+        if request.request_id and key in self._answers:
+            try:
+                return Emitted.of(check_answer(self._answers[key], request))
+            except LedgerError as error:
+                return error
+        ids: list[str] = []
+        rows: list[EventRow] = []
+        project = one.call.project
+        recorded = convert.event_tail(one.call, self._now)
+        happened = recorded + convert.embed(OCCUR_TIME, convert.stamp(self._now).SerializeToString())
+        for draft in one.drafts:
+            if draft.sampled_out:
+                self._sampled_out[self._counted(project, draft)] += 1
+                ids.append("")
+                continue
+            if draft.dedup_key:
+                known = self._keys.get((project, draft.dedup_key))
+                if known is not None:
+                    ids.append(known)
+                    continue
+                self._keys[project, draft.dedup_key] = draft.name
+                self._new_keys.append((project, draft.dedup_key, draft.event_id))
+            rows.append(self._row(one.call, draft, recorded if draft.occur_time else happened))
+            ids.append(draft.name)
+        self._rows += rows
+        left_out = ids.count("")
+        emitted = Emitted(ids, len(rows), len(ids) - len(rows) - left_out, left_out)
+        if request.request_id:
+            self._requests.append((project, request, emitted.body()))
+        return emitted
+
+    def _counted(self, project: str, draft: Draft) -> SampledOut:
+        """What an event that is left out counts as."""
+        minute = (draft.occur_time or self._now).replace(second=0, microsecond=0)
+        return SampledOut(
+            project, minute, draft.type, draft.actor, draft.entity_type, draft.entity_code,
+            self._sprint_code(project, draft),
+        )  # fmt: skip
+
+    def _sprint_code(self, project: str, draft: Draft) -> str:
+        """The sprint that the event belongs to: its task's, where none was given."""
+        if draft.sprint_code or draft.entity_type != EntityType.TASK:
+            return draft.sprint_code
+        task = self._tasks.get((project, draft.entity_code))
+        return task.sprint_code if task else ""
+
+    def _row(self, call: Call, draft: Draft, tail: bytes) -> EventRow:
+        sprint_code, body = self._sprint_code(call.project, draft), draft.body
+        if draft.entity_type == EntityType.TASK:
+            task = self._tasks.get((call.project, draft.entity_code))
+            if task is not None:
+                body += UID + task.uid.encode()
+                if sprint_code != draft.sprint_code:
+                    body += convert.embed(SPRINT_CODE, sprint_code.encode())
+        return EventRow(
+            draft.priority in KEPT_PRIORITIES,
+            call.project,
+            draft.event_id,
+            draft.type,
+            draft.entity_type,
+            draft.entity_code,
+            sprint_code,
+            draft.priority,
+            call.correlation_id,
+            call.session_key,
+            draft.actor,
+            draft.occur_time or self._now,
+            self._now,
+            body + tail,
+        )
+
+
+def _tell_first(conn: Connection, group: Sequence[Emission]) -> None:
+    """Tells of what is held of the tasks and sprints that the events are about, in a transaction of its own.
+
+    So the group needs no locks. What is held after this was changed at the same time as the events came.
+    """
+    about = {
+        Entity(one.call.project, draft.entity_type, draft.entity_code)
+        for one in group
+        for draft in one.drafts
+        if draft.entity_type in writes.HOLDABLE
+    }
+    if held := held_store.held(conn, sorted(about)):
+        with conn.transaction():
+            writes.lock(conn, sorted(map(writes.entity_key, held)))
+            debounce.tell(conn, held)

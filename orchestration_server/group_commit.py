@@ -1,0 +1,301 @@
+"""The group commit of callers' events: many messages, one insert, one commit, each answered after it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from time import monotonic
+
+import structlog
+
+from orchestration_server import metrics
+from orchestration_server.db import Database
+from orchestration_server.emission import Emission, Emitted
+from orchestration_server.emission_group import Group
+from orchestration_server.errors import (
+    Aborted,
+    Conflict,
+    DeadlineExceeded,
+    LedgerError,
+    ResourceExhausted,
+    Unavailable,
+)
+from orchestration_server.gate import ATTEMPTS
+from orchestration_server.model import Call
+
+log = structlog.get_logger()
+
+GROUP_EVENTS = 2_000
+GROUP_BYTES = 16 * 1024 * 1024
+QUEUE_EVENTS = 20_000
+QUEUE_BYTES = 64 * 1024 * 1024
+AHEAD_EVENTS = 1_000
+"""From so many events on, what waits is made ready while the group before is being stored."""
+STORED_AT_ONCE = 2
+THREADS = STORED_AT_ONCE + 1
+"""One more group is made ready."""
+
+
+ACCEPTED_EVENTS = 20_000
+ACCEPTED_BYTES = 64 * 1024 * 1024
+"""Of events that were answered before they are stored."""
+
+
+class Clock:
+    """The time by which batches wait."""
+
+    def now(self) -> float:
+        """Seconds, from some moment on."""
+        return monotonic()
+
+    def wait(self, changed: threading.Condition, end: float) -> None:
+        """Waits for a change, or until then."""
+        changed.wait(None if end == inf else max(0.0, end - self.now()))
+
+
+class _Room:
+    """Bounds what waits. A message that is larger than all the room is let in alone."""
+
+    def __init__(self, most_events: int, most_bytes: int) -> None:
+        self._most_events = most_events
+        self._most_bytes = most_bytes
+        self.events = self.bytes = 0
+
+    def takes(self, emission: Emission) -> bool:
+        """Whether there is room for it."""
+        return self.events + len(emission.drafts) <= self._most_events and (
+            not self.bytes or self.bytes + emission.size <= self._most_bytes
+        )
+
+    def add(self, emission: Emission) -> None:
+        """Takes its room."""
+        self.events += len(emission.drafts)
+        self.bytes += emission.size
+
+    def remove(self, emission: Emission) -> None:
+        """Gives its room back."""
+        self.events -= len(emission.drafts)
+        self.bytes -= emission.size
+
+
+@dataclass(slots=True)
+class _Patience:
+    """What may wait does so until a message comes that may not, so many events wait, or the time is up."""
+
+    over: bool = False
+    events: float = inf
+    end: float = inf
+
+    def add(self, emission: Emission, clock: Clock) -> None:
+        """Takes a message that waits now into account."""
+        if emission.batch is None:
+            self.over = True
+        else:
+            self.events = min(self.events, emission.batch.events)
+            self.end = min(self.end, clock.now() + emission.batch.seconds)
+
+    def is_over(self, waiting: int, clock: Clock) -> bool:
+        """Whether what waits, so many events, is to be stored."""
+        return self.over or waiting >= self.events or (self.end < inf and clock.now() >= self.end)
+
+
+def _full(*, accepted: bool) -> ResourceExhausted:
+    if accepted:
+        return ResourceExhausted(
+            "too many events are accepted and not stored yet; try again shortly", reason="ACCEPTED_QUEUE_FULL"
+        )
+    return ResourceExhausted("too many events wait to be stored; try again shortly", reason="EMIT_QUEUE_FULL")
+
+
+class GroupCommit:
+    """Concurrent emits share one insert and one commit; each is answered after it.
+
+    While a group is being stored, what comes becomes the next one. Where enough for a group waits already, it
+    is taken at once, made into rows, and begun as soon as the one before has its transaction id: two are then
+    stored side by side, in the order in which they were taken. Messages of one stream stand in theirs, but
+    where the earlier one's group has to be written again, as when someone else was first with a key of it.
+
+    A message that is to be batched waits for others, but no longer than its policy says, and goes along with
+    the first that does not wait. What was accepted, and answered so, has room of its own.
+    """
+
+    def __init__(self, db: Database, wake: Callable[[], None], clock: Clock | None = None) -> None:
+        self._db = db
+        self._wake = wake
+        self._clock = clock or Clock()
+        self._waiting: deque[Emission] = deque()
+        self._events = 0
+        self._queue = _Room(QUEUE_EVENTS, QUEUE_BYTES)
+        self._accepted = _Room(ACCEPTED_EVENTS, ACCEPTED_BYTES)
+        self._patience = _Patience()
+        self._changed = threading.Condition()
+        self._taken = self._begun = self._stored = 0
+        """Groups, counted. A group has begun when those after it can only come after it in the log."""
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=self._run, name=f"group-commit-{n}", daemon=True) for n in range(THREADS)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, emission: Emission) -> Future[Emitted]:
+        """Queues a message, which is answered once it is stored; at once where its caller wants that.
+
+        RESOURCE_EXHAUSTED where too much waits already.
+        """
+        with self._changed:
+            if self._closed:
+                raise Unavailable("the server is stopping")
+            room = self._accepted if emission.accepted else self._queue
+            if not room.takes(emission):
+                raise _full(accepted=emission.accepted)
+            room.add(emission)
+            if emission.accepted:
+                metrics.EVENTS_ACCEPTED.set(room.events)
+            self._waiting.append(emission)
+            self._events += len(emission.drafts)
+            self._patience.add(emission, self._clock)
+            if emission.batch is not None or self._due():
+                self._changed.notify_all()
+        if not emission.accepted:
+            return emission.done
+        emission.done.add_done_callback(lambda done: self._settled(emission, done))
+        answer: Future[Emitted] = Future()
+        answer.set_result(emission.accept())
+        return answer
+
+    def emit(self, emission: Emission, call: Call) -> Emitted:
+        """Queues a message and waits for its answer, no longer than its caller does."""
+        try:
+            return self.submit(emission).result(timeout=call.seconds_left())
+        except TimeoutError as error:
+            raise DeadlineExceeded("the events were not stored in time; they may be yet") from error
+
+    def _settled(self, emission: Emission, done: Future[Emitted]) -> None:
+        """After what was accepted is stored, or lost."""
+        with self._changed:
+            self._accepted.remove(emission)
+            metrics.EVENTS_ACCEPTED.set(self._accepted.events)
+        if (error := done.exception()) is not None:
+            metrics.EVENTS_ACCEPTED_LOST.inc(len(emission.drafts))
+            log.warning(
+                "accepted events lost", project=emission.call.project, events=len(emission.drafts),
+                correlation_id=emission.call.correlation_id, error=repr(error),
+            )  # fmt: skip
+
+    def close(self) -> None:
+        """Stores what waits, then ends."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(timeout=10)
+
+    def _due(self) -> bool:
+        """Whether a group is to be taken now."""
+        if not self._waiting or not (self._closed or self._patience.is_over(self._events, self._clock)):
+            return False
+        return self._taken == self._stored or (self._events >= AHEAD_EVENTS and self._taken == self._begun)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._due() and not (self._closed and not self._waiting):
+                    self._clock.wait(self._changed, self._patience.end if self._waiting else inf)
+                if not self._waiting:
+                    return
+                turn = self._taken
+                self._taken += 1
+                group = self._take()
+            made = self._made(group)
+            with self._changed:
+                while self._begun != turn or turn - self._stored >= STORED_AT_ONCE:
+                    self._changed.wait()
+            try:
+                self._store(group, made, partial(self._begin, turn))
+            finally:
+                self._begin(turn)
+                with self._changed:
+                    self._stored += 1
+                    self._changed.notify_all()
+                # Or an idle thread would keep them.
+                del group, made
+
+    def _begin(self, turn: int) -> None:
+        """Lets the next group begin; the first time that it is called for a group."""
+        with self._changed:
+            if self._begun == turn:
+                self._begun += 1
+                self._changed.notify_all()
+
+    def _take(self) -> list[Emission]:
+        group: list[Emission] = []
+        events = size = 0
+        seen: set[tuple[str, str]] = set()
+        while self._waiting and events < GROUP_EVENTS and size < GROUP_BYTES:
+            head = self._waiting[0]
+            key = (head.call.project, head.request.request_id)
+            if head.request.request_id and key in seen:
+                break
+            seen.add(key)
+            group.append(self._waiting.popleft())
+            events += len(head.drafts)
+            size += head.size
+        self._events -= events
+        for one in group:
+            if not one.accepted:
+                self._queue.remove(one)
+        # What is left has waited for this group already.
+        self._patience = _Patience(over=bool(self._waiting))
+        metrics.EMIT_QUEUE_EVENTS.set(self._events)
+        metrics.EMIT_QUEUE_BYTES.set(self._queue.bytes + self._accepted.bytes)
+        return group
+
+    def _made(self, group: list[Emission]) -> Group | None:
+        """The group's rows; None where the database did not answer, which storing it will meet again."""
+        with suppress(Exception), self._db.connection() as conn:
+            return Group(conn, group)
+        return None
+
+    def _store(self, group: list[Emission], made: Group | None, begun: Callable[[], None]) -> None:
+        try:
+            results = self._commit(group, made, begun)
+        except Exception as error:
+            if len(group) > 1 and not isinstance(error, Unavailable):
+                for one in group:
+                    self._store([one], None, begun)
+                return
+            failure = error if isinstance(error, LedgerError) else Unavailable("the write failed")
+            for one in group:
+                one.done.set_exception(failure)
+            # Its traceback holds this frame, and with it the group.
+            del failure
+            return
+        self._wake()
+        for one, result in zip(group, results, strict=True):
+            if isinstance(result, Emitted):
+                one.done.set_result(result)
+            else:
+                one.done.set_exception(result)
+
+    def _commit(
+        self, group: list[Emission], made: Group | None, begun: Callable[[], None]
+    ) -> list[Emitted | LedgerError]:
+        for _ in range(ATTEMPTS):
+            try:
+                with self._db.connection() as conn:
+                    made = made or Group(conn, group)
+                    made.commit(conn, begun)
+                metrics.EVENTS_EMITTED.inc(made.stored)
+                metrics.EVENTS_SAMPLED_OUT.inc(made.sampled_out)
+                return made.results
+            except Conflict:
+                # Someone else, or the group before, was first with a key or a request_id.
+                made = None
+        raise Aborted("other writers were first again and again: try again")

@@ -1,0 +1,146 @@
+"""What a session's agent tells of its work: activities, and what the events of a session say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from orchestration.v1 import common_pb2, event_pb2, session_pb2, sprint_pb2, task_pb2
+from orchestration_server import convert, metrics
+from orchestration_server.db import Connection, Database
+from orchestration_server.emission import Emission, Emitted
+from orchestration_server.errors import FailedPrecondition, NotFound
+from orchestration_server.gate import Gate
+from orchestration_server.group_commit import GroupCommit
+from orchestration_server.model import PRIORITY_DEFAULT, Call, EntityType, Request, SampledOut
+from orchestration_server.policies import ACTIVITY, Batch, Policies, Sample, place_of
+from orchestration_server.store import sessions as store
+from orchestration_server.store.prepared import Prepared
+from orchestration_server.store.writes import Change
+
+
+class Activities:
+    """Logs activities: each at once, or as its policy says. SessionService hands LogActivity on."""
+
+    def __init__(self, db: Database, gate: Gate, commits: GroupCommit, policies: Policies) -> None:
+        self._db = db
+        self._gate = gate
+        self._commits = commits
+        self._policies = policies
+
+    def log(self, request: session_pb2.LogActivityRequest, call: Call) -> Emitted:
+        """Stores or counts an activity of an open session; returns after the commit."""
+        key = convert.request_of(call, request)
+        if self._policies.sorts_emitted or request.emission_policy:
+            emission = self._batched(request, call, key)
+            if emission is not None:
+                return self._commits.emit(emission, call)
+
+        def prepare(conn: Connection) -> Prepared:
+            return store.prepare(conn, project=call.project, request=key, key=request.session_key)
+
+        stored = self._gate.write(
+            call, key, locks=[("session", request.session_key)], prepare=prepare,
+            decide=lambda _, found: self._decide(request, call, found),
+        )  # fmt: skip
+        emitted = Emitted.of(stored)
+        metrics.EVENTS_SAMPLED_OUT.inc(emitted.sampled_out)
+        return emitted
+
+    def _decide(self, request: session_pb2.LogActivityRequest, call: Call, found: Prepared) -> Change:
+        session, _ = opened(found, request.session_key)
+        target = target_of(session, found.extra)
+        mine = tied(call, session)
+        event = convert.change_event(
+            mine, ACTIVITY.removeprefix("orchestration."), found.now,
+            entity=EntityType(session.target_type), code=session.target_code, uid=target.uid, revision=0,
+            payload=_payload(request), sprint_code=target.sprint_code, priority=target.priority,
+        )  # fmt: skip
+        change = Change(
+            Emitted([str(event.event_id)], 1, 0).body(),
+            sql=store.OPEN,
+            params={"c_key": session.key},
+            expected=1,
+            events=[event],
+        )
+        policy = self._policies.of(ACTIVITY, target.priority, request.emission_policy)
+        place = place_of(call.project, mine.session_key, mine.correlation_id)
+        if not isinstance(policy, Sample) or place < policy.rate:
+            return change
+        counted = SampledOut(
+            call.project, found.now.replace(second=0, microsecond=0), ACTIVITY, event.actor,
+            event.entity_type, event.entity_code, event.sprint_code,
+        )  # fmt: skip
+        return replace(change, response=Emitted([""], 0, 0, 1).body(), events=(), sampled_out=[counted])
+
+    def _batched(self, request: session_pb2.LogActivityRequest, call: Call, key: Request) -> Emission | None:
+        """The activity as a message for the group commit, where its policy is to be batched.
+
+        That the session is open is looked up now; it may be closed before the batch is stored.
+        """
+        with self._db.connection(call) as conn:
+            found = store.prepare(conn, project=call.project, request=key, key=request.session_key)
+        if found.answer is not None:
+            return None
+        session, _ = opened(found, request.session_key)
+        target = target_of(session, found.extra)
+        policy = self._policies.of(ACTIVITY, target.priority, request.emission_policy)
+        if not isinstance(policy, Batch):
+            return None
+        new = event_pb2.NewEvent(
+            type=ACTIVITY,
+            entity_type=session.target_type,
+            entity_code=session.target_code,
+            sprint_code=target.sprint_code,
+            priority=target.priority,  # type: ignore[arg-type]  # the numbers are the same
+            payload=convert.to_struct(_payload(request)),
+        )
+        uid = target.uid if session.target_type == common_pb2.ENTITY_TYPE_SPRINT else ""
+        return Emission.activity(tied(call, session), key, new, uid, policy)
+
+
+def _payload(request: session_pb2.LogActivityRequest) -> dict[str, Any]:
+    payload: dict[str, Any] = {"kind": request.kind, "message": request.message}
+    if request.HasField("payload"):
+        payload["payload"] = convert.plain(request.payload)
+    return payload
+
+
+def opened(found: Prepared, key: str) -> tuple[common_pb2.Session, int]:
+    """The session with its revision, where it is there and not closed."""
+    row = found.rows.get(key)
+    if row is None:
+        raise NotFound("session", key)
+    session = common_pb2.Session.FromString(row.body)
+    if session.status == common_pb2.SESSION_STATUS_COMPLETED:
+        raise FailedPrecondition(
+            f"session {key} is closed: start another", reason="SESSION_CLOSED", subject=f"session {key}"
+        )
+    return session, row.revision
+
+
+class TargetOf(NamedTuple):
+    """What a session's events say of the task or sprint that it works on."""
+
+    uid: str
+    sprint_code: str
+    priority: int
+
+
+def target_of(session: common_pb2.Session, subject: store.Subject) -> TargetOf:
+    """What the events of a session say of its target."""
+    body = b"" if subject.target is None else subject.target.body
+    if session.target_type == common_pb2.ENTITY_TYPE_TASK:
+        task = task_pb2.Task.FromString(body)
+        return TargetOf(task.uid, task.sprint_code, task.priority)
+    return TargetOf(sprint_pb2.Sprint.FromString(body).uid, session.target_code, PRIORITY_DEFAULT)
+
+
+def tied(call: Call, session: common_pb2.Session, agent: str = "") -> Call:
+    """The call as one of the session's: linked by the session's correlation id where the caller gave none.
+
+    The call itself gets that id too, since it is returned to its caller.
+    """
+    if not call.correlated:
+        call.correlation_id = session.correlation_id
+    return replace(call, session_key=session.key, agent=agent or call.agent or session.agent)

@@ -1,0 +1,54 @@
+"""The SQL that folds the counts of what sampling left out: new ones by the minute, old ones by the hour."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+from orchestration_server.store.connection import Connection
+
+DAYS = 2
+"""After so many days an hour's counts are one row each."""
+
+_OLD: LiteralString = """not folded and minute > '-infinity'
+    and minute < clock_timestamp() - %(days)s::bigint * interval '1 day'"""
+# The rows of whole hours are what the others are added to: in a statement of its own, since no statement may
+# touch a row twice.
+_FOLD_HOURS: LiteralString = (
+    "update sampled_out set folded = true where " + _OLD + " and minute = date_trunc('hour', minute, 'UTC')"
+)
+_FOLD_MINUTES: LiteralString = (
+    """
+with due as materialized (
+    select project, minute, type, actor, entity_type, entity_code, sprint_code from sampled_out where """
+    + _OLD
+    + """
+    order by minute limit %(limit)s::bigint
+    for update
+), gone as (
+    delete from sampled_out o using due d
+    where (o.project, o.minute, o.type, o.actor, o.entity_type, o.entity_code, o.sprint_code)
+        = (d.project, d.minute, d.type, d.actor, d.entity_type, d.entity_code, d.sprint_code)
+    returning o.*
+), folded as (
+    insert into sampled_out as o
+        (project, minute, type, actor, entity_type, entity_code, sprint_code, count, folded)
+    select project, date_trunc('hour', minute, 'UTC'), type, actor, entity_type, entity_code, sprint_code,
+        sum(count), true
+    from gone
+    group by 1, 2, 3, 4, 5, 6, 7
+    order by 1, 2, 3, 4, 5, 6, 7
+    on conflict (project, minute, type, actor, entity_type, entity_code, sprint_code)
+        do update set count = o.count + excluded.count
+)
+select count(*) from gone
+"""
+)
+
+
+def fold(conn: Connection, *, limit: int) -> int:
+    """Folds counts that are old, inside the caller's transaction; how many rows went into others."""
+    params = {"days": DAYS, "limit": limit}
+    conn.execute(_FOLD_HOURS, params)
+    row = conn.execute(_FOLD_MINUTES, params).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,395 @@
+"""Policies of callers' events: batches, samples that keep sessions whole, and what is only accepted."""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Condition
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from orchestration.v1 import common_pb2, event_pb2, session_pb2
+from orchestration_server import group_commit, metrics
+from orchestration_server.embedded import Engines
+from orchestration_server.emission import Emission, Emitted
+from orchestration_server.errors import ResourceExhausted, Unavailable
+from orchestration_server.group_commit import Clock, GroupCommit
+from orchestration_server.jobs import maintenance
+from orchestration_server.jobs.rollups import Rollups
+from orchestration_server.model import Call
+from orchestration_server.policies import AT_ONCE, place_of
+from orchestration_server.store import writes
+from tests import factories
+from tests.automating import history as log_of
+from tests.automating import payload
+from tests.conftest import Server, open_channel
+from tests.emitting import serving
+from tests.ledger import Ledger
+from tests.statements import counted
+from tests.status import Metadata
+
+BATCH = common_pb2.EMISSION_POLICY_BATCH
+SAMPLE = common_pb2.EMISSION_POLICY_SAMPLE
+IMMEDIATE = common_pb2.EMISSION_POLICY_IMMEDIATE
+ACCEPTED = event_pb2.DURABILITY_ACCEPTED
+VERBOSE = """
+policies:
+  - on: [agents.trace.*, orchestration.activity.logged]
+    emit: sample
+    rate: 0.1
+"""
+
+
+class StandingClock(Clock):
+    """Time passes when a test says so; whoever waits by it is told."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._waiting: set[Condition] = set()
+
+    def now(self) -> float:
+        return self._now
+
+    def wait(self, changed: Condition, end: float) -> None:
+        self._waiting.add(changed)
+        changed.wait()
+
+    def goes_on(self, seconds: float) -> None:
+        self._now += seconds
+        for changed in list(self._waiting):
+            with changed:
+                changed.notify_all()
+
+
+@contextmanager
+def committing(server: Server, clock: Clock) -> Iterator[GroupCommit]:
+    assert server.app is not None
+    commits = GroupCommit(server.app.db, lambda: None, clock)
+    try:
+        yield commits
+    finally:
+        commits.close()
+
+
+def emission(number: int = 1, **fields: Any) -> Emission:
+    events = [factories.event(payload={"n": n}) for n in range(number)]
+    request = event_pb2.EmitEventsRequest(events=events, **fields)
+    return Emission.of(Call("EmitEvents"), request, request.events, AT_ONCE)
+
+
+def writes_of(statements: list[str]) -> int:
+    return sum("ledger_expect(" in text for text in statements)
+
+
+@contextmanager
+def working(
+    engines: Engines, database_url: str, folder: Path, policies: str
+) -> Iterator[tuple[Server, Ledger]]:
+    with serving(engines, database_url, folder, policies) as server, open_channel(server.address) as channel:
+        yield server, Ledger(channel)
+
+
+def session(number: int) -> Metadata:
+    return (("orchestration-session", f"s-{number}"), ("orchestration-agent", f"agent-{number % 3}"))
+
+
+def kept(number: int, rate: float = 0.1) -> bool:
+    return place_of("default", f"s-{number}", "") < rate
+
+
+# Batches
+
+
+def test_a_batch_is_stored_once_it_is_full(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many callers' events, one insert, and each is answered after it."""
+    with counted(monkeypatch) as statements, committing(server, StandingClock()) as commits:
+        waiting = [commits.submit(emission(emission_policy=BATCH)) for _ in range(499)]
+        assert not any(one.done() for one in waiting)
+        assert writes_of(statements) == 0
+        waiting.append(commits.submit(emission(emission_policy=BATCH)))
+        assert [one.result(10).stored for one in waiting] == [1] * 500
+        assert writes_of(statements) == 1
+
+
+def test_a_batch_is_stored_once_its_time_is_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = StandingClock()
+    with counted(monkeypatch) as statements, committing(server, clock) as commits:
+        waiting = [commits.submit(emission(emission_policy=BATCH)) for _ in range(3)]
+        clock.goes_on(0.1)
+        waiting.append(commits.submit(emission(emission_policy=BATCH)))
+        assert not any(one.done() for one in waiting)
+        clock.goes_on(0.11)
+        assert [one.result(10).stored for one in waiting] == [1] * 4
+        assert writes_of(statements) == 1
+
+
+def test_what_does_not_wait_takes_the_batch_along(server: Server) -> None:
+    with committing(server, StandingClock()) as commits:
+        waiting = commits.submit(emission(emission_policy=BATCH))
+        assert commits.submit(emission()).result(10).stored == 1
+        assert waiting.result(10).stored == 1
+
+
+def test_a_stop_stores_what_waits(server: Server, channel: grpc.Channel) -> None:
+    with committing(server, StandingClock()) as commits:
+        waiting = commits.submit(emission(emission_policy=BATCH))
+        accepted = commits.submit(emission(emission_policy=BATCH, durability=ACCEPTED)).result(0)
+        assert (accepted.accepted, accepted.stored) == (1, 0)
+    assert waiting.result(0).stored == 1
+    stored = [event.id for event in log_of(Ledger(channel).events)]
+    assert stored == [waiting.result(0).ids[0], accepted.ids[0]]
+    with pytest.raises(Unavailable):
+        commits.submit(emission())
+
+
+def test_activities_are_batched(engines: Engines, database_url: str, tmp_path: Path) -> None:
+    policies = "policies: [{on: orchestration.activity.logged, emit: batch, events: 4, seconds: 5}]"
+    with working(engines, database_url, tmp_path, policies) as (_, ledger):
+        ledger.task("A", sprint_code="")
+        ledger.session("k", task_code="A")
+
+        def log(n: int) -> event_pb2.Event:
+            request = session_pb2.LogActivityRequest(
+                session_key="k", kind="progress", message=str(n), request_id=f"r{n}"
+            )
+            return ledger.sessions.LogActivity(request, timeout=20).event
+
+        with ThreadPoolExecutor(4) as pool:
+            events = list(pool.map(log, range(4)))
+        assert {payload(event)["message"] for event in events} == {"0", "1", "2", "3"}
+        assert log(2) == events[2]
+        assert {event.entity_uid for event in events} == {
+            ledger.log("orchestration.task.created")[0].entity_uid
+        }
+        assert {event.session_key for event in events} == {"k"}
+        assert len(ledger.log("orchestration.activity.logged")) == 4
+
+
+# Samples
+
+
+def test_a_kept_session_is_whole_and_statistics_count_the_rest(
+    engines: Engines, database_url: str, tmp_path: Path
+) -> None:
+    with working(engines, database_url, tmp_path, VERBOSE) as (server, ledger):
+        ledger.sprint("S")
+        ledger.task("A", sprint_code="S")
+        about = {"entity_type": common_pb2.ENTITY_TYPE_TASK, "entity_code": "A"}
+        sessions = range(60)
+        assert 0 < sum(map(kept, sessions)) < 20
+        for number in sessions:
+            request = event_pb2.EmitEventsRequest(
+                request_id=str(number),
+                events=[
+                    factories.event("agents.trace.step", **about),
+                    factories.event("agents.trace.call", **about),
+                    factories.event("agents.note.taken", **about),
+                    factories.event("agents.trace.call", priority=common_pb2.PRIORITY_P1),
+                    factories.event("agents.trace.call", dedup_key=f"k{number}"),
+                ],
+            )
+            for _ in range(2):
+                # The second one is a retry.
+                (answer,) = ledger.events.EmitEvents(iter([request]), metadata=session(number))
+                left_out = 0 if kept(number) else 2
+                assert (answer.stored, answer.duplicates, answer.sampled_out) == (5 - left_out, 0, left_out)
+                assert [bool(one) for one in answer.event_ids] == [kept(number)] * 2 + [True] * 3
+
+        found = Counter((event.session_key, event.type) for event in log_of(ledger.events))
+        for number in sessions:
+            here = (found[f"s-{number}", "agents.trace.step"], found[f"s-{number}", "agents.trace.call"])
+            assert here == ((1, 3) if kept(number) else (0, 2))
+        _check_stats(server, ledger, len(sessions))
+
+
+def _check_stats(server: Server, ledger: Ledger, sessions: int) -> None:
+    """Counted as if all were there: before and after the rollups, for each grouping and for the sprint."""
+    end = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+    G = event_pb2  # noqa: N806  # short
+
+    def stats(group: int, sprint: str = "") -> dict[str, int]:
+        request = event_pb2.GetEventStatsRequest(
+            group_by=group, sprint_code=sprint,  # type: ignore[arg-type]  # an enum's number
+            start_time=Timestamp(seconds=int((end - timedelta(days=2)).timestamp())),
+            end_time=Timestamp(seconds=int(end.timestamp())),
+        )  # fmt: skip
+        answer = ledger.events.GetEventStats(request)
+        assert answer.total >= sum(count.count for count in answer.counts)
+        return {count.key or str(count.start_time.seconds): count.count for count in answer.counts}
+
+    assert server.app is not None
+    for _ in range(2):
+        by_type = stats(G.EVENT_GROUPING_TYPE)
+        assert by_type["agents.trace.step"] == sessions
+        assert by_type["agents.trace.call"] == 3 * sessions
+        assert stats(G.EVENT_GROUPING_ENTITY)["task/A"] == 3 * sessions + 1
+        assert stats(G.EVENT_GROUPING_ACTOR)["agent-1"] == 5 * sessions // 3
+        assert sum(stats(G.EVENT_GROUPING_HOUR).values()) == 5 * sessions + 2
+        assert stats(G.EVENT_GROUPING_TYPE, "S")["agents.trace.call"] == sessions
+        Rollups(server.app.db).run_once()
+
+
+def test_statistics_do_not_stay_behind_in_the_cache(
+    engines: Engines, database_url: str, tmp_path: Path
+) -> None:
+    left_out = next(n for n in range(100) if not kept(n))
+    with working(engines, database_url, tmp_path, VERBOSE) as (_, ledger):
+        request = event_pb2.EmitEventRequest(event=factories.event("agents.trace.step"))
+        ask = event_pb2.GetEventStatsRequest()
+        ledger.emit()
+        for n in range(1, 4):
+            assert ledger.events.EmitEvent(request, metadata=session(left_out)).sampled_out
+            counts = {count.key: count.count for count in ledger.events.GetEventStats(ask).counts}
+            assert counts == {"agents.note.taken": 1, "agents.trace.step": n}
+
+
+def test_old_counts_are_kept_by_the_hour(engines: Engines, database_url: str, tmp_path: Path) -> None:
+    left_out = next(n for n in range(100) if not kept(n))
+    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=3)
+    with working(engines, database_url, tmp_path, VERBOSE) as (server, ledger):
+
+        def emit(*minutes: int) -> None:
+            for minute in minutes:
+                time = Timestamp(seconds=int((day + timedelta(minutes=minute)).timestamp()))
+                request = event_pb2.EmitEventRequest(event=factories.event("agents.trace.x", occur_time=time))
+                assert ledger.events.EmitEvent(request, metadata=session(left_out)).sampled_out
+
+        def hours() -> list[int]:
+            request = event_pb2.GetEventStatsRequest(group_by=event_pb2.EVENT_GROUPING_HOUR)
+            return [count.count for count in ledger.events.GetEventStats(request).counts]
+
+        def rows() -> int:
+            with db.connection() as conn:
+                found = conn.execute("select count(*) from sampled_out where minute > '-infinity'").fetchone()
+            assert found is not None
+            return int(found[0])
+
+        assert server.app is not None
+        db = server.app.db
+        fold = next(service for service in maintenance.services(db) if service.name == "fold-sampled-out")
+        emit(0, 1, 1, 59, 61, 119)
+        assert (rows(), hours()) == (5, [4, 2])
+        assert fold.run_once() == 4
+        assert (rows(), hours()) == (2, [4, 2])
+        # What comes late joins them.
+        emit(0, 30, 60)
+        assert hours() == [6, 3]
+        assert fold.run_once() == 1
+        assert (rows(), hours()) == (2, [6, 3])
+        assert fold.run_once() == 0
+
+
+def test_activities_are_sampled_by_their_session(engines: Engines, database_url: str, tmp_path: Path) -> None:
+    with working(engines, database_url, tmp_path, VERBOSE) as (_, ledger):
+        ledger.task("A")
+        ledger.task("B", priority=common_pb2.PRIORITY_P0)
+        left_out = next(n for n in range(100) if not kept(n))
+        ledger.session(f"s-{left_out}", task_code="A")
+        ledger.session(f"s-{left_out}-urgent", task_code="B")
+
+        def log(key: str, **fields: Any) -> session_pb2.LogActivityResponse:
+            request = session_pb2.LogActivityRequest(session_key=key, kind="step", message="m", **fields)
+            return ledger.sessions.LogActivity(request)
+
+        for _ in range(2):
+            answer = log(f"s-{left_out}", request_id="once")
+            assert answer.sampled_out
+            assert not answer.HasField("event")
+        assert log(f"s-{left_out}-urgent").event.id
+        assert log(f"s-{left_out}", emission_policy=IMMEDIATE).event.id
+        counts = ledger.events.GetEventStats(event_pb2.GetEventStatsRequest()).counts
+        assert {count.key: count.count for count in counts}["orchestration.activity.logged"] == 3
+        assert len(ledger.log("orchestration.activity.logged")) == 2
+
+
+def test_a_call_may_wish_to_be_sampled(server: Server, channel: grpc.Channel) -> None:
+    ledger = Ledger(channel)
+    left_out = next(n for n in range(100) if not kept(n))
+    event = factories.event()
+    wish = event_pb2.EmitEventRequest(event=event, emission_policy=SAMPLE)
+    assert ledger.events.EmitEvent(wish, metadata=session(left_out)).sampled_out
+    event.priority = common_pb2.PRIORITY_P0
+    wish = event_pb2.EmitEventRequest(event=event, emission_policy=SAMPLE)
+    assert ledger.events.EmitEvent(wish, metadata=session(left_out)).event.cursor
+
+
+# Accepted
+
+
+def test_accepted_events_are_answered_at_once_and_stored_soon(server: Server, channel: grpc.Channel) -> None:
+    ledger = Ledger(channel)
+    request = event_pb2.EmitEventRequest(
+        event=factories.event(dedup_key="k", payload={"a": 1}), request_id="r", durability=ACCEPTED
+    )
+    first, again = ledger.events.EmitEvent(request), ledger.events.EmitEvent(request)
+    assert first.event.id != again.event.id
+    assert (first.event.type, payload(first.event), first.event.cursor) == ("agents.note.taken", {"a": 1}, "")
+    messages = [
+        event_pb2.EmitEventsRequest(request_id=str(n), events=[factories.event()] * 3, durability=ACCEPTED)
+        for n in range(5)
+    ]
+    answers = list(ledger.events.EmitEvents(iter(messages)))
+    assert [(one.accepted, one.stored, one.duplicates) for one in answers] == [(3, 0, 0)] * 5
+    # A durable one behind them in the queue is answered after all of them are stored.
+    ledger.emit()
+    stored = [event.id for event in log_of(ledger.events)]
+    assert stored[:-1] == [first.event.id, *(id_ for one in answers for id_ in one.event_ids)]
+
+
+def test_past_its_bound_nothing_more_is_accepted(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "ACCEPTED_EVENTS", 10)
+    clock = StandingClock()
+    with committing(server, clock) as commits:
+        wishes: dict[str, Any] = {"emission_policy": BATCH, "durability": ACCEPTED}
+        commits.submit(emission(6, **wishes))
+        with pytest.raises(ResourceExhausted) as refused:
+            commits.submit(emission(5, **wishes))
+        assert refused.value.reason == "ACCEPTED_QUEUE_FULL"
+        assert refused.value.retry_after is not None
+        # Callers that wait have room of their own.
+        assert commits.submit(emission(500)).result(10).stored == 500
+        assert commits.submit(emission(5, **wishes)).result(0).accepted == 5
+
+
+def test_accepted_events_that_cannot_be_stored_are_counted(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: Future[Emitted] = Future()
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise Unavailable
+
+    def count() -> float:
+        return metrics.EVENTS_ACCEPTED_LOST._value.get()  # type: ignore[no-any-return]
+
+    before = count()
+    with committing(server, StandingClock()) as commits:
+        with monkeypatch.context() as patch:
+            patch.setattr(writes, "apply", fails)
+            one = emission(3, durability=ACCEPTED)
+            one.done.add_done_callback(lambda done: lost.set_exception(done.exception()))
+            assert commits.submit(one).result(0).accepted == 3
+            with pytest.raises(Unavailable):
+                lost.result(10)
+        assert commits.submit(emission()).result(10).stored == 1
+    assert count() == before + 3
+
+
+def test_the_command_refuses_policies_that_break_the_rules(tmp_path: Path) -> None:
+    path = tmp_path / "emission.yaml"
+    path.write_text("policies:\n  - on: orchestration.task.created\n    emit: sample\n")
+    command = Path(sys.executable).with_name("orchestration")
+    for name in ("serve", "worker"):
+        ended = subprocess.run(
+            [command, name, "--emission-file", path], capture_output=True, text=True, timeout=60,
+            env={"DATABASE_URL": "postgresql:///none"},
+        )  # fmt: skip
+        assert ended.returncode == 2
+        assert f"{path}:2: policies[0].on is never sampled" in ended.stderr

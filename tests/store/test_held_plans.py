@@ -1,0 +1,101 @@
+"""What is held is found by its key, also with a plan that was made while the table was empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+from uuid_utils import uuid7
+
+from orchestration_server.embedded import Engines
+from orchestration_server.model import Entity, EntityType, EventRow, Position
+from orchestration_server.store import held, history
+from orchestration_server.store.connection import Connection
+from orchestration_server.store.writes import NOTHING, Change, apply
+from tests.conftest import new_database
+from tests.explaining import Explaining
+
+ROWS = 20_000
+BLOCKS = 400
+
+FILL = """
+insert into held_changes (project, entity_type, entity_code, revision, stable_time, latest_time,
+    correlation_id, body)
+select 'default', 2, 'task-' || n / 10, mod(n, 10), now() + interval '1 hour', now() + interval '1 hour',
+    'chain', '\\x00'
+from generate_series(1, %(rows)s) n
+"""
+
+
+@pytest.fixture(params=["analyzed", "without statistics"])
+def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+    options = "-c plan_cache_mode=force_generic_plan -c jit=off"
+    with (
+        new_database(engines) as url,
+        Connection.connect(url, autocommit=True, options=options) as opened,
+    ):
+        opened.execute("alter table held_changes set (autovacuum_enabled = off)")
+        if request.param == "analyzed":
+            opened.execute("analyze held_changes")
+        explaining = Explaining(opened)
+        for ask in ASKED:
+            ask(explaining)
+        opened.execute(FILL, {"rows": ROWS})
+        yield explaining
+
+
+def connection(explaining: Explaining) -> Connection:
+    return cast("Connection", explaining)
+
+
+def entities() -> list[Entity]:
+    return [Entity("default", EntityType.TASK, f"task-{n}") for n in range(0, 200, 10)]
+
+
+def a_write(conn: Explaining) -> None:
+    """Of events of tasks that nothing is held of."""
+    now = datetime.now(UTC)
+    events = [
+        EventRow(
+            False, "default", uuid7(), "a.b", EntityType.TASK, f"other-{n}", "", 3, "", "", "", now, now, b""
+        )
+        for n in range(20)
+    ]
+    change = Change(b"", sql=NOTHING, events=events)
+    apply(connection(conn), change, project="default", locks=[], requests=[])
+
+
+def a_look(conn: Explaining) -> None:
+    held.held(connection(conn), entities())
+
+
+def a_reading(conn: Explaining) -> None:
+    held.steps(connection(conn), entities())
+
+
+def a_past(conn: Explaining) -> None:
+    history.entity(
+        connection(conn), project="default", entity_type=EntityType.TASK, code="task-3", newest_first=True,
+        limit=50, upto=Position(1, 1, 1),
+    )  # fmt: skip
+
+
+ASKED = (a_write, a_look, a_reading, a_past)
+
+
+@pytest.mark.parametrize("ask", ASKED)
+def test_it_is_found_by_its_key(conn: Explaining, ask: object) -> None:
+    assert callable(ask)
+    ask(conn)
+    scans = [node for node in conn.nodes() if node.get("Relation Name") == "held_changes"]
+    scans = [node for node in scans if node["Node Type"] != "ModifyTable"]
+    assert scans
+    assert {node.get("Index Name") for node in scans} == {"held_changes_pkey"}
+    assert all("entity_code" in node["Index Cond"] for node in scans)
+
+
+def test_a_look_for_what_is_due_is_one_pass(conn: Explaining) -> None:
+    assert held.due(connection(conn), now=None, limit=50) == []
+    assert conn.blocks() < BLOCKS, conn.plan

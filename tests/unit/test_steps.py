@@ -1,0 +1,67 @@
+"""An event of several steps is taken apart into what it was made of."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestration.v1 import event_pb2
+from orchestration_server import convert, steps
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+UPDATED = "orchestration.task.status_updated"
+NAMES = st.sampled_from(("", "ann", "bob", "cyd"))
+PAYLOADS = st.fixed_dictionaries(
+    {},
+    optional={
+        "reason": st.text(min_size=1, max_size=10),
+        "snapshot": st.dictionaries(st.text(max_size=5), st.one_of(st.integers(-5, 5), st.text(max_size=5))),
+        "automation": st.fixed_dictionaries({"rule": st.text(max_size=5), "depth": st.integers(0, 5)}),
+    },
+)  # fmt: skip
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(("pending", "in_progress", "completed")), NAMES, NAMES, NAMES,
+        st.integers(0, 10**7), PAYLOADS,
+    ),
+    min_size=1,
+    max_size=40,
+)  # fmt: skip
+
+
+@given(STEPS)
+def test_apart_is_merged_the_other_way_round(
+    drawn: list[tuple[str, str, str, str, int, dict[str, Any]]],
+) -> None:
+    events, status, time = [], "pending", START
+    for revision, (to, agent, session, chain, later, rest) in enumerate(drawn, 2):
+        time += timedelta(microseconds=later)
+        events.append(
+            event_pb2.Event(
+                id="one", type=UPDATED, entity_type=2,  # type: ignore[arg-type]
+                entity_code="A", entity_uid="u", entity_revision=revision, sprint_code="S",
+                priority=3,  # type: ignore[arg-type]
+                agent=agent, session_key=session, correlation_id=chain,
+                payload=convert.to_struct({"changes": {"status": {"from": status, "to": to}}, **rest}),
+                occur_time=convert.stamp(time), emit_time=convert.stamp(time),
+            )
+        )  # fmt: skip
+        status = to
+    whole = steps.merged(events)
+    whole.id = "one"
+    told = convert.plain(whole.payload)
+    changes = {} if status == "pending" else {"status": {"from": "pending", "to": status}}
+    assert (told["changes"], told["step_count"]) == (changes, len(events))
+    assert whole.entity_revision == events[-1].entity_revision
+    assert "snapshot" not in told
+    assert steps.apart(event_pb2.Event.FromString(whole.SerializeToString())) == events
+
+
+def test_an_event_without_steps_stays_as_it_is() -> None:
+    event = event_pb2.Event(
+        type="orchestration.task.status_updated", payload=convert.to_struct({"changes": {}})
+    )
+    assert steps.apart(event) == [event]
+    mine = event_pb2.Event(type="agents.note.taken", payload=convert.to_struct({"steps": [1]}))
+    assert steps.apart(mine) == [mine]
