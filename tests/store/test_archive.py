@@ -72,7 +72,7 @@ def test_a_partition_whose_bounds_are_not_checked_is_refused(database_url: str) 
                 "select ledger_archive_part(%s::regclass, %s, %s, %s, 'moved')",
                 (name, month(7), month(6), f"recorded_from_{month(7):%Y_%m_%d}"),
             )
-        assert failed.value.sqlstate == "OL002"
+        assert failed.value.sqlstate == "OL004"
         assert name in {row[0] for row in log.conn.execute("select relname from pg_class")}
 
 
