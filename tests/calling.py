@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, cast
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -146,7 +147,9 @@ def requests(place: Place) -> dict[str, Message]:
             title=f"{new} bug", description="d", task_code=task
         ),
         "AdminService/GetServerInfo": admin_pb2.GetServerInfoRequest(),
-        "AdminService/ArchiveEvents": admin_pb2.ArchiveEventsRequest(dry_run=True),
+        "AdminService/ArchiveEvents": admin_pb2.ArchiveEventsRequest(
+            older_than=Duration(seconds=90 * 86_400), dry_run=True
+        ),
         REFLECTION: reflection_pb2.ServerReflectionRequest(list_services=""),
     }
 
