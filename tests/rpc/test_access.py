@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
@@ -124,6 +125,12 @@ def test_a_stream_that_ended_is_not_watched(
     list(events.StreamTimeline(event_pb2.StreamTimelineRequest(), metadata=key, timeout=20))
     forgotten.get(timeout=20)
     assert closed.credentials.streams == 0
+
+
+def test_health_is_open_to_probes(closed: App, channel: grpc.Channel) -> None:
+    stub = health_pb2_grpc.HealthStub(channel)
+    answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_the_project_is_that_of_the_key(closed: App, channel: grpc.Channel, database_url: str) -> None:
