@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from orchestration.v1 import event_pb2
 from orchestration_server.store import migrations
 
 PROJECT = "default"
@@ -46,17 +47,29 @@ class OldLog:
 
     def age(self, event_ids: Sequence[str], times: Sequence[datetime]) -> None:
         """Has events be recorded at other times, and at places in the log that agree with those."""
+        bodies = dict(
+            self.conn.execute(
+                "select event_id::text, body from events where event_id = any(%s::uuid[])", (list(event_ids),)
+            )
+        )
+        aged = []
+        for event_id, time in zip(event_ids, times, strict=True):
+            event = event_pb2.Event.FromString(bodies[event_id])
+            event.emit_time.FromDatetime(time)
+            event.occur_time.FromDatetime(time)
+            aged.append(event.SerializeToString())
         self.conn.execute(
             """
             with aged as (
-                select id, time, row_number() over (order by time, n) as place
-                from unnest(%(ids)s::uuid[], %(times)s::timestamptz[]) with ordinality as w (id, time, n)
+                select id, time, body, row_number() over (order by time, n) as place
+                from unnest(%(ids)s::uuid[], %(times)s::timestamptz[], %(bodies)s::bytea[])
+                    with ordinality as w (id, time, body, n)
             )
-            update events e set emit_time = a.time, occur_time = a.time, xid = (a.place + 2)::text::xid8,
-                seq = a.place
+            update events e set emit_time = a.time, occur_time = a.time, body = a.body,
+                xid = (a.place + 2)::text::xid8, seq = a.place
             from aged a where e.event_id = a.id
             """,
-            {"ids": list(event_ids), "times": list(times)},
+            {"ids": list(event_ids), "times": list(times), "bodies": aged},
         )
 
     def fill(self, back: int, events: int, *, project: str = PROJECT) -> None:
