@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     """How long calls in flight may take to end on SIGTERM."""
     statement_seconds: float = Field(default=30.0, gt=0)
     """The longest that any statement may run, whatever a caller's deadline says."""
+    slow_statement_seconds: float = Field(default=1.0, gt=0)
+    """Statements that take longer are logged with their text, never with values."""
     max_message_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024)
     """The largest message taken; of answers the largest sent is four times that."""
 

@@ -9,7 +9,15 @@ from orchestration_server.commands.options import refuse, with_settings
 from orchestration_server.config import Settings
 
 
-@with_settings("database_url", "redis_url", "workspace", "rules_file", "statement_seconds", "metrics_address")
+@with_settings(
+    "database_url",
+    "redis_url",
+    "workspace",
+    "rules_file",
+    "statement_seconds",
+    "slow_statement_seconds",
+    "metrics_address",
+)
 def worker(settings: Settings) -> None:
     """Run the background services beside the servers of DATABASE_URL; as many workers as you like."""
     from orchestration_server.app import Worker

@@ -11,5 +11,6 @@ from orchestration_server.rules import Check, Rules
 
 RULES: Rules = {
     admin_pb2.GetServerInfoRequest: {},
+    admin_pb2.GetStorageStatsRequest: {},
 }
 ACROSS: Mapping[type[Message], Check] = {}

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
-from urllib.error import HTTPError
 
 import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from orchestration.v1 import context_pb2, event_pb2, task_pb2
-from orchestration.v1.context_pb2_grpc import ContextServiceStub
-from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1 import task_pb2
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.embedded import Engines
 from tests import factories

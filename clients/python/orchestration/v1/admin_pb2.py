@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1corchestration/v1/admin.proto\x12\x10orchestration.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\xce\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06schema\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bserver_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10max_batch_events\x18\x05 \x01(\x05\x12\x19\n\x11max_message_bytes\x18\x06 \x01(\x03\x32p\n\x0c\x41\x64minService\x12`\n\rGetServerInfo\x12&.orchestration.v1.GetServerInfoRequest\x1a\'.orchestration.v1.GetServerInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1corchestration/v1/admin.proto\x12\x10orchestration.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\xce\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06schema\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bserver_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10max_batch_events\x18\x05 \x01(\x05\x12\x19\n\x11max_message_bytes\x18\x06 \x01(\x03\"\x18\n\x16GetStorageStatsRequest\"H\n\x17GetStorageStatsResponse\x12-\n\x05stats\x18\x01 \x01(\x0b\x32\x1e.orchestration.v1.StorageStats\"\xe3\x03\n\x0cStorageStats\x12\x30\n\x0cmeasure_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x0blive_events\x18\x02 \x01(\x0b\x32\x1c.orchestration.v1.TableStats\x12\x35\n\x0f\x61rchived_events\x18\x03 \x01(\x0b\x32\x1c.orchestration.v1.TableStats\x12\x35\n\x0flive_partitions\x18\x04 \x03(\x0b\x32\x1c.orchestration.v1.TableStats\x12\x39\n\x13\x61rchived_partitions\x18\x05 \x03(\x0b\x32\x1c.orchestration.v1.TableStats\x12,\n\x06tables\x18\x06 \x03(\x0b\x32\x1c.orchestration.v1.TableStats\x12/\n\nweek_types\x18\x07 \x03(\x0b\x32\x1b.orchestration.v1.TypeCount\x12\x13\n\x0bweek_events\x18\x08 \x01(\x03\x12\x1c\n\x14\x62usiest_agent_events\x18\t \x01(\x03\x12\x33\n\tworkspace\x18\n \x01(\x0b\x32 .orchestration.v1.WorkspaceStats\"F\n\nTableStats\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\r\n\x05\x65xact\x18\x03 \x01(\x08\x12\r\n\x05\x62ytes\x18\x04 \x01(\x03\"(\n\tTypeCount\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x8d\x01\n\x0eWorkspaceStats\x12\x30\n\x0cmeasure_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66iles\x18\x02 \x01(\x03\x12\x16\n\x0emarkdown_files\x18\x03 \x01(\x03\x12\r\n\x05\x62ytes\x18\x04 \x01(\x03\x12\x13\n\x0blarge_files\x18\x05 \x01(\x03\x32\xd8\x01\n\x0c\x41\x64minService\x12`\n\rGetServerInfo\x12&.orchestration.v1.GetServerInfoRequest\x1a\'.orchestration.v1.GetServerInfoResponse\x12\x66\n\x0fGetStorageStats\x12(.orchestration.v1.GetStorageStatsRequest\x1a).orchestration.v1.GetStorageStatsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSERVERINFOREQUEST']._serialized_end=105
   _globals['_GETSERVERINFORESPONSE']._serialized_start=108
   _globals['_GETSERVERINFORESPONSE']._serialized_end=314
-  _globals['_ADMINSERVICE']._serialized_start=316
-  _globals['_ADMINSERVICE']._serialized_end=428
+  _globals['_GETSTORAGESTATSREQUEST']._serialized_start=316
+  _globals['_GETSTORAGESTATSREQUEST']._serialized_end=340
+  _globals['_GETSTORAGESTATSRESPONSE']._serialized_start=342
+  _globals['_GETSTORAGESTATSRESPONSE']._serialized_end=414
+  _globals['_STORAGESTATS']._serialized_start=417
+  _globals['_STORAGESTATS']._serialized_end=900
+  _globals['_TABLESTATS']._serialized_start=902
+  _globals['_TABLESTATS']._serialized_end=972
+  _globals['_TYPECOUNT']._serialized_start=974
+  _globals['_TYPECOUNT']._serialized_end=1014
+  _globals['_WORKSPACESTATS']._serialized_start=1017
+  _globals['_WORKSPACESTATS']._serialized_end=1158
+  _globals['_ADMINSERVICE']._serialized_start=1161
+  _globals['_ADMINSERVICE']._serialized_end=1377
 # @@protoc_insertion_point(module_scope)

@@ -35,6 +35,12 @@ class AdminServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetServerInfoRequest, _admin_pb2.GetServerInfoResponse]
     """Says what this server is."""
+    GetStorageStats: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetStorageStatsRequest, _admin_pb2.GetStorageStatsResponse]
+    """Says how large the ledger is and where its bytes lie, all projects together.
+
+    It is measured at most once a minute, whoever asks and on however many servers: an answer may be a minute
+    old, and says how old it is.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -43,6 +49,12 @@ class AdminServiceAsyncStub(AdminServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetServerInfoRequest, _admin_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Says what this server is."""
+    GetStorageStats: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetStorageStatsRequest, _admin_pb2.GetStorageStatsResponse]  # type: ignore[assignment]
+    """Says how large the ledger is and where its bytes lie, all projects together.
+
+    It is measured at most once a minute, whoever asks and on however many servers: an answer may be a minute
+    old, and says how old it is.
+    """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Serves operators. But for GetServerInfo it is about the ledger as a whole, all projects of it."""
@@ -54,5 +66,17 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.GetServerInfoResponse, _abc.Awaitable[_admin_pb2.GetServerInfoResponse]]:
         """Says what this server is."""
+
+    @_abc_1.abstractmethod
+    def GetStorageStats(
+        self,
+        request: _admin_pb2.GetStorageStatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.GetStorageStatsResponse, _abc.Awaitable[_admin_pb2.GetStorageStatsResponse]]:
+        """Says how large the ledger is and where its bytes lie, all projects together.
+
+        It is measured at most once a minute, whoever asks and on however many servers: an answer may be a minute
+        old, and says how old it is.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
