@@ -182,7 +182,9 @@ def translated(error: BaseException) -> BaseException:
     if isinstance(error, psycopg_pool.PoolTimeout):
         return ResourceExhausted("no connection came free", reason=EXHAUSTED)
     if isinstance(error, psycopg.OperationalError | psycopg_pool.PoolClosed | pg.InFailedSqlTransaction):
-        log.warning("database error", error=str(error).partition("\n")[0])
+        # With an SQLSTATE it is the server's text, which may quote values.
+        text = "" if getattr(error, "sqlstate", None) else str(error).partition("\n")[0]
+        log.warning("database error", error=error, text=text)
         return Unavailable()
     if isinstance(error, psycopg.Error) and error.sqlstate == LEDGER_CONFLICT:
         return Conflict()

@@ -57,7 +57,7 @@ class Sender:
             try:
                 self._send_next(stream)
             except Exception as error:
-                log.warning("timeline send failed", error=repr(error))
+                log.warning("timeline send failed", error=error)
                 stream.reply.cancel()
                 self._discard(stream)
             turns += 1

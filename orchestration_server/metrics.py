@@ -298,6 +298,10 @@ FILE_SYNC_SECONDS = Histogram(
 )
 FILE_SYNC_SLOW = _counter("file_sync_slow", "Entities whose files took longer than 500 ms to write.")
 
+# Logs
+
+LOG_LINES_DROPPED = _counter("log_lines_dropped", "Lines of the log that nobody took in time.")
+
 # What there is, measured now and then by one process of all
 
 EVENT_ROWS = _gauge("event_rows", "Rows of the event log: live, archived.", "state")

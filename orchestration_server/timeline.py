@@ -212,7 +212,7 @@ class Hub:
                 while self._read_tail():
                     pass
             except Exception as error:
-                log.warning("timeline tail failed", error=repr(error))
+                log.warning("timeline tail failed", error=error)
                 self._read_again()
                 pause.wait(POLL_SECONDS)
             now = time.monotonic()

@@ -93,9 +93,7 @@ class FileSync:
         except Exception as error:
             # Whatever it is, it is this row's: the others of the batch are not held up by it.
             metrics.FILE_SYNC_FAILURES.inc()
-            log.warning(
-                "files not written", project=row.project, kind=row.kind, code=row.code, error=repr(error)
-            )
+            log.warning("files not written", project=row.project, kind=row.kind, error=error)
             return _End(row, document, error=_said(error))
 
     def _read(self, row: Claimed) -> Document | None:
