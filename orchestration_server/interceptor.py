@@ -246,7 +246,9 @@ class Interceptor:
             try:
                 call = self.begin(attempt, context)
                 yield from behavior(self._noted(requests, call), call)
-                attempt.end(OK)
+                # It ends by itself also where its caller has left.
+                if context.is_active():
+                    attempt.end(OK)
             except grpc.RpcError:
                 return
             except Exception as error:
