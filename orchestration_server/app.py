@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 BACKGROUND_CONNECTIONS = 9
 """Beside one for each unary call: the tailer, the readers of history, the group commit, the services."""
-WORKER_CONNECTIONS = 4
+WORKER_CONNECTIONS = 6
 
 
 class App:

@@ -130,9 +130,12 @@ def _answer(asked: socket.socket) -> None:
         if not question:
             return
         for number in ways:
-            with socket.socket(fileno=number) as way, suppress(OSError):
+            with socket.socket(fileno=number) as way:
                 way.settimeout(ANSWER_SECONDS)
-                way.sendall(dumped(metrics.REGISTRY))
+                try:
+                    way.sendall(dumped(metrics.REGISTRY))
+                except Exception as error:
+                    log.warning("metrics not told", error=error)
 
 
 def dumped(registry: CollectorRegistry) -> bytes:

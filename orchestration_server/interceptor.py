@@ -107,7 +107,8 @@ class _Attempt:
         if not self._open.acquire(blocking=False):
             return
         took = time.monotonic() - self.began
-        self._rpc.end(code.name, took)
+        # Nearly all end as OK, and to ask an enum for its name takes a while.
+        self._rpc.end("OK" if code is OK else code.name, took)
         if self.span is not None:
             self.span.end(code.name, code.value[0], self.call)
         if code is not OK or took > SLOW_SECONDS or self._told.every:

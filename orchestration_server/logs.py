@@ -25,8 +25,10 @@ from orchestration_server.errors import LedgerError
 
 LINES = 5_000
 """So many lines wait to be written; those above are dropped."""
-LINE_CHARACTERS = 8_192
+LINE_CHARACTERS = 65_536
 """Lines are cut there."""
+TRACE_CHARACTERS = 8_192
+"""So much of a traceback is kept: its end, where the error was raised."""
 STOP_SECONDS = 2.0
 """How long the end of the process waits for what is still to be written."""
 
@@ -145,7 +147,7 @@ def without_values(_logger: object, _method: str, event: Event) -> Event:
         if isinstance(value, BaseException):
             event[key] = named(value)
     if isinstance(error, BaseException):
-        event["exception"] = "".join(_trace(error))
+        event["exception"] = "".join(_trace(error))[-TRACE_CHARACTERS:]
     return event
 
 

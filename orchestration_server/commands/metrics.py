@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
 import typer
 from prometheus_client import CollectorRegistry
 
 from orchestration_server.commands.options import err
 from orchestration_server.config import Settings
 from orchestration_server.exposition import Exposition
+
+log = structlog.get_logger()
 
 
 @contextmanager
@@ -26,6 +29,7 @@ def exposed(settings: Settings, registry: CollectorRegistry) -> Iterator[str]:
         err.print(f"[red]cannot answer on {named}: {error}; choose another --metrics-address[/red]")
         raise typer.Exit(1) from error
     try:
+        log.info("metrics", address=exposition.address)
         yield exposition.address
     finally:
         exposition.close()

@@ -20,6 +20,7 @@ from urllib.error import HTTPError
 import grpc
 import psycopg
 import pytest
+import typer
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
@@ -30,6 +31,8 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server import metrics
 from orchestration_server.app import BACKGROUND_CONNECTIONS
+from orchestration_server.commands.metrics import exposed
+from orchestration_server.config import Settings
 from orchestration_server.db import Database
 from orchestration_server.embedded import Engines
 from orchestration_server.errors import ResourceExhausted
@@ -97,6 +100,24 @@ def serve(engines: Engines, database_url: str, tmp_path: Path) -> Iterator[Calla
         yield start
 
 
+@pytest.fixture
+def exposition() -> Iterator[Exposition]:
+    found = Exposition("127.0.0.1:0", metrics.REGISTRY)
+    yield found
+    found.close()
+
+
+def get(address: str, path: str = "/metrics", accept: str = "text/plain") -> tuple[int, str, bytes]:
+    """The status of an answer, what it says that it is, and what it holds."""
+    request = urllib.request.Request(f"http://{address}{path}", headers={"Accept": accept})
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS) as answered:
+            return answered.status, answered.headers["Content-Type"], answered.read()
+    except HTTPError as refused:
+        with refused:
+            return refused.code, refused.headers["Content-Type"], refused.read()
+
+
 def test_the_calls_of_all_processes_are_summed(serve: Callable[..., Scraped]) -> None:
     scraped = serve("--workers", "2", "--threads", "4")
     for number in range(8):
@@ -119,6 +140,37 @@ def test_the_calls_of_all_processes_are_summed(serve: Callable[..., Scraped]) ->
     assert value("sql_seconds_count", statement="writes.apply insert tasks") == 8
     assert value("events_emitted_total") == 8
     assert value("pool_connections", state="size") == 2 * (4 + BACKGROUND_CONNECTIONS)
+
+
+def test_a_worker_tells_of_its_own_work(
+    engines: Engines, server: Server, database_url: str, tasks: TaskServiceStub, tmp_path: Path
+) -> None:
+    log = tmp_path / "worker.log"
+    with ExitStack() as stack:
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("orchestration"), "worker", "--metrics-address", "127.0.0.1:0",
+             "--workspace", tmp_path],
+            env={"DATABASE_URL": database_url, "REDIS_URL": engines.redis_url or ""},
+            stderr=stack.enter_context(log.open("wb")),
+        )  # fmt: skip
+        stack.callback(process.wait)
+        stack.callback(process.terminate)
+        request = task_pb2.CreateTaskRequest(task=factories.task("t"), sync_to_file=True)
+        tasks.CreateTask(request)
+        end = monotonic() + SECONDS
+        while not (told := [json.loads(line) for line in log.read_text().splitlines()]):
+            assert monotonic() < end
+        address = next(line["address"] for line in told if line["event"] == "metrics")
+        while b'orchestration_files_total{result="written"} 2.0' not in get(address)[2]:
+            assert monotonic() < end
+
+
+def test_an_address_that_is_taken_ends_the_command(exposition: Exposition) -> None:
+    settings = Settings(metrics_address=exposition.address)
+    with pytest.raises(typer.Exit), exposed(settings, CollectorRegistry()):
+        pass
+    with exposed(Settings(), CollectorRegistry()) as off:
+        assert off == ""
 
 
 # One server, in this process
@@ -350,24 +402,6 @@ def test_what_waits_to_be_stored_is_read_when_it_is_asked_for(
 
 
 # The way to Prometheus
-
-
-@pytest.fixture
-def exposition() -> Iterator[Exposition]:
-    found = Exposition("127.0.0.1:0", metrics.REGISTRY)
-    yield found
-    found.close()
-
-
-def get(address: str, path: str = "/metrics", accept: str = "text/plain") -> tuple[int, str, bytes]:
-    """The status of an answer, what it says that it is, and what it holds."""
-    request = urllib.request.Request(f"http://{address}{path}", headers={"Accept": accept})
-    try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as answered:
-            return answered.status, answered.headers["Content-Type"], answered.read()
-    except HTTPError as refused:
-        with refused:
-            return refused.code, refused.headers["Content-Type"], refused.read()
 
 
 def test_there_is_one_page(exposition: Exposition) -> None:
