@@ -301,14 +301,13 @@ def limited(
 ) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
     """Refuses streams above a limit at once; what is asked may be one request or many."""
     free = threading.Semaphore(most)
-    calls = counted(rpc, stream=True)
 
     def handle(requests: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         if not free.acquire(blocking=False):
             error = errors.ResourceExhausted(
                 "too many streams are open on this server", reason="TOO_MANY_STREAMS", retry_after=1
             )
-            _Attempt(calls, context, call_log).abort(error)
+            _Attempt(counted(rpc, stream=True), context, call_log).abort(error)
         try:
             yield from behavior(requests, context)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import socket
 import subprocess
@@ -42,6 +43,7 @@ from tests.conftest import Server, open_channel
 
 SECONDS = 30
 EMIT_STREAMS = 64
+STREAMS = 96
 PROMISED = """
     rpc_calls_total rpc_seconds rpc_in_flight rpc_refused_total streams_open fanout_seconds slow_readers_total
     horizon_age_seconds pool_connections pool_wait_seconds pool_exhausted_total sql_seconds
@@ -314,6 +316,30 @@ def test_a_stream_of_events_ends_however_its_caller_leaves(since: Since, events:
     assert since.calls(rpc) == {"OK": 1, "CANCELLED": 1}
     # A message that was there before is answered as then, and stored once.
     assert since.value("events_emitted_total") == 41
+
+
+def test_however_streams_and_their_callers_end_each_is_counted_once(
+    since: Since, events: EventServiceStub, tasks: TaskServiceStub
+) -> None:
+    tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("t")))
+    rng = random.Random(1)
+
+    def use(number: int) -> None:
+        stream = events.StreamTimeline(event_pb2.StreamTimelineRequest(follow=number % 3 == 0))
+        # Some leave before the first message, some after it, some while the end is on its way.
+        for _ in range(rng.randrange(4)):
+            if next(stream, None) is None:
+                break
+        stream.cancel()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(use, range(STREAMS)))
+    rpc = "EventService/StreamTimeline"
+    since.until(0, "streams_open", rpc=rpc)
+    ended = since.calls(rpc)
+    assert ended.keys() <= {"OK", "CANCELLED"}
+    # A call that is cancelled before it leaves its client is never heard of.
+    assert 0 < sum(ended.values()) <= STREAMS
 
 
 def test_a_refused_stream_is_counted_and_is_not_open(since: Since, events: EventServiceStub) -> None:
