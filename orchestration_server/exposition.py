@@ -145,8 +145,7 @@ def dumped(registry: CollectorRegistry) -> bytes:
             (family.name, family.documentation, family.type,
              [(sample.name, sample.labels, sample.value) for sample in family.samples])
             for family in registry.collect()
-        ],
-        option=orjson.OPT_PASSTHROUGH_DATACLASS,
+        ]
     )  # fmt: skip
 
 

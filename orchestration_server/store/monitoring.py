@@ -29,20 +29,25 @@ from s, h
 _FILES: LiteralString = """
 select count(*), coalesce(extract(epoch from clock_timestamp() - min(queue_time)), 0)::float8 from file_outbox
 """
-# Up to a thousand events a project, the first of which has waited the longest.
+# The first event behind each project's place has waited the longest of it.
+_BEHIND: LiteralString = """
+    from h, named n left join log_positions at on at.reader = %(reader)s and at.project = n.project,
+    lateral (
+        select e.emit_time from events e
+        where e.project = n.project and (e.epoch, e.xid) < (h.epoch, h.xid)
+            and (e.epoch, e.xid, e.seq) > (coalesce(at.epoch, 0), coalesce(at.xid, '0'::xid8),
+                coalesce(at.seq, 0) - (at.rule is not null)::integer)
+        order by e.epoch, e.xid, e.seq limit """
 _READER: LiteralString = (
     HORIZON
     + PROJECTS
     + """
-select count(*), coalesce(extract(epoch from clock_timestamp() - min(b.emit_time)), 0)::float8
-from h, named n left join log_positions at on at.reader = %(reader)s and at.project = n.project,
-lateral (
-    select e.emit_time from events e
-    where e.project = n.project and (e.epoch, e.xid) < (h.epoch, h.xid)
-        and (e.epoch, e.xid, e.seq) > (coalesce(at.epoch, 0), coalesce(at.xid, '0'::xid8),
-            coalesce(at.seq, 0) - (at.rule is not null)::integer)
-    order by e.epoch, e.xid, e.seq limit 1000
-) b
+select (select count(*) from (select 1"""
+    + _BEHIND
+    + """1000) b limit 10000) counted), coalesce((
+    select extract(epoch from clock_timestamp() - min(b.emit_time))"""
+    + _BEHIND
+    + """1) b), 0)::float8
 """
 )
 _TABLES: LiteralString = """
@@ -139,7 +144,7 @@ def files_waiting(conn: Connection) -> Waiting:
 
 
 def events_waiting(conn: Connection, *, reader: str) -> Waiting:
-    """Events that a background reader has not dealt with, counted up to 1,000 a project."""
+    """Events that a background reader has not dealt with, counted up to 1,000 a project and 10,000 of all."""
     row = conn.execute(_READER, {"reader": reader, "after": ""}).fetchone()
     assert row is not None
     return Waiting(row[0], row[1])
