@@ -203,6 +203,8 @@ class Interceptor:
             attempt.end(OK)
             return response
 
+        # For the calls that end before a thread is free.
+        handle.calls = calls  # type: ignore[attr-defined]  # functions take any
         return handle
 
     def timeline(self, rpc: str, behavior: Callable[[Any, Call, Reply], None]) -> Callable[..., None]:
@@ -232,6 +234,7 @@ class Interceptor:
             except Exception as error:
                 finish(error)
 
+        handle.calls = calls  # type: ignore[attr-defined]  # as above
         handle.experimental_non_blocking = True  # type: ignore[attr-defined]
         return handle
 

@@ -195,9 +195,10 @@ class _Arrival:
         _status(self._event, self._state, body)
 
     def _count(self, code: str) -> None:
-        """Of a call that no handler sees."""
-        rpc = self._event.call_details.method.decode().rpartition(".")[2]
-        metrics.RPCS.of(rpc).never_began(code)
+        """Counts a call that no handler sees, where its handler says that its calls are counted."""
+        calls: metrics.Rpc | None = getattr(self._behavior, "calls", None)
+        if calls is not None:
+            calls.never_began(code)
 
     def _request(self) -> Any:
         request = deserialize(self._body, self._deserializer)

@@ -13,10 +13,12 @@ from typing import Any, cast
 import grpc
 import pytest
 
+from orchestration_server import metrics
 from orchestration_server.receiving import FAILED, NO_MESSAGE, NOT_READ, TOO_MUCH, RequestThreads
 from tests.conftest import open_channel
 
 SECONDS = 10
+ECHO = "Receiving/Echo"
 THREADS = 2
 WAITING = 10_000
 """Bytes of the requests that may wait for a thread."""
@@ -87,6 +89,8 @@ def calls() -> Iterator[Calls]:
         entered.put(threading.current_thread().name)
         assert go_on.wait(SECONDS)
         return request
+
+    echo.calls = metrics.RPCS.of(ECHO)  # type: ignore[attr-defined]  # as the interceptor does
 
     def stream(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         entered.put(threading.current_thread().name)
@@ -192,6 +196,29 @@ def test_requests_that_wait_are_bounded_in_bytes(calls: Calls) -> None:
     assert [call.result() for call in held] == [b"held"] * THREADS
     assert len(echo(bytes(WAITING), timeout=SECONDS)) == WAITING
     calls.wait_for_none()
+
+
+def test_calls_that_no_handler_sees_are_counted(calls: Calls) -> None:
+    def counted(code: str) -> float:
+        labels = {"rpc": ECHO, "code": code}
+        return metrics.REGISTRY.get_sample_value("orchestration_rpc_calls_total", labels) or 0.0
+
+    refused, left = counted("RESOURCE_EXHAUSTED"), counted("CANCELLED")
+    calls.go_on.clear()
+    echo = calls.method("Echo")
+    held = [echo.future(b"held", timeout=SECONDS) for _ in range(THREADS)]
+    for _ in held:
+        calls.entered.get(timeout=SECONDS)
+    waiting = echo.future(bytes(WAITING), timeout=SECONDS)
+    # Refused, so the other one waits.
+    failed(lambda: echo(b"one more", timeout=SECONDS))
+    waiting.cancel()
+    calls.wait_for(THREADS)
+    calls.go_on.set()
+    assert [call.result() for call in held] == [b"held"] * THREADS
+    calls.wait_for_none()
+    assert counted("RESOURCE_EXHAUSTED") == refused + 1
+    assert counted("CANCELLED") == left + 1
 
 
 def test_a_request_that_cannot_be_read_fails_alone(calls: Calls) -> None:

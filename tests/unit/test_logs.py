@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -105,6 +107,21 @@ def test_json_where_there_is_no_terminal_and_all_that_libraries_log() -> None:
     assert lines[2]["exception"].endswith("ValueError")
     assert lines[4]["thread"] == "failing"
     assert SECRET not in ended.stderr
+
+
+def test_lines_for_people_on_a_terminal() -> None:
+    ours, theirs = pty.openpty()
+    ended = subprocess.run([sys.executable, "-c", PROGRAM], stderr=theirs, check=False)
+    os.close(theirs)
+    text = b""
+    # A terminal whose other end is closed says so with an error.
+    with os.fdopen(ours, "rb", buffering=0) as terminal, suppress(OSError):
+        while part := terminal.read(65_536):
+            text += part
+    assert ended.returncode == 0
+    assert b"a warning of grpc" in text
+    assert not text.lstrip().startswith(b"{")
+    assert SECRET.encode() not in text
 
 
 # Which calls are logged
