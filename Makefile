@@ -71,7 +71,9 @@ bench: $(DEV) ## run the benchmarks
 
 lock: $(DEV) ## compile requirements/*.txt from pyproject.toml (ARGS=--upgrade for newer ones)
 	@$(LOCK) --extra build --output-file requirements/runtime.txt $(ARGS)
-	@$(LOCK) --extra build --extra dev --constraints requirements/runtime.txt \
+	@$(LOCK) --extra build --extra traces --constraints requirements/runtime.txt \
+		--output-file requirements/traces.txt $(ARGS)
+	@$(LOCK) --extra build --extra traces --extra dev --constraints requirements/traces.txt \
 		--output-file requirements/dev.txt $(ARGS)
 
 clean: ## remove the environment and all caches; data stays

@@ -12,22 +12,23 @@ from typing import Any
 
 import grpc
 
-from orchestration_server import interceptor, receiving
+from orchestration_server import receiving
 from orchestration_server.__main__ import main
+from orchestration_server.attempt import Attempt
 
 _handlers: list[float] = []
 _arrivals: list[float] = []
 
 
 def _watch_handlers() -> None:
-    end = interceptor._Attempt.end  # noqa: SLF001  # there is no other way to look on
+    end = Attempt.end
 
-    def ended(self: Any, code: grpc.StatusCode) -> None:
+    def ended(self: Attempt, code: grpc.StatusCode, reason: str = "") -> None:
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
             _handlers.append(time.monotonic() - self.began)
-        end(self, code)
+        end(self, code, reason)
 
-    interceptor._Attempt.end = ended  # type: ignore[method-assign]  # noqa: SLF001
+    Attempt.end = ended  # type: ignore[method-assign]  # there is no other way to look on
 
 
 class _TimedArrival(receiving._Arrival):  # noqa: SLF001

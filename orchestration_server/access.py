@@ -176,6 +176,8 @@ RULES: Mapping[str, Rule] = {
     "ReportService/CreateBugReport": Rule(_AGENT, _on_document),
     "AdminService/GetServerInfo": Rule(_READER, free=True),
     "AdminService/ArchiveEvents": Rule(_ADMIN, ledger=True),
+    "AdminService/GetStorageStats": Rule(_ADMIN, ledger=True),
+    "AdminService/ListAlerts": Rule(_ADMIN, ledger=True),
     REFLECTION: Rule(_READER, free=True),
 }
 """By service and rpc. Health is not among them: it is open, as whoever probes has no key."""

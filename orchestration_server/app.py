@@ -11,6 +11,7 @@ import psycopg
 from orchestration_server import automation, listening, policies
 from orchestration_server.admission import Admission
 from orchestration_server.cache import Cache, Link
+from orchestration_server.call_log import CallLog
 from orchestration_server.config import Settings
 from orchestration_server.context import Broker
 from orchestration_server.credentials import Credentials
@@ -22,6 +23,7 @@ from orchestration_server.jobs import archive, maintenance
 from orchestration_server.jobs.automation import Automation
 from orchestration_server.jobs.debounce import Debounced
 from orchestration_server.jobs.file_sync import FileSync
+from orchestration_server.jobs.monitoring import MeasureStorage, MeasureWorkspace, Observe
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Runner, Service
 from orchestration_server.model import AuthMode
@@ -51,18 +53,20 @@ from orchestration_server.workspace_files import WorkspaceFiles
 
 if TYPE_CHECKING:
     from orchestration_server.bearer import Source
+    from orchestration_server.tracing import Tracing
 
 BACKGROUND_CONNECTIONS = 13
 """Beside one for each unary call: the tailer, two readers of history, three for the group commit, presence,
 what looks at keys, and five for the services and the calls that read files, which hold theirs for moments."""
-WORKER_CONNECTIONS = 4
+WORKER_CONNECTIONS = 6
 
 
 class App:
     """One server process. The settings name a database that is there."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tracing: Tracing | None = None) -> None:
         self.settings = settings
+        self.tracing = tracing
         self.address = ""
 
     def start(self) -> str:
@@ -75,23 +79,36 @@ class App:
         jwt = jwt_source(settings)
         templates = Templates(settings.templates_dir)
         emission = policies.load(settings.emission_file)
+        if settings.traces and self.tracing is None:
+            # Their packages may not be there, and are not loaded for nothing.
+            from orchestration_server.tracing import to_collector
+
+            self.tracing = to_collector(settings.traces, share=settings.traces_share)
+        tracing = self.tracing
         migrate(settings.database_url)
         self.db = Database(
             settings.database_url,
             size=settings.connections or settings.threads + BACKGROUND_CONNECTIONS,
             statement_seconds=settings.statement_seconds,
+            slow_seconds=settings.slow_statement_seconds,
+            told=tracing.statement if tracing else None,
         )
         with self.db.connection() as conn:
             secret = event_store.secret(conn)
             identity = event_store.identity(conn)
         tokens = Tokens(secret, self._nonces)
-        self.link = Link(settings.redis_url, connections=settings.threads + CONNECTIONS)
+        self.link = Link(
+            settings.redis_url,
+            connections=settings.threads + CONNECTIONS,
+            told=tracing.question if tracing else None,
+        )
         self.cache = Cache(self.link, identity=identity)
         self.hub = Hub(self.db, tokens, most_streams=settings.timeline_streams)
         self.wakes = Wakes(self.link, identity=identity, wake=self.hub.wake)
         self.commits = GroupCommit(self.db, self._wake)
         self.presence = Presence(self.db)
-        self.jobs = Runner(services(settings, self.db, self._wake) if settings.background else ())
+        working = services(settings, self.db, self._wake) if settings.background else []
+        self.jobs = Runner(working + observing(settings, self.db))
         gate = Gate(self.db, self._wake, emission)
         self.credentials = Credentials(self.db, jwt)
         self.refusals = Refusals(gate)
@@ -129,7 +146,13 @@ class App:
                 "ReportService": ReportService(self.db, gate, tokens, templates),
                 "AdminService": AdminService(self.db, settings, start_time=datetime.now(UTC)),
             },
-            Interceptor(self.presence, self.admission, answer_bytes=settings.max_answer_bytes),
+            Interceptor(
+                self.presence,
+                self.admission,
+                CallLog(settings.log_calls),
+                tracing,
+                answer_bytes=settings.max_answer_bytes,
+            ),
         )
         port = self.server.start()
         host = settings.address.rpartition(":")[0]
@@ -147,6 +170,8 @@ class App:
         self.wakes.close()
         self.link.close()
         self.db.close()
+        if self.tracing is not None:
+            self.tracing.close()
 
     def _end_streams(self) -> None:
         self.hub.close()
@@ -207,13 +232,16 @@ class Worker:
         settings = self.settings
         migrate(settings.database_url)
         self.db = Database(
-            settings.database_url, size=WORKER_CONNECTIONS, statement_seconds=settings.statement_seconds
+            settings.database_url,
+            size=WORKER_CONNECTIONS,
+            statement_seconds=settings.statement_seconds,
+            slow_seconds=settings.slow_statement_seconds,
         )
         with self.db.connection() as conn:
             identity = event_store.identity(conn)
         self.link = Link(settings.redis_url, connections=CONNECTIONS)
         self.wakes = Wakes(self.link, identity=identity, wake=lambda: None)
-        self.jobs = Runner(services(settings, self.db, self.wakes.publish))
+        self.jobs = Runner(services(settings, self.db, self.wakes.publish) + observing(settings, self.db))
 
     def stop(self) -> None:
         """Ends after the batches in hand."""
@@ -231,10 +259,16 @@ def services(settings: Settings, db: Database, wake: Callable[[], None]) -> list
         Rollups(db),
         Automation(db, automation.load(settings.rules_file), wake, policies.load(settings.emission_file)),
         Debounced(db, wake),
+        MeasureStorage(db),
     ]
     if settings.workspace is not None:
-        found.append(FileSync(db, settings.workspace, wake))
+        found += [FileSync(db, settings.workspace, wake), MeasureWorkspace(db, settings.workspace)]
     return found
+
+
+def observing(settings: Settings, db: Database) -> list[Service]:
+    """What every process does whose metrics are asked for."""
+    return [Observe(db)] if settings.metrics_address else []
 
 
 def migrate(database_url: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     """StreamTimeline streams open at once, in each process."""
     file_streams: int = Field(default=16, ge=1, le=1024)
     """ReadContextFile streams open at once, in each process."""
+    metrics_address: str = ""
+    """HOST:PORT that answers Prometheus on /metrics; without a host it is on loopback, and empty it is off.
+    It asks for no password."""
     drain_seconds: float = Field(default=0.0, ge=0, le=600)
     """How long a server that was told to stop goes on as before, but for its health, which says so at once:
     as long as balancers take to notice."""
@@ -128,6 +131,18 @@ class Settings(BaseSettings):
     behind a balancer; 0 for never."""
     statement_seconds: float = Field(default=30.0, gt=0)
     """The longest that any statement may run, whatever a caller's deadline says."""
+    traces: str = ""
+    """URL of the collector that traces are sent to, by OTLP over grpc, such as http://127.0.0.1:4317; without
+    one there are none. Needs the packages of requirements/traces.txt."""
+    traces_share: float = Field(default=1.0, ge=0, le=1)
+    """The share of calls that are traced where their callers do not say."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged: debug, info, warning or error."""
+    log_calls: Literal["none", "failed", "slow", "all"] = "slow"
+    """The calls that are logged: none, the failed ones, these and the slow ones (over 1 s), or all. But for
+    `all` it is 100 a second at the most, in each process."""
+    slow_statement_seconds: float = Field(default=1.0, gt=0)
+    """Statements that take longer are logged with their text, never with values."""
     max_message_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024)
     """The largest message taken; of answers the largest sent is four times that."""
 

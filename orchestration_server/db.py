@@ -6,6 +6,7 @@ import heapq
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -81,9 +82,19 @@ class Database:
     return, then starts a fresh pool: none of the old connections is met again.
     """
 
-    def __init__(self, url: str, *, size: int, statement_seconds: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        size: int,
+        statement_seconds: float = 30.0,
+        slow_seconds: float = 1.0,
+        told: Callable[[str, float, bool], None] | None = None,
+    ) -> None:
         self._url = url
         self._size = size
+        self._slow_seconds = slow_seconds
+        self._told = told
         self._options = session_options(statement_seconds)
         self._pool = self._open()
         self._away = threading.Event()
@@ -92,6 +103,16 @@ class Database:
         self._lost = threading.Event()
         self._prober.start()
         self.cancels = _Canceller()
+        metrics.POOL_CONNECTIONS.watch(self, self._counted)
+
+    def _counted(self) -> Mapping[str, float]:
+        counts = self._pool.get_stats()
+        size, idle = counts.get("pool_size", 0), counts.get("pool_available", 0)
+        return {"size": size, "idle": idle, "used": size - idle}
+
+    def _configure(self, conn: Connection) -> None:
+        conn.slow_seconds = self._slow_seconds
+        conn.told = self._told
 
     def _open(self) -> psycopg_pool.ConnectionPool[Connection]:
         return _Pool(
@@ -108,6 +129,7 @@ class Database:
             max_waiting=self._size * 4,
             reconnect_timeout=1.0,
             connection_class=Connection,
+            configure=self._configure,
             open=False,
         )
 
@@ -172,6 +194,7 @@ class Database:
 
     def close(self) -> None:
         """Closes every connection."""
+        metrics.POOL_CONNECTIONS.forget(self)
         self._closed.set()
         self._lost.set()
         self._prober.join(timeout=5)
@@ -193,7 +216,9 @@ def translated(error: BaseException) -> BaseException:
             "no connection to the database came free; try again shortly", reason="POOL_EXHAUSTED"
         )
     if isinstance(error, psycopg.OperationalError | psycopg_pool.PoolClosed | pg.InFailedSqlTransaction):
-        log.warning("database error", error=str(error).partition("\n")[0])
+        # With an SQLSTATE it is the server's text, which may quote values.
+        text = "" if getattr(error, "sqlstate", None) else str(error).partition("\n")[0]
+        log.warning("database error", error=error, text=text)
         return Unavailable()
     if isinstance(error, psycopg.Error) and error.sqlstate == LEDGER_CONFLICT:
         return Conflict()
@@ -217,11 +242,14 @@ class Lent:
         self._watch: _Watch | None = None
 
     def __enter__(self) -> Connection:
+        began = time.monotonic()
         try:
             self._pool, self._conn = self._db.take(self._patience)
         except Exception as error:
             self._raise(error)
             raise
+        finally:
+            metrics.POOL_WAIT_SECONDS.observe(time.monotonic() - began)
         call = self._call
         if call is not None and call.on_end is not None:
             self._watch = self._db.cancels.watch(self._conn, call)

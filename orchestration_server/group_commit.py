@@ -143,6 +143,16 @@ class GroupCommit:
         ]
         for thread in self._threads:
             thread.start()
+        for gauge, read in self._gauges:
+            gauge.watch(self, read)
+
+    @property
+    def _gauges(self) -> tuple[tuple[metrics.Sampled, Callable[[], metrics.Readings]], ...]:
+        return (
+            (metrics.EMIT_QUEUE_EVENTS, lambda: {"": self._queue.events}),
+            (metrics.EMIT_QUEUE_BYTES, lambda: {"": self._queue.bytes}),
+            (metrics.EVENTS_ACCEPTED_QUEUE, lambda: {"": self._accepted.events}),
+        )
 
     def submit(self, emission: Emission) -> Future[Emitted]:
         """Queues a message, which is answered once it is stored; at once where its caller wants that.
@@ -156,8 +166,6 @@ class GroupCommit:
             if not room.takes(emission):
                 raise _full(accepted=emission.accepted)
             room.add(emission)
-            if emission.accepted:
-                metrics.EVENTS_ACCEPTED.set(room.events)
             self._waiting.append(emission)
             self._events += len(emission.drafts)
             self._patience.add(emission, self._clock)
@@ -181,12 +189,11 @@ class GroupCommit:
         """After what was accepted is stored, or lost."""
         with self._changed:
             self._accepted.remove(emission)
-            metrics.EVENTS_ACCEPTED.set(self._accepted.events)
         if (error := done.exception()) is not None:
             metrics.EVENTS_ACCEPTED_LOST.inc(len(emission.drafts))
             log.warning(
                 "accepted events lost", project=emission.call.project, events=len(emission.drafts),
-                correlation_id=emission.call.correlation_id, error=repr(error),
+                correlation_id=emission.call.correlation_id, error=error,
             )  # fmt: skip
 
     def close(self) -> None:
@@ -196,6 +203,8 @@ class GroupCommit:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(timeout=10)
+        for gauge, _ in self._gauges:
+            gauge.forget(self)
 
     def _due(self) -> bool:
         """Whether a group is to be taken now."""
@@ -253,8 +262,6 @@ class GroupCommit:
                 self._queue.remove(one)
         # What is left has waited for this group already.
         self._patience = _Patience(over=bool(self._waiting))
-        metrics.EMIT_QUEUE_EVENTS.set(self._events)
-        metrics.EMIT_QUEUE_BYTES.set(self._queue.bytes + self._accepted.bytes)
         return group
 
     def _made(self, group: list[Emission]) -> Group | None:
@@ -292,7 +299,6 @@ class GroupCommit:
                 with self._db.connection() as conn:
                     made = made or Group(conn, group)
                     made.commit(conn, begun)
-                metrics.EVENTS_EMITTED.inc(made.stored)
                 metrics.EVENTS_SAMPLED_OUT.inc(made.sampled_out)
                 return made.results
             except Conflict:

@@ -1,7 +1,7 @@
 """What stands around every rpc: parsing, identity, rules, deadline, errors to status, log.
 
 All of it runs inside the handler's own thread, never on grpc's serving thread. Each call has one beginning
-(``Interceptor.begin``) and one end (``_Attempt.end``), whatever its kind and however it ends.
+(``Interceptor.begin``) and one end (``Attempt.end``), whatever its kind and however it ends.
 """
 
 from __future__ import annotations
@@ -11,26 +11,25 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
-import structlog
 from google.protobuf.message import DecodeError, Message
-from grpc_status import rpc_status
 
 from orchestration_server import access, errors, metrics
 from orchestration_server.admission import AUTHORIZATION, PROJECT, SESSION, Admission
+from orchestration_server.attempt import CORRELATION, OK, Attempt
+from orchestration_server.call_log import CallLog
 from orchestration_server.credentials import Identity
 from orchestration_server.model import Call
 from orchestration_server.presence import Presence
 from orchestration_server.sending import Outlet
-from orchestration_server.status import status_of
 from orchestration_server.streams import Reply
 from orchestration_server.validation import UNPARSABLE, check
 
-log = structlog.get_logger()
+if TYPE_CHECKING:
+    from orchestration_server.tracing import Tracing
 
-SLOW_SECONDS = 1.0
 READ_SECONDS = 60.0
 """The longest that a stream which holds a thread may take to be read."""
 ENDLESS = frozenset(("EventService/StreamTimeline", "EventService/EmitEvents"))
@@ -39,7 +38,6 @@ NO_DEADLINE = 1e8
 """Seconds beyond which grpc means that the caller set no deadline."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PRINTABLE = re.compile(r"[ -~]{0,128}")
-CORRELATION = "orchestration-correlation-id"
 _METADATA = {
     PROJECT: _NAME,
     CORRELATION: _PRINTABLE,
@@ -48,7 +46,6 @@ _METADATA = {
 }
 _READ = frozenset((*_METADATA, AUTHORIZATION))
 
-OK = grpc.StatusCode.OK
 Unary = Callable[[Any, Call], "Message | bytes"]
 Send = Callable[[None], None]
 """grpc's callback for a stream that holds no thread. It waits for the client but with None: the end."""
@@ -71,58 +68,38 @@ def serializer(response: Message | bytes) -> bytes:
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 
-class _Attempt:
-    """One call, from its beginning to its end."""
-
-    __slots__ = ("began", "call", "rpc")
-
-    def __init__(self, rpc: str) -> None:
-        self.rpc = rpc
-        self.began = time.monotonic()
-        self.call: Call | None = None
-        """None until it is known who calls."""
-
-    @property
-    def correlation_id(self) -> str:
-        return "" if self.call is None else self.call.correlation_id
-
-    def end(self, code: grpc.StatusCode) -> None:
-        """Says how it ended; a stream's end is that of its last message."""
-        took = time.monotonic() - self.began
-        if took > SLOW_SECONDS and code is OK and self.rpc not in ENDLESS:
-            log.warning("slow rpc", rpc=self.rpc, seconds=round(took, 3), correlation_id=self.correlation_id)
-
-    def status(self, error: Exception) -> Any:
-        """What its caller is told of an error; the rest goes to the log."""
-        if not isinstance(error, errors.LedgerError):
-            log.exception("rpc failed", rpc=self.rpc, correlation_id=self.correlation_id, exc_info=error)
-            error = errors.LedgerError("something went wrong in the server; its log says what")
-        if isinstance(error, errors.ResourceExhausted):
-            metrics.RPC_REFUSED.labels(error.reason).inc()
-        status = rpc_status.to_status(status_of(error))
-        self.end(status.code)
-        return status
-
-    def abort(self, context: grpc.ServicerContext, error: Exception) -> NoReturn:
-        """Ends it with an error, on its own thread."""
-        status = self.status(error)
-        correlation = self.correlation_id
-        trailing = ((CORRELATION, correlation),) if correlation else ()
-        context.set_trailing_metadata((*trailing, *(status.trailing_metadata or ())))
-        context.abort(status.code, status.details)
-        raise AssertionError("abort raises")
+def counted(rpc: str, *, stream: bool = False) -> metrics.Rpc:
+    """Where the calls of an rpc are counted: looked up once, when it is registered."""
+    return metrics.RPCS.of(rpc, stream=stream, endless=rpc in ENDLESS)
 
 
 class Interceptor:
     """Wraps the rpcs of one server."""
 
-    def __init__(self, presence: Presence, admission: Admission, *, answer_bytes: int) -> None:
+    def __init__(
+        self,
+        presence: Presence,
+        admission: Admission,
+        call_log: CallLog,
+        tracing: Tracing | None = None,
+        *,
+        answer_bytes: int,
+    ) -> None:
         """``answer_bytes`` is the largest answer that the transport sends."""
         self._presence = presence
         self._admission = admission
+        self._log = call_log
+        self._tracing = tracing
         self._answer_bytes = answer_bytes
 
-    def begin(self, attempt: _Attempt, context: grpc.ServicerContext) -> Call:
+    def _attempt(self, rpc: metrics.Rpc, context: grpc.ServicerContext) -> Attempt:
+        attempt = Attempt(rpc, context, self._log)
+        if self._tracing is not None:
+            metadata = context.invocation_metadata()
+            attempt.span = self._tracing.begin(rpc.name, metadata, thread=not rpc.stream)
+        return attempt
+
+    def begin(self, attempt: Attempt, context: grpc.ServicerContext) -> Call:
         """Who calls, from the call's metadata, and in which session; refused where it may not."""
         given = {key: value for key, value in context.invocation_metadata() if key in _READ}
         identity = self._admission.enter(attempt.rpc, given, context.peer)
@@ -164,9 +141,10 @@ class Interceptor:
 
     def unary(self, rpc: str, behavior: Unary) -> Callable[[Any, grpc.ServicerContext], bytes]:
         """Wraps a unary rpc."""
+        calls = counted(rpc)
 
         def handle(request: Any, context: grpc.ServicerContext) -> bytes:
-            attempt = _Attempt(rpc)
+            attempt = self._attempt(calls, context)
             try:
                 call = self.begin(attempt, context)
                 correlation = call.correlation_id
@@ -180,17 +158,20 @@ class Interceptor:
                     context.set_trailing_metadata(((CORRELATION, call.correlation_id),))
             except Exception as error:
                 self._admission.note(error, attempt.call, context.peer)
-                attempt.abort(context, error)
+                attempt.abort(error)
             attempt.end(OK)
             return response
 
+        # For the calls that end before a thread is free.
+        handle.calls = calls  # type: ignore[attr-defined]  # functions take any
         return handle
 
     def timeline(self, rpc: str, behavior: Callable[[Any, Call, Reply], None]) -> Callable[..., None]:
         """Wraps a server stream that holds no thread while it waits."""
+        calls = counted(rpc, stream=True)
 
         def handle(request: Any, context: grpc.ServicerContext, send: Send) -> None:
-            attempt = _Attempt(rpc)
+            attempt = self._attempt(calls, context)
 
             def finish(error: Exception | None) -> None:
                 if error is None:
@@ -202,6 +183,9 @@ class Interceptor:
                     context.set_trailing_metadata(status.trailing_metadata)
                 send(None)
 
+            if not context.add_callback(attempt.left):
+                attempt.left()
+                return
             try:
                 call = self.begin(attempt, context)
                 check(request)
@@ -211,6 +195,7 @@ class Interceptor:
             except Exception as error:
                 finish(error)
 
+        handle.calls = calls  # type: ignore[attr-defined]  # as above
         handle.experimental_non_blocking = True  # type: ignore[attr-defined]
         return handle
 
@@ -219,17 +204,23 @@ class Interceptor:
     ) -> Callable[[Iterator[Any], grpc.ServicerContext], Iterator[Message]]:
         """Wraps a stream of messages that are answered one by one; each is checked by the behavior."""
 
+        calls = counted(rpc, stream=True)
+
         def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Message]:
-            attempt = _Attempt(rpc)
+            attempt = self._attempt(calls, context)
             try:
                 call = self.begin(attempt, context)
                 yield from behavior(self._noted(requests, call), call)
+                # It ends by itself also where its caller has left.
+                if context.is_active():
+                    attempt.end(OK)
             except grpc.RpcError:
-                attempt.end(grpc.StatusCode.CANCELLED)
                 return
             except Exception as error:
-                attempt.abort(context, error)
-            attempt.end(OK)
+                attempt.abort(error)
+            finally:
+                # Also where grpc lets go of the answers, since nobody is there to take them.
+                attempt.left()
 
         return handle
 
@@ -245,9 +236,10 @@ class Interceptor:
     ) -> Callable[[Any, grpc.ServicerContext], Iterator[Message | bytes]]:
         """Wraps a server stream that has an end and holds a thread until then: a client that stops taking
         what it asked for is cut off."""
+        calls = counted(rpc, stream=True)
 
         def handle(request: Any, context: grpc.ServicerContext) -> Iterator[Message | bytes]:
-            attempt = _Attempt(rpc)
+            attempt = self._attempt(calls, context)
             cut = threading.Timer(READ_SECONDS, context.cancel)
             cut.daemon = True
             cut.start()
@@ -257,11 +249,12 @@ class Interceptor:
                 if call.admit is not None:
                     call.admit(request)
                 yield from behavior(request, call)
+                attempt.end(OK)
             except Exception as error:
-                attempt.abort(context, error)
+                attempt.abort(error)
             finally:
                 cut.cancel()
-            attempt.end(OK)
+                attempt.left()
 
         return handle
 
@@ -269,34 +262,37 @@ class Interceptor:
         self, behavior: Callable[[Any, grpc.ServicerContext], Iterator[Any]]
     ) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
         """Wraps reflection, which is another's servicer: whoever may call anything may ask what there is."""
+        calls = counted(access.REFLECTION, stream=True)
 
         def handle(requests: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            attempt = _Attempt(access.REFLECTION)
+            attempt = self._attempt(calls, context)
             try:
                 self.begin(attempt, context)
+                yield from behavior(requests, context)
+                attempt.end(OK)
             except Exception as error:
-                attempt.abort(context, error)
-            yield from behavior(requests, context)
-            attempt.end(OK)
+                attempt.abort(error)
+            finally:
+                attempt.left()
 
         return handle
 
+    def limited(
+        self, rpc: str, behavior: Callable[[Any, grpc.ServicerContext], Iterator[Any]], most: int
+    ) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
+        """Refuses streams above a limit at once; what is asked may be one request or many."""
+        free = threading.Semaphore(most)
+        calls = counted(rpc, stream=True)
 
-def limited(
-    rpc: str, behavior: Callable[[Any, grpc.ServicerContext], Iterator[Any]], most: int
-) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
-    """Refuses streams above a limit at once; what is asked may be one request or many."""
-    free = threading.Semaphore(most)
+        def handle(requests: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            if not free.acquire(blocking=False):
+                error = errors.ResourceExhausted(
+                    "too many streams are open on this server", reason="TOO_MANY_STREAMS", retry_after=1
+                )
+                Attempt(calls, context, self._log).abort(error)
+            try:
+                yield from behavior(requests, context)
+            finally:
+                free.release()
 
-    def handle(requests: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-        if not free.acquire(blocking=False):
-            error = errors.ResourceExhausted(
-                "too many streams are open on this server", reason="TOO_MANY_STREAMS", retry_after=1
-            )
-            _Attempt(rpc).abort(context, error)
-        try:
-            yield from behavior(requests, context)
-        finally:
-            free.release()
-
-    return handle
+        return handle

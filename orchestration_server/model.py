@@ -276,6 +276,8 @@ class StoredEvent:
     body: bytes | None
     archive_time: datetime | None = None
     """None where it is live."""
+    recorded: float = 0.0
+    """When, by ``time.monotonic``; known of live events alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,6 +262,7 @@ class _Arrival:
         _abort(self._state, self._event.call, refusal.code, refusal.details)
         if refusal.reason:
             metrics.RPC_REFUSED.labels(refusal.reason).inc()
+            self._count("RESOURCE_EXHAUSTED")
 
     def answer(self) -> None:
         """Runs the handler, on a thread of the pool."""
@@ -269,6 +270,7 @@ class _Arrival:
             with self._state.condition:
                 if not _is_rpc_state_active(self._state):
                     # Its caller left, or its deadline passed, while it waited.
+                    self._count("CANCELLED")
                     return
             if self._respond is _unary_response_in_pool:
                 self._enter(self._answer_unary)
@@ -296,6 +298,12 @@ class _Arrival:
                 _abort(self._state, self._event.call, cygrpc.StatusCode.unknown, FAILED)
             return
         _status(self._event, self._state, body)
+
+    def _count(self, code: str) -> None:
+        """Counts a call that no handler sees, where its handler says that its calls are counted."""
+        calls: metrics.Rpc | None = getattr(self._behavior, "calls", None)
+        if calls is not None:
+            calls.never_began(code)
 
     def _request(self) -> Any:
         request = deserialize(self._body, self._deserializer)

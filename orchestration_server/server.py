@@ -88,7 +88,7 @@ class Server:
         """Reflection on threads of its own: an open stream of it must not hold a unary call's."""
         servicer = reflection.ReflectionServicer(names)
         asked = self._interceptor.reflecting(servicer.ServerReflectionInfo)
-        handle = interceptor.limited(access.REFLECTION, asked, REFLECTIONS)
+        handle = self._interceptor.limited(access.REFLECTION, asked, REFLECTIONS)
         handle.experimental_thread_pool = self._reflect  # type: ignore[attr-defined]
         handler = grpc.stream_stream_rpc_method_handler(
             handle,
@@ -116,13 +116,13 @@ class Server:
         parse = interceptor.deserializer(GetMessageClass(method.input_type))
         write = interceptor.serializer
         if method.client_streaming:
-            handle = interceptor.limited(rpc, around.bidirectional(rpc, behavior), streams.emit_streams)
+            handle = around.limited(rpc, around.bidirectional(rpc, behavior), streams.emit_streams)
             handle.experimental_thread_pool = self._emit  # type: ignore[attr-defined]
             return grpc.stream_stream_rpc_method_handler(handle, parse, write)
         if method.server_streaming and rpc in HOLDS_NO_THREAD:
             return grpc.unary_stream_rpc_method_handler(around.timeline(rpc, behavior), parse, write)
         if method.server_streaming:
-            handle = interceptor.limited(rpc, around.reading(rpc, behavior), streams.file_streams)
+            handle = around.limited(rpc, around.reading(rpc, behavior), streams.file_streams)
             handle.experimental_thread_pool = self._read  # type: ignore[attr-defined]
             return grpc.unary_stream_rpc_method_handler(handle, parse, write)
         return grpc.unary_unary_rpc_method_handler(around.unary(rpc, behavior), parse, write)

@@ -147,6 +147,8 @@ def requests(place: Place) -> dict[str, Message]:
             title=f"{new} bug", description="d", task_code=task
         ),
         "AdminService/GetServerInfo": admin_pb2.GetServerInfoRequest(),
+        "AdminService/GetStorageStats": admin_pb2.GetStorageStatsRequest(),
+        "AdminService/ListAlerts": admin_pb2.ListAlertsRequest(),
         "AdminService/ArchiveEvents": admin_pb2.ArchiveEventsRequest(
             older_than=Duration(seconds=90 * 86_400), dry_run=True
         ),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from orchestration_server import process
+from orchestration_server import logs, metrics, process
 from orchestration_server.commands.checks import check_policies, check_rules
+from orchestration_server.commands.metrics import exposed
 from orchestration_server.commands.options import refuse, with_settings
 from orchestration_server.config import Settings
 
 
 @with_settings(
     "database_url", "redis_url", "workspace", "rules_file", "emission_file", "archive_after_days",
-    "delete_archived_after_days", "statement_seconds",
+    "delete_archived_after_days", "statement_seconds", "slow_statement_seconds", "metrics_address",
+    "log_level",
 )  # fmt: skip
 def worker(settings: Settings) -> None:
     """Run the background services beside the servers of DATABASE_URL; as many workers as you like."""
@@ -18,10 +20,12 @@ def worker(settings: Settings) -> None:
 
     if not settings.database_url:
         refuse("DATABASE_URL is not set; `serve` runs the services of the built-in database")
+    logs.configure(settings.log_level)
     check_rules(settings)
     check_policies(settings)
     stop = process.stop_signal()
-    working = Worker(settings)
-    working.start()
-    process.wait_for(stop)
-    working.stop()
+    with exposed(settings, metrics.REGISTRY):
+        working = Worker(settings)
+        working.start()
+        process.wait_for(stop)
+        working.stop()

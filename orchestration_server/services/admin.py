@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchestration.v1 import admin_pb2
-from orchestration_server import __version__, archiving, convert
+from orchestration_server import __version__, archiving, convert, measuring
 from orchestration_server.archiving import Archive
 from orchestration_server.config import Settings
 from orchestration_server.db import Database
@@ -69,3 +69,8 @@ class AdminService:
             more=outcome.more,
             held=outcome.held,
         )
+
+    def GetStorageStats(
+        self, request: admin_pb2.GetStorageStatsRequest, call: Call
+    ) -> admin_pb2.GetStorageStatsResponse:
+        return admin_pb2.GetStorageStatsResponse(stats=measuring.storage(self._db, call))

@@ -8,12 +8,15 @@ in each entity's order (G2).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
 from typing import Any, LiteralString
 
+from orchestration_server import metrics
 from orchestration_server.model import Entity, EntityType, EventRow, HeldRow, OutboxRow, Request, SampledOut
 from orchestration_server.store.arrays import Array, Bodies, Flags, Numbers, Texts, Times, Uuids, microseconds
 from orchestration_server.store.connection import Connection
@@ -244,7 +247,19 @@ def apply(
             "s_sprint_code": Texts(s.sprint_code for s in change.sampled_out),
             "s_count": Numbers(s.events for s in change.sampled_out),
         }
-    conn.execute(_LOCKED + sql + _LOGGED + ("" if change.tells_held else _NONE_HELD), params)
+    sql = _LOCKED + sql + _LOGGED + ("" if change.tells_held else _NONE_HELD)
+    conn.execute(sql, params, name=_name(change.sql))
+    metrics.EVENTS_EMITTED.inc(len(change.events))
+
+
+_CHANGES = re.compile(r"\b(insert into|update|delete from) (\w+)")
+
+
+@lru_cache
+def _name(change: str) -> str:
+    """What a write is timed as: by the first table that it changes."""
+    found = _CHANGES.search(change)
+    return f"writes.apply {found[1].split()[0]} {found[2]}" if found else "writes.apply"
 
 
 def event_columns(events: Sequence[EventRow]) -> dict[str, Array]:
@@ -309,5 +324,5 @@ def begin_log(conn: Connection) -> int:
 def copy_events(conn: Connection, epoch: int, rows: Sequence[bytes]) -> None:
     """Appends many events inside the caller's transaction: several times as fast as an insert."""
     last = _EPOCH.pack(4, epoch)
-    with conn.cursor().copy(_COPY) as copy:
+    with conn.timed("writes.copy_events"), conn.cursor().copy(_COPY) as copy:
         copy.write(b"".join((_COPY_HEAD, last.join((*rows, b"")), _COPY_END)))

@@ -14,6 +14,7 @@ DAY_SECONDS = 86_400
 
 RULES: Rules = {
     admin_pb2.GetServerInfoRequest: {},
+    admin_pb2.GetStorageStatsRequest: {},
     admin_pb2.ArchiveEventsRequest: {
         "older_than": Span(DAY_SECONDS, 36_500 * DAY_SECONDS),
         "cutoff": Time(ahead=-DAY_SECONDS),

@@ -13,7 +13,7 @@ import pytest
 
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
-from orchestration_server import convert, timeline
+from orchestration_server import convert, metrics, timeline
 from orchestration_server.fanout import Sender
 from orchestration_server.feed import QUEUE_BYTES, QUEUE_MESSAGES
 from orchestration_server.model import Call, EventFilter
@@ -242,6 +242,7 @@ def test_a_stream_that_stops_falls_behind_alone_and_misses_nothing(
     good.until("caught_up")
     slow.until("caught_up")
     slow.stopped.set()
+    counted = metrics.REGISTRY.get_sample_value("orchestration_slow_readers_total") or 0.0
     stored = emit(events, "p", [factories.event()])
     assert slow.take(stored[0]) == good.take(stored[0]) == stored
     # More than its queue holds, three times over, while one message is in flight.
@@ -258,6 +259,7 @@ def test_a_stream_that_stops_falls_behind_alone_and_misses_nothing(
     slow.go_on()
     assert slow.until("fell_behind") == []
     assert slow.take(stored[-1]) == stored[1:]
+    assert metrics.REGISTRY.get_sample_value("orchestration_slow_readers_total") == counted + 1
     # It is live again.
     stored = emit(events, "p", [factories.event()])
     assert slow.take(stored[0]) == stored

@@ -295,6 +295,20 @@ def test_the_files_of_a_sprint_and_its_tasks(
     }
 
 
+def test_files_that_take_long_are_counted(
+    tasks: TaskServiceStub, task: str, sync: FileSync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, all_ = value("orchestration_file_sync_slow_total"), value("orchestration_file_sync_seconds_count")
+    monkeypatch.setattr("orchestration_server.jobs.file_sync.SLOW_SECONDS", 1e9)
+    sync.run_once()
+    assert value("orchestration_file_sync_slow_total") == slow
+    monkeypatch.setattr("orchestration_server.jobs.file_sync.SLOW_SECONDS", 0.0)
+    retitle(tasks, "Another")
+    sync.run_once()
+    assert value("orchestration_file_sync_slow_total") == slow + 1
+    assert value("orchestration_file_sync_seconds_count") == all_ + 2
+
+
 def test_unchanged_files_are_not_touched(
     tasks: TaskServiceStub, events: EventServiceStub, task: str, sync: FileSync, root: Path
 ) -> None:

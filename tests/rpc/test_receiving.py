@@ -14,6 +14,7 @@ from typing import Any, cast
 import grpc
 import pytest
 
+from orchestration_server import metrics
 from orchestration_server.receiving import (
     FAILED,
     NO_MESSAGE,
@@ -26,6 +27,7 @@ from tests.conftest import open_channel
 from tests.status import details, refused
 
 SECONDS = 10
+ECHO = "Receiving/Echo"
 THREADS = 2
 WAITING = 10_000
 """Bytes of the requests that may wait for a thread."""
@@ -118,6 +120,8 @@ def serving(waiting_seconds: float = SECONDS) -> Iterator[Calls]:
         entered.put(threading.current_thread().name)
         assert go_on.wait(SECONDS)
         return request
+
+    echo.calls = metrics.RPCS.of(ECHO)  # type: ignore[attr-defined]  # as the interceptor does
 
     def stream(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         entered.put(threading.current_thread().name)
@@ -258,6 +262,24 @@ def test_a_call_that_waits_too_long_is_refused_while_all_threads_are_held() -> N
         assert echo(b"hello", timeout=SECONDS) == b"hello"
         calls.wait_for_none()
         assert calls.entered.qsize() == 1, "a call that was refused was answered"
+
+
+def test_calls_that_no_handler_sees_are_counted(calls: Calls) -> None:
+    def counted(code: str) -> float:
+        labels = {"rpc": ECHO, "code": code}
+        return metrics.REGISTRY.get_sample_value("orchestration_rpc_calls_total", labels) or 0.0
+
+    refused, left = counted("RESOURCE_EXHAUSTED"), counted("CANCELLED")
+    echo = calls.method("Echo")
+    with calls.hold():
+        waiting = echo.future(bytes(WAITING), timeout=SECONDS)
+        # Refused, so the other one waits.
+        failed(lambda: echo(b"one more", timeout=SECONDS))
+        waiting.cancel()
+        calls.wait_for(THREADS)
+    calls.wait_for_none()
+    assert counted("RESOURCE_EXHAUSTED") == refused + 1
+    assert counted("CANCELLED") == left + 1
 
 
 def test_a_request_that_cannot_be_read_fails_alone(calls: Calls) -> None:

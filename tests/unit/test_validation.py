@@ -128,6 +128,7 @@ GOOD: dict[type[Message], dict[str, Any]] = {
     coordination_pb2.ListReadyTasksRequest: {},
     admin_pb2.GetServerInfoRequest: {},
     admin_pb2.ArchiveEventsRequest: {"older_than": "7776000s"},
+    admin_pb2.GetStorageStatsRequest: {},
 }
 
 

@@ -41,6 +41,10 @@ class AdminServiceStub:
     did and whether more is left. It is safe to call again: what has moved is not old any more. One call at a
     time works; another is told so in held.
     """
+    GetStorageStats: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetStorageStatsRequest, _admin_pb2.GetStorageStatsResponse]
+    """Says how large the ledger is and where its bytes lie, all projects together. It is measured at most once a
+    minute, whoever asks and on however many servers: an answer may be a minute old, and says how old it is.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -54,6 +58,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
     and P1 stay. It works until the call's deadline is near, 10 minutes where there is none, and answers what it
     did and whether more is left. It is safe to call again: what has moved is not old any more. One call at a
     time works; another is told so in held.
+    """
+    GetStorageStats: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetStorageStatsRequest, _admin_pb2.GetStorageStatsResponse]  # type: ignore[assignment]
+    """Says how large the ledger is and where its bytes lie, all projects together. It is measured at most once a
+    minute, whoever asks and on however many servers: an answer may be a minute old, and says how old it is.
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -77,6 +85,16 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         and P1 stay. It works until the call's deadline is near, 10 minutes where there is none, and answers what it
         did and whether more is left. It is safe to call again: what has moved is not old any more. One call at a
         time works; another is told so in held.
+        """
+
+    @_abc_1.abstractmethod
+    def GetStorageStats(
+        self,
+        request: _admin_pb2.GetStorageStatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.GetStorageStatsResponse, _abc.Awaitable[_admin_pb2.GetStorageStatsResponse]]:
+        """Says how large the ledger is and where its bytes lie, all projects together. It is measured at most once a
+        minute, whoever asks and on however many servers: an answer may be a minute old, and says how old it is.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
