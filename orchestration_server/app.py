@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from orchestration_server import automation
+from orchestration_server import alert_rules, automation
 from orchestration_server.cache import Cache, Link
 from orchestration_server.config import Settings
 from orchestration_server.context import Broker
@@ -15,7 +15,9 @@ from orchestration_server.db import Database
 from orchestration_server.emission import GroupCommit
 from orchestration_server.gate import Gate
 from orchestration_server.jobs import maintenance
+from orchestration_server.jobs.alerts import Alerts
 from orchestration_server.jobs.automation import Automation
+from orchestration_server.jobs.figures import ServerFigures
 from orchestration_server.jobs.file_sync import FileSync
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Runner, Service
@@ -71,7 +73,12 @@ class App:
         self.wakes = Wakes(self.link, identity=identity, wake=self.hub.wake)
         self.commits = GroupCommit(self.db, self._wake)
         self.presence = Presence(self.db)
-        self.jobs = Runner(services(settings, self.db, self._wake) if settings.background else ())
+        self.jobs = Runner(
+            [
+                ServerFigures(self.db, alert_rules.load(settings.alerts_file)),
+                *(services(settings, self.db, self._wake) if settings.background else ()),
+            ]
+        )
         gate = Gate(self.db, self._wake)
         generation = Generation(gate, templates)
         files = WorkspaceFiles(settings.workspace)
@@ -87,7 +94,7 @@ class App:
                 "CoordinationService": CoordinationService(self.db, gate, tokens),
                 "TemplateService": TemplateService(tokens, templates),
                 "ReportService": ReportService(self.db, gate, tokens, templates),
-                "AdminService": AdminService(self.db, settings, start_time=datetime.now(UTC)),
+                "AdminService": AdminService(self.db, settings, tokens, start_time=datetime.now(UTC)),
             },
             self.presence,
         )
@@ -149,6 +156,7 @@ def services(settings: Settings, db: Database, wake: Callable[[], None]) -> list
         *maintenance.services(db),
         Rollups(db),
         Automation(db, automation.load(settings.rules_file), wake),
+        Alerts(db, alert_rules.load(settings.alerts_file), wake),
     ]
     if settings.workspace is not None:
         found.append(FileSync(db, settings.workspace, wake))

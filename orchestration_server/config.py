@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     """Run the background services in the server too; where not, `orchestration worker` has to."""
     rules_file: Path | None = None
     """Rules of automation: adds to the built-in ones, changes them or switches them off."""
+    alerts_file: Path | None = None
+    """Thresholds of alerts that differ from the built-in ones, or alerts that are switched off."""
     templates_dir: Path | None = None
     """Templates that are there beside the built-in ones, and win where a name is the same."""
     tokenizer: str = ""

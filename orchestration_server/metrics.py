@@ -44,3 +44,16 @@ FILE_SYNC_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
     registry=REGISTRY,
 )
+AGENT_EVENTS_MINUTE = Gauge(
+    "orchestration_agent_events_minute_max",
+    "Events in the last minute of the agent with the most.",
+    registry=REGISTRY,
+)
+SESSION_IDLE = Gauge(
+    "orchestration_session_idle_seconds_max",
+    "Seconds since the last call of the active session that has been idle longest; 0 where none is.",
+    registry=REGISTRY,
+)
+ALERT_FIRING = Gauge(
+    "orchestration_alert_firing", "How many alerts of a rule fire.", ("alert",), registry=REGISTRY
+)

@@ -16,6 +16,14 @@ def check_rules(settings: Settings) -> None:
     _check(lambda: automation.load(settings.rules_file), YamlError)
 
 
+def check_alerts(settings: Settings) -> None:
+    """Ends the command where a threshold of an alert is not valid."""
+    from orchestration_server import alert_rules
+    from orchestration_server.yaml_nodes import YamlError
+
+    _check(lambda: alert_rules.load(settings.alerts_file), YamlError)
+
+
 def check_templates(settings: Settings) -> None:
     """Ends the command where a template is not valid."""
     from orchestration_server.templates import TemplateFileError, Templates

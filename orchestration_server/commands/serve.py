@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from orchestration_server import __version__, process
-from orchestration_server.commands.checks import check_rules, check_templates, check_tokenizer
+from orchestration_server.commands.checks import check_alerts, check_rules, check_templates, check_tokenizer
 from orchestration_server.commands.options import err, with_settings
 from orchestration_server.config import Settings
 
@@ -32,6 +32,7 @@ def serve(
 ) -> None:
     """Serve. Without a database URL it starts a Postgres and a cache of its own."""
     check_rules(settings)
+    check_alerts(settings)
     check_templates(settings)
     check_tokenizer(settings)
     if settings.database_url:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from orchestration_server import process
-from orchestration_server.commands.checks import check_rules
+from orchestration_server.commands.checks import check_alerts, check_rules
 from orchestration_server.commands.options import refuse, with_settings
 from orchestration_server.config import Settings
 
 
-@with_settings("database_url", "redis_url", "workspace", "rules_file", "statement_seconds")
+@with_settings("database_url", "redis_url", "workspace", "rules_file", "alerts_file", "statement_seconds")
 def worker(settings: Settings) -> None:
     """Run the background services beside the servers of DATABASE_URL; as many workers as you like."""
     from orchestration_server.app import Worker
@@ -16,6 +16,7 @@ def worker(settings: Settings) -> None:
     if not settings.database_url:
         refuse("DATABASE_URL is not set; `serve` runs the services of the built-in database")
     check_rules(settings)
+    check_alerts(settings)
     stop = process.stop_signal()
     working = Worker(settings)
     working.start()

@@ -9,16 +9,19 @@ from orchestration_server import __version__, convert
 from orchestration_server.config import Settings
 from orchestration_server.db import Database
 from orchestration_server.model import Call
+from orchestration_server.services import alerts
 from orchestration_server.store import server as store
+from orchestration_server.tokens import Tokens
 from orchestration_server.validation.events import EVENTS_IN_MESSAGE
 
 
 class AdminService:
     """Serves operators."""
 
-    def __init__(self, db: Database, settings: Settings, *, start_time: datetime) -> None:
+    def __init__(self, db: Database, settings: Settings, tokens: Tokens, *, start_time: datetime) -> None:
         self._db = db
         self._settings = settings
+        self._tokens = tokens
         self._start_time = start_time
 
     def GetServerInfo(
@@ -34,3 +37,6 @@ class AdminService:
             max_batch_events=EVENTS_IN_MESSAGE,
             max_message_bytes=self._settings.max_message_bytes,
         )
+
+    def ListAlerts(self, request: admin_pb2.ListAlertsRequest, call: Call) -> admin_pb2.ListAlertsResponse:
+        return alerts.page(self._db, self._tokens, request, call)

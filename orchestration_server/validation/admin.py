@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from google.protobuf.message import Message
 
 from orchestration.v1 import admin_pb2
-from orchestration_server.rules import Check, Rules
+from orchestration_server.rules import Check, Flag, Pattern, Rules
+from orchestration_server.validation.fields import PAGE
+
+_ALERT = Pattern(re.compile(r"[a-z0-9_]{1,64}"), "must be up to 64 characters of [a-z0-9_]")
 
 RULES: Rules = {
     admin_pb2.GetServerInfoRequest: {},
+    admin_pb2.ListAlertsRequest: {"alert": _ALERT, "include_resolved": Flag(), **PAGE},
 }
 ACROSS: Mapping[type[Message], Check] = {}

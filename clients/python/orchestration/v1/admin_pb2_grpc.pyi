@@ -35,6 +35,11 @@ class AdminServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetServerInfoRequest, _admin_pb2.GetServerInfoResponse]
     """Says what this server is."""
+    ListAlerts: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListAlertsRequest, _admin_pb2.ListAlertsResponse]
+    """Lists the alerts of the ledger, of all projects: those that fire, then those whose condition holds but not for
+    long enough yet, and, where they are asked for, those that were resolved within the last day; in each of these the
+    ones that began last first. One server of all that run evaluates them, about every 15 seconds.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -43,6 +48,11 @@ class AdminServiceAsyncStub(AdminServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetServerInfoRequest, _admin_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Says what this server is."""
+    ListAlerts: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListAlertsRequest, _admin_pb2.ListAlertsResponse]  # type: ignore[assignment]
+    """Lists the alerts of the ledger, of all projects: those that fire, then those whose condition holds but not for
+    long enough yet, and, where they are asked for, those that were resolved within the last day; in each of these the
+    ones that began last first. One server of all that run evaluates them, about every 15 seconds.
+    """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Serves operators. But for GetServerInfo it is about the ledger as a whole, all projects of it."""
@@ -54,5 +64,16 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.GetServerInfoResponse, _abc.Awaitable[_admin_pb2.GetServerInfoResponse]]:
         """Says what this server is."""
+
+    @_abc_1.abstractmethod
+    def ListAlerts(
+        self,
+        request: _admin_pb2.ListAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ListAlertsResponse, _abc.Awaitable[_admin_pb2.ListAlertsResponse]]:
+        """Lists the alerts of the ledger, of all projects: those that fire, then those whose condition holds but not for
+        long enough yet, and, where they are asked for, those that were resolved within the last day; in each of these the
+        ones that began last first. One server of all that run evaluates them, about every 15 seconds.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
