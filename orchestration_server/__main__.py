@@ -7,6 +7,7 @@ import typer
 from orchestration_server import logs
 from orchestration_server.commands.import_jsonl import import_files
 from orchestration_server.commands.migrate import migrate
+from orchestration_server.commands.prometheus_rules import prometheus_rules
 from orchestration_server.commands.serve import serve
 from orchestration_server.commands.worker import worker
 
@@ -15,6 +16,7 @@ cli.command()(serve)
 cli.command()(worker)
 cli.command()(migrate)
 cli.command(name="import")(import_files)
+cli.command()(prometheus_rules)
 
 
 def main() -> None:

@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     """StreamTimeline streams open at once, in each process."""
     file_streams: int = Field(default=16, ge=1, le=1024)
     """ReadContextFile streams open at once, in each process."""
+    metrics_address: str = ""
+    """HOST:PORT that answers Prometheus on /metrics; without a host it is on loopback, and empty it is off.
+    It asks for no password."""
     grace_seconds: float = Field(default=10.0, ge=0, le=600)
     """How long calls in flight may take to end on SIGTERM."""
     statement_seconds: float = Field(default=30.0, gt=0)

@@ -18,7 +18,7 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 from grpc_status import rpc_status
 
-from orchestration_server import errors
+from orchestration_server import errors, metrics
 from orchestration_server.model import Call
 from orchestration_server.presence import Presence
 from orchestration_server.sending import Outlet
@@ -68,43 +68,71 @@ def serializer(response: Message | bytes) -> bytes:
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 
+def counted(rpc: str, *, stream: bool = False) -> metrics.Rpc:
+    """Where the calls of an rpc are counted: looked up once, when it is registered."""
+    return metrics.RPCS.of(rpc, stream=stream, endless=rpc in ENDLESS)
+
+
 class _Attempt:
     """One call, from its beginning to its end."""
 
-    __slots__ = ("began", "call", "rpc")
+    __slots__ = ("_open", "_rpc", "began", "call", "context")
 
-    def __init__(self, rpc: str) -> None:
-        self.rpc = rpc
+    def __init__(self, rpc: metrics.Rpc, context: grpc.ServicerContext) -> None:
+        self._rpc = rpc
+        self._open = threading.Lock()
+        self.context = context
         self.began = time.monotonic()
         self.call: Call | None = None
         """None until it is known who calls."""
+        rpc.begin()
+
+    @property
+    def rpc(self) -> str:
+        return self._rpc.name
 
     @property
     def correlation_id(self) -> str:
         return "" if self.call is None else self.call.correlation_id
 
     def end(self, code: grpc.StatusCode) -> None:
-        """Says how it ended; a stream's end is that of its last message."""
+        """Says how it ended; a stream's end is that of its last message. Only the first end counts: a client
+        may leave while the answer is on its way."""
+        if not self._open.acquire(blocking=False):
+            return
         took = time.monotonic() - self.began
+        self._rpc.end(code.name, took)
         if took > SLOW_SECONDS and code is OK and self.rpc not in ENDLESS:
             log.warning("slow rpc", rpc=self.rpc, seconds=round(took, 3), correlation_id=self.correlation_id)
+
+    def left(self) -> None:
+        """Its caller may have left before it ended, or its deadline passed."""
+        self.end(self._fate())
 
     def status(self, error: Exception) -> Any:
         """What its caller is told of an error; the rest goes to the log."""
         if not isinstance(error, errors.LedgerError):
             log.exception("rpc failed", rpc=self.rpc, correlation_id=self.correlation_id, exc_info=error)
             error = errors.LedgerError("something went wrong in the server; its log says what")
+        elif isinstance(error, errors.ResourceExhausted):
+            metrics.RPC_REFUSED.labels(error.reason).inc()
         status = rpc_status.to_status(status_of(error))
-        self.end(status.code)
+        # Of a call that is over already its caller has been told, and what stopped it is no news.
+        self.end(status.code if self.context.is_active() else self._fate())
         return status
 
-    def abort(self, context: grpc.ServicerContext, error: Exception) -> NoReturn:
+    def _fate(self) -> grpc.StatusCode:
+        """What a call that is over before it was answered ended as."""
+        passed = self.context.time_remaining() == 0
+        return grpc.StatusCode.DEADLINE_EXCEEDED if passed else grpc.StatusCode.CANCELLED
+
+    def abort(self, error: Exception) -> NoReturn:
         """Ends it with an error, on its own thread."""
         status = self.status(error)
         correlation = self.correlation_id
         trailing = ((CORRELATION, correlation),) if correlation else ()
-        context.set_trailing_metadata((*trailing, *(status.trailing_metadata or ())))
-        context.abort(status.code, status.details)
+        self.context.set_trailing_metadata((*trailing, *(status.trailing_metadata or ())))
+        self.context.abort(status.code, status.details)
         raise AssertionError("abort raises")
 
 
@@ -141,9 +169,10 @@ class Interceptor:
 
     def unary(self, rpc: str, behavior: Unary) -> Callable[[Any, grpc.ServicerContext], Message | bytes]:
         """Wraps a unary rpc."""
+        calls = counted(rpc)
 
         def handle(request: Any, context: grpc.ServicerContext) -> Message | bytes:
-            attempt = _Attempt(rpc)
+            attempt = _Attempt(calls, context)
             try:
                 call = self.begin(attempt, context)
                 correlation = call.correlation_id
@@ -152,7 +181,7 @@ class Interceptor:
                 if call.correlation_id != correlation:
                     context.set_trailing_metadata(((CORRELATION, call.correlation_id),))
             except Exception as error:
-                attempt.abort(context, error)
+                attempt.abort(error)
             attempt.end(OK)
             return response
 
@@ -160,9 +189,10 @@ class Interceptor:
 
     def timeline(self, rpc: str, behavior: Callable[[Any, Call, Reply], None]) -> Callable[..., None]:
         """Wraps a server stream that holds no thread while it waits."""
+        calls = counted(rpc, stream=True)
 
         def handle(request: Any, context: grpc.ServicerContext, send: Send) -> None:
-            attempt = _Attempt(rpc)
+            attempt = _Attempt(calls, context)
 
             def finish(error: Exception | None) -> None:
                 if error is None:
@@ -174,6 +204,9 @@ class Interceptor:
                     context.set_trailing_metadata(status.trailing_metadata)
                 send(None)
 
+            if not context.add_callback(attempt.left):
+                attempt.left()
+                return
             try:
                 call = self.begin(attempt, context)
                 check(request)
@@ -189,17 +222,21 @@ class Interceptor:
     ) -> Callable[[Iterator[Any], grpc.ServicerContext], Iterator[Message]]:
         """Wraps a stream of messages that are answered one by one; each is checked by the behavior."""
 
+        calls = counted(rpc, stream=True)
+
         def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Message]:
-            attempt = _Attempt(rpc)
+            attempt = _Attempt(calls, context)
             try:
                 call = self.begin(attempt, context)
                 yield from behavior(self._noted(requests, call), call)
+                attempt.end(OK)
             except grpc.RpcError:
-                attempt.end(grpc.StatusCode.CANCELLED)
                 return
             except Exception as error:
-                attempt.abort(context, error)
-            attempt.end(OK)
+                attempt.abort(error)
+            finally:
+                # Also where grpc lets go of the answers, since nobody is there to take them.
+                attempt.left()
 
         return handle
 
@@ -215,9 +252,10 @@ class Interceptor:
     ) -> Callable[[Any, grpc.ServicerContext], Iterator[Message | bytes]]:
         """Wraps a server stream that has an end and holds a thread until then: a client that stops taking
         what it asked for is cut off."""
+        calls = counted(rpc, stream=True)
 
         def handle(request: Any, context: grpc.ServicerContext) -> Iterator[Message | bytes]:
-            attempt = _Attempt(rpc)
+            attempt = _Attempt(calls, context)
             cut = threading.Timer(READ_SECONDS, context.cancel)
             cut.daemon = True
             cut.start()
@@ -225,11 +263,12 @@ class Interceptor:
                 call = self.begin(attempt, context)
                 check(request)
                 yield from behavior(request, call)
+                attempt.end(OK)
             except Exception as error:
-                attempt.abort(context, error)
+                attempt.abort(error)
             finally:
                 cut.cancel()
-            attempt.end(OK)
+                attempt.left()
 
         return handle
 
@@ -239,13 +278,14 @@ def limited(
 ) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
     """Refuses streams above a limit at once; what is asked may be one request or many."""
     free = threading.Semaphore(most)
+    calls = counted(rpc, stream=True)
 
     def handle(requests: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         if not free.acquire(blocking=False):
             error = errors.ResourceExhausted(
                 "too many streams are open on this server", reason="TOO_MANY_STREAMS", retry_after=1
             )
-            _Attempt(rpc).abort(context, error)
+            _Attempt(calls, context).abort(error)
         try:
             yield from behavior(requests, context)
         finally:

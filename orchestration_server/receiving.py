@@ -31,6 +31,8 @@ from grpc._server import (
     _unary_response_in_pool,
 )
 
+from orchestration_server import metrics
+
 log = structlog.get_logger()
 
 NO_FLAGS = 0
@@ -144,6 +146,8 @@ class _Arrival:
             self._body = body
             if not self._threads.let_in(self, len(body)):
                 refusal = (cygrpc.StatusCode.resource_exhausted, TOO_MUCH)
+                metrics.RPC_REFUSED.labels("WAITING_BYTES").inc()
+                self._count("RESOURCE_EXHAUSTED")
         with state.condition:
             if refusal is not None:
                 if body is None and state.client is _OPEN:
@@ -161,6 +165,7 @@ class _Arrival:
             with self._state.condition:
                 if not _is_rpc_state_active(self._state):
                     # Its caller left, or its deadline passed, while it waited.
+                    self._count("CANCELLED")
                     return
             if self._respond is _unary_response_in_pool:
                 self._enter(self._answer_unary)
@@ -188,6 +193,11 @@ class _Arrival:
                 _abort(self._state, self._event.call, cygrpc.StatusCode.unknown, FAILED)
             return
         _status(self._event, self._state, body)
+
+    def _count(self, code: str) -> None:
+        """Of a call that no handler sees."""
+        rpc = self._event.call_details.method.decode().rpartition(".")[2]
+        metrics.RPCS.of(rpc).never_began(code)
 
     def _request(self) -> Any:
         request = deserialize(self._body, self._deserializer)

@@ -1,15 +1,17 @@
 """One of several server processes on one port, started by ``serve --workers N``.
 
-Its settings are the first line of its standard input. It ends on SIGTERM, and when the process that started
-it is gone: its standard input closes then.
+Its settings are the first line of its standard input; its argument is the file descriptor of the socket on
+which it is asked for its metrics. It ends on SIGTERM, and when the process that started it is gone: its
+standard input closes then.
 """
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 
-from orchestration_server import logs, process
+from orchestration_server import exposition, logs, process
 from orchestration_server.app import App
 from orchestration_server.config import Settings
 
@@ -18,6 +20,7 @@ def main() -> None:
     """Serves until told to stop."""
     logs.configure()
     stop = process.stop_signal()
+    exposition.answer(socket.socket(fileno=int(sys.argv[1])))
     app = App(Settings.model_validate_json(sys.stdin.buffer.readline()))
     address = app.start()
     process.settle()

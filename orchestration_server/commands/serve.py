@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from prometheus_client import CollectorRegistry
 from rich.console import Console
 
-from orchestration_server import __version__, process
-from orchestration_server.commands.checks import check_alerts, check_rules, check_templates, check_tokenizer
+from orchestration_server import __version__, exposition, metrics, process
+from orchestration_server.commands.checks import check_rules, check_templates, check_tokenizer
+from orchestration_server.commands.metrics import exposed
 from orchestration_server.commands.options import err, with_settings
 from orchestration_server.config import Settings
 
@@ -32,7 +34,6 @@ def serve(
 ) -> None:
     """Serve. Without a database URL it starts a Postgres and a cache of its own."""
     check_rules(settings)
-    check_alerts(settings)
     check_templates(settings)
     check_tokenizer(settings)
     if settings.database_url:
@@ -58,9 +59,18 @@ def serve(
 
 def _serve(settings: Settings, data: str, ready_file: Path | None) -> None:
     stop = process.stop_signal()
-    if settings.workers > 1:
-        _serve_many(settings, data, ready_file, stop)
-        return
+    registry = metrics.REGISTRY if settings.workers == 1 else CollectorRegistry(auto_describe=False)
+    # Its port is taken first: where it is not free, nothing has to be ended.
+    with exposed(settings, registry) as scraped:
+        if settings.workers > 1:
+            _serve_many(settings, data, ready_file, stop, registry, scraped)
+        else:
+            _serve_alone(settings, data, ready_file, stop, scraped)
+
+
+def _serve_alone(
+    settings: Settings, data: str, ready_file: Path | None, stop: threading.Event, scraped: str
+) -> None:
     from orchestration_server.app import App
 
     app = App(settings)
@@ -70,26 +80,36 @@ def _serve(settings: Settings, data: str, ready_file: Path | None) -> None:
         err.print(f"[red]cannot listen on {settings.address}: {error}; choose another --address[/red]")
         raise typer.Exit(1) from error
     process.settle()
-    _announce(bound, data, settings, ready_file)
+    _announce(bound, data, settings, ready_file, scraped)
     process.wait_for(stop)
     app.stop()
 
 
-def _serve_many(settings: Settings, data: str, ready_file: Path | None, stop: threading.Event) -> None:
+def _serve_many(
+    settings: Settings,
+    data: str,
+    ready_file: Path | None,
+    stop: threading.Event,
+    registry: CollectorRegistry,
+    scraped: str,
+) -> None:
     """Processes of their own on one port; when one ends by itself, all end."""
     host, _, port = settings.address.rpartition(":")
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind((host.strip("[]"), int(port)))
         bound = f"{host}:{held.getsockname()[1]}"
-        children = [_child(settings.model_copy(update={"address": bound})) for _ in range(settings.workers)]
+        told = settings.model_copy(update={"address": bound})
+        started = [_child(told) for _ in range(settings.workers)]
+        children = [child for child, _ in started]
         for child in children:
             assert child.stdout is not None
             if not child.stdout.readline():
                 err.print("[red]a worker did not start: the log above says why[/red]")
                 _end(children)
                 raise typer.Exit(1)
-    _announce(bound, data, settings, ready_file)
+    registry.register(exposition.Summed([asked for _, asked in started]))
+    _announce(bound, data, settings, ready_file, scraped)
     for child in children:
         threading.Thread(target=_watch_child, args=(child, stop), daemon=True).start()
     process.wait_for(stop)
@@ -111,26 +131,31 @@ def _watch_child(child: subprocess.Popen[bytes], stop: threading.Event) -> None:
     stop.set()
 
 
-def _child(settings: Settings) -> subprocess.Popen[bytes]:
-    """Starts a process that reads its settings from its standard input, where nobody else sees them."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "orchestration_server.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
+def _child(settings: Settings) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Starts a process that reads its settings from its standard input, where nobody else sees them; with the
+    socket on which it is asked for its metrics."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "orchestration_server.worker", str(theirs.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=[theirs.fileno()],
+        )
     assert child.stdin is not None
     child.stdin.write(settings.model_dump_json().encode() + b"\n")
     child.stdin.flush()
-    return child
+    return child, ours
 
 
-def _announce(address: str, data: str, settings: Settings, ready_file: Path | None) -> None:
+def _announce(address: str, data: str, settings: Settings, ready_file: Path | None, scraped: str) -> None:
     if ready_file is not None:
         ready = {
             "address": address,
             "database_url": settings.database_url,
             "redis_url": settings.redis_url,
+            "metrics_address": scraped,
             "pid": os.getpid(),
         }
         part = ready_file.with_suffix(".part")
@@ -140,6 +165,8 @@ def _announce(address: str, data: str, settings: Settings, ready_file: Path | No
     out.print(f"[bold]orchestration {__version__}[/bold] answers on [bold]{address}[/bold]")
     out.print("  project         default (metadata orchestration-project names another)")
     out.print(f"  data            {data or 'in the database of DATABASE_URL'}")
+    if scraped:
+        out.print(f"  metrics         http://{scraped}{exposition.PATH}")
     out.print("  try             in another terminal:", highlight=False)
     out.print(
         f"    ORCHESTRATION_ADDRESS={address} .venv/bin/python -c"

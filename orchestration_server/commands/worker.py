@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from orchestration_server import process
-from orchestration_server.commands.checks import check_alerts, check_rules
+from orchestration_server import metrics, process
+from orchestration_server.commands.checks import check_rules
+from orchestration_server.commands.metrics import exposed
 from orchestration_server.commands.options import refuse, with_settings
 from orchestration_server.config import Settings
 
 
-@with_settings("database_url", "redis_url", "workspace", "rules_file", "alerts_file", "statement_seconds")
+@with_settings(
+    "database_url",
+    "redis_url",
+    "workspace",
+    "rules_file",
+    "alerts_file",
+    "statement_seconds",
+    "metrics_address",
+)
 def worker(settings: Settings) -> None:
     """Run the background services beside the servers of DATABASE_URL; as many workers as you like."""
     from orchestration_server.app import Worker
@@ -16,9 +25,9 @@ def worker(settings: Settings) -> None:
     if not settings.database_url:
         refuse("DATABASE_URL is not set; `serve` runs the services of the built-in database")
     check_rules(settings)
-    check_alerts(settings)
     stop = process.stop_signal()
-    working = Worker(settings)
-    working.start()
-    process.wait_for(stop)
-    working.stop()
+    with exposed(settings, metrics.REGISTRY):
+        working = Worker(settings)
+        working.start()
+        process.wait_for(stop)
+        working.stop()

@@ -32,7 +32,7 @@ from orchestration_server.model import (
 from orchestration_server.store import alerts as store
 from orchestration_server.store import events as event_store
 from orchestration_server.store import writes
-from orchestration_server.store.alerts import Alert, Evaluated, Subject
+from orchestration_server.store.alerts import Alert, Subject
 
 log = structlog.get_logger()
 
@@ -104,8 +104,9 @@ class Alerts:
         verdict = decide(self._rules, readings, store.active(conn), now)
         events = [*self._events(conn, verdict.raised, readings, now, "raised"),
                   *self._events(conn, verdict.cleared, readings, now, "cleared")]  # fmt: skip
+        idle = readings[Measure.SESSION_IDLE]
         change = store.evaluated(
-            now=now, measured=_shown(readings), dropped=verdict.dropped,
+            now=now, idle=idle[0].value if idle else 0.0, dropped=verdict.dropped,
             written=[*verdict.raised, *verdict.cleared, *verdict.noted],
         )  # fmt: skip
         writes.apply(conn, replace(change, events=events), project="", locks=(), requests=())
@@ -150,11 +151,6 @@ def measure(conn: Connection, now: datetime) -> Readings:
 
 def _whole(value: float) -> Subject:
     return Subject(LEDGER_PROJECT, "", float(value))
-
-
-def _shown(readings: Readings) -> Evaluated:
-    agents, sessions = readings[Measure.AGENT_EVENTS], readings[Measure.SESSION_IDLE]
-    return Evaluated(int(agents[0].value) if agents else 0, sessions[0].value if sessions else 0.0)
 
 
 def decide(rules: Sequence[AlertRule], readings: Readings, active: Sequence[Alert], now: datetime) -> Verdict:

@@ -69,15 +69,14 @@ class ServerFigures:
         figures = self._figures()
         try:
             with self._db.connection() as conn:
-                measured = store.publish(conn, server=self._server, now=self._clock(conn), figures=figures)
+                idle = store.publish(conn, server=self._server, now=self._clock(conn), figures=figures)
                 firing = store.firing(conn)
         except (Unavailable, ResourceExhausted):
             # The next turn is soon: a pause that grows would leave this server out of the sums.
             return 0
         for name in {*self._alerts, *firing}:
             metrics.ALERT_FIRING.labels(name).set(firing.get(name, 0))
-        metrics.AGENT_EVENTS_MINUTE.set(measured.agent_events_minute_max)
-        metrics.SESSION_IDLE.set(measured.session_idle_seconds_max)
+        metrics.SESSION_IDLE.set(idle)
         return 0
 
     def _figures(self) -> Figures:

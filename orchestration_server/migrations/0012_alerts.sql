@@ -15,10 +15,9 @@ create unlogged table server_figures (
 create table alert_evaluation (
     one                      boolean primary key default true check (one),
     evaluate_time            timestamptz not null,
-    agent_events_minute_max  bigint not null,           -- events of the busiest agent in the minute before
     session_idle_seconds_max double precision not null  -- of the active session that has been idle longest
 ) with (fillfactor = 50);
-insert into alert_evaluation values (true, to_timestamp(0), 0, 0);
+insert into alert_evaluation values (true, to_timestamp(0), 0);
 
 create table alerts (
     id           uuid primary key,

@@ -38,7 +38,7 @@ with published as (
             calls = excluded.calls, errors = excluded.errors,
             context_bounds = excluded.context_bounds, context_counts = excluded.context_counts
 )
-select agent_events_minute_max, session_idle_seconds_max from alert_evaluation
+select session_idle_seconds_max from alert_evaluation
 """
 _FIRING: LiteralString = "select alert, count(*) from alerts where state = 1 group by alert"
 
@@ -107,8 +107,7 @@ join unnest(%(projects)s::text[], %(keys)s::text[]) as w (project, key)
 """
 _EVALUATED: LiteralString = """
 noted as (
-    update alert_evaluation set evaluate_time = %(a_now)s, agent_events_minute_max = %(a_agent)s::bigint,
-        session_idle_seconds_max = %(a_idle)s::float8
+    update alert_evaluation set evaluate_time = %(a_now)s, session_idle_seconds_max = %(a_idle)s::float8
     from locked
 ), forgotten as (
     delete from alerts where id in (
@@ -171,13 +170,6 @@ class Subject(NamedTuple):
     correlation_id: str = ""
 
 
-class Evaluated(NamedTuple):
-    """What the last evaluation measured that servers show as metrics."""
-
-    agent_events_minute_max: int
-    session_idle_seconds_max: float
-
-
 @dataclass(frozen=True, slots=True)
 class Alert:
     """An alert as it is stored."""
@@ -201,8 +193,8 @@ class Alert:
 # What is measured
 
 
-def publish(conn: Connection, *, server: str, now: datetime, figures: Figures) -> Evaluated:
-    """Stores what a server says of itself; what was measured last of the ledger."""
+def publish(conn: Connection, *, server: str, now: datetime, figures: Figures) -> float:
+    """Stores what a server says of itself; how many seconds a session was idle at the last evaluation."""
     row = conn.execute(
         _PUBLISH,
         {
@@ -216,7 +208,7 @@ def publish(conn: Connection, *, server: str, now: datetime, figures: Figures) -
         },
     ).fetchone()
     assert row is not None
-    return Evaluated(*row)
+    return float(row[0])
 
 
 def firing(conn: Connection) -> dict[str, int]:
@@ -283,9 +275,7 @@ def session_bodies(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tu
     return {(row[0], row[1]): row[2] for row in conn.execute(_UIDS, params)}
 
 
-def evaluated(
-    *, now: datetime, measured: Evaluated, written: Sequence[Alert], dropped: Sequence[UUID]
-) -> Change:
+def evaluated(*, now: datetime, idle: float, written: Sequence[Alert], dropped: Sequence[UUID]) -> Change:
     """The change that an evaluation is: alerts that begin or change, and pending ones that come to nothing.
 
     When an alert fired and was resolved is the time of the evaluation that says so.
@@ -295,8 +285,7 @@ def evaluated(
         sql=_EVALUATED,
         params={
             "a_now": now,
-            "a_agent": measured.agent_events_minute_max,
-            "a_idle": str(measured.session_idle_seconds_max),
+            "a_idle": str(idle),
             "a_kept": KEPT_SECONDS,
             "a_fresh": FRESH_SECONDS,
             "a_most": FORGOTTEN,

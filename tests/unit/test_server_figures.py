@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from orchestration_server.alert_rules import ASSEMBLE, ERROR_CODES
+from orchestration_server import metrics
+from orchestration_server.alert_rules import ASSEMBLE, BUILT_IN, ERROR_CODES, Measure
 from orchestration_server.db import Database
 from orchestration_server.jobs.figures import NO_BOUND, ServerFigures, quantile
 from orchestration_server.store.alerts import Figures
@@ -119,3 +120,10 @@ def test_servers_of_other_bounds_are_summed_too() -> None:
     other = Figures(context_bounds=[50, 200, NO_BOUND], context_counts=[0, 10, 0])
     assert quantile(0.5, [one, other]) == 100
     assert quantile(1.0, [one, other]) == 200
+
+
+def test_latencies_are_told_apart_around_the_threshold() -> None:
+    [threshold] = [rule.threshold for rule in BUILT_IN if rule.measure == Measure.CONTEXT_P95]
+    # Above the highest bound nothing is told apart, and the alert could never fire.
+    assert max(metrics.BOUNDS) * 1_000 > threshold
+    assert threshold / 1_000 in metrics.BOUNDS

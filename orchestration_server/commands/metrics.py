@@ -1,0 +1,31 @@
+"""/metrics of the commands that run for long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from prometheus_client import CollectorRegistry
+
+from orchestration_server.commands.options import err
+from orchestration_server.config import Settings
+from orchestration_server.exposition import Exposition
+
+
+@contextmanager
+def exposed(settings: Settings, registry: CollectorRegistry) -> Iterator[str]:
+    """Answers Prometheus while the block lasts; gives the address, or an empty one where that is off."""
+    if not settings.metrics_address:
+        yield ""
+        return
+    try:
+        exposition = Exposition(settings.metrics_address, registry)
+    except (OSError, ValueError) as error:
+        named = settings.metrics_address
+        err.print(f"[red]cannot answer on {named}: {error}; choose another --metrics-address[/red]")
+        raise typer.Exit(1) from error
+    try:
+        yield exposition.address
+    finally:
+        exposition.close()
