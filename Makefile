@@ -73,7 +73,9 @@ monitoring: $(DEV) ## try the alerts and the dashboard against a real Prometheus
 
 lock: $(DEV) ## compile requirements/*.txt from pyproject.toml (ARGS=--upgrade for newer ones)
 	@$(LOCK) --extra build --output-file requirements/runtime.txt $(ARGS)
-	@$(LOCK) --extra build --extra dev --constraints requirements/runtime.txt \
+	@$(LOCK) --extra build --extra traces --constraints requirements/runtime.txt \
+		--output-file requirements/traces.txt $(ARGS)
+	@$(LOCK) --extra build --extra traces --extra dev --constraints requirements/traces.txt \
 		--output-file requirements/dev.txt $(ARGS)
 
 clean: ## remove the environment and all caches; data stays

@@ -114,6 +114,9 @@ ROWS: Sequence[Row] = (
                 [Query(_rate("rpc_refused_total", by="reason"), "{{reason}}")],
             ),
             Panel(
+                "Lines that the log could not take", "ops", [Query(_rate("log_lines_dropped_total"), "lines")]
+            ),
+            Panel(
                 "Alerts that fire",
                 "short",
                 [Query(_ledger("alert_firing", "alert"), "{{alert}}")],
@@ -255,6 +258,7 @@ ROWS: Sequence[Row] = (
                 "short",
                 [
                     Query(_ledger("workspace_files"), "files"),
+                    Query(_ledger("workspace_markdown_files"), ".md"),
                     Query(_ledger("workspace_large_files"), "over 100 KB"),
                 ],
             ),

@@ -19,6 +19,7 @@ from orchestration_server.jobs.alerts import Alerts
 from orchestration_server.jobs.automation import Automation
 from orchestration_server.jobs.figures import ServerFigures
 from orchestration_server.jobs.file_sync import FileSync
+from orchestration_server.jobs.monitoring import MeasureStorage, MeasureWorkspace, Observe
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Runner, Service
 from orchestration_server.presence import Presence
@@ -62,6 +63,7 @@ class App:
             settings.database_url,
             size=settings.threads + BACKGROUND_CONNECTIONS,
             statement_seconds=settings.statement_seconds,
+            slow_seconds=settings.slow_statement_seconds,
         )
         with self.db.connection() as conn:
             secret = event_store.secret(conn)
@@ -73,12 +75,9 @@ class App:
         self.wakes = Wakes(self.link, identity=identity, wake=self.hub.wake)
         self.commits = GroupCommit(self.db, self._wake)
         self.presence = Presence(self.db)
-        self.jobs = Runner(
-            [
-                ServerFigures(self.db, alert_rules.load(settings.alerts_file)),
-                *(services(settings, self.db, self._wake) if settings.background else ()),
-            ]
-        )
+        working = services(settings, self.db, self._wake) if settings.background else []
+        figures = ServerFigures(self.db, alert_rules.load(settings.alerts_file))
+        self.jobs = Runner([*working, *observing(settings, self.db), figures])
         gate = Gate(self.db, self._wake)
         generation = Generation(gate, templates)
         files = WorkspaceFiles(settings.workspace)
@@ -134,13 +133,16 @@ class Worker:
         settings = self.settings
         migrate(settings.database_url)
         self.db = Database(
-            settings.database_url, size=WORKER_CONNECTIONS, statement_seconds=settings.statement_seconds
+            settings.database_url,
+            size=WORKER_CONNECTIONS,
+            statement_seconds=settings.statement_seconds,
+            slow_seconds=settings.slow_statement_seconds,
         )
         with self.db.connection() as conn:
             identity = event_store.identity(conn)
         self.link = Link(settings.redis_url, connections=CONNECTIONS)
         self.wakes = Wakes(self.link, identity=identity, wake=lambda: None)
-        self.jobs = Runner(services(settings, self.db, self.wakes.publish))
+        self.jobs = Runner(services(settings, self.db, self.wakes.publish) + observing(settings, self.db))
 
     def stop(self) -> None:
         """Ends after the batches in hand."""
@@ -156,11 +158,17 @@ def services(settings: Settings, db: Database, wake: Callable[[], None]) -> list
         *maintenance.services(db),
         Rollups(db),
         Automation(db, automation.load(settings.rules_file), wake),
+        MeasureStorage(db),
         Alerts(db, alert_rules.load(settings.alerts_file), wake),
     ]
     if settings.workspace is not None:
-        found.append(FileSync(db, settings.workspace, wake))
+        found += [FileSync(db, settings.workspace, wake), MeasureWorkspace(db, settings.workspace)]
     return found
+
+
+def observing(settings: Settings, db: Database) -> list[Service]:
+    """What every process does whose metrics are asked for."""
+    return [Observe(db)] if settings.metrics_address else []
 
 
 def migrate(database_url: str) -> list[str]:

@@ -21,6 +21,8 @@ import structlog
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from orchestration_server import metrics
+
 log = structlog.get_logger()
 
 TTL_SECONDS = 300
@@ -56,6 +58,11 @@ class Link:
     def away(self) -> bool:
         """Whether there is no Redis, or it failed a moment ago."""
         return self.client is None or time.monotonic() < self._retry_at
+
+    @property
+    def failing(self) -> bool:
+        """Whether there is a Redis, and it failed a moment ago."""
+        return self.client is not None and self.away
 
     def ask(self, use: Callable[[redis.Redis], Any]) -> Any:
         """What Redis answers; None where it is away."""
@@ -109,7 +116,9 @@ class Cache:
         if isinstance(found, bytes) and len(found) >= _CHECKSUM:
             value = found[_CHECKSUM:]
             if found[:_CHECKSUM] == self._checksum(key, value):
+                metrics.CACHE_REQUESTS.labels(kind, "hit").inc()
                 return value, True
+        metrics.CACHE_REQUESTS.labels(kind, "error" if self._link.failing else "miss").inc()
         own: Future[bytes | None] = Future()
         with self._lock:
             loading = self._loading.setdefault(key, own)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -73,6 +73,13 @@ class Settings(BaseSettings):
     """How long calls in flight may take to end on SIGTERM."""
     statement_seconds: float = Field(default=30.0, gt=0)
     """The longest that any statement may run, whatever a caller's deadline says."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged: debug, info, warning or error."""
+    log_calls: Literal["none", "failed", "slow", "all"] = "slow"
+    """The calls that are logged: none, the failed ones, these and the slow ones (over 1 s), or all. But for
+    `all` it is 100 a second at the most, in each process."""
+    slow_statement_seconds: float = Field(default=1.0, gt=0)
+    """Statements that take longer are logged with their text, never with values."""
     max_message_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024)
     """The largest message taken; of answers the largest sent is four times that."""
 

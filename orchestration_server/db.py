@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -13,6 +15,7 @@ import psycopg_pool
 import structlog
 from psycopg import errors as pg
 
+from orchestration_server import metrics
 from orchestration_server.errors import (
     Conflict,
     DeadlineExceeded,
@@ -28,6 +31,7 @@ __all__ = ["Connection", "Database"]
 
 CONFLICTS = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
 LEDGER_CONFLICT = "OL001"
+EXHAUSTED = "POOL_EXHAUSTED"
 PROBE_SECONDS = 0.1
 
 
@@ -57,9 +61,12 @@ class Database:
     return, then starts a fresh pool: none of the old connections is met again.
     """
 
-    def __init__(self, url: str, *, size: int, statement_seconds: float = 30.0) -> None:
+    def __init__(
+        self, url: str, *, size: int, statement_seconds: float = 30.0, slow_seconds: float = 1.0
+    ) -> None:
         self._url = url
         self._size = size
+        self._slow_seconds = slow_seconds
         self._options = (
             f"-c statement_timeout={int(statement_seconds * 1000)} -c lock_timeout=10s"
             " -c idle_in_transaction_session_timeout=10s -c jit=off -c timezone=UTC"
@@ -73,6 +80,15 @@ class Database:
         self._lost = threading.Event()
         self._prober.start()
         self.cancels = _Canceller()
+        metrics.POOL_CONNECTIONS.watch(self, self._counted)
+
+    def _counted(self) -> Mapping[str, float]:
+        counts = self._pool.get_stats()
+        size, idle = counts.get("pool_size", 0), counts.get("pool_available", 0)
+        return {"size": size, "idle": idle, "used": size - idle}
+
+    def _configure(self, conn: Connection) -> None:
+        conn.slow_seconds = self._slow_seconds
 
     def _open(self) -> psycopg_pool.ConnectionPool[Connection]:
         return _Pool(
@@ -90,6 +106,7 @@ class Database:
             max_waiting=self._size * 4,
             reconnect_timeout=1.0,
             connection_class=Connection,
+            configure=self._configure,
             open=False,
         )
 
@@ -144,6 +161,7 @@ class Database:
 
     def close(self) -> None:
         """Closes every connection."""
+        metrics.POOL_CONNECTIONS.forget(self)
         self._closed.set()
         self._lost.set()
         self._prober.join(timeout=5)
@@ -160,11 +178,13 @@ def translated(error: BaseException) -> BaseException:
     if isinstance(error, pg.LockNotAvailable | pg.OutOfMemory | pg.TooManyConnections):
         return ResourceExhausted("the database is at a limit; try again shortly", reason="DATABASE_BUSY")
     if isinstance(error, psycopg_pool.TooManyRequests):
-        return ResourceExhausted("too many calls wait", reason="POOL_EXHAUSTED")
+        return ResourceExhausted("too many calls wait", reason=EXHAUSTED)
     if isinstance(error, psycopg_pool.PoolTimeout):
-        return ResourceExhausted("no connection came free", reason="POOL_EXHAUSTED")
+        return ResourceExhausted("no connection came free", reason=EXHAUSTED)
     if isinstance(error, psycopg.OperationalError | psycopg_pool.PoolClosed | pg.InFailedSqlTransaction):
-        log.warning("database error", error=str(error).partition("\n")[0])
+        # With an SQLSTATE it is the server's text, which may quote values.
+        text = "" if getattr(error, "sqlstate", None) else str(error).partition("\n")[0]
+        log.warning("database error", error=error, text=text)
         return Unavailable()
     if isinstance(error, psycopg.Error) and error.sqlstate == LEDGER_CONFLICT:
         return Conflict()
@@ -185,11 +205,14 @@ class Lent:
         self._watch: _Watch | None = None
 
     def __enter__(self) -> Connection:
+        began = time.monotonic()
         try:
             self._pool, self._conn = self._db.take()
         except Exception as error:
             self._raise(error)
             raise
+        finally:
+            metrics.POOL_WAIT_SECONDS.observe(time.monotonic() - began)
         call = self._call
         if call is not None and call.on_end is not None:
             self._watch = self._db.cancels.watch(self._conn, call)
@@ -213,6 +236,8 @@ class Lent:
         ours = translated(error)
         if isinstance(ours, Unavailable | ResourceExhausted):
             self._db.suspect()
+            if ours.reason == EXHAUSTED:
+                metrics.POOL_EXHAUSTED.inc()
         try:
             if ours is not error:
                 raise ours from error

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from uuid_utils import UUID, uuid7
 
 from orchestration.v1 import common_pb2, event_pb2
-from orchestration_server import convert
+from orchestration_server import convert, metrics
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import (
     Aborted,
@@ -152,6 +152,8 @@ class GroupCommit:
         ]
         for thread in self._threads:
             thread.start()
+        metrics.EMIT_QUEUE_EVENTS.watch(self, lambda: {"": self._events})
+        metrics.EMIT_QUEUE_BYTES.watch(self, lambda: {"": self._bytes})
 
     def submit(self, emission: Emission) -> Future[Emitted]:
         """Queues a message. RESOURCE_EXHAUSTED where too much waits already."""
@@ -177,6 +179,8 @@ class GroupCommit:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(timeout=10)
+        metrics.EMIT_QUEUE_EVENTS.forget(self)
+        metrics.EMIT_QUEUE_BYTES.forget(self)
 
     def _due(self) -> bool:
         """Whether a group is to be taken now."""
@@ -311,6 +315,7 @@ class _Group:
                 begun()
                 writes.copy_events(conn, epoch, self._copied)
                 self._apply(conn, ())
+            metrics.EVENTS_EMITTED.inc(len(self._copied))
         elif self._rows or self._requests:
             self._apply(conn, self._rows)
 

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 
 import structlog
 
+from orchestration_server import metrics
 from orchestration_server.streams import Stream
 
 log = structlog.get_logger()
@@ -56,7 +57,7 @@ class Sender:
             try:
                 self._send_next(stream)
             except Exception as error:
-                log.warning("timeline send failed", error=repr(error))
+                log.warning("timeline send failed", error=error)
                 stream.reply.cancel()
                 self._discard(stream)
             turns += 1
@@ -75,7 +76,7 @@ class Sender:
         # Read before the queue is: the last message was there before this was set.
         ending = stream.ending
         try:
-            body, upto = stream.messages.popleft()
+            body, upto, recorded = stream.messages.popleft()
         except IndexError:
             if ending:
                 stream.reply.finish(stream.failure)
@@ -86,6 +87,8 @@ class Sender:
             stream.sent = upto
         stream.send_began = time.monotonic()
         stream.in_flight = True
+        if recorded:
+            metrics.FANOUT_SECONDS.observe(stream.send_began - recorded)
         if not stream.reply.send(body, stream.taken):
             self._discard(stream)
         elif not (stream.live or stream.reading or stream.ending):

@@ -127,29 +127,32 @@ class Feed:
             if project in self._live:
                 self._last[project] = rows[-1].position
                 for streams in list(self._live[project].values()):
-                    self._hand_out(chunk, streams, now)
+                    self._hand_out(chunk, streams, now, fresh=True)
         return sent_back
 
-    def _hand_out(self, chunk: Chunk, streams: Collection[Stream], now: float) -> None:
-        """Gives a chunk to streams that take the same. There may be thousands: every step counts."""
+    def _hand_out(
+        self, chunk: Chunk, streams: Collection[Stream], now: float, *, fresh: bool = False
+    ) -> None:
+        """Gives a chunk, just read or kept, to streams that take the same. There may be thousands: every step
+        counts."""
         like = next(iter(streams))
         wanted = [
-            StoredEvent(row.position, row.body)
+            StoredEvent(row.position, row.body, now - row.age if fresh else 0.0)
             for row in chunk.rows.get(like.project, ())
             if matches(like.chosen, row)
         ]
         if not wanted:
             return
         messages = messages_of(self._tokens, wanted, like.batch)
-        size = sum(len(body) for body, _ in messages)
+        size = sum(len(body) for body, _, _ in messages)
         start, put = chunk.start, like.to_send.put
         overflown = []
         for stream in streams:
             if stream.position > start:
                 # It has read a part of this for itself.
                 rest = [event for event in wanted if event.position > stream.position]
-                for body, upto in messages_of(self._tokens, rest, stream.batch):
-                    stream.push(body, upto, now)
+                for body, upto, recorded in messages_of(self._tokens, rest, stream.batch):
+                    stream.push(body, upto, now, recorded)
             else:
                 # As Stream.push, for all of them at once.
                 stream.messages.extend(messages)

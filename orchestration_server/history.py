@@ -85,7 +85,7 @@ class History:
             except LedgerError as error:
                 self._fail(stream, error)
             except Exception as error:
-                log.warning("timeline read failed", error=repr(error))
+                log.warning("timeline read failed", error=error)
                 self._fail(stream, Unavailable())
 
     def _page(self, stream: Stream) -> Page | None:

@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError, Message
 from grpc_status import rpc_status
 
 from orchestration_server import errors, metrics
+from orchestration_server.call_log import SLOW_SECONDS, CallLog
 from orchestration_server.model import Call
 from orchestration_server.presence import Presence
 from orchestration_server.sending import Outlet
@@ -28,7 +29,6 @@ from orchestration_server.validation import UNPARSABLE, check
 
 log = structlog.get_logger()
 
-SLOW_SECONDS = 1.0
 READ_SECONDS = 60.0
 """The longest that a stream which holds a thread may take to be read."""
 ENDLESS = frozenset(("EventService/StreamTimeline", "EventService/EmitEvents"))
@@ -76,10 +76,11 @@ def counted(rpc: str, *, stream: bool = False) -> metrics.Rpc:
 class _Attempt:
     """One call, from its beginning to its end."""
 
-    __slots__ = ("_open", "_rpc", "began", "call", "context")
+    __slots__ = ("_open", "_rpc", "_told", "began", "call", "context")
 
-    def __init__(self, rpc: metrics.Rpc, context: grpc.ServicerContext) -> None:
+    def __init__(self, rpc: metrics.Rpc, context: grpc.ServicerContext, told: CallLog) -> None:
         self._rpc = rpc
+        self._told = told
         self._open = threading.Lock()
         self.context = context
         self.began = time.monotonic()
@@ -95,15 +96,15 @@ class _Attempt:
     def correlation_id(self) -> str:
         return "" if self.call is None else self.call.correlation_id
 
-    def end(self, code: grpc.StatusCode) -> None:
+    def end(self, code: grpc.StatusCode, reason: str = "") -> None:
         """Says how it ended; a stream's end is that of its last message. Only the first end counts: a client
         may leave while the answer is on its way."""
         if not self._open.acquire(blocking=False):
             return
         took = time.monotonic() - self.began
         self._rpc.end(code.name, took)
-        if took > SLOW_SECONDS and code is OK and self.rpc not in ENDLESS:
-            log.warning("slow rpc", rpc=self.rpc, seconds=round(took, 3), correlation_id=self.correlation_id)
+        if code is not OK or took > SLOW_SECONDS or self._told.every:
+            self._told.ended(self.rpc, self.call, code, took, endless=self._rpc.endless, reason=reason)
 
     def left(self) -> None:
         """Its caller may have left before it ended, or its deadline passed."""
@@ -118,7 +119,7 @@ class _Attempt:
             metrics.RPC_REFUSED.labels(error.reason).inc()
         status = rpc_status.to_status(status_of(error))
         # Of a call that is over already its caller has been told, and what stopped it is no news.
-        self.end(status.code if self.context.is_active() else self._fate())
+        self.end(status.code if self.context.is_active() else self._fate(), error.reason)
         return status
 
     def _fate(self) -> grpc.StatusCode:
@@ -139,8 +140,9 @@ class _Attempt:
 class Interceptor:
     """Wraps the rpcs of one server."""
 
-    def __init__(self, presence: Presence) -> None:
+    def __init__(self, presence: Presence, call_log: CallLog) -> None:
         self._presence = presence
+        self._log = call_log
 
     def begin(self, attempt: _Attempt, context: grpc.ServicerContext) -> Call:
         """Who calls, from the call's metadata, and in which session."""
@@ -172,7 +174,7 @@ class Interceptor:
         calls = counted(rpc)
 
         def handle(request: Any, context: grpc.ServicerContext) -> Message | bytes:
-            attempt = _Attempt(calls, context)
+            attempt = _Attempt(calls, context, self._log)
             try:
                 call = self.begin(attempt, context)
                 correlation = call.correlation_id
@@ -192,7 +194,7 @@ class Interceptor:
         calls = counted(rpc, stream=True)
 
         def handle(request: Any, context: grpc.ServicerContext, send: Send) -> None:
-            attempt = _Attempt(calls, context)
+            attempt = _Attempt(calls, context, self._log)
 
             def finish(error: Exception | None) -> None:
                 if error is None:
@@ -225,7 +227,7 @@ class Interceptor:
         calls = counted(rpc, stream=True)
 
         def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Message]:
-            attempt = _Attempt(calls, context)
+            attempt = _Attempt(calls, context, self._log)
             try:
                 call = self.begin(attempt, context)
                 yield from behavior(self._noted(requests, call), call)
@@ -255,7 +257,7 @@ class Interceptor:
         calls = counted(rpc, stream=True)
 
         def handle(request: Any, context: grpc.ServicerContext) -> Iterator[Message | bytes]:
-            attempt = _Attempt(calls, context)
+            attempt = _Attempt(calls, context, self._log)
             cut = threading.Timer(READ_SECONDS, context.cancel)
             cut.daemon = True
             cut.start()
@@ -274,7 +276,10 @@ class Interceptor:
 
 
 def limited(
-    rpc: str, behavior: Callable[[Any, grpc.ServicerContext], Iterator[Any]], most: int
+    rpc: str,
+    behavior: Callable[[Any, grpc.ServicerContext], Iterator[Any]],
+    most: int,
+    call_log: CallLog,
 ) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
     """Refuses streams above a limit at once; what is asked may be one request or many."""
     free = threading.Semaphore(most)
@@ -285,7 +290,7 @@ def limited(
             error = errors.ResourceExhausted(
                 "too many streams are open on this server", reason="TOO_MANY_STREAMS", retry_after=1
             )
-            _Attempt(calls, context).abort(error)
+            _Attempt(calls, context, call_log).abort(error)
         try:
             yield from behavior(requests, context)
         finally:

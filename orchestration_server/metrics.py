@@ -19,6 +19,9 @@ from prometheus_client.registry import Collector
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
 
 REGISTRY = CollectorRegistry()
+LARGEST: set[str] = set()
+"""Gauges that say something of the ledger and not of a process: of several processes' values the largest
+counts, where others are summed."""
 
 BOUNDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds: the speed goals stand among them, so that a quantile at a goal is exact."""
@@ -165,8 +168,10 @@ Readings = Mapping[str, float]
 class Sampled(Collector):
     """A gauge that is read when Prometheus asks: the sum of what all that are watched say."""
 
-    def __init__(self, name: str, documentation: str, label: str = "") -> None:
+    def __init__(self, name: str, documentation: str, label: str = "", *, largest: bool = False) -> None:
         self._name, self._documentation, self._label = name, documentation, label
+        if largest:
+            LARGEST.add(name)
         self._watched: dict[object, Callable[[], Readings]] = {}
         REGISTRY.register(self)
 
@@ -194,11 +199,6 @@ class Sampled(Collector):
 
 def _counter(name: str, documentation: str, *labels: str) -> Counter:
     return Counter(f"orchestration_{name}", documentation, labels, registry=REGISTRY)
-
-
-LARGEST: set[str] = set()
-"""Gauges that say something of the ledger and not of a process: of several processes' values the largest
-counts, where others are summed."""
 
 
 def _gauge(name: str, documentation: str, *labels: str, largest: bool = True) -> Gauge:
@@ -298,15 +298,25 @@ FILE_SYNC_SECONDS = Histogram(
 )
 FILE_SYNC_SLOW = _counter("file_sync_slow", "Entities whose files took longer than 500 ms to write.")
 
+# Logs
+
+LOG_LINES_DROPPED = _counter("log_lines_dropped", "Lines of the log that nobody took in time.")
+
 # What there is, measured now and then by one process of all
 
 EVENT_ROWS = _gauge("event_rows", "Rows of the event log: live, archived.", "state")
 EVENT_BYTES = _gauge("event_bytes", "Their bytes on disk, with indexes: live, archived.", "state")
-EVENTS_WEEK = _gauge("events_week", "Events of the last 7 days by type; what has no room is 'other'.", "type")
+EVENTS_WEEK = Sampled(
+    "orchestration_events_week",
+    "Events of the last 7 days by type: of the 50 with the most, and of all 'other' ones.",
+    "type",
+    largest=True,
+)
 AGENT_EVENTS_MINUTE = _gauge(
     "agent_events_minute_max", "Events in the last minute of the agent with the most."
 )
 WORKSPACE_FILES = _gauge("workspace_files", "Files under delegation/sprints of all projects.")
+WORKSPACE_MARKDOWN = _gauge("workspace_markdown_files", "Those of them that end in .md.")
 WORKSPACE_BYTES = _gauge("workspace_bytes", "Their bytes.")
 WORKSPACE_LARGE = _gauge("workspace_large_files", "Those of them above 100 KB.")
 MEASURED = _gauge("measured_timestamp_seconds", "When the above were last measured.", "what")

@@ -176,6 +176,8 @@ class StoredEvent:
 
     position: Position
     body: bytes | None
+    recorded: float = 0.0
+    """When, by ``time.monotonic``; known of live events alone."""
 
 
 @dataclass(frozen=True, slots=True)

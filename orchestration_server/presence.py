@@ -130,7 +130,7 @@ class Presence:
                     written += store.touch(conn, ages=ages, apart=APART_SECONDS)
             except Exception as error:
                 if not self._failing:
-                    log.warning("last activity not written", sessions=len(batch), error=repr(error))
+                    log.warning("last activity not written", sessions=len(batch), error=error)
                 self._failing = True
                 self._put_back(batch)
                 break

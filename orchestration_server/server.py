@@ -24,6 +24,7 @@ from orchestration.v1 import (
     template_pb2,
 )
 from orchestration_server import interceptor
+from orchestration_server.call_log import CallLog
 from orchestration_server.config import Settings
 from orchestration_server.presence import Presence
 from orchestration_server.receiving import WAITING_BYTES, RequestThreads
@@ -56,7 +57,8 @@ class Server:
 
     def __init__(self, settings: Settings, servicers: Mapping[str, object], presence: Presence) -> None:
         self._settings = settings
-        self._interceptor = interceptor.Interceptor(presence)
+        self._log = CallLog(settings.log_calls)
+        self._interceptor = interceptor.Interceptor(presence, self._log)
         self._unary = RequestThreads(
             settings.threads, name="rpc", waiting_bytes=max(WAITING_BYTES, 4 * settings.max_message_bytes)
         )
@@ -81,7 +83,9 @@ class Server:
     def _add_reflection(self, names: list[str]) -> None:
         """Reflection on threads of its own: an open stream of it must not hold a unary call's."""
         servicer = reflection.ReflectionServicer(names)
-        handle = interceptor.limited("ServerReflection", servicer.ServerReflectionInfo, REFLECTIONS)
+        handle = interceptor.limited(
+            "ServerReflection", servicer.ServerReflectionInfo, REFLECTIONS, self._log
+        )
         handle.experimental_thread_pool = self._reflect  # type: ignore[attr-defined]
         handler = grpc.stream_stream_rpc_method_handler(
             handle,
@@ -109,13 +113,15 @@ class Server:
         parse = interceptor.deserializer(GetMessageClass(method.input_type))
         write = interceptor.serializer
         if method.client_streaming:
-            handle = interceptor.limited(rpc, around.bidirectional(rpc, behavior), streams.emit_streams)
+            stream = around.bidirectional(rpc, behavior)
+            handle = interceptor.limited(rpc, stream, streams.emit_streams, self._log)
             handle.experimental_thread_pool = self._emit  # type: ignore[attr-defined]
             return grpc.stream_stream_rpc_method_handler(handle, parse, write)
         if method.server_streaming and rpc in HOLDS_NO_THREAD:
             return grpc.unary_stream_rpc_method_handler(around.timeline(rpc, behavior), parse, write)
         if method.server_streaming:
-            handle = interceptor.limited(rpc, around.reading(rpc, behavior), streams.file_streams)
+            reading = around.reading(rpc, behavior)
+            handle = interceptor.limited(rpc, reading, streams.file_streams, self._log)
             handle.experimental_thread_pool = self._read  # type: ignore[attr-defined]
             return grpc.unary_stream_rpc_method_handler(handle, parse, write)
         return grpc.unary_unary_rpc_method_handler(around.unary(rpc, behavior), parse, write)

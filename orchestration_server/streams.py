@@ -17,8 +17,9 @@ from orchestration_server.tokens import Tokens
 PAGE_FIRST = 200
 BATCH_BYTES = 1 * 1024 * 1024
 
-Message = tuple[bytes, Position]
-"""A serialized StreamTimelineResponse, and the last event that a client knows of who has it."""
+Message = tuple[bytes, Position, float]
+"""A serialized StreamTimelineResponse, the last event that a client knows of who has it, and the moment by
+``time.monotonic`` when the first of its events was recorded; 0 where it tells of none, or of the past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +90,10 @@ class Stream:
     in_flight: bool = False
     """A message is with the transport."""
 
-    def push(self, body: bytes, upto: Position, now: float) -> None:
+    def push(self, body: bytes, upto: Position, now: float, recorded: float = 0.0) -> None:
         """Adds a message; the hub's lock is held."""
         if not self.closed:
-            self.messages.append((body, upto))
+            self.messages.append((body, upto, recorded))
             self.bytes_in += len(body)
             self.last_message = now
             if not self.in_flight:
@@ -127,7 +128,7 @@ def messages_of(tokens: Tokens, events: Sequence[StoredEvent], batch: int) -> li
     found = []
     for part in _batches(events, batch):
         body = embed_all(1, [tokens.event_bytes(event) for event in part])
-        found.append((embed(1, body), part[-1].position))
+        found.append((embed(1, body), part[-1].position, part[0].recorded))
     return found
 
 

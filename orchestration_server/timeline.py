@@ -14,6 +14,7 @@ import time
 import structlog
 
 from orchestration.v1 import event_pb2
+from orchestration_server import metrics
 from orchestration_server.db import Database
 from orchestration_server.errors import LedgerError, ResourceExhausted, Unavailable
 from orchestration_server.fanout import Sender
@@ -132,6 +133,7 @@ class Hub:
 
     def _drop_queue(self, stream: Stream) -> None:
         """Lets a stream read again from what was last sent, once its client has taken that."""
+        metrics.SLOW_READERS.inc()
         with self._lock:
             stream.behind = False
             stream.messages.clear()
@@ -155,7 +157,7 @@ class Hub:
                 self._start_over(stream)
                 return
             now = time.monotonic()
-            for body, upto in page.messages:
+            for body, upto, _ in page.messages:
                 stream.push(body, upto, now)
             stream.seen = max(stream.seen, page.seen)
             stream.position = page.reached
@@ -210,7 +212,7 @@ class Hub:
                 while self._read_tail():
                     pass
             except Exception as error:
-                log.warning("timeline tail failed", error=repr(error))
+                log.warning("timeline tail failed", error=error)
                 self._read_again()
                 pause.wait(POLL_SECONDS)
             now = time.monotonic()
@@ -268,6 +270,7 @@ class Hub:
         with self._lock:
             stuck = [s for s in self._streams if s.in_flight and now - s.send_began > self._stuck_seconds]
         for stream in stuck:
+            metrics.SLOW_READERS.inc()
             log.info("timeline reader stuck", project=stream.project)
             stream.reply.cancel()
             self.discard(stream)

@@ -18,10 +18,11 @@ from orchestration_server.config import Settings
 
 def main() -> None:
     """Serves until told to stop."""
-    logs.configure()
+    settings = Settings.model_validate_json(sys.stdin.buffer.readline())
+    logs.configure(settings.log_level)
     stop = process.stop_signal()
     exposition.answer(socket.socket(fileno=int(sys.argv[1])))
-    app = App(Settings.model_validate_json(sys.stdin.buffer.readline()))
+    app = App(settings)
     address = app.start()
     process.settle()
     print(address, flush=True)

@@ -30,6 +30,8 @@ TEMPORARY = ".write-"
 """What the names of files begin with that are being written."""
 _FOLLOW_NOTHING = os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | _FOLLOW_NOTHING
+PROJECTS_DIRECTORY = "projects"
+"""Below the root, where the directories of all projects but the default one are."""
 _FILES = frozenset(("sprint.md", "task.md", "agent.yml"))
 
 
@@ -185,7 +187,7 @@ class Workspace:
 
     def __init__(self, root: Path, project: str = DEFAULT_PROJECT) -> None:
         self._root = root
-        self._within = () if project == DEFAULT_PROJECT else ("projects", name_of(project))
+        self._within = () if project == DEFAULT_PROJECT else (PROJECTS_DIRECTORY, name_of(project))
 
     @contextmanager
     def directory(self, path: str, *, make: bool = False) -> Iterator[Directory]:

@@ -11,7 +11,7 @@ from uuid_utils import uuid4
 
 from orchestration.v1 import admin_pb2, event_pb2
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
-from orchestration_server import alert_rules, convert
+from orchestration_server import alert_rules, convert, measuring
 from orchestration_server.alert_rules import AlertRule
 from orchestration_server.db import Connection, Database
 from orchestration_server.jobs.alerts import Alerts
@@ -68,6 +68,11 @@ class Alerting:
     def recorded_later(self, by: timedelta) -> None:
         """All events that there are were recorded so much later."""
         self.sql(f"update events set emit_time = emit_time + interval '{by.total_seconds()} s'")
+
+    def measure(self) -> None:
+        """Measures how large the ledger is, also where that was just done."""
+        self.sql("delete from measurements")
+        measuring.storage(self.db)
 
     def listed(self, *, resolved: bool = False, **asked: str) -> list[admin_pb2.Alert]:
         request = admin_pb2.ListAlertsRequest(include_resolved=resolved, page_size=500, **asked)

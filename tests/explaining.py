@@ -14,7 +14,7 @@ class Explaining:
         self._conn = conn
         self.plan: dict[str, Any] = {}
 
-    def execute(self, query: str, params: dict[str, Any]) -> Rows:
+    def execute(self, query: str, params: dict[str, Any], *, name: str = "") -> Rows:
         row = self._conn.execute(f"explain (analyze, buffers, format json) {query}", params).fetchone()
         assert row is not None
         self.plan = row[0][0]["Plan"]

@@ -17,9 +17,11 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     seen: list[str] = []
     run = Connection.execute
 
-    def execute(self: Connection, query: str, params: Mapping[str, Any] | None = None) -> Rows:
+    def execute(
+        self: Connection, query: str, params: Mapping[str, Any] | None = None, *, name: str = ""
+    ) -> Rows:
         seen.append(query)
-        return run(self, query, params)
+        return run(self, query, params, name=name)
 
     with monkeypatch.context() as patch:
         patch.setattr(Connection, "execute", execute)

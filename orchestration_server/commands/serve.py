@@ -15,7 +15,7 @@ import typer
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
-from orchestration_server import __version__, exposition, metrics, process
+from orchestration_server import __version__, exposition, logs, metrics, process
 from orchestration_server.commands.checks import check_rules, check_templates, check_tokenizer
 from orchestration_server.commands.metrics import exposed
 from orchestration_server.commands.options import err, with_settings
@@ -33,6 +33,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve. Without a database URL it starts a Postgres and a cache of its own."""
+    logs.configure(settings.log_level)
     check_rules(settings)
     check_templates(settings)
     check_tokenizer(settings)

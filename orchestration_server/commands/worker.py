@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestration_server import metrics, process
+from orchestration_server import logs, metrics, process
 from orchestration_server.commands.checks import check_rules
 from orchestration_server.commands.metrics import exposed
 from orchestration_server.commands.options import refuse, with_settings
@@ -16,7 +16,9 @@ from orchestration_server.config import Settings
     "rules_file",
     "alerts_file",
     "statement_seconds",
+    "slow_statement_seconds",
     "metrics_address",
+    "log_level",
 )
 def worker(settings: Settings) -> None:
     """Run the background services beside the servers of DATABASE_URL; as many workers as you like."""
@@ -24,6 +26,7 @@ def worker(settings: Settings) -> None:
 
     if not settings.database_url:
         refuse("DATABASE_URL is not set; `serve` runs the services of the built-in database")
+    logs.configure(settings.log_level)
     check_rules(settings)
     stop = process.stop_signal()
     with exposed(settings, metrics.REGISTRY):

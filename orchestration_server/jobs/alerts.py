@@ -16,7 +16,7 @@ import structlog
 from uuid_utils import UUID, uuid7
 
 from orchestration.v1 import common_pb2
-from orchestration_server import convert
+from orchestration_server import convert, measuring
 from orchestration_server.alert_rules import LEAST_CALLS, SESSION_INACTIVE, AlertRule, Measure
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import Unavailable
@@ -31,7 +31,7 @@ from orchestration_server.model import (
 )
 from orchestration_server.store import alerts as store
 from orchestration_server.store import events as event_store
-from orchestration_server.store import writes
+from orchestration_server.store import monitoring, writes
 from orchestration_server.store.alerts import Alert, Subject
 
 log = structlog.get_logger()
@@ -134,11 +134,13 @@ def measure(conn: Connection, now: datetime) -> Readings:
     calls = sum(figures.calls for figures in servers)
     errors = sum(figures.errors for figures in servers)
     found: dict[Measure, Sequence[Subject]] = {
-        Measure.EVENTS: [_whole(store.events(conn))],
-        Measure.HORIZON_AGE: [_whole(store.horizon_age(conn, now=now))],
+        Measure.HORIZON_AGE: [_whole(monitoring.horizon(conn).seconds or 0.0)],
         Measure.AGENT_EVENTS: store.busiest_agents(conn, now=now, limit=MOST_SUBJECTS),
         Measure.SESSION_IDLE: store.idle_sessions(conn, now=now, limit=MOST_SUBJECTS),
     }
+    storage = measuring.last_storage(conn)
+    if storage is not None:
+        found[Measure.EVENTS] = [_whole(storage.live_events.rows)]
     if servers:
         found[Measure.QUEUE_EVENTS] = [_whole(sum(figures.queue_events for figures in servers))]
     if calls >= LEAST_CALLS:

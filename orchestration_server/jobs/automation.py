@@ -147,7 +147,7 @@ class Automation:
             except Passed:
                 continue
             except Exception as error:
-                log.warning("automation failed", project=project, error=repr(error))
+                log.warning("automation failed", project=project, error=error)
                 failure = error
         if failure is not None:
             raise failure

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import errno
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +41,8 @@ PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
 AGENT = "orchestration.file-sync"
 ERROR_LENGTH = 500
+SLOW_SECONDS = 0.5
+"""Writing one entity's files for longer than that is counted as slow."""
 
 _ENTITIES: Mapping[str, EntityType] = {
     "sprint": EntityType.SPRINT,
@@ -83,15 +87,13 @@ class FileSync:
         document = None
         try:
             document = rendering.document(row.kind, body)
-            with metrics.FILE_SYNC_SECONDS.time():
+            with _timed():
                 workspace = Workspace(self._root, row.project)
                 return _End(row, document, files.write(workspace, document, again=lambda: self._read(row)))
         except Exception as error:
             # Whatever it is, it is this row's: the others of the batch are not held up by it.
             metrics.FILE_SYNC_FAILURES.inc()
-            log.warning(
-                "files not written", project=row.project, kind=row.kind, code=row.code, error=repr(error)
-            )
+            log.warning("files not written", project=row.project, kind=row.kind, error=error)
             return _End(row, document, error=_said(error))
 
     def _read(self, row: Claimed) -> Document | None:
@@ -148,6 +150,18 @@ class _End:
             sprint_code=document.sprint_code if document else "",
             priority=document.priority if document else PRIORITY_DEFAULT,
         )  # fmt: skip
+
+
+@contextmanager
+def _timed() -> Iterator[None]:
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        took = time.monotonic() - began
+        metrics.FILE_SYNC_SECONDS.observe(took)
+        if took > SLOW_SECONDS:
+            metrics.FILE_SYNC_SLOW.inc()
 
 
 def _said(error: Exception) -> str:

@@ -76,7 +76,7 @@ class Runner:
                 failures = 0
             except Exception as error:
                 failures += 1
-                log.warning("job failed", job=service.name, failures=failures, error=repr(error))
+                log.warning("job failed", job=service.name, failures=failures, error=error)
             metrics.JOB_FAILING.labels(service.name).set(failures)
 
     def _batch(self, service: Service) -> int:

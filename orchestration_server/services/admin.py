@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchestration.v1 import admin_pb2
-from orchestration_server import __version__, convert
+from orchestration_server import __version__, convert, measuring
 from orchestration_server.config import Settings
 from orchestration_server.db import Database
 from orchestration_server.model import Call
@@ -37,6 +37,11 @@ class AdminService:
             max_batch_events=EVENTS_IN_MESSAGE,
             max_message_bytes=self._settings.max_message_bytes,
         )
+
+    def GetStorageStats(
+        self, request: admin_pb2.GetStorageStatsRequest, call: Call
+    ) -> admin_pb2.GetStorageStatsResponse:
+        return admin_pb2.GetStorageStatsResponse(stats=measuring.storage(self._db, call))
 
     def ListAlerts(self, request: admin_pb2.ListAlertsRequest, call: Call) -> admin_pb2.ListAlertsResponse:
         return alerts.page(self._db, self._tokens, request, call)

@@ -12,7 +12,7 @@ from uuid_utils import UUID
 from orchestration_server.model import AlertSeverity, AlertState
 from orchestration_server.store.arrays import Numbers, Reals, Texts, Uuids
 from orchestration_server.store.connection import Connection
-from orchestration_server.store.events import HORIZON
+from orchestration_server.store.positions import PROJECTS
 from orchestration_server.store.writes import Change
 
 MOST_PROJECTS = 5_000
@@ -46,24 +46,13 @@ _SERVERS: LiteralString = """
 select queue_events, calls, errors, context_bounds, context_counts from server_figures
 where update_time > %(now)s - %(fresh)s::bigint * interval '1 second'
 """
-# What the last vacuum of each partition counted, which comes after every twentieth of it: a count of millions
-# takes seconds.
-_EVENTS: LiteralString = """
-select coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint
-from pg_partition_tree('events') t join pg_class c on c.oid = t.relid
-where t.isleaf
-"""
-# Projects are found by skipping from one to the next in an index that begins with them.
-_AGENTS: LiteralString = """
-with recursive projects as (
-    (select project from events order by project limit 1)
-    union all
-    select (select e.project from events e where e.project > p.project order by e.project limit 1)
-    from projects p where p.project is not null
-)
+_AGENTS: LiteralString = (
+    "with one as (select 1)"
+    + PROJECTS
+    + """
 select project, actor, count(*) from (
     select n.project, e.actor
-    from (select project from projects where project is not null limit %(projects)s::bigint) n,
+    from (select project from named limit %(projects)s::bigint) n,
         lateral (
             select actor from events
             where project = n.project and emit_time > %(now)s - interval '1 minute' and emit_time <= %(now)s
@@ -74,22 +63,13 @@ select project, actor, count(*) from (
 where actor <> '' and not starts_with(actor, 'orchestration.')
 group by project, actor order by 3 desc, project, actor limit %(limit)s::bigint
 """
+)
 # No index holds last_activity_time, which every call of a session writes: all open sessions are read.
 _IDLE: LiteralString = """
-select project, key, extract(epoch from %(now)s - last_activity_time)::float8, correlation_id from sessions
+select project, key, extract(epoch from %(now)s - last_activity_time)::float8 from sessions
 where status < 3 and case when status = 1 then true end
 order by last_activity_time, project, key limit %(limit)s::bigint
 """
-_HORIZON_AGE: LiteralString = (
-    HORIZON
-    + """
-select coalesce(extract(epoch from %(now)s - min(held.since)), 0)::float8 from h join (
-    select backend_xid as xid, xact_start as since from pg_stat_activity where backend_xid is not null
-    union all
-    select transaction, prepared from pg_prepared_xacts where database = current_database()
-) held on held.xid = h.xid::xid
-"""
-)
 
 _DUE: LiteralString = """
 select evaluate_time <= %(now)s - %(apart)s::bigint * interval '1 millisecond' or evaluate_time > %(now)s
@@ -167,7 +147,6 @@ class Subject(NamedTuple):
     project: str
     name: str
     value: float
-    correlation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,17 +201,11 @@ def servers(conn: Connection, *, now: datetime) -> list[Figures]:
     return [Figures(*row) for row in rows]
 
 
-def events(conn: Connection) -> int:
-    """About how many events the live log holds, kept ones too."""
-    row = conn.execute(_EVENTS).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
 def busiest_agents(conn: Connection, *, now: datetime, limit: int) -> list[Subject]:
     """Agents by how many events they emitted in the minute before, most first; none of the ledger's own."""
     params = {
-        "now": now, "projects": MOST_PROJECTS, "each": PROJECT_EVENTS, "most": MOST_EVENTS, "limit": limit,
+        "now": now, "after": "", "projects": MOST_PROJECTS, "each": PROJECT_EVENTS, "most": MOST_EVENTS,
+        "limit": limit,
     }  # fmt: skip
     return [Subject(*row) for row in conn.execute(_AGENTS, params).fetchall()]
 
@@ -240,16 +213,6 @@ def busiest_agents(conn: Connection, *, now: datetime, limit: int) -> list[Subje
 def idle_sessions(conn: Connection, *, now: datetime, limit: int) -> list[Subject]:
     """Active sessions by the seconds since their last call, longest first."""
     return [Subject(*row) for row in conn.execute(_IDLE, {"now": now, "limit": limit}).fetchall()]
-
-
-def horizon_age(conn: Connection, *, now: datetime) -> float:
-    """How many seconds ago the transaction began that the horizon stands at; 0 where there is none.
-
-    0 too where it belongs to a role whose activity this one may not see.
-    """
-    row = conn.execute(_HORIZON_AGE, {"now": now}).fetchone()
-    assert row is not None
-    return max(0.0, float(row[0]))
 
 
 # Alerts

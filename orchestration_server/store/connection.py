@@ -10,21 +10,27 @@ go once. psycopg still adapts the rows, and does the rest: the pool, transaction
 from __future__ import annotations
 
 import re
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache
 from struct import Struct
-from types import NoneType
-from typing import Any, LiteralString, cast
+from types import CodeType, NoneType
+from typing import Any, LiteralString, NamedTuple, cast
 
 import psycopg
+import structlog
 from psycopg import abc, errors
 from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
+from orchestration_server import metrics
 from orchestration_server.store.arrays import Array, encoded_time
+
+log = structlog.get_logger()
 
 PREPARED = 300
 """Statements that a connection keeps prepared; of more, those that were used last."""
@@ -64,6 +70,36 @@ _SCALARS = _Scalars(
         NoneType: (0, Format.TEXT, lambda _: None),
     }
 )
+
+
+class _Statement(NamedTuple):
+    """What runs statements, in metrics, logs and traces: the store's function, or the part of it."""
+
+    name: str
+    timing: metrics.Timing
+
+
+def _statement(name: str) -> _Statement:
+    return _Statement(name, metrics.SQL_SECONDS.of(name))
+
+
+_BY_NAME: dict[str, _Statement] = {name: _statement(name) for name in ("begin", "commit", "rollback")}
+# Hashing code takes longer than all else here, so it is found by its id, which stays its own as long as it
+# is kept.
+_BY_CODE: dict[int, tuple[CodeType, _Statement]] = {}
+
+
+def _named(name: str) -> _Statement:
+    return _BY_NAME.get(name) or _BY_NAME.setdefault(name, _statement(name))
+
+
+def _run_by(code: CodeType) -> _Statement:
+    """The function that asks, as ``tasks.get``."""
+    found = _BY_CODE.get(id(code))
+    if found is None:
+        module = code.co_filename.rpartition("/")[2].removesuffix(".py")
+        found = _BY_CODE.setdefault(id(code), (code, _named(f"{module}.{code.co_name.lstrip('_')}")))
+    return found[1]
 
 
 @lru_cache(_TEXTS)
@@ -109,15 +145,23 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     """Runs statements with ``%(name)s`` parameters, one thread at a time. It has to be in autocommit mode:
     transactions are begun with ``transaction()`` alone."""
 
+    slow_seconds = 1.0
+    """From here on a statement is logged."""
+    told: Callable[[str, float, bool], None] | None = None
+    """Is told of each statement that has ended: its name, how many seconds it took, and whether it failed."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._named: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
         self._count = 0
 
     def execute(  # type: ignore[override]  # what is not needed here is left out
-        self, query: LiteralString, params: Mapping[str, Any] | None = None
+        self, query: LiteralString, params: Mapping[str, Any] | None = None, *, name: str = ""
     ) -> Rows:
-        """Runs one statement to its end. Raises the driver's errors, which db.py translates."""
+        """Runs one statement to its end. Raises the driver's errors, which db.py translates.
+
+        It is timed under ``name``, of which there may be few, or under that of the function that calls.
+        """
         text, names = _query(query)
         given = params or {}
         values: list[bytes | None] = []
@@ -134,13 +178,38 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
                 values.append(encode(value))
                 oids.append(oid)
                 formats.append(format_)
-        statement = self._name(text, tuple(oids))
-        result = self.pgconn.exec_prepared(statement, cast("list[bytes]", values), formats, Format.BINARY)
-        if result.status not in _DONE:
+        statement = _named(name) if name else _run_by(sys._getframe(1).f_code)  # noqa: SLF001  # its public name is slow
+        began = time.monotonic()
+        prepared = self._name(text, tuple(oids))
+        result = self.pgconn.exec_prepared(prepared, cast("list[bytes]", values), formats, Format.BINARY)
+        failed = result.status not in _DONE
+        self._ended(statement, text, began, failed)
+        if failed:
             raise self._error(result)
         adapt = Transformer(self)
         adapt.set_pgresult(result, format=Format.BINARY)
         return Rows(adapt, result)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Times what the block does on this connection as a statement."""
+        began = time.monotonic()
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            self._ended(_named(name), b"", began, failed)
+
+    def _ended(self, statement: _Statement, text: bytes, began: float, failed: bool) -> None:
+        took = time.monotonic() - began
+        statement.timing.observe(took)
+        if took > self.slow_seconds:
+            metrics.SQL_SLOW.labels(statement.name).inc()
+            # As Postgres got it, for an explain: the values stand elsewhere.
+            log.warning("slow statement", statement=statement.name, seconds=round(took, 3), sql=text.decode())
+        if self.told is not None:
+            self.told(statement.name, took, failed)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:  # type: ignore[override]  # there are none in others
@@ -156,8 +225,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         self._control(b"commit")
 
     def _control(self, command: bytes) -> None:
+        began = time.monotonic()
         result = self.pgconn.exec_(command)
-        if result.status != ExecStatus.COMMAND_OK:
+        failed = result.status != ExecStatus.COMMAND_OK
+        self._ended(_named(command.decode()), command, began, failed)
+        if failed:
             raise self._error(result)
         if result.command_status != command.upper():
             # A commit of what has failed is a rollback.

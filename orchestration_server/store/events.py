@@ -56,7 +56,8 @@ _TAIL: LiteralString = (
     HORIZON
     + """
 select h.epoch, h.xid::text::bigint, e.epoch, e.xid::text::bigint, e.seq, e.project, e.type,
-    e.entity_type, e.entity_code, e.sprint_code, e.priority, e.correlation_id, e.session_key, e.body
+    e.entity_type, e.entity_code, e.sprint_code, e.priority, e.correlation_id, e.session_key, e.body,
+    extract(epoch from clock_timestamp() - e.emit_time)::float8
 from h left join lateral (
     select * from events
     where project = any(%(projects)s::text[])
@@ -121,6 +122,8 @@ class TailRow(NamedTuple):
     correlation_id: str
     session_key: str
     body: bytes
+    age: float
+    """Seconds since it was recorded, by the database's clock."""
 
 
 def secret(conn: Connection) -> bytes:

@@ -10,9 +10,7 @@ from orchestration_server.store.events import HORIZON
 
 # The projects are found by skipping from one to the next in an index that begins with them; what is new, by
 # one probe behind each one's place. Scalar subqueries leave the planner no other plan.
-_BEHIND: LiteralString = (
-    HORIZON
-    + """, named as (
+PROJECTS: LiteralString = """, named as (
     with recursive projects as (
         (select project from events where project > %(after)s order by project limit 1)
         union all
@@ -21,6 +19,11 @@ _BEHIND: LiteralString = (
     )
     select project from projects where project is not null
 )
+"""
+_BEHIND: LiteralString = (
+    HORIZON
+    + PROJECTS
+    + """
 select n.project
 from h, named n
 left join log_positions at on at.reader = %(reader)s and at.project = n.project

@@ -8,12 +8,15 @@ in each entity's order (G2).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
 from typing import Any, LiteralString
 
+from orchestration_server import metrics
 from orchestration_server.model import EventRow, OutboxRow, Request
 from orchestration_server.store.arrays import Array, Bodies, Flags, Numbers, Texts, Times, Uuids, microseconds
 from orchestration_server.store.connection import Connection
@@ -146,7 +149,18 @@ def apply(
             "o_kind": Texts(row.kind for row in queued),
             "o_code": Texts(row.code for row in queued),
         }
-    conn.execute(_LOCKED + sql + _LOGGED, params)
+    conn.execute(_LOCKED + sql + _LOGGED, params, name=_name(change.sql))
+    metrics.EVENTS_EMITTED.inc(len(change.events))
+
+
+_CHANGES = re.compile(r"\b(insert into|update|delete from) (\w+)")
+
+
+@lru_cache
+def _name(change: str) -> str:
+    """What a write is timed as: by the first table that it changes."""
+    found = _CHANGES.search(change)
+    return f"writes.apply {found[1].split()[0]} {found[2]}" if found else "writes.apply"
 
 
 def event_columns(events: Sequence[EventRow]) -> dict[str, Array]:
@@ -210,5 +224,5 @@ def begin_log(conn: Connection) -> int:
 def copy_events(conn: Connection, epoch: int, rows: Sequence[bytes]) -> None:
     """Appends many events inside the caller's transaction: several times as fast as an insert."""
     last = _EPOCH.pack(4, epoch)
-    with conn.cursor().copy(_COPY) as copy:
+    with conn.timed("writes.copy_events"), conn.cursor().copy(_COPY) as copy:
         copy.write(b"".join((_COPY_HEAD, last.join((*rows, b"")), _COPY_END)))

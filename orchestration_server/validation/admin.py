@@ -15,6 +15,7 @@ _ALERT = Pattern(re.compile(r"[a-z0-9_]{1,64}"), "must be up to 64 characters of
 
 RULES: Rules = {
     admin_pb2.GetServerInfoRequest: {},
+    admin_pb2.GetStorageStatsRequest: {},
     admin_pb2.ListAlertsRequest: {"alert": _ALERT, "include_resolved": Flag(), **PAGE},
 }
 ACROSS: Mapping[type[Message], Check] = {}

@@ -127,6 +127,7 @@ GOOD: dict[type[Message], dict[str, Any]] = {
     coordination_pb2.RemoveDependencyRequest: {"dependency": {"task_code": "A", "depends_on_code": "B"}},
     coordination_pb2.ListReadyTasksRequest: {},
     admin_pb2.GetServerInfoRequest: {},
+    admin_pb2.GetStorageStatsRequest: {},
     admin_pb2.ListAlertsRequest: {},
 }
 

@@ -25,27 +25,39 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1corchestration/v1/admin.proto\x12\x10orchestration.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\xce\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06schema\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bserver_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10max_batch_events\x18\x05 \x01(\x05\x12\x19\n\x11max_message_bytes\x18\x06 \x01(\x03\"\x86\x03\n\x05\x41lert\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x61lert\x18\x02 \x01(\t\x12\x0f\n\x07project\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12+\n\x05state\x18\x05 \x01(\x0e\x32\x1c.orchestration.v1.AlertState\x12\x31\n\x08severity\x18\x06 \x01(\x0e\x32\x1f.orchestration.v1.AlertSeverity\x12\r\n\x05value\x18\x07 \x01(\x01\x12\x11\n\tthreshold\x18\x08 \x01(\x01\x12\x0c\n\x04unit\x18\t \x01(\t\x12\x0f\n\x07summary\x18\n \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x0b \x01(\t\x12.\n\nbegin_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tfire_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cresolve_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"c\n\x11ListAlertsRequest\x12\r\n\x05\x61lert\x18\x01 \x01(\t\x12\x18\n\x10include_resolved\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"V\n\x12ListAlertsResponse\x12\'\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x17.orchestration.v1.Alert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*t\n\nAlertState\x12\x1b\n\x17\x41LERT_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41LERT_STATE_FIRING\x10\x01\x12\x17\n\x13\x41LERT_STATE_PENDING\x10\x02\x12\x18\n\x14\x41LERT_STATE_RESOLVED\x10\x03*h\n\rAlertSeverity\x12\x1e\n\x1a\x41LERT_SEVERITY_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41LERT_SEVERITY_CRITICAL\x10\x01\x12\x1a\n\x16\x41LERT_SEVERITY_WARNING\x10\x02\x32\xc9\x01\n\x0c\x41\x64minService\x12`\n\rGetServerInfo\x12&.orchestration.v1.GetServerInfoRequest\x1a\'.orchestration.v1.GetServerInfoResponse\x12W\n\nListAlerts\x12#.orchestration.v1.ListAlertsRequest\x1a$.orchestration.v1.ListAlertsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1corchestration/v1/admin.proto\x12\x10orchestration.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\xce\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06schema\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bserver_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10max_batch_events\x18\x05 \x01(\x05\x12\x19\n\x11max_message_bytes\x18\x06 \x01(\x03\"\x18\n\x16GetStorageStatsRequest\"H\n\x17GetStorageStatsResponse\x12-\n\x05stats\x18\x01 \x01(\x0b\x32\x1e.orchestration.v1.StorageStats\"\xe3\x03\n\x0cStorageStats\x12\x30\n\x0cmeasure_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x0blive_events\x18\x02 \x01(\x0b\x32\x1c.orchestration.v1.TableStats\x12\x35\n\x0f\x61rchived_events\x18\x03 \x01(\x0b\x32\x1c.orchestration.v1.TableStats\x12\x35\n\x0flive_partitions\x18\x04 \x03(\x0b\x32\x1c.orchestration.v1.TableStats\x12\x39\n\x13\x61rchived_partitions\x18\x05 \x03(\x0b\x32\x1c.orchestration.v1.TableStats\x12,\n\x06tables\x18\x06 \x03(\x0b\x32\x1c.orchestration.v1.TableStats\x12/\n\nweek_types\x18\x07 \x03(\x0b\x32\x1b.orchestration.v1.TypeCount\x12\x13\n\x0bweek_events\x18\x08 \x01(\x03\x12\x1c\n\x14\x62usiest_agent_events\x18\t \x01(\x03\x12\x33\n\tworkspace\x18\n \x01(\x0b\x32 .orchestration.v1.WorkspaceStats\"F\n\nTableStats\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\r\n\x05\x65xact\x18\x03 \x01(\x08\x12\r\n\x05\x62ytes\x18\x04 \x01(\x03\"(\n\tTypeCount\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x8d\x01\n\x0eWorkspaceStats\x12\x30\n\x0cmeasure_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66iles\x18\x02 \x01(\x03\x12\x16\n\x0emarkdown_files\x18\x03 \x01(\x03\x12\r\n\x05\x62ytes\x18\x04 \x01(\x03\x12\x13\n\x0blarge_files\x18\x05 \x01(\x03\"\x86\x03\n\x05\x41lert\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x61lert\x18\x02 \x01(\t\x12\x0f\n\x07project\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12+\n\x05state\x18\x05 \x01(\x0e\x32\x1c.orchestration.v1.AlertState\x12\x31\n\x08severity\x18\x06 \x01(\x0e\x32\x1f.orchestration.v1.AlertSeverity\x12\r\n\x05value\x18\x07 \x01(\x01\x12\x11\n\tthreshold\x18\x08 \x01(\x01\x12\x0c\n\x04unit\x18\t \x01(\t\x12\x0f\n\x07summary\x18\n \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x0b \x01(\t\x12.\n\nbegin_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tfire_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cresolve_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"c\n\x11ListAlertsRequest\x12\r\n\x05\x61lert\x18\x01 \x01(\t\x12\x18\n\x10include_resolved\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"V\n\x12ListAlertsResponse\x12\'\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x17.orchestration.v1.Alert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*t\n\nAlertState\x12\x1b\n\x17\x41LERT_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41LERT_STATE_FIRING\x10\x01\x12\x17\n\x13\x41LERT_STATE_PENDING\x10\x02\x12\x18\n\x14\x41LERT_STATE_RESOLVED\x10\x03*h\n\rAlertSeverity\x12\x1e\n\x1a\x41LERT_SEVERITY_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41LERT_SEVERITY_CRITICAL\x10\x01\x12\x1a\n\x16\x41LERT_SEVERITY_WARNING\x10\x02\x32\xb1\x02\n\x0c\x41\x64minService\x12`\n\rGetServerInfo\x12&.orchestration.v1.GetServerInfoRequest\x1a\'.orchestration.v1.GetServerInfoResponse\x12\x66\n\x0fGetStorageStats\x12(.orchestration.v1.GetStorageStatsRequest\x1a).orchestration.v1.GetStorageStatsResponse\x12W\n\nListAlerts\x12#.orchestration.v1.ListAlertsRequest\x1a$.orchestration.v1.ListAlertsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orchestration.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ALERTSTATE']._serialized_start=898
-  _globals['_ALERTSTATE']._serialized_end=1014
-  _globals['_ALERTSEVERITY']._serialized_start=1016
-  _globals['_ALERTSEVERITY']._serialized_end=1120
+  _globals['_ALERTSTATE']._serialized_start=1742
+  _globals['_ALERTSTATE']._serialized_end=1858
+  _globals['_ALERTSEVERITY']._serialized_start=1860
+  _globals['_ALERTSEVERITY']._serialized_end=1964
   _globals['_GETSERVERINFOREQUEST']._serialized_start=83
   _globals['_GETSERVERINFOREQUEST']._serialized_end=105
   _globals['_GETSERVERINFORESPONSE']._serialized_start=108
   _globals['_GETSERVERINFORESPONSE']._serialized_end=314
-  _globals['_ALERT']._serialized_start=317
-  _globals['_ALERT']._serialized_end=707
-  _globals['_LISTALERTSREQUEST']._serialized_start=709
-  _globals['_LISTALERTSREQUEST']._serialized_end=808
-  _globals['_LISTALERTSRESPONSE']._serialized_start=810
-  _globals['_LISTALERTSRESPONSE']._serialized_end=896
-  _globals['_ADMINSERVICE']._serialized_start=1123
-  _globals['_ADMINSERVICE']._serialized_end=1324
+  _globals['_GETSTORAGESTATSREQUEST']._serialized_start=316
+  _globals['_GETSTORAGESTATSREQUEST']._serialized_end=340
+  _globals['_GETSTORAGESTATSRESPONSE']._serialized_start=342
+  _globals['_GETSTORAGESTATSRESPONSE']._serialized_end=414
+  _globals['_STORAGESTATS']._serialized_start=417
+  _globals['_STORAGESTATS']._serialized_end=900
+  _globals['_TABLESTATS']._serialized_start=902
+  _globals['_TABLESTATS']._serialized_end=972
+  _globals['_TYPECOUNT']._serialized_start=974
+  _globals['_TYPECOUNT']._serialized_end=1014
+  _globals['_WORKSPACESTATS']._serialized_start=1017
+  _globals['_WORKSPACESTATS']._serialized_end=1158
+  _globals['_ALERT']._serialized_start=1161
+  _globals['_ALERT']._serialized_end=1551
+  _globals['_LISTALERTSREQUEST']._serialized_start=1553
+  _globals['_LISTALERTSREQUEST']._serialized_end=1652
+  _globals['_LISTALERTSRESPONSE']._serialized_start=1654
+  _globals['_LISTALERTSRESPONSE']._serialized_end=1740
+  _globals['_ADMINSERVICE']._serialized_start=1967
+  _globals['_ADMINSERVICE']._serialized_end=2272
 # @@protoc_insertion_point(module_scope)

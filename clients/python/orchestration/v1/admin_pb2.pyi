@@ -136,6 +136,225 @@ class GetServerInfoResponse(_message.Message):
 Global___GetServerInfoResponse: _TypeAlias = GetServerInfoResponse  # noqa: Y015
 
 @_typing.final
+class GetStorageStatsRequest(_message.Message):
+    """Asks how large the ledger is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStorageStatsRequest: _TypeAlias = GetStorageStatsRequest  # noqa: Y015
+
+@_typing.final
+class GetStorageStatsResponse(_message.Message):
+    """How large the ledger is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def stats(self) -> Global___StorageStats:
+        """What was measured."""
+
+    def __init__(
+        self,
+        *,
+        stats: Global___StorageStats | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stats", b"stats"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stats", b"stats"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStorageStatsResponse: _TypeAlias = GetStorageStatsResponse  # noqa: Y015
+
+@_typing.final
+class StorageStats(_message.Message):
+    """How large the ledger is, all projects together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEASURE_TIME_FIELD_NUMBER: _builtins.int
+    LIVE_EVENTS_FIELD_NUMBER: _builtins.int
+    ARCHIVED_EVENTS_FIELD_NUMBER: _builtins.int
+    LIVE_PARTITIONS_FIELD_NUMBER: _builtins.int
+    ARCHIVED_PARTITIONS_FIELD_NUMBER: _builtins.int
+    TABLES_FIELD_NUMBER: _builtins.int
+    WEEK_TYPES_FIELD_NUMBER: _builtins.int
+    WEEK_EVENTS_FIELD_NUMBER: _builtins.int
+    BUSIEST_AGENT_EVENTS_FIELD_NUMBER: _builtins.int
+    WORKSPACE_FIELD_NUMBER: _builtins.int
+    week_events: _builtins.int
+    """Those of all types."""
+    busiest_agent_events: _builtins.int
+    """Events recorded in the last minute of the agent that has the most of a project. A project's last 20,000 are
+    looked at.
+    """
+    @_builtins.property
+    def measure_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was measured, by the database's clock."""
+
+    @_builtins.property
+    def live_events(self) -> Global___TableStats:
+        """The live part of the event log, all partitions together."""
+
+    @_builtins.property
+    def archived_events(self) -> Global___TableStats:
+        """The archived part of it."""
+
+    @_builtins.property
+    def live_partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___TableStats]:
+        """The partitions of the live part, by name."""
+
+    @_builtins.property
+    def archived_partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___TableStats]:
+        """The partitions of the archived part, by name."""
+
+    @_builtins.property
+    def tables(self) -> _containers.RepeatedCompositeFieldContainer[Global___TableStats]:
+        """All other tables, by name."""
+
+    @_builtins.property
+    def week_types(self) -> _containers.RepeatedCompositeFieldContainer[Global___TypeCount]:
+        """Events that occurred in the last 7 days by type, the most first; at most 100 types. They are counted by
+        whole hours of UTC and behind the tail of the log: the latest few seconds may be missing.
+        """
+
+    @_builtins.property
+    def workspace(self) -> Global___WorkspaceStats:
+        """The files of the workspace; not set where no server or worker has one."""
+
+    def __init__(
+        self,
+        *,
+        measure_time: _timestamp_pb2.Timestamp | None = ...,
+        live_events: Global___TableStats | None = ...,
+        archived_events: Global___TableStats | None = ...,
+        live_partitions: _abc.Iterable[Global___TableStats] | None = ...,
+        archived_partitions: _abc.Iterable[Global___TableStats] | None = ...,
+        tables: _abc.Iterable[Global___TableStats] | None = ...,
+        week_types: _abc.Iterable[Global___TypeCount] | None = ...,
+        week_events: _builtins.int = ...,
+        busiest_agent_events: _builtins.int = ...,
+        workspace: Global___WorkspaceStats | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["archived_events", b"archived_events", "live_events", b"live_events", "measure_time", b"measure_time", "workspace", b"workspace"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived_events", b"archived_events", "archived_partitions", b"archived_partitions", "busiest_agent_events", b"busiest_agent_events", "live_events", b"live_events", "live_partitions", b"live_partitions", "measure_time", b"measure_time", "tables", b"tables", "week_events", b"week_events", "week_types", b"week_types", "workspace", b"workspace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StorageStats: _TypeAlias = StorageStats  # noqa: Y015
+
+@_typing.final
+class TableStats(_message.Message):
+    """The size of a table, or of several together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name in the database."""
+    rows: _builtins.int
+    """How many rows it has."""
+    exact: _builtins.bool
+    """Whether they were counted. Those of a table above 8 MiB are estimated, as the database's planner does."""
+    bytes: _builtins.int
+    """How many bytes it takes on disk, with its indexes."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        rows: _builtins.int = ...,
+        exact: _builtins.bool = ...,
+        bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "exact", b"exact", "name", b"name", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TableStats: _TypeAlias = TableStats  # noqa: Y015
+
+@_typing.final
+class TypeCount(_message.Message):
+    """How many events are of a type."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """The type."""
+    count: _builtins.int
+    """How many events."""
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TypeCount: _TypeAlias = TypeCount  # noqa: Y015
+
+@_typing.final
+class WorkspaceStats(_message.Message):
+    """The files under delegation/sprints of all projects."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEASURE_TIME_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    MARKDOWN_FILES_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    LARGE_FILES_FIELD_NUMBER: _builtins.int
+    files: _builtins.int
+    """How many there are."""
+    markdown_files: _builtins.int
+    """How many of them end in .md."""
+    bytes: _builtins.int
+    """How many bytes they hold."""
+    large_files: _builtins.int
+    """How many hold more than 100 KiB."""
+    @_builtins.property
+    def measure_time(self) -> _timestamp_pb2.Timestamp:
+        """When they were counted, by the database's clock."""
+
+    def __init__(
+        self,
+        *,
+        measure_time: _timestamp_pb2.Timestamp | None = ...,
+        files: _builtins.int = ...,
+        markdown_files: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+        large_files: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["measure_time", b"measure_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "files", b"files", "large_files", b"large_files", "markdown_files", b"markdown_files", "measure_time", b"measure_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkspaceStats: _TypeAlias = WorkspaceStats  # noqa: Y015
+
+@_typing.final
 class Alert(_message.Message):
     """Something that an operator should know."""
 

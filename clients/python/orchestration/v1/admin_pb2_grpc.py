@@ -40,6 +40,11 @@ class AdminServiceStub:
                 request_serializer=orchestration_dot_v1_dot_admin__pb2.GetServerInfoRequest.SerializeToString,
                 response_deserializer=orchestration_dot_v1_dot_admin__pb2.GetServerInfoResponse.FromString,
                 _registered_method=True)
+        self.GetStorageStats = channel.unary_unary(
+                '/orchestration.v1.AdminService/GetStorageStats',
+                request_serializer=orchestration_dot_v1_dot_admin__pb2.GetStorageStatsRequest.SerializeToString,
+                response_deserializer=orchestration_dot_v1_dot_admin__pb2.GetStorageStatsResponse.FromString,
+                _registered_method=True)
         self.ListAlerts = channel.unary_unary(
                 '/orchestration.v1.AdminService/ListAlerts',
                 request_serializer=orchestration_dot_v1_dot_admin__pb2.ListAlertsRequest.SerializeToString,
@@ -53,6 +58,16 @@ class AdminServiceServicer:
 
     def GetServerInfo(self, request, context):
         """Says what this server is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStorageStats(self, request, context):
+        """Says how large the ledger is and where its bytes lie, all projects together.
+
+        It is measured at most once a minute, whoever asks and on however many servers: an answer may be a minute
+        old, and says how old it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -74,6 +89,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetServerInfo,
                     request_deserializer=orchestration_dot_v1_dot_admin__pb2.GetServerInfoRequest.FromString,
                     response_serializer=orchestration_dot_v1_dot_admin__pb2.GetServerInfoResponse.SerializeToString,
+            ),
+            'GetStorageStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStorageStats,
+                    request_deserializer=orchestration_dot_v1_dot_admin__pb2.GetStorageStatsRequest.FromString,
+                    response_serializer=orchestration_dot_v1_dot_admin__pb2.GetStorageStatsResponse.SerializeToString,
             ),
             'ListAlerts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAlerts,
@@ -109,6 +129,33 @@ class AdminService:
             '/orchestration.v1.AdminService/GetServerInfo',
             orchestration_dot_v1_dot_admin__pb2.GetServerInfoRequest.SerializeToString,
             orchestration_dot_v1_dot_admin__pb2.GetServerInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStorageStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestration.v1.AdminService/GetStorageStats',
+            orchestration_dot_v1_dot_admin__pb2.GetStorageStatsRequest.SerializeToString,
+            orchestration_dot_v1_dot_admin__pb2.GetStorageStatsResponse.FromString,
             options,
             channel_credentials,
             insecure,

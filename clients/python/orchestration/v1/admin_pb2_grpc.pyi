@@ -35,6 +35,12 @@ class AdminServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetServerInfoRequest, _admin_pb2.GetServerInfoResponse]
     """Says what this server is."""
+    GetStorageStats: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetStorageStatsRequest, _admin_pb2.GetStorageStatsResponse]
+    """Says how large the ledger is and where its bytes lie, all projects together.
+
+    It is measured at most once a minute, whoever asks and on however many servers: an answer may be a minute
+    old, and says how old it is.
+    """
     ListAlerts: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListAlertsRequest, _admin_pb2.ListAlertsResponse]
     """Lists the alerts of the ledger, of all projects: those that fire, then those whose condition holds but not for
     long enough yet, and, where they are asked for, those that were resolved within the last day; in each of these the
@@ -48,6 +54,12 @@ class AdminServiceAsyncStub(AdminServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetServerInfoRequest, _admin_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Says what this server is."""
+    GetStorageStats: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetStorageStatsRequest, _admin_pb2.GetStorageStatsResponse]  # type: ignore[assignment]
+    """Says how large the ledger is and where its bytes lie, all projects together.
+
+    It is measured at most once a minute, whoever asks and on however many servers: an answer may be a minute
+    old, and says how old it is.
+    """
     ListAlerts: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListAlertsRequest, _admin_pb2.ListAlertsResponse]  # type: ignore[assignment]
     """Lists the alerts of the ledger, of all projects: those that fire, then those whose condition holds but not for
     long enough yet, and, where they are asked for, those that were resolved within the last day; in each of these the
@@ -64,6 +76,18 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.GetServerInfoResponse, _abc.Awaitable[_admin_pb2.GetServerInfoResponse]]:
         """Says what this server is."""
+
+    @_abc_1.abstractmethod
+    def GetStorageStats(
+        self,
+        request: _admin_pb2.GetStorageStatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.GetStorageStatsResponse, _abc.Awaitable[_admin_pb2.GetStorageStatsResponse]]:
+        """Says how large the ledger is and where its bytes lie, all projects together.
+
+        It is measured at most once a minute, whoever asks and on however many servers: an answer may be a minute
+        old, and says how old it is.
+        """
 
     @_abc_1.abstractmethod
     def ListAlerts(

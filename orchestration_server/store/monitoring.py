@@ -1,0 +1,175 @@
+"""The SQL that measures the ledger itself: tables, the timeline's horizon, queues. It reads all projects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import LiteralString, NamedTuple
+
+from orchestration_server.store.connection import Connection
+from orchestration_server.store.events import HORIZON
+from orchestration_server.store.positions import PROJECTS
+
+COUNTED_BYTES = 8 * 1024 * 1024
+"""Up to that size a table's rows are counted, which takes milliseconds; above it they are estimated."""
+AGENT_EVENTS = 20_000
+"""The most events of a project that are looked at to find the agent with the most of the last minute."""
+
+# The transaction that holds the horizon back may be another role's, whose start is then not shown.
+_HORIZON: LiteralString = (
+    HORIZON
+    + """
+select case when h.xid < pg_snapshot_xmax(s.snapshot) then h.xid::text end, extract(epoch from
+    clock_timestamp() - least(
+        (select min(a.xact_start) from pg_stat_activity a where a.backend_xid = h.xid::xid),
+        (select min(p.prepared) from pg_prepared_xacts p where p.transaction = h.xid::xid)))::float8
+from s, h
+"""
+)
+_FILES: LiteralString = """
+select count(*), coalesce(extract(epoch from clock_timestamp() - min(queue_time)), 0)::float8 from file_outbox
+"""
+# Up to a thousand events a project, the first of which has waited the longest.
+_READER: LiteralString = (
+    HORIZON
+    + PROJECTS
+    + """
+select count(*), coalesce(extract(epoch from clock_timestamp() - min(b.emit_time)), 0)::float8
+from h, named n left join log_positions at on at.reader = %(reader)s and at.project = n.project,
+lateral (
+    select e.emit_time from events e
+    where e.project = n.project and (e.epoch, e.xid) < (h.epoch, h.xid)
+        and (e.epoch, e.xid, e.seq) > (coalesce(at.epoch, 0), coalesce(at.xid, '0'::xid8),
+            coalesce(at.seq, 0) - (at.rule is not null)::integer)
+    order by e.epoch, e.xid, e.seq limit 1000
+) b
+"""
+)
+_TABLES: LiteralString = """
+select t.kind, c.relname::text, r.counted, r.exact, pg_total_relation_size(c.oid)
+from (
+    select 'live' as kind, relid::oid from pg_partition_tree('events') where isleaf
+    union all
+    select 'archived', relid::oid from pg_partition_tree(to_regclass('events_archive')) where isleaf
+    union all
+    select 'table', oid from pg_class
+    where relkind = 'r' and not relispartition
+        and relnamespace = (select relnamespace from pg_class where oid = 'events'::regclass)
+) t
+join pg_class c on c.oid = t.relid, lateral ledger_rows(c.oid, %(most)s::bigint) r
+order by t.kind, c.relname
+"""
+# Whole hours, as they are rolled up; the first one begins up to an hour before the week does.
+_WEEK: LiteralString = """
+with recursive projects as (
+    (select project from event_rollups order by project limit 1)
+    union all
+    select (select r.project from event_rollups r where r.project > p.project order by r.project limit 1)
+    from projects p where p.project is not null
+)
+select r.key, sum(r.count)::bigint, sum(sum(r.count)) over ()::bigint
+from projects p join event_rollups r on r.project = p.project and r.dimension = 1
+    and r.hour >= date_trunc('hour', now() - interval '7 days')
+group by r.key order by 2 desc, 1 limit %(limit)s::bigint
+"""
+_BUSIEST: LiteralString = (
+    "with one as (select 1)"
+    + PROJECTS
+    + """
+select coalesce(max(most.n), 0) from named n, lateral (
+    select count(*) as n from (
+        select e.actor from events e
+        where e.project = n.project and e.emit_time > now() - interval '1 minute'
+        order by e.emit_time desc limit %(limit)s::bigint
+    ) recent
+    where recent.actor <> '' and not starts_with(recent.actor, 'orchestration.')
+    group by recent.actor order by 1 desc limit 1
+) most
+"""
+)
+_GET: LiteralString = """
+select name, measure_time, body from measurements
+where measure_time > clock_timestamp() - %(seconds)s::bigint * interval '1 second'
+"""
+_SAVE: LiteralString = """
+insert into measurements (name, measure_time, body) values (%(name)s, %(time)s, %(body)s)
+on conflict (name) do update set measure_time = excluded.measure_time, body = excluded.body
+"""
+
+
+class Horizon(NamedTuple):
+    """What holds the timeline's horizon back: a transaction's id, and for how many seconds it has run.
+
+    Both are None where nothing does; the seconds also where the database does not show them.
+    """
+
+    transaction: str | None
+    seconds: float | None
+
+
+class Waiting(NamedTuple):
+    """What waits for a background service: how many rows, and for how many seconds the oldest has."""
+
+    rows: int
+    oldest: float
+
+
+class Table(NamedTuple):
+    """A table, or a partition of the log: ``kind`` is table, live or archived."""
+
+    kind: str
+    name: str
+    rows: int
+    exact: bool
+    bytes: int
+    """With its indexes."""
+
+
+def horizon(conn: Connection) -> Horizon:
+    """Who holds the timeline's horizon back now."""
+    row = conn.execute(_HORIZON).fetchone()
+    assert row is not None
+    return Horizon(row[0], row[1] if row[0] is not None else None)
+
+
+def files_waiting(conn: Connection) -> Waiting:
+    """Entities whose files are to be written."""
+    row = conn.execute(_FILES).fetchone()
+    assert row is not None
+    return Waiting(row[0], row[1])
+
+
+def events_waiting(conn: Connection, *, reader: str) -> Waiting:
+    """Events that a background reader has not dealt with, counted up to 1,000 a project."""
+    row = conn.execute(_READER, {"reader": reader, "after": ""}).fetchone()
+    assert row is not None
+    return Waiting(row[0], row[1])
+
+
+def tables(conn: Connection) -> list[Table]:
+    """All tables of the ledger, and the partitions of its log."""
+    return [Table(*row) for row in conn.execute(_TABLES, {"most": COUNTED_BYTES}).fetchall()]
+
+
+def week(conn: Connection, *, limit: int) -> tuple[list[tuple[str, int]], int]:
+    """Events of the last 7 days by type, the most first, and of all types; as far as they are rolled up."""
+    rows = conn.execute(_WEEK, {"limit": limit}).fetchall()
+    return [(row[0], row[1]) for row in rows], rows[0][2] if rows else 0
+
+
+def busiest_agent(conn: Connection) -> int:
+    """Events of the last minute of the agent that has the most; none of the ledger's own services is one."""
+    row = conn.execute(_BUSIEST, {"after": "", "limit": AGENT_EVENTS}).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def measured(conn: Connection, *, seconds: int) -> dict[str, tuple[datetime, bytes]]:
+    """What was measured in the last so many seconds, by name."""
+    rows: Sequence[tuple[str, datetime, bytes]] = conn.execute(_GET, {"seconds": seconds}).fetchall()
+    return {name: (time, body) for name, time, body in rows}
+
+
+def save(conn: Connection, *, name: str, time: datetime, body: bytes) -> None:
+    """Keeps what was measured, in place of what was before."""
+    conn.execute(_SAVE, {"name": name, "time": time, "body": body})

@@ -1,0 +1,169 @@
+"""What the log tells, and what it keeps to itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import grpc
+import psycopg
+import pytest
+from structlog.testing import capture_logs
+
+from orchestration_server import call_log, logs, metrics
+from orchestration_server.call_log import CallLog
+from orchestration_server.errors import NotFound, StaleRevision
+from orchestration_server.model import Call
+
+SECRET = "canary-7f3a"
+Code = grpc.StatusCode
+
+
+def raised(error: Exception, cause: Exception | None = None) -> Exception:
+    try:
+        raise error from cause
+    except Exception as found:
+        return found
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (psycopg.errors.UniqueViolation(SECRET), "UniqueViolation 23505"),
+        (FileNotFoundError(2, "none", SECRET), "FileNotFoundError ENOENT"),
+        (NotFound("task", SECRET), "NotFound NOT_FOUND"),
+        (StaleRevision(SECRET, expected=1, current=2), "StaleRevision STALE_REVISION"),
+        (KeyError(SECRET), "KeyError"),
+        (UnicodeEncodeError("utf-8", SECRET, 0, 1, SECRET), "UnicodeEncodeError"),
+    ],
+)
+def test_an_error_is_told_of_without_its_text(error: Exception, told: str) -> None:
+    event: dict[str, Any] = {"event": "it failed", "error": error}
+    assert logs.without_values(None, "warning", event) == {"event": "it failed", "error": told}
+
+
+def test_a_traceback_says_where_and_what_kind_all_the_way_back() -> None:
+    error = raised(RuntimeError(SECRET), raised(ValueError(SECRET)))
+    event = logs.without_values(None, "error", {"event": "it failed", "exc_info": error})
+    assert "in raised" in event["exception"]
+    assert event["exception"].index("ValueError") < event["exception"].index("RuntimeError")
+    assert SECRET not in event["exception"]
+
+
+def test_what_nobody_reads_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "LINES", 10)
+    read, write = os.pipe()
+    writer = logs.Writer(write)
+    before = metrics.REGISTRY.get_sample_value("orchestration_log_lines_dropped_total") or 0.0
+    # The pipe takes 64 KiB, and one line more is with the thread.
+    for _ in range(100):
+        writer.put("x" * 4_095)
+    dropped = (metrics.REGISTRY.get_sample_value("orchestration_log_lines_dropped_total") or 0.0) - before
+    assert 100 - 16 - 10 - 2 <= dropped < 100
+    with os.fdopen(read, "rb") as reader:
+        lines = [reader.readline() for _ in range(100 - int(dropped))]
+        assert {len(line) for line in lines} == {4_096}
+        writer.close()
+    os.close(write)
+
+
+PROGRAM = """
+import logging, threading
+from orchestration_server import logs
+logs.configure("info")
+import structlog
+log = structlog.get_logger()
+log.debug("not this")
+log.info("this", project="p")
+logging.getLogger("grpc._server").warning("a warning of %s", "grpc")
+logging.getLogger("grpc._server").info("not this")
+try:
+    raise ValueError("canary-7f3a")
+except ValueError:
+    logging.getLogger("grpc._server").exception("Exception calling application: canary-7f3a")
+    logging.getLogger("psycopg").warning("ignored: %s", KeyError("canary-7f3a"))
+def fail():
+    raise RuntimeError("canary-7f3a")
+thread = threading.Thread(target=fail, name="failing")
+thread.start(); thread.join()
+"""
+
+
+def test_json_where_there_is_no_terminal_and_all_that_libraries_log() -> None:
+    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert [line["event"] for line in lines] == [
+        "this", "a warning of grpc", "Exception calling application", "ignored: KeyError", "thread failed",
+    ]  # fmt: skip
+    assert lines[0]["level"] == "info"
+    assert lines[0]["project"] == "p"
+    assert lines[0]["timestamp"].endswith("Z")
+    assert lines[1]["logger"] == "grpc._server"
+    assert lines[2]["exception"].endswith("ValueError")
+    assert lines[4]["thread"] == "failing"
+    assert SECRET not in ended.stderr
+
+
+# Which calls are logged
+
+CALL = Call("TaskService/GetTask", "p", correlation_id="c", session_key="s", agent="a")
+SLOW = call_log.SLOW_SECONDS + 0.5
+ENDED: list[tuple[Code, float]] = [
+    (Code.OK, 0.1),
+    (Code.OK, SLOW),
+    (Code.NOT_FOUND, 0.1),
+    (Code.INTERNAL, SLOW),
+]
+
+
+@pytest.mark.parametrize(
+    ("policy", "logged"),
+    [
+        ("none", []),
+        ("failed", ["call failed", "call failed"]),
+        ("slow", ["slow call", "call failed", "call failed"]),
+        ("all", ["call", "slow call", "call failed", "call failed"]),
+    ],
+)
+def test_a_policy_says_which_calls_are_logged(policy: str, logged: list[str]) -> None:
+    found = CallLog(policy)
+    with capture_logs() as lines:
+        for code, seconds in ENDED:
+            found.ended(CALL.rpc, CALL, code, seconds, endless=False)
+    assert [line["event"] for line in lines] == logged
+
+
+def test_a_call_is_logged_with_who_called_and_how_it_ended() -> None:
+    with capture_logs() as lines:
+        CallLog("failed").ended(CALL.rpc, CALL, Code.NOT_FOUND, 0.25, endless=False, reason="NOT_FOUND")
+    assert lines == [
+        {"event": "call failed", "log_level": "info", "rpc": "TaskService/GetTask", "code": "NOT_FOUND",
+         "reason": "NOT_FOUND", "seconds": 0.25, "project": "p", "session": "s", "agent": "a",
+         "correlation_id": "c"}
+    ]  # fmt: skip
+
+
+def test_a_timeline_that_its_reader_leaves_has_not_failed() -> None:
+    with capture_logs() as lines:
+        CallLog("slow").ended("EventService/StreamTimeline", CALL, Code.CANCELLED, 900.0, endless=True)
+        CallLog("slow").ended("EventService/StreamTimeline", CALL, Code.OK, 900.0, endless=True)
+    assert lines == []
+
+
+def test_a_flood_of_failures_is_counted() -> None:
+    now = 10.5
+    found = CallLog("failed", clock=lambda: now)
+
+    def fail(times: int) -> None:
+        for _ in range(times):
+            found.ended(CALL.rpc, CALL, Code.NOT_FOUND, 0.1, endless=False)
+
+    with capture_logs() as lines:
+        fail(call_log.LINES_PER_SECOND + 7)
+        assert len(lines) == call_log.LINES_PER_SECOND
+        now = 11.0
+        fail(1)
+    assert lines[-2:][0] == {"event": "calls not logged", "log_level": "warning", "calls": 7}
