@@ -26,8 +26,9 @@ from orchestration_server.alert_rules import BUILT_IN, SESSION_INACTIVE
 from orchestration_server.commands.prometheus_rules import prometheus_name
 
 START_SECONDS = 90.0
-DATA_SECONDS = 120.0
-"""By then each background service has run."""
+WARM_SECONDS = 75.0
+"""By then each background service has run, so that what is shown is more than nothing."""
+DATA_SECONDS = 60.0
 ALERT_SECONDS = 90.0
 ALERTS = f"alerts:\n  - {{name: {SESSION_INACTIVE}, threshold: 3}}\n"
 [ALERT] = [prometheus_name(rule) for rule in BUILT_IN if rule.name == SESSION_INACTIVE]
@@ -59,6 +60,7 @@ def _run(directory: Path, alerts: Path, workers: str) -> int:
         address = ready["address"]
         prometheus = Prometheus(directory / "prometheus", target=ready["metrics_address"], rules=rules)
         with prometheus, Load(address, ready["database_url"]) as load:
+            time.sleep(WARM_SECONDS)
             faults = _panels(prometheus)
             faults += _rules(prometheus)
             faults += _alert(prometheus, address)
@@ -93,36 +95,42 @@ def _server(directory: Path, alerts: Path, workers: str) -> Iterator[dict[str, s
 
 
 def _panels(prometheus: Prometheus) -> list[str]:
-    """Asks each panel's queries until all have returned something; prints what."""
+    """Asks each panel's queries once everything has been measured; prints what they returned."""
+    _until(DATA_SECONDS, lambda: all(_asked(prometheus, query)[0] for _, _, query in _queries()))
     faults: list[str] = []
-    left = {(panel.title, query) for row in ROWS for panel in row.panels for query in panel.queries}
-    said: dict[tuple[str, Query], str] = {}
+    titles = ["", ""]
+    for row, panel, query in _queries():
+        found, said = _asked(prometheus, query)
+        if titles != [row, panel]:
+            print(f"\n{row}: {panel}")
+        titles = [row, panel]
+        print(f"  {query.legend:12}  {query.expression}\n{'':16}{said}")
+        if not found:
+            faults.append(f"{panel}: {said}: {query.expression}")
+    return faults
 
-    def ask() -> bool:
-        for panel, query in list(left):
-            try:
-                found = prometheus.query(query.expression)
-            except ValueError as error:
-                faults.append(f"{panel}: {error}: {query.expression}")
-                left.discard((panel, query))
-                continue
-            named = re.findall(r"{{(\w+)}}", query.legend)
-            if found and all(one.labels.get(label) for one in found for label in named):
-                largest = max(found, key=lambda one: one.value)
-                of = ", ".join(f"{key}={value}" for key, value in largest.labels.items())
-                said[panel, query] = f"{len(found):4} lines, the largest {largest.value:.6g} {of}"
-                left.discard((panel, query))
-        return not left
 
-    _until(DATA_SECONDS, ask)
+def _queries() -> Iterator[tuple[str, str, Query]]:
     for row in ROWS:
-        print(f"\n{row.title}")
         for panel in row.panels:
             for query in panel.queries:
-                told = said.get((panel.title, query), "   0 lines")
-                print(f"  {panel.title}: {query.legend}\n    {query.expression}\n    {told}")
-    faults += [f"{panel}: no data: {query.expression}" for panel, query in sorted(left, key=str)]
-    return faults
+                yield row.title, panel.title, query
+
+
+def _asked(prometheus: Prometheus, query: Query) -> tuple[bool, str]:
+    """Whether a query returns something, each line with the labels that its legend names; and what."""
+    try:
+        found = prometheus.query(query.expression)
+    except ValueError as error:
+        return False, f"an error: {error}"
+    if not found:
+        return False, "no data"
+    named = re.findall(r"{{(\w+)}}", query.legend)
+    if not all(one.labels.get(label) for one in found for label in named):
+        return False, f"lines without {' or '.join(named)}"
+    largest = max(found, key=lambda one: one.value)
+    of = " ".join(str(largest.labels[label]) for label in named)
+    return True, f"{len(found)} lines, the largest {largest.value:.4g} {of}".rstrip()
 
 
 def _rules(prometheus: Prometheus) -> list[str]:

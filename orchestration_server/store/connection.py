@@ -167,8 +167,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         values: list[bytes | None] = []
         oids: list[int] = []
         formats: list[int] = []
-        for name in names:
-            value = given[name]
+        for parameter in names:
+            value = given[parameter]
             if isinstance(value, Array):
                 values.append(value.encoded())
                 oids.append(value.oid)
