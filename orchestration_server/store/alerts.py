@@ -17,9 +17,9 @@ from orchestration_server.store.writes import Change
 
 MOST_PROJECTS = 5_000
 """Projects whose last minute of events is looked at."""
-PROJECT_EVENTS = 100_000
-MOST_EVENTS = 300_000
-"""Events of one minute that are counted: the last of each project, and in all."""
+PROJECT_EVENTS = 50_000
+MOST_EVENTS = 100_000
+"""Events of one minute that are counted: of each project, and in all."""
 FRESH_SECONDS = 30
 """After so long without a word of its own a server counts no more."""
 KEPT_SECONDS = 24 * 3600
@@ -56,7 +56,7 @@ select project, actor, count(*) from (
         lateral (
             select actor from events
             where project = n.project and emit_time > %(now)s - interval '1 minute' and emit_time <= %(now)s
-            order by emit_time desc limit %(each)s::bigint
+            limit %(each)s::bigint
         ) e
     limit %(most)s::bigint
 ) recent

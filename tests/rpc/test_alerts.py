@@ -264,6 +264,27 @@ def test_agents_and_sessions_are_told_of_in_their_projects(alerting: Alerting) -
         assert len(answer.events) == 1
 
 
+def test_a_sessions_alert_leaves_its_history_whole(alerting: Alerting) -> None:
+    with an_idle_session(alerting):
+        alerting.evaluate(seconds=1)
+    alerting.evaluate()
+    session = alerting.ledger.sessions.GetSession(session_pb2.GetSessionRequest(session_key="k")).session
+    asked = event_pb2.ReconstructStateRequest(entity_type=common_pb2.ENTITY_TYPE_SESSION, entity_code="k")
+    state = alerting.ledger.events.ReconstructState(asked)
+    assert state.revision == session.revision
+    filter_ = event_pb2.EventFilter(session_key="k", types=["orchestration.alert.*"])
+    listed = alerting.ledger.events.ListEvents(event_pb2.ListEventsRequest(filter=filter_)).events
+    assert [event.type for event in listed] == [CLEARED, RAISED]
+    assert {event.correlation_id for event in listed} == {session.correlation_id}
+    # An alert is no activity of the session.
+    idle = listed[1].emit_time.ToDatetime() - session.last_activity_time.ToDatetime()
+    assert idle > timedelta(hours=3)
+    replayed = alerting.ledger.events.ReplayEvents(
+        event_pb2.ReplayEventsRequest(correlation_id=session.correlation_id, dry_run=True)
+    )
+    assert replayed.consistent, replayed.findings
+
+
 def test_servers_show_what_fires(alerting: Alerting) -> None:
     def shown(name: str, **labels: str) -> float | None:
         return metrics.REGISTRY.get_sample_value(f"orchestration_{name}", labels)
