@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -42,6 +43,9 @@ from orchestration_server.tokens import Tokens
 from orchestration_server.wakes import CONNECTIONS, Wakes
 from orchestration_server.workspace_files import WorkspaceFiles
 
+if TYPE_CHECKING:
+    from orchestration_server.tracing import Tracing
+
 BACKGROUND_CONNECTIONS = 9
 """Beside one for each unary call: the tailer, the readers of history, the group commit, the services."""
 WORKER_CONNECTIONS = 4
@@ -50,26 +54,38 @@ WORKER_CONNECTIONS = 4
 class App:
     """One server process. The settings name a database that is there."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tracing: Tracing | None = None) -> None:
         self.settings = settings
+        self.tracing = tracing
         self.address = ""
 
     def start(self) -> str:
         """Migrates, serves, and returns the address that answers."""
         settings = self.settings
         templates = Templates(settings.templates_dir)
+        if settings.traces and self.tracing is None:
+            # Their packages may not be there, and are not loaded for nothing.
+            from orchestration_server.tracing import to_collector
+
+            self.tracing = to_collector(settings.traces, share=settings.traces_share)
+        tracing = self.tracing
         migrate(settings.database_url)
         self.db = Database(
             settings.database_url,
             size=settings.threads + BACKGROUND_CONNECTIONS,
             statement_seconds=settings.statement_seconds,
             slow_seconds=settings.slow_statement_seconds,
+            told=tracing.statement if tracing else None,
         )
         with self.db.connection() as conn:
             secret = event_store.secret(conn)
             identity = event_store.identity(conn)
         tokens = Tokens(secret, self._nonces)
-        self.link = Link(settings.redis_url, connections=settings.threads + CONNECTIONS)
+        self.link = Link(
+            settings.redis_url,
+            connections=settings.threads + CONNECTIONS,
+            told=tracing.question if tracing else None,
+        )
         self.cache = Cache(self.link, identity=identity)
         self.hub = Hub(self.db, tokens, most_streams=settings.timeline_streams)
         self.wakes = Wakes(self.link, identity=identity, wake=self.hub.wake)
@@ -96,6 +112,7 @@ class App:
                 "AdminService": AdminService(self.db, settings, tokens, start_time=datetime.now(UTC)),
             },
             self.presence,
+            tracing,
         )
         port = self.server.start()
         host = settings.address.rpartition(":")[0]
@@ -111,6 +128,8 @@ class App:
         self.wakes.close()
         self.link.close()
         self.db.close()
+        if self.tracing is not None:
+            self.tracing.close()
 
     def _wake(self) -> None:
         """After each commit that holds events."""

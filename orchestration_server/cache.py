@@ -37,10 +37,14 @@ _CHECKSUM = 16
 class Link:
     """The way to Redis: nothing waits longer than 50 ms for it, and after a failure it is left alone.
 
-    Without a URL it is away for ever.
+    Without a URL it is away for ever. ``told`` is told of each question: its name, how many seconds it took,
+    and whether it failed.
     """
 
-    def __init__(self, url: str, *, connections: int) -> None:
+    def __init__(
+        self, url: str, *, connections: int, told: Callable[[str, float, bool], None] | None = None
+    ) -> None:
+        self._told = told
         self._retry_at = 0.0
         self._away = False
         self.client: redis.Redis | None = None
@@ -64,12 +68,20 @@ class Link:
         """Whether there is a Redis, and it failed a moment ago."""
         return self.client is not None and self.away
 
-    def ask(self, use: Callable[[redis.Redis], Any]) -> Any:
+    def ask(self, use: Callable[[redis.Redis], Any], name: str = "") -> Any:
         """What Redis answers; None where it is away."""
         if self.client is None or self.away:
             return None
+        if self._told is None:
+            return self._ask(self.client, use)
+        began = time.monotonic()
+        answer = self._ask(self.client, use)
+        self._told(name, time.monotonic() - began, self.failing)
+        return answer
+
+    def _ask(self, client: redis.Redis, use: Callable[[redis.Redis], Any]) -> Any:
         try:
-            answer = use(self.client)
+            answer = use(client)
         except redis.ResponseError:
             # It answers, so it is not away: a value of another kind is under the key, say.
             return None
@@ -112,7 +124,7 @@ class Cache:
         how many seconds the caller has.
         """
         key = self._key(kind, version)
-        found = self._link.ask(lambda client: client.get(key))
+        found = self._link.ask(lambda client: client.get(key), "get")
         if isinstance(found, bytes) and len(found) >= _CHECKSUM:
             value = found[_CHECKSUM:]
             if found[:_CHECKSUM] == self._checksum(key, value):
@@ -137,7 +149,8 @@ class Cache:
             with self._lock:
                 del self._loading[key]
             own.set_result(loaded)
-        self._link.ask(lambda client: client.set(key, self._checksum(key, value) + value, ex=TTL_SECONDS))
+        stored = self._checksum(key, value) + value
+        self._link.ask(lambda client: client.set(key, stored, ex=TTL_SECONDS), "set")
         return value, False
 
     def _key(self, kind: str, version: Sequence[Any]) -> bytes:

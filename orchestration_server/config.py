@@ -73,6 +73,11 @@ class Settings(BaseSettings):
     """How long calls in flight may take to end on SIGTERM."""
     statement_seconds: float = Field(default=30.0, gt=0)
     """The longest that any statement may run, whatever a caller's deadline says."""
+    traces: str = ""
+    """URL of the collector that traces are sent to, by OTLP over grpc, such as http://127.0.0.1:4317; without
+    one there are none. Needs the packages of requirements/traces.txt."""
+    traces_share: float = Field(default=1.0, ge=0, le=1)
+    """The share of calls that are traced where their callers do not say."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged: debug, info, warning or error."""
     log_calls: Literal["none", "failed", "slow", "all"] = "slow"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -62,11 +62,18 @@ class Database:
     """
 
     def __init__(
-        self, url: str, *, size: int, statement_seconds: float = 30.0, slow_seconds: float = 1.0
+        self,
+        url: str,
+        *,
+        size: int,
+        statement_seconds: float = 30.0,
+        slow_seconds: float = 1.0,
+        told: Callable[[str, float, bool], None] | None = None,
     ) -> None:
         self._url = url
         self._size = size
         self._slow_seconds = slow_seconds
+        self._told = told
         self._options = (
             f"-c statement_timeout={int(statement_seconds * 1000)} -c lock_timeout=10s"
             " -c idle_in_transaction_session_timeout=10s -c jit=off -c timezone=UTC"
@@ -89,6 +96,7 @@ class Database:
 
     def _configure(self, conn: Connection) -> None:
         conn.slow_seconds = self._slow_seconds
+        conn.told = self._told
 
     def _open(self) -> psycopg_pool.ConnectionPool[Connection]:
         return _Pool(

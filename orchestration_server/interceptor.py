@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import grpc
 import structlog
@@ -26,6 +26,9 @@ from orchestration_server.sending import Outlet
 from orchestration_server.status import status_of
 from orchestration_server.streams import Reply
 from orchestration_server.validation import UNPARSABLE, check
+
+if TYPE_CHECKING:
+    from orchestration_server.tracing import CallSpan, Tracing
 
 log = structlog.get_logger()
 
@@ -76,7 +79,7 @@ def counted(rpc: str, *, stream: bool = False) -> metrics.Rpc:
 class _Attempt:
     """One call, from its beginning to its end."""
 
-    __slots__ = ("_open", "_rpc", "_told", "began", "call", "context")
+    __slots__ = ("_open", "_rpc", "_told", "began", "call", "context", "span")
 
     def __init__(self, rpc: metrics.Rpc, context: grpc.ServicerContext, told: CallLog) -> None:
         self._rpc = rpc
@@ -86,6 +89,8 @@ class _Attempt:
         self.began = time.monotonic()
         self.call: Call | None = None
         """None until it is known who calls."""
+        self.span: CallSpan | None = None
+        """None where calls are not traced."""
         rpc.begin()
 
     @property
@@ -103,6 +108,8 @@ class _Attempt:
             return
         took = time.monotonic() - self.began
         self._rpc.end(code.name, took)
+        if self.span is not None:
+            self.span.end(code.name, code.value[0], self.call)
         if code is not OK or took > SLOW_SECONDS or self._told.every:
             self._told.ended(self.rpc, self.call, code, took, endless=self._rpc.endless, reason=reason)
 
@@ -140,9 +147,17 @@ class _Attempt:
 class Interceptor:
     """Wraps the rpcs of one server."""
 
-    def __init__(self, presence: Presence, call_log: CallLog) -> None:
+    def __init__(self, presence: Presence, call_log: CallLog, tracing: Tracing | None = None) -> None:
         self._presence = presence
         self._log = call_log
+        self._tracing = tracing
+
+    def _attempt(self, rpc: metrics.Rpc, context: grpc.ServicerContext) -> _Attempt:
+        attempt = _Attempt(rpc, context, self._log)
+        if self._tracing is not None:
+            metadata = context.invocation_metadata()
+            attempt.span = self._tracing.begin(rpc.name, metadata, thread=not rpc.stream)
+        return attempt
 
     def begin(self, attempt: _Attempt, context: grpc.ServicerContext) -> Call:
         """Who calls, from the call's metadata, and in which session."""
@@ -174,7 +189,7 @@ class Interceptor:
         calls = counted(rpc)
 
         def handle(request: Any, context: grpc.ServicerContext) -> Message | bytes:
-            attempt = _Attempt(calls, context, self._log)
+            attempt = self._attempt(calls, context)
             try:
                 call = self.begin(attempt, context)
                 correlation = call.correlation_id
@@ -194,7 +209,7 @@ class Interceptor:
         calls = counted(rpc, stream=True)
 
         def handle(request: Any, context: grpc.ServicerContext, send: Send) -> None:
-            attempt = _Attempt(calls, context, self._log)
+            attempt = self._attempt(calls, context)
 
             def finish(error: Exception | None) -> None:
                 if error is None:
@@ -227,11 +242,13 @@ class Interceptor:
         calls = counted(rpc, stream=True)
 
         def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Message]:
-            attempt = _Attempt(calls, context, self._log)
+            attempt = self._attempt(calls, context)
             try:
                 call = self.begin(attempt, context)
                 yield from behavior(self._noted(requests, call), call)
-                attempt.end(OK)
+                # It ends by itself also where its caller has left.
+                if context.is_active():
+                    attempt.end(OK)
             except grpc.RpcError:
                 return
             except Exception as error:
@@ -257,7 +274,7 @@ class Interceptor:
         calls = counted(rpc, stream=True)
 
         def handle(request: Any, context: grpc.ServicerContext) -> Iterator[Message | bytes]:
-            attempt = _Attempt(calls, context, self._log)
+            attempt = self._attempt(calls, context)
             cut = threading.Timer(READ_SECONDS, context.cancel)
             cut.daemon = True
             cut.start()

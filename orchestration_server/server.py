@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -28,6 +28,9 @@ from orchestration_server.call_log import CallLog
 from orchestration_server.config import Settings
 from orchestration_server.presence import Presence
 from orchestration_server.receiving import WAITING_BYTES, RequestThreads
+
+if TYPE_CHECKING:
+    from orchestration_server.tracing import Tracing
 
 WAITING = 1_000
 """Unary calls that wait for a thread; the transport refuses what is above."""
@@ -55,10 +58,16 @@ HOLDS_NO_THREAD = frozenset(("EventService/StreamTimeline",))
 class Server:
     """A grpc server for servicers named as their services are."""
 
-    def __init__(self, settings: Settings, servicers: Mapping[str, object], presence: Presence) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        servicers: Mapping[str, object],
+        presence: Presence,
+        tracing: Tracing | None = None,
+    ) -> None:
         self._settings = settings
         self._log = CallLog(settings.log_calls)
-        self._interceptor = interceptor.Interceptor(presence, self._log)
+        self._interceptor = interceptor.Interceptor(presence, self._log, tracing)
         self._unary = RequestThreads(
             settings.threads, name="rpc", waiting_bytes=max(WAITING_BYTES, 4 * settings.max_message_bytes)
         )

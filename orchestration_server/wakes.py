@@ -86,7 +86,7 @@ class Wakes:
             closing = self._closed.is_set()
             # The last one also ends this process's own listening at once.
             heard = self._heard
-            listeners = self._link.ask(lambda client: client.publish(self.channel, self._own))
+            listeners = self._link.ask(lambda client: client.publish(self.channel, self._own), "publish")
             if listeners == 1 and self._listening:
                 self._alone_until = time.monotonic() + ALONE_SECONDS
             if heard != self._heard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from orchestration_server.commands.options import refuse
 from orchestration_server.config import Settings
@@ -29,6 +30,15 @@ def check_tokenizer(settings: Settings) -> None:
     from orchestration_server.tokenizer import tokenizer
 
     _check(lambda: tokenizer(settings.tokenizer), ValueError)
+
+
+def check_traces(settings: Settings) -> None:
+    """Ends the command where traces are asked for and their packages are not there."""
+    if settings.traces and (find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None):
+        refuse(
+            "traces need packages that are not installed: "
+            "pip install --require-hashes --no-deps --requirement requirements/traces.txt"
+        )
 
 
 def _check(use: Callable[[], object], fault: type[Exception]) -> None:

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from rich.console import Console
 
 from orchestration_server import __version__, exposition, logs, metrics, process
-from orchestration_server.commands.checks import check_rules, check_templates, check_tokenizer
+from orchestration_server.commands.checks import check_rules, check_templates, check_tokenizer, check_traces
 from orchestration_server.commands.metrics import exposed
 from orchestration_server.commands.options import err, with_settings
 from orchestration_server.config import Settings
@@ -37,6 +37,7 @@ def serve(
     check_rules(settings)
     check_templates(settings)
     check_tokenizer(settings)
+    check_traces(settings)
     if settings.database_url:
         _serve(settings, "", ready_file)
         return

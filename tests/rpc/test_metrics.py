@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
+from typing import Any
+from urllib.error import HTTPError
 
 import grpc
+import psycopg
 import pytest
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
-from orchestration.v1 import task_pb2
+from orchestration.v1 import context_pb2, event_pb2, task_pb2
+from orchestration.v1.context_pb2_grpc import ContextServiceStub
+from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration_server import metrics
+from orchestration_server.app import BACKGROUND_CONNECTIONS
+from orchestration_server.db import Database
 from orchestration_server.embedded import Engines
+from orchestration_server.errors import ResourceExhausted
+from orchestration_server.exposition import Exposition, Summed, added, answer
 from tests import factories
-from tests.conftest import open_channel
+from tests.conftest import Server, open_channel
 
 SECONDS = 30
+EMIT_STREAMS = 64
+PROMISED = """
+    rpc_calls_total rpc_seconds rpc_in_flight rpc_refused_total streams_open fanout_seconds slow_readers_total
+    horizon_age_seconds pool_connections pool_wait_seconds pool_exhausted_total sql_seconds
+    cache_requests_total emit_queue_events emit_queue_bytes events_emitted_total events_debounced_total
+    events_sampled_out_total events_accepted_queue events_accepted_lost_total job_batches_total job_rows_total
+    job_seconds job_failing job_queue_rows job_oldest_seconds file_sync_slow_total file_sync_seconds
+    event_rows event_bytes events_week workspace_files workspace_bytes workspace_large_files alert_firing
+    agent_events_minute_max
+"""
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -48,15 +74,6 @@ class Scraped:
             for sample in family.samples
         }
 
-    def value(self, name: str, **labels: str) -> float:
-        return self.read().get((f"orchestration_{name}", frozenset(labels.items())), 0.0)
-
-    def until(self, wanted: float, name: str, **labels: str) -> None:
-        """Waits for a value: an end is counted a moment after its caller knows of it."""
-        end = monotonic() + SECONDS
-        while (found := self.value(name, **labels)) != wanted:
-            assert monotonic() < end, (name, labels, found)
-
 
 @pytest.fixture
 def serve(engines: Engines, database_url: str, tmp_path: Path) -> Iterator[Callable[..., Scraped]]:
@@ -81,15 +98,353 @@ def serve(engines: Engines, database_url: str, tmp_path: Path) -> Iterator[Calla
 
 
 def test_the_calls_of_all_processes_are_summed(serve: Callable[..., Scraped]) -> None:
-    scraped = serve("--workers", "2")
-    for number in range(24):
+    scraped = serve("--workers", "2", "--threads", "4")
+    for number in range(8):
         with open_channel(scraped.address) as channel:
             tasks = TaskServiceStub(channel)
             tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task(f"t{number}")), timeout=SECONDS)
             with pytest.raises(grpc.RpcError):
                 tasks.GetTask(task_pb2.GetTaskRequest(task_code="none"), timeout=SECONDS)
-    assert scraped.value("rpc_calls_total", rpc="TaskService/CreateTask", code="OK") == 24
-    assert scraped.value("rpc_calls_total", rpc="TaskService/GetTask", code="NOT_FOUND") == 24
-    assert scraped.value("rpc_seconds_count", rpc="TaskService/CreateTask") == 24
-    assert scraped.value("rpc_seconds_bucket", rpc="TaskService/GetTask", le="+Inf") == 24
-    assert scraped.value("rpc_in_flight") == 0
+    found = scraped.read()
+
+    def value(name: str, **labels: str) -> float:
+        return found[f"orchestration_{name}", frozenset(labels.items())]
+
+    assert value("rpc_calls_total", rpc="TaskService/CreateTask", code="OK") == 8
+    assert value("rpc_calls_total", rpc="TaskService/GetTask", code="NOT_FOUND") == 8
+    assert value("rpc_seconds_count", rpc="TaskService/CreateTask") == 8
+    assert value("rpc_seconds_bucket", rpc="TaskService/GetTask", le="+Inf") == 8
+    assert value("rpc_seconds_sum", rpc="TaskService/GetTask") > 0
+    assert value("rpc_in_flight") == 0
+    assert value("sql_seconds_count", statement="writes.apply insert tasks") == 8
+    assert value("events_emitted_total") == 8
+    assert value("pool_connections", state="size") == 2 * (4 + BACKGROUND_CONNECTIONS)
+
+
+# One server, in this process
+
+
+def value(name: str, **labels: str) -> float:
+    return metrics.REGISTRY.get_sample_value(f"orchestration_{name}", labels) or 0.0
+
+
+class Since:
+    """How far counters have come since a moment: other servers ran in this process before."""
+
+    def __init__(self) -> None:
+        self._before = self._read()
+
+    @staticmethod
+    def _read() -> Samples:
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in metrics.REGISTRY.collect()
+            for sample in family.samples
+        }
+
+    def value(self, name: str, **labels: str) -> float:
+        key = (f"orchestration_{name}", frozenset(labels.items()))
+        return self._read().get(key, 0.0) - self._before.get(key, 0.0)
+
+    def until(self, wanted: float, name: str, **labels: str) -> None:
+        """Waits for a value: an end is counted a moment before or after its caller knows of it."""
+        end = monotonic() + SECONDS
+        while (found := self.value(name, **labels)) != wanted:
+            assert monotonic() < end, (name, labels, found)
+
+    def calls(self, rpc: str) -> dict[str, float]:
+        """How the calls of an rpc have ended."""
+        return {
+            code: count
+            for code in grpc.StatusCode.__members__
+            if (count := self.value("rpc_calls_total", rpc=rpc, code=code))
+        }
+
+
+@pytest.fixture
+def since(server: Server) -> Since:
+    return Since()
+
+
+def test_each_call_is_counted_once_by_how_it_ended(
+    since: Since, channel: grpc.Channel, tasks: TaskServiceStub
+) -> None:
+    create = task_pb2.CreateTaskRequest(task=factories.task("t"))
+    tasks.CreateTask(create)
+    for _ in range(2):
+        with pytest.raises(grpc.RpcError):
+            tasks.CreateTask(create)
+    with pytest.raises(grpc.RpcError):
+        tasks.CreateTask(task_pb2.CreateTaskRequest())
+    with pytest.raises(grpc.RpcError):
+        tasks.CreateTask(create, metadata=(("orchestration-project", "no project"),))
+    raw: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+        "/orchestration.v1.TaskService/CreateTask"
+    )
+    with pytest.raises(grpc.RpcError):
+        raw(b"\xff")
+    assert since.calls("TaskService/CreateTask") == {"OK": 1, "ALREADY_EXISTS": 2, "INVALID_ARGUMENT": 3}
+    assert since.value("rpc_seconds_count", rpc="TaskService/CreateTask") == 6
+    assert since.value("rpc_in_flight") == 0
+
+
+@pytest.mark.parametrize(("timeout", "code"), [(None, "CANCELLED"), (0.3, "DEADLINE_EXCEEDED")])
+def test_a_call_whose_caller_leaves_is_counted_once(
+    since: Since, tasks: TaskServiceStub, database_url: str, timeout: float | None, code: str
+) -> None:
+    tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("t")))
+    with psycopg.connect(database_url) as holder:
+        holder.execute("select from tasks for update")
+        request = task_pb2.UpdateTaskStatusRequest(task_code="t", status=2)  # type: ignore[arg-type]  # IN_PROGRESS
+        call = tasks.UpdateTaskStatus.future(request, timeout=timeout)
+        since.until(1, "rpc_in_flight")
+        if timeout is None:
+            call.cancel()
+        with pytest.raises((grpc.RpcError, grpc.FutureCancelledError)):
+            call.result()
+        since.until(0, "rpc_in_flight")
+    assert since.calls("TaskService/UpdateTaskStatus") == {code: 1}
+
+
+def test_an_open_timeline_is_a_stream_until_it_ends(
+    since: Since, events: EventServiceStub, tasks: TaskServiceStub
+) -> None:
+    rpc = "EventService/StreamTimeline"
+    follow = event_pb2.StreamTimelineRequest(follow=True)
+    first, second = events.StreamTimeline(follow), events.StreamTimeline(follow)
+    for stream in (first, second):
+        assert next(stream).WhichOneof("message") == "caught_up"
+    assert since.value("streams_open", rpc=rpc) == 2
+    assert since.value("rpc_in_flight") == 0
+    tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("t")))
+    for stream in (first, second):
+        assert next(stream).WhichOneof("message") == "events"
+    assert since.value("fanout_seconds_count") == 2
+    assert since.value("fanout_seconds_sum") > 0
+    first.cancel()
+    since.until(1, "streams_open", rpc=rpc)
+    assert since.calls(rpc) == {"CANCELLED": 1}
+    # What is read from the log, and what joins later, is no news.
+    assert len(list(events.StreamTimeline(event_pb2.StreamTimelineRequest()))) == 2
+    since.until(1, "streams_open", rpc=rpc)
+    assert since.calls(rpc) == {"CANCELLED": 1, "OK": 1}
+    assert since.value("fanout_seconds_count") == 2
+    with pytest.raises(grpc.RpcError):
+        list(events.StreamTimeline(event_pb2.StreamTimelineRequest(after_cursor="none")))
+    since.until(1, "rpc_calls_total", rpc=rpc, code="INVALID_ARGUMENT")
+    second.cancel()
+    since.until(0, "streams_open", rpc=rpc)
+    # They last as long as their readers like.
+    assert value("rpc_seconds_count", rpc=rpc) == 0
+
+
+def test_a_stream_of_events_ends_however_its_caller_leaves(since: Since, events: EventServiceStub) -> None:
+    rpc = "EventService/EmitEvents"
+    sent = [
+        event_pb2.EmitEventsRequest(request_id=f"r{count}", events=[factories.event()] * count)
+        for count in (1, 40)
+    ]
+    assert [answer.stored for answer in events.EmitEvents(iter(sent))] == [1, 40]
+    since.until(1, "rpc_calls_total", rpc=rpc, code="OK")
+    assert since.value("events_emitted_total") == 41
+    leave = threading.Event()
+
+    def messages() -> Iterator[event_pb2.EmitEventsRequest]:
+        yield sent[0]
+        leave.wait()
+
+    stream = events.EmitEvents(messages())
+    assert next(stream).stored == 1
+    assert since.value("streams_open", rpc=rpc) == 1
+    stream.cancel()
+    leave.set()
+    since.until(0, "streams_open", rpc=rpc)
+    assert since.calls(rpc) == {"OK": 1, "CANCELLED": 1}
+    # A message that was there before is answered as then, and stored once.
+    assert since.value("events_emitted_total") == 41
+
+
+def test_a_refused_stream_is_counted_and_is_not_open(since: Since, events: EventServiceStub) -> None:
+    rpc = "EventService/EmitEvents"
+    leave = threading.Event()
+
+    def messages() -> Iterator[event_pb2.EmitEventsRequest]:
+        yield event_pb2.EmitEventsRequest(events=[factories.event()])
+        leave.wait()
+
+    streams = []
+    for _ in range(EMIT_STREAMS):
+        streams.append(events.EmitEvents(messages()))
+        next(streams[-1])
+    with pytest.raises(grpc.RpcError):
+        next(events.EmitEvents(messages()))
+    leave.set()
+    for stream in streams:
+        assert list(stream) == []
+    since.until(0, "streams_open", rpc=rpc)
+    assert since.calls(rpc) == {"OK": EMIT_STREAMS, "RESOURCE_EXHAUSTED": 1}
+    assert since.value("rpc_refused_total", reason="TOO_MANY_STREAMS") == 1
+
+
+def test_statements_the_pool_and_the_cache_are_counted(
+    since: Since, tasks: TaskServiceStub, contexts: ContextServiceStub
+) -> None:
+    tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("t")))
+    waits = since.value("pool_wait_seconds_count")
+    tasks.GetTask(task_pb2.GetTaskRequest(task_code="t"))
+    assert since.value("pool_wait_seconds_count") == waits + 1
+    assert since.value("sql_seconds_count", statement="tasks.get") == 1
+    assert since.value("sql_seconds_count", statement="tasks.prepare") == 1
+    assert since.value("sql_seconds_count", statement="writes.apply insert tasks") == 1
+    for _ in range(3):
+        contexts.AssembleContext(context_pb2.AssembleContextRequest(task_code="t"))
+    assert since.value("cache_requests_total", kind="context", result="miss") == 1
+    assert since.value("cache_requests_total", kind="context", result="hit") == 2
+
+
+def test_a_pool_without_a_free_connection_is_counted(since: Since, database_url: str) -> None:
+    database = Database(database_url, size=1)
+    database.connection().__enter__()
+    assert value("pool_connections", state="used") >= 1
+    with pytest.raises(ResourceExhausted), database.connection():
+        pass
+    assert since.value("pool_exhausted_total") == 1
+    assert since.value("pool_wait_seconds_sum") > 0.9
+    database.close()
+
+
+def test_a_slow_statement_is_logged_as_postgres_got_it(database_url: str) -> None:
+    database = Database(database_url, size=1, slow_seconds=1e-9)
+    with database.connection() as conn, capture_logs() as logged:
+        conn.execute("select %(secret)s::text", {"secret": "canary-7f3a"})
+    [line] = logged
+    assert line["event"] == "slow statement"
+    assert line["statement"] == "test_metrics.test_a_slow_statement_is_logged_as_postgres_got_it"
+    assert line["sql"] == "select $1::text"
+    assert "canary" not in str(line)
+    database.close()
+
+
+def test_what_waits_to_be_stored_is_read_when_it_is_asked_for(
+    since: Since, events: EventServiceStub, database_url: str
+) -> None:
+    request = event_pb2.EmitEventRequest(event=factories.event())
+    waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    with (
+        psycopg.connect(database_url) as holder,
+        psycopg.connect(database_url, autocommit=True) as watch,
+        ThreadPoolExecutor(6) as pool,
+    ):
+        holder.execute("lock table events in exclusive mode")
+        calls = [pool.submit(events.EmitEvent, request)]
+        while not watch.execute(waiting.encode()).rowcount:
+            assert not calls[0].done()
+        # It is being stored, and the others wait for it.
+        calls += [pool.submit(events.EmitEvent, request) for _ in range(5)]
+        since.until(5, "emit_queue_events")
+        assert value("emit_queue_bytes") > 0
+        holder.rollback()
+        for call in calls:
+            call.result()
+    since.until(0, "emit_queue_events")
+
+
+# The way to Prometheus
+
+
+@pytest.fixture
+def exposition() -> Iterator[Exposition]:
+    found = Exposition("127.0.0.1:0", metrics.REGISTRY)
+    yield found
+    found.close()
+
+
+def get(address: str, path: str = "/metrics", accept: str = "text/plain") -> tuple[int, str, bytes]:
+    """The status of an answer, what it says that it is, and what it holds."""
+    request = urllib.request.Request(f"http://{address}{path}", headers={"Accept": accept})
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS) as answered:
+            return answered.status, answered.headers["Content-Type"], answered.read()
+    except HTTPError as refused:
+        with refused:
+            return refused.code, refused.headers["Content-Type"], refused.read()
+
+
+def test_there_is_one_page(exposition: Exposition) -> None:
+    assert get(exposition.address, "/")[0] == 404
+    status, kind, body = get(exposition.address, accept="application/openmetrics-text")
+    assert status == 200
+    assert kind.startswith("application/openmetrics-text")
+    assert body.endswith(b"# EOF\n")
+
+
+def test_without_a_host_it_answers_on_loopback() -> None:
+    found = Exposition(":0", CollectorRegistry())
+    assert found.address.startswith("127.0.0.1:")
+    found.close()
+
+
+def test_who_sends_no_request_is_cut_off(exposition: Exposition, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestration_server.exposition.CLIENT_SECONDS", 0.1)
+    host, port = exposition.address.split(":")
+    with socket.create_connection((host, int(port))) as silent:
+        silent.sendall(b"GET /met")
+        assert get(exposition.address)[0] == 200
+        assert silent.recv(1) == b""
+
+
+def test_a_scrape_is_whole_or_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestration_server.exposition.ANSWER_SECONDS", 0.1)
+    pairs = [socket.socketpair() for _ in range(2)]
+    answer(pairs[0][1])
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Summed([ours for ours, _ in pairs]))
+    found = Exposition("127.0.0.1:0", registry)
+    assert get(found.address)[0] == 503
+    # As soon as the other one answers, what it was asked before is of no matter.
+    answer(pairs[1][1])
+    monkeypatch.setattr("orchestration_server.exposition.ANSWER_SECONDS", SECONDS)
+    status, _, whole = get(found.address)
+    assert status == 200
+    assert b"orchestration_rpc_in_flight" in whole
+    found.close()
+    for ours, theirs in pairs:
+        ours.close()
+        theirs.close()
+
+
+def test_counts_are_added_and_of_what_is_the_ledgers_the_largest_is_told() -> None:
+    def dump(calls: float, age: float) -> list[Any]:
+        name, gauge = "orchestration_events_emitted", "orchestration_horizon_age_seconds"
+        return [
+            [name, "h", "counter", [[f"{name}_total", {}, calls]]],
+            [gauge, "h", "gauge", [[gauge, {}, age]]],
+        ]
+
+    families = {family.name: family.samples[0].value for family in added([dump(2, 5.0), dump(3, 4.0)])}
+    assert families == {"orchestration_events_emitted": 5, "orchestration_horizon_age_seconds": 5.0}
+
+
+# What is promised
+
+
+def documented() -> set[str]:
+    text = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
+    text = text[text.index("## Metrics") : text.index("## How large")]
+    return set(re.findall(r"^\| `(\w+)", text, re.MULTILINE))
+
+
+def exposed_names() -> set[str]:
+    """As queries have them, without what a histogram adds."""
+    return {
+        family.name.removeprefix("orchestration_") + ("_total" if family.type == "counter" else "")
+        for family in metrics.REGISTRY.collect()
+    }
+
+
+def test_every_metric_is_documented_and_every_documented_one_is_there() -> None:
+    assert documented() == exposed_names()
+
+
+def test_what_alerts_and_dashboards_use_is_there() -> None:
+    assert exposed_names() >= set(PROMISED.split())

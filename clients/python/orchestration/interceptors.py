@@ -1,7 +1,8 @@
-"""What is added to every call: who calls, a deadline, and a request_id."""
+"""What is added to every call: who calls, the caller's trace, a deadline, and a request_id."""
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -81,11 +82,22 @@ class CallInterceptor(
         return _Details(
             method=given.method,
             timeout=timeout if given.timeout is None else given.timeout,
-            metadata=own + _absent(self._metadata, own),
+            metadata=own + _absent(self._metadata + trace_metadata(), own),
             credentials=given.credentials,
             wait_for_ready=given.wait_for_ready,
             compression=given.compression,
         )
+
+
+def trace_metadata() -> Metadata:
+    """The trace that the caller is in, where it uses OpenTelemetry; the server goes on with it."""
+    if "opentelemetry.trace" not in sys.modules:
+        return ()
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    carried: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carried)
+    return tuple(carried.items())
 
 
 def _absent(defaults: Metadata, own: Iterable[tuple[str, Any]]) -> Metadata:
@@ -104,7 +116,7 @@ class _AsyncInterceptor:
         return aio.ClientCallDetails(
             method=given.method,
             timeout=self._timeout if given.timeout is None else given.timeout,
-            metadata=aio.Metadata(*own, *_absent(self._metadata, own)),
+            metadata=aio.Metadata(*own, *_absent(self._metadata + trace_metadata(), own)),
             credentials=given.credentials,
             wait_for_ready=given.wait_for_ready,
         )
