@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import grpc
@@ -47,8 +47,7 @@ class Load:
         for thread in self._threads:
             thread.join(timeout=10)
 
-    def _run(self, work: object) -> None:
-        assert callable(work)
+    def _run(self, work: Callable[[Client], None]) -> None:
         try:
             with Client(self._address, agent="loader") as client:
                 work(client)

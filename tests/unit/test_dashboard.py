@@ -82,7 +82,7 @@ def test_the_dashboard_is_what_its_table_says() -> None:
     assert json.loads(text)["title"] == "Orchestration"
 
 
-def test_the_rules_of_prometheus_are_those_of_the_ledger(tmp_path: Path) -> None:
+def test_the_rules_of_prometheus_are_those_of_the_ledger() -> None:
     path = DEPLOY / "prometheus" / "rules.yml"
     assert path.read_text() == rendered(BUILT_IN), (
         "run: orchestration prometheus-rules > deploy/prometheus/rules.yml"
