@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, timedelta
+from time import monotonic
 
 import grpc
 import psycopg
@@ -300,6 +301,26 @@ def test_servers_show_what_fires(alerting: Alerting) -> None:
     figures.run_once()
     assert shown("alert_firing", alert="session_inactive") == 0
     assert shown("session_idle_seconds_max") == pytest.approx(3 * 3600 + 155, abs=10)
+
+
+def test_a_server_counts_its_own_calls(alerting: Alerting) -> None:
+    figures = ServerFigures(alerting.db, RULES)
+    alerting.ledger.task("t")
+    before = figures._figures()
+    for _ in range(3):
+        alerting.ledger.ask(task_code="t")
+    for _ in range(2):
+        with pytest.raises(grpc.RpcError):
+            alerting.ledger.ask(task_code="there-is-none")
+    # A call is counted when its end is, which its caller may be ahead of.
+    end = monotonic() + 20
+    while (after := figures._figures()).calls < before.calls + 5:
+        assert monotonic() < end
+    assert after.calls == before.calls + 5
+    assert after.errors == before.errors
+    assert sum(after.context_counts) == sum(before.context_counts) + 5
+    assert after.context_bounds[-1] == NO_BOUND
+    assert set(alert_rules.ERROR_CODES) <= {code.name for code in grpc.StatusCode}
 
 
 def test_pages_come_in_order_and_whole(alerting: Alerting) -> None:
