@@ -16,7 +16,7 @@ LOCK := $(BIN)/uv pip compile --quiet --system-certs --universal --python-versio
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help serve venv test lint lint-python lint-imports lint-proto verify proto docs baseline bench lock clean
+.PHONY: help serve venv test lint lint-python lint-imports lint-proto verify proto docs baseline bench monitoring lock clean
 
 help: ## list the targets
 	@echo "usage: make <target> [ARGS='...'] [PYTHON=python3.12]"
@@ -68,6 +68,13 @@ baseline: $(DEV) ## at a release: make today's protos the ones that changes are 
 
 bench: $(DEV) ## run the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+monitoring: $(DEV) ## try the alerts and the dashboard against a real Prometheus
+	@command -v promtool >/dev/null && command -v prometheus >/dev/null \
+		|| { echo "this needs Prometheus and its promtool: apt-get install prometheus" >&2; exit 1; }
+	@promtool check config deploy/prometheus/prometheus.yml
+	@promtool test rules deploy/prometheus/rules_test.yml
+	@$(BIN)/python -m monitoring $(ARGS)
 
 lock: $(DEV) ## compile requirements/*.txt from pyproject.toml (ARGS=--upgrade for newer ones)
 	@$(LOCK) --extra build --output-file requirements/runtime.txt $(ARGS)

@@ -11,6 +11,7 @@ from orchestration_server.commands.doctor import doctor
 from orchestration_server.commands.health import health
 from orchestration_server.commands.import_jsonl import import_files
 from orchestration_server.commands.migrate import migrate
+from orchestration_server.commands.prometheus_rules import prometheus_rules
 from orchestration_server.commands.serve import serve
 from orchestration_server.commands.worker import worker
 
@@ -22,6 +23,7 @@ cli.command()(archive)
 cli.command()(doctor)
 cli.command()(health)
 cli.command(name="import")(import_files)
+cli.command()(prometheus_rules)
 cli.add_typer(keys.cli, name="keys")
 
 

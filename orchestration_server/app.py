@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from orchestration_server import automation, listening, policies
+from orchestration_server import alert_rules, automation, listening, policies
 from orchestration_server.admission import Admission
 from orchestration_server.cache import Cache, Link
 from orchestration_server.call_log import CallLog
@@ -20,8 +20,10 @@ from orchestration_server.gate import Gate
 from orchestration_server.group_commit import GroupCommit
 from orchestration_server.interceptor import Interceptor
 from orchestration_server.jobs import archive, maintenance
+from orchestration_server.jobs.alerts import Alerts
 from orchestration_server.jobs.automation import Automation
 from orchestration_server.jobs.debounce import Debounced
+from orchestration_server.jobs.figures import ServerFigures
 from orchestration_server.jobs.file_sync import FileSync
 from orchestration_server.jobs.monitoring import MeasureStorage, MeasureWorkspace, Observe
 from orchestration_server.jobs.rollups import Rollups
@@ -108,7 +110,8 @@ class App:
         self.commits = GroupCommit(self.db, self._wake)
         self.presence = Presence(self.db)
         working = services(settings, self.db, self._wake) if settings.background else []
-        self.jobs = Runner(working + observing(settings, self.db))
+        figures = ServerFigures(self.db, alert_rules.load(settings.alerts_file))
+        self.jobs = Runner([*working, *observing(settings, self.db), figures])
         gate = Gate(self.db, self._wake, emission)
         self.credentials = Credentials(self.db, jwt)
         self.refusals = Refusals(gate)
@@ -144,7 +147,7 @@ class App:
                 "CoordinationService": CoordinationService(self.db, gate, tokens),
                 "TemplateService": TemplateService(tokens, templates),
                 "ReportService": ReportService(self.db, gate, tokens, templates),
-                "AdminService": AdminService(self.db, settings, start_time=datetime.now(UTC)),
+                "AdminService": AdminService(self.db, settings, tokens, start_time=datetime.now(UTC)),
             },
             Interceptor(
                 self.presence,
@@ -260,6 +263,7 @@ def services(settings: Settings, db: Database, wake: Callable[[], None]) -> list
         Automation(db, automation.load(settings.rules_file), wake, policies.load(settings.emission_file)),
         Debounced(db, wake),
         MeasureStorage(db),
+        Alerts(db, alert_rules.load(settings.alerts_file), wake),
     ]
     if settings.workspace is not None:
         found += [FileSync(db, settings.workspace, wake), MeasureWorkspace(db, settings.workspace)]

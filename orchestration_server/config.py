@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     emission_file: Path | None = None
     """Policies by type of event: which are stored in batches, sampled, or told of once a status is stable.
     Without one every event is stored at once."""
+    alerts_file: Path | None = None
+    """Thresholds of alerts that differ from the built-in ones, or alerts that are switched off."""
     templates_dir: Path | None = None
     """Templates that are there beside the built-in ones, and win where a name is the same."""
     tokenizer: str = ""

@@ -30,20 +30,21 @@ LARGE_BYTES = 100 * 1024
 def storage(db: Database, call: Call | None = None) -> admin_pb2.StorageStats:
     """How large the ledger is; measured now unless it was a moment ago, by whomever."""
     with db.connection(call) as conn:
-        stats = _stored(conn)
+        stats = last_storage(conn, FRESH_SECONDS)
         if stats is None:
             # Of several that ask at once one measures, and the others take what it found.
             with conn.transaction():
                 writes.lock(conn, [writes.lock_key("", "measure", STORAGE)])
-                stats = _stored(conn) or _measured(conn)
+                stats = last_storage(conn, FRESH_SECONDS) or _measured(conn)
         found = store.measured(conn, seconds=KEPT_SECONDS).get(WORKSPACE)
     if found is not None:
         stats.workspace.MergeFromString(found[1])
     return stats
 
 
-def _stored(conn: Connection) -> admin_pb2.StorageStats | None:
-    found = store.measured(conn, seconds=FRESH_SECONDS).get(STORAGE)
+def last_storage(conn: Connection, seconds: int = KEPT_SECONDS) -> admin_pb2.StorageStats | None:
+    """How large the ledger was when it was last measured, if that is no longer ago than so many seconds."""
+    found = store.measured(conn, seconds=seconds).get(STORAGE)
     return None if found is None else admin_pb2.StorageStats.FromString(found[1])
 
 
@@ -56,7 +57,7 @@ def _measured(conn: Connection) -> admin_pb2.StorageStats:
     stats = admin_pb2.StorageStats(
         measure_time=convert.stamp(now),
         live_events=_together("events", live),
-        archived_events=_together("events_archive", archived),
+        archived_events=_together("archived_events", archived),
         live_partitions=live,
         archived_partitions=archived,
         tables=_of_kind(tables, "table"),

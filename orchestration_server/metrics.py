@@ -325,4 +325,8 @@ WORKSPACE_MARKDOWN = _gauge("workspace_markdown_files", "Those of them that end 
 WORKSPACE_BYTES = _gauge("workspace_bytes", "Their bytes.")
 WORKSPACE_LARGE = _gauge("workspace_large_files", "Those of them above 100 KB.")
 MEASURED = _gauge("measured_timestamp_seconds", "When the above were last measured.", "what")
-ALERT_FIRING = _gauge("alert_firing", "1 where an alert fires.", "alert")
+SESSION_IDLE = _gauge(
+    "session_idle_seconds_max",
+    "Since the last call of the active session that has been idle longest; 0 where none is.",
+)
+ALERT_FIRING = _gauge("alert_firing", "How many alerts of a rule fire.", "alert")

@@ -79,6 +79,23 @@ class AuthMode(StrEnum):
 ALL_PROJECTS = "*"
 """The project of a key that opens each."""
 
+
+class AlertState(IntEnum):
+    """Where an alert stands; a list goes by it."""
+
+    FIRING = 1
+    PENDING = 2
+    """Its condition holds, but not for long enough yet."""
+    RESOLVED = 3
+
+
+class AlertSeverity(IntEnum):
+    """How soon somebody has to look."""
+
+    CRITICAL = 1
+    WARNING = 2
+
+
 SPRINT_TRANSITIONS: Mapping[SprintStatus, tuple[SprintStatus, ...]] = {
     SprintStatus.PLANNING: (SprintStatus.ACTIVE, SprintStatus.CANCELLED),
     SprintStatus.ACTIVE: (SprintStatus.COMPLETED, SprintStatus.PLANNING, SprintStatus.CANCELLED),

@@ -10,11 +10,12 @@ from orchestration_server.config import Settings
 
 
 def check_rules(settings: Settings) -> None:
-    """Ends the command where a rule of automation is not valid."""
-    from orchestration_server import automation
+    """Ends the command where a rule of automation or of alerts is not valid."""
+    from orchestration_server import alert_rules, automation
     from orchestration_server.yaml_nodes import YamlError
 
     _check(lambda: automation.load(settings.rules_file), YamlError)
+    _check(lambda: alert_rules.load(settings.alerts_file), YamlError)
 
 
 def check_policies(settings: Settings) -> None:

@@ -10,8 +10,9 @@ from orchestration_server.config import Settings
 
 
 @with_settings(
-    "database_url", "redis_url", "workspace", "rules_file", "emission_file", "archive_after_days",
-    "delete_archived_after_days", "statement_seconds", "slow_statement_seconds", "metrics_address",
+    "database_url", "redis_url", "workspace", "rules_file", "emission_file", "alerts_file",
+    "archive_after_days", "delete_archived_after_days", "statement_seconds", "slow_statement_seconds",
+    "metrics_address",
     "log_level",
 )  # fmt: skip
 def worker(settings: Settings) -> None:

@@ -10,7 +10,9 @@ from orchestration_server.archiving import Archive
 from orchestration_server.config import Settings
 from orchestration_server.db import Database
 from orchestration_server.model import Call
+from orchestration_server.services import alerts
 from orchestration_server.store import server as store
+from orchestration_server.tokens import Tokens
 from orchestration_server.validation.events import EVENTS_IN_MESSAGE
 
 ARCHIVING_SECONDS = 600.0
@@ -21,9 +23,10 @@ ANSWER_SECONDS = 1.0
 class AdminService:
     """Serves operators."""
 
-    def __init__(self, db: Database, settings: Settings, *, start_time: datetime) -> None:
+    def __init__(self, db: Database, settings: Settings, tokens: Tokens, *, start_time: datetime) -> None:
         self._db = db
         self._settings = settings
+        self._tokens = tokens
         self._start_time = start_time
         self._archive = Archive(db)
 
@@ -74,3 +77,6 @@ class AdminService:
         self, request: admin_pb2.GetStorageStatsRequest, call: Call
     ) -> admin_pb2.GetStorageStatsResponse:
         return admin_pb2.GetStorageStatsResponse(stats=measuring.storage(self._db, call))
+
+    def ListAlerts(self, request: admin_pb2.ListAlertsRequest, call: Call) -> admin_pb2.ListAlertsResponse:
+        return alerts.page(self._db, self._tokens, request, call)

@@ -13,6 +13,7 @@ _ONE = Struct("!iiIiii")
 _EMPTY = Struct("!iiI")
 _LENGTH = Struct("!i")
 _INT8 = Struct("!q")
+_FLOAT8 = Struct("!d")
 _FLAGS = (b"\x00", b"\x01")
 _POSTGRES_START = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -76,6 +77,13 @@ class Numbers(Array):
 
     __slots__ = ()
     oid, element_oid, element = 1016, 20, staticmethod(_INT8.pack)
+
+
+class Reals(Array):
+    """double precision[]"""
+
+    __slots__ = ()
+    oid, element_oid, element = 1022, 701, staticmethod(_FLOAT8.pack)
 
 
 class Times(Array):

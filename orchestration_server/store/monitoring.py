@@ -55,7 +55,7 @@ select t.kind, c.relname::text, r.counted, r.exact, pg_total_relation_size(c.oid
 from (
     select 'live' as kind, relid::oid from pg_partition_tree('events') where isleaf
     union all
-    select 'archived', relid::oid from pg_partition_tree(to_regclass('events_archive')) where isleaf
+    select 'archived', relid::oid from pg_partition_tree(to_regclass('archived_events')) where isleaf
     union all
     select 'table', oid from pg_class
     where relkind = 'r' and not relispartition
@@ -87,7 +87,8 @@ select coalesce(max(most.n), 0) from named n, lateral (
         where e.project = n.project and e.emit_time > now() - interval '1 minute'
         order by e.emit_time desc limit %(limit)s::bigint
     ) recent
-    where recent.actor <> '' group by recent.actor order by 1 desc limit 1
+    where recent.actor <> '' and not starts_with(recent.actor, 'orchestration.')
+    group by recent.actor order by 1 desc limit 1
 ) most
 """
 )
@@ -162,7 +163,7 @@ def week(conn: Connection, *, limit: int) -> tuple[list[tuple[str, int]], int]:
 
 
 def busiest_agent(conn: Connection) -> int:
-    """Events of the last minute of the agent that has the most."""
+    """Events of the last minute of the agent that has the most; none of the ledger's own services is one."""
     row = conn.execute(_BUSIEST, {"after": "", "limit": AGENT_EVENTS}).fetchone()
     assert row is not None
     return int(row[0])

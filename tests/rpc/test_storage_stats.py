@@ -77,17 +77,17 @@ def test_an_archive_that_is_there_is_told_apart(
 ) -> None:
     ledger.task("t")
     with psycopg.connect(database_url, autocommit=True) as conn:
-        conn.execute("drop table if exists events_archive")
-        conn.execute("create table events_archive (like events) partition by range (emit_time)")
+        conn.execute("drop table if exists archived_events")
+        conn.execute("create table archived_events (like events) partition by range (emit_time)")
         conn.execute(
-            "create table events_archive_1 partition of events_archive"
+            "create table archived_events_1 partition of archived_events"
             " for values from (minvalue) to (maxvalue)"
         )
-        conn.execute("insert into events_archive select * from events")
+        conn.execute("insert into archived_events select * from events")
     found = stats(admin)
     assert (found.live_events.rows, found.archived_events.rows) == (1, 1)
-    assert [part.name for part in found.archived_partitions] == ["events_archive_1"]
-    assert not {"events_archive", "events_archive_1"} & {table.name for table in found.tables}
+    assert [part.name for part in found.archived_partitions] == ["archived_events_1"]
+    assert not {"archived_events", "archived_events_1"} & {table.name for table in found.tables}
 
 
 def test_one_measures_for_all_who_ask_and_once_a_minute(

@@ -129,6 +129,7 @@ GOOD: dict[type[Message], dict[str, Any]] = {
     admin_pb2.GetServerInfoRequest: {},
     admin_pb2.ArchiveEventsRequest: {"older_than": "7776000s"},
     admin_pb2.GetStorageStatsRequest: {},
+    admin_pb2.ListAlertsRequest: {},
 }
 
 

@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +20,58 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _AlertState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AlertStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ALERT_STATE_UNSPECIFIED: _AlertState.ValueType  # 0
+    """Not used."""
+    ALERT_STATE_FIRING: _AlertState.ValueType  # 1
+    """Its condition has held for as long as its rule asks for; an event `orchestration.alert.raised` told of it."""
+    ALERT_STATE_PENDING: _AlertState.ValueType  # 2
+    """Its condition holds, but not for long enough yet."""
+    ALERT_STATE_RESOLVED: _AlertState.ValueType  # 3
+    """It fired, and its condition holds no more; an event `orchestration.alert.cleared` told of it."""
+
+class AlertState(_AlertState, metaclass=_AlertStateEnumTypeWrapper):
+    """Where an alert stands."""
+
+ALERT_STATE_UNSPECIFIED: AlertState.ValueType  # 0
+"""Not used."""
+ALERT_STATE_FIRING: AlertState.ValueType  # 1
+"""Its condition has held for as long as its rule asks for; an event `orchestration.alert.raised` told of it."""
+ALERT_STATE_PENDING: AlertState.ValueType  # 2
+"""Its condition holds, but not for long enough yet."""
+ALERT_STATE_RESOLVED: AlertState.ValueType  # 3
+"""It fired, and its condition holds no more; an event `orchestration.alert.cleared` told of it."""
+Global___AlertState: _TypeAlias = AlertState  # noqa: Y015
+
+class _AlertSeverity:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AlertSeverityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertSeverity.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ALERT_SEVERITY_UNSPECIFIED: _AlertSeverity.ValueType  # 0
+    """Not used."""
+    ALERT_SEVERITY_CRITICAL: _AlertSeverity.ValueType  # 1
+    """Now: callers are held up or fail."""
+    ALERT_SEVERITY_WARNING: _AlertSeverity.ValueType  # 2
+    """Within the day."""
+
+class AlertSeverity(_AlertSeverity, metaclass=_AlertSeverityEnumTypeWrapper):
+    """How soon somebody has to look at an alert."""
+
+ALERT_SEVERITY_UNSPECIFIED: AlertSeverity.ValueType  # 0
+"""Not used."""
+ALERT_SEVERITY_CRITICAL: AlertSeverity.ValueType  # 1
+"""Now: callers are held up or fail."""
+ALERT_SEVERITY_WARNING: AlertSeverity.ValueType  # 2
+"""Within the day."""
+Global___AlertSeverity: _TypeAlias = AlertSeverity  # noqa: Y015
 
 @_typing.final
 class GetServerInfoRequest(_message.Message):
@@ -425,3 +478,145 @@ class WorkspaceStats(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WorkspaceStats: _TypeAlias = WorkspaceStats  # noqa: Y015
+
+@_typing.final
+class Alert(_message.Message):
+    """Something that an operator should know."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ALERT_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SEVERITY_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    BEGIN_TIME_FIELD_NUMBER: _builtins.int
+    FIRE_TIME_FIELD_NUMBER: _builtins.int
+    RESOLVE_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its id, a UUID: the same from its beginning to its end. Its events have it as `payload.alert_id`."""
+    alert: _builtins.str
+    """The name of its rule, such as "context_p95"."""
+    project: _builtins.str
+    """The project that it is about, and in which its events stand; "default" where it is about the ledger as a whole."""
+    subject: _builtins.str
+    """The agent or the key of the session that it is about; empty where it is about the ledger as a whole."""
+    state: Global___AlertState.ValueType
+    """Where it stands."""
+    severity: Global___AlertSeverity.ValueType
+    """How soon somebody has to look."""
+    value: _builtins.float
+    """What was measured, to a twentieth; of a resolved alert the last above the threshold."""
+    threshold: _builtins.float
+    """What the value is above."""
+    unit: _builtins.str
+    """What both are in: "events", "ms", "%", "events/min" or "s"."""
+    summary: _builtins.str
+    """What is wrong."""
+    action: _builtins.str
+    """What to do about it."""
+    @_builtins.property
+    def begin_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when its condition held."""
+
+    @_builtins.property
+    def fire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it began to fire; none where it is pending."""
+
+    @_builtins.property
+    def resolve_time(self) -> _timestamp_pb2.Timestamp:
+        """When its condition ceased to hold; none but where it is resolved."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        alert: _builtins.str = ...,
+        project: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        state: Global___AlertState.ValueType = ...,
+        severity: Global___AlertSeverity.ValueType = ...,
+        value: _builtins.float = ...,
+        threshold: _builtins.float = ...,
+        unit: _builtins.str = ...,
+        summary: _builtins.str = ...,
+        action: _builtins.str = ...,
+        begin_time: _timestamp_pb2.Timestamp | None = ...,
+        fire_time: _timestamp_pb2.Timestamp | None = ...,
+        resolve_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "fire_time", b"fire_time", "resolve_time", b"resolve_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "alert", b"alert", "begin_time", b"begin_time", "fire_time", b"fire_time", "id", b"id", "project", b"project", "resolve_time", b"resolve_time", "severity", b"severity", "state", b"state", "subject", b"subject", "summary", b"summary", "threshold", b"threshold", "unit", b"unit", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Alert: _TypeAlias = Alert  # noqa: Y015
+
+@_typing.final
+class ListAlertsRequest(_message.Message):
+    """Asks for alerts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALERT_FIELD_NUMBER: _builtins.int
+    INCLUDE_RESOLVED_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    alert: _builtins.str
+    """Those of one rule; empty for all. Up to 64 characters of [a-z0-9_]."""
+    include_resolved: _builtins.bool
+    """Whether those that were resolved within the last day are listed too."""
+    page_size: _builtins.int
+    """How many at most, from 1 to 500; 0 for 50."""
+    page_token: _builtins.str
+    """The next_page_token of the page before; empty for the first. Up to 2,048 characters."""
+    def __init__(
+        self,
+        *,
+        alert: _builtins.str = ...,
+        include_resolved: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "include_resolved", b"include_resolved", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAlertsRequest: _TypeAlias = ListAlertsRequest  # noqa: Y015
+
+@_typing.final
+class ListAlertsResponse(_message.Message):
+    """A page of alerts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALERTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty where this is the last one."""
+    @_builtins.property
+    def alerts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alert]:
+        """Firing ones first."""
+
+    def __init__(
+        self,
+        *,
+        alerts: _abc.Iterable[Global___Alert] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAlertsResponse: _TypeAlias = ListAlertsResponse  # noqa: Y015

@@ -50,6 +50,11 @@ class AdminServiceStub:
                 request_serializer=orchestration_dot_v1_dot_admin__pb2.GetStorageStatsRequest.SerializeToString,
                 response_deserializer=orchestration_dot_v1_dot_admin__pb2.GetStorageStatsResponse.FromString,
                 _registered_method=True)
+        self.ListAlerts = channel.unary_unary(
+                '/orchestration.v1.AdminService/ListAlerts',
+                request_serializer=orchestration_dot_v1_dot_admin__pb2.ListAlertsRequest.SerializeToString,
+                response_deserializer=orchestration_dot_v1_dot_admin__pb2.ListAlertsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -81,6 +86,15 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAlerts(self, request, context):
+        """Lists the alerts of the ledger, of all projects: those that fire, then those whose condition holds but not for
+        long enough yet, and, where they are asked for, those that were resolved within the last day; in each of these the
+        ones that began last first. One server of all that run evaluates them, about every 15 seconds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -98,6 +112,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetStorageStats,
                     request_deserializer=orchestration_dot_v1_dot_admin__pb2.GetStorageStatsRequest.FromString,
                     response_serializer=orchestration_dot_v1_dot_admin__pb2.GetStorageStatsResponse.SerializeToString,
+            ),
+            'ListAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAlerts,
+                    request_deserializer=orchestration_dot_v1_dot_admin__pb2.ListAlertsRequest.FromString,
+                    response_serializer=orchestration_dot_v1_dot_admin__pb2.ListAlertsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -182,6 +201,33 @@ class AdminService:
             '/orchestration.v1.AdminService/GetStorageStats',
             orchestration_dot_v1_dot_admin__pb2.GetStorageStatsRequest.SerializeToString,
             orchestration_dot_v1_dot_admin__pb2.GetStorageStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestration.v1.AdminService/ListAlerts',
+            orchestration_dot_v1_dot_admin__pb2.ListAlertsRequest.SerializeToString,
+            orchestration_dot_v1_dot_admin__pb2.ListAlertsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,11 @@ class AdminServiceStub:
     """Says how large the ledger is and where its bytes lie, all projects together. It is measured at most once a
     minute, whoever asks and on however many servers: an answer may be a minute old, and says how old it is.
     """
+    ListAlerts: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListAlertsRequest, _admin_pb2.ListAlertsResponse]
+    """Lists the alerts of the ledger, of all projects: those that fire, then those whose condition holds but not for
+    long enough yet, and, where they are asked for, those that were resolved within the last day; in each of these the
+    ones that began last first. One server of all that run evaluates them, about every 15 seconds.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -62,6 +67,11 @@ class AdminServiceAsyncStub(AdminServiceStub):
     GetStorageStats: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetStorageStatsRequest, _admin_pb2.GetStorageStatsResponse]  # type: ignore[assignment]
     """Says how large the ledger is and where its bytes lie, all projects together. It is measured at most once a
     minute, whoever asks and on however many servers: an answer may be a minute old, and says how old it is.
+    """
+    ListAlerts: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListAlertsRequest, _admin_pb2.ListAlertsResponse]  # type: ignore[assignment]
+    """Lists the alerts of the ledger, of all projects: those that fire, then those whose condition holds but not for
+    long enough yet, and, where they are asked for, those that were resolved within the last day; in each of these the
+    ones that began last first. One server of all that run evaluates them, about every 15 seconds.
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -95,6 +105,17 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_pb2.GetStorageStatsResponse, _abc.Awaitable[_admin_pb2.GetStorageStatsResponse]]:
         """Says how large the ledger is and where its bytes lie, all projects together. It is measured at most once a
         minute, whoever asks and on however many servers: an answer may be a minute old, and says how old it is.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAlerts(
+        self,
+        request: _admin_pb2.ListAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ListAlertsResponse, _abc.Awaitable[_admin_pb2.ListAlertsResponse]]:
+        """Lists the alerts of the ledger, of all projects: those that fire, then those whose condition holds but not for
+        long enough yet, and, where they are asked for, those that were resolved within the last day; in each of these the
+        ones that began last first. One server of all that run evaluates them, about every 15 seconds.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,236 @@
+"""Evaluates the alerts: one server of all that run does, and tells of what begins to fire and what is over.
+
+What is told commits with the alert's state, so each firing is told once, whoever evaluates or is killed
+meanwhile. An alert whose value does not stay above its threshold for as long as its rule asks for is never
+told of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+from uuid_utils import UUID, uuid7
+
+from orchestration.v1 import common_pb2
+from orchestration_server import convert, measuring
+from orchestration_server.alert_rules import LEAST_CALLS, SESSION_INACTIVE, AlertRule, Measure
+from orchestration_server.db import Connection, Database
+from orchestration_server.errors import Unavailable
+from orchestration_server.jobs.figures import quantile
+from orchestration_server.model import (
+    PRIORITY_DEFAULT,
+    AlertSeverity,
+    AlertState,
+    Call,
+    EntityType,
+    EventRow,
+)
+from orchestration_server.store import alerts as store
+from orchestration_server.store import events as event_store
+from orchestration_server.store import monitoring, writes
+from orchestration_server.store.alerts import Alert, Subject
+
+log = structlog.get_logger()
+
+APART = 10.0
+"""Seconds between two evaluations at the least, however many processes look whether one is due."""
+MOST_SUBJECTS = 1_000
+"""Agents, and sessions, that alerts are about at once: the busiest and the longest idle."""
+LEDGER_PROJECT = "default"
+"""Where alerts about the ledger as a whole are told of."""
+AGENT = "orchestration.alerts"
+MOVED = 0.05
+"""A value is written anew where it has moved by this share."""
+
+Readings = Mapping[Measure, Sequence[Subject]]
+"""What was measured; nothing where there was nothing to measure."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What an evaluation changes."""
+
+    raised: list[Alert] = field(default_factory=list)
+    cleared: list[Alert] = field(default_factory=list)
+    noted: list[Alert] = field(default_factory=list)
+    """Those that begin to hold, and those with another value."""
+    dropped: list[UUID] = field(default_factory=list)
+    """Those that came to nothing before they fired."""
+
+
+class Alerts:
+    """The service: any number may run, one at a time evaluates."""
+
+    name = "alerts"
+    interval = 15.0
+
+    def __init__(
+        self,
+        db: Database,
+        rules: Sequence[AlertRule],
+        wake: Callable[[], None],
+        clock: Callable[[Connection], datetime] = event_store.now,
+    ) -> None:
+        """``wake`` is called after each commit that holds events."""
+        self._db = db
+        self._rules = rules
+        self._wake = wake
+        self._clock = clock
+        self._lock = writes.lock_key("", "job", self.name)
+
+    def run_once(self) -> int:
+        """Evaluates all rules, unless another process does or has just done so."""
+        try:
+            with self._db.connection() as conn, conn.transaction():
+                told = self._evaluate(conn)
+        except Unavailable:
+            # Once it is back alerts matter: no pause that grows.
+            return 0
+        if told:
+            self._wake()
+        return 0
+
+    def _evaluate(self, conn: Connection) -> int:
+        if not writes.try_lock(conn, self._lock):
+            return 0
+        now = self._clock(conn)
+        if not store.due(conn, now=now, apart=APART):
+            return 0
+        readings = measure(conn, now)
+        verdict = decide(self._rules, readings, store.active(conn), now)
+        events = [*self._events(conn, verdict.raised, readings, now, "raised"),
+                  *self._events(conn, verdict.cleared, readings, now, "cleared")]  # fmt: skip
+        idle = readings[Measure.SESSION_IDLE]
+        change = store.evaluated(
+            now=now, idle=idle[0].value if idle else 0.0, dropped=verdict.dropped,
+            written=[*verdict.raised, *verdict.cleared, *verdict.noted],
+        )  # fmt: skip
+        writes.apply(conn, replace(change, events=events), project="", locks=(), requests=())
+        for alert in verdict.raised:
+            log.warning(
+                "alert raised", alert=alert.alert, project=alert.project, subject=alert.subject,
+                value=alert.value, action=alert.action,
+            )  # fmt: skip
+        return len(events)
+
+    def _events(
+        self, conn: Connection, alerts: Sequence[Alert], readings: Readings, now: datetime, told: str
+    ) -> list[EventRow]:
+        about = [(a.project, a.subject) for a in alerts if _is_of_session(a)]
+        sessions = {
+            key: common_pb2.Session.FromString(body)
+            for key, body in store.session_bodies(conn, about).items()
+        }
+        return [_event(alert, sessions.get((alert.project, alert.subject)), now, told) for alert in alerts]
+
+
+def measure(conn: Connection, now: datetime) -> Readings:
+    """What all rules look at."""
+    servers = store.servers(conn, now=now)
+    calls = sum(figures.calls for figures in servers)
+    errors = sum(figures.errors for figures in servers)
+    found: dict[Measure, Sequence[Subject]] = {
+        Measure.HORIZON_AGE: [_whole(monitoring.horizon(conn).seconds or 0.0)],
+        Measure.AGENT_EVENTS: store.busiest_agents(conn, now=now, limit=MOST_SUBJECTS),
+        Measure.SESSION_IDLE: store.idle_sessions(conn, now=now, limit=MOST_SUBJECTS),
+    }
+    storage = measuring.last_storage(conn)
+    if storage is not None:
+        found[Measure.EVENTS] = [_whole(storage.live_events.rows)]
+    if servers:
+        found[Measure.QUEUE_EVENTS] = [_whole(sum(figures.queue_events for figures in servers))]
+    if calls >= LEAST_CALLS:
+        found[Measure.ERROR_SHARE] = [_whole(100 * errors / calls)]
+    took = quantile(0.95, servers)
+    if took is not None:
+        found[Measure.CONTEXT_P95] = [_whole(took / 1_000)]
+    return found
+
+
+def _whole(value: float) -> Subject:
+    return Subject(LEDGER_PROJECT, "", float(value))
+
+
+def decide(rules: Sequence[AlertRule], readings: Readings, active: Sequence[Alert], now: datetime) -> Verdict:
+    """What becomes of the alerts that are active, and which begin."""
+    left = {(alert.alert, alert.project, alert.subject): alert for alert in active}
+    verdict = Verdict()
+    for rule in rules:
+        for about in readings.get(rule.measure, ()):
+            if about.value <= rule.threshold:
+                continue
+            held = left.pop((rule.name, about.project, about.name), None)
+            alert = _alert(rule, about, held, now)
+            if alert.state == AlertState.FIRING and (held is None or held.state == AlertState.PENDING):
+                verdict.raised.append(alert)
+            elif held is None or _has_moved(held, alert):
+                verdict.noted.append(alert)
+    for alert in left.values():
+        if alert.state == AlertState.FIRING:
+            verdict.cleared.append(replace(alert, state=AlertState.RESOLVED, resolve_time=now))
+        else:
+            verdict.dropped.append(alert.id)
+    return verdict
+
+
+def _alert(rule: AlertRule, about: Subject, held: Alert | None, now: datetime) -> Alert:
+    """The alert as it is now; ``held`` is what it was."""
+    begin = now if held is None else held.begin_time
+    fires = now - begin >= rule.hold or (held is not None and held.state == AlertState.FIRING)
+    return Alert(
+        id=uuid7() if held is None else held.id,
+        alert=rule.name,
+        project=about.project,
+        subject=about.name,
+        state=AlertState.FIRING if fires else AlertState.PENDING,
+        severity=rule.severity,
+        value=about.value,
+        threshold=rule.threshold,
+        unit=rule.unit,
+        summary=rule.said,
+        action=rule.action,
+        begin_time=begin,
+        fire_time=(held.fire_time if held is not None and held.fire_time else now) if fires else None,
+    )
+
+
+def _has_moved(held: Alert, alert: Alert) -> bool:
+    return abs(alert.value - held.value) > MOVED * abs(held.value) or alert.threshold != held.threshold
+
+
+def _is_of_session(alert: Alert) -> bool:
+    return alert.alert == SESSION_INACTIVE
+
+
+def _event(alert: Alert, session: common_pb2.Session | None, now: datetime, told: str) -> EventRow:
+    """What is told of an alert; of a session's among the session's own events."""
+    call = Call(AGENT, alert.project, agent=AGENT)
+    if session is not None:
+        call.correlation_id, call.session_key = session.correlation_id, session.key
+    payload: dict[str, Any] = {
+        "kind": alert.alert,
+        "alert_id": str(alert.id),
+        "severity": alert.severity.name.lower(),
+        "message": alert.summary,
+        "action": alert.action,
+        "value": alert.value,
+        "threshold": alert.threshold,
+        "unit": alert.unit,
+        "begin_time": alert.begin_time.isoformat(),
+    }
+    if alert.subject:
+        payload["session" if session is not None else "agent"] = alert.subject
+    if told == "cleared":
+        payload["seconds"] = (now - (alert.fire_time or now)).total_seconds()
+    return convert.change_event(
+        call, f"alert.{told}", now,
+        entity=EntityType.NONE if session is None else EntityType.SESSION,
+        code="" if session is None else session.key,
+        uid="" if session is None else session.uid,
+        revision=0, payload=payload,
+        priority=2 if alert.severity == AlertSeverity.CRITICAL else PRIORITY_DEFAULT,
+    )  # fmt: skip

@@ -1,0 +1,56 @@
+"""Alerts as AdminService lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from orchestration.v1 import admin_pb2
+from orchestration_server import convert
+from orchestration_server.db import Database
+from orchestration_server.model import Call
+from orchestration_server.store import alerts as store
+from orchestration_server.store.alerts import Alert
+from orchestration_server.tokens import Tokens
+
+
+def page(
+    db: Database, tokens: Tokens, request: admin_pb2.ListAlertsRequest, call: Call
+) -> admin_pb2.ListAlertsResponse:
+    """A page of the alerts of all projects, firing ones first."""
+    scope: Sequence[Any] = ["alerts", request.alert, request.include_resolved]
+    place = tokens.page_place(request.page_token, scope)
+    size = convert.page_size(request.page_size)
+    with db.connection(call) as conn:
+        found = store.list_page(
+            conn, alert=request.alert, resolved=request.include_resolved,
+            after=None if place is None else (place[0], datetime.fromisoformat(place[1]), place[2]),
+            limit=size + 1,
+        )  # fmt: skip
+    token = ""
+    if len(found) > size:
+        last = found[size - 1]
+        token = tokens.page_token(scope, [last.state, last.begin_time.isoformat(), str(last.id)])
+    return admin_pb2.ListAlertsResponse(
+        alerts=[_message(alert) for alert in found[:size]], next_page_token=token
+    )
+
+
+def _message(alert: Alert) -> admin_pb2.Alert:
+    return admin_pb2.Alert(
+        id=str(alert.id),
+        alert=alert.alert,
+        project=alert.project,
+        subject=alert.subject,
+        state=alert.state,  # type: ignore[arg-type]  # the numbers are the same
+        severity=alert.severity,  # type: ignore[arg-type]  # the numbers are the same
+        value=alert.value,
+        threshold=alert.threshold,
+        unit=alert.unit,
+        summary=alert.summary,
+        action=alert.action,
+        begin_time=convert.stamp(alert.begin_time),
+        fire_time=None if alert.fire_time is None else convert.stamp(alert.fire_time),
+        resolve_time=None if alert.resolve_time is None else convert.stamp(alert.resolve_time),
+    )

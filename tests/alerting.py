@@ -1,0 +1,94 @@
+"""A ledger whose alerts are evaluated when a test says so, at the time that it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import grpc
+import psycopg
+from uuid_utils import uuid4
+
+from orchestration.v1 import admin_pb2, event_pb2
+from orchestration.v1.admin_pb2_grpc import AdminServiceStub
+from orchestration_server import alert_rules, convert, measuring
+from orchestration_server.alert_rules import AlertRule
+from orchestration_server.db import Connection, Database
+from orchestration_server.jobs.alerts import Alerts
+from orchestration_server.store import alerts as store
+from orchestration_server.store import events as event_store
+from orchestration_server.store.alerts import Figures
+from tests.conftest import Server
+from tests.ledger import Ledger
+
+RAISED, CLEARED = "orchestration.alert.raised", "orchestration.alert.cleared"
+FIRING, PENDING, RESOLVED = 1, 2, 3
+
+
+class Alerting:
+    """``ahead`` is how far its clock is before the database's."""
+
+    def __init__(self, server: Server, channel: grpc.Channel) -> None:
+        assert server.app is not None
+        self.database_url = server.database_url
+        self.db: Database = server.app.db
+        self.ledger = Ledger(channel)
+        self.admin = AdminServiceStub(channel)
+        self.ahead = timedelta()
+        self.woken = 0
+        self.servers = [str(uuid4()) for _ in range(2)]
+        self.alerts = self.evaluator()
+
+    def evaluator(
+        self, rules: Sequence[AlertRule] = alert_rules.BUILT_IN, kind: type[Alerts] = Alerts
+    ) -> Alerts:
+        return kind(self.db, rules, self._wake, self.clock)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def clock(self, conn: Connection) -> datetime:
+        return event_store.now(conn) + self.ahead
+
+    def evaluate(self, **passed: float) -> None:
+        """After so much time, and long enough for an evaluation to be due."""
+        self.ahead += timedelta(**passed) if passed else timedelta(seconds=15)
+        self.alerts.run_once()
+
+    def publish(self, *figures: Figures) -> None:
+        """What each server says of itself now."""
+        with self.db.connection() as conn:
+            for server, said in zip(self.servers, figures, strict=False):
+                store.publish(conn, server=server, now=self.clock(conn), figures=said)
+
+    def sql(self, query: str) -> None:
+        with psycopg.connect(self.database_url, autocommit=True) as conn:
+            conn.execute(query.encode())
+
+    def recorded_later(self, by: timedelta) -> None:
+        """All events that there are were recorded so much later."""
+        self.sql(f"update events set emit_time = emit_time + interval '{by.total_seconds()} s'")
+
+    def measure(self) -> None:
+        """Measures how large the ledger is, also where that was just done."""
+        self.sql("delete from measurements")
+        measuring.storage(self.db)
+
+    def listed(self, *, resolved: bool = False, **asked: str) -> list[admin_pb2.Alert]:
+        request = admin_pb2.ListAlertsRequest(include_resolved=resolved, page_size=500, **asked)
+        return list(self.admin.ListAlerts(request).alerts)
+
+    def states(self, *, resolved: bool = True) -> dict[str, int]:
+        """The state of each alert by its name."""
+        return {alert.alert: alert.state for alert in self.listed(resolved=resolved)}
+
+    def told(self, type_: str = RAISED) -> list[event_pb2.Event]:
+        """The events in the project default, newest first."""
+        return self.ledger.log(type_)
+
+
+Cause = Callable[[Alerting], None]
+
+
+def payload(event: event_pb2.Event) -> dict[str, object]:
+    return convert.plain(event.payload)

@@ -1,0 +1,143 @@
+"""Alerts with several evaluators, and with some that are killed: each firing is told of once."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import grpc
+import pytest
+
+from orchestration_server import alert_rules
+from orchestration_server.db import Connection
+from orchestration_server.errors import Unavailable
+from orchestration_server.jobs.alerts import Alerts
+from orchestration_server.store.alerts import Figures
+from tests.alerting import CLEARED, FIRING, PENDING, RESOLVED, Alerting
+from tests.conftest import Server
+
+ROUNDS = 20
+EVALUATORS = 4
+DEEP, EMPTY = Figures(queue_events=2_000), Figures()
+AT_ONCE = [replace(rule, hold=timedelta()) for rule in alert_rules.BUILT_IN]
+
+
+@pytest.fixture
+def alerting(server: Server, channel: grpc.Channel) -> Alerting:
+    return Alerting(server, channel)
+
+
+class Killed(Alerts):
+    """Its connection is gone before it commits, as that of a process that is killed."""
+
+    def _evaluate(self, conn: Connection) -> int:
+        super()._evaluate(conn)
+        conn.execute("select pg_terminate_backend(pg_backend_pid())")
+        raise AssertionError("it was not killed")
+
+
+def test_evaluators_at_once_tell_of_each_firing_once(alerting: Alerting) -> None:
+    evaluators = [alerting.evaluator(AT_ONCE) for _ in range(EVALUATORS)]
+    barrier = threading.Barrier(EVALUATORS)
+
+    def evaluate(one: Alerts) -> None:
+        barrier.wait()
+        one.run_once()
+
+    def all_at_once(pool: ThreadPoolExecutor, figures: Figures) -> tuple[int, int]:
+        alerting.ahead += timedelta(seconds=15)
+        alerting.publish(figures)
+        list(pool.map(evaluate, evaluators))
+        return len(alerting.told()), len(alerting.told(CLEARED))
+
+    with ThreadPoolExecutor(EVALUATORS) as pool:
+        for round_ in range(ROUNDS):
+            assert all_at_once(pool, DEEP) == (round_ + 1, round_)
+            assert all_at_once(pool, EMPTY) == (round_ + 1, round_ + 1)
+    assert alerting.woken == 2 * ROUNDS
+
+
+def test_one_that_another_holds_up_evaluates_nothing(alerting: Alerting) -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    class Slow(Alerts):
+        def _evaluate(self, conn: Connection) -> int:
+            told = super()._evaluate(conn)
+            inside.set()
+            assert leave.wait(20)
+            return told
+
+    alerting.publish(DEEP)
+    slow = threading.Thread(target=alerting.evaluator(AT_ONCE, Slow).run_once)
+    slow.start()
+    assert inside.wait(20)
+    # What it has written is seen by nobody yet, and it is the only one that may write.
+    alerting.evaluator(AT_ONCE).run_once()
+    assert alerting.states() == {}
+    leave.set()
+    slow.join()
+    assert alerting.states() == {"event_queue_depth": FIRING}
+    assert len(alerting.told()) == 1
+    # Another one that comes at once finds that it has just been done.
+    alerting.publish(EMPTY)
+    alerting.evaluator(AT_ONCE).run_once()
+    assert alerting.states() == {"event_queue_depth": FIRING}
+
+
+def test_what_a_killed_evaluator_leaves_is_all_or_nothing(alerting: Alerting) -> None:
+    alerting.alerts = alerting.evaluator(alert_rules.BUILT_IN)
+    killed = alerting.evaluator(alert_rules.BUILT_IN, Killed)
+
+    def kill() -> None:
+        """One that is killed after it has written, and before it commits."""
+        alerting.ahead += timedelta(seconds=20)
+        alerting.publish(figures)
+        killed.run_once()
+
+    figures = DEEP
+    kill()
+    assert alerting.states() == {}
+    alerting.publish(figures)
+    alerting.evaluate()
+    assert alerting.states() == {"event_queue_depth": PENDING}
+    for _ in range(3):
+        kill()
+        assert alerting.states() == {"event_queue_depth": PENDING}
+        assert alerting.told() == []
+    alerting.publish(figures)
+    alerting.evaluate()
+    assert alerting.states() == {"event_queue_depth": FIRING}
+    assert len(alerting.told()) == 1
+    figures = EMPTY
+    kill()
+    assert alerting.states() == {"event_queue_depth": FIRING}
+    assert alerting.told(CLEARED) == []
+    alerting.publish(figures)
+    alerting.evaluate()
+    assert alerting.states() == {"event_queue_depth": RESOLVED}
+    assert len(alerting.told()) == len(alerting.told(CLEARED)) == 1
+
+
+def test_one_that_is_killed_after_its_commit_has_told(alerting: Alerting) -> None:
+    def die() -> None:
+        raise MemoryError("killed")
+
+    dying = Alerts(alerting.db, AT_ONCE, die, alerting.clock)
+    alerting.publish(DEEP)
+    with pytest.raises(MemoryError):
+        dying.run_once()
+    alerting.alerts = alerting.evaluator(AT_ONCE)
+    alerting.publish(DEEP)
+    alerting.evaluate()
+    assert alerting.states() == {"event_queue_depth": FIRING}
+    assert len(alerting.told()) == 1
+
+
+def test_a_database_that_is_away_is_no_failure(alerting: Alerting, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise Unavailable
+
+    monkeypatch.setattr(alerting.db, "take", away)
+    assert alerting.alerts.run_once() == 0

@@ -1,0 +1,75 @@
+"""What alerts go by is read by indexes: neither closed sessions nor the rest of the log are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import pytest
+
+from orchestration_server.embedded import Engines
+from orchestration_server.store import alerts as store
+from orchestration_server.store.connection import Connection
+from tests.conftest import new_database
+from tests.explaining import Explaining
+
+ROWS = 8_000
+OPEN = 80
+LATE = 500
+PROJECTS = 50
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+SESSIONS = """
+insert into sessions (project, key, status, agent, target_type, target_code, correlation_id,
+    last_activity_time, revision, create_time, update_time, body)
+select 'default', 'session-' || n,
+    case when mod(n, %(rows)s / %(open)s) = 0 then 1 + mod(n * %(open)s / %(rows)s, 2) else 3 end,
+    'a', 2, 't', '', %(now)s - n * interval '1 second', 1, now(), now(), '\\x00'
+from generate_series(1, %(rows)s) n
+"""
+# The last ones were recorded within the minute before.
+EVENTS = """
+insert into events (kept, epoch, project, event_id, type, entity_type, entity_code, sprint_code, priority,
+    correlation_id, session_key, actor, occur_time, emit_time, body)
+select true, 1, 'project-' || mod(n, %(projects)s), gen_random_uuid(), 'a.b', 0, '', '', 1, '', '',
+    'agent-' || mod(n / %(projects)s, 2), now(),
+    %(now)s - case when n <= %(late)s then interval '30 seconds' else n * interval '1 hour' end, '\\x00'
+from generate_series(1, %(rows)s) n
+"""
+
+
+@pytest.fixture(params=["analyzed", "without statistics"])
+def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+    options = "-c plan_cache_mode=force_generic_plan -c jit=off"
+    with (
+        new_database(engines) as url,
+        Connection.connect(url, autocommit=True, options=options) as opened,
+    ):
+        if request.param != "analyzed":
+            for table in ("sessions", "events_kept"):
+                opened.execute(f"alter table {table} set (autovacuum_enabled = off)")
+        opened.execute(SESSIONS, {"rows": ROWS, "open": OPEN, "now": NOW})
+        opened.execute(EVENTS, {"rows": ROWS, "late": LATE, "projects": PROJECTS, "now": NOW})
+        if request.param == "analyzed":
+            opened.execute("analyze")
+        yield Explaining(opened)
+
+
+def test_the_sessions_that_are_open(conn: Explaining) -> None:
+    found = store.idle_sessions(cast("Connection", conn), now=NOW, limit=10)
+    assert len(found) == 10
+    values = [about.value for about in found]
+    assert values == sorted(values, reverse=True)
+    assert values[0] >= ROWS - 2 * ROWS / OPEN
+    assert conn.blocks() < 2 * OPEN + 50
+
+
+def test_the_events_of_the_last_minute(conn: Explaining) -> None:
+    found = store.busiest_agents(cast("Connection", conn), now=NOW, limit=1_000)
+    assert len(found) == 2 * PROJECTS
+    assert {about.value for about in found} == {LATE / PROJECTS / 2}
+    read = [node for node in conn.nodes() if node.get("Relation Name", "").startswith("events_")]
+    assert "Seq Scan" not in {node["Node Type"] for node in read}
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in read) <= LATE + 2 * PROJECTS + 10
+    assert store.busiest_agents(cast("Connection", conn), now=NOW + timedelta(minutes=1), limit=9) == []
