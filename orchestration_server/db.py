@@ -32,6 +32,7 @@ log = structlog.get_logger()
 __all__ = ["Connection", "Database", "session_options"]
 
 CONFLICTS = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
+EXHAUSTED = (psycopg_pool.TooManyRequests, psycopg_pool.PoolTimeout)
 LEDGER_CONFLICT = "OL001"
 LEDGER_HELD = "OL002"
 PROBE_SECONDS = 0.1
@@ -39,6 +40,9 @@ CALL_SECONDS = 0.02
 """The longest that a call waits for a connection: its caller is to be told at once."""
 PATIENCE_SECONDS = 1.0
 """The longest that anything nobody waits for does."""
+SETTLE_SECONDS = 2.0
+"""How long connections may be missing after one was lost, or a pool was opened."""
+LOOK_SECONDS = 0.005
 CANCELLERS = 4
 """Threads that stop statements. Each stop is a connection of its own, about 1 ms: one thread stopped 100
 statements in 100 ms, four in 60, eight no sooner."""
@@ -96,6 +100,9 @@ class Database:
         self._slow_seconds = slow_seconds
         self._told = told
         self._options = session_options(statement_seconds)
+        self._settled_at = 0.0
+        """Until then whoever finds no connection waits for those that are made anew, and is told that the
+        database is away: clients try that again by themselves."""
         self._pool = self._open()
         self._away = threading.Event()
         self._closed = threading.Event()
@@ -115,7 +122,8 @@ class Database:
         conn.told = self._told
 
     def _open(self) -> psycopg_pool.ConnectionPool[Connection]:
-        return _Pool(
+        """A pool that has all its connections, or as many as there were in two seconds."""
+        pool = _Pool(
             self._url,
             # All at once: a fresh server answered ten callers 680 times a second so, with two at first 530.
             min_size=self._size,
@@ -132,6 +140,11 @@ class Database:
             configure=self._configure,
             open=False,
         )
+        # The pool's own wait() closes it where one is late.
+        end = time.monotonic() + SETTLE_SECONDS
+        while pool.get_stats().get("pool_available", 0) < self._size and time.monotonic() < end:
+            time.sleep(LOOK_SECONDS)
+        return pool
 
     def connection(self, call: Call | None = None, *, patience: float | None = None) -> Lent:
         """Lends an autocommit connection. Its statement is stopped when the call's caller leaves.
@@ -147,10 +160,23 @@ class Database:
         if self._away.is_set():
             raise Unavailable
         pool = self._pool
-        return pool, pool.getconn(patience)
+        try:
+            return pool, pool.getconn(patience)
+        except EXHAUSTED:
+            if time.monotonic() > self._settled_at:
+                raise
+        try:
+            return pool, pool.getconn(PATIENCE_SECONDS)
+        except EXHAUSTED as error:
+            raise Unavailable from error
 
-    def suspect(self) -> None:
-        """A call failed as it does when the database is away: the prober looks."""
+    def suspect(self, *, lost: bool) -> None:
+        """A call failed as it does when the database is away: the prober looks.
+
+        ``lost`` says that its connection was, and then others may be.
+        """
+        if lost:
+            self._settled_at = time.monotonic() + SETTLE_SECONDS
         self._lost.set()
 
     def _probe(self) -> None:
@@ -173,9 +199,7 @@ class Database:
                 if self._closed.wait(PROBE_SECONDS):
                     return
             self._pool = self._open()
-            # Calls wait for no connection, so they are let in when there are some.
-            with suppress(psycopg_pool.PoolTimeout):
-                self._pool.wait(timeout=PATIENCE_SECONDS)
+            self._settled_at = time.monotonic() + SETTLE_SECONDS
             self._away.clear()
             log.info("database back")
             old.close(timeout=0)
@@ -210,7 +234,7 @@ def translated(error: BaseException) -> BaseException:
         return DeadlineExceeded("the statement was stopped: its deadline passed")
     if isinstance(error, pg.LockNotAvailable | pg.OutOfMemory | pg.TooManyConnections):
         return ResourceExhausted("the database is at a limit; try again shortly", reason="DATABASE_BUSY")
-    if isinstance(error, psycopg_pool.TooManyRequests | psycopg_pool.PoolTimeout):
+    if isinstance(error, EXHAUSTED):
         metrics.POOL_EXHAUSTED.inc()
         return ResourceExhausted(
             "no connection to the database came free; try again shortly", reason="POOL_EXHAUSTED"
@@ -275,7 +299,7 @@ class Lent:
         """Raises the ledger's error for the driver's; any other goes on by itself."""
         ours = translated(error)
         if isinstance(ours, Unavailable | ResourceExhausted):
-            self._db.suspect()
+            self._db.suspect(lost=ours is not error and isinstance(ours, Unavailable))
         try:
             if ours is not error:
                 raise ours from error

@@ -7,6 +7,7 @@ standard input closes then.
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import threading
@@ -32,7 +33,8 @@ def main() -> None:
 
 
 def _watch_parent(stop: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    # Past the buffer: a thread that waits in it as the interpreter ends takes the process down.
+    os.read(sys.stdin.fileno(), 1)
     stop.set()
 
 
