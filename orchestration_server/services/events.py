@@ -34,7 +34,7 @@ from orchestration_server.policies import Policies
 from orchestration_server.services.history import History, known
 from orchestration_server.status import code_of
 from orchestration_server.store import events as store
-from orchestration_server.store import rollups
+from orchestration_server.store import rollups, statistics
 from orchestration_server.streams import PAGE_FIRST, Leaving, Reply, Stream
 from orchestration_server.timeline import Hub
 from orchestration_server.tokens import Tokens
@@ -182,7 +182,7 @@ class EventService:
     def GetEventStats(self, request: event_pb2.GetEventStatsRequest, call: Call) -> bytes:
         began = monotonic()
         with self._db.connection(call) as conn:
-            version = store.version(conn, project=call.project)
+            version = statistics.version(conn, project=call.project)
             now = store.now(conn)
         # Without an end the minute that runs now is the last: an answer serves all calls of a minute.
         end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
@@ -201,7 +201,7 @@ class EventService:
                         conn, project=call.project, group=group, start=start, end=end, limit=limit
                     )
                 if rows is None:
-                    rows = store.stats(
+                    rows = statistics.stats(
                         conn, project=call.project, group=group, start=start, end=end,
                         sprint=request.sprint_code, limit=limit,
                     )  # fmt: skip

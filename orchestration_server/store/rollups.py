@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
 from orchestration_server.store.connection import Connection
-from orchestration_server.store.events import BY_COUNT, BY_KEY, HORIZON, NOT_EMPTY, SAMPLED_OUT, STATS_KEYS
+from orchestration_server.store.events import HORIZON
+from orchestration_server.store.statistics import BY_COUNT, BY_KEY, NOT_EMPTY, SAMPLED_OUT, STATS_KEYS
 
 READER = "rollups"
 MOST_BEHIND = 20_000
@@ -111,8 +112,8 @@ def behind(conn: Connection, *, project: str) -> int:
 def stats(
     conn: Connection, *, project: str, group: str, start: datetime, end: datetime, limit: int
 ) -> list[tuple[Any, int, int]] | None:
-    """As ``events.stats`` for the whole project. None where rollups are of no help: for entities, where the
-    range has no whole hour, and where too much is in none of them yet."""
+    """As ``statistics.stats`` for the whole project. None where rollups are of no help: for entities, where
+    the range has no whole hour, and where too much is in none of them yet."""
     first, last = _hour(start), _hour(end)
     if group not in _DIMENSIONS or last <= start:
         return None

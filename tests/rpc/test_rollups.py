@@ -21,8 +21,7 @@ from orchestration_server import convert
 from orchestration_server.db import Database
 from orchestration_server.jobs import rollups as jobs
 from orchestration_server.jobs.rollups import Rollups
-from orchestration_server.store import events as event_store
-from orchestration_server.store import migrations, positions
+from orchestration_server.store import migrations, positions, statistics
 from orchestration_server.store import rollups as store
 from tests import factories
 from tests.conftest import Server
@@ -92,7 +91,7 @@ class Stats:
 
     def raw(self, group: str, start: datetime, end: datetime, limit: int) -> list[tuple[Any, int, int]]:
         with self.db.connection() as conn:
-            return event_store.stats(
+            return statistics.stats(
                 conn, project=self.project, group=group, start=start, end=end, sprint="", limit=limit
             )
 
@@ -199,7 +198,7 @@ def test_counts_are_exact_while_others_emit_and_roll_up(
                     conn.execute("set transaction isolation level repeatable read")
                     params: dict[str, Any] = {"project": stats.project, "group": group, "limit": 1_000}
                     rolled = store.stats(conn, start=first, end=last, **params)
-                    raw = event_store.stats(conn, start=first, end=last, sprint="", **params)
+                    raw = statistics.stats(conn, start=first, end=last, sprint="", **params)
                 assert rolled == raw
                 seen.append(raw[0][2] if raw else 0)
 

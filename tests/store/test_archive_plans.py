@@ -13,7 +13,7 @@ from orchestration_server.archiving import Archive
 from orchestration_server.db import Database
 from orchestration_server.embedded import Engines
 from orchestration_server.model import BEGINNING, EntityType
-from orchestration_server.store import events, history
+from orchestration_server.store import events, history, statistics
 from orchestration_server.store.connection import Connection
 from tests.archiving import OldLog, month
 from tests.conftest import new_database
@@ -124,7 +124,7 @@ def test_an_entity_and_statistics_read_their_own_part_of_both(conn: Explaining) 
     )  # fmt: skip
     assert conn.blocks() < BLOCKS, conn.plan
     for group in ("type", "entity"):
-        found = events.stats(
+        found = statistics.stats(
             connection(conn), project="default", group=group, start=SINCE,
             end=SINCE + timedelta(minutes=20), sprint="", limit=100,
         )  # fmt: skip
