@@ -29,6 +29,7 @@ LINE_CHARACTERS = 65_536
 """Lines are cut there."""
 TRACE_CHARACTERS = 8_192
 """So much of a traceback is kept: its end, where the error was raised."""
+STDERR = 2
 STOP_SECONDS = 2.0
 """How long the end of the process waits for what is still to be written."""
 
@@ -110,7 +111,7 @@ def configure(level: str = "info") -> None:
     """Sets the log up; again, for another level, before anything is logged."""
     global _configured  # stderr is one, and so is its writer
     if _configured is None:
-        _configured = Writer(sys.stderr.fileno())
+        _configured = Writer(STDERR)
         atexit.register(_configured.close)
     writer = _configured
     least = logging.getLevelNamesMapping()[level.upper()]

@@ -40,13 +40,13 @@ def serve(
     ] = None,
 ) -> None:
     """Serve. Without a database URL it starts a Postgres and a cache of its own."""
-    logs.configure(settings.log_level)
     settings = secured(settings)
     check_rules(settings)
     check_policies(settings)
     check_templates(settings)
     check_tokenizer(settings)
     check_traces(settings)
+    logs.configure(settings.log_level)
     if settings.database_url:
         _serve(settings, "", ready_file)
         return

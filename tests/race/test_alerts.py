@@ -136,7 +136,7 @@ def test_one_that_is_killed_after_its_commit_has_told(alerting: Alerting) -> Non
 
 
 def test_a_database_that_is_away_is_no_failure(alerting: Alerting, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away() -> None:
+    def away(_patience: float) -> None:
         raise Unavailable
 
     monkeypatch.setattr(alerting.db, "take", away)
