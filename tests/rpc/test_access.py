@@ -20,7 +20,6 @@ from tests.keying import bearer, make_key, revoke
 from tests.status import refused
 
 UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
-EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 LIST = task_pb2.ListTasksRequest()
 
 

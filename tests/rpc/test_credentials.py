@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import grpc
 import pytest
 
-from orchestration.v1 import task_pb2
 from orchestration_server.credentials import Credentials
 from orchestration_server.db import Database
 from orchestration_server.errors import Unauthenticated, Unavailable
@@ -15,10 +13,6 @@ from orchestration_server.store import keys as store
 from orchestration_server.store.connection import Connection
 from tests.keying import Reads, make_key
 from tests.seconds import Seconds
-
-UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
-EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
-LIST = task_pb2.ListTasksRequest()
 
 
 @pytest.fixture

@@ -19,8 +19,6 @@ from tests.ledger import Ledger
 from tests.status import refused
 
 UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
-EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
-LIST = task_pb2.ListTasksRequest()
 
 
 @pytest.fixture
