@@ -138,18 +138,9 @@ def update_task(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
 
 
 def start_tasks(codes: Sequence[str]) -> list[task_pb2.UpdateTaskStatusRequest]:
-    return _set_status(codes, common_pb2.TASK_STATUS_IN_PROGRESS)
-
-
-def put_back_tasks(codes: Sequence[str]) -> list[task_pb2.UpdateTaskStatusRequest]:
-    return _set_status(codes, common_pb2.TASK_STATUS_PENDING)
-
-
-def _set_status(
-    codes: Sequence[str], status: common_pb2.TaskStatus.ValueType
-) -> list[task_pb2.UpdateTaskStatusRequest]:
+    started = common_pb2.TASK_STATUS_IN_PROGRESS
     return [
-        task_pb2.UpdateTaskStatusRequest(task_code=code, status=status, request_id=request_id())
+        task_pb2.UpdateTaskStatusRequest(task_code=code, status=started, request_id=request_id())
         for code in codes
     ]
 

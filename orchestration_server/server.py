@@ -166,7 +166,7 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         # Below these, thousands of streams that open at once are let in; by default some are cancelled.
         ("grpc.server.max_pending_requests", 10_000),
         ("grpc.server.max_pending_requests_hard_limit", 20_000),
-        # Clients may ping as often as they have to behind their proxies; docs/limits.md says every 10 s.
+        # Clients may ping as often as they have to behind their proxies: no strike counts.
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         ("grpc.http2.max_ping_strikes", 0),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -13,7 +13,6 @@ from orchestration.v1 import event_pb2
 from orchestration_server.store import migrations
 
 PROJECT = "default"
-MONTH_EVENTS = 40
 
 
 def month(back: int) -> datetime:

@@ -20,22 +20,7 @@ from tests.keying import bearer, make_key, revoke
 from tests.status import refused
 
 UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
-EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 LIST = task_pb2.ListTasksRequest()
-
-
-@pytest.fixture
-def app(server: Server) -> App:
-    assert server.app is not None
-    return server.app
-
-
-@pytest.fixture
-def closed(app: App, database_url: str) -> App:
-    """A server that takes keys, as a first one was made."""
-    make_key(database_url, project="another")
-    app.credentials.look()
-    return app
 
 
 def test_without_keys_a_server_on_loopback_is_open(tasks: TaskServiceStub) -> None:

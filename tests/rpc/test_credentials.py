@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import grpc
 import pytest
 
-from orchestration.v1 import task_pb2
 from orchestration_server.credentials import Credentials
 from orchestration_server.db import Database
 from orchestration_server.errors import Unauthenticated, Unavailable
@@ -14,10 +12,7 @@ from orchestration_server.keys import new_key
 from orchestration_server.store import keys as store
 from orchestration_server.store.connection import Connection
 from tests.keying import Reads, make_key
-
-UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
-EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
-LIST = task_pb2.ListTasksRequest()
+from tests.seconds import Seconds
 
 
 @pytest.fixture
@@ -25,22 +20,13 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
     return Reads(monkeypatch)
 
 
-class Clock:
-    """Says what it is told."""
-
-    now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> Seconds:
+    return Seconds()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def credentials(database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Credentials]:
+def credentials(database_url: str, clock: Seconds, monkeypatch: pytest.MonkeyPatch) -> Iterator[Credentials]:
     """They look again when a test says so."""
     monkeypatch.setattr(Credentials, "_run", lambda _: None)
     db = Database(database_url, size=2)
@@ -51,7 +37,7 @@ def credentials(database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_key_that_is_known_is_not_read_again(
-    credentials: Credentials, reads: Reads, clock: Clock, database_url: str
+    credentials: Credentials, reads: Reads, clock: Seconds, database_url: str
 ) -> None:
     header = f"Bearer {make_key(database_url)}"
     identity = credentials.verify(header)
@@ -67,7 +53,7 @@ def test_a_key_that_is_known_is_not_read_again(
 
 
 def test_a_key_is_taken_no_longer_than_the_database_can_say_so(
-    credentials: Credentials, reads: Reads, clock: Clock, database_url: str
+    credentials: Credentials, reads: Reads, clock: Seconds, database_url: str
 ) -> None:
     header = f"Bearer {make_key(database_url)}"
     credentials.verify(header)
@@ -81,7 +67,7 @@ def test_a_key_is_taken_no_longer_than_the_database_can_say_so(
 
 
 def test_an_unknown_key_is_read_once_for_a_while(
-    credentials: Credentials, reads: Reads, clock: Clock
+    credentials: Credentials, reads: Reads, clock: Seconds
 ) -> None:
     header = f"Bearer {new_key()[1]}"
     for _ in range(3):
@@ -107,7 +93,7 @@ def test_what_is_kept_in_mind_has_a_bound(
 
 
 def test_it_is_noted_now_and_then_which_keys_are_used(
-    credentials: Credentials, clock: Clock, database_url: str
+    credentials: Credentials, clock: Seconds, database_url: str
 ) -> None:
     used, idle = make_key(database_url), make_key(database_url)
     credentials.check(credentials.verify(f"Bearer {used}"))

@@ -14,28 +14,11 @@ from orchestration_server.app import App
 from orchestration_server.metrics import RPC_REFUSED
 from orchestration_server.model import Role
 from tests import factories
-from tests.conftest import Server
 from tests.keying import bearer, make_key
 from tests.ledger import Ledger
 from tests.status import refused
 
 UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
-EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
-LIST = task_pb2.ListTasksRequest()
-
-
-@pytest.fixture
-def app(server: Server) -> App:
-    assert server.app is not None
-    return server.app
-
-
-@pytest.fixture
-def closed(app: App, database_url: str) -> App:
-    """A server that takes keys, as a first one was made."""
-    make_key(database_url, project="another")
-    app.credentials.look()
-    return app
 
 
 @pytest.fixture

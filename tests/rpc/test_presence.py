@@ -17,18 +17,9 @@ from orchestration_server.errors import Unavailable
 from orchestration_server.presence import APART_SECONDS, BATCH, SESSIONS, Presence
 from tests import factories
 from tests.conftest import Server, open_channel
+from tests.seconds import Seconds
 
 LONG = 3_600
-
-
-class Clock:
-    """Moves when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Ledger:
@@ -84,18 +75,18 @@ def db(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Seconds:
+    return Seconds()
 
 
-def still(db: Database, clock: Clock) -> Presence:
+def still(db: Database, clock: Seconds) -> Presence:
     """It writes only when it is told to."""
     presence = Presence(db, clock)
     presence.close()
     return presence
 
 
-def test_activity_is_neither_an_event_nor_a_change(ledger: Ledger, db: Database, clock: Clock) -> None:
+def test_activity_is_neither_an_event_nor_a_change(ledger: Ledger, db: Database, clock: Seconds) -> None:
     key = ledger.start()
     before = ledger.get(key)
     presence = still(db, clock)
@@ -110,7 +101,7 @@ def test_activity_is_neither_an_event_nor_a_change(ledger: Ledger, db: Database,
     assert presence.flush() == 0
 
 
-def test_it_is_written_at_most_every_ten_seconds(ledger: Ledger, db: Database, clock: Clock) -> None:
+def test_it_is_written_at_most_every_ten_seconds(ledger: Ledger, db: Database, clock: Seconds) -> None:
     key = ledger.start()
     presence, elsewhere = still(db, clock), still(db, clock)
     presence.note("default", key)
@@ -127,7 +118,7 @@ def test_it_is_written_at_most_every_ten_seconds(ledger: Ledger, db: Database, c
     assert elsewhere.flush() == 0
 
 
-def test_the_time_is_that_of_the_call(ledger: Ledger, db: Database, clock: Clock) -> None:
+def test_the_time_is_that_of_the_call(ledger: Ledger, db: Database, clock: Seconds) -> None:
     key = ledger.start()
     presence = still(db, clock)
     presence.note("default", key)
@@ -137,7 +128,7 @@ def test_the_time_is_that_of_the_call(ledger: Ledger, db: Database, clock: Clock
     assert 100 <= ledger.idle(key) < LONG
 
 
-def test_a_closed_session_is_left_alone(ledger: Ledger, db: Database, clock: Clock) -> None:
+def test_a_closed_session_is_left_alone(ledger: Ledger, db: Database, clock: Seconds) -> None:
     presence = still(db, clock)
     key = ledger.start()
     ledger.sessions.CloseSession(session_pb2.CloseSessionRequest(session_key=key))
@@ -150,7 +141,7 @@ def test_a_closed_session_is_left_alone(ledger: Ledger, db: Database, clock: Clo
 
 
 def test_what_the_database_did_not_take_is_written_when_it_is_back(
-    ledger: Ledger, db: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, db: Database, clock: Seconds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     presence = still(db, clock)
     keys = [ledger.start(key) for key in ("one", "two")]
@@ -172,7 +163,7 @@ def test_what_the_database_did_not_take_is_written_when_it_is_back(
 
 
 def test_no_more_is_kept_than_there_is_room_for(
-    ledger: Ledger, db: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, db: Database, clock: Seconds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     presence = still(db, clock)
     oldest, newest = ledger.start("oldest"), ledger.start("newest")

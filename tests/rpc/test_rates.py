@@ -20,7 +20,7 @@ from tests.conftest import Server, open_channel
 from tests.keying import Reads, bearer, make_key
 from tests.status import details, refused
 
-UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
+UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 LIST = task_pb2.ListTasksRequest()
 

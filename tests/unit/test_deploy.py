@@ -225,7 +225,7 @@ def test_the_pools_of_a_size_fit_while_a_server_is_replaced(size: str) -> None:
 @pytest.mark.parametrize("path", ["README.md", "docs/operating.md", "docs/configuration.md"])
 def test_commands_of_the_pages_are_there(path: str) -> None:
     text = (ROOT / path).read_text().replace("\\|", "|")
-    found = re.findall(r"(?:^|[`\n ])orchestration ([a-z]+)((?: --?[\w.-]+(?: [^\s`-][^\s`|]*)?)*)", text)
+    found = re.findall(r"(?:^|[`\n /])orchestration ([a-z]+)((?: --?[\w.-]+(?: [^\s`-][^\s`|]*)?)*)", text)
     assert found
     for name, options in found:
         if name in commands() and name not in ("import",):

@@ -8,6 +8,7 @@ import pytest
 from orchestration.v1.event_pb2 import Event
 from orchestration_server.model import Call, EventRow
 from orchestration_server.refusals import EVENTS_A_MINUTE, KINDS, Kind, Refusals
+from tests.seconds import Seconds
 
 KIND = Kind("p", "TaskService/GetTask", "ROLE_TOO_LOW", "192.0.2.1", "abc")
 
@@ -31,26 +32,19 @@ def log() -> Log:
     return Log()
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> Seconds:
+    return Seconds()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def refusals(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Refusals:
+def refusals(log: Log, clock: Seconds, monkeypatch: pytest.MonkeyPatch) -> Refusals:
     monkeypatch.setattr(Refusals, "_run", lambda _: None)
     return Refusals(log, clock=clock)  # type: ignore[arg-type]  # all that is asked of a gate
 
 
 def test_the_first_is_told_at_once_and_the_others_of_its_minute_at_its_end(
-    refusals: Refusals, log: Log, clock: Clock
+    refusals: Refusals, log: Log, clock: Seconds
 ) -> None:
     for _ in range(5):
         refusals.note(KIND)
@@ -70,7 +64,7 @@ def test_the_first_is_told_at_once_and_the_others_of_its_minute_at_its_end(
     assert refusals.flush() == 0
 
 
-def test_no_more_than_a_minute_s_worth_is_told(refusals: Refusals, log: Log, clock: Clock) -> None:
+def test_no_more_than_a_minute_s_worth_is_told(refusals: Refusals, log: Log, clock: Seconds) -> None:
     for n in range(KINDS + 50):
         refusals.note(KIND._replace(peer=str(n)))
     refusals.flush()
