@@ -29,6 +29,7 @@ from orchestration_server.jobs.monitoring import MeasureStorage, MeasureWorkspac
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Runner, Service
 from orchestration_server.model import AuthMode
+from orchestration_server.policies import Policies
 from orchestration_server.presence import Presence
 from orchestration_server.rates import Rates
 from orchestration_server.refusals import Refusals
@@ -113,42 +114,10 @@ class App:
         figures = ServerFigures(self.db, alert_rules.load(settings.alerts_file))
         self.jobs = Runner([*working, *observing(settings, self.db), figures])
         gate = Gate(self.db, self._wake, emission)
-        self.credentials = Credentials(self.db, jwt)
-        self.refusals = Refusals(gate)
-        local = listening.on_loopback(settings.address)
-        self.admission = Admission(
-            self.db,
-            self.credentials,
-            self.refusals,
-            mode=settings.auth if local else AuthMode.REQUIRED,
-            rates=None if local else Rates(self.link, identity=identity),
-            calls_per_minute=settings.calls_per_minute,
-            events_per_minute=settings.events_per_minute,
-        )
-        generation = Generation(gate, templates)
-        files = WorkspaceFiles(settings.workspace)
-        broker = Broker(self.db, tokens, self.cache, files, tokenizer=settings.tokenizer)
-        self.events = EventService(self.db, self.commits, self.hub, tokens, self.cache, emission)
+        self.admission = self._admission(gate, jwt, identity)
         self.server = Server(
             settings,
-            {
-                "SprintService": SprintService(self.db, gate, tokens, self.cache, generation.create_sprint),
-                "TaskService": TaskService(self.db, gate, tokens, generation.create_tasks),
-                "EventService": self.events,
-                "SessionService": SessionService(
-                    self.db,
-                    gate,
-                    tokens,
-                    broker,
-                    self.presence,
-                    Activities(self.db, gate, self.commits, emission),
-                ),
-                "ContextService": ContextService(gate, broker, files),
-                "CoordinationService": CoordinationService(self.db, gate, tokens),
-                "TemplateService": TemplateService(tokens, templates),
-                "ReportService": ReportService(self.db, gate, tokens, templates),
-                "AdminService": AdminService(self.db, settings, tokens, start_time=datetime.now(UTC)),
-            },
+            self._servicers(gate, tokens, templates, emission),
             Interceptor(
                 self.presence,
                 self.admission,
@@ -161,6 +130,42 @@ class App:
         host = settings.address.rpartition(":")[0]
         self.address = f"{host}:{port}"
         return self.address
+
+    def _admission(self, gate: Gate, jwt: Source | None, identity: bytes) -> Admission:
+        settings = self.settings
+        self.credentials = Credentials(self.db, jwt)
+        self.refusals = Refusals(gate)
+        local = listening.on_loopback(settings.address)
+        return Admission(
+            self.db,
+            self.credentials,
+            self.refusals,
+            mode=settings.auth if local else AuthMode.REQUIRED,
+            rates=None if local else Rates(self.link, identity=identity),
+            calls_per_minute=settings.calls_per_minute,
+            events_per_minute=settings.events_per_minute,
+        )
+
+    def _servicers(
+        self, gate: Gate, tokens: Tokens, templates: Templates, emission: Policies
+    ) -> dict[str, object]:
+        db = self.db
+        generation = Generation(gate, templates)
+        files = WorkspaceFiles(self.settings.workspace)
+        broker = Broker(db, tokens, self.cache, files, tokenizer=self.settings.tokenizer)
+        activities = Activities(db, gate, self.commits, emission)
+        self.events = EventService(db, self.commits, self.hub, tokens, self.cache, emission)
+        return {
+            "SprintService": SprintService(db, gate, tokens, self.cache, generation.create_sprint),
+            "TaskService": TaskService(db, gate, tokens, generation.create_tasks),
+            "EventService": self.events,
+            "SessionService": SessionService(db, gate, tokens, broker, self.presence, activities),
+            "ContextService": ContextService(gate, broker, files),
+            "CoordinationService": CoordinationService(db, gate, tokens),
+            "TemplateService": TemplateService(tokens, templates),
+            "ReportService": ReportService(db, gate, tokens, templates),
+            "AdminService": AdminService(db, self.settings, tokens, start_time=datetime.now(UTC)),
+        }
 
     def stop(self) -> None:
         """Ends streams and calls in flight, then everything else."""
