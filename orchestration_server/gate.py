@@ -76,11 +76,15 @@ class Gate:
         def decided(conn: Connection, found: Prepared) -> Change:
             nonlocal change
             change = decide(conn, found)
+            if call.bounds is not None and not all(map(call.bounds.hold, change.events)):
+                raise OutOfBounds("the change is not of what the key is held to alone")
             if change.events and (self._policies.debounces or change.policy):
                 change = debounce.hold(change, self._policies, found.now)
             return change
 
         for attempt in range(ATTEMPTS):
+            # An attempt that finds an answer changes nothing, whatever the one before it wanted to.
+            change = Change(b"")
             try:
                 with self._db.connection(call) as conn:
                     if locked or attempt:
@@ -126,8 +130,6 @@ class Gate:
         if found.answer is not None:
             return check_answer(found.answer, request)
         change = decide(conn, found)
-        if call.bounds is not None and not all(map(call.bounds.hold, change.events)):
-            raise OutOfBounds("the change is not of what the key is held to alone")
         remembered = [(call.project, request, change.response)] if request.request_id else []
         if change.expected or remembered or change.outbox:
             writes.apply(

@@ -1,5 +1,7 @@
 """Keys that are held to a sprint or a session open that alone."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -14,11 +16,26 @@ from orchestration_server.app import App
 from orchestration_server.metrics import RPC_REFUSED
 from orchestration_server.model import Role
 from tests import factories
+from tests.conftest import Server
+from tests.emitting import DEBOUNCE
 from tests.keying import bearer, make_key
 from tests.ledger import Ledger
 from tests.status import refused
 
 UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
+
+
+@pytest.fixture
+def server(
+    start_app: Callable[..., App], database_url: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Server:
+    """With emission policies, where a test is given some."""
+    policies = None
+    if hasattr(request, "param"):
+        policies = tmp_path / "emission.yaml"
+        policies.write_text(request.param)
+    app = start_app(emission_file=policies)
+    return Server(app.address, database_url, app)
 
 
 @pytest.fixture
@@ -65,11 +82,8 @@ def _moved(task: str, sprint: str) -> task_pb2.UpdateTaskRequest:
     )
 
 
-@pytest.mark.parametrize("moved_to", ["s2", ""])
-def test_a_task_that_leaves_the_sprint_before_the_write_is_not_written(
-    of_sprint: As, admin: As, monkeypatch: pytest.MonkeyPatch, moved_to: str
-) -> None:
-    """The request is checked, then the task moves, then the write decides."""
+def _moves_once_admitted(admin: As, monkeypatch: pytest.MonkeyPatch, moved_to: str) -> None:
+    """The next request is checked, then the task moves, then the write decides."""
     checked = held.bounds
 
     def then_move(*given: Any) -> Any:
@@ -79,6 +93,14 @@ def test_a_task_that_leaves_the_sprint_before_the_write_is_not_written(
         return found
 
     monkeypatch.setattr(held, "bounds", then_move)
+
+
+@pytest.mark.parametrize("server", ["policies: []", DEBOUNCE], indirect=True, ids=["at_once", "debounced"])
+@pytest.mark.parametrize("moved_to", ["s2", ""])
+def test_a_task_that_leaves_the_sprint_before_the_write_is_not_written(
+    of_sprint: As, admin: As, monkeypatch: pytest.MonkeyPatch, moved_to: str
+) -> None:
+    _moves_once_admitted(admin, monkeypatch, moved_to)
     counted = RPC_REFUSED.labels(reason="OUT_OF_BOUNDS")
     before = counted._value.get()
     with refused(DENIED, "OUT_OF_BOUNDS"):
@@ -86,6 +108,20 @@ def test_a_task_that_leaves_the_sprint_before_the_write_is_not_written(
     assert counted._value.get() == before + 1
     task = admin.ledger.tasks.GetTask(task_pb2.GetTaskRequest(task_code="t")).task
     assert (task.sprint_code, task.status) == (moved_to, common_pb2.TASK_STATUS_PENDING)
+
+
+@pytest.mark.parametrize("about", [{}, {"sprint_code": "s"}])
+@pytest.mark.parametrize("moved_to", ["s2", ""])
+def test_a_task_that_leaves_the_sprint_before_its_event_is_stored_has_none(
+    of_sprint: As, admin: As, monkeypatch: pytest.MonkeyPatch, moved_to: str, about: dict[str, str]
+) -> None:
+    _moves_once_admitted(admin, monkeypatch, moved_to)
+    with refused(DENIED, "OUT_OF_BOUNDS"):
+        of_sprint.ledger.emit("t", dedup_key="d", **about)
+    own = event_pb2.EventFilter(task_code="t", types=["agents.note.taken"])
+    assert not admin.ledger.events.ListEvents(event_pb2.ListEventsRequest(filter=own)).events
+    # Its key is free as before.
+    admin.ledger.emit("t", dedup_key="d")
 
 
 def test_a_held_key_moves_no_task(of_sprint: As) -> None:
