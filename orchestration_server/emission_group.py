@@ -10,10 +10,11 @@ from uuid_utils import UUID
 from orchestration_server import convert, debounce, metrics
 from orchestration_server.db import Connection
 from orchestration_server.emission import OCCUR_TIME, SPRINT_CODE, UID, Draft, Emission, Emitted
-from orchestration_server.errors import LedgerError
+from orchestration_server.errors import LedgerError, OutOfBounds
 from orchestration_server.gate import check_answer
 from orchestration_server.model import (
     KEPT_PRIORITIES,
+    Bounds,
     Call,
     Entity,
     EntityType,
@@ -99,6 +100,8 @@ class Group:
                 return Emitted.of(check_answer(self._answers[key], request))
             except LedgerError as error:
                 return error
+        if one.bounds is not None and not self._is_inside(one, one.bounds):
+            return OutOfBounds("an event is not of what the key is held to any more")
         ids: list[str] = []
         rows: list[EventRow] = []
         project = one.call.project
@@ -124,6 +127,20 @@ class Group:
         if request.request_id:
             self._requests.append((project, request, emitted.body()))
         return emitted
+
+    def _is_inside(self, one: Emission, bounds: Bounds) -> bool:
+        """Whether its tasks, as far as they are there, are still in the sprint that its key is held to.
+
+        The rest was checked when the message was let in, and cannot change.
+        """
+        if not bounds.sprint_code:
+            return True
+        found = [
+            self._tasks.get((one.call.project, draft.entity_code))
+            for draft in one.drafts
+            if draft.entity_type == EntityType.TASK
+        ]
+        return all(task is None or task.sprint_code == bounds.sprint_code for task in found)
 
     def _counted(self, project: str, draft: Draft) -> SampledOut:
         """What an event that is left out counts as."""
