@@ -9,7 +9,7 @@ in each entity's order (G2).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -314,9 +314,20 @@ def copied(event: EventRow) -> bytes:
     return b"".join(parts)
 
 
-def begin_log(conn: Connection) -> int:
-    """Gives the caller's transaction its place in the log; the epoch that it is in."""
-    row = conn.execute("select epoch, pg_current_xact_id()::text from log_state").fetchone()
+_BEGIN: LiteralString = "select epoch, pg_current_xact_id()::text" + _NONE_HELD + "from log_state"
+
+
+def begin_log(conn: Connection, about: Collection[Entity] = ()) -> int:
+    """Gives the caller's transaction its place in the log; the epoch that it is in.
+
+    ``about`` is what its events are about: raises SQLSTATE OL002 where something is held of it.
+    """
+    params = {
+        "e_project": Texts(e.project for e in about),
+        "e_entity_type": Numbers(e.entity_type for e in about),
+        "e_entity_code": Texts(e.code for e in about),
+    }
+    row = conn.execute(_BEGIN, params).fetchone()
     assert row is not None
     return int(row[0])
 
