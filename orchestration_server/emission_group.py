@@ -66,8 +66,8 @@ class Group:
             self._about = debounce.holdable(self._rows)
 
     def commit(self, conn: Connection, begun: Callable[[], None]) -> None:
-        """Stores the group. Raises Conflict where what was read of it is no longer so, and Held, before it has
-        begun, where something is held of what its events are about.
+        """Stores the group. Raises Conflict where what was read of it is no longer so; Held where something
+        is held of what its events are about, before it has begun.
 
         ``begun`` is called once it has a transaction id, where it is more than one statement.
         """
