@@ -33,10 +33,12 @@ ATTEMPTS = 6
 
 
 def check_answer(answer: tuple[bytes, bytes], request: Request) -> bytes:
-    """The response that a request_id had before; refused where its body was another."""
+    """The response that a request_id had before; refused where its body was another, or its caller's key was
+    held to something else.
+    """
     if answer[0] != request.fingerprint:
         raise FailedPrecondition(
-            f"request_id {request.request_id!r} was used with another body: make a new one",
+            f"request_id {request.request_id!r} was used with another body, or another key: make a new one",
             reason="REQUEST_ID_REUSED",
             subject=request.request_id,
         )

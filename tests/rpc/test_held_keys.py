@@ -176,6 +176,54 @@ def test_a_known_dedup_key_shows_nothing_of_outside(of_sprint: As, admin: As) ->
         of_sprint.ledger.emit("t", dedup_key="d")
 
 
+def test_a_known_dedup_key_of_its_task_is_a_session_s_own(of_session: As, admin: As) -> None:
+    known = admin.ledger.emit("t", dedup_key="d")
+    assert of_session.ledger.emit("t", dedup_key="d").id == known.id
+
+
+def test_an_answer_that_another_had_is_never_shown(of_session: As, of_sprint: As, admin: As) -> None:
+    """The same body under the same request_id, by a key that is held to something else."""
+    asked: list[Callable[[As], Any]] = [
+        lambda by: by.ledger.sessions.InitAgent(
+            session_pb2.InitAgentRequest(request_id="r", agent="a", task_code="t")
+        ),
+        lambda by: by.ledger.tasks.UpdateTaskStatus(
+            task_pb2.UpdateTaskStatusRequest(
+                request_id="r", task_code="t", status=common_pb2.TASK_STATUS_IN_PROGRESS
+            )
+        ),
+        lambda by: by.ledger.events.EmitEvent(
+            event_pb2.EmitEventRequest(
+                request_id="r",
+                event=factories.event(entity_type=common_pb2.ENTITY_TYPE_TASK, entity_code="t"),
+            )
+        ),
+    ]
+    for ask in asked:
+        answer = ask(admin)
+        assert _same(ask(admin), answer)
+        with refused(grpc.StatusCode.FAILED_PRECONDITION, "REQUEST_ID_REUSED"):
+            ask(of_sprint)
+    for ask in asked[1:]:
+        with refused(grpc.StatusCode.FAILED_PRECONDITION, "REQUEST_ID_REUSED"):
+            ask(of_session)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether it is the same answer; a briefing is made anew."""
+    if isinstance(one, session_pb2.InitAgentResponse):
+        return bool(one.session.key == other.session.key)
+    return bool(one == other)
+
+
+def test_a_retry_of_a_held_key_is_answered_as_before(of_sprint: As) -> None:
+    request = task_pb2.UpdateTaskStatusRequest(
+        request_id="r", task_code="t", status=common_pb2.TASK_STATUS_IN_PROGRESS
+    )
+    once = of_sprint.ledger.tasks.UpdateTaskStatus(request)
+    assert of_sprint.ledger.tasks.UpdateTaskStatus(request) == once
+
+
 def test_a_known_bug_shows_nothing_of_outside(of_sprint: As, of_session: As, admin: As) -> None:
     def report(task: str) -> report_pb2.CreateBugReportRequest:
         return report_pb2.CreateBugReportRequest(title="It breaks", description="d", task_code=task)
