@@ -1,5 +1,6 @@
 """Debounced changes of a status: one event for many, none of them lost, and history whole at any moment."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,11 +13,16 @@ from psycopg.pq import TransactionStatus
 
 from orchestration.v1 import common_pb2, event_pb2, session_pb2, sprint_pb2, task_pb2
 from orchestration.v1.common_pb2 import TaskStatus
+from orchestration_server import metrics
 from orchestration_server.db import Connection
 from orchestration_server.embedded import Engines
 from orchestration_server.emission import Emission
 from orchestration_server.emission_group import COPY_EVENTS, Group
+from orchestration_server.errors import Unavailable
+from orchestration_server.group_commit import GroupCommit
 from orchestration_server.jobs.file_sync import FileSync
+from orchestration_server.model import Call
+from orchestration_server.policies import AT_ONCE
 from orchestration_server.store import writes
 from orchestration_server.store.held import MOST_STEPS
 from tests import factories
@@ -176,6 +182,38 @@ def test_accepted_events_of_a_task_that_changes_all_the_time_are_stored(
     assert types_of(ledger) == ["task.created", "task.status_updated", mine.type]
 
 
+def test_what_was_told_of_for_a_group_that_fails_is_woken_for(
+    server: Server, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(ledger.tasks, "A")
+    status(ledger.tasks, "A", IN_PROGRESS)
+
+    def fails(*_: Any) -> None:
+        raise Unavailable
+
+    monkeypatch.setattr(Group, "commit", fails)
+    assert server.app is not None
+    woken = threading.Event()
+    commits = GroupCommit(server.app.db, woken.set)
+    try:
+        request = event_pb2.EmitEventRequest(event=factories.event(entity_type=TASK, entity_code="A"))
+        one = Emission.of(Call("EmitEvent"), request, [request.event], AT_ONCE)
+        with pytest.raises(Unavailable):
+            commits.submit(one).result(10)
+    finally:
+        commits.close()
+    assert types_of(ledger) == ["task.created", "task.status_updated"]
+    assert woken.is_set()
+
+
+def test_what_is_told_of_first_was_recorded_first(ledger: Ledger) -> None:
+    create(ledger.tasks, "A")
+    status(ledger.tasks, "A", IN_PROGRESS)
+    mine = ledger.emit("A")
+    (told,) = ledger.log(UPDATED)
+    assert told.emit_time.ToNanoseconds() <= mine.emit_time.ToNanoseconds()
+
+
 def _log(ledger: Ledger, key: str) -> None:
     ledger.sessions.LogActivity(
         session_pb2.LogActivityRequest(session_key=key, kind="progress", message="so far")
@@ -311,6 +349,24 @@ def test_a_retry_holds_one_step(server: Server, ledger: Ledger) -> None:
     assert tell_all(server) == 1
     assert ledger.tasks.UpdateTaskStatus(request).task.revision == 2
     assert payload(log_of(ledger.events)[-1])["step_count"] == 1
+
+
+def test_an_attempt_that_finds_its_answer_holds_and_counts_nothing(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(ledger.tasks, "A")
+    request = task_pb2.UpdateTaskStatusRequest(task_code="A", status=IN_PROGRESS, request_id="once")
+    apply = writes.apply
+
+    def after_its_twin(*given: Any, **named: Any) -> None:
+        monkeypatch.setattr(writes, "apply", apply)
+        ledger.tasks.UpdateTaskStatus(request)
+        apply(*given, **named)
+
+    monkeypatch.setattr(writes, "apply", after_its_twin)
+    before = metrics.EVENTS_DEBOUNCED._value.get()
+    assert ledger.tasks.UpdateTaskStatus(request).task == get(ledger.tasks, "A")
+    assert metrics.EVENTS_DEBOUNCED._value.get() == before + 1
 
 
 def test_files_and_rules_come_after_what_is_held(server: Server, ledger: Ledger, tmp_path: Path) -> None:
