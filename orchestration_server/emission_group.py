@@ -63,7 +63,8 @@ class Group:
         self._copied: list[bytes] = []
         if len(self._rows) >= COPY_EVENTS:
             self._copied = [writes.copied(row) for row in self._rows]
-            self._about = debounce.holdable(self._rows)
+            about = {(row.project, row.entity_type, row.entity_code) for row in self._rows}
+            self._about = [Entity(*one) for one in about if one[1] in writes.HOLDABLE]
 
     def commit(self, conn: Connection, begun: Callable[[], None]) -> None:
         """Stores the group. Raises Conflict where what was read of it is no longer so; Held where something

@@ -61,15 +61,15 @@ select ledger_expect(
 
 # No event of an entity comes before what is held of it. A scalar subquery, which is a probe of the primary
 # key and nothing else; what is held meanwhile shows by the revision, which is not what the change expects.
-_NONE_HELD: LiteralString = """, ledger_none_held((
+_HELD_COUNT: LiteralString = """(
     select count((
         select 1 from held_changes h where h.project = e.project and h.entity_type = e.entity_type
             and h.entity_code = e.entity_code limit 1
     )) from unnest(%(e_project)s::text[], %(e_entity_type)s::smallint[], %(e_entity_code)s::text[])
         as e (project, entity_type, entity_code)
     where e.entity_type in (1, 2)
-))
-"""
+)"""
+_NONE_HELD: LiteralString = ", ledger_none_held(" + _HELD_COUNT + ")\n"
 
 # Composed only where a write has such rows, so the others are not slower for it. A row that is there keeps
 # its turn: whoever works on it sees by the generation that it was asked for again.
@@ -314,7 +314,11 @@ def copied(event: EventRow) -> bytes:
     return b"".join(parts)
 
 
-_BEGIN: LiteralString = "select epoch, pg_current_xact_id()::text" + _NONE_HELD + "from log_state"
+# Mostly nothing is held at all, which is known sooner than of each of two thousand entities.
+_BEGIN: LiteralString = (
+    "select epoch, pg_current_xact_id()::text, ledger_none_held("
+    "case when exists (select from held_changes) then " + _HELD_COUNT + " else 0 end) from log_state"
+)
 
 
 def begin_log(conn: Connection, about: Collection[Entity] = ()) -> int:
