@@ -240,12 +240,19 @@ def embed_all(field: int, bodies: Iterable[bytes]) -> bytes:
 
 
 def request_of(call: Call, message: Message) -> Request:
-    """The request's id and the fingerprint of its body."""
+    """The request's id and the fingerprint of its body, and of what its caller's key is held to.
+
+    So a key is never shown the answer that one held to something else had.
+    """
     request_id: str = getattr(message, "request_id", "")
     if not request_id:
         return Request(call.rpc, "", b"")
     body = message.SerializeToString(deterministic=True)
-    return Request(call.rpc, request_id, blake2b(body, digest_size=16).digest())
+    holder = b""
+    if call.principal is not None and call.principal.held:
+        names = f"{call.principal.session_key}\0{call.principal.sprint_code}"
+        holder = blake2b(names.encode(), digest_size=16).digest()
+    return Request(call.rpc, request_id, blake2b(body, digest_size=16, key=holder).digest())
 
 
 def change_event(

@@ -9,7 +9,7 @@ service in ``jobs/debounce.py`` tells of it when its time has come.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -25,6 +25,8 @@ from orchestration_server.store import writes
 from orchestration_server.store.writes import HOLDABLE, Change
 
 RPC = "Debounce"
+MOST_BYTES = 256 * 1024
+"""Of the steps of one event, unless it is a single one: a large entity's snapshots are in them."""
 
 
 def entity_of(event: EventRow) -> Entity:
@@ -82,13 +84,20 @@ def tell(conn: Connection, entities: Collection[Entity], *, due: datetime | None
     if not told:
         return 0
     now = event_store.now(conn)
-    events = [
-        _told(rows[start : start + store.MOST_STEPS], now)
-        for rows in told
-        for start in range(0, len(rows), store.MOST_STEPS)
-    ]
+    events = [_told(part, now) for rows in told for part in parts(rows)]
     store.take(conn, rows=[row for rows in told for row in rows], events=events)
     return len(events)
+
+
+def parts(rows: Sequence[HeldRow]) -> Iterator[Sequence[HeldRow]]:
+    """The steps of an entity that one event tells of each: as many as it may, by their number and bytes."""
+    start = size = 0
+    for place, row in enumerate(rows):
+        size += len(row.body)
+        if place > start and (place - start >= store.MOST_STEPS or size > MOST_BYTES):
+            yield rows[start:place]
+            start, size = place, len(row.body)
+    yield rows[start:]
 
 
 def write_after_held(

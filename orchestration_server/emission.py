@@ -12,7 +12,7 @@ from uuid_utils import UUID, uuid7
 
 from orchestration.v1 import common_pb2, event_pb2
 from orchestration_server import convert
-from orchestration_server.model import PRIORITY_DEFAULT, Call, Request
+from orchestration_server.model import PRIORITY_DEFAULT, Bounds, Call, Request
 from orchestration_server.policies import Batch, Policies, Sample, place_of
 
 
@@ -49,6 +49,8 @@ class Emission:
     """How long it may wait for others; not at all where None."""
     accepted: bool = False
     """Whether its caller has been answered already."""
+    bounds: Bounds | None = None
+    """The call's when the message was let in: those of a stream's call are the next message's soon."""
     done: Future[Emitted] = field(default_factory=Future)
 
     @staticmethod
@@ -72,6 +74,7 @@ class Emission:
             sum([len(draft.body) for draft in drafts]),
             batch,
             accepted=request.durability == event_pb2.DURABILITY_ACCEPTED,
+            bounds=call.bounds,
         )
 
     @staticmethod
@@ -80,7 +83,7 @@ class Emission:
         draft = _draft(call, new)
         if uid:
             draft = draft._replace(body=draft.body + UID + uid.encode())
-        return Emission(call, request, [draft], len(draft.body), batch)
+        return Emission(call, request, [draft], len(draft.body), batch, bounds=call.bounds)
 
     def accept(self) -> Emitted:
         """What its caller is answered before anything is stored."""

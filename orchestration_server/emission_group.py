@@ -10,10 +10,11 @@ from uuid_utils import UUID
 from orchestration_server import convert, debounce, metrics
 from orchestration_server.db import Connection
 from orchestration_server.emission import OCCUR_TIME, SPRINT_CODE, UID, Draft, Emission, Emitted
-from orchestration_server.errors import LedgerError
+from orchestration_server.errors import LedgerError, OutOfBounds
 from orchestration_server.gate import check_answer
 from orchestration_server.model import (
     KEPT_PRIORITIES,
+    Bounds,
     Call,
     Entity,
     EntityType,
@@ -34,10 +35,10 @@ COPY_EVENTS = 32
 class Group:
     """Several messages as rows, by what the database says of their tasks, keys and request_ids."""
 
-    def __init__(self, conn: Connection, group: list[Emission]) -> None:
+    def __init__(self, conn: Connection, group: Sequence[Emission]) -> None:
         self._now, held = held_store.now(conn)
-        if held:
-            _tell_first(conn, group)
+        if held and _tell_first(conn, group):
+            self._now = event_store.now(conn)
         self._answers = event_store.answers(
             conn,
             [(e.call.project, e.request.rpc, e.request.request_id) for e in group if e.request.request_id],
@@ -59,16 +60,21 @@ class Group:
         self.stored = len(self._rows)
         self.sampled_out = self._sampled_out.total()
         self._new_keys.sort()
-        self._copied = [writes.copied(row) for row in self._rows] if len(self._rows) >= COPY_EVENTS else []
+        self._copied: list[bytes] = []
+        if len(self._rows) >= COPY_EVENTS:
+            self._copied = [writes.copied(row) for row in self._rows]
+            about = {(row.project, row.entity_type, row.entity_code) for row in self._rows}
+            self._about = [Entity(*one) for one in about if one[1] in writes.HOLDABLE]
 
     def commit(self, conn: Connection, begun: Callable[[], None]) -> None:
-        """Stores the group. Raises Conflict where what was read of it is no longer so.
+        """Stores the group. Raises Conflict where what was read of it is no longer so; Held where something
+        is held of what its events are about, before it has begun.
 
         ``begun`` is called once it has a transaction id, where it is more than one statement.
         """
         if self._copied:
             with conn.transaction():
-                epoch = writes.begin_log(conn)
+                epoch = writes.begin_log(conn, self._about)
                 begun()
                 writes.copy_events(conn, epoch, self._copied)
                 self._apply(conn, ())
@@ -99,6 +105,8 @@ class Group:
                 return Emitted.of(check_answer(self._answers[key], request))
             except LedgerError as error:
                 return error
+        if one.bounds is not None and not self._is_inside(one, one.bounds):
+            return OutOfBounds("an event is not of what the key is held to any more")
         ids: list[str] = []
         rows: list[EventRow] = []
         project = one.call.project
@@ -124,6 +132,20 @@ class Group:
         if request.request_id:
             self._requests.append((project, request, emitted.body()))
         return emitted
+
+    def _is_inside(self, one: Emission, bounds: Bounds) -> bool:
+        """Whether its tasks, as far as they are there, are still in the sprint that its key is held to.
+
+        The rest was checked when the message was let in, and cannot change.
+        """
+        if not bounds.sprint_code:
+            return True
+        found = [
+            self._tasks.get((one.call.project, draft.entity_code))
+            for draft in one.drafts
+            if draft.entity_type == EntityType.TASK
+        ]
+        return all(task is None or task.sprint_code == bounds.sprint_code for task in found)
 
     def _counted(self, project: str, draft: Draft) -> SampledOut:
         """What an event that is left out counts as."""
@@ -166,18 +188,41 @@ class Group:
         )
 
 
-def _tell_first(conn: Connection, group: Sequence[Emission]) -> None:
+def commit_after_held(conn: Connection, group: Sequence[Emission], begun: Callable[[], None]) -> Group:
+    """Reads and stores a group in one transaction, which first tells of what is held of its entities.
+
+    Its locks keep more from being held meanwhile, so no writer of a status is first again and again.
+    """
+    with conn.transaction():
+        _tell(conn, _about(group))
+        made = Group(conn, group)
+        made.commit(conn, begun)
+    return made
+
+
+def _tell_first(conn: Connection, group: Sequence[Emission]) -> int:
     """Tells of what is held of the tasks and sprints that the events are about, in a transaction of its own.
 
-    So the group needs no locks. What is held after this was changed at the same time as the events came.
+    So the group needs no locks. What is held after this makes it ``Held``.
     """
-    about = {
-        Entity(one.call.project, draft.entity_type, draft.entity_code)
-        for one in group
-        for draft in one.drafts
-        if draft.entity_type in writes.HOLDABLE
-    }
-    if held := held_store.held(conn, sorted(about)):
-        with conn.transaction():
-            writes.lock(conn, sorted(map(writes.entity_key, held)))
-            debounce.tell(conn, held)
+    held = held_store.held(conn, _about(group))
+    if not held:
+        return 0
+    with conn.transaction():
+        return _tell(conn, held)
+
+
+def _about(group: Sequence[Emission]) -> list[Entity]:
+    return sorted(
+        {
+            Entity(one.call.project, draft.entity_type, draft.entity_code)
+            for one in group
+            for draft in one.drafts
+            if draft.entity_type in writes.HOLDABLE
+        }
+    )
+
+
+def _tell(conn: Connection, entities: Sequence[Entity]) -> int:
+    writes.lock(conn, sorted(map(writes.entity_key, entities)))
+    return debounce.tell(conn, entities)

@@ -33,10 +33,12 @@ ATTEMPTS = 6
 
 
 def check_answer(answer: tuple[bytes, bytes], request: Request) -> bytes:
-    """The response that a request_id had before; refused where its body was another."""
+    """The response that a request_id had before; refused where its body was another, or its caller's key was
+    held to something else.
+    """
     if answer[0] != request.fingerprint:
         raise FailedPrecondition(
-            f"request_id {request.request_id!r} was used with another body: make a new one",
+            f"request_id {request.request_id!r} was used with another body, or another key: make a new one",
             reason="REQUEST_ID_REUSED",
             subject=request.request_id,
         )
@@ -76,11 +78,15 @@ class Gate:
         def decided(conn: Connection, found: Prepared) -> Change:
             nonlocal change
             change = decide(conn, found)
+            if call.bounds is not None and not all(map(call.bounds.hold, change.events)):
+                raise OutOfBounds("the change is not of what the key is held to alone")
             if change.events and (self._policies.debounces or change.policy):
                 change = debounce.hold(change, self._policies, found.now)
             return change
 
         for attempt in range(ATTEMPTS):
+            # An attempt that finds an answer changes nothing, whatever the one before it wanted to.
+            change = Change(b"")
             try:
                 with self._db.connection(call) as conn:
                     if locked or attempt:
@@ -126,8 +132,6 @@ class Gate:
         if found.answer is not None:
             return check_answer(found.answer, request)
         change = decide(conn, found)
-        if call.bounds is not None and not all(map(call.bounds.hold, change.events)):
-            raise OutOfBounds("the change is not of what the key is held to alone")
         remembered = [(call.project, request, change.response)] if request.request_id else []
         if change.expected or remembered or change.outbox:
             writes.apply(

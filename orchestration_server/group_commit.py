@@ -17,11 +17,12 @@ import structlog
 from orchestration_server import metrics
 from orchestration_server.db import Database
 from orchestration_server.emission import Emission, Emitted
-from orchestration_server.emission_group import Group
+from orchestration_server.emission_group import Group, commit_after_held
 from orchestration_server.errors import (
     Aborted,
     Conflict,
     DeadlineExceeded,
+    Held,
     LedgerError,
     ResourceExhausted,
     Unavailable,
@@ -274,6 +275,8 @@ class GroupCommit:
         try:
             results = self._commit(group, made, begun)
         except Exception as error:
+            # What was held may have been told of before it failed.
+            self._wake()
             if len(group) > 1 and not isinstance(error, Unavailable):
                 for one in group:
                     self._store([one], None, begun)
@@ -294,13 +297,19 @@ class GroupCommit:
     def _commit(
         self, group: list[Emission], made: Group | None, begun: Callable[[], None]
     ) -> list[Emitted | LedgerError]:
+        held = False
         for _ in range(ATTEMPTS):
             try:
                 with self._db.connection() as conn:
-                    made = made or Group(conn, group)
-                    made.commit(conn, begun)
+                    if held:
+                        made = commit_after_held(conn, group, begun)
+                    else:
+                        made = made or Group(conn, group)
+                        made.commit(conn, begun)
                 metrics.EVENTS_SAMPLED_OUT.inc(made.sampled_out)
                 return made.results
+            except Held:
+                held = True
             except Conflict:
                 # Someone else, or the group before, was first with a key or a request_id.
                 made = None

@@ -248,7 +248,9 @@ CACHE_REQUESTS = _counter(
 
 # Events
 
-EVENTS_EMITTED = _counter("events_emitted", "Events written.")
+EVENTS_EMITTED = _counter(
+    "events_emitted", "Events written; those of a transaction that fails and is made again count twice."
+)
 EMIT_QUEUE_EVENTS = Sampled(
     "orchestration_emit_queue_events",
     "Callers' events that wait to be stored; accepted ones count apart.",

@@ -36,15 +36,21 @@ class Activities:
             if emission is not None:
                 return self._commits.emit(emission, call)
 
+        answered = False
+
         def prepare(conn: Connection) -> Prepared:
-            return store.prepare(conn, project=call.project, request=key, key=request.session_key)
+            nonlocal answered
+            found = store.prepare(conn, project=call.project, request=key, key=request.session_key)
+            answered = found.answer is not None
+            return found
 
         stored = self._gate.write(
             call, key, locks=[("session", request.session_key)], prepare=prepare,
             decide=lambda _, found: self._decide(request, call, found),
         )  # fmt: skip
         emitted = Emitted.of(stored)
-        metrics.EVENTS_SAMPLED_OUT.inc(emitted.sampled_out)
+        if not answered:
+            metrics.EVENTS_SAMPLED_OUT.inc(emitted.sampled_out)
         return emitted
 
     def _decide(self, request: session_pb2.LogActivityRequest, call: Call, found: Prepared) -> Change:

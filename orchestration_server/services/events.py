@@ -15,7 +15,7 @@ import grpc
 import structlog
 from google.protobuf.duration_pb2 import Duration
 
-from orchestration.v1 import event_pb2
+from orchestration.v1 import common_pb2, event_pb2
 from orchestration_server import convert
 from orchestration_server.cache import Cache
 from orchestration_server.convert import embed
@@ -291,9 +291,14 @@ def _stopping() -> Unavailable:
 def _must_hold(bounds: Bounds, body: bytes) -> None:
     """Refuses to show the event that was first with a dedup_key where it is of something outside."""
     event = event_pb2.Event.FromString(body)
-    inside = event.sprint_code == bounds.sprint_code if bounds.sprint_code else False
+    inside = bool(bounds.sprint_code) and event.sprint_code == bounds.sprint_code
     own = bool(bounds.session_key) and event.session_key == bounds.session_key
-    if not (inside or own):
+    of_task = (
+        bool(bounds.task_code)
+        and event.entity_type == common_pb2.ENTITY_TYPE_TASK
+        and event.entity_code == bounds.task_code
+    )
+    if not (inside or own or of_task):
         raise OutOfBounds("the event with this dedup_key is not of what the key is held to")
 
 

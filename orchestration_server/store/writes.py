@@ -9,7 +9,7 @@ in each entity's order (G2).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -61,15 +61,15 @@ select ledger_expect(
 
 # No event of an entity comes before what is held of it. A scalar subquery, which is a probe of the primary
 # key and nothing else; what is held meanwhile shows by the revision, which is not what the change expects.
-_NONE_HELD: LiteralString = """, ledger_none_held((
+_HELD_COUNT: LiteralString = """(
     select count((
         select 1 from held_changes h where h.project = e.project and h.entity_type = e.entity_type
             and h.entity_code = e.entity_code limit 1
     )) from unnest(%(e_project)s::text[], %(e_entity_type)s::smallint[], %(e_entity_code)s::text[])
         as e (project, entity_type, entity_code)
     where e.entity_type in (1, 2)
-))
-"""
+)"""
+_NONE_HELD: LiteralString = ", ledger_none_held(" + _HELD_COUNT + ")\n"
 
 # Composed only where a write has such rows, so the others are not slower for it. A row that is there keeps
 # its turn: whoever works on it sees by the generation that it was asked for again.
@@ -314,9 +314,24 @@ def copied(event: EventRow) -> bytes:
     return b"".join(parts)
 
 
-def begin_log(conn: Connection) -> int:
-    """Gives the caller's transaction its place in the log; the epoch that it is in."""
-    row = conn.execute("select epoch, pg_current_xact_id()::text from log_state").fetchone()
+# Mostly nothing is held at all, which is known sooner than of each of two thousand entities.
+_BEGIN: LiteralString = (
+    "select epoch, pg_current_xact_id()::text, ledger_none_held("
+    "case when exists (select from held_changes) then " + _HELD_COUNT + " else 0 end) from log_state"
+)
+
+
+def begin_log(conn: Connection, about: Collection[Entity] = ()) -> int:
+    """Gives the caller's transaction its place in the log; the epoch that it is in.
+
+    ``about`` is what its events are about: raises SQLSTATE OL002 where something is held of it.
+    """
+    params = {
+        "e_project": Texts(e.project for e in about),
+        "e_entity_type": Numbers(e.entity_type for e in about),
+        "e_entity_code": Texts(e.code for e in about),
+    }
+    row = conn.execute(_BEGIN, params).fetchone()
     assert row is not None
     return int(row[0])
 

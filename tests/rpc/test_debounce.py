@@ -1,6 +1,7 @@
 """Debounced changes of a status: one event for many, none of them lost, and history whole at any moment."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, LiteralString
@@ -8,11 +9,20 @@ from typing import Any, LiteralString
 import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
+from psycopg.pq import TransactionStatus
 
 from orchestration.v1 import common_pb2, event_pb2, session_pb2, sprint_pb2, task_pb2
 from orchestration.v1.common_pb2 import TaskStatus
+from orchestration_server import metrics
+from orchestration_server.db import Connection
 from orchestration_server.embedded import Engines
+from orchestration_server.emission import Emission
+from orchestration_server.emission_group import COPY_EVENTS, Group
+from orchestration_server.errors import Unavailable
+from orchestration_server.group_commit import GroupCommit
 from orchestration_server.jobs.file_sync import FileSync
+from orchestration_server.model import Call
+from orchestration_server.policies import AT_ONCE
 from orchestration_server.store import writes
 from orchestration_server.store.held import MOST_STEPS
 from tests import factories
@@ -20,7 +30,7 @@ from tests.automating import automation, drain, payload, rules_of
 from tests.automating import history as log_of
 from tests.conftest import Server, open_channel
 from tests.emitting import DEBOUNCE, Clock, serving, tell_all, teller
-from tests.histories import SPRINT, create, delete, get, history, plain, rebuild, replay, status, update
+from tests.histories import SPRINT, TASK, create, delete, get, history, plain, rebuild, replay, status, update
 from tests.ledger import Ledger
 from tests.status import Metadata, refused
 
@@ -130,6 +140,78 @@ def test_what_is_held_comes_before_any_other_event_of_its_task(server: Server, l
     moving = [revision for revision in revisions if revision]
     assert moving == sorted(moving)
     assert tell_all(server) == 0
+
+
+def _flip_after_each_reading(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Task A changes whenever a group that keeps nobody from it has been read; the flips are counted."""
+    read, flips = Group.__init__, [0]
+
+    def then_flip(self: Group, conn: Connection, group: Sequence[Emission]) -> None:
+        read(self, conn, group)
+        if conn.info.transaction_status is TransactionStatus.IDLE:
+            flips[0] += 1
+            status(ledger.tasks, "A", IN_PROGRESS if flips[0] % 2 else PENDING)
+
+    monkeypatch.setattr(Group, "__init__", then_flip)
+    return flips
+
+
+@pytest.mark.parametrize("events", [1, COPY_EVENTS])
+def test_a_task_that_changes_all_the_time_keeps_no_event_from_its_log(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, events: int
+) -> None:
+    create(ledger.tasks, "A")
+    flips = _flip_after_each_reading(ledger, monkeypatch)
+    mine = factories.event(entity_type=TASK, entity_code="A")
+    message = event_pb2.EmitEventsRequest(request_id="r", events=[mine] * events)
+    (answer,) = ledger.events.EmitEvents(iter([message]), timeout=20)
+    assert (answer.stored, answer.error.reason) == (events, "")
+    assert types_of(ledger) == ["task.created", "task.status_updated"] + [mine.type] * events
+    assert flips == [1]
+
+
+def test_accepted_events_of_a_task_that_changes_all_the_time_are_stored(
+    server: Server, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(ledger.tasks, "A")
+    _flip_after_each_reading(ledger, monkeypatch)
+    mine = factories.event(entity_type=TASK, entity_code="A")
+    ledger.events.EmitEvent(event_pb2.EmitEventRequest(event=mine, durability=event_pb2.DURABILITY_ACCEPTED))
+    assert server.app is not None
+    server.app.commits.close()
+    assert types_of(ledger) == ["task.created", "task.status_updated", mine.type]
+
+
+def test_what_was_told_of_for_a_group_that_fails_is_woken_for(
+    server: Server, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(ledger.tasks, "A")
+    status(ledger.tasks, "A", IN_PROGRESS)
+
+    def fails(*_: Any) -> None:
+        raise Unavailable
+
+    monkeypatch.setattr(Group, "commit", fails)
+    assert server.app is not None
+    woken = threading.Event()
+    commits = GroupCommit(server.app.db, woken.set)
+    try:
+        request = event_pb2.EmitEventRequest(event=factories.event(entity_type=TASK, entity_code="A"))
+        one = Emission.of(Call("EmitEvent"), request, [request.event], AT_ONCE)
+        with pytest.raises(Unavailable):
+            commits.submit(one).result(10)
+    finally:
+        commits.close()
+    assert types_of(ledger) == ["task.created", "task.status_updated"]
+    assert woken.is_set()
+
+
+def test_what_is_told_of_first_was_recorded_first(ledger: Ledger) -> None:
+    create(ledger.tasks, "A")
+    status(ledger.tasks, "A", IN_PROGRESS)
+    mine = ledger.emit("A")
+    (told,) = ledger.log(UPDATED)
+    assert told.emit_time.ToNanoseconds() <= mine.emit_time.ToNanoseconds()
 
 
 def _log(ledger: Ledger, key: str) -> None:
@@ -267,6 +349,24 @@ def test_a_retry_holds_one_step(server: Server, ledger: Ledger) -> None:
     assert tell_all(server) == 1
     assert ledger.tasks.UpdateTaskStatus(request).task.revision == 2
     assert payload(log_of(ledger.events)[-1])["step_count"] == 1
+
+
+def test_an_attempt_that_finds_its_answer_holds_and_counts_nothing(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(ledger.tasks, "A")
+    request = task_pb2.UpdateTaskStatusRequest(task_code="A", status=IN_PROGRESS, request_id="once")
+    apply = writes.apply
+
+    def after_its_twin(*given: Any, **named: Any) -> None:
+        monkeypatch.setattr(writes, "apply", apply)
+        ledger.tasks.UpdateTaskStatus(request)
+        apply(*given, **named)
+
+    monkeypatch.setattr(writes, "apply", after_its_twin)
+    before = metrics.EVENTS_DEBOUNCED._value.get()
+    assert ledger.tasks.UpdateTaskStatus(request).task == get(ledger.tasks, "A")
+    assert metrics.EVENTS_DEBOUNCED._value.get() == before + 1
 
 
 def test_files_and_rules_come_after_what_is_held(server: Server, ledger: Ledger, tmp_path: Path) -> None:

@@ -298,10 +298,12 @@ def test_activities_are_sampled_by_their_session(engines: Engines, database_url:
             request = session_pb2.LogActivityRequest(session_key=key, kind="step", message="m", **fields)
             return ledger.sessions.LogActivity(request)
 
+        before = metrics.EVENTS_SAMPLED_OUT._value.get()
         for _ in range(2):
             answer = log(f"s-{left_out}", request_id="once")
             assert answer.sampled_out
             assert not answer.HasField("event")
+        assert metrics.EVENTS_SAMPLED_OUT._value.get() == before + 1
         assert log(f"s-{left_out}-urgent").event.id
         assert log(f"s-{left_out}", emission_policy=IMMEDIATE).event.id
         counts = ledger.events.GetEventStats(event_pb2.GetEventStatsRequest()).counts

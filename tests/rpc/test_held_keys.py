@@ -1,5 +1,7 @@
 """Keys that are held to a sprint or a session open that alone."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -14,11 +16,26 @@ from orchestration_server.app import App
 from orchestration_server.metrics import RPC_REFUSED
 from orchestration_server.model import Role
 from tests import factories
+from tests.conftest import Server
+from tests.emitting import DEBOUNCE
 from tests.keying import bearer, make_key
 from tests.ledger import Ledger
 from tests.status import refused
 
 UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
+
+
+@pytest.fixture
+def server(
+    start_app: Callable[..., App], database_url: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Server:
+    """With emission policies, where a test is given some."""
+    policies = None
+    if hasattr(request, "param"):
+        policies = tmp_path / "emission.yaml"
+        policies.write_text(request.param)
+    app = start_app(emission_file=policies)
+    return Server(app.address, database_url, app)
 
 
 @pytest.fixture
@@ -65,11 +82,8 @@ def _moved(task: str, sprint: str) -> task_pb2.UpdateTaskRequest:
     )
 
 
-@pytest.mark.parametrize("moved_to", ["s2", ""])
-def test_a_task_that_leaves_the_sprint_before_the_write_is_not_written(
-    of_sprint: As, admin: As, monkeypatch: pytest.MonkeyPatch, moved_to: str
-) -> None:
-    """The request is checked, then the task moves, then the write decides."""
+def _moves_once_admitted(admin: As, monkeypatch: pytest.MonkeyPatch, moved_to: str) -> None:
+    """The next request is checked, then the task moves, then the write decides."""
     checked = held.bounds
 
     def then_move(*given: Any) -> Any:
@@ -79,6 +93,14 @@ def test_a_task_that_leaves_the_sprint_before_the_write_is_not_written(
         return found
 
     monkeypatch.setattr(held, "bounds", then_move)
+
+
+@pytest.mark.parametrize("server", ["policies: []", DEBOUNCE], indirect=True, ids=["at_once", "debounced"])
+@pytest.mark.parametrize("moved_to", ["s2", ""])
+def test_a_task_that_leaves_the_sprint_before_the_write_is_not_written(
+    of_sprint: As, admin: As, monkeypatch: pytest.MonkeyPatch, moved_to: str
+) -> None:
+    _moves_once_admitted(admin, monkeypatch, moved_to)
     counted = RPC_REFUSED.labels(reason="OUT_OF_BOUNDS")
     before = counted._value.get()
     with refused(DENIED, "OUT_OF_BOUNDS"):
@@ -86,6 +108,20 @@ def test_a_task_that_leaves_the_sprint_before_the_write_is_not_written(
     assert counted._value.get() == before + 1
     task = admin.ledger.tasks.GetTask(task_pb2.GetTaskRequest(task_code="t")).task
     assert (task.sprint_code, task.status) == (moved_to, common_pb2.TASK_STATUS_PENDING)
+
+
+@pytest.mark.parametrize("about", [{}, {"sprint_code": "s"}])
+@pytest.mark.parametrize("moved_to", ["s2", ""])
+def test_a_task_that_leaves_the_sprint_before_its_event_is_stored_has_none(
+    of_sprint: As, admin: As, monkeypatch: pytest.MonkeyPatch, moved_to: str, about: dict[str, str]
+) -> None:
+    _moves_once_admitted(admin, monkeypatch, moved_to)
+    with refused(DENIED, "OUT_OF_BOUNDS"):
+        of_sprint.ledger.emit("t", dedup_key="d", **about)
+    own = event_pb2.EventFilter(task_code="t", types=["agents.note.taken"])
+    assert not admin.ledger.events.ListEvents(event_pb2.ListEventsRequest(filter=own)).events
+    # Its key is free as before.
+    admin.ledger.emit("t", dedup_key="d")
 
 
 def test_a_held_key_moves_no_task(of_sprint: As) -> None:
@@ -138,6 +174,54 @@ def test_a_known_dedup_key_shows_nothing_of_outside(of_sprint: As, admin: As) ->
     admin.ledger.emit("t2", dedup_key="d")
     with refused(DENIED, "OUT_OF_BOUNDS"):
         of_sprint.ledger.emit("t", dedup_key="d")
+
+
+def test_a_known_dedup_key_of_its_task_is_a_session_s_own(of_session: As, admin: As) -> None:
+    known = admin.ledger.emit("t", dedup_key="d")
+    assert of_session.ledger.emit("t", dedup_key="d").id == known.id
+
+
+def test_an_answer_that_another_had_is_never_shown(of_session: As, of_sprint: As, admin: As) -> None:
+    """The same body under the same request_id, by a key that is held to something else."""
+    asked: list[Callable[[As], Any]] = [
+        lambda by: by.ledger.sessions.InitAgent(
+            session_pb2.InitAgentRequest(request_id="r", agent="a", task_code="t")
+        ),
+        lambda by: by.ledger.tasks.UpdateTaskStatus(
+            task_pb2.UpdateTaskStatusRequest(
+                request_id="r", task_code="t", status=common_pb2.TASK_STATUS_IN_PROGRESS
+            )
+        ),
+        lambda by: by.ledger.events.EmitEvent(
+            event_pb2.EmitEventRequest(
+                request_id="r",
+                event=factories.event(entity_type=common_pb2.ENTITY_TYPE_TASK, entity_code="t"),
+            )
+        ),
+    ]
+    for ask in asked:
+        answer = ask(admin)
+        assert _same(ask(admin), answer)
+        with refused(grpc.StatusCode.FAILED_PRECONDITION, "REQUEST_ID_REUSED"):
+            ask(of_sprint)
+    for ask in asked[1:]:
+        with refused(grpc.StatusCode.FAILED_PRECONDITION, "REQUEST_ID_REUSED"):
+            ask(of_session)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether it is the same answer; a briefing is made anew."""
+    if isinstance(one, session_pb2.InitAgentResponse):
+        return bool(one.session.key == other.session.key)
+    return bool(one == other)
+
+
+def test_a_retry_of_a_held_key_is_answered_as_before(of_sprint: As) -> None:
+    request = task_pb2.UpdateTaskStatusRequest(
+        request_id="r", task_code="t", status=common_pb2.TASK_STATUS_IN_PROGRESS
+    )
+    once = of_sprint.ledger.tasks.UpdateTaskStatus(request)
+    assert of_sprint.ledger.tasks.UpdateTaskStatus(request) == once
 
 
 def test_a_known_bug_shows_nothing_of_outside(of_sprint: As, of_session: As, admin: As) -> None:

@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.v1 import event_pb2
-from orchestration_server import convert, steps
+from orchestration_server import convert, debounce, steps
+from orchestration_server.debounce import MOST_BYTES
+from orchestration_server.model import Entity, HeldRow
+from orchestration_server.store.held import MOST_STEPS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 UPDATED = "orchestration.task.status_updated"
@@ -56,6 +59,24 @@ def test_apart_is_merged_the_other_way_round(
     assert whole.entity_revision == events[-1].entity_revision
     assert "snapshot" not in told
     assert steps.apart(event_pb2.Event.FromString(whole.SerializeToString())) == events
+
+
+@given(
+    st.lists(st.sampled_from((100, MOST_BYTES // 3, MOST_BYTES // 2, MOST_BYTES + 1)), min_size=1),
+    st.integers(0, 3 * MOST_STEPS),
+)
+def test_an_event_is_of_so_many_steps_and_bytes(sizes: list[int], more: int) -> None:
+    sizes += [100] * more
+    task = Entity("default", 2, "A")
+    rows = [HeldRow(task, n, START, START, "", bytes(size)) for n, size in enumerate(sizes, 2)]
+    parts = list(debounce.parts(rows))
+    assert [row for part in parts for row in part] == rows
+    for part, next_part in zip(parts, [*parts[1:], ()], strict=True):
+        size = sum(len(row.body) for row in part)
+        assert 1 <= len(part) <= MOST_STEPS
+        assert size <= MOST_BYTES or len(part) == 1
+        # And of as many as it may.
+        assert not next_part or len(part) == MOST_STEPS or size + len(next_part[0].body) > MOST_BYTES
 
 
 def test_an_event_without_steps_stays_as_it_is() -> None:
