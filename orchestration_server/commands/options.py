@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -45,9 +46,46 @@ def with_given(*names: str) -> Callable[[Callable[..., None]], Callable[..., Non
 
 def _loaded(given: Given) -> Settings:
     try:
-        return given.load()
+        settings = given.load()
     except ConfigurationError as error:
         refuse(str(error))
+    if settings.database_url or settings.redis_url:
+        _check_urls(settings)
+    return settings
+
+
+def _check_urls(settings: Settings) -> None:
+    """Ends the command where a URL is none: what drivers say of it holds its text, the password too."""
+    from orchestration_server import cache
+    from orchestration_server.doctor import database
+
+    if settings.database_url and not database.is_url(settings.database_url):
+        refuse("DATABASE_URL is not valid: it reads postgresql://USER:PASSWORD@HOST:5432/NAME")
+    if settings.redis_url and not cache.is_url(settings.redis_url):
+        refuse("REDIS_URL is not valid: it reads redis://:PASSWORD@HOST:6379/0")
+
+
+@contextmanager
+def _reaching(first: object) -> Iterator[None]:
+    """Ends the command where the database of its settings does not answer, without a traceback."""
+    import psycopg
+
+    from orchestration_server.errors import Unavailable
+
+    try:
+        yield
+    except (psycopg.OperationalError, Unavailable) as error:
+        # One with a code comes from a statement, and the database from before it.
+        if not isinstance(first, Settings) or getattr(error, "sqlstate", None):
+            raise
+        from orchestration_server.doctor import database, engines
+
+        text = "the database does not answer"
+        if isinstance(error, psycopg.Error):
+            found = database.out_of_reach(engines.subject(first), error)
+            text += f": {found.text}\n-> {found.fix}"
+        err.print(text, style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
 
 
 def _with_options(
@@ -62,7 +100,9 @@ def _with_options(
         @wraps(command)
         def run(**given: Any) -> None:
             flags = {name: value for name in names if (value := given.pop(name)) is not None}
-            command(first(Given(given.pop("config"), flags)), **given)
+            of = first(Given(given.pop("config"), flags))
+            with _reaching(of):
+                command(of, **given)
 
         parameters = [*options, *own]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
