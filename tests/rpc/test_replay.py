@@ -147,7 +147,7 @@ def test_a_batch_is_checked_in_a_few_statements(
     with counted(monkeypatch) as statements:
         found = replay(events)
     assert (found.events, found.entities, found.consistent) == (400, 200, True)
-    # What is held, the chain, its entities, what the other chain did between, and what of that may be deleted.
+    # What is held, the chain, its entities, what the other chain did between, and how far it was deleted.
     assert len(statements) == 5
 
 
