@@ -36,7 +36,7 @@ class Given:
 
 def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Gives a command, whose first parameter is ``settings``, an option for each of the settings named."""
-    return _with_options(names, _loaded)
+    return _with_options(names, lambda given: _loaded(given, names))
 
 
 def with_given(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -44,30 +44,31 @@ def with_given(*names: str) -> Callable[[Callable[..., None]], Callable[..., Non
     return _with_options(names, lambda given: given)
 
 
-def _loaded(given: Given) -> Settings:
+def _loaded(given: Given, names: tuple[str, ...]) -> Settings:
     try:
         settings = given.load()
     except ConfigurationError as error:
         refuse(str(error))
-    if settings.database_url or settings.redis_url:
-        _check_urls(settings)
+    # What drivers say of a URL that is none holds its text, the password too.
+    if settings.database_url and "database_url" in names:
+        from orchestration_server.doctor import database
+
+        if not database.is_url(settings.database_url):
+            refuse("DATABASE_URL is not valid: it reads postgresql://USER:PASSWORD@HOST:5432/NAME")
+    if settings.redis_url and "redis_url" in names:
+        from orchestration_server import cache
+
+        if not cache.is_url(settings.redis_url):
+            refuse("REDIS_URL is not valid: it reads redis://:PASSWORD@HOST:6379/0")
     return settings
 
 
-def _check_urls(settings: Settings) -> None:
-    """Ends the command where a URL is none: what drivers say of it holds its text, the password too."""
-    from orchestration_server import cache
-    from orchestration_server.doctor import database
-
-    if settings.database_url and not database.is_url(settings.database_url):
-        refuse("DATABASE_URL is not valid: it reads postgresql://USER:PASSWORD@HOST:5432/NAME")
-    if settings.redis_url and not cache.is_url(settings.redis_url):
-        refuse("REDIS_URL is not valid: it reads redis://:PASSWORD@HOST:6379/0")
-
-
 @contextmanager
-def _reaching(first: object) -> Iterator[None]:
+def _reaching(first: object, names: tuple[str, ...]) -> Iterator[None]:
     """Ends the command where the database of its settings does not answer, without a traceback."""
+    if "database_url" not in names:
+        yield
+        return
     import psycopg
 
     from orchestration_server.errors import Unavailable
@@ -101,7 +102,7 @@ def _with_options(
         def run(**given: Any) -> None:
             flags = {name: value for name in names if (value := given.pop(name)) is not None}
             of = first(Given(given.pop("config"), flags))
-            with _reaching(of):
+            with _reaching(of, names):
                 command(of, **given)
 
         parameters = [*options, *own]
