@@ -15,7 +15,11 @@ from orchestration_server.commands.prometheus_rules import prometheus_rules
 from orchestration_server.commands.serve import serve
 from orchestration_server.commands.worker import worker
 
-cli = typer.Typer(help="The coordination ledger for fleets of agents.", no_args_is_help=True)
+cli = typer.Typer(
+    help="The coordination ledger for fleets of agents.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
 cli.command()(serve)
 cli.command()(worker)
 cli.command()(migrate)

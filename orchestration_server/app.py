@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psycopg
+import structlog
 
 from orchestration_server import alert_rules, automation, listening, policies
 from orchestration_server.admission import Admission
@@ -57,6 +58,8 @@ from orchestration_server.workspace_files import WorkspaceFiles
 if TYPE_CHECKING:
     from orchestration_server.bearer import Source
     from orchestration_server.tracing import Tracing
+
+log = structlog.get_logger()
 
 BACKGROUND_CONNECTIONS = 13
 """Beside one for each unary call: the tailer, two readers of history, three for the group commit, presence,
@@ -249,7 +252,13 @@ class Worker:
             identity = event_store.identity(conn)
         self.link = Link(settings.redis_url, connections=CONNECTIONS)
         self.wakes = Wakes(self.link, identity=identity, wake=lambda: None)
-        self.jobs = Runner(services(settings, self.db, self.wakes.publish) + observing(settings, self.db))
+        found = services(settings, self.db, self.wakes.publish) + observing(settings, self.db)
+        self.jobs = Runner(found)
+        log.info(
+            "worker runs",
+            services=", ".join(service.name for service in found),
+            workspace="none" if settings.workspace is None else str(settings.workspace),
+        )
 
     def stop(self) -> None:
         """Ends after the batches in hand."""

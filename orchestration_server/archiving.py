@@ -106,7 +106,7 @@ class Archive:
                 events = store.count(conn, part=work.part.name, start=work.start, end=work.end)
                 size = work.part.bytes if work.whole else 0
                 outcome.moved.append(Moved(work.start, work.end, events, size, work.whole))
-                outcome.held += _waiting(store.behind(conn, part=work.part.name))
+                outcome.held += _waiting(_behind(conn, work))
         outcome.more = bool(outcome.moved)
         return outcome
 
@@ -137,7 +137,7 @@ class Archive:
             work = next(_works(conn, cutoff, exact=exact), None)
             if work is None:
                 return None
-            if waiting := _waiting(store.behind(conn, part=work.part.name)):
+            if waiting := _waiting(_behind(conn, work)):
                 raise Held(waiting)
             moved = _move(conn, work, until) if work.whole else _split(conn, work, until)
         log.info("archived", start=f"{moved.start:%F}", end=f"{moved.end:%F}", events=moved.events)
@@ -237,6 +237,11 @@ def _about(conn: Connection, part: Part) -> int:
     if part.events >= 0:
         return part.events
     return store.count(conn, part=part.name, start=part.lower, end=part.upper)
+
+
+def _behind(conn: Connection, work: _Work) -> list[tuple[str, str]]:
+    """Readers that have not read yet what is to go. The month that runs now always has something to come."""
+    return store.behind(conn, part=work.part.name, before=None if work.whole else work.end)
 
 
 def _waiting(readers: Sequence[tuple[str, str]]) -> list[str]:

@@ -103,6 +103,15 @@ class Link:
             self.client.connection_pool.disconnect()
 
 
+def is_url(text: str) -> bool:
+    """Whether it names a Redis. What the parser says of others may hold a part of the password."""
+    try:
+        redis.connection.parse_url(text)  # type: ignore[no-untyped-call]  # redis has no types for it
+    except ValueError:
+        return False
+    return True
+
+
 class Cache:
     """Answers under versioned keys; while Redis is away it only ever loads.
 

@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     )
 
     address: str = DEFAULT_ADDRESS
-    """HOST:PORT to listen on; port 0 takes a free one."""
+    """HOST:PORT that the server listens on; port 0 takes a free one."""
     auth: AuthMode = AuthMode.AUTO
     """Who has to have a key or a token: `auto`, on loopback nobody until a first key is made, off loopback
     everybody; `required`, everybody; `open`, nobody, on loopback only."""
@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     tls_client_ca: Path | None = None
     """Certificates of authorities, one of which has to have signed a client's: mutual TLS."""
     auto_tls: bool = False
-    """Make a certificate below data_dir, for a first try, where there is none yet."""
+    """Use a certificate below data_dir, for a first try; `serve` makes it where there is none yet."""
     allow_plaintext: bool = False
     """Listen off loopback without TLS: where a proxy on this machine or a network of its own encrypts."""
     jwt_key_file: Path | None = None
@@ -69,11 +69,13 @@ class Settings(BaseSettings):
     events_per_minute: int = Field(default=60_000, ge=1)
     """Callers' events a minute by one key, off loopback, where the key does not say otherwise."""
     database_url: str = Field(default="", validation_alias="DATABASE_URL")
-    """The Postgres that keeps the ledger; without one a server runs its own below data_dir."""
+    """The Postgres that keeps the ledger. Without one `serve` runs a built-in one below data_dir, where
+    `keys` and `doctor` find it; `worker`, `migrate` and `archive` need one."""
     redis_url: str = Field(default="", validation_alias="REDIS_URL")
-    """The Redis or Valkey in front; without one a server with a Postgres of its own runs a Valkey too."""
+    """The Redis or Valkey in front of Postgres, for speed alone. Without one `serve` runs a built-in one
+    where its Postgres is built in, else there is none."""
     data_dir: Path = Path("~/.local/share/orchestration")
-    """Where the built-in Postgres and cache keep their data."""
+    """Where the built-in Postgres and cache keep their data, and a certificate of auto_tls is."""
     workspace: Path | None = None
     """Where the ledger's files are written: a directory that is there, the same for all servers and workers.
     Without one no files are written here."""

@@ -31,8 +31,10 @@ log = structlog.get_logger()
 PATH = "/metrics"
 ANSWER_SECONDS = 5.0
 """How long a process may take to tell what it has."""
+REQUEST_SECONDS = 1.0
+"""How long a client may take to ask, from the connection to the whole request."""
 CLIENT_SECONDS = 10.0
-"""How long a scrape may take, from the connection to the last byte taken."""
+"""How long a scrape may take, from the request to the last byte taken."""
 _ASK = b"?"
 _PIECE = 256 * 1024
 
@@ -60,6 +62,7 @@ class _Server(HTTPServer):
 
     def __init__(self, address: tuple[str, int], registry: CollectorRegistry) -> None:
         self.registry = registry
+        self._cut = threading.Timer(0, _cut)
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
@@ -71,14 +74,19 @@ class _Server(HTTPServer):
         self.server_port = self.socket.getsockname()[1]
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Answers one request, or gives it up after CLIENT_SECONDS."""
-        cut = threading.Timer(CLIENT_SECONDS, _cut, (request,))
-        cut.daemon = True
-        cut.start()
+        """Answers one request, or gives it up: who asks nothing keeps the next one waiting for a second."""
+        self.cut_after(REQUEST_SECONDS, request)
         try:
             super().finish_request(request, client_address)
         finally:
-            cut.cancel()
+            self._cut.cancel()
+
+    def cut_after(self, seconds: float, request: socket.socket) -> None:
+        """Cuts the connection in so many seconds from now, and no sooner."""
+        self._cut.cancel()
+        self._cut = threading.Timer(seconds, _cut, (request,))
+        self._cut.daemon = True
+        self._cut.start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Says nothing: that a client went away is no news."""
@@ -95,6 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
+        self.server.cut_after(CLIENT_SECONDS, self.connection)
         if self.path.partition("?")[0] != PATH:
             self.send_error(HTTPStatus.NOT_FOUND, f"there is only {PATH}")
             return

@@ -10,14 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import orjson
 
 from orchestration.v1 import event_pb2
 from orchestration_server import convert
 from orchestration_server.model import (
+    BEGINNING,
     SESSION_TRANSITIONS,
     SPRINT_TRANSITIONS,
     TASK_TRANSITIONS,
@@ -86,6 +89,10 @@ class Evidence:
     """Entities, by type and code, that the ledger does not have."""
     missing: frozenset[str] = frozenset()
     """Ids of causes that the log does not have."""
+    deleted: Position = BEGINNING
+    """Up to where events may have been deleted from the archive."""
+    deleted_before: datetime | None = None
+    """What was recorded at or after this was not; None where nothing was deleted."""
 
 
 @dataclass(slots=True)
@@ -116,6 +123,8 @@ class Chain:
         self.entities: set[tuple[int, str]] = set()
         self.findings: list[event_pb2.ReplayFinding] = []
         self.truncated = False
+        self.full = False
+        """Whether there is more to find than is told."""
         self._states: dict[tuple[int, str], _Entity] = {}
 
     def revision(self, entity_type: int, code: str) -> int:
@@ -149,7 +158,7 @@ class Chain:
             if event.entity_type:
                 self.entities.add((event.entity_type, event.entity_code))
             if len(found) > room:
-                self.truncated = True
+                self.truncated = self.full = True
                 return False
         return True
 
@@ -158,7 +167,9 @@ class Chain:
     ) -> list[event_pb2.ReplayFinding]:
         found = []
         cause = cause_of(event)
-        if cause in evidence.missing:
+        if cause in evidence.missing and _is_before(cause, evidence.deleted_before):
+            self.truncated = True
+        elif cause in evidence.missing:
             found.append(
                 _finding(
                     _Code.REPLAY_FINDING_CODE_CAUSE_MISSING, event, f"its cause {cause} is not in the log"
@@ -204,8 +215,8 @@ class Chain:
                 found.append(_finding(_Code.REPLAY_FINDING_CODE_REVISION_ORDER, event, text))
         else:
             if revision > state.revision + 1:
-                missing = self._bridge(state, event, evidence.between.get(Gap(*key, state.place, place)))
-                found += missing
+                between = evidence.between.get(Gap(*key, state.place, place))
+                found += self._bridge(state, event, between, deleted=state.place <= evidence.deleted)
             state.told = set()
         found += _changed(event, changes, state)
         state.revision, state.place = revision, place
@@ -214,9 +225,15 @@ class Chain:
         return found
 
     def _bridge(
-        self, state: _Entity, event: event_pb2.Event, between: Sequence[event_pb2.Event] | None
+        self,
+        state: _Entity,
+        event: event_pb2.Event,
+        between: Sequence[event_pb2.Event] | None,
+        *,
+        deleted: bool,
     ) -> list[event_pb2.ReplayFinding]:
-        """Takes what other chains changed meanwhile into the state; a finding where that is not all."""
+        """Takes what other chains changed meanwhile into the state; a finding where that is not all,
+        unless the rest may have been deleted."""
         reached = state.revision
         for other in between or ():
             if _counts(other) and other.entity_revision in (reached, reached + 1):
@@ -225,7 +242,7 @@ class Chain:
         if reached == event.entity_revision - 1:
             return []
         state.known = {}
-        if between is None:
+        if between is None or deleted:
             self.truncated = True
             return []
         text = f"the log has nothing between revisions {reached} and {event.entity_revision}"
@@ -238,6 +255,16 @@ def cause_of(event: event_pb2.Event) -> str:
     if "automation" not in told or "cause" not in told["automation"].struct_value.fields:
         return ""
     return told["automation"].struct_value.fields["cause"].string_value
+
+
+def _is_before(event_id: str, time: datetime | None) -> bool:
+    """Whether the id of an event, a UUIDv7, was made before a time."""
+    if time is None:
+        return False
+    try:
+        return UUID(event_id).int >> 80 < time.timestamp() * 1000
+    except ValueError:
+        return False
 
 
 def _counts(event: event_pb2.Event) -> bool:

@@ -44,16 +44,17 @@ def archive(
     from orchestration_server.archiving import Archive, Held, Outcome
     from orchestration_server.db import Database
     from orchestration_server.store import server
+    from orchestration_server.store.connection import Connection
 
     if not settings.database_url:
         refuse("DATABASE_URL is not set; the built-in database is archived by `serve`, or by AdminService")
     age = _age(older_than)
     console = Console()
+    with Connection.connect(settings.database_url, autocommit=True, connect_timeout=10) as conn:
+        if server.state(conn)[0] < SCHEMA:
+            refuse("the database is of an earlier release: run `orchestration migrate` first")
     db = Database(settings.database_url, size=1, statement_seconds=settings.statement_seconds)
     try:
-        with db.connection() as conn:
-            if server.state(conn)[0] < SCHEMA:
-                refuse("the database is of an earlier release: run `orchestration migrate` first")
         work = Archive(db)
         cutoff = work.cutoff(age)
         say(console, "before", f"{cutoff:%Y-%m-%d} in UTC")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 
 from orchestration_server.commands.options import refuse
 from orchestration_server.config import Settings
@@ -42,11 +41,12 @@ def check_tokenizer(settings: Settings) -> None:
 
 def check_traces(settings: Settings) -> None:
     """Ends the command where traces are asked for and their packages are not there."""
-    if settings.traces and (find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None):
-        refuse(
-            "traces need packages that are not installed: "
-            "pip install --require-hashes --no-deps --requirement requirements/traces.txt"
-        )
+    if not settings.traces:
+        return
+    from orchestration_server.doctor.configuration import INSTALL_TRACES, can_trace
+
+    if not can_trace():
+        refuse(f"traces need packages that are not installed: {INSTALL_TRACES}")
 
 
 def _check(use: Callable[[], object], fault: type[Exception]) -> None:

@@ -35,7 +35,7 @@ cli = typer.Typer(help="Make, list and revoke keys of the API.", no_args_is_help
 @with_settings("database_url", "data_dir")
 def create(
     settings: Settings,
-    name: Annotated[str, typer.Argument(help="Whose key it is, for the list.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is, for the list.")],
     project: Annotated[str, typer.Option(help="The project that it opens; '*' is all.")] = "default",
     role: Annotated[str, typer.Option(help="reader, agent or admin.")] = "agent",
     session: Annotated[str, typer.Option(help="The one session that it is held to.")] = "",
@@ -168,15 +168,8 @@ def _database(settings: Settings) -> Iterator[Connection]:
 
 @contextmanager
 def _connection(database_url: str) -> Iterator[Connection]:
-    import psycopg
-
     from orchestration_server.app import migrate
 
-    try:
-        migrate(database_url)
-        conn = Connection.connect(database_url, autocommit=True, connect_timeout=10)
-    except psycopg.OperationalError as error:
-        err.print(f"the database does not answer: {error}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from None
-    with conn:
+    migrate(database_url)
+    with Connection.connect(database_url, autocommit=True, connect_timeout=10) as conn:
         yield conn

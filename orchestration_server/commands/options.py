@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -35,7 +36,7 @@ class Given:
 
 def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Gives a command, whose first parameter is ``settings``, an option for each of the settings named."""
-    return _with_options(names, _loaded)
+    return _with_options(names, lambda given: _loaded(given, names))
 
 
 def with_given(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -43,11 +44,49 @@ def with_given(*names: str) -> Callable[[Callable[..., None]], Callable[..., Non
     return _with_options(names, lambda given: given)
 
 
-def _loaded(given: Given) -> Settings:
+def _loaded(given: Given, names: tuple[str, ...]) -> Settings:
     try:
-        return given.load()
+        settings = given.load()
     except ConfigurationError as error:
         refuse(str(error))
+    # What drivers say of a URL that is none holds its text, the password too.
+    if settings.database_url and "database_url" in names:
+        from orchestration_server.doctor import database
+
+        if not database.is_url(settings.database_url):
+            refuse("DATABASE_URL is not valid: it reads postgresql://USER:PASSWORD@HOST:5432/NAME")
+    if settings.redis_url and "redis_url" in names:
+        from orchestration_server import cache
+
+        if not cache.is_url(settings.redis_url):
+            refuse("REDIS_URL is not valid: it reads redis://:PASSWORD@HOST:6379/0")
+    return settings
+
+
+@contextmanager
+def _reaching(first: object, names: tuple[str, ...]) -> Iterator[None]:
+    """Ends the command where the database of its settings does not answer, without a traceback."""
+    if "database_url" not in names:
+        yield
+        return
+    import psycopg
+
+    from orchestration_server.errors import Unavailable
+
+    try:
+        yield
+    except (psycopg.OperationalError, Unavailable) as error:
+        # One with a code comes from a statement, and the database from before it.
+        if not isinstance(first, Settings) or getattr(error, "sqlstate", None):
+            raise
+        from orchestration_server.doctor import database, engines
+
+        text = "the database does not answer"
+        if isinstance(error, psycopg.Error):
+            found = database.out_of_reach(engines.subject(first), error)
+            text += f": {found.text}\n-> {found.fix}"
+        err.print(text, style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
 
 
 def _with_options(
@@ -62,7 +101,9 @@ def _with_options(
         @wraps(command)
         def run(**given: Any) -> None:
             flags = {name: value for name in names if (value := given.pop(name)) is not None}
-            command(first(Given(given.pop("config"), flags)), **given)
+            of = first(Given(given.pop("config"), flags))
+            with _reaching(of, names):
+                command(of, **given)
 
         parameters = [*options, *own]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads

@@ -106,6 +106,10 @@ def _serve_many(
     scraped: str,
 ) -> None:
     """Processes of their own on one port; when one ends by itself, all end."""
+    from orchestration_server.app import migrate
+
+    # Once for all of them; and what is wrong with the database is told here, not by each.
+    migrate(settings.database_url)
     host, _, port = settings.address.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as held:
@@ -179,8 +183,11 @@ def _announce(address: str, data: str, settings: Settings, ready_file: Path | No
             "metrics_address": scraped,
             "pid": os.getpid(),
         }
+        # The URLs may hold passwords: nobody else reads it.
         part = ready_file.with_suffix(".part")
-        part.write_text(json.dumps(ready))
+        part.unlink(missing_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(ready, file)
         part.replace(ready_file)
     out = Console()
     out.print(f"[bold]orchestration {__version__}[/bold] answers on [bold]{address}[/bold]")

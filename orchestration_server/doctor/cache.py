@@ -39,8 +39,8 @@ def cache(subject: Subject) -> Iterator[Finding]:
         seconds = statistics.median(_ping(client) for _ in range(PINGS))
         yield _speed(_dict(client.info("server")), seconds)
         yield _memory(_dict(client.info("memory")))
-    except ValueError as error:
-        yield warning(f"REDIS_URL is not valid: {error}", "export REDIS_URL=redis://127.0.0.1:6379/0")
+    except ValueError:
+        yield warning("REDIS_URL is not valid", "export REDIS_URL=redis://127.0.0.1:6379/0")
     except (redis.RedisError, OSError) as error:
         # Without the text of the error, which may hold what the URL does.
         yield warning(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
-from orchestration_server import automation
+from orchestration_server import alert_rules, automation, policies
+from orchestration_server.app import jwt_source
 from orchestration_server.config import (
     PREFIX,
     ConfigurationError,
@@ -19,6 +21,8 @@ from orchestration_server.doctor.findings import Finding, Subject, failed, ok, w
 from orchestration_server.templates import TemplateFileError, Templates
 from orchestration_server.tokenizer import tokenizer as find_tokenizer
 from orchestration_server.yaml_nodes import YamlError
+
+INSTALL_TRACES = "pip install --require-hashes --no-deps --requirement requirements/traces.txt"
 
 
 def variables() -> Iterator[Finding]:
@@ -45,6 +49,40 @@ def rules(subject: Subject) -> Iterable[Finding]:
     """Rules of automation are valid."""
     file = subject.settings.rules_file
     return _valid(lambda: automation.load(file), YamlError, str(file) if file else "the built-in ones")
+
+
+def emission(subject: Subject) -> Iterable[Finding]:
+    """Policies of emission are valid."""
+    file = subject.settings.emission_file
+    return _valid(lambda: policies.load(file), YamlError, str(file) if file else "every event is recorded")
+
+
+def alerts(subject: Subject) -> Iterable[Finding]:
+    """Thresholds of alerts are valid."""
+    file = subject.settings.alerts_file
+    return _valid(lambda: alert_rules.load(file), YamlError, str(file) if file else "the built-in ones")
+
+
+def jwt(subject: Subject) -> Iterable[Finding]:
+    """The keys of JWTs are there, and of the algorithm that is named."""
+    file = subject.settings.jwt_key_file
+    named = f"good with a key of {file}" if file else "none are let in"
+    return _valid(lambda: jwt_source(subject.settings), ConfigurationError, named)
+
+
+def traces(subject: Subject) -> Iterator[Finding]:
+    """Their packages are there, where they are asked for."""
+    if not subject.settings.traces:
+        yield ok("none are made")
+    elif can_trace():
+        yield ok("their packages are installed")
+    else:
+        yield failed("traces need packages that are not installed", INSTALL_TRACES)
+
+
+def can_trace() -> bool:
+    """Whether the packages of traces are installed."""
+    return find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None
 
 
 def templates(subject: Subject) -> Iterable[Finding]:

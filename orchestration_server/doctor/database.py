@@ -27,7 +27,7 @@ def reached(subject: Subject) -> Finding:
 
 def out_of_reach(subject: Subject, error: psycopg.Error) -> Finding:
     """There is none: why, and what that calls for. The URL is not shown, for it may hold a password."""
-    if isinstance(error, psycopg.ProgrammingError):
+    if not is_url(subject.database_url):
         return failed(
             "DATABASE_URL is not valid", "export DATABASE_URL=postgresql://USER:PASSWORD@HOST:5432/NAME"
         )
@@ -41,6 +41,17 @@ def out_of_reach(subject: Subject, error: psycopg.Error) -> Finding:
     if "password" in text or "pg_hba" in text:
         return failed(text, 'psql "$DATABASE_URL" -c "select 1"    # with another user or password')
     return failed(text, f"pg_isready{place}")
+
+
+def is_url(text: str) -> bool:
+    """Whether libpq takes it. Not where a part of the password would be taken for the host or the port, which
+    errors name: where an @ in it is not written as %40, say."""
+    try:
+        given = conninfo.conninfo_to_dict(text)
+    except psycopg.Error:
+        return False
+    ports = [port for port in str(given.get("port", "")).split(",") if port]
+    return "@" not in str(given.get("host", "")) and all(port.isdecimal() for port in ports)
 
 
 def version(subject: Subject) -> Iterator[Finding]:

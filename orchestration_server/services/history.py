@@ -149,7 +149,7 @@ class History:
             before = chain.checked
             more = chain.check(links, self._evidence(call, chain, links)) and page.more
             last = links[chain.checked - before - 1].place
-        if not (chain.truncated or page.more):
+        if not (chain.full or page.more):
             links = [
                 Link(END, event)
                 for rows in held.values()
@@ -183,6 +183,10 @@ class History:
             between = store.between(
                 conn, project=call.project, spans=[store.Span(*gap) for gap in gaps], limit=BETWEEN_EVENTS
             )
+            edge = event_store.Edge(BEGINNING, 0, None)
+            if gaps or missing:
+                # Last, so that what was deleted meanwhile is not taken for missing.
+                edge = event_store.edge(conn, project=call.project, deleted=True)
         return Evidence(
             between={
                 gap: [step for body in bodies for step in steps.apart(event_pb2.Event.FromString(body))]
@@ -191,6 +195,8 @@ class History:
             },
             unknown=frozenset(unknown),
             missing=frozenset(missing),
+            deleted=edge.place,
+            deleted_before=edge.upto,
         )
 
 

@@ -30,13 +30,22 @@ order by 2
 # A reader that was never there has nothing to come; the rollups have, as statistics count what they have not.
 _BEHIND: LiteralString = """
 select coalesce(p.reader, 'rollups'), l.project
-from ledger_last_events(%(part)s::text::regclass) l
+from ({last}) l
 left join log_positions p on p.project = l.project
     and (p.epoch, p.xid, p.seq - (p.rule is not null)::integer) < (l.epoch, l.xid, l.seq)
 where p.reader is not null or not exists (
     select from log_positions r where r.reader = 'rollups' and r.project = l.project)
 order by l.project, 1
 limit 20
+"""
+_LAST: LiteralString = "select * from ledger_last_events({part})"
+# Of the last by emit_time the last in the log: by its order alone, all that is younger would be read first.
+_LAST_BEFORE: LiteralString = """
+select l.project, e.epoch, e.xid, e.seq from ledger_last_events({part}) l cross join lateral (
+    select newest.* from (
+        select e.epoch, e.xid, e.seq from {table} e
+        where e.project = l.project and e.emit_time < {before} order by e.emit_time desc limit 1000) newest
+    order by newest.epoch desc, newest.xid desc, newest.seq desc limit 1) e
 """
 _CHECKED: LiteralString = """
 select count(*) filter (where convalidated), count(*) from pg_constraint
@@ -122,9 +131,14 @@ def alone(conn: Connection) -> Iterator[bool]:
                 conn.close()
 
 
-def behind(conn: Connection, *, part: str) -> list[tuple[str, str]]:
-    """Readers of the log that have not read all of a partition yet, each with the project: at most 20."""
-    return [(row[0], row[1]) for row in conn.execute(_BEHIND, {"part": part}).fetchall()]
+def behind(conn: Connection, *, part: str, before: datetime | None = None) -> list[tuple[str, str]]:
+    """Readers of the log that have not read all of a partition yet, or all of it that was recorded before a
+    time, each with the project: at most 20."""
+    last = sql.SQL(_LAST if before is None else _LAST_BEFORE).format(
+        part=sql.Literal(part), table=sql.Identifier(part), before=sql.Literal(before)
+    )
+    command = sql.SQL(_BEHIND).format(last=last)
+    return [(row[0], row[1]) for row in conn.execute(command.as_string(conn)).fetchall()]
 
 
 def check_bounds(conn: Connection, *, part: Part, lower: datetime, seconds: float | None) -> bool:
@@ -146,6 +160,8 @@ def check_bounds(conn: Connection, *, part: Part, lower: datetime, seconds: floa
         with conn.transaction():
             limit = 0 if seconds is None else max(1, int(seconds * 1000))
             conn.execute("select set_config('statement_timeout', %(limit)s, true)", {"limit": str(limit)})
+            # It has its id before it reads and for as long: by this name no reader of the log waits for it.
+            conn.execute("set local application_name = 'orchestration archive'")
             _run(
                 conn,
                 "alter table {part} validate constraint archived_not_kept, validate constraint {bounds}",

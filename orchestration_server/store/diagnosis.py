@@ -45,12 +45,14 @@ select current_setting('max_connections')::integer, current_setting('superuser_r
     count(distinct client_addr) filter (where datname = current_database() and application_name = %s)
 from pg_stat_activity
 """
-# A transaction with an id holds the horizon; one that is prepared does so until somebody ends it.
+# A transaction with an id holds the horizon, but for the archive's (events.py); one that is prepared does so
+# until somebody ends it.
 _WRITING: LiteralString = """
 select a.pid, coalesce(nullif(a.application_name, ''), a.usename::text), coalesce(a.state, ''),
     extract(epoch from clock_timestamp() - a.xact_start)::float8
 from pg_stat_activity a
 where a.datname = current_database() and a.backend_xid is not null and a.pid <> pg_backend_pid()
+    and a.application_name is distinct from 'orchestration archive'
 order by a.xact_start
 """
 _PREPARED: LiteralString = """

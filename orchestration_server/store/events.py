@@ -18,8 +18,9 @@ from orchestration_server.store.connection import Connection
 from orchestration_server.store.selection import select
 
 # Every transaction below the horizon has ended: the lowest id in progress that is not known to belong to
-# another database of the cluster, else the first one not handed out. An id is taken from the snapshot
-# first and looked up after, so one that ends in between counts as ours, which only waits.
+# another database of the cluster, or to the archive while it reads a month and writes no event
+# (store/archive.py), else the first one not handed out. An id is taken from the snapshot first and looked
+# up after, so one that ends in between counts as ours, which only waits.
 HORIZON: LiteralString = """
 with s as materialized (
     select pg_current_snapshot() as snapshot, epoch from log_state
@@ -28,7 +29,8 @@ with s as materialized (
         select min(x) from pg_snapshot_xip(s.snapshot) as x
         where not exists (
             select from pg_stat_activity a join pg_database d on d.oid = a.datid
-            where a.backend_xid = x::xid and d.datname <> current_database())
+            where a.backend_xid = x::xid
+                and (d.datname <> current_database() or a.application_name = 'orchestration archive'))
     ), pg_snapshot_xmax(s.snapshot)) as xid
     from s
 )

@@ -25,13 +25,17 @@ _OF_TASK: LiteralString = """ e
         and case when e.project = %(project)s and e.entity_code = o.code then true end"""
 _BEGINS: LiteralString = """
         and e.type in ('orchestration.task.status_updated', 'orchestration.task.unblocked')"""
+# A step that an event is still to tell of. It was the task's last change: another one would have had it told.
+_HELD: LiteralString = """ from held_changes h
+    where h.project = %(project)s and h.entity_type = 2 and h.entity_code = o.code
+        and position('orchestration.task.status_updated'::bytea in h.body) > 0 limit 1"""
 _BLOCKS: LiteralString = " and e.type = 'orchestration.task.blocked'"
 _LAST: LiteralString = " order by e.epoch desc, e.xid desc, e.seq desc limit 1)"
 
 _STATE: LiteralString = (
     """
 with own as materialized (
-    select code, status, priority, create_time from tasks
+    select code, status, priority, create_time, update_time from tasks
     where project = %(project)s and sprint_code = %(sprint)s and sprint_code <> '' and delete_time is null
 ), held as materialized (
     select o.*, array(
@@ -46,7 +50,9 @@ with own as materialized (
 ), listed as materialized (
     select * from stuck order by status desc, priority, create_time, code limit %(listed)s::bigint
 ), begun as materialized (
-    select o.code, coalesce((select e.occur_time from events"""
+    select o.code, coalesce((select o.update_time"""
+    + _HELD
+    + """), (select e.occur_time from events"""
     + _OF_TASK
     + _BEGINS
     + _LAST

@@ -297,6 +297,27 @@ def test_a_month_that_is_not_counted_yet_stays(old: Old) -> None:
     assert len(old.archive().parts) == 3
 
 
+def test_a_part_of_a_month_goes_once_that_part_is_counted(old: Old) -> None:
+    """However far readers are with what is younger: a month that runs now always has something to come."""
+    cutoff = old.months[2] + timedelta(days=10)
+    assert len(old.archive(cutoff).parts) == 2
+
+    def read_up_to(last: str) -> None:
+        old.conn.execute(
+            "update log_positions p set epoch = e.epoch, xid = e.xid, seq = e.seq from events e"
+            " where p.reader = 'rollups' and e.event_id = %s::uuid",
+            (last,),
+        )
+
+    old_part = old.ids[40:48]
+    read_up_to(old_part[-2])
+    assert old.archive(cutoff, exact=True, dry_run=True).held
+    assert old.archive(cutoff, exact=True).held[0].startswith("rollups have not read all")
+    read_up_to(old_part[-1])
+    assert not old.archive(cutoff, exact=True, dry_run=True).held
+    assert [part.events for part in old.archive(cutoff, exact=True).parts] == [6]
+
+
 def test_an_entity_is_rebuilt_from_the_archive(server: Server, channel: grpc.Channel) -> None:
     with closing(OldLog(server.database_url)) as log:
         ledger = Ledger(channel)

@@ -11,8 +11,9 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from psycopg.pq import TransactionStatus
 
-from orchestration.v1 import common_pb2, event_pb2, session_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import common_pb2, event_pb2, report_pb2, session_pb2, sprint_pb2, task_pb2
 from orchestration.v1.common_pb2 import TaskStatus
+from orchestration.v1.report_pb2_grpc import ReportServiceStub
 from orchestration_server import metrics
 from orchestration_server.db import Connection
 from orchestration_server.embedded import Engines
@@ -512,3 +513,13 @@ def test_a_policy_of_another_rpc_is_refused(ledger: Ledger) -> None:
     )
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"):
         ledger.events.EmitEvent(emitted)
+
+
+def test_a_task_is_in_progress_since_its_held_step(ledger: Ledger, channel: grpc.Channel) -> None:
+    made = factories.sprint("S")
+    ledger.sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=made))
+    create(ledger.tasks, "A", sprint_code="S")
+    began = status(ledger.tasks, "A", IN_PROGRESS).update_time
+    request = report_pb2.GetSprintStatusReportRequest(sprint_code="S")
+    reports = ReportServiceStub(channel)
+    assert reports.GetSprintStatusReport(request).oldest_in_progress_time == began

@@ -446,7 +446,7 @@ def test_without_a_host_it_answers_on_loopback() -> None:
 
 
 def test_who_sends_no_request_is_cut_off(exposition: Exposition, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestration_server.exposition.CLIENT_SECONDS", 0.1)
+    monkeypatch.setattr("orchestration_server.exposition.REQUEST_SECONDS", 0.1)
     host, port = exposition.address.split(":")
     with socket.create_connection((host, int(port))) as silent:
         silent.sendall(b"GET /met")

@@ -147,8 +147,8 @@ def test_a_batch_is_checked_in_a_few_statements(
     with counted(monkeypatch) as statements:
         found = replay(events)
     assert (found.events, found.entities, found.consistent) == (400, 200, True)
-    # What is held, the chain, its entities, and what the other chain did between.
-    assert len(statements) == 4
+    # What is held, the chain, its entities, what the other chain did between, and how far it was deleted.
+    assert len(statements) == 5
 
 
 def test_bad_requests(events: EventServiceStub) -> None:
@@ -157,3 +157,37 @@ def test_bad_requests(events: EventServiceStub) -> None:
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT") as caught:
         events.ReplayEvents(event_pb2.ReplayEventsRequest(correlation_id="chain"))
     assert "dry_run" in violations(caught.value)
+
+
+def test_what_was_deleted_from_the_archive_is_not_missing(
+    tasks: TaskServiceStub, events: EventServiceStub, server: Server
+) -> None:
+    create(tasks, "A")
+    for n in range(6):
+        update(tasks, "A", title=f"t{n}")
+    told = history(events, "A", order=OLDEST)
+    automation = {"automation": {"rule": "r", "cause": told[3].event_id, "depth": 1}}
+    fired = factories.event("rules.fired", payload=automation)
+    events.EmitEvent(event_pb2.EmitEventRequest(event=fired), metadata=CHAIN)
+    assert replay(events).consistent
+
+    with psycopg.connect(server.database_url, autocommit=True) as conn:
+        gone = [told[2].event_id, told[3].event_id]
+        conn.execute(
+            "insert into archive_edges (project, deleted, epoch, xid, seq, upto)"
+            " select project, true, epoch, xid, seq, now() from events where event_id = %s::uuid",
+            (gone[-1],),
+        )
+        conn.execute("delete from events where event_id = any(%s::uuid[])", (gone,))
+        found = replay(events)
+        assert list(found.findings) == []
+        assert (found.truncated, found.consistent) == (True, False)
+        assert found.events == 6
+
+        # What is younger has to be there.
+        conn.execute("delete from events where event_id = %s::uuid", (told[5].event_id,))
+        conn.execute("update archive_edges set upto = now() - interval '1 day'")
+        assert [f.code for f in replay(events).findings] == [
+            Code.REPLAY_FINDING_CODE_REVISION_GAP,
+            Code.REPLAY_FINDING_CODE_CAUSE_MISSING,
+        ]

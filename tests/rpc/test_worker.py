@@ -91,7 +91,7 @@ def rows(database_url: str) -> int:
 
 
 def test_workers_share_the_work_and_wake_the_servers(
-    server: Server, database_url: str, start: Start, root: Path
+    server: Server, database_url: str, start: Start, root: Path, tmp_path: Path
 ) -> None:
     workers = [start("worker", "--workspace", root) for _ in range(2)]
     codes = [f"t{number}" for number in range(120)]
@@ -102,6 +102,10 @@ def test_workers_share_the_work_and_wake_the_servers(
     for worker in workers:
         worker.terminate()
     assert [worker.wait(timeout=SECONDS) for worker in workers] == [0, 0]
+    said = [json.loads(line) for line in (tmp_path / "process.log").read_text().splitlines()]
+    begun = [line for line in said if line["event"] == "worker runs"]
+    assert [line["workspace"] for line in begun] == [str(root)] * 2
+    assert "rollups" in begun[0]["services"]
 
 
 def test_a_worker_that_is_killed_in_the_middle_leaves_whole_files_and_the_work(

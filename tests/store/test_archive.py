@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from contextlib import closing
 from datetime import timedelta
+from typing import LiteralString
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from orchestration_server.archiving import Archive
 from orchestration_server.db import Database
 from orchestration_server.store import archive as store
+from orchestration_server.store.connection import APPLICATION, Connection
+from orchestration_server.store.events import HORIZON
 from tests.archiving import OldLog, month
 
 INDEXES = """
@@ -89,3 +93,34 @@ def test_a_check_that_takes_too_long_is_given_up_and_leaves_the_month_where_it_i
                 assert not store.check_bounds(conn, part=part, lower=part.lower, seconds=0.01)
         outcome = Archive(db).run(month(6) + timedelta(days=1), exact=False)
         assert [moved.events for moved in outcome.moved] == [45]
+
+
+def test_no_reader_of_the_log_waits_while_a_month_is_read(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check of a month's bounds has a transaction id for as long as it reads."""
+    seen: list[tuple[int, int]] = []
+    run = store._run
+
+    def looked_at(conn: Connection, text: LiteralString, **parts: sql.Composable) -> None:
+        run(conn, text, **parts)
+        own = log.conn.execute(
+            "select backend_xid::text::bigint from pg_stat_activity where pid = %s", (conn.info.backend_pid,)
+        ).fetchone()
+        # One that began later has ended, so that the horizon can be above both.
+        log.conn.execute("select pg_current_xact_id()")
+        horizon = log.conn.execute(HORIZON + "select xid::text::bigint from h").fetchone()
+        assert own is not None
+        assert horizon is not None
+        seen.append((own[0], horizon[0]))
+
+    with closing(OldLog(database_url)) as log, closing(Database(database_url, size=1)) as db:
+        log.add_month(7, checked=False)
+        log.fill(7, 50)
+        monkeypatch.setattr(store, "_run", looked_at)
+        with db.connection() as conn:
+            part = store.live_parts(conn)[0]
+            assert store.check_bounds(conn, part=part, lower=part.lower, seconds=None)
+            assert conn.execute("show application_name").fetchone() == (APPLICATION,)
+    ((own, horizon),) = seen
+    assert horizon > own

@@ -1,14 +1,22 @@
 """A client sends its key to this machine, or encrypted, or not at all."""
 
 import asyncio
+import socket
 from pathlib import Path
 
 import grpc
 import pytest
 
 from orchestration import AsyncClient, Client
-from orchestration.settings import on_loopback, resolve_project, resolve_token
-from orchestration_server import tls
+from orchestration.settings import (
+    on_loopback,
+    open_async_channel,
+    open_channel,
+    resolve_project,
+    resolve_token,
+)
+from orchestration_server import probe, tls
+from orchestration_server.config import Settings
 
 ELSEWHERE = [
     "192.0.2.1:20051",
@@ -66,3 +74,42 @@ def test_the_environment_names_key_project_and_authority(
     monkeypatch.setenv("ORCHESTRATION_CA_FILE", str(tmp_path / "none"))
     with pytest.raises(ValueError, match="which ORCHESTRATION_CA_FILE names"):
         Client(ELSEWHERE[0])
+
+
+@pytest.fixture
+def behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the environment name a proxy, at which nobody answers."""
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("behind_a_proxy")
+@pytest.mark.parametrize("credentials", [None, grpc.ssl_channel_credentials()])
+def test_what_is_of_this_machine_does_not_go_by_a_proxy(credentials: grpc.ChannelCredentials | None) -> None:
+    async def asked(address: str) -> None:
+        async with open_async_channel(address, credentials, (), ()) as channel:
+            channel.get_state(try_to_connect=True)
+            await asyncio.to_thread(connected)
+
+    def connected() -> None:
+        peer, _ = ledger.accept()
+        peer.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as ledger:
+        ledger.settimeout(10)
+        address = f"localhost:{ledger.getsockname()[1]}"
+        with open_channel(address, credentials, ()) as channel:
+            channel.subscribe(lambda state: None, try_to_connect=True)
+            connected()
+        asyncio.run(asked(address))
+
+
+@pytest.mark.usefixtures("behind_a_proxy")
+def test_the_server_is_asked_for_its_health_directly() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as ledger:
+        ledger.settimeout(10)
+        settings = Settings(address=f"127.0.0.1:{ledger.getsockname()[1]}", auto_tls=False)
+        with probe.open_channel(settings) as channel:
+            channel.subscribe(lambda state: None, try_to_connect=True)
+            ledger.accept()[0].close()

@@ -128,6 +128,9 @@ def test_the_file_that_was_read_is_named(doctor: Callable[..., Run], tmp_path: P
     ("check", "flag", "name", "text"),
     [
         ("rules", "--rules-file", "rules.yaml", "- nonsense"),
+        ("emission", "--emission-file", "emission.yaml", "- nonsense"),
+        ("alerts", "--alerts-file", "alerts.yaml", "- nonsense"),
+        ("jwt", "--jwt-key-file", "jwt.pem", "nonsense"),
         ("tokenizer", "--tokenizer", "", "no_module:count"),
         ("templates", "--templates-dir", "", "none"),
     ],

@@ -126,7 +126,9 @@ class _ReplayFindingCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rep
     REPLAY_FINDING_CODE_UNSPECIFIED: _ReplayFindingCode.ValueType  # 0
     """Not used."""
     REPLAY_FINDING_CODE_REVISION_GAP: _ReplayFindingCode.ValueType  # 1
-    """Within the chain an entity's revision goes on by more than 1, and the log has no event of another chain between."""
+    """Within the chain an entity's revision goes on by more than 1, and the log has no event of another chain between
+    and did not have one that was deleted from the archive.
+    """
     REPLAY_FINDING_CODE_REVISION_ORDER: _ReplayFindingCode.ValueType  # 2
     """Two changes claim the same field of the same revision, or a revision goes back."""
     REPLAY_FINDING_CODE_FROM_MISMATCH: _ReplayFindingCode.ValueType  # 3
@@ -138,7 +140,7 @@ class _ReplayFindingCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rep
     REPLAY_FINDING_CODE_PAYLOAD_INCOMPLETE: _ReplayFindingCode.ValueType  # 6
     """An event of the ledger's own lacks what its type promises, such as its changes or its snapshot."""
     REPLAY_FINDING_CODE_CAUSE_MISSING: _ReplayFindingCode.ValueType  # 7
-    """An event names a cause that the log does not have."""
+    """An event names a cause that the log does not have, and that was not deleted from the archive."""
 
 class ReplayFindingCode(_ReplayFindingCode, metaclass=_ReplayFindingCodeEnumTypeWrapper):
     """What can be wrong with a chain."""
@@ -146,7 +148,9 @@ class ReplayFindingCode(_ReplayFindingCode, metaclass=_ReplayFindingCodeEnumType
 REPLAY_FINDING_CODE_UNSPECIFIED: ReplayFindingCode.ValueType  # 0
 """Not used."""
 REPLAY_FINDING_CODE_REVISION_GAP: ReplayFindingCode.ValueType  # 1
-"""Within the chain an entity's revision goes on by more than 1, and the log has no event of another chain between."""
+"""Within the chain an entity's revision goes on by more than 1, and the log has no event of another chain between
+and did not have one that was deleted from the archive.
+"""
 REPLAY_FINDING_CODE_REVISION_ORDER: ReplayFindingCode.ValueType  # 2
 """Two changes claim the same field of the same revision, or a revision goes back."""
 REPLAY_FINDING_CODE_FROM_MISMATCH: ReplayFindingCode.ValueType  # 3
@@ -158,7 +162,7 @@ REPLAY_FINDING_CODE_ENTITY_UNKNOWN: ReplayFindingCode.ValueType  # 5
 REPLAY_FINDING_CODE_PAYLOAD_INCOMPLETE: ReplayFindingCode.ValueType  # 6
 """An event of the ledger's own lacks what its type promises, such as its changes or its snapshot."""
 REPLAY_FINDING_CODE_CAUSE_MISSING: ReplayFindingCode.ValueType  # 7
-"""An event names a cause that the log does not have."""
+"""An event names a cause that the log does not have, and that was not deleted from the archive."""
 Global___ReplayFindingCode: _TypeAlias = ReplayFindingCode  # noqa: Y015
 
 @_typing.final
@@ -1452,7 +1456,9 @@ class ReplayEventsResponse(_message.Message):
     consistent: _builtins.bool
     """True where nothing is wrong and all of the chain was checked."""
     truncated: _builtins.bool
-    """True where the chain has more than 10,000 events, or more than 500 findings."""
+    """True where the chain has more than 10,000 events, or more than 500 findings, and where what would tell whether
+    it is whole was deleted from the archive.
+    """
     first_cursor: _builtins.str
     """Place of the chain's first event; empty where all of it is to come."""
     last_cursor: _builtins.str

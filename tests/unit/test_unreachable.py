@@ -1,0 +1,71 @@
+"""Commands whose database or cache cannot be reached say so, and nothing of their URLs."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from orchestration_server.__main__ import cli
+from orchestration_server.commands import serve
+from orchestration_server.config import Settings
+
+COMMANDS = [
+    ("keys", "list"),
+    ("migrate",),
+    ("worker",),
+    ("archive", "--dry-run"),
+    ("serve", "--address", "127.0.0.1:0"),
+    ("serve", "--address", "127.0.0.1:0", "--workers", "2"),
+]
+BAD = [
+    "postgresql//me:hunter2@127.0.0.1/x",
+    "postgresql://me:hunter2",
+    "postgresql://me:a@hunter2@127.0.0.1/x",
+    "postgresql://me:one hunter2@127.0.0.1/x",
+    "host=127.0.0.1 password=hunter2 prot=1",
+]
+
+
+def run(command: tuple[str, ...], **env: str) -> tuple[int, str]:
+    result = CliRunner(env={"REDIS_URL": "", "COLUMNS": "200"} | env).invoke(cli, command)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert "hunter2" not in result.output
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_database_url_that_is_none_is_refused(command: tuple[str, ...]) -> None:
+    for url in BAD:
+        code, text = run(command, DATABASE_URL=url)
+        assert code == 2
+        assert text.startswith("DATABASE_URL is not valid")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_database_that_is_away_is_named_with_what_to_ask(command: tuple[str, ...]) -> None:
+    code, text = run(command, DATABASE_URL="postgresql://me:hunter2@127.0.0.1:9/x")
+    assert code == 1
+    assert "the database does not answer" in text
+    assert "pg_isready -h 127.0.0.1 -p 9" in text
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:a/hunter2@localhost/0", "redis:hunter2", "redis://localhost:hunter2"]
+)
+def test_a_redis_url_that_is_none_is_refused(url: str) -> None:
+    code, text = run(COMMANDS[-2], REDIS_URL=url)
+    assert code == 2
+    assert text.startswith("REDIS_URL is not valid")
+
+
+def test_others_do_not_read_the_ready_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "told", lambda _: (True, []))
+    monkeypatch.setattr(serve, "Console", lambda: Console(quiet=True))
+    ready = tmp_path / "ready.json"
+    (tmp_path / "ready.part").touch(0o644)
+    serve._announce("127.0.0.1:1", "", Settings(), ready, "")
+    assert stat.S_IMODE(ready.stat().st_mode) == 0o600
