@@ -213,9 +213,9 @@ class Credentials:
         identities = {*held, *watched}
         try:
             self._look_at({one for one in identities if one.used and one.key_id})
-            self._look_at_bearer(identities)
         finally:
-            # What has expired ends also where the database does not answer.
+            # Tokens, and what has expired, need no database.
+            self._look_at_bearer(identities)
             now = self._now()
             for one, end in streams:
                 if self.exist if one is None else one.refusal(now) is not None:

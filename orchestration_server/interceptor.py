@@ -308,4 +308,5 @@ class Interceptor:
             finally:
                 free.release()
 
+        handle.calls = calls  # type: ignore[attr-defined]  # as above
         return handle
