@@ -40,7 +40,7 @@ class _TimedArrival(receiving._Arrival):  # noqa: SLF001
 
     def _abort(self, refusal: receiving.Refusal) -> None:
         super()._abort(refusal)
-        if refusal is not receiving.TOO_LONG:
+        if refusal not in (receiving.TOO_LONG, receiving.TOO_SLOW):
             _arrivals.append(time.monotonic() - self._came)
 
 

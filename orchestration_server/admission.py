@@ -22,9 +22,9 @@ from orchestration_server.errors import (
     ResourceExhausted,
     Unauthenticated,
 )
-from orchestration_server.model import AuthMode, Call, Principal
+from orchestration_server.model import ALL_PROJECTS, AuthMode, Call, Principal
 from orchestration_server.rates import Rates, exhausted
-from orchestration_server.refusals import Kind, Refusals
+from orchestration_server.refusals import ANY, Kind, Refusals
 
 REFUSED_A_MINUTE = 60
 _PEER = re.compile(r"(ipv4|ipv6|unix(?:-abstract)?):(.*)", re.DOTALL)
@@ -66,6 +66,20 @@ def _network(host: str) -> str:
         after = tail.split(":") if tail else []
         groups += ["0"] * (8 - len(groups) - len(after)) + after
     return ":".join(groups[:_NETWORK_GROUPS]) + "::/64"
+
+
+def _told_in(asked: str, principal: Principal | None) -> str:
+    """The project that a refusal is told in: never one that its caller could not call."""
+    if principal is None:
+        return access.DEFAULT_PROJECT
+    if principal.project != ALL_PROJECTS:
+        return principal.project
+    return asked if _PROJECT.fullmatch(asked) else access.DEFAULT_PROJECT
+
+
+def _hold_back(wait: float) -> None:
+    if wait:
+        raise exhausted("refused calls from this address", REFUSED_A_MINUTE, wait, "RATE_LIMITED")
 
 
 class Admission:
@@ -115,7 +129,9 @@ class Admission:
             rule = access.rule_of(rpc)
             access.authorize(rule, principal)
             access.project_of(principal, asked)
-            access.session_of(principal, _text(said.get(SESSION)))
+            session = access.session_of(principal, _text(said.get(SESSION)))
+            if principal.sprint_code and session:
+                held.within(self._db, principal, access.project_of(principal, asked), session)
         except (Unauthenticated, PermissionDenied, ResourceExhausted) as error:
             caller = identity.principal if identity is not None else None
             raise self._refused(rpc, asked, error, peer, caller) from None
@@ -123,31 +139,30 @@ class Admission:
 
     def _identity(self, header: str, address: str) -> Identity:
         identity = self._credentials.known(header) if header else None
-        if identity is None:
-            self._take_refusal(address)
-            if not header:
-                raise Unauthenticated(
-                    "this ledger takes a key: give it as metadata authorization, as Bearer",
-                    reason="CREDENTIALS_MISSING",
-                )
-            identity = self._credentials.verify(header)
-            self._credentials.check(identity)
-            if address and self._rates is not None:
-                self._rates.give_back("refused", address)
-            return identity
         try:
+            if identity is None:
+                # What was good once is looked up whatever its neighbours do.
+                if address and self._rates is not None and not self._credentials.remembers(header):
+                    _hold_back(self._rates.wait("refused", address))
+                identity = self._verified(header)
             self._credentials.check(identity)
         except Unauthenticated:
             self._take_refusal(address)
             raise
         return identity
 
+    def _verified(self, header: str) -> Identity:
+        if header:
+            return self._credentials.verify(header)
+        raise Unauthenticated(
+            "this ledger takes a key: give it as metadata authorization, as Bearer",
+            reason="CREDENTIALS_MISSING",
+        )
+
     def _take_refusal(self, address: str) -> None:
-        """Counts one that is refused, or may be; ResourceExhausted where there were too many."""
+        """Counts one that is refused; ResourceExhausted where there were too many."""
         if address and self._rates is not None:
-            wait = self._rates.take("refused", address, REFUSED_A_MINUTE)
-            if wait:
-                raise exhausted("refused calls from this address", REFUSED_A_MINUTE, wait, "RATE_LIMITED")
+            _hold_back(self._rates.take("refused", address, REFUSED_A_MINUTE))
 
     def _count(self, principal: Principal, address: str) -> None:
         assert self._rates is not None
@@ -189,10 +204,12 @@ class Admission:
                 self._take_refusal(address)
             except ResourceExhausted as too_many:
                 error = too_many
-        if isinstance(error, PermissionDenied):
-            error.noted = True
-        within = project if _PROJECT.fullmatch(project) else access.DEFAULT_PROJECT
+        error.noted = True
         caller = "" if principal is None else principal.id
+        if isinstance(error, ResourceExhausted):
+            # One kind, however many rpcs are tried.
+            rpc = ANY
+        within = _told_in(project, principal)
         self._refusals.note(Kind(within, rpc, error.reason, address or "loopback", caller))
         return error
 
@@ -201,6 +218,11 @@ class Admission:
         if isinstance(error, PermissionDenied) and not error.noted and call is not None:
             self._refused(call.rpc, call.project, error, peer, call.principal)
 
-    def watch(self, identity: Identity, end: Callable[[], object]) -> Callable[[], None]:
-        """Has a stream end once its credential is good no more; what is returned takes that back."""
+    def watch(self, identity: Identity | None, end: Callable[[], object]) -> Callable[[], None] | None:
+        """Has a stream end once its credential is good no more; what is returned takes that back.
+
+        One without a credential ends when there is a key; None where it may stay.
+        """
+        if identity is None and self._mode is AuthMode.OPEN:
+            return None
         return self._credentials.watch(identity, end)

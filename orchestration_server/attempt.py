@@ -71,7 +71,7 @@ class Attempt:
         if not isinstance(error, errors.LedgerError):
             log.exception("rpc failed", rpc=self.rpc, correlation_id=self.correlation_id, exc_info=error)
             error = errors.LedgerError("something went wrong in the server; its log says what")
-        elif isinstance(error, errors.ResourceExhausted):
+        elif isinstance(error, errors.ResourceExhausted) and not error.noted:
             metrics.RPC_REFUSED.labels(error.reason).inc()
         status = rpc_status.to_status(status_of(error))
         # Of a call that is over already its caller has been told, and what stopped it is no news.

@@ -137,7 +137,7 @@ class Source:
             keys = _keys(self._file.read_bytes(), algorithm)
         except OSError as error:
             raise BearerError(f"cannot read jwt_key_file {self._file}: {error.strerror}") from None
-        except (ValueError, TypeError, jwt.PyJWTError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, jwt.PyJWTError) as error:
             raise BearerError(
                 f"jwt_key_file {self._file} has no key for {algorithm} ({type(error).__name__})"
             ) from None

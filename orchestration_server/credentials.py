@@ -105,7 +105,7 @@ class Credentials:
         self._now = now
         self._known: _Bounded[Identity] = _Bounded(KNOWN)
         self._unknown: _Bounded[float] = _Bounded(UNKNOWN)
-        self._streams: dict[object, tuple[Identity, Callable[[], object]]] = {}
+        self._streams: dict[object, tuple[Identity | None, Callable[[], object]]] = {}
         self._lock = threading.Lock()
         self._failing = False
         self._noted_at = clock()
@@ -119,10 +119,19 @@ class Credentials:
 
     def known(self, header: str) -> Identity | None:
         """Who calls by the value of ``authorization``, where that is known without a look at the database."""
-        identity = self._known.get(digest(header[len(_SCHEME) :]))
+        identity = self._remembered(header)
         if identity is None or (identity.key_id and self._clock() - identity.looked > STALE_SECONDS):
             return None
         return identity
+
+    def remembers(self, header: str) -> bool:
+        """Whether it was good once, though it may have to be looked up again."""
+        return self._remembered(header) is not None
+
+    def _remembered(self, header: str) -> Identity | None:
+        if header[: len(_SCHEME)].lower() != _SCHEME:
+            return None
+        return self._known.get(digest(header[len(_SCHEME) :]))
 
     def verify(self, header: str) -> Identity:
         """Who calls, looked up.
@@ -174,8 +183,11 @@ class Credentials:
         identity.revoked = row.revoke_time is not None
         return identity
 
-    def watch(self, identity: Identity, end: Callable[[], object]) -> Callable[[], None]:
-        """Has ``end`` called when the credential is good no more; what is returned takes that back."""
+    def watch(self, identity: Identity | None, end: Callable[[], object]) -> Callable[[], None]:
+        """Has ``end`` called when the credential is good no more; what is returned takes that back.
+
+        None is for who came without one: it is good until there is a key.
+        """
         place = object()
         with self._lock:
             self._streams[place] = (identity, end)
@@ -195,15 +207,19 @@ class Credentials:
         with self._lock:
             streams = list(self._streams.values())
             held = list(self._known.values())
-        for identity, _ in streams:
+        watched = {identity for identity, _ in streams if identity is not None}
+        for identity in watched:
             identity.used = True
-        identities = {*held, *(identity for identity, _ in streams)}
-        self._look_at({one for one in identities if one.used and one.key_id})
-        self._look_at_bearer(identities)
-        now = self._now()
-        for identity, end in streams:
-            if identity.refusal(now) is not None:
-                end()
+        identities = {*held, *watched}
+        try:
+            self._look_at({one for one in identities if one.used and one.key_id})
+        finally:
+            # Tokens, and what has expired, need no database.
+            self._look_at_bearer(identities)
+            now = self._now()
+            for one, end in streams:
+                if self.exist if one is None else one.refusal(now) is not None:
+                    end()
 
     def _look_at(self, identities: set[Identity]) -> None:
         began = self._clock()
@@ -249,7 +265,7 @@ class Credentials:
                 self.look()
             except Exception as error:
                 if not self._failing:
-                    log.warning("keys not looked at", error=repr(error))
+                    log.warning("keys not looked at", error=error)
                 self._failing = True
             else:
                 self._failing = False

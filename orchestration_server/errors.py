@@ -21,6 +21,8 @@ class LedgerError(Exception):
     """Base of all errors that a caller may see."""
 
     reason = "INTERNAL"
+    noted = False
+    """Whether it is counted among the refusals."""
 
     def __init__(self, message: str, **metadata: str) -> None:
         super().__init__(message)
@@ -57,8 +59,6 @@ class PermissionDenied(LedgerError):
     """The credential is good, and does not allow this call."""
 
     reason = "PERMISSION_DENIED"
-    noted = False
-    """Whether it is counted among the refusals."""
 
     def __init__(self, message: str, *, reason: str, **metadata: str) -> None:
         super().__init__(message, **metadata)

@@ -9,6 +9,7 @@ in the same moment may still be shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from orchestration_server.access import About
 from orchestration_server.db import Database
@@ -24,7 +25,8 @@ def bounds(db: Database, call: Call, principal: Principal, shown: Sequence[About
     sessions = sorted({about.session for about in shown if about.session} | ({own} if own else set()))
     found = store.Places({}, {})
     if tasks or sessions:
-        with db.connection(call) as conn:
+        # A message of a stream must leave no hook on its call, which may last for days.
+        with db.connection(replace(call, on_end=None)) as conn:
             found = store.places(conn, project=call.project, tasks=tasks, sessions=sessions)
     inside = Bounds(sprint_code=principal.sprint_code)
     if own:
@@ -40,6 +42,14 @@ def bounds(db: Database, call: Call, principal: Principal, shown: Sequence[About
         kind = "session" if own else "sprint"
         raise OutOfBounds(f"the request is not shown to be about the {kind} that the key is held to")
     return inside
+
+
+def within(db: Database, principal: Principal, project: str, session: str) -> None:
+    """OutOfBounds where a call says that it is of a session outside the sprint that its key is held to."""
+    with db.connection() as conn:
+        found = store.places(conn, project=project, tasks=(), sessions=(session,)).sessions.get(session)
+    if found is None or found.sprint_code != principal.sprint_code:
+        raise OutOfBounds("the call's session is not shown to be in the sprint that the key is held to")
 
 
 def _is_inside(about: About, inside: Bounds, found: store.Places) -> bool:

@@ -34,6 +34,8 @@ READ_SECONDS = 60.0
 """The longest that a stream which holds a thread may take to be read."""
 ENDLESS = frozenset(("EventService/StreamTimeline", "EventService/EmitEvents"))
 """Rpcs whose calls last as long as their callers like."""
+WATCHED = ENDLESS | {access.REFLECTION}
+"""Rpcs whose calls end when their credential is good no more."""
 NO_DEADLINE = 1e8
 """Seconds beyond which grpc means that the caller set no deadline."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -45,6 +47,8 @@ _METADATA = {
     "orchestration-agent": _PRINTABLE,
 }
 _READ = frozenset((*_METADATA, AUTHORIZATION))
+_ONCE = (AUTHORIZATION, PROJECT, SESSION)
+"""Who calls and where: of two values nobody could say which one counts."""
 
 Unary = Callable[[Any, Call], "Message | bytes"]
 Send = Callable[[None], None]
@@ -66,6 +70,12 @@ def deserializer(message: type[Message]) -> Callable[[bytes], Any]:
 def serializer(response: Message | bytes) -> bytes:
     """Answers may be made of parts that are serialized already."""
     return response if isinstance(response, bytes) else response.SerializeToString()
+
+
+def _refuse_repeats(given: list[str]) -> None:
+    repeated = [key for key in _ONCE if given.count(key) > 1]
+    if repeated:
+        raise errors.InvalidArgument({f"metadata.{key}": "must be given once" for key in repeated})
 
 
 def counted(rpc: str, *, stream: bool = False) -> metrics.Rpc:
@@ -101,7 +111,10 @@ class Interceptor:
 
     def begin(self, attempt: Attempt, context: grpc.ServicerContext) -> Call:
         """Who calls, from the call's metadata, and in which session; refused where it may not."""
-        given = {key: value for key, value in context.invocation_metadata() if key in _READ}
+        pairs = [(key, value) for key, value in context.invocation_metadata() if key in _READ]
+        given = dict(pairs)
+        if len(given) != len(pairs):
+            _refuse_repeats([key for key, _ in pairs])
         identity = self._admission.enter(attempt.rpc, given, context.peer)
         given.pop(AUTHORIZATION, None)
         for key, value in given.items():
@@ -123,21 +136,21 @@ class Interceptor:
         )
         if identity is not None:
             self._settle(identity, call, said(PROJECT, ""), context)
+        if call.rpc in WATCHED:
+            forget = self._admission.watch(identity, context.cancel)
+            if forget is not None and not context.add_callback(forget):
+                forget()
         self._presence.tie(call)
         context.set_trailing_metadata(((CORRELATION, call.correlation_id),))
         attempt.call = call
         return call
 
     def _settle(self, identity: Identity, call: Call, project: str, context: grpc.ServicerContext) -> None:
-        """What the credential says of a call that was let in. A stream ends when it is good no more."""
+        """What the credential says of a call that was let in."""
         principal = call.principal = identity.principal
         call.project = access.project_of(principal, project)
         call.session_key = access.session_of(principal, call.session_key)
         call.admit = lambda message: self._admission.admit(message, call, context.peer)
-        if call.rpc in ENDLESS:
-            forget = self._admission.watch(identity, context.cancel)
-            if not context.add_callback(forget):
-                forget()
 
     def unary(self, rpc: str, behavior: Unary) -> Callable[[Any, grpc.ServicerContext], bytes]:
         """Wraps a unary rpc."""
@@ -295,4 +308,5 @@ class Interceptor:
             finally:
                 free.release()
 
+        handle.calls = calls  # type: ignore[attr-defined]  # as above
         return handle

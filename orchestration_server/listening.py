@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from contextlib import suppress
 
 from orchestration_server.config import ConfigurationError, Settings
 from orchestration_server.model import AuthMode
+
+LAST_PORT = 65_535
+_ADDRESS = re.compile(r"(?:\[(?P<v6>.*)\]|[A-Za-z0-9._-]*|\*):(?P<port>[0-9]{1,5})")
 
 
 def host_of(address: str) -> str:
@@ -16,16 +20,33 @@ def host_of(address: str) -> str:
 
 def on_loopback(address: str) -> bool:
     """Whether only this machine can reach the address. A name other than localhost is not looked up."""
-    if address.startswith(("unix:", "unix-abstract:")):
-        return True
     host = host_of(address)
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"
 
 
+def _check_address(address: str) -> None:
+    """ConfigurationError where nothing could listen there, whatever this machine is called."""
+    if address.startswith(("unix:", "unix-abstract:")):
+        raise ConfigurationError(f"{address} is a unix socket, and the server listens on HOST:PORT alone")
+    found = _ADDRESS.fullmatch(address)
+    well = found is not None and int(found["port"]) <= LAST_PORT
+    if found is not None and found["v6"] is not None:
+        try:
+            ipaddress.IPv6Address(found["v6"])
+        except ValueError:
+            well = False
+    if not well:
+        raise ConfigurationError(
+            f"{address} is no address to listen on: it takes HOST:PORT, an IPv6 address in brackets, and a"
+            f" port of at most {LAST_PORT}"
+        )
+
+
 def check(settings: Settings) -> None:
     """ConfigurationError, which says what to do, where the server must not listen on its address so."""
+    _check_address(settings.address)
     if (settings.tls_cert is None) != (settings.tls_key is None):
         raise ConfigurationError("tls_cert and tls_key go together: give both")
     if settings.tls_client_ca is not None and settings.tls_cert is None and not settings.auto_tls:

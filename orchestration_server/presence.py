@@ -18,7 +18,7 @@ from typing import Generic, NamedTuple, TypeVar
 import structlog
 
 from orchestration_server.db import Database
-from orchestration_server.model import Call
+from orchestration_server.model import Call, Role
 from orchestration_server.store import sessions as store
 
 log = structlog.get_logger()
@@ -75,8 +75,9 @@ class Presence:
     def tie(self, call: Call) -> None:
         """Ties a call to the session that its metadata names, if there is one.
 
-        It is noted as active, and its correlation id is the call's where the caller gave none. A key that
-        names no session changes nothing: it is a mark of the caller's own, kept on the call's events.
+        Where the caller may write it is noted as active, and its correlation id is the call's where the
+        caller gave none. A key that names no session changes nothing: it is a mark of the caller's own, kept
+        on the call's events.
         UNAVAILABLE where the database is asked and away.
         """
         if not call.session_key or not _KEY.fullmatch(call.session_key):
@@ -86,7 +87,8 @@ class Presence:
             if not link.correlation_id:
                 return
             call.correlation_id = link.correlation_id
-        self.note(call.project, call.session_key)
+        if call.principal is None or call.principal.role >= Role.AGENT:
+            self.note(call.project, call.session_key)
 
     def _link(self, call: Call) -> _Link:
         key = (call.project, call.session_key)

@@ -32,12 +32,13 @@ _PREFIX = "orchestration:rate"
 class _Lease:
     """What a caller has left of what was taken for it."""
 
-    __slots__ = ("left", "lock", "retry_at")
+    __slots__ = ("left", "lock", "refused", "retry_at")
 
     def __init__(self) -> None:
         self.left = 0
         self.retry_at = 0.0
-        """Until then nothing more is to be had."""
+        """Until then so many as were refused, or more, are not to be had."""
+        self.refused = 0
         self.lock = threading.Lock()
 
 
@@ -61,32 +62,35 @@ class Rates:
     def take(self, kind: str, caller: str, per_minute: int, count: int = 1) -> float:
         """Takes so many of a minute's worth: 0, or where there are not so many the seconds until some are.
 
-        What is more than a minute's worth counts as that.
+        What is more than a minute's worth is had for that, and then nothing until the rest is made up for.
         """
-        count = min(count, per_minute)
+        more, count = max(0, count - per_minute), min(count, per_minute)
         lease = self._lease(kind, caller)
         with lease.lock:
-            if lease.left >= count:
+            if lease.left >= count and not more:
                 lease.left -= count
                 return 0.0
             now = self._clock()
-            if now < lease.retry_at:
+            if now < lease.retry_at and count >= lease.refused:
                 return lease.retry_at - now
             item = RateLimitItemPerMinute(per_minute)
             worth = max(count, per_minute // LEASES)
             for asked in (worth, count) if worth > count else (count,):
                 if self._hit(item, kind, caller, asked):
                     lease.left += asked - count
+                    if more:
+                        lease.left, lease.refused = 0, 0
+                        lease.retry_at = now + more * 60.0 / per_minute
                     return 0.0
             wait = self._wait(item, kind, caller, count)
-            lease.retry_at = now + wait
+            lease.retry_at, lease.refused = now + wait, count
             return wait
 
-    def give_back(self, kind: str, caller: str) -> None:
-        """Undoes a take of one."""
+    def wait(self, kind: str, caller: str) -> float:
+        """The seconds until one is to be had, as far as this process knows. Takes nothing."""
         lease = self._lease(kind, caller)
         with lease.lock:
-            lease.left += 1
+            return 0.0 if lease.left else max(0.0, lease.retry_at - self._clock())
 
     def _lease(self, kind: str, caller: str) -> _Lease:
         key = (kind, caller)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from typing import NamedTuple
 import structlog
 
 from orchestration_server import convert
+from orchestration_server.access import DEFAULT_PROJECT
 from orchestration_server.gate import Gate
 from orchestration_server.metrics import RPC_REFUSED
 from orchestration_server.model import Call, EntityType
@@ -25,6 +27,11 @@ log = structlog.get_logger()
 
 KINDS = 1_000
 """Callers, rpcs and reasons that are counted apart."""
+KINDS_OF_ONE = 12
+"""Of one caller, or of one address whose caller is unknown: its others are counted together."""
+OTHERS = "others"
+ANY = "any"
+"""Where what was called does not matter."""
 EVENTS_A_MINUTE = 60
 WINDOW_SECONDS = 60.0
 COLLECT_SECONDS = 0.5
@@ -41,6 +48,11 @@ class Kind(NamedTuple):
     """The caller's address, without its port."""
     caller: str
     """The id of its key, or its token's subject; empty where that is unknown."""
+
+    @property
+    def one(self) -> str:
+        """Whoever is one caller as far as is known."""
+        return self.caller or self.peer
 
 
 @dataclass
@@ -65,6 +77,8 @@ class Refusals:
         self._gate = gate
         self._clock = clock
         self._counts: dict[Kind, _Count] = {}
+        self._of_one: Counter[str] = Counter()
+        """How many kinds there are of each caller."""
         self._window = _Window(clock())
         self._failing = False
         self._lock = threading.Lock()
@@ -79,11 +93,21 @@ class Refusals:
         with self._lock:
             count = self._counts.get(kind)
             if count is None:
-                if len(self._counts) >= KINDS:
-                    return
+                kind = self._kept(kind)
+                count = self._counts.get(kind)
+            if count is None:
                 count = self._counts[kind] = _Count(self._clock())
+                self._of_one[kind.one] += 1
             count.waiting += 1
         self._wanted.set()
+
+    def _kept(self, kind: Kind) -> Kind:
+        """What a kind that is new is counted as; the lock is held."""
+        if len(self._counts) >= KINDS:
+            return Kind(DEFAULT_PROJECT, OTHERS, kind.reason, OTHERS, "")
+        if self._of_one[kind.one] >= KINDS_OF_ONE:
+            return kind._replace(project=DEFAULT_PROJECT, rpc=OTHERS, reason=OTHERS)
+        return kind
 
     def flush(self, *, last: bool = False) -> int:
         """Writes the events that are due, with ``last`` all that waits; how many."""
@@ -103,7 +127,7 @@ class Refusals:
                 self._gate.record(call, [event])
             except Exception as error:
                 if not self._failing:
-                    log.warning("refusal not recorded", error=repr(error))
+                    log.warning("refusal not recorded", error=error)
                 self._failing = True
             else:
                 self._failing = False
@@ -128,6 +152,9 @@ class Refusals:
                         count.since = now
                 elif over:
                     del self._counts[kind]
+                    self._of_one[kind.one] -= 1
+                    if not self._of_one[kind.one]:
+                        del self._of_one[kind.one]
         return due
 
     def _run(self) -> None:

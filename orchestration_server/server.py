@@ -69,7 +69,9 @@ class Server:
         )
         # A stream holds its thread; the spare ones refuse what is above the limit.
         self._emit = ThreadPoolExecutor(settings.emit_streams + SPARE, thread_name_prefix="emit")
-        self._read = ThreadPoolExecutor(settings.file_streams + SPARE, thread_name_prefix="read")
+        self._read = RequestThreads(
+            settings.file_streams + SPARE, name="read", waiting_calls=settings.waiting_calls
+        )
         self._reflect = ThreadPoolExecutor(REFLECTIONS + SPARE, thread_name_prefix="reflect")
         names = [descriptor.full_name for descriptor in SERVICES.values()]
         self._health = Health(names)

@@ -137,15 +137,23 @@ def make(directory: Path, host: str, *, now: Callable[[], datetime] = lambda: da
     cert, key = directory / "cert.pem", directory / "key.pem"
     names = sorted({"localhost", "127.0.0.1", "::1", socket.gethostname(), *_usable(host)})
     found: x509.Certificate | None = None
-    with suppress(OSError, ValueError):
-        found = x509.load_pem_x509_certificate(cert.read_bytes())
-    fresh = found is not None and key.exists() and found.not_valid_after_utc - now() > MADE_AGAIN
+    with suppress(OSError, ValueError, TypeError):
+        # Whoever made them may have ended between the two.
+        found = _fitting(cert.read_bytes(), key.read_bytes())
+    fresh = found is not None and found.not_valid_after_utc - now() > MADE_AGAIN
     if found is None or not fresh or not set(names) <= set(_names_of(found)):
         try:
             _make(directory, cert, key, names, now())
         except OSError as error:
             raise ConfigurationError(f"cannot write {directory}: {error.strerror}") from None
     return Made(cert, key)
+
+
+def _fitting(chain: bytes, key: bytes) -> x509.Certificate | None:
+    """The certificate, where the key is its own."""
+    found = x509.load_pem_x509_certificate(chain)
+    private = serialization.load_pem_private_key(key, password=None)
+    return found if _public(found.public_key()) == _public(private.public_key()) else None
 
 
 def _usable(host: str) -> list[str]:

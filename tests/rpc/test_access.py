@@ -1,22 +1,26 @@
 """Keys: when the ledger takes them, how soon one is good no more, and what is told of refusals."""
 
 import queue
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server import credentials
 from orchestration_server.app import App
+from orchestration_server.errors import Unavailable
 from orchestration_server.keys import new_key
 from orchestration_server.model import Role
 from tests import factories
 from tests.conftest import Server, open_channel
-from tests.keying import bearer, make_key, revoke
+from tests.keying import Reads, bearer, make_key, revoke
 from tests.status import refused
 
 UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
@@ -78,6 +82,83 @@ def test_a_revoked_key_ends_its_streams_and_no_others(
     events.EmitEvent(event_pb2.EmitEventRequest(event=factories.event()), metadata=bearer(other))
     assert next(stays).WhichOneof("message") == "events"
     stays.cancel()
+
+
+def test_streams_without_a_credential_end_when_there_is_a_key(
+    app: App, events: EventServiceStub, database_url: str
+) -> None:
+    stream = events.StreamTimeline(event_pb2.StreamTimelineRequest(follow=True), timeout=20)
+    assert next(stream).WhichOneof("message") == "caught_up"
+    messages: queue.SimpleQueue[event_pb2.EmitEventsRequest | None] = queue.SimpleQueue()
+    emitting = events.EmitEvents(iter(messages.get, None), timeout=20)
+    messages.put(event_pb2.EmitEventsRequest(request_id="1", events=[factories.event()]))
+    assert next(emitting).stored == 1
+    make_key(database_url)
+    app.credentials.look()
+    for ended in (stream, emitting):
+        with refused(grpc.StatusCode.CANCELLED):
+            list(ended)
+    messages.put(None)
+
+
+def test_reflection_ends_with_its_key(closed: App, channel: grpc.Channel, database_url: str) -> None:
+    key = make_key(database_url)
+    asked: queue.SimpleQueue[reflection_pb2.ServerReflectionRequest | None] = queue.SimpleQueue()
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    answers = stub.ServerReflectionInfo(iter(asked.get, None), metadata=bearer(key), timeout=20)
+    asked.put(reflection_pb2.ServerReflectionRequest(list_services=""))
+    next(answers)
+    revoke(database_url, key)
+    closed.credentials.look()
+    with refused(grpc.StatusCode.CANCELLED):
+        list(answers)
+    asked.put(None)
+
+
+def test_an_expired_key_ends_its_streams_while_the_database_is_away(
+    closed: App, events: EventServiceStub, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = make_key(database_url, expire_time=datetime.now(UTC) + timedelta(minutes=1))
+    follow = event_pb2.StreamTimelineRequest(follow=True)
+    stream = events.StreamTimeline(follow, metadata=bearer(key), timeout=20)
+    assert next(stream).WhichOneof("message") == "caught_up"
+    Reads(monkeypatch).away = True
+    monkeypatch.setattr(closed.credentials, "_now", lambda: time.time() + 3600)
+    with pytest.raises(Unavailable):
+        closed.credentials.look()
+    with refused(grpc.StatusCode.CANCELLED):
+        list(stream)
+
+
+@pytest.mark.parametrize("name", ["authorization", "orchestration-project", "orchestration-session"])
+def test_who_calls_and_where_is_said_once(
+    closed: App, tasks: TaskServiceStub, database_url: str, name: str
+) -> None:
+    key = make_key(database_url)
+    once = {"authorization": f"Bearer {key}", name: f"Bearer {key}" if name == "authorization" else "default"}
+    tasks.ListTasks(LIST, metadata=tuple(once.items()))
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"):
+        tasks.ListTasks(LIST, metadata=(*once.items(), (name, "other")))
+
+
+def test_another_scheme_is_no_credential_though_what_follows_it_is_known(
+    closed: App, tasks: TaskServiceStub, database_url: str
+) -> None:
+    key = make_key(database_url)
+    tasks.ListTasks(LIST, metadata=bearer(key))
+    with refused(UNAUTHENTICATED, "CREDENTIALS_INVALID"):
+        tasks.ListTasks(LIST, metadata=(("authorization", f"Unknown{key}"),))
+
+
+def test_a_refusal_is_told_in_no_project_that_its_caller_cannot_call(
+    closed: App, tasks: TaskServiceStub, database_url: str
+) -> None:
+    there = ("orchestration-project", "victim")
+    with refused(UNAUTHENTICATED):
+        tasks.ListTasks(LIST, metadata=(there,))
+    with refused(DENIED, "PROJECT_CLOSED"):
+        tasks.ListTasks(LIST, metadata=bearer(make_key(database_url), there))
+    assert {kind.project for kind in closed.refusals._counts} == {"default"}
 
 
 def test_a_server_looks_by_itself(

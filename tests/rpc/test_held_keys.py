@@ -1,7 +1,9 @@
 """Keys that are held to a sprint or a session open that alone."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import grpc
@@ -11,7 +13,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from orchestration.v1 import common_pb2, event_pb2, report_pb2, session_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
-from orchestration_server import held
+from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration_server import db, held
 from orchestration_server.app import App
 from orchestration_server.metrics import RPC_REFUSED
 from orchestration_server.model import Role
@@ -279,6 +282,53 @@ def test_a_timeline_that_is_followed_names_the_sprint_itself(
     alone.filter.task_code = ""
     (batch, _) = events.StreamTimeline(alone, metadata=key, timeout=20)
     assert {event.sprint_code for event in batch.events.events} == {"s"}
+
+
+def test_a_call_is_of_a_session_of_the_sprint_or_refused(
+    admin: As, closed: App, channel: grpc.Channel, database_url: str
+) -> None:
+    tasks = TaskServiceStub(channel)
+    key = make_key(database_url, sprint_code="s")
+    listed = task_pb2.ListTasksRequest(sprint_code="s")
+    closed.presence._noted.clear()
+    tasks.ListTasks(listed, metadata=bearer(key, ("orchestration-session", "k")))
+    assert ("default", "k") in closed.presence._noted
+    for other in ("k2", "none"):
+        with refused(DENIED, "OUT_OF_BOUNDS") as caught:
+            tasks.ListTasks(listed, metadata=bearer(key, ("orchestration-session", other)))
+        assert "orchestration-correlation-id" not in str(caught.value.trailing_metadata())
+        assert ("default", other) not in closed.presence._noted
+
+
+def test_a_reader_marks_no_session_active(
+    admin: As, closed: App, channel: grpc.Channel, database_url: str
+) -> None:
+    key = make_key(database_url, role=Role.READER)
+    closed.presence._noted.clear()
+    named = bearer(key, ("orchestration-session", "k"))
+    TaskServiceStub(channel).ListTasks(task_pb2.ListTasksRequest(), metadata=named)
+    assert not closed.presence._noted
+
+
+def test_a_message_of_a_held_stream_leaves_nothing_on_its_call(
+    admin: As, channel: grpc.Channel, database_url: str
+) -> None:
+    key = bearer(make_key(database_url, session_key="k"))
+    messages: SimpleQueue[event_pb2.EmitEventsRequest | None] = SimpleQueue()
+    answers = EventServiceStub(channel).EmitEvents(iter(messages.get, None), metadata=key, timeout=20)
+
+    def watches(sent: int) -> int:
+        for n in range(sent):
+            request = event_pb2.EmitEventsRequest(request_id=f"{sent}-{n}", events=[factories.event()])
+            messages.put(request)
+            assert next(answers).stored == 1
+        gc.collect()
+        return sum(type(one) is db._Watch for one in gc.get_objects())
+
+    before = watches(1)
+    assert watches(30) < before + 10
+    messages.put(None)
+    assert not list(answers)
 
 
 def test_a_session_of_the_sprint_is_inside(of_sprint: As) -> None:

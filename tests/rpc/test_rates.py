@@ -10,14 +10,16 @@ import pytest
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import admission
+from orchestration_server import admission, credentials
 from orchestration_server.cache import Link
 from orchestration_server.embedded import Engines
 from orchestration_server.keys import new_key
+from orchestration_server.metrics import RPC_REFUSED
 from orchestration_server.rates import LEASES, Rates
 from tests import factories
 from tests.conftest import Server, open_channel
 from tests.keying import Reads, bearer, make_key
+from tests.seconds import Seconds
 from tests.status import details, refused
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
@@ -93,6 +95,55 @@ def test_a_good_key_that_is_new_counts_as_no_refusal(from_elsewhere: grpc.Channe
 
 
 @pytest.fixture
+def crowded(from_elsewhere: grpc.Channel) -> grpc.Channel:
+    """The same, where a neighbour was refused as often as its address may be."""
+    tasks = TaskServiceStub(from_elsewhere)
+    for _ in range(60):
+        with refused(UNAUTHENTICATED):
+            tasks.ListTasks(LIST, metadata=bearer(new_key()[1]))
+    with refused(EXHAUSTED, "RATE_LIMITED"):
+        tasks.ListTasks(LIST)
+    return from_elsewhere
+
+
+def test_a_good_key_that_was_idle_is_looked_up_beside_a_bad_neighbour(
+    from_elsewhere: grpc.Channel, database_url: str, request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    tasks = TaskServiceStub(from_elsewhere)
+    good = bearer(make_key(database_url))
+    tasks.ListTasks(LIST, metadata=good)
+    request.getfixturevalue("crowded")
+    monkeypatch.setattr(credentials, "STALE_SECONDS", -1.0)
+    tasks.ListTasks(LIST, metadata=good)
+
+
+def test_what_the_database_cannot_say_counts_as_no_refusal(
+    from_elsewhere: grpc.Channel, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = TaskServiceStub(from_elsewhere)
+    good = bearer(make_key(database_url))
+    reads = Reads(monkeypatch)
+    reads.away = True
+    for _ in range(70):
+        with refused(grpc.StatusCode.UNAVAILABLE):
+            tasks.ListTasks(LIST, metadata=good)
+    reads.away = False
+    tasks.ListTasks(LIST, metadata=good)
+
+
+def test_a_call_above_its_rate_is_counted_once(from_elsewhere: grpc.Channel, database_url: str) -> None:
+    tasks = TaskServiceStub(from_elsewhere)
+    key = bearer(make_key(database_url, per_minute=1))
+    tasks.ListTasks(LIST, metadata=key)
+    counted = RPC_REFUSED.labels("RATE_LIMITED")
+    before = counted._value.get()
+    with refused(EXHAUSTED, "RATE_LIMITED"):
+        tasks.ListTasks(LIST, metadata=key)
+    assert counted._value.get() == before + 1
+
+
+@pytest.fixture
 def link(engines: Engines) -> Iterator[Link]:
     made = Link(engines.redis_url or "", connections=4)
     yield made
@@ -139,10 +190,19 @@ def test_without_redis_each_process_counts_for_itself() -> None:
     away.close()
 
 
-def test_more_than_a_minute_s_worth_counts_as_that() -> None:
-    rates = Rates(Link("", connections=1), identity=b"a")
+def test_more_than_a_minute_s_worth_is_made_up_for() -> None:
+    clock = Seconds()
+    rates = Rates(Link("", connections=1), identity=b"a", clock=clock)
     assert rates.take("events", "k", 10, 500) == 0
-    assert rates.take("events", "k", 10) > 0
+    clock.now += 49 * 60 - 1
+    assert rates.take("events", "k", 10) == pytest.approx(1)
+
+
+def test_who_asked_for_too_much_is_given_less() -> None:
+    rates = Rates(Link("", connections=1), identity=b"a", clock=Seconds())
+    assert rates.take("events", "k", 1_000, 600) == 0
+    assert rates.take("events", "k", 1_000, 500) > 0
+    assert rates.take("events", "k", 1_000, 1) == 0
 
 
 def test_what_is_kept_of_callers_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

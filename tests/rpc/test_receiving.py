@@ -110,8 +110,8 @@ def calls() -> Iterator[Calls]:
 
 
 @contextmanager
-def serving(waiting_seconds: float = SECONDS) -> Iterator[Calls]:
-    """A server whose calls wait for a thread no longer than that."""
+def serving(waiting_seconds: float = SECONDS, receive_seconds: float = SECONDS) -> Iterator[Calls]:
+    """A server whose calls wait for a thread, and take to send their request, no longer than that."""
     entered: SimpleQueue[str] = SimpleQueue()
     go_on = threading.Event()
     go_on.set()
@@ -134,6 +134,7 @@ def serving(waiting_seconds: float = SECONDS) -> Iterator[Calls]:
             waiting_calls=WAITING_CALLS,
             waiting_bytes=WAITING,
             waiting_seconds=waiting_seconds,
+            receive_seconds=receive_seconds,
         )
         stack.callback(pool.shutdown)
         server = grpc.server(pool)
@@ -247,6 +248,34 @@ def test_calls_that_wait_are_bounded_in_number(calls: Calls) -> None:
         grpc.StatusCode.RESOURCE_EXHAUSTED: SILENT,
     }
     calls.wait_for_none()
+
+
+def test_calls_that_are_about_to_send_are_bounded_in_number(calls: Calls) -> None:
+    release, ended = threading.Event(), SimpleQueue[Any]()
+    silent = [calls.silent(held_back(release)) for _ in range(WAITING_CALLS + THREADS + SILENT)]
+    for call in silent:
+        call.add_done_callback(ended.put)
+    for _ in range(SILENT):
+        with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"):
+            ended.get(timeout=SECONDS).result()
+    assert ended.empty()
+    release.set()
+    codes = Counter(call.exception().code() for call in silent)
+    assert codes[grpc.StatusCode.UNIMPLEMENTED] == WAITING_CALLS + THREADS
+    calls.wait_for_none()
+    assert calls.method("Echo")(b"hello", timeout=SECONDS) == b"hello"
+
+
+def test_a_call_that_does_not_send_in_time_is_refused() -> None:
+    with serving(receive_seconds=0.1) as calls:
+        release = threading.Event()
+        silent = [calls.silent(held_back(release)) for _ in range(SILENT)]
+        for call in silent:
+            with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "SENT_TOO_SLOWLY"):
+                call.result()
+        release.set()
+        calls.wait_for_none()
+        assert calls.method("Echo")(b"hello", timeout=SECONDS) == b"hello"
 
 
 def test_a_call_that_waits_too_long_is_refused_while_all_threads_are_held() -> None:

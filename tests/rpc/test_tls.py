@@ -143,6 +143,14 @@ def test_a_made_certificate_is_kept_until_it_ends_or_names_another_host(tmp_path
     assert len({first, named, tls.fingerprint(made.cert)}) == 3
 
 
+def test_a_pair_that_was_left_half_made_is_made_again(made: tls.Made, tmp_path: Path) -> None:
+    other = tls.make(tmp_path / "other", "127.0.0.1")
+    for left in (other.key.read_bytes(), b"nothing"):
+        made.key.write_bytes(left)
+        again = tls.make(made.cert.parent, "127.0.0.1")
+        tls.credentials(Settings(tls_cert=again.cert, tls_key=again.key))
+
+
 def test_a_server_that_is_to_make_its_certificate_never_listens_without(
     database_url: str, tmp_path: Path
 ) -> None:

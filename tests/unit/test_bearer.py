@@ -114,6 +114,14 @@ def test_a_file_without_a_key_of_the_algorithm_is_refused(
         source(file, algorithm)
 
 
+@pytest.mark.parametrize("listed", [["text"], [None], [{"kty": "EC"}], 1, {"kty": "EC"}])
+def test_a_set_of_keys_that_is_none_is_refused(tmp_path: Path, listed: object) -> None:
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": listed}))
+    with pytest.raises(BearerError, match="no key for ES256"):
+        source(file, "ES256")
+
+
 def test_another_file_is_read_and_a_broken_one_left(tmp_path: Path) -> None:
     first, second = Issuer(), Issuer()
     file = first.publish(tmp_path)

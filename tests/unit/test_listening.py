@@ -13,16 +13,14 @@ from orchestration_server.model import AuthMode
 CERT = {"tls_cert": Path("c"), "tls_key": Path("k")}
 
 
-@pytest.mark.parametrize(
-    "address", ["127.0.0.1:1", "127.1.2.3:0", "localhost:1", "[::1]:1", "unix:/run/o.sock"]
-)
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.1.2.3:0", "localhost:1", "[::1]:1"])
 def test_only_this_machine_reaches_loopback(address: str) -> None:
     assert listening.on_loopback(address)
     listening.check(Settings(address=address))
 
 
 @pytest.mark.parametrize(
-    "address", ["0.0.0.0:1", "[::]:1", ":1", "*:1", "192.0.2.1:1", "localhost.example:1", "db:1", "1"]
+    "address", ["0.0.0.0:1", "[::]:1", ":1", "*:1", "192.0.2.1:1", "localhost.example:1", "db:1"]
 )
 def test_elsewhere_it_takes_tls(address: str) -> None:
     assert not listening.on_loopback(address)
@@ -32,6 +30,18 @@ def test_elsewhere_it_takes_tls(address: str) -> None:
         listening.check(Settings(address=address, **enough))
         with pytest.raises(ConfigurationError, match="auth=open"):
             listening.check(Settings(address=address, auth=AuthMode.OPEN, **enough))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "", "1", "db", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:-1", "127.0.0.1:65536", "::1:1",
+        "[::1]", "[::1:1", "[one]:1", "[]:1", "a b:1", "http://db:1", "unix:/run/o.sock", "unix-abstract:o",
+    ],
+)  # fmt: skip
+def test_what_is_no_host_and_port_is_said(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="HOST:PORT"):
+        listening.check(Settings(address=address, allow_plaintext=True))
 
 
 @pytest.mark.parametrize(
@@ -52,6 +62,8 @@ def test_what_does_not_go_together_is_said(given: dict[str, object], said: str) 
     "flags",
     [
         ["--address", "0.0.0.0:0"],
+        ["--address", "127.0.0.1:99999"],
+        ["--address", "unix:/run/o.sock", "--workers", "2"],
         ["--address", "0.0.0.0:0", "--auto-tls", "--auth", "open"],
         ["--tls-cert", "/none", "--tls-key", "/none"],
         ["--jwt-key-file", "/none", "--jwt-algorithm", "EdDSA", "--jwt-issuer", "i", "--jwt-audience", "a"],

@@ -7,7 +7,7 @@ import pytest
 
 from orchestration.v1.event_pb2 import Event
 from orchestration_server.model import Call, EventRow
-from orchestration_server.refusals import EVENTS_A_MINUTE, KINDS, Kind, Refusals
+from orchestration_server.refusals import EVENTS_A_MINUTE, KINDS, KINDS_OF_ONE, OTHERS, Kind, Refusals
 from tests.seconds import Seconds
 
 KIND = Kind("p", "TaskService/GetTask", "ROLE_TOO_LOW", "192.0.2.1", "abc")
@@ -72,6 +72,30 @@ def test_no_more_than_a_minute_s_worth_is_told(refusals: Refusals, log: Log, clo
     clock.now = 61
     refusals.flush()
     assert len(log.said) == 2 * EVENTS_A_MINUTE
+
+
+def test_one_caller_leaves_room_for_the_refusals_of_others(refusals: Refusals, log: Log) -> None:
+    for n in range(KINDS):
+        refusals.note(KIND._replace(rpc=str(n), caller=""))
+    refusals.note(KIND._replace(peer="198.51.100.7", caller=""))
+    refusals.flush()
+    assert len(log.said) == KINDS_OF_ONE + 2
+    project, others = log.said[KINDS_OF_ONE]
+    assert (project, others["rpc"], others["count"]) == ("default", OTHERS, KINDS - KINDS_OF_ONE)
+    assert log.said[-1][1]["peer"] == "198.51.100.7"
+
+
+def test_above_all_kinds_they_are_counted_together(refusals: Refusals, clock: Seconds) -> None:
+    for n in range(KINDS + 50):
+        refusals.note(KIND._replace(peer=str(n), caller=""))
+    assert refusals._counts[Kind("default", OTHERS, KIND.reason, OTHERS, "")].waiting == 50
+    for _ in range(KINDS // EVENTS_A_MINUTE + 2):
+        clock.now += 61
+        refusals.flush()
+    clock.now += 61
+    refusals.flush()
+    assert not refusals._counts
+    assert not refusals._of_one
 
 
 def test_what_cannot_be_written_harms_nobody(refusals: Refusals, log: Log) -> None:
