@@ -30,7 +30,11 @@ def open_channel(settings: Settings, *, server_name: str = "") -> grpc.Channel:
     address is not.
     """
     address = reachable(settings.address)
-    options: list[tuple[str, int | str]] = [("grpc.use_local_subchannel_pool", 1)]
+    options: list[tuple[str, int | str]] = [
+        ("grpc.use_local_subchannel_pool", 1),
+        # It asks this machine: a proxy of https_proxy has no part in that.
+        ("grpc.enable_http_proxy", 0),
+    ]
     certificate = _certificate(settings)
     if certificate is None:
         return grpc.insecure_channel(address, options)

@@ -185,9 +185,16 @@ def call_metadata(
 
 def open_channel(address: str, credentials: grpc.ChannelCredentials | None, options: Options) -> grpc.Channel:
     """Opens a channel: with TLS, or whatever the credentials say, else in the clear."""
+    arguments = _directly(address, credentials) + channel_options(options)
     if credentials is None:
-        return grpc.insecure_channel(address, channel_options(options))
-    return grpc.secure_channel(address, credentials, channel_options(options))
+        return grpc.insecure_channel(address, arguments)
+    return grpc.secure_channel(address, credentials, arguments)
+
+
+def _directly(address: str, credentials: grpc.ChannelCredentials | None) -> list[tuple[str, int | str]]:
+    """The option that keeps what is in the clear, and what is of this machine, from the proxy of https_proxy:
+    grpc would hand it even a loopback's calls, the token in them."""
+    return [("grpc.enable_http_proxy", 0)] if credentials is None or on_loopback(address) else []
 
 
 def open_async_channel(
@@ -197,7 +204,7 @@ def open_async_channel(
     interceptors: Sequence[aio.ClientInterceptor],
 ) -> aio.Channel:
     """Does what ``open_channel`` does, for asyncio."""
-    arguments = channel_options(options)
+    arguments = _directly(address, credentials) + channel_options(options)
     if credentials is None:
         return aio.insecure_channel(address, arguments, interceptors=interceptors)
     return aio.secure_channel(address, credentials, arguments, interceptors=interceptors)
