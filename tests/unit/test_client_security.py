@@ -6,6 +6,8 @@ from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from orchestration import AsyncClient, Client
 from orchestration.settings import (
@@ -18,6 +20,7 @@ from orchestration.settings import (
 from orchestration_server import probe, tls
 from orchestration_server.config import Settings
 
+SECONDS = 10
 ELSEWHERE = [
     "192.0.2.1:20051",
     "ledger.example:20051",
@@ -97,10 +100,10 @@ def test_what_is_of_this_machine_does_not_go_by_a_proxy(credentials: grpc.Channe
         peer.close()
 
     with socket.create_server(("127.0.0.1", 0)) as ledger:
-        ledger.settimeout(10)
+        ledger.settimeout(SECONDS)
         address = f"localhost:{ledger.getsockname()[1]}"
         with open_channel(address, credentials, ()) as channel:
-            channel.subscribe(lambda state: None, try_to_connect=True)
+            HealthStub(channel).Check.future(HealthCheckRequest(), timeout=SECONDS)
             connected()
         asyncio.run(asked(address))
 
@@ -108,8 +111,8 @@ def test_what_is_of_this_machine_does_not_go_by_a_proxy(credentials: grpc.Channe
 @pytest.mark.usefixtures("behind_a_proxy")
 def test_the_server_is_asked_for_its_health_directly() -> None:
     with socket.create_server(("127.0.0.1", 0)) as ledger:
-        ledger.settimeout(10)
+        ledger.settimeout(SECONDS)
         settings = Settings(address=f"127.0.0.1:{ledger.getsockname()[1]}", auto_tls=False)
         with probe.open_channel(settings) as channel:
-            channel.subscribe(lambda state: None, try_to_connect=True)
+            HealthStub(channel).Check.future(HealthCheckRequest(), timeout=SECONDS)
             ledger.accept()[0].close()
