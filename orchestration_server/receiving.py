@@ -17,6 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -51,6 +52,8 @@ WAITING_CALLS = 1_000
 WAITING_SECONDS = 5.0
 WAITING_BYTES = 64 * 1024 * 1024
 """Requests that wait for a thread, in bytes, above which the next one is refused."""
+RECEIVE_SECONDS = 20.0
+"""How long a call may take to send its request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ TOO_MUCH = Refusal.of(
     "the requests that wait for a thread are too large; try again shortly", "TOO_MANY_CALLS"
 )
 TOO_LONG = Refusal.of("no thread came free in time; try again shortly", "WAITED_TOO_LONG")
+TOO_SLOW = Refusal.of("the request did not come in time", "SENT_TOO_SLOWLY")
 
 
 class RequestThreads(ThreadPoolExecutor):
@@ -86,6 +90,9 @@ class RequestThreads(ThreadPoolExecutor):
     Calls whose requests are there wait for a thread in the order in which they came: so many of them, of so
     many bytes together, for so long. Whoever is above that is refused by grpc's serving thread, or by the one
     that looks after those who wait; no refusal needs a thread of the pool, all of which may be held.
+
+    Of requests that are still on their way as many are taken in as may wait or be at work, each for so long:
+    of their bytes grpc tells nothing until all are there.
     """
 
     def __init__(
@@ -96,16 +103,21 @@ class RequestThreads(ThreadPoolExecutor):
         waiting_calls: int = WAITING_CALLS,
         waiting_bytes: int = WAITING_BYTES,
         waiting_seconds: float = WAITING_SECONDS,
+        receive_seconds: float = RECEIVE_SECONDS,
     ) -> None:
         super().__init__(1)  # what grpc expects to be given; that one thread is never started
         self._due: SimpleQueue[bool] = SimpleQueue()
         """True for each call that waits, or did; False for each thread that is to end."""
         self._waiting: deque[_Arrival] = deque()
+        self._coming: dict[_Arrival, float] = {}
+        """Calls whose request is on its way, the first that came first, and since when."""
         self._most = waiting_calls
+        self._most_coming = waiting_calls + threads
         self._idle = threads
         """Threads that nothing is on its way to. A call that finds one does not wait."""
         self._free = waiting_bytes
         self._seconds = waiting_seconds
+        self._receive_seconds = receive_seconds
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._workers = [
@@ -118,13 +130,22 @@ class RequestThreads(ThreadPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """What grpc's serving thread calls when a call arrives, with the call's lock held."""
         arrival: Any = _Arrival(self, fn, *args)
-        if len(self._waiting) >= self._most + self._idle:
+        with self._lock:
             # Before its message is taken in; where more are on their way, let_in looks again.
+            full = len(self._waiting) >= self._most + self._idle or len(self._coming) >= self._most_coming
+            if not full:
+                self._coming[arrival] = time.monotonic()
+        if full:
             arrival.refuse(TOO_MANY)
         else:
             arrival.ask()
         # Of the future grpc asks one thing: to be told of its end.
         return arrival  # type: ignore[no-any-return]
+
+    def came(self, arrival: _Arrival) -> bool:
+        """Its request is there, or never will be. False where it was refused meanwhile."""
+        with self._lock:
+            return self._coming.pop(arrival, None) is not None
 
     def let_in(self, arrival: _Arrival) -> Refusal | None:
         """Has a call answered whose request has come, or says why not."""
@@ -162,11 +183,21 @@ class RequestThreads(ThreadPoolExecutor):
         self._free += arrival.size
         return arrival
 
+    def _taken_slow(self) -> list[_Arrival]:
+        """The calls whose request did not come in time; the lock is held."""
+        since = time.monotonic() - self._receive_seconds
+        slow = list(takewhile(lambda arrival: self._coming[arrival] < since, self._coming))
+        for arrival in slow:
+            del self._coming[arrival]
+        return slow
+
     def _look_after(self) -> None:
-        """Refuses those who have waited too long, which nothing else would do while all threads are held."""
-        while not self._ending.wait(min(self._seconds / 10, 1.0)):
+        """Refuses those who have waited too long, which nothing else would do while all threads are held, and
+        those whose request does not come."""
+        while not self._ending.wait(min(self._seconds / 10, self._receive_seconds / 10, 1.0)):
             late: list[_Arrival] = []
             with self._lock:
+                slow = self._taken_slow()
                 since = time.monotonic() - self._seconds
                 while self._waiting and self._waiting[0].since < since:
                     late.append(self._taken())
@@ -174,6 +205,8 @@ class RequestThreads(ThreadPoolExecutor):
                         self._due.get_nowait()
             for arrival in late:
                 arrival.refuse(TOO_LONG)
+            for arrival in slow:
+                arrival.refuse(TOO_SLOW)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Ends the threads after the calls that they are at; the server has stopped before."""
@@ -236,6 +269,9 @@ class _Arrival:
         """What grpc's serving thread runs when the message came or never will; whether the call ended."""
         state = self._state
         body = came.batch_operations[0].message()
+        if not self._threads.came(self):
+            with state.condition:
+                return _possibly_finish_call(state, _RECEIVE_MESSAGE_TOKEN)
         refusal: Refusal | None = EMPTY
         if body is not None:
             self._body, self.size = body, len(body)
