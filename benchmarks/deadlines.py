@@ -22,6 +22,8 @@ AT_ONCE = {1: 20, 8: 10, 100: 5}
 """How many statements run at once, and in how many rounds."""
 TRIES = 1_500
 SHORTEST, LONGEST = 0.001, 0.012
+WARM_SECONDS = 3.0
+"""In which each connection has prepared and planned the statement: the first time that takes milliseconds."""
 TIMEOUT = 30.0
 SLOW = """
 create or replace function benchmark_slow() returns trigger language plpgsql as $$
@@ -45,6 +47,8 @@ def measure(started: Started) -> list[Measurement]:
             with ServerProcess(started.database_url, "--threads", str(max(AT_ONCE))) as server:
                 channel = grpc.insecure_channel(server.address, CHANNEL_OPTIONS)
                 tasks = TaskServiceStub(channel)
+                for call in [_create(tasks, "slow", WARM_SECONDS) for _ in range(max(AT_ONCE))]:
+                    call.exception()
                 for at_once, rounds in AT_ONCE.items():
                     late = [_late(conn, tasks, at_once) for _ in range(rounds)]
                     found.append(_measurement(at_once, late))
