@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -41,6 +43,8 @@ def archive(
     It may be ended at any time, and called again: each event is in one place. Ends with 1 where something is
     left that could not go.
     """
+    # What it does can wait; who waits for an answer goes first.
+    os.nice(19)
     from orchestration_server.archiving import Archive, Held, Outcome
     from orchestration_server.db import Database
     from orchestration_server.store import server
