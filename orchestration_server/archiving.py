@@ -26,7 +26,7 @@ log = structlog.get_logger()
 CHUNK = 500
 """Events that one statement moves where a month is split."""
 CHUNKS_A_STEP = 200
-RESTS = 9
+RESTS = 14
 """How much longer it rests after a chunk than the chunk took."""
 ATTEMPTS = 40
 """How often the locks for a part are tried for; with the pauses between them it takes half a minute."""
