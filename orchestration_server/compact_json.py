@@ -19,6 +19,16 @@ def length(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
 
+def head(name: str) -> int:
+    """How many bytes a member that is a list takes beside its items, each with one byte more."""
+    return len(name) + 5
+
+
+def member(name: str, value: Any) -> int:
+    """How many bytes a member of an object takes."""
+    return len(name) + 4 + length(value)
+
+
 def to_json(message: Message) -> dict[str, Any]:
     """A message in the JSON that tokens are counted of."""
     return MessageToDict(message, preserving_proto_field_name=True)

@@ -22,6 +22,7 @@ from orchestration_server.model import (
     Request,
     SampledOut,
 )
+from orchestration_server.store import emission as store
 from orchestration_server.store import events as event_store
 from orchestration_server.store import held as held_store
 from orchestration_server.store import writes
@@ -39,14 +40,14 @@ class Group:
         self._now, held = held_store.now(conn)
         if held and _tell_first(conn, group):
             self._now = event_store.now(conn)
-        self._answers = event_store.answers(
+        self._answers = store.answers(
             conn,
             [(e.call.project, e.request.rpc, e.request.request_id) for e in group if e.request.request_id],
         )
-        self._keys = event_store.keys(
+        self._keys = store.keys(
             conn, sorted({(e.call.project, d.dedup_key) for e in group for d in e.drafts if d.dedup_key})
         )
-        self._tasks = event_store.tasks(
+        self._tasks = store.tasks(
             conn,
             sorted({(e.call.project, d.entity_code) for e in group for d in e.drafts
                     if d.entity_type == EntityType.TASK}),
@@ -85,7 +86,7 @@ class Group:
     def _apply(self, conn: Connection, events: Sequence[EventRow]) -> None:
         change = Change(
             b"",
-            sql=event_store.KEYED,
+            sql=store.KEYED,
             params={
                 "k_project": Texts(k[0] for k in self._new_keys),
                 "k_key": Texts(k[1] for k in self._new_keys),

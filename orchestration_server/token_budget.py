@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from google.protobuf.json_format import ParseDict
 
 from orchestration.v1 import context_pb2, event_pb2
-from orchestration_server.compact_json import cut, length, members, shorten, to_json
+from orchestration_server.compact_json import cut, head, length, member, members, shorten, to_json
 
 BYTES_PER_TOKEN = 4
 FILLED = 0.9
@@ -192,21 +192,21 @@ class _Fitting:
 
     def _size(self, section: int) -> int:
         if section not in _LISTS:
-            return sum(_member(name, self._whole[name]) for name in self._names(section))
-        size = _head(_LISTS[section]) + sum(size + 1 for size in self._sizes(section))
+            return sum(member(name, self._whole[name]) for name in self._names(section))
+        size = head(_LISTS[section]) + sum(size + 1 for size in self._sizes(section))
         if section == _TASKS and "next_page_token" in self._whole:
-            size += _member("next_page_token", self._whole["next_page_token"])
+            size += member("next_page_token", self._whole["next_page_token"])
         return size
 
     def _size_of_marks(self, more: Sequence[_Mark] = ()) -> int:
         marks = [*self._marks.values(), *more]
-        return _head("trimmed") + sum(mark.size() for mark in marks) if marks else 0
+        return head("trimmed") + sum(mark.size() for mark in marks) if marks else 0
 
     # Taking it
 
     def _take(self, name: str, value: Any) -> None:
         self._singles[name] = value
-        self._used += _member(name, value)
+        self._used += member(name, value)
 
     def _take_all(self, section: int) -> None:
         if section not in _LISTS:
@@ -223,13 +223,13 @@ class _Fitting:
         kept: dict[int, Any] = {}
         token = self._whole.get("next_page_token") if section == _TASKS else None
         if token is not None:
-            if _member("next_page_token", token) <= free:
+            if member("next_page_token", token) <= free:
                 self._take("next_page_token", token)
-                free -= _member("next_page_token", token)
+                free -= member("next_page_token", token)
             else:
                 mark.shortened = True
         for place in _order(section, len(sizes)):
-            size = sizes[place] + 1 + (0 if kept else _head(_LISTS[section]))
+            size = sizes[place] + 1 + (0 if kept else head(_LISTS[section]))
             if size <= free:
                 kept[place] = None
                 free -= size
@@ -341,13 +341,13 @@ class _Fitting:
 
     def _cut_item(self, section: int, free: int) -> bool:
         kept = self._kept[section]
-        room = free - 1 - (0 if kept else _head(_LISTS[section]))
+        room = free - 1 - (0 if kept else head(_LISTS[section]))
         for place in _order(section, len(self._sizes(section))):
             if place in kept:
                 continue
             part = self._shorter(section, place, room)
             if part is not None:
-                self._used += length(part) + 1 + (0 if kept else _head(_LISTS[section]))
+                self._used += length(part) + 1 + (0 if kept else head(_LISTS[section]))
                 kept[place] = part
                 return True
         return False
@@ -390,16 +390,7 @@ class _Fitting:
 
 
 def _size_of_all(whole: dict[str, Any], events: Sequence[SizedEvent]) -> int:
-    return length(whole) + (_head("events") + sum(event.size + 1 for event in events) if events else 0)
-
-
-def _head(name: str) -> int:
-    """What a list takes beside its items, each with one byte more."""
-    return len(name) + 5
-
-
-def _member(name: str, value: Any) -> int:
-    return len(name) + 4 + length(value)
+    return length(whole) + (head("events") + sum(event.size + 1 for event in events) if events else 0)
 
 
 def _order(section: int, count: int) -> range:

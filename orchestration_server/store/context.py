@@ -15,7 +15,7 @@ from typing import Any, LiteralString, NamedTuple
 from orchestration_server.model import BEGINNING, EntityType, Position
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.events import HORIZON
-from orchestration_server.store.selection import Selection
+from orchestration_server.store.selection import BACK_IN_LOG, Selection
 
 LINKS = 500
 """The most links of a task of either sort: those that hold it back, and the others."""
@@ -131,7 +131,6 @@ _COUNTED: LiteralString = (
 )
 _SINCE: LiteralString = """
     and (epoch, xid, seq) > (%(s_epoch)s::integer, %(s_xid)s::text::xid8, %(s_seq)s::bigint)"""
-_NEWEST_IN_LOG: LiteralString = " order by epoch desc, xid desc, seq desc"
 
 _ENTITIES: LiteralString = """
 union all select 1, null, null, target.session_body from target where target.session_body is not null
@@ -361,7 +360,7 @@ def _head(kind: EntityType) -> LiteralString:
 
 def _newest(kind: EntityType, columns: LiteralString, bounds: LiteralString, limit: int) -> LiteralString:
     """The newest events of the target's scopes below the horizon, cut at ``%(limit)s``."""
-    return Selection(_SCOPES[kind], {}).in_log(columns, bounds, _NEWEST_IN_LOG, limit)
+    return Selection(_SCOPES[kind], {}).in_log(columns, bounds, BACK_IN_LOG, limit)
 
 
 def _since(place: Position) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from orchestration_server.model import (
 )
 from orchestration_server.store.arrays import Texts
 from orchestration_server.store.connection import Connection
-from orchestration_server.store.selection import select
+from orchestration_server.store.selection import BACK_IN_LOG, IN_LOG, select
 
 # Every transaction below the horizon has ended: the lowest id in progress that is not known to belong to
 # another database of the cluster, or to the archive while it reads a month and writes no event
@@ -54,8 +54,6 @@ _AFTER: LiteralString = """
     and (epoch, xid, seq) > (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)
     and (epoch, xid) < (h.epoch, h.xid)"""
 _BELOW: LiteralString = " and (epoch, xid) < ((select epoch from h), (select xid from h))"
-_IN_LOG: LiteralString = " order by epoch, xid, seq"
-_BACK_IN_LOG: LiteralString = " order by epoch desc, xid desc, seq desc"
 _NEWEST_FIRST: LiteralString = " order by occur_time desc, seq desc"
 _OLDEST_FIRST: LiteralString = " order by occur_time, seq"
 _TAIL: LiteralString = (
@@ -74,7 +72,7 @@ from h left join lateral (
 """
 )
 _PLACES_HEAD: LiteralString = "select epoch, xid::text::bigint, seq from ("
-_PLACES_TAIL: LiteralString = ") place" + _BACK_IN_LOG + " offset %(last)s::bigint limit 1"
+_PLACES_TAIL: LiteralString = ") place" + BACK_IN_LOG + " offset %(last)s::bigint limit 1"
 _AT_TIME_HEAD: LiteralString = "select epoch, xid::text::bigint, seq from ("
 _AT_TIME_FROM: LiteralString = "(select epoch, xid, seq from "
 _AT_TIME: LiteralString = """
@@ -186,7 +184,7 @@ def page(
 ) -> Page:
     """The next events of the log after a place, at most ``limit``; the archive's too where ``archived``."""
     selected = select(project, chosen)
-    query = selected.in_log("epoch, xid, seq, body", _AFTER, _IN_LOG, limit, archived=archived)
+    query = selected.in_log("epoch, xid, seq, body", _AFTER, IN_LOG, limit, archived=archived)
     params = {"epoch": after.epoch, "xid": str(after.xid), "seq": after.seq, "limit": limit}
     return _page(conn, query, selected.params | params, archived=archived)
 
@@ -196,7 +194,7 @@ def latest(
 ) -> Page:
     """The last ``count`` events of the log; the archive's too where ``archived``."""
     selected = select(project, chosen)
-    query = selected.in_log("epoch, xid, seq, body", _UP_TO, _BACK_IN_LOG, count, archived=archived)
+    query = selected.in_log("epoch, xid, seq, body", _UP_TO, BACK_IN_LOG, count, archived=archived)
     return _page(conn, query, selected.params | {"limit": count}, archived=archived)
 
 
@@ -236,7 +234,7 @@ def before_last(
 ) -> Position | None:
     """The place after which the last so many matching events stand; None where there are fewer."""
     selected = select(project, chosen)
-    places = selected.in_log("epoch, xid, seq", _BELOW, _BACK_IN_LOG, last + 1, archived=archived)
+    places = selected.in_log("epoch, xid, seq", _BELOW, BACK_IN_LOG, last + 1, archived=archived)
     row = conn.execute(
         HORIZON + _PLACES_HEAD + places + _PLACES_TAIL,
         selected.params | {"last": last, "limit": last + 1},
@@ -333,73 +331,3 @@ ENTITY_NAMES = {
     EntityType.ADR: "adr",
     EntityType.BUG_REPORT: "bug_report",
 }
-
-
-# A caller's events: what is there already, and what the tasks they speak of belong to.
-_KEYS: LiteralString = """
-select k.project, k.dedup_key, k.event_id::text from event_keys k
-join unnest(%(projects)s::text[], %(keys)s::text[]) as w (project, dedup_key)
-    on k.project = w.project and k.dedup_key = w.dedup_key
-"""
-_ENTITIES: LiteralString = """
-select w.project, w.code, t.delete_time is null, t.uid::text, t.sprint_code
-from unnest(%(projects)s::text[], %(codes)s::text[]) as w (project, code)
-join tasks t on t.project = w.project and t.code = w.code
-"""
-_ANSWERS: LiteralString = """
-select r.project, r.rpc, r.request_id, r.fingerprint, r.response
-from unnest(%(projects)s::text[], %(rpcs)s::text[], %(ids)s::text[]) as w (project, rpc, request_id)
-join requests r on r.project = w.project and r.rpc = w.rpc and r.request_id = w.request_id
-"""
-KEYED: LiteralString = """changed as (
-    insert into event_keys (project, dedup_key, event_id)
-    select k.project, k.dedup_key, k.event_id
-    from locked, unnest(%(k_project)s::text[], %(k_key)s::text[], %(k_id)s::uuid[])
-        as k (project, dedup_key, event_id)
-    returning 1
-)"""
-
-
-def keys(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Ids of the events that hold these (project, dedup_key)."""
-    if not wanted:
-        return {}
-    rows = conn.execute(
-        _KEYS, {"projects": Texts(w[0] for w in wanted), "keys": Texts(w[1] for w in wanted)}
-    ).fetchall()
-    return {(r[0], r[1]): r[2] for r in rows}
-
-
-class TaskOf(NamedTuple):
-    """What an event of a task says of it."""
-
-    uid: str
-    sprint_code: str
-
-
-def tasks(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], TaskOf]:
-    """The tasks of these (project, code), where they are there."""
-    if not wanted:
-        return {}
-    rows = conn.execute(
-        _ENTITIES,
-        {"projects": Texts(w[0] for w in wanted), "codes": Texts(w[1] for w in wanted)},
-    ).fetchall()
-    return {(r[0], r[1]): TaskOf(r[3], r[4]) for r in rows if r[2]}
-
-
-def answers(
-    conn: Connection, wanted: Sequence[tuple[str, str, str]]
-) -> dict[tuple[str, str, str], tuple[bytes, bytes]]:
-    """Fingerprint and response of these (project, rpc, request_id)."""
-    if not wanted:
-        return {}
-    rows = conn.execute(
-        _ANSWERS,
-        {
-            "projects": Texts(w[0] for w in wanted),
-            "rpcs": Texts(w[1] for w in wanted),
-            "ids": Texts(w[2] for w in wanted),
-        },
-    ).fetchall()
-    return {(r[0], r[1], r[2]): (r[3], r[4]) for r in rows}

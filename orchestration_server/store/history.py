@@ -18,7 +18,7 @@ from orchestration_server.model import EntityType, EventFilter, Position
 from orchestration_server.store.arrays import Numbers, Texts, Uuids
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.events import ENTITY_NAMES
-from orchestration_server.store.selection import Selection, select
+from orchestration_server.store.selection import BACK_IN_LOG, IN_LOG, Selection, select
 
 PAGE_BYTES = 4 * 1024 * 1024
 SPAN_EVENTS = 1_000
@@ -32,8 +32,6 @@ _OF_ENTITY: LiteralString = """hashtextextended(project || '/' || entity_type ||
         and case when project = %(project)s and entity_type = %(entity_type)s::smallint
             and entity_code = %(code)s and starts_with(type, %(prefix)s) then true end"""
 _COLUMNS: LiteralString = "epoch, xid, seq, body"
-_IN_LOG: LiteralString = " order by epoch, xid, seq"
-_BACK_IN_LOG: LiteralString = " order by epoch desc, xid desc, seq desc"
 _AFTER: LiteralString = """
     and (epoch, xid, seq) > (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)"""
 _BEFORE: LiteralString = """
@@ -44,13 +42,13 @@ _UP_TO_TIME: LiteralString = " and (epoch, xid) <= ((select epoch from at), (sel
 # By its place in the log, so that a clock that was set back leaves no gap. And the transaction after it: it
 # may tell of steps that were made by then.
 _LAST_AT_TIME: LiteralString = (
-    " where " + _OF_ENTITY + " and emit_time <= %(to_time)s" + _BACK_IN_LOG + " limit 1)"
+    " where " + _OF_ENTITY + " and emit_time <= %(to_time)s" + BACK_IN_LOG + " limit 1)"
 )
 _FIRST_AFTER: LiteralString = (
     " where "
     + _OF_ENTITY
     + " and (epoch, xid) > ((select epoch from told), (select xid from told))"
-    + _IN_LOG
+    + IN_LOG
     + " limit 1)"
 )
 _AT_TIME: LiteralString = (
@@ -59,13 +57,13 @@ _AT_TIME: LiteralString = (
     + " union all (select epoch, xid, seq from archived_events"
     + _LAST_AT_TIME
     + ") last"
-    + _BACK_IN_LOG
+    + BACK_IN_LOG
     + " limit 1), next as materialized (select epoch, xid from ((select epoch, xid, seq from events"
     + _FIRST_AFTER
     + " union all (select epoch, xid, seq from archived_events"
     + _FIRST_AFTER
     + ") first"
-    + _IN_LOG
+    + IN_LOG
     + " limit 1), at as materialized (select epoch, xid from"
     + " (select * from next union all select * from told) found order by epoch desc, xid desc limit 1)"
 )
@@ -232,7 +230,7 @@ def entity(
     elif upto is not None:
         bounds += _UP_TO_PLACE
         params |= {"to_epoch": upto.epoch, "to_xid": str(upto.xid)}
-    order = _BACK_IN_LOG if newest_first else _IN_LOG
+    order = BACK_IN_LOG if newest_first else IN_LOG
     page = Selection([_OF_ENTITY], params).in_log(_COLUMNS, bounds, order, limit + 1, archived=archived)
     stored = _ENTITY_HEAD + _STORED[entity_type] + _ENTITY_TAIL
     rows = conn.execute(head + stored + _CUT_HEAD + page + _CUT_TAIL, params).fetchall()
@@ -247,7 +245,7 @@ def entity(
 def chain(conn: Connection, *, project: str, correlation_id: str, after: Position, limit: int) -> Page:
     """A page of the events of a correlation, in the order of the log, the archive's too."""
     selected = select(project, EventFilter(correlation_id=correlation_id))
-    page = selected.in_log(_COLUMNS, _AFTER, _IN_LOG, limit + 1, archived=True)
+    page = selected.in_log(_COLUMNS, _AFTER, IN_LOG, limit + 1, archived=True)
     params = selected.params | {
         "epoch": after.epoch, "xid": str(after.xid), "seq": after.seq, "limit": limit + 1,
         "bytes": PAGE_BYTES,

@@ -14,6 +14,8 @@ from typing import Any, LiteralString, NamedTuple
 from orchestration_server.model import KEPT_PRIORITIES, EventFilter
 from orchestration_server.store.arrays import Numbers, Texts
 
+IN_LOG: LiteralString = " order by epoch, xid, seq"
+BACK_IN_LOG: LiteralString = " order by epoch desc, xid desc, seq desc"
 MOST_BRANCHES = 20
 """Exact types that are read each for itself; above that the project's own index is walked."""
 

@@ -14,7 +14,8 @@ from typing import Any, Final
 from google.protobuf.message import Message
 
 from orchestration_server.errors import InvalidArgument
-from orchestration_server.rules import Check, Rules, compile_rules
+from orchestration_server.rule_compiler import compile_rules
+from orchestration_server.rules import Check, Rules
 from orchestration_server.validation import admin, agents, documents, events, work
 from orchestration_server.validation.work import SERVER_SET
 

@@ -1,0 +1,77 @@
+"""The SQL of callers' events: what is there already, and what the tasks that they speak of belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import LiteralString, NamedTuple
+
+from orchestration_server.store.arrays import Texts
+from orchestration_server.store.connection import Connection
+
+_KEYS: LiteralString = """
+select k.project, k.dedup_key, k.event_id::text from event_keys k
+join unnest(%(projects)s::text[], %(keys)s::text[]) as w (project, dedup_key)
+    on k.project = w.project and k.dedup_key = w.dedup_key
+"""
+_ENTITIES: LiteralString = """
+select w.project, w.code, t.delete_time is null, t.uid::text, t.sprint_code
+from unnest(%(projects)s::text[], %(codes)s::text[]) as w (project, code)
+join tasks t on t.project = w.project and t.code = w.code
+"""
+_ANSWERS: LiteralString = """
+select r.project, r.rpc, r.request_id, r.fingerprint, r.response
+from unnest(%(projects)s::text[], %(rpcs)s::text[], %(ids)s::text[]) as w (project, rpc, request_id)
+join requests r on r.project = w.project and r.rpc = w.rpc and r.request_id = w.request_id
+"""
+KEYED: LiteralString = """changed as (
+    insert into event_keys (project, dedup_key, event_id)
+    select k.project, k.dedup_key, k.event_id
+    from locked, unnest(%(k_project)s::text[], %(k_key)s::text[], %(k_id)s::uuid[])
+        as k (project, dedup_key, event_id)
+    returning 1
+)"""
+
+
+def keys(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Ids of the events that hold these (project, dedup_key)."""
+    if not wanted:
+        return {}
+    rows = conn.execute(
+        _KEYS, {"projects": Texts(w[0] for w in wanted), "keys": Texts(w[1] for w in wanted)}
+    ).fetchall()
+    return {(r[0], r[1]): r[2] for r in rows}
+
+
+class TaskOf(NamedTuple):
+    """What an event of a task says of it."""
+
+    uid: str
+    sprint_code: str
+
+
+def tasks(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], TaskOf]:
+    """The tasks of these (project, code), where they are there."""
+    if not wanted:
+        return {}
+    rows = conn.execute(
+        _ENTITIES,
+        {"projects": Texts(w[0] for w in wanted), "codes": Texts(w[1] for w in wanted)},
+    ).fetchall()
+    return {(r[0], r[1]): TaskOf(r[3], r[4]) for r in rows if r[2]}
+
+
+def answers(
+    conn: Connection, wanted: Sequence[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], tuple[bytes, bytes]]:
+    """Fingerprint and response of these (project, rpc, request_id)."""
+    if not wanted:
+        return {}
+    rows = conn.execute(
+        _ANSWERS,
+        {
+            "projects": Texts(w[0] for w in wanted),
+            "rpcs": Texts(w[1] for w in wanted),
+            "ids": Texts(w[2] for w in wanted),
+        },
+    ).fetchall()
+    return {(r[0], r[1], r[2]): (r[3], r[4]) for r in rows}
