@@ -1,12 +1,9 @@
 """A server of this tree on engines of its own, and a connection to it."""
 
-import json
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +13,7 @@ from typing import TypeVar
 
 import grpc
 
+from benchmarks.processes import environment, when_ready
 from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
@@ -60,15 +58,14 @@ class Server:
         command += ["--address", "127.0.0.1:0", "--ready-file", str(ready)]
         command += ["--data-dir", str(directory / "data")]
         with log.open("wb") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=output, env=_environment())
-        deadline = time.monotonic() + START_TIMEOUT
-        while time.monotonic() < deadline and self._process.poll() is None:
-            started = _read_ready(ready, directory / "data" / "logs" / "postgres.log")
-            if started is not None:
-                return started
-            time.sleep(0.05)
-        self.stop()
-        raise RuntimeError(f"the server did not start:\n{log.read_text(errors='replace')[-3000:]}")
+            self._process = subprocess.Popen(command, stdout=output, stderr=output, env=environment())
+        try:
+            found = when_ready(self._process, ready, log, START_TIMEOUT)
+        except RuntimeError:
+            self.stop()
+            raise
+        database_log = directory / "data" / "logs" / "postgres.log"
+        return Started(found["address"], found["database_url"], found["pid"], database_log)
 
     def __exit__(
         self,
@@ -91,20 +88,6 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-
-
-def _environment() -> dict[str, str]:
-    """What the shell has, without settings that would lead the server to another database."""
-    ours = ("ORCHESTRATION_", "DATABASE_URL", "REDIS_URL")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-
-
-def _read_ready(path: Path, database_log: Path) -> Started | None:
-    try:
-        found = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return Started(found["address"], found["database_url"], found["pid"], database_log)
 
 
 class Ledger:

@@ -9,10 +9,32 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 60.0
 MODULE = ("-m", "orchestration_server", "serve")
+
+
+def environment() -> dict[str, str]:
+    """What the shell has, without settings that would lead a server to another database."""
+    ours = ("ORCHESTRATION_", "DATABASE_URL", "REDIS_URL")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def when_ready(process: subprocess.Popen[bytes], ready: Path, log: Path, seconds: float) -> dict[str, Any]:
+    """What a server writes into its ready file, once it has. Raises RuntimeError where it ends before."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if ready.exists():
+            found: dict[str, Any] = json.loads(ready.read_text())
+            return found
+        try:
+            process.wait(timeout=0.02)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    raise RuntimeError(f"the server did not start:\n{log.read_text(errors='replace')[-3000:]}")
 
 
 class ServerProcess:
@@ -36,27 +58,18 @@ class ServerProcess:
             str(self._ready),
             *arguments,
         ]
-        ours = ("ORCHESTRATION_", "DATABASE_URL", "REDIS_URL")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        environment |= {"DATABASE_URL": database_url, "ORCHESTRATION_BACKGROUND": "false"}
+        told = {"DATABASE_URL": database_url, "ORCHESTRATION_BACKGROUND": "false"}
         with self._log.open("wb") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+            self._process = subprocess.Popen(command, stdout=output, stderr=output, env=environment() | told)
         self.address = self._wait()
 
     def _wait(self) -> str:
-        deadline = time.monotonic() + START_TIMEOUT
-        while time.monotonic() < deadline:
-            if self._ready.exists():
-                address: str = json.loads(self._ready.read_text())["address"]
-                return address
-            try:
-                self._process.wait(timeout=0.02)
-            except subprocess.TimeoutExpired:
-                continue
-            break
-        log = self._log.read_text(errors="replace")
-        self.stop()
-        raise RuntimeError(f"a server did not start:\n{log[-3000:]}")
+        try:
+            address: str = when_ready(self._process, self._ready, self._log, START_TIMEOUT)["address"]
+        except RuntimeError:
+            self.stop()
+            raise
+        return address
 
     @property
     def pid(self) -> int:

@@ -28,6 +28,12 @@ from orchestration_server.server import SERVICES
 from tests import factories
 from tests.status import Metadata, reason
 
+SERVICE_NAMES = [
+    f"orchestration.v1.{name}Service"
+    for name in (
+        "Sprint", "Task", "Event", "Session", "Context", "Coordination", "Template", "Report", "Admin",
+    )
+]  # fmt: skip
 REFLECTION = "ServerReflection/ServerReflectionInfo"
 METHODS: dict[str, MethodDescriptor] = {
     f"{service.name}/{method.name}": method for service in SERVICES.values() for method in service.methods

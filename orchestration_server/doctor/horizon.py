@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from orchestration_server.doctor.findings import HOUR, Finding, Subject, failed, ok, size, span, warning
 from orchestration_server.store import diagnosis
@@ -49,27 +49,25 @@ def horizon(subject: Subject) -> Iterator[Finding]:
 def idle(subject: Subject) -> Iterator[Finding]:
     """No session sits in a transaction and does nothing."""
     found = diagnosis.idle(subject.conn, seconds=IDLE_SECONDS)
-    for session in found:
-        yield warning(
-            f"{session.name} (pid {session.pid}) has done nothing in its transaction for"
-            f" {span(session.seconds or 0.0)}",
-            _terminate(subject, session),
-        )
-    if not found:
-        yield ok(f"none for longer than {span(IDLE_SECONDS)}")
+    yield from _each(subject, found, "has done nothing in its transaction", IDLE_SECONDS)
 
 
 def old_views(subject: Subject) -> Iterator[Finding]:
     """No statement reads for hours: what is deleted after it began cannot be cleaned away."""
     found = diagnosis.seeing(subject.conn, seconds=OLD_VIEW_SECONDS)
+    yield from _each(subject, found, "has kept dead rows", OLD_VIEW_SECONDS)
+
+
+def _each(
+    subject: Subject, found: Sequence[diagnosis.Session], what: str, seconds: float
+) -> Iterator[Finding]:
     for session in found:
         yield warning(
-            f"{session.name} (pid {session.pid}, {session.state}) has kept dead rows for"
-            f" {span(session.seconds or 0.0)}",
+            f"{session.name} (pid {session.pid}, {session.state}) {what} for {span(session.seconds or 0.0)}",
             _terminate(subject, session),
         )
     if not found:
-        yield ok(f"none older than {span(OLD_VIEW_SECONDS)}")
+        yield ok(f"none for longer than {span(seconds)}")
 
 
 def slots(subject: Subject) -> Iterator[Finding]:

@@ -19,27 +19,14 @@ from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server import server
 from orchestration_server.__main__ import cli
 from orchestration_server.app import App
+from tests.calling import SERVICE_NAMES
 from tests.conftest import Server, open_channel
 from tests.status import details, must_be
 
-SERVICES = [
-    f"orchestration.v1.{name}Service"
-    for name in (
-        "Sprint",
-        "Task",
-        "Event",
-        "Session",
-        "Context",
-        "Coordination",
-        "Template",
-        "Report",
-        "Admin",
-    )
-]
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
-@pytest.mark.parametrize("service", ["", *SERVICES])
+@pytest.mark.parametrize("service", ["", *SERVICE_NAMES])
 def test_each_service_is_serving(channel: grpc.Channel, service: str) -> None:
     stub = health_pb2_grpc.HealthStub(channel)
     answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
@@ -58,12 +45,14 @@ def test_reflection_lists_the_services(channel: grpc.Channel) -> None:
     asked = reflection_pb2.ServerReflectionRequest(list_services="")
     (answer,) = stub.ServerReflectionInfo(iter([asked]), timeout=5)
     names = {service.name for service in answer.list_services_response.service}
-    assert names >= {*SERVICES, "grpc.health.v1.Health"}
+    assert names >= {*SERVICE_NAMES, "grpc.health.v1.Health"}
 
 
 def test_reflection_describes_each_service(channel: grpc.Channel) -> None:
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-    asked = [reflection_pb2.ServerReflectionRequest(file_containing_symbol=service) for service in SERVICES]
+    asked = [
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol=service) for service in SERVICE_NAMES
+    ]
     for answer in stub.ServerReflectionInfo(iter(asked), timeout=5):
         assert answer.file_descriptor_response.file_descriptor_proto
 
@@ -97,7 +86,7 @@ def test_a_server_that_stops_says_so_first_and_ends_its_streams(
     assert started.app is not None
     with open_channel(started.address) as channel, ThreadPoolExecutor(1) as pool:
         health = health_pb2_grpc.HealthStub(channel).Watch(
-            health_pb2.HealthCheckRequest(service=SERVICES[1]), timeout=10
+            health_pb2.HealthCheckRequest(service=SERVICE_NAMES[1]), timeout=10
         )
         assert next(health).status == SERVING
         timeline = EventServiceStub(channel).StreamTimeline(
@@ -151,7 +140,7 @@ def health(address: str, *more: str) -> tuple[int, str]:
 def test_the_command_asks_for_health(server: Server) -> None:
     patient = ("--seconds", "30")
     assert health(server.address, *patient) == (0, "SERVING")
-    assert health(server.address, "--service", SERVICES[0], *patient) == (0, "SERVING")
+    assert health(server.address, "--service", SERVICE_NAMES[0], *patient) == (0, "SERVING")
     # A server that listens on all addresses is asked on loopback.
     assert health(server.address.replace("127.0.0.1", "0.0.0.0"), *patient) == (0, "SERVING")
 

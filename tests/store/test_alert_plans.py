@@ -12,7 +12,7 @@ from orchestration_server.embedded import Engines
 from orchestration_server.store import alerts as store
 from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
-from tests.explaining import Explaining
+from tests.explaining import Explaining, connected
 
 ROWS = 8_000
 OPEN = 80
@@ -41,11 +41,7 @@ from generate_series(1, %(rows)s) n
 
 @pytest.fixture(params=["analyzed", "without statistics"])
 def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
-    options = "-c plan_cache_mode=force_generic_plan -c jit=off"
-    with (
-        new_database(engines) as url,
-        Connection.connect(url, autocommit=True, options=options) as opened,
-    ):
+    with new_database(engines) as url, connected(url) as opened:
         if request.param != "analyzed":
             for table in ("sessions", "events_kept"):
                 opened.execute(f"alter table {table} set (autovacuum_enabled = off)")

@@ -17,7 +17,7 @@ from orchestration_server.store import events, history, statistics
 from orchestration_server.store.connection import Connection
 from tests.archiving import OldLog, month
 from tests.conftest import new_database
-from tests.explaining import Explaining
+from tests.explaining import Explaining, connected
 from tests.store.test_selection_plans import EVENTS, FILL, FILTERS, PAGE, SINCE
 
 BACK = (9, 8, 7, 6, 5)
@@ -32,10 +32,9 @@ update events set emit_time = %s + (extract(epoch from occur_time - timestamptz 
 @pytest.fixture(scope="module", params=["analyzed", "without statistics"])
 def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
     """Five months, of which three and a half are archived."""
-    options = "-c plan_cache_mode=force_generic_plan -c jit=off"
     with (
         new_database(engines) as url,
-        Connection.connect(url, autocommit=True, options=options) as opened,
+        connected(url) as opened,
         closing(OldLog(url)) as log,
         closing(Database(url, size=1)) as db,
     ):

@@ -13,7 +13,7 @@ from orchestration_server.model import BEGINNING, EntityType
 from orchestration_server.store import context
 from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
-from tests.explaining import Explaining
+from tests.explaining import Explaining, connected
 
 TASKS = 8_000
 """In sprints of 50; each with an event, and each but the first of a sprint waits for the one before."""
@@ -59,11 +59,7 @@ TARGETS = [
 
 @pytest.fixture(scope="module", params=["analyzed", "without statistics"])
 def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
-    options = "-c plan_cache_mode=force_generic_plan -c jit=off"
-    with (
-        new_database(engines) as url,
-        Connection.connect(url, autocommit=True, options=options) as opened,
-    ):
+    with new_database(engines) as url, connected(url) as opened:
         for statement in FILL:
             opened.execute(statement, {"tasks": TASKS})
         if request.param == "analyzed":

@@ -15,7 +15,7 @@ from orchestration_server.store import held, history
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.writes import NOTHING, Change, apply
 from tests.conftest import new_database
-from tests.explaining import Explaining
+from tests.explaining import Explaining, connected
 
 ROWS = 20_000
 BLOCKS = 400
@@ -31,11 +31,7 @@ from generate_series(1, %(rows)s) n
 
 @pytest.fixture(params=["analyzed", "without statistics"])
 def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
-    options = "-c plan_cache_mode=force_generic_plan -c jit=off"
-    with (
-        new_database(engines) as url,
-        Connection.connect(url, autocommit=True, options=options) as opened,
-    ):
+    with new_database(engines) as url, connected(url) as opened:
         opened.execute("alter table held_changes set (autovacuum_enabled = off)")
         if request.param == "analyzed":
             opened.execute("analyze held_changes")

@@ -13,7 +13,7 @@ from orchestration_server.model import BEGINNING, EntityType, Position
 from orchestration_server.store import history
 from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
-from tests.explaining import Explaining
+from tests.explaining import Explaining, connected
 
 EVENTS = 60_000
 OF_ONE = 500
@@ -41,11 +41,7 @@ select 'default', 'task-' || n, '', 1, 3, '', '{}', 1, now(), now(), gen_random_
 
 @pytest.fixture(scope="module", params=["analyzed", "without statistics"])
 def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
-    options = "-c plan_cache_mode=force_generic_plan -c jit=off"
-    with (
-        new_database(engines) as url,
-        Connection.connect(url, autocommit=True, options=options) as opened,
-    ):
+    with new_database(engines) as url, connected(url) as opened:
         opened.execute(FILL, {"events": EVENTS, "of_one": OF_ONE})
         opened.execute(TASKS)
         if request.param == "analyzed":

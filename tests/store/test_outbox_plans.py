@@ -15,7 +15,7 @@ from orchestration_server.store.connection import Connection
 from orchestration_server.store.outbox import Finished
 from orchestration_server.store.writes import Change, apply
 from tests.conftest import new_database
-from tests.explaining import Explaining
+from tests.explaining import Explaining, connected
 
 ROWS = 20_000
 BLOCKS = 1_500
@@ -41,11 +41,7 @@ select 'default', 'sprint-' || n, 1, '', 1, now(), now(), '\\x00' from generate_
 
 @pytest.fixture(params=["analyzed", "without statistics"])
 def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
-    options = "-c plan_cache_mode=force_generic_plan -c jit=off"
-    with (
-        new_database(engines) as url,
-        Connection.connect(url, autocommit=True, options=options) as opened,
-    ):
+    with new_database(engines) as url, connected(url) as opened:
         for fill in (FILL, TASKS, SPRINTS):
             opened.execute(fill, {"rows": ROWS})
         if request.param == "analyzed":

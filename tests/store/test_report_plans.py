@@ -15,7 +15,7 @@ from orchestration_server.model import Request
 from orchestration_server.store import reports as store
 from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
-from tests.explaining import Explaining
+from tests.explaining import Explaining, connected
 
 TASKS = 1_000
 EVENTS = 100_000
@@ -71,11 +71,7 @@ select project, number, 'BUG-' || number, sha256(number::text::bytea), 1, now(),
 
 @pytest.fixture(scope="module", params=["analyzed", "without statistics"])
 def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
-    options = "-c plan_cache_mode=force_generic_plan -c jit=off -c timezone=UTC"
-    with (
-        new_database(engines) as url,
-        Connection.connect(url, autocommit=True, options=options) as opened,
-    ):
+    with new_database(engines) as url, connected(url) as opened:
         opened.execute(SPRINT)
         opened.execute(FILL_TASKS, {"tasks": TASKS})
         opened.execute(FILL_LINKS, {"tasks": TASKS})

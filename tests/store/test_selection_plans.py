@@ -13,7 +13,7 @@ from orchestration_server.model import BEGINNING, EventFilter
 from orchestration_server.store import events
 from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
-from tests.explaining import Explaining
+from tests.explaining import Explaining, connected
 
 EVENTS = 60_000
 PAGE = 50
@@ -51,11 +51,7 @@ FILTERS = {
 
 @pytest.fixture(scope="module", params=["analyzed", "without statistics"])
 def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
-    options = "-c plan_cache_mode=force_generic_plan -c jit=off"
-    with (
-        new_database(engines) as url,
-        Connection.connect(url, autocommit=True, options=options) as opened,
-    ):
+    with new_database(engines) as url, connected(url) as opened:
         opened.execute(FILL, {"events": EVENTS})
         if request.param == "analyzed":
             opened.execute("analyze events")

@@ -12,7 +12,7 @@ from orchestration_server.model import EntityType, Request, SessionStatus
 from orchestration_server.store import sessions
 from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
-from tests.explaining import Explaining
+from tests.explaining import Explaining, connected
 
 SESSIONS = 80_000
 PAGE = 50
@@ -52,12 +52,7 @@ LISTS: dict[str, tuple[int, dict[str, Any]]] = {
 
 @pytest.fixture(scope="module", params=["analyzed", "without statistics"])
 def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
-    options = "-c plan_cache_mode=force_generic_plan -c jit=off"
-    with (
-        new_database(engines) as url,
-        Connection.connect(url, autocommit=True, options=options) as opened,
-    ):
-        opened.prepare_threshold = 0
+    with new_database(engines) as url, connected(url) as opened:
         for fill in (FILL, TASKS):
             opened.execute(fill, {"sessions": SESSIONS})
         if request.param == "analyzed":

@@ -10,7 +10,7 @@ from uuid_utils import uuid7
 from orchestration_server.store import tasks
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.writes import Change, apply
-from tests.explaining import Explaining
+from tests.explaining import Explaining, connected
 
 
 def test_a_change_of_tasks_looks_each_up_by_its_code(database_url: str) -> None:
@@ -18,8 +18,7 @@ def test_a_change_of_tasks_looks_each_up_by_its_code(database_url: str) -> None:
     rows = [
         tasks.TaskColumns(code, str(uuid7()), "", 1, 3, "", [], 0, now, now, b"") for code in ("one", "two")
     ]
-    options = "-c plan_cache_mode=force_generic_plan -c jit=off"
-    with Connection.connect(database_url, autocommit=True, options=options) as conn:
+    with connected(database_url) as conn:
         explaining = Explaining(conn)
         change = Change(b"", sql=tasks.UPDATE, params=tasks.columns(rows))
         apply(cast("Connection", explaining), change, project="default", locks=[1], requests=[])

@@ -21,6 +21,7 @@ from orchestration.v1.task_pb2 import (
     Task,
 )
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from tests.calling import SERVICE_NAMES
 from tests.unit.fake_ledger import Ledger, running_ledger
 
 PUBLISHED = Path(__file__).parents[2] / "clients" / "service_config.json"
@@ -77,20 +78,7 @@ def test_a_request_id_is_made_and_kept_over_retries(client: Client, ledger: Ledg
 
 def test_unary_calls_of_every_service_are_retried_and_streams_are_not() -> None:
     retried = {(name["service"], name["method"]) for name in RETRIED_METHODS}
-    assert {service for service, _ in retried} == {
-        f"orchestration.v1.{name}Service"
-        for name in (
-            "Sprint",
-            "Task",
-            "Event",
-            "Session",
-            "Context",
-            "Coordination",
-            "Template",
-            "Report",
-            "Admin",
-        )
-    }
+    assert {service for service, _ in retried} == set(SERVICE_NAMES)
     events = {method for service, method in retried if service == "orchestration.v1.EventService"}
     assert "EmitEvent" in events
     streams = {"EmitEvents", "StreamTimeline", "ReadContextFile"}
