@@ -7,8 +7,10 @@ minute, what it has to be looked up for is refused unseen.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -29,9 +31,9 @@ from orchestration_server.refusals import ANY, Kind, Refusals
 REFUSED_A_MINUTE = 60
 _PEER = re.compile(r"(ipv4|ipv6|unix(?:-abstract)?):(.*)", re.DOTALL)
 _PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_NETWORK_GROUPS = 4
-"""Of an IPv6 address, what is one caller's network: the rest is his to choose."""
-
+ADDRESSES = 4_096
+"""Whose callers are known without being looked at again."""
+NETWORK_BITS = 64
 
 AUTHORIZATION = "authorization"
 PROJECT = "orchestration-project"
@@ -51,21 +53,23 @@ def address_of(peer: str) -> str:
     kind, rest = found.groups()
     if kind.startswith("unix"):
         return ""
-    host = rest.rpartition(":")[0].strip("[]").partition("%")[0]
-    if host.startswith("::ffff:") and "." in host:
-        kind, host = "ipv4", host.removeprefix("::ffff:")
-    if kind == "ipv4":
-        return "" if host.startswith("127.") else host
-    return "" if host == "::1" else _network(host)
+    return _caller(rest.rpartition(":")[0].strip("[]").partition("%")[0])
 
 
-def _network(host: str) -> str:
-    head, gap, tail = host.partition("::")
-    groups = head.split(":") if head else []
-    if gap:
-        after = tail.split(":") if tail else []
-        groups += ["0"] * (8 - len(groups) - len(after)) + after
-    return ":".join(groups[:_NETWORK_GROUPS]) + "::/64"
+@lru_cache(ADDRESSES)
+def _caller(host: str) -> str:
+    """Who calls from an address: nobody from elsewhere where it is loopback, and of IPv6 its network, as the
+    rest is the caller's to choose."""
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is None:
+            network = ipaddress.ip_network((found, NETWORK_BITS), strict=False)
+            return "" if found.is_loopback else str(network)
+        found = found.ipv4_mapped
+    return "" if found.is_loopback else str(found)
 
 
 def _told_in(asked: str, principal: Principal | None) -> str:

@@ -41,8 +41,6 @@ AHEAD_EVENTS = 1_000
 STORED_AT_ONCE = 2
 THREADS = STORED_AT_ONCE + 1
 """One more group is made ready."""
-
-
 ACCEPTED_EVENTS = 20_000
 ACCEPTED_BYTES = 64 * 1024 * 1024
 """Of events that were answered before they are stored."""

@@ -10,17 +10,33 @@ from orchestration_server.config import ConfigurationError, Settings
 from orchestration_server.model import AuthMode
 
 LAST_PORT = 65_535
+_ANYWHERE = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+"""Where who listens on all addresses is reached from its own machine."""
 _ADDRESS = re.compile(r"(?:\[(?P<v6>.*)\]|[A-Za-z0-9._-]*|\*):(?P<port>[0-9]{1,5})")
 
 
-def host_of(address: str) -> str:
-    """The host of HOST:PORT, without brackets."""
-    return address.rpartition(":")[0].strip("[]")
+def split(address: str) -> tuple[str, int] | None:
+    """Host, without brackets, and port of an address to listen on; None where it is none."""
+    found = _ADDRESS.fullmatch(address)
+    if found is None or int(found["port"]) > LAST_PORT:
+        return None
+    if found["v6"] is not None:
+        try:
+            ipaddress.IPv6Address(found["v6"])
+        except ValueError:
+            return None
+    return address.rpartition(":")[0].strip("[]"), int(found["port"])
+
+
+def reachable(address: str) -> str:
+    """The address at which a server that listens on this one is reached from the same machine."""
+    host, _, port = address.rpartition(":")
+    return f"{_ANYWHERE.get(host, host)}:{port}"
 
 
 def on_loopback(address: str) -> bool:
     """Whether only this machine can reach the address. A name other than localhost is not looked up."""
-    host = host_of(address)
+    host = address.rpartition(":")[0].strip("[]")
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"
@@ -30,14 +46,7 @@ def _check_address(address: str) -> None:
     """ConfigurationError where nothing could listen there, whatever this machine is called."""
     if address.startswith(("unix:", "unix-abstract:")):
         raise ConfigurationError(f"{address} is a unix socket, and the server listens on HOST:PORT alone")
-    found = _ADDRESS.fullmatch(address)
-    well = found is not None and int(found["port"]) <= LAST_PORT
-    if found is not None and found["v6"] is not None:
-        try:
-            ipaddress.IPv6Address(found["v6"])
-        except ValueError:
-            well = False
-    if not well:
+    if split(address) is None:
         raise ConfigurationError(
             f"{address} is no address to listen on: it takes HOST:PORT, an IPv6 address in brackets, and a"
             f" port of at most {LAST_PORT}"

@@ -7,20 +7,12 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from orchestration_server import listening
 from orchestration_server.config import Settings
-
-ANY_HOST = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
-"""Where a server that listens on all addresses is reached from its own machine."""
 
 
 class NotServing(Exception):
     """It does not answer, or says that it serves no more; for people."""
-
-
-def reachable(address: str) -> str:
-    """The address at which a server that listens on this one is reached from the same machine."""
-    host, _, number = address.rpartition(":")
-    return f"{ANY_HOST.get(host, host)}:{number}"
 
 
 def open_channel(settings: Settings, *, server_name: str = "") -> grpc.Channel:
@@ -29,7 +21,7 @@ def open_channel(settings: Settings, *, server_name: str = "") -> grpc.Channel:
     Where that has a certificate, it is the one that is trusted; ``server_name`` is the name in it, where the
     address is not.
     """
-    address = reachable(settings.address)
+    address = listening.reachable(settings.address)
     options: list[tuple[str, int | str]] = [
         ("grpc.use_local_subchannel_pool", 1),
         # It asks this machine: a proxy of https_proxy has no part in that.

@@ -118,7 +118,8 @@ def secured(settings: Settings) -> Settings:
     """The settings with a certificate of our own, where they ask for one; otherwise as they are."""
     if not settings.auto_tls:
         return settings
-    made = make(settings.data_dir.expanduser().resolve() / "tls", listening.host_of(settings.address))
+    host, _ = listening.split(settings.address) or ("", 0)
+    made = make(settings.data_dir.expanduser().resolve() / "tls", host)
     return settings.model_copy(update={"tls_cert": made.cert, "tls_key": made.key, "auto_tls": False})
 
 

@@ -67,10 +67,7 @@ def told(settings: Settings) -> tuple[bool, list[tuple[str, str]]]:
 
 def reach(settings: Settings, address: str, *, with_key: bool) -> str:
     """What a client's environment says to reach a server that listens on the address."""
-    host, _, port = address.rpartition(":")
-    if host.strip("[]") in ("", "*", "0.0.0.0", "::"):
-        address = f"127.0.0.1:{port}"
-    said = [f"ORCHESTRATION_ADDRESS={address}"]
+    said = [f"ORCHESTRATION_ADDRESS={listening.reachable(address)}"]
     if settings.tls_cert is not None:
         said.append(f"ORCHESTRATION_CA_FILE={settings.tls_cert}")
     if with_key:

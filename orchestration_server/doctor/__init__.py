@@ -61,6 +61,7 @@ DATABASE: Mapping[str, Check] = {
 }
 """About any Postgres."""
 LEDGER: Mapping[str, Check] = {
+    "keys": address.keys,
     "partitions": upkeep.partitions,
     "indexes": storage.indexes,
     "requests": upkeep.requests,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 from collections.abc import Iterator
@@ -12,20 +11,23 @@ import grpc
 
 from orchestration.v1.admin_pb2 import GetServerInfoRequest
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
-from orchestration_server import __version__, probe
-from orchestration_server.config import DEFAULT_ADDRESS
+from orchestration_server import __version__, listening, probe
+from orchestration_server.config import DEFAULT_ADDRESS, ConfigurationError
 from orchestration_server.doctor.findings import Finding, Subject, failed, ok, warning
+from orchestration_server.model import AuthMode
+from orchestration_server.store import diagnosis
 
 ASK_SECONDS = 2.0
 _REFUSALS = frozenset((grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED))
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_MAKE_ONE = "orchestration keys create NAME"
 _TAKE_ANOTHER = f"orchestration serve --address {DEFAULT_ADDRESS}"
 
 
 def usable(subject: Subject) -> Iterator[Finding]:
     """It can be listened on, or a server of ours does so already."""
     address = subject.settings.address
-    parts = split(address)
+    parts = _parts(subject)
     if parts is None:
         yield failed(f"{address} is not HOST:PORT", _TAKE_ANOTHER)
         return
@@ -50,7 +52,7 @@ def usable(subject: Subject) -> Iterator[Finding]:
 
 
 def _taken(subject: Subject, number: int) -> Finding:
-    address = probe.reachable(subject.settings.address)
+    address = listening.reachable(subject.settings.address)
     try:
         with probe.open_channel(subject.settings) as channel:
             info = AdminServiceStub(channel).GetServerInfo(GetServerInfoRequest(), timeout=ASK_SECONDS)
@@ -73,7 +75,7 @@ def _taken(subject: Subject, number: int) -> Finding:
 
 def port(subject: Subject) -> Iterator[Finding]:
     """No outgoing connection can hold the port: a bind then fails now and then, at random."""
-    parts = split(subject.settings.address)
+    parts = _parts(subject)
     if parts is None or not parts[1]:
         return
     try:
@@ -91,49 +93,44 @@ def port(subject: Subject) -> Iterator[Finding]:
 
 def security(subject: Subject) -> Iterator[Finding]:
     """Off loopback nobody gets in without a key, and nothing is sent in the clear."""
-    parts = split(subject.settings.address)
-    if parts is None:
+    if _parts(subject) is None:
         return
     settings = subject.settings
-    encrypted = settings.tls_cert is not None or settings.auto_tls
-    if on_loopback(parts[0]):
-        yield ok("on loopback: no other machine reaches it")
-    elif encrypted:
-        yield ok("encrypted, as it has to be where other machines reach it")
-    elif settings.allow_plaintext:
-        yield warning(
-            f"{settings.address} is reached from other machines in the clear: a proxy or the network has to"
-            " encrypt, else keys can be read on the way",
-            f"orchestration serve --address {settings.address} --tls-cert FILE --tls-key FILE",
-        )
+    try:
+        listening.check(settings)
+    except ConfigurationError as error:
+        yield failed(str(error), _TAKE_ANOTHER)
     else:
-        yield failed(
-            f"{settings.address} is reached from other machines, in the clear",
-            f"{_TAKE_ANOTHER}    # or with --tls-cert FILE --tls-key FILE",
-        )
+        if listening.on_loopback(settings.address):
+            yield ok("on loopback: no other machine reaches it")
+        elif settings.tls_cert is not None or settings.auto_tls:
+            yield ok("encrypted, as it has to be where other machines reach it")
+        else:
+            yield warning(
+                f"{settings.address} is reached from other machines in the clear: a proxy or the network has"
+                " to encrypt, else keys can be read on the way",
+                f"orchestration serve --address {settings.address} --tls-cert FILE --tls-key FILE",
+            )
     for path in (settings.tls_cert, settings.tls_key, settings.tls_client_ca):
         if path is not None and not os.access(path, os.R_OK):
             yield failed(f"{path} is not there, or may not be read", f"ls -l {path}")
 
 
-def split(address: str) -> tuple[str, int] | None:
-    """Host and port; None where it is none. A host that is an IPv6 address stands in brackets."""
-    host, colon, number = address.rpartition(":")
-    bare = host.removeprefix("[").removesuffix("]")
-    if (
-        not colon
-        or not bare
-        or not number.isdecimal()
-        or int(number) > 65_535
-        or (":" in bare) != (bare != host)
-    ):
-        return None
-    return bare, int(number)
+def keys(subject: Subject) -> Iterator[Finding]:
+    """Whoever is to call can: off loopback nobody does without a key."""
+    settings = subject.settings
+    made, good = diagnosis.keys(subject.conn)
+    if good or settings.jwt_key_file is not None:
+        yield ok(f"{good} good of {made} made" if made else "JWTs are let in")
+    elif settings.auth is AuthMode.REQUIRED or not listening.on_loopback(settings.address):
+        yield failed("calls take a key, and there is no good one", _MAKE_ONE)
+    elif made:
+        yield warning("a key was made once, so calls take one, and none is good any more", _MAKE_ONE)
+    else:
+        yield ok("none yet: on loopback the ledger is open until there is one")
 
 
-def on_loopback(host: str) -> bool:
-    """Whether only this machine reaches it."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _parts(subject: Subject) -> tuple[str, int] | None:
+    """Host and port of the address; None where one of them is missing."""
+    parts = listening.split(subject.settings.address)
+    return parts if parts is not None and parts[0] else None

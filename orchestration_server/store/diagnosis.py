@@ -86,6 +86,11 @@ from pg_replication_slots order by 1
 """
 _MIGRATIONS: LiteralString = "select name from migrations order by name"
 _IS_THERE: LiteralString = "select to_regclass(%s) is not null"
+_KEYS: LiteralString = """
+select count(*), count(*) filter (
+    where revoke_time is null and (expire_time is null or expire_time > clock_timestamp()))
+from api_keys
+"""
 _PARTITIONS: LiteralString = """
 select c.relname::text, pg_get_expr(c.relpartbound, c.oid), pg_relation_size(c.oid)
 from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -328,6 +333,12 @@ def released() -> list[str]:
 def partitions(conn: Connection) -> list[Partition]:
     """The partitions of the live events."""
     return [Partition(*row) for row in conn.execute(_PARTITIONS)]
+
+
+def keys(conn: Connection) -> tuple[int, int]:
+    """How many keys were ever made, and how many of them are good."""
+    made, good = _row(conn.execute(_KEYS))
+    return made, good
 
 
 def stray_partitions(conn: Connection) -> list[str]:

@@ -21,12 +21,14 @@ from orchestration_server.__main__ import cli
 from orchestration_server.app import BACKGROUND_CONNECTIONS
 from orchestration_server.config import Settings
 from orchestration_server.db import session_options
-from orchestration_server.doctor import database, horizon, storage, upkeep
+from orchestration_server.doctor import address, database, horizon, storage, upkeep
 from orchestration_server.doctor.findings import Check, Finding, Level, Subject
 from orchestration_server.embedded import EmbeddedEngines, Engines
+from orchestration_server.model import AuthMode
 from orchestration_server.store import diagnosis, migrations
 from orchestration_server.store.connection import Connection
 from tests.conftest import Server, _other, new_database
+from tests.keying import make_key, revoke
 
 OK, WARNING, FAILED = Level
 
@@ -501,3 +503,13 @@ READ = """with s as materialized (select pg_current_snapshot() from log_state)
 )
 def test_a_statement_is_told_by_its_tables(text: str, said: str) -> None:
     assert storage.summary(text) == said
+
+
+def test_somebody_can_call(look: Look, database_url: str) -> None:
+    near, far = Settings(), Settings(address="0.0.0.0:1", allow_plaintext=True)
+    closed = Settings(auth=AuthMode.REQUIRED)
+    assert [levels(look(address.keys, one)) for one in (near, far, closed)] == [[OK], [FAILED], [FAILED]]
+    key = make_key(database_url)
+    assert [levels(look(address.keys, one)) for one in (near, far, closed)] == [[OK]] * 3
+    revoke(database_url, key)
+    assert [levels(look(address.keys, one)) for one in (near, far, closed)] == [[WARNING], [FAILED], [FAILED]]
