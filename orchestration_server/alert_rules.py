@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 
 from orchestration_server.model import AlertSeverity
-from orchestration_server.yaml_nodes import Field, YamlError, read
+from orchestration_server.yaml_nodes import Field, read_file
 
 SESSION_INACTIVE = "session_inactive"
 """The rule whose alerts are each about a session."""
@@ -185,23 +185,19 @@ def load(path: Path | None) -> Sequence[AlertRule]:
 
 
 def _entries(path: Path) -> list[Field]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise YamlError(f"{path}: cannot be read: {error}") from error
-    document = read(str(path), text)
+    document = read_file(path)
     document.keys("alerts")
     return document["alerts"].items(len(BUILT_IN))
 
 
 def _changed(rule: AlertRule, entry: Field) -> AlertRule:
     if "threshold" in entry:
-        threshold = _number(entry["threshold"])
+        threshold = entry["threshold"].number(0)
         if threshold > 100 and rule.unit == "%":
             raise entry["threshold"].error("must be at most 100")
         rule = replace(rule, threshold=threshold)
     if "for" in entry:
-        seconds = _number(entry["for"])
+        seconds = entry["for"].number(0)
         if seconds > LONGEST_HOLD or not seconds.is_integer():
             raise entry["for"].error(f"must be a whole number of seconds up to {LONGEST_HOLD}")
         rule = replace(rule, hold=timedelta(seconds=seconds))
@@ -209,10 +205,3 @@ def _changed(rule: AlertRule, entry: Field) -> AlertRule:
         names = [severity.name.lower() for severity in AlertSeverity]
         rule = replace(rule, severity=AlertSeverity[entry["severity"].choice(names).upper()])
     return rule
-
-
-def _number(item: Field) -> float:
-    value = item.scalar()
-    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
-        raise item.error("must be a number from 0 on")
-    return float(value)

@@ -17,7 +17,7 @@ from typing import Any
 from orchestration.v1 import common_pb2, event_pb2
 from orchestration_server import convert
 from orchestration_server.model import SprintStatus, TaskStatus
-from orchestration_server.yaml_nodes import Field, YamlError, read
+from orchestration_server.yaml_nodes import Field, read, read_file
 
 AGENT = "orchestration.automation"
 """Who does what rules do."""
@@ -179,8 +179,7 @@ def load(path: Path | None = None) -> tuple[Rule, ...]:
     """
     built_in = resources.files("orchestration_server").joinpath("automation.yaml").read_text()
     raw: dict[str, Field] = {}
-    for source, text in _sources(built_in, path):
-        document = read(source, text)
+    for document in (read("automation.yaml", built_in), *([read_file(path)] if path is not None else [])):
         document.keys("rules")
         given: dict[str, Field] = {}
         for entry in document["rules"].items(MOST_RULES):
@@ -197,16 +196,6 @@ def load(path: Path | None = None) -> tuple[Rule, ...]:
         raise raw[max(raw, key=lambda n: raw[n].line)].error(f"are more than {MOST_RULES} rules")
     rules = [_rule(name, entry) for name, entry in sorted(raw.items())]
     return tuple(rule for rule, enabled in rules if enabled)
-
-
-def _sources(built_in: str, path: Path | None) -> list[tuple[str, str]]:
-    sources = [("automation.yaml", built_in)]
-    if path is not None:
-        try:
-            sources.append((str(path), path.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError) as error:
-            raise YamlError(f"{path}: cannot be read: {error}") from error
-    return sources
 
 
 def _rule(name: str, entry: Field) -> tuple[Rule, bool]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from orchestration.v1 import common_pb2
 from orchestration_server.model import KEPT_PRIORITIES
-from orchestration_server.yaml_nodes import Field, YamlError, read
+from orchestration_server.yaml_nodes import Field, read_file
 
 DEBOUNCED = frozenset(("orchestration.task.status_updated", "orchestration.sprint.status_changed"))
 """Types that may be debounced."""
@@ -138,11 +138,7 @@ def load(path: Path | None = None) -> Policies:
     """
     if path is None:
         return AT_ONCE
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise YamlError(f"{path}: cannot be read: {error}") from error
-    document = read(str(path), text)
+    document = read_file(path)
     document.keys("policies")
     return Policies([_entry(item) for item in document["policies"].items(MOST_POLICIES)])
 
@@ -190,12 +186,7 @@ def _sample(field: Field) -> Sample:
 
 
 def _number(field: Field, key: str, default: float, low: float, high: float) -> float:
-    if key not in field:
-        return default
-    value = field[key].scalar()
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise field[key].error(f"must be a number from {low:g} to {high:g}")
-    return float(value)
+    return field[key].number(low, high) if key in field else default
 
 
 _DONE: Mapping[str, str] = {"batch": "batched", "sample": "sampled", "debounce": "debounced"}

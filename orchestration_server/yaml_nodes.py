@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from math import inf
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -90,6 +92,13 @@ class Field:
         value: str | int | float | bool | None = self.plain()
         return value
 
+    def number(self, low: float, high: float = inf) -> float:
+        """A number from one to another."""
+        value = self.scalar()
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise self.error(f"must be a number from {low:g} " + ("on" if high == inf else f"to {high:g}"))
+        return float(value)
+
     def text(self, pattern: re.Pattern[str], what: str) -> str:
         """A text of a pattern."""
         value = self.scalar()
@@ -144,6 +153,15 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
+
+
+def read_file(path: Path) -> Field:
+    """The document of a file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise YamlError(f"{path}: cannot be read: {error}") from error
+    return read(str(path), text)
 
 
 def read(source: str, text: str) -> Field:
