@@ -289,7 +289,13 @@ def observing(settings: Settings, db: Database) -> list[Service]:
     return [Observe(db)] if settings.metrics_address else []
 
 
-def migrate(database_url: str) -> list[str]:
-    """Brings the database to this release's schema; the names of what was applied."""
+def migrate(database_url: str, *, new_epoch: bool = False) -> list[str]:
+    """Brings the database to this release's schema; the names of what was applied.
+
+    A newer schema is said in the log and taken: while servers are replaced, the older ones go on beside it.
+    """
     with psycopg.connect(database_url, autocommit=True, connect_timeout=10) as conn:
-        return migrations.migrate(conn)
+        applied = migrations.migrate(conn, new_epoch=new_epoch)
+        if newer := migrations.ahead(conn):
+            log.warning("the database is of a newer release: replace this one soon", migrations=newer)
+        return applied

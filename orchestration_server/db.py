@@ -78,6 +78,11 @@ class _Pool(psycopg_pool.ConnectionPool[Connection]):
         self._pool = _LastInFirstOut()
         self.open()
 
+    def _get_ready_connection(self, timeout: float | None) -> Connection | None:
+        # psycopg's own refuses whoever comes late, also where connections are free: of a wait of 20 ms a busy
+        # machine takes that much before the pool is even looked at. Who finds none waits no longer for that.
+        return super()._get_ready_connection(None)
+
 
 class Database:
     """A pool of autocommit connections to one Postgres that is known to be up or known to be away.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestration_server.doctor.findings import DAY, HOUR, Finding, Subject, failed, ok, size, span, warning
 from orchestration_server.store import diagnosis
-from orchestration_server.store.migrations import MONTHS_AHEAD
+from orchestration_server.store.migrations import MONTHS_AHEAD, released
 
 REQUEST_SECONDS = 25 * HOUR
 """Answers are kept for 24 hours, and looked for each minute."""
@@ -39,18 +39,18 @@ _WORK = "orchestration worker    # or serve without --no-background"
 def is_ledger(subject: Subject) -> bool:
     """Whether the database holds a ledger that this release knows."""
     with subject.conn.transaction():
-        return diagnosis.applied(subject.conn) == diagnosis.released()
+        return diagnosis.applied(subject.conn) == released()
 
 
 def schema(subject: Subject) -> Iterator[Finding]:
     """That of this release."""
-    applied, released = diagnosis.applied(subject.conn), diagnosis.released()
+    applied, known = diagnosis.applied(subject.conn), released()
     migrate = "orchestration migrate" if not subject.built_in else "orchestration serve"
     if applied is None:
         yield warning("there is no ledger in this database yet", migrate)
         return
-    ahead = [name for name in applied if name not in released]
-    missing = [name for name in released if name not in applied]
+    ahead = [name for name in applied if name not in known]
+    missing = [name for name in known if name not in applied]
     if ahead:
         yield failed(
             f"the database is ahead of this release, by {', '.join(ahead)}",
@@ -59,7 +59,7 @@ def schema(subject: Subject) -> Iterator[Finding]:
     elif missing:
         yield warning(f"the next start applies {', '.join(missing)}", migrate)
     else:
-        yield ok(f"that of this release, {released[-1].removesuffix('.sql')}")
+        yield ok(f"that of this release, {known[-1].removesuffix('.sql')}")
 
 
 def partitions(subject: Subject) -> Iterator[Finding]:

@@ -7,7 +7,6 @@ loses what was prepared.
 from __future__ import annotations
 
 from datetime import datetime
-from importlib import resources
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
@@ -322,12 +321,6 @@ def applied(conn: Connection) -> list[str] | None:
     if not _row(conn.execute(_IS_THERE, ("migrations",)))[0]:
         return None
     return [name for (name,) in conn.execute(_MIGRATIONS)]
-
-
-def released() -> list[str]:
-    """The names of this release's migrations."""
-    found = resources.files("orchestration_server.migrations").iterdir()
-    return sorted(file.name for file in found if file.name.endswith(".sql"))
 
 
 def partitions(conn: Connection) -> list[Partition]:

@@ -20,8 +20,11 @@ MONTHS_AHEAD = 3
 NONCE_BYTES = 8
 
 
-def migrate(conn: Connection) -> list[str]:
-    """Applies what is missing and returns its names. Any number may run at once."""
+def migrate(conn: Connection, *, new_epoch: bool = False) -> list[str]:
+    """Applies what is missing and returns its names. Any number may run at once.
+
+    ``new_epoch``: the log goes on from a copy that lost its last commits, see ``_continue_log``.
+    """
     applied = []
     with conn.transaction():
         conn.execute("select pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
@@ -29,31 +32,42 @@ def migrate(conn: Connection) -> list[str]:
             "create table if not exists migrations"
             " (name text primary key, apply_time timestamptz not null default now())"
         )
-        done = {name for (name,) in conn.execute("select name from migrations")}
-        for file in sorted(
-            (
-                f
-                for f in resources.files("orchestration_server.migrations").iterdir()
-                if f.name.endswith(".sql")
-            ),
-            key=lambda f: f.name,
-        ):
-            if file.name in done:
+        done = _applied(conn)
+        files = resources.files("orchestration_server.migrations")
+        for name in released():
+            if name in done:
                 continue
-            conn.execute(file.read_text().encode(), prepare=False)
-            conn.execute("insert into migrations (name) values (%s)", (file.name,))
-            applied.append(file.name)
-        _open_epoch(conn)
+            conn.execute((files / name).read_text().encode(), prepare=False)
+            conn.execute("insert into migrations (name) values (%s)", (name,))
+            applied.append(name)
+        _continue_log(conn, new_epoch=new_epoch)
         add_partitions(conn)
     return applied
 
 
-def _open_epoch(conn: Connection) -> None:
-    """Starts epoch 1 in a new log, and the next one where the log came from another cluster.
+def released() -> list[str]:
+    """The names of this release's migrations, in order."""
+    files = resources.files("orchestration_server.migrations").iterdir()
+    return sorted(file.name for file in files if file.name.endswith(".sql"))
+
+
+def ahead(conn: Connection) -> list[str]:
+    """The names of those that a newer release applied and this one does not know, in order."""
+    return sorted(_applied(conn).difference(released()))
+
+
+def _applied(conn: Connection) -> set[str]:
+    return {name for (name,) in conn.execute("select name from migrations")}
+
+
+def _continue_log(conn: Connection, *, new_epoch: bool) -> None:
+    """Starts epoch 1 in a new log, and the next one where the log came from another cluster, or is said to
+    have lost commits.
 
     A dump holds transaction ids of the cluster that it was taken from, which say nothing in this one:
     what stands in older epochs is complete and comes before all that is written from here on. Each
-    epoch gets a nonce: copies of one dump share its secret, and count the same number next.
+    epoch gets a nonce: copies of one dump share its secret, and count the same number next. A cluster
+    restored to a point in time gives out again the ids that it gave out after that point.
     """
     row = conn.execute("select system_identifier::text from pg_control_system()").fetchone()
     assert row is not None
@@ -64,7 +78,7 @@ def _open_epoch(conn: Connection) -> None:
             "insert into log_state (secret, epoch, nonce, cluster) values (%s, 1, %s, %s)",
             (secrets.token_bytes(32), secrets.token_bytes(NONCE_BYTES), cluster),
         )
-    elif state[0] != cluster:
+    elif new_epoch or state[0] != cluster:
         conn.execute(
             "insert into log_epochs (epoch, nonce, last_xid) select s.epoch, s.nonce,"
             " (select coalesce(max(e.xid), '0'::xid8) from ("

@@ -9,11 +9,13 @@ import grpc
 import psycopg
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
+from typer.testing import CliRunner
 
 from orchestration.v1 import event_pb2, sprint_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration_server.__main__ import cli
 from orchestration_server.app import App
 from orchestration_server.config import Settings
 from orchestration_server.embedded import EmbeddedEngines, Engines
@@ -65,6 +67,13 @@ def serving(url: str) -> Iterator[Ledger]:
         yield Ledger(stack.enter_context(open_channel(app.start())), url)
 
 
+@contextmanager
+def embedded(data: Path | None) -> Iterator[str]:
+    """The URL of a Postgres of its own, on these files where some are given."""
+    with EmbeddedEngines(data, durable=False, valkey=False) as engines:
+        yield engines.database_url
+
+
 @pytest.fixture
 def original(database_url: str) -> Iterator[Ledger]:
     """A log in a cluster that has given out many transaction ids before."""
@@ -95,14 +104,14 @@ class Copy:
 
     @contextmanager
     def restored(self) -> Iterator[Ledger]:
-        with EmbeddedEngines(None, durable=False, valkey=False) as engines:
-            self.restore(engines.database_url)
-            with psycopg.connect(engines.database_url) as conn:
+        with embedded(None) as url:
+            self.restore(url)
+            with psycopg.connect(url) as conn:
                 row = conn.execute(
                     "select pg_snapshot_xmax(pg_current_snapshot()) < min(xid) from events"
                 ).fetchone()
                 assert row == (True,), "the copy's cluster has to be behind for the test to say anything"
-            with serving(engines.database_url) as found:
+            with serving(url) as found:
                 yield found
 
     def restore(self, url: str) -> None:
@@ -227,6 +236,33 @@ def test_cursors_of_every_epoch_resume_and_a_server_learns_of_a_new_one(database
         assert later.history()[: len(history)] == history
         assert len(later.history(history[0].cursor)) == len(history) + 9
         assert len(later.history(history[-1].cursor)) == 10
+
+
+def test_a_cluster_restored_to_an_earlier_point_goes_on_in_an_epoch_that_its_operator_opens(
+    tmp_path: Path,
+) -> None:
+    """A copy of the files is the same cluster to Postgres, and gives out again the ids that were lost."""
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    with embedded(data) as url, serving(url) as found:
+        found.write("a")
+        kept = found.history()
+    # The owner of the files need not be who runs the test.
+    subprocess.run(["cp", "-a", data, copy], check=True)
+    with embedded(data) as url, serving(url) as found:
+        found.write("lost")
+        lost = found.history(kept[-1].cursor)
+    with embedded(copy) as url:
+        told = CliRunner(env={"DATABASE_URL": url}).invoke(cli, ("migrate", "--new-epoch"))
+        assert told.output == "the log goes on in a new epoch\n", told.output
+        with serving(url) as found:
+            found.write("b")
+            after = found.history(kept[-1].cursor)
+            assert content(found.history()) == content(kept + after)
+            assert [e.entity_code for e in after[:5]] == ["b"] * 5
+            assert not set(content(lost)) & set(content(after))
+            for event in lost:
+                with refused(grpc.StatusCode.INVALID_ARGUMENT, "CURSOR_FOREIGN", "beginning"):
+                    found.history(event.cursor)
 
 
 def test_a_request_answered_before_the_dump_is_answered_the_same_by_the_copy(

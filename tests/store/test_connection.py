@@ -12,6 +12,7 @@ import pytest
 from uuid_utils import uuid7
 
 from orchestration_server.db import Database
+from orchestration_server.errors import ResourceExhausted
 from orchestration_server.jobs import maintenance
 from orchestration_server.store import connection
 from orchestration_server.store.arrays import Array, Bodies, Flags, Numbers, Texts, Times, Uuids
@@ -135,5 +136,20 @@ def test_partitions_that_are_missing_are_added_by_the_service(conn: Connection, 
         (partitions,) = [s for s in maintenance.services(db) if s.name == "partitions"]
         partitions.run_once()
         assert conn.execute(name).fetchall() == before
+    finally:
+        db.close()
+
+
+def test_who_comes_late_gets_a_connection_that_is_free_and_none_that_is_not(database_url: str) -> None:
+    """A busy machine may take all the time that a call has to wait before the pool is looked at."""
+    db = Database(database_url, size=1)
+    try:
+        with db.connection(patience=-1.0) as conn:
+            assert conn.execute("select 1").fetchone() == (1,)
+            for patience in (-1.0, 0.0):
+                with pytest.raises(ResourceExhausted), db.connection(patience=patience):
+                    pass
+        with db.connection(patience=0.0) as conn:
+            assert conn.execute("select 1").fetchone() == (1,)
     finally:
         db.close()

@@ -3,9 +3,11 @@
 import psycopg
 from google.protobuf.timestamp_pb2 import Timestamp
 from psycopg import sql
+from structlog.testing import capture_logs
 from uuid_utils import uuid7
 
 from orchestration.v1.task_pb2 import Task
+from orchestration_server.app import migrate
 from orchestration_server.store import migrations
 
 CODE_LENGTHS = (1, 2, 127, 128)
@@ -29,3 +31,12 @@ def test_the_uids_of_tasks_are_taken_from_their_messages(database_url: str) -> N
         query = sql.SQL("select code, uid::text from tasks order by code")
         assert conn.execute(query).fetchall() == [(task.code, task.uid) for task in tasks]
         assert migrations.migrate(conn) == []
+
+
+def test_a_schema_that_is_ahead_of_this_release_is_taken_and_said(database_url: str) -> None:
+    """While servers are replaced, an older one may start again beside the newer."""
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("insert into migrations (name) values ('9999_later.sql')")
+    with capture_logs() as said:
+        assert migrate(database_url) == []
+    assert [(line["log_level"], line["migrations"]) for line in said] == [("warning", ["9999_later.sql"])]
