@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import threading
 import time
 from collections import deque
@@ -17,6 +16,7 @@ import structlog
 from psycopg import errors as pg
 
 from orchestration_server import metrics
+from orchestration_server.cancels import Cancels, Watch
 from orchestration_server.errors import (
     Conflict,
     DeadlineExceeded,
@@ -43,11 +43,6 @@ PATIENCE_SECONDS = 1.0
 SETTLE_SECONDS = 2.0
 """How long connections may be missing after one was lost, or a pool was opened."""
 LOOK_SECONDS = 0.005
-CANCELLERS = 4
-"""Threads that stop statements. Each stop is a connection of its own, about 1 ms: one thread stopped 100
-statements in 100 ms, four in 60, eight no sooner."""
-AGAIN_SECONDS = 0.02
-"""After which a stop is repeated, then after twice that: it may have come between two statements."""
 
 
 def session_options(statement_seconds: float) -> str:
@@ -112,9 +107,11 @@ class Database:
         self._away = threading.Event()
         self._closed = threading.Event()
         self._prober = threading.Thread(target=self._probe, name="db-probe", daemon=True)
+        self._doubted = threading.Event()
         self._lost = threading.Event()
+        """A connection was, and others may be."""
         self._prober.start()
-        self.cancels = _Canceller()
+        self.cancels = Cancels()
         metrics.POOL_CONNECTIONS.watch(self, self._counted)
 
     def _counted(self) -> Mapping[str, float]:
@@ -182,18 +179,23 @@ class Database:
         """
         if lost:
             self._settled_at = time.monotonic() + SETTLE_SECONDS
-        self._lost.set()
+            self._lost.set()
+        self._doubted.set()
 
     def _probe(self) -> None:
         while not self._closed.is_set():
-            self._lost.wait()
+            self._doubted.wait()
             if self._closed.is_set():
                 return
+            self._doubted.clear()
+            lost = self._lost.is_set()
             self._lost.clear()
             if self._answers():
-                # Other connections may have been lost with that one: they are replaced unseen.
-                with suppress(psycopg.Error, psycopg_pool.PoolClosed):
-                    self._pool.check()
+                # Those that were lost with that one are replaced unseen. All that are free are away from the
+                # pool meanwhile, so an overload is no reason for it.
+                if lost:
+                    with suppress(psycopg.Error, psycopg_pool.PoolClosed):
+                        self._pool.check()
                 # Under overload call after call is refused, and none needs a look of its own.
                 self._closed.wait(PROBE_SECONDS)
                 continue
@@ -225,7 +227,7 @@ class Database:
         """Closes every connection."""
         metrics.POOL_CONNECTIONS.forget(self)
         self._closed.set()
-        self._lost.set()
+        self._doubted.set()
         self._prober.join(timeout=5)
         self.cancels.close()
         self._pool.close(timeout=2)
@@ -268,7 +270,7 @@ class Lent:
         self._db = db
         self._call = call
         self._patience = patience
-        self._watch: _Watch | None = None
+        self._watch: Watch | None = None
 
     def __enter__(self) -> Connection:
         began = time.monotonic()
@@ -311,90 +313,3 @@ class Lent:
         finally:
             # Its traceback holds this frame.
             del ours
-
-
-class _Canceller:
-    """Stops the statements of callers that left, from threads of its own.
-
-    The hook of a call also runs when the call ends as it should: the block disarms it first, under a lock,
-    so that the next user of the connection is never the one who is cancelled. A stop that comes between two
-    statements stops neither, so it is repeated until the block is left.
-    """
-
-    def __init__(self) -> None:
-        self._wanted: list[tuple[float, int, float, _Watch]] = []
-        """By the moment that each is due at, then a number, as watches have no order; and the next pause."""
-        self._count = 0
-        self._changed = threading.Condition()
-        self._closed = False
-        self._threads = [
-            threading.Thread(target=self._run, name=f"db-cancel-{n}", daemon=True) for n in range(CANCELLERS)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def watch(self, conn: Connection, call: Call) -> _Watch | None:
-        """Arms the hook of a call; None where the call has ended already."""
-        watched = _Watch(conn)
-
-        def left() -> None:
-            if watched.armed:
-                self._want(watched, time.monotonic(), AGAIN_SECONDS)
-
-        assert call.on_end is not None
-        return watched if call.on_end(left) else None
-
-    def _want(self, watched: _Watch, due: float, pause: float) -> None:
-        with self._changed:
-            self._count += 1
-            heapq.heappush(self._wanted, (due, self._count, pause, watched))
-            self._changed.notify()
-
-    def _next(self) -> tuple[_Watch, float] | None:
-        with self._changed:
-            while not self._closed:
-                wait = self._wanted[0][0] - time.monotonic() if self._wanted else None
-                if wait is not None and wait <= 0:
-                    _, _, pause, watched = heapq.heappop(self._wanted)
-                    return watched, pause
-                self._changed.wait(wait)
-            return None
-
-    def _run(self) -> None:
-        while (found := self._next()) is not None:
-            watched, pause = found
-            if watched.stop():
-                self._want(watched, time.monotonic() + pause, min(2 * pause, 1.0))
-            del found, watched
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join(timeout=2)
-
-
-class _Watch:
-    """A lent connection whose statements are stopped when the call ends."""
-
-    __slots__ = ("armed", "conn", "doubtful", "lock")
-
-    def __init__(self, conn: Connection) -> None:
-        self.conn = conn
-        self.armed = True
-        """The connection is still lent."""
-        self.doubtful = False
-        """A stop was sent, and nobody knows whether it has arrived."""
-        self.lock = threading.Lock()
-
-    def stop(self) -> bool:
-        """Stops the statement that runs, if one does. False where the connection is no longer lent."""
-        # Under the lock the connection cannot go back to the pool, so nobody else is stopped.
-        with self.lock:
-            if self.armed:
-                try:
-                    self.conn.cancel_safe(timeout=1.0)
-                except psycopg.Error:
-                    self.doubtful = True
-            return self.armed

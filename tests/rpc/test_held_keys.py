@@ -14,7 +14,7 @@ from orchestration.v1 import common_pb2, event_pb2, report_pb2, session_pb2, tas
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import db, held
+from orchestration_server import cancels, held
 from orchestration_server.app import App
 from orchestration_server.metrics import RPC_REFUSED
 from orchestration_server.model import Role
@@ -323,7 +323,7 @@ def test_a_message_of_a_held_stream_leaves_nothing_on_its_call(
             messages.put(request)
             assert next(answers).stored == 1
         gc.collect()
-        return sum(type(one) is db._Watch for one in gc.get_objects())
+        return sum(type(one) is cancels.Watch for one in gc.get_objects())
 
     before = watches(1)
     assert watches(30) < before + 10

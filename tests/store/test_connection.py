@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from typing import Any
 
 import psycopg
@@ -151,5 +152,30 @@ def test_who_comes_late_gets_a_connection_that_is_free_and_none_that_is_not(data
                     pass
         with db.connection(patience=0.0) as conn:
             assert conn.execute("select 1").fetchone() == (1,)
+    finally:
+        db.close()
+
+
+def test_an_overload_is_no_reason_to_take_free_connections_from_the_pool(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = Database(database_url, size=1)
+    looks: SimpleQueue[None] = SimpleQueue()
+    checks: list[None] = []
+
+    def answers() -> bool:
+        looks.put(None)
+        return True
+
+    monkeypatch.setattr(db, "_answers", answers)
+    monkeypatch.setattr(db._pool, "check", lambda: checks.append(None))
+    try:
+        with db.connection():
+            # When it looks again, all that follows from the look before is done.
+            for _ in range(2):
+                with pytest.raises(ResourceExhausted), db.connection(patience=0.0):
+                    pass
+                looks.get(timeout=10)
+        assert checks == []
     finally:
         db.close()
