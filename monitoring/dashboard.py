@@ -21,9 +21,8 @@ HEIGHT = 8
 _HERE = 'instance=~"$instance"'
 _FAULTS = 'code=~"' + "|".join(ERROR_CODES) + '"'
 _HIT = 'result="hit"'
-_SERVICE = "exported_job"
-"""The name of a background service: Prometheus keeps `job` for what it scrapes, and calls ours so."""
-_LEGEND = "{{exported_job}}"
+_SERVICE = "name"
+_LEGEND = "{{name}}"
 
 
 @dataclass(frozen=True, slots=True)

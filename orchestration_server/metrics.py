@@ -268,26 +268,26 @@ EVENTS_ACCEPTED_LOST = _counter("events_accepted_lost", "Events that were accept
 JOB_BATCHES = _counter(
     "job_batches",
     "Batches of background services, by service and by result: done or failed.",
-    "job",
+    "name",
     "result",
 )
-JOB_ROWS = _counter("job_rows", "Rows that background services dealt with.", "job")
+JOB_ROWS = _counter("job_rows", "Rows that background services dealt with.", "name")
 JOB_SECONDS = Histogram(
     "orchestration_job_seconds",
     "How long one batch of a background service took.",
-    ("job",),
+    ("name",),
     registry=REGISTRY,
 )
 JOB_FAILING = _gauge(
     "job_failing",
     "How often in a row a background service of this process has failed; 0 where it works.",
-    "job",
+    "name",
 )
 JOB_QUEUE_ROWS = _gauge(
-    "job_queue_rows", "What waits for a background service: rows, or events up to a limit.", "job"
+    "job_queue_rows", "What waits for a background service: rows, or events up to a limit.", "name"
 )
 JOB_OLDEST = _gauge(
-    "job_oldest_seconds", "For how long the oldest of it has waited; 0 where nothing does.", "job"
+    "job_oldest_seconds", "For how long the oldest of it has waited; 0 where nothing does.", "name"
 )
 FILES = _counter(
     "files",

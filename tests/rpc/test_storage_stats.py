@@ -181,8 +181,8 @@ def test_a_worker_counts_the_files_for_servers_that_have_no_workspace(
 # What every process tells of it
 
 
-def value(name: str, **labels: str) -> float | None:
-    return metrics.REGISTRY.get_sample_value(f"orchestration_{name}", labels)
+def value(metric: str, /, **labels: str) -> float | None:
+    return metrics.REGISTRY.get_sample_value(f"orchestration_{metric}", labels)
 
 
 def test_what_was_measured_is_told_by_a_process_that_did_not_measure(
@@ -232,11 +232,11 @@ def test_what_waits_for_the_services_is_seen(ledger: Ledger, db: Database) -> No
     ledger.task("u")
     observe = Observe(db)
     observe.run_once()
-    assert value("job_queue_rows", job="file-sync") == 1
-    assert (value("job_oldest_seconds", job="file-sync") or 0.0) > 0
-    assert value("job_queue_rows", job="rollups") == 2
-    assert (value("job_oldest_seconds", job="rollups") or 0.0) > 0
+    assert value("job_queue_rows", name="file-sync") == 1
+    assert (value("job_oldest_seconds", name="file-sync") or 0.0) > 0
+    assert value("job_queue_rows", name="rollups") == 2
+    assert (value("job_oldest_seconds", name="rollups") or 0.0) > 0
     Rollups(db).run_once()
     observe.run_once()
-    assert value("job_queue_rows", job="rollups") == 0
-    assert value("job_oldest_seconds", job="rollups") == 0
+    assert value("job_queue_rows", name="rollups") == 0
+    assert value("job_oldest_seconds", name="rollups") == 0
