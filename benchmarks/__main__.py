@@ -154,7 +154,9 @@ def _run(
         recent = SHORT_EVENTS if set(wanted) == {"archive"} else events
         _say(f"seeding {recent:,} events and {tasks:,} tasks")
         seeded = seed.fill(ledger, events=recent, tasks=tasks)
-        _say(f"seeded at {seeded.events_per_s:,.0f} events/s")
+        _say(f"seeded at {seeded.events_per_s:,.0f} events/s; the background services follow")
+        seed.settle(started.database_url)
+        _say("measuring")
         bench = Bench(program, started, ledger, seeded, options.short, events)
         measurements = list(_measure(bench, wanted))
         ledger.close()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 from google.protobuf.struct_pb2 import Struct
 
 from benchmarks.ledger import Ledger, in_parallel
@@ -18,6 +19,14 @@ TASK_BATCH = 500
 EVENT_BATCH = 500
 STREAMS = 4
 LOG_SESSIONS = 200  # each with its own correlation
+SETTLE_SECONDS, LOOK_SECONDS = 1_800.0, 0.2
+BEHIND = """
+select count(*) from (values ('rollups'), ('automation')) as r (reader)
+left join log_positions at on at.reader = r.reader and at.project = 'default'
+where exists (
+    select from events where project = 'default' and (epoch, xid, seq)
+        > (coalesce(at.epoch, 0), coalesce(at.xid, '0'::xid8), coalesce(at.seq, 0)))
+"""
 PRIORITIES = (
     [common_pb2.PRIORITY_P0] * 2
     + [common_pb2.PRIORITY_P1] * 8
@@ -74,6 +83,18 @@ def fill(ledger: Ledger, *, events: int, tasks: int) -> Seeded:
         since=since,
         until=until,
     )
+
+
+def settle(database_url: str) -> None:
+    """Returns when the table is as it is after a while: counted and looked at by the background services,
+    vacuumed and analyzed. Raises where they take too long."""
+    end = time.monotonic() + SETTLE_SECONDS
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        while conn.execute(BEHIND).fetchone() != (0,):
+            if time.monotonic() > end:
+                raise RuntimeError(f"the background services are still behind after {SETTLE_SECONDS:g} s")
+            time.sleep(LOOK_SECONDS)
+        conn.execute("vacuum (analyze) events")
 
 
 def _session(part: range) -> str:
