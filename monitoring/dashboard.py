@@ -106,7 +106,7 @@ ROWS: Sequence[Row] = (
                 "The alert context_p95: AssembleContext above 2 s.",
             ),
             Panel("p99 by rpc", "s", [Query(_quantile(0.99, "rpc_seconds", "rpc"), "{{rpc}}")]),
-            Panel("Calls at work", "short", [Query(_gauge("rpc_in_flight"), "at work")]),
+            Panel("Calls at work", "short", [Query(_gauge("rpc_in_flight", "rpc"), "{{rpc}}")]),
             Panel(
                 "Calls refused at a limit",
                 "reqps",

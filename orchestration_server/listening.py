@@ -10,6 +10,10 @@ from orchestration_server.config import ConfigurationError, Settings
 from orchestration_server.model import AuthMode
 
 LAST_PORT = 65_535
+NO_ADDRESS = (
+    "is no address to listen on: it takes HOST:PORT, an IPv6 address in brackets, and a port of at most"
+    f" {LAST_PORT}"
+)
 _ANYWHERE = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 """Where who listens on all addresses is reached from its own machine."""
 _ADDRESS = re.compile(r"(?:\[(?P<v6>.*)\]|[A-Za-z0-9._-]*|\*):(?P<port>[0-9]{1,5})")
@@ -47,15 +51,19 @@ def _check_address(address: str) -> None:
     if address.startswith(("unix:", "unix-abstract:")):
         raise ConfigurationError(f"{address} is a unix socket, and the server listens on HOST:PORT alone")
     if split(address) is None:
-        raise ConfigurationError(
-            f"{address} is no address to listen on: it takes HOST:PORT, an IPv6 address in brackets, and a"
-            f" port of at most {LAST_PORT}"
-        )
+        raise ConfigurationError(f"{address} {NO_ADDRESS}")
+
+
+def check_metrics(settings: Settings) -> None:
+    """ConfigurationError where Prometheus could not be answered, whatever this machine is called."""
+    if settings.metrics_address and split(settings.metrics_address) is None:
+        raise ConfigurationError(f"metrics_address: {settings.metrics_address} {NO_ADDRESS}")
 
 
 def check(settings: Settings) -> None:
     """ConfigurationError, which says what to do, where the server must not listen on its address so."""
     _check_address(settings.address)
+    check_metrics(settings)
     if (settings.tls_cert is None) != (settings.tls_key is None):
         raise ConfigurationError("tls_cert and tls_key go together: give both")
     if settings.tls_client_ca is not None and settings.tls_cert is None and not settings.auto_tls:

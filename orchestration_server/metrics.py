@@ -144,20 +144,17 @@ class _Rpcs(Collector):
             labels=["rpc"],
         )
         streams = GaugeMetricFamily("orchestration_streams_open", "Streams that are open.", labels=["rpc"])
-        at_work = 0
+        unary = GaugeMetricFamily("orchestration_rpc_in_flight", "Unary calls at work.", labels=["rpc"])
         for rpc in list(self._of.values()):
             opened, codes, counts, total = rpc.read()
             for code, count in codes.items():
                 calls.add_metric([rpc.name, code], count)
             if not rpc.endless:
                 seconds.add_metric([rpc.name], _cumulated(counts), total)
-            if rpc.stream:
-                streams.add_metric([rpc.name], opened)
-            else:
-                at_work += opened
+            (streams if rpc.stream else unary).add_metric([rpc.name], opened)
         yield calls
         yield seconds
-        yield GaugeMetricFamily("orchestration_rpc_in_flight", "Unary calls at work.", value=at_work)
+        yield unary
         yield streams
 
 

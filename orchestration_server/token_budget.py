@@ -361,6 +361,9 @@ class _Fitting:
         item = self._whole[_LISTS[section]][place]
         if isinstance(item, str):
             return cut(item, room) or None
+        if "title" not in item:
+            # A file, or a link to a deleted task, has nothing that could be cut.
+            return None
         # All but the title has to be there.
         part = members(item, room, [*(n for n in item if n != "title"), "title"], frozenset(("title",)))
         return part if part and part.keys() == item.keys() else None

@@ -25,7 +25,7 @@ from orchestration_server.errors import (
     NotFound,
 )
 from orchestration_server.model import Call
-from orchestration_server.workspace import UnsafePath, Workspace
+from orchestration_server.workspace import UnsafePath, Workspace, parts_of
 
 LISTED = 500
 """The most files of one listing."""
@@ -130,6 +130,10 @@ class WorkspaceFiles:
                 "this server has no workspace, and so no files", reason="NO_WORKSPACE", subject="workspace"
             )
         directory, _, name = path.rpartition("/")
+        try:
+            parts_of(path)
+        except UnsafePath as error:
+            raise InvalidArgument({"path": str(error)}) from error
         if not directory and (self._root / name).is_symlink():
             raise InvalidArgument({"path": f"{name} is a link"})
         if not directory or any(part.startswith(".") for part in path.split("/")):

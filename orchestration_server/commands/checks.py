@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestration_server.commands.options import refuse
+from orchestration_server.commands.options import err, refuse
 from orchestration_server.config import Settings
 
 
@@ -43,10 +43,21 @@ def check_traces(settings: Settings) -> None:
     """Ends the command where traces are asked for and their packages are not there."""
     if not settings.traces:
         return
-    from orchestration_server.doctor.configuration import INSTALL_TRACES, can_trace
+    from orchestration_server.doctor.configuration import INSTALL_TRACES, can_trace, is_collector
 
     if not can_trace():
         refuse(f"traces need packages that are not installed: {INSTALL_TRACES}")
+    if not is_collector(settings.traces):
+        refuse(f"traces: {settings.traces} is no URL of a collector, such as http://127.0.0.1:4317")
+
+
+def warn_of_workspace(settings: Settings) -> None:
+    """Says where files cannot be written yet: the disk may come later."""
+    if settings.workspace is not None and not settings.workspace.is_dir():
+        err.print(
+            f"workspace {settings.workspace} is not a directory, and is not made: files wait for it",
+            style="yellow", markup=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def _check(use: Callable[[], object], fault: type[Exception]) -> None:

@@ -9,9 +9,10 @@ import structlog
 import typer
 from prometheus_client import CollectorRegistry
 
-from orchestration_server.commands.options import err
-from orchestration_server.config import Settings
+from orchestration_server.commands.options import err, refuse
+from orchestration_server.config import ConfigurationError, Settings
 from orchestration_server.exposition import Exposition
+from orchestration_server.listening import check_metrics
 
 log = structlog.get_logger()
 
@@ -23,8 +24,12 @@ def exposed(settings: Settings, registry: CollectorRegistry) -> Iterator[str]:
         yield ""
         return
     try:
+        check_metrics(settings)
+    except ConfigurationError as error:
+        refuse(str(error))
+    try:
         exposition = Exposition(settings.metrics_address, registry)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         named = settings.metrics_address
         err.print(f"[red]cannot answer on {named}: {error}; choose another --metrics-address[/red]")
         raise typer.Exit(1) from error

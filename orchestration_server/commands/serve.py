@@ -22,6 +22,7 @@ from orchestration_server.commands.checks import (
     check_templates,
     check_tokenizer,
     check_traces,
+    warn_of_workspace,
 )
 from orchestration_server.commands.metrics import exposed
 from orchestration_server.commands.options import err, with_settings
@@ -46,6 +47,7 @@ def serve(
     check_templates(settings)
     check_tokenizer(settings)
     check_traces(settings)
+    warn_of_workspace(settings)
     logs.configure(settings.log_level)
     if settings.database_url:
         _serve(settings, "", ready_file)

@@ -65,6 +65,7 @@ LEDGER: Mapping[str, Check] = {
     "partitions": upkeep.partitions,
     "indexes": storage.indexes,
     "requests": upkeep.requests,
+    "held changes": upkeep.held,
     "file outbox": upkeep.outbox,
     "shared workspace": upkeep.shared_workspace,
     "visibility": storage.visibility,

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from orchestration_server import alert_rules, automation, policies
 from orchestration_server.app import jwt_source
@@ -74,15 +75,25 @@ def traces(subject: Subject) -> Iterator[Finding]:
     """Their packages are there, where they are asked for."""
     if not subject.settings.traces:
         yield ok("none are made")
-    elif can_trace():
-        yield ok("their packages are installed")
-    else:
+    elif not can_trace():
         yield failed("traces need packages that are not installed", INSTALL_TRACES)
+    elif not is_collector(subject.settings.traces):
+        yield failed(
+            f"{subject.settings.traces} is no URL", "--traces http://127.0.0.1:4317    # a collector's"
+        )
+    else:
+        yield ok("their packages are installed")
 
 
 def can_trace() -> bool:
     """Whether the packages of traces are installed."""
     return find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None
+
+
+def is_collector(url: str) -> bool:
+    """Whether traces could be sent there."""
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def templates(subject: Subject) -> Iterable[Finding]:

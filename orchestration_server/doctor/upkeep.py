@@ -13,6 +13,7 @@ from orchestration_server.store.migrations import MONTHS_AHEAD, released
 
 REQUEST_SECONDS = 25 * HOUR
 """Answers are kept for 24 hours, and looked for each minute."""
+HELD_SECONDS = 60.0
 OUTBOX_ROWS = 1_000
 OUTBOX_SECONDS = 300.0
 LAST_DAYS = 7
@@ -127,6 +128,19 @@ def requests(subject: Subject) -> Iterator[Finding]:
         )
     else:
         yield ok("none remembered" if seconds is None else f"the oldest is {span(seconds)} old")
+
+
+def held(subject: Subject) -> Iterator[Finding]:
+    """Held changes are told of when they are due."""
+    found = diagnosis.held(subject.conn)
+    if found.oldest > HELD_SECONDS:
+        yield warning(
+            f"{found.rows:,} changes of a status are held, and one should have been told of"
+            f" {span(found.oldest)} ago: no background service runs",
+            _WORK,
+        )
+    else:
+        yield ok(f"{found.rows:,} held, none for too long" if found.rows else "none")
 
 
 def outbox(subject: Subject) -> Iterator[Finding]:

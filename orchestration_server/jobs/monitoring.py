@@ -70,6 +70,7 @@ class Observe:
         with self._db.connection() as conn:
             self._horizon(store.horizon(conn))
             _waits("file-sync", store.files_waiting(conn))
+            _waits("debounce", store.held_waiting(conn))
             for reader in READERS:
                 _waits(reader, store.events_waiting(conn, reader=reader))
             found = store.measured(conn, seconds=measuring.KEPT_SECONDS)

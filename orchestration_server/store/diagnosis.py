@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from orchestration_server.store.connection import APPLICATION
+from orchestration_server.store.monitoring import HELD, Waiting
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -369,6 +370,11 @@ def oldest_request(conn: Connection) -> float | None:
     """How old the oldest remembered answer is, in seconds."""
     seconds: float | None = _row(conn.execute(_OLDEST_REQUEST))[0]
     return seconds
+
+
+def held(conn: Connection) -> Waiting:
+    """Changes that no event tells of yet; of the oldest, for how long it should have been told."""
+    return Waiting(*_row(conn.execute(HELD)))
 
 
 def outbox(conn: Connection) -> Outbox:

@@ -19,7 +19,7 @@ select clock_timestamp(), r.fingerprint, r.response, t.code, t.revision, t.delet
     (select s.delete_time is not null from sprints s where s.project = %(project)s and s.code = %(sprint)s)
 from (values (1)) one
 left join requests r on r.project = %(project)s and r.rpc = %(rpc)s and r.request_id = %(request_id)s
-left join tasks t on t.project = %(project)s and t.code = any(%(codes)s::text[])
+left join tasks t on r.request_id is null and t.project = %(project)s and t.code = any(%(codes)s::text[])
 """
 
 INSERT: LiteralString = (

@@ -29,6 +29,15 @@ from s, h
 _FILES: LiteralString = """
 select count(*), coalesce(extract(epoch from clock_timestamp() - min(queue_time)), 0)::float8 from file_outbox
 """
+# Counted as far as 10,000 steps; of each entity's, one event tells.
+HELD: LiteralString = """
+select coalesce(sum(steps), 0)::bigint,
+    greatest(coalesce(extract(epoch from clock_timestamp() - min(due)), 0), 0)::float8
+from (
+    select count(*) as steps, least(max(stable_time), min(latest_time)) as due
+    from (select * from held_changes limit 10000) h group by project, entity_type, entity_code
+) entities
+"""
 # The first event behind each project's place has waited the longest of it.
 _BEHIND: LiteralString = """
     from h, named n left join log_positions at on at.reader = %(reader)s and at.project = n.project,
@@ -140,6 +149,13 @@ def horizon(conn: Connection) -> Horizon:
 def files_waiting(conn: Connection) -> Waiting:
     """Entities whose files are to be written."""
     row = conn.execute(_FILES).fetchone()
+    assert row is not None
+    return Waiting(row[0], row[1])
+
+
+def held_waiting(conn: Connection) -> Waiting:
+    """Steps that no event tells of yet, counted up to 10,000; the oldest by when it was due to be told."""
+    row = conn.execute(HELD).fetchone()
     assert row is not None
     return Waiting(row[0], row[1])
 

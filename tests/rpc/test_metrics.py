@@ -138,7 +138,7 @@ def test_the_calls_of_all_processes_are_summed(serve: Callable[..., Scraped]) ->
     assert value("rpc_seconds_count", rpc="TaskService/CreateTask") == 8
     assert value("rpc_seconds_bucket", rpc="TaskService/GetTask", le="+Inf") == 8
     assert value("rpc_seconds_sum", rpc="TaskService/GetTask") > 0
-    assert value("rpc_in_flight") == 0
+    assert value("rpc_in_flight", rpc="TaskService/CreateTask") == 0
     assert value("sql_seconds_count", statement="writes.apply insert tasks") == 8
     assert value("events_emitted_total") == 8
     assert value("pool_connections", state="size") == 2 * (4 + BACKGROUND_CONNECTIONS)
@@ -239,7 +239,7 @@ def test_each_call_is_counted_once_by_how_it_ended(
         raw(b"\xff")
     assert since.calls("TaskService/CreateTask") == {"OK": 1, "ALREADY_EXISTS": 2, "INVALID_ARGUMENT": 3}
     assert since.value("rpc_seconds_count", rpc="TaskService/CreateTask") == 6
-    assert since.value("rpc_in_flight") == 0
+    assert since.value("rpc_in_flight", rpc="TaskService/CreateTask") == 0
 
 
 @pytest.mark.parametrize(("timeout", "code"), [(None, "CANCELLED"), (0.3, "DEADLINE_EXCEEDED")])
@@ -251,12 +251,12 @@ def test_a_call_whose_caller_leaves_is_counted_once(
         holder.execute("select from tasks for update")
         request = task_pb2.UpdateTaskStatusRequest(task_code="t", status=2)  # type: ignore[arg-type]  # IN_PROGRESS
         call = tasks.UpdateTaskStatus.future(request, timeout=timeout)
-        since.until(1, "rpc_in_flight")
+        since.until(1, "rpc_in_flight", rpc="TaskService/UpdateTaskStatus")
         if timeout is None:
             call.cancel()
         with pytest.raises((grpc.RpcError, grpc.FutureCancelledError)):
             call.result()
-        since.until(0, "rpc_in_flight")
+        since.until(0, "rpc_in_flight", rpc="TaskService/UpdateTaskStatus")
     assert since.calls("TaskService/UpdateTaskStatus") == {code: 1}
 
 
@@ -269,7 +269,7 @@ def test_an_open_timeline_is_a_stream_until_it_ends(
     for stream in (first, second):
         assert next(stream).WhichOneof("message") == "caught_up"
     assert since.value("streams_open", rpc=rpc) == 2
-    assert since.value("rpc_in_flight") == 0
+    assert since.value("rpc_in_flight", rpc=rpc) == 0
     tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("t")))
     for stream in (first, second):
         assert next(stream).WhichOneof("message") == "events"

@@ -180,7 +180,7 @@ class Steps:
 
 
 def value(name: str, **labels: str) -> float:
-    return metrics.REGISTRY.get_sample_value(name, {"job": "steps", **labels}) or 0.0
+    return metrics.REGISTRY.get_sample_value(name, {"name": "steps", **labels}) or 0.0
 
 
 def test_a_service_goes_on_while_there_is_work_and_after_it_failed() -> None:
