@@ -116,7 +116,7 @@ class App:
         working = services(settings, self.db, self._wake) if settings.background else []
         figures = ServerFigures(self.db, alert_rules.load(settings.alerts_file))
         self.jobs = Runner([*working, *observing(settings, self.db), figures])
-        gate = Gate(self.db, self._wake, emission)
+        gate = Gate(self.db, self._wake, emission, answer_bytes=settings.max_answer_bytes)
         self.admission = self._admission(gate, jwt, identity)
         self.server = Server(
             settings,

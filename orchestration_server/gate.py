@@ -7,12 +7,14 @@ locks of its entities held; an answer stored meanwhile under the same request_id
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 
 from orchestration_server import debounce, metrics
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import (
     Aborted,
+    AnswerTooLarge,
     Conflict,
     FailedPrecondition,
     Held,
@@ -48,10 +50,20 @@ def check_answer(answer: tuple[bytes, bytes], request: Request) -> bytes:
 class Gate:
     """Where every write goes through. ``wake`` is called after each commit that holds events."""
 
-    def __init__(self, db: Database, wake: Callable[[], None], policies: Policies = AT_ONCE) -> None:
+    def __init__(
+        self,
+        db: Database,
+        wake: Callable[[], None],
+        policies: Policies = AT_ONCE,
+        *,
+        answer_bytes: int = sys.maxsize,
+    ) -> None:
+        """``answer_bytes`` is the largest answer that can be sent: what would have a larger one is refused
+        before it is written."""
         self._db = db
         self._wake = wake
         self._policies = policies
+        self._answer_bytes = answer_bytes
 
     def write(
         self,
@@ -132,6 +144,8 @@ class Gate:
         if found.answer is not None:
             return check_answer(found.answer, request)
         change = decide(conn, found)
+        if len(change.response) > self._answer_bytes:
+            raise AnswerTooLarge(len(change.response), self._answer_bytes)
         remembered = [(call.project, request, change.response)] if request.request_id else []
         if change.expected or remembered or change.outbox:
             writes.apply(

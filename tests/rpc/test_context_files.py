@@ -130,6 +130,7 @@ def test_nothing_outside_is_read(ledger: Ledger, tmp_path: Path) -> None:
         f"{TASK}/out.md", f"{TASK}/up/secret.md", "outside/secret.md", f"{TASK}/inside.md",
         f"{TASK}/../../../../../secret.md", "../secret.md", str(secret), f"{TASK}/./TASK.md",
         f"{TASK}//TASK.md", "outside", f"{TASK}/TASK.md\0", "", ".", "..", f"{TASK}\\TASK.md", "x" * 600,
+        "x" * 256, f"{TASK}/{'x' * 256}",
     ):  # fmt: skip
         with refused(StatusCode.INVALID_ARGUMENT):
             ledger.read(path)

@@ -13,6 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from orchestration.v1 import event_pb2, task_pb2
+from orchestration.v1.common_pb2 import TASK_STATUS_IN_PROGRESS as IN_PROGRESS
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server import metrics
@@ -140,6 +141,24 @@ def test_an_answer_too_large_is_a_typed_error(start: Callable[..., Small]) -> No
     assert "RetryInfo" not in details(caught.value), "it does not help to come again"
     page = small.tasks.ListTasks(task_pb2.ListTasksRequest(page_size=2), timeout=SECONDS)
     assert len(page.tasks) == 2
+
+
+def test_a_write_whose_answer_is_too_large_writes_nothing(start: Callable[..., Small]) -> None:
+    small = start(max_message_bytes=SMALL_MESSAGE)
+    codes = [f"t{number}" for number in range(6)]
+    for code in codes:
+        task = factories.task(code, description="x" * (SMALL_MESSAGE - 4096))
+        small.tasks.CreateTask(task_pb2.CreateTaskRequest(task=task), timeout=SECONDS)
+    changes = [task_pb2.TaskStatusChange(task_code=code, status=IN_PROGRESS) for code in codes]
+    request = task_pb2.BatchUpdateTaskStatusRequest(changes=changes, request_id="r")
+    for _ in range(2):
+        with refused(EXHAUSTED, "ANSWER_TOO_LARGE"):
+            small.tasks.BatchUpdateTaskStatus(request, timeout=SECONDS)
+    for code in codes:
+        task = small.tasks.GetTask(task_pb2.GetTaskRequest(task_code=code), timeout=SECONDS).task
+        assert (task.status, task.revision) == (1, 1)
+    del request.changes[2:]
+    assert len(small.tasks.BatchUpdateTaskStatus(request, timeout=SECONDS).tasks) == 2
 
 
 def test_clients_that_watch_the_health_are_bounded(

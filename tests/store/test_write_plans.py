@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
 from uuid_utils import uuid7
 
-from orchestration_server.store import tasks
+from orchestration_server.model import Request
+from orchestration_server.store import generation, tasks
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.writes import Change, apply
 from tests.explaining import Explaining, connected
@@ -24,3 +26,23 @@ def test_a_change_of_tasks_looks_each_up_by_its_code(database_url: str) -> None:
         apply(cast("Connection", explaining), change, project="default", locks=[1], requests=[])
     found = [node["Index Cond"] for node in explaining.nodes() if node.get("Index Name") == "tasks_pkey"]
     assert found == ["((project = c.project) AND (code = c.code))"]
+
+
+def test_an_answer_is_read_once_and_not_with_each_row(database_url: str) -> None:
+    """A retry of a batch of a thousand tasks would read its answer, of megabytes, a thousand times."""
+    now = datetime.now(UTC)
+    codes = ["one", "two"]
+    rows = [tasks.TaskColumns(code, str(uuid7()), "", 1, 3, "", [], 0, now, now, b"") for code in codes]
+    request = Request("TaskService/BatchCreateTasks", "r", b"print")
+    with connected(database_url) as conn:
+        change = Change(b"", sql=tasks.INSERT, params=tasks.columns(rows), expected=2)
+        remembered = [("default", request, b"answer")]
+        apply(conn, change, project="default", locks=[1], requests=remembered)
+        for request_id, answer, there in (("r", (b"print", b"answer"), []), ("other", None, codes)):
+            asked = replace(request, request_id=request_id)
+            for found in (
+                tasks.prepare(conn, project="default", request=asked, codes=codes),
+                generation.prepare(conn, project="default", request=asked, sprint="", codes=codes),
+            ):
+                assert found.answer == answer
+                assert sorted(found.rows) == there

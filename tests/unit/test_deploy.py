@@ -115,6 +115,15 @@ def test_the_containers_run_commands_that_there_are(services: dict[str, Any]) ->
     must_run(arguments)
 
 
+def test_the_containers_write_where_the_image_has_a_directory(services: dict[str, Any]) -> None:
+    """A workspace is not made where it is not there."""
+    made = re.findall(
+        r"install -d -o orchestration -g orchestration (\S+)", (DEPLOY / "Containerfile").read_text()
+    )
+    workspaces = {services[name]["environment"]["ORCHESTRATION_WORKSPACE"] for name in ("server", "worker")}
+    assert list(workspaces) == made
+
+
 def test_containers_are_given_the_time_that_a_stop_takes(services: dict[str, Any]) -> None:
     seconds = float(services["server"]["stop_grace_period"].removesuffix("s"))
     assert seconds >= Settings().grace_seconds + STOP_SECONDS

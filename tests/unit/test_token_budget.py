@@ -217,6 +217,19 @@ def test_any_context_fits_its_budget_and_says_what_it_lacks(
     assert context.as_of_cursor == whole.as_of_cursor
 
 
+@pytest.mark.parametrize("budget", range(200, 420))
+def test_what_has_no_title_is_there_whole_or_not_at_all(budget: int) -> None:
+    """A link to a deleted task has none, and a file."""
+    whole = context_pb2.Context(target_type=common_pb2.ENTITY_TYPE_TASK, target_code="T1")
+    for number in range(4):
+        whole.dependencies.add(task_code="T1", depends_on_code="D" * 120 + str(number))
+        whole.files.add(path="f" * 90 + str(number), size=number)
+    fitted = fit(whole, [], budget, subject="task")
+    assert fitted.estimate == tokens_of(joined(fitted)) <= budget
+    assert all(link in whole.dependencies for link in fitted.context.dependencies)
+    assert all(file in whole.files for file in fitted.context.files)
+
+
 def test_parts_give_way_in_their_order() -> None:
     """The bigger the budget, the further down the list of parts the first one that is cut."""
     whole = context_pb2.Context(
