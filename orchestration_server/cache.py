@@ -85,7 +85,10 @@ class Link:
         except redis.ResponseError:
             # It answers, so it is not away: a value of another kind is under the key, say.
             return None
-        except (redis.RedisError, OSError) as error:
+        except Exception as error:
+            if not isinstance(error, redis.RedisError | OSError):
+                # What came is no answer at all. What is left of it would be taken for the next one's.
+                client.connection_pool.disconnect()
             self._retry_at = time.monotonic() + OPEN_SECONDS
             if not self._away:
                 log.warning("redis away", error=type(error).__name__)

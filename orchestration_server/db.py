@@ -33,6 +33,9 @@ __all__ = ["Connection", "Database", "session_options"]
 
 CONFLICTS = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
 EXHAUSTED = (psycopg_pool.TooManyRequests, psycopg_pool.PoolTimeout)
+STOPPED = (pg.ReadOnlySqlTransaction, pg.IdleInTransactionSessionTimeout, pg.TransactionTimeout)
+"""What the driver calls internal errors, and comes of a primary that is none any more, or of a pause of the
+server's."""
 LEDGER_CONFLICT = "OL001"
 LEDGER_HELD = "OL002"
 PROBE_SECONDS = 0.1
@@ -43,6 +46,8 @@ PATIENCE_SECONDS = 1.0
 SETTLE_SECONDS = 2.0
 """How long connections may be missing after one was lost, or a pool was opened."""
 LOOK_SECONDS = 0.005
+LIFETIME_SECONDS = 24 * 3600.0
+"""The age at which a connection is replaced: after each, live timelines read from their last event."""
 
 
 def session_options(statement_seconds: float) -> str:
@@ -138,6 +143,7 @@ class Database:
             },
             max_waiting=self._size * 4,
             reconnect_timeout=1.0,
+            max_lifetime=LIFETIME_SECONDS,
             connection_class=Connection,
             configure=self._configure,
             open=False,
@@ -246,7 +252,9 @@ def translated(error: BaseException) -> BaseException:
         return ResourceExhausted(
             "no connection to the database came free; try again shortly", reason="POOL_EXHAUSTED"
         )
-    if isinstance(error, psycopg.OperationalError | psycopg_pool.PoolClosed | pg.InFailedSqlTransaction):
+    if isinstance(
+        error, (psycopg.OperationalError, psycopg_pool.PoolClosed, pg.InFailedSqlTransaction, *STOPPED)
+    ):
         # With an SQLSTATE it is the server's text, which may quote values.
         text = "" if getattr(error, "sqlstate", None) else str(error).partition("\n")[0]
         log.warning("database error", error=error, text=text)
@@ -298,6 +306,9 @@ class Lent:
             if self._watch.doubtful:
                 # The stop may still arrive: whoever had this connection next would be the one to feel it.
                 self._conn.close()
+        if isinstance(error, pg.ReadOnlySqlTransaction):
+            # The next one finds the primary that there is now.
+            self._conn.close()
         self._pool.putconn(self._conn)
         if error is not None:
             self._raise(error)

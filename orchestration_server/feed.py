@@ -28,6 +28,8 @@ class Chunk:
     rows: Mapping[str, Sequence[event_store.TailRow]]
     """By project."""
     size: int
+    read_at: float
+    """A moment before it was read."""
 
 
 class Feed:
@@ -41,6 +43,8 @@ class Feed:
         self._tokens = tokens
         self.tail: Position | None = None
         """Up to where the log was read for the live streams; None as long as nobody is live."""
+        self.read_at = 0.0
+        """A moment before the oldest of the readings that the live streams stand on."""
         self._live: dict[str, dict[str, set[Stream]]] = {}
         """By project, then by what they take."""
         self._last: dict[str, Position] = {}
@@ -63,7 +67,7 @@ class Feed:
     def join(self, stream: Stream, now: float) -> bool:
         """Makes a stream live that has read all up to its position. False where it has to read on first."""
         if self.tail is None:
-            self.tail = stream.position
+            self.tail, self.read_at = stream.position, stream.read_at
         missing: list[Chunk] = []
         if stream.position < self.tail:
             missing = [chunk for chunk in self._recent if chunk.end > stream.position]
@@ -71,6 +75,7 @@ class Feed:
             if not covered or any(stream.project not in chunk.projects for chunk in missing):
                 return False
         stream.live = True
+        self.read_at = min(self.read_at, stream.read_at)
         self._live.setdefault(stream.project, {}).setdefault(stream.key, set()).add(stream)
         cursor = self._tokens.cursor(stream.seen)
         stream.push(message(caught_up=event_pb2.TimelineCaughtUp(cursor=cursor)), stream.seen, now)
@@ -86,7 +91,7 @@ class Feed:
         stream.live = False
         stream.seen = self.seen(stream)
         if self.tail is not None:
-            stream.position = max(stream.position, self.tail)
+            stream.position, stream.read_at = max(stream.position, self.tail), self.read_at
         alike = self._live[stream.project]
         alike[stream.key].discard(stream)
         if not alike[stream.key]:
@@ -122,7 +127,7 @@ class Feed:
         self._recent.append(chunk)
         while len(self._recent) > 1 and sum(c.size for c in self._recent) > RECENT_BYTES:
             self._recent.popleft()
-        self.tail = chunk.end
+        self.tail, self.read_at = chunk.end, chunk.read_at
         for project, rows in chunk.rows.items():
             if project in self._live:
                 self._last[project] = rows[-1].position

@@ -7,6 +7,7 @@ once, and each waits for its turn.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -97,6 +98,10 @@ class History:
             if stream.start is not None:
                 stream.position = stream.seen = stream.sent = stream.start(conn)
                 stream.start = None
+            if conn.opened > stream.read_at:
+                # As the tail's: Postgres may have crashed since, and only events that were seen still stand.
+                stream.position = stream.seen
+            stream.read_at = time.monotonic()
             start, latest = stream.position, stream.latest
             if latest:
                 rows, horizon, last, edge = event_store.latest(

@@ -40,11 +40,13 @@ NO_DEADLINE = 1e8
 """Seconds beyond which grpc means that the caller set no deadline."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PRINTABLE = re.compile(r"[ -~]{0,128}")
+_AGENT = re.compile(r"(?!orchestration\.)[ -~]{0,128}")
+"""The ledger's own services act under those names."""
 _METADATA = {
     PROJECT: _NAME,
     CORRELATION: _PRINTABLE,
     SESSION: _PRINTABLE,
-    "orchestration-agent": _PRINTABLE,
+    "orchestration-agent": _AGENT,
 }
 _READ = frozenset((*_METADATA, AUTHORIZATION))
 _ONCE = (AUTHORIZATION, PROJECT, SESSION)

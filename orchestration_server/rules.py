@@ -101,6 +101,23 @@ class Printable(Rule):
 
 
 @dataclass(frozen=True)
+class Unreserved(Rule):
+    """By another rule, and no name that the ledger's own services act under."""
+
+    rule: Rule
+
+    def check(self, compiled: Compiled) -> Check:
+        inner = self.rule.check(compiled)
+        assert inner is not None
+        wrong = {"": "must not begin with orchestration., as the ledger's own services do"}
+
+        def check(value: str) -> Violations | None:
+            return wrong if value.startswith("orchestration.") else inner(value)
+
+        return check
+
+
+@dataclass(frozen=True)
 class Pattern(Rule):
     """Matches as a whole; ``text`` says what is expected."""
 

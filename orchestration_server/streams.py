@@ -98,6 +98,8 @@ class Stream:
     page: int = PAGE_FIRST
     position: Position = BEGINNING
     """What lies up to here is read. A live stream has read what the tail has, if that is further."""
+    read_at: float = 0.0
+    """A moment before that was read, by the monotonic clock."""
     seen: Position = BEGINNING
     """The last event read, wanted or not. Cursors name events alone: after a crash Postgres gives
     transaction ids out again that left no trace, so a horizon of before may lie ahead of the log."""

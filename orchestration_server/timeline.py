@@ -235,15 +235,19 @@ class Hub:
     def _read_tail(self) -> bool:
         """Reads what is new and hands it out. Whether there is more."""
         with self._lock:
-            start, projects = self._feed.tail, list(self._projects)
+            start, projects, read_at = self._feed.tail, list(self._projects), self._feed.read_at
             if self._feed.empty:
                 # The next to join says where the tail begins.
                 self._feed.clear()
                 return False
         assert start is not None
         with self._db.connection() as conn:
+            crashed, read_at = conn.opened > read_at, time.monotonic()
             rows, horizon = event_store.tail(conn, projects=projects, after=start, limit=TAIL_EVENTS)
-        if horizon < start:
+        # The tail stands at a horizon, above transaction ids that were given out and not yet used. A Postgres
+        # that crashed gives those out again. No connection outlives that, so one that is older says that
+        # there was none.
+        if crashed or horizon < start:
             self._read_again()
             return False
         more = len(rows) == TAIL_EVENTS
@@ -251,7 +255,8 @@ class Hub:
         by_project: dict[str, list[event_store.TailRow]] = {}
         for row in rows:
             by_project.setdefault(row.project, []).append(row)
-        chunk = Chunk(start, end, frozenset(projects), by_project, sum(len(row.body) for row in rows))
+        size = sum(len(row.body) for row in rows)
+        chunk = Chunk(start, end, frozenset(projects), by_project, size, read_at)
         with self._lock:
             for stream in self._feed.take(chunk, time.monotonic()):
                 self._read_on(stream)

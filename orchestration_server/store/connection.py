@@ -25,7 +25,7 @@ import psycopg
 import structlog
 from psycopg import abc, errors
 from psycopg.adapt import Transformer
-from psycopg.pq import ConnStatus, ExecStatus, Format
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
 from orchestration_server import metrics
@@ -155,6 +155,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.opened = time.monotonic()
+        """What was read before may have been of a Postgres that crashed since; what is read on it is not."""
         self._named: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
         self._count = 0
 
@@ -255,6 +257,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         return name
 
     def _error(self, result: PGresult) -> psycopg.Error:
-        if self.pgconn.status == ConnStatus.BAD:
+        # Of a socket that broke, libpq may say so in words alone and take the connection for good.
+        if self.pgconn.status == ConnStatus.BAD or not result.error_field(DiagnosticField.SQLSTATE):
+            self.close()
             return errors.OperationalError("the connection was lost")
         return errors.error_from_result(result, encoding=self.info.encoding)

@@ -25,6 +25,7 @@ from orchestration_server.rules import (
     Violations,
 )
 from orchestration_server.validation.fields import (
+    ACTOR,
     CODE,
     CODE_OR_NONE,
     CURSOR,
@@ -101,7 +102,7 @@ RULES: Rules = {
         "entity_code": CODE_OR_NONE,
         "sprint_code": CODE_OR_NONE,
         "priority": EnumValue(PRIORITY),
-        "actor": NAME,
+        "actor": ACTOR,
         "payload": Json(),
         "occur_time": OCCUR_TIME,
         "dedup_key": Printable(200),

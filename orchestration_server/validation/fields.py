@@ -19,6 +19,7 @@ from orchestration_server.rules import (
     Rule,
     Text,
     Time,
+    Unreserved,
     Violations,
     day,
 )
@@ -37,7 +38,8 @@ PAGE_TOKEN = Printable(2048)
 PAGE: dict[str, Rule] = {"page_size": PAGE_SIZE, "page_token": PAGE_TOKEN}
 CURSOR = Printable(200, required=True)
 NAME = Text(0, 200)
-AGENT = Printable(128)
+AGENT = Unreserved(Printable(128))
+ACTOR = Unreserved(NAME)
 TITLE = Text(1, 500)
 LINES = Items(100, Text(0, 2_000))
 REASON = Text(0, 2_000)

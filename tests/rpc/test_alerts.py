@@ -253,7 +253,9 @@ def test_agents_and_sessions_are_told_of_in_their_projects(alerting: Alerting) -
     alerting.alerts = alerting.evaluator([rule])
     for project in ("one", "two"):
         emit(alerting, "agent", 4, project)
-    emit(alerting, "orchestration.file-sync", 4, "one")
+    with pytest.raises(grpc.RpcError) as refused:
+        emit(alerting, "orchestration.file-sync", 4, "one")
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     alerting.evaluate(seconds=1)
     assert sorted((a.project, a.subject, a.value) for a in alerting.listed()) == [
         ("one", "agent", 4.0), ("two", "agent", 4.0),

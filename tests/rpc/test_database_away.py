@@ -8,6 +8,7 @@ from typing import cast
 import grpc
 import psycopg
 import pytest
+from psycopg import sql
 
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
@@ -190,3 +191,31 @@ def test_transaction_ids_that_are_given_out_again_after_the_kill_hide_nothing(le
     resumed = follow(ledger, cursor)
     assert collected(ledger, resumed, cursor, expected[-1]) == expected
     assert collected(ledger, stream, cursor, expected[-1]) == expected
+
+
+def test_a_primary_that_is_none_any_more_is_away_until_there_is_one(ledger: Ledger) -> None:
+    ledger.create("before")
+    with psycopg.connect(ledger.database_url, autocommit=True) as conn:
+        name = sql.Identifier(conn.info.dbname)
+        conn.execute(sql.SQL("alter database {} set default_transaction_read_only = on").format(name))
+        conn.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'orchestration'"
+        )
+        ledger.back()
+        for _ in range(3):
+            with pytest.raises(grpc.RpcError) as caught:
+                ledger.create("meanwhile")
+            expect_unavailable(caught.value)
+        assert ledger.get("before").code == "before"
+        conn.execute("set default_transaction_read_only = off")
+        conn.execute(sql.SQL("alter database {} reset default_transaction_read_only").format(name))
+    # No connection of before is asked twice.
+    end = monotonic() + SECONDS
+    while True:
+        try:
+            ledger.create("after")
+            break
+        except grpc.RpcError as error:
+            expect_unavailable(error)
+            assert monotonic() < end
+    assert ledger.get("after").code == "after"

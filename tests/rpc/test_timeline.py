@@ -296,6 +296,26 @@ def test_a_log_that_came_from_another_cluster_goes_on_in_a_new_epoch(
             history(stub, after_cursor=cursors[0])
 
 
+def test_what_was_read_before_all_connections_were_replaced_is_read_again(
+    events: EventServiceStub, server: Server, follow: Callable[..., Following]
+) -> None:
+    """Postgres may have crashed, and give out again the ids up to which the tail was read."""
+    before = put(events, 2, "before")
+    stream = follow()
+    found, cursor = stream.until_caught_up()
+    assert ids(found) == before
+    assert server.app is not None
+    pool = server.app.db._pool
+    lent = [pool.getconn() for _ in range(pool.max_size)]
+    for conn in lent:
+        conn.close()
+        pool.putconn(conn)
+    # Nobody met a connection that was lost: that they are new is all there is to see.
+    assert stream.until_caught_up() == ([], cursor)
+    after = put(events, 2, "after")
+    assert ids(stream.take(2)) == after
+
+
 @pytest.mark.parametrize("fields", [{"last": 0}, {"last": 10_001}, {"batch_size": 501}])
 def test_limits_of_a_request_are_held(events: EventServiceStub, fields: dict[str, int]) -> None:
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"):

@@ -21,6 +21,7 @@ from orchestration.v1 import event_pb2, task_pb2
 from orchestration_server import metrics
 from orchestration_server.db import Database
 from orchestration_server.embedded import Engines
+from orchestration_server.errors import ResourceExhausted, Unavailable
 from orchestration_server.jobs.runner import LONGEST_PAUSE, Alone, Runner, pause
 from tests import factories
 from tests.conftest import Server
@@ -195,6 +196,23 @@ def test_a_service_goes_on_while_there_is_work_and_after_it_failed() -> None:
     assert value("orchestration_job_batches_total", result="failed") == names["failed"] + 2
     assert value("orchestration_job_rows_total") == names["rows"] + 6
     assert value("orchestration_job_failing") == 0
+
+
+def test_a_service_whose_database_is_away_comes_soon_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[int] = []
+
+    def at_once(_: float, failures: int) -> float:
+        pauses.append(failures)
+        return 0.0
+
+    monkeypatch.setattr("orchestration_server.jobs.runner.pause", at_once)
+    service = Steps(
+        *[Unavailable() for _ in range(9)], ResourceExhausted("no connection", reason="POOL_EXHAUSTED"), 1
+    )
+    runner = Runner([service])
+    assert service.done.wait(SECONDS)
+    runner.close()
+    assert max(pauses) == 1
 
 
 def test_pauses_grow_to_a_limit_and_are_never_the_same() -> None:

@@ -79,3 +79,15 @@ def test_a_load_that_fails_fails_its_own_call_alone(cache: Cache) -> None:
     errors = [one.exception() for one in at_once(cache, load)]
     assert [type(error) for error in errors if error is not None] == [ValueError]
     assert not cache._loading
+
+
+@pytest.mark.parametrize("error", [ValueError("$abc"), RecursionError(), UnicodeError()])
+def test_what_is_no_answer_at_all_counts_as_away(error: Exception) -> None:
+    link = Link("redis://127.0.0.1:1/0", connections=1)
+
+    def use(_: object) -> None:
+        raise error
+
+    assert link.ask(use) is None
+    assert link.failing
+    link.close()

@@ -10,7 +10,8 @@ Call metadata, the same for every rpc:
   orchestration-session         key of the session that calls, kept on its events; where it names a
                                 session of SessionService and the call gives no correlation id, the
                                 session's is taken
-  orchestration-agent           name of the agent that calls, kept on its events
+  orchestration-agent           name of the agent that calls, kept on its events; it does not begin with
+                                "orchestration.", as the names of the ledger's own services do
 
 Errors carry google.rpc.Status details: ErrorInfo (domain "orchestration.v1", a stable reason),
 and BadRequest, ResourceInfo or RetryInfo where they help.

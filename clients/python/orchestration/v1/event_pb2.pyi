@@ -293,7 +293,9 @@ class NewEvent(_message.Message):
     priority: _common_pb2.Priority.ValueType
     """How urgent it is; P2 where none is given. P0 and P1 are kept for ever."""
     actor: _builtins.str
-    """Who did it, where that is another than the calling agent; up to 200 characters."""
+    """Who did it, where that is another than the calling agent; up to 200 characters, of which the first are not
+    "orchestration.": the ledger's own services act under such names.
+    """
     dedup_key: _builtins.str
     """Unique in the project for ever; up to 200 printable ASCII characters. An event whose key is there already is not
     stored again.
