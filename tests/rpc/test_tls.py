@@ -8,11 +8,13 @@ from pathlib import Path
 import grpc
 import pytest
 from cryptography import x509
+from typer.testing import CliRunner
 
 from orchestration import Client
 from orchestration.v1.admin_pb2 import GetServerInfoRequest
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration_server import tls
+from orchestration_server.__main__ import cli
 from orchestration_server.app import App
 from orchestration_server.config import ConfigurationError, Settings
 from tests.keying import bearer, make_key
@@ -97,6 +99,28 @@ def test_with_an_authority_for_clients_each_shows_a_certificate(
     assert ask(address, made.cert, **shown(client))
     assert unreached(address, made.cert)
     assert unreached(address, made.cert, **shown(stranger))
+
+
+def test_health_asks_as_a_client_does(made: tls.Made, start: Callable[..., str], tmp_path: Path) -> None:
+    client = tls.make(tmp_path / "client", "client")
+    address = start(made, client.cert)
+
+    def health(**env: str) -> tuple[int, str]:
+        given = {f"ORCHESTRATION_{name}": value for name, value in env.items()}
+        command = ["health", "--address", address, "--seconds", "30"]
+        result = CliRunner(env=given).invoke(cli, command)
+        return result.exit_code, result.output.strip()
+
+    named = {"CA_FILE": str(made.cert), "CLIENT_CERT": str(client.cert)}
+    assert health(**named, CLIENT_KEY=str(client.key)) == (0, "SERVING")
+    assert health(CA_FILE=str(made.cert))[0] == 1
+    code, said = health(**named)
+    assert code == 2
+    assert "go together" in said
+    code, said = health()
+    assert code == 1
+    assert "--tls-cert" in said
+    assert "ORCHESTRATION_CA_FILE" in said
 
 
 def test_another_certificate_is_taken_up_and_a_broken_one_is_not(
