@@ -37,6 +37,6 @@ def health(
         with probe.open_channel(settings, server_name=server_name, client=client) as channel:
             probe.check(channel, service=service, seconds=seconds)
     except (probe.NotServing, OSError) as error:
-        err.print(f"not serving: {error}", style="red", markup=False, soft_wrap=True)
+        err.print(f"not serving: {error}", style="red")
         raise typer.Exit(1) from None
     typer.echo("SERVING")

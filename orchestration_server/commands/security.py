@@ -33,8 +33,8 @@ def secured(settings: Settings) -> Settings:
 
 
 def _tell(cert: Path, fingerprint: str) -> None:
-    err.print(f"certificate {cert}: clients take it as ORCHESTRATION_CA_FILE", soft_wrap=True)
-    err.print(f"SHA-256     {fingerprint}", highlight=False, soft_wrap=True)
+    err.print(f"certificate {cert}: clients take it as ORCHESTRATION_CA_FILE")
+    err.print(f"SHA-256     {fingerprint}")
 
 
 def check_keys(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from prometheus_client import CollectorRegistry
 from rich.console import Console
+from rich.text import Text
 
 from orchestration_server import __version__, exposition, logs, metrics, process
 from orchestration_server.commands.checks import (
@@ -58,7 +59,7 @@ def serve(
     try:
         started = engines.start()
     except EngineError as error:
-        err.print(f"[red]{error}[/red]")
+        err.print(str(error), style="red")
         raise typer.Exit(1) from error
     try:
         own = {
@@ -91,7 +92,7 @@ def _serve_alone(
     try:
         bound = app.start()
     except RuntimeError as error:
-        err.print(f"[red]cannot listen on {settings.address}: {error}; choose another --address[/red]")
+        err.print(f"cannot listen on {settings.address}: {error}; choose another --address", style="red")
         raise typer.Exit(1) from error
     process.settle()
     _announce(bound, data, settings, ready_file, scraped)
@@ -123,7 +124,7 @@ def _serve_many(
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             held.bind((host.strip("[]"), int(port)))
         except OSError as error:
-            err.print(f"[red]cannot listen on {settings.address}: {error}; choose another --address[/red]")
+            err.print(f"cannot listen on {settings.address}: {error}; choose another --address", style="red")
             raise typer.Exit(1) from error
         bound = f"{host}:{held.getsockname()[1]}"
         shared = settings.model_copy(update={"address": bound})
@@ -132,7 +133,7 @@ def _serve_many(
         for child in children:
             assert child.stdout is not None
             if not child.stdout.readline():
-                err.print("[red]a worker did not start: the log above says why[/red]")
+                err.print("a worker did not start: the log above says why", style="red")
                 _end(children)
                 raise typer.Exit(1)
     registry.register(exposition.Summed([asked for _, asked in started]))
@@ -191,21 +192,20 @@ def _announce(address: str, data: str, settings: Settings, ready_file: Path | No
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump(ready, file)
         part.replace(ready_file)
-    out = Console()
-    out.print(f"[bold]orchestration {__version__}[/bold] answers on [bold]{address}[/bold]")
+    out = Console(markup=False, emoji=False, soft_wrap=True, highlight=False)
+    out.print(Text.assemble((f"orchestration {__version__}", "bold"), " answers on ", (address, "bold")))
     out.print("  project         default (metadata orchestration-project names another)")
     out.print(f"  data            {data or 'in the database of DATABASE_URL'}")
     is_open, lines = told(settings)
     for what, text in lines:
-        out.print(f"  {what:<15} {text}", highlight=False, soft_wrap=True, markup=False)
+        out.print(f"  {what:<15} {text}")
     if scraped:
         out.print(f"  metrics         http://{scraped}{exposition.PATH}")
-    out.print("  try             in another terminal:", highlight=False)
+    out.print("  try             in another terminal:")
     out.print(
         f"    {reach(settings, address, with_key=not is_open)} .venv/bin/python -c"
         " 'from orchestration import Client; from orchestration.v1 import sprint_pb2 as s;"
-        ' c = Client(); print(c.sprints.CreateSprint(s.CreateSprintRequest('
-        'sprint=s.Sprint(code="S1", title="First"))))\'',
-        highlight=False, soft_wrap=True, markup=False,
-    )  # fmt: skip
+        " c = Client(); print(c.sprints.CreateSprint(s.CreateSprintRequest("
+        'sprint=s.Sprint(code="S1", title="First"))))\''
+    )
     out.print("  stop            Ctrl-C")
