@@ -9,14 +9,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 from rich.text import Text
 
-from orchestration_server import __version__, exposition, logs, metrics, process
+from orchestration_server import __version__, exposition, listening, logs, metrics, process
 from orchestration_server.commands.checks import (
     check_policies,
     check_rules,
@@ -49,6 +49,7 @@ def serve(
     check_tokenizer(settings)
     check_traces(settings)
     warn_of_workspace(settings)
+    _check_free(settings)
     logs.configure(settings.log_level)
     if settings.database_url:
         _serve(settings, "", ready_file)
@@ -69,6 +70,41 @@ def serve(
         _serve(settings.model_copy(update=own), str(started.data_dir), ready_file)
     finally:
         engines.stop()
+
+
+def _check_free(settings: Settings) -> None:
+    """Ends the command where another server has the port: before engines start for nothing, and grpc logs."""
+    if settings.share_port:
+        return
+    host, port = listening.split(settings.address) or ("", 0)
+    # On all addresses grpc takes what there is of IPv4 and IPv6; that of IPv4 is taken with either.
+    found: list[OSError] = []
+    try:
+        places = socket.getaddrinfo(
+            "0.0.0.0" if listening.everywhere(host) else host, port, type=socket.SOCK_STREAM
+        )
+        for family, kind, protocol, _, place in places:
+            try:
+                with socket.socket(family, kind, protocol) as tried:
+                    # As the server's own: what is left of an ended connection does not count.
+                    tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    tried.bind(place)
+                    # One of a name's addresses is enough for grpc.
+                    return
+            except OSError as error:
+                found.append(error)
+    except OSError as error:
+        found.append(error)
+    _cannot_listen(settings, found[0])
+
+
+def _cannot_listen(settings: Settings, error: OSError | RuntimeError) -> NoReturn:
+    why = (isinstance(error, OSError) and error.strerror) or str(error)
+    err.print(
+        f"cannot listen on {settings.address}: {why[:1].lower()}{why[1:]}; choose another --address",
+        style="red",
+    )
+    raise typer.Exit(1) from error
 
 
 def _serve(settings: Settings, data: str, ready_file: Path | None) -> None:
@@ -92,8 +128,7 @@ def _serve_alone(
     try:
         bound = app.start()
     except RuntimeError as error:
-        err.print(f"cannot listen on {settings.address}: {error}; choose another --address", style="red")
-        raise typer.Exit(1) from error
+        _cannot_listen(settings, error)
     process.settle()
     _announce(bound, data, settings, ready_file, scraped)
     process.wait_for(stop)
@@ -115,17 +150,14 @@ def _serve_many(
     migrate(settings.database_url)
     host, _, port = settings.address.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The port is shared by these processes, not with another server: that has to be seen before.
+    _check_free(settings)
     with socket.socket(family) as held:
         try:
-            if not settings.share_port:
-                # The port is shared by these processes, not with another server: that has to be seen before.
-                with socket.create_server((host.strip("[]"), int(port)), family=family):
-                    pass
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             held.bind((host.strip("[]"), int(port)))
         except OSError as error:
-            err.print(f"cannot listen on {settings.address}: {error}; choose another --address", style="red")
-            raise typer.Exit(1) from error
+            _cannot_listen(settings, error)
         bound = f"{host}:{held.getsockname()[1]}"
         shared = settings.model_copy(update={"address": bound})
         started = [_child(shared) for _ in range(settings.workers)]
