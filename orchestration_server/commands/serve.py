@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, NoReturn
 
 import typer
@@ -42,6 +44,15 @@ def serve(
     ] = None,
 ) -> None:
     """Serve. Without a database URL it starts a Postgres and a cache of its own."""
+    with ExitStack() as kept:
+        if ephemeral and settings.auto_tls:
+            # The certificate is made there, and goes with the rest.
+            made = kept.enter_context(TemporaryDirectory(prefix="orchestration-"))
+            settings = settings.model_copy(update={"data_dir": Path(made)})
+        _checked_and_served(settings, ephemeral, ready_file)
+
+
+def _checked_and_served(settings: Settings, ephemeral: bool, ready_file: Path | None) -> None:
     settings = secured(settings)
     check_rules(settings)
     check_policies(settings)
