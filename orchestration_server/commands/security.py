@@ -26,15 +26,16 @@ def secured(settings: Settings) -> Settings:
             tls.credentials(settings)
             if given.auto_tls:
                 assert settings.tls_cert is not None
-                _tell(settings.tls_cert, tls.fingerprint(settings.tls_cert))
+                _tell(settings.tls_cert, tls.fingerprint(settings.tls_cert), tls.names(settings.tls_cert))
     except ConfigurationError as error:
         refuse(str(error))
     return settings
 
 
-def _tell(cert: Path, fingerprint: str) -> None:
+def _tell(cert: Path, fingerprint: str, names: list[str]) -> None:
     err.print(f"certificate {cert}: clients take it as ORCHESTRATION_CA_FILE")
     err.print(f"SHA-256     {fingerprint}")
+    err.print(f"good for    {', '.join(names)}")
 
 
 def check_keys(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """TLS: who can read along, and who has to show a certificate."""
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -165,6 +166,39 @@ def test_a_made_certificate_is_kept_until_it_ends_or_names_another_host(tmp_path
     late = datetime.now(UTC) + timedelta(days=340)
     tls.make(tmp_path, "ledger.example", now=lambda: late)
     assert len({first, named, tls.fingerprint(made.cert)}) == 3
+
+
+@pytest.mark.parametrize("host", ["", "*", "0.0.0.0", "::"])
+def test_on_all_addresses_it_is_good_for_those_of_the_machine(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [(0, 0, 0, "", (address, 0)) for address in ("198.51.100.7", "2001:db8::7", "fe80::1%eth0")]
+    monkeypatch.setattr(socket, "getfqdn", lambda: "ledger.example")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    # Loopback is where this machine has a way to, whatever its network.
+    monkeypatch.setattr(tls, "_ELSEWHERE", [(socket.AF_INET, "127.8.8.8")])
+    made = tls.make(tmp_path, host)
+    expected = {"localhost", "127.0.0.1", "::1", socket.gethostname(), "ledger.example"}
+    assert set(tls.names(made.cert)) == expected | {"198.51.100.7", "2001:db8::7"}
+    first = tls.fingerprint(made.cert)
+    assert tls.fingerprint(tls.make(tmp_path, host).cert) == first
+    found.pop(0)
+    assert tls.fingerprint(tls.make(tmp_path, host).cert) == first
+
+
+def test_serve_says_what_the_certificate_is_good_for_and_keeps_none_that_is_ephemeral(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        command = ["serve", "--address", address, "--auto-tls", "--data-dir", str(tmp_path / "data")]
+        ephemeral = CliRunner().invoke(cli, [*command, "--ephemeral"]).output
+        assert not (tmp_path / "data").exists()
+        kept = CliRunner().invoke(cli, command).output
+    names = ", ".join(tls.names(tmp_path / "data" / "tls" / "cert.pem"))
+    for said in (ephemeral, kept):
+        assert f"good for    {names}\n" in said
+    made = Path(ephemeral.partition("certificate ")[2].partition(":")[0])
+    assert made.name == "cert.pem"
+    assert not made.parent.parent.exists()
 
 
 def test_a_pair_that_was_left_half_made_is_made_again(made: tls.Made, tmp_path: Path) -> None:
