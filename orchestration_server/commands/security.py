@@ -71,6 +71,8 @@ def reach(settings: Settings, address: str, *, with_key: bool) -> str:
     said = [f"ORCHESTRATION_ADDRESS={listening.reachable(address)}"]
     if settings.tls_cert is not None:
         said.append(f"ORCHESTRATION_CA_FILE={settings.tls_cert}")
+    if settings.tls_client_ca is not None:
+        said.append("ORCHESTRATION_CLIENT_CERT=CERT ORCHESTRATION_CLIENT_KEY=KEY")
     if with_key:
         said.append("ORCHESTRATION_TOKEN=KEY")
     return " ".join(said)

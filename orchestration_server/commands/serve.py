@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, NoReturn
@@ -220,6 +221,15 @@ def _child(settings: Settings) -> tuple[subprocess.Popen[bytes], socket.socket]:
     return child, ours
 
 
+def _interpreter() -> str:
+    """The Python that has the client package, as a shell in this directory takes it."""
+    python = Path(sys.executable)
+    # The directory may be gone, or another one.
+    with suppress(OSError, ValueError):
+        python = python.relative_to(Path.cwd())
+    return shlex.quote(str(python))
+
+
 def _announce(address: str, data: str, settings: Settings, ready_file: Path | None, scraped: str) -> None:
     if ready_file is not None:
         ready = {
@@ -246,7 +256,7 @@ def _announce(address: str, data: str, settings: Settings, ready_file: Path | No
         out.print(f"  metrics         http://{scraped}{exposition.PATH}")
     out.print("  try             in another terminal:")
     out.print(
-        f"    {reach(settings, address, with_key=not is_open)} .venv/bin/python -c"
+        f"    {reach(settings, address, with_key=not is_open)} {_interpreter()} -c"
         " 'from orchestration import Client; from orchestration.v1 import sprint_pb2 as s;"
         " c = Client(); print(c.sprints.CreateSprint(s.CreateSprintRequest("
         'sprint=s.Sprint(code="S1", title="First"))))\''
