@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import typer
+import sys
 
-from orchestration_server import logs
-from orchestration_server.commands import keys
-from orchestration_server.commands.archive import archive
-from orchestration_server.commands.doctor import doctor
-from orchestration_server.commands.health import health
-from orchestration_server.commands.import_jsonl import import_files
-from orchestration_server.commands.migrate import migrate
-from orchestration_server.commands.prometheus_rules import prometheus_rules
-from orchestration_server.commands.serve import serve
-from orchestration_server.commands.worker import worker
+INTERRUPTED = 130
+"""What a shell gives for a command that Ctrl-C ended."""
+
+try:
+    import typer
+
+    from orchestration_server import logs
+    from orchestration_server.commands import keys
+    from orchestration_server.commands.archive import archive
+    from orchestration_server.commands.doctor import doctor
+    from orchestration_server.commands.health import health
+    from orchestration_server.commands.import_jsonl import import_files
+    from orchestration_server.commands.migrate import migrate
+    from orchestration_server.commands.prometheus_rules import prometheus_rules
+    from orchestration_server.commands.serve import serve
+    from orchestration_server.commands.worker import worker
+except KeyboardInterrupt:
+    # They take a second or two, in which nothing else would catch it.
+    sys.exit(INTERRUPTED)
 
 cli = typer.Typer(
     help="The coordination ledger for fleets of agents.",
@@ -33,8 +42,11 @@ cli.add_typer(keys.cli, name="keys")
 
 def main() -> None:
     """Runs the command."""
-    logs.configure()
-    cli()
+    try:
+        logs.configure()
+        cli()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

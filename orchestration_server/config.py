@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,6 +22,14 @@ _OF_CLIENTS = ("TOKEN", "PROJECT", "CA_FILE", "CLIENT_CERT", "CLIENT_KEY")
 
 class ConfigurationError(Exception):
     """A setting that is not valid, or that there is none of; for people."""
+
+
+class ClientFiles(NamedTuple):
+    """What a client's environment names for TLS; authorities may be "system" in place of a file."""
+
+    authorities: str = ""
+    cert: Path | None = None
+    key: Path | None = None
 
 
 class Settings(BaseSettings):
@@ -166,6 +174,18 @@ def unknown_variables() -> list[str]:
     """The variables that are meant for this program, by their prefix, and that nothing reads."""
     known = {FILE_VARIABLE, *(PREFIX + name.upper() for name in (*Settings.model_fields, *_OF_CLIENTS))}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def client_files() -> ClientFiles:
+    """The files that the client package takes too. ConfigurationError where of certificate and key one is
+    missing."""
+    authorities, cert, key = (
+        os.environ.get(PREFIX + name, "") for name in ("CA_FILE", "CLIENT_CERT", "CLIENT_KEY")
+    )
+    if bool(cert) != bool(key):
+        # grpc ends the process where it gets one of them.
+        raise ConfigurationError(f"{PREFIX}CLIENT_CERT and {PREFIX}CLIENT_KEY go together: name both files")
+    return ClientFiles(authorities, Path(cert) if cert else None, Path(key) if key else None)
 
 
 def named_file(given: Path | None = None) -> Path | None:

@@ -38,6 +38,11 @@ def reachable(address: str) -> str:
     return f"{_ANYWHERE.get(host, host)}:{port}"
 
 
+def everywhere(host: str) -> bool:
+    """Whether who listens on this host, without brackets, listens on all addresses of the machine."""
+    return host in ("", "*", "0.0.0.0", "::")
+
+
 def on_loopback(address: str) -> bool:
     """Whether only this machine can reach the address. A name other than localhost is not looked up."""
     host = address.rpartition(":")[0].strip("[]")

@@ -1,4 +1,5 @@
-"""Asks a server on this machine whether it serves, by the address and the certificate of its own settings."""
+"""Asks a server on this machine whether it serves, by the address and the certificate of its own settings, or
+by what its clients trust."""
 
 from __future__ import annotations
 
@@ -8,18 +9,27 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from orchestration_server import listening
-from orchestration_server.config import Settings
+from orchestration_server.config import ClientFiles, Settings
+
+_CLOSED = "Socket closed"
+_MAY_WANT_TLS = (
+    "; it may want TLS: give --auto-tls or --tls-cert as the server has them, or name its certificate in"
+    " ORCHESTRATION_CA_FILE"
+)
+_NO_FILES = ClientFiles()
 
 
 class NotServing(Exception):
     """It does not answer, or says that it serves no more; for people."""
 
 
-def open_channel(settings: Settings, *, server_name: str = "") -> grpc.Channel:
+def open_channel(
+    settings: Settings, *, server_name: str = "", client: ClientFiles = _NO_FILES
+) -> grpc.Channel:
     """A connection of its own to the server of these settings.
 
-    Where that has a certificate, it is the one that is trusted; ``server_name`` is the name in it, where the
-    address is not.
+    Where that has a certificate, it is the one that is trusted, else what the client's files name;
+    ``server_name`` is the name in it, where the address is not.
     """
     address = listening.reachable(settings.address)
     options: list[tuple[str, int | str]] = [
@@ -28,18 +38,18 @@ def open_channel(settings: Settings, *, server_name: str = "") -> grpc.Channel:
         ("grpc.enable_http_proxy", 0),
     ]
     certificate = _certificate(settings)
-    if certificate is None:
+    if certificate is None and not client.authorities:
         return grpc.insecure_channel(address, options)
     if server_name:
         options.append(("grpc.ssl_target_name_override", server_name))
-    trusted = certificate.read_bytes()
-    # Where clients have to show a certificate, this one shows the server's.
-    key = settings.tls_key
-    if key is None or settings.tls_client_ca is None:
-        credentials = grpc.ssl_channel_credentials(trusted)
-    else:
-        credentials = grpc.ssl_channel_credentials(trusted, key.read_bytes(), trusted)
-    return grpc.secure_channel(address, credentials, options)
+    known = certificate is None and client.authorities == "system"
+    trusted = None if known else (certificate or Path(client.authorities)).read_bytes()
+    shown, key = client.cert, client.key
+    if shown is None and settings.tls_client_ca is not None and settings.tls_key is not None:
+        # Where clients have to show a certificate and none is named, this one shows the server's.
+        shown, key = certificate, settings.tls_key
+    own = (key.read_bytes(), shown.read_bytes()) if key and shown else (None, None)
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(trusted, *own), options)
 
 
 def _certificate(settings: Settings) -> Path | None:
@@ -55,6 +65,8 @@ def check(channel: grpc.Channel, *, service: str, seconds: float) -> None:
     try:
         answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=seconds)
     except grpc.RpcError as error:
-        raise NotServing(f"{error.code().name}: {error.details()}") from None
+        said = str(error.details())
+        hint = _MAY_WANT_TLS if _CLOSED in said else ""
+        raise NotServing(f"{error.code().name}: {said}{hint}") from None
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
         raise NotServing(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))

@@ -28,6 +28,10 @@ MADE_AGAIN = timedelta(days=30)
 """So long before its end a certificate of our own is made again."""
 
 
+_ELSEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+"""Addresses for documentation, which no machine has."""
+
+
 class _Pair(NamedTuple):
     """A certificate chain with its key, and whom clients' certificates are signed by."""
 
@@ -123,6 +127,11 @@ def secured(settings: Settings) -> Settings:
     return settings.model_copy(update={"tls_cert": made.cert, "tls_key": made.key, "auto_tls": False})
 
 
+def names(cert: Path) -> list[str]:
+    """The names and addresses that a certificate is good for."""
+    return _names_of(x509.load_pem_x509_certificate(cert.read_bytes()))
+
+
 def fingerprint(cert: Path) -> str:
     """The SHA-256 of a certificate, for people to compare."""
     found = x509.load_pem_x509_certificate(cert.read_bytes())
@@ -132,11 +141,13 @@ def fingerprint(cert: Path) -> str:
 def make(directory: Path, host: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Made:
     """The self-signed certificate in the directory, made where there is none for this host or it ends soon.
 
-    It is good for ``host``, this machine's name and loopback, and for nothing else: it signs no other.
+    It is good for ``host`` (where that is all addresses, for this machine's own), this machine's name and
+    loopback, and for nothing else: it signs no other.
     ConfigurationError where the directory cannot be written.
     """
     cert, key = directory / "cert.pem", directory / "key.pem"
-    names = sorted({"localhost", "127.0.0.1", "::1", socket.gethostname(), *_usable(host)})
+    named = _everywhere() if listening.everywhere(host) else {host}
+    names = sorted({"localhost", "127.0.0.1", "::1", socket.gethostname(), *named})
     found: x509.Certificate | None = None
     with suppress(OSError, ValueError, TypeError):
         # Whoever made them may have ended between the two.
@@ -157,9 +168,19 @@ def _fitting(chain: bytes, key: bytes) -> x509.Certificate | None:
     return found if _public(found.public_key()) == _public(private.public_key()) else None
 
 
-def _usable(host: str) -> list[str]:
-    """A host to listen on as a name of a certificate: all addresses at once are none."""
-    return [] if host in ("", "*", "0.0.0.0", "::") else [host]
+def _everywhere() -> set[str]:
+    """How other machines may call this one: its full name, and its addresses as far as they are found."""
+    found = {socket.getfqdn()}
+    for family, elsewhere in _ELSEWHERE:
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as way:
+            # Nothing is sent: it chooses the address of ours that packets would come from.
+            way.connect((elsewhere, 9))
+            found.add(way.getsockname()[0])
+    with suppress(OSError):
+        for *_, place in socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_STREAM):
+            found.add(str(place[0]))
+    # An address of one link alone is written with an interface, which a certificate has no place for.
+    return {name for name in found if "%" not in name}
 
 
 def _name(name: str) -> x509.GeneralName:

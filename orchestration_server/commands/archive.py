@@ -52,7 +52,7 @@ def archive(
     if not settings.database_url:
         refuse("DATABASE_URL is not set; the built-in database is archived by `serve`, or by AdminService")
     age = _age(older_than)
-    console = Console()
+    console = Console(markup=False, emoji=False)
     with Connection.connect(settings.database_url, autocommit=True, connect_timeout=10) as conn:
         if server.state(conn)[0] < SCHEMA:
             refuse("the database is of an earlier release: run `orchestration migrate` first")

@@ -56,8 +56,8 @@ def warn_of_workspace(settings: Settings) -> None:
     if settings.workspace is not None and not settings.workspace.is_dir():
         err.print(
             f"workspace {settings.workspace} is not a directory, and is not made: files wait for it",
-            style="yellow", markup=False, soft_wrap=True,
-        )  # fmt: skip
+            style="yellow",
+        )
 
 
 def _check(use: Callable[[], object], fault: type[Exception]) -> None:

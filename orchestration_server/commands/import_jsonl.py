@@ -148,7 +148,7 @@ def import_files(
     """
     if tasks is None and events is None and delegation is None:
         raise typer.BadParameter("name what to load: --tasks, --events, --delegation, or several of them")
-    console = Console()
+    console = Console(markup=False, emoji=False)
     try:
         ledger = Ledger(address, project)
     except ValueError as error:

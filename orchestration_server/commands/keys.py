@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from orchestration_server.commands.options import err, refuse, with_settings
@@ -73,9 +72,9 @@ def create(
     with _database(settings) as conn:
         first = not store.exist(conn)
         store.insert(conn, row)
-    err.print(f"key {key_id}, {role} of {_whole(project)}: it is not shown again", highlight=False)
+    err.print(f"key {key_id}, {role} of {_whole(project)}: it is not shown again")
     if first:
-        err.print("it is the first: from now on the ledger takes a key, unless auth=open", highlight=False)
+        err.print("it is the first: from now on the ledger takes a key, unless auth=open")
     print(key)
 
 
@@ -94,11 +93,11 @@ def list_(settings: Settings) -> None:
         held = f"sprint {key.sprint_code}" if key.sprint_code else held
         rate = "" if key.per_minute is None else f"{key.per_minute:,}"
         table.add_row(
-            key.id, escape(key.name), key.project, key.role.name.lower(), held, rate, _day(key.create_time),
+            key.id, key.name, key.project, key.role.name.lower(), held, rate, _day(key.create_time),
             _minute(key.last_used_time), _state(key, now),
         )  # fmt: skip
     # Elsewhere than on a terminal a row is a line, whatever its length.
-    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+    Console(width=None if sys.stdout.isatty() else _WIDE, markup=False, emoji=False).print(table)
 
 
 @cli.command()
@@ -110,9 +109,9 @@ def revoke(
     with _database(settings) as conn:
         found = store.revoke(conn, key_id=key_id)
     if not found:
-        err.print(f"there is no key {key_id!r}", style="red", markup=False)
+        err.print(f"there is no key {key_id!r}", style="red")
         raise typer.Exit(1)
-    err.print(f"key {key_id} is revoked", highlight=False)
+    err.print(f"key {key_id} is revoked")
 
 
 def _span(text: str) -> timedelta:
@@ -162,7 +161,7 @@ def _database(settings: Settings) -> Iterator[Connection]:
         with EmbeddedEngines(data_dir, valkey=False) as engines, _connection(engines.database_url) as conn:
             yield conn
     except EngineError as error:
-        err.print(str(error), style="red", markup=False, soft_wrap=True)
+        err.print(str(error), style="red")
         raise typer.Exit(1) from error
 
 

@@ -31,7 +31,7 @@ def exposed(settings: Settings, registry: CollectorRegistry) -> Iterator[str]:
         exposition = Exposition(settings.metrics_address, registry)
     except OSError as error:
         named = settings.metrics_address
-        err.print(f"[red]cannot answer on {named}: {error}; choose another --metrics-address[/red]")
+        err.print(f"cannot answer on {named}: {error}; choose another --metrics-address", style="red")
         raise typer.Exit(1) from error
     try:
         log.info("metrics", address=exposition.address)

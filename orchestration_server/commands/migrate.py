@@ -30,4 +30,4 @@ def migrate(settings: Settings, *, new_epoch: NewEpoch = False) -> None:
     done = run(settings.database_url, new_epoch=new_epoch)
     if new_epoch:
         done.append("the log goes on in a new epoch")
-    Console().print("\n".join(done) or "nothing to do")
+    Console(markup=False, emoji=False).print("\n".join(done) or "nothing to do")

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from orchestration_server.config import FILE_VARIABLE, ConfigurationError, Settings, load, variable
 
-err = Console(stderr=True)
+# What it says holds paths and addresses as they were given: nothing in them is markup or an emoji.
+err = Console(stderr=True, markup=False, emoji=False, soft_wrap=True, highlight=False)
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help=f"A file of settings, as TOML. [{FILE_VARIABLE}]")
@@ -85,7 +86,7 @@ def _reaching(first: object, names: tuple[str, ...]) -> Iterator[None]:
         if isinstance(error, psycopg.Error):
             found = database.out_of_reach(engines.subject(first), error)
             text += f": {found.text}\n-> {found.fix}"
-        err.print(text, style="red", markup=False, soft_wrap=True)
+        err.print(text, style="red")
         raise typer.Exit(1) from None
 
 
@@ -116,7 +117,7 @@ def _with_options(
 
 def refuse(text: str) -> NoReturn:
     """Ends the command as wrongly used, and says why."""
-    err.print(text, style="red", markup=False, soft_wrap=True)
+    err.print(text, style="red")
     raise typer.Exit(2)
 
 

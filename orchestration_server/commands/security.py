@@ -26,15 +26,16 @@ def secured(settings: Settings) -> Settings:
             tls.credentials(settings)
             if given.auto_tls:
                 assert settings.tls_cert is not None
-                _tell(settings.tls_cert, tls.fingerprint(settings.tls_cert))
+                _tell(settings.tls_cert, tls.fingerprint(settings.tls_cert), tls.names(settings.tls_cert))
     except ConfigurationError as error:
         refuse(str(error))
     return settings
 
 
-def _tell(cert: Path, fingerprint: str) -> None:
-    err.print(f"certificate {cert}: clients take it as ORCHESTRATION_CA_FILE", soft_wrap=True)
-    err.print(f"SHA-256     {fingerprint}", highlight=False, soft_wrap=True)
+def _tell(cert: Path, fingerprint: str, names: list[str]) -> None:
+    err.print(f"certificate {cert}: clients take it as ORCHESTRATION_CA_FILE")
+    err.print(f"SHA-256     {fingerprint}")
+    err.print(f"good for    {', '.join(names)}")
 
 
 def check_keys(settings: Settings) -> None:
@@ -70,6 +71,8 @@ def reach(settings: Settings, address: str, *, with_key: bool) -> str:
     said = [f"ORCHESTRATION_ADDRESS={listening.reachable(address)}"]
     if settings.tls_cert is not None:
         said.append(f"ORCHESTRATION_CA_FILE={settings.tls_cert}")
+    if settings.tls_client_ca is not None:
+        said.append("ORCHESTRATION_CLIENT_CERT=CERT ORCHESTRATION_CLIENT_KEY=KEY")
     if with_key:
         said.append("ORCHESTRATION_TOKEN=KEY")
     return " ".join(said)

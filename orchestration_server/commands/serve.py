@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import Annotated, NoReturn
 
 import typer
 from prometheus_client import CollectorRegistry
 from rich.console import Console
+from rich.text import Text
 
-from orchestration_server import __version__, exposition, logs, metrics, process
+from orchestration_server import __version__, exposition, listening, logs, metrics, process
 from orchestration_server.commands.checks import (
     check_policies,
     check_rules,
@@ -41,6 +45,15 @@ def serve(
     ] = None,
 ) -> None:
     """Serve. Without a database URL it starts a Postgres and a cache of its own."""
+    with ExitStack() as kept:
+        if ephemeral and settings.auto_tls:
+            # The certificate is made there, and goes with the rest.
+            made = kept.enter_context(TemporaryDirectory(prefix="orchestration-"))
+            settings = settings.model_copy(update={"data_dir": Path(made)})
+        _checked_and_served(settings, ephemeral, ready_file)
+
+
+def _checked_and_served(settings: Settings, ephemeral: bool, ready_file: Path | None) -> None:
     settings = secured(settings)
     check_rules(settings)
     check_policies(settings)
@@ -48,6 +61,7 @@ def serve(
     check_tokenizer(settings)
     check_traces(settings)
     warn_of_workspace(settings)
+    _check_free(settings)
     logs.configure(settings.log_level)
     if settings.database_url:
         _serve(settings, "", ready_file)
@@ -58,7 +72,7 @@ def serve(
     try:
         started = engines.start()
     except EngineError as error:
-        err.print(f"[red]{error}[/red]")
+        err.print(str(error), style="red")
         raise typer.Exit(1) from error
     try:
         own = {
@@ -68,6 +82,41 @@ def serve(
         _serve(settings.model_copy(update=own), str(started.data_dir), ready_file)
     finally:
         engines.stop()
+
+
+def _check_free(settings: Settings) -> None:
+    """Ends the command where another server has the port: before engines start for nothing, and grpc logs."""
+    if settings.share_port:
+        return
+    host, port = listening.split(settings.address) or ("", 0)
+    # On all addresses grpc takes what there is of IPv4 and IPv6; that of IPv4 is taken with either.
+    found: list[OSError] = []
+    try:
+        places = socket.getaddrinfo(
+            "0.0.0.0" if listening.everywhere(host) else host, port, type=socket.SOCK_STREAM
+        )
+        for family, kind, protocol, _, place in places:
+            try:
+                with socket.socket(family, kind, protocol) as tried:
+                    # As the server's own: what is left of an ended connection does not count.
+                    tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    tried.bind(place)
+                    # One of a name's addresses is enough for grpc.
+                    return
+            except OSError as error:
+                found.append(error)
+    except OSError as error:
+        found.append(error)
+    _cannot_listen(settings, found[0])
+
+
+def _cannot_listen(settings: Settings, error: OSError | RuntimeError) -> NoReturn:
+    why = (isinstance(error, OSError) and error.strerror) or str(error)
+    err.print(
+        f"cannot listen on {settings.address}: {why[:1].lower()}{why[1:]}; choose another --address",
+        style="red",
+    )
+    raise typer.Exit(1) from error
 
 
 def _serve(settings: Settings, data: str, ready_file: Path | None) -> None:
@@ -91,8 +140,7 @@ def _serve_alone(
     try:
         bound = app.start()
     except RuntimeError as error:
-        err.print(f"[red]cannot listen on {settings.address}: {error}; choose another --address[/red]")
-        raise typer.Exit(1) from error
+        _cannot_listen(settings, error)
     process.settle()
     _announce(bound, data, settings, ready_file, scraped)
     process.wait_for(stop)
@@ -114,17 +162,14 @@ def _serve_many(
     migrate(settings.database_url)
     host, _, port = settings.address.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The port is shared by these processes, not with another server: that has to be seen before.
+    _check_free(settings)
     with socket.socket(family) as held:
         try:
-            if not settings.share_port:
-                # The port is shared by these processes, not with another server: that has to be seen before.
-                with socket.create_server((host.strip("[]"), int(port)), family=family):
-                    pass
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             held.bind((host.strip("[]"), int(port)))
         except OSError as error:
-            err.print(f"[red]cannot listen on {settings.address}: {error}; choose another --address[/red]")
-            raise typer.Exit(1) from error
+            _cannot_listen(settings, error)
         bound = f"{host}:{held.getsockname()[1]}"
         shared = settings.model_copy(update={"address": bound})
         started = [_child(shared) for _ in range(settings.workers)]
@@ -132,7 +177,7 @@ def _serve_many(
         for child in children:
             assert child.stdout is not None
             if not child.stdout.readline():
-                err.print("[red]a worker did not start: the log above says why[/red]")
+                err.print("a worker did not start: the log above says why", style="red")
                 _end(children)
                 raise typer.Exit(1)
     registry.register(exposition.Summed([asked for _, asked in started]))
@@ -176,6 +221,15 @@ def _child(settings: Settings) -> tuple[subprocess.Popen[bytes], socket.socket]:
     return child, ours
 
 
+def _interpreter() -> str:
+    """The Python that has the client package, as a shell in this directory takes it."""
+    python = Path(sys.executable)
+    # The directory may be gone, or another one.
+    with suppress(OSError, ValueError):
+        python = python.relative_to(Path.cwd())
+    return shlex.quote(str(python))
+
+
 def _announce(address: str, data: str, settings: Settings, ready_file: Path | None, scraped: str) -> None:
     if ready_file is not None:
         ready = {
@@ -191,21 +245,20 @@ def _announce(address: str, data: str, settings: Settings, ready_file: Path | No
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump(ready, file)
         part.replace(ready_file)
-    out = Console()
-    out.print(f"[bold]orchestration {__version__}[/bold] answers on [bold]{address}[/bold]")
+    out = Console(markup=False, emoji=False, soft_wrap=True, highlight=False)
+    out.print(Text.assemble((f"orchestration {__version__}", "bold"), " answers on ", (address, "bold")))
     out.print("  project         default (metadata orchestration-project names another)")
     out.print(f"  data            {data or 'in the database of DATABASE_URL'}")
     is_open, lines = told(settings)
     for what, text in lines:
-        out.print(f"  {what:<15} {text}", highlight=False, soft_wrap=True, markup=False)
+        out.print(f"  {what:<15} {text}")
     if scraped:
         out.print(f"  metrics         http://{scraped}{exposition.PATH}")
-    out.print("  try             in another terminal:", highlight=False)
+    out.print("  try             in another terminal:")
     out.print(
-        f"    {reach(settings, address, with_key=not is_open)} .venv/bin/python -c"
+        f"    {reach(settings, address, with_key=not is_open)} {_interpreter()} -c"
         " 'from orchestration import Client; from orchestration.v1 import sprint_pb2 as s;"
-        ' c = Client(); print(c.sprints.CreateSprint(s.CreateSprintRequest('
-        'sprint=s.Sprint(code="S1", title="First"))))\'',
-        highlight=False, soft_wrap=True, markup=False,
-    )  # fmt: skip
+        " c = Client(); print(c.sprints.CreateSprint(s.CreateSprintRequest("
+        'sprint=s.Sprint(code="S1", title="First"))))\''
+    )
     out.print("  stop            Ctrl-C")

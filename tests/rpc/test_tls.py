@@ -1,5 +1,6 @@
 """TLS: who can read along, and who has to show a certificate."""
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -8,11 +9,13 @@ from pathlib import Path
 import grpc
 import pytest
 from cryptography import x509
+from typer.testing import CliRunner
 
 from orchestration import Client
 from orchestration.v1.admin_pb2 import GetServerInfoRequest
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration_server import tls
+from orchestration_server.__main__ import cli
 from orchestration_server.app import App
 from orchestration_server.config import ConfigurationError, Settings
 from tests.keying import bearer, make_key
@@ -99,6 +102,28 @@ def test_with_an_authority_for_clients_each_shows_a_certificate(
     assert unreached(address, made.cert, **shown(stranger))
 
 
+def test_health_asks_as_a_client_does(made: tls.Made, start: Callable[..., str], tmp_path: Path) -> None:
+    client = tls.make(tmp_path / "client", "client")
+    address = start(made, client.cert)
+
+    def health(**env: str) -> tuple[int, str]:
+        given = {f"ORCHESTRATION_{name}": value for name, value in env.items()}
+        command = ["health", "--address", address, "--seconds", "30"]
+        result = CliRunner(env=given).invoke(cli, command)
+        return result.exit_code, result.output.strip()
+
+    named = {"CA_FILE": str(made.cert), "CLIENT_CERT": str(client.cert)}
+    assert health(**named, CLIENT_KEY=str(client.key)) == (0, "SERVING")
+    assert health(CA_FILE=str(made.cert))[0] == 1
+    code, said = health(**named)
+    assert code == 2
+    assert "go together" in said
+    code, said = health()
+    assert code == 1
+    assert "--tls-cert" in said
+    assert "ORCHESTRATION_CA_FILE" in said
+
+
 def test_another_certificate_is_taken_up_and_a_broken_one_is_not(
     made: tls.Made, start: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -141,6 +166,39 @@ def test_a_made_certificate_is_kept_until_it_ends_or_names_another_host(tmp_path
     late = datetime.now(UTC) + timedelta(days=340)
     tls.make(tmp_path, "ledger.example", now=lambda: late)
     assert len({first, named, tls.fingerprint(made.cert)}) == 3
+
+
+@pytest.mark.parametrize("host", ["", "*", "0.0.0.0", "::"])
+def test_on_all_addresses_it_is_good_for_those_of_the_machine(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [(0, 0, 0, "", (address, 0)) for address in ("198.51.100.7", "2001:db8::7", "fe80::1%eth0")]
+    monkeypatch.setattr(socket, "getfqdn", lambda: "ledger.example")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    # Loopback is where this machine has a way to, whatever its network.
+    monkeypatch.setattr(tls, "_ELSEWHERE", [(socket.AF_INET, "127.8.8.8")])
+    made = tls.make(tmp_path, host)
+    expected = {"localhost", "127.0.0.1", "::1", socket.gethostname(), "ledger.example"}
+    assert set(tls.names(made.cert)) == expected | {"198.51.100.7", "2001:db8::7"}
+    first = tls.fingerprint(made.cert)
+    assert tls.fingerprint(tls.make(tmp_path, host).cert) == first
+    found.pop(0)
+    assert tls.fingerprint(tls.make(tmp_path, host).cert) == first
+
+
+def test_serve_says_what_the_certificate_is_good_for_and_keeps_none_that_is_ephemeral(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        command = ["serve", "--address", address, "--auto-tls", "--data-dir", str(tmp_path / "data")]
+        ephemeral = CliRunner().invoke(cli, [*command, "--ephemeral"]).output
+        assert not (tmp_path / "data").exists()
+        kept = CliRunner().invoke(cli, command).output
+    names = ", ".join(tls.names(tmp_path / "data" / "tls" / "cert.pem"))
+    for said in (ephemeral, kept):
+        assert f"good for    {names}\n" in said
+    made = Path(ephemeral.partition("certificate ")[2].partition(":")[0])
+    assert made.name == "cert.pem"
+    assert not made.parent.parent.exists()
 
 
 def test_a_pair_that_was_left_half_made_is_made_again(made: tls.Made, tmp_path: Path) -> None:

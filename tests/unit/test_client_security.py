@@ -14,6 +14,7 @@ from orchestration.settings import (
     on_loopback,
     open_async_channel,
     open_channel,
+    resolve_credentials,
     resolve_project,
     resolve_token,
 )
@@ -77,6 +78,20 @@ def test_the_environment_names_key_project_and_authority(
     monkeypatch.setenv("ORCHESTRATION_CA_FILE", str(tmp_path / "none"))
     with pytest.raises(ValueError, match="which ORCHESTRATION_CA_FILE names"):
         Client(ELSEWHERE[0])
+
+
+@pytest.mark.parametrize("named", ["ORCHESTRATION_CLIENT_CERT", "ORCHESTRATION_CLIENT_KEY"])
+def test_a_clients_certificate_takes_its_key(
+    named: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = tls.make(tmp_path, "h")
+    monkeypatch.setenv("ORCHESTRATION_CA_FILE", str(made.cert))
+    monkeypatch.setenv(named, str(made.cert))
+    with pytest.raises(ValueError, match="CLIENT_CERT and ORCHESTRATION_CLIENT_KEY go together"):
+        resolve_credentials(None)
+    monkeypatch.setenv("ORCHESTRATION_CLIENT_CERT", str(made.cert))
+    monkeypatch.setenv("ORCHESTRATION_CLIENT_KEY", str(made.key))
+    assert resolve_credentials(None) is not None
 
 
 @pytest.fixture

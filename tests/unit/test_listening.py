@@ -1,5 +1,6 @@
 """Where a server may listen, and what the command says where it may not."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,20 @@ def test_serve_refuses_before_it_starts_anything(
     result = CliRunner().invoke(cli, ["serve", "--data-dir", str(data), *flags])
     assert result.exit_code == 2
     assert not (data / "lock").exists()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
+@pytest.mark.parametrize("more", [[], ["--workers", "2"]])
+def test_a_port_that_is_taken_is_said_before_anything_starts(
+    host: str, more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    data = tmp_path / "data"
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as other:
+        address = f"{host}:{other.getsockname()[1]}"
+        flags = ["--address", address, "--allow-plaintext", "--data-dir", str(data), *more]
+        result = CliRunner(env={"COLUMNS": "40"}).invoke(cli, ["serve", *flags])
+    assert result.exit_code == 1
+    said = f"cannot listen on {address}: address already in use; choose another --address\n"
+    assert result.output == said
+    assert not data.exists()

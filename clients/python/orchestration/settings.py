@@ -101,14 +101,18 @@ def resolve_project(project: str) -> str:
 def resolve_credentials(given: grpc.ChannelCredentials | None) -> grpc.ChannelCredentials | None:
     """Returns the credentials given, else TLS with the authorities of ORCHESTRATION_CA_FILE, a PEM file or
     "system", and where named the client's own certificate; else None. ValueError where a file cannot be
-    read."""
+    read, or of the certificate and its key only one is named."""
     authorities = os.environ.get(CA_VARIABLE)
     if given is not None or not authorities:
         return given
+    cert, key = os.environ.get(CERT_VARIABLE), os.environ.get(KEY_VARIABLE)
+    if bool(cert) != bool(key):
+        # grpc ends the process where it gets one of them.
+        raise ValueError(f"{CERT_VARIABLE} and {KEY_VARIABLE} go together: name both files")
     return grpc.ssl_channel_credentials(
         None if authorities == KNOWN_AUTHORITIES else _read(authorities, CA_VARIABLE),
-        _read(os.environ.get(KEY_VARIABLE), KEY_VARIABLE),
-        _read(os.environ.get(CERT_VARIABLE), CERT_VARIABLE),
+        _read(key, KEY_VARIABLE),
+        _read(cert, CERT_VARIABLE),
     )
 
 

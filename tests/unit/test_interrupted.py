@@ -1,0 +1,37 @@
+"""Ctrl-C before a command has begun."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# SIGINT comes as the module that is named is looked for.
+RUN = """
+import os, runpy, signal, sys
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == "{name}":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupts())
+sys.argv[0] = "orchestration"
+runpy.run_module("orchestration_server", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["typer", "structlog", "orchestration_server.commands.serve", "orchestration_server.embedded"]
+)
+def test_it_ends_quietly(name: str, tmp_path: Path) -> None:
+    command = ["serve", "--address", "127.0.0.1:0", "--data-dir", str(tmp_path)]
+    ended = subprocess.run(
+        [sys.executable, "-c", RUN.format(name=name), *command],
+        env={},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

@@ -1,0 +1,57 @@
+"""What commands print of paths and addresses is what they were given."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestration_server.__main__ import cli
+from orchestration_server.commands import serve
+from orchestration_server.config import Settings
+
+
+def said(*command: str) -> str:
+    result = CliRunner(env={"DATABASE_URL": "", "COLUMNS": "40"}).invoke(cli, command)
+    assert isinstance(result.exception, SystemExit), result.exception
+    return result.output
+
+
+@pytest.mark.parametrize("name", ["x[red]y", "x[/a]y", "x:x:y"])
+def test_a_path_is_not_taken_for_markup(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert name in said("serve", "--address", "127.0.0.1:0", "--data-dir", str(tmp_path / "file" / name))
+
+
+def test_an_address_is_not_taken_for_an_emoji() -> None:
+    assert "127.0.0.1:x:1" in said("serve", "--address", "127.0.0.1:x:1")
+    taken = "x[/a]y:1"
+    assert taken in said("serve", "--address", "127.0.0.1:0", "--metrics-address", taken)
+
+
+def test_the_line_to_try_names_this_python_and_what_the_server_asks_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(serve, "told", lambda _: (True, []))
+    python = tmp_path / "own env" / "bin" / "python"
+    monkeypatch.setattr(sys, "executable", str(python))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    mutual = Settings(tls_cert=Path("c"), tls_key=Path("k"), tls_client_ca=Path("a"))
+    for directory, settings, said in (
+        (tmp_path, Settings(), "ORCHESTRATION_ADDRESS=127.0.0.1:1 'own env/bin/python' -c"),
+        (elsewhere, mutual, f"CLIENT_CERT=CERT ORCHESTRATION_CLIENT_KEY=KEY '{python}' -c"),
+    ):
+        monkeypatch.chdir(directory)
+        serve._announce("127.0.0.1:1", "", settings, None, "")
+        assert said in capsys.readouterr().out
+
+
+def test_what_serve_announces_is_not_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(serve, "told", lambda _: (True, []))
+    serve._announce("127.0.0.1:1", "/data[red]/:x:", Settings(), None, "")
+    assert "/data[red]/:x:" in capsys.readouterr().out
