@@ -180,9 +180,11 @@ def test_what_was_not_there_yet_is_not_found(tasks: TaskServiceStub, events: Eve
     occurred = Timestamp(seconds=earlier.emit_time.seconds - 3600)
     request = task_pb2.CreateTaskRequest(task=factories.task("A"), occur_time=occurred)
     tasks.CreateTask(request)
-    for as_of in ({"time": earlier.emit_time}, {"cursor": earlier.cursor}, {"revision": 2}):
+    for as_of in ({"time": earlier.emit_time}, {"cursor": earlier.cursor}):
         with refused(grpc.StatusCode.NOT_FOUND, "NOT_FOUND"):
             rebuild(events, "A", **as_of)
+    with refused(grpc.StatusCode.NOT_FOUND, "NOT_FOUND", "'A' has no revision 3 yet; the present one is 1"):
+        rebuild(events, "A", revision=3)
     with refused(grpc.StatusCode.NOT_FOUND, "NOT_FOUND"):
         rebuild(events, "none")
 
