@@ -267,6 +267,14 @@ def test_values_keep_their_kind(tasks: TaskServiceStub, events: EventServiceStub
     assert rebuild(events, "A").task == emptied
 
 
+def test_minus_zero_is_zero(tasks: TaskServiceStub, events: EventServiceStub) -> None:
+    """It is stored as it came, and its events have 0, which the canonical JSON of its hash has too."""
+    created = create(tasks, "A", metadata={"n": -0.0, "deep": [{"n": -0.0}]})
+    assert rebuild(events, "A", verify=True).verification.equal
+    assert update(tasks, "A", metadata={"n": 0, "deep": [{"n": 0}]}).hash == created.hash
+    assert rebuild(events, "A", verify=True).verification.equal
+
+
 def test_500_events_are_rebuilt_from_a_few_in_one_statement(
     tasks: TaskServiceStub, events: EventServiceStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -673,6 +673,14 @@ def test_a_value_without_a_kind_is_refused() -> None:
     assert set(violations(request)) == {"task.metadata"}
 
 
+def test_a_null_of_another_number_is_refused() -> None:
+    request = task_pb2.CreateTaskRequest(task=task_pb2.Task(code="T", title="t"))
+    value = request.task.agent_config.fields["k"].list_value.values.add()
+    for number, wrong in ((0, {}), (1, {"task.agent_config": "must not contain an unknown null"})):
+        value.null_value = number  # type: ignore[assignment]  # the wire takes any
+        assert violations(request) == wrong
+
+
 def test_a_self_link_is_refused() -> None:
     link = coordination_pb2.Dependency(task_code="T", depends_on_code="T")
     found = violations(coordination_pb2.AddDependencyRequest(dependency=link))
