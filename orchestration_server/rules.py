@@ -205,6 +205,8 @@ class Span(Rule):
         low, high = self.low, self.high
 
         def check(value: Any) -> Violations | None:
+            if abs(value.nanos) >= 1_000_000_000 or value.seconds * value.nanos < 0:
+                return {"": "must have less than a second in nanos, and both parts of one sign"}
             seconds = value.seconds + value.nanos / 1e9
             return None if low <= seconds <= high else {"": f"must be from {low} to {high} seconds"}
 
