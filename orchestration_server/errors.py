@@ -73,7 +73,7 @@ class OutOfBounds(PermissionDenied):
 
 
 class NotFound(LedgerError):
-    """There is no such resource in the project, or it is deleted; ``message`` where it is a part that lacks."""
+    """There is no such resource in the project, or it is deleted; ``message`` says so of a part of one."""
 
     reason = "NOT_FOUND"
 
