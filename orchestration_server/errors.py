@@ -73,12 +73,12 @@ class OutOfBounds(PermissionDenied):
 
 
 class NotFound(LedgerError):
-    """There is no such resource in the project, or it is deleted."""
+    """There is no such resource in the project, or it is deleted; ``message`` says so of a part of one."""
 
     reason = "NOT_FOUND"
 
-    def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"there is no {kind} {name!r} in this project")
+    def __init__(self, kind: str, name: str, *, message: str = "") -> None:
+        super().__init__(message or f"there is no {kind} {name!r} in this project")
         self.kind, self.name = kind, name
 
 

@@ -167,9 +167,15 @@ def differences(rebuilt: Message, stored: Message) -> list[str]:
     return [
         f.name
         for f in rebuilt.DESCRIPTOR.fields
-        if getattr(rebuilt, f.name) != getattr(stored, f.name)
+        if _comparable(rebuilt, f.name) != _comparable(stored, f.name)
         or (f.has_presence and rebuilt.HasField(f.name) != stored.HasField(f.name))
     ]
+
+
+def _comparable(message: Message, name: str) -> Any:
+    """A field as events tell of it: -0 is 0, as in the canonical JSON of content hashes."""
+    value = getattr(message, name)
+    return convert.to_struct(convert.plain(value)) if isinstance(value, Struct) else value
 
 
 def changes_of(event: event_pb2.Event) -> Struct:

@@ -222,6 +222,8 @@ class Span(Rule):
         low, high = self.low, self.high
 
         def check(value: Any) -> Violations | None:
+            if abs(value.nanos) >= 1_000_000_000 or value.seconds * value.nanos < 0:
+                return {"": "must have less than a second in nanos, and both parts of one sign"}
             seconds = value.seconds + value.nanos / 1e9
             return None if low <= seconds <= high else {"": f"must be from {low} to {high} seconds"}
 
@@ -229,7 +231,7 @@ class Span(Rule):
 
 
 class Json(Rule):
-    """A Struct of at most 64 KiB as JSON, 16 containers deep, itself the first; no NUL, no NaN."""
+    """A Struct of at most 64 KiB as JSON, 16 containers deep, itself the first; no NUL, no NaN, one null."""
 
     def check(self, compiled: Compiled) -> Check:
         def check(value: Any) -> Violations | None:
@@ -263,6 +265,8 @@ def _value_fault(value: Any, depth: int) -> str:
         return NO_NUL if "\0" in value.string_value else ""
     if kind == "number_value":
         return "" if isfinite(value.number_value) else "must not contain NaN or an infinite number"
+    if kind == "null_value":
+        return "must not contain an unknown null" if value.null_value else ""
     if kind in ("struct_value", "list_value"):
         if depth == STRUCT_DEPTH:
             return f"must be at most {STRUCT_DEPTH} levels deep"

@@ -155,7 +155,9 @@ def start_process(engines: Engines, tmp_path: Path) -> Iterator[Callable[..., Se
     """Starts servers in processes of their own; they stop with the test."""
     with ExitStack() as stack:
 
-        def start(database_url: str, emission_file: Path | None = None) -> Server:
+        def start(
+            database_url: str, emission_file: Path | None = None, *, background: bool = False
+        ) -> Server:
             ready = tmp_path / f"ready-{secrets.token_hex(4)}"
             flags: list[str | Path] = ["--emission-file", emission_file] if emission_file else []
             command = Path(sys.executable).with_name("orchestration")
@@ -165,7 +167,7 @@ def start_process(engines: Engines, tmp_path: Path) -> Iterator[Callable[..., Se
                 env={
                     "DATABASE_URL": database_url,
                     "REDIS_URL": engines.redis_url or "",
-                    "ORCHESTRATION_BACKGROUND": "false",
+                    "ORCHESTRATION_BACKGROUND": str(background).lower(),
                 },
                 stdout=subprocess.DEVNULL,
                 stderr=log,

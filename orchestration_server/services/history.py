@@ -288,8 +288,11 @@ def _rebuilt(
             limit=REPLAY_EVENTS, after=after, upto=upto,
         )  # fmt: skip
         now = now or past.stored
-        if now is None or revision > now.revision:
+        if now is None:
             raise NotFound(name, code)
+        if revision > now.revision:
+            lacks = f"{name} {code!r} has no revision {revision} yet; the present one is {now.revision}"
+            raise NotFound(name, code, message=lacks)
         # What the log had not told by a place is left out.
         held = () if after or isinstance(upto, Position) else past.held
         for place, step in _back(held, past.page.events, begun):

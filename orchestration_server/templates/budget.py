@@ -21,6 +21,15 @@ class Fault(Exception):
     """The template itself is at fault."""
 
 
+class NoText(Fault):
+    """A list or an object stands where a text is printed.
+
+    Such values come from variables, as a rule, so these are said to be at fault. A list or an object that the
+    template wrote itself leads here too: a value does not tell where it came from, and a template that prints
+    one is found out by its first rendering.
+    """
+
+
 class LimitPassed(Exception):
     """Rendering takes too long or gives too much."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from orchestration_server.errors import FailedPrecondition, InvalidArgument
 from orchestration_server.templates import given
-from orchestration_server.templates.budget import TEXT_BYTES, TOO_LARGE, Budget, LimitPassed
+from orchestration_server.templates.budget import TEXT_BYTES, TOO_LARGE, Budget, LimitPassed, NoText
 from orchestration_server.templates.markup import FileFault, Item, read
 from orchestration_server.templates.sandbox import RESERVED, Program, Run, Syntax
 from orchestration_server.templates.structure import Evaluation, Structure
@@ -105,7 +105,8 @@ def _given(kind: TemplateKind) -> tuple[Variable, ...]:
 class Template:
     """A template, compiled.
 
-    ``render`` and ``fields`` raise InvalidArgument where the variables are at fault, reason TEMPLATE_LIMIT
+    ``render`` and ``fields`` raise InvalidArgument where the variables are at fault, as they are too where a
+    list or an object is to be printed, reason TEMPLATE_LIMIT
     where rendering takes or gives too much, and FailedPrecondition, reason TEMPLATE_BROKEN, where the
     template is.
     """
@@ -167,6 +168,11 @@ class Template:
         except Exception as error:
             # Whatever a template does wrong ends here: an operation on values that it was not made for.
             line = self._line + content.line_of(error) - 1
+            # A structure says where an error came up with one of its own.
+            if isinstance(error.__cause__ or error, NoText):
+                raise InvalidArgument(
+                    {"variables": f"cannot be printed by template {self.name} in line {line}: {error}"}
+                ) from None
             raise FailedPrecondition(
                 f"template {self.name} is broken in line {line}: {error}",
                 reason="TEMPLATE_BROKEN",

@@ -12,7 +12,7 @@ import orjson
 from jinja2 import pass_context
 from jinja2.runtime import Undefined
 
-from orchestration_server.templates.budget import Budget, Fault
+from orchestration_server.templates.budget import Budget, Fault, NoText
 
 WIDEST_INDENT = 16
 SLUG_LENGTH = 48
@@ -33,7 +33,7 @@ def text(value: Any) -> str:
         return str(value)
     if isinstance(value, Undefined):
         return str(value)  # which raises, and says what is missing
-    raise Fault("a list or an object has no text of its own: use join, tojson or a loop")
+    raise NoText("a list or an object has no text of its own: use join, tojson or a loop")
 
 
 def _budget(context: Any) -> Budget:

@@ -10,7 +10,7 @@ import grpc
 import psycopg
 import pytest
 
-from orchestration.v1 import task_pb2
+from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.common_pb2 import TaskStatus
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
@@ -28,6 +28,7 @@ IN_PROGRESS = TaskStatus.TASK_STATUS_IN_PROGRESS
 PENDING = TaskStatus.TASK_STATUS_PENDING
 WRITERS = 4
 CHANGES = 30
+TELL_SECONDS = 20
 
 
 @pytest.fixture
@@ -135,6 +136,28 @@ def test_a_server_that_is_killed_loses_no_step(
         assert tell_all(other) == 1
         assert [step["revision"] for step in payload(log_of(events)[-1])["steps"]] == [2, 3, 4]
         assert rebuild(events, "A", verify=True).verification.equal
+
+
+def test_a_server_tells_of_what_it_held_by_itself(
+    database_url: str, tmp_path: Path, start_process: Callable[..., Server]
+) -> None:
+    """Nothing else happens to the task: it is the server's background service that tells."""
+    policies = tmp_path / "policies.yaml"
+    policies.write_text(DEBOUNCE.replace("stable_seconds: 5", "stable_seconds: 1"))
+    server = start_process(database_url, emission_file=policies, background=True)
+    with open_channel(server.address) as channel:
+        tasks, events = TaskServiceStub(channel), EventServiceStub(channel)
+        create(tasks, "A")
+        tasks.UpdateTaskStatus(task_pb2.UpdateTaskStatusRequest(task_code="A", status=IN_PROGRESS))
+        request = event_pb2.StreamTimelineRequest(
+            follow=True, filter=event_pb2.EventFilter(types=["orchestration.task.status_updated"])
+        )
+        # It ends with DEADLINE_EXCEEDED where nobody tells.
+        stream = events.StreamTimeline(request, timeout=TELL_SECONDS)
+        told = next(event for message in stream for event in message.events.events)
+        stream.cancel()
+        assert (told.entity_code, told.entity_revision) == ("A", 2)
+        assert not any(change.pending for change in history(events, "A"))
 
 
 def test_a_teller_that_dies_halfway_leaves_all_to_the_next(

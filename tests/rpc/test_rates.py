@@ -10,14 +10,15 @@ import pytest
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import admission, credentials
+from orchestration_server import admission, credentials, listening
+from orchestration_server.app import App
 from orchestration_server.cache import Link
 from orchestration_server.embedded import Engines
 from orchestration_server.keys import new_key
 from orchestration_server.metrics import RPC_REFUSED
 from orchestration_server.rates import LEASES, Rates
 from tests import factories
-from tests.conftest import Server, open_channel
+from tests.conftest import open_channel
 from tests.keying import Reads, bearer, make_key
 from tests.seconds import Seconds
 from tests.status import details, refused
@@ -27,20 +28,41 @@ EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 LIST = task_pb2.ListTasksRequest()
 
 
+CALLS = 12
+"""Those that the server of these tests lets a key make in a minute, where the key does not say otherwise."""
+EVENTS = 9
+
+
 @pytest.fixture
-def from_elsewhere(
-    database_url: str, start_server: Callable[[str], Server], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[grpc.Channel]:
-    """A channel to a server that takes its callers for others than this machine's."""
+def from_elsewhere(start_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch) -> Iterator[grpc.Channel]:
+    """A channel to a server that others than this machine can reach, and that takes its callers for such.
+
+    It is started as in production: off loopback the rates are there by themselves.
+    """
     monkeypatch.setattr(admission, "address_of", lambda _: "192.0.2.1")
-    started = start_server(database_url)
-    assert started.app is not None
-    guard = started.app.admission
-    guard._rates = Rates(started.app.link, identity=secrets.token_bytes(8))
-    make_key(database_url, project="another")
-    started.app.credentials.look()
-    with open_channel(started.address) as channel:
+    app = start_app(
+        address="0.0.0.0:0", allow_plaintext=True, calls_per_minute=CALLS, events_per_minute=EVENTS
+    )
+    with open_channel(listening.reachable(app.address)) as channel:
         yield channel
+
+
+def test_a_key_without_a_rate_of_its_own_has_the_settings_one(
+    from_elsewhere: grpc.Channel, database_url: str
+) -> None:
+    tasks, key = TaskServiceStub(from_elsewhere), bearer(make_key(database_url))
+    for _ in range(CALLS):
+        tasks.ListTasks(LIST, metadata=key)
+    with refused(EXHAUSTED, "RATE_LIMITED", f"more than {CALLS} calls by this key") as caught:
+        tasks.ListTasks(LIST, metadata=key)
+    wait = details(caught.value)["RetryInfo"].retry_delay
+    assert 0 < wait.seconds + wait.nanos / 1e9 <= 60
+
+    events, other = EventServiceStub(from_elsewhere), bearer(make_key(database_url))
+    for _ in range(EVENTS):
+        events.EmitEvent(event_pb2.EmitEventRequest(event=factories.event()), metadata=other)
+    with refused(EXHAUSTED, "EVENTS_RATE_LIMITED", f"more than {EVENTS} events by this key"):
+        events.EmitEvent(event_pb2.EmitEventRequest(event=factories.event()), metadata=other)
 
 
 def test_a_key_has_so_many_calls_a_minute(from_elsewhere: grpc.Channel, database_url: str) -> None:

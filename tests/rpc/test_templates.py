@@ -195,6 +195,12 @@ def render(
     )
 
 
+def test_a_value_that_cannot_be_printed_is_the_variables_fault(templates: TemplateServiceStub) -> None:
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT", "template adr in line 38") as caught:
+        render(templates, "adr", {"title": "t", "decision": "d", "alternatives": [{}]})
+    assert set(violations(caught.value)) == {"variables"}
+
+
 def test_a_document_is_rendered_as_text(templates: TemplateServiceStub) -> None:
     answer = render(
         templates, "adr", {"title": "Use a log", "decision": "We *do*.", "alternatives": ["None"]}

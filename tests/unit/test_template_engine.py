@@ -316,7 +316,7 @@ def _outcome(template: Template) -> str:
     try:
         return rendered(template, **{name: value for name, value in VALUES.items() if name in names})
     except (FailedPrecondition, InvalidArgument) as error:
-        if error.reason in ("TEMPLATE_BROKEN", "TEMPLATE_LIMIT"):
+        if error.reason in ("TEMPLATE_BROKEN", "TEMPLATE_LIMIT") or "no text of its own" in error.message:
             return error.message
         raise
 
@@ -611,3 +611,22 @@ def test_a_broken_template_is_named_with_its_line() -> None:
     with pytest.raises(FailedPrecondition, match="template mine is broken in line 7") as caught:
         rendered(document("one\n\n{{ title * 2 }}\n"))
     assert caught.value.reason == "TEMPLATE_BROKEN"
+
+
+@pytest.mark.parametrize("value", [[{}], [[]]])
+def test_a_value_without_a_text_is_the_caller_s_fault(value: list[Any]) -> None:
+    adr = Templates().get("adr")
+    with pytest.raises(InvalidArgument, match="template adr in line 38: a list or an object") as caught:
+        rendered(adr, title="t", decision="d", alternatives=value)
+    assert caught.value.reason == "INVALID_ARGUMENT"
+    assert list(caught.value.violations) == ["variables"]
+
+
+def test_so_it_is_where_a_field_is_printed() -> None:
+    task = (
+        'kind: task\ntitle: T\nvariables: [{name: x}]\n---\ntask:\n  title: t\n  description: "a {{ x }}"\n'
+    )
+    template = parse("mine", f"---\n{task}".encode(), built_in=False)
+    assert template.fields({"task_code": "A", "x": 1})["task"]["description"] == "a 1"
+    with pytest.raises(InvalidArgument, match="template mine in line 8: a list or an object"):
+        template.fields({"task_code": "A", "x": {}})

@@ -660,6 +660,15 @@ def test_times_that_json_cannot_write(seconds: int, nanos: int) -> None:
     assert set(violations(request)) == {"start_time"}
 
 
+@pytest.mark.parametrize(("seconds", "nanos"), [(86_401, -1), (86_401, 10**9), (86_401, -(10**9)), (-1, 1)])
+def test_durations_that_json_cannot_write(seconds: int, nanos: int) -> None:
+    request = admin_pb2.ArchiveEventsRequest()
+    request.older_than.seconds, request.older_than.nanos = seconds, nanos
+    assert set(violations(request)) == {"older_than"}
+    request.older_than.seconds, request.older_than.nanos = 86_400, 10**9 - 1
+    assert violations(request) == {}
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_numbers_that_json_cannot_write(number: float) -> None:
     request = task_pb2.CreateTaskRequest(task=task_pb2.Task(code="T", title="t"))
@@ -671,6 +680,14 @@ def test_a_value_without_a_kind_is_refused() -> None:
     request = task_pb2.CreateTaskRequest(task=task_pb2.Task(code="T", title="t"))
     request.task.metadata.fields["k"].list_value.values.add()
     assert set(violations(request)) == {"task.metadata"}
+
+
+def test_a_null_of_another_number_is_refused() -> None:
+    request = task_pb2.CreateTaskRequest(task=task_pb2.Task(code="T", title="t"))
+    value = request.task.agent_config.fields["k"].list_value.values.add()
+    for number, wrong in ((0, {}), (1, {"task.agent_config": "must not contain an unknown null"})):
+        value.null_value = number  # type: ignore[assignment]  # the wire takes any
+        assert violations(request) == wrong
 
 
 def test_a_self_link_is_refused() -> None:

@@ -997,7 +997,9 @@ class GetEventStatsResponse(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     ELAPSED_FIELD_NUMBER: _builtins.int
     total: _builtins.int
-    """Events of the whole range, in groups that are not listed too."""
+    """Events of the whole range, in groups that are not listed too. Grouped by entity or by actor, events that have none
+    are in no group and are not counted.
+    """
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventCount]:
         """The groups."""

@@ -74,9 +74,9 @@ class TemplateServiceServicer:
 
     def RenderTemplate(self, request, context):
         """Renders a template and creates nothing. NOT_FOUND where there is no such template; INVALID_ARGUMENT where a
-        variable is missing, unknown or of another type, which it names, or, reason TEMPLATE_LIMIT, where rendering takes
-        longer than 50 ms or gives more than 1 MiB; FAILED_PRECONDITION, reason TEMPLATE_BROKEN, where the template
-        itself is at fault.
+        variable is missing, unknown or of another type, which it names, where a list or an object stands where the
+        template prints a text, whose line it names, or, reason TEMPLATE_LIMIT, where rendering takes longer than 50 ms or
+        gives more than 1 MiB; FAILED_PRECONDITION, reason TEMPLATE_BROKEN, where the template itself is at fault.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

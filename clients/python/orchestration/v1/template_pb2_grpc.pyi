@@ -41,9 +41,9 @@ class TemplateServiceStub:
     """Returns one template with its body. NOT_FOUND where there is none."""
     RenderTemplate: _grpc.UnaryUnaryMultiCallable[_template_pb2.RenderTemplateRequest, _template_pb2.RenderTemplateResponse]
     """Renders a template and creates nothing. NOT_FOUND where there is no such template; INVALID_ARGUMENT where a
-    variable is missing, unknown or of another type, which it names, or, reason TEMPLATE_LIMIT, where rendering takes
-    longer than 50 ms or gives more than 1 MiB; FAILED_PRECONDITION, reason TEMPLATE_BROKEN, where the template
-    itself is at fault.
+    variable is missing, unknown or of another type, which it names, where a list or an object stands where the
+    template prints a text, whose line it names, or, reason TEMPLATE_LIMIT, where rendering takes longer than 50 ms or
+    gives more than 1 MiB; FAILED_PRECONDITION, reason TEMPLATE_BROKEN, where the template itself is at fault.
     """
 
 @_typing.type_check_only
@@ -59,9 +59,9 @@ class TemplateServiceAsyncStub(TemplateServiceStub):
     """Returns one template with its body. NOT_FOUND where there is none."""
     RenderTemplate: _aio.UnaryUnaryMultiCallable[_template_pb2.RenderTemplateRequest, _template_pb2.RenderTemplateResponse]  # type: ignore[assignment]
     """Renders a template and creates nothing. NOT_FOUND where there is no such template; INVALID_ARGUMENT where a
-    variable is missing, unknown or of another type, which it names, or, reason TEMPLATE_LIMIT, where rendering takes
-    longer than 50 ms or gives more than 1 MiB; FAILED_PRECONDITION, reason TEMPLATE_BROKEN, where the template
-    itself is at fault.
+    variable is missing, unknown or of another type, which it names, where a list or an object stands where the
+    template prints a text, whose line it names, or, reason TEMPLATE_LIMIT, where rendering takes longer than 50 ms or
+    gives more than 1 MiB; FAILED_PRECONDITION, reason TEMPLATE_BROKEN, where the template itself is at fault.
     """
 
 class TemplateServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -92,9 +92,9 @@ class TemplateServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_template_pb2.RenderTemplateResponse, _abc.Awaitable[_template_pb2.RenderTemplateResponse]]:
         """Renders a template and creates nothing. NOT_FOUND where there is no such template; INVALID_ARGUMENT where a
-        variable is missing, unknown or of another type, which it names, or, reason TEMPLATE_LIMIT, where rendering takes
-        longer than 50 ms or gives more than 1 MiB; FAILED_PRECONDITION, reason TEMPLATE_BROKEN, where the template
-        itself is at fault.
+        variable is missing, unknown or of another type, which it names, where a list or an object stands where the
+        template prints a text, whose line it names, or, reason TEMPLATE_LIMIT, where rendering takes longer than 50 ms or
+        gives more than 1 MiB; FAILED_PRECONDITION, reason TEMPLATE_BROKEN, where the template itself is at fault.
         """
 
 def add_TemplateServiceServicer_to_server(servicer: TemplateServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
