@@ -46,6 +46,11 @@ PATIENCE_SECONDS = 1.0
 SETTLE_SECONDS = 2.0
 """How long connections may be missing after one was lost, or a pool was opened."""
 LOOK_SECONDS = 0.005
+NOTICED = {
+    "keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000,
+}  # fmt: skip
+"""A database that is silently gone, behind a firewall that forgot its connections say, is noticed after
+seconds, where the kernel's own patience is a quarter of an hour and more."""
 LIFETIME_SECONDS = 24 * 3600.0
 """The age at which a connection is replaced: after each, live timelines read from their last event."""
 
@@ -140,6 +145,7 @@ class Database:
                 "options": self._options,
                 "connect_timeout": 5,
                 "application_name": APPLICATION,
+                **NOTICED,
             },
             max_waiting=self._size * 4,
             reconnect_timeout=1.0,

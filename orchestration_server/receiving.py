@@ -52,6 +52,7 @@ WAITING_CALLS = 1_000
 WAITING_SECONDS = 5.0
 WAITING_BYTES = 64 * 1024 * 1024
 """Requests that wait for a thread, in bytes, above which the next one is refused."""
+JOIN_SECONDS = 5.0
 RECEIVE_SECONDS = 20.0
 """How long a call may take to send its request."""
 
@@ -216,8 +217,10 @@ class RequestThreads(ThreadPoolExecutor):
         for _ in self._workers:
             self._due.put(False)
         if wait:
+            # A call that still waits for something is not waited for: its thread ends with the process.
+            end = time.monotonic() + JOIN_SECONDS
             for worker in self._workers:
-                worker.join()
+                worker.join(max(0.0, end - time.monotonic()))
 
 
 class _Arrival:

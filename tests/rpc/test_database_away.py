@@ -1,7 +1,9 @@
 """Postgres is killed and comes back: calls fail fast, then work, and nothing acknowledged is gone."""
 
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from time import monotonic
 from typing import cast
 
@@ -15,7 +17,7 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
 from orchestration_server.config import Settings
-from orchestration_server.embedded import EmbeddedEngines
+from orchestration_server.embedded import EmbeddedEngines, Engines
 from tests import factories
 from tests.conftest import open_channel
 from tests.status import details, refused
@@ -219,3 +221,75 @@ def test_a_primary_that_is_none_any_more_is_away_until_there_is_one(ledger: Ledg
             expect_unavailable(error)
             assert monotonic() < end
     assert ledger.get("after").code == "after"
+
+
+class Wire:
+    """A way to a Postgres that may forget the connections that there are, and takes new ones."""
+
+    def __init__(self, database_url: str) -> None:
+        with psycopg.connect(database_url) as conn:
+            self._to, self._name, self._user = conn.info.host, conn.info.dbname, conn.info.user
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._silent: set[socket.socket] = set()
+        self._open: list[tuple[socket.socket, socket.socket]] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        port = self._listener.getsockname()[1]
+        return f"postgresql://{self._user}@127.0.0.1:{port}/{self._name}?sslmode=disable"
+
+    def forget(self) -> None:
+        """What is sent on the connections of before arrives nowhere."""
+        for pair in self._open:
+            self._silent |= set(pair)
+
+    def close(self) -> None:
+        self._listener.close()
+        for one, other in self._open:
+            one.close()
+            other.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.socket(socket.AF_UNIX)
+                far.connect(f"{self._to}/.s.PGSQL.5432")
+                self._open.append((near, far))
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                if source not in self._silent:
+                    sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+
+def test_connections_that_are_silent_hold_calls_up_for_a_while_and_no_stop(
+    engines: Engines, database_url: str
+) -> None:
+    wire = Wire(database_url)
+    app = App(Settings(address="127.0.0.1:0", database_url=wire.url, redis_url="", grace_seconds=1))
+    with open_channel(app.start()) as channel:
+        tasks = TaskServiceStub(channel)
+        tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("a")), timeout=SECONDS)
+        wire.forget()
+        end = monotonic() + 6 * SECONDS
+        answered = 0
+        # Each of the connections that were free may hold one call up.
+        while answered < 20:
+            assert monotonic() < end
+            calls = [
+                tasks.GetTask.future(task_pb2.GetTaskRequest(task_code="a"), timeout=0.5) for _ in range(8)
+            ]
+            answered += sum(call.exception() is None for call in calls)
+        wire.forget()
+        stuck = tasks.GetTask.future(task_pb2.GetTaskRequest(task_code="a"), timeout=SECONDS)
+        began = monotonic()
+        app.stop()
+        assert monotonic() - began < 3 * SECONDS
+        assert stuck.exception() is not None
+    wire.close()
