@@ -268,6 +268,26 @@ def test_a_cluster_restored_to_an_earlier_point_goes_on_in_an_epoch_that_its_ope
                     found.history(event.cursor)
 
 
+def test_no_new_epoch_is_opened_beside_servers(database_url: str) -> None:
+    def asked() -> tuple[int, str]:
+        result = CliRunner(env={"DATABASE_URL": database_url}).invoke(cli, ("migrate", "--new-epoch"))
+        return result.exit_code, result.output
+
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        with serving(database_url):
+            code, text = asked()
+            assert code == 2
+            assert "stop them all" in text
+            assert conn.execute("select epoch from log_state").fetchone() == (1,)
+        # Those of the server have ended for it, and maybe not yet for Postgres.
+        conn.execute(
+            "select pg_terminate_backend(pid, 30000) from pg_stat_activity"
+            " where application_name = 'orchestration' and datname = current_database()"
+        )
+        assert asked() == (0, "the log goes on in a new epoch\n")
+        assert conn.execute("select epoch from log_state").fetchone() == (2,)
+
+
 def test_a_request_answered_before_the_dump_is_answered_the_same_by_the_copy(
     original: Ledger, copied: Copy
 ) -> None:
