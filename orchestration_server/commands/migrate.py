@@ -27,7 +27,22 @@ def migrate(settings: Settings, *, new_epoch: NewEpoch = False) -> None:
 
     if not settings.database_url:
         refuse("DATABASE_URL is not set; `serve` migrates the built-in database itself")
+    if new_epoch:
+        _refuse_beside_servers(settings.database_url)
     done = run(settings.database_url, new_epoch=new_epoch)
     if new_epoch:
         done.append("the log goes on in a new epoch")
     Console(markup=False, emoji=False).print("\n".join(done) or "nothing to do")
+
+
+def _refuse_beside_servers(database_url: str) -> None:
+    """Servers that run write in the epoch that is to end: what they wrote would pass for what was kept."""
+    from orchestration_server.store import diagnosis
+
+    with diagnosis.connect(database_url) as conn:
+        found = diagnosis.connections(conn).of_servers
+    if found:
+        refuse(
+            f"servers or workers are connected to this database, with {found} sessions: stop them all, then"
+            " run this again; --new-epoch is for before the first of them starts"
+        )

@@ -66,7 +66,8 @@ def _loaded(given: Given, names: tuple[str, ...]) -> Settings:
 
 @contextmanager
 def _reaching(first: object, names: tuple[str, ...]) -> Iterator[None]:
-    """Ends the command where the database of its settings does not answer, without a traceback."""
+    """Ends the command where the database of its settings does not answer or lets its role do too little,
+    without a traceback."""
     if "database_url" not in names:
         yield
         return
@@ -87,6 +88,15 @@ def _reaching(first: object, names: tuple[str, ...]) -> Iterator[None]:
             found = database.out_of_reach(engines.subject(first), error)
             text += f": {found.text}\n-> {found.fix}"
         err.print(text, style="red")
+        raise typer.Exit(1) from None
+    # The second is said where the role may use no schema.
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidSchemaName) as error:
+        from orchestration_server.doctor import database
+
+        text = (
+            f"the role of DATABASE_URL lacks rights: {database.first_line(error)}; run: orchestration doctor"
+        )
+        err.print(text, style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
 
 

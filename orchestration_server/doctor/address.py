@@ -21,6 +21,7 @@ ASK_SECONDS = 2.0
 _REFUSALS = frozenset((grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED))
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _MAKE_ONE = "orchestration keys create NAME"
+_UNSURE = "whether it is of this database is not looked at"
 _TAKE_ANOTHER = f"orchestration serve --address {DEFAULT_ADDRESS}"
 
 
@@ -60,7 +61,7 @@ def _taken(subject: Subject, number: int) -> Finding:
         return failed(f"{error.filename} cannot be read: {error.strerror}", f"ls -l {error.filename}")
     except grpc.RpcError as error:
         if error.code() in _REFUSALS:
-            return ok(f"a ledger answers on {address}, and wants a key before it says more")
+            return ok(f"a ledger answers on {address}, and wants a key before it says more; {_UNSURE}")
         return failed(
             f"{subject.settings.address} is taken, by something that does not answer as this ledger would",
             f"ss -ltnp 'sport = :{number}'",
@@ -70,7 +71,7 @@ def _taken(subject: Subject, number: int) -> Finding:
             f"a ledger of release {info.version} answers on {address}; this is {__version__}",
             "restart it with this release: docs/operating.md, Upgrading",
         )
-    return ok(f"a ledger of this release answers on {address}, schema {info.schema}")
+    return ok(f"a ledger of this release answers on {address}, schema {info.schema}; {_UNSURE}")
 
 
 def port(subject: Subject) -> Iterator[Finding]:

@@ -97,7 +97,7 @@ def durability(subject: Subject) -> Iterator[Finding]:
 
 
 def _alter(subject: Subject, name: str) -> str:
-    return subject.psql(f"alter system set {name} = on") + " && " + subject.psql("select pg_reload_conf()")
+    return subject.superuser(f"alter system set {name} = on", "select pg_reload_conf()")
 
 
 def role(subject: Subject) -> Iterator[Finding]:
@@ -106,25 +106,23 @@ def role(subject: Subject) -> Iterator[Finding]:
     if not found.creates:
         yield failed(
             f"{about.user} may not create tables in the schema {about.schema or 'that there is none of'}",
-            subject.psql(f"grant create on schema {about.schema or 'public'} to {about.user}")
-            + "    # as its owner",
+            subject.superuser(f"grant create on schema {about.schema or 'public'} to {about.user}"),
         )
     if found.not_owned:
         yield failed(
             f"{about.user} does not own {', '.join(found.not_owned)}: no partition can be added",
-            subject.psql(f"reassign owned by OWNER to {about.user}") + "    # as a superuser",
+            "docs/operating.md, Backup and restore: into a database of its own, with --role",
         )
     if not found.reads_control:
         yield failed(
             f"{about.user} may not call pg_control_system(), which tells a restored copy from the log it was"
             " taken from",
-            subject.psql(f"grant execute on function pg_control_system() to {about.user}")
-            + "    # as a superuser",
+            subject.superuser(f"grant execute on function pg_control_system() to {about.user}"),
         )
     if not found.sees_sessions:
         yield warning(
             f"{about.user} does not see how old the transactions of other roles are",
-            subject.psql(f"grant pg_read_all_stats to {about.user}") + "    # as a superuser",
+            subject.superuser(f"grant pg_read_all_stats to {about.user}"),
         )
     if found.creates and not found.not_owned and found.reads_control:
         yield ok(f"{about.user} has the rights that servers need")
@@ -166,7 +164,7 @@ def connections(subject: Subject) -> Iterator[Finding]:
 
 
 def _more_connections(subject: Subject, number: int) -> str:
-    return subject.psql(f"alter system set max_connections = {number}") + "    # and restart Postgres"
+    return subject.superuser(f"alter system set max_connections = {number}", note="then restart Postgres")
 
 
 def sessions(subject: Subject) -> Iterator[Finding]:

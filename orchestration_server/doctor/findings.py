@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -60,6 +61,18 @@ class Subject:
         """A statement as a command. It names no password: those are in the environment or in a file."""
         url = f"'{self.database_url}'" if self.built_in else '"$DATABASE_URL"'
         return f'psql {url} -c "{statement}"'
+
+    def superuser(self, *statements: str, note: str = "") -> str:
+        """The same for what the ledger's own role may not do: neither its name nor its password is in it."""
+        if self.built_in:
+            # Its role is one.
+            place = f"'{self.database_url}'"
+        else:
+            info = self.conn.info
+            place = f"-h {shlex.quote(info.host)} -p {info.port} -d {shlex.quote(info.dbname)}"
+            note = f"as a superuser; {note}" if note else "as a superuser"
+        commands = "".join(f' -c "{statement}"' for statement in statements)
+        return f"psql {place}{commands}" + (f"    # {note}" if note else "")
 
 
 Check = Callable[[Subject], Iterable[Finding]]

@@ -25,7 +25,7 @@ def horizon(subject: Subject) -> Iterator[Finding]:
         if session.seconds is None:
             yield warning(
                 f"{session.name} (pid {session.pid}) holds the timeline back; how long is hidden",
-                subject.psql(f"grant pg_read_all_stats to {user}") + "    # as a superuser",
+                subject.superuser(f"grant pg_read_all_stats to {user}"),
             )
         elif session.seconds > SLOW_SECONDS:
             say = failed if session.seconds > STUCK_SECONDS else warning
@@ -39,7 +39,7 @@ def horizon(subject: Subject) -> Iterator[Finding]:
         yield say(
             f"the prepared transaction {transaction.gid} of {transaction.owner} has held the timeline back"
             f" for {span(transaction.seconds)}",
-            subject.psql(f"rollback prepared '{transaction.gid}'") + "    # or: commit prepared",
+            subject.superuser(f"rollback prepared '{transaction.gid}'", note="or: commit prepared"),
         )
     oldest = max((session.seconds or 0.0 for session in sessions), default=0.0)
     if oldest <= SLOW_SECONDS and not waiting:
@@ -79,8 +79,10 @@ def slots(subject: Subject) -> Iterator[Finding]:
             yield ok(text)
         else:
             state = "is read, and far behind" if slot.active else "is read by nobody"
-            drop = subject.psql(f"select pg_drop_replication_slot('{slot.name}')")
-            yield warning(f"{text}, and {state}", f"{drop}    # where nobody comes back to it")
+            drop = f"select pg_drop_replication_slot('{slot.name}')"
+            yield warning(
+                f"{text}, and {state}", subject.superuser(drop, note="where nobody comes back to it")
+            )
     if not found:
         yield ok("none")
 

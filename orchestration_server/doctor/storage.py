@@ -27,9 +27,7 @@ def autovacuum(subject: Subject) -> Iterator[Finding]:
     if not about.autovacuum:
         yield failed(
             "autovacuum is off, or track_counts is: tables grow for ever",
-            subject.psql("alter system set autovacuum = on")
-            + " && "
-            + subject.psql("select pg_reload_conf()"),
+            subject.superuser("alter system set autovacuum = on", "select pg_reload_conf()"),
         )
     for table in left_alone:
         yield warning(f"{table} is left alone by autovacuum",
@@ -89,7 +87,7 @@ def statements(subject: Subject) -> Iterator[Finding]:
         yield ok(
             "pg_stat_statements is not there, which tells the slowest",
             "shared_preload_libraries = 'pg_stat_statements' in postgresql.conf, restart Postgres, then "
-            + subject.psql("create extension pg_stat_statements"),
+            + subject.superuser("create extension pg_stat_statements"),
         )
         return
     for statement in found:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
+
 from orchestration_server.doctor.findings import DAY, HOUR, Finding, Subject, failed, ok, size, span, warning
 from orchestration_server.store import diagnosis
 from orchestration_server.store.migrations import MONTHS_AHEAD, released
@@ -38,9 +40,13 @@ _WORK = "orchestration worker    # or serve without --no-background"
 
 
 def is_ledger(subject: Subject) -> bool:
-    """Whether the database holds a ledger that this release knows."""
-    with subject.conn.transaction():
-        return diagnosis.applied(subject.conn) == released()
+    """Whether the database holds a ledger that this release knows, and the role may read it."""
+    try:
+        with subject.conn.transaction():
+            return diagnosis.applied(subject.conn) == released()
+    except psycopg.errors.InsufficientPrivilege:
+        # What is missing is said by the check of the role.
+        return False
 
 
 def schema(subject: Subject) -> Iterator[Finding]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +26,7 @@ from orchestration_server.db import session_options
 from orchestration_server.doctor import address, database, horizon, storage, upkeep
 from orchestration_server.doctor.findings import Check, Finding, Level, Subject
 from orchestration_server.embedded import EmbeddedEngines, Engines
+from orchestration_server.engine_files import find_postgres
 from orchestration_server.model import AuthMode
 from orchestration_server.store import diagnosis, migrations
 from orchestration_server.store.connection import Connection
@@ -188,8 +191,30 @@ def test_a_role_without_rights(database_url: str, own: Plain) -> None:
         assert "create on schema public" in found[0].fix
         assert "does not own events, events_rest, migrations, tasks" in found[1].text
         assert "pg_read_all_stats" in found[2].fix
+        for finding in (found[0], found[2]):
+            paste(finding.fix)
+        with diagnosis.connect(url) as conn:
+            found = Subject(Settings(), url, "", connection=conn).transaction(database.role)
+        assert levels(found) == [FAILED]
     finally:
+        own.execute(sql.SQL("drop owned by {}").format(role))
         own.execute(sql.SQL("drop role {}").format(role))
+
+
+def paste(fix: str) -> None:
+    """Does what a fix says, as a superuser whose name is not in it."""
+    programs = Path(find_postgres()[0]).parent
+    env = {"PATH": f"{programs}:{os.environ['PATH']}", "PGUSER": "orchestration"}
+    subprocess.run(["bash", "-c", fix], env=env, check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("built_in", [False, True])
+def test_what_a_superuser_is_asked_for_works_as_it_is_said(database_url: str, built_in: bool) -> None:
+    with diagnosis.connect(database_url) as conn:
+        subject = Subject(Settings(), database_url, "", built_in, connection=conn)
+        paste(subject.superuser("select 1", "select 2", note="and 'more'"))
+        # Elsewhere the function is not there.
+        paste(subject.superuser("select ledger_none_held(0)"))
 
 
 def test_clocks_that_are_apart(glance: Look, monkeypatch: pytest.MonkeyPatch) -> None:

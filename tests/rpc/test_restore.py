@@ -1,5 +1,7 @@
 """A dump restored into another cluster: the log is whole, in its order, and goes on after its end."""
 
+import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,6 +27,7 @@ from tests.conftest import open_channel
 from tests.status import refused
 
 SECONDS = 10
+OPERATING = Path(__file__).parents[2] / "docs/operating.md"
 
 
 class Ledger:
@@ -265,6 +268,26 @@ def test_a_cluster_restored_to_an_earlier_point_goes_on_in_an_epoch_that_its_ope
                     found.history(event.cursor)
 
 
+def test_no_new_epoch_is_opened_beside_servers(database_url: str) -> None:
+    def asked() -> tuple[int, str]:
+        result = CliRunner(env={"DATABASE_URL": database_url}).invoke(cli, ("migrate", "--new-epoch"))
+        return result.exit_code, result.output
+
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        with serving(database_url):
+            code, text = asked()
+            assert code == 2
+            assert "stop them all" in text
+            assert conn.execute("select epoch from log_state").fetchone() == (1,)
+        # Those of the server have ended for it, and maybe not yet for Postgres.
+        conn.execute(
+            "select pg_terminate_backend(pid, 30000) from pg_stat_activity"
+            " where application_name = 'orchestration' and datname = current_database()"
+        )
+        assert asked() == (0, "the log goes on in a new epoch\n")
+        assert conn.execute("select epoch from log_state").fetchone() == (2,)
+
+
 def test_a_request_answered_before_the_dump_is_answered_the_same_by_the_copy(
     original: Ledger, copied: Copy
 ) -> None:
@@ -274,3 +297,45 @@ def test_a_request_answered_before_the_dump_is_answered_the_same_by_the_copy(
     with copied.restored() as copy:
         assert copy.tasks.CreateTask(request) == first
         assert len(copy.history()) == len(original.history())
+
+
+def test_the_commands_of_the_docs_restore_a_dump_for_the_role_of_the_servers(tmp_path: Path) -> None:
+    text = OPERATING.read_text().partition("## Backup and restore")[2].partition("\n## ")[0]
+    commands = re.findall(r"^(?:pg_dump|createdb|psql|pg_restore) .*$", text, re.MULTILINE)
+    preload = {"shared_preload_libraries": "pg_stat_statements"}
+    with EmbeddedEngines(None, durable=False, valkey=False, settings=preload) as engines:
+        # The superuser here has the name that the role of the servers has in the docs.
+        with psycopg.connect(engines.database_url, autocommit=True) as conn:
+            conn.execute("create role ledger login")
+            conn.execute("grant pg_monitor to ledger")
+            conn.execute("create database first owner ledger")
+        make_conninfo = psycopg.conninfo.make_conninfo
+        first, restored = (
+            make_conninfo(engines.database_url, user="ledger", dbname=name) for name in ("first", "restored")
+        )
+        with psycopg.connect(make_conninfo(first, user="orchestration"), autocommit=True) as conn:
+            conn.execute("create extension pg_stat_statements")
+        with serving(first) as found:
+            found.sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=factories.sprint()))
+            found.write("a")
+            before = found.history()
+        given = psycopg.conninfo.conninfo_to_dict(engines.database_url)
+        env = {
+            "PATH": f"{Path(find_postgres()[0]).parent}:{os.environ['PATH']}",
+            "PGHOST": str(given["host"]),
+            "PGUSER": str(given["user"]),
+            "DATABASE_URL": first,
+        }
+        for command in commands:
+            run = subprocess.run(
+                ["bash", "-c", command.replace("=orchestration", "=ledger")],
+                env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+            assert run.returncode == 0, (command, run.stderr)
+        told = CliRunner(env={"DATABASE_URL": restored}).invoke(cli, ("migrate",))
+        assert told.output == "nothing to do\n", told.output
+        arguments = ("doctor", "--address", "127.0.0.1:0", "--database-url", restored)
+        assert "ledger has the rights that servers need" in CliRunner().invoke(cli, arguments).output
+        with serving(restored) as copy:
+            assert copy.history() == before
+            copy.write("b")

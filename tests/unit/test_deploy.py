@@ -241,3 +241,22 @@ def test_commands_of_the_pages_are_there(path: str) -> None:
             must_run([name, *options.split()])
         else:
             assert name in ("archive", "import", "orchestration"), name
+
+
+@pytest.mark.parametrize(
+    ("section", "start"),
+    [
+        ("## The first day", "The server and a worker"),
+        ("### systemd", "systemctl enable --now"),
+        ("### Containers", "up --detach"),
+        ("### Kubernetes", "rollout restart"),
+    ],
+)
+def test_the_first_key_comes_before_the_server_that_needs_one(section: str, start: str) -> None:
+    text = (ROOT / "docs/operating.md").read_text().partition(section)[2]
+    before, found, _ = text.partition(start)
+    assert found
+    assert "\n#" not in before
+    assert "orchestration keys create first --role admin" in before.replace(
+        "run --rm server", "orchestration"
+    )

@@ -166,6 +166,7 @@ def test_an_address_that_a_server_has_is_fine(server: Server) -> None:
     ((found, text, _),) = look(address.usable, Settings(address=server.address))
     assert found == OK
     assert "a ledger of this release answers" in text
+    assert text.endswith("whether it is of this database is not looked at")
 
 
 def test_an_address_that_something_else_has_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,6 +205,7 @@ def test_a_server_that_wants_a_key_is_a_server() -> None:
         other.stop(0).wait()
     assert found == OK
     assert "wants a key" in text
+    assert text.endswith("whether it is of this database is not looked at")
 
 
 def test_a_port_that_outgoing_connections_get_is_a_warning() -> None:
