@@ -108,6 +108,13 @@ def new_database(engines: Engines) -> Iterator[str]:
         conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
+@pytest.fixture(autouse=True)
+def own_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that runs in this process does not set its logs up, which would be for good: whoever looks at
+    them in a later test would see nothing."""
+    monkeypatch.setattr("orchestration_server.logs.configure", lambda *_: None)
+
+
 @pytest.fixture
 def database_url(engines: Engines) -> Iterator[str]:
     with new_database(engines) as url:
