@@ -33,7 +33,7 @@ __all__ = ["Connection", "Database", "session_options"]
 
 CONFLICTS = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
 EXHAUSTED = (psycopg_pool.TooManyRequests, psycopg_pool.PoolTimeout)
-STOPPED = (pg.ReadOnlySqlTransaction, pg.IdleInTransactionSessionTimeout, pg.TransactionTimeout)
+UNAVAILABLE = (pg.ReadOnlySqlTransaction, pg.IdleInTransactionSessionTimeout, pg.TransactionTimeout)
 """What the driver calls internal errors, and comes of a primary that is none any more, or of a pause of the
 server's."""
 LEDGER_CONFLICT = "OL001"
@@ -259,7 +259,7 @@ def translated(error: BaseException) -> BaseException:
             "no connection to the database came free; try again shortly", reason="POOL_EXHAUSTED"
         )
     if isinstance(
-        error, (psycopg.OperationalError, psycopg_pool.PoolClosed, pg.InFailedSqlTransaction, *STOPPED)
+        error, (psycopg.OperationalError, psycopg_pool.PoolClosed, pg.InFailedSqlTransaction, *UNAVAILABLE)
     ):
         # With an SQLSTATE it is the server's text, which may quote values.
         text = "" if getattr(error, "sqlstate", None) else str(error).partition("\n")[0]

@@ -53,6 +53,7 @@ WAITING_SECONDS = 5.0
 WAITING_BYTES = 64 * 1024 * 1024
 """Requests that wait for a thread, in bytes, above which the next one is refused."""
 JOIN_SECONDS = 5.0
+"""How long a stop waits for the calls that are still at work when grpc has given them up."""
 RECEIVE_SECONDS = 20.0
 """How long a call may take to send its request."""
 

@@ -362,8 +362,7 @@ class _Fitting:
         if isinstance(item, str):
             return cut(item, room) or None
         if "title" not in item:
-            # A file, or a link to a deleted task, has nothing that could be cut.
-            return None
+            return None  # a file, or a link to a deleted task: nothing of it can be cut
         # All but the title has to be there.
         part = members(item, room, [*(n for n in item if n != "title"), "title"], frozenset(("title",)))
         return part if part and part.keys() == item.keys() else None

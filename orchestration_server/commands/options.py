@@ -96,7 +96,7 @@ def _reaching(first: object, names: tuple[str, ...]) -> Iterator[None]:
         text = (
             f"the role of DATABASE_URL lacks rights: {database.first_line(error)}; run: orchestration doctor"
         )
-        err.print(text, style="red", markup=False, soft_wrap=True)
+        err.print(text, style="red")
         raise typer.Exit(1) from None
 
 

@@ -102,9 +102,9 @@ class Observe:
         metrics.AGENT_EVENTS_MINUTE.set(stats.busiest_agent_events)
 
 
-def _waits(job: str, waiting: store.Waiting) -> None:
-    metrics.JOB_QUEUE_ROWS.labels(job).set(waiting.rows)
-    metrics.JOB_OLDEST.labels(job).set(waiting.oldest)
+def _waits(name: str, waiting: store.Waiting) -> None:
+    metrics.JOB_QUEUE_ROWS.labels(name).set(waiting.rows)
+    metrics.JOB_OLDEST.labels(name).set(waiting.oldest)
 
 
 def _workspace(stats: admin_pb2.WorkspaceStats) -> None:

@@ -8,18 +8,9 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from psycopg import sql
-from typer.testing import CliRunner
 
-from orchestration_server.__main__ import cli
-
-COMMANDS = [
-    ("keys", "list"),
-    ("migrate",),
-    ("worker",),
-    ("archive", "--dry-run"),
-    ("serve", "--address", "127.0.0.1:0"),
-    ("serve", "--address", "127.0.0.1:0", "--workers", "2"),
-]
+from tests import commands
+from tests.commands import COMMANDS
 
 
 @pytest.fixture
@@ -34,10 +25,7 @@ def role(database_url: str) -> Iterator[str]:
 
 
 def run(url: str, role: str, *command: str) -> tuple[int, str]:
-    env = {"DATABASE_URL": psycopg.conninfo.make_conninfo(url, user=role), "REDIS_URL": "", "COLUMNS": "200"}
-    result = CliRunner(env=env).invoke(cli, command)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result.exit_code, result.output
+    return commands.run(*command, DATABASE_URL=psycopg.conninfo.make_conninfo(url, user=role))
 
 
 def change(url: str, statement: str) -> None:

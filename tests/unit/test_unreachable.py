@@ -7,20 +7,12 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
-from orchestration_server.__main__ import cli
 from orchestration_server.commands import serve
 from orchestration_server.config import Settings
+from tests import commands
+from tests.commands import COMMANDS
 
-COMMANDS = [
-    ("keys", "list"),
-    ("migrate",),
-    ("worker",),
-    ("archive", "--dry-run"),
-    ("serve", "--address", "127.0.0.1:0"),
-    ("serve", "--address", "127.0.0.1:0", "--workers", "2"),
-]
 BAD = [
     "postgresql//me:hunter2@127.0.0.1/x",
     "postgresql://me:hunter2",
@@ -31,10 +23,9 @@ BAD = [
 
 
 def run(command: tuple[str, ...], **env: str) -> tuple[int, str]:
-    result = CliRunner(env={"REDIS_URL": "", "COLUMNS": "200"} | env).invoke(cli, command)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    assert "hunter2" not in result.output
-    return result.exit_code, result.output
+    code, text = commands.run(*command, **env)
+    assert "hunter2" not in text
+    return code, text
 
 
 @pytest.mark.parametrize("command", COMMANDS)
