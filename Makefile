@@ -60,8 +60,9 @@ proto: $(DEV) ## generate the Python stubs from the protos
 		print(json.dumps(settings.service_config(), indent=2))' > clients/service_config.json
 	@echo "generated the stubs of $(words $(PROTOS)) protos in $(STUBS)"
 
-docs: $(DEV) ## write the table of settings into docs/configuration.md
+docs: $(DEV) ## write the tables of settings and of words into docs/configuration.md and docs/import.md
 	@$(BIN)/python -m orchestration_server.settings_page docs/configuration.md
+	@$(BIN)/python -m orchestration_server.commands.words docs/import.md
 
 baseline: $(DEV) ## at a release: make today's protos the ones that changes are compared with
 	@cd protos && ../$(BIN)/buf build --output baseline.binpb
