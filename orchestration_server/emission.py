@@ -35,6 +35,8 @@ class Draft(NamedTuple):
     body: bytes
     sampled_out: bool = False
     """Whether it is counted and not stored."""
+    follows_task: bool = False
+    """Whether it carries the sprint and the priority that its task has when it is stored."""
 
 
 @dataclass(slots=True)
@@ -83,6 +85,8 @@ class Emission:
         draft = _draft(call, new)
         if uid:
             draft = draft._replace(body=draft.body + UID + uid.encode())
+        else:
+            draft = draft._replace(follows_task=True)
         return Emission(call, request, [draft], len(draft.body), batch, bounds=call.bounds)
 
     def accept(self) -> Emitted:
@@ -95,6 +99,7 @@ class Emission:
 _DEFAULT_PRIORITY = event_pb2.Event(priority=common_pb2.PRIORITY_P2).SerializeToString()
 _ID = b"\x0a\x24"
 UID = b"\x32\x24"
+PRIORITY = b"\x48"
 SPRINT_CODE = 8
 OCCUR_TIME = 15
 

@@ -9,7 +9,7 @@ from uuid_utils import UUID
 
 from orchestration_server import convert, debounce, metrics
 from orchestration_server.db import Connection
-from orchestration_server.emission import OCCUR_TIME, SPRINT_CODE, UID, Draft, Emission, Emitted
+from orchestration_server.emission import OCCUR_TIME, PRIORITY, SPRINT_CODE, UID, Draft, Emission, Emitted
 from orchestration_server.errors import LedgerError, OutOfBounds
 from orchestration_server.gate import check_answer
 from orchestration_server.model import (
@@ -27,7 +27,7 @@ from orchestration_server.store import events as event_store
 from orchestration_server.store import held as held_store
 from orchestration_server.store import writes
 from orchestration_server.store.arrays import Texts, Uuids
-from orchestration_server.store.writes import Change
+from orchestration_server.store.writes import Change, Stamp
 
 COPY_EVENTS = 32
 """From so many events on, a transaction with a COPY is faster than one statement."""
@@ -53,6 +53,7 @@ class Group:
                     if d.entity_type == EntityType.TASK}),
         )  # fmt: skip
         self._rows: list[EventRow] = []
+        self._stamps: set[Stamp] = set()
         self._new_keys: list[tuple[str, str, UUID]] = []
         self._requests: list[tuple[str, Request, bytes]] = []
         self._sampled_out: Counter[SampledOut] = Counter()
@@ -94,6 +95,8 @@ class Group:
             },
             expected=len(self._new_keys),
             events=events,
+            stamps=sorted(self._stamps),
+            waits=False,
             sampled_out=[row._replace(events=count) for row, count in self._sampled_out.items()],
         )
         writes.apply(conn, change, project="", locks=(), requests=self._requests)
@@ -158,28 +161,33 @@ class Group:
 
     def _sprint_code(self, project: str, draft: Draft) -> str:
         """The sprint that the event belongs to: its task's, where none was given."""
-        if draft.sprint_code or draft.entity_type != EntityType.TASK:
+        if draft.entity_type != EntityType.TASK or (draft.sprint_code and not draft.follows_task):
             return draft.sprint_code
         task = self._tasks.get((project, draft.entity_code))
-        return task.sprint_code if task else ""
+        return task.sprint_code if task else draft.sprint_code
 
     def _row(self, call: Call, draft: Draft, tail: bytes) -> EventRow:
         sprint_code, body = self._sprint_code(call.project, draft), draft.body
+        priority = draft.priority
         if draft.entity_type == EntityType.TASK:
             task = self._tasks.get((call.project, draft.entity_code))
             if task is not None:
                 body += UID + task.uid.encode()
                 if sprint_code != draft.sprint_code:
                     body += convert.embed(SPRINT_CODE, sprint_code.encode())
+                if draft.follows_task:
+                    priority = task.priority
+                    body += PRIORITY + convert.varint(priority)
+                    self._stamps.add(Stamp(call.project, draft.entity_code, sprint_code, priority))
         return EventRow(
-            draft.priority in KEPT_PRIORITIES,
+            priority in KEPT_PRIORITIES,
             call.project,
             draft.event_id,
             draft.type,
             draft.entity_type,
             draft.entity_code,
             sprint_code,
-            draft.priority,
+            priority,
             call.correlation_id,
             call.session_key,
             draft.actor,

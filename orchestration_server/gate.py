@@ -113,6 +113,8 @@ class Gate:
                 keys = sorted({*keys, *map(writes.entity_key, held)})
                 continue
             except Conflict:
+                # Then what its events carry of tasks is read under their locks as well.
+                keys = sorted({*keys, *map(writes.stamp_key, change.stamps)})
                 continue
             self._wake()
             if change.held:

@@ -296,7 +296,7 @@ class GroupCommit:
         self, group: list[Emission], made: Group | None, begun: Callable[[], None]
     ) -> list[Emitted | LedgerError]:
         held = False
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             try:
                 with self._db.connection() as conn:
                     if held:
@@ -309,6 +309,7 @@ class GroupCommit:
             except Held:
                 held = True
             except Conflict:
-                # Someone else, or the group before, was first with a key or a request_id.
-                made = None
+                # Another writer, or the group before, was first with a key, a request_id or a task. The
+                # locks of the entities keep writers of tasks away.
+                made, held = None, held or attempt > 0
         raise Aborted("other writers were first again and again: try again")

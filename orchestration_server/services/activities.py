@@ -16,7 +16,7 @@ from orchestration_server.model import PRIORITY_DEFAULT, Call, EntityType, Reque
 from orchestration_server.policies import ACTIVITY, Batch, Policies, Sample, place_of
 from orchestration_server.store import sessions as store
 from orchestration_server.store.prepared import Prepared
-from orchestration_server.store.writes import Change
+from orchestration_server.store.writes import Change, Stamp
 
 
 class Activities:
@@ -68,6 +68,7 @@ class Activities:
             params={"c_key": session.key},
             expected=1,
             events=[event],
+            stamps=stamps_of(call, session, target),
         )
         policy = self._policies.of(ACTIVITY, target.priority, request.emission_policy)
         place = place_of(call.project, mine.session_key, mine.correlation_id)
@@ -140,6 +141,13 @@ def target_of(session: common_pb2.Session, subject: store.Subject) -> TargetOf:
         task = task_pb2.Task.FromString(body)
         return TargetOf(task.uid, task.sprint_code, task.priority)
     return TargetOf(sprint_pb2.Sprint.FromString(body).uid, session.target_code, PRIORITY_DEFAULT)
+
+
+def stamps_of(call: Call, session: common_pb2.Session, target: TargetOf) -> list[Stamp]:
+    """Return what a session's event carries of its task. A session on a sprint carries what never changes."""
+    if session.target_type != common_pb2.ENTITY_TYPE_TASK or not target.uid:
+        return []
+    return [Stamp(call.project, session.target_code, target.sprint_code, target.priority)]
 
 
 def tied(call: Call, session: common_pb2.Session, agent: str = "") -> Call:

@@ -14,8 +14,8 @@ from orchestration_server.model import Call, EntityType, EventRow, Request
 from orchestration_server.services.tasks import list_scope, listed_after, present, task_page
 from orchestration_server.store import dependencies as store
 from orchestration_server.store import tasks as task_store
-from orchestration_server.store.prepared import Prepared
-from orchestration_server.store.writes import Change
+from orchestration_server.store.prepared import EntityRow, Prepared
+from orchestration_server.store.writes import Change, Stamp
 from orchestration_server.tokens import Tokens
 
 KIND_NAMES = ("", "blocks", "parent_child", "discovered_from", "related")
@@ -34,7 +34,7 @@ class CoordinationService:
         key = convert.request_of(call, request)
 
         def decide(conn: Connection, found: Prepared) -> Change:
-            task = task_pb2.Task.FromString(present(found, "task", link.task_code).body)
+            task = _task(present(found, "task", link.task_code))
             present(found, "task", link.depends_on_code)
             response = embed(1, link.SerializeToString())
             if found.extra.linked:
@@ -48,6 +48,7 @@ class CoordinationService:
                 sql=store.INSERT,
                 params=_params(link) | {"c_create": found.now},
                 expected=1,
+                stamps=[_stamp(call, task)],
                 events=[link_event(call, "task.dependency_added", task, link, found, added)],
             )
 
@@ -60,13 +61,14 @@ class CoordinationService:
         def decide(_: Connection, found: Prepared) -> Change:
             if not found.extra.linked:
                 raise NotFound("dependency", f"{link.task_code}/{link.depends_on_code}")
-            task = task_pb2.Task.FromString(found.rows[link.task_code].body)
+            task = _task(found.rows[link.task_code])
             removed = {"from": link.depends_on_code, "to": None}
             return Change(
                 b"",
                 sql=store.DELETE,
                 params=_params(link),
                 expected=1,
+                stamps=[_stamp(call, task)],
                 events=[link_event(call, "task.dependency_removed", task, link, found, removed)],
             )
 
@@ -118,6 +120,18 @@ def _link(given: coordination_pb2.Dependency) -> coordination_pb2.Dependency:
 
 def _params(link: coordination_pb2.Dependency) -> dict[str, Any]:
     return {"c_task": link.task_code, "c_depends_on": link.depends_on_code, "c_kind": link.kind}
+
+
+def _task(row: EntityRow) -> task_pb2.Task:
+    """Return the task at its row's revision: its deletion counts one more than its message does."""
+    task = task_pb2.Task.FromString(row.body)
+    task.revision = row.revision
+    return task
+
+
+def _stamp(call: Call, task: task_pb2.Task) -> Stamp:
+    """Return what the event of a link carries of its task, which the link's statement must check."""
+    return Stamp(call.project, task.code, task.sprint_code, task.priority, task.revision)
 
 
 def _refuse_cycle(conn: Connection, call: Call, link: coordination_pb2.Dependency) -> None:

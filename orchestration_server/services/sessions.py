@@ -17,7 +17,7 @@ from orchestration_server.errors import AlreadyExists, InvalidArgument, NotFound
 from orchestration_server.gate import Gate
 from orchestration_server.model import Call, EntityType, EventRow, Request
 from orchestration_server.presence import Presence
-from orchestration_server.services.activities import Activities, opened, target_of, tied
+from orchestration_server.services.activities import Activities, opened, stamps_of, target_of, tied
 from orchestration_server.store import events as event_store
 from orchestration_server.store import sessions as store
 from orchestration_server.store.prepared import Prepared
@@ -317,4 +317,5 @@ def _changed(
         },
         expected=1,
         events=[event],
+        stamps=stamps_of(call, session, target),
     )

@@ -14,7 +14,7 @@ join unnest(%(projects)s::text[], %(keys)s::text[]) as w (project, dedup_key)
     on k.project = w.project and k.dedup_key = w.dedup_key
 """
 _ENTITIES: LiteralString = """
-select w.project, w.code, t.delete_time is null, t.uid::text, t.sprint_code
+select w.project, w.code, t.delete_time is null, t.uid::text, t.sprint_code, t.priority
 from unnest(%(projects)s::text[], %(codes)s::text[]) as w (project, code)
 join tasks t on t.project = w.project and t.code = w.code
 """
@@ -47,6 +47,7 @@ class TaskOf(NamedTuple):
 
     uid: str
     sprint_code: str
+    priority: int
 
 
 def tasks(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], TaskOf]:
@@ -57,7 +58,7 @@ def tasks(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str
         _ENTITIES,
         {"projects": Texts(w[0] for w in wanted), "codes": Texts(w[1] for w in wanted)},
     ).fetchall()
-    return {(r[0], r[1]): TaskOf(r[3], r[4]) for r in rows if r[2]}
+    return {(r[0], r[1]): TaskOf(*r[3:]) for r in rows if r[2]}
 
 
 def answers(

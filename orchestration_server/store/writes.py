@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server import metrics
 from orchestration_server.model import Entity, EntityType, EventRow, HeldRow, OutboxRow, Request, SampledOut
@@ -30,6 +30,21 @@ with locked as materialized (
         where s.project = %(project)s and s.code = any(%(anchors)s::text[])
         for share of s
     ) held
+), """
+
+# Composed only if events carry what the change itself does not check. The rows are locked, so that they
+# stay as they are until the write commits.
+_STAMPED: LiteralString = """stamped as materialized (
+    select count(*) as n from (
+        select 1 from locked, unnest(%(t_project)s::text[], %(t_code)s::text[], %(t_sprint)s::text[],
+            %(t_priority)s::smallint[], %(t_revision)s::bigint[])
+            as s (project, code, sprint_code, priority, revision)
+        join tasks t on t.project = s.project and t.code = s.code
+        where t.sprint_code = s.sprint_code and t.priority = s.priority
+            and case when s.revision > 0 then t.revision = s.revision else true end
+        for share of t"""
+_STAMPED_END: LiteralString = """
+    ) same
 ), """
 
 _LOGGED: LiteralString = """
@@ -56,7 +71,9 @@ _LOGGED: LiteralString = """
     ) as r (project, rpc, request_id, fingerprint, response)
 )
 select ledger_expect(
-    (select count(*) from changed) + (select n from anchored), %(expected)s::bigint)
+    (select count(*) from changed) + (select n from anchored)"""
+_STAMPED_COUNT: LiteralString = " + (select n from stamped)"
+_EXPECTED: LiteralString = """, %(expected)s::bigint)
 """
 
 # No event of an entity comes before what is held of it. A scalar subquery, which is a probe of the primary
@@ -130,6 +147,17 @@ HOLDABLE = frozenset(_LOCKED_AS)
 """Types of entities whose changes may be held."""
 
 
+class Stamp(NamedTuple):
+    """What events carry of a task that their own statement does not change."""
+
+    project: str
+    code: str
+    sprint_code: str
+    priority: int
+    revision: int = 0
+    """0 if the events carry none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What one write does: ``expected`` rows of ``sql``, its events, and the answer to remember."""
@@ -141,6 +169,10 @@ class Change:
     events: Sequence[EventRow] = ()
     anchors: Sequence[str] = ()
     """Codes of sprints that have to be there when the write commits."""
+    stamps: Sequence[Stamp] = ()
+    """What its events carry of tasks, each task once, and what the tasks must have when the write commits."""
+    waits: bool = True
+    """Whether it waits for other writers of the tasks in ``stamps``. One that does not raises Conflict."""
     outbox: Sequence[OutboxRow] = ()
     """Entities whose files are to be written, in this order or another, also more than once."""
     sampled_out: Sequence[SampledOut] = ()
@@ -162,6 +194,11 @@ def lock_key(project: str, kind: str, code: str) -> int:
 def entity_key(entity: Entity) -> int:
     """The advisory lock of what an event is about."""
     return lock_key(entity.project, _LOCKED_AS[entity.entity_type], entity.code)
+
+
+def stamp_key(stamp: Stamp) -> int:
+    """Return the advisory lock of a task that a stamp is of."""
+    return lock_key(stamp.project, "task", stamp.code)
 
 
 def lock(conn: Connection, locks: Sequence[int]) -> None:
@@ -206,7 +243,7 @@ def apply(
             "project": project,
             "locks": Numbers(locks),
             "anchors": Texts(anchors),
-            "expected": change.expected + len(anchors),
+            "expected": change.expected + len(anchors) + len(change.stamps),
             "r_project": Texts(r[0] for r in requests),
             "r_rpc": Texts(r[1].rpc for r in requests),
             "r_id": Texts(r[1].request_id for r in requests),
@@ -215,6 +252,15 @@ def apply(
         }
     )
     sql = change.sql
+    if change.stamps:
+        sql = _STAMPED + ("" if change.waits else " skip locked") + _STAMPED_END + sql
+        params |= {
+            "t_project": Texts(s.project for s in change.stamps),
+            "t_code": Texts(s.code for s in change.stamps),
+            "t_sprint": Texts(s.sprint_code for s in change.stamps),
+            "t_priority": Numbers(s.priority for s in change.stamps),
+            "t_revision": Numbers(s.revision for s in change.stamps),
+        }
     if change.outbox:
         queued = sorted(set(change.outbox))
         sql += _QUEUED
@@ -247,7 +293,9 @@ def apply(
             "s_sprint_code": Texts(s.sprint_code for s in change.sampled_out),
             "s_count": Numbers(s.events for s in change.sampled_out),
         }
-    sql = _LOCKED + sql + _LOGGED + ("" if change.tells_held else _NONE_HELD)
+    sql = _LOCKED + sql + _LOGGED + (_STAMPED_COUNT if change.stamps else "") + _EXPECTED
+    if not change.tells_held:
+        sql += _NONE_HELD
     conn.execute(sql, params, name=_name(change.sql))
     metrics.EVENTS_EMITTED.inc(len(change.events))
 

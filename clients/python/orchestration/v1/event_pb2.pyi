@@ -202,11 +202,18 @@ class Event(_message.Message):
     entity_uid: _builtins.str
     """The entity's uid; empty where it is about none that the ledger keeps."""
     entity_revision: _builtins.int
-    """The entity's revision after the change; 0 for a caller's event."""
+    """The entity's revision after the change; that of the task for a link added or removed; 0 for an event that changes
+    nothing, such as a caller's.
+    """
     sprint_code: _builtins.str
-    """The sprint that the entity belonged to at that time; empty where none."""
+    """The sprint that the entity had at entity_revision; empty if none. Of an activity and of a session's event the sprint
+    that the task had when the event was stored; of file.synced that of the revision in the payload; of a rule's event
+    its cause's; of a caller's event what the caller gave, else the sprint that its task had at a moment of the call.
+    """
     priority: _common_pb2.Priority.ValueType
-    """The entity's priority at that time."""
+    """The entity's priority, as of the same moment as sprint_code; of a caller's event what the caller gave, else P2. P0
+    and P1 are kept for ever.
+    """
     correlation_id: _builtins.str
     """Links the events of one piece of work."""
     session_key: _builtins.str
