@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from uuid_utils import UUID
 
-from orchestration_server import convert, debounce, metrics
+from orchestration_server import convert, debounce
 from orchestration_server.db import Connection
 from orchestration_server.emission import OCCUR_TIME, PRIORITY, SPRINT_CODE, UID, Draft, Emission, Emitted
 from orchestration_server.errors import LedgerError, OutOfBounds
@@ -80,7 +80,6 @@ class Group:
                 begun()
                 writes.copy_events(conn, epoch, self._copied)
                 self._apply(conn, ())
-            metrics.EVENTS_EMITTED.inc(len(self._copied))
         elif self._rows or self._requests or self._sampled_out:
             self._apply(conn, self._rows)
 

@@ -245,9 +245,7 @@ CACHE_REQUESTS = _counter(
 
 # Events
 
-EVENTS_EMITTED = _counter(
-    "events_emitted", "Events written; those of a transaction that fails and is made again count twice."
-)
+EVENTS_EMITTED = _counter("events_emitted", "Events written, counted once they are committed.")
 EMIT_QUEUE_EVENTS = Sampled(
     "orchestration_emit_queue_events",
     "Callers' events that wait to be stored; accepted ones count apart.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +31,9 @@ class Explaining:
         assert row is not None
         self.plan = row[0][0]["Plan"]
         return self._conn.execute(query, params)
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Nothing of it is committed in a server."""
 
     def nodes(self) -> list[dict[str, Any]]:
         found, left = [], [self.plan]

@@ -159,6 +159,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         """What was read before may have been of a Postgres that crashed since; what is read on it is not."""
         self._named: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
         self._count = 0
+        self._after_commit: list[Callable[[], None]] | None = None
+        """What is to be called when the open transaction has committed; None if none is open."""
 
     def execute(  # type: ignore[override]  # what is not needed here is left out
         self, query: LiteralString, params: Mapping[str, Any] | None = None, *, name: str = ""
@@ -220,14 +222,31 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     def transaction(self) -> Iterator[None]:  # type: ignore[override]  # there are none in others
         """Makes one transaction of the block, which is undone where the block raises."""
         self._control(b"begin")
+        after: list[Callable[[], None]] = []
+        self._after_commit = after
         try:
-            yield
-        except BaseException:
-            # A connection that was lost has nothing to undo.
-            with suppress(psycopg.Error):
-                self._control(b"rollback")
-            raise
-        self._control(b"commit")
+            try:
+                yield
+            except BaseException:
+                # A connection that was lost has nothing to undo.
+                with suppress(psycopg.Error):
+                    self._control(b"rollback")
+                raise
+            self._control(b"commit")
+        finally:
+            self._after_commit = None
+        for call in after:
+            call()
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call a function once what was written is committed: at once if no transaction is open.
+
+        A transaction that is undone drops it.
+        """
+        if self._after_commit is None:
+            call()
+        else:
+            self._after_commit.append(call)
 
     def _control(self, command: bytes) -> None:
         began = time.monotonic()

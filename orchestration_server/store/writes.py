@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from struct import Struct
 from typing import Any, LiteralString, NamedTuple
@@ -297,7 +297,13 @@ def apply(
     if not change.tells_held:
         sql += _NONE_HELD
     conn.execute(sql, params, name=_name(change.sql))
-    metrics.EVENTS_EMITTED.inc(len(change.events))
+    count_emitted(conn, len(change.events))
+
+
+def count_emitted(conn: Connection, events: int) -> None:
+    """Count events as written once they are committed."""
+    if events:
+        conn.after_commit(partial(metrics.EVENTS_EMITTED.inc, events))
 
 
 _CHANGES = re.compile(r"\b(insert into|update|delete from) (\w+)")
@@ -389,3 +395,4 @@ def copy_events(conn: Connection, epoch: int, rows: Sequence[bytes]) -> None:
     last = _EPOCH.pack(4, epoch)
     with conn.timed("writes.copy_events"), conn.cursor().copy(_COPY) as copy:
         copy.write(b"".join((_COPY_HEAD, last.join((*rows, b"")), _COPY_END)))
+    count_emitted(conn, len(rows))

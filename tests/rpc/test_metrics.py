@@ -36,7 +36,8 @@ from orchestration_server.commands.metrics import exposed
 from orchestration_server.config import Settings
 from orchestration_server.db import Database
 from orchestration_server.embedded import Engines
-from orchestration_server.errors import ResourceExhausted
+from orchestration_server.emission_group import Group
+from orchestration_server.errors import Conflict, ResourceExhausted
 from orchestration_server.exposition import Exposition, Summed, added, answer
 from tests import factories
 from tests.conftest import Server, open_channel
@@ -317,6 +318,26 @@ def test_a_stream_of_events_ends_however_its_caller_leaves(since: Since, events:
     assert sum(since.calls(rpc).values()) == 2
     # A message that was there before is answered as then, and stored once.
     assert since.value("events_emitted_total") == 41
+
+
+def test_events_of_a_transaction_that_is_undone_are_not_counted(
+    since: Since, events: EventServiceStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group whose events are copied already is undone where someone else was first with one of its keys."""
+    apply = Group._apply
+    undone: list[float] = []
+
+    def late(group: Group, *given: Any) -> None:
+        if len(undone) < 2:
+            undone.append(since.value("events_emitted_total"))
+            raise Conflict
+        apply(group, *given)
+
+    monkeypatch.setattr(Group, "_apply", late)
+    request = event_pb2.EmitEventsRequest(request_id="r", events=[factories.event()] * 40)
+    assert [answer.stored for answer in events.EmitEvents(iter([request]))] == [40]
+    assert undone == [0, 0]
+    assert since.value("events_emitted_total") == 40
 
 
 def test_however_streams_and_their_callers_end_each_is_counted_once(
