@@ -48,6 +48,7 @@ _EMITTED = (
     "orchestration.alert.raised", "orchestration.announcement.made", "orchestration.notice.raised",
 )  # fmt: skip
 """Types of the ledger's own that a rule may emit: the others tell of changes."""
+_CHANGES = ("orchestration.task.", "orchestration.sprint.")
 _ENTITY_NAMES = ("", "sprint", "task", "session", "adr", "bug_report")
 _STATUSES: Mapping[str, Mapping[str, int]] = {
     "sprint": {status.name.lower(): status.value for status in SprintStatus},
@@ -114,11 +115,26 @@ class Rule:
 
 
 class Cause:
-    """An event that rules look at."""
+    """An event that rules look at, with the scopes of the callers that caused it (causers.py).
 
-    def __init__(self, event: event_pb2.Event) -> None:
+    ``by_rule`` and ``is_change`` say which fields of the payload the ledger wrote. A caller may have written
+    all others, so only the conditions and texts of rules read them.
+    """
+
+    def __init__(self, event: event_pb2.Event, scopes: str = "") -> None:
         self.event = event
         self.type = event.type
+        self.scopes = scopes
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether a rule made it. No caller can call itself by the agent's name."""
+        return self.event.agent == AGENT
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it tells of a change of a task or a sprint. No caller can emit these types."""
+        return self.type.startswith(_CHANGES)
 
     @cached_property
     def payload(self) -> dict[str, Any]:
@@ -128,6 +144,8 @@ class Cause:
     @property
     def depth(self) -> int:
         """How many rules led to it, one after the other."""
+        if not self.by_rule:
+            return 0
         told = self.payload.get("automation")
         depth = told.get("depth") if isinstance(told, dict) else None
         return depth if isinstance(depth, int) and not isinstance(depth, bool) and depth > 0 else 0
@@ -166,7 +184,7 @@ class Cause:
         if of == "sprint":
             return self.event.sprint_code
         if of == "previous_sprint":
-            left = self.value("payload.changes.sprint_code.from")
+            left = self.value("payload.changes.sprint_code.from") if self.is_change else None
             return left if isinstance(left, str) else ""
         about_task = self.event.entity_type == common_pb2.ENTITY_TYPE_TASK
         return self.event.entity_code if about_task else ""

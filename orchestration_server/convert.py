@@ -15,6 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from uuid_utils import uuid7
 
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
+from orchestration_server import causers
 from orchestration_server.model import (
     KEPT_PRIORITIES,
     Call,
@@ -318,4 +319,6 @@ def event_row(
         occur_time=happened,
         emit_time=now,
         body=event.SerializeToString() + tail,
+        agent=call.agent,
+        scopes=causers.recorded(call),
     )

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from orchestration.v1 import event_pb2
-from orchestration_server import convert, steps
+from orchestration_server import causers, convert, steps
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import Held
 from orchestration_server.model import Call, Entity, EventRow, HeldRow
@@ -63,6 +63,7 @@ def _held(event: EventRow, policy: Debounce, now: datetime) -> HeldRow:
         now + timedelta(seconds=policy.latest_seconds),
         event.correlation_id,
         event.body,
+        event.scopes,
     )
 
 
@@ -120,7 +121,7 @@ def _told(rows: Sequence[HeldRow], now: datetime) -> EventRow:
     last = events[-1]
     call = Call(
         RPC, rows[0].entity.project, correlation_id=last.correlation_id, session_key=last.session_key,
-        agent=last.agent,
+        agent=last.agent, scopes=causers.merged(row.scopes for row in rows),
     )  # fmt: skip
     return convert.event_row(
         steps.merged(events), call, now=now, occur_time=convert.moment(last.occur_time),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from uuid_utils import UUID
 
-from orchestration_server import convert, debounce
+from orchestration_server import causers, convert, debounce
 from orchestration_server.db import Connection
 from orchestration_server.emission import OCCUR_TIME, PRIORITY, SPRINT_CODE, UID, Draft, Emission, Emitted
 from orchestration_server.errors import LedgerError, OutOfBounds
@@ -115,6 +115,7 @@ class Group:
         project = one.call.project
         recorded = convert.event_tail(one.call, self._now)
         happened = recorded + convert.embed(OCCUR_TIME, convert.stamp(self._now).SerializeToString())
+        scopes = causers.recorded(one.call, one.bounds)
         for draft in one.drafts:
             if draft.sampled_out:
                 self._sampled_out[self._counted(project, draft)] += 1
@@ -127,7 +128,8 @@ class Group:
                     continue
                 self._keys[project, draft.dedup_key] = draft.name
                 self._new_keys.append((project, draft.dedup_key, draft.event_id))
-            rows.append(self._row(one.call, draft, recorded if draft.occur_time else happened))
+            tail = recorded if draft.occur_time else happened
+            rows.append(self._row(one.call, draft, tail, scopes))
             ids.append(draft.name)
         self._rows += rows
         left_out = ids.count("")
@@ -165,7 +167,7 @@ class Group:
         task = self._tasks.get((project, draft.entity_code))
         return task.sprint_code if task else draft.sprint_code
 
-    def _row(self, call: Call, draft: Draft, tail: bytes) -> EventRow:
+    def _row(self, call: Call, draft: Draft, tail: bytes, scopes: str) -> EventRow:
         sprint_code, body = self._sprint_code(call.project, draft), draft.body
         priority = draft.priority
         if draft.entity_type == EntityType.TASK:
@@ -193,6 +195,8 @@ class Group:
             draft.occur_time or self._now,
             self._now,
             body + tail,
+            call.agent,
+            scopes,
         )
 
 

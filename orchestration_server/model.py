@@ -174,6 +174,8 @@ class Bounds:
     session_key: str = ""
     sprint_code: str = ""
     task_code: str = ""
+    read_only: bool = False
+    """Whether the key's role lets it change nothing."""
 
     def hold(self, event: EventRow) -> bool:
         """Whether the event tells of something inside."""
@@ -210,6 +212,8 @@ class Call:
     on_end: Callable[[Callable[[], None]], bool] | None = None
     correlated: bool = False
     """Whether the caller gave the correlation id: it then goes before a session's."""
+    scopes: str = ""
+    """Where a rule calls, not a client: what bounds those who caused it (causers.py)."""
     automation: Mapping[str, Any] | None = None
     """Where a rule calls, not a client: what the events of its changes say of the rule."""
     principal: Principal | None = None
@@ -242,6 +246,10 @@ class EventRow(NamedTuple):
     occur_time: datetime
     emit_time: datetime
     body: bytes
+    agent: str = ""
+    """The agent that called."""
+    scopes: str = ""
+    """What bounds the callers that caused it; empty if nothing does."""
 
 
 class Entity(NamedTuple):
@@ -263,6 +271,8 @@ class HeldRow(NamedTuple):
     """When it is told of in any case."""
     correlation_id: str
     body: bytes
+    scopes: str = ""
+    """As in the row of an event."""
 
 
 class SampledOut(NamedTuple):

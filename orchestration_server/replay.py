@@ -19,6 +19,7 @@ import orjson
 
 from orchestration.v1 import event_pb2
 from orchestration_server import convert
+from orchestration_server.automation import AGENT
 from orchestration_server.model import (
     BEGINNING,
     SESSION_TRANSITIONS,
@@ -252,6 +253,9 @@ class Chain:
 def cause_of(event: event_pb2.Event) -> str:
     """The id of the event that a rule answered with this one; empty where it names none."""
     told = event.payload.fields
+    if event.agent != AGENT:
+        # A caller may write such a field too.
+        return ""
     if "automation" not in told or "cause" not in told["automation"].struct_value.fields:
         return ""
     return told["automation"].struct_value.fields["cause"].string_value

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import grpc
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -45,6 +46,19 @@ def revoke(database_url: str, key: str) -> None:
 def bearer(key: str, *more: tuple[str, str]) -> Metadata:
     """The metadata of a call with a key or a token."""
     return (("authorization", f"Bearer {key}"), *more)
+
+
+def calling_with(channel: grpc.Channel, key: str) -> grpc.Channel:
+    """The channel, each unary call of which bears the key."""
+    return grpc.intercept_channel(channel, _Bearing(key))
+
+
+class _Bearing(grpc.UnaryUnaryClientInterceptor):
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return continuation(client_call_details._replace(metadata=bearer(self._key)), request)
 
 
 class Reads:

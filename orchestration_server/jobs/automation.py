@@ -16,7 +16,7 @@ import structlog
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from orchestration.v1 import event_pb2, sprint_pb2, task_pb2
-from orchestration_server import convert
+from orchestration_server import causers, convert
 from orchestration_server.automation import AGENT, DEPTH, OWN, Action, Cause, Emit, Rule, SetStatus
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import FailedPrecondition, InvalidArgument, NotFound
@@ -51,6 +51,10 @@ class Nothing(Exception):
     """The action would change nothing."""
 
 
+class OutOfScope(Exception):
+    """A caller that caused the event may not change what the action would change."""
+
+
 @dataclass(slots=True)
 class Step(Call):
     """The call of a rule: a write that moves the place from ``start`` to ``to``."""
@@ -61,6 +65,8 @@ class Step(Call):
     """Events of the actions before it, which are written with it."""
     required: Callable[[Connection], bool] | None = None
     """What has to hold when it is written."""
+    allowed: bool = False
+    """Whether the change may leave the scopes of its causers."""
     acts: bool = False
     """Whether it is there for a change, not for the events told alone."""
     would: Told | None = None
@@ -90,6 +96,8 @@ class SteppingGate(Gate):
             change = decide(conn, found)
             if call.acts and not change.events:
                 raise Nothing
+            if not call.allowed and not causers.allow(call.scopes, change.events):
+                raise OutOfScope
             if call.would is not None:
                 change = Change(b"", events=[call.would(found.now)])
             events = [told(found.now) for told in call.told]
@@ -180,8 +188,8 @@ class Automation:
         if not batch.size:
             return 0, False
         walk = _Walk(project, start)
-        for place, body in batch.events:
-            cause = Cause(event_pb2.Event.FromString(body))
+        for place, body, scopes in batch.events:
+            cause = Cause(event_pb2.Event.FromString(body), scopes)
             for rule, number, action in self._due(cause, place, start):
                 self._act(walk, cause, rule, action, Progress(place, rule.name, number))
         acted = self._finish(walk, batch.last)
@@ -223,15 +231,20 @@ class Automation:
         project = walk.project
         step = Step(
             RPC, project, correlation_id=cause.event.correlation_id, agent=AGENT, automation=told.automation,
-            start=walk.start, to=at, told=walk.told, acts=True,
+            scopes=cause.scopes, start=walk.start, to=at, told=walk.told, acts=True,
+            # The ledger itself checks what makes the sprint complete, so it takes nobody's right.
+            allowed=cause.is_change and action.all_tasks_completed,
         )  # fmt: skip
         if action.all_tasks_completed:
             step.required = lambda conn: store.all_tasks_completed(conn, project=project, sprint=code)
+        described = {"of": action.of, "code": code, "to": action.to}
         if dry_run:
-            described = {"of": action.of, "code": code, "to": action.to}
             step.would = told.would({"set_status": described})
         try:
             self._change(step, action, code)
+        except OutOfScope:
+            self._tell(walk, told.of(OWN + "out_of_scope", {"action": {"set_status": described}}), at)
+            return
         except (Nothing, NotFound, FailedPrecondition, InvalidArgument) as error:
             log.debug("automation left it", rule=at.rule, code=code, reason=repr(error))
             return
@@ -284,7 +297,9 @@ class _Teller:
     def of(self, type_: str, payload: Mapping[str, Any], *, priority: int = 0) -> Told:
         """An event about what the cause is about."""
         about = self._cause.event
-        call = Call(RPC, self._project, correlation_id=about.correlation_id, agent=AGENT)
+        call = Call(
+            RPC, self._project, correlation_id=about.correlation_id, agent=AGENT, scopes=self._cause.scopes
+        )
         told = convert.to_struct({**payload, "automation": dict(self.automation)})
 
         def row(now: datetime) -> EventRow:

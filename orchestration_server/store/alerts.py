@@ -50,18 +50,18 @@ _AGENTS: LiteralString = (
     "with one as (select 1)"
     + PROJECTS
     + """
-select project, actor, count(*) from (
-    select n.project, e.actor
+select project, agent, count(*) from (
+    select n.project, e.agent
     from (select project from named limit %(projects)s::bigint) n,
         lateral (
-            select actor from events
+            select agent from events
             where project = n.project and emit_time > %(now)s - interval '1 minute' and emit_time <= %(now)s
             limit %(each)s::bigint
         ) e
     limit %(most)s::bigint
 ) recent
-where actor <> '' and not starts_with(actor, 'orchestration.')
-group by project, actor order by 3 desc, project, actor limit %(limit)s::bigint
+where agent <> '' and not starts_with(agent, 'orchestration.')
+group by project, agent order by 3 desc, project, agent limit %(limit)s::bigint
 """
 )
 # No index holds last_activity_time, which every call of a session writes: all open sessions are read.

@@ -24,7 +24,7 @@ READER = "automation"
 _BATCH: LiteralString = (
     HORIZON
     + """, batch as materialized (
-    select e.epoch, e.xid, e.seq, case when e.type = any(%(types)s::text[])
+    select e.epoch, e.xid, e.seq, e.scopes, case when e.type = any(%(types)s::text[])
         or e.type like any(%(prefixes)s::text[]) then e.body end as body
     from h, lateral (
         select * from events
@@ -34,7 +34,7 @@ _BATCH: LiteralString = (
         order by epoch, xid, seq limit %(limit)s::bigint
     ) e
 )
-select b.epoch, b.xid::text::bigint, b.seq, b.body, c.n
+select b.epoch, b.xid::text::bigint, b.seq, b.body, b.scopes, c.n
 from batch b, (select count(*) as n from batch) c,
     (select epoch, xid, seq from batch order by epoch desc, xid desc, seq desc limit 1) l
 where b.body is not null or b.seq = l.seq
@@ -74,11 +74,14 @@ select count(*) filter (where status = 4), count(*) filter (where status not in 
 
 
 class Batch(NamedTuple):
-    """The next events of a project: how many, the last one's place, and those of the types asked for."""
+    """The next events of a project: how many, the last one's place, and those of the types asked for.
+
+    Each has its message and the scopes of the callers that caused it.
+    """
 
     size: int
     last: Position
-    events: Sequence[tuple[Position, bytes]]
+    events: Sequence[tuple[Position, bytes, str]]
 
 
 def batch(
@@ -106,9 +109,9 @@ def batch(
     ).fetchall()
     if not rows:
         return Batch(0, BEGINNING, ())
-    events = [(Position(r[0], r[1], r[2]), r[3]) for r in rows if r[3] is not None]
+    events = [(Position(r[0], r[1], r[2]), r[3], r[4]) for r in rows if r[3] is not None]
     last = rows[-1]
-    return Batch(last[4], Position(last[0], last[1], last[2]), events)
+    return Batch(last[5], Position(last[0], last[1], last[2]), events)
 
 
 def now(conn: Connection) -> Prepared:

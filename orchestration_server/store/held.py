@@ -40,7 +40,7 @@ where (select true from held_changes h where h.project = e.project and h.entity_
 """
 _STEPS: LiteralString = """
 select h.project, h.entity_type, h.entity_code, h.revision, h.stable_time, h.latest_time, h.correlation_id,
-    h.body
+    h.body, h.scopes
 from unnest(%(projects)s::text[], %(types)s::smallint[], %(codes)s::text[])
     as e (project, entity_type, entity_code)
 cross join lateral (
@@ -52,7 +52,7 @@ order by h.project, h.entity_type, h.entity_code, h.revision
 """
 _OF_CHAIN: LiteralString = """
 select h.project, h.entity_type, h.entity_code, h.revision, h.stable_time, h.latest_time, h.correlation_id,
-    h.body
+    h.body, h.scopes
 from (
     select distinct on (entity_type, entity_code) entity_type, entity_code, correlation_id
     from held_changes where project = %(project)s

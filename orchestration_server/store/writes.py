@@ -50,17 +50,18 @@ _STAMPED_END: LiteralString = """
 _LOGGED: LiteralString = """
 , logged as (
     insert into events (kept, epoch, project, event_id, type, entity_type, entity_code, sprint_code,
-        priority, correlation_id, session_key, actor, occur_time, emit_time, body)
+        priority, correlation_id, session_key, actor, occur_time, emit_time, body, agent, scopes)
     select e.kept, (select epoch from log_state), e.project, e.event_id, e.type, e.entity_type,
         e.entity_code, e.sprint_code, e.priority, e.correlation_id, e.session_key, e.actor,
-        e.occur_time, e.emit_time, e.body
+        e.occur_time, e.emit_time, e.body, e.agent, e.scopes
     from (select count(*) as n from changed) c, unnest(
         %(e_kept)s::boolean[], %(e_project)s::text[], %(e_id)s::uuid[], %(e_type)s::text[],
         %(e_entity_type)s::smallint[], %(e_entity_code)s::text[], %(e_sprint_code)s::text[],
         %(e_priority)s::smallint[], %(e_correlation)s::text[], %(e_session)s::text[],
-        %(e_actor)s::text[], %(e_occur)s::timestamptz[], %(e_emit)s::timestamptz[], %(e_body)s::bytea[]
+        %(e_actor)s::text[], %(e_occur)s::timestamptz[], %(e_emit)s::timestamptz[], %(e_body)s::bytea[],
+        %(e_agent)s::text[], %(e_scopes)s::text[]
     ) with ordinality as e (kept, project, event_id, type, entity_type, entity_code, sprint_code,
-        priority, correlation_id, session_key, actor, occur_time, emit_time, body, place)
+        priority, correlation_id, session_key, actor, occur_time, emit_time, body, agent, scopes, place)
     order by e.place
 ), requested as (
     insert into requests (project, rpc, request_id, fingerprint, response)
@@ -105,14 +106,15 @@ _QUEUED: LiteralString = """
 _HELD: LiteralString = """
 , held as (
     insert into held_changes (project, entity_type, entity_code, revision, stable_time, latest_time,
-        correlation_id, body)
+        correlation_id, body, scopes)
     select h.project, h.entity_type, h.entity_code, h.revision, h.stable_time, h.latest_time,
-        h.correlation_id, h.body
+        h.correlation_id, h.body, h.scopes
     from (select count(*) as n from changed) c, unnest(
         %(h_project)s::text[], %(h_type)s::smallint[], %(h_code)s::text[], %(h_revision)s::bigint[],
         %(h_stable)s::timestamptz[], %(h_latest)s::timestamptz[], %(h_correlation)s::text[],
-        %(h_body)s::bytea[]
-    ) as h (project, entity_type, entity_code, revision, stable_time, latest_time, correlation_id, body)
+        %(h_body)s::bytea[], %(h_scopes)s::text[]
+    ) as h (project, entity_type, entity_code, revision, stable_time, latest_time, correlation_id, body,
+        scopes)
 )"""
 
 # As above: only where sampling left events out. The row of the project as a whole is a version, for caches.
@@ -280,6 +282,7 @@ def apply(
             "h_latest": Times(h.latest_time for h in change.held),
             "h_correlation": Texts(h.correlation_id for h in change.held),
             "h_body": Bodies(h.body for h in change.held),
+            "h_scopes": Texts(h.scopes for h in change.held),
         }
     if change.sampled_out:
         sql += _SAMPLED_OUT
@@ -333,12 +336,15 @@ def event_columns(events: Sequence[EventRow]) -> dict[str, Array]:
         "e_occur": Times(e.occur_time for e in events),
         "e_emit": Times(e.emit_time for e in events),
         "e_body": Bodies(e.body for e in events),
+        "e_agent": Texts(e.agent for e in events),
+        "e_scopes": Texts(e.scopes for e in events),
     }
 
 
 _COPY: LiteralString = """
 copy events (kept, event_id, entity_type, priority, occur_time, emit_time, project, type, entity_code,
-    sprint_code, correlation_id, session_key, actor, body, epoch) from stdin with (format binary)
+    sprint_code, correlation_id, session_key, actor, agent, scopes, body, epoch)
+from stdin with (format binary)
 """
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_END = b"\xff\xff"
@@ -353,12 +359,13 @@ _EPOCH = Struct("!ii")
 def copied(event: EventRow) -> bytes:
     """An event as ``copy_events`` takes it: a row of COPY in binary, but for the epoch, which is the last."""
     fixed = _ROW.pack(
-        15, 1, event.kept, 16, event.event_id.bytes, 2, event.entity_type, 2, event.priority,
+        17, 1, event.kept, 16, event.event_id.bytes, 2, event.entity_type, 2, event.priority,
         8, microseconds(event.occur_time), 8, microseconds(event.emit_time),
     )  # fmt: skip
     texts = [
         event.project.encode(), event.type.encode(), event.entity_code.encode(), event.sprint_code.encode(),
-        event.correlation_id.encode(), event.session_key.encode(), event.actor.encode(), event.body,
+        event.correlation_id.encode(), event.session_key.encode(), event.actor.encode(), event.agent.encode(),
+        event.scopes.encode(), event.body,
     ]  # fmt: skip
     parts = [fixed]
     for text in texts:

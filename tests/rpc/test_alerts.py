@@ -62,7 +62,9 @@ def many_events(alerting: Alerting) -> Iterator[Callable[[], None]]:
 def emit(alerting: Alerting, agent: str, count: int, project: str = "default") -> None:
     requests = [
         event_pb2.EmitEventsRequest(
-            request_id=f"{agent}-{at}", events=[factories.event()] * min(500, count - at)
+            # Whoever it says did it, the alert is about the agent that calls.
+            request_id=f"{agent}-{at}",
+            events=[factories.event(actor=f"{agent}'s tool {at + n}") for n in range(min(500, count - at))],
         )
         for at in range(0, count, 500)
     ]

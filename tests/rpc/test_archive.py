@@ -402,7 +402,7 @@ def test_what_is_kept_for_ever_can_be_neither_moved_nor_deleted(old: Old) -> Non
         assert failed.value.sqlstate == "OL003", statement
     columns = (
         "kept, epoch, xid, seq, project, event_id, type, entity_type, entity_code, sprint_code, priority,"
-        " correlation_id, session_key, actor, occur_time, emit_time, body"
+        " correlation_id, session_key, actor, occur_time, emit_time, body, agent, scopes"
     )
     with pytest.raises(psycopg.errors.CheckViolation):
         old.conn.execute(

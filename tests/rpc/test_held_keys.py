@@ -21,7 +21,7 @@ from orchestration_server.model import Role
 from tests import factories
 from tests.conftest import Server
 from tests.emitting import DEBOUNCE
-from tests.keying import bearer, make_key
+from tests.keying import bearer, calling_with, make_key
 from tests.ledger import Ledger
 from tests.status import refused
 
@@ -56,17 +56,9 @@ class As:
     """Calls with a key."""
 
     def __init__(self, channel: grpc.Channel, key: str) -> None:
-        self.channel = grpc.intercept_channel(channel, _Bearing(key))
+        self.channel = calling_with(channel, key)
         self.ledger = Ledger(self.channel)
         self.reports = ReportServiceStub(self.channel)
-
-
-class _Bearing(grpc.UnaryUnaryClientInterceptor):
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
-        return continuation(client_call_details._replace(metadata=bearer(self._key)), request)
 
 
 @pytest.fixture

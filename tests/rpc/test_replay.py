@@ -86,6 +86,13 @@ def test_what_other_chains_changed_meanwhile_is_no_gap(
     assert found.findings[0].event_id == history(events, "A", order=OLDEST)[2].event_id
 
 
+def by_a_rule(server: Server, type_: str) -> None:
+    """Has stored events say that a rule made them, which no caller can."""
+    agent = event_pb2.Event(agent="orchestration.automation").SerializeToString()
+    with psycopg.connect(server.database_url, autocommit=True) as conn:
+        conn.execute("update events set body = body || %s where type = %s", (agent, type_))
+
+
 def test_unknown_entities_and_missing_causes_are_found(
     tasks: TaskServiceStub, events: EventServiceStub, server: Server
 ) -> None:
@@ -96,6 +103,8 @@ def test_unknown_entities_and_missing_causes_are_found(
         automation = {"automation": {"rule": "r", "cause": named, "depth": 1}}
         event = factories.event("rules.fired", payload=automation)
         events.EmitEvent(event_pb2.EmitEventRequest(event=event), metadata=CHAIN)
+    assert replay(events).consistent, "a caller's own field names no cause"
+    by_a_rule(server, "rules.fired")
     with psycopg.connect(server.database_url, autocommit=True) as conn:
         conn.execute("delete from tasks")
 
@@ -169,6 +178,7 @@ def test_what_was_deleted_from_the_archive_is_not_missing(
     automation = {"automation": {"rule": "r", "cause": told[3].event_id, "depth": 1}}
     fired = factories.event("rules.fired", payload=automation)
     events.EmitEvent(event_pb2.EmitEventRequest(event=fired), metadata=CHAIN)
+    by_a_rule(server, "rules.fired")
     assert replay(events).consistent
 
     with psycopg.connect(server.database_url, autocommit=True) as conn:

@@ -31,9 +31,9 @@ from generate_series(1, %(rows)s) n
 # The last ones were recorded within the minute before.
 EVENTS = """
 insert into events (kept, epoch, project, event_id, type, entity_type, entity_code, sprint_code, priority,
-    correlation_id, session_key, actor, occur_time, emit_time, body)
+    correlation_id, session_key, actor, agent, occur_time, emit_time, body)
 select true, 1, 'project-' || mod(n, %(projects)s), gen_random_uuid(), 'a.b', 0, '', '', 1, '', '',
-    'agent-' || mod(n / %(projects)s, 2), now(),
+    'actor-' || n, 'agent-' || mod(n / %(projects)s, 2), now(),
     %(now)s - case when n <= %(late)s then interval '30 seconds' else n * interval '1 hour' end, '\\x00'
 from generate_series(1, %(rows)s) n
 """
