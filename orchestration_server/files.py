@@ -3,8 +3,9 @@
 A record beside the files says what was written last: their SHA-256, and the entity's uid and revision.
 Before files are written it also says what they are about to be, so that a worker that is killed in the middle
 leaves none that looks edited. All of it happens with the directory's lock held. A state that was read before
-the lock was taken may be older than the one that the record tells of: then it is read again, and what is read
-now is no older than anything that was written.
+the lock was taken may be older than the one that the record has: that one is of a later revision, or of the
+same one with other files, because a task's links change without its revision. Then it is read again, and what
+is read now is no older than anything that was written.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Written:
     changed: frozenset[str]
     """Paths of files that were not so before."""
     conflicts: tuple[Conflict, ...]
+    skipped: str = ""
+    """Why nothing was written, if so."""
 
 
 @dataclass(slots=True)
@@ -72,6 +75,13 @@ class _Record:
         options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
         directory.write(name, orjson.dumps(values, option=options))
 
+    def may_be_later(self, document: Document) -> bool:
+        """Return True if what was written last may be of a later state than the document."""
+        if self.uid != document.uid or self.revision < document.revision:
+            return False
+        digests = {name: sha256(content).hexdigest() for name, content in document.files.items()}
+        return self.revision > document.revision or digests != self.files
+
     def knows(self, name: str) -> set[str]:
         """The SHA-256 of what was, or may have been, written."""
         return {known[name] for known in (self.files, self.writing) if name in known}
@@ -89,10 +99,11 @@ def write(workspace: Workspace, document: Document, *, again: Callable[[], Docum
     with workspace.locked(document.directory) as directory:
         directory.sweep()
         record = _Record.read(directory, document.record)
-        if record.uid == document.uid and record.revision > document.revision:
+        if record.may_be_later(document):
             latest = again()
             if latest is None or latest.directory != document.directory:
-                return Written(document, {}, frozenset(), ())
+                skipped = "deleted" if latest is None else "moved"
+                return Written(document, {}, frozenset(), (), skipped)
             document = latest
         return _bring(directory, record, document)
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import yaml
@@ -29,6 +30,9 @@ LISTS: Mapping[str, str] = {
 DESCRIPTION = "Description"
 GOAL = "Goal"
 RECORD = ".hash"
+LINK_KINDS = ("", "blocks", "parent-child", "discovered-from", "related")
+Links = Iterable[tuple[str, int]]
+"""The codes that a task depends on, and the kind of each link."""
 _NUMBER = re.compile(r"[-+.]*[0-9][-+.:_0-9A-Fa-fxob]*")
 _PLAIN_LINE = re.compile(r'(?!"|\[[ xX]\] )\S(?:.*\S)?')
 """An item that stands in a list as it is; any other stands there as a JSON string."""
@@ -48,12 +52,15 @@ class Document:
     priority: int = PRIORITY_DEFAULT
 
 
-def document(kind: str, body: bytes) -> Document:
-    """The files of a serialized entity. UnsafePath where they have no place in a workspace."""
+def document(kind: str, body: bytes, links: Links = ()) -> Document:
+    """Return the files of a serialized entity, of a task with its links.
+
+    Raises UnsafePath if they have no place in a workspace.
+    """
     if kind == "sprint":
         return _sprint(sprint_pb2.Sprint.FromString(body))
     if kind == "task":
-        return _task(task_pb2.Task.FromString(body))
+        return _task(task_pb2.Task.FromString(body), links)
     if kind == "adr":
         return _record_of(report_pb2.Adr.FromString(body))
     return _record_of(report_pb2.BugReport.FromString(body))
@@ -82,7 +89,16 @@ def _sprint(sprint: sprint_pb2.Sprint) -> Document:
     )
 
 
-def _task(task: task_pb2.Task) -> Document:
+def links_digest(links: Links) -> str:
+    """Return the SHA-256 of a task's links: they change without its revision."""
+    return sha256(json.dumps(sorted(links)).encode()).hexdigest()
+
+
+def _link(code: str, kind: int) -> Any:
+    return code if LINK_KINDS[kind] == LINK_KINDS[1] else {"code": code, "kind": LINK_KINDS[kind]}
+
+
+def _task(task: task_pb2.Task, links: Links) -> Document:
     front = {
         "format": FORMAT,
         "task": task.code,
@@ -93,8 +109,10 @@ def _task(task: task_pb2.Task) -> Document:
         "phase": task.phase,
         "assignee": task.assignee,
         "labels": list(task.labels),
+        "depends_on": [_link(code, kind) for kind, code in sorted((kind, code) for code, kind in links)],
         "metadata": _sorted(convert.plain(task.metadata)),
         **_stamps(task),
+        "links": links_digest(links),
     }
     text = _front(front) + _heading(task.title)
     for name, heading in LISTS.items():

@@ -40,7 +40,7 @@ _SPRINT_NAMES = {
     "end_date": "end_date", "metadata": "metadata", "create_time": "create_time",
     "created": "create_time", "created_at": "create_time", "date": "create_time",
 }  # fmt: skip
-_SERVER_SET = frozenset(("format", "update_time", "uid", "revision", "hash"))
+_SERVER_SET = frozenset(("format", "update_time", "uid", "revision", "hash", "links"))
 _HEADINGS = {
     "objectives": "objectives", "objective": "objectives", "goals": "objectives",
     "deliverables": "deliverables", "acceptance criteria": "acceptance_criteria",

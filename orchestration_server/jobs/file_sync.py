@@ -1,10 +1,11 @@
 """Writes the files that calls asked for: claims rows of the outbox, reads the entities, writes, tells.
 
-Each claimed row ends in one event, ``orchestration.file.synced`` with what its files are now, and one
-``orchestration.file.conflict_found`` for each file that was left alone because somebody else had changed it;
-or it fails, and is tried again after longer and longer pauses: the first failure of several is told by
-``orchestration.file.sync_failed``. The event and the end of the row are one transaction, so a worker that is
-killed leaves the row, and another one comes to the same files.
+Each claimed row ends in one event: ``orchestration.file.synced`` with what its files are now, or
+``orchestration.file.skipped`` if the entity was deleted or has moved. Before the first comes one
+``orchestration.file.conflict_found`` for each file that was left alone because somebody else had changed it.
+Or the row fails, and is tried again after longer and longer pauses: the first failure of several is emitted
+as ``orchestration.file.sync_failed``. The event and the end of the row are one transaction, so a worker that
+is killed leaves the row, and another one comes to the same files.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from orchestration_server.model import PRIORITY_DEFAULT, Call, EntityType, Event
 from orchestration_server.rendering import Document
 from orchestration_server.store import events as event_store
 from orchestration_server.store import outbox
-from orchestration_server.store.outbox import Claimed, Finished
+from orchestration_server.store.outbox import Claimed, Entity, Finished
 from orchestration_server.workspace import UnsafePath, Workspace
 
 log = structlog.get_logger()
@@ -70,8 +71,8 @@ class FileSync:
             rows = outbox.claim(conn, claim=claim, limit=BATCH, seconds=CLAIM_SECONDS)
             if not rows:
                 return 0
-            bodies = outbox.bodies(conn, rows)
-        ends = [self._write(row, bodies.get(row.key)) for row in rows]
+            entities = outbox.entities(conn, rows)
+        ends = [self._write(row, entities.get(row.key)) for row in rows]
         with self._db.connection() as conn:
             now = event_store.now(conn)
         events = [event for end in ends for event in end.events(now)]
@@ -85,16 +86,19 @@ class FileSync:
             self._wake()
         return len(rows)
 
-    def _write(self, row: Claimed, body: bytes | None) -> _End:
-        """Writes one entity's files. One that is deleted has none to be written."""
-        if body is None:
-            return _End(row)
+    def _write(self, row: Claimed, entity: Entity | None) -> _End:
+        """Write one entity's files. One that is deleted has none to be written."""
+        if entity is None:
+            return _End(row, skipped="absent")
         document = None
         try:
-            document = rendering.document(row.kind, body)
+            document = _document(row, entity)
+            if entity.deleted:
+                return _End(row, document, skipped="deleted")
             with _timed():
                 workspace = Workspace(self._root, row.project)
-                return _End(row, document, files.write(workspace, document, again=lambda: self._read(row)))
+                written = files.write(workspace, document, again=lambda: self._read(row))
+                return _End(row, document, written, skipped=written.skipped)
         except Exception as error:
             # Whatever it is, it is this row's: the others of the batch are not held up by it.
             metrics.FILE_SYNC_FAILURES.inc()
@@ -103,8 +107,12 @@ class FileSync:
 
     def _read(self, row: Claimed) -> Document | None:
         with self._db.connection() as conn:
-            body = outbox.bodies(conn, [row]).get(row.key)
-        return None if body is None else rendering.document(row.kind, body)
+            entity = outbox.entities(conn, [row]).get(row.key)
+        return None if entity is None or entity.deleted else _document(row, entity)
+
+
+def _document(row: Claimed, entity: Entity) -> Document:
+    return rendering.document(row.kind, entity.body, entity.links)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +123,7 @@ class _End:
     document: Document | None = None
     written: files.Written | None = None
     error: str = ""
+    skipped: str = ""
 
     def finished(self) -> Finished:
         """What becomes of the row."""
@@ -127,7 +136,9 @@ class _End:
         """What is told of it."""
         if self.error and not self.row.attempts:
             yield self._event("sync_failed", now, {"error": self.error})
-        if self.written is None:
+        if self.skipped:
+            yield self._event("skipped", now, {"reason": self.skipped})
+        if self.written is None or self.skipped:
             return
         revision = self.written.document.revision
         for conflict in self.written.conflicts:
@@ -138,12 +149,11 @@ class _End:
                 "revision": revision,
             }
             yield self._event("conflict_found", now, payload)
-        if self.written.files:
-            listed = [
-                {"path": path, "sha256": digest, "written": path in self.written.changed}
-                for path, digest in self.written.files.items()
-            ]
-            yield self._event("synced", now, {"revision": revision, "files": listed})
+        listed = [
+            {"path": path, "sha256": digest, "written": path in self.written.changed}
+            for path, digest in self.written.files.items()
+        ]
+        yield self._event("synced", now, {"revision": revision, "files": listed})
 
     def _event(self, name: str, now: datetime, payload: dict[str, Any]) -> EventRow:
         """An event about the entity. It changes nothing, so it stands in no order of revisions."""

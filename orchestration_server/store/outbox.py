@@ -60,13 +60,25 @@ _WANTED: LiteralString = """
 from unnest(%(projects)s::text[], %(codes)s::text[]) as w (project, code)
 join """
 _BY_CODE: LiteralString = " e on e.project = w.project and e.code = w.code"
-_LIVE: LiteralString = "select e.project, e.code, case when e.delete_time is null then e.body end"
-_ANY: LiteralString = "select e.project, e.code, e.body"
-_BODIES: dict[str, LiteralString] = {
-    "sprint": _LIVE + _WANTED + "sprints" + _BY_CODE,
-    "task": _LIVE + _WANTED + "tasks" + _BY_CODE,
-    "adr": _ANY + _WANTED + "adrs" + _BY_CODE,
-    "bug_report": _ANY + _WANTED + "bug_reports" + _BY_CODE,
+_NO_LINKS: LiteralString = ", '{}'::text[], '{}'::smallint[]"
+_ENTITY: LiteralString = "select e.project, e.code, e.body, e.delete_time is not null"
+# With the links in the same statement, so that they are those of the body's snapshot. One to a deleted task
+# holds nothing back any more, and a reader of the files has no such task. Each is a probe of a primary key.
+_LINKS: LiteralString = """, l.codes, l.kinds"""
+_OF_TASK: LiteralString = """
+cross join lateral (
+    select coalesce(array_agg(d.depends_on_code order by d.kind, d.depends_on_code), '{}') as codes,
+        coalesce(array_agg(d.kind order by d.kind, d.depends_on_code), '{}') as kinds
+    from dependencies d
+    where d.project = e.project and d.task_code = e.code and (
+        select o.delete_time is null from tasks o where o.project = d.project and o.code = d.depends_on_code)
+) l"""
+_ANY: LiteralString = "select e.project, e.code, e.body, false"
+_ENTITIES: dict[str, LiteralString] = {
+    "sprint": _ENTITY + _NO_LINKS + _WANTED + "sprints" + _BY_CODE,
+    "task": _ENTITY + _LINKS + _WANTED + "tasks" + _BY_CODE + _OF_TASK,
+    "adr": _ANY + _NO_LINKS + _WANTED + "adrs" + _BY_CODE,
+    "bug_report": _ANY + _NO_LINKS + _WANTED + "bug_reports" + _BY_CODE,
 }
 
 # Done: gone, unless somebody asked again; then it is due at once. Failed: due after its pause. A claim that
@@ -110,6 +122,14 @@ class Claimed(NamedTuple):
         return self.project, self.kind, self.code
 
 
+class Entity(NamedTuple):
+    """A serialized entity; of a task also the codes that it depends on, and the kind of each link."""
+
+    body: bytes
+    deleted: bool = False
+    links: tuple[tuple[str, int], ...] = ()
+
+
 class Finished(NamedTuple):
     """What became of a row: done where ``error`` is empty, else to be tried again after ``pause`` ms."""
 
@@ -135,17 +155,16 @@ def claim(conn: Connection, *, claim: UUID, limit: int, seconds: int) -> list[Cl
     return [Claimed(*row) for row in rows]
 
 
-def bodies(conn: Connection, rows: Iterable[Claimed]) -> dict[tuple[str, str, str], bytes]:
-    """The serialized entities of these rows, as far as they are there; one statement a kind."""
+def entities(conn: Connection, rows: Iterable[Claimed]) -> dict[tuple[str, str, str], Entity]:
+    """Return the entities of these rows, as far as they are there; one statement a kind."""
     by_kind: dict[str, list[Claimed]] = {}
     for row in rows:
         by_kind.setdefault(row.kind, []).append(row)
     found = {}
     for kind, wanted in by_kind.items():
         params = {"projects": Texts(w.project for w in wanted), "codes": Texts(w.code for w in wanted)}
-        for project, code, body in conn.execute(_BODIES[kind], params):
-            if body is not None:
-                found[project, kind, code] = body
+        for project, code, body, deleted, codes, kinds in conn.execute(_ENTITIES[kind], params):
+            found[project, kind, code] = Entity(body, deleted, tuple(zip(codes, kinds, strict=True)))
     return found
 
 

@@ -14,14 +14,16 @@ import grpc
 import psycopg
 import pytest
 
-from orchestration.v1 import event_pb2, report_pb2, sprint_pb2, task_pb2
+from orchestration import Client
+from orchestration.v1 import coordination_pb2, event_pb2, report_pb2, sprint_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server import files, metrics
 from orchestration_server.convert import plain
 from orchestration_server.jobs.file_sync import FileSync
-from orchestration_server.rendering import document
+from orchestration_server.rendering import Document, document
+from orchestration_server.store import outbox
 from orchestration_server.workspace import TEMPORARY, Workspace
 from tests import factories
 from tests.conftest import Server
@@ -71,6 +73,10 @@ def database(database_url: str) -> Iterator[psycopg.Connection[Any]]:
 def message(kind: Any, **fields: Any) -> Any:
     """A request with what it holds as plain values."""
     return kind(**fields)
+
+
+def dependency(code: str, kind: Any) -> coordination_pb2.Dependency:
+    return coordination_pb2.Dependency(task_code="T-1", depends_on_code=code, kind=kind)
 
 
 def retitle(tasks: TaskServiceStub, title: str, **fields: Any) -> task_pb2.Task:
@@ -362,6 +368,52 @@ def test_a_file_edited_by_hand_is_left_alone_and_told_of(
     assert len(told(events, "conflict_found")) == 2
 
 
+def test_a_sync_that_finds_only_edited_files_ends_in_an_event(
+    sprints: SprintServiceStub, events: EventServiceStub, sprint: str, sync: FileSync, root: Path
+) -> None:
+    sprints.SyncSprint(sprint_pb2.SyncSprintRequest(sprint_code=sprint))
+    sync.run_once()
+    (root / "delegation/sprints/S-1/SPRINT.md").write_bytes(b"mine now")
+    sprints.SyncSprint(sprint_pb2.SyncSprintRequest(sprint_code=sprint))
+    sync.run_once()
+    types = [event.type.removeprefix("orchestration.file.") for event in told(events)]
+    assert types == ["synced", "conflict_found", "synced"]
+    assert plain(told(events, "synced")[-1].payload) == {"revision": 1, "files": []}
+
+
+def test_a_task_that_moves_while_it_is_written_is_skipped(
+    tasks: TaskServiceStub,
+    events: EventServiceStub,
+    task: str,
+    sync: FileSync,
+    database: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sync.run_once()
+    entities = outbox.entities
+
+    def late(conn: Any, rows: Any) -> Any:
+        """Reads the rows; then another worker takes them over, and the task moves."""
+        found = entities(conn, rows)
+        monkeypatch.setattr(outbox, "entities", entities)
+        retitle(tasks, "Later")
+        due(database)
+        assert sync.run_once() == 1
+        moved = message(
+            task_pb2.UpdateTaskRequest,
+            task=task_pb2.Task(code="T-1", sprint_code=""),
+            update_mask={"paths": ["sprint_code"]},
+        )
+        tasks.UpdateTask(moved)
+        return found
+
+    retitle(tasks, "Early")
+    monkeypatch.setattr(outbox, "entities", late)
+    sync.run_once()
+    reasons = [plain(event.payload) for event in told(events, "skipped")]
+    assert reasons == [{"reason": "moved"}]
+
+
 def test_a_file_that_was_there_before_is_left_alone_unless_it_is_the_same(
     tasks: TaskServiceStub, events: EventServiceStub, task: str, sync: FileSync, root: Path
 ) -> None:
@@ -412,7 +464,10 @@ def test_a_deleted_task_has_no_files_to_write(
 ) -> None:
     tasks.DeleteTask(task_pb2.DeleteTaskRequest(task_code="T-1"))
     assert sync.run_once() == 1
-    assert (queued(database), told(events), tree(root)) == ([], [], {})
+    assert (queued(database), tree(root)) == ([], {})
+    (skipped,) = told(events)
+    assert (skipped.type, skipped.entity_code) == ("orchestration.file.skipped", "T-1")
+    assert (skipped.sprint_code, plain(skipped.payload)) == ("S-1", {"reason": "deleted"})
 
 
 def test_projects_have_trees_of_their_own(
@@ -699,6 +754,44 @@ def test_a_slow_worker_does_not_bring_back_an_older_state(root: Path) -> None:
     assert b"title: At 1" in tree(root)["delegation/tasks/T/TASK.md"]
     # It was deleted meanwhile.
     assert files.write(space, document("task", state(0, uid="another")), again=lambda: None).files == {}
+
+
+def test_a_slow_worker_does_not_bring_back_older_links(root: Path) -> None:
+    """A task's links change without its revision."""
+
+    def state(*links: str) -> Document:
+        made = message(task_pb2.Task, code="T", title="T", uid="u", status=1, priority=3, revision=1)
+        return document("task", made.SerializeToString(), [(code, 1) for code in links])
+
+    def nobody() -> None:
+        raise AssertionError("it was read again")
+
+    space = Workspace(root)
+    path = root / "delegation/tasks/T/TASK.md"
+    files.write(space, state("A"), again=nobody)
+    files.write(space, state("A"), again=nobody)
+    files.write(space, state("A", "B"), again=lambda: state("A", "B"))
+    # What it read is older than what another wrote.
+    files.write(space, state("A"), again=lambda: state("A", "B"))
+    assert b"depends_on:\n  - A\n  - B\n" in path.read_bytes()
+
+
+def test_the_links_of_a_task_stand_in_its_file(
+    tasks: TaskServiceStub, sync: FileSync, task: str, root: Path, server: Server
+) -> None:
+    with Client(server.address) as client:
+        for code in ("B", "A", "gone"):
+            tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task(code)))
+        for code, kind in (("B", 1), ("gone", 1), ("A", 4), ("B", 3)):
+            link = dependency(code, kind)
+            client.coordination.AddDependency(coordination_pb2.AddDependencyRequest(dependency=link))
+        tasks.DeleteTask(task_pb2.DeleteTaskRequest(task_code="gone"))
+    sync.run_once()
+    content = (root / TASK / "TASK.md").read_text()
+    assert (
+        "depends_on:\n  - B\n  - code: B\n    kind: discovered-from\n  - code: A\n    kind: related\n"
+        in content
+    )
 
 
 def test_workers_share_the_rows(

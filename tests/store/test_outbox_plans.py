@@ -37,17 +37,22 @@ SPRINTS = """
 insert into sprints (project, code, status, owner, revision, create_time, update_time, body)
 select 'default', 'sprint-' || n, 1, '', 1, now(), now(), '\\x00' from generate_series(0, %(rows)s / 10) n
 """
+LINKS = """
+insert into dependencies (project, task_code, depends_on_code, kind, create_time)
+select 'default', 'task-' || n, 'task-' || n - k, k, now()
+from generate_series(5, %(rows)s) n, generate_series(1, 4) k
+"""
 
 
 @pytest.fixture(params=["analyzed", "without statistics"])
 def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
     with new_database(engines) as url, connected(url) as opened:
-        for fill in (FILL, TASKS, SPRINTS):
+        for fill in (FILL, TASKS, SPRINTS, LINKS):
             opened.execute(fill, {"rows": ROWS})
         if request.param == "analyzed":
             opened.execute("analyze")
         else:
-            for table in ("file_outbox", "tasks", "sprints"):
+            for table in ("file_outbox", "tasks", "sprints", "dependencies"):
                 opened.execute(f"alter table {table} set (autovacuum_enabled = off)")
         yield Explaining(opened)
 
@@ -62,7 +67,7 @@ def test_a_claim_and_its_end(conn: Explaining) -> None:
     rows = outbox.claim(connection(conn), claim=claim, limit=50, seconds=60)
     assert len(rows) == 50
     assert conn.blocks() < BLOCKS
-    assert len(outbox.bodies(connection(conn), rows)) == 50
+    assert len(outbox.entities(connection(conn), rows)) == 50
     assert conn.blocks() < BLOCKS
     ends = [Finished(row) for row in rows]
     outbox.finish(connection(conn), claim=claim, rows=ends, events=[])
