@@ -10,7 +10,7 @@ INTERRUPTED = 130
 try:
     import typer
 
-    from orchestration_server import logs
+    from orchestration_server import logs, process
     from orchestration_server.commands import keys
     from orchestration_server.commands.archive import archive
     from orchestration_server.commands.doctor import doctor
@@ -43,6 +43,7 @@ cli.add_typer(keys.cli, name="keys")
 def main() -> None:
     """Runs the command."""
     try:
+        process.reset_signals()
         logs.configure()
         cli()
     except KeyboardInterrupt:

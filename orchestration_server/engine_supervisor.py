@@ -85,9 +85,9 @@ class Supervisor:
         self._commands = b""
         self._become: Callable[[], None] = lambda: None  # called in each child before its program
         self._owner: tuple[int, int] | None = None  # of the data, where it is another user's
-        self._wakeup, wakeup_end = os.pipe()
-        os.set_blocking(self._wakeup, False)
-        os.set_blocking(wakeup_end, False)
+        self._wakeup, wakeup_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        # A parent may have blocked what this process lives on: SIGCHLD, and the signals of an orderly end.
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         signal.set_wakeup_fd(wakeup_end, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         # A service manager signals every process of the service. Here only the parent's end counts.

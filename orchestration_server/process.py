@@ -18,6 +18,18 @@ def settle() -> None:
     gc.set_threshold(COLLECT_OBJECTS, 50, 100)
 
 
+def reset_signals() -> None:
+    """Undo what the parent process ignores or blocks and a command cannot work without.
+
+    With SIGCHLD ignored the exit code of every child reads as 0, and without SIGTERM nothing can end a
+    command. SIGINT and SIGHUP stay as they are: a shell ignores them for background jobs and under `nohup`.
+    """
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 def stop_signal() -> threading.Event:
     """What SIGTERM and SIGINT set from now on."""
     stop = threading.Event()

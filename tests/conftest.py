@@ -38,6 +38,9 @@ from orchestration_server.app import App
 from orchestration_server.config import Settings
 from orchestration_server.embedded import EmbeddedEngines, Engines
 from orchestration_server.store import migrations
+from tests import inherited
+
+inherited.replace()
 
 TEMPLATE = "ledger_template"
 START_SECONDS = 20

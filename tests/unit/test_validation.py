@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pytest
@@ -139,8 +139,16 @@ def merged(base: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     return {**base, head: merged(base.get(head, {}), rest, value) if rest else value}
 
 
+class FromNow(NamedTuple):
+    """A time relative to the moment at which a test runs, which may be long after its collection."""
+
+    seconds: float
+
+
 def made(request: type[Message], path: str, value: Any) -> Message:
     """A good request with one field set."""
+    if isinstance(value, FromNow):
+        value = at(value.seconds)
     return ParseDict(merged(GOOD[request], path, value), request())
 
 
@@ -191,7 +199,7 @@ DATES = (
     ["2023-02-29", "20240101", "2024-W01-1", "2024-1-1", "0000-01-01", "2024-01-01\n"],
 )
 CURSORS = (["x", "x" * 200], ["", "x" * 201, "é"])
-AHEAD = (["1970-01-01T00:00:00Z", at(0), at(240)], ["1969-12-31T23:59:59Z", at(900)])
+AHEAD = (["1970-01-01T00:00:00Z", FromNow(0), FromNow(240)], ["1969-12-31T23:59:59Z", FromNow(900)])
 TIMES = (
     ["1970-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z"],
     ["1969-12-31T23:59:59Z", "0001-01-01T00:00:00Z"],
@@ -413,7 +421,7 @@ EDGES: dict[type[Message], dict[str, tuple[list[Any], list[Any]]]] = {
     },
     event_pb2.GetEventStatsRequest: {
         "group_by": ([0, 6], [7]),
-        "start_time": ([at(-365 * 86_400)], [at(-367 * 86_400), at(3_600)]),
+        "start_time": ([FromNow(-365 * 86_400)], [FromNow(-367 * 86_400), FromNow(3_600)]),
         "end_time": TIMES,
         "sprint_code": CODES,
         "limit": ([0, 1_000], [-1, 1_001]),
