@@ -85,20 +85,6 @@ class Parsed:
             raise BadRow(f"{name} is not a list of texts")
         return [str(v) for v in value]
 
-    def choice(self, name: str, words: Mapping[str, int], default: int, default_name: str) -> int:
-        """A field that begins with one of some words, however written; else the default, and a warning."""
-        written = self.text(name)
-        if not written:
-            return default
-        said = re.findall(r"[a-z0-9]+", written.lower())
-        for count in range(len(said), 0, -1):
-            found = words.get(" ".join(said[:count]))
-            if found is not None:
-                return found
-        self.metadata[f"original_{name}"] = written
-        self.warnings.append(f"{name} {written[:60]!r} is not known: taken as {default_name}")
-        return default
-
     def time(self, name: str) -> Timestamp | None:
         """A field that is a time, or a day; in UTC where it does not say otherwise."""
         written = self.text(name)

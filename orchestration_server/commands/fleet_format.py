@@ -1,65 +1,41 @@
 """The JSONL form of a fleet's tasks and events, and what each line becomes in the ledger.
 
-Nothing here talks to a server. A line that cannot be taken raises BadRow with the reason; the
-fields are described in docs/import.md.
+Nothing here talks to a server. A line whose essential fields cannot be used raises BadRow with the reason;
+the other fields are fitted into the ledger, with notes. docs/import.md describes the fields.
 """
 
 import gzip
 import hashlib
 import json
+import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
-from google.protobuf.struct_pb2 import Struct
-from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf import json_format
 
-from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, task_pb2
+from orchestration.v1 import common_pb2, event_pb2, task_pb2
+from orchestration_server.commands import ledger_values, task_fields
+from orchestration_server.commands.row_notes import Notes, brief
+from orchestration_server.commands.words import DEFAULT, Words
 
 # Longer lines are not read into memory; the largest row that the ledger takes is far below this.
 MAX_LINE_BYTES = 4 * 1024 * 1024
-MAX_DEPTH = 16
 
-TOMBSTONE = "tombstone"
-ORIGINAL_STATUS = "original_status"
-ORIGINAL_PRIORITY = "original_priority"
-
-# A tombstone is created as cancelled, so that nobody takes it up before it is deleted.
-_STATUSES = {
-    "open": common_pb2.TASK_STATUS_PENDING,
-    "pending": common_pb2.TASK_STATUS_PENDING,
-    "in_progress": common_pb2.TASK_STATUS_IN_PROGRESS,
-    "blocked": common_pb2.TASK_STATUS_BLOCKED,
-    "closed": common_pb2.TASK_STATUS_COMPLETED,
-    "completed": common_pb2.TASK_STATUS_COMPLETED,
-    "cancelled": common_pb2.TASK_STATUS_CANCELLED,
-    TOMBSTONE: common_pb2.TASK_STATUS_CANCELLED,
-}
-_PRIORITIES = {
-    "P0": common_pb2.PRIORITY_P0,
-    "P1": common_pb2.PRIORITY_P1,
-    "P2": common_pb2.PRIORITY_P2,
-    "P3": common_pb2.PRIORITY_P3,
-    "P4": common_pb2.PRIORITY_P4,
-}
-KINDS = {
-    "blocks": coordination_pb2.DEPENDENCY_KIND_BLOCKS,
-    "parent-child": coordination_pb2.DEPENDENCY_KIND_PARENT_CHILD,
-    "discovered-from": coordination_pb2.DEPENDENCY_KIND_DISCOVERED_FROM,
-    "related": coordination_pb2.DEPENDENCY_KIND_RELATED,
-}
-# What has a field of its own in the ledger; everything else goes into the metadata.
+# Other trackers' names of depends_on.
+_LINKS = ("depends_on", "dependencies", "blocked_by", "depends")
+# The fields that the ledger has; everything else goes into the metadata.
 _TASK_FIELDS = {
-    "code", "title", "description", "status", "priority", "assignee", "labels", "created_at",
-    "depends_on",
+    "code", "title", "description", "status", "priority", "assignee", "labels", "created_at", "sprint_code",
+    "phase", "objectives", "deliverables", "acceptance_criteria", "agent_config", "metadata", *_LINKS,
 }  # fmt: skip
 # Everything else goes into the payload, beside what stands in data.
 _EVENT_FIELDS = {"at", "type", "code", "data"}
+_NO_LINKS = frozenset(("", "none", "n/a", "-"))
 
 
 class BadRow(ValueError):
@@ -79,15 +55,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Link:
-    """One entry of depends_on."""
+    """One entry of depends_on; if `reverse`, the other task depends on this one."""
 
     code: str
     kind: str
+    reverse: bool = False
 
 
 @dataclass(frozen=True)
 class TaskRow:
-    """A line of the tasks file."""
+    """A line of the tasks file, or a file of a tree."""
 
     line: int
     new: task_pb2.NewTask
@@ -95,6 +72,7 @@ class TaskRow:
     bad_links: tuple[str, ...] = ()
     tombstone: bool = False
     warnings: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
 
     @property
     def code(self) -> str:
@@ -104,6 +82,22 @@ class TaskRow:
     def message(self) -> task_pb2.NewTask:
         return self.new
 
+    def without(self, names: Iterable[str]) -> "TaskRow":
+        """Return the row without some optional fields, which the metadata keeps as they were."""
+        new = task_pb2.NewTask()
+        new.CopyFrom(self.new)
+        notes = Notes(json_format.MessageToDict(new.task.metadata))
+        for name in names:
+            holder = new if name == "occur_time" else new.task
+            left = json_format.MessageToDict(holder, preserving_proto_field_name=True).get(name)
+            holder.ClearField(name)  # type: ignore[arg-type]  # a name that the server gave
+            if name == "metadata":
+                notes.metadata = {}
+            elif left is not None:
+                notes.keep(name, left)
+        new.task.metadata.CopyFrom(task_fields.metadata(notes))
+        return replace(self, new=new)
+
 
 @dataclass(frozen=True)
 class EventRow:
@@ -111,6 +105,8 @@ class EventRow:
 
     line: int
     event: event_pb2.NewEvent
+    warnings: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
 
     @property
     def message(self) -> event_pb2.NewEvent:
@@ -118,7 +114,7 @@ class EventRow:
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """Yields the lines of a file, plain or gzip (told by its first bytes), without the empty ones.
+    """Yield the lines of a file, plain or gzip (told by its first bytes), without the empty ones.
 
     Raises BadRow where a compressed file is damaged: what came before it has been yielded.
     """
@@ -126,10 +122,13 @@ def read_lines(path: Path) -> Iterator[Line]:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         stream: BinaryIO | gzip.GzipFile = gzip.GzipFile(fileobj=raw) if packed else raw
-        number = 0
+        number, begins = 0, True
         try:
             while data := stream.readline(MAX_LINE_BYTES + 1):
                 number += 1
+                if begins and data.strip():
+                    begins = False
+                    _check_lines(data)
                 if len(data) > MAX_LINE_BYTES:
                     while data and not data.endswith(b"\n"):
                         data = stream.readline(MAX_LINE_BYTES)
@@ -142,44 +141,57 @@ def read_lines(path: Path) -> Iterator[Line]:
             raise BadRow(f"the compressed file is damaged after line {number}") from error
 
 
+def _check_lines(first: bytes) -> None:
+    """Raise BadRow if a file, which begins with `first`, is one JSON document over all lines."""
+    first = first.removeprefix(b"\xef\xbb\xbf").strip()
+    if first[:1] == b"[":
+        raise BadRow("a JSON array in place of lines; make lines of it with: jq -c '.[]'")
+    if first == b"{":
+        raise BadRow("one JSON object over several lines; make lines of it with: jq -c .")
+
+
 def parse_object(line: Line) -> dict[str, Any]:
-    """Returns the JSON object of a line."""
+    """Return the JSON object of a line. Numbers that a double would change are texts."""
     if line.data is None:
         raise BadRow(f"longer than {MAX_LINE_BYTES:,} bytes")
     try:
-        value = orjson.loads(line.data)
-    except orjson.JSONDecodeError as error:
+        value = ledger_values.parse_json(line.data)
+    except ValueError as error:
         raise BadRow(f"not JSON: {error}") from None
     if not isinstance(value, dict):
         raise BadRow("not a JSON object")
     return value
 
 
-def parse_task(line: Line) -> TaskRow:
-    """Returns the task of a line."""
+def parse_task(line: Line, words: Words = DEFAULT) -> TaskRow:
+    """Return the task of a line."""
     row = parse_object(line)
-    code, title = _text(row, "code", required=True), _text(row, "title", required=True)
-    metadata = {name: value for name, value in row.items() if name not in _TASK_FIELDS}
-    warnings: list[str] = []
-    status = _status(row.get("status"), metadata, warnings)
-    priority = _priority(row.get("priority"), metadata, warnings)
-    labels = _labels(row, warnings)
-    links, bad_links = links_of(row.get("depends_on"))
-    new = task_pb2.NewTask(
-        task=task_pb2.Task(
-            code=code,
-            title=title,
-            description=_text(row, "description"),
-            status=status,
-            priority=priority,
-            assignee=_text(row, "assignee"),
-            labels=labels,
-            metadata=struct_of(metadata, "the fields kept as metadata"),
-        ),
-        occur_time=_time(row, "created_at") if row.get("created_at") is not None else None,
+    named = "code" if row.get("code") not in (None, "") else "id"
+    code = _code(row.get(named))
+    notes = Notes({name: value for name, value in row.items() if name not in _TASK_FIELDS | {named}})
+    title = _title(row, notes)
+    _take_metadata(row.get("metadata"), notes)
+    status, tombstone = notes.task_status(words, row.get("status"))
+    links, bad_links = _links(row, words, notes)
+    task = task_pb2.Task(
+        code=code,
+        title=title,
+        description=_text(row, "description", notes),
+        sprint_code=_sprint(row.get("sprint_code"), notes),
+        priority=notes.priority(words, row.get("priority")),  # type: ignore[arg-type]  # the numbers are the same
+        phase=_text(row, "phase", notes),
+        assignee=task_fields.assignee(row.get("assignee"), notes),
+        labels=task_fields.labels(row.get("labels"), notes),
+        agent_config=task_fields.settings(row.get("agent_config"), "agent_config", notes),
+        objectives=task_fields.lines(row.get("objectives"), "objectives", notes),
+        deliverables=task_fields.lines(row.get("deliverables"), "deliverables", notes),
+        acceptance_criteria=task_fields.lines(row.get("acceptance_criteria"), "acceptance_criteria", notes),
     )
-    tombstone = row.get("status") == TOMBSTONE
-    return TaskRow(line.number, new, links, bad_links, tombstone, tuple(warnings))
+    created = task_fields.moment(row.get("created_at"), "created_at", notes, zone_needed=True)
+    task.status = notes.settle(status)  # type: ignore[assignment]  # the numbers are the same
+    task.metadata.CopyFrom(task_fields.metadata(notes))
+    new = task_pb2.NewTask(task=task, occur_time=created)
+    return TaskRow(line.number, new, links, bad_links, tombstone, tuple(notes.warnings), tuple(notes.changes))
 
 
 class EventReader:
@@ -189,30 +201,29 @@ class EventReader:
         self._seen: Counter[bytes] = Counter()
 
     def parse(self, line: Line) -> EventRow:
-        """Returns the event of a line."""
+        """Return the event of a line."""
         row = parse_object(line)
-        data = row.get("data")
-        if data is not None and not isinstance(data, dict):
-            raise BadRow("data is not an object")
-        payload = {name: value for name, value in row.items() if name not in _EVENT_FIELDS}
-        if both := sorted(payload.keys() & (data or {}).keys()):
-            raise BadRow(f"{both[0]} stands both beside data and in it")
-        payload |= data or {}
+        notes = Notes()
+        occurred = task_fields.moment(row.get("at"), "at", notes, zone_needed=True)
+        if occurred is None:
+            raise BadRow(notes.changes[0].removesuffix(": left out") if notes.changes else "at is missing")
+        notes = Notes({name: value for name, value in row.items() if name not in _EVENT_FIELDS})
+        _take_data(row.get("data"), notes)
         event = event_pb2.NewEvent(
-            type="import." + _text(row, "type", required=True),
+            type="import." + _event_type(row.get("type"), notes),
             entity_type=common_pb2.ENTITY_TYPE_TASK,
-            entity_code=_text(row, "code", required=True),
-            payload=struct_of(payload, "data"),
-            occur_time=_time(row, "at"),
+            entity_code=_code(row.get("code")),
+            occur_time=occurred,
         )
-        digest = content_digest(row)
+        event.payload.CopyFrom(ledger_values.struct(notes.metadata, "the payload", notes))
+        digest = content_digest(_as_first_read(line, row))
         event.dedup_key = f"import:{digest.hex()}:{self._seen[digest]}"
         self._seen[digest] += 1
-        return EventRow(line.number, event)
+        return EventRow(line.number, event, tuple(notes.warnings), tuple(notes.changes))
 
 
 def content_digest(row: dict[str, Any]) -> bytes:
-    """SHA-256 of an object's content, whatever the order of its fields and the space between them.
+    """Return the SHA-256 of an object's content, whatever the order of its fields and the space between them.
 
     It lives on in stored dedup keys: to change it would import every event a second time.
     """
@@ -220,110 +231,135 @@ def content_digest(row: dict[str, Any]) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def _text(row: dict[str, Any], name: str, *, required: bool = False) -> str:
-    value = row.get(name)
-    if value is None or value == "":
-        if required:
-            raise BadRow(f"{name} is missing")
-        return ""
-    if not isinstance(value, str):
-        raise BadRow(f"{name} is not a string")
+def _as_first_read(line: Line, row: dict[str, Any]) -> dict[str, Any]:
+    """Return the object with its numbers as doubles, as the digests of stored events have them."""
+    try:
+        value: dict[str, Any] = orjson.loads(line.data or b"")
+    except orjson.JSONDecodeError:
+        return row
     return value
 
 
-def _time(row: dict[str, Any], name: str) -> Timestamp:
-    text = _text(row, name, required=True)
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise BadRow(f"{name} has no time zone: {text[:40]!r}")
-        moment = moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        if isinstance(error, BadRow):
-            raise
-        raise BadRow(f"{name} is not an ISO 8601 time: {text[:40]!r}") from None
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp
+def _code(value: Any) -> str:
+    if value is None or value == "":
+        raise BadRow("code is missing")
+    code = task_fields.usable_code(value)
+    if not code:
+        raise BadRow(f"{brief(value)} is no code: 1 to 128 characters of [A-Za-z0-9._-]")
+    return code
 
 
-def _status(value: object, metadata: dict[str, Any], warnings: list[str]) -> common_pb2.TaskStatus.ValueType:
+def _title(row: dict[str, Any], notes: Notes) -> str:
+    value = row.get("title")
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise BadRow("title is missing")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise BadRow("title is no text")
+    return _text(row, "title", notes)
+
+
+def _text(row: dict[str, Any], name: str, notes: Notes) -> str:
+    return task_fields.text(row.get(name), name, notes, most=task_fields.limit(name))
+
+
+def _sprint(value: Any, notes: Notes) -> str:
+    if value is None or value == "":
+        return ""
+    code = task_fields.usable_code(value)
+    if not code:
+        notes.keep("sprint_code", value)
+        notes.changes.append(f"sprint_code {brief(value)} is no code: left out")
+    return code
+
+
+def _take_metadata(value: Any, notes: Notes) -> None:
+    """Add what a row has as metadata to the fields that the ledger has none for."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name in notes.metadata:
+                notes.keep(name, item)
+            else:
+                notes.metadata[name] = item
+    elif value is not None:
+        notes.metadata["metadata"] = value
+
+
+def _take_data(value: Any, notes: Notes) -> None:
+    """Add an event's data to the fields beside it; a field that stands in both is kept twice."""
     if value is None:
-        return common_pb2.TASK_STATUS_PENDING
-    status = _STATUSES.get(value) if isinstance(value, str) else None
-    if status is None:
-        warnings.append(f"status {_brief(value)} is not known: taken as pending")
-        metadata[ORIGINAL_STATUS] = value
-        return common_pb2.TASK_STATUS_PENDING
-    if value == TOMBSTONE:
-        metadata[ORIGINAL_STATUS] = value
-    return status
+        return
+    if not isinstance(value, dict):
+        notes.warnings.append("data is not an object: kept as data in the payload")
+        value = {"data": value}
+    for name, item in value.items():
+        if name in notes.metadata:
+            notes.warnings.append(
+                f"{name} stands both beside data and in it: the first is kept as original_{name}"
+            )
+            notes.keep(name, notes.metadata[name])
+        notes.metadata[name] = item
 
 
-def _priority(value: object, metadata: dict[str, Any], warnings: list[str]) -> common_pb2.Priority.ValueType:
-    if value is None:
-        return common_pb2.PRIORITY_P2
-    priority = _PRIORITIES.get(value) if isinstance(value, str) else None
-    if priority is None:
-        warnings.append(f"priority {_brief(value)} is not known: taken as P2")
-        metadata[ORIGINAL_PRIORITY] = value
-        return common_pb2.PRIORITY_P2
-    return priority
+def _event_type(value: Any, notes: Notes) -> str:
+    """Return the type in the characters that the ledger allows."""
+    if value is None or value == "":
+        raise BadRow("type is missing")
+    if not isinstance(value, str):
+        raise BadRow("type is no text")
+    kind = re.sub(r"[^a-z0-9_.-]+", "_", value.strip().lower())
+    kind = re.sub(r"\.{2,}", ".", kind).strip(".")[:100].strip(".")
+    if not re.search(r"[a-z0-9]", kind):
+        raise BadRow(f"type {brief(value)} has no letter of [a-z]")
+    if kind != value:
+        notes.keep("type", value)
+        notes.warnings.append(f"type {brief(value)} is taken as {kind}")
+    return kind
 
 
-def _labels(row: dict[str, Any], warnings: list[str]) -> list[str]:
-    value = row.get("labels")
-    if value is None:
-        return []
-    if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
-        raise BadRow("labels is not a list of strings")
-    once = list(dict.fromkeys(value))
-    if len(once) < len(value):
-        warnings.append("a label stands twice: taken once")
-    return once
-
-
-def links_of(value: object) -> tuple[tuple[Link, ...], tuple[str, ...]]:
-    """The links that can be asked for, and what is wrong with each of the others."""
-    if value is None:
-        return (), ()
-    if not isinstance(value, list):
-        return (), ("depends_on is not a list",)
+def _links(row: dict[str, Any], words: Words, notes: Notes) -> tuple[tuple[Link, ...], tuple[str, ...]]:
     links: list[Link] = []
     bad: list[str] = []
-    for entry in value:
-        if not isinstance(entry, dict) or not isinstance(entry.get("code"), str):
-            bad.append(f"depends_on: {_brief(entry)} is not an object with a code")
-        elif (kind := entry.get("kind", "blocks")) not in list(KINDS):
-            bad.append(f"depends_on {entry['code']}: kind {_brief(kind)} is not known")
-        else:
-            links.append(Link(entry["code"], kind))
+    for name in _LINKS:
+        if row.get(name) is not None:
+            found, wrong = links_of(row[name], words, notes, name=name)
+            links.extend(found)
+            bad.extend(wrong)
     return tuple(dict.fromkeys(links)), tuple(bad)
 
 
-def struct_of(value: dict[str, Any], what: str) -> Struct:
-    """A JSON object as a Struct; ``what`` is what a refusal calls it."""
-    if _depth(value) > MAX_DEPTH:
-        raise BadRow(f"{what}: more than {MAX_DEPTH} levels deep")
-    struct = Struct()
-    struct.update(value)
-    return struct
+def links_of(
+    value: Any, words: Words, notes: Notes, *, name: str = "depends_on"
+) -> tuple[tuple[Link, ...], tuple[str, ...]]:
+    """Return the links that can be asked for, and what is wrong with each of the others.
+
+    One that cannot be read may be one that the task waits for, so the task is not ready.
+    """
+    if isinstance(value, str):
+        value = [part for part in map(str.strip, value.split(",")) if part.lower() not in _NO_LINKS]
+    entries = value if isinstance(value, list) else [] if value is None or value == {} else [value]
+    links: list[Link] = []
+    bad: list[str] = []
+    keep = False
+    for entry in entries:
+        code, kind = _entry(entry)
+        meaning = words.kind(kind)
+        if not code:
+            bad.append(f"{name}: {brief(entry)} names no task")
+        elif meaning is None:
+            bad.append(f"{name} {code}: kind {brief(kind)} is not known")
+        else:
+            links.append(Link(code, meaning.value.kind, meaning.value.reverse))
+            keep |= not meaning.exact
+    notes.not_ready.extend(bad)
+    if keep or bad:
+        notes.keep(name, value)
+    return tuple(dict.fromkeys(links)), tuple(bad)
 
 
-def _depth(value: object) -> int:
-    """How many objects and lists lie within each other; stops counting just past MAX_DEPTH."""
-    depth, level = 0, [value]
-    while level and depth <= MAX_DEPTH:
-        inner: list[object] = []
-        for item in level:
-            if isinstance(item, dict):
-                inner.extend(v for v in item.values() if isinstance(v, dict | list))
-            elif isinstance(item, list):
-                inner.extend(v for v in item if isinstance(v, dict | list))
-        depth, level = depth + 1, inner
-    return depth
-
-
-def _brief(value: object) -> str:
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= 60 else text[:57] + "..."
+def _entry(entry: Any) -> tuple[str, Any]:
+    """Return the code of the other task and the kind of one entry; an empty code if it has none."""
+    if not isinstance(entry, dict):
+        return task_fields.usable_code(entry), "blocks"
+    code = next((entry[key] for key in ("code", "depends_on_id", "id") if entry.get(key) is not None), None)
+    kind = next((entry[key] for key in ("kind", "type") if entry.get(key) is not None), "blocks")
+    return task_fields.usable_code(code), kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import grpc
 from rich.console import Console
 
 from orchestration.v1 import sprint_pb2, task_pb2
-from orchestration_server.commands import delegation_tree
+from orchestration_server.commands import delegation_tree, task_fields
 from orchestration_server.commands.delegation_format import (
     Parsed,
     parse_agent,
@@ -21,38 +21,16 @@ from orchestration_server.commands.delegation_format import (
     stamp_of,
 )
 from orchestration_server.commands.delegation_tree import SprintFile, TaskFile
-from orchestration_server.commands.fleet_format import BadRow, TaskRow, links_of, struct_of
+from orchestration_server.commands.fleet_format import BadRow, TaskRow, links_of
 from orchestration_server.commands.ledger import Fault, Ledger, new_request_id
 from orchestration_server.commands.loading import TaskLoader, batches
 from orchestration_server.commands.reporting import Bars, Report, say
-from orchestration_server.model import PRIORITY_DEFAULT, SprintStatus, TaskStatus
+from orchestration_server.commands.row_notes import Notes
+from orchestration_server.commands.words import Words
 from orchestration_server.workspace import code_of
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-
-def _words(of: Mapping[int, str]) -> dict[str, int]:
-    return {word.replace("_", " "): value for value, words in of.items() for word in words.split(", ")}
-
-
-_TASK_WORDS = _words({
-    TaskStatus.PENDING: "pending, open, todo, to do, planned, planning, not started, new, backlog, ready",
-    TaskStatus.IN_PROGRESS: "in_progress, in progress, active, started, doing, wip, in review, review",
-    TaskStatus.BLOCKED: "blocked, on hold, waiting, paused",
-    TaskStatus.COMPLETED: "completed, complete, done, closed, finished, resolved, merged",
-    TaskStatus.CANCELLED: "cancelled, canceled, abandoned, dropped, wontfix, won t do",
-})  # fmt: skip
-_SPRINT_WORDS = _words({
-    SprintStatus.PLANNING: "planning, planned, pending, draft, not started, new, upcoming, backlog",
-    SprintStatus.ACTIVE: "active, in_progress, in progress, current, started, running, open",
-    SprintStatus.COMPLETED: "completed, complete, done, closed, finished",
-    SprintStatus.CANCELLED: "cancelled, canceled, abandoned, dropped",
-})  # fmt: skip
-_PRIORITY_WORDS = _words({
-    1: "p0, critical, blocker, highest", 2: "p1, high, urgent", 3: "p2, medium, normal", 4: "p3, low",
-    5: "p4, lowest, trivial, some day",
-})  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -89,6 +67,10 @@ class TreeListing:
         """A link to a task that is not there."""
         self._report.add("unresolved", self._files[line], None, reason)
 
+    def changed(self, line: int, reason: str) -> None:
+        """A file that the ledger has with another meaning, or in part."""
+        self._report.add("changed", self._files[line], None, reason)
+
     def warning(self, line: int, reason: str) -> None:
         """A file that was taken otherwise than it stands."""
         self._report.add("warning", self._files[line], None, reason)
@@ -97,8 +79,9 @@ class TreeListing:
 class Loader:
     """Creates the sprints of a tree, then its tasks, then their links."""
 
-    def __init__(self, root: Path, ledger: Ledger, report: Report) -> None:
+    def __init__(self, root: Path, ledger: Ledger, report: Report, words: Words) -> None:
         self.sprints = SprintCounts()
+        self._words = words
         self._ledger = ledger
         self._listing = TreeListing(report, root)
         self.tasks = TaskLoader(ledger, self._listing)
@@ -134,7 +117,8 @@ class Loader:
             if found.file is None:
                 parsed.warnings.append("there is no SPRINT.md: made of the directory's name")
             code = self._code("sprint", parsed, found.directory.name, found.file or found.directory)
-            request = _sprint(code, parsed)
+            notes = Notes(parsed.metadata, parsed.warnings)
+            request = _sprint(code, parsed, notes, self._words)
             self._ledger.call(self._ledger.sprints.CreateSprint, request)
             self.sprints.created += 1
         except BadRow as error:
@@ -148,6 +132,8 @@ class Loader:
                 return
             self.sprints.already_there += 1
         self._sprint_of[found.directory] = code
+        for text in notes.changes:
+            self._listing.changed(line, f"sprint {code}: {text}")
         for text in parsed.warnings:
             self._listing.warning(line, f"sprint {code}: {text}")
 
@@ -162,12 +148,15 @@ class Loader:
             parsed = parse_task(delegation_tree.read(found.file))
             sprint = self._sprint(parsed, found)
             code = self._code("task", parsed, found.name, found.file)
-            row = _task(line, code, sprint, parsed, self._agent_config(found))
+            notes = Notes(parsed.metadata, parsed.warnings)
+            row = _task(line, code, sprint, parsed, self._agent_config(found), notes, self._words)
         except BadRow as error:
             self._listing.refused(line, str(error))
             return None
         if not self.tasks.admit(row):
             return None
+        for text in row.changes:
+            self._listing.changed(line, f"task {code}: {text}")
         for text in row.warnings:
             self._listing.warning(line, f"task {code}: {text}")
         return row
@@ -193,7 +182,6 @@ class Loader:
             return {}
         try:
             config = parse_agent(delegation_tree.read(found.agent))
-            struct_of(config, "the agent's settings")
         except BadRow as error:
             self._listing.refused(self._listing.number(found.agent), f"{error}; the task is taken without it")
             return {}
@@ -215,14 +203,16 @@ class Loader:
         return code
 
 
-def load_delegation(root: Path, ledger: Ledger, report: Report, bars: Bars, console: Console) -> None:
+def load_delegation(
+    root: Path, ledger: Ledger, report: Report, bars: Bars, console: Console, words: Words
+) -> None:
     """Creates the sprints and tasks of a tree; what is there already stays as it is."""
 
     def listed(kind: str) -> Callable[[str, str], None]:
         return lambda file, reason: report.add(kind, file, None, reason)
 
     tree = delegation_tree.find(root, refuse=listed("refused"), warn=listed("warning"))
-    loader = Loader(root, ledger, report)
+    loader = Loader(root, ledger, report, words)
     tasks = loader.tasks
 
     def sprints() -> Iterator[int]:
@@ -261,8 +251,8 @@ def load_delegation(root: Path, ledger: Ledger, report: Report, bars: Bars, cons
         say(console, "links", f"{links.read:,} read, {links.in_place:,} in place")
 
 
-def _sprint(code: str, parsed: Parsed) -> sprint_pb2.CreateSprintRequest:
-    status = parsed.choice("status", _SPRINT_WORDS, SprintStatus.PLANNING, "planning")
+def _sprint(code: str, parsed: Parsed, notes: Notes, words: Words) -> sprint_pb2.CreateSprintRequest:
+    status = notes.sprint_status(words, parsed.text("status"))
     start, end = _day(parsed, "start_date"), _day(parsed, "end_date")
     time = parsed.time("create_time")
     return sprint_pb2.CreateSprintRequest(
@@ -274,44 +264,43 @@ def _sprint(code: str, parsed: Parsed) -> sprint_pb2.CreateSprintRequest:
             goal=parsed.text("goal"),
             start_date=start,
             end_date=end,
-            metadata=struct_of(parsed.metadata, "the fields kept as metadata"),
+            metadata=task_fields.metadata(notes),
         ),
         occur_time=time,
         request_id=new_request_id(),
     )
 
 
-def _task(line: int, code: str, sprint: str, parsed: Parsed, agent_config: dict[str, Any]) -> TaskRow:
-    status = parsed.choice("status", _TASK_WORDS, TaskStatus.PENDING, "pending")
-    priority = parsed.choice("priority", _PRIORITY_WORDS, PRIORITY_DEFAULT, "P2")
+def _task(
+    line: int,
+    code: str,
+    sprint: str,
+    parsed: Parsed,
+    agent_config: dict[str, Any],
+    notes: Notes,
+    words: Words,
+) -> TaskRow:
+    status, _ = notes.task_status(words, parsed.text("status"))
     time = parsed.time("create_time")
-    depends_on = parsed.fields.get("depends_on")
-    if isinstance(depends_on, str):
-        depends_on = [one for one in parsed.texts("depends_on") if one.lower() not in ("none", "n/a", "-")]
-    if isinstance(depends_on, list):
-        depends_on = [{"code": str(one)} if isinstance(one, str | int) else one for one in depends_on]
-    links, bad_links = links_of(depends_on)
-    labels = list(dict.fromkeys(parsed.texts("labels")))
-    new = task_pb2.NewTask(
-        task=task_pb2.Task(
-            code=code,
-            title=parsed.text("title") or code,
-            description=parsed.text("description"),
-            sprint_code=sprint,
-            status=status,  # type: ignore[arg-type]  # the numbers are the same
-            priority=priority,  # type: ignore[arg-type]  # the numbers are the same
-            phase=parsed.text("phase"),
-            assignee=parsed.text("assignee"),
-            labels=labels,
-            objectives=_lines(parsed, "objectives"),
-            deliverables=_lines(parsed, "deliverables"),
-            acceptance_criteria=_lines(parsed, "acceptance_criteria"),
-            agent_config=struct_of(agent_config, "the agent's settings") if agent_config else None,
-            metadata=struct_of(parsed.metadata, "the fields kept as metadata"),
-        ),
-        occur_time=time,
+    links, bad_links = links_of(parsed.fields.get("depends_on"), words, notes)
+    task = task_pb2.Task(
+        code=code,
+        title=parsed.text("title") or code,
+        description=parsed.text("description"),
+        sprint_code=sprint,
+        priority=notes.priority(words, parsed.text("priority")),  # type: ignore[arg-type]  # the same numbers
+        phase=parsed.text("phase"),
+        assignee=parsed.text("assignee"),
+        labels=list(dict.fromkeys(parsed.texts("labels"))),
+        objectives=_lines(parsed, "objectives"),
+        deliverables=_lines(parsed, "deliverables"),
+        acceptance_criteria=_lines(parsed, "acceptance_criteria"),
+        agent_config=task_fields.settings(agent_config, "agent_config", notes),
     )
-    return TaskRow(line, new, links, bad_links, warnings=tuple(parsed.warnings))
+    task.status = notes.settle(status)  # type: ignore[assignment]  # the numbers are the same
+    task.metadata.CopyFrom(task_fields.metadata(notes))
+    new = task_pb2.NewTask(task=task, occur_time=time)
+    return TaskRow(line, new, links, bad_links, warnings=tuple(notes.warnings), changes=tuple(notes.changes))
 
 
 def _lines(parsed: Parsed, name: str) -> list[str]:

@@ -4,12 +4,16 @@ It uses the public rpcs alone. docs/import.md and docs/files.md have the fields 
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 
+from orchestration import DEFAULT_ADDRESS
+from orchestration.settings import ADDRESS_VARIABLE
+from orchestration_server.commands import words as words_table
 from orchestration_server.commands.fleet_format import (
     BadRow,
     EventReader,
@@ -23,6 +27,7 @@ from orchestration_server.commands.import_delegation import load_delegation
 from orchestration_server.commands.ledger import Fault, Ledger
 from orchestration_server.commands.loading import EventLoader, TaskLoader, batches
 from orchestration_server.commands.reporting import Bars, Exit, Report, say
+from orchestration_server.commands.words import MapError, Words
 
 _Row = TypeVar("_Row", TaskRow, EventRow)
 
@@ -34,17 +39,28 @@ class Listing:
         self._report = report
         self._file = file
 
-    def refused(self, line: int, reason: str) -> None:
-        """A row, or a link of one, that was not taken."""
+    def refused(self, line: int | None, reason: str) -> None:
+        """A row, or a link of one, that was not taken; no line is the file as a whole."""
         self._report.add("refused", self._file.name, line, reason)
 
     def unresolved(self, line: int, reason: str) -> None:
         """A link to a task that is not there."""
         self._report.add("unresolved", self._file.name, line, reason)
 
+    def changed(self, line: int, reason: str) -> None:
+        """A row that the ledger has with another meaning, or in part."""
+        self._report.add("changed", self._file.name, line, reason)
+
     def warning(self, line: int, reason: str) -> None:
-        """A row that was taken otherwise than it stands."""
+        """A row that is written otherwise in the ledger, and means the same."""
         self._report.add("warning", self._file.name, line, reason)
+
+    def notes_of(self, row: TaskRow | EventRow, what: str) -> None:
+        """List the notes of a row that was taken."""
+        for text in row.changes:
+            self.changed(row.line, f"{what}: {text}")
+        for text in row.warnings:
+            self.warning(row.line, f"{what}: {text}")
 
 
 def rows_of(
@@ -62,19 +78,20 @@ def rows_of(
             except BadRow as error:
                 listing.refused(line.number, str(error))
     except BadRow as error:
-        listing.refused(last, str(error))
+        listing.refused(last or None, str(error))
 
 
-def load_tasks(path: Path, ledger: Ledger, report: Report, bars: Bars, console: Console) -> None:
+def load_tasks(
+    path: Path, ledger: Ledger, report: Report, bars: Bars, console: Console, words: Words
+) -> None:
     """Creates the tasks of a file, links them and deletes the tombstones."""
     listing = Listing(report, path)
     loader = TaskLoader(ledger, listing)
 
     def admitted() -> Iterator[TaskRow]:
-        for row in rows_of(path, parse_task, listing, bars, "tasks"):
+        for row in rows_of(path, partial(parse_task, words=words), listing, bars, "tasks"):
             if loader.admit(row):
-                for text in row.warnings:
-                    listing.warning(row.line, f"task {row.code}: {text}")
+                listing.notes_of(row, f"task {row.code}")
                 yield row
 
     try:
@@ -106,6 +123,7 @@ def load_events(path: Path, ledger: Ledger, report: Report, bars: Bars, console:
     def counted() -> Iterator[EventRow]:
         for row in rows_of(path, reader.parse, listing, bars, "events"):
             loader.events.read += 1
+            listing.notes_of(row, f"event about {row.event.entity_code}")
             yield row
 
     try:
@@ -126,7 +144,9 @@ FileOption = Annotated[
 
 
 def import_files(
-    address: Annotated[str, typer.Option(help="The server, as HOST:PORT.")],
+    address: Annotated[
+        str, typer.Option(envvar=ADDRESS_VARIABLE, help="The server, as HOST:PORT.")
+    ] = DEFAULT_ADDRESS,
     tasks: FileOption = None,
     events: FileOption = None,
     delegation: Annotated[
@@ -136,6 +156,16 @@ def import_files(
         ),
     ] = None,
     project: Annotated[str, typer.Option(help="The project to load into.")] = "default",
+    words: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="More words for statuses, priorities and kinds of links, as YAML or JSON.",
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(dir_okay=False, help="Write every listed row to this file, as JSONL."),
@@ -143,24 +173,26 @@ def import_files(
 ) -> None:
     """Load tasks and events from JSONL files, or a tree of files. A second run changes nothing.
 
-    Exits with 0 when everything was taken, 3 when it was loaded except for the rows listed, 1 when
-    the import could not be completed (run it again: it goes on where it stopped).
+    Exits with 0 if everything was taken as it stands, 4 if some of it has another meaning in the ledger, 3
+    if rows or links were refused, and 1 if the import could not be completed (run it again: it goes on
+    where it stopped).
     """
     if tasks is None and events is None and delegation is None:
         raise typer.BadParameter("name what to load: --tasks, --events, --delegation, or several of them")
     console = Console(markup=False, emoji=False)
     try:
+        table = words_table.DEFAULT if words is None else words_table.read_map(words)
         ledger = Ledger(address, project)
-    except ValueError as error:
+    except (MapError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
     with Report(report) as findings:
         try:
             with ledger, Bars(console) as bars:
                 say(console, "run", f"correlation id {ledger.correlation_id}")
                 if delegation is not None:
-                    load_delegation(delegation, ledger, findings, bars, console)
+                    load_delegation(delegation, ledger, findings, bars, console, table)
                 if tasks is not None:
-                    load_tasks(tasks, ledger, findings, bars, console)
+                    load_tasks(tasks, ledger, findings, bars, console, table)
                 if events is not None:
                     load_events(events, ledger, findings, bars, console)
         except Fault as fault:
@@ -168,5 +200,5 @@ def import_files(
             typer.echo(f"the import stopped: {fault}", err=True)
             raise typer.Exit(Exit.FAILED) from None
         findings.print(console)
-        if not findings.complete:
-            raise typer.Exit(Exit.ROWS_LISTED)
+        if findings.exit:
+            raise typer.Exit(findings.exit)

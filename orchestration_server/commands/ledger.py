@@ -105,13 +105,20 @@ class Fault(Exception):
 
         A path names its row by the first number in brackets: `tasks[3].task.title`.
         """
-        rows: dict[int, list[str]] = {}
+        return {
+            row: "; ".join(f"{path}: {text}" for path, text in fields.items())
+            for row, fields in self.fields_by_row(count).items()
+        }
+
+    def fields_by_row(self, count: int) -> dict[int, dict[str, str]]:
+        """Return the violations of each row by their path in it; empty if one names no row of the batch."""
+        rows: dict[int, dict[str, str]] = {}
         for path, text in self.violations.items():
             match = re.match(r"[a-z_]+\[(\d+)\]\.?(.*)", path)
             if match is None or int(match[1]) >= count:
                 return {}
-            rows.setdefault(int(match[1]), []).append(f"{match[2] or path}: {text}")
-        return {row: "; ".join(texts) for row, texts in rows.items()}
+            rows.setdefault(int(match[1]), {})[match[2] or path] = text
+        return rows
 
 
 class Ledger:
@@ -156,13 +163,25 @@ class Ledger:
                 return
             request.page_token = page.next_page_token
 
-    def call(self, method: grpc.UnaryUnaryMultiCallable[_Request, _Response], request: _Request) -> _Response:
-        """Calls, again where that may help; a mutation must carry a request_id. Raises Fault."""
+    def call(
+        self,
+        method: grpc.UnaryUnaryMultiCallable[_Request, _Response],
+        request: _Request,
+        *,
+        final: grpc.StatusCode | None = None,
+    ) -> _Response:
+        """Call, again if that may help and the code is not `final`. A mutation must carry a request_id.
+
+        Raises Fault.
+        """
         for attempt in itertools.count():
             try:
                 answer = method(request)
             except grpc.RpcError as error:
-                self.wait_after(Fault.of_call(error), attempt)
+                fault = Fault.of_call(error)
+                if fault.code is final:
+                    raise fault from None
+                self.wait_after(fault, attempt)
             else:
                 self._answered = True
                 return answer

@@ -5,26 +5,33 @@ A second run finds what is there by its code or dedup key and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import grpc
 
 from orchestration.v1 import coordination_pb2, event_pb2, task_pb2
-from orchestration_server.commands.fleet_format import (
-    KINDS,
-    ORIGINAL_STATUS,
-    TOMBSTONE,
-    EventRow,
-    Link,
-    TaskRow,
-)
+from orchestration_server.commands.fleet_format import EventRow, Link, TaskRow
+from orchestration_server.commands.holding_back import HoldingBack
 from orchestration_server.commands.ledger import EventStream, Fault, Ledger, new_request_id
+from orchestration_server.commands.missing_sprints import MissingSprints
+from orchestration_server.commands.row_notes import ORIGINAL_STATUS
+from orchestration_server.commands.words import TOMBSTONE
 
 # A server takes 4 MiB a message unless told otherwise; a single row may be larger than BATCH_BYTES.
 BATCH_ROWS = 500
 BATCH_BYTES = 1024 * 1024
+
+_KINDS = {
+    "blocks": coordination_pb2.DEPENDENCY_KIND_BLOCKS,
+    "parent-child": coordination_pb2.DEPENDENCY_KIND_PARENT_CHILD,
+    "discovered-from": coordination_pb2.DEPENDENCY_KIND_DISCOVERED_FROM,
+    "related": coordination_pb2.DEPENDENCY_KIND_RELATED,
+}
+# Without these a task is nothing; any other field that the ledger refuses is left out.
+_ESSENTIAL = frozenset(("task", "task.code", "task.title"))
 
 
 class Sized(Protocol):
@@ -38,11 +45,15 @@ _Row = TypeVar("_Row", bound=Sized)
 
 
 class Listing(Protocol):
-    """Takes the rows that were not loaded."""
+    """Takes the rows that were not loaded, and those that were loaded with another meaning."""
 
     def refused(self, line: int, reason: str) -> None: ...
 
     def unresolved(self, line: int, reason: str) -> None: ...
+
+    def changed(self, line: int, reason: str) -> None: ...
+
+    def warning(self, line: int, reason: str) -> None: ...
 
 
 @dataclass
@@ -124,7 +135,11 @@ class TaskLoader:
         # is first found in use.
         self._there: dict[str, bool] | None = None
         self._refused: set[str] = set()
+        self._made: set[str] = set()
+        self._mended: set[str] = set()
         self._to_delete: list[tuple[int, str]] = []
+        self._sprints = MissingSprints(ledger, listing)
+        self._holding_back = HoldingBack(ledger, listing)
 
     @property
     def deletion_count(self) -> int:
@@ -146,7 +161,7 @@ class TaskLoader:
 
     def create(self, rows: Sequence[TaskRow]) -> None:
         """Creates a batch of tasks, without those that are there or cannot be."""
-        todo: list[Sequence[TaskRow]] = [rows]
+        todo: list[Sequence[TaskRow]] = [self._sprints.settle(rows)]
         while todo:
             batch = [row for row in todo.pop() if not self._is_there(row)]
             if not batch:
@@ -164,6 +179,7 @@ class TaskLoader:
         )
         self._ledger.call(self._ledger.tasks.BatchCreateTasks, request)
         self.tasks.created += len(rows)
+        self._made.update(row.code for row in rows)
         self._to_delete.extend((row.line, row.code) for row in rows if row.tombstone)
 
     def _after_refusal(self, rows: Sequence[TaskRow], fault: Fault) -> Sequence[Sequence[TaskRow]]:
@@ -175,10 +191,17 @@ class TaskLoader:
                 self._found_in_use(rows[0])
                 return []
         bad, again = parts_without_bad(rows, fault)
+        fields = {rows[index].code: named for index, named in fault.fields_by_row(len(rows)).items()}
+        mended: list[TaskRow] = []
         for row, reason in bad:
-            self._refused.add(row.code)
-            self._listing.refused(row.line, f"task {row.code}: {reason}")
-        return again
+            if row.code not in self._mended and (names := _optional(fields.get(row.code, {}))):
+                self._mended.add(row.code)
+                self._listing.changed(row.line, f"task {row.code}: {reason}: left out")
+                mended.append(row.without(names))
+            else:
+                self._refused.add(row.code)
+                self._listing.refused(row.line, f"task {row.code}: {reason}")
+        return [*again, mended] if mended else again
 
     def _found_in_use(self, row: TaskRow) -> None:
         """The code is in use and was not listed: by a deleted task, or by one made just now."""
@@ -214,18 +237,21 @@ class TaskLoader:
             for link in links:
                 self._link(line, code, link)
             yield len(links)
+        self._holding_back.apply(self._made)
 
     def _link(self, line: int, code: str, link: Link) -> None:
-        what = f"task {code} depends on {link.code} ({link.kind})"
+        waiting, blocker = (link.code, code) if link.reverse else (code, link.code)
+        what = f"task {waiting} depends on {blocker} ({link.kind})"
         if code in self._gone or link.code in self._gone:
             self.links.of_deleted += 1
             return
         for end in (code, link.code):
             if end in self._refused:
                 self._listing.unresolved(line, f"{what}: {end} was not taken")
+                self._hold_back(line, waiting, blocker, link)
                 return
         dependency = coordination_pb2.Dependency(
-            task_code=code, depends_on_code=link.code, kind=KINDS[link.kind]
+            task_code=waiting, depends_on_code=blocker, kind=_KINDS[link.kind]
         )
         request = coordination_pb2.AddDependencyRequest(dependency=dependency, request_id=new_request_id())
         try:
@@ -234,11 +260,17 @@ class TaskLoader:
         except Fault as fault:
             if not fault.about_rows or fault.retryable:
                 raise
+            self._hold_back(line, waiting, blocker, link)
             if fault.code is grpc.StatusCode.NOT_FOUND and link.code not in self._lines:
                 reason = f"{what}: {link.code} is neither in the file nor in the ledger"
                 self._listing.unresolved(line, reason)
             else:
                 self._listing.refused(line, f"{what}: {fault}")
+
+    def _hold_back(self, line: int, waiting: str, blocker: str, link: Link) -> None:
+        """Note that a task waits for one that no link could be made to."""
+        if link.kind == "blocks":
+            self._holding_back.add(line, waiting, f"waits for {blocker}, and could not be linked to it")
 
     def delete_tombstones(self) -> Iterator[int]:
         """Deletes what the file has as tombstones, after their links were made."""
@@ -253,6 +285,13 @@ class TaskLoader:
                 if fault.code is not grpc.StatusCode.NOT_FOUND:
                     self._listing.refused(line, f"task {code} was not deleted: {fault}")
             yield 1
+
+
+def _optional(violations: Mapping[str, str]) -> set[str]:
+    """Return the fields that violations name; empty if a task cannot be without one of them."""
+    if _ESSENTIAL & violations.keys():
+        return set()
+    return {re.sub(r"[.\[].*", "", path.removeprefix("task.")) for path in violations}
 
 
 class EventLoader:

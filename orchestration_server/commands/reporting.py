@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as Remaining
 
+from orchestration_server.commands.ledger_values import escaped
+
 # How many rows are listed on the console; --report takes all of them.
 _LISTED = 50
 
@@ -21,13 +23,14 @@ class Exit(IntEnum):
     LOADED = 0
     FAILED = 1
     ROWS_LISTED = 3
+    CHANGED = 4
 
 
 class Report:
     """Collects what was not taken or not taken as it stands, and lists it at the end."""
 
     def __init__(self, path: Path | None) -> None:
-        self.counts = {"refused": 0, "unresolved": 0, "warning": 0}
+        self.counts = {"refused": 0, "unresolved": 0, "changed": 0, "warning": 0}
         self._file = path.open("wb") if path else None
         self._listed: list[tuple[str, str]] = []
 
@@ -44,8 +47,10 @@ class Report:
             self._file.close()
 
     def add(self, kind: str, file: str, line: int | None, reason: str) -> None:
-        """Takes one finding: kind is refused, unresolved or warning; no line is the file as a whole."""
+        """Take one finding of a kind: refused, unresolved, changed or warning. No line is the whole file."""
         self.counts[kind] += 1
+        # The name of a file, and what a file says, may hold bytes that are no text.
+        file, reason = escaped(file), escaped(reason)
         if self._file:
             row = {"kind": kind, "file": file, "line": line, "reason": reason}
             self._file.write(orjson.dumps(row) + b"\n")
@@ -54,14 +59,17 @@ class Report:
             self._listed.append((kind, f"{place}: {reason}"))
 
     @property
-    def complete(self) -> bool:
-        """True where every row and link was taken."""
-        return not (self.counts["refused"] or self.counts["unresolved"])
+    def exit(self) -> Exit:
+        """The exit code: refused rows and links come before those that were changed."""
+        if self.counts["refused"] or self.counts["unresolved"]:
+            return Exit.ROWS_LISTED
+        return Exit.CHANGED if self.counts["changed"] else Exit.LOADED
 
     def print(self, console: Console) -> None:
         """Prints the counts and the first findings."""
         text = f"{self.counts['refused']:,} refused, {self.counts['unresolved']:,} unresolved"
-        say(console, "listed", f"{text}, {self.counts['warning']:,} warnings")
+        text += f", {self.counts['changed']:,} changed, {self.counts['warning']:,} warnings"
+        say(console, "listed", text)
         for kind, finding in self._listed:
             # Text from a file: no markup, no control characters.
             clean = "".join(c if c.isprintable() else "�" for c in finding)

@@ -110,7 +110,7 @@ def test_rows_that_cannot_be_taken_are_listed_and_the_rest_is_loaded(server: Ser
             "{not json",
             "",
             task("bad code"),
-            task("good-2", title="x" * 501),
+            task("long", title="x" * 501),
             task("future", created_at="2999-01-01T00:00:00Z"),
             task("good-1"),
             task("good-3", status="mysterious", depends_on=[{"code": "good-1", "kind": "envies"}]),
@@ -125,21 +125,23 @@ def test_rows_that_cannot_be_taken_are_listed_and_the_rest_is_loaded(server: Ser
     report = tmp_path / "report.jsonl"
     result = run(server, "--tasks", tasks, "--events", events, "--report", report)
     assert result.exit_code == 3, result.output
-    assert set(tasks_of(server)) == {"good-1", "good-3", "good-4"}
+    assert set(tasks_of(server)) == {"good-1", "good-3", "good-4", "long", "future"}
     found = [json.loads(line) for line in report.read_text().splitlines()]
     by_line = {
         kind: sorted((f["file"], f["line"]) for f in found if f["kind"] == kind)
-        for kind in ("refused", "unresolved", "warning")
+        for kind in ("refused", "unresolved", "changed", "warning")
     }
     assert by_line["refused"] == sorted(
-        [("tasks.jsonl", n) for n in (2, 4, 5, 6, 7, 8, 9, 10)] + [("events.jsonl", n) for n in (2, 3, 4)]
+        [("tasks.jsonl", n) for n in (2, 4, 7, 8, 9, 9, 10)] + [("events.jsonl", n) for n in (3, 4)]
     )
-    assert by_line["unresolved"] == [("tasks.jsonl", 1), ("tasks.jsonl", 9)]
-    assert by_line["warning"] == [("tasks.jsonl", 8)]
+    assert by_line["unresolved"] == [("tasks.jsonl", 1)]
+    assert by_line["changed"] == [("tasks.jsonl", n) for n in (1, 5, 6, 8)]
+    assert by_line["warning"] == [("events.jsonl", 2)]
     assert all(f["reason"] for f in found)
     for f in found:
         assert f"{f['file']}:{f['line']}: {f['reason']}" in result.output
-    assert [e.entity_code for e in timeline(server) if e.type.startswith("import.")] == ["good-1"]
+    kinds = [e.type for e in timeline(server) if e.type.startswith("import.")]
+    assert kinds == ["import.task.created", "import.not.a.type"]
 
 
 def test_a_cycle_is_listed_with_the_servers_reason(server: Server, tmp_path: Path) -> None:

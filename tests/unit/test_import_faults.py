@@ -37,6 +37,12 @@ class Listed:
     def unresolved(self, line: int, reason: str) -> None:
         self.rows.append((line, reason))
 
+    def changed(self, line: int, reason: str) -> None:
+        self.rows.append((line, reason))
+
+    def warning(self, line: int, reason: str) -> None:
+        self.rows.append((line, reason))
+
 
 class Tasks:
     """Keeps codes; `refuse` may end a call."""
