@@ -5,7 +5,7 @@ import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,9 +99,23 @@ class Live:
         return [phase.measurement(f"live_{phase.streams}", baseline) for phase in phases[1:]]
 
     def measure_hanging(self) -> Measurement:
-        """As 200 streams, while others have stopped reading."""
-        bare, beside = Phase(0), Phase(200)
-        self._round(bare)
+        """Measure 200 streams in turn with and without clients that stop reading.
+
+        The calls are measured from the moment at which those clients begin, and again once they have stopped.
+        """
+        without, beside = Phase(200), Phase(200)
+        for _ in range(ROUNDS):
+            self._round(without)
+            self._round(beside, hanging=HANGING)
+        beside.reasons.update(without.reasons)
+        return beside.measurement("live_200_beside_20_hanging", statistics.median(without.unary_p95))
+
+    @contextmanager
+    def _hanging(self, count: int, phase: Phase) -> Iterator[Callable[[], None]]:
+        """Clients that read history and stop; what is returned waits until all have."""
+        if not count:
+            yield lambda: None
+            return
         request = event_pb2.StreamTimelineRequest(follow=True)
         hanging = Watchers(
             self._started.address,
@@ -110,21 +124,22 @@ class Live:
             on_message=lambda message, now: None,
             stop_after=HANG_AFTER,
         )
-        try:
-            for _ in range(HANGING):
-                hanging.add(1)
+
+        def stopped() -> None:
             deadline = time.monotonic() + OPEN_TIMEOUT
-            while hanging.stopped_reading < HANGING and time.monotonic() < deadline:
+            while hanging.stopped_reading < count and time.monotonic() < deadline:
                 time.sleep(0.05)
-            for _ in range(ROUNDS):
-                self._round(beside)
+            if hanging.stopped_reading < count:
+                phase.reasons["streams that never came to hang"] += count - hanging.stopped_reading
+
+        try:
+            for _ in range(count):
+                hanging.add(1)
+            yield stopped
         finally:
             hanging.close()
-        if hanging.stopped_reading < HANGING:
-            beside.reasons["streams that never came to hang"] = HANGING - hanging.stopped_reading
-        return beside.measurement("live_200_beside_20_hanging", bare.unary_p95[0])
 
-    def _round(self, phase: Phase) -> None:
+    def _round(self, phase: Phase, *, hanging: int = 0) -> None:
         receipts = Receipts()
         with self._open(phase.streams, receipts) as watchers:
             missing = phase.streams - receipts.caught_up
@@ -134,7 +149,7 @@ class Live:
             emitter = threading.Thread(target=self._emit, args=(ending, sent))
             emitter.start()
             try:
-                outcome = ghz.run(self._program, self._started.address, self._load)
+                outcomes = self._call(phase, hanging)
             finally:
                 ending.set()
                 emitter.join()
@@ -145,12 +160,22 @@ class Live:
                 time.sleep(0.01)
             phase.memory.append(resident_mb(self._started.pid))
             ended = watchers.ended_streams if watchers else 0
-        phase.unary_p95.append(outcome.percentile(0.95))
+        phase.unary_p95.append(max(outcome.percentile(0.95) for outcome in outcomes))
         phase.latencies += receipts.latencies
-        phase.reasons.update(outcome.failures)
+        for outcome in outcomes:
+            phase.reasons.update(outcome.failures)
         lost = expected - len(receipts.latencies)
         problems = {"deliveries missing or repeated": abs(lost), "streams ended": ended}
         phase.reasons.update({reason: count for reason, count in problems.items() if count})
+
+    def _call(self, phase: Phase, hanging: int) -> list[ghz.Outcome]:
+        """Make the unary load: while clients come to hang, and once they do."""
+        with self._hanging(hanging, phase) as stopped:
+            outcomes = [ghz.run(self._program, self._started.address, self._load)]
+            if hanging:
+                stopped()
+                outcomes.append(ghz.run(self._program, self._started.address, self._load))
+        return outcomes
 
     @contextmanager
     def _open(self, streams: int, receipts: Receipts) -> Iterator[Watchers | None]:

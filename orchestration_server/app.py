@@ -30,6 +30,7 @@ from orchestration_server.jobs.monitoring import MeasureStorage, MeasureWorkspac
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Runner, Service
 from orchestration_server.model import AuthMode
+from orchestration_server.pacing import Traffic
 from orchestration_server.policies import Policies
 from orchestration_server.presence import Presence
 from orchestration_server.rates import Rates
@@ -109,7 +110,8 @@ class App:
             told=tracing.question if tracing else None,
         )
         self.cache = Cache(self.link, identity=identity)
-        self.hub = Hub(self.db, tokens, most_streams=settings.timeline_streams)
+        traffic = Traffic()
+        self.hub = Hub(self.db, tokens, most_streams=settings.timeline_streams, traffic=traffic)
         self.wakes = Wakes(self.link, identity=identity, wake=self.hub.wake)
         self.commits = GroupCommit(self.db, self._wake)
         self.presence = Presence(self.db)
@@ -127,6 +129,7 @@ class App:
                 CallLog(settings.log_calls),
                 tracing,
                 answer_bytes=settings.max_answer_bytes,
+                traffic=traffic,
             ),
         )
         port = self.server.start()

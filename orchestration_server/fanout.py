@@ -86,6 +86,8 @@ class Sender:
             if ending:
                 stream.reply.finish(stream.failure)
                 self._discard(stream)
+            elif not (stream.live or stream.reading):
+                self._drained(stream)
             return
         stream.bytes_out += len(body)
         if upto > stream.sent:

@@ -17,6 +17,8 @@ import structlog
 from orchestration_server.db import PATIENCE_SECONDS, Database
 from orchestration_server.errors import CursorArchived, CursorExpired, LedgerError, Unavailable
 from orchestration_server.model import BEGINNING, KEPT_PRIORITIES, Position
+from orchestration_server.pacing import PAGE_EVENTS as CROWDED_EVENTS
+from orchestration_server.pacing import Pace
 from orchestration_server.store import events as event_store
 from orchestration_server.streams import Message, Stream, messages_of
 from orchestration_server.tokens import Tokens
@@ -57,12 +59,14 @@ class History:
         take: Callable[[Stream, Page | None], None],
         fail: Callable[[Stream, LedgerError], None],
         give_way: Callable[[], None],
+        pace: Pace,
     ) -> None:
         self._db = db
         self._tokens = tokens
         self._take = take
         self._fail = fail
         self._give_way = give_way
+        self._pace = pace
         self._wanted: SimpleQueue[Stream | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._run, name="timeline-read", daemon=True) for _ in range(READERS)
@@ -85,8 +89,12 @@ class History:
         while (stream := self._wanted.get()) is not None:
             try:
                 if not stream.closed:
-                    self._give_way()
-                    self._take(stream, self._page(stream))
+                    with self._pace.turn():
+                        self._give_way()
+                        page = self._page(stream)
+                    self._take(stream, page)
+                    # Or an idle thread would keep it.
+                    del page
             except LedgerError as error:
                 self._fail(stream, error)
             except Exception as error:
@@ -103,6 +111,7 @@ class History:
                 stream.position = stream.seen
             stream.read_at = time.monotonic()
             start, latest = stream.position, stream.latest
+            limit = min(stream.page, CROWDED_EVENTS) if self._pace.crowded else stream.page
             if latest:
                 rows, horizon, last, edge = event_store.latest(
                     conn, project=stream.project, count=latest, chosen=stream.chosen,
@@ -111,22 +120,23 @@ class History:
                 stream.latest = 0
             else:
                 rows, horizon, last, edge = event_store.page(
-                    conn, project=stream.project, after=start, limit=stream.page, chosen=stream.chosen,
+                    conn, project=stream.project, after=start, limit=limit, chosen=stream.chosen,
                     archived=stream.archived,
                 )  # fmt: skip
         if horizon < start:
             return None
         _check_edge(stream, edge)
-        complete = latest > 0 or len(rows) < stream.page
+        self._pace.rest()
+        complete = latest > 0 or len(rows) < limit
         # Pages of large events stay short, so that what is held at once stays small.
         size = sum(len(row.body or b"") for row in rows)
         if size > PAGE_BYTES:
             stream.page = max(16, stream.page // 4)
-        elif size * 2 <= PAGE_BYTES:
+        elif size * 2 <= PAGE_BYTES and limit == stream.page:
             stream.page = min(PAGE_EVENTS, stream.page * 2)
         seen = rows[-1].position if rows else BEGINNING
         return Page(
-            messages=messages_of(self._tokens, rows, stream.batch),
+            messages=messages_of(self._tokens, rows, stream.batch, rest=self._pace.rest),
             complete=complete,
             reached=max(start, horizon if complete else seen),
             seen=max(seen, last) if complete else seen,

@@ -22,6 +22,7 @@ from orchestration_server.attempt import CORRELATION, OK, Attempt
 from orchestration_server.call_log import CallLog
 from orchestration_server.credentials import Identity
 from orchestration_server.model import Call
+from orchestration_server.pacing import Traffic
 from orchestration_server.presence import Presence
 from orchestration_server.sending import Outlet
 from orchestration_server.streams import Reply
@@ -96,8 +97,10 @@ class Interceptor:
         tracing: Tracing | None = None,
         *,
         answer_bytes: int,
+        traffic: Traffic | None = None,
     ) -> None:
-        """``answer_bytes`` is the largest answer that the transport sends."""
+        """``answer_bytes`` is the largest answer that the transport sends; ``traffic`` sees each call."""
+        self._traffic = traffic or Traffic()
         self._presence = presence
         self._admission = admission
         self._log = call_log
@@ -113,6 +116,7 @@ class Interceptor:
 
     def begin(self, attempt: Attempt, context: grpc.ServicerContext) -> Call:
         """Who calls, from the call's metadata, and in which session; refused where it may not."""
+        self._traffic.seen()
         pairs = [(key, value) for key, value in context.invocation_metadata() if key in _READ]
         given = dict(pairs)
         if len(given) != len(pairs):

@@ -13,6 +13,7 @@ from orchestration_server.convert import embed, embed_all
 from orchestration_server.db import Connection
 from orchestration_server.errors import LedgerError
 from orchestration_server.model import BEGINNING, Call, EventFilter, Position, StoredEvent
+from orchestration_server.pacing import SLICE_EVENTS
 from orchestration_server.tokens import Tokens
 
 PAGE_FIRST = 200
@@ -145,7 +146,8 @@ class Stream:
     def taken(self) -> None:
         """The transport took the message that was in flight."""
         self.in_flight = False
-        if self.messages or self.ending:
+        # One that is not live may wait for this to read on.
+        if self.messages or self.ending or not self.live:
             self.notify()
 
 
@@ -160,12 +162,18 @@ def message(
     ).SerializeToString()
 
 
-def messages_of(tokens: Tokens, events: Sequence[StoredEvent], batch: int) -> list[Message]:
-    """Events as serialized messages."""
+def messages_of(
+    tokens: Tokens, events: Sequence[StoredEvent], batch: int, *, rest: Callable[[], None] | None = None
+) -> list[Message]:
+    """Return events as serialized messages. ``rest`` is called after each slice of the work."""
     found = []
     for part in _batches(events, batch):
-        body = embed_all(1, [tokens.event_bytes(event) for event in part])
-        found.append((embed(1, body), part[-1].position, part[0].recorded))
+        bodies: list[bytes] = []
+        for start in range(0, len(part), SLICE_EVENTS):
+            bodies += [tokens.event_bytes(event) for event in part[start : start + SLICE_EVENTS]]
+            if rest is not None:
+                rest()
+        found.append((embed(1, embed_all(1, bodies)), part[-1].position, part[0].recorded))
     return found
 
 

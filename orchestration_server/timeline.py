@@ -21,6 +21,7 @@ from orchestration_server.fanout import Sender
 from orchestration_server.feed import Chunk, Feed
 from orchestration_server.history import History, Page
 from orchestration_server.model import Position
+from orchestration_server.pacing import Pace, Traffic
 from orchestration_server.store import events as event_store
 from orchestration_server.streams import Stream, message
 from orchestration_server.tokens import Tokens
@@ -51,8 +52,15 @@ class Hub:
     """
 
     def __init__(
-        self, db: Database, tokens: Tokens, *, most_streams: int, stuck_seconds: float = STUCK_SECONDS
+        self,
+        db: Database,
+        tokens: Tokens,
+        *,
+        most_streams: int,
+        stuck_seconds: float = STUCK_SECONDS,
+        traffic: Traffic | None = None,
     ) -> None:
+        """``traffic`` tells of calls, beside which history is read more slowly."""
         self._db = db
         self._tokens = tokens
         self._most = most_streams
@@ -64,7 +72,11 @@ class Hub:
         self._woken = threading.Event()
         self._closed = False
         self._sender = Sender(drop_queue=self._drop_queue, drained=self._drained, discard=self.discard)
-        self._history = History(db, tokens, take=self._take, fail=self._fail, give_way=self._give_way)
+        self._traffic = traffic or Traffic()
+        self._pace = Pace(self._traffic)
+        self._history = History(
+            db, tokens, take=self._take, fail=self._fail, give_way=self._give_way, pace=self._pace
+        )
         self._tailer = threading.Thread(target=self._run_tail, name="timeline-tail", daemon=True)
         self._tailer.start()
 
@@ -149,7 +161,7 @@ class Hub:
 
     def _drained(self, stream: Stream) -> None:
         with self._lock:
-            if len(stream.messages) <= READ_AHEAD:
+            if not self._has_enough(stream):
                 self._read_on(stream)
 
     # What the readers of history call
@@ -174,7 +186,7 @@ class Hub:
                 return
             elif page.complete and not stream.closed and self._feed.join(stream, now):
                 self._woken.set()
-            else:
+            elif not self._has_enough(stream):
                 self._read_on(stream)
 
     def _fail(self, stream: Stream, error: LedgerError) -> None:
@@ -189,6 +201,15 @@ class Hub:
             time.sleep(GIVE_WAY_STEP_SECONDS)
 
     # The lock is held.
+
+    def _has_enough(self, stream: Stream) -> bool:
+        """Return whether a stream reads on only once its client has taken more of what is there.
+
+        While others are about, a client that does not read costs them no more than one page.
+        """
+        if self._pace.crowded:
+            return bool(stream.messages) or stream.in_flight
+        return len(stream.messages) > READ_AHEAD
 
     def _read_on(self, stream: Stream) -> None:
         if not (stream.reading or stream.live or stream.behind or stream.closed or stream.ending):
@@ -260,6 +281,8 @@ class Hub:
         with self._lock:
             for stream in self._feed.take(chunk, time.monotonic()):
                 self._read_on(stream)
+        if rows:
+            self._traffic.seen()
         return more
 
     def _read_again(self) -> None:

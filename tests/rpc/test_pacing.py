@@ -1,0 +1,146 @@
+"""Beside others one page of history is read at a time, and none ahead of a client that does not read."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from orchestration.v1 import event_pb2
+from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration_server import pacing
+from orchestration_server.history import History
+from orchestration_server.pacing import PAGE_EVENTS, Pace, Traffic
+from tests import factories
+from tests.conftest import Server, open_channel
+
+READERS = 6
+EVENTS = 6_000
+BYTES = 2_000
+SECONDS = 60
+
+
+class Pages:
+    """What is read of history: how many events in each page, and how many pages at once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sizes: list[int] = []
+        self.at_once = self.most_at_once = 0
+        self.changed = threading.Condition()
+        read = History._page
+
+        def counted(history: History, stream: Any) -> Any:
+            with self.changed:
+                self.at_once += 1
+                self.most_at_once = max(self.most_at_once, self.at_once)
+            try:
+                page = read(history, stream)
+            finally:
+                with self.changed:
+                    self.at_once -= 1
+            assert page is not None
+            with self.changed:
+                self.sizes.append(sum(len(body) for body, _, _ in page.messages))
+                self.changed.notify_all()
+            return page
+
+        monkeypatch.setattr(History, "_page", counted)
+
+
+@pytest.fixture
+def stored(events: EventServiceStub) -> list[str]:
+    large = factories.event(payload={"text": "x" * BYTES})
+    messages = (
+        event_pb2.EmitEventsRequest(request_id=f"m{n}", events=[large] * 500) for n in range(EVENTS // 500)
+    )
+    return [event_id for answer in events.EmitEvents(messages) for event_id in answer.event_ids]
+
+
+@pytest.fixture
+def opened() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def _crowded(monkeypatch: pytest.MonkeyPatch, crowded: bool) -> None:
+    monkeypatch.setattr(Traffic, "recent", property(lambda _: crowded))
+
+
+def _read(channel: Any) -> list[str]:
+    stream = EventServiceStub(channel).StreamTimeline(event_pb2.StreamTimelineRequest(), timeout=SECONDS)
+    return [event.id for message in stream for event in message.events.events]
+
+
+def test_beside_others_each_reader_gets_all_by_one_small_page_at_a_time(
+    server: Server, stored: list[str], opened: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _crowded(monkeypatch, True)
+    pages = Pages(monkeypatch)
+    found: list[list[str]] = []
+    channels = [opened.enter_context(open_channel(server.address)) for _ in range(READERS)]
+    threads = [threading.Thread(target=lambda c=c: found.append(_read(c))) for c in channels]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [stored] * READERS
+    assert pages.most_at_once == 1
+    assert max(pages.sizes) < (PAGE_EVENTS + 1) * (BYTES + 500)
+
+
+@pytest.mark.parametrize("crowded", [True, False])
+def test_a_client_that_does_not_read_costs_one_page_beside_others(
+    server: Server, stored: list[str], opened: ExitStack, monkeypatch: pytest.MonkeyPatch, crowded: bool
+) -> None:
+    """The transport takes none of its messages. With nobody about, the same client is read ahead for."""
+    _crowded(monkeypatch, crowded)
+    pages = Pages(monkeypatch)
+    sent = threading.Event()
+
+    def never_taken(outlet: Any, body: bytes, done: Any) -> bool:
+        sent.set()
+        return True
+
+    monkeypatch.setattr("orchestration_server.sending.Outlet.send", never_taken)
+    request = event_pb2.StreamTimelineRequest(batch_size=100)
+    for _ in range(READERS):
+        channel = opened.enter_context(open_channel(server.address))
+        call = EventServiceStub(channel).StreamTimeline(request, timeout=SECONDS)
+        opened.callback(call.cancel)
+    assert sent.wait(SECONDS)
+    wanted = READERS if crowded else READERS + 1
+    with pages.changed:
+        assert pages.changed.wait_for(lambda: len(pages.sizes) >= wanted, SECONDS)
+    assert server.app is not None
+    history = server.app.hub._history
+    if crowded:
+        with pages.changed:
+            assert not pages.changed.wait_for(lambda: len(pages.sizes) > wanted or pages.at_once, 0)
+        assert history._wanted.empty()
+
+
+def test_a_slice_is_followed_by_a_rest_that_it_has_earned(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent = iter([10.0, 10.004, 10.004, 11.0, 11.0])
+    rests: list[Any] = []
+    clock = SimpleNamespace(thread_time=lambda: next(spent), sleep=rests.append, monotonic=time.monotonic)
+    monkeypatch.setattr(pacing, "time", clock)
+    traffic = Traffic()
+    pace = Pace(traffic)
+    traffic.seen()
+    with pace.turn():
+        pace.rest()
+        pace.rest()
+    assert rests == [pytest.approx(0.004 * pacing.REST), pacing.MOST_REST_SECONDS]
+
+
+def test_alone_nobody_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    clock = SimpleNamespace(thread_time=time.thread_time, sleep=rests.append, monotonic=time.monotonic)
+    monkeypatch.setattr(pacing, "time", clock)
+    pace = Pace(Traffic())
+    with pace.turn(), pace.turn():
+        pace.rest()
+    assert not rests
