@@ -26,7 +26,10 @@ RECORD_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A file left alone: the SHA-256 of what was written there last, if anything was, and of what it is."""
+    """A file left alone: the SHA-256 of what was written there last, if anything was, and of what it is.
+
+    The latter is empty if the file is too large to be hashed.
+    """
 
     path: str
     written: str
@@ -84,7 +87,7 @@ class _Record:
 
     def knows(self, name: str) -> set[str]:
         """The SHA-256 of what was, or may have been, written."""
-        return {known[name] for known in (self.files, self.writing) if name in known}
+        return {known[name] for known in (self.files, self.writing) if known.get(name)}
 
 
 def _hashes(values: Any) -> dict[str, str]:

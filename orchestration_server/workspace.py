@@ -16,6 +16,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -25,6 +26,14 @@ LOCK_SECONDS = 5.0
 """How long a directory that someone else writes in is waited for."""
 LOCK_PAUSE = 0.01
 READ_BYTES = 1024 * 1024
+HASHED_BYTES = 16 * 1024 * 1024
+"""The largest file that is read to be hashed. The ledger writes none that is larger."""
+READ_SECONDS = 5.0
+"""How long a file may take to be read."""
+SWEPT = 10_000
+"""The most entries of a directory that are looked through for what killed writers left behind."""
+TOO_LARGE = ""
+"""Stands for the SHA-256 of a file that is too large to be hashed."""
 DEFAULT_PROJECT = "default"
 TEMPORARY = ".write-"
 """What the names of files begin with that are being written."""
@@ -103,20 +112,27 @@ class Directory:
         with self._opened(name) as fd:
             if fd is None:
                 return None
-            content = b"".join(_pieces(fd, limit + 1))
+            content = b"".join(_pieces(fd, limit + 1, name))
         if len(content) > limit:
             raise OSError(errno.EFBIG, f"longer than {limit:,} bytes", name)
         return content
 
     def digest(self, name: str) -> str | None:
-        """The SHA-256 of a file; None where there is none."""
+        """Return the SHA-256 of a file; None if there is none, and TOO_LARGE for one that is not read.
+
+        Raises OSError, ETIMEDOUT, if reading takes longer than READ_SECONDS.
+        """
         with self._opened(name) as fd:
             if fd is None:
                 return None
-            digest = sha256()
-            for piece in _pieces(fd, None):
+            if os.fstat(fd).st_size > HASHED_BYTES:
+                return TOO_LARGE
+            digest, size = sha256(), 0
+            # It may grow meanwhile.
+            for piece in _pieces(fd, HASHED_BYTES + 1, name):
                 digest.update(piece)
-        return digest.hexdigest()
+                size += len(piece)
+        return digest.hexdigest() if size <= HASHED_BYTES else TOO_LARGE
 
     def write(self, name: str, content: bytes) -> None:
         """Puts a file there, whole or not at all, also where the machine stops in the middle."""
@@ -158,7 +174,8 @@ class Directory:
     def sweep(self) -> None:
         """Removes what writers left behind that were killed. The lock must be held."""
         with os.scandir(self.fd) as entries:
-            left = [entry.name for entry in entries if entry.name.startswith(TEMPORARY)]
+            looked = islice(entries, SWEPT)
+            left = [entry.name for entry in looked if entry.name.startswith(TEMPORARY)]
         for name in left:
             os.unlink(name, dir_fd=self.fd)
 
@@ -262,12 +279,14 @@ def _lock(fd: int) -> bool:
     return True
 
 
-def _pieces(fd: int, limit: int | None) -> Iterator[bytes]:
+def _pieces(fd: int, limit: int, name: str) -> Iterator[bytes]:
+    end = time.monotonic() + READ_SECONDS
     left = limit
-    while left is None or left > 0:
-        piece = os.read(fd, READ_BYTES if left is None else min(READ_BYTES, left))
+    while left > 0:
+        piece = os.read(fd, min(READ_BYTES, left))
         if not piece:
             return
-        if left is not None:
-            left -= len(piece)
+        left -= len(piece)
         yield piece
+        if time.monotonic() > end:
+            raise TimeoutError(errno.ETIMEDOUT, "the file takes too long to be read", name)

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -30,13 +30,15 @@ from orchestration_server.workspace import UnsafePath, Workspace, parts_of
 LISTED = 500
 """The most files of one listing."""
 ENTRIES = 10_000
-"""The most entries of one directory that are looked at."""
+"""The most entries of one directory that are looked at, and of all directories of one listing."""
 DEPTH = 8
 """How deep below the directory that is listed."""
 READ_BYTES = 16 * 1024 * 1024
 """The largest file that is read."""
 CHUNK_BYTES = 64 * 1024
 PATH_CHARACTERS = 512
+HASHED_BYTES = 256 * 1024 * 1024
+"""Of the files of one listing so many bytes are hashed."""
 HASHES = 10_000
 """So many hashes are kept in mind."""
 _NO_LINK = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -71,20 +73,23 @@ class WorkspaceFiles:
             return []
         try:
             with Workspace(self._root, project).directory(directory) as found:
-                return list(islice(_walk(found.fd, directory, DEPTH), LISTED))
+                return list(islice(_walk(found.fd, directory, DEPTH, count(1)), LISTED))
         except (OSError, UnsafePath):
             return []
 
     def hashes(self, call: Call, files: list[FileState]) -> dict[FileState, str]:
         """SHA-256 of these files in hexadecimal, without those that changed or went meanwhile.
 
-        Empty for those that are too large to be read: a context would wait for gigabytes.
+        Empty for those that are too large to be read, and for those after the first HASHED_BYTES: a context
+        would wait for gigabytes.
 
         DEADLINE_EXCEEDED where the caller's time runs out; what was hashed until then stays known.
         """
         found = {}
+        left = HASHED_BYTES
         for file in files:
-            if file.size > READ_BYTES:
+            left -= min(file.size, READ_BYTES)
+            if file.size > READ_BYTES or left < 0:
                 found[file] = ""
                 continue
             gone = suppress(FileChanged, InvalidArgument, NotFound)
@@ -165,7 +170,8 @@ class WorkspaceFiles:
             return known
         digest = sha256()
         place = 0
-        while data := os.pread(fd, CHUNK_BYTES, place):
+        # One byte more shows that it grows: it might do so faster than it is read.
+        while place <= state.size and (data := os.pread(fd, min(CHUNK_BYTES, state.size + 1 - place), place)):
             digest.update(data)
             place += len(data)
             if call.seconds_left() == 0:
@@ -180,11 +186,13 @@ class WorkspaceFiles:
         return found
 
 
-def _walk(fd: int, path: str, depth: int) -> Iterator[FileState]:
-    """The plain files below an open directory, in the order of their paths."""
+def _walk(fd: int, path: str, depth: int, looked: Iterator[int]) -> Iterator[FileState]:
+    """Yield the plain files below an open directory, by their paths. ``looked`` counts entries."""
     names = []
     with os.scandir(fd) as entries:
-        for entry in islice(entries, ENTRIES):
+        for entry in entries:
+            if next(looked) > ENTRIES:
+                break
             if not _nameable(path, entry.name):
                 continue
             if entry.is_dir(follow_symlinks=False):
@@ -201,7 +209,7 @@ def _walk(fd: int, path: str, depth: int) -> Iterator[FileState]:
             elif depth:
                 inner = os.open(name[:-1], _NO_LINK | os.O_DIRECTORY, dir_fd=fd)
                 try:
-                    yield from _walk(inner, path + "/" + name[:-1], depth - 1)
+                    yield from _walk(inner, path + "/" + name[:-1], depth - 1, looked)
                 finally:
                     os.close(inner)
 

@@ -25,6 +25,8 @@ from orchestration_server.commands.words import DEFAULT, Words
 
 # Longer lines are not read into memory; the largest row that the ledger takes is far below this.
 MAX_LINE_BYTES = 4 * 1024 * 1024
+# Of a line that is too long so many more bytes are passed over.
+MOST_SKIPPED_BYTES = 256 * 1024 * 1024
 
 # Other trackers' names of depends_on.
 _LINKS = ("depends_on", "dependencies", "blocked_by", "depends")
@@ -130,8 +132,12 @@ def read_lines(path: Path) -> Iterator[Line]:
                     begins = False
                     _check_lines(data)
                 if len(data) > MAX_LINE_BYTES:
+                    skipped = 0
                     while data and not data.endswith(b"\n"):
                         data = stream.readline(MAX_LINE_BYTES)
+                        skipped += len(data)
+                        if skipped > MOST_SKIPPED_BYTES:
+                            raise BadRow(f"line {number} has no end: these are no lines of JSON")
                     yield Line(number, None, raw.tell())
                     continue
                 data = (data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data).strip()

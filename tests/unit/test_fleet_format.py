@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -371,3 +372,16 @@ def test_the_fleet() -> None:
     events = [reader.parse(each) for each in fleet_format.read_lines(DATA / "events.jsonl.gz")]
     assert len(events) == len({row.event.dedup_key for row in events}) == 18567
     assert sum(not row.event.dedup_key.endswith(":0") for row in events) == 6107
+
+
+def test_a_line_without_an_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sparse file is one line of terabytes."""
+    monkeypatch.setattr(fleet_format, "MAX_LINE_BYTES", 1_000)
+    monkeypatch.setattr(fleet_format, "MOST_SKIPPED_BYTES", 5_000)
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"a": 1}\n')
+    os.truncate(path, 8 * 2**40)
+    lines = fleet_format.read_lines(path)
+    assert next(lines).number == 1
+    with pytest.raises(BadRow, match="line 2 has no end"):
+        next(lines)

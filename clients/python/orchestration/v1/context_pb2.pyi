@@ -195,7 +195,9 @@ class ContextFile(_message.Message):
     size: _builtins.int
     """In bytes."""
     sha256: _builtins.str
-    """SHA-256 of its content, in hexadecimal; empty for a file above 16 MiB, which is not read."""
+    """SHA-256 of its content, in hexadecimal; empty for a file above 16 MiB, and for those after the first 256 MiB of the
+    files by path: they are not read.
+    """
     @_builtins.property
     def modify_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last modified, by the file system."""
