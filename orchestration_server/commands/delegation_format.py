@@ -1,124 +1,111 @@
-"""SPRINT.md, TASK.md and AGENT.yml as a ledger or a person wrote them, and what they become in the ledger.
+"""SPRINT.md, TASK.md and AGENT.yml as a ledger or a person wrote them, and the fields that they hold.
 
-Nothing here reads a tree or talks to a server. What cannot be taken raises BadRow with the reason;
-docs/files.md has the fields. A file of the ledger's own (``format`` in its front matter) is read back as it
-was; what people wrote is read by its headings, and what is no field of the ledger's stays in the text or in
-the metadata.
+Nothing here reads a tree or talks to a server. A file of the ledger's own (``format`` in its front matter)
+is read back as it was. What people wrote is read as far as it can be: a part that cannot be taken is left
+out, kept in the metadata, and noted. Only a file that is no text raises BadRow. docs/files.md has the fields.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
-import yaml
-from google.protobuf.timestamp_pb2 import Timestamp
-
+from orchestration_server.commands import front_matter, markdown_fields
 from orchestration_server.commands.fleet_format import BadRow
+from orchestration_server.commands.markdown_fields import fold_name, item_text
+from orchestration_server.commands.row_notes import Notes, brief
+from orchestration_server.commands.yaml_text import read_yaml
 from orchestration_server.rendering import DESCRIPTION, GOAL, LISTS
 
-MAX_DEPTH = 32
-FRONT_BYTES = 1024 * 1024
 _TASK_NAMES = {
-    "code": "code", "task": "code", "task_code": "code", "id": "code", "title": "title", "name": "title",
-    "sprint": "sprint_code", "sprint_code": "sprint_code", "status": "status", "priority": "priority",
-    "phase": "phase", "assignee": "assignee", "assigned_to": "assignee", "owner": "assignee",
+    "code": "code", "task": "code", "task_code": "code", "task_id": "code", "id": "code",
+    "title": "title", "name": "title", "sprint": "sprint_code", "sprint_code": "sprint_code",
+    "sprint_id": "sprint_code", "sprint_name": "sprint_code", "status": "status", "state": "status",
+    "task_status": "status", "current_status": "status", "priority": "priority", "phase": "phase",
+    "assignee": "assignee", "assignees": "assignee", "assigned_to": "assignee", "owner": "assignee",
     "agent": "assignee", "labels": "labels", "tags": "labels", "metadata": "metadata",
     "description": "description", "objectives": "objectives", "deliverables": "deliverables",
     "acceptance_criteria": "acceptance_criteria", "depends_on": "depends_on",
-    "dependencies": "depends_on", "blocked_by": "depends_on", "create_time": "create_time",
-    "created": "create_time", "created_at": "create_time", "date": "create_time",
+    "dependencies": "depends_on", "blocked_by": "depends_on", "waits_for": "depends_on",
+    "blocks": "blocks", "parent": "parent", "parent_task": "parent", "parent_task_id": "parent",
+    "create_time": "create_time", "created": "create_time", "created_at": "create_time",
+    "created_date": "create_time", "created_on": "create_time", "date": "create_time",
 }  # fmt: skip
 _SPRINT_NAMES = {
-    "code": "code", "sprint": "code", "sprint_code": "code", "id": "code", "title": "title",
-    "name": "title", "status": "status", "owner": "owner", "lead": "owner", "goal": "goal",
-    "objective": "goal", "start": "start_date", "start_date": "start_date", "end": "end_date",
-    "end_date": "end_date", "metadata": "metadata", "create_time": "create_time",
-    "created": "create_time", "created_at": "create_time", "date": "create_time",
+    "code": "code", "sprint": "code", "sprint_code": "code", "sprint_id": "code", "id": "code",
+    "title": "title", "name": "title", "sprint_name": "title", "status": "status", "state": "status",
+    "sprint_status": "status", "current_status": "status", "owner": "owner", "lead": "owner",
+    "goal": "goal", "objective": "goal", "start": "start_date", "start_date": "start_date",
+    "end": "end_date", "end_date": "end_date", "metadata": "metadata", "create_time": "create_time",
+    "created": "create_time", "created_at": "create_time", "created_date": "create_time",
+    "created_on": "create_time", "date": "create_time",
 }  # fmt: skip
-_SERVER_SET = frozenset(("format", "update_time", "uid", "revision", "hash", "links"))
-_HEADINGS = {
-    "objectives": "objectives", "objective": "objectives", "goals": "objectives",
-    "deliverables": "deliverables", "acceptance criteria": "acceptance_criteria",
-    "definition of done": "acceptance_criteria",
-}  # fmt: skip
+_STAMPS = frozenset(("format", "update_time", "uid", "revision", "hash", "links"))
 _TEXT_HEADINGS = {"task": ("description", "overview", "summary"), "sprint": ("goal", "description")}
-_BOLD = re.compile(r"\s*(?:[-*]\s+)?\*\*([A-Za-z][A-Za-z _-]*)(?::\*\*|\*\*\s*:)\s*(.*)")
 _STAMP = re.compile(
     rb"---\r?\nformat: 1\r?\ntask: (\S+)\r?\n(?:(?!---)[^\n]*\n)*?revision: ([0-9]{1,18})\r?\n"
 )
-_ITEM = re.compile(r"\s{0,3}(?:[-*+]|\d+[.)])\s+(?:\[[ xX]\]\s+)?(.*)")
+_PLACEHOLDER = re.compile(
+    r"\[[^\]]*\]|<[^>]*>|\{\{?[^}]*\}\}?|(?:YYYY|yyyy)-(?:MM|mm)-(?:DD|dd)|tb[da]|\?+|…|\.\.\."
+)
+_NOTHING = frozenset(("", "-", "–", "—", "none", "n/a", "na", "nobody", "unassigned", "null", "nil", "keine"))
+_FLAGS = {
+    "done": "done", "completed": "done", "complete": "done", "closed": "done", "finished": "done",
+    "completed_date": "done", "completed_at": "done", "closed_at": "done", "cancelled": "cancelled",
+    "canceled": "cancelled", "archived": "archived", "blocked": "blocked", "draft": "draft",
+}  # fmt: skip
+"""Names of the front matter that say a status where none is given: `done: true`, `closed_at: 2026-01-02`."""
+_UNTEXT = 0.3
 
 
 @dataclass
 class Parsed:
-    """The fields of a file under the ledger's names, and what is to be told of it."""
+    """The fields of a file under the ledger's names, and the notes about it."""
 
     fields: dict[str, Any] = field(default_factory=dict)
-    metadata: dict[str, Any] = field(default_factory=dict)
-    """What has no field of its own."""
-    warnings: list[str] = field(default_factory=list)
+    notes: Notes = field(default_factory=Notes)
+    stamps: dict[str, Any] = field(default_factory=dict)
+    """The fields that the ledger set when it wrote the file; empty for a file of people."""
 
     def text(self, name: str) -> str:
-        """A field that is one text; empty where it is not there."""
+        """Return a field as one text; empty if it is not there."""
         value = self.fields.get(name)
-        if value is None:
-            return ""
-        if isinstance(value, bool):
-            return str(value).lower()
-        if not isinstance(value, str | int | float):
-            raise BadRow(f"{name} is not a text")
-        return str(value)
+        return "" if value is None or isinstance(value, dict | list) else str(value)
 
-    def texts(self, name: str) -> list[str]:
-        """A field that is a list of texts, or one line with commas."""
+    def short(self, name: str) -> Any:
+        """Return a field; None if nothing stands there, or a template's placeholder, which is noted."""
         value = self.fields.get(name)
-        if value is None:
-            return []
-        if isinstance(value, str):
-            return [part for part in (p.strip() for p in value.split(",")) if part]
-        if not isinstance(value, list) or not all(isinstance(v, str | int | float) for v in value):
-            raise BadRow(f"{name} is not a list of texts")
-        return [str(v) for v in value]
-
-    def time(self, name: str) -> Timestamp | None:
-        """A field that is a time, or a day; in UTC where it does not say otherwise."""
-        written = self.text(name)
-        if not written:
+        if self.stamps or not isinstance(value, str):
+            return value
+        if value.strip().lower() in _NOTHING:
             return None
-        stamp = Timestamp()
-        try:
-            moment = datetime.fromisoformat(written)
-            stamp.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-        except (ValueError, OverflowError):
-            self.metadata[f"original_{name}"] = written
-            self.warnings.append(f"{name} {written[:60]!r} is not an ISO 8601 time: left out")
+        if _PLACEHOLDER.fullmatch(value.strip()):
+            self.notes.keep(name, value)
+            self.notes.warnings.append(f"{name} {brief(value)} is a placeholder: left out")
             return None
-        return stamp
+        return value
 
 
 def parse_task(content: bytes) -> Parsed:
-    """The fields of a TASK.md."""
+    """Return the fields of a TASK.md."""
     return _parse(content, "task", _TASK_NAMES, tuple(LISTS), "description", DESCRIPTION)
 
 
+def parse_sprint(content: bytes) -> Parsed:
+    """Return the fields of a SPRINT.md."""
+    return _parse(content, "sprint", _SPRINT_NAMES, (), "goal", GOAL)
+
+
 def stamp_of(content: bytes) -> tuple[str, int] | None:
-    """The code and the revision of a task in a TASK.md that a ledger wrote; None in any other."""
+    """Return the code and the revision of a task in a TASK.md that a ledger wrote; None in any other."""
     match = _STAMP.match(content.removeprefix(b"\xef\xbb\xbf"))
     return (match[1].strip(b"'\"").decode(errors="replace"), int(match[2])) if match else None
 
 
-def parse_sprint(content: bytes) -> Parsed:
-    """The fields of a SPRINT.md."""
-    return _parse(content, "sprint", _SPRINT_NAMES, (), "goal", GOAL)
-
-
 def parse_agent(content: bytes) -> dict[str, Any]:
-    """An AGENT.yml."""
+    """Return an AGENT.yml. Raises BadRow if it is no mapping of YAML."""
     value = read_yaml(_decoded(content))
     if value is None:
         return {}
@@ -127,54 +114,72 @@ def parse_agent(content: bytes) -> dict[str, Any]:
     return value
 
 
-def _parse(
-    content: bytes, kind: str, names: Mapping[str, str], lists: Sequence[str], rest: str, heading: str
-) -> Parsed:
-    text = _decoded(content)
-    front, body = _split(text)
+def agent_task(config: dict[str, Any]) -> Parsed | None:
+    """Return the task that an AGENT.yml holds: `task: {title, status}` and `task_id`; None if it has none."""
+    inner = config.get("task")
+    given = dict(inner) if isinstance(inner, dict) else {}
+    if isinstance(inner, str | int) and "task_id" not in config:
+        given["task_id"] = str(inner)
+    for name in ("task_id", "task_code", "title", "status", "priority", "sprint", "sprint_id"):
+        if name in config and not isinstance(config[name], dict):
+            given.setdefault(name, config[name])
+    if not given.keys() & {"task_id", "task_code", "id", "code", "title", "name", "status"}:
+        return None
     parsed = Parsed()
-    for name, value in front.items():
-        known = names.get(re.sub(r"[\s-]+", "_", name.strip().lower()))
-        if known is not None:
-            parsed.fields.setdefault(known, value)
-        elif not ("format" in front and name in _SERVER_SET):
-            parsed.metadata[name] = value
-    sections = _own(body, lists, heading) if "format" in front else None
-    if sections is not None:
-        parsed.fields |= sections
-    else:
-        _theirs(body, kind, names, lists, rest, parsed)
-    metadata = parsed.fields.pop("metadata", None) or {}
-    if not isinstance(metadata, dict):
-        raise BadRow("metadata is not a mapping")
-    parsed.metadata = metadata | parsed.metadata
+    _take(parsed, given, given, _TASK_NAMES)
     return parsed
 
 
+def _parse(
+    content: bytes, kind: str, names: Mapping[str, str], lists: Sequence[str], rest: str, heading: str
+) -> Parsed:
+    parsed = Parsed()
+    front = front_matter.split(_decoded(content))
+    parsed.notes.warnings += front.warnings
+    own = "format" in front.values
+    if own:
+        parsed.stamps = {name: front.values[name] for name in _STAMPS if name in front.values}
+    _take(parsed, front.values, front.spelled, names)
+    sections = _own(front.body, lists, heading) if own else None
+    if sections is not None:
+        parsed.fields |= sections
+    else:
+        _theirs(front.body, kind, names, lists, rest, parsed)
+    if kind == "task" and "status" not in parsed.fields and not own:
+        _status_of_flags(parsed)
+    return parsed
+
+
+def _take(
+    parsed: Parsed, values: Mapping[str, Any], spelled: Mapping[str, Any], names: Mapping[str, str]
+) -> None:
+    """Take fields by their names; all others are metadata."""
+    metadata: Any = None
+    for name, value in values.items():
+        known = names.get(fold_name(name))
+        if name in parsed.stamps:
+            continue
+        if known == "metadata" and metadata is None:
+            metadata = value
+        elif known is not None and known not in parsed.fields:
+            parsed.fields[known] = spelled.get(name, value)
+        else:
+            parsed.notes.metadata[name] = value
+    if isinstance(metadata, dict):
+        parsed.notes.metadata = metadata | parsed.notes.metadata
+    elif metadata:
+        parsed.notes.metadata.setdefault("metadata", metadata)
+
+
 def _decoded(content: bytes) -> str:
-    try:
-        text = content.removeprefix(b"\xef\xbb\xbf").decode()
-    except UnicodeDecodeError as error:
-        raise BadRow(f"not UTF-8 at byte {error.start}") from None
-    if "\0" in text:
-        raise BadRow("contains NUL")
+    """Return the text of a file. One byte that is not UTF-8 is kept as an escape."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = content.decode("utf-16", "replace")
+    else:
+        text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    if sum(c == "\0" or "\udc80" <= c <= "\udcff" for c in text) > _UNTEXT * len(text):
+        raise BadRow("is not text")
     return text
-
-
-def _split(text: str) -> tuple[dict[str, Any], str]:
-    """The front matter and what follows it; none where there is no second fence."""
-    match = re.match(r"---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", text, re.DOTALL | re.MULTILINE)
-    if match is None:
-        return {}, text
-    try:
-        front = read_yaml(match[1])
-    except BadRow as error:
-        raise BadRow(f"front matter: {error}") from None
-    if front is None:
-        front = {}
-    if not isinstance(front, dict):
-        raise BadRow("front matter: is not a mapping")
-    return front, text[match.end() :]
 
 
 def _own(body: str, lists: Sequence[str], heading: str) -> dict[str, Any] | None:
@@ -189,7 +194,7 @@ def _own(body: str, lists: Sequence[str], heading: str) -> dict[str, Any] | None
         if match is None:
             continue
         body = body[match.end() :]
-        sections[name] = [_item(line.removeprefix("- ")) for line in match[1].split("\n")[:-1]]
+        sections[name] = [item_text(line.removeprefix("- ")) for line in match[1].split("\n")[:-1]]
     start = f"\n## {heading}\n\n"
     if body.startswith(start) and body.endswith("\n"):
         sections["goal" if heading == GOAL else "description"] = body[len(start) : -1]
@@ -198,131 +203,35 @@ def _own(body: str, lists: Sequence[str], heading: str) -> dict[str, Any] | None
 
 
 def _theirs(
-    body: str, kind: str, names: Mapping[str, str], lists: Sequence[str], rest: str, parsed: Parsed
+    text: str, kind: str, names: Mapping[str, str], lists: Sequence[str], rest: str, parsed: Parsed
 ) -> None:
-    """Reads by headings: ``**Name**: value`` above them, lists below some, and text that is all else."""
-    into = rest
-    text: list[str] = []
-    found: dict[str, list[str]] = {}
-    head = True
-    for line in body.replace("\r\n", "\n").split("\n"):
-        section = re.match(r"(#{1,6})\s+(.*?)\s*#*\s*$", line)
-        if section is not None and len(section[1]) == 1 and head and not text:
-            parsed.fields.setdefault("title", section[2])
-            continue
-        if section is not None:
-            head = False
-            name = section[2].rstrip(":").lower()
-            into = _HEADINGS[name] if _HEADINGS.get(name) in lists else rest
-            if into == rest and name in _TEXT_HEADINGS[kind]:
-                while text and not text[-1].strip():
-                    text.pop()
-                continue
-            if into != rest:
-                continue
-        bold = _BOLD.fullmatch(line) if head else None
-        known = names.get(re.sub(r"[\s-]+", "_", bold[1].strip().lower())) if bold else None
-        if bold is not None and known is not None:
-            parsed.fields.setdefault(known, bold[2].strip())
-        elif into == rest:
-            if line.strip() or text:
-                text.append(line)
-        elif line.strip():
-            _add(found.setdefault(into, []), line)
-    for name, items in found.items():
+    """Take the parts of a body that a person wrote."""
+    body = markdown_fields.read_body(text, names=names, lists=lists, text_headings=_TEXT_HEADINGS[kind])
+    for name, value in body.fields.items():
+        parsed.fields.setdefault(names[name], value)
+    if body.title and not str(parsed.fields.get("title") or "").strip():
+        parsed.fields["title"] = body.title
+    for name, items in body.lists.items():
         parsed.fields.setdefault(name, items)
-    if written := "\n".join(text).rstrip():
+    for name, written in body.grouped.items():
+        parsed.notes.keep(name, written)
+        parsed.notes.warnings.append(f"{name}: the items below its sub-headings are taken as one list")
+    if kind == "task" and body.waits:
+        parsed.fields.setdefault("waits", body.waits)
+    if body.status and "status" not in parsed.fields:
+        parsed.fields["status"] = body.status
+        parsed.notes.warnings.append(f"status {brief(body.status)} is taken from the text")
+    if body.text:
         before = parsed.text(rest)
-        parsed.fields[rest] = f"{before}\n\n{written}" if before else written
+        parsed.fields[rest] = f"{before}\n\n{body.text}" if before else body.text
 
 
-def _add(items: list[str], line: str) -> None:
-    item = _ITEM.fullmatch(line)
-    if item is not None:
-        items.append(_item(item[1]))
-    elif items and line[0] in " \t":
-        items[-1] += "\n" + line.strip()
-    else:
-        items.append(line.strip())
-
-
-def _item(text: str) -> str:
-    """An item as it was before it was put into a line."""
-    if text.startswith('"'):
-        try:
-            value = json.loads(text)
-        except ValueError:
-            return text
-        if isinstance(value, str):
-            return value
-    return text
-
-
-class _Loader(yaml.SafeLoader):
-    """Takes what JSON has, and all else as text: no dates, no yes and no.
-
-    Refuses aliases, by which a small file can hold a huge value, and nesting without an end.
-    """
-
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # yaml gives it no types
-        mark = event.start_mark
-        if isinstance(event, yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem="aliases are not taken", problem_mark=mark)
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem="is nested too deeply", problem_mark=mark)
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?(?:0|[1-9][0-9]*)", list("-+0123456789")),
-    ("float", r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+][0-9]+)?", list("-+0123456789.")),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first)
-
-
-_PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str"))
-
-
-def read_yaml(text: str) -> Any:
-    """A YAML document as JSON would have it; keys are the texts that stand there."""
-    if len(text) > FRONT_BYTES:
-        raise BadRow("YAML of more than 1 MiB")
-    try:
-        loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-            return None if node is None else _value(loader, node)
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise BadRow(f"{where}{error.problem}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise BadRow(f"not YAML: {str(error).splitlines()[0]}") from None
-
-
-def _value(loader: _Loader, node: yaml.Node) -> Any:
-    line = f"line {node.start_mark.line + 1}: "
-    if isinstance(node, yaml.SequenceNode) and node.tag.endswith(":seq"):
-        return [_value(loader, item) for item in node.value]
-    if isinstance(node, yaml.MappingNode) and node.tag.endswith(":map"):
-        values: dict[str, Any] = {}
-        for key, item in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise BadRow(f"{line}a key is no text")
-            if key.value in values:
-                raise BadRow(f"{line}{key.value[:60]!r} is there twice")
-            values[key.value] = _value(loader, item)
-        return values
-    if node.tag not in _PLAIN_TAGS:
-        raise BadRow(f"{line}{node.tag} is nothing that the ledger can keep")
-    return loader.construct_object(node)
+def _status_of_flags(parsed: Parsed) -> None:
+    """Take a status from a field such as `done: true`."""
+    for name, value in parsed.notes.metadata.items():
+        word = _FLAGS.get(fold_name(name))
+        if word is None or value in (None, False, "", 0) or str(value).lower() in ("false", "no", "0"):
+            continue
+        parsed.fields["status"] = word
+        parsed.notes.warnings.append(f"status {word} is taken from {name}: {brief(value)}")
+        return

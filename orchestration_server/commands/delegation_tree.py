@@ -15,8 +15,19 @@ _SPRINT, _TASK = "sprint.md", "task.md"
 _AGENTS = ("agent.yml", "agent.yaml")
 _SPRINTS, _TASKS = "sprints", "tasks"
 _TASK_FILE = re.compile(r"task[-_ ].+\.md", re.IGNORECASE)
+_NO_TASK = frozenset((
+    "task", "tasks", "template", "templates", "example", "examples", "sample", "created", "creation",
+    "summary", "list", "index", "overview", "guide", "guidelines", "format", "readme", "notes", "log",
+    "report", "status", "complete", "completed", "completion", "done", "checklist", "breakdown", "plan",
+    "planning", "progress", "update", "updates", "sprint",
+))  # fmt: skip
+"""Words of which the names of files about tasks are made: TASK_TEMPLATE.md, TASK_CREATED.md."""
+_NEVER = frozenset(["readme", "task", "tasks", "sprint", "template", "templates", "index"])
+"""As above, among tasks, where `report.md` may be a task."""
 _DOCUMENT = re.compile(r".+\.(md|yml|yaml)", re.IGNORECASE)
 _ELSEWHERE = frozenset(("adr", "backlog"))
+_DRAFTS, _COMPLETED = "drafts", "completed"
+_ARCHIVES = frozenset(("archive", "archived", "_archive"))
 
 Warn = Callable[[str, str], None]
 """Takes a path below the root, and what is to be told of it."""
@@ -32,16 +43,23 @@ class SprintFile:
 
 @dataclass(frozen=True, slots=True)
 class TaskFile:
-    """A task's file, its AGENT.yml, and the directory of the sprint that it lies in, where there are such."""
+    """A task's file and its AGENT.yml, of which one may be missing, and the directory of its sprint."""
 
     file: Path
     agent: Path | None
     sprint: Path | None
+    place: str = ""
+    """`draft` or `archive` for a task that is put aside."""
+
+    @property
+    def by_name(self) -> bool:
+        """Return True if the file's name alone says that it is a task."""
+        return self.file.name.lower() not in (_TASK, *_AGENTS)
 
     @property
     def name(self) -> str:
-        """What its place says its code is."""
-        return self.file.parent.name if self.file.name.lower() == _TASK else self.file.stem
+        """Return the name of its place, which its code is made of if the file gives none."""
+        return self.file.stem if self.by_name else self.file.parent.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +71,10 @@ class Tree:
 
 
 def find(root: Path, *, refuse: Warn, warn: Warn) -> Tree:
-    """The sprints and tasks below a root, in the order of their paths."""
+    """Return the sprints and tasks below a root, in the order of their paths, each TASK.md first.
+
+    A file that only its name makes a task comes last: it does not take the code of a TASK.md.
+    """
     base = root / "delegation" if (root / "delegation").is_dir() else root
     sprints: dict[Path, SprintFile] = {}
     tasks: list[TaskFile] = []
@@ -64,19 +85,20 @@ def find(root: Path, *, refuse: Warn, warn: Warn) -> Tree:
         agent = next((by_name[name] for name in _AGENTS if name in by_name), None)
         taken = {by_name.get(_SPRINT), agent}
         sprint = next((up for up in (directory, *directory.parents) if up in sprints), None)
+        place = _place(directory, base, sprint)
         for name in files:
             path = directory / name
             if name.lower() == _TASK and by_name[_TASK] == path:
-                tasks.append(TaskFile(path, agent, sprint))
+                tasks.append(TaskFile(path, agent, sprint, place))
             elif _is_task_by_name(directory, name):
-                tasks.append(TaskFile(path, None, sprint))
+                tasks.append(TaskFile(path, None, sprint, place))
             elif path not in taken and _DOCUMENT.fullmatch(name):
-                warn(str(path.relative_to(root)), _left(directory))
+                warn(str(path.relative_to(root)), _left(directory, name))
         if agent is not None and _TASK not in by_name:
-            refuse(str(agent.relative_to(root)), "there is no TASK.md beside it")
+            tasks.append(TaskFile(agent, agent, sprint, place))
     with_tasks = {task.sprint for task in tasks}
     kept = [s for s in sprints.values() if s.file is not None or s.directory in with_tasks]
-    return Tree(kept, tasks)
+    return Tree(kept, sorted(tasks, key=lambda task: task.by_name))
 
 
 def read(path: Path) -> bytes:
@@ -111,15 +133,42 @@ def _printable(path: Path, root: Path) -> str:
     return os.fsencode(path.relative_to(root)).decode(errors="replace")
 
 
+def _place(directory: Path, base: Path, sprint: Path | None) -> str:
+    """Return what the place of a directory says of its tasks: that they are drafts, or archived."""
+    if directory.name.lower() == _DRAFTS and _beside_tasks(directory):
+        return "draft"
+    for up in (directory, *directory.parents):
+        if up in (base, sprint):
+            break
+        if up.name.lower() in _ARCHIVES:
+            return "archive"
+    return ""
+
+
+def _beside_tasks(directory: Path) -> bool:
+    return any((directory.parent / name).is_dir() for name in (_TASKS, _TASKS.capitalize()))
+
+
 def _is_task_by_name(directory: Path, name: str) -> bool:
-    """Whether an older tree keeps a task in this file: TASK-7.md, or any markdown in a directory of tasks."""
-    if _TASK_FILE.fullmatch(name):
-        return True
+    """Return True if an older tree keeps a task in this file: TASK-7.md, or any markdown among tasks.
+
+    Beside a directory of tasks there may be one of completed ones, and one of drafts.
+    """
     stem, _, ending = name.lower().rpartition(".")
-    return directory.name.lower() == _TASKS and ending == "md" and stem not in ("readme", "task", "sprint")
+    words = set(re.findall(r"[^\W_]+", stem))
+    if ending != "md":
+        return False
+    if _TASK_FILE.fullmatch(name):
+        return not words <= _NO_TASK
+    if words and words <= _NEVER:
+        return False
+    among = directory.name.lower()
+    return among == _TASKS or (among in (_DRAFTS, _COMPLETED) and _beside_tasks(directory))
 
 
-def _left(directory: Path) -> str:
-    if directory.name.lower() in _ELSEWHERE:
+def _left(directory: Path, name: str) -> str:
+    if directory.name.lower() in _ELSEWHERE and name.lower().endswith(".md"):
         return "decisions and bug reports are not imported: record them with CreateAdr and CreateBugReport"
+    if _TASK_FILE.fullmatch(name):
+        return "by its name a file about tasks, and no task: left out"
     return "neither a sprint nor a task: left out"

@@ -22,6 +22,7 @@ import grpc
 
 from orchestration import Client, error_details
 from orchestration.v1 import event_pb2
+from orchestration.v1.sprint_pb2 import ListSprintsRequest, Sprint
 from orchestration.v1.task_pb2 import ListTasksRequest, Task
 
 _Request = TypeVar("_Request")
@@ -159,6 +160,16 @@ class Ledger:
         while True:
             page = self.call(self.tasks.ListTasks, request)
             yield from page.tasks
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def list_sprints(self) -> Iterator[Sprint]:
+        """Yield every sprint of the project."""
+        request = ListSprintsRequest(page_size=_PAGE)
+        while True:
+            page = self.call(self.sprints.ListSprints, request)
+            yield from page.sprints
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token

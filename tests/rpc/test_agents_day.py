@@ -97,6 +97,7 @@ assignee: bob
 labels:
   - bug
   - reproduce
+depends_on: []
 metadata:
   bug: Nobody can log in
 create_time: '{created}'
@@ -104,6 +105,7 @@ update_time: '{updated}'
 uid: "{uid}"
 revision: 7
 hash: {hash}
+links: "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"
 ---
 
 # Reproduce: Nobody can log in

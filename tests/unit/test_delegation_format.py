@@ -7,18 +7,21 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestration.v1 import sprint_pb2, task_pb2
+from orchestration.v1 import common_pb2, sprint_pb2, task_pb2
 from orchestration_server import convert
 from orchestration_server.commands.delegation_format import (
     Parsed,
+    agent_task,
     parse_agent,
     parse_sprint,
     parse_task,
-    read_yaml,
 )
+from orchestration_server.commands.delegation_rows import task_row, wants_of
 from orchestration_server.commands.fleet_format import BadRow
+from orchestration_server.commands.words import DEFAULT
+from orchestration_server.commands.yaml_text import read_yaml
 from orchestration_server.convert import to_struct
-from orchestration_server.rendering import document
+from orchestration_server.rendering import LINK_KINDS, document
 
 # All that a field may hold: no surrogates, no NUL.
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60)
@@ -54,20 +57,23 @@ def task_of(fields: dict[str, Any]) -> task_pb2.Task:
             "priority": st.integers(1, 5), "objectives": LINES, "deliverables": LINES,
             "acceptance_criteria": LINES, "agent_config": JSON, "metadata": JSON,
         }
-    )
+    ),
+    st.sets(st.tuples(st.sampled_from(["T-2", "007", "1.10", "null", "none", "tbd"]), st.integers(1, 4))),
 )  # fmt: skip
-def test_a_task_comes_back_as_it_was(fields: dict[str, Any]) -> None:
+def test_a_task_comes_back_as_it_was(fields: dict[str, Any], links: set[tuple[str, int]]) -> None:
     task = task_of(fields)
-    files = document("task", task.SerializeToString()).files
+    files = document("task", task.SerializeToString(), links).files
     parsed = parse_task(files["TASK.md"])
+    wants = [(want.task, want.kind) for want in wants_of(parsed)]
+    assert sorted(wants) == sorted((code, LINK_KINDS[kind]) for code, kind in links)
     content = convert.task_content(task)
     agent_config = parse_agent(files["AGENT.yml"])
     assert convert.plain(to_struct(agent_config)) == content.pop("agent_config")
-    assert convert.plain(to_struct(parsed.metadata)) == content.pop("metadata")
+    assert convert.plain(to_struct(parsed.notes.metadata)) == content.pop("metadata")
     for name in ("labels", *convert.TASK_LISTS[1:]):
         assert (parsed.fields.get(name) or []) == content.pop(name)
     assert {name: parsed.text(name) for name in content} == content
-    assert parsed.warnings == []
+    assert parsed.notes.warnings == []
 
 
 @given(
@@ -86,7 +92,7 @@ def test_a_sprint_comes_back_as_it_was(fields: dict[str, Any], metadata: dict[st
     sprint = sprint_pb2.Sprint(code="S-1", metadata=to_struct(metadata), **fields)
     parsed = parse_sprint(document("sprint", sprint.SerializeToString()).files["SPRINT.md"])
     content = convert.sprint_content(sprint)
-    assert convert.plain(to_struct(parsed.metadata)) == content.pop("metadata")
+    assert convert.plain(to_struct(parsed.notes.metadata)) == content.pop("metadata")
     assert {name: parsed.text(name) for name in content} == content
 
 
@@ -120,7 +126,7 @@ def test_a_file_of_ours_that_was_edited_is_still_read() -> None:
     assert parsed.text("status") == "in_progress"
     assert parsed.fields["objectives"] == ["one", "two", "A remark."]
     assert parsed.text("description") == "## Notes\n\nMore.\n\nText."
-    assert parsed.metadata == {}
+    assert parsed.notes.metadata == {}
 
 
 BY_HAND = """# Build the parser
@@ -165,7 +171,6 @@ def test_a_file_by_hand(newline: str) -> None:
         "description": "**Reviewer**: bob\n\nSome words first.\n\n## Notes\n"
         "**Status**: not a field here\n\n- kept",
     }
-    assert parsed.texts("labels") == ["parser", "core"]
 
 
 def test_front_matter_by_hand() -> None:
@@ -175,39 +180,136 @@ def test_front_matter_by_hand() -> None:
     )
     parsed = parse_task(text)
     assert parsed.text("code") == "7"
-    assert parsed.texts("labels") == ["a", "1"]
+    assert parsed.fields["labels"] == ["a", "1"]
     assert parsed.text("assignee") == "yes"
     assert parsed.text("description") == "Words"
-    assert parsed.metadata == {"estimate": "12:30", "due": "2026-01-02", "k": "v"}
+    assert parsed.notes.metadata == {"estimate": "12:30", "due": "2026-01-02", "k": "v"}
 
 
-def test_words_that_are_not_known_are_kept() -> None:
-    assert Parsed({"create_time": "2026-01-02"}).time("create_time") is not None
-    for written in ("soon", "0001-01-01T00:00:00+14:00"):
-        assert Parsed({"create_time": written}).time("create_time") is None
+STATUSES = [
+    "---\nstatus: {}\n---\n# T\n",
+    "\n\n---\nState: '{}'\n---\n",
+    "---\nid: T-1\nstatus: {}\n\nNo fence.\n",
+    "---\nid: T-1\nstatus: {}\nNo fence and no line between.\n\n---\n\nA rule.\n",
+    "---\ntitle: Auth: part 2\nstatus: {}\n---\n",
+    "---\ntitle: [WIP] half\nassignee: @me\nstatus: {}\n---\n",
+    "---\nkey: *alias\nstatus: {}\n---\n",
+    "---\na: \x01\nstatus: {}\n---\n",
+    "---\ntitle: one\ntitle: two\nstatus: {}\n---\n",
+    '+++\nid = "T-1"\nstatus = "{}"\n+++\n',
+    '+++\nid = T-1\nstatus = "{}"\n+++\n',
+    "# T\n\n**Status**: {}\n",
+    "# T\n\n**Status:** `{}`\n",
+    "# T\n**Owner**: ann | **Status**: {} | **Priority**: P1\n",
+    "# T\n\n- **Status**: **{}**\n",
+    "# T\n> Status: {}\n",
+    "Status: {}\nPriority: P1\n",
+    "# T\n\n## Status: {}\n\n## Problem\n",
+    "# T\n\n### Status\n\n{}\n\n## Problem\n",
+    "T\n=\n\nStatus\n------\n{}\n",
+    "# T\n\n## Status\n- [ ] Pending\n- [x] {}\n- [ ] Cancelled\n",
+    "# T\n\n| Field | Value |\n|---|---|\n| **Status** | {} |\n",
+    "# T\n\n| Status | Owner |\n|---|---|\n| {} | ann |\n",
+    "# T\n\nWords come first.\n\nStatus: {}\n",
+    "# T\n\n## Notes\n\nCurrent status: *{}*\n",
+]
+
+
+@pytest.mark.parametrize("status", ["Done", "✅ Completed"])
+@pytest.mark.parametrize("text", STATUSES)
+def test_a_status_is_found_wherever_it_stands(text: str, status: str) -> None:
+    assert parse_task(text.replace("{}", status).encode()).fields["status"] == status
+
+
+@pytest.mark.parametrize("status", ["Pending | Done", "[Pending/In Progress/Done]", "Planning | Active"])
+@pytest.mark.parametrize("text", STATUSES)
+def test_a_placeholder_is_no_status(text: str, status: str) -> None:
+    written = parse_task(text.replace("{}", status).encode()).fields["status"]
+    row = task_row(0, "T-1", "T-1", "", Parsed({"status": written}), (), DEFAULT)
+    assert row.new.task.status == common_pb2.TASK_STATUS_BLOCKED
+    assert row.changes
+
+
+@pytest.mark.parametrize("name", ["done: true", "completed: 2026-01-02", "closed_at: '2026-01-02'"])
+def test_a_flag_is_a_status_if_there_is_no_other(name: str) -> None:
+    assert parse_task(f"---\n{name}\n---\n".encode()).text("status") == "done"
+    assert parse_task(f"---\n{name}\nstatus: blocked\n---\n".encode()).text("status") == "blocked"
+    assert "status" not in parse_task(b"---\ndone: false\n---\n").fields
+
+
+def test_two_statuses_are_none() -> None:
+    assert parse_task(b"---\nstatus: pending\nstatus: done\n---\n").fields["status"] == ["pending", "done"]
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("# T\n```\nStatus: done\n# no title\n## Objectives\n- no\n```\n", "code"),
+        ("# T\n<!--\nStatus: done\n## Objectives\n- no\n-->\n", "a comment"),
+    ],
+)
+def test_what_is_quoted_is_no_field(text: str, where: str) -> None:
+    parsed = parse_task(text.encode())
+    assert set(parsed.fields) == {"title", "description"}, where
+
+
+LISTED = """# T
+
+## Acceptance Criteria
+
+<!-- AC:BEGIN -->
+- [x] #1 one
+---
+### Before lunch
+- [ ] #2 two
+<!-- and nothing else -->
+***
+#### Later
+three
+<!-- AC:END -->
+
+---
+
+## Deliverables
+- a file
+
+---
+
+## Notes
+---
+kept
+"""
+
+
+def test_rules_and_headings_inside_a_list() -> None:
+    parsed = parse_task(LISTED.encode())
+    assert parsed.fields["acceptance_criteria"] == ["one", "two", "three"]
+    assert parsed.fields["deliverables"] == ["a file"]
+    assert parsed.fields["description"] == "## Notes\n---\nkept"
+    assert "### Before lunch" in parsed.notes.metadata["original_acceptance_criteria"]
+
+
+def test_sections_that_wait() -> None:
+    parsed = parse_task(b"# T\n\n## Dependencies\n- `T-1`: the parser\n- None\n\n## Notes\n- T-9\n")
+    assert parsed.fields["waits"] == ["`T-1`: the parser", "None"]
+    assert "## Dependencies" in parsed.text("description")
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"\xff\xfe", "not UTF-8 at byte 0"),
-        (b"a\0b", "contains NUL"),
-        (b"---\na: [\n---\n", "front matter: line 2"),
-        (b"---\n- a\n---\n", "front matter: is not a mapping"),
-        (b"---\na: 1\na: 2\n---\n", "'a' is there twice"),
-        (b"---\n? [a]\n: b\n---\n", "a key is no text"),
-        (b"---\na: \x01\n---\n", "not YAML: unacceptable character"),
-        (b"---\na: &x [1]\nb: *x\n---\n", "aliases are not taken"),
-        (b"---\nmetadata: 7\n---\n", "metadata is not a mapping"),
-        (b"---\na: " + b"[" * 40 + b"]" * 40 + b"\n---\n", "nested too deeply"),
-        (b"---\na: !!python/object:os.system x\n---\n", "os.system is nothing that the ledger can keep"),
-        (b"---\na: !!set {x}\n---\n", ":set is nothing that the ledger can keep"),
-        (b"---\na: " + b"x" * 1_048_576 + b"\n---\n", "more than 1 MiB"),
+        (b"\xff\xfe" + b"\0\0" * 40, "is not text"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(128, 256)) * 4, "is not text"),
     ],
 )
-def test_what_cannot_be_read_says_why(content: bytes, reason: str) -> None:
-    with pytest.raises(BadRow, match=reason.replace(".", r"\.")):
+def test_what_is_no_text_is_refused(content: bytes, reason: str) -> None:
+    with pytest.raises(BadRow, match=reason):
         parse_task(content)
+
+
+def test_bytes_that_are_not_utf_8_are_kept() -> None:
+    assert parse_task(b"# caf\xe9 au lait\n").text("title") == "caf\udce9 au lait"
+    assert parse_task("# Über\n".encode("utf-16")).text("title") == "Über"
 
 
 def test_yaml_as_json_would_have_it() -> None:
@@ -217,3 +319,47 @@ def test_yaml_as_json_would_have_it() -> None:
     with pytest.raises(BadRow, match="is not a mapping"):
         parse_agent(b"- a")
     assert parse_agent(b"# nothing\n") == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("a: [\n", "line 2"),
+        ("a: 1\na: 2\n", "'a' is there twice"),
+        ("? [a]\n: b\n", "a key is no text"),
+        ("a: \x01\n", "not YAML: unacceptable character"),
+        ("a: &x [1]\nb: *x\n", "aliases are not taken"),
+        ("a: " + "[" * 40 + "]" * 40 + "\n", "nested too deeply"),
+        ("a: !!python/object:os.system x\n", "os.system is nothing that the ledger can keep"),
+        ("a: !!set {x}\n", ":set is nothing that the ledger can keep"),
+        ("a: " + "x" * 1_048_576 + "\n", "more than 1 MiB"),
+    ],
+)
+def test_yaml_that_cannot_be_read_says_why(content: str, reason: str) -> None:
+    with pytest.raises(BadRow, match=reason.replace(".", r"\.")):
+        read_yaml(content)
+    # In front matter it loses no other field.
+    parsed = parse_task(f"---\nstatus: done\n{content}---\n".encode())
+    assert parsed.text("status") == "done"
+    assert "read field by field" in parsed.notes.warnings[0]
+
+
+def test_numbers_stay_as_they_are_written() -> None:
+    digits = "7" * 310
+    parsed = parse_task(f"---\nid: 2.10\nn: 9007199254740993\nbuild: {digits}\nx: 1e999\n---\n".encode())
+    assert parsed.text("code") == "2.10"
+    assert parsed.notes.metadata == {"n": "9007199254740993", "build": digits, "x": "1e999"}
+    toml = parse_task(b"+++\nid = 2.10\nn = 9007199254740993\nday = 2026-01-02\n+++\n")
+    assert toml.text("code") == "2.10"
+    assert toml.notes.metadata == {"n": "9007199254740993", "day": "2026-01-02"}
+    assert parse_agent(b"id: 9007199254740993\nless: 9007199254740992") == {
+        "id": "9007199254740993", "less": 9007199254740992,
+    }  # fmt: skip
+
+
+def test_an_agent_file_that_holds_the_task() -> None:
+    parsed = agent_task(parse_agent(b"task_id: h\ntask:\n  title: Paint\n  status: done\n  labels: [a]\n"))
+    assert parsed is not None
+    assert parsed.fields == {"title": "Paint", "status": "done", "labels": ["a"], "code": "h"}
+    assert agent_task({"model": "large"}) is None
+    assert agent_task({"task": {"model": "large"}}) is None
