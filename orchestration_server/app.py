@@ -47,9 +47,8 @@ from orchestration_server.services.sessions import SessionService
 from orchestration_server.services.sprints import SprintService
 from orchestration_server.services.tasks import TaskService
 from orchestration_server.services.templates import TemplateService
+from orchestration_server.store import connecting, keys, migrations
 from orchestration_server.store import events as event_store
-from orchestration_server.store import keys, migrations
-from orchestration_server.store.connection import Connection
 from orchestration_server.templates import Templates
 from orchestration_server.timeline import Hub
 from orchestration_server.tokens import Tokens
@@ -231,7 +230,7 @@ def has_credentials(settings: Settings) -> bool:
     migrate(settings.database_url)
     if settings.jwt_key_file is not None:
         return True
-    with Connection.connect(settings.database_url, autocommit=True, connect_timeout=10) as conn:
+    with connecting.open_one(settings.database_url, application="orchestration keys") as conn:
         return keys.exist(conn)
 
 
@@ -296,8 +295,13 @@ def migrate(database_url: str, *, new_epoch: bool = False) -> list[str]:
     """Brings the database to this release's schema; the names of what was applied.
 
     A newer schema is said in the log and taken: while servers are replaced, the older ones go on beside it.
+    Raises UnfitDatabase if the database, or a pooler before it, is one that no ledger can run on.
     """
-    with psycopg.connect(database_url, autocommit=True, connect_timeout=10) as conn:
+    with connecting.connect(
+        database_url, psycopg.Connection, application="orchestration migrate", prepare_threshold=None
+    ) as conn:
+        if connecting.check(conn).pooled:
+            connecting.check_lasting(database_url, conn)
         applied = migrations.migrate(conn, new_epoch=new_epoch)
         if newer := migrations.ahead(conn):
             log.warning("the database is of a newer release: replace this one soon", migrations=newer)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -21,24 +21,36 @@ from orchestration_server.errors import (
     Conflict,
     DeadlineExceeded,
     Held,
+    PartitionMissing,
     ResourceExhausted,
     Unavailable,
+    UnfitDatabase,
 )
 from orchestration_server.model import Call
-from orchestration_server.store.connection import APPLICATION, Connection
+from orchestration_server.store import connecting, migrations
+from orchestration_server.store.connection import Connection
+from orchestration_server.store.pooling import Pool
 
 log = structlog.get_logger()
 
-__all__ = ["Connection", "Database", "session_options"]
+__all__ = ["Connection", "Database"]
 
 CONFLICTS = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
 EXHAUSTED = (psycopg_pool.TooManyRequests, psycopg_pool.PoolTimeout)
+PARTITIONED = "events_rest"
+"""The table whose partitions are months."""
 UNAVAILABLE = (pg.ReadOnlySqlTransaction, pg.IdleInTransactionSessionTimeout, pg.TransactionTimeout)
 """What the driver calls internal errors, and comes of a primary that is none any more, or of a pause of the
 server's."""
+_FULL = re.compile("too many|connection slots")
 LEDGER_CONFLICT = "OL001"
 LEDGER_HELD = "OL002"
 PROBE_SECONDS = 0.1
+PROBE_CONNECT_SECONDS = 2
+PROBE = "orchestration probe"
+WATCH_SECONDS = 2.0
+"""How often a new connection looks which server answers now, if nothing else calls for a look."""
+ALIVE_SECONDS = 0.5
 CALL_SECONDS = 0.02
 """The longest that a call waits for a connection: its caller is to be told at once."""
 PATIENCE_SECONDS = 1.0
@@ -46,47 +58,8 @@ PATIENCE_SECONDS = 1.0
 SETTLE_SECONDS = 2.0
 """How long connections may be missing after one was lost, or a pool was opened."""
 LOOK_SECONDS = 0.005
-NOTICED = {
-    "keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000,
-}  # fmt: skip
-"""A database that is silently gone, behind a firewall that forgot its connections say, is noticed after
-seconds, where the kernel's own patience is a quarter of an hour and more."""
 LIFETIME_SECONDS = 24 * 3600.0
 """The age at which a connection is replaced: after each, live timelines read from their last event."""
-
-
-def session_options(statement_seconds: float) -> str:
-    """The settings that each session begins with."""
-    return (
-        f"-c statement_timeout={int(statement_seconds * 1000)} -c lock_timeout=10s"
-        " -c idle_in_transaction_session_timeout=10s -c jit=off -c timezone=UTC"
-        # Planning for six partitions takes longer than most statements run.
-        " -c plan_cache_mode=force_generic_plan"
-    )
-
-
-class _LastInFirstOut(deque[Connection]):
-    """Connections that are free; the next is the one that came back last."""
-
-    def popleft(self) -> Connection:
-        return self.pop()
-
-
-class _Pool(psycopg_pool.ConnectionPool[Connection]):
-    """Lends the connection that came back last, so that few have to prepare and plan what is asked now.
-
-    psycopg's own takes turns: of 500 timelines with six kinds of filter a third of the time went into plans.
-    """
-
-    def __init__(self, url: str, **options: Any) -> None:
-        super().__init__(url, **options)
-        self._pool = _LastInFirstOut()
-        self.open()
-
-    def _get_ready_connection(self, timeout: float | None) -> Connection | None:
-        # psycopg's own refuses whoever comes late, also where connections are free: of a wait of 20 ms a busy
-        # machine takes that much before the pool is even looked at. Who finds none waits no longer for that.
-        return super()._get_ready_connection(None)
 
 
 class Database:
@@ -94,6 +67,9 @@ class Database:
 
     While it is away every call fails at once with Unavailable, and a probe every 100 ms notices its
     return, then starts a fresh pool: none of the old connections is met again.
+
+    It is one server at a time: the one that the latest connection reached, which was a primary then. A
+    connection to another one, as there are after a failover, is closed instead of lent.
     """
 
     def __init__(
@@ -109,7 +85,11 @@ class Database:
         self._size = size
         self._slow_seconds = slow_seconds
         self._told = told
-        self._options = session_options(statement_seconds)
+        self._parameters = connecting.parameters(url, statement_seconds=statement_seconds)
+        self._node = ""
+        """The server that the latest connection reached; empty while none is trusted."""
+        self._schema: str | None = None
+        self._why = ""
         self._settled_at = 0.0
         """Until then whoever finds no connection waits for those that are made anew, and is told that the
         database is away: clients try that again by themselves."""
@@ -130,34 +110,50 @@ class Database:
         return {"size": size, "idle": idle, "used": size - idle}
 
     def _configure(self, conn: Connection) -> None:
+        try:
+            conn.node = self._reached(conn)
+        except BaseException:
+            conn.close()
+            raise
         conn.slow_seconds = self._slow_seconds
         conn.told = self._told
 
-    def _open(self) -> psycopg_pool.ConnectionPool[Connection]:
-        """A pool that has all its connections, or as many as there were in two seconds."""
-        pool = _Pool(
-            self._url,
+    def _reached(self, conn: psycopg.Connection[tuple[Any, ...]]) -> str:
+        """Check a new connection; return the server that it reached, to which all others have to be too."""
+        session = connecting.check(conn)
+        if self._schema is None:
+            self._schema = session.schema
+        elif session.schema != self._schema:
+            raise UnfitDatabase(
+                f"the schema of new connections is {session.schema or 'none'}, and was {self._schema}",
+                "set the search_path back, or restart the servers",
+            )
+        if self._node != session.node:
+            if self._node:
+                log.warning("the database is another server now, or was restarted")
+            self._node = session.node
+        return session.node
+
+    def _open(self) -> Pool:
+        """Open a pool; return it when it has all its connections, or as many as there are in two seconds."""
+        pool = Pool(
             # All at once: a fresh server answered ten callers 680 times a second so, with two at first 530.
             min_size=self._size,
             max_size=self._size,
-            kwargs={
-                "autocommit": True,
-                "options": self._options,
-                "connect_timeout": 5,
-                "application_name": APPLICATION,
-                **NOTICED,
-            },
+            kwargs={"autocommit": True, **self._parameters},
             max_waiting=self._size * 4,
             reconnect_timeout=1.0,
             max_lifetime=LIFETIME_SECONDS,
             connection_class=Connection,
             configure=self._configure,
-            open=False,
         )
         # The pool's own wait() closes it where one is late.
         end = time.monotonic() + SETTLE_SECONDS
         while pool.get_stats().get("pool_available", 0) < self._size and time.monotonic() < end:
             time.sleep(LOOK_SECONDS)
+        opened = pool.get_stats().get("pool_available", 0)
+        if opened < self._size:
+            log.warning("fewer connections to the database than there should be", open=opened, of=self._size)
         return pool
 
     def connection(self, call: Call | None = None, *, patience: float | None = None) -> Lent:
@@ -169,20 +165,34 @@ class Database:
             patience = PATIENCE_SECONDS if call is None else CALL_SECONDS
         return Lent(self, call, patience)
 
-    def take(self, patience: float) -> tuple[psycopg_pool.ConnectionPool[Connection], Connection]:
+    def take(self, patience: float) -> tuple[Pool, Connection]:
         """Takes a connection, which goes back to the pool it is of."""
         if self._away.is_set():
             raise Unavailable
         pool = self._pool
         try:
-            return pool, pool.getconn(patience)
+            return pool, self._trusted(pool, patience)
         except EXHAUSTED:
             if time.monotonic() > self._settled_at:
                 raise
         try:
-            return pool, pool.getconn(PATIENCE_SECONDS)
+            return pool, self._trusted(pool, PATIENCE_SECONDS)
         except EXHAUSTED as error:
             raise Unavailable from error
+
+    def _trusted(self, pool: Pool, patience: float) -> Connection:
+        """Take a connection to the server that is the primary now; close those to others."""
+        end = time.monotonic() + patience
+        while True:
+            conn = pool.getconn(max(0.0, end - time.monotonic()))
+            if conn.node == self._node:
+                return conn
+            conn.close()
+            pool.putconn(conn)
+
+    def doubt(self) -> None:
+        """Trust no connection that there is: the server is no primary any more."""
+        self._node = ""
 
     def suspect(self, *, lost: bool) -> None:
         """A call failed as it does when the database is away: the prober looks.
@@ -196,7 +206,7 @@ class Database:
 
     def _probe(self) -> None:
         while not self._closed.is_set():
-            self._doubted.wait()
+            doubted = self._doubted.wait(WATCH_SECONDS)
             if self._closed.is_set():
                 return
             self._doubted.clear()
@@ -209,10 +219,11 @@ class Database:
                     with suppress(psycopg.Error, psycopg_pool.PoolClosed):
                         self._pool.check()
                 # Under overload call after call is refused, and none needs a look of its own.
-                self._closed.wait(PROBE_SECONDS)
+                if doubted:
+                    self._closed.wait(PROBE_SECONDS)
                 continue
             self._away.set()
-            log.warning("database away")
+            log.warning("database away", text=self._why)
             old = self._pool
             while not self._answers():
                 if self._closed.wait(PROBE_SECONDS):
@@ -224,11 +235,25 @@ class Database:
             old.close(timeout=0)
 
     def _answers(self) -> bool:
-        with suppress(psycopg.Error):
-            with psycopg.connect(self._url, connect_timeout=2, autocommit=True) as conn:
-                conn.execute("select 1")
+        """Return whether a primary is reached by a new connection, or if none can be made, by an old one."""
+        try:
+            with connecting.connect(
+                self._url, psycopg.Connection, application=PROBE, checked=False,
+                connect_seconds=PROBE_CONNECT_SECONDS,
+            ) as conn:  # fmt: skip
+                self._reached(conn)
+        except UnfitDatabase as error:
+            self._why = str(error)
+        except psycopg.Error as error:
+            self._why = str(error).strip().partition("\n")[0]
+            if _FULL.search(self._why):
+                # It has no room for one more: that it says so is an answer.
+                return True
+        else:
+            self._pool.refill()
             return True
-        return False
+        # The password may be another one now, say: who is in stays in.
+        return not self._away.is_set() and self._pool.answers(ALIVE_SECONDS)
 
     @property
     def away(self) -> bool:
@@ -243,6 +268,11 @@ class Database:
         self._prober.join(timeout=5)
         self.cancels.close()
         self._pool.close(timeout=2)
+
+
+def lacks_partition(error: pg.CheckViolation) -> bool:
+    """Return whether a row was refused as there is no partition for its time."""
+    return error.diag.constraint_name is None and error.diag.table_name == PARTITIONED
 
 
 def translated(error: BaseException) -> BaseException:
@@ -306,6 +336,7 @@ class Lent:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        given = error
         if self._watch is not None:
             with self._watch.lock:
                 self._watch.armed = False
@@ -313,11 +344,26 @@ class Lent:
                 # The stop may still arrive: whoever had this connection next would be the one to feel it.
                 self._conn.close()
         if isinstance(error, pg.ReadOnlySqlTransaction):
-            # The next one finds the primary that there is now.
             self._conn.close()
+            self._db.doubt()
+        if isinstance(error, pg.CheckViolation) and lacks_partition(error):
+            error = self._add_partitions()
         self._pool.putconn(self._conn)
         if error is not None:
             self._raise(error)
+            if error is not given:
+                raise error from given
+
+    def _add_partitions(self) -> BaseException:
+        """Make the partitions of this month and of those ahead; return the error that the block ends in."""
+        log.warning("no event partition for the present time: making those that are missing")
+        try:
+            with self._conn.transaction():
+                migrations.add_partitions(self._conn)
+        except psycopg.Error as error:
+            log.error("event partitions cannot be made", error=error)
+            return Unavailable("no event of the present time can be stored: run `orchestration migrate`")
+        return PartitionMissing()
 
     def _raise(self, error: BaseException) -> None:
         """Raises the ledger's error for the driver's; any other goes on by itself."""

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from orchestration.v1 import event_pb2
 from orchestration_server import causers, convert, steps
 from orchestration_server.db import Connection, Database
-from orchestration_server.errors import Held
+from orchestration_server.errors import Held, PartitionMissing
 from orchestration_server.model import Call, Entity, EventRow, HeldRow
 from orchestration_server.policies import DEBOUNCED, Debounce, Policies
 from orchestration_server.store import events as event_store
@@ -105,6 +105,16 @@ def write_after_held(
     db: Database, events: Sequence[EventRow], write: Callable[[Connection], None], call: Call | None = None
 ) -> None:
     """Writes events that change nothing; what is held of what they are about is told of first."""
+    try:
+        _write_after_held(db, events, write, call)
+    except PartitionMissing:
+        # It was made since.
+        _write_after_held(db, events, write, call)
+
+
+def _write_after_held(
+    db: Database, events: Sequence[EventRow], write: Callable[[Connection], None], call: Call | None
+) -> None:
     try:
         with db.connection(call) as conn:
             write(conn)

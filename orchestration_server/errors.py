@@ -247,9 +247,32 @@ class Unimplemented(LedgerError):
     reason = "UNIMPLEMENTED"
 
 
+class UnfitDatabase(Exception):
+    """A database, or the way to it, that no ledger can run on; for operators. No caller sees it.
+
+    The message says what is wrong, and ``fix`` what to do about it.
+    """
+
+    def __init__(self, message: str, fix: str) -> None:
+        super().__init__(f"{message}: {fix}")
+        self.message = message
+        self.fix = fix
+
+
+class CannotListen(Exception):
+    """The address of the settings cannot be listened on; for operators."""
+
+
 class Conflict(Exception):
     """A write lost a race and left nothing behind. The write gate tries again; no caller sees it."""
 
 
 class Held(Conflict):
     """An event would have come before what is held of its entity, and left nothing behind."""
+
+
+class PartitionMissing(Conflict):
+    """There was no partition for the time of an event, and the write left nothing behind.
+
+    The partitions were made since, if the role may make them.
+    """

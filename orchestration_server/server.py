@@ -25,6 +25,7 @@ from orchestration.v1 import (
 )
 from orchestration_server import access, health, interceptor
 from orchestration_server.config import Settings
+from orchestration_server.errors import CannotListen
 from orchestration_server.health import Health
 from orchestration_server.receiving import WAITING_BYTES, RequestThreads
 
@@ -130,15 +131,21 @@ class Server:
         return grpc.unary_unary_rpc_method_handler(around.unary(rpc, behavior), parse, write)
 
     def start(self) -> int:
-        """Listens and serves; returns the port."""
+        """Listens and serves; returns the port. Raises CannotListen if the address is not to be had."""
         settings = self._settings
-        if settings.tls_cert is None:
-            port = self._server.add_insecure_port(settings.address)
-        else:
+        credentials = None
+        if settings.tls_cert is not None:
             # It takes its time, and few need it.
             from orchestration_server import tls
 
-            port = self._server.add_secure_port(settings.address, tls.credentials(settings))
+            credentials = tls.credentials(settings)
+        try:
+            if credentials is None:
+                port = self._server.add_insecure_port(settings.address)
+            else:
+                port = self._server.add_secure_port(settings.address, credentials)
+        except RuntimeError as error:
+            raise CannotListen(str(error)) from error
         self._server.start()
         self._health.set(serving=True)
         return port

@@ -46,16 +46,21 @@ def archive(
     os.nice(19)
     from orchestration_server.archiving import Archive, Held, Outcome
     from orchestration_server.db import Database
-    from orchestration_server.store import server
-    from orchestration_server.store.connection import Connection
+    from orchestration_server.store import connecting, server
 
     if not settings.database_url:
         refuse("DATABASE_URL is not set; the built-in database is archived by `serve`, or by AdminService")
     age = _age(older_than)
     console = Console(markup=False, emoji=False)
-    with Connection.connect(settings.database_url, autocommit=True, connect_timeout=10) as conn:
-        if server.state(conn)[0] < SCHEMA:
-            refuse("the database is of an earlier release: run `orchestration migrate` first")
+    with connecting.open_one(settings.database_url, application="orchestration archive") as conn:
+        schema = server.schema(conn)
+    if schema < SCHEMA:
+        refuse(
+            "the database is of an earlier release: run `orchestration migrate` first"
+            if schema
+            else "there is no ledger in this database, or not in a schema of the search_path: run"
+            " `orchestration migrate`"
+        )
     db = Database(settings.database_url, size=1, statement_seconds=settings.statement_seconds)
     try:
         work = Archive(db)

@@ -16,6 +16,7 @@ from rich.table import Table
 from orchestration_server.commands.options import err, refuse, with_settings
 from orchestration_server.config import Settings
 from orchestration_server.model import ALL_PROJECTS, Role
+from orchestration_server.store import connecting
 from orchestration_server.store import keys as store
 from orchestration_server.store.connection import Connection
 
@@ -170,5 +171,5 @@ def _connection(database_url: str) -> Iterator[Connection]:
     from orchestration_server.app import migrate
 
     migrate(database_url)
-    with Connection.connect(database_url, autocommit=True, connect_timeout=10) as conn:
+    with connecting.open_one(database_url, application="orchestration keys") as conn:
         yield conn

@@ -52,9 +52,9 @@ def _loaded(given: Given, names: tuple[str, ...]) -> Settings:
         refuse(str(error))
     # What drivers say of a URL that is none holds its text, the password too.
     if settings.database_url and "database_url" in names:
-        from orchestration_server.doctor import database
+        from orchestration_server.doctor import explaining
 
-        if not database.is_url(settings.database_url):
+        if not explaining.is_url(settings.database_url):
             refuse("DATABASE_URL is not valid: it reads postgresql://USER:PASSWORD@HOST:5432/NAME")
     if settings.redis_url and "redis_url" in names:
         from orchestration_server import cache
@@ -66,37 +66,25 @@ def _loaded(given: Given, names: tuple[str, ...]) -> Settings:
 
 @contextmanager
 def _reaching(first: object, names: tuple[str, ...]) -> Iterator[None]:
-    """Ends the command where the database of its settings does not answer or lets its role do too little,
-    without a traceback."""
-    if "database_url" not in names:
+    """End the command with a line and the fix if its database does not answer, lets its role do too little,
+    or is none that a ledger can run on."""
+    if "database_url" not in names or not isinstance(first, Settings):
         yield
         return
     import psycopg
 
-    from orchestration_server.errors import Unavailable
+    from orchestration_server.errors import LedgerError, UnfitDatabase
 
     try:
         yield
-    except (psycopg.OperationalError, Unavailable) as error:
-        # One with a code comes from a statement, and the database from before it.
-        if not isinstance(first, Settings) or getattr(error, "sqlstate", None):
-            raise
-        from orchestration_server.doctor import database, engines
+    except (psycopg.Error, LedgerError, UnfitDatabase) as error:
+        from orchestration_server.doctor import engines, explaining
 
-        text = "the database does not answer"
-        if isinstance(error, psycopg.Error):
-            found = database.out_of_reach(engines.subject(first), error)
-            text += f": {found.text}\n-> {found.fix}"
-        err.print(text, style="red")
-        raise typer.Exit(1) from None
-    # The second is said where the role may use no schema.
-    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidSchemaName) as error:
-        from orchestration_server.doctor import database
-
-        text = (
-            f"the role of DATABASE_URL lacks rights: {database.first_line(error)}; run: orchestration doctor"
-        )
-        err.print(text, style="red")
+        found = explaining.explained(engines.subject(first), error)
+        text = found.text
+        if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+            text = f"the database does not answer: {text}"
+        err.print(f"{text}\n-> {found.fix}" if found.fix else text, style="red")
         raise typer.Exit(1) from None
 
 

@@ -32,6 +32,7 @@ from orchestration_server.commands.metrics import exposed
 from orchestration_server.commands.options import err, with_settings
 from orchestration_server.commands.security import check_keys, reach, secured, told
 from orchestration_server.config import Settings
+from orchestration_server.errors import CannotListen
 
 
 @with_settings(*Settings.model_fields)
@@ -110,7 +111,7 @@ def _check_free(settings: Settings) -> None:
     _cannot_listen(settings, found[0])
 
 
-def _cannot_listen(settings: Settings, error: OSError | RuntimeError) -> NoReturn:
+def _cannot_listen(settings: Settings, error: OSError | CannotListen) -> NoReturn:
     why = (isinstance(error, OSError) and error.strerror) or str(error)
     err.print(
         f"cannot listen on {settings.address}: {why[:1].lower()}{why[1:]}; choose another --address",
@@ -139,7 +140,7 @@ def _serve_alone(
     app = App(settings)
     try:
         bound = app.start()
-    except RuntimeError as error:
+    except CannotListen as error:
         _cannot_listen(settings, error)
     process.settle()
     _announce(bound, data, settings, ready_file, scraped)

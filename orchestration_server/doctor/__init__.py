@@ -15,12 +15,14 @@ from orchestration_server.doctor import (
     configuration,
     database,
     engines,
+    explaining,
     horizon,
     machine,
     storage,
     upkeep,
 )
 from orchestration_server.doctor.findings import Check, Finding, Level, Subject, warning
+from orchestration_server.errors import UnfitDatabase
 from orchestration_server.store import diagnosis
 
 __all__ = ["Finding", "Level", "examine"]
@@ -96,8 +98,8 @@ def examine(load: Callable[[], Settings], *, file: Path | None = None) -> Iterat
         return
     try:
         conn = diagnosis.connect(subject.database_url)
-    except psycopg.Error as error:
-        yield "postgres", database.out_of_reach(subject, error)
+    except (psycopg.Error, UnfitDatabase) as error:
+        yield "postgres", explaining.explained(subject, error)
         return
     with conn:
         subject = replace(subject, connection=conn)
@@ -112,6 +114,6 @@ def _run(checks: Mapping[str, Check], subject: Subject) -> Iterator[tuple[str, F
         try:
             found = list(subject.transaction(check))
         except psycopg.Error as error:
-            found = [warning(f"could not be looked at: {database.first_line(error)}")]
+            found = [warning(f"could not be looked at: {explaining.first_line(error)}")]
         for finding in found:
             yield name, finding

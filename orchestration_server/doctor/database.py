@@ -6,52 +6,23 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import psycopg
-from psycopg import conninfo
 
 from orchestration_server.app import BACKGROUND_CONNECTIONS
-from orchestration_server.db import session_options
+from orchestration_server.doctor.explaining import explained
 from orchestration_server.doctor.findings import Finding, Subject, failed, ok, warning
-from orchestration_server.store import diagnosis
+from orchestration_server.errors import UnfitDatabase
+from orchestration_server.store import connecting, diagnosis
 from orchestration_server.store.connection import Connection
 
 OLDEST, NEWEST = 15, 18
 CLOCK_SECONDS = 2.0
-ALREADY_PLANNED = "force_generic_plan"
+ROLE_LIMIT, DATABASE_LIMIT = "the role's limit", "the database's limit"
 
 
 def reached(subject: Subject) -> Finding:
     """There is a connection."""
     where = "the built-in Postgres" if subject.built_in else "DATABASE_URL"
     return ok(f"{where} answers")
-
-
-def out_of_reach(subject: Subject, error: psycopg.Error) -> Finding:
-    """There is none: why, and what that calls for. The URL is not shown, for it may hold a password."""
-    if not is_url(subject.database_url):
-        return failed(
-            "DATABASE_URL is not valid", "export DATABASE_URL=postgresql://USER:PASSWORD@HOST:5432/NAME"
-        )
-    text = first_line(error)
-    given = {key: str(value) for key, value in conninfo.conninfo_to_dict(subject.database_url).items()}
-    place = "".join(f" -{flag} {given[key]}" for flag, key in (("h", "host"), ("p", "port")) if key in given)
-    if "does not exist" in text and "database" in text:
-        return failed(text, f"createdb{place} {given.get('dbname', 'orchestration')}")
-    if "does not exist" in text and "role" in text:
-        return failed(text, f"createuser{place} --pwprompt {given.get('user', 'orchestration')}")
-    if "password" in text or "pg_hba" in text:
-        return failed(text, 'psql "$DATABASE_URL" -c "select 1"    # with another user or password')
-    return failed(text, f"pg_isready{place}")
-
-
-def is_url(text: str) -> bool:
-    """Whether libpq takes it. Not where a part of the password would be taken for the host or the port, which
-    errors name: where an @ in it is not written as %40, say."""
-    try:
-        given = conninfo.conninfo_to_dict(text)
-    except psycopg.Error:
-        return False
-    ports = [port for port in str(given.get("port", "")).split(",") if port]
-    return "@" not in str(given.get("host", "")) and all(port.isdecimal() for port in ports)
 
 
 def version(subject: Subject) -> Iterator[Finding]:
@@ -103,10 +74,16 @@ def _alter(subject: Subject, name: str) -> str:
 def role(subject: Subject) -> Iterator[Finding]:
     """It may make tables and partitions, and sees who holds the horizon."""
     about, found = diagnosis.about(subject.conn), diagnosis.role(subject.conn)
-    if not found.creates:
+    if not about.schema:
         yield failed(
-            f"{about.user} may not create tables in the schema {about.schema or 'that there is none of'}",
-            subject.superuser(f"grant create on schema {about.schema or 'public'} to {about.user}"),
+            f"the search_path of {about.user} names no schema that is there and that it may use",
+            subject.superuser(f"grant usage, create on schema public to {about.user}")
+            + ", or end DATABASE_URL in ?options=-csearch_path%3DSCHEMA",
+        )
+    elif not found.creates:
+        yield failed(
+            f"{about.user} may not create tables in the schema {about.schema}",
+            subject.superuser(f"grant create on schema {about.schema} to {about.user}"),
         )
     if found.not_owned:
         yield failed(
@@ -145,67 +122,59 @@ def connections(subject: Subject) -> Iterator[Finding]:
     settings, found = subject.settings, diagnosis.connections(subject.conn)
     each = settings.connections or settings.threads + BACKGROUND_CONNECTIONS
     wanted = settings.workers * each
-    limits = [found.most - found.reserved, *(n for n in (found.of_role, found.of_database) if n >= 0)]
-    room = min(limits)
+    limits = [(found.most - found.reserved, "max_connections")]
+    of = ((found.of_role, ROLE_LIMIT), (found.of_database, DATABASE_LIMIT))
+    limits += [(most, name) for most, name in of if most >= 0]
+    room, limit = min(limits)
     text = (
         f"one server: {wanted}, {settings.workers} x ({settings.threads} threads + {BACKGROUND_CONNECTIONS});"
-        f" {room} may be open, {found.open} are, {found.of_servers} of them by servers and workers"
+        f" {room} may be open by {limit}, {found.open} are, {found.of_servers} of them by servers and workers"
     )
     if wanted > room:
-        more = found.reserved + 2 * wanted
-        yield failed(text, _more_connections(subject, more))
+        yield failed(text, _more_connections(subject, limit, 2 * wanted, found.reserved))
     elif wanted > room - found.open + found.of_servers:
         yield warning(text, f"orchestration serve --threads {max(2, settings.threads // 2)}")
     elif wanted > room - found.open:
-        more = found.most + wanted
-        yield warning(f"{text}: one more server does not fit", _more_connections(subject, more))
+        more = _more_connections(subject, limit, room + wanted, found.reserved)
+        yield warning(f"{text}: one more server does not fit", more)
     else:
         yield ok(text)
 
 
-def _more_connections(subject: Subject, number: int) -> str:
+def _more_connections(subject: Subject, limit: str, number: int, reserved: int) -> str:
+    about = diagnosis.about(subject.conn)
+    if limit == ROLE_LIMIT:
+        return subject.superuser(f"alter role {about.user} connection limit {number}")
+    if limit == DATABASE_LIMIT:
+        return subject.superuser(f"alter database {about.database} connection limit {number}")
+    number += reserved
     return subject.superuser(f"alter system set max_connections = {number}", note="then restart Postgres")
 
 
 def sessions(subject: Subject) -> Iterator[Finding]:
     """A session keeps its settings and what it prepared: behind a pooler that lends a connection for each
     transaction it does not."""
-    options = session_options(subject.settings.statement_seconds)
-    straight = "DATABASE_URL straight to Postgres; each server has a pool of its own"
     try:
-        with _session(subject, options) as one, _session(subject, options) as other:
-            row = one.execute("select current_setting('plan_cache_mode')").fetchone()
+        with _session(subject) as one, _session(subject) as other:
+            one.execute("select current_setting('plan_cache_mode')")
             with other.transaction():
                 # It now has the connection that a pooler would lend next.
                 other.execute("select pg_backend_pid()")
                 one.execute("select current_setting('plan_cache_mode')")
+            pooled = connecting.check(one).pooled
+            if pooled:
+                connecting.check_lasting(subject.database_url, one)
+    except UnfitDatabase as error:
+        yield failed(error.message, error.fix)
     except psycopg.Error as error:
-        text = first_line(error)
-        if "startup parameter" in text:
-            yield failed(f"a pooler in between takes no settings for a session: {text}", straight)
-        else:
-            yield failed(
-                f"prepared statements do not last: a pooler in transaction mode is in between ({text})",
-                f"{straight}; else pool_mode = session in pgbouncer.ini",
-            )
-        return
-    assert row is not None
-    if row[0] != ALREADY_PLANNED:
-        yield failed(
-            "settings of a session are dropped on the way, the longest time of a statement among them",
-            straight,
-        )
+        yield explained(subject, error)
     else:
-        yield ok("prepared statements and settings last")
+        yield ok("prepared statements and settings last" + (", through a pooler" if pooled else ""))
 
 
-def _session(subject: Subject, options: str) -> Connection:
-    return Connection.connect(
-        subject.database_url, autocommit=True, connect_timeout=5, options=options,
-        application_name="orchestration-doctor",
-    )  # fmt: skip
-
-
-def first_line(error: psycopg.Error) -> str:
-    """What the driver says, without the statement."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+def _session(subject: Subject) -> Connection:
+    return connecting.open_one(
+        subject.database_url,
+        application=diagnosis.NAME,
+        statement_seconds=subject.settings.statement_seconds,
+    )

@@ -44,14 +44,21 @@ def is_ledger(subject: Subject) -> bool:
     try:
         with subject.conn.transaction():
             return diagnosis.applied(subject.conn) == released()
-    except psycopg.errors.InsufficientPrivilege:
-        # What is missing is said by the check of the role.
+    except psycopg.Error:
+        # What is missing is said by the checks of the role and of the schema.
         return False
 
 
 def schema(subject: Subject) -> Iterator[Finding]:
     """That of this release."""
-    applied, known = diagnosis.applied(subject.conn), released()
+    try:
+        applied, known = diagnosis.applied(subject.conn), released()
+    except psycopg.errors.UndefinedColumn:
+        yield failed(
+            "the table migrations of this schema is another program's",
+            "create schema ledger, then end DATABASE_URL in ?options=-csearch_path%3Dledger",
+        )
+        return
     migrate = "orchestration migrate" if not subject.built_in else "orchestration serve"
     if applied is None:
         yield warning("there is no ledger in this database yet", migrate)

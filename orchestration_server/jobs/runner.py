@@ -12,7 +12,7 @@ import structlog
 
 from orchestration_server import metrics
 from orchestration_server.db import Connection, Database
-from orchestration_server.errors import ResourceExhausted, Unavailable
+from orchestration_server.errors import PartitionMissing, ResourceExhausted, Unavailable
 from orchestration_server.store import writes
 
 log = structlog.get_logger()
@@ -75,7 +75,7 @@ class Runner:
                 while not self._closed.is_set() and self._batch(service):
                     pass
                 failures = 0
-            except (Unavailable, ResourceExhausted) as error:
+            except (Unavailable, ResourceExhausted, PartitionMissing) as error:
                 # No fault of its own: it goes on about as soon as the database does.
                 if not failures:
                     log.warning("job waits", job=service.name, error=error)

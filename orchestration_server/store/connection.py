@@ -157,6 +157,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         super().__init__(*args, **kwargs)
         self.opened = time.monotonic()
         """What was read before may have been of a Postgres that crashed since; what is read on it is not."""
+        self.node = ""
+        """The server that it is connected to, by ``connecting.check``."""
         self._named: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
         self._count = 0
         self._after_commit: list[Callable[[], None]] | None = None

@@ -12,10 +12,12 @@ from typing import Any, LiteralString, NamedTuple
 import psycopg
 from psycopg import sql
 
+from orchestration_server.store import connecting
 from orchestration_server.store.connection import APPLICATION
 from orchestration_server.store.monitoring import HELD, Waiting
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+NAME = "orchestration-doctor"
 
 _ABOUT: LiteralString = """
 select current_setting('server_version_num')::integer / 10000, current_setting('server_version'),
@@ -254,13 +256,9 @@ class Outbox(NamedTuple):
 
 
 def connect(url: str) -> Connection:
-    """A connection for what is below, in autocommit mode."""
-    return psycopg.connect(
-        url,
-        autocommit=True,
-        connect_timeout=5,
-        prepare_threshold=None,
-        application_name="orchestration-doctor",
+    """Open a connection for what is below, to a standby too. What is wrong with it is for checks to say."""
+    return connecting.connect(
+        url, psycopg.Connection, application=NAME, anywhere=True, checked=False, prepare_threshold=None
     )
 
 
@@ -269,6 +267,7 @@ def begin(conn: Connection) -> None:
     conn.execute("set transaction read only")
     conn.execute("set local statement_timeout = '10s'")
     conn.execute("set local timezone = 'UTC'")
+    conn.execute("set local datestyle = 'ISO, MDY'")
 
 
 def clock(conn: Connection) -> datetime:

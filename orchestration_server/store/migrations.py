@@ -13,6 +13,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from orchestration_server.errors import UnfitDatabase
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 MIGRATION_LOCK = 7_229_116_401
@@ -26,6 +28,7 @@ def migrate(conn: Connection, *, new_epoch: bool = False) -> list[str]:
     ``new_epoch``: the log goes on from a copy that lost its last commits, see ``_continue_log``.
     """
     applied = []
+    _check_schema(conn)
     with conn.transaction():
         conn.execute("select pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
         conn.execute(
@@ -43,6 +46,20 @@ def migrate(conn: Connection, *, new_epoch: bool = False) -> list[str]:
         _continue_log(conn, new_epoch=new_epoch)
         add_partitions(conn)
     return applied
+
+
+def _check_schema(conn: Connection) -> None:
+    """Raise UnfitDatabase if a new ledger would be made in front of the one that is there."""
+    row = conn.execute(
+        "select current_schema()::text, n.nspname::text from pg_class c"
+        " join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass('log_state')"
+    ).fetchone()
+    if row is not None and row[0] != row[1]:
+        first, found = row
+        raise UnfitDatabase(
+            f"the ledger is in the schema {found}, and the search_path names {first} before it",
+            f"end DATABASE_URL in ?options=-csearch_path%3D{found}, or drop the schema {first}",
+        )
 
 
 def released() -> list[str]:

@@ -15,3 +15,11 @@ def state(conn: Connection) -> tuple[str, datetime]:
     row = conn.execute(_STATE).fetchone()
     assert row is not None
     return row[0], row[1]
+
+
+def schema(conn: Connection) -> str:
+    """Return the name of the last migration; empty if there is no ledger in this database."""
+    row = conn.execute("select to_regclass('migrations') is null").fetchone()
+    if row is None or row[0]:
+        return ""
+    return state(conn)[0] or ""

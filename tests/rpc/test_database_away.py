@@ -1,16 +1,13 @@
 """Postgres is killed and comes back: calls fail fast, then work, and nothing acknowledged is gone."""
 
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from time import monotonic
 from typing import cast
 
 import grpc
 import psycopg
 import pytest
-from psycopg import sql
 
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
@@ -21,6 +18,7 @@ from orchestration_server.embedded import EmbeddedEngines
 from tests import factories
 from tests.conftest import open_channel
 from tests.status import details, refused
+from tests.wires import Wire
 
 SECONDS = 10
 BACK_SECONDS = 5.0
@@ -193,79 +191,6 @@ def test_transaction_ids_that_are_given_out_again_after_the_kill_hide_nothing(le
     resumed = follow(ledger, cursor)
     assert collected(ledger, resumed, cursor, expected[-1]) == expected
     assert collected(ledger, stream, cursor, expected[-1]) == expected
-
-
-def test_a_primary_that_is_none_any_more_is_away_until_there_is_one(ledger: Ledger) -> None:
-    ledger.create("before")
-    with psycopg.connect(ledger.database_url, autocommit=True) as conn:
-        name = sql.Identifier(conn.info.dbname)
-        conn.execute(sql.SQL("alter database {} set default_transaction_read_only = on").format(name))
-        conn.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'orchestration'"
-        )
-        ledger.back()
-        for _ in range(3):
-            with pytest.raises(grpc.RpcError) as caught:
-                ledger.create("meanwhile")
-            expect_unavailable(caught.value)
-        assert ledger.get("before").code == "before"
-        conn.execute("set default_transaction_read_only = off")
-        conn.execute(sql.SQL("alter database {} reset default_transaction_read_only").format(name))
-    # No connection of before is asked twice.
-    end = monotonic() + SECONDS
-    while True:
-        try:
-            ledger.create("after")
-            break
-        except grpc.RpcError as error:
-            expect_unavailable(error)
-            assert monotonic() < end
-    assert ledger.get("after").code == "after"
-
-
-class Wire:
-    """A way to a Postgres that may forget the connections that there are, and takes new ones."""
-
-    def __init__(self, database_url: str) -> None:
-        with psycopg.connect(database_url) as conn:
-            self._to, self._name, self._user = conn.info.host, conn.info.dbname, conn.info.user
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._silent: set[socket.socket] = set()
-        self._open: list[tuple[socket.socket, socket.socket]] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        port = self._listener.getsockname()[1]
-        return f"postgresql://{self._user}@127.0.0.1:{port}/{self._name}?sslmode=disable"
-
-    def forget(self) -> None:
-        """What is sent on the connections of before arrives nowhere."""
-        for pair in self._open:
-            self._silent |= set(pair)
-
-    def close(self) -> None:
-        self._listener.close()
-        for one, other in self._open:
-            one.close()
-            other.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                far = socket.socket(socket.AF_UNIX)
-                far.connect(f"{self._to}/.s.PGSQL.5432")
-                self._open.append((near, far))
-                for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
-
-    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65_536):
-                if source not in self._silent:
-                    sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
 
 
 def test_connections_that_are_silent_hold_calls_up_for_a_while_and_no_stop(

@@ -22,16 +22,15 @@ from orchestration_server import doctor as table
 from orchestration_server.__main__ import cli
 from orchestration_server.app import BACKGROUND_CONNECTIONS
 from orchestration_server.config import Settings
-from orchestration_server.db import session_options
 from orchestration_server.doctor import address, database, horizon, storage, upkeep
 from orchestration_server.doctor.findings import Check, Finding, Level, Subject
 from orchestration_server.embedded import EmbeddedEngines, Engines
 from orchestration_server.engine_files import find_postgres
 from orchestration_server.model import AuthMode
 from orchestration_server.store import diagnosis, migrations
-from orchestration_server.store.connection import Connection
 from tests.conftest import Server, _other, new_database
 from tests.keying import make_key, revoke
+from tests.poolers import Mode, behind
 
 OK, WARNING, FAILED = Level
 
@@ -109,7 +108,7 @@ def test_a_check_that_is_refused_by_postgres_stops_no_other(
     [
         ({"dbname": "none"}, "createdb"),
         ({"port": "1"}, "pg_isready"),
-        ({"user": "nobody"}, "createuser"),
+        ({"user": "nobody"}, "psql"),
     ],
 )
 def test_a_database_out_of_reach(database_url: str, change: dict[str, str], said: str) -> None:
@@ -251,36 +250,22 @@ def test_a_limit_of_the_role_counts_as_one_of_postgres(glance: Look, monkeypatch
     assert levels(glance(database.connections)) == [FAILED]
 
 
-def test_sessions_that_a_pooler_takes_apart(glance: Look, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pooler in transaction mode lends the connection that came back last, whoever asks."""
-    clients: list[Connection] = []
-
-    @contextmanager
-    def pooled(subject: Subject, options: str) -> Iterator[Connection]:
-        if not clients:
-            clients.append(Connection.connect(subject.database_url, autocommit=True, options=options))
-        # A client of its own, which has prepared nothing so far, on a connection on which another has.
-        clients.append(Connection(clients[0].pgconn))
-        yield clients[-1]
-
-    monkeypatch.setattr(database, "_session", pooled)
-    (found,) = glance(database.sessions)
-    clients[0].close()
-    assert found.level == FAILED
-    assert "pooler in transaction mode" in found.text
-
-
-def test_settings_that_are_dropped_on_the_way(glance: Look, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "session_options", lambda _: "")
-    (found,) = glance(database.sessions)
-    assert found.level == FAILED
-    assert "dropped" in found.text
-
-
-def test_settings_that_are_refused_on_the_way(glance: Look, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "session_options", lambda seconds: session_options(seconds) + " -c none=1")
-    (found,) = glance(database.sessions)
-    assert found.level == FAILED
+@pytest.mark.parametrize(
+    ("mode", "wanted", "said"),
+    [
+        (Mode.REFUSES, FAILED, "takes no settings for a session"),
+        (Mode.DROPS, FAILED, "do not arrive"),
+        (Mode.TRANSACTION, FAILED, "pooler in transaction mode"),
+        (Mode.SESSION, OK, "through a pooler"),
+    ],
+)
+def test_sessions_behind_a_pooler(database_url: str, mode: Mode, wanted: Level, said: str) -> None:
+    subject = Subject(Settings(), database_url, "")
+    with behind(database_url, mode) as url:
+        (found,) = database.sessions(replace(subject, database_url=url))
+    assert found.level == wanted
+    assert said in found.text
+    assert wanted == OK or "straight at Postgres" in found.fix
 
 
 def test_a_schema_behind_and_one_ahead(look: Look, own: Plain, database_url: str) -> None:

@@ -1,0 +1,91 @@
+"""What an error of the database says to an operator, and what to do about it.
+
+The URL is not shown, for it may hold a password, nor are statements or rows.
+"""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import conninfo, errors
+
+from orchestration_server.doctor.findings import Finding, Subject, failed
+from orchestration_server.errors import LedgerError, UnfitDatabase
+from orchestration_server.store.connecting import STRAIGHT
+
+DOCTOR = "orchestration doctor"
+_NO_LEDGER = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
+_OF_OTHERS = (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
+"""What was prepared is not there, or is there already: the connection was lent to somebody else."""
+_RIGHTS = (errors.InsufficientPrivilege, errors.InvalidSchemaName)
+
+
+def explained(subject: Subject, error: Exception) -> Finding:
+    """Return what an error of the driver or of the ledger means, with the fix."""
+    if isinstance(error, UnfitDatabase):
+        return failed(error.message, error.fix)
+    if isinstance(error, LedgerError):
+        return failed(error.message, DOCTOR)
+    assert isinstance(error, psycopg.Error)
+    text = first_line(error)
+    if isinstance(error, _RIGHTS):
+        what = "the role of DATABASE_URL lacks rights, or its search_path names no schema that is there"
+        return failed(f"{what}: {text}; run: {DOCTOR}")
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return failed(f"the database is read-only: {text}", "DATABASE_URL has to name the primary")
+    if isinstance(error, _NO_LEDGER):
+        return failed(
+            f"the database holds no ledger of this release, or not in a schema of the search_path: {text}",
+            "orchestration migrate",
+        )
+    if isinstance(error, _OF_OTHERS):
+        return failed(f"a pooler in transaction mode is in between: {text}", STRAIGHT)
+    if error.sqlstate is None:
+        return out_of_reach(subject, error)
+    return failed(f"the database refused a statement: {text} (SQLSTATE {error.sqlstate})", DOCTOR)
+
+
+def out_of_reach(subject: Subject, error: psycopg.Error) -> Finding:
+    """Return why there is no connection, and what that calls for."""
+    if not is_url(subject.database_url):
+        return failed(
+            "DATABASE_URL is not valid", "export DATABASE_URL=postgresql://USER:PASSWORD@HOST:5432/NAME"
+        )
+    text = first_line(error)
+    given = {key: str(value) for key, value in conninfo.conninfo_to_dict(subject.database_url).items()}
+    place = "".join(f" -{flag} {given[key]}" for flag, key in (("h", "host"), ("p", "port")) if key in given)
+    user, database = given.get("user", "orchestration"), given.get("dbname", "orchestration")
+    fix = ""
+    if "too many connections for role" in text:
+        fix = f'psql{place} -c "alter role {user} connection limit -1"    # as a superuser; or a number'
+    elif "too many connections for database" in text:
+        fix = f'psql{place} -c "alter database {database} connection limit -1"    # as a superuser'
+    elif "too many clients" in text or "connection slots" in text:
+        fix = f'psql{place} -c "alter system set max_connections = 300"    # as a superuser; then restart it'
+    elif "startup parameter" in text or "command-line options" in text:
+        text, fix = f"a pooler in between takes no settings for a session: {text}", STRAIGHT
+    elif "hot standby" in text or "not in hot standby" in text or "read-only" in text:
+        text, fix = f"a read replica answers, not the primary: {text}", "DATABASE_URL has to name the primary"
+    elif "does not exist" in text and "database" in text:
+        fix = f"createdb{place} {database}"
+    elif "does not exist" in text and "role" in text:
+        # Without a question for the password, which nobody would answer in a script.
+        fix = f"psql{place} -c \"create role {user} login password 'PASSWORD'\"    # as a superuser"
+    elif "password" in text or "pg_hba" in text:
+        fix = 'psql "$DATABASE_URL" -c "select 1"    # with another user or password'
+    return failed(text, fix or f"pg_isready{place}")
+
+
+def is_url(text: str) -> bool:
+    """Whether libpq takes it. Not where a part of the password would be taken for the host or the port, which
+    errors name: where an @ in it is not written as %40, say."""
+    try:
+        given = conninfo.conninfo_to_dict(text)
+    except psycopg.Error:
+        return False
+    ports = [port for port in str(given.get("port", "")).split(",") if port]
+    return "@" not in str(given.get("host", "")) and all(port.isdecimal() for port in ports)
+
+
+def first_line(error: psycopg.Error) -> str:
+    """What the driver says, without the statement."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,374 @@
+"""Settings of a role, a database or the environment change nothing that the ledger says or keeps."""
+
+from __future__ import annotations
+
+import ast
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psycopg
+import pytest
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+import orchestration_server
+from orchestration.v1 import (
+    common_pb2,
+    coordination_pb2,
+    event_pb2,
+    report_pb2,
+    session_pb2,
+    sprint_pb2,
+    task_pb2,
+)
+from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
+from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.report_pb2_grpc import ReportServiceStub
+from orchestration.v1.session_pb2_grpc import SessionServiceStub
+from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
+from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration_server.app import App, migrate
+from orchestration_server.errors import UnfitDatabase
+from orchestration_server.store import connecting
+from orchestration_server.store.connection import Connection
+from tests import factories
+from tests.conftest import open_channel
+from tests.status import details
+
+SECONDS = 10
+PAIRS = 20
+TEXT = "Zoë's „été“ 日本 😀 \\x41 \\n 'q'"
+NUMBERS: dict[str, Any] = {"third": 1 / 3, "large": 1.5e300, "text": TEXT}
+LEVELS = ("read committed", "repeatable read", "serializable")
+SETTINGS = [
+    *(("default_transaction_isolation", level) for level in LEVELS),
+    *(("DateStyle", style) for style in ("German", "SQL, DMY", "Postgres, YMD")),
+    *(("client_encoding", encoding) for encoding in ("LATIN1", "SQL_ASCII", "EUC_JP")),
+    ("TimeZone", "Asia/Kathmandu"),
+    ("bytea_output", "escape"),
+    ("standard_conforming_strings", "off"),
+    ("search_path", '"$user", public, pg_catalog'),
+    ("synchronous_commit", "off"),
+    ("default_transaction_read_only", "on"),
+    ("default_transaction_deferrable", "on"),
+    *(("IntervalStyle", style) for style in ("sql_standard", "iso_8601")),
+    ("extra_float_digits", "-15"),
+    ("transform_null_equals", "on"),
+    ("array_nulls", "off"),
+    ("quote_all_identifiers", "on"),
+    ("gin_fuzzy_search_limit", "1"),
+    ("statement_timeout", "1ms"),
+    ("lock_timeout", "1ms"),
+    ("idle_session_timeout", "1ms"),
+    ("transaction_timeout", "200ms"),
+    ("plan_cache_mode", "force_custom_plan"),
+    ("enable_indexscan", "off"),
+    ("row_security", "on"),
+]
+
+
+class Ledger:
+    """A server, seen through its stubs."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.sprints = SprintServiceStub(channel)
+        self.tasks = TaskServiceStub(channel)
+        self.events = EventServiceStub(channel)
+        self.sessions = SessionServiceStub(channel)
+        self.reports = ReportServiceStub(channel)
+        self.coordination = CoordinationServiceStub(channel)
+
+    def smoke(self) -> None:
+        """One of most things that the ledger does; what was written is read as it was written."""
+        sprint = factories.sprint("S", title=TEXT, owner=TEXT)
+        self.sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=sprint))
+        metadata = json_format.ParseDict(NUMBERS, Struct())
+        for number in range(3):
+            task = factories.task(
+                f"T{number}", title=TEXT, sprint_code="S", assignee=TEXT, labels=[TEXT], metadata=metadata
+            )
+            self.tasks.CreateTask(task_pb2.CreateTaskRequest(task=task))
+        listed = self.tasks.ListTasks(task_pb2.ListTasksRequest(assignee=TEXT, labels=[TEXT])).tasks
+        assert {task.code for task in listed} == {"T0", "T1", "T2"}
+        for task in listed:
+            assert (task.title, task.assignee, dict(task.metadata)) == (TEXT, TEXT, NUMBERS)
+        self.depend("T1", "T0")
+        ready = self.coordination.ListReadyTasks(coordination_pb2.ListReadyTasksRequest())
+        assert {task.code for task in ready.tasks} == {"T0", "T2"}
+        self.events.EmitEvent(event_pb2.EmitEventRequest(event=factories.event(actor=TEXT)))
+        self.sessions.InitAgent(session_pb2.InitAgentRequest(task_code="T2", agent="a"))
+        report = self.reports.GetSprintStatusReport(
+            report_pb2.GetSprintStatusReportRequest(sprint_code="S", include_markdown=True)
+        )
+        assert TEXT.partition("\\")[0] in report.markdown
+        self.verify("T2")
+        self.parallel()
+
+    def depend(self, code: str, on: str) -> bool:
+        """Make a link; False if it would close a cycle, and no other refusal."""
+        link = coordination_pb2.Dependency(task_code=code, depends_on_code=on)
+        try:
+            self.coordination.AddDependency(
+                coordination_pb2.AddDependencyRequest(dependency=link), timeout=SECONDS
+            )
+        except grpc.RpcError as error:
+            if details(error)["ErrorInfo"].reason != "DEPENDENCY_CYCLE":
+                raise
+            return False
+        return True
+
+    def verify(self, code: str) -> None:
+        """The state rebuilt from its events is the state; the timeline has each of them once, in order."""
+        rebuilt = self.events.ReconstructState(
+            event_pb2.ReconstructStateRequest(
+                entity_type=common_pb2.ENTITY_TYPE_TASK, entity_code=code, verify=True
+            )
+        )
+        assert rebuilt.verification.equal, rebuilt.verification
+        revisions: dict[str, list[int]] = {}
+        for message in self.events.StreamTimeline(event_pb2.StreamTimelineRequest(), timeout=SECONDS):
+            for event in message.events.events:
+                revisions.setdefault(event.entity_uid, []).append(event.entity_revision)
+        assert revisions
+        assert all(found == sorted(found) for found in revisions.values())
+
+    def parallel(self) -> None:
+        """Writers of one sprint, at once, of which none fails."""
+
+        def write(number: int) -> None:
+            task = factories.task(f"P{number}", sprint_code="S")
+            self.tasks.CreateTask(task_pb2.CreateTaskRequest(task=task), timeout=SECONDS)
+            assert self.depend(task.code, "T2")
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(write, range(24)))
+
+    def cycles(self) -> int:
+        """How many pairs of links that close a cycle were both made, of PAIRS made at once."""
+        tasks = [
+            task_pb2.NewTask(task=factories.task(f"{side}{number}"))
+            for number in range(PAIRS)
+            for side in ("A", "B")
+        ]
+        self.tasks.BatchCreateTasks(task_pb2.BatchCreateTasksRequest(tasks=tasks), timeout=SECONDS)
+        both = 0
+        barrier = threading.Barrier(2)
+
+        def add(code: str, on: str) -> bool:
+            barrier.wait(SECONDS)
+            return self.depend(code, on)
+
+        with ThreadPoolExecutor(2) as threads:
+            for number in range(PAIRS):
+                first = threads.submit(add, f"A{number}", f"B{number}")
+                second = threads.submit(add, f"B{number}", f"A{number}")
+                both += first.result() and second.result()
+        return both
+
+
+Start = Callable[..., App]
+
+
+@pytest.fixture
+def role(database_url: str) -> Iterator[str]:
+    """A role that may do what the ledger's may."""
+    name = f"role_{secrets.token_hex(6)}"
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute(sql.SQL("create role {} login in role orchestration").format(sql.Identifier(name)))
+        yield name
+        conn.execute(sql.SQL("drop owned by {}").format(sql.Identifier(name)))
+        conn.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
+
+
+def served(start: Start, url: str) -> Iterator[Ledger]:
+    with open_channel(start(database_url=url).address) as channel:
+        yield Ledger(channel)
+
+
+def change(database_url: str, name: str, value: str, role: str = "") -> None:
+    """Set a setting of the database, or of a role, for sessions to come."""
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        if conn.execute("select to_regrole(%s) is null and %s <> ''", (role, role)).fetchone() == (True,):
+            raise AssertionError(role)
+        if conn.execute("select current_setting(%s, true)", (name,)).fetchone() == (None,):
+            return
+        what = sql.SQL("role {}") if role else sql.SQL("database {}")
+        of = what.format(sql.Identifier(role or conn.info.dbname))
+        text = sql.SQL("alter {} set {} to {}")
+        # A path is a list of names, not one.
+        literal = sql.SQL(value) if name == "search_path" else sql.Literal(value)
+        conn.execute(text.format(of, sql.Identifier(name), literal))
+
+
+@pytest.mark.parametrize(("name", "value"), SETTINGS)
+def test_a_setting_of_the_database_changes_nothing(
+    start_app: Start, database_url: str, name: str, value: str
+) -> None:
+    change(database_url, name, value)
+    for ledger in served(start_app, database_url):
+        ledger.smoke()
+
+
+def test_all_settings_of_a_role_at_once_change_nothing(
+    start_app: Start, database_url: str, role: str
+) -> None:
+    for name, value in SETTINGS:
+        change(database_url, name, value, role)
+    for ledger in served(start_app, make_conninfo(database_url, user=role)):
+        ledger.smoke()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_links_made_at_once_close_no_cycle_at_any_isolation_level(
+    start_app: Start, database_url: str, level: str
+) -> None:
+    change(database_url, "default_transaction_isolation", level)
+    for ledger in served(start_app, database_url):
+        assert ledger.cycles() == 0
+
+
+def test_without_the_pinned_isolation_level_both_links_are_made(
+    start_app: Start, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the one above: the race is one."""
+    pinned = {k: v for k, v in connecting.ASKED.items() if k != "default_transaction_isolation"}
+    monkeypatch.setattr(connecting, "ASKED", pinned)
+    change(database_url, "default_transaction_isolation", "repeatable read")
+    for ledger in served(start_app, database_url):
+        assert ledger.cycles() > 0
+
+
+def test_what_the_environment_says_to_libpq_changes_nothing(
+    start_app: Start, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGDATESTYLE", "German")
+    monkeypatch.setenv("PGTZ", "Asia/Kathmandu")
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    monkeypatch.setenv("PGOPTIONS", "-c default_transaction_isolation=serializable -c DateStyle=SQL")
+    monkeypatch.setenv("PGTARGETSESSIONATTRS", "any")
+    monkeypatch.setenv("PGAPPNAME", "somebody")
+    for ledger in served(start_app, database_url):
+        ledger.smoke()
+        assert ledger.cycles() == 0
+
+
+def test_a_service_of_the_environment_gives_what_the_url_does_not(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "services").write_text("[ledger]\noptions=-c work_mem=7MB\nconnect_timeout=9\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    monkeypatch.setenv("PGSERVICE", "ledger")
+    with connecting.open_one(database_url, application="test") as conn:
+        assert conn.execute("select current_setting('work_mem')").fetchone() == ("7MB",)
+        assert conn.info.get_parameters()["connect_timeout"] == "9"
+
+
+def test_parameters_of_the_url_are_merged_with_the_ledgers(database_url: str) -> None:
+    url = make_conninfo(
+        database_url,
+        options="-c work_mem=7MB -c default_transaction_isolation=serializable -c statement_timeout=7",
+        connect_timeout=9,
+        keepalives_idle=11,
+        application_name="somebody",
+        client_encoding="LATIN1",
+        target_session_attrs="any",
+    )
+    with connecting.open_one(url, application="test", statement_seconds=12) as conn:
+        found = conn.execute(
+            "select current_setting('work_mem'), current_setting('transaction_isolation'),"
+            " current_setting('statement_timeout'), current_setting('client_encoding')"
+        ).fetchone()
+        assert found == ("7MB", "read committed", "12s", "UTF8")
+        parameters = conn.info.get_parameters()
+        assert (parameters["connect_timeout"], parameters["keepalives_idle"]) == ("9", "11")
+        assert (parameters["target_session_attrs"], parameters["application_name"]) == ("primary", "test")
+        assert parameters["tcp_user_timeout"] == "10000"
+    kept = connecting.parameters(make_conninfo(database_url, target_session_attrs="read-write"))
+    assert kept["target_session_attrs"] == "read-write"
+
+
+def test_the_schema_of_the_url_is_that_of_the_ledger_everywhere(start_app: Start, database_url: str) -> None:
+    """The tables of a ledger in another schema are there too, and stay empty."""
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("drop schema public cascade")
+        conn.execute("create schema public")
+        conn.execute("create schema ledger")
+    url = make_conninfo(database_url, options="-csearch_path=ledger")
+    for ledger in served(start_app, url):
+        ledger.smoke()
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        schemas = conn.execute(
+            "select distinct schemaname from pg_tables where schemaname in ('public', 'ledger')"
+        ).fetchall()
+    assert schemas == [("ledger",)]
+
+
+def test_a_second_ledger_is_not_made_in_front_of_the_first(database_url: str) -> None:
+    """As a schema with the role's own name would come first in the usual search_path."""
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("create schema orchestration")
+    with pytest.raises(UnfitDatabase, match="the ledger is in the schema public"):
+        migrate(database_url)
+
+
+def test_a_schema_that_changes_under_a_server_is_not_used(start_app: Start, database_url: str) -> None:
+    db = start_app(database_url=database_url).db
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("create schema other")
+    change(database_url, "search_path", "other")
+    with (
+        connecting.connect(database_url, Connection, statement_seconds=1, checked=False) as conn,
+        pytest.raises(UnfitDatabase, match="schema of new connections is other, and was public"),
+    ):
+        db._configure(conn)
+
+
+def test_a_setting_that_only_a_superuser_may_change_is_refused_by_its_name(
+    database_url: str, role: str
+) -> None:
+    change(database_url, "session_replication_role", "replica", role)
+    with pytest.raises(UnfitDatabase, match=f"alter role {role} reset session_replication_role"):
+        migrate(make_conninfo(database_url, user=role))
+
+
+@pytest.mark.parametrize("wish", ["on", "remote_apply", "local"])
+def test_a_commit_that_waits_for_more_is_the_operators(database_url: str, wish: str) -> None:
+    change(database_url, "synchronous_commit", wish)
+    with connecting.open_one(database_url, application="test") as conn:
+        assert conn.execute("select current_setting('synchronous_commit')").fetchone() == (wish,)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_whose_encoding_cannot_work_is_refused(database_url: str, encoding: str) -> None:
+    name = sql.Identifier(f"test_{secrets.token_hex(6)}")
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        made = sql.SQL("create database {} encoding {} locale_provider libc locale 'C' template template0")
+        conn.execute(made.format(name, sql.Literal(encoding)))
+        try:
+            with pytest.raises(UnfitDatabase, match=f"encoding is {encoding}.*createdb --encoding=UTF8"):
+                migrate(make_conninfo(database_url, dbname=name.as_string().strip('"')))
+        finally:
+            conn.execute(sql.SQL("drop database {} with (force)").format(name))
+
+
+def test_connections_are_opened_in_one_place() -> None:
+    """Those of the pool aside, which are given the same parameters and the same check."""
+    found = set()
+    for path in Path(orchestration_server.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Attribute)
+                and node.attr == "connect"
+                and isinstance(node.value, ast.Name)
+            ):
+                found.add((path.name, node.value.id))
+    assert {one for one in found if one[1] in ("psycopg", "Connection", "kind")} == {
+        ("connecting.py", "kind")
+    }
