@@ -24,7 +24,9 @@ from orchestration_server.db import Database
 from orchestration_server.errors import InvalidArgument, NotFound
 from orchestration_server.model import (
     BEGINNING,
+    FIRST,
     Call,
+    Cursor,
     EntityType,
     EventRow,
     Position,
@@ -75,7 +77,7 @@ class _Asked:
     call: Call
     target: Target
     options: context_pb2.ContextOptions
-    since: Position
+    since: Cursor
     marks: bytes
     """What the caller's context said of its parts; empty where nothing is known of it."""
     page: store.Page
@@ -146,7 +148,7 @@ class Broker:
         """
         since, marks, page = self._start(call, target, options)
         version = self.version(call, target, since)
-        if since not in (BEGINNING, version.latest) and not version.knows_since:
+        if since.position not in (BEGINNING, version.latest) and not version.knows_since:
             raise InvalidArgument(
                 {"options.since_cursor": "lies in a part of the log that this copy does not have"},
                 reason="CURSOR_FOREIGN",
@@ -155,7 +157,7 @@ class Broker:
         if _FILES not in options.omit_sections and (directory := directory_of(version)):
             files = self._files.listed(call.project, directory)
         if marks and _mark_of(marks, _EVENTS) == _NO_MARK:
-            since = BEGINNING
+            since = FIRST
         asked = _Asked(call, target, options, since, marks, page, files, self._tokenizer)
 
         made: list[_Composed] = []
@@ -179,7 +181,7 @@ class Broker:
         """Refuses a cursor or a page token that is not of this log, or of another target."""
         self._start(call, target, options)
 
-    def version(self, call: Call, target: Target, since: Position = BEGINNING) -> store.Version:
+    def version(self, call: Call, target: Target, since: Cursor = FIRST) -> store.Version:
         """What the target's state is called. NotFound where it is not there; a session outlives its own."""
         with self._db.connection(call) as conn:
             found = store.version(conn, project=call.project, kind=target.kind, code=target.code, since=since)
@@ -189,7 +191,7 @@ class Broker:
 
     def _start(
         self, call: Call, target: Target, options: context_pb2.ContextOptions
-    ) -> tuple[Position, bytes, store.Page]:
+    ) -> tuple[Cursor, bytes, store.Page]:
         """Where events and tasks begin."""
         scope = _scope(call, target)
         size = convert.page_size(options.page_size)
@@ -199,8 +201,8 @@ class Broker:
         if _TASKS in options.omit_sections:
             page = page._replace(limit=0)
         if not options.since_cursor:
-            return BEGINNING, b"", page
-        since = self._tokens.place(options.since_cursor, "options.since_cursor")
+            return FIRST, b"", page
+        since = self._tokens.read_cursor(options.since_cursor, "options.since_cursor")
         marks = self._tokens.context_marks(options.since_cursor)
         if marks and marks[:_MARK] != _mark(repr(scope).encode()):
             raise InvalidArgument(
@@ -241,10 +243,13 @@ class Broker:
             elif state:
                 context.unchanged.append(section)
         events = self._sized(contents.events)
-        if asked.since != BEGINNING and asked.events and not events:
+        if asked.since != FIRST and asked.events and not events:
             context.unchanged.append(_EVENTS)
             context.unchanged.sort()
-        context.as_of_cursor = self._tokens.context_cursor(contents.version.latest, b"".join(marks))
+        # What the caller has seen above the horizon stays seen.
+        latest = contents.version.latest
+        as_of = asked.since.at(latest) if asked.since.open else Cursor(latest)
+        context.as_of_cursor = self._tokens.context_cursor(as_of, b"".join(marks))
         subject = "sprint" if contents.version.own_sprint else "task"
         budget = asked.options.token_budget
         if self._count is None:

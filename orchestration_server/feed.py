@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from orchestration.v1 import event_pb2
 from orchestration_server.model import BEGINNING, EventFilter, Position, StoredEvent
@@ -16,6 +17,9 @@ QUEUE_MESSAGES = 64
 QUEUE_BYTES = 4 * 1024 * 1024
 RECENT_CHUNKS = 64
 RECENT_BYTES = 32 * 1024 * 1024
+SETTLED = timedelta(minutes=15)
+"""How long after its from_time a live stream leaves out what was recorded before it: longer than any write
+takes. What a clock that was set back records later is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Feed:
         self._last: dict[str, Position] = {}
         """The last event that the tail brought of a project."""
         self._recent: deque[Chunk] = deque(maxlen=RECENT_CHUNKS)
+        self._carrying: set[Stream] = set()
+        """Those that share messages only with streams that resumed from the same cursor."""
 
     @property
     def empty(self) -> bool:
@@ -76,8 +82,11 @@ class Feed:
                 return False
         stream.live = True
         self.read_at = min(self.read_at, stream.read_at)
-        self._live.setdefault(stream.project, {}).setdefault(stream.key, set()).add(stream)
-        cursor = self._tokens.cursor(stream.seen)
+        stream.carries = not stream.settled
+        if stream.carries:
+            self._carrying.add(stream)
+        self._live.setdefault(stream.project, {}).setdefault(_key(stream), set()).add(stream)
+        cursor = self._tokens.cursor(stream.cursor(stream.seen))
         stream.push(message(caught_up=event_pb2.TimelineCaughtUp(cursor=cursor)), stream.seen, now)
         for chunk in missing:
             if stream.live:
@@ -92,10 +101,11 @@ class Feed:
         stream.seen = self.seen(stream)
         if self.tail is not None:
             stream.position, stream.read_at = max(stream.position, self.tail), self.read_at
-        alike = self._live[stream.project]
-        alike[stream.key].discard(stream)
-        if not alike[stream.key]:
-            del alike[stream.key]
+        alike, key = self._live[stream.project], _key(stream)
+        self._carrying.discard(stream)
+        alike[key].discard(stream)
+        if not alike[key]:
+            del alike[key]
         if not alike:
             del self._live[stream.project]
             self._last.pop(stream.project, None)
@@ -133,7 +143,24 @@ class Feed:
                 self._last[project] = rows[-1].position
                 for streams in list(self._live[project].values()):
                     self._hand_out(chunk, streams, now, fresh=True)
+        self._settle(chunk)
         return sent_back
+
+    def _settle(self, chunk: Chunk) -> None:
+        """Let streams share messages with all others once it no longer matters where they started."""
+        for stream in list(self._carrying):
+            start, rows = stream.resumed_from, chunk.rows.get(stream.project)
+            if chunk.end < start.position:
+                continue
+            if start.from_time is not None and not (rows and rows[-1].emit_time >= start.from_time + SETTLED):
+                continue
+            alike = self._live[stream.project]
+            alike[_key(stream)].discard(stream)
+            if not alike[_key(stream)]:
+                del alike[_key(stream)]
+            self._carrying.discard(stream)
+            stream.carries = False
+            alike.setdefault(_key(stream), set()).add(stream)
 
     def _hand_out(
         self, chunk: Chunk, streams: Collection[Stream], now: float, *, fresh: bool = False
@@ -145,10 +172,12 @@ class Feed:
             StoredEvent(row.position, row.body, recorded=now - row.age if fresh else 0.0)
             for row in chunk.rows.get(like.project, ())
             if matches(like.chosen, row)
+            and (not like.carries or like.resumed_from.takes(row.position, row.emit_time))
         ]
         if not wanted:
             return
-        messages = messages_of(self._tokens, wanted, like.batch)
+        resumed_from = like.resumed_from if like.carries else None
+        messages = messages_of(self._tokens, wanted, like.batch, resumed_from)
         size = sum(len(body) for body, _, _ in messages)
         start, put = chunk.start, like.to_send.put
         overflown = []
@@ -156,7 +185,7 @@ class Feed:
             if stream.position > start:
                 # It has read a part of this for itself.
                 rest = [event for event in wanted if event.position > stream.position]
-                for body, upto, recorded in messages_of(self._tokens, rest, stream.batch):
+                for body, upto, recorded in messages_of(self._tokens, rest, stream.batch, resumed_from):
                     stream.push(body, upto, now, recorded)
             else:
                 # As Stream.push, for all of them at once.
@@ -173,6 +202,11 @@ class Feed:
             stream.behind = True
             self.leave(stream)
             stream.notify()
+
+
+def _key(stream: Stream) -> str:
+    """Return a text that is equal for streams that take the same messages."""
+    return stream.key + repr(stream.resumed_from) if stream.carries else stream.key
 
 
 def matches(chosen: EventFilter, row: event_store.TailRow) -> bool:

@@ -104,7 +104,8 @@ class History:
     def _page(self, stream: Stream) -> Page | None:
         with self._db.connection(stream.call, patience=PATIENCE_SECONDS) as conn:
             if stream.start is not None:
-                stream.position = stream.seen = stream.sent = stream.start(conn)
+                stream.resumed_from = stream.start(conn)
+                stream.position = stream.seen = stream.sent = stream.resumed_from.start
                 stream.start = None
             if conn.opened > stream.read_at:
                 # As the tail's: Postgres may have crashed since, and only events that were seen still stand.
@@ -112,6 +113,7 @@ class History:
             stream.read_at = time.monotonic()
             start, latest = stream.position, stream.latest
             limit = min(stream.page, CROWDED_EVENTS) if self._pace.crowded else stream.page
+            after = stream.cursor(start)
             if latest:
                 rows, horizon, last, edge = event_store.latest(
                     conn, project=stream.project, count=latest, chosen=stream.chosen,
@@ -120,10 +122,10 @@ class History:
                 stream.latest = 0
             else:
                 rows, horizon, last, edge = event_store.page(
-                    conn, project=stream.project, after=start, limit=limit, chosen=stream.chosen,
+                    conn, project=stream.project, after=after, limit=limit, chosen=stream.chosen,
                     archived=stream.archived,
                 )  # fmt: skip
-        if horizon < start:
+        if horizon < start and start > stream.seen:
             return None
         _check_edge(stream, edge)
         self._pace.rest()
@@ -136,9 +138,12 @@ class History:
             stream.page = min(PAGE_EVENTS, stream.page * 2)
         seen = rows[-1].position if rows else BEGINNING
         return Page(
-            messages=messages_of(self._tokens, rows, stream.batch, rest=self._pace.rest),
+            messages=messages_of(
+                self._tokens, rows, stream.batch, None if stream.settled else after, rest=self._pace.rest
+            ),
             complete=complete,
-            reached=max(start, horizon if complete else seen),
+            # A cursor may lie above the horizon: what it takes below itself is still to come.
+            reached=horizon if complete else seen,
             seen=max(seen, last) if complete else seen,
         )
 

@@ -7,7 +7,7 @@ here have the numbers of ``protos/orchestration/v1/common.proto``.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -142,6 +142,54 @@ class Position(NamedTuple):
 
 
 BEGINNING = Position(0, 0, 0)
+
+
+class Cursor(NamedTuple):
+    """A position to resume from, with what its reader has not seen at or below it.
+
+    An answer may show an event while transactions with lower ids are still in progress; what they commit
+    later stands before it in the log (docs/decisions/0012).
+    """
+
+    position: Position
+    open: tuple[int, ...] = ()
+    """Ids below the position's, ascending, of transactions of its epoch that were in progress when the answer
+    was read. All other events up to the position count as seen."""
+    read: int = 0
+    """The sequence up to which events of the first of them are seen."""
+    from_time: datetime | None = None
+    """Takes only events that were recorded at or after this time."""
+
+    @property
+    def start(self) -> Position:
+        """The position to read on after."""
+        return Position(self.position.epoch, self.open[0], self.read) if self.open else self.position
+
+    def at(self, position: Position) -> Cursor:
+        """Return the cursor of a reader that resumed here and has read on up to a position."""
+        if position >= self.position:
+            return Cursor(position, from_time=self.from_time)
+        if position <= self.start:
+            return self
+        still = tuple(xid for xid in self.open if xid >= position.xid)
+        seen = position.seq if still and still[0] == position.xid else 0
+        return Cursor(self.position, still, seen, self.from_time)
+
+    def takes(self, position: Position, emit_time: datetime) -> bool:
+        """Return whether an event is one that the reader has not seen and wants."""
+        return (self.from_time is None or emit_time >= self.from_time) and (
+            position > self.position
+            or (position > self.start and position.epoch == self.position.epoch and position.xid in self.open)
+        )
+
+
+FIRST = Cursor(BEGINNING)
+"""The cursor of a reader that has seen nothing."""
+
+
+def cursor_of(position: Position, open_ids: Sequence[int] | None) -> Cursor:
+    """Return the cursor of an event that was read while transactions with these ids were in progress."""
+    return Cursor(position, tuple(xid for xid in open_ids or () if xid < position.xid))
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +353,13 @@ class StoredEvent:
     """None where it is live."""
     recorded: float = 0.0
     """When, by ``time.monotonic``; known of live events alone."""
+    open: Sequence[int] = ()
+    """Ids of transactions that were in progress when it was read; none if it was read below the horizon."""
+
+    @property
+    def cursor(self) -> Cursor:
+        """The cursor of the event in the answer that it was read for."""
+        return cursor_of(self.position, self.open)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from orchestration.v1 import event_pb2
 from orchestration_server.convert import embed, embed_all
 from orchestration_server.db import Connection
 from orchestration_server.errors import LedgerError
-from orchestration_server.model import BEGINNING, Call, EventFilter, Position, StoredEvent
+from orchestration_server.model import BEGINNING, FIRST, Call, Cursor, EventFilter, Position, StoredEvent
 from orchestration_server.pacing import SLICE_EVENTS
 from orchestration_server.tokens import Tokens
 
@@ -82,8 +82,13 @@ class Stream:
     follow: bool
     batch: int
     reply: Reply
-    start: Callable[[Connection], Position] | None = None
-    """Finds the place to start after; None for the beginning, and once it was found."""
+    start: Callable[[Connection], Cursor] | None = None
+    """Finds the cursor to start after; None for the beginning, and once it was found."""
+    resumed_from: Cursor = FIRST
+    """Where it started: says which events up to its position the client has not seen, and which it does not
+    want."""
+    carries: bool = False
+    """Live, and still has to be told apart by ``resumed_from``."""
     latest: int = 0
     """Starts with so many events before the end of the log, which are read at once."""
     call: Call | None = None
@@ -128,6 +133,15 @@ class Stream:
     in_flight: bool = False
     """A message is with the transport."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether what it takes of what is read from now on does not depend on where it started."""
+        return self.resumed_from.from_time is None and self.position >= self.resumed_from.position
+
+    def cursor(self, position: Position) -> Cursor:
+        """Return what the client resumes from once it has everything up to a position."""
+        return self.resumed_from.at(position)
+
     def push(self, body: bytes, upto: Position, now: float, recorded: float = 0.0) -> None:
         """Adds a message; the hub's lock is held."""
         if not self.closed:
@@ -163,14 +177,25 @@ def message(
 
 
 def messages_of(
-    tokens: Tokens, events: Sequence[StoredEvent], batch: int, *, rest: Callable[[], None] | None = None
+    tokens: Tokens,
+    events: Sequence[StoredEvent],
+    batch: int,
+    resumed_from: Cursor | None = None,
+    *,
+    rest: Callable[[], None] | None = None,
 ) -> list[Message]:
-    """Return events as serialized messages. ``rest`` is called after each slice of the work."""
+    """Return events as serialized messages. ``rest`` is called after each slice of the work.
+
+    Their cursors are those of a reader that resumed from one, if that still matters.
+    """
     found = []
     for part in _batches(events, batch):
         bodies: list[bytes] = []
         for start in range(0, len(part), SLICE_EVENTS):
-            bodies += [tokens.event_bytes(event) for event in part[start : start + SLICE_EVENTS]]
+            bodies += [
+                tokens.event_bytes(event, resumed_from and resumed_from.at(event.position))
+                for event in part[start : start + SLICE_EVENTS]
+            ]
             if rest is not None:
                 rest()
         found.append((embed(1, embed_all(1, bodies)), part[-1].position, part[0].recorded))

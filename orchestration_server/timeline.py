@@ -20,7 +20,7 @@ from orchestration_server.errors import LedgerError, ResourceExhausted, Unavaila
 from orchestration_server.fanout import Sender
 from orchestration_server.feed import Chunk, Feed
 from orchestration_server.history import History, Page
-from orchestration_server.model import Position
+from orchestration_server.model import Cursor
 from orchestration_server.pacing import Pace, Traffic
 from orchestration_server.store import events as event_store
 from orchestration_server.streams import Stream, message
@@ -156,7 +156,8 @@ class Hub:
             stream.messages.clear()
             stream.bytes_out = stream.bytes_in
             stream.position = stream.seen = stream.sent
-            notice = event_pb2.TimelineFellBehind(cursor=self._tokens.cursor(stream.sent))
+            cursor = self._tokens.cursor(stream.cursor(stream.sent))
+            notice = event_pb2.TimelineFellBehind(cursor=cursor)
             stream.push(message(fell_behind=notice), stream.sent, time.monotonic())
 
     def _drained(self, stream: Stream) -> None:
@@ -179,7 +180,7 @@ class Hub:
             stream.seen = max(stream.seen, page.seen)
             stream.position = page.reached
             if page.complete and not stream.follow:
-                stream.push(self._checkpoint(stream.seen), stream.seen, now)
+                stream.push(self._checkpoint(stream.cursor(stream.seen)), stream.seen, now)
                 self._end(stream)
             elif len(stream.messages) > READ_AHEAD:
                 # There is no hurry: when these are sent, the sender lets it read on.
@@ -293,17 +294,18 @@ class Hub:
 
     def _checkpoints(self, now: float) -> None:
         """Says to live streams that had nothing for a while how far they are."""
-        bodies: dict[Position, bytes] = {}
+        bodies: dict[Cursor, bytes] = {}
         with self._lock:
             for stream in self._feed:
                 if now - stream.last_message > CHECKPOINT_SECONDS and not stream.messages:
                     seen = self._feed.seen(stream)
-                    if seen not in bodies:
-                        bodies[seen] = self._checkpoint(seen)
-                    stream.push(bodies[seen], seen, now)
+                    cursor = stream.cursor(seen) if stream.carries else Cursor(seen)
+                    if cursor not in bodies:
+                        bodies[cursor] = self._checkpoint(cursor)
+                    stream.push(bodies[cursor], seen, now)
 
-    def _checkpoint(self, seen: Position) -> bytes:
-        return message(checkpoint=event_pb2.TimelineCheckpoint(cursor=self._tokens.cursor(seen)))
+    def _checkpoint(self, cursor: Cursor) -> bytes:
+        return message(checkpoint=event_pb2.TimelineCheckpoint(cursor=self._tokens.cursor(cursor)))
 
     def _cancel_stuck(self, now: float) -> None:
         with self._lock:

@@ -29,12 +29,12 @@ from orchestration_server.errors import (
     Unavailable,
 )
 from orchestration_server.group_commit import GroupCommit
-from orchestration_server.model import BEGINNING, Bounds, Call, EntityType, EventFilter, Position
+from orchestration_server.model import BEGINNING, Bounds, Call, Cursor, EntityType, EventFilter, Position
 from orchestration_server.policies import Policies
 from orchestration_server.services.history import History, known
 from orchestration_server.status import code_of
+from orchestration_server.store import event_lists, rollups, statistics
 from orchestration_server.store import events as store
-from orchestration_server.store import rollups, statistics
 from orchestration_server.streams import PAGE_FIRST, Leaving, Reply, Stream
 from orchestration_server.timeline import Hub
 from orchestration_server.tokens import Tokens
@@ -164,20 +164,24 @@ class EventService:
         archived = request.include_archived
         scope = ["events", call.project, repr(chosen), str(start), str(end), newest, archived]
         place = self._tokens.page_place(request.page_token, scope)
-        size = convert.page_size(request.page_size)
         with self._db.connection(call) as conn:
-            rows = store.list_page(
-                conn, project=call.project, chosen=chosen, start=start, end=end,
-                newest_first=newest, limit=size + 1, archived=archived,
-                after=None if place is None else (datetime.fromisoformat(place[0]), place[1]),
+            page = event_lists.page(
+                conn, project=call.project, chosen=chosen, start=start, end=end, newest_first=newest,
+                limit=convert.page_size(request.page_size), archived=archived,
+                after=None if place is None else self._listed_after(place),
             )  # fmt: skip
-        shown = convert.page_length([len(row.body or b"") for row, _ in rows], size)
-        body = convert.embed_all(1, [self._tokens.event_bytes(row) for row, _ in rows[:shown]])
-        if len(rows) > shown:
-            last, occurred = rows[shown - 1]
-            token = self._tokens.page_token(scope, [occurred.isoformat(), last.position.seq])
+        body = convert.embed_all(1, [self._tokens.event_bytes(row) for row, _ in page.events])
+        if page.more:
+            last, occurred = page.events[-1]
+            view = self._tokens.cursor(page.view)
+            token = self._tokens.page_token(scope, [occurred.isoformat(), last.position.seq, view])
             body += embed(2, token.encode())
         return body
+
+    def _listed_after(self, place: list[Any]) -> event_lists.Place:
+        """Return where a page of a list begins, and the moment of the list's first page."""
+        view = self._tokens.read_cursor(place[2], "page_token") if len(place) > 2 else None
+        return event_lists.Place(datetime.fromisoformat(place[0]), place[1], view)
 
     def GetEventStats(self, request: event_pb2.GetEventStatsRequest, call: Call) -> bytes:
         began = monotonic()
@@ -250,23 +254,25 @@ class EventService:
 
     def _start(
         self, request: event_pb2.StreamTimelineRequest, call: Call
-    ) -> Callable[[Connection], Position] | None:
-        """What finds the place that the stream starts after, once it is the stream's turn to read."""
+    ) -> Callable[[Connection], Cursor] | None:
+        """Return what finds the cursor that the stream starts after, once it is the stream's turn to read."""
         start = request.WhichOneof("start")
         if start is None:
             return None
         archived = request.include_archived
         if start == "last":
             chosen, last = _filter(request.filter), request.last
-            return lambda conn: (
+            return lambda conn: Cursor(
                 store.before_last(conn, project=call.project, last=last, chosen=chosen, archived=archived)
                 or BEGINNING
             )
         if start == "from_time":
             time = convert.moment(request.from_time)
-            return lambda conn: _before_time(conn, call.project, time, archived=archived)
-        place = self._tokens.place(request.after_cursor, "after_cursor")
-        return lambda conn: known(conn, call.project, place, "after_cursor")
+            return lambda conn: Cursor(
+                _before_time(conn, call.project, time, archived=archived), from_time=time
+            )
+        cursor = self._tokens.read_cursor(request.after_cursor, "after_cursor")
+        return lambda conn: known(conn, call.project, cursor, "after_cursor")
 
     def GetEntityHistory(
         self, request: event_pb2.GetEntityHistoryRequest, call: Call

@@ -12,7 +12,7 @@ from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server import convert, steps
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import CursorExpired, InvalidArgument, NotFound
-from orchestration_server.model import BEGINNING, Call, EntityType, Position
+from orchestration_server.model import BEGINNING, Call, Cursor, EntityType, Position, cursor_of
 from orchestration_server.reconstruction import (
     KINDS,
     State,
@@ -40,11 +40,11 @@ END = Position(2**31 - 1, 2**63 - 1, 2**63 - 1)
 
 
 class _Rebuilt(NamedTuple):
-    """An entity as of some time, with the place of its last event and what is stored of it now."""
+    """An entity as of some time, with its last event's cursor and what is stored of it now."""
 
     state: State
-    place: Position | None
-    """None where the event is to come, of a debounced change."""
+    cursor: Cursor | None
+    """Of its last event; None if that is to come, of a debounced change."""
     stored: store.Stored
 
 
@@ -88,7 +88,7 @@ class History:
 
     def _change(self, logged: store.Logged) -> event_pb2.EntityChange:
         change = _change(event_pb2.Event.FromString(logged.body))
-        change.cursor = self._tokens.cursor(logged.position)
+        change.cursor = self._tokens.cursor(logged.cursor)
         return change
 
     def reconstruct(
@@ -97,10 +97,10 @@ class History:
         """An entity as it was."""
         kind, code = request.entity_type, request.entity_code
         as_of = request.WhichOneof("as_of")
-        upto: Position | datetime | None = None
+        upto: Cursor | datetime | None = None
         with self._db.connection(call) as conn:
             if as_of == "cursor":
-                upto = known(conn, call.project, self._tokens.place(request.cursor, "cursor"), "cursor")
+                upto = known(conn, call.project, self._tokens.read_cursor(request.cursor, "cursor"), "cursor")
             elif as_of == "time":
                 upto = convert.moment(request.time)
             rebuilt = _rebuilt(conn, call.project, kind, code, upto=upto, revision=request.revision)
@@ -111,8 +111,8 @@ class History:
         answer = event_pb2.ReconstructStateResponse(
             revision=state.revision,
             deleted=state.deleted,
-            event_id=state.last.id if rebuilt.place else "",
-            cursor=self._tokens.cursor(rebuilt.place) if rebuilt.place else "",
+            event_id=state.last.id if rebuilt.cursor else "",
+            cursor=self._tokens.cursor(rebuilt.cursor) if rebuilt.cursor else "",
             emit_time=state.last.emit_time,
             events_replayed=state.replayed,
         )
@@ -124,7 +124,8 @@ class History:
     def replay(self, request: event_pb2.ReplayEventsRequest, call: Call) -> event_pb2.ReplayEventsResponse:
         """The check of a correlation chain."""
         chain = Chain()
-        first = last = BEGINNING
+        first, last = Cursor(BEGINNING), BEGINNING
+        unseen: set[int] = set()
         # Before the log, so that what is told meanwhile is in one of them: what the log has too is left out.
         with self._db.connection(call) as conn:
             held = held_store.of_chain(
@@ -145,7 +146,11 @@ class History:
             if not links:
                 break
             if last == BEGINNING:
-                first = links[0].place
+                first = page.events[0].cursor
+            # Each page has its own snapshot: what it did not see of its part of the log is still to come.
+            newest = page.events[-1]
+            reached = last.xid if last.epoch == newest.position.epoch else 0
+            unseen.update(xid for xid in newest.open or () if xid >= reached)
             before = chain.checked
             more = chain.check(links, self._evidence(call, chain, links)) and page.more
             last = links[chain.checked - before - 1].place
@@ -166,8 +171,8 @@ class History:
             findings=chain.findings,
             consistent=not (chain.findings or truncated),
             truncated=truncated,
-            first_cursor="" if first == BEGINNING else self._tokens.cursor(first),
-            last_cursor="" if last == BEGINNING else self._tokens.cursor(last),
+            first_cursor="" if last == BEGINNING else self._tokens.cursor(first),
+            last_cursor="" if last == BEGINNING else self._tokens.cursor(cursor_of(last, sorted(unseen))),
             types=[event_pb2.EventCount(key=key, count=count) for key, count in types],
             entities=len(chain.entities),
         )
@@ -248,12 +253,13 @@ def _pending(held: Sequence[bytes]) -> event_pb2.EntityChange:
     return change
 
 
-def known(conn: Connection, project: str, place: Position, field: str) -> Position:
-    """The place of a cursor, where this copy of the log has it, be it in the archive."""
+def known(conn: Connection, project: str, cursor: Cursor, field: str) -> Cursor:
+    """Return a cursor whose event this copy of the log has, be it in the archive."""
+    place = cursor.position
     if not event_store.knows(conn, place, project=project):
         edge = event_store.edge(conn, project=project, deleted=True)
         if place == edge.place:
-            return place
+            return cursor
         if edge.upto is not None and BEGINNING < place < edge.place:
             raise CursorExpired(edge.upto.isoformat())
         raise InvalidArgument(
@@ -263,7 +269,7 @@ def known(conn: Connection, project: str, place: Position, field: str) -> Positi
             },
             reason="CURSOR_FOREIGN",
         )
-    return place
+    return cursor
 
 
 def _rebuilt(
@@ -272,12 +278,12 @@ def _rebuilt(
     entity_type: int,
     code: str,
     *,
-    upto: Position | datetime | None = None,
+    upto: Cursor | datetime | None = None,
     revision: int = 0,
 ) -> _Rebuilt:
     """Reads back to the nearest snapshot, as a rule in one statement, and folds forth from it."""
     kind, name = KINDS[entity_type], event_store.ENTITY_NAMES[EntityType(entity_type)]
-    found: list[tuple[Position | None, event_pb2.Event]] = []
+    found: list[tuple[Cursor | None, event_pb2.Event]] = []
     whole, more = False, True
     now: store.Stored | None = None
     after: Position | None = None
@@ -294,10 +300,10 @@ def _rebuilt(
             lacks = f"{name} {code!r} has no revision {revision} yet; the present one is {now.revision}"
             raise NotFound(name, code, message=lacks)
         # What the log had not told by a place is left out.
-        held = () if after or isinstance(upto, Position) else past.held
-        for place, step in _back(held, past.page.events, begun):
+        held = () if after or isinstance(upto, Cursor) else past.held
+        for cursor, step in _back(held, past.page.events, begun):
             if moves(kind, step) and (not revision or step.entity_revision <= revision):
-                found.append((place, step))
+                found.append((cursor, step))
                 if whole := has_snapshot(step):
                     break
         more = past.page.more
@@ -306,23 +312,23 @@ def _rebuilt(
         raise NotFound(name, code)
     if not whole:
         raise incomplete(code, "it does not reach back to a snapshot")
-    place, last = found[0]
+    cursor, last = found[0]
     if revision and last.entity_revision != revision:
         raise incomplete(code, f"it lacks revision {revision}")
     assert now is not None
-    return _Rebuilt(fold(kind, [event for _, event in reversed(found)]), place, now)
+    return _Rebuilt(fold(kind, [event for _, event in reversed(found)]), cursor, now)
 
 
 def _back(
     held: Sequence[bytes], logged: Sequence[store.Logged], begun: _Begun
-) -> Iterator[tuple[Position | None, event_pb2.Event]]:
+) -> Iterator[tuple[Cursor | None, event_pb2.Event]]:
     """An entity's past step by step, newest first: what is held is newer than all that the log has."""
     for body in reversed(held):
         for step in begun.steps(event_pb2.Event.FromString(body)):
             yield None, step
     for one in logged:
         for step in begun.steps(event_pb2.Event.FromString(one.body)):
-            yield one.position, step
+            yield one.cursor, step
 
 
 class _Begun:

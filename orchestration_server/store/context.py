@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any, LiteralString, NamedTuple
 
-from orchestration_server.model import BEGINNING, EntityType, Position
+from orchestration_server.model import BEGINNING, Cursor, EntityType, Position
+from orchestration_server.store import cursors
 from orchestration_server.store.connection import Connection
-from orchestration_server.store.events import HORIZON
+from orchestration_server.store.horizon import HORIZON
 from orchestration_server.store.selection import BACK_IN_LOG, Selection
 
 LINKS = 500
@@ -129,9 +130,6 @@ _COUNTED: LiteralString = (
     + ASSEMBLED
     + "' then true end"
 )
-_SINCE: LiteralString = """
-    and (epoch, xid, seq) > (%(s_epoch)s::integer, %(s_xid)s::text::xid8, %(s_seq)s::bigint)"""
-
 _ENTITIES: LiteralString = """
 union all select 1, null, null, target.session_body from target where target.session_body is not null
 union all select 2, null, null, target.task_body from target where target.task_deleted is false
@@ -305,13 +303,11 @@ class Page(NamedTuple):
     code: str
 
 
-def version(
-    conn: Connection, *, project: str, kind: EntityType, code: str, since: Position
-) -> Version | None:
+def version(conn: Connection, *, project: str, kind: EntityType, code: str, since: Cursor) -> Version | None:
     """What the state is called now; None where there never was such a target."""
     row = conn.execute(
         HORIZON + _head(kind),
-        {"project": project, "code": code, "limit": 1, **_since(since)},
+        {"project": project, "code": code, "limit": 1, **cursors.params(since)},
     ).fetchone()
     return None if row is None else _version(row[1], row[2])
 
@@ -322,7 +318,7 @@ def load(
     project: str,
     kind: EntityType,
     code: str,
-    since: Position,
+    since: Cursor,
     events: int,
     page: Page,
 ) -> Contents | None:
@@ -332,7 +328,7 @@ def load(
     """
     # An event may stand in two scopes of a session, so each is read to the limit.
     limit = events * len(_SCOPES[kind])
-    newest = _newest(kind, "epoch, xid, seq, body", _COUNTED + _SINCE, limit)
+    newest = _newest(kind, "epoch, xid, seq, body", _COUNTED + cursors.unseen(since), limit)
     rows = conn.execute(
         HORIZON + _head(kind) + _BODIES[kind] + _EVENTS + newest + _EVENTS_END,
         {
@@ -346,7 +342,7 @@ def load(
             "l_limit": 2 * LINKS,
             "b_limit": BLOCKERS,
             "r_limit": READY,
-            **_since(since),
+            **cursors.params(since),
         },
     ).fetchall()
     return _contents(rows, events)
@@ -361,10 +357,6 @@ def _head(kind: EntityType) -> LiteralString:
 def _newest(kind: EntityType, columns: LiteralString, bounds: LiteralString, limit: int) -> LiteralString:
     """The newest events of the target's scopes below the horizon, cut at ``%(limit)s``."""
     return Selection(_SCOPES[kind], {}).in_log(columns, bounds, BACK_IN_LOG, limit)
-
-
-def _since(place: Position) -> dict[str, Any]:
-    return {"s_epoch": place.epoch, "s_xid": str(place.xid), "s_seq": place.seq}
 
 
 def _version(numbers: list[int | None], texts: list[str | None]) -> Version:

@@ -8,33 +8,18 @@ from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server.model import (
     BEGINNING,
+    Cursor,
     EntityType,
     EventFilter,
     Position,
     StoredEvent,
 )
+from orchestration_server.store import cursors
 from orchestration_server.store.arrays import Texts
 from orchestration_server.store.connection import Connection
+from orchestration_server.store.horizon import HORIZON, OPEN_IN_EPOCH
 from orchestration_server.store.selection import BACK_IN_LOG, IN_LOG, select
 
-# Every transaction below the horizon has ended: the lowest id in progress that is not known to belong to
-# another database of the cluster, or to the archive while it reads a month and writes no event
-# (store/archive.py), else the first one not handed out. An id is taken from the snapshot first and looked
-# up after, so one that ends in between counts as ours, which only waits.
-HORIZON: LiteralString = """
-with s as materialized (
-    select pg_current_snapshot() as snapshot, epoch from log_state
-), h as materialized (
-    select s.epoch, coalesce((
-        select min(x) from pg_snapshot_xip(s.snapshot) as x
-        where not exists (
-            select from pg_stat_activity a join pg_database d on d.oid = a.datid
-            where a.backend_xid = x::xid
-                and (d.datname <> current_database() or a.application_name = 'orchestration archive'))
-    ), pg_snapshot_xmax(s.snapshot)) as xid
-    from s
-)
-"""
 # Beside the page the last event of the project below the horizon, and how far what the reader does not get is
 # archived or deleted, in the same snapshot.
 _PAGE_HEAD: LiteralString = """
@@ -50,18 +35,13 @@ from h left join lateral (
 left join lateral ("""
 _PAGE_TAIL: LiteralString = ") e on true order by e.epoch, e.xid, e.seq"
 _UP_TO: LiteralString = " and (epoch, xid) < (h.epoch, h.xid)"
-_AFTER: LiteralString = """
-    and (epoch, xid, seq) > (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)
-    and (epoch, xid) < (h.epoch, h.xid)"""
 _BELOW: LiteralString = " and (epoch, xid) < ((select epoch from h), (select xid from h))"
-_NEWEST_FIRST: LiteralString = " order by occur_time desc, seq desc"
-_OLDEST_FIRST: LiteralString = " order by occur_time, seq"
 _TAIL: LiteralString = (
     HORIZON
     + """
 select h.epoch, h.xid::text::bigint, e.epoch, e.xid::text::bigint, e.seq, e.project, e.type,
     e.entity_type, e.entity_code, e.sprint_code, e.priority, e.correlation_id, e.session_key, e.body,
-    extract(epoch from clock_timestamp() - e.emit_time)::float8
+    e.emit_time, extract(epoch from clock_timestamp() - e.emit_time)::float8
 from h left join lateral (
     select * from events
     where project = any(%(projects)s::text[])
@@ -88,14 +68,18 @@ _EDGE: LiteralString = """
 select epoch, xid::text::bigint, seq, moves, upto from archive_edges
 where project = %(project)s and deleted = %(deleted)s
 """
-_GET: LiteralString = """
-select epoch, xid::text::bigint, seq, body from events
-where event_id = %(event_id)s::uuid and project = %(project)s
-"""
-_GET_ARCHIVED: LiteralString = """
-select epoch, xid::text::bigint, seq, body, archive_time from archived_events
+_GET: LiteralString = (
+    "select epoch, xid::text::bigint, seq, body, null::timestamptz, "
+    + OPEN_IN_EPOCH
+    + " from events where event_id = %(event_id)s::uuid and project = %(project)s"
+)
+_GET_ARCHIVED: LiteralString = (
+    "select epoch, xid::text::bigint, seq, body, archive_time, "
+    + OPEN_IN_EPOCH
+    + """ from archived_events
 where event_id = %(event_id)s::uuid and case when project = %(project)s then true end
 """
+)
 
 
 class TailRow(NamedTuple):
@@ -111,6 +95,7 @@ class TailRow(NamedTuple):
     correlation_id: str
     session_key: str
     body: bytes
+    emit_time: datetime
     age: float
     """Seconds since it was recorded, by the database's clock."""
 
@@ -177,16 +162,17 @@ def page(
     conn: Connection,
     *,
     project: str,
-    after: Position,
+    after: Cursor,
     limit: int,
     chosen: EventFilter,
     archived: bool = False,
 ) -> Page:
-    """The next events of the log after a place, at most ``limit``; the archive's too where ``archived``."""
+    """Return the next ``limit`` events below the horizon that a cursor takes, the archive's too if asked."""
     selected = select(project, chosen)
-    query = selected.in_log("epoch, xid, seq, body", _AFTER, IN_LOG, limit, archived=archived)
-    params = {"epoch": after.epoch, "xid": str(after.xid), "seq": after.seq, "limit": limit}
-    return _page(conn, query, selected.params | params, archived=archived)
+    bounds = cursors.unseen(after) + _UP_TO
+    query = selected.in_log("epoch, xid, seq, body", bounds, IN_LOG, limit, archived=archived)
+    params = selected.params | cursors.params(after) | {"limit": limit}
+    return _page(conn, query, params, archived=archived)
 
 
 def latest(
@@ -283,45 +269,9 @@ def get(conn: Connection, *, project: str, event_id: str, archived: bool = False
     if row is None and archived:
         # Looked for in this order: an event goes to the archive and never comes back.
         row = conn.execute(_GET_ARCHIVED, params).fetchone()
-    return StoredEvent(Position(row[0], row[1], row[2]), *row[3:]) if row else None
-
-
-def list_page(
-    conn: Connection,
-    *,
-    project: str,
-    chosen: EventFilter,
-    start: datetime | None,
-    end: datetime | None,
-    newest_first: bool,
-    after: tuple[datetime, int] | None,
-    limit: int,
-    archived: bool = False,
-) -> list[tuple[StoredEvent, datetime]]:
-    """A page of events by occur_time, each with it; the archive's too where ``archived``."""
-    selected = select(project, chosen)
-    params = selected.params | {"limit": limit}
-    bounds: LiteralString = ""
-    if start is not None:
-        bounds += " and occur_time >= %(start)s"
-        params["start"] = start
-    if end is not None:
-        bounds += " and occur_time < %(end)s"
-        params["end"] = end
-    if after is not None:
-        if newest_first:
-            bounds += " and (occur_time, seq) < (%(time)s::timestamptz, %(place)s::bigint)"
-        else:
-            bounds += " and (occur_time, seq) > (%(time)s::timestamptz, %(place)s::bigint)"
-        params |= {"time": after[0], "place": after[1]}
-    order = _NEWEST_FIRST if newest_first else _OLDEST_FIRST
-    query = selected.by_time(
-        "epoch, xid::text::bigint, seq, body, occur_time", bounds, order, limit, archived=archived
-    )
-    return [
-        (StoredEvent(Position(r[0], r[1], r[2]), r[3], *r[5:]), r[4])
-        for r in conn.execute(query, params).fetchall()
-    ]
+    if row is None:
+        return None
+    return StoredEvent(Position(row[0], row[1], row[2]), row[3], row[4], open=row[5] or ())
 
 
 ENTITY_NAMES = {

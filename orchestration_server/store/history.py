@@ -14,10 +14,11 @@ from typing import Any, LiteralString, NamedTuple
 
 from uuid_utils import UUID
 
-from orchestration_server.model import EntityType, EventFilter, Position
+from orchestration_server.model import Cursor, EntityType, EventFilter, Position, cursor_of
 from orchestration_server.store.arrays import Numbers, Texts, Uuids
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.events import ENTITY_NAMES
+from orchestration_server.store.horizon import OPEN_IN_EPOCH
 from orchestration_server.store.selection import BACK_IN_LOG, IN_LOG, Selection, select
 
 PAGE_BYTES = 4 * 1024 * 1024
@@ -36,8 +37,11 @@ _AFTER: LiteralString = """
     and (epoch, xid, seq) > (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)"""
 _BEFORE: LiteralString = """
     and (epoch, xid, seq) < (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)"""
-# A transaction is whole: nobody ever saw a part of one.
+# A transaction is whole: nobody ever saw a part of one. What a cursor's reader had not seen comes after it.
 _UP_TO_PLACE: LiteralString = " and (epoch, xid) <= (%(to_epoch)s::integer, %(to_xid)s::text::xid8)"
+_SEEN: LiteralString = """
+    and case when epoch <> %(to_epoch)s::integer or xid::text::bigint <> all(%(to_open)s::bigint[])
+        then true end"""
 _UP_TO_TIME: LiteralString = " and (epoch, xid) <= ((select epoch from at), (select xid from at))"
 # By its place in the log, so that a clock that was set back leaves no gap. And the transaction after it: it
 # may tell of steps that were made by then.
@@ -80,18 +84,23 @@ _STORED: Mapping[int, LiteralString] = {
         where project = %(project)s and code = %(code)s""",
 }
 _ENTITY_HEAD: LiteralString = """
-select null::integer, null::bigint, null::bigint, stored.body, stored.revision, stored.deleted from ("""
+select null::integer, null::bigint, null::bigint, stored.body, stored.revision, stored.deleted,
+    null::bigint[] from ("""
 _ENTITY_TAIL: LiteralString = """) stored (revision, deleted, body)
 union all
-(select null, null, null, body, revision, null from held_changes
+(select null, null, null, body, revision, null, null from held_changes
     where project = %(project)s and entity_type = %(entity_type)s::smallint and entity_code = %(code)s
     order by revision)
 union all """
-_CUT_HEAD: LiteralString = """
-select sized.epoch, sized.xid::text::bigint, sized.seq, sized.body, sized.found, null::boolean from (
+_CUT_HEAD: LiteralString = (
+    """
+select sized.epoch, sized.xid::text::bigint, sized.seq, sized.body, sized.found, null::boolean, """
+    + OPEN_IN_EPOCH
+    + """ from (
     select *, count(*) over () as found,
         sum(octet_length(body)) over (rows unbounded preceding) - octet_length(body) as ahead
     from ("""
+)
 _CUT_TAIL: LiteralString = ") page) sized where sized.ahead < %(bytes)s::bigint"
 
 _IN_SPAN: LiteralString = """ as logged
@@ -162,6 +171,13 @@ class Logged(NamedTuple):
 
     position: Position
     body: bytes
+    open: Sequence[int] | None
+    """Ids of transactions that were in progress when it was read."""
+
+    @property
+    def cursor(self) -> Cursor:
+        """The event's cursor in the answer that it was read for."""
+        return cursor_of(self.position, self.open)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +216,14 @@ def entity(
     newest_first: bool,
     limit: int,
     after: Position | None = None,
-    upto: Position | datetime | None = None,
+    upto: Cursor | datetime | None = None,
     archived: bool = True,
 ) -> Past:
     """A page of the ledger's events of an entity, what is held of it and how it is stored at the same moment.
 
-    ``after`` is the last event of the page before; ``upto`` leaves out what came after a place's
-    transaction, or after the first one that was recorded after a time: it may tell of earlier steps.
-    ``archived`` reads the archive too.
+    ``after`` is the last event of the page before; ``upto`` leaves out what a cursor's reader had not seen,
+    but for the rest of its transaction, or what came after the first one that was recorded after a time: it
+    may tell of earlier steps. ``archived`` reads the archive too.
     """
     params: dict[str, Any] = {
         "project": project,
@@ -229,7 +245,10 @@ def entity(
         params["to_time"] = upto
     elif upto is not None:
         bounds += _UP_TO_PLACE
-        params |= {"to_epoch": upto.epoch, "to_xid": str(upto.xid)}
+        params |= {"to_epoch": upto.position.epoch, "to_xid": str(upto.position.xid)}
+        if unseen := upto.open[1:] if upto.read else upto.open:
+            bounds += _SEEN
+            params["to_open"] = Numbers(unseen)
     order = BACK_IN_LOG if newest_first else IN_LOG
     page = Selection([_OF_ENTITY], params).in_log(_COLUMNS, bounds, order, limit + 1, archived=archived)
     stored = _ENTITY_HEAD + _STORED[entity_type] + _ENTITY_TAIL
@@ -255,7 +274,7 @@ def chain(conn: Connection, *, project: str, correlation_id: str, after: Positio
 
 
 def _page(rows: list[tuple[Any, ...]], limit: int, *, newest_first: bool) -> Page:
-    events = [Logged(Position(r[0], r[1], r[2]), r[3]) for r in rows]
+    events = [Logged(Position(r[0], r[1], r[2]), r[3], r[6]) for r in rows]
     events.sort(key=lambda logged: logged.position, reverse=newest_first)
     shown = events[:limit]
     return Page(shown, more=bool(rows) and rows[0][4] > len(shown))

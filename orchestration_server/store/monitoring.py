@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import LiteralString, NamedTuple
 
 from orchestration_server.store.connection import Connection
-from orchestration_server.store.events import HORIZON
+from orchestration_server.store.horizon import HORIZON
 from orchestration_server.store.positions import PROJECTS
 
 COUNTED_BYTES = 8 * 1024 * 1024

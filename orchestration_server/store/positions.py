@@ -6,7 +6,7 @@ from typing import LiteralString, NamedTuple
 
 from orchestration_server.model import BEGINNING, Position
 from orchestration_server.store.connection import Connection
-from orchestration_server.store.events import HORIZON
+from orchestration_server.store.horizon import HORIZON
 
 # The projects are found by skipping from one to the next in an index that begins with them; what is new, by
 # one probe behind each one's place. Scalar subqueries leave the planner no other plan.

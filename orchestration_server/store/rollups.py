@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
 from orchestration_server.store.connection import Connection
-from orchestration_server.store.events import HORIZON
+from orchestration_server.store.horizon import HORIZON
 from orchestration_server.store.statistics import BY_COUNT, BY_KEY, NOT_EMPTY, SAMPLED_OUT, STATS_KEYS
 
 READER = "rollups"

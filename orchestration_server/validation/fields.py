@@ -34,9 +34,12 @@ CODE_OR_NONE = Pattern(_CODE, CODE_TEXT)
 REQUEST_ID = Printable(128)
 REVISION = Int(0, 2**63 - 1)
 PAGE_SIZE = Int(0, 500)
-PAGE_TOKEN = Printable(2048)
+PAGE_TOKEN = Printable(8192)
+"""Holds a cursor, if it is of a list of events."""
 PAGE: dict[str, Rule] = {"page_size": PAGE_SIZE, "page_token": PAGE_TOKEN}
-CURSOR = Printable(200, required=True)
+CURSOR = Printable(4096, required=True)
+"""As a rule 32 characters; beside an open transaction one or two more each."""
+CURSOR_OR_NONE = Printable(4096)
 NAME = Text(0, 200)
 AGENT = Unreserved(Printable(128))
 ACTOR = Unreserved(NAME)

@@ -136,7 +136,8 @@ def test_a_chain_is_checked_up_to_10_000_events(
         found = replay(events)
     assert (found.events, found.truncated, found.consistent) == (10_000, False, True)
     # What is held, nine full pages and a short one.
-    assert len(statements) == 11
+    # The server looks for keys now and then, whatever is called.
+    assert sum("api_keys" not in statement for statement in statements) == 11
     send([1], 20)
     found = replay(events)
     assert (found.events, found.truncated, found.consistent) == (10_000, True, False)

@@ -15,7 +15,7 @@ from orchestration_server.archiving import Archive
 from orchestration_server.db import Database
 from orchestration_server.store import archive as store
 from orchestration_server.store.connection import APPLICATION, Connection
-from orchestration_server.store.events import HORIZON
+from orchestration_server.store.horizon import HORIZON
 from tests.archiving import OldLog, month
 
 INDEXES = """

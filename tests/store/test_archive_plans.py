@@ -12,8 +12,8 @@ import pytest
 from orchestration_server.archiving import Archive
 from orchestration_server.db import Database
 from orchestration_server.embedded import Engines
-from orchestration_server.model import BEGINNING, EntityType
-from orchestration_server.store import events, history, statistics
+from orchestration_server.model import FIRST, EntityType
+from orchestration_server.store import event_lists, events, history, statistics
 from orchestration_server.store.connection import Connection
 from tests.archiving import OldLog, month
 from tests.conftest import new_database
@@ -63,7 +63,7 @@ def parents(conn: Explaining) -> set[str]:
 @pytest.mark.parametrize("name", FILTERS)
 def test_a_timeline_reads_its_own_events(conn: Explaining, name: str) -> None:
     chosen: Any = {"project": "default", "chosen": FILTERS[name], "archived": True}
-    rows = events.page(connection(conn), after=BEGINNING, limit=PAGE, **chosen).events
+    rows = events.page(connection(conn), after=FIRST, limit=PAGE, **chosen).events
     assert len(rows) == PAGE
     assert [row.position for row in rows] == sorted({row.position for row in rows})
     assert conn.blocks() < BLOCKS, conn.plan
@@ -76,7 +76,7 @@ def test_a_timeline_reads_its_own_events(conn: Explaining, name: str) -> None:
 @pytest.mark.parametrize("newest_first", [True, False])
 @pytest.mark.parametrize("name", FILTERS)
 def test_a_list_reads_its_own_events(conn: Explaining, name: str, newest_first: bool) -> None:
-    rows = events.list_page(
+    rows = event_lists.page(
         connection(conn),
         project="default",
         chosen=FILTERS[name],
@@ -86,7 +86,7 @@ def test_a_list_reads_its_own_events(conn: Explaining, name: str, newest_first: 
         after=None,
         limit=PAGE,
         archived=True,
-    )
+    ).events
     assert len({row.position for row, _ in rows}) == PAGE
     assert [time for _, time in rows] == sorted((time for _, time in rows), reverse=newest_first)
     assert conn.blocks() < BLOCKS, conn.plan
@@ -97,7 +97,7 @@ def test_one_event_and_a_place_are_probes(conn: Explaining) -> None:
     assert events.knows(connection(conn), row.position, project="default")
     assert conn.blocks() < 100, conn.plan
     gone = events.page(
-        connection(conn), project="default", after=BEGINNING, limit=20, chosen=FILTERS["all"], archived=True
+        connection(conn), project="default", after=FIRST, limit=20, chosen=FILTERS["all"], archived=True
     ).events
     place = next(one.position for one in gone if one.archive_time is not None)
     assert events.knows(connection(conn), place, project="default")
@@ -112,7 +112,7 @@ def test_one_event_and_a_place_are_probes(conn: Explaining) -> None:
 
 
 def test_what_does_not_ask_for_the_archive_reads_none_of_it(conn: Explaining) -> None:
-    events.page(connection(conn), project="default", after=BEGINNING, limit=PAGE, chosen=FILTERS["all"])
+    events.page(connection(conn), project="default", after=FIRST, limit=PAGE, chosen=FILTERS["all"])
     assert parents(conn) == {"events_k", "events_r"}
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from orchestration_server.embedded import Engines
 from orchestration_server.model import BEGINNING, EntityType
+from orchestration_server.model import FIRST as SEEN_NOTHING
 from orchestration_server.store import context
 from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
@@ -70,14 +71,14 @@ def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explainin
 @pytest.mark.parametrize(("kind", "code"), TARGETS)
 def test_a_context_reads_its_own(conn: Explaining, kind: EntityType, code: str) -> None:
     plain = cast(Connection, conn)
-    version = context.version(plain, project="default", kind=kind, code=code, since=BEGINNING)
+    version = context.version(plain, project="default", kind=kind, code=code, since=SEEN_NOTHING)
     assert version is not None
     assert sum(version.counts) == 50
     assert version.latest != BEGINNING
     assert conn.blocks() < BLOCKS, conn.plan
 
     found = context.load(
-        plain, project="default", kind=kind, code=code, since=BEGINNING, events=100, page=FIRST
+        plain, project="default", kind=kind, code=code, since=SEEN_NOTHING, events=100, page=FIRST
     )
     assert found is not None
     assert found.version == version

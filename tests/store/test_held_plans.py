@@ -10,7 +10,7 @@ import pytest
 from uuid_utils import uuid7
 
 from orchestration_server.embedded import Engines
-from orchestration_server.model import Entity, EntityType, EventRow, Position
+from orchestration_server.model import Cursor, Entity, EntityType, EventRow, Position
 from orchestration_server.store import held, history
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.writes import NOTHING, Change, apply
@@ -74,7 +74,7 @@ def a_reading(conn: Explaining) -> None:
 def a_past(conn: Explaining) -> None:
     history.entity(
         connection(conn), project="default", entity_type=EntityType.TASK, code="task-3", newest_first=True,
-        limit=50, upto=Position(1, 1, 1),
+        limit=50, upto=Cursor(Position(1, 1, 1)),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from orchestration_server.embedded import Engines
-from orchestration_server.model import BEGINNING, EntityType, Position
+from orchestration_server.model import BEGINNING, Cursor, EntityType, Position
 from orchestration_server.store import history
 from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
@@ -59,8 +59,8 @@ def test_an_entity_reads_its_own_events(conn: Explaining, task: int, newest_firs
     first = 1000 + task * OF_ONE
     for upto, shown in (
         (None, 256),
-        (Position(1, first + 300, 0), 256),
-        (Position(1, first + 99, 0), 100),
+        (Cursor(Position(1, first + 300, 0)), 256),
+        (Cursor(Position(1, first + 99, 0), (first - 1,)), 100),
         (datetime(9999, 1, 1, tzinfo=UTC), 256),
         (datetime(2000, 1, 1, tzinfo=UTC), 0),
     ):

@@ -9,8 +9,8 @@ from typing import cast
 import pytest
 
 from orchestration_server.embedded import Engines
-from orchestration_server.model import BEGINNING, EventFilter
-from orchestration_server.store import events
+from orchestration_server.model import FIRST, EventFilter
+from orchestration_server.store import event_lists, events
 from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
 from tests.explaining import Explaining, connected
@@ -65,7 +65,7 @@ def connection(conn: Explaining) -> Connection:
 @pytest.mark.parametrize("name", FILTERS)
 def test_a_timeline_reads_its_own_events(conn: Explaining, name: str) -> None:
     chosen = FILTERS[name]
-    rows = events.page(connection(conn), project="default", after=BEGINNING, limit=PAGE, chosen=chosen).events
+    rows = events.page(connection(conn), project="default", after=FIRST, limit=PAGE, chosen=chosen).events
     assert len(rows) == PAGE
     assert conn.blocks() < BLOCKS, conn.plan
     assert len(events.latest(connection(conn), project="default", count=PAGE, chosen=chosen).events) == PAGE
@@ -78,7 +78,7 @@ def test_a_timeline_reads_its_own_events(conn: Explaining, name: str) -> None:
 @pytest.mark.parametrize("ranged", [True, False])
 @pytest.mark.parametrize("name", FILTERS)
 def test_a_list_reads_its_own_events(conn: Explaining, name: str, ranged: bool, newest_first: bool) -> None:
-    rows = events.list_page(
+    rows = event_lists.page(
         connection(conn),
         project="default",
         chosen=FILTERS[name],
@@ -87,7 +87,7 @@ def test_a_list_reads_its_own_events(conn: Explaining, name: str, ranged: bool, 
         newest_first=newest_first,
         after=None,
         limit=PAGE,
-    )
+    ).events
     assert len(rows) == PAGE
     assert [time for _, time in rows] == sorted((time for _, time in rows), reverse=newest_first)
     assert conn.blocks() < BLOCKS, conn.plan

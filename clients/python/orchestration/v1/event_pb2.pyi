@@ -192,7 +192,9 @@ class Event(_message.Message):
     id: _builtins.str
     """UUIDv7, made by the server."""
     cursor: _builtins.str
-    """The event's place in the log, opaque; StreamTimeline's after_cursor takes it."""
+    """The event's place in the log, opaque; StreamTimeline's after_cursor takes it. It also says what the answer that
+    it came with could not show yet, so two answers may give one event different cursors. At most 4,096 characters.
+    """
     type: _builtins.str
     """What happened, such as "orchestration.task.status_updated" or a type of the caller's own."""
     entity_type: _common_pb2.EntityType.ValueType
@@ -746,7 +748,7 @@ class StreamTimelineRequest(_message.Message):
     INCLUDE_ARCHIVED_FIELD_NUMBER: _builtins.int
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
     after_cursor: _builtins.str
-    """After this cursor: of an event, a checkpoint or a caught_up."""
+    """After this cursor, of any answer: sends each event once that the answer did not show."""
     last: _builtins.int
     """So many events, 1 to 10,000, before the present."""
     follow: _builtins.bool
@@ -761,7 +763,9 @@ class StreamTimelineRequest(_message.Message):
 
     @_builtins.property
     def from_time(self) -> _timestamp_pb2.Timestamp:
-        """At the first event recorded at or after this time."""
+        """Sends the events that were recorded at or after this time, in the order of the log; none before it, also when
+        it lies ahead.
+        """
 
     def __init__(
         self,

@@ -112,7 +112,8 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListEvents(self, request, context):
-        """Lists events by occur_time, newest first unless asked otherwise.
+        """Lists events by occur_time, newest first unless asked otherwise. All pages show the log as it was when the first
+        was read; StreamTimeline from any cursor of them brings what they do not show.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

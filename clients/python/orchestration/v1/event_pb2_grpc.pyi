@@ -46,7 +46,9 @@ class EventServiceStub:
     GetEvent: _grpc.UnaryUnaryMultiCallable[_event_pb2.GetEventRequest, _event_pb2.GetEventResponse]
     """Returns one event. NOT_FOUND where there is none, or where it is archived and include_archived is not set."""
     ListEvents: _grpc.UnaryUnaryMultiCallable[_event_pb2.ListEventsRequest, _event_pb2.ListEventsResponse]
-    """Lists events by occur_time, newest first unless asked otherwise."""
+    """Lists events by occur_time, newest first unless asked otherwise. All pages show the log as it was when the first
+    was read; StreamTimeline from any cursor of them brings what they do not show.
+    """
     StreamTimeline: _grpc.UnaryStreamMultiCallable[_event_pb2.StreamTimelineRequest, _event_pb2.StreamTimelineResponse]
     """Streams events in the order of the log: history, then, with follow, live. From any cursor each event
     comes once, across reconnects, restarts and servers; events of one entity come in its revision order.
@@ -88,7 +90,9 @@ class EventServiceAsyncStub(EventServiceStub):
     GetEvent: _aio.UnaryUnaryMultiCallable[_event_pb2.GetEventRequest, _event_pb2.GetEventResponse]  # type: ignore[assignment]
     """Returns one event. NOT_FOUND where there is none, or where it is archived and include_archived is not set."""
     ListEvents: _aio.UnaryUnaryMultiCallable[_event_pb2.ListEventsRequest, _event_pb2.ListEventsResponse]  # type: ignore[assignment]
-    """Lists events by occur_time, newest first unless asked otherwise."""
+    """Lists events by occur_time, newest first unless asked otherwise. All pages show the log as it was when the first
+    was read; StreamTimeline from any cursor of them brings what they do not show.
+    """
     StreamTimeline: _aio.UnaryStreamMultiCallable[_event_pb2.StreamTimelineRequest, _event_pb2.StreamTimelineResponse]  # type: ignore[assignment]
     """Streams events in the order of the log: history, then, with follow, live. From any cursor each event
     comes once, across reconnects, restarts and servers; events of one entity come in its revision order.
@@ -151,7 +155,9 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.ListEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.ListEventsResponse, _abc.Awaitable[_event_pb2.ListEventsResponse]]:
-        """Lists events by occur_time, newest first unless asked otherwise."""
+        """Lists events by occur_time, newest first unless asked otherwise. All pages show the log as it was when the first
+        was read; StreamTimeline from any cursor of them brings what they do not show.
+        """
 
     @_abc_1.abstractmethod
     def StreamTimeline(

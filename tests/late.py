@@ -1,0 +1,58 @@
+"""A writer whose transaction has its id long before its events are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from orchestration.v1 import event_pb2
+from orchestration_server import convert
+from orchestration_server.model import Call, EntityType, EventRow
+from orchestration_server.store import writes
+from orchestration_server.store.connection import Connection
+from tests.explaining import connected
+
+
+class LateWriter:
+    """A session that is in a transaction with an id of its own, and writes through the ledger's statement."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+        self._call = Call("late", correlation_id="late")
+
+    def begin(self) -> None:
+        self._conn.execute("begin")
+        self._conn.execute("select pg_current_xact_id()::text")
+
+    def insert(self, count: int, type_: str = "late.came", *, emit_time: datetime | None = None) -> list[str]:
+        """Insert events, and return their ids."""
+        now = emit_time or datetime.now(UTC)
+        tail = convert.event_tail(self._call, now)
+        rows = [
+            convert.event_row(event_pb2.Event(type=type_), self._call, now=now, occur_time=None, tail=tail)
+            for _ in range(count)
+        ]
+        self._write(rows)
+        return [str(row.event_id) for row in rows]
+
+    def retitle(self, task: str, old: str, new: str) -> None:
+        """Write the event that a task has a new title in its second revision."""
+        row = convert.change_event(
+            self._call, "task.updated", datetime.now(UTC), entity=EntityType.TASK, code=task, uid="",
+            revision=2, payload={"changes": {"title": {"from": old, "to": new}}},
+        )  # fmt: skip
+        self._write([row])
+
+    def _write(self, rows: list[EventRow]) -> None:
+        writes.apply(self._conn, writes.Change(b"", events=rows), project="default", locks=(), requests=())
+
+    def commit(self) -> None:
+        self._conn.execute("commit")
+
+
+@contextmanager
+def late_writer(url: str) -> Iterator[LateWriter]:
+    """A late writer with a connection of its own."""
+    with connected(url) as conn:
+        yield LateWriter(conn)
