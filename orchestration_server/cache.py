@@ -1,8 +1,11 @@
 """The way to Redis, which only this module and wakes.py use, and the read-through cache behind it.
 
 A key carries the version of what it holds, read from Postgres by the call that asks: there is nothing
-to invalidate and nothing stale to serve. A value carries a keyed checksum, so what another program, or
-another log, left under the key counts as absent. Whatever Redis does, it changes speed only.
+to invalidate and nothing stale to serve. A value is stored under the version of its content, which is read
+in the same snapshot or once more after it; equal versions have equal contents.
+
+A value carries a keyed checksum, so what another program, or another log, left under the key counts as
+absent. Whatever Redis does, it changes speed only.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import redis
@@ -115,6 +118,14 @@ def is_url(text: str) -> bool:
     return True
 
 
+class Loaded(NamedTuple):
+    """A value with the version of its content, read in the same snapshot or once more after it."""
+
+    value: bytes
+    version: Sequence[Any] | None
+    """None if no version is known to name this content: it is answered once and kept nowhere."""
+
+
 class Cache:
     """Answers under versioned keys; while Redis is away it only ever loads.
 
@@ -128,12 +139,13 @@ class Cache:
         self._lock = threading.Lock()
 
     def get_or_load(
-        self, kind: str, version: Sequence[Any], load: Callable[[], bytes], *, patience: float | None = None
+        self, kind: str, version: Sequence[Any], load: Callable[[], Loaded], *, patience: float | None = None
     ) -> tuple[bytes, bool]:
-        """The value of this version, and whether another call loaded it: before, or at the same time.
+        """Return the value of this version, and whether another call loaded it: before, or at the same time.
 
         What many calls ask for at once is loaded once in each process, also without Redis. ``patience`` is
-        how many seconds the caller has.
+        how many seconds the caller has. A value that turns out to be of another version is stored under that
+        one, and given to nobody else: the state may have come back to what another call asks for.
         """
         key = self._key(kind, version)
         found = self._link.ask(lambda client: client.get(key), "get")
@@ -152,17 +164,21 @@ class Cache:
                 shared = loading.result(timeout=wait)
                 if shared is not None:
                     return shared, True
-            # That one failed, its caller may have left, or it takes longer than this one has.
-            return load(), False
-        loaded: bytes | None = None
+            # That one failed or was of another version, its caller may have left, or it takes longer than
+            # this one has.
+            return load().value, False
+        shared = None
         try:
-            value = loaded = load()
+            value, loaded = load()
+            of = None if loaded is None else self._key(kind, loaded)
+            shared = value if of == key else None
         finally:
             with self._lock:
                 del self._loading[key]
-            own.set_result(loaded)
-        stored = self._checksum(key, value) + value
-        self._link.ask(lambda client: client.set(key, stored, ex=TTL_SECONDS), "set")
+            own.set_result(shared)
+        if of is not None:
+            stored = self._checksum(of, value) + value
+            self._link.ask(lambda client: client.set(of, stored, ex=TTL_SECONDS), "set")
         return value, False
 
     def _key(self, kind: str, version: Sequence[Any]) -> bytes:

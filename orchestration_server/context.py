@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server import compact_json, convert, token_budget
 from orchestration_server import tokenizer as tokenizers
-from orchestration_server.cache import Cache
+from orchestration_server.cache import Cache, Loaded
 from orchestration_server.compact_json import length, to_json
 from orchestration_server.context_parts import SECTIONS, file, parts_of, summary
 from orchestration_server.convert import EPOCH_START
@@ -41,6 +41,8 @@ from orchestration_server.workspace_files import FileState, WorkspaceFiles
 EVENTS_DEFAULT = 100
 SIZES = 50_000
 """So many events are kept in mind by how long they are as JSON."""
+LISTINGS = 3
+"""How often files are listed again because some changed before they were read."""
 _MARK = 4
 """Bytes that say what a part's content was: one in four billion changes is not seen."""
 _NO_MARK = bytes(_MARK)
@@ -105,6 +107,8 @@ class _Composed(NamedTuple):
 
     body: bytes
     event: EventRow
+    whole: bool
+    """Whether all files that were listed could be read."""
 
 
 def _named(fitted: token_budget.Fitted) -> tuple[bytes, str]:
@@ -114,14 +118,6 @@ def _named(fitted: token_budget.Fitted) -> tuple[bytes, str]:
     context.ClearField("version")
     body = context.SerializeToString(deterministic=True) + convert.embed_all(_EVENTS_FIELD, fitted.events)
     return body, blake2b(body, digest_size=_VERSION).hexdigest()
-
-
-class _Moved(Exception):
-    """The state changed between the reading of its version and its own: what was read is of another."""
-
-    def __init__(self, version: store.Version) -> None:
-        super().__init__()
-        self.version = version
 
 
 class Broker:
@@ -153,28 +149,25 @@ class Broker:
                 {"options.since_cursor": "lies in a part of the log that this copy does not have"},
                 reason="CURSOR_FOREIGN",
             )
-        files: list[FileState] = []
-        if _FILES not in options.omit_sections and (directory := directory_of(version)):
-            files = self._files.listed(call.project, directory)
+        files = self._listed(call, version, options)
         if marks and _mark_of(marks, _EVENTS) == _NO_MARK:
             since = FIRST
         asked = _Asked(call, target, options, since, marks, page, files, self._tokenizer)
 
         made: list[_Composed] = []
 
-        def load() -> bytes:
+        def load() -> Loaded:
             contents = self._load(asked)
-            made.append(self._composed(asked, contents))
-            if contents.version != version:
-                raise _Moved(contents.version)
-            return made[0].body
+            loaded = asked
+            if directory_of(contents.version) != directory_of(version):
+                loaded = replace(asked, files=self._listed(call, contents.version, options))
+            loaded, composed = self._composed_whole(loaded, contents)
+            made.append(composed)
+            return Loaded(composed.body, loaded.key(contents.version) if composed.whole else None)
 
-        try:
-            body, cached = self._cache.get_or_load(
-                "context", asked.key(version), load, patience=call.seconds_left()
-            )
-        except _Moved as moved:
-            body, cached = self._cache.get_or_load("context", asked.key(moved.version), lambda: made[0].body)
+        body, cached = self._cache.get_or_load(
+            "context", asked.key(version), load, patience=call.seconds_left()
+        )
         return Assembled(body, cached, None if cached else made[0].event)
 
     def check(self, call: Call, target: Target, options: context_pb2.ContextOptions) -> None:
@@ -188,6 +181,15 @@ class Broker:
         if found is None or (target.kind != EntityType.SESSION and found.deleted):
             raise NotFound(_NAMES[target.kind], target.code)
         return found
+
+    def _listed(
+        self, call: Call, version: store.Version, options: context_pb2.ContextOptions
+    ) -> list[FileState]:
+        """Return the target's files, if they are asked for."""
+        directory = directory_of(version)
+        if _FILES in options.omit_sections or not directory:
+            return []
+        return self._files.listed(call.project, directory)
 
     def _start(
         self, call: Call, target: Target, options: context_pb2.ContextOptions
@@ -220,6 +222,20 @@ class Broker:
         if found is None or (target.kind != EntityType.SESSION and found.version.deleted):
             raise NotFound(_NAMES[target.kind], target.code)
         return found
+
+    def _composed_whole(self, asked: _Asked, contents: store.Contents) -> tuple[_Asked, _Composed]:
+        """Return the context and what it is of: files that changed before they were read are listed again."""
+        composed = self._composed(asked, contents)
+        for _ in range(LISTINGS):
+            if composed.whole:
+                break
+            files = self._listed(asked.call, contents.version, asked.options)
+            if files == asked.files:
+                # None changed: one cannot be read.
+                return asked, composed._replace(whole=True)
+            asked = replace(asked, files=files)
+            composed = self._composed(asked, contents)
+        return asked, composed
 
     def _composed(self, asked: _Asked, contents: store.Contents) -> _Composed:
         """The context of what was read, as it was asked for."""
@@ -259,7 +275,8 @@ class Broker:
         body, version = _named(fitted)
         rest = context_pb2.Context(version=version, token_estimate=fitted.estimate)
         event = _event(asked, contents, {"version": version, "token_estimate": fitted.estimate})
-        return _Composed(body + rest.SerializeToString(), event)
+        whole = not asked.files or len(parts[_FILES].files) == len(asked.files)
+        return _Composed(body + rest.SerializeToString(), event, whole)
 
     def _tokens_of(self, fitted: token_budget.Fitted) -> int:
         """How many tokens a context takes by the tokenizer."""

@@ -17,7 +17,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from orchestration.v1 import common_pb2, event_pb2
 from orchestration_server import convert
-from orchestration_server.cache import Cache
+from orchestration_server.cache import Cache, Loaded
 from orchestration_server.convert import embed
 from orchestration_server.db import Connection, Database
 from orchestration_server.emission import Emission, Emitted
@@ -197,7 +197,7 @@ class EventService:
             start = convert.moment(request.start_time)
         group, limit = _GROUPS[request.group_by], request.limit or 100
 
-        def load() -> bytes:
+        def load() -> Loaded:
             with self._db.connection(call) as conn:
                 rows = None
                 if not request.sprint_code:
@@ -209,12 +209,14 @@ class EventService:
                         conn, project=call.project, group=group, start=start, end=end,
                         sprint=request.sprint_code, limit=limit,
                     )  # fmt: skip
-            return event_pb2.GetEventStatsResponse(
+                same = statistics.version(conn, project=call.project) == version
+            answer = event_pb2.GetEventStatsResponse(
                 counts=[_count(group, key, count) for key, count, _ in rows],
                 total=rows[0][2] if rows else 0,
                 start_time=convert.stamp(start),
                 end_time=convert.stamp(end),
             ).SerializeToString()
+            return Loaded(answer, key if same else None)
 
         key = [call.project, group, start, end, request.sprint_code, limit, version]
         body, cached = self._cache.get_or_load("stats", key, load, patience=call.seconds_left())

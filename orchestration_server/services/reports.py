@@ -49,7 +49,7 @@ class ReportService:
         scope = ["report", project, code]
         after = listed_after(self._tokens.page_place(request.page_token, scope))
         size = convert.page_size(request.page_size)
-        with self._db.connection(call) as conn:
+        with self._db.connection(call) as conn, conn.snapshot():
             # Read first, so that what is read after it holds all up to there.
             as_of = event_store.last(conn, project=project) or BEGINNING
             state = store.state(conn, project=project, sprint=code)

@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestration.v1 import common_pb2, sprint_pb2
 from orchestration_server import convert
-from orchestration_server.cache import Cache
+from orchestration_server.cache import Cache, Loaded
 from orchestration_server.convert import embed
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import (
@@ -31,7 +31,6 @@ from orchestration_server.model import (
 from orchestration_server.services.tasks import check_revision, list_scope, present, task_page
 from orchestration_server.store import outbox
 from orchestration_server.store import sprints as store
-from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
 from orchestration_server.tokens import Tokens
@@ -81,29 +80,27 @@ class SprintService:
         return embed(1, body)
 
     def _full(self, code: str, size: int, call: Call) -> bytes:
-        """The sprint with its tasks: cached under the version that the database has now."""
+        """Return the sprint with its tasks: cached under the version that the database has now."""
+        scope = list_scope(call.project, {"sprint_code": code}, by_priority=True)
+
+        def key(version: store.Version) -> list[Any]:
+            return [call.project, code, version.revision, version.tasks, size]
+
+        def load() -> Loaded:
+            with self._db.connection(call) as conn:
+                full = store.full(conn, project=call.project, code=code, limit=size + 1)
+            if full is None:
+                raise NotFound("sprint", code)
+            answer = embed(1, full.body) + embed(2, task_counts(full.counts).SerializeToString())
+            answer += task_page(self._tokens, full.tasks, size, scope, tasks=3, token=4)
+            return Loaded(answer, key(full.version))
+
         with self._db.connection(call) as conn:
             found = store.version(conn, project=call.project, code=code)
         if found is None:
             raise NotFound("sprint", code)
-        revision, body, tasks = found
-
-        def load() -> bytes:
-            filters = {"sprint_code": code}
-            with self._db.connection(call) as conn:
-                counts = task_store.counts(conn, project=call.project, sprint_code=code)
-                rows = task_store.list_page(
-                    conn, project=call.project, filters=filters, by_priority=True, after=None,
-                    limit=size + 1,
-                )  # fmt: skip
-            scope = list_scope(call.project, filters, by_priority=True)
-            return embed(2, task_counts(counts).SerializeToString()) + task_page(
-                self._tokens, rows, size, scope, tasks=3, token=4
-            )
-
-        version = [call.project, code, revision, tasks, size]
-        rest, _ = self._cache.get_or_load("sprint", version, load, patience=call.seconds_left())
-        return embed(1, body) + rest
+        answer, _ = self._cache.get_or_load("sprint", key(found), load, patience=call.seconds_left())
+        return answer
 
     def ListSprints(self, request: sprint_pb2.ListSprintsRequest, call: Call) -> bytes:
         statuses = list(request.statuses)

@@ -223,7 +223,18 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     @contextmanager
     def transaction(self) -> Iterator[None]:  # type: ignore[override]  # there are none in others
         """Makes one transaction of the block, which is undone where the block raises."""
-        self._control(b"begin")
+        with self._between(b"begin"):
+            yield
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Have all statements of the block read as of one moment, and write nothing."""
+        with self._between(b"begin isolation level repeatable read read only"):
+            yield
+
+    @contextmanager
+    def _between(self, begin: bytes) -> Iterator[None]:
+        self._control(begin)
         after: list[Callable[[], None]] = []
         self._after_commit = after
         try:
@@ -254,10 +265,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         began = time.monotonic()
         result = self.pgconn.exec_(command)
         failed = result.status != ExecStatus.COMMAND_OK
-        self._ended(_named(command.decode()), command, began, failed)
+        word = command.partition(b" ")[0]
+        self._ended(_named(word.decode()), command, began, failed)
         if failed:
             raise self._error(result)
-        if result.command_status != command.upper():
+        if result.command_status != word.upper():
             # A commit of what has failed is a rollback.
             raise errors.InFailedSqlTransaction("the transaction had failed before its end")
 

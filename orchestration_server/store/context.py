@@ -56,7 +56,8 @@ _TARGETS: dict[EntityType, LiteralString] = {
 )""",
 }
 
-# Links to a deleted task count as -1, so that its deletion is a change.
+# Numbers that only grow, each while those before it stay (growing_versions.sql): the version of a sprint's
+# tasks, that of a task's links, and that of the links of a sprint's open tasks.
 _VERSION: LiteralString = """, sprint as materialized (
     select p.revision, p.delete_time is not null as deleted, p.body from sprints p
     where p.project = %(project)s and p.code = (select sprint_code from target)
@@ -65,24 +66,29 @@ _VERSION: LiteralString = """, sprint as materialized (
         count(*) filter (where t.status = 3) as blocked, count(*) filter (where t.status = 4) as done,
         count(*) filter (where t.status = 5) as dropped,
         case when (select own_sprint from target) is not null
-            then coalesce(sum(hashtextextended(t.code, t.revision)), 0)::text end as tasks
+            then (coalesce(sum(t.revision), 0) + coalesce((
+                select sum(d.total) from departed_tasks d
+                where d.project = %(project)s and d.sprint_code = (select own_sprint from target)
+            ), 0))::text end as tasks
     from tasks t
     where t.project = %(project)s and t.sprint_code = (select sprint_code from target)
         and t.sprint_code <> '' and t.delete_time is null
 ), links as materialized (
-    select coalesce((
-        select sum(hashtextextended(d.depends_on_code || '/' || d.kind, coalesce((
-            select case when b.delete_time is null then b.revision end from tasks b
-            where b.project = d.project and b.code = d.depends_on_code), -1)))
+    select (coalesce((
+        select sum((select b.revision from tasks b
+            where b.project = d.project and b.code = d.depends_on_code))
         from dependencies d
         where d.project = %(project)s and d.task_code = (select task_code from target)
-    ), 0)::text || '/' || coalesce((
-        select sum(case when t.status in (1, 2, 3) then (
-            select sum(case when d.kind = 1 then
-                hashtextextended(t.code || '/' || d.depends_on_code, coalesce((
-                    select case when b.delete_time is null then b.revision end from tasks b
-                    where b.project = d.project and b.code = d.depends_on_code), -1)) end)
-            from dependencies d where d.project = t.project and d.task_code = t.code) end)
+    ), 0) + coalesce((
+        select r.total from removed_links r
+        where r.project = %(project)s and r.task_code = (select task_code from target)
+    ), 0))::text || '/' || coalesce((
+        select sum(case when t.status in (1, 2, 3) then coalesce((
+            select sum(case when d.kind = 1 then (select b.revision from tasks b
+                where b.project = d.project and b.code = d.depends_on_code) end)
+            from dependencies d where d.project = t.project and d.task_code = t.code), 0) + coalesce((
+            select r.total from removed_links r
+            where r.project = t.project and r.task_code = t.code), 0) end)
         from tasks t
         where t.project = %(project)s and t.sprint_code = (select own_sprint from target)
             and t.sprint_code <> '' and t.delete_time is null
@@ -91,7 +97,8 @@ _VERSION: LiteralString = """, sprint as materialized (
 _ROW: LiteralString = """
 select 0::smallint as part, array[target.session_revision, target.task_revision,
         target.task_deleted::integer, sprint.revision, sprint.deleted::integer, counts.pending, counts.going,
-        counts.blocked, counts.done, counts.dropped, latest.epoch, latest.xid::text::bigint, latest.seq, (
+        counts.blocked, counts.done, counts.dropped, latest.epoch, latest.xid::text::bigint, latest.seq,
+        (select sum(a.moves) from archive_edges a where a.project = %(project)s), (
             select count(*) from (
                 select from events where project = %(project)s and epoch = %(s_epoch)s::integer
                     and xid = %(s_xid)s::text::xid8 and seq = %(s_seq)s::bigint

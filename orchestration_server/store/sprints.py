@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server.model import Request
+from orchestration_server.store import tasks as task_store
 from orchestration_server.store.arrays import Numbers
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
@@ -17,16 +18,32 @@ select case when delete_time is null then body end from sprints
 where project = %(project)s and code = %(code)s
 """
 
-# The version of a sprint with its tasks: a sum over all of (code, revision), which no change leaves alone.
-_VERSION: LiteralString = """
-select s.revision, s.body, (
-    select coalesce(sum(hashtextextended(t.code, t.revision)), 0)::text || '/' || count(*)
-    from tasks t where t.project = %(project)s and t.sprint_code = %(code)s and t.sprint_code <> ''
-        and t.delete_time is null)
+_OWN: LiteralString = """
 from (select revision, body, delete_time from sprints
     where project = %(project)s and code = %(code)s offset 0) s
 where s.delete_time is null
 """
+_TASKS: LiteralString = """
+    from tasks t where t.project = %(project)s and t.sprint_code = %(code)s and t.sprint_code <> ''
+        and t.delete_time is null"""
+_DEPARTED: LiteralString = """(select coalesce(sum(d.total), 0) from departed_tasks d
+    where d.project = %(project)s and d.sprint_code = %(code)s)::bigint"""
+# The version of a sprint's tasks: it grows with each change of one, also one that comes or goes.
+_VERSION: LiteralString = (
+    "select s.revision, (select coalesce(sum(t.revision), 0)" + _TASKS + ")::bigint + " + _DEPARTED + _OWN
+)
+# The same with what it is the version of, in one snapshot, and each task read once.
+_FULL: LiteralString = (
+    "select 0 as part, s.revision as n, "
+    + _DEPARTED
+    + """ as revisions, 0 as size, null::timestamptz as create_time, null::text as code, s.body"""
+    + _OWN
+    + "union all select 1, t.status, sum(t.revision)::bigint, count(*), null, null, null"
+    + _TASKS
+    + " group by t.status union all (select 2, t.priority, 0, 0, t.create_time, t.code, t.body"
+    + _TASKS
+    + " order by t.priority, t.create_time, t.code limit %(limit)s::bigint)"
+)
 
 _PREPARE: LiteralString = """
 select clock_timestamp(), r.fingerprint, r.response, s.code, s.revision, s.delete_time is not null, s.body
@@ -90,10 +107,48 @@ def get(conn: Connection, *, project: str, code: str) -> bytes | None:
     return row[0] if row else None
 
 
-def version(conn: Connection, *, project: str, code: str) -> tuple[int, bytes, str] | None:
-    """The sprint's revision and message, and the version of its tasks; None where there is none."""
+class Version(NamedTuple):
+    """A sprint's revision and the version of its tasks. Both only grow."""
+
+    revision: int
+    tasks: int
+
+
+class Full(NamedTuple):
+    """A sprint with what its tasks are, as of one moment."""
+
+    version: Version
+    body: bytes
+    counts: dict[int, int]
+    """How many tasks have each status."""
+    tasks: list[task_store.Listed]
+    """The first ones by priority, then age."""
+
+
+def version(conn: Connection, *, project: str, code: str) -> Version | None:
+    """Return the version of the sprint with its tasks; None if there is no such sprint."""
     row = conn.execute(_VERSION, {"project": project, "code": code}).fetchone()
-    return None if row is None else (row[0], row[1], row[2])
+    return None if row is None else Version(*row)
+
+
+def full(conn: Connection, *, project: str, code: str, limit: int) -> Full | None:
+    """Return the sprint with its first ``limit`` tasks, in one snapshot; None if there is no such sprint."""
+    # The rows of an append come in its order, those of the page in the page's.
+    rows = conn.execute(_FULL, {"project": project, "code": code, "limit": limit}).fetchall()
+    sprint: tuple[int, bytes] | None = None
+    counts: dict[int, int] = {}
+    tasks: list[task_store.Listed] = []
+    for part, number, _, size, create_time, task_code, body in rows:
+        if part == 0:
+            sprint = number, body
+        elif part == 1:
+            counts[number] = size
+        else:
+            tasks.append(task_store.Listed(create_time, number, task_code, body))
+    if sprint is None:
+        return None
+    version = Version(sprint[0], sum(row[2] for row in rows))
+    return Full(version, sprint[1], counts, tasks)
 
 
 def prepare(conn: Connection, *, project: str, request: Request, code: str) -> Prepared:

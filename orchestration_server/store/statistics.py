@@ -17,10 +17,11 @@ STATS_KEYS: dict[str, LiteralString] = {
     "entity": "entity_type::text || '/' || entity_code",
     "actor": "actor",
 }
-# The version of a project's events: the last one, the transactions before it that may yet bring more, and how
-# many sampling left out.
+# The version of a project's events: how often some were archived or deleted, the last one, the transactions
+# before it that may yet bring more, and how many sampling left out. It only grows, in that order.
 _VERSION: LiteralString = """
-select e.epoch, e.xid::text::bigint, e.seq, (
+select (select sum(moves)::bigint from archive_edges where project = %(project)s), e.epoch,
+    e.xid::text::bigint, e.seq, (
     select string_agg(x::text, ',' order by x) from pg_snapshot_xip(pg_current_snapshot()) as x
     where x < e.xid), (
     select count from sampled_out where project = %(project)s and minute = '-infinity')

@@ -103,13 +103,6 @@ _READY: LiteralString = """ and status = 1 and not coalesce((
         where b.project = d.project and b.code = d.depends_on_code))
     from dependencies d where d.project = t.project and d.task_code = t.code), false)"""
 
-_COUNTS: LiteralString = """
-select status, count(*) from tasks
-where project = %(project)s and sprint_code = %(sprint_code)s and sprint_code <> ''
-    and delete_time is null
-group by status
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class TaskColumns:
@@ -211,9 +204,3 @@ def list_page(
     query += _URGENT if by_priority else _NEWEST
     rows = conn.execute(query, params).fetchall()
     return [Listed(*row) for row in rows]
-
-
-def counts(conn: Connection, *, project: str, sprint_code: str) -> dict[int, int]:
-    """How many tasks of the sprint have each status."""
-    found = conn.execute(_COUNTS, {"project": project, "sprint_code": sprint_code})
-    return dict(found.fetchall())

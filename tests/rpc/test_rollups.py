@@ -322,4 +322,4 @@ def test_a_whole_range_reads_little(stats: Stats, monkeypatch: pytest.MonkeyPatc
             assert read < 1_000, group
     with counted(monkeypatch) as statements:
         stats.asked("type", start, end, 50)
-    assert len(statements) == 4, "version, clock, how much is behind, the count"
+    assert len(statements) == 5, "version, clock, how much is behind, the count, the version again"

@@ -6,7 +6,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from orchestration_server.cache import Cache, Link
+from orchestration_server.cache import Cache, Link, Loaded
 
 CALLS = 8
 SECONDS = 10
@@ -20,18 +20,19 @@ def cache() -> Cache:
 class Load:
     """A load that takes as long as it is told to, and fails where it is told to."""
 
-    def __init__(self, *outcomes: bytes | Exception) -> None:
+    def __init__(self, *outcomes: bytes | Exception, version: str = "v1") -> None:
+        self.version = [version]
         self._outcomes = iter(outcomes)
         self.entered: SimpleQueue[None] = SimpleQueue()
         self.go_on = threading.Event()
 
-    def __call__(self) -> bytes:
+    def __call__(self) -> Loaded:
         self.entered.put(None)
         assert self.go_on.wait(SECONDS)
         outcome = next(self._outcomes)
         if isinstance(outcome, Exception):
             raise outcome
-        return outcome
+        return Loaded(outcome, self.version)
 
 
 class Loading(dict[bytes, "Future[bytes | None]"]):
@@ -64,7 +65,7 @@ def test_calls_at_once_share_one_load(cache: Cache) -> None:
 
 
 def test_another_version_is_loaded_meanwhile(cache: Cache) -> None:
-    slow, fast = Load(b"old"), Load(b"new")
+    slow, fast = Load(b"old"), Load(b"new", version="v2")
     fast.go_on.set()
     with ThreadPoolExecutor(1) as pool:
         old = pool.submit(cache.get_or_load, "kind", ["v1"], slow)

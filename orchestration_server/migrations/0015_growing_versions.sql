@@ -1,0 +1,46 @@
+-- What makes the version of a sprint's tasks, and that of a task's links, a number that only grows: a sum over what
+-- is there comes back when something goes. So what goes leaves its revision behind, and one more for its going.
+--
+-- The version of a sprint's tasks is the sum of the revisions of its tasks and of what has departed. In sixteen rows,
+-- so that writers of one sprint seldom wait for each other here, and then for no longer than a commit: nothing that a
+-- write does after this waits for another one.
+create table departed_tasks (
+    project     text not null,
+    sprint_code text not null,
+    shard       smallint not null,
+    total       bigint not null,
+    primary key (project, sprint_code, shard)
+) with (fillfactor = 50);
+
+create function ledger_depart() returns trigger language plpgsql as $$
+begin
+    insert into departed_tasks as d (project, sprint_code, shard, total)
+    values (old.project, old.sprint_code, hashtext(old.code) & 15, new.revision)
+    on conflict (project, sprint_code, shard) do update set total = d.total + excluded.total;
+    return null;
+end
+$$;
+create trigger tasks_depart after update on tasks for each row
+    when (old.sprint_code <> '' and old.delete_time is null
+        and (new.sprint_code <> old.sprint_code or new.delete_time is not null))
+    execute function ledger_depart();
+
+-- The version of a task's links is the sum of the revisions of the tasks that it depends on, one for each link, and of
+-- those whose link was removed. Whoever removes a link has the locks of both tasks.
+create table removed_links (
+    project   text not null,
+    task_code text not null,
+    total     bigint not null,
+    primary key (project, task_code)
+) with (fillfactor = 50);
+
+create function ledger_remove_link() returns trigger language plpgsql as $$
+begin
+    insert into removed_links as r (project, task_code, total)
+    values (old.project, old.task_code, 1 + coalesce((
+        select t.revision from tasks t where t.project = old.project and t.code = old.depends_on_code), 0))
+    on conflict (project, task_code) do update set total = r.total + excluded.total;
+    return null;
+end
+$$;
+create trigger dependencies_removed after delete on dependencies for each row execute function ledger_remove_link();
