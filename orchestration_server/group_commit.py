@@ -15,6 +15,7 @@ from time import monotonic
 import structlog
 
 from orchestration_server import metrics
+from orchestration_server.acceptance import Acceptance
 from orchestration_server.db import Database
 from orchestration_server.emission import Emission, Emitted
 from orchestration_server.emission_group import Group, commit_after_held
@@ -132,6 +133,9 @@ class GroupCommit:
         self._events = 0
         self._queue = _Room(QUEUE_EVENTS, QUEUE_BYTES)
         self._accepted = _Room(ACCEPTED_EVENTS, ACCEPTED_BYTES)
+        self._acceptance = Acceptance(self._clock.now)
+        self._last_stored = 0.0
+        """When the last group was, by the clock."""
         self._patience = _Patience()
         self._changed = threading.Condition()
         self._taken = self._begun = self._stored = 0
@@ -154,7 +158,7 @@ class GroupCommit:
         )
 
     def submit(self, emission: Emission) -> Future[Emitted]:
-        """Queues a message, which is answered once it is stored; at once where its caller wants that.
+        """Queues a message, which is answered once it is stored, or accepted if its caller wants that.
 
         RESOURCE_EXHAUSTED where too much waits already.
         """
@@ -165,16 +169,14 @@ class GroupCommit:
             if not room.takes(emission):
                 raise _full(accepted=emission.accepted)
             room.add(emission)
+            answer = self._acceptance.add(emission) if emission.accepted else emission.done
             self._waiting.append(emission)
             self._events += len(emission.drafts)
             self._patience.add(emission, self._clock)
             if emission.batch is not None or self._due():
                 self._changed.notify_all()
-        if not emission.accepted:
-            return emission.done
-        emission.done.add_done_callback(lambda done: self._settled(emission, done))
-        answer: Future[Emitted] = Future()
-        answer.set_result(emission.accept())
+        if emission.accepted:
+            emission.done.add_done_callback(lambda done: self._settled(emission, done))
         return answer
 
     def emit(self, emission: Emission, call: Call) -> Emitted:
@@ -188,7 +190,10 @@ class GroupCommit:
         """After what was accepted is stored, or lost."""
         with self._changed:
             self._accepted.remove(emission)
-        if (error := done.exception()) is not None:
+            answered, answers = self._acceptance.remove(emission)
+        for give in answers:
+            give()
+        if answered and (error := done.exception()) is not None:
             metrics.EVENTS_ACCEPTED_LOST.inc(len(emission.drafts))
             log.warning(
                 "accepted events lost", project=emission.call.project, events=len(emission.drafts),
@@ -221,6 +226,7 @@ class GroupCommit:
                 turn = self._taken
                 self._taken += 1
                 group = self._take()
+                began = self._clock.now()
             made = self._made(group)
             with self._changed:
                 while self._begun != turn or turn - self._stored >= STORED_AT_ONCE:
@@ -230,6 +236,10 @@ class GroupCommit:
             finally:
                 self._begin(turn)
                 with self._changed:
+                    now = self._clock.now()
+                    events = sum(len(one.drafts) for one in group)
+                    self._acceptance.measured(events, now - max(began, self._last_stored))
+                    self._last_stored = now
                     self._stored += 1
                     self._changed.notify_all()
                 # Or an idle thread would keep them.

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Condition
+from threading import Condition, Event
 from typing import Any
 
 import grpc
@@ -16,7 +16,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.v1 import common_pb2, event_pb2, session_pb2
-from orchestration_server import group_commit, metrics
+from orchestration_server import acceptance, group_commit, metrics
 from orchestration_server.embedded import Engines
 from orchestration_server.emission import Emission, Emitted
 from orchestration_server.errors import ResourceExhausted, Unavailable
@@ -358,6 +358,26 @@ def test_past_its_bound_nothing_more_is_accepted(server: Server, monkeypatch: py
         # Callers that wait have room of their own.
         assert commits.submit(emission(500)).result(10).stored == 500
         assert commits.submit(emission(5, **wishes)).result(0).accepted == 5
+
+
+def test_no_more_is_accepted_while_the_database_does_not_store_what_was(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, commit = Event(), GroupCommit._commit
+
+    def later(commits: GroupCommit, *given: Any) -> Any:
+        assert store.wait(30)
+        return commit(commits, *given)
+
+    monkeypatch.setattr(GroupCommit, "_commit", later)
+    clock = StandingClock()
+    with committing(server, clock) as commits:
+        assert commits.submit(emission(3, durability=ACCEPTED)).result(0).accepted == 3
+        clock.goes_on(acceptance.ACCEPTED_SECONDS)
+        held_back = [commits.submit(emission(3, durability=ACCEPTED)) for _ in range(3)]
+        assert not any(answer.done() for answer in held_back)
+        store.set()
+        assert [answer.result(30).accepted for answer in held_back] == [3, 3, 3]
 
 
 def test_accepted_events_that_cannot_be_stored_are_counted(
