@@ -35,6 +35,11 @@ CERT_VARIABLE = "ORCHESTRATION_CLIENT_CERT"
 KEY_VARIABLE = "ORCHESTRATION_CLIENT_KEY"
 KNOWN_AUTHORITIES = "system"
 """In place of a file: the authorities that grpc comes with."""
+_SCHEMES = frozenset(
+    ("dns", "unix", "unix-abstract", "ipv4", "ipv6", "vsock", "xds", "google-c2p", "passthrough")
+)
+"""Of the names that grpc resolves."""
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _SCHEME = re.compile(r"(?:dns:(?://[^/]*/)?|ipv4:|ipv6:|)(.*)", re.DOTALL)
 
 Options = Sequence[tuple[str, int | str]]
@@ -83,8 +88,51 @@ def service_config() -> dict[str, Any]:
 
 
 def resolve_address(address: str | None) -> str:
-    """Returns the address given, else that of ORCHESTRATION_ADDRESS, else the default."""
-    return address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
+    """Return the address given, else that of ORCHESTRATION_ADDRESS, else the default.
+
+    Raises ValueError if no server can ever be reached at it: grpc answers UNAVAILABLE, which is tried again.
+    """
+    found = address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
+    if wrong := _fault_of(found):
+        # A URL may hold a password.
+        shown = re.sub(r"//.*@", "//…@", found)
+        raise ValueError(f"{shown!r} is no address: {wrong}; it reads HOST:PORT, such as {DEFAULT_ADDRESS}")
+    return found
+
+
+def _fault_of(address: str) -> str:
+    """Return what is wrong with an address, as grpc takes it; empty if nothing is."""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", address)
+    if scheme and scheme[1] not in _SCHEMES:
+        return f"leave out {scheme[0]} (for TLS, name the authorities in {CA_VARIABLE})"
+    if re.search(r"\s", address):
+        return "it contains a space"
+    known = re.match(r"([a-z0-9-]+):", address)
+    if known and known[1] in _SCHEMES - {"dns", "ipv4", "ipv6"}:
+        return ""
+    target = _SCHEME.fullmatch(address)
+    for one in (target[1] if target else address).split(","):
+        if wrong := _fault_of_host(one):
+            return wrong
+    return ""
+
+
+def _fault_of_host(target: str) -> str:
+    with suppress(ValueError):
+        ipaddress.ip_address(target[1:-1] if target[:1] + target[-1:] == "[]" else target)
+        return ""
+    host, colon, port = target.rpartition(":")
+    host = host if colon else target
+    if colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+        return f"{port!r} is no port"
+    if host.startswith("[") and host.endswith("]"):
+        with suppress(ValueError):
+            ipaddress.ip_address(host[1:-1])
+            return ""
+    labels = host.removesuffix(".").split(".")
+    if len(host) <= 253 and all(_LABEL.fullmatch(label) for label in labels):
+        return ""
+    return f"{host!r} is no name of a host"
 
 
 def resolve_token(token: str | None) -> str:
