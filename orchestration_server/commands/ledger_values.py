@@ -19,8 +19,8 @@ from google.protobuf.struct_pb2 import Struct
 from orchestration_server.commands.row_notes import NOT_READY, Notes
 from orchestration_server.rules import STRUCT_BYTES, STRUCT_DEPTH
 
-LARGEST = 2**53
-"""Whole numbers up to here are told apart by a double and by JavaScript."""
+LARGEST = 2**53 - 1
+"""Whole numbers up to here are told apart by a double, and JSON's integers as RFC 8785 has them."""
 # The loader may add the reason why a task is not ready later.
 REASON_BYTES = 1500
 _FIT_BYTES = STRUCT_BYTES - REASON_BYTES - 500
@@ -38,7 +38,7 @@ class NumberText(str):
 def number(text: str) -> int | float | NumberText:
     """Return the number that `text` writes, or the text if a double does not have exactly this value.
 
-    Whole numbers beyond 2^53 stay text: a reader that has doubles would take two of them for one.
+    Whole numbers from 2^53 on stay text: a reader that has doubles would take two of them for one.
     """
     if re.fullmatch(r"[-+]?[0-9]+", text):
         if len(text) > 17 or abs(whole := int(text)) > LARGEST:

@@ -1,0 +1,222 @@
+"""What an import loses never makes a task ready, and what it changes shows in its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from google.protobuf.field_mask_pb2 import FieldMask
+from typer.testing import CliRunner, Result
+
+from orchestration import Client
+from orchestration.v1 import common_pb2, coordination_pb2, sprint_pb2, task_pb2
+from orchestration_server.commands import task_fields
+from orchestration_server.commands.row_notes import NOT_READY
+from tests import importing
+from tests.rpc.test_import import Server, app, run, task, tasks_of, timeline, write
+
+BLOCKED, PENDING = common_pb2.TASK_STATUS_BLOCKED, common_pb2.TASK_STATUS_PENDING
+
+
+def ready(server: Server, project: str = "default") -> set[str]:
+    with Client(server.address, project=project) as client:
+        request = coordination_pb2.ListReadyTasksRequest(page_size=500)
+        return {one.code for one in client.pages(client.coordination.ListReadyTasks, request)}
+
+
+def load(server: Server, tmp_path: Path, *rows: Any) -> Result:
+    return run(server, "--tasks", write(tmp_path / "tasks.jsonl", list(rows)))
+
+
+def test_a_status_that_is_not_known_is_not_ready_and_the_exit_code_says_so(
+    server: Server, tmp_path: Path
+) -> None:
+    rows = [task("known", status="To Do"), task("done", status="✅ Done"), task("odd", status="humming")]
+    result = load(server, tmp_path, *rows)
+    assert result.exit_code == 4, result.output
+    assert "0 refused, 0 unresolved, 1 changed, 0 warnings" in result.output
+    assert 'changed tasks.jsonl:3: task odd: status "humming" is not known: not ready' in result.output
+    assert ready(server) == {"known"}
+    odd = tasks_of(server)["odd"]
+    assert odd.status == BLOCKED
+    assert odd.metadata["original_status"] == "humming"
+
+
+def test_a_map_makes_words_known(server: Server, tmp_path: Path) -> None:
+    words = tmp_path / "words.yaml"
+    words.write_text("statuses: {humming: pending}\npriorities: {sev1: P0}\nkinds: {gates: reverse blocks}\n")
+    rows = [
+        task("a", status="Humming", priority="SEV1", depends_on=[{"code": "b", "kind": "gates"}]),
+        task("b"),
+    ]
+    result = run(server, "--tasks", write(tmp_path / "tasks.jsonl", rows), "--map", words)
+    assert result.exit_code == 0, result.output
+    # The task b waits for a, because a gates it.
+    assert ready(server) == {"a"}
+    assert tasks_of(server)["a"].priority == common_pb2.PRIORITY_P0
+    words.write_text("statuses:\n  humming: perhaps\n")
+    wrong = run(server, "--tasks", tmp_path / "tasks.jsonl", "--map", words)
+    assert wrong.exit_code == 2
+    assert "words.yaml:2:statuses.hummingmustbeoneofpending" in wrong.output.replace("\n", "").replace(
+        "│", ""
+    ).replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("rows", "blocked"),
+    [
+        ([{"code": "b", "title": ""}, task("a", depends_on=["b"])], {"a"}),
+        ([task("a", depends_on=["nowhere"])], {"a"}),
+        ([task("a", depends_on=[{"code": "b", "kind": "envies"}]), task("b")], {"a"}),
+        ([task("a", depends_on=["not a code"])], {"a"}),
+        ([task("a", depends_on=["a"])], {"a"}),
+        ([task("a", depends_on=["b"]), task("b", depends_on=["a"])], {"b"}),
+        ([task("a", depends_on=[{"code": "nowhere", "kind": "related"}])], set()),
+        ([task("a", depends_on=[{"code": "nowhere", "kind": "required by"}])], set()),
+    ],
+    ids=["refused", "absent", "unknown kind", "no code", "itself", "a cycle", "related", "reverse"],
+)
+def test_a_task_that_waits_for_one_that_is_not_there_is_not_ready(
+    server: Server, tmp_path: Path, rows: list[Any], blocked: set[str]
+) -> None:
+    result = load(server, tmp_path, *rows)
+    assert result.exit_code == 3, result.output
+    stored = tasks_of(server)
+    assert {code for code, one in stored.items() if NOT_READY in one.metadata.fields} == blocked
+    assert not ready(server) & blocked
+    log = timeline(server)
+    again = run(server, "--tasks", tmp_path / "tasks.jsonl")
+    assert again.exit_code == 3
+    assert timeline(server) == log
+
+
+def test_a_second_run_does_not_undo_what_a_person_decided(server: Server, tmp_path: Path) -> None:
+    rows = [task("a", depends_on=["nowhere"], status="open")]
+    assert load(server, tmp_path, *rows).exit_code == 3
+    with Client(server.address) as client:
+        change = task_pb2.UpdateTaskRequest(
+            task=task_pb2.Task(code="a", status=PENDING),
+            update_mask=FieldMask(paths=["status", "metadata"]),
+        )
+        client.tasks.UpdateTask(change)
+    assert ready(server) == {"a"}
+    assert load(server, tmp_path, *rows).exit_code == 3
+    assert ready(server) == {"a"}
+
+
+def test_a_run_that_was_broken_off_before_its_links_is_completed(server: Server, tmp_path: Path) -> None:
+    with Client(server.address) as client:
+        new = task_pb2.Task(code="a", title="Task a")
+        client.tasks.CreateTask(task_pb2.CreateTaskRequest(task=new))
+    result = load(server, tmp_path, task("a", depends_on=["nowhere"]))
+    assert "changed tasks.jsonl:1: task a: not ready: waits for nowhere" in result.output
+    assert not ready(server)
+
+
+def test_a_field_that_the_server_alone_refuses_is_left_out(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_fields, "_out_of_range", lambda _: "")
+    monkeypatch.setattr(task_fields, "limit", lambda _: 1_000_000)
+    late = task("late", created_at="2999-01-01T00:00:00Z", phase="x" * 101)
+    result = load(server, tmp_path, late, task("fine"), task("waits", depends_on=["late"]))
+    assert result.exit_code == 4, result.output
+    assert "3 read, 3 created" in result.output
+    stored = tasks_of(server)
+    assert stored["late"].metadata["original_occur_time"] == "2999-01-01T00:00:00Z"
+    assert stored["late"].metadata["original_phase"] == "x" * 101
+    assert stored["late"].phase == ""
+    assert ready(server) == {"late", "fine"}
+
+
+def test_the_fields_of_the_ledger_are_read(server: Server, tmp_path: Path) -> None:
+    row = task(
+        "a",
+        sprint_code="S-1",
+        phase="build",
+        objectives=["one"],
+        deliverables=["two"],
+        acceptance_criteria="- three\n- four",
+        agent_config={"model": "m", "tokens": 40},
+        metadata={"due": "2026-12-24"},
+        kind="bug",
+    )
+    with Client(server.address, project="there") as client:
+        sprint = sprint_pb2.Sprint(code="S-1", title="First")
+        client.sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=sprint))
+    file = write(tmp_path / "tasks.jsonl", [row, task("b", sprint_code="S-1")])
+    assert run(server, "--tasks", file, project="there").exit_code == 0
+    made = tasks_of(server, "there")["a"]
+    assert (made.sprint_code, made.phase, list(made.objectives)) == ("S-1", "build", ["one"])
+    assert (list(made.deliverables), list(made.acceptance_criteria)) == (["two"], ["- three", "- four"])
+    assert json_format.MessageToDict(made.agent_config) == {"model": "m", "tokens": 40.0}
+    assert json_format.MessageToDict(made.metadata) == {"due": "2026-12-24", "kind": "bug"}
+    # A sprint that is not there is made once.
+    result = run(server, "--tasks", file, project="elsewhere")
+    assert result.exit_code == 4
+    assert "1 changed" in result.output
+    assert "sprint S-1 was not in the ledger: made" in result.output
+    assert tasks_of(server, "elsewhere")["b"].sprint_code == "S-1"
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"code": "a", "title": "A"}]', '[\n{"code": "a"},\n{"code": "b"}\n]', "\n[]\n"]
+)
+def test_an_array_in_place_of_lines_is_reported_once(server: Server, tmp_path: Path, text: str) -> None:
+    for option in ("--tasks", "--events"):
+        file = tmp_path / "rows.jsonl"
+        file.write_text(text)
+        result = run(server, option, file)
+        assert result.exit_code == 3
+        assert "1 refused, 0 unresolved" in result.output
+        assert "a JSON array in place of lines; make lines of it with: jq -c '.[]'" in result.output
+
+
+def test_an_object_over_several_lines_is_reported_once(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps({"code": "a", "title": "A"}, indent=2))
+    result = run(server, "--tasks", file)
+    assert "1 refused, 0 unresolved" in result.output
+    assert "one JSON object over several lines" in result.output
+
+
+def test_names_that_are_not_utf8_are_reported(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "tree" / "notes").mkdir(parents=True)
+    (tmp_path / "tree" / "tasks").mkdir()
+    (tmp_path / "tree" / "tasks" / "a-1.md").write_text("---\nid: A-1\n---\nx\n")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/tree/notes/caf\xe9.md")).write_text("x\n")
+    report = tmp_path / "report.jsonl"
+    result = run(server, "--delegation", tmp_path / "tree", "--report", report)
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert set(tasks_of(server)) == {"A-1"}
+    files = [json.loads(line)["file"] for line in report.read_text().splitlines()]
+    assert any("caf" in file for file in files)
+
+
+def test_the_address_of_the_environment_is_read(server: Server, tmp_path: Path) -> None:
+    file = write(tmp_path / "tasks.jsonl", [task("a")])
+    environment = {"ORCHESTRATION_ADDRESS": server.address}
+    result = CliRunner(env=environment).invoke(app, ["--tasks", str(file)])
+    assert result.exit_code == 0, result.output
+    assert set(tasks_of(server)) == {"a"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_server_takes_every_row(server: Server, tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    rows = [
+        importing.row_of(f"row-{n}", f"Row {n}", importing.drawn(draw, [f"row-{m}" for m in range(60)]))
+        for n in range(120)
+    ]
+    result = run(server, "--tasks", write(tmp_path / "tasks.jsonl", rows))
+    assert result.exit_code in (0, 3, 4), result.output
+    stored = tasks_of(server)
+    assert set(stored) == {row["code"] for row in rows}
+    # By hand: a task is ready only if its row says so in a word of the ledger or says nothing.
+    may_be = {row["code"] for row in rows if row["status"] in (None, "", " ", "open", "To Do")}
+    assert ready(server) <= may_be

@@ -1,0 +1,134 @@
+"""No optional field loses a row, and nothing of a row is lost without a word."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from hypothesis import HealthCheck, given, settings
+
+from orchestration.v1 import common_pb2, task_pb2
+from orchestration_server.commands import ledger_values, task_fields
+from orchestration_server.commands.fleet_format import TaskRow, parse_task
+from orchestration_server.commands.ledger_values import NumberText, number
+from orchestration_server.commands.row_notes import Notes
+from orchestration_server.validation import validate
+from tests import importing
+
+PENDING = common_pb2.TASK_STATUS_PENDING
+
+
+def found_in(row: TaskRow) -> str:
+    """Return everything that an import has of a row, as one text."""
+    task = json_format.MessageToDict(row.new, preserving_proto_field_name=True)
+    links = [link.code for link in row.links]
+    said = [*row.warnings, *row.changes, *row.bad_links]
+    return json.dumps([task, links, said], ensure_ascii=False) + json.dumps(said)
+
+
+def missing(text: str, atom: str) -> bool:
+    if atom in text:
+        return False
+    if atom[0] not in "-0123456789":
+        return True
+    # A number is found in the form that it has after a double has held it.
+    double = float(atom)
+    whole = str(int(double)) if double.is_integer() else atom
+    return repr(double) not in text and whole not in text
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(importing.titles, importing.mutations)
+def test_every_row_with_a_code_and_a_title_is_taken_and_nothing_is_lost(
+    title: str | int, changed: dict[str, Any]
+) -> None:
+    given_row = importing.row_of("t-1", title, changed)
+    row = parse_task(importing.line_of(given_row))
+    # What the server checks of a request.
+    validate(task_pb2.BatchCreateTasksRequest(tasks=[row.new]))
+    text = found_in(row)
+    said_lost = any("is full" in note or "of them fit" in note for note in row.changes)
+    lost = {atom for atom in importing.atoms(given_row) if missing(text, atom)}
+    assert not lost or said_lost, lost
+    if row.bad_links or any("status" in change and "not known" in change for change in row.changes):
+        assert row.new.task.status != PENDING
+
+
+def test_a_value_that_is_dropped_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of the test above: without the originals in the metadata it finds a loss."""
+    row = importing.row_of("t-1", "A title", {"assignee": ["tok111111", "tok222222"]})
+    taken = parse_task(importing.line_of(row))
+    assert not [atom for atom in importing.atoms(row) if missing(found_in(taken), atom)]
+    monkeypatch.setattr(Notes, "keep", lambda *_: None)
+    taken = parse_task(importing.line_of(row))
+    assert [atom for atom in importing.atoms(row) if missing(found_in(taken), atom)] == ["tok222222"]
+
+
+def test_a_row_that_was_taken_as_it_stands_has_no_notes() -> None:
+    """A note that is always there would say nothing."""
+    row = parse_task(importing.line_of(importing.row_of("t-1", "A title", {})))
+    assert (row.warnings, row.changes, row.bad_links) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "-1", "9007199254740991", "0.1", "0.10", "1e22", "2.5E-3", "-0", "-0.0", "0e999", "5e-324"]
+)
+def test_a_number_that_a_double_holds_stays_a_number(text: str) -> None:
+    value = number(text)
+    assert not isinstance(value, str)
+    assert value == float(text)
+    assert str(value).startswith("-") == text.startswith("-")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9007199254740992", "9007199254740993", "-9007199254740993", "1126128864018916581", "7" * 310,
+        "7" * 5_000, "1e400", "-1e400", "1e-400", "0.1000000000000000055511151231257827", "9007199254740993.0", "NaN",
+        "-Infinity", "1e99999999999999999999999",
+    ],
+)  # fmt: skip
+def test_a_number_that_a_double_changes_is_kept_as_text(text: str) -> None:
+    assert number(text) == NumberText(text)
+    notes = Notes()
+    value = ledger_values.parse_json(f'{{"a": [{text}], "b": 9007199254740991}}'.encode())
+    assert ledger_values.storable(value, "", notes) == {"a": [text], "b": 2**53 - 1}
+    assert notes.warnings == ["a[0]: kept as text: the ledger's numbers are doubles"]
+
+
+def test_two_ids_stay_two() -> None:
+    notes = Notes({"one": 2**53, "other": 2**53 + 1, "small": 2**53 - 1})
+    assert json_format.MessageToDict(task_fields.metadata(notes)) == {
+        "one": str(2**53),
+        "other": str(2**53 + 1),
+        "small": 2.0**53 - 1,
+    }
+
+
+def test_bytes_that_are_not_utf8_and_halves_of_characters_are_written_as_escapes() -> None:
+    notes = Notes()
+    value = ledger_values.parse_json(b'{"a": "caf\xe9", "b\\u0000": "x\\ud83d", "c": "\xf0\x9f\x98\x80"}')
+    kept = ledger_values.storable(value, "", notes)
+    assert kept == {"a": "caf\\xe9", "b\\u0000": "x\\ud83d", "c": "\U0001f600"}
+    assert len(notes.warnings) == 1
+
+
+def test_metadata_that_is_too_large_is_cut_where_it_is_largest() -> None:
+    comments = [{"text": "word " * 50}] * 400
+    notes = Notes({"small": 1, "comments": comments, "log": "é" * 100_000, "import_not_ready": "y"})
+    kept = json_format.MessageToDict(task_fields.metadata(notes))
+    assert kept["small"] == 1.0
+    assert kept["import_not_ready"] == "y"
+    assert kept["comments"] == comments[: len(kept["comments"])]
+    assert kept["log"].removesuffix("…") == "é" * (len(kept["log"]) - 1)
+    assert 60_000 < len(json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()) <= 65_536
+    assert [change.split(":")[0] for change in notes.changes] == ["comments", "log"]
+
+
+def test_metadata_of_too_many_fields_says_how_many_it_has() -> None:
+    notes = Notes({f"field-{n}": n for n in range(10_000)})
+    kept = json_format.MessageToDict(task_fields.metadata(notes))
+    assert notes.changes == [f"metadata has 10,000 fields: {len(kept):,} of them fit and are kept"]
+    assert list(kept)
