@@ -14,6 +14,7 @@ from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 from uuid_utils import uuid7
 
+from orchestration.structs import plain as plain
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server import causers
 from orchestration_server.model import (
@@ -77,27 +78,6 @@ def page_length(lengths: Sequence[int], most: int) -> int:
 
 
 # Structs and content
-
-
-def plain(value: Struct) -> dict[str, Any]:
-    """A Struct as plain values; whole numbers are ints."""
-    return {key: _plain(item) for key, item in value.fields.items()}
-
-
-def _plain(value: Value) -> Any:
-    kind = value.WhichOneof("kind")
-    if kind == "string_value":
-        return value.string_value
-    if kind == "number_value":
-        number = value.number_value
-        return int(number) if number.is_integer() and abs(number) < 2**53 else number
-    if kind == "bool_value":
-        return value.bool_value
-    if kind == "struct_value":
-        return plain(value.struct_value)
-    if kind == "list_value":
-        return [_plain(item) for item in value.list_value.values]
-    return None
 
 
 def to_struct(values: dict[str, Any]) -> Struct:

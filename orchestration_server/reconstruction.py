@@ -15,9 +15,10 @@ from typing import Any
 
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import Message
-from google.protobuf.struct_pb2 import Struct, Value
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from orchestration.structs import plain_value
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server import convert
 from orchestration_server.errors import FailedPrecondition
@@ -118,7 +119,7 @@ class State:
         elif "changes" in payload:
             for name, change in payload["changes"].struct_value.fields.items():
                 if name in self.kind.fields:
-                    self.content[name] = _plain(change.struct_value.fields["to"])
+                    self.content[name] = plain_value(change.struct_value.fields["to"])
         if is_deletion(event):
             self.deleted = True
         elif event.entity_revision > self.revision:
@@ -191,10 +192,6 @@ def changes_of(event: event_pb2.Event) -> Struct:
             if name != _CREATE_TIME and value not in _EMPTY
         }
     )
-
-
-def _plain(value: Value) -> Any:
-    return convert.plain(Struct(fields={"": value}))[""]
 
 
 def _set(message: Any, name: str, value: Any) -> None:

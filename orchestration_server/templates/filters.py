@@ -12,6 +12,7 @@ import orjson
 from jinja2 import pass_context
 from jinja2.runtime import Undefined
 
+from orchestration.structs import whole
 from orchestration_server.templates.budget import Budget, Fault, NoText
 
 WIDEST_INDENT = 16
@@ -30,7 +31,7 @@ def text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return str(value)
+        return str(whole(value))
     if isinstance(value, Undefined):
         return str(value)  # which raises, and says what is missing
     raise NoText("a list or an object has no text of its own: use join, tojson or a loop")
@@ -165,7 +166,7 @@ def _tojson(context: Any, value: Any) -> str:
     budget = _budget(context)
     # A character takes up to 6 in JSON.
     budget.make(budget.weigh(value))
-    made = orjson.dumps(value).decode()
+    made = orjson.dumps(whole(value)).decode()
     budget.make(len(made))
     return made
 

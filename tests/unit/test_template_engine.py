@@ -74,6 +74,7 @@ def rendered(template: Template, **variables: Any) -> str:
         ("{{ 'Größe & Maß!' | slug }}.", "groe-ma."),
         ("{{ long | truncate(5) }}.", "xxxx…."),
         ("{{ text | replace('o', '0') | capitalize }}.", "0ne tw0\nthree."),
+        ("{{ number * 0.5 * 4 }} {{ [number * 0.5 * 4] | tojson }}", "14 [14]"),
         ("{{ thing | tojson }}.", '{"name":"n","deep":{"list":[1,[2]]}}.'),
         ("{{ text is string }} {{ thing is object }} {{ thing.x is undefined }}", "true true true"),
         ("{# a comment #}{% raw %}{{ raw }}{% endraw %}", "{{ raw }}"),

@@ -5,6 +5,7 @@ from orchestration.client import Client
 from orchestration.emitting import EmitTotals
 from orchestration.errors import ErrorDetails, LedgerError, Resource, error_details
 from orchestration.settings import DEFAULT_ADDRESS
+from orchestration.structs import plain
 from orchestration.timeline import AsyncTimeline, Timeline
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "Resource",
     "Timeline",
     "error_details",
+    "plain",
 ]

@@ -1,0 +1,51 @@
+"""Structs as plain Python values.
+
+A Struct has doubles alone, so that protobuf gives 40 back as 40.0. What people and files see of a Struct goes
+through here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct, Value
+
+_WHOLE_BELOW = 2**53
+"""From here on two whole numbers may be one double, and RFC 8785 has no integers."""
+
+
+def plain(value: Struct) -> dict[str, Any]:
+    """Return a Struct as a dict of JSON values, in which whole numbers are ints.
+
+    Whole numbers from 2^53 on stay floats: which of several the writer meant is not known.
+    """
+    return {key: plain_value(item) for key, item in value.fields.items()}
+
+
+def plain_value(value: Value) -> Any:
+    """Return one value of a Struct as `plain` does."""
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return value.string_value
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() and abs(number) < _WHOLE_BELOW else number
+    if kind == "bool_value":
+        return value.bool_value
+    if kind == "struct_value":
+        return plain(value.struct_value)
+    if kind == "list_value":
+        return [plain_value(item) for item in value.list_value.values]
+    return None
+
+
+def whole(value: Any) -> Any:
+    """Return a JSON value in which floats that are whole numbers, below 2^53, are ints."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < _WHOLE_BELOW else value
+    if isinstance(value, Mapping):
+        return {key: whole(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [whole(item) for item in value]
+    return value
