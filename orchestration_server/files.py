@@ -94,6 +94,24 @@ def _hashes(values: Any) -> dict[str, str]:
     return {str(name): str(digest) for name, digest in dict(values or {}).items()}
 
 
+def accept(workspace: Workspace, path: str, name: str, found: Mapping[str, str]) -> bool:
+    """Note in the record of a directory that its files may be written over, edited as they are.
+
+    ``name`` is that of the record, ``found`` the SHA-256 of each file. Return False, and note nothing, if
+    there is no record, if it has all of them, or if a file has another content by now. Raises OSError and
+    UnsafePath as ``write`` does.
+    """
+    with workspace.locked(path) as directory:
+        record = _Record.read(directory, name)
+        if not record.uid or found.items() <= record.files.items():
+            return False
+        if any(directory.digest(file) != digest for file, digest in found.items()):
+            return False
+        record.files |= found
+        record.write(directory, name)
+        return True
+
+
 def write(workspace: Workspace, document: Document, *, again: Callable[[], Document | None]) -> Written:
     """Brings a document's files into the workspace. ``again`` reads it once more; None where it is gone.
 

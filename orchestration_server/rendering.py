@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import yaml
@@ -89,9 +88,11 @@ def _sprint(sprint: sprint_pb2.Sprint) -> Document:
     )
 
 
-def links_digest(links: Links) -> str:
-    """Return the SHA-256 of a task's links: they change without its revision."""
-    return sha256(json.dumps(sorted(links)).encode()).hexdigest()
+def links_stamp(links: Links) -> str:
+    """Return a task's links in one line, which stays as it is when a person edits the list of them."""
+    return ", ".join(
+        f"{LINK_KINDS[kind]} {code}" for kind, code in sorted((kind, code) for code, kind in links)
+    )
 
 
 def _link(code: str, kind: int) -> Any:
@@ -112,7 +113,7 @@ def _task(task: task_pb2.Task, links: Links) -> Document:
         "depends_on": [_link(code, kind) for kind, code in sorted((kind, code) for code, kind in links)],
         "metadata": _sorted(convert.plain(task.metadata)),
         **_stamps(task),
-        "links": links_digest(links),
+        "links": links_stamp(links),
     }
     text = _front(front) + _heading(task.title)
     for name, heading in LISTS.items():

@@ -68,6 +68,8 @@ class Parsed:
     notes: Notes = field(default_factory=Notes)
     stamps: dict[str, Any] = field(default_factory=dict)
     """The fields that the ledger set when it wrote the file; empty for a file of people."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """The SHA-256 of each file that was read, by its name."""
 
     def text(self, name: str) -> str:
         """Return a field as one text; empty if it is not there."""

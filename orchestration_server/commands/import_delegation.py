@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import grpc
@@ -21,6 +22,7 @@ from orchestration_server.commands.reporting import Bars, Report, say
 from orchestration_server.commands.tree_codes import Names, TreeCodes
 from orchestration_server.commands.tree_listing import TreeListing
 from orchestration_server.commands.tree_tasks import ReadTask, TreeTasks
+from orchestration_server.commands.tree_updates import Updates
 from orchestration_server.commands.words import Words
 
 
@@ -36,7 +38,7 @@ class SprintCounts:
 class Loader:
     """Creates the sprints of a tree, then its tasks, then their links."""
 
-    def __init__(self, root: Path, ledger: Ledger, report: Report, words: Words) -> None:
+    def __init__(self, root: Path, ledger: Ledger, report: Report, words: Words, *, update: bool) -> None:
         self.sprints = SprintCounts()
         self._ledger = ledger
         self._listing = TreeListing(report, root)
@@ -48,6 +50,7 @@ class Loader:
         self._sprints_there: set[str] | None = None
         self.files = TreeTasks(self._listing, self._codes, words, self._sprint_named)
         self.tasks = TaskLoader(ledger, self._listing)
+        self.updates = Updates(ledger, self._listing) if update else None
 
     def load_sprint(self, found: SprintFile) -> None:
         """Create a sprint, or find it there."""
@@ -63,7 +66,10 @@ class Loader:
             return
         request = sprint_request(code, name, parsed, self._words)
         self._listing.notes(line, f"sprint {code}", parsed.notes)
+        there = self.sprints.already_there
         if self._create_sprint(line, request):
+            if self.updates is not None and self.sprints.already_there > there:
+                self.updates.sprint(line, found.directory, request.sprint, parsed)
             self._sprint_of[found.directory] = code
             self._sprint_names.add(code, (name, request.sprint.title, parsed.text("code")))
 
@@ -73,13 +79,16 @@ class Loader:
 
     def admitted(self, tasks: list[ReadTask]) -> Iterator[TaskRow]:
         """Yield the rows of the tasks that were read, and list what is to be said of them."""
-        for row in self.files.rows(tasks):
-            if self.tasks.admit(row):
-                for text in row.changes:
-                    self._listing.changed(row.line, f"task {row.code}: {text}")
-                for text in row.warnings:
-                    self._listing.warning(row.line, f"task {row.code}: {text}")
-                yield row
+        for task, row in zip(tasks, self.files.rows(tasks), strict=True):
+            edited = None
+            if self.updates is not None and task.parsed.stamps:
+                edited = self.updates.task(task, row)
+            if self.tasks.admit(edited or row):
+                self._listing.notes(row.line, f"task {row.code}", task.parsed.notes)
+                if edited is None:
+                    yield row
+                else:
+                    self.tasks.tasks.already_there += 1
 
     def _parsed_sprint(self, found: SprintFile, line: int) -> Parsed:
         parsed = Parsed()
@@ -87,10 +96,13 @@ class Loader:
             parsed.notes.warnings.append("there is no SPRINT.md: made of the directory's name")
             return parsed
         try:
-            return parse_sprint(delegation_tree.read(found.file))
+            content = delegation_tree.read(found.file)
+            parsed = parse_sprint(content)
+            parsed.digests[found.file.name] = sha256(content).hexdigest()
+            return parsed
         except BadRow as error:
             self._listing.refused(line, f"{error}; the sprint is made of the directory's name")
-            return parsed
+            return Parsed()
 
     def _create_sprint(self, line: int, request: sprint_pb2.CreateSprintRequest) -> bool:
         """Create a sprint; False, and listed, if there can be none of this code."""
@@ -124,15 +136,22 @@ class Loader:
 
 
 def load_delegation(
-    root: Path, ledger: Ledger, report: Report, bars: Bars, console: Console, words: Words
+    root: Path,
+    ledger: Ledger,
+    report: Report,
+    bars: Bars,
+    console: Console,
+    words: Words,
+    *,
+    update: bool = False,
 ) -> None:
-    """Create the sprints and tasks of a tree; what is there already stays as it is."""
+    """Create the sprints and tasks of a tree; what is there already stays as it is without ``update``."""
 
     def listed(kind: str) -> Callable[[str, str], None]:
         return lambda file, reason: report.add(kind, file, None, reason)
 
     tree = delegation_tree.find(root, refuse=listed("refused"), warn=listed("warning"))
-    loader = Loader(root, ledger, report, words)
+    loader = Loader(root, ledger, report, words, update=update)
     tasks = loader.tasks
     read: list[ReadTask] = []
 
@@ -159,6 +178,9 @@ def load_delegation(
         bars.follow("files", len(tree.tasks), files())
         bars.follow("tasks", len(read), created())
         bars.follow("links", tasks.links.read, tasks.link())
+        if loader.updates is not None:
+            loader.updates.list_deleted(read, tasks.deleted_codes)
+            bars.follow("updates", len(tree.sprints) + len(read), loader.updates.finish())
     finally:
         made, found, links = loader.sprints, tasks.tasks, tasks.links
         say(
@@ -172,3 +194,10 @@ def load_delegation(
             f"{len(tree.tasks):,} read, {found.created:,} created, {found.already_there:,} already there",
         )
         say(console, "links", f"{links.read:,} read, {links.in_place:,} in place")
+        if loader.updates is not None:
+            edits = loader.updates.counts
+            say(
+                console,
+                "updates",
+                f"{edits.sprints:,} sprints, {edits.tasks:,} tasks, {edits.links:,} links changed",
+            )

@@ -155,6 +155,12 @@ def import_files(
             exists=True, file_okay=False, readable=True, help="A tree of SPRINT.md, TASK.md and AGENT.yml."
         ),
     ] = None,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update", help="Send edits of files that the ledger wrote, if it has not changed since."
+        ),
+    ] = False,
     project: Annotated[str, typer.Option(help="The project to load into.")] = "default",
     words: Annotated[
         Path | None,
@@ -179,6 +185,8 @@ def import_files(
     """
     if tasks is None and events is None and delegation is None:
         raise typer.BadParameter("name what to load: --tasks, --events, --delegation, or several of them")
+    if update and delegation is None:
+        raise typer.BadParameter("--update is about the files of --delegation")
     console = Console(markup=False, emoji=False)
     try:
         table = words_table.DEFAULT if words is None else words_table.read_map(words)
@@ -190,7 +198,7 @@ def import_files(
             with ledger, Bars(console) as bars:
                 say(console, "run", f"correlation id {ledger.correlation_id}")
                 if delegation is not None:
-                    load_delegation(delegation, ledger, findings, bars, console, table)
+                    load_delegation(delegation, ledger, findings, bars, console, table, update=update)
                 if tasks is not None:
                     load_tasks(tasks, ledger, findings, bars, console, table)
                 if events is not None:

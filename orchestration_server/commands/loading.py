@@ -142,6 +142,11 @@ class TaskLoader:
         self._holding_back = HoldingBack(ledger, listing)
 
     @property
+    def deleted_codes(self) -> frozenset[str]:
+        """Return the codes of rows whose task was deleted in the ledger."""
+        return frozenset(self._gone)
+
+    @property
     def deletion_count(self) -> int:
         return len(self._to_delete)
 

@@ -30,7 +30,7 @@ class Report:
     """Collects what was not taken or not taken as it stands, and lists it at the end."""
 
     def __init__(self, path: Path | None) -> None:
-        self.counts = {"refused": 0, "unresolved": 0, "changed": 0, "warning": 0}
+        self.counts = {"refused": 0, "unresolved": 0, "conflict": 0, "changed": 0, "warning": 0}
         self._file = path.open("wb") if path else None
         self._listed: list[tuple[str, str]] = []
 
@@ -47,7 +47,10 @@ class Report:
             self._file.close()
 
     def add(self, kind: str, file: str, line: int | None, reason: str) -> None:
-        """Take one finding of a kind: refused, unresolved, changed or warning. No line is the whole file."""
+        """Take one finding of a kind: refused, unresolved, conflict, changed or warning.
+
+        No line is the whole file.
+        """
         self.counts[kind] += 1
         # The name of a file, and what a file says, may hold bytes that are no text.
         file, reason = escaped(file), escaped(reason)
@@ -61,13 +64,15 @@ class Report:
     @property
     def exit(self) -> Exit:
         """The exit code: refused rows and links come before those that were changed."""
-        if self.counts["refused"] or self.counts["unresolved"]:
+        if self.counts["refused"] or self.counts["unresolved"] or self.counts["conflict"]:
             return Exit.ROWS_LISTED
         return Exit.CHANGED if self.counts["changed"] else Exit.LOADED
 
     def print(self, console: Console) -> None:
         """Prints the counts and the first findings."""
         text = f"{self.counts['refused']:,} refused, {self.counts['unresolved']:,} unresolved"
+        if self.counts["conflict"]:
+            text += f", {self.counts['conflict']:,} conflicts"
         text += f", {self.counts['changed']:,} changed, {self.counts['warning']:,} warnings"
         say(console, "listed", text)
         for kind, finding in self._listed:

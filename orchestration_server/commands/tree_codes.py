@@ -86,7 +86,8 @@ class Names:
 
     def __init__(self) -> None:
         self._codes: set[str] = set()
-        self._by_name: dict[str, set[str]] = {}
+        self._by_case: dict[str, set[str]] = {}
+        self._by_letters: dict[str, set[str]] = {}
 
     def __contains__(self, code: str) -> bool:
         return code in self._codes
@@ -96,13 +97,17 @@ class Names:
         self._codes.add(code)
         for name in (code, *names):
             if name:
-                self._by_name.setdefault(fold(name), set()).add(code)
+                self._by_case.setdefault(name.casefold(), set()).add(code)
+                self._by_letters.setdefault(fold(name), set()).add(code)
 
     def find(self, name: str) -> str | None:
         """Return the one code that a name means; None if there is none, or several."""
         if name in self._codes:
             return name
-        found = self._by_name.get(fold(name), set())
+        found = self._by_case.get(name.casefold(), set())
+        # In a code with a number, punctuation counts: T-1.0 is not T-10.
+        if not found and not (CODE.fullmatch(name) and re.search(r"\d", name)):
+            found = self._by_letters.get(fold(name), set())
         return next(iter(found)) if len(found) == 1 else None
 
     def find_first(self, text: str) -> str | None:

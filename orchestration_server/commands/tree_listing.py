@@ -15,6 +15,7 @@ class TreeListing:
         self._report = report
         self._root = root
         self._files: list[str] = []
+        self._incomplete: set[int] = set()
 
     def number(self, file: Path) -> int:
         """Return the number of a file."""
@@ -32,17 +33,29 @@ class TreeListing:
         for text in notes.warnings:
             self.warning(line, f"{what}: {text}")
 
+    def complete(self, line: int) -> bool:
+        """Return True if the ledger has all that the file says, as far as it was listed."""
+        return line not in self._incomplete
+
+    def _add(self, kind: str, line: int, reason: str) -> None:
+        self._incomplete.add(line)
+        self._report.add(kind, self._files[line], None, reason)
+
+    def conflict(self, line: int, reason: str) -> None:
+        """List a file that was edited while the ledger changed, too."""
+        self._add("conflict", line, reason)
+
     def refused(self, line: int, reason: str) -> None:
         """List a file, or a link of one, that was not taken."""
-        self._report.add("refused", self._files[line], None, reason)
+        self._add("refused", line, reason)
 
     def unresolved(self, line: int, reason: str) -> None:
         """List a link to a task that is not there."""
-        self._report.add("unresolved", self._files[line], None, reason)
+        self._add("unresolved", line, reason)
 
     def changed(self, line: int, reason: str) -> None:
         """List a value that the ledger has otherwise than the file, or only in part."""
-        self._report.add("changed", self._files[line], None, reason)
+        self._add("changed", line, reason)
 
     def warning(self, line: int, reason: str) -> None:
         """List a value that stands elsewhere than usual, or is left out and kept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -119,30 +120,39 @@ class TreeTasks:
     def _parsed(self, found: TaskFile) -> Parsed:
         """Return the fields of a task's file, with those of its AGENT.yml that it does not have itself."""
         if found.agent is None:
-            return parse_task(delegation_tree.read(found.file))
-        config = self._agent(found.agent, alone=found.agent == found.file)
+            return self._read(found.file)
+        alone = found.agent == found.file
+        config, digest = self._agent(found.agent, alone=alone)
         inner = agent_task(config)
-        if found.agent == found.file:
+        if alone:
             if inner is None:
                 raise BadRow("there is no TASK.md beside it, and it holds no task")
             parsed = inner
             config = {key: value for key, value in config.items() if key not in ("task", "task_id")}
         else:
-            parsed = parse_task(delegation_tree.read(found.file))
+            parsed = self._read(found.file)
             if inner is not None and not parsed.stamps:
                 inner.fields.pop("code", None)
                 parsed.fields = inner.fields | parsed.fields
         parsed.fields["agent_config"] = config
+        parsed.digests[found.agent.name] = digest
         return parsed
 
-    def _agent(self, file: Path, *, alone: bool) -> dict[str, Any]:
+    def _read(self, file: Path) -> Parsed:
+        content = delegation_tree.read(file)
+        parsed = parse_task(content)
+        parsed.digests[file.name] = sha256(content).hexdigest()
+        return parsed
+
+    def _agent(self, file: Path, *, alone: bool) -> tuple[dict[str, Any], str]:
         try:
-            return parse_agent(delegation_tree.read(file))
+            content = delegation_tree.read(file)
+            return parse_agent(content), sha256(content).hexdigest()
         except BadRow as error:
             if alone:
                 raise
             self._listing.refused(self._listing.number(file), f"{error}; the task is taken without it")
-            return {}
+            return {}, ""
 
     def _sprint(self, parsed: Parsed, lies_in: str) -> str:
         """Return the code of the sprint that the file names, else of the one that it lies in."""
@@ -169,22 +179,14 @@ class TreeTasks:
 
     def _link(self, want: Want, task: ReadTask) -> Link | None:
         """Return the link that a file asks for; None, and noted, if it names no task."""
-        notes = task.parsed.notes
-        code = self._names.find(want.task) if want.sure else None
-        code = code or self._names.find_first(want.task)
-        if code is None and want.sure and CODE.fullmatch(want.task):
-            # It may be in the ledger.
-            code = want.task
+        code = self._code_of(want, own=bool(task.parsed.stamps))
         if code is None:
-            if not want.sure and want.task.lower() in ("none", "n/a", "-"):
-                return None
             if want.sure:
                 bad = f"depends_on: {brief(want.task)} names no task"
                 task.parsed.fields.setdefault("bad_links", []).append(bad)
-            else:
-                notes.warnings.append(
-                    f"dependency {brief(want.task)} names no task of the tree: left in the text"
-                )
+            elif want.task.lower() not in ("none", "n/a", "-"):
+                where = "names no task of the tree: left in the text"
+                task.parsed.notes.warnings.append(f"dependency {brief(want.task)} {where}")
             return None
         meaning = self._words.kind(want.kind)
         if meaning is None:
@@ -192,3 +194,12 @@ class TreeTasks:
             task.parsed.fields.setdefault("bad_links", []).append(bad)
             return None
         return Link(code, meaning.value.kind, reverse=meaning.value.reverse != want.reverse)
+
+    def _code_of(self, want: Want, *, own: bool) -> str | None:
+        """Return the code of the task that is meant; one that is not in the tree may be in the ledger."""
+        code = want.task if CODE.fullmatch(want.task) else None
+        if own and code is not None:
+            # The ledger writes codes, of tasks in other trees too.
+            return code
+        found = self._names.find(want.task) if want.sure else None
+        return found or self._names.find_first(want.task) or (code if want.sure else None)

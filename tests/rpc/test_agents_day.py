@@ -105,7 +105,7 @@ update_time: '{updated}'
 uid: "{uid}"
 revision: 7
 hash: {hash}
-links: "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"
+links: ''
 ---
 
 # Reproduce: Nobody can log in

@@ -48,7 +48,8 @@ def sprints_of(server: Server) -> dict[str, sprint_pb2.Sprint]:
 
 
 def findings(report: Path) -> dict[str, list[tuple[str, str]]]:
-    found: dict[str, list[tuple[str, str]]] = {"refused": [], "unresolved": [], "changed": [], "warning": []}
+    kinds = ("refused", "unresolved", "conflict", "changed", "warning")
+    found: dict[str, list[tuple[str, str]]] = {kind: [] for kind in kinds}
     for line in report.read_text().splitlines():
         row = json.loads(line)
         assert row["line"] is None
