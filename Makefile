@@ -16,7 +16,7 @@ LOCK := $(BIN)/uv pip compile --quiet --system-certs --universal --python-versio
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help serve venv test lint lint-python lint-imports lint-proto verify proto docs baseline bench monitoring lock clean
+.PHONY: help serve venv test lint lint-python lint-imports lint-proto verify proto docs baseline robustness bench monitoring lock clean
 
 help: ## list the targets
 	@echo "usage: make <target> [ARGS='...'] [PYTHON=python3.12]"
@@ -66,6 +66,9 @@ docs: $(DEV) ## write the tables of settings and of words into docs/configuratio
 
 baseline: $(DEV) ## at a release: make today's protos the ones that changes are compared with
 	@cd protos && ../$(BIN)/buf build --output baseline.binpb
+
+robustness: $(DEV) ## random work under faults, judged by a model (ARGS='--minutes 60')
+	@$(BIN)/python -m tests.robustness $(ARGS)
 
 bench: $(DEV) ## run the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)

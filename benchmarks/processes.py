@@ -46,6 +46,7 @@ class ServerProcess:
         *arguments: str,
         address: str = "127.0.0.1:0",
         program: Sequence[str] = MODULE,
+        redis_url: str = "",
     ) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="server-")
         self._ready, self._log = Path(self._directory.name, "ready"), Path(self._directory.name, "log")
@@ -59,6 +60,8 @@ class ServerProcess:
             *arguments,
         ]
         told = {"DATABASE_URL": database_url, "ORCHESTRATION_BACKGROUND": "false"}
+        if redis_url:
+            told["REDIS_URL"] = redis_url
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output, env=environment() | told)
         self.address = self._wait()
