@@ -1,14 +1,17 @@
-"""Counts the events of each hour behind the tail of the log, for GetEventStats."""
+"""Counts the events of each hour behind the tail of the log, for GetEventStats, and marks how late they were
+recorded, for timelines that start by a time."""
 
 from __future__ import annotations
 
 from orchestration_server.db import Database
-from orchestration_server.store import positions
+from orchestration_server.store import log_times, positions
 from orchestration_server.store import rollups as store
 
 BATCH = 1_000
 """Events counted in one statement, which is one transaction. What is written meanwhile reaches the timeline
 only after it: milliseconds, or tens of them where no two events share an hour."""
+MARKS = 20
+"""Marks of a project's log in one turn: each reads some thousand events."""
 PROJECTS = 200
 
 
@@ -39,6 +42,9 @@ class Rollups:
                 batch = store.roll(conn, project=project, limit=BATCH)
                 counted += batch
                 more |= batch == BATCH
+                for _ in range(MARKS):
+                    if not log_times.mark(conn, project=project):
+                        break
         more |= len(projects) == PROJECTS
         self._after = projects[-1] if len(projects) == PROJECTS else ""
         return counted if more else 0

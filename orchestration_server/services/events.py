@@ -29,11 +29,11 @@ from orchestration_server.errors import (
     Unavailable,
 )
 from orchestration_server.group_commit import GroupCommit
-from orchestration_server.model import BEGINNING, Bounds, Call, Cursor, EntityType, EventFilter, Position
+from orchestration_server.model import BEGINNING, Bounds, Call, Cursor, EntityType, EventFilter
 from orchestration_server.policies import Policies
 from orchestration_server.services.history import History, known
 from orchestration_server.status import code_of
-from orchestration_server.store import event_lists, rollups, statistics
+from orchestration_server.store import event_lists, log_times, rollups, statistics
 from orchestration_server.store import events as store
 from orchestration_server.streams import PAGE_FIRST, Leaving, Reply, Stream
 from orchestration_server.timeline import Hub
@@ -271,7 +271,7 @@ class EventService:
         if start == "from_time":
             time = convert.moment(request.from_time)
             return lambda conn: Cursor(
-                _before_time(conn, call.project, time, archived=archived), from_time=time
+                log_times.before(conn, project=call.project, time=time), from_time=time
             )
         cursor = self._tokens.read_cursor(request.after_cursor, "after_cursor")
         return lambda conn: known(conn, call.project, cursor, "after_cursor")
@@ -308,15 +308,6 @@ def _must_hold(bounds: Bounds, body: bytes) -> None:
     )
     if not (inside or own or of_task):
         raise OutOfBounds("the event with this dedup_key is not of what the key is held to")
-
-
-def _before_time(conn: Connection, project: str, time: datetime, *, archived: bool) -> Position:
-    """The place before the first event recorded at or after a time."""
-    last = store.last(conn, project=project) or BEGINNING
-    if archived:
-        last = max(last, store.edge(conn, project=project, deleted=False).place)
-    at = store.at_time(conn, project=project, time=time, archived=archived)
-    return last if at is None else min(last, Position(at.epoch, at.xid, at.seq - 1))
 
 
 def _filter(given: event_pb2.EventFilter) -> EventFilter:

@@ -28,25 +28,27 @@ where i.inhparent = %(parent)s::text::regclass
 order by 2
 """
 # A reader that was never there has nothing to come; the rollups have, as statistics count what they have not.
-_BEHIND: LiteralString = """
-select coalesce(p.reader, 'rollups'), l.project
-from ({last}) l
-left join log_positions p on p.project = l.project
-    and (p.epoch, p.xid, p.seq - (p.rule is not null)::integer) < (l.epoch, l.xid, l.seq)
-where p.reader is not null or not exists (
-    select from log_positions r where r.reader = 'rollups' and r.project = l.project)
-order by l.project, 1
-limit 20
+_READERS: LiteralString = """
+select p.reader, l.project
+from ledger_last_events({part}) l cross join lateral (
+    select reader, epoch, xid, seq - (rule is not null)::integer as seq from log_positions
+    where project = l.project
+    union all
+    select 'rollups', 0, '0'::xid8, 0 where not exists (
+        select from log_positions r where r.reader = 'rollups' and r.project = l.project)
+) p
 """
-_LAST: LiteralString = "select * from ledger_last_events({part})"
-# Of the last by emit_time the last in the log: by its order alone, all that is younger would be read first.
-_LAST_BEFORE: LiteralString = """
-select l.project, e.epoch, e.xid, e.seq from ledger_last_events({part}) l cross join lateral (
-    select newest.* from (
-        select e.epoch, e.xid, e.seq from {table} e
-        where e.project = l.project and e.emit_time < {before} order by e.emit_time desc limit 1000) newest
-    order by newest.epoch desc, newest.xid desc, newest.seq desc limit 1) e
-"""
+_FEW: LiteralString = " order by l.project, 1 limit 20"
+_BEHIND: LiteralString = _READERS + "where (p.epoch, p.xid, p.seq) < (l.epoch, l.xid, l.seq)" + _FEW
+# In the order of the log from the reader's place on: few events stand there, unless it is behind.
+_BEHIND_TIME: LiteralString = (
+    _READERS
+    + """where exists (
+    select from {table} e
+    where e.project = l.project and (e.epoch, e.xid, e.seq) > (p.epoch, p.xid, p.seq)
+        and case when e.emit_time < {before} then true end)"""
+    + _FEW
+)
 _CHECKED: LiteralString = """
 select count(*) filter (where convalidated), count(*) from pg_constraint
 where conrelid = %(part)s::text::regclass and conname in ('archived_not_kept', %(bounds)s)
@@ -134,10 +136,9 @@ def alone(conn: Connection) -> Iterator[bool]:
 def behind(conn: Connection, *, part: str, before: datetime | None = None) -> list[tuple[str, str]]:
     """Readers of the log that have not read all of a partition yet, or all of it that was recorded before a
     time, each with the project: at most 20."""
-    last = sql.SQL(_LAST if before is None else _LAST_BEFORE).format(
+    command = sql.SQL(_BEHIND if before is None else _BEHIND_TIME).format(
         part=sql.Literal(part), table=sql.Identifier(part), before=sql.Literal(before)
     )
-    command = sql.SQL(_BEHIND).format(last=last)
     return [(row[0], row[1]) for row in conn.execute(command.as_string(conn)).fetchall()]
 
 

@@ -47,13 +47,14 @@ select current_setting('max_connections')::integer, current_setting('superuser_r
     count(distinct client_addr) filter (where datname = current_database() and application_name = %s)
 from pg_stat_activity
 """
-# A transaction with an id holds the horizon, but for the archive's (events.py); one that is prepared does so
+# A transaction with an id holds the horizon, but for those that horizon.py leaves out; a prepared one does so
 # until somebody ends it.
 _WRITING: LiteralString = """
 select a.pid, coalesce(nullif(a.application_name, ''), a.usename::text), coalesce(a.state, ''),
     extract(epoch from clock_timestamp() - a.xact_start)::float8
 from pg_stat_activity a
-where a.datname = current_database() and a.backend_xid is not null and a.pid <> pg_backend_pid()
+where (a.datname = current_database() or a.datname is null) and a.backend_xid is not null
+    and a.pid <> pg_backend_pid() and a.backend_type is distinct from 'autovacuum worker'
     and a.application_name is distinct from 'orchestration archive'
 order by a.xact_start
 """

@@ -53,12 +53,6 @@ from h left join lateral (
 )
 _PLACES_HEAD: LiteralString = "select epoch, xid::text::bigint, seq from ("
 _PLACES_TAIL: LiteralString = ") place" + BACK_IN_LOG + " offset %(last)s::bigint limit 1"
-_AT_TIME_HEAD: LiteralString = "select epoch, xid::text::bigint, seq from ("
-_AT_TIME_FROM: LiteralString = "(select epoch, xid, seq from "
-_AT_TIME: LiteralString = """
-    where project = %(project)s and emit_time >= %(time)s
-    order by emit_time limit 1000)"""
-_AT_TIME_TAIL: LiteralString = ") first order by first.epoch, first.xid, first.seq limit 1"
 _KNOWN_IN: LiteralString = "select exists (select from "
 _KNOWN: LiteralString = """
     where project = %(project)s and epoch = %(epoch)s::integer
@@ -231,15 +225,6 @@ def before_last(
 def last(conn: Connection, *, project: str) -> Position | None:
     """The last event below the horizon; None where there is none."""
     return before_last(conn, project=project, last=0, chosen=EventFilter())
-
-
-def at_time(conn: Connection, *, project: str, time: datetime, archived: bool) -> Position | None:
-    """The first place recorded at or after a time; None where there is none yet."""
-    query = _AT_TIME_FROM + "events" + _AT_TIME
-    if archived:
-        query += " union all " + _AT_TIME_FROM + "archived_events" + _AT_TIME
-    row = conn.execute(_AT_TIME_HEAD + query + _AT_TIME_TAIL, {"project": project, "time": time}).fetchone()
-    return Position(*row) if row else None
 
 
 def knows(conn: Connection, place: Position, *, project: str) -> bool:

@@ -124,3 +124,30 @@ def test_no_reader_of_the_log_waits_while_a_month_is_read(
             assert conn.execute("show application_name").fetchone() == (APPLICATION,)
     ((own, horizon),) = seen
     assert horizon > own
+
+
+def test_a_reader_is_behind_though_a_thousand_events_recorded_later_are_not(database_url: str) -> None:
+    """The last in the log of what goes may be recorded before much that stands ahead of it."""
+    with closing(OldLog(database_url)) as log, closing(Database(database_url, size=1)) as db:
+        part = log.add_month(7)
+        log.fill(7, 1500)
+        before = month(7) + timedelta(days=20)
+        ahead, late = before - timedelta(hours=1), before - timedelta(days=1)
+        log.conn.execute("update events set emit_time = %s", (ahead,))
+        last = log.conn.execute("select max(seq) from events").fetchone()
+        assert last is not None
+        log.conn.execute("update events set emit_time = %s where seq = %s", (late, last[0]))
+        log.conn.execute(
+            "insert into log_positions (reader, project, epoch, xid, seq)"
+            " select reader, project, epoch, xid, seq"
+            " from events, unnest(array['rollups', 'automation']) reader where seq = %s - 1",
+            last,
+        )
+        with db.connection() as conn:
+            found = store.behind(conn, part=part, before=before)
+            assert found == [("automation", "default"), ("rollups", "default")]
+            assert store.behind(conn, part=part, before=late) == []
+            log.conn.execute("delete from log_positions where reader = 'rollups'")
+            found = store.behind(conn, part=part, before=before)
+            assert found == [("automation", "default"), ("rollups", "default")]
+            assert store.behind(conn, part=part) == found

@@ -1,0 +1,54 @@
+"""The SQL of log times: where in the log the events of a time can begin."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import LiteralString
+
+from orchestration_server.model import BEGINNING, EventFilter, Position
+from orchestration_server.store.connection import Connection
+from orchestration_server.store.horizon import HORIZON
+from orchestration_server.store.selection import IN_LOG, select
+
+STEP = 5_000
+"""Events from one mark to the next: a start by time reads up to that many in vain."""
+_AFTER: LiteralString = """
+    and (epoch, xid, seq) > ((select epoch from newest), (select xid from newest), (select seq from newest))
+    and (epoch, xid) < ((select epoch from h), (select xid from h))"""
+_MARK_HEAD: LiteralString = (
+    HORIZON
+    + """, newest as materialized (
+    select epoch, xid, seq, latest from log_times where project = %(project)s
+    union all select 0, '0'::xid8, 0, null
+    order by epoch desc, xid desc, seq desc limit 1
+), batch as materialized ("""
+)
+_MARK_TAIL: LiteralString = """)
+insert into log_times (project, epoch, xid, seq, latest)
+select %(project)s, b.epoch, b.xid, b.seq,
+    greatest((select max(emit_time) from batch), (select latest from newest))
+from batch b
+where (select count(*) from batch) = %(limit)s::bigint
+order by b.epoch desc, b.xid desc, b.seq desc limit 1
+on conflict do nothing
+"""
+_BEFORE: LiteralString = """
+select epoch, xid::text::bigint, seq from log_times
+where project = %(project)s and latest < %(time)s::timestamptz
+order by latest desc, epoch desc, xid desc, seq desc limit 1
+"""
+
+
+def mark(conn: Connection, *, project: str, step: int = STEP) -> bool:
+    """Note how late the next ``step`` events below the horizon were recorded; False if there are fewer."""
+    page = select(project, EventFilter()).in_log(
+        "epoch, xid, seq, emit_time", _AFTER, IN_LOG, step, archived=True
+    )
+    row = conn.execute(_MARK_HEAD + page + _MARK_TAIL, {"project": project, "limit": step})
+    return row.rowcount == 1
+
+
+def before(conn: Connection, *, project: str, time: datetime) -> Position:
+    """Return an event, or the beginning, before which nothing was recorded at or after a time."""
+    row = conn.execute(_BEFORE, {"project": project, "time": time}).fetchone()
+    return Position(*row) if row else BEGINNING
