@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 
-from orchestration_server import receiving
+from orchestration_server import arrivals, receiving
 from orchestration_server.__main__ import main
 from orchestration_server.attempt import Attempt
 
@@ -31,14 +31,14 @@ def _watch_handlers() -> None:
     Attempt.end = ended  # type: ignore[method-assign]  # there is no other way to look on
 
 
-class _TimedArrival(receiving._Arrival):  # noqa: SLF001
+class _TimedArrival(arrivals.Arrival):
     __slots__ = ("_came",)
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._came = time.monotonic()
 
-    def _abort(self, refusal: receiving.Refusal) -> None:
+    def _abort(self, refusal: arrivals.Refusal) -> None:
         super()._abort(refusal)
         if refusal not in (receiving.TOO_LONG, receiving.TOO_SLOW):
             _arrivals.append(time.monotonic() - self._came)
@@ -48,7 +48,7 @@ if __name__ == "__main__":
     target = Path(sys.argv[1])
     del sys.argv[1]
     _watch_handlers()
-    receiving._Arrival = _TimedArrival  # type: ignore[misc, assignment]  # noqa: SLF001
+    setattr(receiving, "Arrival", _TimedArrival)  # noqa: B010  # mypy takes no assignment to a class
     try:
         main()
     finally:

@@ -1,24 +1,27 @@
 """Who is let in: what stands between the beginning of a call and its handler.
 
 Where the ledger is open a call without a credential costs nothing here. A credential that is given is judged
-in any case. Of calls off loopback there is a number a minute, by key; and where a peer was refused often in a
-minute, what it has to be looked up for is refused unseen.
+in any case, before the request is taken in if that needs no look at the database, else before it is parsed.
+A key has a number of calls a minute, and a call that takes long counts for several. If a peer off loopback
+was refused often in a minute, what it has to be looked up for is refused unseen.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
 from orchestration_server import access, held
 from orchestration_server.access import Rule
+from orchestration_server.arrivals import Verdict
 from orchestration_server.credentials import Credentials, Identity
 from orchestration_server.db import Database
 from orchestration_server.errors import (
+    InvalidArgument,
     LedgerError,
     PermissionDenied,
     ResourceExhausted,
@@ -37,6 +40,10 @@ NETWORK_BITS = 64
 
 AUTHORIZATION = "authorization"
 PROJECT = "orchestration-project"
+STRANGERS = "\0strangers"
+"""In place of a project, for the turns of calls whose credential is not known."""
+COST_MOST = 50
+"""Calls that one call counts for beside itself, at the most."""
 SESSION = "orchestration-session"
 
 
@@ -45,6 +52,7 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+@lru_cache(ADDRESSES)
 def address_of(peer: str) -> str:
     """The address of ``context.peer()`` without its port; empty for a peer on this machine."""
     found = _PEER.fullmatch(unquote(peer))
@@ -81,13 +89,19 @@ def _told_in(asked: str, principal: Principal | None) -> str:
     return asked if _PROJECT.fullmatch(asked) else access.DEFAULT_PROJECT
 
 
+def _missing() -> Unauthenticated:
+    return Unauthenticated(
+        "this ledger takes a key: give it as metadata authorization, as Bearer", reason="CREDENTIALS_MISSING"
+    )
+
+
 def _hold_back(wait: float) -> None:
     if wait:
         raise exhausted("refused calls from this address", REFUSED_A_MINUTE, wait, "RATE_LIMITED")
 
 
 class Admission:
-    """Lets calls in or refuses them. ``rates`` is None where nobody can call from off loopback."""
+    """Lets calls in or refuses them."""
 
     def __init__(
         self,
@@ -96,7 +110,7 @@ class Admission:
         refusals: Refusals,
         *,
         mode: AuthMode,
-        rates: Rates | None,
+        rates: Rates,
         calls_per_minute: int,
         events_per_minute: int,
     ) -> None:
@@ -113,23 +127,63 @@ class Admission:
         """Whether a call without a credential is let in."""
         return self._mode is AuthMode.OPEN or (self._mode is AuthMode.AUTO and not self._credentials.exist)
 
-    def enter(self, rpc: str, said: Mapping[str, Any], peer: Callable[[], str]) -> Identity | None:
+    def judge(self, rpc: str, metadata: Iterable[tuple[str, Any]], peer: str) -> Verdict:
+        """Judge who calls by what is in memory."""
+        header = project = ""
+        address = address_of(peer)
+        for key, value in metadata:
+            if key == AUTHORIZATION:
+                if header:
+                    error = InvalidArgument({f"metadata.{AUTHORIZATION}": "must be given once"})
+                    return Verdict((STRANGERS, address), error=error)
+                header = _text(value)
+            elif key == PROJECT:
+                project = _text(value)
+        if not header:
+            if self.open:
+                return Verdict((project or access.DEFAULT_PROJECT, address))
+            if not address:
+                return Verdict(
+                    (STRANGERS, ""), error=self._refused(rpc, project, _missing(), lambda: peer, None)
+                )
+            # How often its address was refused has to be counted, which may take a while.
+            return Verdict((STRANGERS, address), look=True)
+        identity = self._credentials.known(header)
+        if identity is None or self._credentials.refusal(identity) is not None:
+            return Verdict((STRANGERS, address), look=True)
+        principal = identity.principal
+        everywhere = principal.project == ALL_PROJECTS
+        share = (project or access.DEFAULT_PROJECT) if everywhere else principal.project
+        return Verdict((share, principal.id), identity)
+
+    def look(self, rpc: str, metadata: Iterable[tuple[str, Any]], peer: str) -> Identity:
+        """Look up who calls. Raises as ``enter`` does."""
+        said = dict(metadata)
+        try:
+            return self._identity(_text(said.get(AUTHORIZATION)), address_of(peer))
+        except (Unauthenticated, ResourceExhausted) as error:
+            raise self._refused(rpc, _text(said.get(PROJECT)), error, lambda: peer, None) from None
+
+    def enter(
+        self, rpc: str, said: Mapping[str, Any], peer: Callable[[], str], *, known: Identity | None = None
+    ) -> Identity | None:
         """Who calls, where its credential lets it call this rpc; None where that is open.
 
         Unauthenticated, PermissionDenied, or ResourceExhausted for what is too often. ``said`` is the call's
-        metadata as it came.
+        metadata as it came, and ``known`` what ``judge`` or ``look`` has found.
         """
         header = said.get(AUTHORIZATION)
         if not header and self.open:
             return None
-        address = "" if self._rates is None else address_of(peer())
         asked = _text(said.get(PROJECT))
-        identity: Identity | None = None
+        identity = known
         try:
-            identity = self._identity(_text(header), address)
+            if identity is None:
+                identity = self._identity(_text(header), address_of(peer()))
+            else:
+                self._credentials.check(identity)
             principal = identity.principal
-            if address:
-                self._count(principal, address)
+            self._count(principal)
             rule = access.rule_of(rpc)
             access.authorize(rule, principal)
             access.project_of(principal, asked)
@@ -141,12 +195,18 @@ class Admission:
             raise self._refused(rpc, asked, error, peer, caller) from None
         return identity
 
+    def charge(self, call: Call, times: int) -> None:
+        """Count a call that took long as so many more."""
+        principal = call.principal
+        if principal is not None:
+            self._rates.charge("calls", principal.id, min(times, COST_MOST))
+
     def _identity(self, header: str, address: str) -> Identity:
         identity = self._credentials.known(header) if header else None
         try:
             if identity is None:
                 # What was good once is looked up whatever its neighbours do.
-                if address and self._rates is not None and not self._credentials.remembers(header):
+                if address and not self._credentials.remembers(header):
                     _hold_back(self._rates.wait("refused", address))
                 identity = self._verified(header)
             self._credentials.check(identity)
@@ -158,18 +218,14 @@ class Admission:
     def _verified(self, header: str) -> Identity:
         if header:
             return self._credentials.verify(header)
-        raise Unauthenticated(
-            "this ledger takes a key: give it as metadata authorization, as Bearer",
-            reason="CREDENTIALS_MISSING",
-        )
+        raise _missing()
 
     def _take_refusal(self, address: str) -> None:
         """Counts one that is refused; ResourceExhausted where there were too many."""
-        if address and self._rates is not None:
+        if address:
             _hold_back(self._rates.take("refused", address, REFUSED_A_MINUTE))
 
-    def _count(self, principal: Principal, address: str) -> None:
-        assert self._rates is not None
+    def _count(self, principal: Principal) -> None:
         most = principal.per_minute or self._calls
         wait = self._rates.take("calls", principal.id, most)
         if wait:
@@ -185,13 +241,12 @@ class Admission:
             if principal.held and not rule.free:
                 assert rule.about is not None
                 call.bounds = held.bounds(self._db, call, principal, list(rule.about(request)))
-            if rule.events is not None and self._rates is not None and address_of(peer()):
+            if rule.events is not None:
                 self._count_events(principal, rule, request)
         except (PermissionDenied, ResourceExhausted) as error:
             raise self._refused(call.rpc, call.project, error, peer, principal) from None
 
     def _count_events(self, principal: Principal, rule: Rule, request: Any) -> None:
-        assert self._rates is not None
         assert rule.events is not None
         most = principal.events_per_minute or self._events
         wait = self._rates.take("events", principal.id, most, rule.events(request))
@@ -203,7 +258,7 @@ class Admission:
     ) -> LedgerError:
         """Notes a refusal; another error where there were too many from its address."""
         address = address_of(peer())
-        if self._rates is not None and isinstance(error, PermissionDenied):
+        if isinstance(error, PermissionDenied):
             try:
                 self._take_refusal(address)
             except ResourceExhausted as too_many:

@@ -146,7 +146,7 @@ class App:
             self.credentials,
             self.refusals,
             mode=settings.auth if local else AuthMode.REQUIRED,
-            rates=None if local else Rates(self.link, identity=identity),
+            rates=Rates(self.link, identity=identity),
             calls_per_minute=settings.calls_per_minute,
             events_per_minute=settings.events_per_minute,
         )

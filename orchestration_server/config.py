@@ -73,9 +73,10 @@ class Settings(BaseSettings):
     jwt_leeway_seconds: float = Field(default=30.0, ge=0, le=600)
     """How far the clock of who issues JWTs may be off."""
     calls_per_minute: int = Field(default=1_000, ge=1)
-    """Calls a minute by one key, off loopback, where the key does not say otherwise."""
+    """Calls a minute by one key, if the key does not say otherwise; a call counts once more for each tenth of
+    a second that it takes."""
     events_per_minute: int = Field(default=60_000, ge=1)
-    """Callers' events a minute by one key, off loopback, where the key does not say otherwise."""
+    """Callers' events a minute by one key, if the key does not say otherwise."""
     database_url: str = Field(default="", validation_alias="DATABASE_URL")
     """The Postgres that keeps the ledger. Without one `serve` runs a built-in one below data_dir, where
     `keys` and `doctor` find it; `worker`, `migrate` and `archive` need one."""
@@ -117,6 +118,13 @@ class Settings(BaseSettings):
     """Unary calls that wait for a thread, in each process; one more is refused at once."""
     waiting_seconds: float = Field(default=5.0, gt=0)
     """The longest that a unary call waits for a thread; then it is refused."""
+    slow_requests: int = Field(default=16, ge=1)
+    """Requests that may take longer than a second to arrive, at once in each process; of more the oldest is
+    refused. With max_message_bytes it bounds the memory of what is on its way."""
+    connection_calls: int = Field(default=100, ge=1)
+    """Calls and streams open at once on one connection; clients keep further ones until one of these ends."""
+    client_connections: int = Field(default=10_000, ge=1)
+    """Connections open at once, in each process; the next one is closed."""
     emit_streams: int = Field(default=64, ge=1, le=1024)
     """EmitEvents streams open at once, in each process."""
     timeline_streams: int = Field(default=10_000, ge=1)

@@ -155,9 +155,13 @@ class Credentials:
             self._known.set(mark, identity)
         return identity
 
+    def refusal(self, identity: Identity) -> Unauthenticated | None:
+        """Return why a credential is not good any more; None if it is."""
+        return identity.refusal(self._now())
+
     def check(self, identity: Identity) -> None:
         """Raises Unauthenticated where a credential is not good any more; else notes that it is in use."""
-        refusal = identity.refusal(self._now())
+        refusal = self.refusal(identity)
         if refusal is not None:
             raise refusal
         identity.used = identity.noted = True

@@ -13,14 +13,19 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2
 
+from orchestration_server.errors import InvalidArgument
+from orchestration_server.parsing import Parser
 from orchestration_server.receiving import RequestThreads
+from orchestration_server.rules import Text
 from orchestration_server.sending import Outlet
 
 SERVICE = "grpc.health.v1.Health"
 CHECKS = 100
 """Checks that wait for their own thread."""
+REQUEST_BYTES = 64 * 1024
 WATCHES = 1_000
 """Clients that watch at once."""
+_RULES = {health_pb2.HealthCheckRequest: {"service": Text(0, 1_000)}}
 _STATUS = health_pb2.HealthCheckResponse.ServingStatus
 
 
@@ -38,22 +43,31 @@ class Health:
     def handler(self) -> grpc.GenericRpcHandler:
         """What a grpc server takes."""
 
-        def check(request: Any, context: grpc.ServicerContext) -> Any:
+        parse = Parser(health_pb2.HealthCheckRequest, _RULES, most_bytes=REQUEST_BYTES)
+
+        def asked(body: bytes, context: grpc.ServicerContext) -> Any:
+            try:
+                return parse(body)
+            except InvalidArgument as error:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+
+        def check(body: bytes, context: grpc.ServicerContext) -> Any:
+            request = asked(body, context)
             if request.service not in self._names:
                 context.abort(grpc.StatusCode.NOT_FOUND, "there is no such service")
             return health_pb2.HealthCheckResponse(status=self._status)
 
-        def watch(request: Any, context: grpc.ServicerContext, send: Callable[[None], None]) -> None:
+        def watch(body: bytes, context: grpc.ServicerContext, send: Callable[[None], None]) -> None:
+            request = asked(body, context)
             self._watch(request.service in self._names, context, send)
 
         check.experimental_thread_pool = self._threads  # type: ignore[attr-defined]
         watch.experimental_thread_pool = self._threads  # type: ignore[attr-defined]
         watch.experimental_non_blocking = True  # type: ignore[attr-defined]
-        parse = health_pb2.HealthCheckRequest.FromString
         write = health_pb2.HealthCheckResponse.SerializeToString
         methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-            "Check": grpc.unary_unary_rpc_method_handler(check, parse, write),
-            "Watch": grpc.unary_stream_rpc_method_handler(watch, parse, write),
+            "Check": grpc.unary_unary_rpc_method_handler(check, None, write),
+            "Watch": grpc.unary_stream_rpc_method_handler(watch, None, write),
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 

@@ -1,4 +1,4 @@
-"""What stands around every rpc: parsing, identity, rules, deadline, errors to status, log.
+"""What stands around every rpc: identity, parsing, rules, deadline, errors to status, log.
 
 All of it runs inside the handler's own thread, never on grpc's serving thread. Each call has one beginning
 (``Interceptor.begin``) and one end (``Attempt.end``), whatever its kind and however it ends.
@@ -14,19 +14,21 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from orchestration_server import access, errors, metrics
 from orchestration_server.admission import AUTHORIZATION, PROJECT, SESSION, Admission
+from orchestration_server.arrivals import Verdict, admitted
 from orchestration_server.attempt import CORRELATION, OK, Attempt
 from orchestration_server.call_log import CallLog
 from orchestration_server.credentials import Identity
 from orchestration_server.model import Call
 from orchestration_server.pacing import Traffic
+from orchestration_server.parsing import Parser, Unreadable
 from orchestration_server.presence import Presence
 from orchestration_server.sending import Outlet
 from orchestration_server.streams import Reply
-from orchestration_server.validation import UNPARSABLE, check
+from orchestration_server.validation import validate
 
 if TYPE_CHECKING:
     from orchestration_server.tracing import Tracing
@@ -53,21 +55,12 @@ _READ = frozenset((*_METADATA, AUTHORIZATION))
 _ONCE = (AUTHORIZATION, PROJECT, SESSION)
 """Who calls and where: of two values nobody could say which one counts."""
 
+COSTLY_SECONDS = 0.1
+"""A call that takes longer counts for more than one: once more for each time as long."""
+
 Unary = Callable[[Any, Call], "Message | bytes"]
 Send = Callable[[None], None]
 """grpc's callback for a stream that holds no thread. It waits for the client but with None: the end."""
-
-
-def deserializer(message: type[Message]) -> Callable[[bytes], Any]:
-    """Parses a request, or returns UNPARSABLE."""
-
-    def parse(body: bytes) -> Any:
-        try:
-            return message.FromString(body)
-        except DecodeError:
-            return UNPARSABLE
-
-    return parse
 
 
 def serializer(response: Message | bytes) -> bytes:
@@ -79,6 +72,23 @@ def _refuse_repeats(given: list[str]) -> None:
     repeated = [key for key in _ONCE if given.count(key) > 1]
     if repeated:
         raise errors.InvalidArgument({f"metadata.{key}": "must be given once" for key in repeated})
+
+
+class Door:
+    """What judges who calls one rpc, before its message is taken in."""
+
+    def __init__(self, rpc: str, admission: Admission, parse: Parser) -> None:
+        self._rpc = rpc
+        self._admission = admission
+        self.most_bytes = parse.most_bytes
+
+    def judge(self, metadata: Any, peer: str) -> Verdict:
+        """Judge by what is in memory."""
+        return self._admission.judge(self._rpc, metadata, peer)
+
+    def look(self, metadata: Any, peer: str) -> object:
+        """Look up who calls. Raises what the call is refused with."""
+        return self._admission.look(self._rpc, metadata, peer)
 
 
 def counted(rpc: str, *, stream: bool = False) -> metrics.Rpc:
@@ -117,11 +127,16 @@ class Interceptor:
     def begin(self, attempt: Attempt, context: grpc.ServicerContext) -> Call:
         """Who calls, from the call's metadata, and in which session; refused where it may not."""
         self._traffic.seen()
+        early = admitted(context)
+        if isinstance(early, Exception):
+            raise early
         pairs = [(key, value) for key, value in context.invocation_metadata() if key in _READ]
         given = dict(pairs)
         if len(given) != len(pairs):
             _refuse_repeats([key for key, _ in pairs])
-        identity = self._admission.enter(attempt.rpc, given, context.peer)
+        identity = self._admission.enter(
+            attempt.rpc, given, context.peer, known=early if isinstance(early, Identity) else None
+        )
         given.pop(AUTHORIZATION, None)
         for key, value in given.items():
             rule = _METADATA[key]
@@ -158,16 +173,19 @@ class Interceptor:
         call.session_key = access.session_of(principal, call.session_key)
         call.admit = lambda message: self._admission.admit(message, call, context.peer)
 
-    def unary(self, rpc: str, behavior: Unary) -> Callable[[Any, grpc.ServicerContext], bytes]:
+    def unary(
+        self, rpc: str, behavior: Unary, parse: Parser
+    ) -> Callable[[bytes, grpc.ServicerContext], bytes]:
         """Wraps a unary rpc."""
         calls = counted(rpc)
 
-        def handle(request: Any, context: grpc.ServicerContext) -> bytes:
+        def handle(body: bytes, context: grpc.ServicerContext) -> bytes:
             attempt = self._attempt(calls, context)
             try:
                 call = self.begin(attempt, context)
                 correlation = call.correlation_id
-                check(request)
+                request = parse(body)
+                validate(request)
                 if call.admit is not None:
                     call.admit(request)
                 response = serializer(behavior(request, call))
@@ -178,18 +196,25 @@ class Interceptor:
             except Exception as error:
                 self._admission.note(error, attempt.call, context.peer)
                 attempt.abort(error)
+            finally:
+                took = time.monotonic() - attempt.began
+                if took > COSTLY_SECONDS and attempt.call is not None:
+                    self._admission.charge(attempt.call, int(took / COSTLY_SECONDS))
             attempt.end(OK)
             return response
 
         # For the calls that end before a thread is free.
         handle.calls = calls  # type: ignore[attr-defined]  # functions take any
+        handle.door = Door(rpc, self._admission, parse)  # type: ignore[attr-defined]  # as above
         return handle
 
-    def timeline(self, rpc: str, behavior: Callable[[Any, Call, Reply], None]) -> Callable[..., None]:
+    def timeline(
+        self, rpc: str, behavior: Callable[[Any, Call, Reply], None], parse: Parser
+    ) -> Callable[..., None]:
         """Wraps a server stream that holds no thread while it waits."""
         calls = counted(rpc, stream=True)
 
-        def handle(request: Any, context: grpc.ServicerContext, send: Send) -> None:
+        def handle(body: bytes, context: grpc.ServicerContext, send: Send) -> None:
             attempt = self._attempt(calls, context)
 
             def finish(error: Exception | None) -> None:
@@ -207,7 +232,8 @@ class Interceptor:
                 return
             try:
                 call = self.begin(attempt, context)
-                check(request)
+                request = parse(body)
+                validate(request)
                 if call.admit is not None:
                     call.admit(request)
                 behavior(request, call, Reply(Outlet(context).send, finish, context.cancel))
@@ -215,11 +241,12 @@ class Interceptor:
                 finish(error)
 
         handle.calls = calls  # type: ignore[attr-defined]  # as above
+        handle.door = Door(rpc, self._admission, parse)  # type: ignore[attr-defined]  # as above
         handle.experimental_non_blocking = True  # type: ignore[attr-defined]
         return handle
 
     def bidirectional(
-        self, rpc: str, behavior: Callable[[Iterator[Any], Call], Iterator[Message]]
+        self, rpc: str, behavior: Callable[[Iterator[Any], Call], Iterator[Message]], parse: Parser
     ) -> Callable[[Iterator[Any], grpc.ServicerContext], Iterator[Message]]:
         """Wraps a stream of messages that are answered one by one; each is checked by the behavior."""
 
@@ -229,7 +256,7 @@ class Interceptor:
             attempt = self._attempt(calls, context)
             try:
                 call = self.begin(attempt, context)
-                yield from behavior(self._noted(requests, call), call)
+                yield from behavior(self._noted(requests, call, parse), call)
                 # It ends by itself also where its caller has left.
                 if context.is_active():
                     attempt.end(OK)
@@ -243,28 +270,32 @@ class Interceptor:
 
         return handle
 
-    def _noted(self, requests: Iterator[Any], call: Call) -> Iterator[Any]:
-        """Each message of a stream is an activity of its session."""
-        for request in requests:
+    def _noted(self, bodies: Iterator[bytes], call: Call, parse: Parser) -> Iterator[Any]:
+        """Each message of a stream is an activity of its session. One that cannot be made fails alone."""
+        for body in bodies:
             if call.session_key:
                 self._presence.note(call.project, call.session_key)
-            yield request
+            try:
+                yield parse(body)
+            except errors.InvalidArgument as error:
+                yield Unreadable(error)
 
     def reading(
-        self, rpc: str, behavior: Callable[[Any, Call], Iterator[Message | bytes]]
-    ) -> Callable[[Any, grpc.ServicerContext], Iterator[Message | bytes]]:
+        self, rpc: str, behavior: Callable[[Any, Call], Iterator[Message | bytes]], parse: Parser
+    ) -> Callable[[bytes, grpc.ServicerContext], Iterator[Message | bytes]]:
         """Wraps a server stream that has an end and holds a thread until then: a client that stops taking
         what it asked for is cut off."""
         calls = counted(rpc, stream=True)
 
-        def handle(request: Any, context: grpc.ServicerContext) -> Iterator[Message | bytes]:
+        def handle(body: bytes, context: grpc.ServicerContext) -> Iterator[Message | bytes]:
             attempt = self._attempt(calls, context)
             cut = threading.Timer(READ_SECONDS, context.cancel)
             cut.daemon = True
             cut.start()
             try:
                 call = self.begin(attempt, context)
-                check(request)
+                request = parse(body)
+                validate(request)
                 if call.admit is not None:
                     call.admit(request)
                 yield from behavior(request, call)
@@ -275,19 +306,20 @@ class Interceptor:
                 cut.cancel()
                 attempt.left()
 
+        handle.door = Door(rpc, self._admission, parse)  # type: ignore[attr-defined]  # as above
         return handle
 
     def reflecting(
-        self, behavior: Callable[[Any, grpc.ServicerContext], Iterator[Any]]
+        self, behavior: Callable[[Any, grpc.ServicerContext], Iterator[Any]], parse: Callable[[bytes], Any]
     ) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
         """Wraps reflection, which is another's servicer: whoever may call anything may ask what there is."""
         calls = counted(access.REFLECTION, stream=True)
 
-        def handle(requests: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        def handle(bodies: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             attempt = self._attempt(calls, context)
             try:
                 self.begin(attempt, context)
-                yield from behavior(requests, context)
+                yield from behavior(map(parse, bodies), context)
                 attempt.end(OK)
             except Exception as error:
                 attempt.abort(error)
@@ -315,4 +347,6 @@ class Interceptor:
                 free.release()
 
         handle.calls = calls  # type: ignore[attr-defined]  # as above
+        if (door := getattr(behavior, "door", None)) is not None:
+            handle.door = door  # type: ignore[attr-defined]  # as above
         return handle

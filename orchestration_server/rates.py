@@ -36,6 +36,7 @@ class _Lease:
 
     def __init__(self) -> None:
         self.left = 0
+        """Below 0 is what it owes."""
         self.retry_at = 0.0
         """Until then so many as were refused, or more, are not to be had."""
         self.refused = 0
@@ -64,9 +65,11 @@ class Rates:
 
         What is more than a minute's worth is had for that, and then nothing until the rest is made up for.
         """
-        more, count = max(0, count - per_minute), min(count, per_minute)
         lease = self._lease(kind, caller)
         with lease.lock:
+            if lease.left < 0:
+                return self._paid(lease, kind, caller, per_minute, count)
+            more, count = max(0, count - per_minute), min(count, per_minute)
             if lease.left >= count and not more:
                 lease.left -= count
                 return 0.0
@@ -86,11 +89,41 @@ class Rates:
             lease.retry_at, lease.refused = now + wait, count
             return wait
 
+    def _paid(self, lease: _Lease, kind: str, caller: str, per_minute: int, count: int) -> float:
+        """As ``take``, of a caller who owes some; the lease's lock is held. A debt is paid in parts of what a
+        minute has, and nothing else is to be had until then."""
+        now = self._clock()
+        if now < lease.retry_at:
+            return lease.retry_at - now
+        item = RateLimitItemPerMinute(per_minute)
+        while lease.left < 0:
+            part = min(-lease.left, max(1, per_minute // LEASES))
+            if not self._hit(item, kind, caller, part):
+                wait = self._wait(item, kind, caller, part)
+                lease.retry_at, lease.refused = now + wait, 0
+                return wait
+            lease.left += part
+        wait = (
+            0.0
+            if self._hit(item, kind, caller, min(count, per_minute))
+            else self._wait(item, kind, caller, count)
+        )
+        if wait:
+            lease.retry_at, lease.refused = now + wait, count
+        return wait
+
+    def charge(self, kind: str, caller: str, count: int) -> None:
+        """Count so many more of what a caller has had, whether its minute has them or not: what is above that
+        it owes. Waits for nobody."""
+        lease = self._lease(kind, caller)
+        with lease.lock:
+            lease.left -= count
+
     def wait(self, kind: str, caller: str) -> float:
         """The seconds until one is to be had, as far as this process knows. Takes nothing."""
         lease = self._lease(kind, caller)
         with lease.lock:
-            return 0.0 if lease.left else max(0.0, lease.retry_at - self._clock())
+            return 0.0 if lease.left > 0 else max(0.0, lease.retry_at - self._clock())
 
     def _lease(self, kind: str, caller: str) -> _Lease:
         key = (kind, caller)

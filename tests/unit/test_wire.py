@@ -1,0 +1,274 @@
+"""The bounds of requests as bytes: what the rules accept is never refused, and what is taken costs little."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import subprocess
+import sys
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestration.v1 import event_pb2, task_pb2
+from orchestration_server import rules as kinds
+from orchestration_server.errors import InvalidArgument
+from orchestration_server.parsing import Parser
+from orchestration_server.rules import Rule
+from orchestration_server.validation import RULES, validate
+from orchestration_server.wire import SCAN_BYTES, TooMany, bounds_of
+from tests.unit.test_validation import REQUESTS
+
+MOST_BYTES = 16 * 1024 * 1024
+LARGE = 200_000
+"""Bytes of generated text and JSON in one message, after which they are short."""
+NAMES = ["a", "a" * 128, "a" * 64, "a.b", "a" * 62 + "." + "b" * 63, "a.*", "T:a", "SESSION:" + "a" * 128,
+         "é" * 512, "01890a5d-ac96-774b-bcce-b302099a8057"]  # fmt: skip
+
+
+class Maker:
+    """Makes requests that obey their rules, many of them at a limit."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._left = LARGE
+        self._number = 0
+
+    def message(self, kind: type[Message]) -> Message:
+        made = kind()
+        for field in kind.DESCRIPTOR.fields:
+            rule = RULES[kind][field.name]
+            oneof = field.containing_oneof
+            if oneof is not None and made.WhichOneof(oneof.name):
+                continue
+            if getattr(rule, "required", False) or self._random.random() < 0.8:
+                self._set(made, field, rule)
+        return made
+
+    def _set(self, made: Any, field: Any, rule: Rule) -> None:
+        if isinstance(rule, kinds.Items):
+            high = self._random.choice((rule.low, rule.low + 1, rule.high))
+            values = [self._value(field, rule.rule) for _ in range(min(high, rule.high))]
+            if rule.unique:
+                values = list(dict.fromkeys(values))
+            getattr(made, field.name).extend(values)
+            return
+        value = self._value(field, rule)
+        if field.type == FieldDescriptor.TYPE_MESSAGE:
+            getattr(made, field.name).CopyFrom(value)
+        else:
+            setattr(made, field.name, value)
+
+    def _value(self, field: Any, rule: Rule) -> Any:
+        chance = self._random
+        match rule:
+            case kinds.Unreserved():
+                return self._value(field, rule.rule)
+            case kinds.Text():
+                return chance.choice("aé语😀") * self._length(rule.low, rule.high, 4)
+            case kinds.Printable():
+                return "p" * self._length(1, rule.high, 1)
+            case kinds.Pattern():
+                fits = [name for name in NAMES if len(name) <= rule.high and rule.pattern.fullmatch(name)]
+                self._number += 1
+                numbered = f"a{self._number}"
+                return numbered if rule.pattern.fullmatch(numbered) and chance.random() < 0.5 else max(fits)
+            case kinds.Date():
+                return "2026-11-29"
+            case kinds.EnumValue():
+                numbers = [v.number for v in rule.enum.values if rule.only is None or v.number in rule.only]
+                return chance.choice([n for n in numbers if n or not rule.required])
+            case kinds.Int():
+                return chance.choice((rule.low, rule.high))
+            case kinds.Flag():
+                return True
+            case kinds.Json():
+                return self._json()
+            case kinds.Mask():
+                mask = field.message_type._concrete_class()
+                mask.paths.extend(sorted(rule.allowed))
+                return mask
+            case kinds.Sub() | kinds.Masked():
+                return self.message(rule.message)
+            case kinds.Time():
+                return field.message_type._concrete_class(seconds=1 + (0 if rule.ahead is None else 10**9))
+            case kinds.Span():
+                return field.message_type._concrete_class(seconds=rule.low)
+        assert isinstance(rule, kinds.Ignored), rule
+        if field.type == FieldDescriptor.TYPE_MESSAGE:
+            return field.message_type._concrete_class()
+        return "0" * 64 if field.type == FieldDescriptor.TYPE_STRING else 2**62
+
+    def _length(self, low: int, high: int, width: int) -> int:
+        length = high if self._left >= high * width else min(high, max(low, 1))
+        length = self._random.choice((length, min(high, max(low, 1))))
+        self._left -= length * width
+        return length
+
+    def _json(self) -> Struct:
+        made = Struct()
+        if self._left > 70_000 and self._random.random() < 0.3:
+            self._left -= 70_000
+            made["k"] = self._random.choice(
+                ([None] * 13_000, [0] * 32_000, {str(n): n for n in range(4_000)})
+            )
+            return made
+        deep: Any = 1
+        for _ in range(14):
+            deep = self._random.choice(({"k": deep}, [deep]))
+        made["k"] = deep
+        return made
+
+
+@pytest.mark.parametrize("request_class", REQUESTS, ids=lambda each: str(each.DESCRIPTOR.name))
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_what_the_rules_accept_is_never_refused(request_class: type[Message], seed: int) -> None:
+    made = Maker(seed).message(request_class)
+    body = made.SerializeToString()
+    parse = Parser(request_class, RULES, most_bytes=MOST_BYTES)
+    assert parse(body) == made
+    bounds_of(request_class, RULES).scan(body)
+    if len(body) < 65_536:
+        assert parse(gzip.compress(body)) == made
+
+
+def test_the_rules_accept_most_of_what_is_made() -> None:
+    accepted = 0
+    for request_class in REQUESTS:
+        for seed in range(5):
+            try:
+                validate(Maker(seed).message(request_class))
+            except InvalidArgument:
+                continue
+            accepted += 1
+    assert accepted > 2 * len(REQUESTS)
+
+
+@pytest.mark.parametrize("request_class", REQUESTS, ids=lambda each: str(each.DESCRIPTOR.name))
+def test_every_request_is_bounded_in_bytes_and_in_each_of_its_lists(request_class: type[Message]) -> None:
+    bounds = bounds_of(request_class, RULES)
+    large = any(isinstance(rule, kinds.Items | kinds.Sub | kinds.Masked | kinds.Json)
+                for rule in RULES[request_class].values())  # fmt: skip
+    if not large:
+        assert bounds.most_bytes <= 512 * 1024
+    for field in request_class.DESCRIPTOR.fields:
+        tag = field.number << 3
+        # An empty string or message, or a 0, more often than any list may have items.
+        body = bytes([tag | 2, 0]) * 1_001 if tag < 0x80 else b""
+        if field.type not in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE):
+            body = bytes([tag, 0]) * 10_000
+        if body:
+            with pytest.raises(TooMany):
+                bounds.scan(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        bytes([15 << 3 | 2, 0]) * 1_001,
+        b"\xf8\x07\x01" * 1_001,
+        b"\x0a\x00\xf8\x07\x01" * 900 + b"\x0a\x00\xf8\x07\x01" * 200,
+        b"\x0b" * 10,
+    ],
+)
+def test_fields_that_nobody_knows_are_bounded(body: bytes) -> None:
+    with pytest.raises(TooMany):
+        bounds_of(task_pb2.BatchCreateTasksRequest, RULES).scan(body)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=400))
+def test_no_bytes_break_the_scan(body: bytes) -> None:
+    for request_class in (task_pb2.BatchCreateTasksRequest, event_pb2.EmitEventsRequest):
+        with suppress(TooMany):
+            bounds_of(request_class, RULES).scan(body * (1 + SCAN_BYTES // max(1, len(body))))
+
+
+PARSE = """
+import sys
+from orchestration.v1 import event_pb2, task_pb2
+from orchestration_server.validation import RULES
+from orchestration_server.wire import TooMany, bounds_of
+
+def field(number, body):
+    size, prefix = len(body), bytearray()
+    while size > 0x7F:
+        prefix.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([number << 3 | 2, *prefix, size]) + body
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+def number(message, name):
+    return message.DESCRIPTOR.fields_by_name[name].number
+
+metadata = number(task_pb2.Task, "metadata")
+labels = number(task_pb2.Task, "labels")
+events = number(event_pb2.EmitEventsRequest, "events")
+payload = number(event_pb2.NewEvent, "payload")
+tasks = task_pb2.BatchCreateTasksRequest
+
+def task(body):
+    return field(1, field(1, body))
+
+def json(values):
+    return field(1, b"\\x0a\\x01k" + field(2, field(6, values)))
+
+makers = {
+    "tasks": (tasks, lambda n: field(1, field(1, b"")) * n),
+    "labels": (tasks, lambda n: task(field(labels, b"") * 50) * (n // 50)),
+    "nulls": (tasks, lambda n: task(field(metadata, json(field(1, b"\\x08\\x00") * (n // 500)))) * 500),
+    "values": (tasks, lambda n: task(field(metadata, json(field(1, b"") * (n // 500)))) * 500),
+    "keys": (event_pb2.EmitEventsRequest, lambda n: b"".join(
+        field(events, field(payload, b"".join(field(1, field(1, b"%05x" % k)) for k in range(n // 500))))
+        for _ in range(500))),
+    "unknown": (tasks, lambda n: (b"\\x0a\\x00" + b"\\xf8\\x07\\x01") * n),
+}
+message, make = makers[sys.argv[1]]
+scan, most = bounds_of(message, RULES).scan, 16000
+def passes(n):
+    body = make(n)
+    try:
+        scan(body)
+    except TooMany:
+        return False
+    return len(body) <= 16 << 20
+if sys.argv[2] == "guarded":
+    while passes(most * 2) and most < 1 << 22:
+        most *= 2
+    step = most
+    while step > 16000:
+        step //= 2
+        most += step if passes(most + step) else 0
+else:
+    most = 1 << 19
+body = make(most)
+before = resident()
+kept = message.FromString(body)
+print(len(body), resident() - before)
+"""
+
+
+def grown(case: str, guard: str) -> int:
+    """The memory of the densest request that the scan lets pass, measured in a process of its own."""
+    ended = subprocess.run(
+        [sys.executable, "-c", PARSE, case, guard], capture_output=True, text=True, check=True, timeout=110
+    )
+    return int(ended.stdout.split()[1])
+
+
+@pytest.mark.parametrize("case", ["tasks", "labels", "nulls", "values", "keys", "unknown"])
+def test_what_passes_the_scan_takes_bounded_memory(case: str) -> None:
+    assert grown(case, "guarded") < 48 * 1024 * 1024
+
+
+def test_the_control_without_the_scan_takes_more() -> None:
+    assert grown("tasks", "unguarded") > 100 * 1024 * 1024
