@@ -105,7 +105,9 @@ def test_without_a_credential_the_request_is_not_waited_for(
     assert parsed.requests == 0
 
 
-@pytest.mark.parametrize("header", ["Bearer " + new_key()[1], "Bearer x", "nothing"])
+@pytest.mark.parametrize(
+    "header", ["Bearer " + new_key()[1], "Bearer x", "nothing"], ids=["key", "word", "scheme"]
+)
 def test_with_an_unknown_credential_the_request_is_not_waited_for(
     serve: Callable[..., grpc.Channel], parsed: Parsed, header: str
 ) -> None:
@@ -219,6 +221,7 @@ def test_deflate_is_not_taken(serve: Callable[..., grpc.Channel]) -> None:
         gzip.compress(b"\x0a\x01a") + b"x",
         b"\x1f\x8b" + zlib.compress(b"\x0a\x01a"),
     ],
+    ids=["nothing", "cut", "more", "zlib"],
 )
 def test_what_only_looks_compressed_is_refused(serve: Callable[..., grpc.Channel], body: bytes) -> None:
     with refused(INVALID, "UNPARSABLE"):
