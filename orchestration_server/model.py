@@ -129,6 +129,8 @@ SESSION_TRANSITIONS: Mapping[SessionStatus, tuple[SessionStatus, ...]] = {
 
 PRIORITY_DEFAULT = 3
 """P2."""
+IMPORT_AGENT = "orchestration-import"
+"""The calling agent of `orchestration import`, whose rate of events raises no alert: no agent loops there."""
 KEPT_PRIORITIES = frozenset((1, 2))
 """Events of P0 and P1 are kept for ever."""
 

@@ -24,6 +24,7 @@ from orchestration import Client, error_details
 from orchestration.v1 import event_pb2
 from orchestration.v1.sprint_pb2 import ListSprintsRequest, Sprint
 from orchestration.v1.task_pb2 import ListTasksRequest, Task
+from orchestration_server.model import IMPORT_AGENT
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -130,7 +131,7 @@ class Ledger:
         self._client = Client(
             address,
             project=project,
-            agent="orchestration-import",
+            agent=IMPORT_AGENT,
             correlation_id=self.correlation_id,
             timeout=_CALL_TIMEOUT,
             # Answers repeat what was sent, and pages hold long descriptions.

@@ -9,7 +9,7 @@ from typing import LiteralString, NamedTuple
 
 from uuid_utils import UUID
 
-from orchestration_server.model import AlertSeverity, AlertState
+from orchestration_server.model import IMPORT_AGENT, AlertSeverity, AlertState
 from orchestration_server.store.arrays import Numbers, Reals, Texts, Uuids
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.positions import PROJECTS
@@ -60,7 +60,7 @@ select project, agent, count(*) from (
         ) e
     limit %(most)s::bigint
 ) recent
-where agent <> '' and not starts_with(agent, 'orchestration.')
+where agent <> '' and agent <> %(import)s and not starts_with(agent, 'orchestration.')
 group by project, agent order by 3 desc, project, agent limit %(limit)s::bigint
 """
 )
@@ -202,10 +202,13 @@ def servers(conn: Connection, *, now: datetime) -> list[Figures]:
 
 
 def busiest_agents(conn: Connection, *, now: datetime, limit: int) -> list[Subject]:
-    """Agents by how many events they emitted in the minute before, most first; none of the ledger's own."""
+    """Return agents by how many events they emitted in the minute before, most first.
+
+    The ledger's own agents and the import are not among them.
+    """
     params = {
         "now": now, "after": "", "projects": MOST_PROJECTS, "each": PROJECT_EVENTS, "most": MOST_EVENTS,
-        "limit": limit,
+        "limit": limit, "import": IMPORT_AGENT,
     }  # fmt: skip
     return [Subject(*row) for row in conn.execute(_AGENTS, params).fetchall()]
 

@@ -16,6 +16,7 @@ from orchestration.v1 import admin_pb2, common_pb2, event_pb2, session_pb2
 from orchestration_server import alert_rules, metrics
 from orchestration_server.alert_rules import AlertRule
 from orchestration_server.jobs.figures import NO_BOUND, ServerFigures
+from orchestration_server.model import IMPORT_AGENT
 from orchestration_server.store.alerts import Figures
 from tests import factories
 from tests.alerting import CLEARED, FIRING, PENDING, RAISED, RESOLVED, Alerting, payload
@@ -267,6 +268,15 @@ def test_agents_and_sessions_are_told_of_in_their_projects(alerting: Alerting) -
     for project in ("one", "two"):
         answer = alerting.ledger.events.ListEvents(request, metadata=(("orchestration-project", project),))
         assert len(answer.events) == 1
+
+
+def test_an_import_is_no_agent_that_loops(alerting: Alerting) -> None:
+    rule = replace(BY_NAME["agent_event_rate"], threshold=3.0, hold=timedelta())
+    alerting.alerts = alerting.evaluator([rule])
+    emit(alerting, IMPORT_AGENT, 9, "one")
+    emit(alerting, "orchestration-importer", 4, "one")
+    alerting.evaluate(seconds=1)
+    assert [(a.subject, a.value) for a in alerting.listed()] == [("orchestration-importer", 4.0)]
 
 
 def test_a_sessions_alert_leaves_its_history_whole(alerting: Alerting) -> None:
