@@ -35,6 +35,9 @@ OPEN_SECONDS = 1.0
 LOAD_SECONDS = 5.0
 """How long a call waits for another one's load before it loads for itself."""
 _CHECKSUM = 16
+WRONG_KIND = "WRONGTYPE"
+_CODES = frozenset(("MISCONF", "NOREPLICAS", "UNKILLABLE", "BUSY", "TRYAGAIN", "CROSSSLOT", "DENIED"))
+"""How errors begin for which the driver has no class."""
 
 
 class Link:
@@ -49,7 +52,8 @@ class Link:
     ) -> None:
         self._told = told
         self._retry_at = 0.0
-        self._away = False
+        self._failed: set[str] = set()
+        """The commands that fail, which was logged; an empty name stands for all, as Redis is away."""
         self.client: redis.Redis | None = None
         if url:
             pool = redis.ConnectionPool.from_url(
@@ -76,37 +80,57 @@ class Link:
         if self.client is None or self.away:
             return None
         if self._told is None:
-            return self._ask(self.client, use)
+            return self._ask(self.client, use, name)
         began = time.monotonic()
-        answer = self._ask(self.client, use)
+        answer = self._ask(self.client, use, name)
         self._told(name, time.monotonic() - began, self.failing)
         return answer
 
-    def _ask(self, client: redis.Redis, use: Callable[[redis.Redis], Any]) -> Any:
+    def _ask(self, client: redis.Redis, use: Callable[[redis.Redis], Any], name: str) -> Any:
         try:
             answer = use(client)
-        except redis.ResponseError:
-            # It answers, so it is not away: a value of another kind is under the key, say.
+        except redis.ResponseError as error:
+            # A value of another kind under the key is as good as none. Anything else is a Redis that does not
+            # do what it is for: a replica, a node of a cluster, one that is full.
+            if not str(error).startswith(WRONG_KIND):
+                self._fail(name or "other", error, "redis refuses", command=name)
             return None
         except Exception as error:
             if not isinstance(error, redis.RedisError | OSError):
                 # What came is no answer at all. What is left of it would be taken for the next one's.
                 client.connection_pool.disconnect()
-            self._retry_at = time.monotonic() + OPEN_SECONDS
-            if not self._away:
-                log.warning("redis away", error=type(error).__name__)
-            self._away = True
+            self._fail("", error, "redis away")
             return None
-        if self._away:
-            self._away = False
-            log.info("redis back")
+        if self._failed:
+            self._works(name or "other")
         return answer
+
+    def _fail(self, failed: str, error: Exception, text: str, **about: str) -> None:
+        """Leave Redis alone for a while; log a failure once, until the same works again."""
+        self._retry_at = time.monotonic() + OPEN_SECONDS
+        metrics.REDIS_ERRORS.labels(failed or "connection", fault(error)).inc()
+        if failed not in self._failed:
+            log.warning(text, error=fault(error), **about)
+        self._failed.add(failed)
+
+    def _works(self, name: str) -> None:
+        if not self._failed.isdisjoint(("", name)):
+            log.info("redis back")
+        self._failed -= {"", name}
 
     def close(self) -> None:
         """Closes every connection."""
         if self.client is not None:
             self.client.close()
             self.client.connection_pool.disconnect()
+
+
+def fault(error: BaseException) -> str:
+    """Return the name of what went wrong, one of few, such as ReadOnlyError or MISCONF."""
+    code = str(error).partition(" ")[0]
+    if type(error) is redis.ResponseError and code in _CODES:
+        return code
+    return type(error).__name__
 
 
 def is_url(text: str) -> bool:

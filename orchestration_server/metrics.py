@@ -242,6 +242,9 @@ CACHE_REQUESTS = _counter(
     "kind",
     "result",
 )
+REDIS_ERRORS = _counter(
+    "redis_errors", "Failures of Redis, by the command and what went wrong.", "command", "error"
+)
 
 # Events
 

@@ -140,7 +140,7 @@ class Rates:
     def _hit(self, item: RateLimitItemPerMinute, kind: str, caller: str, count: int) -> bool:
         shared = self._shared
         if shared is not None:
-            answer = self._link.ask(lambda _: shared.hit(item, kind, caller, cost=count))
+            answer = self._link.ask(lambda _: shared.hit(item, kind, caller, cost=count), "rates")
             if answer is not None:
                 return bool(answer)
         return self._alone.hit(item, kind, caller, cost=count)
@@ -149,7 +149,7 @@ class Rates:
         """About how long until so many are to be had."""
         shared, stats = self._shared, None
         if shared is not None:
-            stats = self._link.ask(lambda _: shared.get_window_stats(item, kind, caller))
+            stats = self._link.ask(lambda _: shared.get_window_stats(item, kind, caller), "rates")
         if stats is None:
             stats = self._alone.get_window_stats(item, kind, caller)
         # The window says when it lets one more in.

@@ -17,7 +17,8 @@ from typing import Any
 import redis
 import structlog
 
-from orchestration_server.cache import Link
+from orchestration_server import metrics
+from orchestration_server.cache import Link, fault
 
 log = structlog.get_logger()
 
@@ -102,8 +103,9 @@ class Wakes:
             try:
                 self._listen(client)
             except Exception as error:
+                metrics.REDIS_ERRORS.labels("subscribe", fault(error)).inc()
                 if not self._lost:
-                    log.warning("wakes of other servers away", error=type(error).__name__)
+                    log.warning("wakes of other servers away", error=fault(error))
                 self._lost = True
             finally:
                 self._listening = False

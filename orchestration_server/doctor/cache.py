@@ -1,7 +1,8 @@
-"""Redis or Valkey. A ledger runs without one: what it does changes speed only."""
+"""Redis or Valkey. A ledger runs without one, so whatever is wrong with it is a warning."""
 
 from __future__ import annotations
 
+import secrets
 import statistics
 import time
 from collections.abc import Iterator
@@ -11,10 +12,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from orchestration_server.cache import TIMEOUT_SECONDS
+from orchestration_server.cache import TIMEOUT_SECONDS, fault
 from orchestration_server.doctor.findings import Finding, Subject, ok, size, warning
 
 PINGS = 20
+_PRIMARY = "REDIS_URL has to name the primary, not a replica"
+_NO_CLUSTER = "REDIS_URL has to name a Redis that is not in cluster mode"
 SLOW_SECONDS = 0.01
 WAIT_SECONDS = 2.0
 
@@ -37,10 +40,13 @@ def cache(subject: Subject) -> Iterator[Finding]:
         )
         client.ping()
         seconds = statistics.median(_ping(client) for _ in range(PINGS))
+        yield _use(client)
         yield _speed(_dict(client.info("server")), seconds)
         yield _memory(_dict(client.info("memory")))
     except ValueError:
         yield warning("REDIS_URL is not valid", "export REDIS_URL=redis://127.0.0.1:6379/0")
+    except redis.exceptions.NoPermissionError:
+        yield _refused("info", "NoPermissionError")
     except (redis.RedisError, OSError) as error:
         # Without the text of the error, which may hold what the URL does.
         yield warning(
@@ -50,6 +56,49 @@ def cache(subject: Subject) -> Iterator[Finding]:
     finally:
         if client is not None:
             client.close()
+
+
+def _use(client: redis.Redis) -> Finding:
+    """Do what servers do with it: keep and read an answer, and wake another server."""
+    name = f"orchestration:doctor:{secrets.token_hex(8)}"
+    step = "set"
+    try:
+        client.set(name, b"1", ex=10)
+        step = "get"
+        if client.get(name) != b"1":
+            return warning(
+                "what was stored is not there a moment later: nothing is cached",
+                'redis-cli -u "$REDIS_URL" info memory    # it may be full',
+            )
+        step = "del"
+        client.delete(name)
+        step = "subscribe"
+        with client.pubsub() as heard:  # type: ignore[no-untyped-call]  # redis gives it no types
+            heard.subscribe(name)
+            heard.get_message(timeout=WAIT_SECONDS)
+            step = "publish"
+            client.publish(name, b"1")
+            message = heard.get_message(timeout=WAIT_SECONDS)
+    except (redis.RedisError, OSError) as error:
+        return _refused(step, fault(error))
+    if message is None or message.get("data") != b"1":
+        return warning("a message that is published is not heard: servers do not wake each other", _PRIMARY)
+    return ok("set, get, del, publish and subscribe work")
+
+
+def _refused(step: str, error: str) -> Finding:
+    """Return what a command that was refused means; nothing of its text, which may hold names of keys."""
+    fixes = {
+        "ReadOnlyError": _PRIMARY,
+        "MovedError": _NO_CLUSTER,
+        "ClusterDownError": _NO_CLUSTER,
+        "NoPermissionError": "redis-cli acl setuser USER '~orchestration:*' '&orchestration:*'"
+        " +@all -@dangerous +info    # as the default user",
+        "OutOfMemoryError": 'redis-cli -u "$REDIS_URL" config set maxmemory-policy allkeys-lru',
+        "MISCONF": 'redis-cli -u "$REDIS_URL" config set save ""    # nothing in it has to be kept',
+    }
+    fix = fixes.get(error, 'redis-cli -u "$REDIS_URL" ping')
+    return warning(f"{step} is refused ({error}): all works without it, slower", fix)
 
 
 def _ping(client: redis.Redis) -> float:

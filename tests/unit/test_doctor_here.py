@@ -268,8 +268,10 @@ def test_without_a_cache_all_works() -> None:
 def test_a_cache_that_answers_tells_what_it_is(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "SLOW_SECONDS", 10.0)
     monkeypatch.setattr(cache, "WAIT_SECONDS", 30.0)
-    (first, text, _), (second, memory, _) = look(cache.cache, Settings(redis_url=engines.redis_url or ""))
-    assert (first, second) == (OK, OK)
+    found = look(cache.cache, Settings(redis_url=engines.redis_url or ""))
+    (used, use, _), (first, text, _), (second, memory, _) = found
+    assert (used, first, second) == (OK, OK, OK)
+    assert "publish and subscribe work" in use
     assert "Valkey" in text
     assert "allkeys-lru" in memory
 
