@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orchestration_server.model import AuthMode
@@ -166,6 +166,12 @@ class Settings(BaseSettings):
     max_message_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024)
     """The largest message taken; of answers the largest sent is four times that."""
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _stripped(cls, value: Any) -> Any:
+        """Leave out a newline after a value, as secrets have it that come from files."""
+        return value.strip() if isinstance(value, str) else value
+
     @property
     def max_answer_bytes(self) -> int:
         """The largest answer sent."""
@@ -188,7 +194,7 @@ def client_files() -> ClientFiles:
     """The files that the client package takes too. ConfigurationError where of certificate and key one is
     missing."""
     authorities, cert, key = (
-        os.environ.get(PREFIX + name, "") for name in ("CA_FILE", "CLIENT_CERT", "CLIENT_KEY")
+        os.environ.get(PREFIX + name, "").strip() for name in ("CA_FILE", "CLIENT_CERT", "CLIENT_KEY")
     )
     if bool(cert) != bool(key):
         # grpc ends the process where it gets one of them.
@@ -198,7 +204,7 @@ def client_files() -> ClientFiles:
 
 def named_file(given: Path | None = None) -> Path | None:
     """The configuration file: the one given, else that of the environment."""
-    named = os.environ.get(FILE_VARIABLE)
+    named = os.environ.get(FILE_VARIABLE, "").strip()
     return Path(named) if given is None and named else given
 
 
@@ -223,7 +229,8 @@ def load(file: Path | None = None, **flags: Any) -> Settings:
 
 def _in_environment(name: str) -> bool:
     """Whether a variable sets this; one with the prefix is taken also where another is documented."""
-    return bool(os.environ.get(variable(name)) or os.environ.get(PREFIX + name.upper()))
+    written = (os.environ.get(variable(name), ""), os.environ.get(PREFIX + name.upper(), ""))
+    return any(value.strip() for value in written)
 
 
 def _read(file: Path) -> dict[str, Any]:

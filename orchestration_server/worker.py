@@ -12,9 +12,12 @@ import socket
 import sys
 import threading
 
+import psycopg
+
 from orchestration_server import exposition, logs, process
 from orchestration_server.app import App
-from orchestration_server.config import Settings
+from orchestration_server.config import ConfigurationError, Settings
+from orchestration_server.errors import CannotListen, LedgerError, UnfitDatabase
 
 
 def main() -> None:
@@ -24,7 +27,16 @@ def main() -> None:
     stop = process.stop_signal()
     exposition.answer(socket.socket(fileno=int(sys.argv[1])))
     app = App(settings)
-    address = app.start()
+    try:
+        address = app.start()
+    except (psycopg.Error, LedgerError, UnfitDatabase) as error:
+        # It takes its time, and few need it.
+        from orchestration_server.doctor import engines, explaining
+
+        found = explaining.explained(engines.subject(settings), error)
+        sys.exit(f"{found.text}\n-> {found.fix}")
+    except (CannotListen, ConfigurationError) as error:
+        sys.exit(str(error))
     process.settle()
     print(address, flush=True)
     threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()

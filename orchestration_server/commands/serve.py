@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -178,18 +179,30 @@ def _serve_many(
         for child in children:
             assert child.stdout is not None
             if not child.stdout.readline():
-                err.print("a worker did not start: the log above says why", style="red")
                 _end(children)
+                err.print(f"a server process did not start: {_fate(child)}", style="red")
                 raise typer.Exit(1)
     registry.register(exposition.Summed([asked for _, asked in started]))
     _announce(bound, data, settings, ready_file, scraped)
     for child in children:
         threading.Thread(target=_watch_child, args=(child, stop), daemon=True).start()
     process.wait_for(stop)
-    died = any(child.poll() is not None for child in children)
+    died = [child for child in children if child.poll() is not None]
+    for child in died:
+        err.print(f"{_fate(child)}: all others are ended too", style="red")
     _end(children)
     if died:
         raise typer.Exit(1)
+
+
+def _fate(child: subprocess.Popen[bytes]) -> str:
+    """Return how a server process ended."""
+    code = child.returncode
+    if code >= 0:
+        return f"server process {child.pid} ended with exit code {code}; the log above says why"
+    name = signal.Signals(-code).name
+    hint = "; if memory is short, the kernel did that: dmesg" if -code == signal.SIGKILL else ""
+    return f"server process {child.pid} was ended by {name}{hint}"
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:

@@ -45,8 +45,8 @@ def cache(subject: Subject) -> Iterator[Finding]:
         yield _memory(_dict(client.info("memory")))
     except ValueError:
         yield warning("REDIS_URL is not valid", "export REDIS_URL=redis://127.0.0.1:6379/0")
-    except redis.exceptions.NoPermissionError:
-        yield _refused("info", "NoPermissionError")
+    except redis.ResponseError as error:
+        yield _refused("ping or info", fault(error))
     except (redis.RedisError, OSError) as error:
         # Without the text of the error, which may hold what the URL does.
         yield warning(

@@ -184,9 +184,9 @@ def test_a_lease_is_taken_once_for_many_calls(link: Link, monkeypatch: pytest.Mo
     asked: list[object] = []
     ask = link.ask
 
-    def noted(use: Any) -> Any:
+    def noted(use: Any, name: str) -> Any:
         asked.append(use)
-        return ask(use)
+        return ask(use, name)
 
     monkeypatch.setattr(link, "ask", noted)
     rates = Rates(link, identity=secrets.token_bytes(8))

@@ -160,11 +160,13 @@ def _connect(port: int) -> None:
     socket.create_connection(("127.0.0.1", port), timeout=1).close()
 
 
-def test_all_end_and_the_command_fails_when_a_worker_dies(served: Served) -> None:
+def test_all_end_and_the_command_fails_when_a_worker_dies(served: Served, tmp_path: Path) -> None:
     os.kill(served.workers[0], signal.SIGKILL)
 
     assert served.process.wait(timeout=SECONDS) != 0
     assert served.alive() == []
+    said = (tmp_path / "log").read_text()
+    assert f"server process {served.workers[0]} was ended by SIGKILL" in said
 
 
 def test_workers_that_cannot_start_fail_the_command(

@@ -14,6 +14,7 @@ from orchestration.settings import (
     on_loopback,
     open_async_channel,
     open_channel,
+    resolve_address,
     resolve_credentials,
     resolve_project,
     resolve_token,
@@ -131,3 +132,11 @@ def test_the_server_is_asked_for_its_health_directly() -> None:
         with probe.open_channel(settings) as channel:
             HealthStub(channel).Check.future(HealthCheckRequest(), timeout=SECONDS)
             ledger.accept()[0].close()
+
+
+def test_a_newline_after_a_token_is_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No call could carry it: metadata holds no newline."""
+    for name in ("TOKEN", "PROJECT", "ADDRESS"):
+        monkeypatch.setenv(f"ORCHESTRATION_{name}", "of-a-file\n")
+    assert (resolve_token(None), resolve_project(""), resolve_address(None)) == ("of-a-file",) * 3
+    assert (resolve_token("given\n"), resolve_address("given\n")) == ("given", "given")

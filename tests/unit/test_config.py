@@ -38,6 +38,33 @@ def test_an_empty_variable_says_nothing(file: Path, monkeypatch: pytest.MonkeyPa
     assert load(file).threads == 5
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", " \n"])
+def test_a_newline_after_a_value_is_none_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """As a secret has it that was written to a file by echo, and read from there."""
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://me:hunter2@db/x{end}")
+    monkeypatch.setenv("REDIS_URL", f"redis://:hunter2@cache/0{end}")
+    monkeypatch.setenv("ORCHESTRATION_THREADS", f"6{end}")
+    monkeypatch.setenv("ORCHESTRATION_TLS_KEY", f"/run/key{end}")
+    monkeypatch.setenv("ORCHESTRATION_BACKGROUND", f"false{end}")
+    path = tmp_path / "orchestration.toml"
+    path.write_text('jwt_issuer = """issuer\n"""\n')
+    monkeypatch.setenv(FILE_VARIABLE, f"{path}{end}")
+    found = load()
+    assert (found.database_url, found.redis_url) == (
+        "postgresql://me:hunter2@db/x",
+        "redis://:hunter2@cache/0",
+    )
+    assert (found.threads, found.tls_key, found.background) == (6, Path("/run/key"), False)
+    assert found.jwt_issuer == "issuer"
+
+
+def test_a_variable_of_a_newline_alone_says_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "\n")
+    assert load(file).database_url == "postgresql://file"
+
+
 def test_a_url_under_the_prefix_goes_before_the_file_too(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setenv("ORCHESTRATION_DATABASE_URL", "postgresql://environment")

@@ -92,7 +92,7 @@ def resolve_address(address: str | None) -> str:
 
     Raises ValueError if no server can ever be reached at it: grpc answers UNAVAILABLE, which is tried again.
     """
-    found = address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
+    found = (address or "").strip() or _environment(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
     if wrong := _fault_of(found):
         # A URL may hold a password.
         shown = re.sub(r"//.*@", "//…@", found)
@@ -136,24 +136,25 @@ def _fault_of_host(target: str) -> str:
 
 
 def resolve_token(token: str | None) -> str:
-    """Returns the key or token given, else that of ORCHESTRATION_TOKEN, else nothing."""
-    return os.environ.get(TOKEN_VARIABLE, "") if token is None else token
+    """Returns the key or token given, else that of ORCHESTRATION_TOKEN, else nothing; without a newline after
+    it, as it has when it was read from a file."""
+    return _environment(TOKEN_VARIABLE) if token is None else token.strip()
 
 
 def resolve_project(project: str) -> str:
     """Returns the project given, else that of ORCHESTRATION_PROJECT, else nothing: the server then takes
     the key's."""
-    return project or os.environ.get(PROJECT_VARIABLE, "")
+    return project or _environment(PROJECT_VARIABLE)
 
 
 def resolve_credentials(given: grpc.ChannelCredentials | None) -> grpc.ChannelCredentials | None:
     """Returns the credentials given, else TLS with the authorities of ORCHESTRATION_CA_FILE, a PEM file or
     "system", and where named the client's own certificate; else None. ValueError where a file cannot be
     read, or of the certificate and its key only one is named."""
-    authorities = os.environ.get(CA_VARIABLE)
+    authorities = _environment(CA_VARIABLE)
     if given is not None or not authorities:
         return given
-    cert, key = os.environ.get(CERT_VARIABLE), os.environ.get(KEY_VARIABLE)
+    cert, key = _environment(CERT_VARIABLE), _environment(KEY_VARIABLE)
     if bool(cert) != bool(key):
         # grpc ends the process where it gets one of them.
         raise ValueError(f"{CERT_VARIABLE} and {KEY_VARIABLE} go together: name both files")
@@ -162,6 +163,10 @@ def resolve_credentials(given: grpc.ChannelCredentials | None) -> grpc.ChannelCr
         _read(key, KEY_VARIABLE),
         _read(cert, CERT_VARIABLE),
     )
+
+
+def _environment(variable: str) -> str:
+    return os.environ.get(variable, "").strip()
 
 
 def _read(file: str | None, variable: str) -> bytes | None:
