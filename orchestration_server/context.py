@@ -21,7 +21,7 @@ from orchestration_server.compact_json import length, to_json
 from orchestration_server.context_parts import SECTIONS, file, parts_of, summary
 from orchestration_server.convert import EPOCH_START
 from orchestration_server.db import Database
-from orchestration_server.errors import InvalidArgument, NotFound
+from orchestration_server.errors import CursorForeign, InvalidArgument, NotFound
 from orchestration_server.model import (
     BEGINNING,
     FIRST,
@@ -33,6 +33,7 @@ from orchestration_server.model import (
     StoredEvent,
 )
 from orchestration_server.store import context as store
+from orchestration_server.store import events as event_store
 from orchestration_server.token_budget import SizedEvent
 from orchestration_server.tokens import Tokens
 from orchestration_server.workspace import sprint_directory, task_directory
@@ -145,10 +146,9 @@ class Broker:
         since, marks, page = self._start(call, target, options)
         version = self.version(call, target, since)
         if since.position not in (BEGINNING, version.latest) and not version.knows_since:
-            raise InvalidArgument(
-                {"options.since_cursor": "lies in a part of the log that this copy does not have"},
-                reason="CURSOR_FOREIGN",
-            )
+            with self._db.connection(call) as conn:
+                elsewhere = event_store.is_elsewhere(conn, since.position, project=call.project)
+            raise CursorForeign("options.since_cursor", of_another_project=elsewhere)
         files = self._listed(call, version, options)
         if marks and _mark_of(marks, _EVENTS) == _NO_MARK:
             since = FIRST

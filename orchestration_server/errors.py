@@ -117,6 +117,21 @@ class TransitionRefused(FailedPrecondition):
         )
 
 
+class CursorForeign(InvalidArgument):
+    """A cursor of this log whose event the project does not have: another project's, or of another copy."""
+
+    def __init__(self, field: str, *, of_another_project: bool) -> None:
+        if of_another_project:
+            text, reason = "is a cursor of another project", "CURSOR_OF_ANOTHER_PROJECT"
+        else:
+            text = (
+                "lies in a part of the log that this copy does not have;"
+                " start from the beginning or by a time"
+            )
+            reason = "CURSOR_FOREIGN"
+        super().__init__({field: text}, reason=reason)
+
+
 class CursorArchived(FailedPrecondition):
     """Events after a cursor are archived, and the caller did not ask for the archive's.
 
@@ -233,6 +248,13 @@ class Unavailable(LedgerError):
 
     def __init__(self, message: str = "the database is away; try again shortly") -> None:
         super().__init__(message)
+
+
+class ServerStopping(Unavailable):
+    """This server is stopping, as it is when it is replaced; the ledger is there. Go on at another one."""
+
+    reason = "SERVER_STOPPING"
+    retry_after = 0.1
 
 
 class DeadlineExceeded(LedgerError):

@@ -26,6 +26,7 @@ from orchestration_server.errors import (
     Held,
     LedgerError,
     ResourceExhausted,
+    ServerStopping,
     Unavailable,
 )
 from orchestration_server.gate import ATTEMPTS
@@ -164,7 +165,7 @@ class GroupCommit:
         """
         with self._changed:
             if self._closed:
-                raise Unavailable("the server is stopping")
+                raise ServerStopping("the server is stopping")
             room = self._accepted if emission.accepted else self._queue
             if not room.takes(emission):
                 raise _full(accepted=emission.accepted)

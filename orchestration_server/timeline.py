@@ -16,7 +16,7 @@ import structlog
 from orchestration.v1 import event_pb2
 from orchestration_server import metrics
 from orchestration_server.db import Database
-from orchestration_server.errors import LedgerError, ResourceExhausted, Unavailable
+from orchestration_server.errors import LedgerError, ResourceExhausted, ServerStopping
 from orchestration_server.fanout import Sender
 from orchestration_server.feed import Chunk, Feed
 from orchestration_server.history import History, Page
@@ -317,5 +317,5 @@ class Hub:
             self.discard(stream)
 
 
-def _stopping() -> Unavailable:
-    return Unavailable("the server is stopping; resume from the last cursor")
+def _stopping() -> ServerStopping:
+    return ServerStopping("the server is stopping; resume from the last cursor")

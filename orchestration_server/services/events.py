@@ -26,6 +26,7 @@ from orchestration_server.errors import (
     LedgerError,
     NotFound,
     OutOfBounds,
+    ServerStopping,
     Unavailable,
 )
 from orchestration_server.group_commit import GroupCommit
@@ -292,8 +293,8 @@ class EventService:
         return self._history.replay(request, call)
 
 
-def _stopping() -> Unavailable:
-    return Unavailable("the server is stopping; send again what was not answered")
+def _stopping() -> ServerStopping:
+    return ServerStopping("the server is stopping; send again what was not answered")
 
 
 def _must_hold(bounds: Bounds, body: bytes) -> None:

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server import convert, steps
 from orchestration_server.db import Connection, Database
-from orchestration_server.errors import CursorExpired, InvalidArgument, NotFound
+from orchestration_server.errors import CursorExpired, CursorForeign, NotFound
 from orchestration_server.model import BEGINNING, Call, Cursor, EntityType, Position, cursor_of
 from orchestration_server.reconstruction import (
     KINDS,
@@ -257,18 +257,14 @@ def known(conn: Connection, project: str, cursor: Cursor, field: str) -> Cursor:
     """Return a cursor whose event this copy of the log has, be it in the archive."""
     place = cursor.position
     if not event_store.knows(conn, place, project=project):
+        if event_store.is_elsewhere(conn, place, project=project):
+            raise CursorForeign(field, of_another_project=True)
         edge = event_store.edge(conn, project=project, deleted=True)
         if place == edge.place:
             return cursor
         if edge.upto is not None and BEGINNING < place < edge.place:
             raise CursorExpired(edge.upto.isoformat())
-        raise InvalidArgument(
-            {
-                field: "lies in a part of the log that this copy does not have;"
-                " start from the beginning or by a time"
-            },
-            reason="CURSOR_FOREIGN",
-        )
+        raise CursorForeign(field, of_another_project=False)
     return cursor
 
 

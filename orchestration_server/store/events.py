@@ -18,6 +18,7 @@ from orchestration_server.store import cursors
 from orchestration_server.store.arrays import Texts
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.horizon import HORIZON, OPEN_IN_EPOCH
+from orchestration_server.store.positions import PROJECTS
 from orchestration_server.store.selection import BACK_IN_LOG, IN_LOG, select
 
 # Beside the page the last event of the project below the horizon, and how far what the reader does not get is
@@ -58,6 +59,21 @@ _KNOWN: LiteralString = """
     where project = %(project)s and epoch = %(epoch)s::integer
     and xid = %(xid)s::text::xid8 and seq = %(seq)s::bigint)
 """
+_IS_HERE: LiteralString = """
+        where e.project = n.project and e.epoch = %(epoch)s::integer
+            and e.xid = %(xid)s::text::xid8 and e.seq = %(seq)s::bigint)"""
+_ELSEWHERE: LiteralString = (
+    "with one as (select 1)"
+    + PROJECTS
+    + """
+select exists (
+    select from (select project from named limit 1000) n
+    where n.project <> %(project)s and (exists (select from events e"""
+    + _IS_HERE
+    + " or exists (select from archived_events e"
+    + _IS_HERE
+    + "))"
+)
 _EDGE: LiteralString = """
 select epoch, xid::text::bigint, seq, moves, upto from archive_edges
 where project = %(project)s and deleted = %(deleted)s
@@ -239,6 +255,13 @@ def knows(conn: Connection, place: Position, *, project: str) -> bool:
         if place == BEGINNING or (row and row[0]):
             return True
     return False
+
+
+def is_elsewhere(conn: Connection, place: Position, *, project: str) -> bool:
+    """Return whether a place is that of another project's event. It looks at 1,000 projects at the most."""
+    params = {"epoch": place.epoch, "xid": str(place.xid), "seq": place.seq, "project": project, "after": ""}
+    row = conn.execute(_ELSEWHERE, params).fetchone()
+    return row is not None and bool(row[0])
 
 
 def edge(conn: Connection, *, project: str, deleted: bool) -> Edge:

@@ -59,7 +59,7 @@ def test_an_emit_stream_ends_with_the_server_after_its_answers(
         assert next(stream).stored == 1
         # The client keeps the stream open, and sends nothing more.
         stopping = pool.submit(started.app.stop)
-        with refused(grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE", "stopping"):
+        with refused(grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING", "stopping"):
             next(stream)
         stopping.result(timeout=SECONDS)
         asked.put(None)

@@ -211,7 +211,7 @@ def test_a_server_stops_in_time_with_readers_that_stopped(
     began = monotonic()
     app.stop()
     assert monotonic() - began < 10
-    with refused(grpc.StatusCode.UNAVAILABLE, message="stopping"):
+    with refused(grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING", "stopping"):
         next(live)
     for call in stalled:
         with pytest.raises(grpc.RpcError) as caught:

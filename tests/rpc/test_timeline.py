@@ -8,8 +8,9 @@ import psycopg
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from orchestration.v1 import event_pb2, task_pb2
+from orchestration.v1 import context_pb2, event_pb2, task_pb2
 from orchestration.v1.common_pb2 import EntityType, Priority
+from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.embedded import Engines
@@ -268,6 +269,41 @@ def test_a_cursor_ahead_of_this_copy_of_the_log_is_refused(events: EventServiceS
     ahead = Tokens(row[0]).cursor(Position(1, 2**40, 1))
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "CURSOR_FOREIGN", "beginning"):
         history(events, after_cursor=ahead)
+
+
+def test_a_cursor_of_another_project_is_told_to_be_one(
+    events: EventServiceStub, contexts: ContextServiceStub, tasks: TaskServiceStub
+) -> None:
+    other = (("orchestration-project", "other"),)
+    tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("t")))
+    request = event_pb2.EmitEventRequest(event=factories.event())
+    cursor = events.EmitEvent(request, metadata=other).event.cursor
+
+    def refuses(call: Callable[[], object]) -> None:
+        with refused(grpc.StatusCode.INVALID_ARGUMENT, "CURSOR_OF_ANOTHER_PROJECT", "another project"):
+            call()
+
+    refuses(lambda: history(events, after_cursor=cursor))
+    state = event_pb2.ReconstructStateRequest(
+        entity_type=EntityType.ENTITY_TYPE_TASK, entity_code="t", cursor=cursor
+    )
+    refuses(lambda: events.ReconstructState(state))
+    context = context_pb2.AssembleContextRequest(
+        task_code="t", options=context_pb2.ContextOptions(since_cursor=cursor)
+    )
+    refuses(lambda: contexts.AssembleContext(context))
+    assert history(events, after_cursor=history(events)[0].cursor) == []
+
+
+def test_a_planned_stop_ends_a_stream_with_a_reason_of_its_own(
+    events: EventServiceStub, server: Server, follow: Callable[..., Following]
+) -> None:
+    stream = follow()
+    stream.until_caught_up()
+    assert server.app is not None
+    server.app.stop()
+    with refused(grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING", "stopping"):
+        stream.take(1)
 
 
 def test_a_log_that_came_from_another_cluster_goes_on_in_a_new_epoch(

@@ -53,7 +53,7 @@ class ContextServiceServicer:
 
     def AssembleContext(self, request, context):
         """Assembles the context of a task, a sprint or a session. NOT_FOUND where there is none; INVALID_ARGUMENT, reason
-        CURSOR_INVALID or CURSOR_FOREIGN, for a since_cursor that is not of this log.
+        CURSOR_INVALID, CURSOR_FOREIGN or CURSOR_OF_ANOTHER_PROJECT, for a since_cursor that is not of this project's log.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

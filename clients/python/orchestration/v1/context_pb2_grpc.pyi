@@ -35,7 +35,7 @@ class ContextServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ContextServiceAsyncStub: ...
     AssembleContext: _grpc.UnaryUnaryMultiCallable[_context_pb2.AssembleContextRequest, _context_pb2.AssembleContextResponse]
     """Assembles the context of a task, a sprint or a session. NOT_FOUND where there is none; INVALID_ARGUMENT, reason
-    CURSOR_INVALID or CURSOR_FOREIGN, for a since_cursor that is not of this log.
+    CURSOR_INVALID, CURSOR_FOREIGN or CURSOR_OF_ANOTHER_PROJECT, for a since_cursor that is not of this project's log.
     """
     ReadContextFile: _grpc.UnaryStreamMultiCallable[_context_pb2.ReadContextFileRequest, _context_pb2.ReadContextFileResponse]
     """Streams one of the files that a context names. INVALID_ARGUMENT for a path that leaves the workspace, also by a
@@ -52,7 +52,7 @@ class ContextServiceAsyncStub(ContextServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     AssembleContext: _aio.UnaryUnaryMultiCallable[_context_pb2.AssembleContextRequest, _context_pb2.AssembleContextResponse]  # type: ignore[assignment]
     """Assembles the context of a task, a sprint or a session. NOT_FOUND where there is none; INVALID_ARGUMENT, reason
-    CURSOR_INVALID or CURSOR_FOREIGN, for a since_cursor that is not of this log.
+    CURSOR_INVALID, CURSOR_FOREIGN or CURSOR_OF_ANOTHER_PROJECT, for a since_cursor that is not of this project's log.
     """
     ReadContextFile: _aio.UnaryStreamMultiCallable[_context_pb2.ReadContextFileRequest, _context_pb2.ReadContextFileResponse]  # type: ignore[assignment]
     """Streams one of the files that a context names. INVALID_ARGUMENT for a path that leaves the workspace, also by a
@@ -72,7 +72,7 @@ class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_context_pb2.AssembleContextResponse, _abc.Awaitable[_context_pb2.AssembleContextResponse]]:
         """Assembles the context of a task, a sprint or a session. NOT_FOUND where there is none; INVALID_ARGUMENT, reason
-        CURSOR_INVALID or CURSOR_FOREIGN, for a since_cursor that is not of this log.
+        CURSOR_INVALID, CURSOR_FOREIGN or CURSOR_OF_ANOTHER_PROJECT, for a since_cursor that is not of this project's log.
         """
 
     @_abc_1.abstractmethod

@@ -124,7 +124,8 @@ class EventServiceServicer:
         comes once, across reconnects, restarts and servers; events of one entity come in its revision order.
         FAILED_PRECONDITION, reason CURSOR_ARCHIVED or CURSOR_EXPIRED, where events after after_cursor were archived,
         and include_archived is not set, or were deleted by retention, also while it reads them: live_from in the
-        error's metadata is the from_time from which on all is there.
+        error's metadata is the from_time from which on all is there. UNAVAILABLE, reason SERVER_STOPPING, ends it when this
+        server stops: go on from the last cursor at another one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -147,8 +148,9 @@ class EventServiceServicer:
 
     def ReconstructState(self, request, context):
         """Rebuilds a sprint, a task or a session as it was, from its events alone, the archive's too. NOT_FOUND where it
-        was not there yet; INVALID_ARGUMENT, reason CURSOR_INVALID or CURSOR_FOREIGN, for a cursor that is not of this
-        log; FAILED_PRECONDITION, reason HISTORY_INCOMPLETE, where the log no longer has all that it takes.
+        was not there yet; INVALID_ARGUMENT, reason CURSOR_INVALID, CURSOR_FOREIGN or
+        CURSOR_OF_ANOTHER_PROJECT, for a cursor that is not of this project's log; FAILED_PRECONDITION, reason
+        HISTORY_INCOMPLETE, where the log no longer has all that it takes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

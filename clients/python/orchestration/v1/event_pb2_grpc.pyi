@@ -54,7 +54,8 @@ class EventServiceStub:
     comes once, across reconnects, restarts and servers; events of one entity come in its revision order.
     FAILED_PRECONDITION, reason CURSOR_ARCHIVED or CURSOR_EXPIRED, where events after after_cursor were archived,
     and include_archived is not set, or were deleted by retention, also while it reads them: live_from in the
-    error's metadata is the from_time from which on all is there.
+    error's metadata is the from_time from which on all is there. UNAVAILABLE, reason SERVER_STOPPING, ends it when this
+    server stops: go on from the last cursor at another one.
     """
     GetEventStats: _grpc.UnaryUnaryMultiCallable[_event_pb2.GetEventStatsRequest, _event_pb2.GetEventStatsResponse]
     """Counts events over a range of occur_time, archived ones too."""
@@ -64,8 +65,9 @@ class EventServiceStub:
     """
     ReconstructState: _grpc.UnaryUnaryMultiCallable[_event_pb2.ReconstructStateRequest, _event_pb2.ReconstructStateResponse]
     """Rebuilds a sprint, a task or a session as it was, from its events alone, the archive's too. NOT_FOUND where it
-    was not there yet; INVALID_ARGUMENT, reason CURSOR_INVALID or CURSOR_FOREIGN, for a cursor that is not of this
-    log; FAILED_PRECONDITION, reason HISTORY_INCOMPLETE, where the log no longer has all that it takes.
+    was not there yet; INVALID_ARGUMENT, reason CURSOR_INVALID, CURSOR_FOREIGN or
+    CURSOR_OF_ANOTHER_PROJECT, for a cursor that is not of this project's log; FAILED_PRECONDITION, reason
+    HISTORY_INCOMPLETE, where the log no longer has all that it takes.
     """
     ReplayEvents: _grpc.UnaryUnaryMultiCallable[_event_pb2.ReplayEventsRequest, _event_pb2.ReplayEventsResponse]
     """Checks that a correlation chain is whole and consistent, and writes nothing. NOT_FOUND where no event has the
@@ -98,7 +100,8 @@ class EventServiceAsyncStub(EventServiceStub):
     comes once, across reconnects, restarts and servers; events of one entity come in its revision order.
     FAILED_PRECONDITION, reason CURSOR_ARCHIVED or CURSOR_EXPIRED, where events after after_cursor were archived,
     and include_archived is not set, or were deleted by retention, also while it reads them: live_from in the
-    error's metadata is the from_time from which on all is there.
+    error's metadata is the from_time from which on all is there. UNAVAILABLE, reason SERVER_STOPPING, ends it when this
+    server stops: go on from the last cursor at another one.
     """
     GetEventStats: _aio.UnaryUnaryMultiCallable[_event_pb2.GetEventStatsRequest, _event_pb2.GetEventStatsResponse]  # type: ignore[assignment]
     """Counts events over a range of occur_time, archived ones too."""
@@ -108,8 +111,9 @@ class EventServiceAsyncStub(EventServiceStub):
     """
     ReconstructState: _aio.UnaryUnaryMultiCallable[_event_pb2.ReconstructStateRequest, _event_pb2.ReconstructStateResponse]  # type: ignore[assignment]
     """Rebuilds a sprint, a task or a session as it was, from its events alone, the archive's too. NOT_FOUND where it
-    was not there yet; INVALID_ARGUMENT, reason CURSOR_INVALID or CURSOR_FOREIGN, for a cursor that is not of this
-    log; FAILED_PRECONDITION, reason HISTORY_INCOMPLETE, where the log no longer has all that it takes.
+    was not there yet; INVALID_ARGUMENT, reason CURSOR_INVALID, CURSOR_FOREIGN or
+    CURSOR_OF_ANOTHER_PROJECT, for a cursor that is not of this project's log; FAILED_PRECONDITION, reason
+    HISTORY_INCOMPLETE, where the log no longer has all that it takes.
     """
     ReplayEvents: _aio.UnaryUnaryMultiCallable[_event_pb2.ReplayEventsRequest, _event_pb2.ReplayEventsResponse]  # type: ignore[assignment]
     """Checks that a correlation chain is whole and consistent, and writes nothing. NOT_FOUND where no event has the
@@ -169,7 +173,8 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         comes once, across reconnects, restarts and servers; events of one entity come in its revision order.
         FAILED_PRECONDITION, reason CURSOR_ARCHIVED or CURSOR_EXPIRED, where events after after_cursor were archived,
         and include_archived is not set, or were deleted by retention, also while it reads them: live_from in the
-        error's metadata is the from_time from which on all is there.
+        error's metadata is the from_time from which on all is there. UNAVAILABLE, reason SERVER_STOPPING, ends it when this
+        server stops: go on from the last cursor at another one.
         """
 
     @_abc_1.abstractmethod
@@ -197,8 +202,9 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.ReconstructStateResponse, _abc.Awaitable[_event_pb2.ReconstructStateResponse]]:
         """Rebuilds a sprint, a task or a session as it was, from its events alone, the archive's too. NOT_FOUND where it
-        was not there yet; INVALID_ARGUMENT, reason CURSOR_INVALID or CURSOR_FOREIGN, for a cursor that is not of this
-        log; FAILED_PRECONDITION, reason HISTORY_INCOMPLETE, where the log no longer has all that it takes.
+        was not there yet; INVALID_ARGUMENT, reason CURSOR_INVALID, CURSOR_FOREIGN or
+        CURSOR_OF_ANOTHER_PROJECT, for a cursor that is not of this project's log; FAILED_PRECONDITION, reason
+        HISTORY_INCOMPLETE, where the log no longer has all that it takes.
         """
 
     @_abc_1.abstractmethod
