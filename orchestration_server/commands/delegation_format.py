@@ -24,10 +24,10 @@ _TASK_NAMES = {
     "title": "title", "name": "title", "sprint": "sprint_code", "sprint_code": "sprint_code",
     "sprint_id": "sprint_code", "sprint_name": "sprint_code", "status": "status", "state": "status",
     "task_status": "status", "current_status": "status", "priority": "priority", "phase": "phase",
-    "assignee": "assignee", "assignees": "assignee", "assigned_to": "assignee", "owner": "assignee",
-    "agent": "assignee", "labels": "labels", "tags": "labels", "metadata": "metadata",
-    "description": "description", "objectives": "objectives", "deliverables": "deliverables",
-    "acceptance_criteria": "acceptance_criteria", "depends_on": "depends_on",
+    "assignee": "assignee", "assignees": "assignee", "assigned_to": "assignee",
+    "assigned": "assignee", "owner": "assignee", "agent": "assignee", "labels": "labels",
+    "tags": "labels", "metadata": "metadata", "description": "description", "objectives": "objectives",
+    "deliverables": "deliverables", "acceptance_criteria": "acceptance_criteria", "depends_on": "depends_on",
     "dependencies": "depends_on", "blocked_by": "depends_on", "waits_for": "depends_on",
     "blocks": "blocks", "parent": "parent", "parent_task": "parent", "parent_task_id": "parent",
     "create_time": "create_time", "created": "create_time", "created_at": "create_time",
@@ -43,7 +43,10 @@ _SPRINT_NAMES = {
     "created_on": "create_time", "date": "create_time",
 }  # fmt: skip
 _STAMPS = frozenset(("format", "update_time", "uid", "revision", "hash", "links"))
-_TEXT_HEADINGS = {"task": ("description", "overview", "summary"), "sprint": ("goal", "description")}
+_TEXT_HEADINGS = {
+    "task": ("description", "overview", "summary"),
+    "sprint": ("goal", "sprint goal", "description"),
+}
 _STAMP = re.compile(
     rb"---\r?\nformat: 1\r?\ntask: (\S+)\r?\n(?:(?!---)[^\n]*\n)*?revision: ([0-9]{1,18})\r?\n"
 )
@@ -122,9 +125,12 @@ def agent_task(config: dict[str, Any]) -> Parsed | None:
     given = dict(inner) if isinstance(inner, dict) else {}
     if isinstance(inner, str | int) and "task_id" not in config:
         given["task_id"] = str(inner)
-    for name in ("task_id", "task_code", "title", "status", "priority", "sprint", "sprint_id"):
-        if name in config and not isinstance(config[name], dict):
-            given.setdefault(name, config[name])
+    parent = config.get("parent")
+    around = {name: parent.get(name) for name in ("sprint", "phase")} if isinstance(parent, dict) else {}
+    for name in ("task_id", "task_code", "title", "status", "priority", "sprint", "sprint_id", "phase"):
+        value = config.get(name, around.get(name))
+        if value is not None and not isinstance(value, dict):
+            given.setdefault(name, value)
     if not given.keys() & {"task_id", "task_code", "id", "code", "title", "name", "status"}:
         return None
     parsed = Parsed()
@@ -163,6 +169,9 @@ def _take(
             continue
         if known == "metadata" and metadata is None:
             metadata = value
+        elif known == "parent" and isinstance(value, dict) and not value.keys() & {"code", "task", "id"}:
+            # The sprint and the phase around a task, as an AGENT.yml has them.
+            parsed.notes.metadata[name] = value
         elif known is not None and known not in parsed.fields:
             parsed.fields[known] = spelled.get(name, value)
         else:

@@ -41,6 +41,7 @@ SHORT = frozenset((
 ))  # fmt: skip
 """Names whose value may stand in or below a heading."""
 _IN_HEADING = SHORT | {"task_id", "task_code", "phase"}
+_LINK_FIELDS = frozenset(("blocked_by", "depends_on", "blocks"))
 _WAITS = frozenset(("dependencies", "depends_on", "blocked_by", "depends on", "blocked by"))
 
 
@@ -302,10 +303,20 @@ class _Reader:
             elif line.strip() and self._fence:
                 _add(self._found.lists.setdefault(self._into, []), "    " + line.strip())
             return
-        if self._waiting and (item := _ITEM.fullmatch(line)):
-            self._found.waits.append(plain_value(item[1]))
+        if self._waiting and not (self._fence or self._comment):
+            self._waits(line)
         if self._text or (line.strip() and not _RULE.fullmatch(line)):
             self._text.append(line)
+
+    def _waits(self, line: str) -> None:
+        """Take what a line below Dependencies says; it stays in the text."""
+        item = _ITEM.fullmatch(line)
+        bare = (item[1] if item else line).strip()
+        bold = _BOLD.match(bare)
+        if bold is not None and fold_name(bold[1]) in _LINK_FIELDS and self._known(bold[1]):
+            self._set(bold[1], bare[bold.end() :])
+        elif item is not None:
+            self._found.waits.append(plain_value(bare))
 
     def _close_list(self) -> None:
         if self._into and self._groups:

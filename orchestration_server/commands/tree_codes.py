@@ -15,6 +15,8 @@ from orchestration_server.workspace import code_of
 
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NUMBERED = re.compile(r"([A-Za-z][A-Za-z0-9_]*-\d+(?:\.\d+)*)\s+-\s+(\S.*)")
+_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]*-\d+(?:\.\d+)*(?![A-Za-z0-9])")
+_TICKED = re.compile(r"\s*`([^`]+)`")
 _FIRST_WORD = re.compile(r"[\s`*_\[(#]*([A-Za-z0-9][A-Za-z0-9._-]*)(.*)", re.DOTALL)
 _AFTER_CODE = re.compile(r"[`*_\])]*\s*(?:[:(\[,;–—].*|-\s.*|\Z)", re.DOTALL)
 _LONGEST = 128
@@ -95,10 +97,11 @@ class Names:
     def add(self, code: str, names: Iterable[str]) -> None:
         """Add a code with the other names that it goes by."""
         self._codes.add(code)
-        for name in (code, *names):
-            if name:
-                self._by_case.setdefault(name.casefold(), set()).add(code)
-                self._by_letters.setdefault(fold(name), set()).add(code)
+        every = {name for name in (code, *names) if name}
+        # `DASH-006-audit`, or `DASH-006: Audit`, is called DASH-006 too.
+        for name in every | {found[0] for name in every if (found := _PREFIX.match(name))}:
+            self._by_case.setdefault(name.casefold(), set()).add(code)
+            self._by_letters.setdefault(fold(name), set()).add(code)
 
     def find(self, name: str) -> str | None:
         """Return the one code that a name means; None if there is none, or several."""
@@ -114,6 +117,8 @@ class Names:
         """Return the code that a text means or begins with: `T-1 (the parser)`."""
         found = self.find(text)
         if found is not None:
+            return found
+        if (ticked := _TICKED.match(text)) and (found := self.find(ticked[1].strip())):
             return found
         word = _FIRST_WORD.match(text)
         # Of a sentence, a first word without a digit is no code.

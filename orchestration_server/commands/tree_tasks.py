@@ -23,6 +23,7 @@ from orchestration_server.commands.row_notes import brief
 from orchestration_server.commands.tree_codes import CODE, Names, TreeCodes, code_and_title
 from orchestration_server.commands.tree_listing import TreeListing
 from orchestration_server.commands.words import Words
+from orchestration_server.model import TaskStatus
 
 SprintNamed = Callable[[str], str | None]
 """Returns the code of the one sprint that a name means, of the tree or the ledger."""
@@ -132,11 +133,23 @@ class TreeTasks:
         else:
             parsed = self._read(found.file)
             if inner is not None and not parsed.stamps:
+                self._compare(parsed, inner)
                 inner.fields.pop("code", None)
                 parsed.fields = inner.fields | parsed.fields
         parsed.fields["agent_config"] = config
         parsed.digests[found.agent.name] = digest
         return parsed
+
+    def _compare(self, parsed: Parsed, agent: Parsed) -> None:
+        """Note a task that one of its files has as done or put aside, and the other one as due."""
+        statuses = [one.fields.get("status") for one in (parsed, agent)]
+        if None in statuses:
+            return
+        found = [self._words.task_status(status) for status in statuses]
+        meanings = [None if one is None else one.value.status for one in found]
+        if meanings[0] is TaskStatus.PENDING and meanings[1] is not TaskStatus.PENDING:
+            said = f"status {brief(statuses[0])} in TASK.md, and {brief(statuses[1])} in AGENT.yml"
+            parsed.notes.block(said)
 
     def _read(self, file: Path) -> Parsed:
         content = delegation_tree.read(file)

@@ -100,6 +100,18 @@ def test_the_task_of_an_agent_file(server: Server, tmp_path: Path) -> None:
     assert (both.title, both.status) == ("Both", 3)
 
 
+def test_files_that_disagree_about_a_status(server: Server, tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {}
+    words = {"a": ("pending", "completed"), "b": ("done", "pending"), "c": ("todo", "pending")}
+    for name, (task, agent) in words.items():
+        files[f"sprints/s/{name}/TASK.md"] = f"# T\n**Status**: {task}\n"
+        files[f"sprints/s/{name}/AGENT.yml"] = f"task: {{title: T, status: {agent}}}\n"
+    code, found = load(server, tmp_path, files)
+    assert code == 4
+    assert {name: task.status for name, task in tasks_of(server).items()} == {"a": 3, "b": 4, "c": 1}
+    assert [file for file, _ in found["changed"]] == ["sprints/s/a/TASK.md"]
+
+
 def test_only_code_and_title_are_essential(server: Server, tmp_path: Path) -> None:
     fields = {
         "assignee": ["[]", "[ann, bob]", "{name: ann}", "@me", "'\\ud83d'", "x" * 300, "7"],
@@ -185,6 +197,10 @@ def test_links_by_any_name(server: Server, tmp_path: Path) -> None:
             "tasks/e.md": "---\nid: E\ndepends_on: [the moon]\n---\n",
             "tasks/f.md": "---\nid: F\ndepends_on: [T-404]\n---\n",
             "tasks/g.md": "---\nid: G\ndepends_on: [{id: T-1, kind: whatever}]\n---\n",
+            "tasks/DASH-001-plan.md": "# DASH-001: Plan\n**Status**: done\n",
+            "tasks/DASH-002-rooms.md": "# DASH-002: Rooms\n**Status**: in progress\n",
+            "tasks/DASH-003-doors.md": "# Doors\n\n## Dependencies\n- DASH-001 complete\n- DASH-002 too\n",
+            "tasks/roof.md": "# Roof\n\n## Dependencies\n**Blocked By**: `DASH-002` (the rooms)\n",
         },
     )
     assert code == 3
@@ -283,7 +299,7 @@ def test_a_backlog_folder_loads_whole(server: Server, tmp_path: Path, below: str
     }  # fmt: skip
 
 
-OLDER_SPRINT = """# SPRINT-{n}: Beds
+OLDER_SPRINT = """# Sprint {n}: Beds
 
 **Sprint ID**: `SPRINT-{n}`
 **Status**: {status}
@@ -302,14 +318,10 @@ Beds along the wall.
 |---|---|
 | T-{n}-A | Done |
 """
-OLDER_TASK = """# T-{n}-{letter}: Dig bed {letter}
+OLDER_TASK = """# Task: Dig bed {letter}
 
-**Task ID**: `T-{n}-{letter}`
-**Sprint**: SPRINT-{n}
-**Status**: {status}
-**Priority**: P1
+**Task ID**: `T-{n}-{letter}`  \n**Sprint**: Sprint {n} - Beds  \n**Status**: {status}  \n**Priority**: P1
 **Assigned To**: agent-{letter}
-**Dependencies**: {dependencies}
 
 ---
 
@@ -327,6 +339,37 @@ Dig it.
 ## Acceptance Criteria
 
 - [ ] dug
+
+---
+
+## Dependencies
+
+- {dependencies}
+- [External dependency]
+
+**Blocks**: None
+
+---
+
+## Status Updates
+
+<!-- Agent: keep this up to date -->
+**Started**: [Date]
+**Blockers**: [None]
+"""
+OLDER_AGENT = """task_id: "T-{n}-{letter}"
+task_hash: "{hash}"
+parent:
+  sprint: "SPRINT-{n}"
+  phase: "{n}"
+agent_steps:
+  last: null
+task:
+  title: "Dig bed {letter}"
+  status: "pending"
+  priority: "P1"
+  acceptance_criteria:
+    - "dug"
 """
 
 
@@ -339,10 +382,14 @@ def test_an_older_delegation_tree_loads_whole(server: Server, tmp_path: Path) ->
         for letter in "AB":
             text = OLDER_TASK.format(
                 n=n, letter=letter, status="✅ Complete" if n == 1 else "TODO",
-                dependencies="None" if letter == "A" else f"T-{n}-A",
+                dependencies="None" if letter == "A" else f"`T-{n}-A` must be completed first",
             )  # fmt: skip
-            files[f"delegation/sprints/SPRINT-{n}/T-{n}-{letter}/TASK.md"] = text
-            files[f"delegation/sprints/SPRINT-{n}/T-{n}-{letter}/AGENT.yml"] = f"agent: agent-{letter}\n"
+            home = f"delegation/sprints/SPRINT-{n}/T-{n}-{letter}"
+            files[f"{home}/AGENT.yml"] = OLDER_AGENT.format(n=n, letter=letter, hash="0" * 64)
+            files[f"{home}/.hash"] = "0" * 64
+            # Of the last sprint there are the agents' files alone.
+            if n < 3:
+                files[f"{home}/TASK.md"] = text
     code, found = load(server, tmp_path, files)
     assert code == 0, found
     sprints, tasks = sprints_of(server), tasks_of(server)
@@ -353,8 +400,9 @@ def test_an_older_delegation_tree_loads_whole(server: Server, tmp_path: Path) ->
     }
     assert len(tasks) == 6
     assert all(list(task.acceptance_criteria) == ["dug"] for task in tasks.values())
-    assert all(list(task.deliverables) == ["bed.md"] for task in tasks.values())
-    assert tasks["T-2-B"].assignee == "agent-B"
+    assert list(tasks["T-1-A"].deliverables) == ["bed.md"]
+    assert (tasks["T-2-B"].assignee, tasks["T-3-B"].phase) == ("agent-B", "3")
+    assert {task.sprint_code for task in tasks.values()} == {"SPRINT-1", "SPRINT-2", "SPRINT-3"}
     assert {task for task in ready(server) if task.startswith("T-2")} == {"T-2-A"}
 
 
