@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from typing import Any
 
 from orchestration.v1 import report_pb2
 from orchestration_server.convert import moment
+from orchestration_server.slugs import slug
 
 SHORT_LENGTH = 60
 ADR_STATUS_NAMES = ("", "proposed", "accepted", "rejected", "deprecated", "superseded")
@@ -16,13 +15,6 @@ _ADR_TEXTS = ("code", "title", "sprint_code", "task_code", "author", "document",
 _BUG_TEXTS = (
     "code", "fingerprint", "title", "component", "reporter", "sprint_code", "task_code", "document", "path",
 )  # fmt: skip
-_OTHER = re.compile(r"[^a-z0-9]+")
-
-
-def in_short(title: str) -> str:
-    """The title for a file's name: up to 60 of [a-z0-9-]; empty where it has no such letter or digit."""
-    ascii_only = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    return _OTHER.sub("-", ascii_only).strip("-")[:SHORT_LENGTH].rstrip("-")
 
 
 def number_adr(adr: report_pb2.Adr, number: int) -> None:
@@ -39,7 +31,7 @@ def number_bug(bug: report_pb2.BugReport, number: int) -> None:
 
 
 def _path(directory: str, head: str, title: str) -> str:
-    return f"{directory}/{'-'.join(filter(None, (head, in_short(title))))}.md"
+    return f"{directory}/{'-'.join(filter(None, (head, slug(title, SHORT_LENGTH))))}.md"
 
 
 def adr_content(adr: report_pb2.Adr) -> dict[str, Any]:

@@ -169,6 +169,10 @@ KIND_ROWS: Rows[KindWord] = (
 )
 
 
+MOST_FOLDED = 1_000
+"""Characters of a text that are compared with words."""
+
+
 class MapError(Exception):
     """An error in the file of --map; the message begins with file and line."""
 
@@ -179,7 +183,8 @@ def fold(text: str) -> str:
     A text that has neither, such as an emoji, stands for itself. A sign before a number is kept, and a
     question mark puts a word in doubt.
     """
-    plain = unicodedata.normalize("NFKC", text).casefold().strip()
+    # No word is longer, and to normalize combining marks takes the square of their number.
+    plain = unicodedata.normalize("NFKC", text[:MOST_FOLDED]).casefold().strip()
     letters = "".join(c for c in plain if c.isalnum())
     if re.match(r"[-−]\s*[0-9.]", plain):
         return "-" + letters

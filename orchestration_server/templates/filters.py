@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable, Iterator
 from typing import Any, cast
-from unicodedata import normalize
 
 import orjson
 from jinja2 import pass_context
 from jinja2.runtime import Undefined
 
 from orchestration.structs import whole
+from orchestration_server import slugs
 from orchestration_server.templates.budget import Budget, Fault, NoText
 
 WIDEST_INDENT = 16
 SLUG_LENGTH = 48
 SLUG_SOURCE = 16 * SLUG_LENGTH
-"""Characters that a slug is made of: to normalize combining ones takes the square of their number."""
-_NO_SLUG = re.compile(r"[^a-z0-9]+")
+"""Characters that a slug is made of."""
 
 
 def text(value: Any) -> str:
@@ -124,8 +122,7 @@ def _slug(context: Any, value: Any) -> Any:
         found = _string(item)[:SLUG_SOURCE]
         budget.spend(8)
         budget.read(32 * len(found))
-        plain = normalize("NFKD", found).encode("ascii", "ignore").decode().lower()
-        return _NO_SLUG.sub("-", plain).strip("-")[:SLUG_LENGTH].rstrip("-")
+        return slugs.slug(found, SLUG_LENGTH)
 
     return [slug(item) for item in value] if isinstance(value, list) else slug(value)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from inspect import signature
+from math import isfinite
 from operator import attrgetter
 from typing import Any, NoReturn, cast
 
@@ -209,7 +210,7 @@ def _check(node: nodes.Node, *, top: bool = False) -> None:
         if node.name.startswith("_") or node.name in _JINJA or (node.name == "loop" and node.ctx == "store"):
             _refuse(node, f"{node.name} cannot be a name of a template's own")
     elif isinstance(node, nodes.Const):
-        _check_text(node)
+        _check_value(node)
     elif isinstance(node, nodes.Filter):
         _check_filter(node)
     elif isinstance(node, nodes.Test):
@@ -230,9 +231,11 @@ def _check(node: nodes.Node, *, top: bool = False) -> None:
         _check(child)
 
 
-def _check_text(node: nodes.Const) -> None:
-    """By escapes, a text could have what no text may have."""
+def _check_value(node: nodes.Const) -> None:
+    """Refuse a number that JSON does not have, and by escapes what no text may have."""
     value = node.value
+    if isinstance(value, float) and not isfinite(value):
+        _refuse(node, "a number must not be infinite")
     if isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
         _refuse(node, "a text contains NUL, or half of a surrogate pair")
 

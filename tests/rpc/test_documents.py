@@ -18,7 +18,7 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import documents
+from orchestration_server import documents, slugs
 from orchestration_server.app import App
 from orchestration_server.config import Settings
 from orchestration_server.convert import plain
@@ -300,4 +300,4 @@ def _text(value: str) -> Any:
     ],
 )
 def test_a_title_in_short_is_a_safe_name(title: str, short: str) -> None:
-    assert documents.in_short(title) == short
+    assert slugs.slug(title, documents.SHORT_LENGTH) == short

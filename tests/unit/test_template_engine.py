@@ -114,6 +114,8 @@ def test_what_a_variable_holds_is_never_read_as_a_template(text: str, texts: lis
     "source",
     [
         "{{ 10 ** 10 ** 10 }}",
+        "{{ 1e999 }}",
+        "{{ [-1e999] | tojson }}",
         "{{ 'a' % 1 }}",
         "{{ '%999999999d' % number }}",
         "{{ 7 / 2 }}{{ 7 // 2 }}",
