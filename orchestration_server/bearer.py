@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jwt
+import structlog
 
 from orchestration_server.config import ConfigurationError
 from orchestration_server.errors import Unauthenticated
 from orchestration_server.model import ALL_PROJECTS, Principal, Role
+
+log = structlog.get_logger()
 
 ALGORITHMS = ("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 SECRET_BYTES = 32
@@ -41,40 +44,47 @@ class Verified(NamedTuple):
 
 @dataclass(frozen=True)
 class Bearer:
-    """Checks tokens. ``keys`` are by ``kid``; that of a file with a single one is under the empty name."""
+    """Checks tokens. Each of ``keys`` has its ``kid``, which is empty if it has none, and may occur twice."""
 
-    keys: Mapping[str, Any]
+    keys: Sequence[tuple[str, Any]]
     algorithm: str
     issuer: str
     audience: str
     leeway: float
 
     def verify(self, token: str) -> Verified:
-        """Who calls. Unauthenticated where the token is not good."""
+        """Return who calls. Raises Unauthenticated if the token is not good."""
         try:
-            claims = jwt.decode(
-                token,
-                self._key(token),
-                algorithms=[self.algorithm],
-                issuer=self.issuer,
-                audience=self.audience,
-                leeway=self.leeway,
-                options={"require": ["exp", "iss", "aud", "sub"]},
-            )
+            claims = self._claims(token)
+            expires = float(claims["exp"]) + self.leeway
         except jwt.ExpiredSignatureError:
             raise Unauthenticated("the token has expired: get a new one", reason="TOKEN_EXPIRED") from None
-        except jwt.PyJWTError as error:
-            # What it says is of the library, and holds nothing of the token but claims' names.
+        except Exception as error:
+            # A token can have any number, depth or type, and the library raises what Python does. Its name
+            # says nothing of the token.
             raise Unauthenticated(f"the token is not good here ({type(error).__name__})") from None
-        return Verified(_principal(claims), float(claims["exp"]) + self.leeway)
+        return Verified(_principal(claims), expires)
 
-    def _key(self, token: str) -> Any:
-        if "" in self.keys:
-            return self.keys[""]
+    def _claims(self, token: str) -> dict[str, Any]:
+        """The claims of a token that one of its keys has signed: those of its ``kid``, and those without."""
         name = jwt.get_unverified_header(token).get("kid", "")
-        if name in self.keys:
-            return self.keys[name]
-        raise jwt.InvalidKeyError("no key of this name")
+        failure: Exception = jwt.InvalidKeyError("no key of this name")
+        for kid, key in self.keys:
+            if kid and kid != name:
+                continue
+            try:
+                return jwt.decode(
+                    token,
+                    key,
+                    algorithms=[self.algorithm],
+                    issuer=self.issuer,
+                    audience=self.audience,
+                    leeway=self.leeway,
+                    options={"require": ["exp", "iss", "aud", "sub"]},
+                )
+            except jwt.InvalidSignatureError as error:
+                failure = error
+        raise failure
 
 
 def _principal(claims: Mapping[str, Any]) -> Principal:
@@ -146,18 +156,25 @@ class Source:
         return Bearer(keys, *self._with)
 
 
-def _keys(written: bytes, algorithm: str) -> dict[str, Any]:
+def _keys(written: bytes, algorithm: str) -> list[tuple[str, Any]]:
     if algorithm.startswith("HS"):
         secret = written.strip()
         if len(secret) < SECRET_BYTES:
             raise BearerError(f"a shared secret has at least {SECRET_BYTES} bytes")
-        return {"": jwt.get_algorithm_by_name(algorithm).prepare_key(secret)}
+        return [("", jwt.get_algorithm_by_name(algorithm).prepare_key(secret))]
     if not written.lstrip().startswith(b"{"):
-        return {"": jwt.get_algorithm_by_name(algorithm).prepare_key(written)}
-    found: dict[str, Any] = {}
-    for given in json.loads(written).get("keys", []):
+        return [("", jwt.get_algorithm_by_name(algorithm).prepare_key(written))]
+    return [key for given in json.loads(written)["keys"] for key in _member(given, algorithm)]
+
+
+def _member(given: Any, algorithm: str) -> Iterator[tuple[str, Any]]:
+    """The key of one member of a set; none if it is for another use, or not usable (RFC 7517, section 5)."""
+    try:
+        kid = given.get("kid", "")
         if given.get("use", "sig") != "sig" or given.get("alg", algorithm) != algorithm or "d" in given:
-            continue
-        key = jwt.get_algorithm_by_name(algorithm).from_jwk(given)
-        found[str(given.get("kid", ""))] = key
-    return found
+            return
+        if not isinstance(kid, str):
+            raise TypeError("kid")
+        yield kid, jwt.get_algorithm_by_name(algorithm).from_jwk(given)
+    except Exception as error:
+        log.warning("jwks member left out", error=type(error).__name__)

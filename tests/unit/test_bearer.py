@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from orchestration_server.bearer import BearerError, Source
+from orchestration_server.bearer import Bearer, BearerError, Source
 from orchestration_server.errors import Unauthenticated
 from orchestration_server.model import Role
 from tests.keying import AUDIENCE, ISSUER, Issuer
@@ -120,6 +120,61 @@ def test_a_set_of_keys_that_is_none_is_refused(tmp_path: Path, listed: object) -
     file.write_text(json.dumps({"keys": listed}))
     with pytest.raises(BearerError, match="no key for ES256"):
         source(file, "ES256")
+
+
+def jwk(key: Any, **more: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(jwt.get_algorithm_by_name("ES256").to_jwk(key.public_key()))
+    return found | more
+
+
+def bearer_of(tmp_path: Path, *members: object) -> Bearer:
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": members}))
+    return source(file, "ES256").bearer
+
+
+UNUSABLE = [
+    "text",
+    None,
+    ["kid"],
+    {"kty": "EC"},
+    {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"},
+    {"kty": "EC", "crv": "P-999", "x": "AA", "y": "AA"},
+    {"kty": "OKP", "crv": "X25519", "x": "AA"},
+    {"kty": "of tomorrow", "kid": "k"},
+    {"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "k"},
+    {"kty": "oct", "k": "c2VjcmV0"},
+]
+
+
+@pytest.mark.parametrize("unusable", UNUSABLE, ids=str)
+def test_a_member_that_is_not_usable_is_left_out(tmp_path: Path, unusable: object) -> None:
+    key = KEYS["ES256"]
+    for members in ([unusable, jwk(key, kid="k")], [jwk(key, kid="k"), unusable]):
+        bearer = bearer_of(tmp_path, *members)
+        bearer.verify(jwt.encode(claims(), key, algorithm="ES256", headers={"kid": "k"}))
+
+
+def test_a_member_whose_name_is_no_text_is_left_out(tmp_path: Path) -> None:
+    with pytest.raises(BearerError, match="no key for ES256"):
+        bearer_of(tmp_path, jwk(KEYS["ES256"], kid=["k"]))
+
+
+def test_every_key_without_a_name_is_tried(tmp_path: Path) -> None:
+    one, two, named, other = (ec.generate_private_key(ec.SECP256R1()) for _ in range(4))
+    bearer = bearer_of(tmp_path, jwk(one), jwk(named, kid="k"), jwk(two), jwk(other, kid="k"))
+    for key in (one, two):
+        for headers in ({}, {"kid": "k"}, {"kid": "another"}):
+            bearer.verify(jwt.encode(claims(), key, algorithm="ES256", headers=headers))
+    # Two keys may have one name while one takes the other's place.
+    for key in (named, other):
+        bearer.verify(jwt.encode(claims(), key, algorithm="ES256", headers={"kid": "k"}))
+        with pytest.raises(Unauthenticated):
+            bearer.verify(jwt.encode(claims(), key, algorithm="ES256", headers={"kid": "another"}))
+    late = claims(exp=datetime.now(UTC) - timedelta(hours=1))
+    with pytest.raises(Unauthenticated) as expired:
+        bearer.verify(jwt.encode(late, two, algorithm="ES256"))
+    assert expired.value.reason == "TOKEN_EXPIRED"
 
 
 def test_another_file_is_read_and_a_broken_one_left(tmp_path: Path) -> None:
