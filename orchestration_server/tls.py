@@ -210,7 +210,9 @@ def _make(directory: Path, cert: Path, key: Path, names: list[str], now: datetim
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(private, hashes.SHA256())
     )
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # mkdir gives its mode to the last directory alone, and the one above is to hold the database.
+    directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
     _write(key, private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ))  # fmt: skip

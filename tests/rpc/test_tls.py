@@ -1,5 +1,6 @@
 """TLS: who can read along, and who has to show a certificate."""
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -149,6 +150,19 @@ def test_files_that_are_not_usable_are_said_at_the_start(made: tls.Made, tmp_pat
     ):
         with pytest.raises(ConfigurationError, match=said):
             tls.credentials(Settings(tls_cert=cert, tls_key=key))
+
+
+def test_a_data_directory_that_is_first_made_for_the_certificate_is_its_owners_alone(tmp_path: Path) -> None:
+    data_dir = tmp_path / "new" / "data"
+    before = os.umask(0)
+    try:
+        settings = Settings(auto_tls=True, data_dir=data_dir, address="127.0.0.1:0")
+        tls.secured(settings)
+    finally:
+        os.umask(before)
+    made = [data_dir, *data_dir.rglob("*")]
+    assert {path.name for path in made} == {"data", "tls", "cert.pem", "key.pem"}
+    assert all(path.stat().st_mode & 0o077 == 0 for path in made)
 
 
 def test_a_made_certificate_is_kept_until_it_ends_or_names_another_host(tmp_path: Path) -> None:
