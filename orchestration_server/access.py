@@ -16,6 +16,10 @@ from orchestration_server.errors import OutOfBounds, PermissionDenied
 from orchestration_server.model import ALL_PROJECTS, Principal, Role
 
 DEFAULT_PROJECT = "default"
+_WHOLE = (
+    "; this is about the ledger as a whole, and takes a key that is made with"
+    " orchestration keys create NAME --role admin --project '*'"
+)
 REFLECTION = "ServerReflection/ServerReflectionInfo"
 
 
@@ -211,14 +215,14 @@ def authorize(rule: Rule, principal: Principal) -> None:
     """Refuses what the caller's role, or what it is held to, never lets in."""
     if principal.role < rule.role:
         raise PermissionDenied(
-            f"this takes the role {rule.role.name.lower()}, and the key has {principal.role.name.lower()}",
+            f"this takes the role {rule.role.name.lower()}, and the key has {principal.role.name.lower()}"
+            + (_WHOLE if rule.ledger else ""),
             reason="ROLE_TOO_LOW",
             role=rule.role.name.lower(),
         )
     if rule.ledger and (principal.project != ALL_PROJECTS or principal.held):
-        raise PermissionDenied(
-            "this is about the ledger as a whole, and takes a key of all projects", reason="PROJECT_CLOSED"
-        )
+        opened = "a part of one project" if principal.held else f"project {principal.project} alone"
+        raise PermissionDenied(f"the key opens {opened}" + _WHOLE, reason="PROJECT_CLOSED")
     if principal.held and not rule.free and rule.about is None:
         raise OutOfBounds("this cannot be held to a sprint or a session, as the key is")
     if principal.session_key and rule.of_others:

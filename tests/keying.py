@@ -31,10 +31,22 @@ def make_key(database_url: str, *, role: Role = Role.AGENT, project: str = "defa
     """A key that the ledger knows; fields are those of its row."""
     key_id, key = new_key()
     row = store.KeyRow(
-        key_id, digest(key), "test", project, role, "", "", None, None, datetime.now(UTC), None, None, None
+        key_id,
+        digest(key),
+        f"test {key_id}",
+        project,
+        role,
+        "",
+        "",
+        None,
+        None,
+        datetime.now(UTC),
+        None,
+        None,
+        None,
     )
     with Connection.connect(database_url, autocommit=True) as conn:
-        store.insert(conn, row._replace(**fields))
+        assert store.insert(conn, row._replace(**fields))
     return key
 
 

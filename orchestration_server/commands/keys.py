@@ -35,7 +35,9 @@ cli = typer.Typer(help="Make, list and revoke keys of the API.", no_args_is_help
 @with_settings("database_url", "data_dir")
 def create(
     settings: Settings,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is, for the list.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Whose key it is; no other of the project has it.")
+    ],
     project: Annotated[str, typer.Option(help="The project that it opens; '*' is all.")] = "default",
     role: Annotated[str, typer.Option(help="reader, agent or admin.")] = "agent",
     session: Annotated[str, typer.Option(help="The one session that it is held to.")] = "",
@@ -72,7 +74,12 @@ def create(
     )  # fmt: skip
     with _database(settings) as conn:
         first = not store.exist(conn)
-        store.insert(conn, row)
+        if not store.insert(conn, row):
+            other = store.named(conn, project=project, name=name)
+            err.print(
+                f"a key {name!r} of {_whole(project)} is there, {other}: revoke it or choose another name"
+            )
+            raise typer.Exit(1)
     err.print(f"key {key_id}, {role} of {_whole(project)}: it is not shown again")
     if first:
         err.print("it is the first: from now on the ledger takes a key, unless auth=open")

@@ -54,10 +54,14 @@ insert into api_keys (id, digest, name, project, role, session_key, sprint_code,
     events_per_minute, create_time, expire_time)
 values (%(id)s, %(digest)b, %(name)s, %(project)s, %(role)s::smallint, %(session_key)s, %(sprint_code)s,
     %(per_minute)s::integer, %(events_per_minute)s::integer, %(create_time)s, %(expire_time)s::timestamptz)
+on conflict (project, name) where revoke_time is null do nothing
 """
 
 _ALL: LiteralString = _COLUMNS + " order by create_time, id"
 _GET: LiteralString = _COLUMNS + " where id = any(%(ids)s::text[])"
+_NAMED: LiteralString = """
+select id from api_keys where project = %(project)s and name = %(name)s and revoke_time is null
+"""
 _EXIST: LiteralString = "select exists (select from api_keys)"
 
 _REVOKE: LiteralString = """
@@ -84,9 +88,15 @@ where s.project = %(project)s and s.key = any(%(sessions)s::text[])
 """
 
 
-def insert(conn: Connection, key: KeyRow) -> None:
-    """Keeps a new key."""
-    conn.execute(_INSERT, key._asdict() | {"role": int(key.role)})
+def insert(conn: Connection, key: KeyRow) -> bool:
+    """Keep a new key. Return False, and keep nothing, if one of its name in its project is not revoked."""
+    return conn.execute(_INSERT, key._asdict() | {"role": int(key.role)}).rowcount == 1
+
+
+def named(conn: Connection, *, project: str, name: str) -> str | None:
+    """Return the id of the key of a name in a project that is not revoked; None if there is none."""
+    row = conn.execute(_NAMED, {"project": project, "name": name}).fetchone()
+    return None if row is None else str(row[0])
 
 
 def list_all(conn: Connection) -> list[KeyRow]:

@@ -4,13 +4,15 @@ import queue
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from orchestration.v1 import event_pb2, task_pb2
+from orchestration.v1 import admin_pb2, event_pb2, task_pb2
+from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server import credentials
@@ -148,6 +150,24 @@ def test_another_scheme_is_no_credential_though_what_follows_it_is_known(
     tasks.ListTasks(LIST, metadata=bearer(key))
     with refused(UNAUTHENTICATED, "CREDENTIALS_INVALID"):
         tasks.ListTasks(LIST, metadata=(("authorization", f"Unknown{key}"),))
+
+
+def test_what_is_about_the_whole_ledger_says_which_key_it_takes(
+    closed: App, channel: grpc.Channel, database_url: str
+) -> None:
+    alerts = AdminServiceStub(channel).ListAlerts
+    command = "orchestration keys create NAME --role admin --project '*'"
+    fields: dict[str, Any]
+    for fields, reason in (
+        ({"role": Role.ADMIN}, "PROJECT_CLOSED"),
+        ({"role": Role.ADMIN, "sprint_code": "s"}, "PROJECT_CLOSED"),
+        ({"role": Role.AGENT}, "ROLE_TOO_LOW"),
+    ):
+        with refused(DENIED, reason) as error:
+            alerts(admin_pb2.ListAlertsRequest(), metadata=bearer(make_key(database_url, **fields)))
+        assert command in (error.value.details() or "")
+    whole = make_key(database_url, role=Role.ADMIN, project="*")
+    alerts(admin_pb2.ListAlertsRequest(), metadata=bearer(whole))
 
 
 def test_a_refusal_is_told_in_no_project_that_its_caller_cannot_call(

@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
+import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -12,12 +15,15 @@ from orchestration.v1 import task_pb2
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.__main__ import cli
 from orchestration_server.embedded import Engines, running_database
+from orchestration_server.model import Role
 from orchestration_server.store import keys as store
 from orchestration_server.store.connection import Connection
 from tests.conftest import Server
 from tests.keying import bearer
+from tests.locks import waiting
 from tests.status import refused
 
+BLOCKED = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
 KEY = re.compile(r"orch_([0-9a-f]{12})_[0-9a-f]{64}\n")
 LIST = task_pb2.ListTasksRequest()
 
@@ -56,6 +62,48 @@ def test_a_key_is_shown_once_kept_as_a_hash_and_revoked(
     server.app.credentials.look()
     with refused(grpc.StatusCode.UNAUTHENTICATED, "KEY_REVOKED"):
         tasks.ListTasks(LIST, metadata=bearer(key))
+
+
+def test_keys_of_a_project_have_different_names(keys: Callable[..., Result], database_url: str) -> None:
+    first = KEY.fullmatch(keys("create", "builder").stdout)
+    assert first is not None
+    again = keys("create", "builder", "--role", "admin")
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert first[1] in again.stderr
+    assert "choose another name" in again.stderr
+    assert keys("create", "builder", "--project", "web").exit_code == 0
+    assert keys("create", "Builder").exit_code == 0
+    # A name is free again once its key is revoked.
+    assert keys("revoke", first[1]).exit_code == 0
+    assert keys("create", "builder").exit_code == 0
+    with Connection.connect(database_url, autocommit=True) as conn:
+        states = [
+            (key.name, key.revoke_time is None) for key in store.list_all(conn) if key.project == "default"
+        ]
+    assert sorted(states) == [("Builder", True), ("builder", False), ("builder", True)]
+
+
+def test_of_two_who_make_a_key_of_one_name_at_once_one_does(database_url: str) -> None:
+    """The second waits for the first to commit, and finds its key there."""
+    now = datetime.now(UTC)
+
+    def row(key_id: str) -> store.KeyRow:
+        return store.KeyRow(
+            key_id, b"", "n", "default", Role.AGENT, "", "", None, None, now, None, None, None
+        )
+
+    with (
+        Connection.connect(database_url, autocommit=True) as one,
+        Connection.connect(database_url, autocommit=True) as two,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with one.transaction():
+            assert store.insert(one, row("a"))
+            late = pool.submit(store.insert, two, row("b"))
+            with psycopg.connect(database_url, autocommit=True) as looking:
+                waiting(looking, 1, f"{BLOCKED} and pid = {two.info.backend_pid}")
+        assert late.result(30) is False
+        assert [key.id for key in store.list_all(one)] == ["a"]
 
 
 def test_there_is_no_such_key(keys: Callable[..., Result]) -> None:

@@ -33,6 +33,27 @@ def test_the_uids_of_tasks_are_taken_from_their_messages(database_url: str) -> N
         assert migrations.migrate(conn) == []
 
 
+def test_live_keys_of_one_name_are_told_apart(database_url: str) -> None:
+    name = "n" * 128
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("drop index api_keys_by_name")
+        conn.execute("delete from migrations where name = '0017_key_names.sql'")
+        for key_id, project, revoked in (
+            ("1", "p", False), ("2", "p", False), ("3", "p", True), ("4", "q", False), ("5", "p", False),
+        ):  # fmt: skip
+            conn.execute(
+                "insert into api_keys (id, digest, name, project, role, revoke_time)"
+                " values (%s, '', %s, %s, 2, case when %s then now() end)",
+                (key_id, name, project, revoked),
+            )
+        assert migrations.migrate(conn) == ["0017_key_names.sql"]
+        query = sql.SQL("select id, name from api_keys order by id")
+        short = name[:110]
+        assert conn.execute(query).fetchall() == [
+            ("1", name), ("2", f"{short} (2)"), ("3", name), ("4", name), ("5", f"{short} (5)"),
+        ]  # fmt: skip
+
+
 def test_a_schema_that_is_ahead_of_this_release_is_taken_and_said(database_url: str) -> None:
     """While servers are replaced, an older one may start again beside the newer."""
     with psycopg.connect(database_url, autocommit=True) as conn:
