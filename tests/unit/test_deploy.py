@@ -99,12 +99,25 @@ def services() -> dict[str, Any]:
     return found
 
 
-def test_images_are_of_one_major_version(services: dict[str, Any]) -> None:
+def test_images_are_of_one_version_and_one_content(services: dict[str, Any]) -> None:
+    """A tag may be moved to something else; a digest is one content for ever."""
     others = [one["image"] for one in services.values() if "build" not in one]
     bases = re.findall(r"^FROM (\S+)", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
     assert len(others) == len(bases) == 2
     for image in (*others, *bases):
-        assert re.fullmatch(r"[a-z/]+:\d+[\w.-]*", image), image
+        assert re.fullmatch(r"[a-z/]+:\d+[\w.-]*@sha256:[0-9a-f]{64}", image), image
+
+
+def test_actions_are_named_by_their_commit() -> None:
+    used = [
+        line.split("uses:", 1)[1].strip()
+        for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+        for line in path.read_text().splitlines()
+        if "uses:" in line
+    ]
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[0-9.]+", action), action
 
 
 def test_the_containers_run_commands_that_there_are(services: dict[str, Any]) -> None:
