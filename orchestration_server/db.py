@@ -131,6 +131,7 @@ class Database:
         if self._node != session.node:
             if self._node:
                 log.warning("the database is another server now, or was restarted")
+                self._settled_at = time.monotonic() + SETTLE_SECONDS
             self._node = session.node
         return session.node
 
@@ -244,7 +245,7 @@ class Database:
                 self._reached(conn)
         except UnfitDatabase as error:
             self._why = str(error)
-        except psycopg.Error as error:
+        except (psycopg.Error, OSError) as error:
             self._why = str(error).strip().partition("\n")[0]
             if _FULL.search(self._why):
                 # It has no room for one more: that it says so is an answer.

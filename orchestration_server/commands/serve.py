@@ -189,7 +189,7 @@ def _serve_many(
     process.wait_for(stop)
     died = [child for child in children if child.poll() is not None]
     for child in died:
-        err.print(f"{_fate(child)}: all others are ended too", style="red")
+        err.print(f"{_fate(child)}; all others are ended too", style="red")
     _end(children)
     if died:
         raise typer.Exit(1)
@@ -199,9 +199,9 @@ def _fate(child: subprocess.Popen[bytes]) -> str:
     """Return how a server process ended."""
     code = child.returncode
     if code >= 0:
-        return f"server process {child.pid} ended with exit code {code}; the log above says why"
+        return f"server process {child.pid} ended with exit code {code} (the log above says why)"
     name = signal.Signals(-code).name
-    hint = "; if memory is short, the kernel did that: dmesg" if -code == signal.SIGKILL else ""
+    hint = " (dmesg says if the kernel did that as memory was short)" if -code == signal.SIGKILL else ""
     return f"server process {child.pid} was ended by {name}{hint}"
 
 

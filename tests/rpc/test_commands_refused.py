@@ -13,10 +13,11 @@ from typing import LiteralString
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from orchestration_server.app import migrate
 from orchestration_server.embedded import EmbeddedEngines, Engines
+from orchestration_server.store import connecting
 from tests import commands
 from tests.commands import COMMANDS
 from tests.poolers import Mode, behind
@@ -245,3 +246,14 @@ def test_an_address_that_is_taken_is_the_only_reason_to_choose_another(
     monkeypatch.setattr("orchestration_server.app.App.start", fails)
     with pytest.raises(AssertionError, match="something else"):
         commands.run("serve", "--address", "127.0.0.1:0", DATABASE_URL=database_url)
+
+
+def test_of_several_hosts_the_primary_is_taken_whatever_the_url_wishes_for(place: Place) -> None:
+    hosts = [conninfo_to_dict(one.database_url)["host"] for one in (place.standby, place.engines)]
+    for order in (hosts, hosts[::-1]):
+        for wish in ("any", "prefer-standby", "standby", "read-only", "read-write", "primary"):
+            url = make_conninfo(
+                place.engines.database_url, host=",".join(map(str, order)), target_session_attrs=wish
+            )
+            with connecting.open_one(url, application="test") as conn:
+                assert conn.execute("select pg_is_in_recovery()").fetchone() == (False,)

@@ -14,6 +14,7 @@ from orchestration import Client
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration_server.app import App
+from orchestration_server.errors import CannotListen
 from tests import factories
 from tests.conftest import Server, open_channel
 from tests.locks import held, waiting
@@ -43,7 +44,7 @@ def test_servers_are_replaced_under_load_and_no_call_fails(database_url: str) ->
 
 def test_a_server_that_shares_no_port_finds_it_taken(start_app: Callable[..., App]) -> None:
     address = start_app().address
-    with pytest.raises(RuntimeError, match="bind"):
+    with pytest.raises(CannotListen, match="bind"):
         start_app(address=address)
 
 
