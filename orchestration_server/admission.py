@@ -127,42 +127,42 @@ class Admission:
         """Whether a call without a credential is let in."""
         return self._mode is AuthMode.OPEN or (self._mode is AuthMode.AUTO and not self._credentials.exist)
 
-    def judge(self, rpc: str, metadata: Iterable[tuple[str, Any]], peer: str) -> Verdict:
+    def judge(self, rpc: str, metadata: Iterable[tuple[str, Any]], peer: Callable[[], str]) -> Verdict:
         """Judge who calls by what is in memory."""
         header = project = ""
-        address = address_of(peer)
         for key, value in metadata:
             if key == AUTHORIZATION:
                 if header:
                     error = InvalidArgument({f"metadata.{AUTHORIZATION}": "must be given once"})
-                    return Verdict((STRANGERS, address), error=error)
+                    return Verdict((STRANGERS, ""), error=error)
                 header = _text(value)
             elif key == PROJECT:
                 project = _text(value)
         if not header:
             if self.open:
-                return Verdict((project or access.DEFAULT_PROJECT, address))
+                # On loopback alone: there are no addresses to tell callers by.
+                return Verdict((project or access.DEFAULT_PROJECT, ""))
+            address = address_of(peer())
             if not address:
-                return Verdict(
-                    (STRANGERS, ""), error=self._refused(rpc, project, _missing(), lambda: peer, None)
-                )
+                refused = self._refused(rpc, project, _missing(), peer, None)
+                return Verdict((STRANGERS, ""), error=refused)
             # How often its address was refused has to be counted, which may take a while.
             return Verdict((STRANGERS, address), look=True)
         identity = self._credentials.known(header)
         if identity is None or self._credentials.refusal(identity) is not None:
-            return Verdict((STRANGERS, address), look=True)
+            return Verdict((STRANGERS, address_of(peer())), look=True)
         principal = identity.principal
         everywhere = principal.project == ALL_PROJECTS
         share = (project or access.DEFAULT_PROJECT) if everywhere else principal.project
         return Verdict((share, principal.id), identity)
 
-    def look(self, rpc: str, metadata: Iterable[tuple[str, Any]], peer: str) -> Identity:
+    def look(self, rpc: str, metadata: Iterable[tuple[str, Any]], peer: Callable[[], str]) -> Identity:
         """Look up who calls. Raises as ``enter`` does."""
         said = dict(metadata)
         try:
-            return self._identity(_text(said.get(AUTHORIZATION)), address_of(peer))
+            return self._identity(_text(said.get(AUTHORIZATION)), address_of(peer()))
         except (Unauthenticated, ResourceExhausted) as error:
-            raise self._refused(rpc, _text(said.get(PROJECT)), error, lambda: peer, None) from None
+            raise self._refused(rpc, _text(said.get(PROJECT)), error, peer, None) from None
 
     def enter(
         self, rpc: str, said: Mapping[str, Any], peer: Callable[[], str], *, known: Identity | None = None

@@ -90,10 +90,10 @@ class Door(Protocol):
     most_bytes: int
     """Of the request."""
 
-    def judge(self, metadata: Any, peer: str) -> Verdict:
+    def judge(self, metadata: Any, peer: Callable[[], str]) -> Verdict:
         """Judge by what is in memory; it runs on grpc's serving thread and must not wait."""
 
-    def look(self, metadata: Any, peer: str) -> object:
+    def look(self, metadata: Any, peer: Callable[[], str]) -> object:
         """Return who calls. Raises what the call is refused with."""
 
 
@@ -123,7 +123,7 @@ class Arrival:
     """A call from its arrival to its answer."""
 
     __slots__ = ("_behavior", "_body", "_deserializer", "_door", "_ended", "_enter", "_event", "_looking",
-                 "_over", "_pool", "_respond", "_serializer", "_state", "peer", "share", "since",
+                 "_over", "_peer", "_pool", "_respond", "_serializer", "_state", "share", "since",
                  "size")  # fmt: skip
 
     def __init__(
@@ -148,10 +148,10 @@ class Arrival:
         self._serializer = serializer
         self._door: Door | None = getattr(behavior, "door", None)
         self._looking = False
+        self._peer = ""
         self._body = b""
         self._over: Callable[[Arrival], None] | None = None
         self._ended = False
-        self.peer: str = decode(event.call.peer())
         self.share = NOBODY
         self.size = 0
         """Bytes of the request."""
@@ -164,11 +164,21 @@ class Arrival:
         if self._ended:
             over(self)
 
+    @property
+    def peer(self) -> str:
+        """The connection. To say it grpc lets go of the interpreter, so it is asked for when it is needed."""
+        if not self._peer:
+            self._peer = decode(self._event.call.peer())
+        return self._peer
+
+    def _asked_peer(self) -> str:
+        return self.peer
+
     def judge(self) -> tuple[bool, Refusal | None]:
         """Return whether who calls has to be looked up first, and why the call is refused at once, if so."""
         if self._door is None:
             return False, None
-        verdict = self._door.judge(self._event.invocation_metadata, self.peer)
+        verdict = self._door.judge(self._event.invocation_metadata, self._asked_peer)
         self.share = verdict.share
         self._state.admitted = verdict.admitted
         self._looking = verdict.look
@@ -250,7 +260,7 @@ class Arrival:
         assert self._door is not None
         self._looking = False
         try:
-            self._state.admitted = self._door.look(self._event.invocation_metadata, self.peer)
+            self._state.admitted = self._door.look(self._event.invocation_metadata, self._asked_peer)
         except Exception as error:
             self._state.admitted = error
             return False

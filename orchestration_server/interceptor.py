@@ -82,11 +82,11 @@ class Door:
         self._admission = admission
         self.most_bytes = parse.most_bytes
 
-    def judge(self, metadata: Any, peer: str) -> Verdict:
+    def judge(self, metadata: Any, peer: Callable[[], str]) -> Verdict:
         """Judge by what is in memory."""
         return self._admission.judge(self._rpc, metadata, peer)
 
-    def look(self, metadata: Any, peer: str) -> object:
+    def look(self, metadata: Any, peer: Callable[[], str]) -> object:
         """Look up who calls. Raises what the call is refused with."""
         return self._admission.look(self._rpc, metadata, peer)
 

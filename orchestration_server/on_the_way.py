@@ -12,6 +12,8 @@ from typing import Generic, Protocol, TypeVar
 
 GRACE_SECONDS = 0.1
 """What is younger than that may have sent its request, which grpc's one thread has not come to yet."""
+FEW = 64
+"""Up to so many nobody asks which connection they are of: grpc lets go of the interpreter to say so."""
 SLOW_SECONDS = 1.0
 """After that a request that is on its way counts as slow."""
 
@@ -19,8 +21,9 @@ SLOW_SECONDS = 1.0
 class Coming(Protocol):
     """A call whose request is on its way."""
 
-    peer: str
-    """The connection."""
+    @property
+    def peer(self) -> str:
+        """The connection."""
 
 
 Call = TypeVar("Call", bound=Coming)
@@ -35,7 +38,8 @@ class OnTheWay(Generic[Call]):
         self._grace = grace_seconds
         self._calls: dict[Call, float] = {}
         """Since when, the first that came first."""
-        self._by_peer: dict[str, dict[Call, float]] = {}
+        self._by_peer: dict[str, dict[Call, float]] | None = None
+        """The same by connection, while they are more than few."""
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -49,27 +53,37 @@ class OnTheWay(Generic[Call]):
                 return call
             self.remove(refused)
         self._calls[call] = now
-        own = self._by_peer.get(call.peer)
-        if own is None:
-            own = self._by_peer[call.peer] = {}
-        own[call] = now
+        if self._by_peer is not None:
+            self._by_peer.setdefault(call.peer, {})[call] = now
+        elif len(self._calls) > FEW:
+            self._peers()
         return refused
 
     def remove(self, call: Call) -> bool:
         """Forget a call: its request is there, or never will be. Return whether it was here."""
         if self._calls.pop(call, None) is None:
             return False
-        own = self._by_peer[call.peer]
-        del own[call]
-        if not own:
-            del self._by_peer[call.peer]
+        if self._by_peer is not None:
+            own = self._by_peer[call.peer]
+            del own[call]
+            if not own:
+                del self._by_peer[call.peer]
+            if len(self._calls) <= FEW // 2:
+                self._by_peer = None
         return True
 
+    def _peers(self) -> dict[str, dict[Call, float]]:
+        if self._by_peer is None:
+            self._by_peer = {}
+            for call, since in self._calls.items():
+                self._by_peer.setdefault(call.peer, {})[call] = since
+        return self._by_peer
+
     def _gives_way(self, call: Call, now: float) -> Call:
+        peers = self._peers()
         most, oldest = self._heaviest(now)
-        since = self._by_peer[most][oldest]
-        own = len(self._by_peer.get(call.peer, ()))
-        crowding = len(self._by_peer[most]) > 2 * (own + 1)
+        since = self._calls[oldest]
+        crowding = len(peers[most]) > 2 * (len(peers.get(call.peer, ())) + 1)
         return oldest if crowding or now - since >= self._grace else call
 
     def _heaviest(self, until: float) -> tuple[str, Call]:
@@ -77,11 +91,12 @@ class OnTheWay(Generic[Call]):
         longest. Only connections count whose oldest call began until then; there is one."""
         found: tuple[int, float] | None = None
         heaviest = ""
-        for peer, own in self._by_peer.items():
+        peers = self._peers()
+        for peer, own in peers.items():
             since = next(iter(own.values()))
             if since <= until and (found is None or (len(own), -since) > found):
                 found, heaviest = (len(own), -since), peer
-        return heaviest, next(iter(self._by_peer[heaviest]))
+        return heaviest, next(iter(peers[heaviest]))
 
     def slow(self, now: float) -> list[Call]:
         """Take out those above the number of slow ones that may be here."""
