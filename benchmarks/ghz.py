@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from google.protobuf.descriptor import FileDescriptor
@@ -43,6 +43,7 @@ class Load:
     rps: int
     concurrency: int
     connections: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ def _command(program: Path, address: str, load: Load, directory: Path) -> list[s
     command += ["--call", f"{PACKAGE}.{load.method}", "--total", str(load.calls)]
     command += ["--concurrency", str(load.concurrency), "--connections", str(load.connections)]
     command += ["--timeout", "20s", "--format", "json", "--output", str(directory / "report.json")]
+    if load.metadata:
+        command += ["--metadata", json.dumps(dict(load.metadata))]
     if load.rps:
         command += ["--rps", str(load.rps), "--async"]
     data = directory / "data"

@@ -93,9 +93,9 @@ class Server:
 class Ledger:
     """The stubs of one server on one channel."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, channel: grpc.Channel | None = None) -> None:
         self.address = address
-        self.channel = grpc.insecure_channel(address, CHANNEL_OPTIONS)
+        self.channel = channel or grpc.insecure_channel(address, CHANNEL_OPTIONS)
         self.sprints = SprintServiceStub(self.channel)
         self.tasks = TaskServiceStub(self.channel)
         self.events = EventServiceStub(self.channel)

@@ -114,9 +114,10 @@ class Pool(Protocol):
 
 
 def admitted(context: grpc.ServicerContext) -> object:
-    """Return what was found of who calls before the message was taken in: an error, or a verdict's."""
+    """Return, once, what was found of who calls before the message was taken in: an error, or a verdict's."""
     inside: Any = context
-    return getattr(inside._state, "admitted", None)  # noqa: SLF001  # grpc makes the context of a stream
+    # grpc makes the context of a stream, so it stands in the state of the call.
+    return vars(inside._state).pop("admitted", None)  # noqa: SLF001
 
 
 class Arrival:

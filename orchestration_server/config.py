@@ -121,8 +121,9 @@ class Settings(BaseSettings):
     slow_requests: int = Field(default=16, ge=1)
     """Requests that may take longer than a second to arrive, at once in each process; of more the oldest is
     refused. With max_message_bytes it bounds the memory of what is on its way."""
-    connection_calls: int = Field(default=100, ge=1)
-    """Calls and streams open at once on one connection; clients keep further ones until one of these ends."""
+    connection_calls: int = Field(default=200, ge=1)
+    """Calls and streams open at once on one connection; clients keep further ones until one of these ends.
+    The lower it is, the less do calls that are opened and reset cost."""
     client_connections: int = Field(default=10_000, ge=1)
     """Connections open at once, in each process; the next one is closed."""
     emit_streams: int = Field(default=64, ge=1, le=1024)

@@ -87,6 +87,10 @@ class Identity:
         return None
 
 
+def _no_such_key() -> Unauthenticated:
+    return Unauthenticated("there is no such key here")
+
+
 class Credentials:
     """What one process knows of who may call. ``source`` is for JWTs, where they are let in; ``clock`` is
     monotonic, ``now`` the Unix time."""
@@ -163,20 +167,23 @@ class Credentials:
         """Raises Unauthenticated where a credential is not good any more; else notes that it is in use."""
         refusal = self.refusal(identity)
         if refusal is not None:
-            raise refusal
+            try:
+                raise refusal
+            finally:
+                # A name here would hold the error, and its traceback all that the call has.
+                del refusal
         identity.used = identity.noted = True
 
     def _read(self, mark: bytes, key_id: str) -> Identity:
         now = self._clock()
-        none = Unauthenticated("there is no such key here")
         if now < self._unknown.get(mark, 0.0):
-            raise none
+            raise _no_such_key()
         with self._db.connection() as conn:
             row = store.get(conn, ids=[key_id]).get(key_id)
         if row is None or not compare_digest(row.digest, mark):
             with self._lock:
                 self._unknown.set(mark, now + UNKNOWN_SECONDS)
-            raise none
+            raise _no_such_key()
         self.exist = True
         principal = Principal(
             row.id, row.project, row.role, row.session_key, row.sprint_code, row.per_minute,

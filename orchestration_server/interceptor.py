@@ -129,7 +129,11 @@ class Interceptor:
         self._traffic.seen()
         early = admitted(context)
         if isinstance(early, Exception):
-            raise early
+            try:
+                raise early
+            finally:
+                # Or the error would hold this frame, and the frame the error and the call.
+                del early
         pairs = [(key, value) for key, value in context.invocation_metadata() if key in _READ]
         given = dict(pairs)
         if len(given) != len(pairs):
@@ -171,7 +175,7 @@ class Interceptor:
         principal = call.principal = identity.principal
         call.project = access.project_of(principal, project)
         call.session_key = access.session_of(principal, call.session_key)
-        call.admit = lambda message: self._admission.admit(message, call, context.peer)
+        call.admit = lambda message, own: self._admission.admit(message, own, context.peer)
 
     def unary(
         self, rpc: str, behavior: Unary, parse: Parser
@@ -187,7 +191,7 @@ class Interceptor:
                 request = parse(body)
                 validate(request)
                 if call.admit is not None:
-                    call.admit(request)
+                    call.admit(request, call)
                 response = serializer(behavior(request, call))
                 if len(response) > self._answer_bytes:
                     raise errors.AnswerTooLarge(len(response), self._answer_bytes)
@@ -235,7 +239,7 @@ class Interceptor:
                 request = parse(body)
                 validate(request)
                 if call.admit is not None:
-                    call.admit(request)
+                    call.admit(request, call)
                 behavior(request, call, Reply(Outlet(context).send, finish, context.cancel))
             except Exception as error:
                 finish(error)
@@ -297,7 +301,7 @@ class Interceptor:
                 request = parse(body)
                 validate(request)
                 if call.admit is not None:
-                    call.admit(request)
+                    call.admit(request, call)
                 yield from behavior(request, call)
                 attempt.end(OK)
             except Exception as error:

@@ -270,8 +270,9 @@ class Call:
     """Whose key it is; None where the ledger is open, or calls itself."""
     bounds: Bounds | None = None
     """Where the key is held to one sprint or session: what a write of it may be about."""
-    admit: Callable[[Any], None] | None = None
-    """Raises where the key does not let a message in; for streams of messages."""
+    admit: Callable[[Any, Call], None] | None = None
+    """Raises where the key does not let a message in; for streams of messages. It gets the call, since one
+    that held it would keep it, and grpc's stream with it, until the collector comes."""
 
     def seconds_left(self) -> float | None:
         """How long the answer is still waited for."""

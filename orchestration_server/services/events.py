@@ -132,7 +132,10 @@ class EventService:
         try:
             while (one := waiting.get()) is not None:
                 if isinstance(one, Unavailable):
-                    raise one
+                    try:
+                        raise one
+                    finally:
+                        del one
                 yield _answer(*one)
                 slots.release()
         finally:
@@ -145,11 +148,12 @@ class EventService:
         try:
             check(request)
             if call.admit is not None:
-                call.admit(request)
+                call.admit(request, call)
             emission = Emission.of(call, request, request.events, self._policies)
             return request.request_id, self._commits.submit(emission)
         except LedgerError as error:
-            return getattr(request, "request_id", ""), error
+            # Its traceback would hold the call until the collector comes.
+            return getattr(request, "request_id", ""), error.with_traceback(None)
 
     def GetEvent(self, request: event_pb2.GetEventRequest, call: Call) -> bytes:
         body = self._with_cursor(call, request.event_id, archived=request.include_archived)

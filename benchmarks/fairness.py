@@ -1,0 +1,89 @@
+"""Two projects, one of them greedy: what the other feels of forty dear calls at once."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import ghz, seed
+from benchmarks.gate import Measurement
+from benchmarks.keyed import channel, make_key, own_database, spread
+from benchmarks.ledger import Ledger, Started
+from benchmarks.processes import ServerProcess
+from benchmarks.rolling import change
+from orchestration.v1 import task_pb2
+
+EVENTS, TASKS = 100_000, 1_000
+ROUNDS = 3
+SECONDS = 4
+RPS = 50
+WARM_SECONDS = 1.0
+CODE = "modest"
+TIMEOUT = 30.0
+
+
+def measure(started: Started, program: Path) -> list[Measurement]:
+    """The ratio of the modest project's latencies beside the greedy one and alone, by turns."""
+    with own_database(started, "fairness") as url:
+        greedy, modest = make_key(url, "greedy"), make_key(url, "modest")
+        with ServerProcess(url, "--auth", "required") as server:
+            ledger = Ledger(server.address, channel(server.address, greedy))
+            seeded = seed.fill(ledger, events=EVENTS, tasks=TASKS)
+            with channel(server.address, modest) as opened:
+                own = Ledger(server.address, opened)
+                own.tasks.CreateTask(
+                    task_pb2.CreateTaskRequest(
+                        task=task_pb2.Task(code=CODE, title="modest"), request_id=CODE
+                    ),
+                    timeout=TIMEOUT,
+                )
+            ledger.close()
+            return [_compare(program, server.address, greedy, modest, seeded.sprints[:10])]
+
+
+def _compare(program: Path, address: str, greedy: str, modest: str, sprints: Sequence[str]) -> Measurement:
+    get = [task_pb2.GetTaskRequest(task_code=CODE)] * 50
+    alone: dict[str, list[ghz.Outcome]] = {"get": [], "update": []}
+    beside: dict[str, list[ghz.Outcome]] = {"get": [], "update": []}
+    answered = refused = 0
+    for round_ in range(ROUNDS):
+
+        def run(kind: str, round_: int = round_) -> ghz.Outcome:
+            calls = RPS * SECONDS
+            update = [change(CODE, round_ * calls + number) for number in range(calls)]
+            load = ghz.Load(
+                method="TaskService/GetTask" if kind == "get" else "TaskService/UpdateTask",
+                requests=get if kind == "get" else update,
+                calls=calls,
+                rps=RPS,
+                concurrency=20,
+                connections=5,
+                metadata={"authorization": f"Bearer {modest}"},
+            )
+            return ghz.run(program, address, load)
+
+        for kind, found in alone.items():
+            found.append(run(kind))
+        command = [sys.executable, "-m", "benchmarks.greedy", address, greedy, str(2 * SECONDS + 3), *sprints]
+        other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            other.wait(WARM_SECONDS)
+        except subprocess.TimeoutExpired:
+            for kind, found in beside.items():
+                found.append(run(kind))
+        ended = json.loads(other.communicate()[0])
+        answered += ended.get("OK", 0)
+        refused += sum(ended.values()) - ended.get("OK", 0)
+    figures = {"greedy_answered": float(answered), "greedy_refused": float(refused)}
+    reasons: dict[str, int] = {}
+    for kind in alone:
+        for name, share in (("p50", 0.5), ("p95", 0.95)):
+            before = ghz.percentile(spread(alone[kind]), share)
+            after = ghz.percentile(spread(beside[kind]), share)
+            figures |= {f"{kind}_{name}_alone_ms": before, f"{kind}_{name}_ms": after}
+            figures[f"{kind}_{name}_ratio"] = after / before
+        for outcome in (*alone[kind], *beside[kind]):
+            for reason, count in outcome.failures.items():
+                reasons[reason] = reasons.get(reason, 0) + count
+    return Measurement("fairness", "fairness", figures, reasons)
