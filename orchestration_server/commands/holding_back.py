@@ -9,11 +9,10 @@ import grpc
 
 from orchestration.v1 import common_pb2, task_pb2
 from orchestration_server.commands.ledger import Fault, Ledger, new_request_id
-from orchestration_server.commands.row_notes import NOT_READY
+from orchestration_server.commands.row_notes import NOT_READY, joined
 
 # A task that others change at the same time is read again.
 _TRIES = 5
-_REASON_CHARACTERS = 1_000
 
 
 class Listing(Protocol):
@@ -41,8 +40,9 @@ class HoldingBack:
         does not undo a person's decision.
         """
         for code, (line, reasons) in self._reasons.items():
-            if self._block(code, "; ".join(reasons)[:_REASON_CHARACTERS], created=code in made):
-                self._listing.changed(line, f"task {code}: not ready: {'; '.join(reasons)}")
+            reason = joined(reasons)
+            if self._block(code, reason, created=code in made):
+                self._listing.changed(line, f"task {code}: not ready: {reason}")
         self._reasons.clear()
 
     def _block(self, code: str, reason: str, *, created: bool) -> bool:

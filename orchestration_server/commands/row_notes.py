@@ -6,6 +6,7 @@ alike: the task is not ready, the word is kept, and the import says so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ ORIGINAL = "original_"
 ORIGINAL_STATUS = ORIGINAL + "status"
 NOT_READY = "import_not_ready"
 """In a task's metadata: why the import blocked it."""
+_REASON_CHARACTERS = 1_000
 
 
 @dataclass
@@ -99,9 +101,17 @@ class Notes:
         if status is TaskStatus.PENDING or status is TaskStatus.BLOCKED:
             if NOT_READY in self.metadata:
                 self.keep(NOT_READY, self.metadata[NOT_READY])
-            self.metadata[NOT_READY] = "; ".join(self.not_ready)
+            self.metadata[NOT_READY] = joined(self.not_ready)
             return TaskStatus.BLOCKED
         return status
+
+
+def joined(reasons: Sequence[str]) -> str:
+    """Return reasons as one text of at most 1,000 characters, which says how many it leaves out."""
+    text = "; ".join(reasons[:20])
+    if len(reasons) <= 20 and len(text) <= _REASON_CHARACTERS:
+        return text
+    return f"{text[: _REASON_CHARACTERS - 40]}… ({len(reasons):,} reasons in all)"
 
 
 def _absent(written: object) -> bool:

@@ -138,6 +138,15 @@ def test_metadata_that_is_too_large_is_cut_where_it_is_largest() -> None:
     assert [change.split(":")[0] for change in notes.changes] == ["comments", "log"]
 
 
+def test_the_reasons_of_a_task_that_is_not_ready_do_not_fill_its_metadata() -> None:
+    row = importing.row_of("t-1", "A title", {"depends_on": [f"no code {n}" for n in range(3_000)]})
+    made = parse_task(importing.line_of(row)).new
+    validate(task_pb2.BatchCreateTasksRequest(tasks=[made]))
+    reason = json_format.MessageToDict(made.task.metadata)["import_not_ready"]
+    assert len(reason) <= 1_000
+    assert "3,000 reasons" in reason
+
+
 def test_metadata_of_too_many_fields_says_how_many_it_has() -> None:
     notes = Notes({f"field-{n}": n for n in range(10_000)})
     kept = json_format.MessageToDict(task_fields.metadata(notes))
