@@ -169,8 +169,8 @@ KIND_ROWS: Rows[KindWord] = (
 )
 
 
-MOST_FOLDED = 1_000
-"""Characters of a text that are compared with words."""
+LONGEST_WORD = 200
+"""Characters of a text that may be a word: to normalize combining marks takes the square of their number."""
 
 
 class MapError(Exception):
@@ -183,8 +183,9 @@ def fold(text: str) -> str:
     A text that has neither, such as an emoji, stands for itself. A sign before a number is kept, and a
     question mark puts a word in doubt.
     """
-    # No word is longer, and to normalize combining marks takes the square of their number.
-    plain = unicodedata.normalize("NFKC", text[:MOST_FOLDED]).casefold().strip()
+    if len(text) > LONGEST_WORD:
+        return text
+    plain = unicodedata.normalize("NFKC", text).casefold().strip()
     letters = "".join(c for c in plain if c.isalnum())
     if re.match(r"[-−]\s*[0-9.]", plain):
         return "-" + letters

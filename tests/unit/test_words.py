@@ -82,6 +82,7 @@ def test_case_punctuation_emoji_and_remarks_do_not_count(written: str, status: T
     "written",
     [
         "not done", "Planning | Active", "open/closed", "done?", "pending (needs the design)", "✅", "?",
+        "open" + "-" * 1_000 + "not",
         "ready for the surgeon", "todo: decide", "open, waiting", 1, 1.5, True, ["done"], {"name": "done"},
     ],
 )  # fmt: skip
@@ -105,6 +106,11 @@ def test_no_word_outside_the_table_makes_a_task_ready(written: Any) -> None:
     if notes.settle(status) is TaskStatus.PENDING and str(written).strip():
         letters = "".join(c for c in fold(str(written)) if c.isalpha())
         assert letters in pending
+
+
+def test_a_long_text_of_combining_marks_is_no_word() -> None:
+    """To normalize it would take minutes; the test has a timeout."""
+    assert DEFAULT.task_status("a" + "\u0301\u0323" * 1_000_000) is None
 
 
 @pytest.mark.parametrize(
