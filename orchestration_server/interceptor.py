@@ -119,6 +119,9 @@ class Interceptor:
 
     def _attempt(self, rpc: metrics.Rpc, context: grpc.ServicerContext) -> Attempt:
         attempt = Attempt(rpc, context, self._log)
+        if not rpc.stream:
+            # A stream that is opened reads history itself, and waits for no other.
+            self._traffic.seen()
         if self._tracing is not None:
             metadata = context.invocation_metadata()
             attempt.span = self._tracing.begin(rpc.name, metadata, thread=not rpc.stream)
@@ -126,7 +129,6 @@ class Interceptor:
 
     def begin(self, attempt: Attempt, context: grpc.ServicerContext) -> Call:
         """Who calls, from the call's metadata, and in which session; refused where it may not."""
-        self._traffic.seen()
         early = admitted(context)
         if isinstance(early, Exception):
             try:

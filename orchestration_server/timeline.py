@@ -278,12 +278,12 @@ class Hub:
         for row in rows:
             by_project.setdefault(row.project, []).append(row)
         size = sum(len(row.body) for row in rows)
+        if rows:
+            self._traffic.seen()
         chunk = Chunk(start, end, frozenset(projects), by_project, size, read_at)
         with self._lock:
             for stream in self._feed.take(chunk, time.monotonic()):
                 self._read_on(stream)
-        if rows:
-            self._traffic.seen()
         return more
 
     def _read_again(self) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from orchestration.v1 import event_pb2
+from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server import pacing
 from orchestration_server.history import History
 from orchestration_server.pacing import PAGE_EVENTS, Pace, Traffic
@@ -144,3 +145,21 @@ def test_alone_nobody_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     with pace.turn(), pace.turn():
         pace.rest()
     assert not rests
+
+
+def test_calls_and_deliveries_are_traffic_and_a_stream_that_opens_is_none(
+    server: Server, events: EventServiceStub, tasks: TaskServiceStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr(Traffic, "seen", lambda _: seen.append(True))
+    assert list(events.StreamTimeline(event_pb2.StreamTimelineRequest(), timeout=SECONDS))
+    assert not seen
+    tasks.ListTasks(task_pb2.ListTasksRequest())
+    assert len(seen) == 1
+    live = events.StreamTimeline(event_pb2.StreamTimelineRequest(follow=True), timeout=SECONDS)
+    assert next(live).HasField("caught_up")
+    request = event_pb2.EmitEventsRequest(request_id="r", events=[factories.event()])
+    assert [answer.stored for answer in events.EmitEvents(iter([request]))] == [1]
+    assert next(live).events.events
+    live.cancel()
+    assert len(seen) == 2
