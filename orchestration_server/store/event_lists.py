@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server.model import Cursor, EventFilter, Position, StoredEvent
+from orchestration_server.store import wildcards
 from orchestration_server.store.arrays import Numbers
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.horizon import OPEN
-from orchestration_server.store.selection import select
 
 PAGE_BYTES = 4 * 1024 * 1024
 _NEWEST_FIRST: LiteralString = " order by occur_time desc, seq desc"
@@ -70,7 +70,7 @@ def page(
 ) -> Page:
     """Return a page of ``limit`` events, or of 4 MiB of them, and of one at least; the archive's too if
     ``archived``."""
-    selected = select(project, chosen)
+    selected = wildcards.selected(conn, project, chosen)
     params: dict[str, Any] = selected.params | {"limit": limit + 1, "bytes": PAGE_BYTES}
     bounds: LiteralString = ""
     if start is not None:

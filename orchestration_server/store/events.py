@@ -14,12 +14,12 @@ from orchestration_server.model import (
     Position,
     StoredEvent,
 )
-from orchestration_server.store import cursors
+from orchestration_server.store import cursors, wildcards
 from orchestration_server.store.arrays import Texts
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.horizon import HORIZON, OPEN_IN_EPOCH
 from orchestration_server.store.positions import PROJECTS
-from orchestration_server.store.selection import BACK_IN_LOG, IN_LOG, select
+from orchestration_server.store.selection import BACK_IN_LOG, IN_LOG
 
 # Beside the page the last event of the project below the horizon, and how far what the reader does not get is
 # archived or deleted, in the same snapshot.
@@ -178,7 +178,7 @@ def page(
     archived: bool = False,
 ) -> Page:
     """Return the next ``limit`` events below the horizon that a cursor takes, the archive's too if asked."""
-    selected = select(project, chosen)
+    selected = wildcards.selected(conn, project, chosen)
     bounds = cursors.unseen(after) + _UP_TO
     query = selected.in_log("epoch, xid, seq, body", bounds, IN_LOG, limit, archived=archived)
     params = selected.params | cursors.params(after) | {"limit": limit}
@@ -189,7 +189,7 @@ def latest(
     conn: Connection, *, project: str, count: int, chosen: EventFilter, archived: bool = False
 ) -> Page:
     """The last ``count`` events of the log; the archive's too where ``archived``."""
-    selected = select(project, chosen)
+    selected = wildcards.selected(conn, project, chosen)
     query = selected.in_log("epoch, xid, seq, body", _UP_TO, BACK_IN_LOG, count, archived=archived)
     return _page(conn, query, selected.params | {"limit": count}, archived=archived)
 
@@ -229,7 +229,7 @@ def before_last(
     conn: Connection, *, project: str, last: int, chosen: EventFilter, archived: bool = False
 ) -> Position | None:
     """The place after which the last so many matching events stand; None where there are fewer."""
-    selected = select(project, chosen)
+    selected = wildcards.selected(conn, project, chosen)
     places = selected.in_log("epoch, xid, seq", _BELOW, BACK_IN_LOG, last + 1, archived=archived)
     row = conn.execute(
         HORIZON + _PLACES_HEAD + places + _PLACES_TAIL,

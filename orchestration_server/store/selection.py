@@ -9,9 +9,10 @@ for itself and merged, which costs a page of each at the most.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any, LiteralString, NamedTuple
 
-from orchestration_server.model import KEPT_PRIORITIES, EventFilter
+from orchestration_server.model import KEPT_PRIORITIES, EventFilter, Position
 from orchestration_server.store.arrays import Numbers, Texts
 
 IN_LOG: LiteralString = " order by epoch, xid, seq"
@@ -21,7 +22,7 @@ MOST_BRANCHES = 20
 
 # The hash leads. The texts are asked for inside a case: in the open, the project would let its own index in,
 # and the planner would take each equality for a further narrowing and expect next to nothing.
-_LEADS: dict[str, LiteralString] = {
+LEADS: dict[str, LiteralString] = {
     "task_code": """hashtextextended(project || '/' || entity_type || '/' || entity_code, 0)
             = hashtextextended(%(project)s || '/2/' || %(f_task)s, 0) and entity_type <> 0
         and case when project = %(project)s and entity_type = 2 and entity_code = %(f_task)s then true end""",
@@ -56,6 +57,10 @@ _KEPT: LiteralString = " and kept"
 _NOT_KEPT: LiteralString = " and not kept"
 
 
+_Source = tuple[LiteralString, LiteralString]
+"""What stands before the table's name, and the conditions behind it."""
+
+
 class Selection(NamedTuple):
     """Conditions, of which an event meets exactly one, and the parameters that they take."""
 
@@ -63,6 +68,10 @@ class Selection(NamedTuple):
     params: dict[str, Any]
     few: bool = False
     """Led by a field that has few events a key and no index by occur_time: they are read and sorted."""
+    rest: LiteralString = ""
+    """The conditions beside the leading field and the types."""
+    end: LiteralString = ""
+    """One more branch, of the last events of the log: read in its order, and sorted if another is wanted."""
 
     def in_log(
         self,
@@ -78,7 +87,8 @@ class Selection(NamedTuple):
         With ``archived`` it reads the archive too: in one statement, which finds an event that is moved
         meanwhile in one place, and one alone. A last column, archive_time, says which.
         """
-        sources: list[LiteralString] = [" where " + branch + bounds for branch in self.branches]
+        branches = [*self.branches, self.end] if self.end else self.branches
+        sources: list[_Source] = [("", " where " + branch + bounds) for branch in branches]
         return _merged(columns, sources, order, limit, archived)
 
     def by_time(
@@ -91,20 +101,23 @@ class Selection(NamedTuple):
         archived: bool = False,
     ) -> LiteralString:
         """The query in an order of occur_time, cut at ``%(limit)s``; ``archived`` is as of in_log."""
-        if not self.few:
-            return self.in_log(columns, bounds, order, limit, archived=archived)
+        walked = () if self.few else self.branches
+        sorted_ = self.branches if self.few else (self.end,) if self.end else ()
+        sources: list[_Source] = [("", " where " + branch + bounds) for branch in walked]
         # With the bounds in its sight the planner would skip through the project's index by time.
-        few: LiteralString = " where " + self.branches[0] + " offset 0) few where true" + bounds
-        return _merged(columns, [few], order, limit, archived, "(select * from ")
+        sources += [
+            ("(select * from ", " where " + branch + " offset 0) few where true" + bounds)
+            for branch in sorted_
+        ]
+        return _merged(columns, sources, order, limit, archived)
 
 
 def _merged(
     columns: LiteralString,
-    sources: list[LiteralString],
+    sources: list[_Source],
     order: LiteralString,
     limit: int,
     archived: bool,
-    opening: LiteralString = "",
 ) -> LiteralString:
     # A limit that is a parameter tells the planner nothing, and it would read and sort all there is.
     about = next(text for most, text in _ABOUT if limit <= most)
@@ -117,7 +130,7 @@ def _merged(
     parts: list[LiteralString] = [
         "(select " + shown + " from " + opening + parent + source + order + about + ")"
         for shown, parent in parents
-        for source in sources
+        for opening, source in sources
     ]
     all_parts: LiteralString = " union all ".join(parts)
     return "select * from (" + all_parts + ") merged" + order + " limit %(limit)s::bigint"
@@ -132,10 +145,10 @@ def select(project: str, chosen: EventFilter) -> Selection:
         value = getattr(chosen, name)
         if value:
             params[param] = Numbers(value) if name == "priorities" else value
-            if lead or name not in _LEADS:
+            if lead or name not in LEADS:
                 rest += condition
             else:
-                lead = _LEADS[name]
+                lead = LEADS[name]
     kept = KEPT_PRIORITIES.intersection(chosen.priorities)
     if chosen.priorities and kept == set(chosen.priorities):
         rest += _KEPT
@@ -146,15 +159,31 @@ def select(project: str, chosen: EventFilter) -> Selection:
     if exact and not (lead or prefixes) and len(exact) <= MOST_BRANCHES:
         params |= {f"f_type{n}": type_ for n, type_ in enumerate(exact)}
         return Selection([_of_type(n) + rest for n in range(len(exact))], params)
+    of_types: LiteralString = ""
     if prefixes:
         params |= {"f_types": Texts(exact), "f_prefixes": Texts(prefixes)}
-        rest += _MIXED
+        of_types = _MIXED
     elif exact:
         params["f_types"] = Texts(exact)
-        rest += _EXACT
-    return Selection([(lead or _PROJECT) + rest], params, few=bool(lead) and lead != _LEADS["sprint_code"])
+        of_types = _EXACT
+    few = bool(lead) and lead != LEADS["sprint_code"]
+    return Selection([(lead or _PROJECT) + rest + of_types], params, few=few, rest=rest)
 
 
+def select_types(plain: Selection, types: Sequence[str], upto: Position) -> Selection:
+    """Return what reads the same events by their types, if up to a position there are these alone."""
+    params = plain.params | {f"f_type{n}": type_ for n, type_ in enumerate(types)}
+    params |= {"f_epoch": upto.epoch, "f_xid": str(upto.xid), "f_seq": upto.seq}
+    branches = [_of_type(n) + _UPTO + plain.rest for n in range(len(types))]
+    return Selection(branches, params, end=_PROJECT + _BEYOND + plain.rest + _MIXED)
+
+
+# Inside a case: the index of the type alone is to serve the read.
+_UPTO: LiteralString = """
+    and case when (epoch, xid, seq) <= (%(f_epoch)s::integer, %(f_xid)s::text::xid8, %(f_seq)s::bigint)
+        then true end"""
+_BEYOND: LiteralString = """
+    and (epoch, xid, seq) > (%(f_epoch)s::integer, %(f_xid)s::text::xid8, %(f_seq)s::bigint)"""
 _NUMBERS: tuple[LiteralString, ...] = (
     "0", "1", "2", "3", "4", "5", "6", "7", "8", "9",
     "10", "11", "12", "13", "14", "15", "16", "17", "18", "19",

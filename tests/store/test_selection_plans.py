@@ -10,7 +10,7 @@ import pytest
 
 from orchestration_server.embedded import Engines
 from orchestration_server.model import FIRST, EventFilter
-from orchestration_server.store import event_lists, events
+from orchestration_server.store import event_lists, events, positions, rollups
 from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
 from tests.explaining import Explaining, connected
@@ -47,15 +47,43 @@ FILTERS = {
     "kept": EventFilter(priorities=[1]),
     "all": EventFilter(),
 }
+WILDCARDS = {
+    "of a rare type": EventFilter(types=["rare.*"]),
+    "of frequent types": EventFilter(types=["type.*"]),
+    "and a type": EventFilter(types=["rare.*", "type.of3"]),
+    "of a priority": EventFilter(types=["type.*"], priorities=[1]),
+}
 
 
 @pytest.fixture(scope="module", params=["analyzed", "without statistics"])
 def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
     with new_database(engines) as url, connected(url) as opened:
         opened.execute(FILL, {"events": EVENTS})
+        positions.begin(opened, reader=rollups.READER, project="default")
+        while rollups.roll(opened, project="default", limit=EVENTS // 2):
+            pass
+        # Behind the place of the rollups: these types are in none of them.
+        opened.execute(FILL.replace("'rare.type' else", "'rare.new' else"), {"events": 40})
         if request.param == "analyzed":
             opened.execute("analyze events")
         yield Explaining(opened)
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("name", WILDCARDS)
+def test_a_wildcard_reads_its_own_events(conn: Explaining, name: str, newest_first: bool) -> None:
+    chosen = WILDCARDS[name]
+    rows = events.page(connection(conn), project="default", after=FIRST, limit=PAGE, chosen=chosen).events
+    assert len(rows) == PAGE
+    assert conn.blocks() < BLOCKS, conn.plan
+    assert len(events.latest(connection(conn), project="default", count=PAGE, chosen=chosen).events) == PAGE
+    assert conn.blocks() < BLOCKS, conn.plan
+    listed = event_lists.page(
+        connection(conn), project="default", chosen=chosen, start=None, end=None,
+        newest_first=newest_first, after=None, limit=PAGE,
+    )  # fmt: skip
+    assert len(listed.events) == PAGE
+    assert conn.blocks() < BLOCKS, conn.plan
 
 
 def connection(conn: Explaining) -> Connection:

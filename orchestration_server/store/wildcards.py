@@ -1,0 +1,68 @@
+"""Filters by a wildcard: the types below a prefix, each read by its own index.
+
+The rollups know every type up to their place in the log. What stands behind it is little, and is walked.
+"""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+from orchestration_server.model import EventFilter, Position
+from orchestration_server.store.arrays import Texts
+from orchestration_server.store.connection import Connection
+from orchestration_server.store.selection import LEADS, MOST_BRANCHES, Selection, select, select_types
+
+MOST_BEHIND = 2_000
+"""Events behind the rollups above which the project's own index is walked, as without them."""
+# Types are found by skipping from one to the next. In this collation "/" comes right after ".".
+_TYPES: LiteralString = """
+with at as materialized (
+    select epoch, xid, seq from log_positions where reader = 'rollups' and project = %(project)s
+), keys as materialized (
+    select t.key from unnest(%(prefixes)s::text[], %(ends)s::text[]) as w (prefix, end_) cross join lateral (
+        with recursive named as (
+            (select r.key from event_rollups r
+                where r.project = %(project)s and r.dimension = 1
+                    and r.key collate "C" > w.prefix and r.key collate "C" < w.end_
+                order by r.key collate "C" limit 1)
+            union all
+            select (select r.key from event_rollups r
+                where r.project = %(project)s and r.dimension = 1
+                    and r.key collate "C" > n.key and r.key collate "C" < w.end_
+                order by r.key collate "C" limit 1)
+            from named n where n.key is not null
+        )
+        select key from named where key is not null limit %(most)s::bigint
+    ) t
+)
+select at.epoch, at.xid::text::bigint, at.seq, array(select distinct key from keys order by key), (
+    select e.seq from events e
+    where e.project = %(project)s and (e.epoch, e.xid, e.seq) > (at.epoch, at.xid, at.seq)
+    order by e.epoch, e.xid, e.seq offset %(behind)s::bigint limit 1) is not null
+from at
+"""
+
+
+def selected(conn: Connection, project: str, chosen: EventFilter) -> Selection:
+    """Return what reads the events of a filter, each type below its wildcards by the index of types."""
+    plain = select(project, chosen)
+    prefixes = [type_[:-1] for type_ in chosen.types if type_.endswith(".*")]
+    if not prefixes or any(getattr(chosen, name) for name in LEADS):
+        return plain
+    row = conn.execute(
+        _TYPES,
+        {
+            "project": project,
+            "prefixes": Texts(prefixes),
+            "ends": Texts(prefix[:-1] + "/" for prefix in prefixes),
+            "most": MOST_BRANCHES + 1,
+            "behind": MOST_BEHIND,
+        },
+    ).fetchone()
+    if row is None or row[4]:
+        return plain
+    exact = [type_ for type_ in chosen.types if not type_.endswith(".*")]
+    types = list(dict.fromkeys([*exact, *row[3]]))
+    if len(types) > MOST_BRANCHES:
+        return plain
+    return select_types(plain, types, Position(row[0], row[1], row[2]))
