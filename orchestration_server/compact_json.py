@@ -1,50 +1,64 @@
-"""Messages as compact JSON: how long it is, and how it is made shorter.
+"""Messages as compact JSON: how many tokens it takes, and how it is made shorter.
 
-Lengths are of UTF-8 with no white space, and add up: an object or a list takes one byte and, for each thing
-in it, that thing and one byte more.
+Sizes are in units of token_estimate.py, without white space, and add up: an object or a list takes one
+STRUCTURE and, for each thing in it, that thing and one STRUCTURE more.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from orchestration_server.token_estimate import STRUCTURE, estimate
 
-def length(value: Any) -> int:
-    """How many bytes a value of JSON takes."""
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+def encoded(value: Any) -> str:
+    """Return a value as compact JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def size(value: Any) -> int:
+    """Return how many units a value of JSON takes."""
+    return estimate(encoded(value))
+
+
+@lru_cache(1_024)
+def name_size(name: str) -> int:
+    """Return how many units the name of a member takes, with its colon."""
+    return estimate(encoded(name) + ":")
 
 
 def head(name: str) -> int:
-    """How many bytes a member that is a list takes beside its items, each with one byte more."""
-    return len(name) + 5
+    """Return how many units a member that is a list or an object takes beside what is in it."""
+    return name_size(name) + 2 * STRUCTURE
 
 
 def member(name: str, value: Any) -> int:
-    """How many bytes a member of an object takes."""
-    return len(name) + 4 + length(value)
+    """Return how many units a member of an object takes."""
+    return name_size(name) + STRUCTURE + size(value)
 
 
 def to_json(message: Message) -> dict[str, Any]:
-    """A message in the JSON that tokens are counted of."""
+    """Return a message in the JSON that tokens are counted of."""
     return MessageToDict(message, preserving_proto_field_name=True)
 
 
 def text(message: Message) -> str:
-    """A message as compact JSON."""
-    return json.dumps(to_json(message), ensure_ascii=False, separators=(",", ":"))
+    """Return a message as compact JSON."""
+    return encoded(to_json(message))
 
 
 def cut(text: str, room: int) -> str:
-    """The longest beginning of a text that takes no more than so many bytes as JSON; it may be empty."""
-    fits, fails = 0, min(len(text), max(room, 0)) + 1
+    """Return the longest beginning of a text that takes at most `room` units as JSON; it may be empty."""
+    fits, fails = 0, len(text) + 1
     while fits + 1 < fails:
         middle = (fits + fails) // 2
-        if length(text[:middle]) <= room:
+        if size(text[:middle]) <= room:
             fits = middle
         else:
             fails = middle
@@ -52,11 +66,11 @@ def cut(text: str, room: int) -> str:
 
 
 def shorten(value: Any, room: int) -> Any:
-    """As much of a value of JSON as takes no more than so many bytes; None where that is nothing.
+    """Return as much of a value of JSON as takes at most `room` units; None if that is nothing.
 
     Members of objects come by name, and what does not fit gives way to what comes after it.
     """
-    if length(value) <= room:
+    if size(value) <= room:
         return value
     if isinstance(value, str):
         return cut(value, room) or None
@@ -65,26 +79,26 @@ def shorten(value: Any, room: int) -> Any:
     if not isinstance(value, list):
         return None
     items: list[Any] = []
-    used = 1
+    used = STRUCTURE
     for item in value:
-        part = shorten(item, room - used - 1)
+        part = shorten(item, room - used - STRUCTURE)
         if part is None:
             break
         items.append(part)
-        used += length(part) + 1
+        used += size(part) + STRUCTURE
     return items or None
 
 
 def members(
     value: dict[str, Any], room: int, order: Sequence[str], soft: frozenset[str]
 ) -> dict[str, Any] | None:
-    """The members of an object that fit, in an order; those that are ``soft`` may be shortened."""
+    """Return the members of an object that fit, in an order; those that are `soft` may be shortened."""
     members: dict[str, Any] = {}
-    used = 1
+    used = STRUCTURE
     for name in order:
-        free = room - used - length(name) - 2
+        free = room - used - name_size(name) - STRUCTURE
         part = shorten(value[name], free) if name in soft else value[name]
-        if part is not None and length(part) <= free:
+        if part is not None and (taken := size(part)) <= free:
             members[name] = part
-            used += length(name) + 2 + length(part)
+            used += name_size(name) + STRUCTURE + taken
     return members or None

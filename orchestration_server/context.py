@@ -6,7 +6,7 @@ none, one more reads the rest, in one snapshot. docs/context.md says what stands
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server import compact_json, convert, token_budget
+from orchestration_server import context_background as background
 from orchestration_server import tokenizer as tokenizers
 from orchestration_server.cache import Cache, Loaded
-from orchestration_server.compact_json import length, to_json
+from orchestration_server.compact_json import size, to_json
+from orchestration_server.context_events import About, brief
 from orchestration_server.context_parts import SECTIONS, file, parts_of, summary
 from orchestration_server.convert import EPOCH_START
 from orchestration_server.db import Database
@@ -41,15 +43,16 @@ from orchestration_server.workspace_files import FileState, WorkspaceFiles
 
 EVENTS_DEFAULT = 100
 SIZES = 50_000
-"""So many events are kept in mind by how long they are as JSON."""
+"""The most events that are kept in the form that contexts show."""
 LISTINGS = 3
 """How often files are listed again because some changed before they were read."""
-_MARK = 4
-"""Bytes that say what a part's content was: one in four billion changes is not seen."""
+_MARK = 3
+"""Bytes that say what a part's content was: one in sixteen million changes is not seen."""
 _NO_MARK = bytes(_MARK)
 _TOLD = b"\xff" * _MARK
 """The mark of the events: which there are, the place says."""
 _VERSION = 16
+"""Decimal digits of a version: every number takes as many tokens by the estimate."""
 _NAMES = {EntityType.TASK: "task", EntityType.SPRINT: "sprint", EntityType.SESSION: "session"}
 _EVENTS = context_pb2.CONTEXT_SECTION_EVENTS
 _FILES = context_pb2.CONTEXT_SECTION_FILES
@@ -118,7 +121,8 @@ def _named(fitted: token_budget.Fitted) -> tuple[bytes, str]:
     context.CopyFrom(fitted.context)
     context.ClearField("version")
     body = context.SerializeToString(deterministic=True) + convert.embed_all(_EVENTS_FIELD, fitted.events)
-    return body, blake2b(body, digest_size=_VERSION).hexdigest()
+    number = int.from_bytes(blake2b(body, digest_size=8).digest()) % 10**_VERSION
+    return body, f"{number:0{_VERSION}}"
 
 
 class Broker:
@@ -134,7 +138,7 @@ class Broker:
         self._tokens = tokens
         self._cache = cache
         self._files = files
-        self._sizes: dict[Position, int] = {}
+        self._sizes: dict[tuple[Position, About | None], SizedEvent] = {}
         self._lock = Lock()
 
     def assemble(self, call: Call, target: Target, options: context_pb2.ContextOptions) -> Assembled:
@@ -206,6 +210,9 @@ class Broker:
             return FIRST, b"", page
         since = self._tokens.read_cursor(options.since_cursor, "options.since_cursor")
         marks = self._tokens.context_marks(options.since_cursor)
+        if len(marks) != _MARK * (1 + len(SECTIONS)):
+            # Of another release, whose contexts had other parts: nothing is known of them.
+            marks = b""
         if marks and marks[:_MARK] != _mark(repr(scope).encode()):
             raise InvalidArgument(
                 {"options.since_cursor": "is of a context of another target"}, reason="CURSOR_INVALID"
@@ -243,7 +250,7 @@ class Broker:
         context = context_pb2.Context(
             target_type=int(asked.target.kind),  # type: ignore[arg-type]  # the numbers are the same
             target_code=asked.target.code,
-            version="0" * (2 * _VERSION),
+            version="0" * _VERSION,
         )
         marks = [_mark(repr(_scope(asked.call, asked.target)).encode())]
         for section in SECTIONS:
@@ -258,7 +265,7 @@ class Broker:
                 context.MergeFrom(part)
             elif state:
                 context.unchanged.append(section)
-        events = self._sized(contents.events)
+        events = self._sized(asked, contents)
         if asked.since != FIRST and asked.events and not events:
             context.unchanged.append(_EVENTS)
             context.unchanged.sort()
@@ -290,7 +297,7 @@ class Broker:
         self, asked: _Asked, contents: store.Contents
     ) -> Mapping[context_pb2.ContextSection.ValueType, context_pb2.Context]:
         """Each part that is not left out; events come for themselves."""
-        parts = parts_of(contents, asked.target.kind)
+        parts = parts_of(contents, asked.target.kind, asked.target.code, ids=asked.options.include_ids)
         self._page(asked, contents, parts[_TASKS])
         if asked.files:
             hashes = self._files.hashes(asked.call, asked.files)
@@ -310,22 +317,50 @@ class Broker:
             place = [convert.moment(last.create_time).isoformat(), last.priority, last.code]
             part.next_page_token = self._tokens.page_token(_scope(asked.call, asked.target), place)
 
-    def _sized(self, events: list[tuple[Position, bytes]]) -> list[SizedEvent]:
-        """The events with their cursors and sizes: as many of the last as a page of them holds."""
-        newest = list(reversed(events))
-        shown = convert.page_length([len(body) for _, body in newest], len(newest))
-        found = []
-        for position, stored in reversed(newest[:shown]):
-            body = self._tokens.event_bytes(StoredEvent(position, stored))
-            size = self._sizes.get(position)
-            if size is None:
-                size = length(to_json(event_pb2.Event.FromString(body)))
-                with self._lock:
-                    if len(self._sizes) >= SIZES:
-                        self._sizes.clear()
-                    self._sizes[position] = size
-            found.append(SizedEvent(body, size))
+    def _sized(self, asked: _Asked, contents: store.Contents) -> list[SizedEvent]:
+        """Return the events with their sizes: as many of the last as a page of them holds.
+
+        Those that are shown as notes or decisions are left out.
+        """
+        about = None if asked.options.include_ids else _about(contents)
+        shown = _noted(contents, asked.options.omit_sections)
+        newest = [each for each in reversed(contents.events) if each[0] not in shown]
+        most = convert.page_length([len(body) for _, body in newest], len(newest))
+        return [self._sized_event(position, body, about) for position, body in reversed(newest[:most])]
+
+    def _sized_event(self, position: Position, stored: bytes, about: About | None) -> SizedEvent:
+        found = self._sizes.get((position, about))
+        if found is None:
+            event = event_pb2.Event.FromString(self._tokens.event_bytes(StoredEvent(position, stored)))
+            if about is not None:
+                event = brief(event, about)
+            found = SizedEvent(event.SerializeToString(deterministic=True), size(to_json(event)))
+            with self._lock:
+                if len(self._sizes) >= SIZES:
+                    self._sizes.clear()
+                self._sizes[position, about] = found
         return found
+
+
+def _about(contents: store.Contents) -> About:
+    """Return what events need not repeat: the names and texts of what the context is about."""
+    version = contents.version
+    if version.own_sprint:
+        sprint = sprint_pb2.Sprint.FromString(contents.sprint or b"")
+        texts = frozenset(filter(None, (sprint.title, sprint.goal)))
+        return About(int(EntityType.SPRINT), version.own_sprint, version.own_sprint, texts)
+    task = task_pb2.Task.FromString(contents.task or b"")
+    texts = frozenset(filter(None, (task.title, task.description)))
+    return About(int(EntityType.TASK), version.task_code, version.sprint_code, texts)
+
+
+def _noted(contents: store.Contents, omitted: Sequence[int]) -> set[Position]:
+    """Return the places of the events that other parts show."""
+    noted, decided = background.activities(contents)
+    found = [] if context_pb2.CONTEXT_SECTION_NOTES in omitted else noted
+    if context_pb2.CONTEXT_SECTION_DECISIONS not in omitted:
+        found = found + decided
+    return {position for position, _ in found}
 
 
 def directory_of(version: store.Version) -> str:

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from orchestration.v1 import context_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import context_pb2, coordination_pb2, sprint_pb2, task_pb2
+from orchestration_server import context_background as background
 from orchestration_server import next_steps
+from orchestration_server.context_events import without_ids
 from orchestration_server.model import EntityType, TaskStatus
 from orchestration_server.store import context as store
 from orchestration_server.store.dependencies import BLOCKS
 from orchestration_server.workspace_files import FileState
 
 SECTIONS = context_pb2.ContextSection.values()[1:]
+_PARENT = coordination_pb2.DEPENDENCY_KIND_PARENT_CHILD
+_OF_SPRINT = ("code", "title", "status", "owner", "goal", "start_date", "end_date")
 _OPEN = frozenset(map(int, (TaskStatus.PENDING, TaskStatus.IN_PROGRESS, TaskStatus.BLOCKED)))
 
 
 def parts_of(
-    contents: store.Contents, kind: EntityType
+    contents: store.Contents, kind: EntityType, code: str, *, ids: bool
 ) -> dict[context_pb2.ContextSection.ValueType, context_pb2.Context]:
-    """Each part as a context that holds nothing else. Tasks, events and files come for themselves."""
+    """Return each part as a context that holds nothing else. Tasks, events and files come for themselves."""
     parts = {section: context_pb2.Context() for section in SECTIONS}
     whole = _entities(contents)
     whole.target_type = int(kind)  # type: ignore[assignment]  # the numbers are the same
     own_sprint = bool(contents.version.own_sprint)
     if whole.HasField("sprint"):
         _progress(whole, contents.version.counts)
-    _links(whole, contents.links)
+    _links(whole, contents)
+    _background(whole, contents, code if kind == EntityType.SESSION else "")
     whole.next_steps.extend(next_steps.of(whole, contents.ready))
+    if not ids:
+        _without_ids(whole, own_sprint=own_sprint)
     sections: dict[context_pb2.ContextSection.ValueType, tuple[str, ...]] = {
         context_pb2.CONTEXT_SECTION_TARGET: ("session", "sprint" if own_sprint else "task"),
         context_pb2.CONTEXT_SECTION_PROGRESS: ("progress", "progress_percent"),
@@ -38,6 +43,9 @@ def parts_of(
         context_pb2.CONTEXT_SECTION_AGENT_CONFIG: ("agent_config",),
         context_pb2.CONTEXT_SECTION_SPRINT: () if own_sprint else ("sprint",),
         context_pb2.CONTEXT_SECTION_DEPENDENCIES: ("dependencies",),
+        context_pb2.CONTEXT_SECTION_NOTES: ("notes",),
+        context_pb2.CONTEXT_SECTION_DECISIONS: ("decisions",),
+        context_pb2.CONTEXT_SECTION_SESSIONS: ("sessions",),
     }
     held = {field.name: value for field, value in whole.ListFields()}
     for section, names in sections.items():
@@ -74,7 +82,29 @@ def _entities(contents: store.Contents) -> context_pb2.Context:
         config = whole.sprint.metadata.fields["agent_config"]
         if config.WhichOneof("kind") == "struct_value":
             whole.agent_config.CopyFrom(config.struct_value)
+            del whole.sprint.metadata.fields["agent_config"]
+            if not whole.sprint.metadata.fields:
+                whole.sprint.ClearField("metadata")
     return whole
+
+
+def _background(whole: context_pb2.Context, contents: store.Contents, own_key: str) -> None:
+    """Add what is known beside the target."""
+    noted, decided = background.activities(contents)
+    whole.notes.extend(background.notes([event for _, event in noted], own_task=contents.version.task_code))
+    whole.decisions.extend(background.decisions(contents.decisions, [event for _, event in decided]))
+    whole.sessions.extend(background.sessions(contents, own_key))
+
+
+def _without_ids(whole: context_pb2.Context, *, own_sprint: bool) -> None:
+    for name in ("session", "task", "sprint"):
+        if whole.HasField(name):
+            without_ids(getattr(whole, name))
+    if whole.HasField("sprint") and not own_sprint:
+        sprint = sprint_pb2.Sprint(**{name: getattr(whole.sprint, name) for name in _OF_SPRINT})
+        whole.sprint.CopyFrom(sprint)
+    for session in whole.sessions:
+        session.ClearField("key")
 
 
 def _progress(whole: context_pb2.Context, counts: tuple[int, int, int, int, int]) -> None:
@@ -93,9 +123,9 @@ def _progress(whole: context_pb2.Context, counts: tuple[int, int, int, int, int]
     whole.progress_percent = round(100 * completed / counted, 1) if counted else 0.0
 
 
-def _links(whole: context_pb2.Context, links: Sequence[store.Link]) -> None:
-    """What holds the work back, and the other links."""
-    for link in links:
+def _links(whole: context_pb2.Context, contents: store.Contents) -> None:
+    """Add what holds the work back, and the other links."""
+    for link in contents.links:
         shown = context_pb2.ContextDependency(
             task_code=link.task_code,
             depends_on_code=link.depends_on_code,
@@ -104,6 +134,9 @@ def _links(whole: context_pb2.Context, links: Sequence[store.Link]) -> None:
         if link.body is not None:
             other = task_pb2.Task.FromString(link.body)
             shown.title, shown.status = other.title, other.status
+            if link.kind in (BLOCKS, _PARENT) and not contents.version.own_sprint:
+                shown.description = other.description[: background.TEXT]
+                shown.outcome = background.outcome(other, contents.outcomes.get(other.code))
         group = whole.blockers if link.kind == BLOCKS and shown.status in _OPEN else whole.dependencies
         if len(group) < store.LINKS:
             group.append(shown)

@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import cast
 
 from orchestration.v1 import context_pb2
-from orchestration_server.token_budget import BYTES_PER_TOKEN, FILLED, Fitted, SizedEvent, everything, within
+from orchestration_server.token_budget import FILLED, Fitted, SizedEvent, everything, within
+from orchestration_server.token_estimate import UNITS
 
 TRIES = 10
 """How often a context is made anew, at the most."""
@@ -38,13 +39,13 @@ def fit(
 ) -> Fitted:
     """As ``token_budget.fit``, where ``count`` says how many tokens a context takes.
 
-    That does not add up as bytes do, so it looks for the number of bytes that takes the budget.
+    That does not add up as the estimate does, so it looks for the estimate that takes the budget.
     """
     best = everything(whole, events)
     estimate = count(best)
     if not budget or estimate <= budget:
         return best._replace(estimate=estimate)
-    low, high = 0, 2 * budget * BYTES_PER_TOKEN * best.estimate // estimate
+    low, high = 0, 2 * budget * UNITS * best.estimate // estimate
     cap = high // 2
     fitting: Fitted | None = None
     for _ in range(TRIES):

@@ -89,7 +89,10 @@ class ReportService:
             return Change(
                 embed(1, body),
                 sql=store.INSERT_ADR,
-                params={"c_number": adr.number, "c_code": adr.code, "c_update": found.now, "c_body": body},
+                params={
+                    "c_number": adr.number, "c_code": adr.code, "c_sprint": adr.sprint_code,
+                    "c_task": adr.task_code, "c_update": found.now, "c_body": body,
+                },
                 expected=1,
                 events=[convert.change_event(
                     call, "adr.created", found.now, entity=EntityType.ADR, code=adr.code, uid=adr.uid,

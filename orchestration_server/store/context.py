@@ -13,6 +13,8 @@ from enum import IntEnum
 from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server.model import BEGINNING, Cursor, EntityType, Position
+from orchestration_server.store import context_background as background
+from orchestration_server.store import context_lists as lists
 from orchestration_server.store import cursors
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.horizon import HORIZON
@@ -107,9 +109,10 @@ select 0::smallint as part, array[target.session_revision, target.task_revision,
                             > (%(s_epoch)s::integer, %(s_xid)s::text::xid8, %(s_seq)s::bigint))
                 limit 1) known
         ), extract(epoch from clock_timestamp()) * 1000000]::bigint[] as numbers,
-    array[target.task_code, target.own_sprint, target.sprint_code, counts.tasks, links.version] as texts,
+    array[target.task_code, target.own_sprint, target.sprint_code, counts.tasks, links.version,
+        background.version] as texts,
     null::bytea as body
-from target cross join counts cross join links left join sprint on true left join (
+from target cross join counts cross join links cross join background left join sprint on true left join (
     select * from ("""
 _ROW_END: LiteralString = ") newest limit 1) latest on true"
 
@@ -143,71 +146,14 @@ union all select 2, null, null, target.task_body from target where target.task_d
     and target.task_body is not null
 union all select 3, null, null, sprint.body from sprint where not sprint.deleted
 """
-_TASKS: LiteralString = """
-union all select 4, array[row_number() over ()], null, page.body from (
-    select t.body from tasks t
-    where t.project = %(project)s and t.sprint_code = (select own_sprint from target)
-        and t.sprint_code <> '' and t.delete_time is null
-        and (t.priority, t.create_time, t.code)
-            > (%(p_priority)s::smallint, %(p_time)s::timestamptz, %(p_code)s)
-    order by t.priority, t.create_time, t.code limit %(p_limit)s::bigint
-) page
-"""
-_LINKS: LiteralString = """
-union all select 5, array[row_number() over (), link.kind], array[link.task_code, link.depends_on_code],
-    link.body
-from (
-    select d.task_code, d.depends_on_code, d.kind, (
-        select case when b.delete_time is null then b.body end from tasks b
-        where b.project = d.project and b.code = d.depends_on_code) as body
-    from dependencies d
-    where d.project = %(project)s and d.task_code = (select task_code from target)
-    order by d.kind, d.depends_on_code limit %(l_limit)s::bigint
-) link
-"""
-_BLOCKERS: LiteralString = """
-union all select 5, array[row_number() over (), 1], array[link.task_code, link.depends_on_code], link.body
-from (
-    select t.code as task_code, d.depends_on_code, b.body
-    from tasks t
-    cross join lateral (
-        select d.depends_on_code from dependencies d
-        where d.project = %(project)s and d.task_code = t.code and case when d.kind = 1 then true end
-        offset 0
-    ) d
-    cross join lateral (
-        select b.body from tasks b
-        where b.project = %(project)s and b.code = d.depends_on_code
-            and case when b.delete_time is null and b.status in (1, 2, 3) then true end
-        offset 0
-    ) b
-    where t.project = %(project)s and t.sprint_code = (select own_sprint from target)
-        and t.sprint_code <> '' and t.delete_time is null
-        and case when t.status in (1, 2, 3) then true end
-    order by t.code, d.depends_on_code limit %(b_limit)s::bigint
-) link
-"""
-_READY: LiteralString = """
-union all select 6, array[row_number() over ()], array[ready.code], null from (
-    select t.code from tasks t
-    where t.project = %(project)s and t.sprint_code = (select own_sprint from target)
-        and t.sprint_code <> '' and t.delete_time is null
-        and case when t.status = 1 then not coalesce((
-            select bool_or(d.kind = 1 and (
-                select b.status in (1, 2, 3) and b.delete_time is null from tasks b
-                where b.project = d.project and b.code = d.depends_on_code))
-            from dependencies d where d.project = t.project and d.task_code = t.code), false) end
-    order by t.priority, t.create_time, t.code limit %(r_limit)s::bigint
-) ready
-"""
 _EVENTS: LiteralString = """
 union all select 7, array[e.epoch, e.xid::text::bigint, e.seq], null, e.body from ("""
 _EVENTS_END: LiteralString = ") e"
 
 _BODIES: dict[EntityType, LiteralString] = {
-    EntityType.TASK: _ENTITIES + _LINKS,
-    EntityType.SPRINT: _ENTITIES + _TASKS + _BLOCKERS + _READY,
-    EntityType.SESSION: _ENTITIES + _TASKS + _LINKS + _BLOCKERS + _READY,
+    EntityType.TASK: _ENTITIES + lists.LINKS,
+    EntityType.SPRINT: _ENTITIES + lists.TASKS + lists.BLOCKERS + lists.READY,
+    EntityType.SESSION: _ENTITIES + lists.TASKS + lists.LINKS + lists.BLOCKERS + lists.READY,
 }
 
 
@@ -222,6 +168,10 @@ class _Part(IntEnum):
     LINK = 5
     READY = 6
     EVENT = 7
+    EARLIER = 8
+    DECISION = 9
+    OUTCOME = 10
+    NOTE = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +249,14 @@ class Contents:
     ready: list[str] = field(default_factory=list)
     events: list[tuple[Position, bytes]] = field(default_factory=list)
     """In the order of the log."""
+    earlier: list[tuple[str, bytes]] = field(default_factory=list)
+    """The newest sessions on the same target, with their keys; the newest first."""
+    decisions: list[bytes] = field(default_factory=list)
+    """The newest first."""
+    outcomes: dict[str, bytes] = field(default_factory=dict)
+    """By the code of a linked task, its last session, if that is closed."""
+    notes: list[tuple[Position, bytes]] = field(default_factory=list)
+    """Activities that may be notes or decisions, in the order of the log."""
 
 
 class Page(NamedTuple):
@@ -314,7 +272,7 @@ def version(conn: Connection, *, project: str, kind: EntityType, code: str, sinc
     """What the state is called now; None where there never was such a target."""
     row = conn.execute(
         HORIZON + _head(kind),
-        {"project": project, "code": code, "limit": 1, **cursors.params(since)},
+        {"project": project, "code": code, "limit": 1, **background.params(), **cursors.params(since)},
     ).fetchone()
     return None if row is None else _version(row[1], row[2])
 
@@ -336,8 +294,17 @@ def load(
     # An event may stand in two scopes of a session, so each is read to the limit.
     limit = events * len(_SCOPES[kind])
     newest = _newest(kind, "epoch, xid, seq, body", _COUNTED + cursors.unseen(since), limit)
+    window = background.WINDOW * len(_SCOPES[kind])
+    noted = _newest(kind, "epoch, xid, seq, type, body", _COUNTED, window)
     rows = conn.execute(
-        HORIZON + _head(kind) + _BODIES[kind] + _EVENTS + newest + _EVENTS_END,
+        HORIZON
+        + _head(kind)
+        + _BODIES[kind]
+        + background.BODIES
+        + background.notes(noted)
+        + _EVENTS
+        + newest
+        + _EVENTS_END,
         {
             "project": project,
             "code": code,
@@ -349,6 +316,7 @@ def load(
             "l_limit": 2 * LINKS,
             "b_limit": BLOCKERS,
             "r_limit": READY,
+            **background.params(),
             **cursors.params(since),
         },
     ).fetchall()
@@ -358,7 +326,7 @@ def load(
 def _head(kind: EntityType) -> LiteralString:
     """The row of versions, behind the horizon."""
     newest = _newest(kind, "epoch, xid, seq", _COUNTED, 1)
-    return _TARGETS[kind] + _VERSION + _ROW + newest + _ROW_END
+    return _TARGETS[kind] + _VERSION + background.VERSION + _ROW + newest + _ROW_END
 
 
 def _newest(kind: EntityType, columns: LiteralString, bounds: LiteralString, limit: int) -> LiteralString:
@@ -370,6 +338,12 @@ def _version(numbers: list[int | None], texts: list[str | None]) -> Version:
     *state, known, now = numbers
     time = _START + timedelta(microseconds=now or 0)
     return Version(tuple(state), tuple(texts), knows_since=bool(known), now=time)
+
+
+def _add_once(events: list[tuple[Position, bytes]], position: Position, body: bytes) -> None:
+    # An event may stand in two scopes of a session.
+    if not events or events[-1][0] != position:
+        events.append((position, body))
 
 
 def _contents(rows: list[tuple[Any, ...]], events: int) -> Contents | None:
@@ -392,8 +366,14 @@ def _contents(rows: list[tuple[Any, ...]], events: int) -> Contents | None:
             found.links.append(Link(texts[0], texts[1], numbers[1], body))
         elif part == _Part.READY:
             found.ready.append(texts[0])
-        elif not found.events or found.events[-1][0] != Position(*numbers):
-            found.events.append((Position(*numbers), body))
+        elif part == _Part.EARLIER:
+            found.earlier.append((texts[0], body))
+        elif part == _Part.DECISION:
+            found.decisions.append(body)
+        elif part == _Part.OUTCOME:
+            found.outcomes[texts[0]] = body
+        else:
+            _add_once(found.notes if part == _Part.NOTE else found.events, Position(*numbers), body)
     if found is not None:
         del found.events[: max(len(found.events) - events, 0)]
     return found

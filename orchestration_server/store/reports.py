@@ -126,8 +126,9 @@ _PREPARE_BUG: LiteralString = (
 )
 
 INSERT_ADR: LiteralString = """changed as (
-    insert into adrs (project, number, code, revision, create_time, update_time, body)
-    select %(project)s, %(c_number)s::integer, %(c_code)s, 1, %(c_update)s, %(c_update)s, %(c_body)b
+    insert into adrs (project, number, code, sprint_code, task_code, revision, create_time, update_time, body)
+    select %(project)s, %(c_number)s::integer, %(c_code)s, %(c_sprint)s, %(c_task)s, 1, %(c_update)s,
+        %(c_update)s, %(c_body)b
     from locked
     returning 1
 )"""

@@ -110,7 +110,7 @@ def test_a_sessions_context_tells_each_event_once(ledger: Ledger, sprint: None) 
     ledger.session("k", task_code="t")
     activity = session_pb2.LogActivityRequest(session_key="k", kind="note", message="done")
     ledger.sessions.LogActivity(activity)
-    context = ledger.context({"session_key": "k"})
+    context = ledger.context({"session_key": "k"}, include_ids=True)
     assert (context.session.key, context.task.code, context.sprint.code) == ("k", "t", "s")
     assert not context.session.HasField("last_activity_time")
     assert types(context)[-2:] == ["session.started", "activity.logged"]
@@ -118,7 +118,7 @@ def test_a_sessions_context_tells_each_event_once(ledger: Ledger, sprint: None) 
     assert dict(context.agent_config) == {"model": "big"}
 
     ledger.session("on-sprint", sprint_code="s")
-    on_sprint = ledger.context({"session_key": "on-sprint"})
+    on_sprint = ledger.context({"session_key": "on-sprint"}, include_ids=True)
     assert [task.code for task in on_sprint.tasks] == ["t", "u"]
     assert not on_sprint.HasField("task")
     assert len({event.id for event in on_sprint.events}) == len(on_sprint.events)
@@ -172,7 +172,8 @@ def own(seen: list[str]) -> list[str]:
 
 
 def test_it_says_so_in_the_log_and_that_is_no_part_of_it(ledger: Ledger, sprint: None) -> None:
-    first = ledger.ask(task_code="t")
+    ids = context_pb2.ContextOptions(include_ids=True)
+    first = ledger.ask(ids, task_code="t")
     (event,) = ledger.log(ASSEMBLED)
     assert (event.entity_code, event.entity_uid) == ("t", first.context.task.uid)
     assert event.payload["version"] == first.context.version
@@ -182,7 +183,7 @@ def test_it_says_so_in_the_log_and_that_is_no_part_of_it(ledger: Ledger, sprint:
         for _ in range(3):
             context = ledger.context(target, max_events=500)
             assert ASSEMBLED not in [event.type for event in context.events]
-    again = ledger.ask(task_code="t")
+    again = ledger.ask(ids, task_code="t")
     assert again.from_cache
     assert again.context == first.context
 
@@ -275,11 +276,10 @@ def test_what_is_no_part_of_it_changes_nothing(ledger: Ledger, sprint: None) -> 
 
 def test_only_the_last_events_are_told_newest_last(ledger: Ledger, sprint: None) -> None:
     events = [ledger.emit("t", type_=f"agents.note.n{n}") for n in range(120)]
-    context = ledger.context({"task_code": "t"})
+    context = ledger.context({"task_code": "t"}, include_ids=True)
     assert [event.id for event in context.events] == [event.id for event in events[-100:]]
-    assert [e.cursor for e in ledger.context({"task_code": "t"}, max_events=3).events] == [
-        e.cursor for e in events[-3:]
-    ]
+    last = ledger.context({"task_code": "t"}, max_events=3, include_ids=True).events
+    assert [e.cursor for e in last] == [e.cursor for e in events[-3:]]
     assert len(ledger.context({"task_code": "t"}, max_events=500).events) == 123
 
 

@@ -1,12 +1,10 @@
 """Contexts in part: what was asked for, what changed since, and what fits into a budget."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import psycopg
 import pytest
-from google.protobuf import json_format
 from google.protobuf.field_mask_pb2 import FieldMask
 from grpc import StatusCode
 
@@ -17,6 +15,7 @@ from orchestration.v1 import (
 )
 from tests.ledger import TARGETS, Ledger, S, Target
 from tests.status import refused, violations
+from tests.tokenizing import tokens_of
 
 
 @pytest.fixture
@@ -51,8 +50,8 @@ def test_parts_may_be_left_out(ledger: Ledger, sprint: None) -> None:
 @pytest.mark.parametrize("target", TARGETS[1:])
 def test_with_a_cursor_only_what_changed_is_told(ledger: Ledger, sprint: None, target: Target) -> None:
     ledger.session("k", task_code="t")
-    first = ledger.context(target)
-    same = ledger.context(target, since_cursor=first.as_of_cursor)
+    first = ledger.context(target, include_ids=True)
+    same = ledger.context(target, include_ids=True, since_cursor=first.as_of_cursor)
     held = sections(same)
     assert {"TARGET", "PROGRESS", "NEXT_STEPS", "BLOCKERS", "AGENT_CONFIG", "EVENTS"} <= held
     assert {field.name for field, _ in same.ListFields()} == {
@@ -61,12 +60,12 @@ def test_with_a_cursor_only_what_changed_is_told(ledger: Ledger, sprint: None, t
     assert same.as_of_cursor == first.as_of_cursor
 
     note = ledger.emit("t", sprint_code="s")
-    event = ledger.context(target, since_cursor=same.as_of_cursor)
+    event = ledger.context(target, include_ids=True, since_cursor=same.as_of_cursor)
     assert sections(event) == held - {"EVENTS"}
     assert [e.id for e in event.events] == [note.id]
 
     ledger.set_status("u", 4)
-    after = ledger.context(target, since_cursor=event.as_of_cursor)
+    after = ledger.context(target, include_ids=True, since_cursor=event.as_of_cursor)
     assert after.progress.completed == 1
     assert "AGENT_CONFIG" in sections(after)
     assert not {"PROGRESS", "BLOCKERS", "NEXT_STEPS"} & sections(after)
@@ -86,14 +85,14 @@ def test_a_task_that_leaves_its_sprint_is_a_change(ledger: Ledger, sprint: None)
 
 
 def test_cursors_are_of_this_log_and_this_target(ledger: Ledger, sprint: None) -> None:
-    own = ledger.context({"task_code": "t"})
+    own = ledger.context({"task_code": "t"}, include_ids=True)
     with refused(StatusCode.INVALID_ARGUMENT, "CURSOR_INVALID"):
         ledger.context({"task_code": "t"}, since_cursor="x")
     with refused(StatusCode.INVALID_ARGUMENT, "CURSOR_INVALID") as caught:
         ledger.context({"task_code": "u"}, since_cursor=own.as_of_cursor)
     assert list(violations(caught.value)) == ["options.since_cursor"]
     # Any cursor says which events are known, and it opens a timeline too.
-    plain = ledger.context({"task_code": "t"}, since_cursor=own.events[0].cursor)
+    plain = ledger.context({"task_code": "t"}, include_ids=True, since_cursor=own.events[0].cursor)
     assert [e.id for e in plain.events] == [e.id for e in own.events[1:]]
     assert plain.task == own.task
     note = ledger.emit("t")
@@ -151,17 +150,11 @@ def test_a_budget_is_kept_and_used(ledger: Ledger, sprint: None, target: Target)
     for number in range(30):
         ledger.emit("t", payload={"text": f"note {number} " * 10})
     whole = ledger.context(target)
-    assert whole.token_estimate == estimate(whole)
+    assert whole.token_estimate == tokens_of(whole)
     for budget in (200, 350, 700, 1_500, 3_000):
         context = ledger.context(target, token_budget=budget)
-        assert context.token_estimate == estimate(context)
+        assert context.token_estimate == tokens_of(context)
         assert 0.9 * budget <= context.token_estimate <= budget
         assert context.trimmed
         assert context == ledger.context(target, token_budget=budget)
     assert not ledger.context(target, token_budget=1_000_000).trimmed
-
-
-def estimate(context: context_pb2.Context) -> int:
-    told = json_format.MessageToDict(context, preserving_proto_field_name=True)
-    del told["token_estimate"]
-    return -(-len(json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()) // 4)

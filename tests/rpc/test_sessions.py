@@ -77,6 +77,9 @@ def test_the_answer_has_the_sessions_context(sessions: SessionServiceStub) -> No
     without = common_pb2.Session()
     without.CopyFrom(answer.session)
     without.ClearField("last_activity_time")
+    for time in (without.create_time, without.update_time):
+        time.nanos = 0
+    without.uid = without.correlation_id = ""
     assert answer.context.session == without
     assert answer.next_steps
     assert answer.next_steps == answer.context.next_steps

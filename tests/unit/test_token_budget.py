@@ -15,13 +15,15 @@ from orchestration.v1.coordination_pb2 import DependencyKind as LinkKind
 from orchestration_server import compact_json
 from orchestration_server import tokenizer as tokenizers
 from orchestration_server.commands.fleet_format import EventReader, parse_task, read_lines
-from orchestration_server.compact_json import cut, length, shorten, to_json
+from orchestration_server.compact_json import cut, shorten, size, to_json
+from orchestration_server.context_order import SHARES
 from orchestration_server.next_steps import of as next_steps
 from orchestration_server.token_budget import Fitted, SizedEvent, fit
 from tests import tokenizing
 from tests.tokenizing import tokens_of
 
 DATA = Path(__file__).parents[1] / "data" / "fleet"
+ORDER = list(SHARES)
 BUDGETS = (200, 300, 500, 800, 1_500, 3_000, 10_000)
 S = context_pb2.ContextSection
 LISTS = {
@@ -32,11 +34,14 @@ LISTS = {
     S.CONTEXT_SECTION_TASKS: "tasks",
     S.CONTEXT_SECTION_EVENTS: "events",
     S.CONTEXT_SECTION_FILES: "files",
+    S.CONTEXT_SECTION_NOTES: "notes",
+    S.CONTEXT_SECTION_DECISIONS: "decisions",
+    S.CONTEXT_SECTION_SESSIONS: "sessions",
 }
 
 
 def sized(events: list[event_pb2.Event]) -> list[SizedEvent]:
-    return [SizedEvent(event.SerializeToString(), length(to_json(event))) for event in events]
+    return [SizedEvent(event.SerializeToString(), size(to_json(event))) for event in events]
 
 
 def joined(fitted: Fitted) -> context_pb2.Context:
@@ -211,7 +216,7 @@ def test_any_context_fits_its_budget_and_says_what_it_lacks(
             assert len(before) - len(after) == trims[section].left_out
             left = iter(before)
             assert trims[section].shortened or all(item in left for item in after)  # in their order
-        elif section < max(trims):
+        elif ORDER.index(section) < max(map(ORDER.index, trims)):
             assert before == after
     assert context.target_code == whole.target_code
     assert context.as_of_cursor == whole.as_of_cursor
@@ -230,35 +235,47 @@ def test_what_has_no_title_is_there_whole_or_not_at_all(budget: int) -> None:
     assert all(file in whole.files for file in fitted.context.files)
 
 
-def test_parts_give_way_in_their_order() -> None:
-    """The bigger the budget, the further down the list of parts the first one that is cut."""
-    whole = context_pb2.Context(
+def crowded() -> context_pb2.Context:
+    """A context with something in most parts."""
+    note = context_pb2.ContextNote(text="The migration is half done: run it again with --resume. " * 4)
+    return context_pb2.Context(
         target_type=common_pb2.ENTITY_TYPE_TASK, target_code="t",
         task=task_pb2.Task(
-            code="t", title="A title", description="word " * 100, deliverables=["d" * 90] * 3,
-            metadata=struct({"long": "m" * 300}),
+            code="t", title="A title", description="word " * 400, deliverables=["deliver " * 12] * 3,
+            metadata=struct({"long": "metadata " * 40}),
         ),
-        next_steps=["step " * 20] * 2, acceptance_criteria=["criterion " * 20] * 2,
-        agent_config=struct({"c": "c" * 300}),
-        as_of_cursor="0" * 96, version="0" * 32,
+        notes=[note], next_steps=["step " * 20] * 2, acceptance_criteria=["criterion " * 20] * 2,
+        agent_config=struct({"c": "config " * 40}),
+        blockers=[context_pb2.ContextDependency(depends_on_code="u", title="U", description="blocks " * 90)],
+        sessions=[context_pb2.ContextSession(agent="a", summary="summary " * 60)],
+        as_of_cursor="0" * 96, version="0" * 16,
     )  # fmt: skip
+
+
+def test_parts_become_whole_in_the_order_of_their_use() -> None:
+    """What has a share of its own may be whole before what stands above it, history never before anything."""
+    whole = crowded()
     logged = sized([event_pb2.Event(type=f"a.b{n}", actor="x" * 200) for n in range(5)])
-    first = []
-    for budget in range(200, 1_200, 20):
+    last = []
+    for budget in range(200, 4_000, 40):
         context = joined(fit(whole, logged, budget, subject="task"))
-        first.append(context.trimmed[0].section if context.trimmed else 12)
+        trims = [ORDER.index(trim.section) for trim in context.trimmed]
         shown = [event.type for event in context.events]
         # Newer events before older ones, and told in the order of the log.
         assert shown == [f"a.b{n}" for n in range(5)][len(logged) - len(shown) :]
-    assert first == sorted(first)
-    assert first[0] == S.CONTEXT_SECTION_TARGET
-    assert first[-1] == 12
+        assert len(shown) == 5 or not trims or ORDER.index(S.CONTEXT_SECTION_EVENTS) in trims or budget < 400
+        last.append(len(trims))
+    assert last[-1] == 0
+    assert max(last) >= 7
 
-    tiny = joined(fit(whole, logged, 200, subject="task"))
-    assert (tiny.task.title, tiny.task.description[:5]) == ("A title", "word ")
-    assert not tiny.task.deliverables
-    assert not tiny.task.HasField("metadata")
-    assert tiny.trimmed[0].shortened
+
+def test_the_hand_over_note_survives_a_budget_of_500() -> None:
+    context = joined(fit(crowded(), sized([event_pb2.Event(type="a.b")]), 500, subject="task"))
+    assert context.notes == crowded().notes
+    assert (context.task.title, context.task.description[:5]) == ("A title", "word ")
+    assert not context.task.deliverables
+    assert not context.task.HasField("metadata")
+    assert not context.sessions
 
 
 @given(st.text(max_size=200), st.integers(0, 300))
@@ -266,16 +283,16 @@ def test_a_text_is_cut_where_it_ends_to_fit(text: str, room: int) -> None:
     found = cut(text, room)
     assert text.startswith(found)
     if found:
-        assert length(found) <= room
+        assert size(found) <= room
     if len(found) < len(text):
-        assert length(text[: len(found) + 1]) > room
+        assert size(text[: len(found) + 1]) > room
 
 
 @given(values, st.integers(0, 200))
 def test_a_value_is_shortened_to_fit(value: object, room: int) -> None:
     found = shorten(value, room)
     if found is not None:
-        assert length(found) <= room
+        assert size(found) <= room
         assert type(found) is type(value)
-    if length(value) <= room:
+    if size(value) <= room:
         assert found == value

@@ -59,9 +59,19 @@ class _ContextSectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Contex
     """The last events. Newer ones get room before older ones."""
     CONTEXT_SECTION_FILES: _ContextSection.ValueType  # 11
     """The names of files."""
+    CONTEXT_SECTION_NOTES: _ContextSection.ValueType  # 12
+    """Hand-over notes."""
+    CONTEXT_SECTION_DECISIONS: _ContextSection.ValueType  # 13
+    """Decisions."""
+    CONTEXT_SECTION_SESSIONS: _ContextSection.ValueType  # 14
+    """Earlier sessions."""
 
 class ContextSection(_ContextSection, metaclass=_ContextSectionEnumTypeWrapper):
-    """The parts of a context, in the order in which a token budget gives them room: the first ones first."""
+    """The parts of a context. A token budget gives them room in the order of their use: TARGET, NOTES, NEXT_STEPS,
+    PROGRESS, ACCEPTANCE_CRITERIA, AGENT_CONFIG, BLOCKERS, DEPENDENCIES, SPRINT, DECISIONS, TASKS, SESSIONS, FILES,
+    EVENTS. Of the budget TARGET gets up to 35% first, NOTES 30%, ACCEPTANCE_CRITERIA 15%, and NEXT_STEPS, PROGRESS,
+    AGENT_CONFIG and BLOCKERS 10% each; what is left then goes to the parts in this order, so history is cut first.
+    """
 
 CONTEXT_SECTION_UNSPECIFIED: ContextSection.ValueType  # 0
 """Not used."""
@@ -90,6 +100,12 @@ CONTEXT_SECTION_EVENTS: ContextSection.ValueType  # 10
 """The last events. Newer ones get room before older ones."""
 CONTEXT_SECTION_FILES: ContextSection.ValueType  # 11
 """The names of files."""
+CONTEXT_SECTION_NOTES: ContextSection.ValueType  # 12
+"""Hand-over notes."""
+CONTEXT_SECTION_DECISIONS: ContextSection.ValueType  # 13
+"""Decisions."""
+CONTEXT_SECTION_SESSIONS: ContextSection.ValueType  # 14
+"""Earlier sessions."""
 Global___ContextSection: _TypeAlias = ContextSection  # noqa: Y015
 
 @_typing.final
@@ -104,6 +120,7 @@ class ContextOptions(_message.Message):
     TOKEN_BUDGET_FIELD_NUMBER: _builtins.int
     SINCE_CURSOR_FIELD_NUMBER: _builtins.int
     OMIT_SECTIONS_FIELD_NUMBER: _builtins.int
+    INCLUDE_IDS_FIELD_NUMBER: _builtins.int
     max_events: _builtins.int
     """How many of the last events at most: 1 to 500, 100 where 0. Leave EVENTS out for none."""
     page_size: _builtins.int
@@ -111,15 +128,17 @@ class ContextOptions(_message.Message):
     page_token: _builtins.str
     """next_page_token of a context with the same target, for its further tasks; empty for the first page."""
     token_budget: _builtins.int
-    """The most tokens that the context may take, by token_estimate: 200 to 1,000,000; any where 0. Parts get room in
-    the order of ContextSection, and in a part items in their order; an item that does not fit is left out and
-    the next are tried; where that leaves more than a tenth unused, the first that can be shortened is. trimmed says
-    what was left out.
+    """The most tokens that the context may take, by token_estimate: 200 to 1,000,000; any if 0. Parts get room as
+    ContextSection says, and in a part items in their order. One item whose texts can be cut is cut to fit; of the
+    others those that do not fit are left out. If less than 90% is used after that, more are cut. trimmed says what
+    was left out.
     """
     since_cursor: _builtins.str
     """as_of_cursor of a context of the same target that the caller has: only what changed since is returned, and
     unchanged names the parts that did not. Empty for all.
     """
+    include_ids: _builtins.bool
+    """Return ids, hashes, cursors and exact times too, and events as they are stored, for a program that needs them."""
     @_builtins.property
     def omit_sections(self) -> _containers.RepeatedScalarFieldContainer[Global___ContextSection.ValueType]:
         """Parts to leave out, none twice; not TARGET."""
@@ -133,10 +152,11 @@ class ContextOptions(_message.Message):
         token_budget: _builtins.int = ...,
         since_cursor: _builtins.str = ...,
         omit_sections: _abc.Iterable[Global___ContextSection.ValueType] | None = ...,
+        include_ids: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_events", b"max_events", "omit_sections", b"omit_sections", "page_size", b"page_size", "page_token", b"page_token", "since_cursor", b"since_cursor", "token_budget", b"token_budget"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_ids", b"include_ids", "max_events", b"max_events", "omit_sections", b"omit_sections", "page_size", b"page_size", "page_token", b"page_token", "since_cursor", b"since_cursor", "token_budget", b"token_budget"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -153,6 +173,8 @@ class ContextDependency(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
     task_code: _builtins.str
     """The task that depends: the target, or one of the sprint's."""
     depends_on_code: _builtins.str
@@ -163,6 +185,14 @@ class ContextDependency(_message.Message):
     """Title of the task that it depends on; empty where that is deleted."""
     status: _common_pb2.TaskStatus.ValueType
     """Where that task stands; unspecified where it is deleted."""
+    description: _builtins.str
+    """In a task's context, for links of kind BLOCKS and PARENT_CHILD: the description of that task, its first 1,000
+    characters; empty for a sprint's blockers.
+    """
+    outcome: _builtins.str
+    """As description, what came of that task: the summary of its last closed session, else the text in its metadata
+    under outcome, resolution or close_reason; its first 1,000 characters.
+    """
     def __init__(
         self,
         *,
@@ -171,14 +201,142 @@ class ContextDependency(_message.Message):
         kind: _coordination_pb2.DependencyKind.ValueType = ...,
         title: _builtins.str = ...,
         status: _common_pb2.TaskStatus.ValueType = ...,
+        description: _builtins.str = ...,
+        outcome: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["depends_on_code", b"depends_on_code", "kind", b"kind", "status", b"status", "task_code", b"task_code", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depends_on_code", b"depends_on_code", "description", b"description", "kind", b"kind", "outcome", b"outcome", "status", b"status", "task_code", b"task_code", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ContextDependency: _TypeAlias = ContextDependency  # noqa: Y015
+
+@_typing.final
+class ContextNote(_message.Message):
+    """What an agent left for the next one: an activity of kind "handover"."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    LOG_TIME_FIELD_NUMBER: _builtins.int
+    TASK_CODE_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The activity's message."""
+    agent: _builtins.str
+    """Who wrote it."""
+    task_code: _builtins.str
+    """The task that it is about, in the context of a sprint; empty if it is about the sprint itself."""
+    @_builtins.property
+    def log_time(self) -> _timestamp_pb2.Timestamp:
+        """When, to the second."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        agent: _builtins.str = ...,
+        log_time: _timestamp_pb2.Timestamp | None = ...,
+        task_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["log_time", b"log_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "log_time", b"log_time", "task_code", b"task_code", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContextNote: _TypeAlias = ContextNote  # noqa: Y015
+
+@_typing.final
+class ContextDecision(_message.Message):
+    """A decision that the work has to keep to: a decision record, or an activity of kind "decision"."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    LOG_TIME_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """The record's code; empty for an activity."""
+    title: _builtins.str
+    """The record's title, or the activity's message."""
+    status: _builtins.str
+    """The record's status: "proposed", "accepted", "rejected", "deprecated" or "superseded"; empty for an activity."""
+    text: _builtins.str
+    """What was decided: the section "Decision" of the record's document, or the document without one; its first 1,000
+    characters.
+    """
+    agent: _builtins.str
+    """Who recorded it."""
+    @_builtins.property
+    def log_time(self) -> _timestamp_pb2.Timestamp:
+        """When, to the second."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        title: _builtins.str = ...,
+        status: _builtins.str = ...,
+        text: _builtins.str = ...,
+        agent: _builtins.str = ...,
+        log_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["log_time", b"log_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "code", b"code", "log_time", b"log_time", "status", b"status", "text", b"text", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContextDecision: _TypeAlias = ContextDecision  # noqa: Y015
+
+@_typing.final
+class ContextSession(_message.Message):
+    """An earlier session on the same task or sprint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    agent: _builtins.str
+    """Who worked in it."""
+    status: _common_pb2.SessionStatus.ValueType
+    """Paused or completed."""
+    outcome: _common_pb2.SessionOutcome.ValueType
+    """How it ended; unspecified if it is paused."""
+    summary: _builtins.str
+    """What was done, or why it was paused; its first 1,000 characters."""
+    key: _builtins.str
+    """The session's key; only with include_ids."""
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it last changed, to the second."""
+
+    def __init__(
+        self,
+        *,
+        agent: _builtins.str = ...,
+        status: _common_pb2.SessionStatus.ValueType = ...,
+        outcome: _common_pb2.SessionOutcome.ValueType = ...,
+        summary: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "key", b"key", "outcome", b"outcome", "status", b"status", "summary", b"summary", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContextSession: _TypeAlias = ContextSession  # noqa: Y015
 
 @_typing.final
 class ContextFile(_message.Message):
@@ -277,6 +435,9 @@ class Context(_message.Message):
     TOKEN_ESTIMATE_FIELD_NUMBER: _builtins.int
     AS_OF_CURSOR_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    SESSIONS_FIELD_NUMBER: _builtins.int
     target_type: _common_pb2.EntityType.ValueType
     """What it is the context of: a task, a sprint or a session."""
     target_code: _builtins.str
@@ -286,9 +447,9 @@ class Context(_message.Message):
     next_page_token: _builtins.str
     """Asks for the next page of tasks; empty on the last."""
     token_estimate: _builtins.int
-    """How many tokens the context takes: the UTF-8 bytes of its compact JSON (proto3 mapping, names of fields as in
-    this file, no white space between, token_estimate itself left out) over 4, rounded up; by the server's tokenizer
-    where one is configured.
+    """How many tokens the context takes at the most, as compact JSON (proto3 mapping, names of fields as in this file,
+    no white space between, token_estimate itself left out): an estimate that real tokenizers do not exceed, as
+    docs/context.md says; by the server's tokenizer if one is configured.
     """
     as_of_cursor: _builtins.str
     """The context holds all of its target's changes and events up to here; since_cursor takes it, and StreamTimeline's
@@ -298,17 +459,22 @@ class Context(_message.Message):
     """Names this state with these options: equal where a context is equal."""
     @_builtins.property
     def session(self) -> _common_pb2.Session:
-        """The session, where it is one's; its last_activity_time is unset."""
+        """The session, where it is one's; its last_activity_time is unset. Without include_ids uid and correlation_id are
+        empty, and times are to the second.
+        """
 
     @_builtins.property
     def task(self) -> _task_pb2.Task:
         """The task, where it is one's, or of a session that works on one. Its acceptance_criteria and agent_config are
-        empty here and stand below.
+        empty here and stand below. Without include_ids uid and hash are empty, and times are to the second.
         """
 
     @_builtins.property
     def sprint(self) -> _sprint_pb2.Sprint:
-        """The sprint, where it is one's or of a session that works on one; else the task's sprint, if it has one."""
+        """The sprint, where it is one's or of a session that works on one; else the task's sprint, if it has one. Its
+        metadata lacks the agent_config that stands below. Without include_ids as for the task; a task's sprint then also
+        has no metadata, revision and times.
+        """
 
     @_builtins.property
     def progress(self) -> _sprint_pb2.TaskCounts:
@@ -338,7 +504,12 @@ class Context(_message.Message):
 
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
-        """The last events about the task, or about the sprint and its tasks, and those of the session; newest last."""
+        """The last events about the task, or about the sprint and its tasks, and those of the session; newest last, without
+        those that are notes or decisions. Without include_ids an event has its type, occur_time to the second, agent,
+        actor if another, its entity and sprint if they are not the context's own, and of its payload what the context
+        does not say elsewhere: no snapshot, no text that the task or sprint has now, and "…" for a value before or
+        after a change that takes more than 160 characters of JSON.
+        """
 
     @_builtins.property
     def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContextFile]:
@@ -355,6 +526,24 @@ class Context(_message.Message):
     @_builtins.property
     def unchanged(self) -> _containers.RepeatedScalarFieldContainer[Global___ContextSection.ValueType]:
         """With since_cursor, the parts that are left out because nothing changed in them."""
+
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContextNote]:
+        """Hand-over notes about the task, or about the sprint and its tasks: the newest 10 among the last 500 events,
+        newest first.
+        """
+
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContextDecision]:
+        """Decisions about the task and its sprint, or about the sprint and its tasks: up to 10 records and up to 10
+        activities among the last 500 events, newest first.
+        """
+
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContextSession]:
+        """Sessions on the same task or sprint that are paused or completed, the newest 5, newest first; not the session
+        itself.
+        """
 
     def __init__(
         self,
@@ -380,10 +569,13 @@ class Context(_message.Message):
         token_estimate: _builtins.int = ...,
         as_of_cursor: _builtins.str = ...,
         version: _builtins.str = ...,
+        notes: _abc.Iterable[Global___ContextNote] | None = ...,
+        decisions: _abc.Iterable[Global___ContextDecision] | None = ...,
+        sessions: _abc.Iterable[Global___ContextSession] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agent_config", b"agent_config", "progress", b"progress", "session", b"session", "sprint", b"sprint", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance_criteria", b"acceptance_criteria", "agent_config", b"agent_config", "as_of_cursor", b"as_of_cursor", "blockers", b"blockers", "dependencies", b"dependencies", "events", b"events", "files", b"files", "next_page_token", b"next_page_token", "next_steps", b"next_steps", "progress", b"progress", "progress_percent", b"progress_percent", "session", b"session", "sprint", b"sprint", "target_code", b"target_code", "target_type", b"target_type", "task", b"task", "tasks", b"tasks", "token_estimate", b"token_estimate", "trimmed", b"trimmed", "unchanged", b"unchanged", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance_criteria", b"acceptance_criteria", "agent_config", b"agent_config", "as_of_cursor", b"as_of_cursor", "blockers", b"blockers", "decisions", b"decisions", "dependencies", b"dependencies", "events", b"events", "files", b"files", "next_page_token", b"next_page_token", "next_steps", b"next_steps", "notes", b"notes", "progress", b"progress", "progress_percent", b"progress_percent", "session", b"session", "sessions", b"sessions", "sprint", b"sprint", "target_code", b"target_code", "target_type", b"target_type", "task", b"task", "tasks", b"tasks", "token_estimate", b"token_estimate", "trimmed", b"trimmed", "unchanged", b"unchanged", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
