@@ -294,9 +294,9 @@ class TaskLoader:
 
 def _optional(violations: Mapping[str, str]) -> set[str]:
     """Return the fields that violations name; empty if a task cannot be without one of them."""
-    if _ESSENTIAL & violations.keys():
-        return set()
-    return {re.sub(r"[.\[].*", "", path.removeprefix("task.")) for path in violations}
+    names = {re.sub(r"[.\[].*", "", path.removeprefix("task.")) for path in violations}
+    known = names <= {*task_pb2.Task.DESCRIPTOR.fields_by_name, "occur_time"}
+    return names if known and not _ESSENTIAL & violations.keys() else set()
 
 
 class EventLoader:

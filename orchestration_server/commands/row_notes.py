@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from orchestration_server.commands.words import TOMBSTONE, Words
+from orchestration_server.commands.words import TOMBSTONE, Words, fold
 from orchestration_server.model import PRIORITY_DEFAULT, SprintStatus, TaskStatus
 
 ORIGINAL = "original_"
@@ -56,6 +56,8 @@ class Notes:
             if ORIGINAL_STATUS in self.metadata:
                 self.keep("status", self.metadata[ORIGINAL_STATUS])
             self.metadata[ORIGINAL_STATUS] = TOMBSTONE
+            if fold(str(written)) != TOMBSTONE:
+                self.keep("status", written)
         elif not found.exact:
             self.keep("status", written)
         return found.value.status, found.value.deleted

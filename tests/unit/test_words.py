@@ -182,6 +182,8 @@ def test_a_map_adds_words_and_replaces_them(tmp_path: Path) -> None:
     assert notes.task_status(table, "needs-love")[0] is TaskStatus.PENDING
     assert notes.task_status(table, "✅")[0] is TaskStatus.COMPLETED
     assert notes.task_status(table, "Archived") == (TaskStatus.CANCELLED, True)
+    assert notes.metadata["original_status"] == "tombstone"
+    assert "Archived" in notes.metadata.values()
     assert notes.task_status(table, "done")[0] is TaskStatus.COMPLETED
     assert notes.priority(table, "SEV1") == 1
     assert notes.sprint_status(table, "humming") is SprintStatus.ACTIVE
