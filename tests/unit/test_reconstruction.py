@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server import convert
+from orchestration_server.automation import AGENT
 from orchestration_server.errors import FailedPrecondition
 from orchestration_server.model import EntityType, Position
 from orchestration_server.reconstruction import KINDS, changes_of, differences, fold, moves
@@ -276,6 +277,9 @@ def test_an_unknown_entity_is_told_of_once() -> None:
 
 def test_a_missing_cause_is_found() -> None:
     fired = event("alert.raised", 0, {"automation": {"rule": "r", "cause": "gone", "depth": 1}})
+    # A caller may write such a field too.
+    assert not findings(fired, evidence=Evidence(missing=frozenset({"gone"})))
+    fired.agent = AGENT
     assert findings(fired, evidence=Evidence(missing=frozenset({"gone"}))) == [
         (Code.REPLAY_FINDING_CODE_CAUSE_MISSING, fired.id)
     ]
