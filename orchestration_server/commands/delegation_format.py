@@ -53,7 +53,7 @@ _STAMP = re.compile(
 _PLACEHOLDER = re.compile(
     r"\[[^\]]*\]|<[^>]*>|\{\{?[^}]*\}\}?|(?:YYYY|yyyy)-(?:MM|mm)-(?:DD|dd)|tb[da]|\?+|…|\.\.\."
 )
-_NOTHING = frozenset(("", "-", "–", "—", "none", "n/a", "na", "nobody", "unassigned", "null", "nil", "keine"))
+_NOTHING = frozenset(("", "-", "–", "—", "none", "n/a", "na", "nobody", "unassigned", "null", "nil"))
 _FLAGS = {
     "done": "done", "completed": "done", "complete": "done", "closed": "done", "finished": "done",
     "completed_date": "done", "completed_at": "done", "closed_at": "done", "cancelled": "cancelled",

@@ -26,6 +26,15 @@ _KEY = {
 }
 
 
+_MOST_PARSED = 1_000
+"""Fields of a block that does not parse which are parsed by themselves; any other is a text."""
+_MOST_VALUES = 20
+
+
+class _Several(list[Any]):
+    """The values of a key that stands more than once."""
+
+
 @dataclass
 class FrontMatter:
     """The fields of a file's front matter, and the text that follows it."""
@@ -130,13 +139,24 @@ def _by_field(text: str, fence: str, block: str, body: str, reason: str) -> Fron
         found.warnings.append(f"front matter: {reason}: taken as text")
         return found
     # A rule far below a fence that was never closed looks like its end.
-    after_blank = re.search(r"^[ \t]*\r?\n(?:[ \t]*\r?\n)*(?=\S)", block, re.MULTILINE)
-    if after_blank is not None and not key.match(block[after_blank.end() :].split("\n", 1)[0].rstrip("\r")):
+    if _leaves_fields(lines, key):
         return _unclosed(text, fence, text[text.index(block) :])
     found = FrontMatter(body)
     found.warnings.append(f"front matter: {reason}: read field by field")
     _read_fields(fence, lines, found)
     return found
+
+
+def _leaves_fields(lines: list[str], key: re.Pattern[str]) -> bool:
+    """Return True if the first line after a blank one begins at the margin and is no field."""
+    blank = False
+    for line in lines:
+        bare = line.rstrip("\r\n")
+        if not bare.strip():
+            blank = True
+        elif blank:
+            return not bare[0].isspace() and not key.match(bare)
+    return False
 
 
 def _read_fields(fence: str, lines: list[str], found: FrontMatter) -> None:
@@ -152,8 +172,10 @@ def _read_fields(fence: str, lines: list[str], found: FrontMatter) -> None:
             fields[-1][2].append(line)
         elif bare.strip() and not bare.startswith("#"):
             stray.append(line)
-    for name, rest, written in fields:
+    for place, (name, rest, written) in enumerate(fields):
         try:
+            if place >= _MOST_PARSED:
+                raise BadRow("too many fields")
             values, spelled = _parsed(fence, "".join(written))
         except BadRow:
             more = [line.strip() for line in written[1:]]
@@ -168,8 +190,9 @@ def _read_fields(fence: str, lines: list[str], found: FrontMatter) -> None:
 
 def _put(into: dict[str, Any], name: str, value: Any) -> None:
     """Set a field. A second, other value stands beside the first: nobody can say which is meant."""
-    if name in into and into[name] != value:
-        before = into[name]
-        into[name] = [*(before if isinstance(before, list) else [before]), value]
-    else:
+    if name not in into:
         into[name] = value
+        return
+    before = into[name]
+    if before != value and not (isinstance(before, _Several) and len(before) >= _MOST_VALUES):
+        into[name] = _Several([*before, value] if isinstance(before, _Several) else [before, value])

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-_HEADING = re.compile(r"\s{0,3}(#{1,6})\s+(.*?)\s*#*\s*")
+_HEADING = re.compile(r"\s{0,3}(#{1,6})\s(.*)")
 _UNDERLINE = re.compile(r"\s{0,3}(=+|-{3,})\s*")
 _FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})")
 _RULE = re.compile(r"\s{0,3}([-*_])(?:\s*\1){2,}\s*")
@@ -28,7 +28,7 @@ _STATUS_LINE = re.compile(
     r"[\s*_`]*(?:[:：=|]|\s[-–—]\s)[\s*_`|]*([^\s|*_`].*)",
     re.IGNORECASE,
 )
-_DELIMITER = re.compile(r"\s*\|?\s*:?-{2,}:?\s*(?:\|.*)?")
+_DELIMITER = re.compile(r"\s*(?:\|\s*)?:?-{2,}:?\s*(?:\|.*)?")
 
 LISTS = {
     "objectives": "objectives", "objective": "objectives", "goals": "objectives",
@@ -95,8 +95,8 @@ def plain_value(value: str) -> str:
     """Return a value without the markup around it."""
     value = value.strip().removesuffix("\\").strip()
     for pattern in (
-        r"`+([^`]*)`+", r"\*\*([^*]*)\*\*", r"\*([^*]*)\*", r"_([^_]*)_", r"\[\[([^\]|]*)(?:\|[^\]]*)?\]\]",
-        r"\[([^\]]+)\]\([^)]*\)",
+        r"`{1,3}([^`]*)`{1,3}", r"\*\*([^*]*)\*\*", r"\*([^*]*)\*", r"_([^_]*)_",
+        r"\[\[([^\]|]*)(?:\|[^\]]*)?\]\]", r"\[([^\]]+)\]\([^)]*\)",
     ):  # fmt: skip
         if match := re.fullmatch(pattern, value):
             value = match[1].strip()
@@ -149,7 +149,7 @@ class _Reader:
             return
         heading = _HEADING.fullmatch(line)
         if heading is not None:
-            self._heading(line, len(heading[1]), heading[2])
+            self._heading(line, len(heading[1]), heading[2].strip().rstrip("#").rstrip())
             return
         if not self._found.status:
             self._status_line(line, following)

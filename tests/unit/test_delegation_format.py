@@ -352,9 +352,22 @@ def test_numbers_stay_as_they_are_written() -> None:
     toml = parse_task(b"+++\nid = 2.10\nn = 9007199254740993\nday = 2026-01-02\n+++\n")
     assert toml.text("code") == "2.10"
     assert toml.notes.metadata == {"n": "9007199254740993", "day": "2026-01-02"}
-    assert parse_agent(b"id: 9007199254740993\nless: 9007199254740992") == {
-        "id": "9007199254740993", "less": 9007199254740992,
+    assert parse_agent(b"id: 9007199254740993\nless: 9007199254740991") == {
+        "id": "9007199254740993", "less": 9007199254740991,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# a{}b\n", "status{}x\n", "**Status**: {}x\n", "- {}x\n", "|{}x|\n|{}x|\n", "-{}x\n", "Key{}: x\n",
+        "<!--{}x\n", "---\nkey: [\n{}\n x\n---\n", "+++\nkey{}= x\n+++\n", "## Dependencies\n- a{}x\n",
+    ],
+)  # fmt: skip
+def test_a_long_line_is_read_in_one_pass(text: str) -> None:
+    """A pattern that looks at each pair of characters would take very long here."""
+    for filler in (" ", "*", "`", "- ", "#", "|", "a ", "_", "**a:** ", "\n", "n: 1\nn: 2\n"):
+        parse_task(text.replace("{}", filler * 20_000).encode())
 
 
 def test_an_agent_file_that_holds_the_task() -> None:
