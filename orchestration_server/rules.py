@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -67,20 +68,34 @@ class Flag(Rule):
     """Either value of a bool."""
 
 
+_UNSEEN = frozenset(("Cc", "Cf", "Me", "Mn", "Zl", "Zp", "Zs"))
+"""Categories of characters that show nothing by themselves."""
+_FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and symbols that show nothing: fillers of Hangul, the empty pattern of Braille."""
+
+
+def is_blank(text: str) -> bool:
+    """Return whether a text shows nothing: blanks, zero-width characters, marks without a letter."""
+    return all(unicodedata.category(char) in _UNSEEN or char in _FILLERS for char in text)
+
+
 @dataclass(frozen=True)
 class Text(Rule):
-    """From ``low`` to ``high`` characters, none of them NUL."""
+    """From ``low`` to ``high`` characters, none of them NUL; ``seen`` takes one that can be seen."""
 
     low: int
     high: int
+    seen: bool = False
 
     def check(self, compiled: Compiled) -> Check:
-        low, high = self.low, self.high
+        low, high, seen = self.low, self.high, self.seen
         size = {"": f"must have {f'{low} to {high}' if low else f'at most {high}'} characters"}
 
         def check(value: str) -> Violations | None:
             if not low <= len(value) <= high:
                 return size if value else {"": REQUIRED}
+            if seen and is_blank(value):
+                return {"": "must have a character that can be seen"}
             return {"": NO_NUL} if "\0" in value else None
 
         return check

@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestration_server.commands.delegation_format import Parsed
 from orchestration_server.commands.fleet_format import BadRow
 from orchestration_server.commands.words import fold
+from orchestration_server.rules import is_blank
 from orchestration_server.workspace import code_of
 
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -49,7 +50,7 @@ def derived_code(name: str, kind: str, *, apart: bool = False) -> str:
 
 def visible(text: str) -> bool:
     """Return False for a text of blanks and characters that nobody sees."""
-    return any(unicodedata.category(c)[0] not in "ZC" for c in text)
+    return not is_blank(text)
 
 
 class TreeCodes:

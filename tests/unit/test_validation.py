@@ -125,6 +125,7 @@ GOOD: dict[type[Message], dict[str, Any]] = {
     report_pb2.CreateBugReportRequest: {"title": "t"},
     coordination_pb2.AddDependencyRequest: {"dependency": {"task_code": "A", "depends_on_code": "B"}},
     coordination_pb2.RemoveDependencyRequest: {"dependency": {"task_code": "A", "depends_on_code": "B"}},
+    coordination_pb2.ListDependenciesRequest: {"task_code": "T"},
     coordination_pb2.ListReadyTasksRequest: {},
     admin_pb2.GetServerInfoRequest: {},
     admin_pb2.ArchiveEventsRequest: {"older_than": "7776000s"},

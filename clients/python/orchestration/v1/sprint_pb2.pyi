@@ -74,7 +74,7 @@ class Sprint(_message.Message):
     uid: _builtins.str
     """UUIDv7, made by the server."""
     title: _builtins.str
-    """1 to 500 characters."""
+    """1 to 500 characters, one of which can be seen: not blanks, zero-width characters and marks alone."""
     status: _common_pb2.SprintStatus.ValueType
     """Where it stands; planning where none was given."""
     owner: _builtins.str

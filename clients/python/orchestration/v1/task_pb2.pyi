@@ -79,7 +79,7 @@ class Task(_message.Message):
     uid: _builtins.str
     """UUIDv7, made by the server."""
     title: _builtins.str
-    """1 to 500 characters."""
+    """1 to 500 characters, one of which can be seen: not blanks, zero-width characters and marks alone."""
     description: _builtins.str
     """Up to 100,000 characters."""
     sprint_code: _builtins.str

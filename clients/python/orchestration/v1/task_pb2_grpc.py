@@ -117,7 +117,8 @@ class TaskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateTaskStatus(self, request, context):
-        """Changes a task's status. Errors as UpdateTask.
+        """Changes a task's status. Errors as UpdateTask. Links do not restrict it: a task whose blockers are open can be
+        started and completed, and is then no longer ready. A caller that must not do that asks ListReadyTasks first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,9 @@ class TaskServiceStub:
     refused status change; ABORTED, with the current revision, where expected_revision is stale.
     """
     UpdateTaskStatus: _grpc.UnaryUnaryMultiCallable[_task_pb2.UpdateTaskStatusRequest, _task_pb2.UpdateTaskStatusResponse]
-    """Changes a task's status. Errors as UpdateTask."""
+    """Changes a task's status. Errors as UpdateTask. Links do not restrict it: a task whose blockers are open can be
+    started and completed, and is then no longer ready. A caller that must not do that asks ListReadyTasks first.
+    """
     DeleteTask: _grpc.UnaryUnaryMultiCallable[_task_pb2.DeleteTaskRequest, _task_pb2.DeleteTaskResponse]
     """Deletes a task softly: it is gone from gets and lists, it holds no other task back, its events
     stay, and its code is never given out again.
@@ -79,7 +81,9 @@ class TaskServiceAsyncStub(TaskServiceStub):
     refused status change; ABORTED, with the current revision, where expected_revision is stale.
     """
     UpdateTaskStatus: _aio.UnaryUnaryMultiCallable[_task_pb2.UpdateTaskStatusRequest, _task_pb2.UpdateTaskStatusResponse]  # type: ignore[assignment]
-    """Changes a task's status. Errors as UpdateTask."""
+    """Changes a task's status. Errors as UpdateTask. Links do not restrict it: a task whose blockers are open can be
+    started and completed, and is then no longer ready. A caller that must not do that asks ListReadyTasks first.
+    """
     DeleteTask: _aio.UnaryUnaryMultiCallable[_task_pb2.DeleteTaskRequest, _task_pb2.DeleteTaskResponse]  # type: ignore[assignment]
     """Deletes a task softly: it is gone from gets and lists, it holds no other task back, its events
     stay, and its code is never given out again.
@@ -139,7 +143,9 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_pb2.UpdateTaskStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_pb2.UpdateTaskStatusResponse, _abc.Awaitable[_task_pb2.UpdateTaskStatusResponse]]:
-        """Changes a task's status. Errors as UpdateTask."""
+        """Changes a task's status. Errors as UpdateTask. Links do not restrict it: a task whose blockers are open can be
+        started and completed, and is then no longer ready. A caller that must not do that asks ListReadyTasks first.
+        """
 
     @_abc_1.abstractmethod
     def DeleteTask(
