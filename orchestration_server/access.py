@@ -171,6 +171,7 @@ RULES: Mapping[str, Rule] = {
     "ContextService/ReadContextFile": Rule(_READER, _on_target),
     "CoordinationService/AddDependency": Rule(_AGENT, _on_dependency),
     "CoordinationService/RemoveDependency": Rule(_AGENT, _on_dependency),
+    "CoordinationService/ListDependencies": Rule(_READER, _on_task),
     "CoordinationService/ListReadyTasks": Rule(_READER, _in_sprint),
     "TemplateService/ListTemplates": Rule(_READER, free=True),
     "TemplateService/GetTemplate": Rule(_READER, free=True),

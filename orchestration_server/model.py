@@ -96,6 +96,11 @@ class AlertSeverity(IntEnum):
     WARNING = 2
 
 
+def is_due(sprint: SprintStatus | None) -> bool:
+    """Return whether the work of a sprint may be started. A task of no sprint is always due."""
+    return sprint is None or sprint is SprintStatus.ACTIVE
+
+
 SPRINT_TRANSITIONS: Mapping[SprintStatus, tuple[SprintStatus, ...]] = {
     SprintStatus.PLANNING: (SprintStatus.ACTIVE, SprintStatus.CANCELLED),
     SprintStatus.ACTIVE: (SprintStatus.COMPLETED, SprintStatus.PLANNING, SprintStatus.CANCELLED),
@@ -236,6 +241,15 @@ class Bounds:
         # Of a document the request names the task, or it would not be here.
         return event.entity_type not in (EntityType.TASK, EntityType.SPRINT) or (
             event.entity_type == EntityType.TASK and event.entity_code == self.task_code
+        )
+
+    def may_see(self, sprint_code: str, session_key: str, entity_type: int, entity_code: str) -> bool:
+        """Return whether an event that was there before, of these fields, is inside."""
+        of_task = entity_type == EntityType.TASK and entity_code == self.task_code
+        return (
+            (bool(self.sprint_code) and sprint_code == self.sprint_code)
+            or (bool(self.session_key) and session_key == self.session_key)
+            or (bool(self.task_code) and of_task)
         )
 
     def hold_document(self, sprint_code: str, task_code: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from orchestration.v1 import common_pb2, context_pb2
 from orchestration_server.convert import SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
+from orchestration_server.model import SprintStatus, is_due
 
 NAMED = 3
 """The most codes that one sentence names."""
@@ -52,10 +53,11 @@ def _of_task(context: context_pb2.Context) -> list[str]:
     if context.blockers:
         waits = _named([f"{b.depends_on_code} ({TASK_STATUS_NAMES[b.status]})" for b in context.blockers])
         steps.append(f"Task {code} waits for {waits}: have that done first.")
-    if context.HasField("sprint") and context.sprint.status != common_pb2.SPRINT_STATUS_ACTIVE:
+    due = not context.HasField("sprint") or is_due(SprintStatus(context.sprint.status))
+    if not due:
         status = SPRINT_STATUS_NAMES[context.sprint.status]
         steps.append(f"Sprint {context.sprint.code} is {status}, not active: ask whether this work is due.")
-    if task.status == common_pb2.TASK_STATUS_PENDING and not context.blockers:
+    if task.status == common_pb2.TASK_STATUS_PENDING and not context.blockers and due:
         steps.append(f"Start task {code}: set it in progress.")
     if task.status == common_pb2.TASK_STATUS_IN_PROGRESS:
         steps.append(f"Go on with task {code}, and log what you do.")
@@ -85,6 +87,8 @@ def _of_sprint(context: context_pb2.Context, ready: Sequence[str]) -> list[str]:
         steps.append(f"Clear what holds up {_counted(counts.blocked, 'blocked task')}.")
     if counts.in_progress:
         steps.append(f"See {_counted(counts.in_progress, 'task')} in progress through.")
+    if not is_due(SprintStatus(context.sprint.status)):
+        return steps
     if ready:
         steps.append(f"Start what is ready, the most urgent first: {', '.join(ready)}.")
     elif counts.pending:

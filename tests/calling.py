@@ -139,6 +139,7 @@ def requests(place: Place) -> dict[str, Message]:
         "CoordinationService/RemoveDependency": coordination_pb2.RemoveDependencyRequest(
             dependency=dependency
         ),
+        "CoordinationService/ListDependencies": coordination_pb2.ListDependenciesRequest(task_code=task),
         "CoordinationService/ListReadyTasks": coordination_pb2.ListReadyTasksRequest(sprint_code=sprint),
         "TemplateService/ListTemplates": template_pb2.ListTemplatesRequest(),
         "TemplateService/GetTemplate": template_pb2.GetTemplateRequest(name="task"),

@@ -97,15 +97,39 @@ class CoordinationService:
             decide=decide,
         )
 
+    def ListDependencies(self, request: coordination_pb2.ListDependenciesRequest, call: Call) -> bytes:
+        dependents = request.direction == coordination_pb2.DEPENDENCY_DIRECTION_DEPENDENTS
+        kinds = sorted(set(request.kinds))
+        inside = call.bounds.sprint_code if call.bounds is not None else None
+        scope = ["dependencies", call.project, request.task_code, dependents, kinds, inside]
+        place = self._tokens.page_place(request.page_token, scope)
+        size = convert.page_size(request.page_size)
+        with self._db.connection(call) as conn:
+            rows = store.list_page(
+                conn, project=call.project, task=request.task_code, dependents=dependents, kinds=kinds,
+                inside=inside, after=("", 0) if place is None else (place[0], place[1]), limit=size + 1,
+            )  # fmt: skip
+        if rows is None:
+            raise NotFound("task", request.task_code)
+        answer = coordination_pb2.ListDependenciesResponse(
+            dependencies=[coordination_pb2.Dependency(**row._asdict()) for row in rows[:size]]
+        )
+        if len(rows) > size:
+            last = rows[size - 1]
+            other = last.task_code if dependents else last.depends_on_code
+            answer.next_page_token = self._tokens.page_token(scope, [other, last.kind])
+        return answer.SerializeToString()
+
     def ListReadyTasks(self, request: coordination_pb2.ListReadyTasksRequest, call: Call) -> bytes:
         filters = {"sprint_code": request.sprint_code} if request.sprint_code else {}
-        scope = ["ready", *list_scope(call.project, filters, by_priority=True)]
+        due = not request.include_not_due
+        scope = ["ready", due, *list_scope(call.project, filters, by_priority=True)]
         after = listed_after(self._tokens.page_place(request.page_token, scope))
         size = convert.page_size(request.page_size)
         with self._db.connection(call) as conn:
             rows = task_store.list_page(
                 conn, project=call.project, filters=filters, by_priority=True, after=after,
-                limit=size + 1, ready=True,
+                limit=size + 1, ready=True, due=due,
             )  # fmt: skip
         return task_page(self._tokens, rows, size, scope, tasks=1, token=2)
 

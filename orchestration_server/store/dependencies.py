@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import LiteralString, NamedTuple
+from collections.abc import Sequence
+from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server.model import Request
+from orchestration_server.store.arrays import Numbers
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 
@@ -57,6 +59,64 @@ DELETE: LiteralString = """changed as (
         and d.depends_on_code = %(c_depends_on)s and d.kind = %(c_kind)s::smallint
     returning 1
 )"""
+
+_THERE: LiteralString = "select exists (select from tasks where project = %(project)s and code = %(task)s)"
+_FORWARD: LiteralString = """
+select d.task_code, d.depends_on_code, d.kind from dependencies d
+where d.project = %(project)s and d.task_code = %(task)s
+    and (d.depends_on_code, d.kind) > (%(code)s, %(kind)s::smallint)"""
+_BACK: LiteralString = """
+select d.task_code, d.depends_on_code, d.kind from dependencies d
+where d.project = %(project)s and d.depends_on_code = %(task)s
+    and (d.task_code, d.kind) > (%(code)s, %(kind)s::smallint)"""
+_KINDS: LiteralString = " and d.kind = any(%(kinds)s::smallint[])"
+_INSIDE: LiteralString = """ and %(sprint)s <> '' and (
+    select t.sprint_code from tasks t where t.project = d.project and t.code = d.task_code) = %(sprint)s"""
+_FORWARD_ORDER: LiteralString = " order by d.depends_on_code, d.kind limit %(limit)s::bigint"
+_BACK_ORDER: LiteralString = " order by d.task_code, d.kind limit %(limit)s::bigint"
+
+
+class LinkRow(NamedTuple):
+    """A link from a task to what it depends on."""
+
+    task_code: str
+    depends_on_code: str
+    kind: int
+
+
+def list_page(
+    conn: Connection,
+    *,
+    project: str,
+    task: str,
+    dependents: bool,
+    kinds: Sequence[int],
+    inside: str | None,
+    after: tuple[str, int],
+    limit: int,
+) -> list[LinkRow] | None:
+    """Return links of a task by the code of the other task, then by kind; None if there never was the task.
+
+    ``dependents`` asks for the links that lead to the task. ``inside`` keeps those of a sprint's tasks alone;
+    "" keeps none.
+    """
+    params: dict[str, Any] = {
+        "project": project, "task": task, "code": after[0], "kind": after[1], "limit": limit,
+    }  # fmt: skip
+    query = _BACK if dependents else _FORWARD
+    if kinds:
+        query += _KINDS
+        params["kinds"] = Numbers(kinds)
+    if dependents and inside is not None:
+        query += _INSIDE
+        params["sprint"] = inside
+    query += _BACK_ORDER if dependents else _FORWARD_ORDER
+    rows = [LinkRow(*row) for row in conn.execute(query, params)]
+    if not rows:
+        found = conn.execute(_THERE, {"project": project, "task": task}).fetchone()
+        assert found is not None
+        return rows if found[0] else None
+    return rows
 
 
 def prepare(

@@ -102,6 +102,9 @@ _READY: LiteralString = """ and status = 1 and not coalesce((
         select b.status in (1, 2, 3) and b.delete_time is null from tasks b
         where b.project = d.project and b.code = d.depends_on_code))
     from dependencies d where d.project = t.project and d.task_code = t.code), false)"""
+# model.is_due as SQL: a test holds the two together.
+_DUE: LiteralString = """ and case when t.sprint_code = '' then true else (
+    select s.status = 2 from sprints s where s.project = t.project and s.code = t.sprint_code) end"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +190,20 @@ def list_page(
     after: Listed | None,
     limit: int,
     ready: bool = False,
+    due: bool = False,
 ) -> list[Listed]:
-    """A page of tasks. ``filters`` holds the keys of the request that are set."""
+    """A page of tasks. ``filters`` holds the keys of the request that are set.
+
+    ``ready`` takes tasks that are pending and wait for nothing, ``due`` those of no sprint or an active one.
+    """
     query = _LIST + _LIVE
     for name in _FILTERS:
         if name in filters:
             query += _FILTERS[name]
     if ready:
         query += _READY
+    if due:
+        query += _DUE
     params: dict[str, Any] = {"project": project, "limit": limit}
     for name, value in filters.items():
         params[name] = _ARRAYS[name](value) if name in _ARRAYS else value

@@ -193,7 +193,17 @@ RULES: Rules = {
         "dependency": Sub(coordination_pb2.Dependency, required=True),
         "request_id": REQUEST_ID,
     },
-    coordination_pb2.ListReadyTasksRequest: {"sprint_code": CODE_OR_NONE, **PAGE},
+    coordination_pb2.ListDependenciesRequest: {
+        "task_code": CODE,
+        "direction": enum_of(coordination_pb2.ListDependenciesRequest, "direction"),
+        "kinds": Items(10, EnumValue(coordination_pb2.DependencyKind.DESCRIPTOR, required=True)),
+        **PAGE,
+    },
+    coordination_pb2.ListReadyTasksRequest: {
+        "sprint_code": CODE_OR_NONE,
+        "include_not_due": Flag(),
+        **PAGE,
+    },
 }
 
 ACROSS: Mapping[type[Message], Check] = {

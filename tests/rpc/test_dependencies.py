@@ -4,19 +4,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count, pairwise
+from typing import Any
 
 import grpc
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.v1 import coordination_pb2, task_pb2
+from orchestration.v1 import context_pb2, coordination_pb2, task_pb2
 from orchestration.v1.common_pb2 import TaskStatus
+from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.sprint_pb2 import CreateSprintRequest
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.errors import PATH_LENGTH
-from orchestration_server.model import TASK_TRANSITIONS
+from orchestration_server.model import TASK_TRANSITIONS, is_due
+from orchestration_server.model import SprintStatus as Sprint
 from orchestration_server.model import TaskStatus as Status
 from tests import factories
 from tests.status import Metadata, details, must_be, refused
@@ -121,7 +125,7 @@ def test_only_a_blocking_link_holds_work_back(
 def test_ready_tasks_come_by_priority_then_age(
     tasks: TaskServiceStub, coordination: CoordinationServiceStub, sprints: SprintServiceStub
 ) -> None:
-    sprints.CreateSprint(CreateSprintRequest(sprint=factories.sprint("s")))
+    sprints.CreateSprint(CreateSprintRequest(sprint=factories.sprint("s", status=Sprint.ACTIVE)))
     for number, priority in enumerate([3, 1, 5, 1, 3]):
         task = factories.task(f"t{number}", priority=priority, sprint_code="s" * (number % 2))
         tasks.CreateTask(task_pb2.CreateTaskRequest(task=task))
@@ -301,3 +305,130 @@ def _play(
         model.statuses[code] = other
     elif other is not None:
         (model.links.add if kind == "link" else model.links.discard)((code, other))
+
+
+@pytest.mark.parametrize("status", Sprint)
+def test_ready_tasks_and_next_steps_agree_on_what_is_due(
+    tasks: TaskServiceStub,
+    coordination: CoordinationServiceStub,
+    sprints: SprintServiceStub,
+    contexts: ContextServiceStub,
+    status: Sprint,
+) -> None:
+    """One policy: a task is due if it has no sprint, or an active one."""
+    sprints.CreateSprint(CreateSprintRequest(sprint=factories.sprint("s", status=status)))
+    create(tasks, "free")
+    tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("planned", sprint_code="s")))
+
+    due = ["free", "planned"] if is_due(status) else ["free"]
+    assert ready(coordination) == due
+    assert ready(coordination, sprint="s") == due[1:]
+    request = coordination_pb2.ListReadyTasksRequest(include_not_due=True)
+    assert [task.code for task in coordination.ListReadyTasks(request).tasks] == ["free", "planned"]
+    for code, target in (("free", "free"), ("planned", "planned")):
+        context = contexts.AssembleContext(context_pb2.AssembleContextRequest(task_code=target)).context
+        says_start = f"Start task {code}: set it in progress." in context.next_steps
+        asks = any("ask whether this work is due" in step for step in context.next_steps)
+        assert (says_start, asks) == (code in due, code not in due)
+    context = contexts.AssembleContext(context_pb2.AssembleContextRequest(sprint_code="s")).context
+    assert any(step.startswith("Start what is ready") for step in context.next_steps) is is_due(status)
+
+
+def test_a_page_token_is_of_one_choice_of_what_is_due(
+    tasks: TaskServiceStub, coordination: CoordinationServiceStub
+) -> None:
+    create(tasks, "a", "b")
+    token = coordination.ListReadyTasks(coordination_pb2.ListReadyTasksRequest(page_size=1)).next_page_token
+    other = coordination_pb2.ListReadyTasksRequest(page_size=1, page_token=token, include_not_due=True)
+    with refused(grpc.StatusCode.INVALID_ARGUMENT):
+        coordination.ListReadyTasks(other)
+
+
+def test_a_task_whose_blocker_is_open_can_be_started_and_completed(
+    tasks: TaskServiceStub, coordination: CoordinationServiceStub
+) -> None:
+    """Links say what is ready; they restrict no status."""
+    create(tasks, "a", "b")
+    add(coordination, link("b", "a"))
+    set_status(tasks, "b", TaskStatus.TASK_STATUS_COMPLETED)
+    assert ready(coordination) == ["a"]
+
+
+DEPENDENTS = coordination_pb2.DEPENDENCY_DIRECTION_DEPENDENTS
+
+
+def listed(
+    coordination: CoordinationServiceStub, task: str, size: int = 0, **fields: Any
+) -> list[coordination_pb2.Dependency]:
+    """The links of all pages."""
+    found: list[coordination_pb2.Dependency] = []
+    token = ""
+    while True:
+        page = coordination.ListDependencies(
+            coordination_pb2.ListDependenciesRequest(
+                task_code=task, page_size=size, page_token=token, **fields
+            )
+        )
+        assert not size or len(page.dependencies) <= size
+        found += page.dependencies
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+@settings(max_examples=10)
+@given(
+    links=st.sets(
+        st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd"), st.integers(1, 4)).filter(
+            lambda one: one[0] < one[1]
+        )
+    ),
+    kinds=st.lists(st.integers(1, 4), unique=True),
+    size=st.integers(1, 4),
+)
+def test_links_are_listed_both_ways_as_a_plain_model_has_them(
+    tasks: TaskServiceStub,
+    coordination: CoordinationServiceStub,
+    links: set[tuple[str, str, int]],
+    kinds: list[Any],
+    size: int,
+) -> None:
+    prefix = f"{next(_projects)}-"
+    create(tasks, *(prefix + code for code in "abcd"))
+    for task, on, kind in links:
+        add(coordination, link(prefix + task, prefix + on, coordination_pb2.DependencyKind.ValueType(kind)))
+    known = [one for one in links if not kinds or one[2] in kinds]
+    for code in "abcd":
+        there = listed(coordination, prefix + code, size, kinds=kinds)
+        assert [(one.depends_on_code, one.kind) for one in there] == sorted(
+            (prefix + on, kind) for task, on, kind in known if task == code
+        )
+        back = listed(coordination, prefix + code, size, kinds=kinds, direction=DEPENDENTS)
+        assert [(one.task_code, one.kind) for one in back] == sorted(
+            (prefix + task, kind) for task, on, kind in known if on == code
+        )
+
+
+def test_links_of_a_deleted_task_are_listed_and_those_of_none_are_not_found(
+    tasks: TaskServiceStub, coordination: CoordinationServiceStub
+) -> None:
+    create(tasks, "a", "b")
+    add(coordination, link("a", "b"))
+    tasks.DeleteTask(task_pb2.DeleteTaskRequest(task_code="a"))
+    assert listed(coordination, "a") == listed(coordination, "b", direction=DEPENDENTS) == [link("a", "b")]
+    assert listed(coordination, "b") == []
+    with refused(grpc.StatusCode.NOT_FOUND):
+        listed(coordination, "c")
+
+
+def test_a_page_token_is_of_one_list_of_links(
+    tasks: TaskServiceStub, coordination: CoordinationServiceStub
+) -> None:
+    create(tasks, "a", "b", "c")
+    add(coordination, link("a", "b"))
+    add(coordination, link("a", "c"))
+    request = coordination_pb2.ListDependenciesRequest(task_code="a", page_size=1)
+    request.page_token = coordination.ListDependencies(request).next_page_token
+    request.direction = DEPENDENTS
+    with refused(grpc.StatusCode.INVALID_ARGUMENT):
+        coordination.ListDependencies(request)

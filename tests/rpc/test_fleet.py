@@ -67,7 +67,7 @@ def test_the_fleet_is_imported_once(server: Server) -> None:
     tasks = lines(TASKS)
     with Client(server.address) as client:
         log = list(client.follow(follow=False))
-        request = coordination_pb2.ListReadyTasksRequest(page_size=500)
+        request = coordination_pb2.ListReadyTasksRequest(page_size=500, include_not_due=True)
         ready = [t.code for t in client.pages(client.coordination.ListReadyTasks, request)]
 
     assert len({event.id for event in log}) == len(log)

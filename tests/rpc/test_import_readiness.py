@@ -25,7 +25,7 @@ BLOCKED, PENDING = common_pb2.TASK_STATUS_BLOCKED, common_pb2.TASK_STATUS_PENDIN
 
 def ready(server: Server, project: str = "default") -> set[str]:
     with Client(server.address, project=project) as client:
-        request = coordination_pb2.ListReadyTasksRequest(page_size=500)
+        request = coordination_pb2.ListReadyTasksRequest(page_size=500, include_not_due=True)
         return {one.code for one in client.pages(client.coordination.ListReadyTasks, request)}
 
 

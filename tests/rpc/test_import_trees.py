@@ -21,7 +21,7 @@ LONG = "word " * 3_000
 
 def ready(server: Server, project: str = "default") -> set[str]:
     with Client(server.address, project=project) as client:
-        request = coordination_pb2.ListReadyTasksRequest(page_size=500)
+        request = coordination_pb2.ListReadyTasksRequest(page_size=500, include_not_due=True)
         return {task.code for task in client.pages(client.coordination.ListReadyTasks, request)}
 
 

@@ -59,7 +59,7 @@ def state(client: Client) -> dict[str, task_pb2.Task]:
 
 
 def ready(client: Client) -> set[str]:
-    request = coordination_pb2.ListReadyTasksRequest(page_size=500)
+    request = coordination_pb2.ListReadyTasksRequest(page_size=500, include_not_due=True)
     return {task.code for task in client.pages(client.coordination.ListReadyTasks, request)}
 
 

@@ -22,6 +22,10 @@ select 'default', 't' || n, case when mod(n, 10) = 0 then 's' else '' end,
     timestamptz '2024-01-01' + n * interval '1 second', now(), gen_random_uuid(), ''
 from generate_series(1, %(tasks)s) n
 """
+SPRINT = """
+insert into sprints (project, code, status, owner, revision, create_time, update_time, body)
+values ('default', 's', 2, '', 1, now(), now(), '')
+"""
 LINK = """
 insert into dependencies (project, task_code, depends_on_code, kind, create_time)
 select 'default', 't' || n * 3, 't' || n * 3 - d, case when d = 3 then 4 else 1 end, now()
@@ -38,6 +42,7 @@ select 'default', code, 't3', 1, now() from (
 
 def test_a_page_of_ready_tasks_reads_little_of_100_000(database_url: str) -> None:
     with Connection.connect(database_url, autocommit=True) as conn:
+        conn.execute(SPRINT)
         conn.execute(FILL, {"tasks": TASKS})
         conn.execute(LINK, {"links": LINKS})
         conn.execute(BLOCK)
@@ -62,6 +67,7 @@ def test_a_page_of_ready_tasks_reads_little_of_100_000(database_url: str) -> Non
 @pytest.mark.parametrize("sprint", ["s", "none"])
 def test_the_ready_tasks_of_a_sprint_are_found_by_an_index(database_url: str, sprint: str) -> None:
     with Connection.connect(database_url, autocommit=True) as conn:
+        conn.execute(SPRINT)
         conn.execute(FILL, {"tasks": 20_000})
         conn.execute("vacuum analyze tasks")
         explaining = Explaining(conn)
@@ -79,6 +85,7 @@ def page(conn: Explaining, after: Listed | None, **filters: str) -> list[Listed]
         after=after,
         limit=PAGE,
         ready=True,
+        due=True,
     )
 
 

@@ -189,7 +189,22 @@ STRUCTS = (
 CODES = (["a", "9", "A.b_c-d", "x" * 128], ["x" * 129, "-a", ".a", "a b", "a\n", "é", "a/b"])
 REQUIRED_CODES = (CODES[0], ["", *CODES[1]])
 TEXT_200 = (["", "é" * 200, "a\nb"], ["x" * 201, "a\0b"])
-TITLES = (["x", "😀" * 500], ["", "x" * 501, "\0"])
+TITLES = (
+    ["x", "😀" * 500, "\u200b x", "\u2019", "ก็", "漢", "-", "\U0001faea"],
+    [
+        "",
+        "x" * 501,
+        "\0",
+        "x\0",
+        " ",
+        "\t\n",
+        "\u200b\u2060\ufeff",
+        "\u00a0\u3000",
+        "\u3164",
+        "\u0301",
+        "\u2800",
+    ],
+)
 REQUEST_IDS = (["", "x y~", "x" * 128], ["x" * 129, "é", "a\n", "\x7f"])
 PAGE_SIZES = ([0, 1, 500], [-1, 501])
 TOKENS = (["", "x" * 8192], ["x" * 8193, "é"])
@@ -525,6 +540,13 @@ EDGES: dict[type[Message], dict[str, tuple[list[Any], list[Any]]]] = {
         "dependency.depends_on_code": REQUIRED_CODES,
         "dependency.kind": ([0, 4], [5]),
         "request_id": REQUEST_IDS,
+    },
+    coordination_pb2.ListDependenciesRequest: {
+        "task_code": REQUIRED_CODES,
+        "direction": ([0, 2], [3]),
+        "kinds": ([[], [1], [4] * 10], [[0], [5], [1] * 11]),
+        "page_size": PAGE_SIZES,
+        "page_token": TOKENS,
     },
     coordination_pb2.ListReadyTasksRequest: {
         "sprint_code": CODES,

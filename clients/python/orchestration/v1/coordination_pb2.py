@@ -25,15 +25,17 @@ _sym_db = _symbol_database.Default()
 from orchestration.v1 import task_pb2 as orchestration_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#orchestration/v1/coordination.proto\x12\x10orchestration.v1\x1a\x1borchestration/v1/task.proto\"h\n\nDependency\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12\x17\n\x0f\x64\x65pends_on_code\x18\x02 \x01(\t\x12.\n\x04kind\x18\x03 \x01(\x0e\x32 .orchestration.v1.DependencyKind\"\\\n\x14\x41\x64\x64\x44\x65pendencyRequest\x12\x30\n\ndependency\x18\x01 \x01(\x0b\x32\x1c.orchestration.v1.Dependency\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"I\n\x15\x41\x64\x64\x44\x65pendencyResponse\x12\x30\n\ndependency\x18\x01 \x01(\x0b\x32\x1c.orchestration.v1.Dependency\"_\n\x17RemoveDependencyRequest\x12\x30\n\ndependency\x18\x01 \x01(\x0b\x32\x1c.orchestration.v1.Dependency\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1a\n\x18RemoveDependencyResponse\"S\n\x15ListReadyTasksRequest\x12\x13\n\x0bsprint_code\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"X\n\x16ListReadyTasksResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.orchestration.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xb1\x01\n\x0e\x44\x65pendencyKind\x12\x1f\n\x1b\x44\x45PENDENCY_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45PENDENCY_KIND_BLOCKS\x10\x01\x12 \n\x1c\x44\x45PENDENCY_KIND_PARENT_CHILD\x10\x02\x12#\n\x1f\x44\x45PENDENCY_KIND_DISCOVERED_FROM\x10\x03\x12\x1b\n\x17\x44\x45PENDENCY_KIND_RELATED\x10\x04\x32\xc7\x02\n\x13\x43oordinationService\x12`\n\rAddDependency\x12&.orchestration.v1.AddDependencyRequest\x1a\'.orchestration.v1.AddDependencyResponse\x12i\n\x10RemoveDependency\x12).orchestration.v1.RemoveDependencyRequest\x1a*.orchestration.v1.RemoveDependencyResponse\x12\x63\n\x0eListReadyTasks\x12\'.orchestration.v1.ListReadyTasksRequest\x1a(.orchestration.v1.ListReadyTasksResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#orchestration/v1/coordination.proto\x12\x10orchestration.v1\x1a\x1borchestration/v1/task.proto\"h\n\nDependency\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12\x17\n\x0f\x64\x65pends_on_code\x18\x02 \x01(\t\x12.\n\x04kind\x18\x03 \x01(\x0e\x32 .orchestration.v1.DependencyKind\"\\\n\x14\x41\x64\x64\x44\x65pendencyRequest\x12\x30\n\ndependency\x18\x01 \x01(\x0b\x32\x1c.orchestration.v1.Dependency\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"I\n\x15\x41\x64\x64\x44\x65pendencyResponse\x12\x30\n\ndependency\x18\x01 \x01(\x0b\x32\x1c.orchestration.v1.Dependency\"_\n\x17RemoveDependencyRequest\x12\x30\n\ndependency\x18\x01 \x01(\x0b\x32\x1c.orchestration.v1.Dependency\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1a\n\x18RemoveDependencyResponse\"\xbe\x01\n\x17ListDependenciesRequest\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12\x38\n\tdirection\x18\x02 \x01(\x0e\x32%.orchestration.v1.DependencyDirection\x12/\n\x05kinds\x18\x03 \x03(\x0e\x32 .orchestration.v1.DependencyKind\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"g\n\x18ListDependenciesResponse\x12\x32\n\x0c\x64\x65pendencies\x18\x01 \x03(\x0b\x32\x1c.orchestration.v1.Dependency\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n\x15ListReadyTasksRequest\x12\x13\n\x0bsprint_code\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x17\n\x0finclude_not_due\x18\x04 \x01(\x08\"X\n\x16ListReadyTasksResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.orchestration.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xb1\x01\n\x0e\x44\x65pendencyKind\x12\x1f\n\x1b\x44\x45PENDENCY_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45PENDENCY_KIND_BLOCKS\x10\x01\x12 \n\x1c\x44\x45PENDENCY_KIND_PARENT_CHILD\x10\x02\x12#\n\x1f\x44\x45PENDENCY_KIND_DISCOVERED_FROM\x10\x03\x12\x1b\n\x17\x44\x45PENDENCY_KIND_RELATED\x10\x04*\x85\x01\n\x13\x44\x65pendencyDirection\x12$\n DEPENDENCY_DIRECTION_UNSPECIFIED\x10\x00\x12#\n\x1f\x44\x45PENDENCY_DIRECTION_DEPENDS_ON\x10\x01\x12#\n\x1f\x44\x45PENDENCY_DIRECTION_DEPENDENTS\x10\x02\x32\xb2\x03\n\x13\x43oordinationService\x12`\n\rAddDependency\x12&.orchestration.v1.AddDependencyRequest\x1a\'.orchestration.v1.AddDependencyResponse\x12i\n\x10RemoveDependency\x12).orchestration.v1.RemoveDependencyRequest\x1a*.orchestration.v1.RemoveDependencyResponse\x12i\n\x10ListDependencies\x12).orchestration.v1.ListDependenciesRequest\x1a*.orchestration.v1.ListDependenciesResponse\x12\x63\n\x0eListReadyTasks\x12\'.orchestration.v1.ListReadyTasksRequest\x1a(.orchestration.v1.ListReadyTasksResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orchestration.v1.coordination_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DEPENDENCYKIND']._serialized_start=662
-  _globals['_DEPENDENCYKIND']._serialized_end=839
+  _globals['_DEPENDENCYKIND']._serialized_start=985
+  _globals['_DEPENDENCYKIND']._serialized_end=1162
+  _globals['_DEPENDENCYDIRECTION']._serialized_start=1165
+  _globals['_DEPENDENCYDIRECTION']._serialized_end=1298
   _globals['_DEPENDENCY']._serialized_start=86
   _globals['_DEPENDENCY']._serialized_end=190
   _globals['_ADDDEPENDENCYREQUEST']._serialized_start=192
@@ -44,10 +46,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REMOVEDEPENDENCYREQUEST']._serialized_end=456
   _globals['_REMOVEDEPENDENCYRESPONSE']._serialized_start=458
   _globals['_REMOVEDEPENDENCYRESPONSE']._serialized_end=484
-  _globals['_LISTREADYTASKSREQUEST']._serialized_start=486
-  _globals['_LISTREADYTASKSREQUEST']._serialized_end=569
-  _globals['_LISTREADYTASKSRESPONSE']._serialized_start=571
-  _globals['_LISTREADYTASKSRESPONSE']._serialized_end=659
-  _globals['_COORDINATIONSERVICE']._serialized_start=842
-  _globals['_COORDINATIONSERVICE']._serialized_end=1169
+  _globals['_LISTDEPENDENCIESREQUEST']._serialized_start=487
+  _globals['_LISTDEPENDENCIESREQUEST']._serialized_end=677
+  _globals['_LISTDEPENDENCIESRESPONSE']._serialized_start=679
+  _globals['_LISTDEPENDENCIESRESPONSE']._serialized_end=782
+  _globals['_LISTREADYTASKSREQUEST']._serialized_start=784
+  _globals['_LISTREADYTASKSREQUEST']._serialized_end=892
+  _globals['_LISTREADYTASKSRESPONSE']._serialized_start=894
+  _globals['_LISTREADYTASKSRESPONSE']._serialized_end=982
+  _globals['_COORDINATIONSERVICE']._serialized_start=1301
+  _globals['_COORDINATIONSERVICE']._serialized_end=1735
 # @@protoc_insertion_point(module_scope)

@@ -52,6 +52,30 @@ DEPENDENCY_KIND_RELATED: DependencyKind.ValueType  # 4
 """The two have to do with each other."""
 Global___DependencyKind: _TypeAlias = DependencyKind  # noqa: Y015
 
+class _DependencyDirection:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DependencyDirectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DependencyDirection.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEPENDENCY_DIRECTION_UNSPECIFIED: _DependencyDirection.ValueType  # 0
+    """Not given: DEPENDS_ON."""
+    DEPENDENCY_DIRECTION_DEPENDS_ON: _DependencyDirection.ValueType  # 1
+    """The links from the task to those that it depends on."""
+    DEPENDENCY_DIRECTION_DEPENDENTS: _DependencyDirection.ValueType  # 2
+    """The links to the task from those that depend on it."""
+
+class DependencyDirection(_DependencyDirection, metaclass=_DependencyDirectionEnumTypeWrapper):
+    """Which end of its links a task is."""
+
+DEPENDENCY_DIRECTION_UNSPECIFIED: DependencyDirection.ValueType  # 0
+"""Not given: DEPENDS_ON."""
+DEPENDENCY_DIRECTION_DEPENDS_ON: DependencyDirection.ValueType  # 1
+"""The links from the task to those that it depends on."""
+DEPENDENCY_DIRECTION_DEPENDENTS: DependencyDirection.ValueType  # 2
+"""The links to the task from those that depend on it."""
+Global___DependencyDirection: _TypeAlias = DependencyDirection  # noqa: Y015
+
 @_typing.final
 class Dependency(_message.Message):
     """A link from a task to the one it depends on."""
@@ -182,6 +206,74 @@ class RemoveDependencyResponse(_message.Message):
 Global___RemoveDependencyResponse: _TypeAlias = RemoveDependencyResponse  # noqa: Y015
 
 @_typing.final
+class ListDependenciesRequest(_message.Message):
+    """Asks for a page of a task's links."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_CODE_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    task_code: _builtins.str
+    """The task."""
+    direction: Global___DependencyDirection.ValueType
+    """Which links: those to what it depends on, if not given."""
+    page_size: _builtins.int
+    """How many at most: 1 to 500, 50 if 0."""
+    page_token: _builtins.str
+    """next_page_token of the page before, with the same task, direction and kinds; empty for the first page."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___DependencyKind.ValueType]:
+        """Only links of these kinds, up to 10; of any kind if empty."""
+
+    def __init__(
+        self,
+        *,
+        task_code: _builtins.str = ...,
+        direction: Global___DependencyDirection.ValueType = ...,
+        kinds: _abc.Iterable[Global___DependencyKind.ValueType] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["direction", b"direction", "kinds", b"kinds", "page_size", b"page_size", "page_token", b"page_token", "task_code", b"task_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDependenciesRequest: _TypeAlias = ListDependenciesRequest  # noqa: Y015
+
+@_typing.final
+class ListDependenciesResponse(_message.Message):
+    """A page of a task's links."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEPENDENCIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty on the last."""
+    @_builtins.property
+    def dependencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dependency]:
+        """The links."""
+
+    def __init__(
+        self,
+        *,
+        dependencies: _abc.Iterable[Global___Dependency] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dependencies", b"dependencies", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDependenciesResponse: _TypeAlias = ListDependenciesResponse  # noqa: Y015
+
+@_typing.final
 class ListReadyTasksRequest(_message.Message):
     """Asks for a page of the tasks that may start."""
 
@@ -190,22 +282,26 @@ class ListReadyTasksRequest(_message.Message):
     SPRINT_CODE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    INCLUDE_NOT_DUE_FIELD_NUMBER: _builtins.int
     sprint_code: _builtins.str
     """Only tasks of this sprint; any where empty."""
     page_size: _builtins.int
     """How many at most: 1 to 500, 50 where 0."""
     page_token: _builtins.str
     """next_page_token of the page before, with the same filters; empty for the first page."""
+    include_not_due: _builtins.bool
+    """List tasks that are not due too: those of sprints that are not active."""
     def __init__(
         self,
         *,
         sprint_code: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        include_not_due: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "sprint_code", b"sprint_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_not_due", b"include_not_due", "page_size", b"page_size", "page_token", b"page_token", "sprint_code", b"sprint_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -46,6 +46,11 @@ class CoordinationServiceStub:
                 request_serializer=orchestration_dot_v1_dot_coordination__pb2.RemoveDependencyRequest.SerializeToString,
                 response_deserializer=orchestration_dot_v1_dot_coordination__pb2.RemoveDependencyResponse.FromString,
                 _registered_method=True)
+        self.ListDependencies = channel.unary_unary(
+                '/orchestration.v1.CoordinationService/ListDependencies',
+                request_serializer=orchestration_dot_v1_dot_coordination__pb2.ListDependenciesRequest.SerializeToString,
+                response_deserializer=orchestration_dot_v1_dot_coordination__pb2.ListDependenciesResponse.FromString,
+                _registered_method=True)
         self.ListReadyTasks = channel.unary_unary(
                 '/orchestration.v1.CoordinationService/ListReadyTasks',
                 request_serializer=orchestration_dot_v1_dot_coordination__pb2.ListReadyTasksRequest.SerializeToString,
@@ -74,9 +79,21 @@ class CoordinationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDependencies(self, request, context):
+        """Lists the links of a task: what it depends on, or what depends on it; by the code of the other task, then by kind.
+        NOT_FOUND if there never was such a task; a deleted one keeps its links. A key that is held to a sprint sees, of
+        what depends on its task, the tasks of that sprint alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListReadyTasks(self, request, context):
         """Lists the tasks that may start: pending, with each task that blocks them completed, cancelled or
-        deleted; by priority, P0 first, then oldest first.
+        deleted, and due: of no sprint, or of an active one. By priority, P0 first, then oldest first. The next steps of
+        InitAgent and of contexts follow the same rule: they tell an agent to ask before it starts a task that is not due.
+        Nothing keeps a caller from changing the status of a task that is not ready: one whose blockers are open can be
+        started and completed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,6 +111,11 @@ def add_CoordinationServiceServicer_to_server(servicer, server):
                     servicer.RemoveDependency,
                     request_deserializer=orchestration_dot_v1_dot_coordination__pb2.RemoveDependencyRequest.FromString,
                     response_serializer=orchestration_dot_v1_dot_coordination__pb2.RemoveDependencyResponse.SerializeToString,
+            ),
+            'ListDependencies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDependencies,
+                    request_deserializer=orchestration_dot_v1_dot_coordination__pb2.ListDependenciesRequest.FromString,
+                    response_serializer=orchestration_dot_v1_dot_coordination__pb2.ListDependenciesResponse.SerializeToString,
             ),
             'ListReadyTasks': grpc.unary_unary_rpc_method_handler(
                     servicer.ListReadyTasks,
@@ -157,6 +179,33 @@ class CoordinationService:
             '/orchestration.v1.CoordinationService/RemoveDependency',
             orchestration_dot_v1_dot_coordination__pb2.RemoveDependencyRequest.SerializeToString,
             orchestration_dot_v1_dot_coordination__pb2.RemoveDependencyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDependencies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestration.v1.CoordinationService/ListDependencies',
+            orchestration_dot_v1_dot_coordination__pb2.ListDependenciesRequest.SerializeToString,
+            orchestration_dot_v1_dot_coordination__pb2.ListDependenciesResponse.FromString,
             options,
             channel_credentials,
             insecure,

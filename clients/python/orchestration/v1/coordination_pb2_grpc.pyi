@@ -42,9 +42,17 @@ class CoordinationServiceStub:
     """
     RemoveDependency: _grpc.UnaryUnaryMultiCallable[_coordination_pb2.RemoveDependencyRequest, _coordination_pb2.RemoveDependencyResponse]
     """Removes a link. NOT_FOUND where there is none."""
+    ListDependencies: _grpc.UnaryUnaryMultiCallable[_coordination_pb2.ListDependenciesRequest, _coordination_pb2.ListDependenciesResponse]
+    """Lists the links of a task: what it depends on, or what depends on it; by the code of the other task, then by kind.
+    NOT_FOUND if there never was such a task; a deleted one keeps its links. A key that is held to a sprint sees, of
+    what depends on its task, the tasks of that sprint alone.
+    """
     ListReadyTasks: _grpc.UnaryUnaryMultiCallable[_coordination_pb2.ListReadyTasksRequest, _coordination_pb2.ListReadyTasksResponse]
     """Lists the tasks that may start: pending, with each task that blocks them completed, cancelled or
-    deleted; by priority, P0 first, then oldest first.
+    deleted, and due: of no sprint, or of an active one. By priority, P0 first, then oldest first. The next steps of
+    InitAgent and of contexts follow the same rule: they tell an agent to ask before it starts a task that is not due.
+    Nothing keeps a caller from changing the status of a task that is not ready: one whose blockers are open can be
+    started and completed.
     """
 
 @_typing.type_check_only
@@ -61,9 +69,17 @@ class CoordinationServiceAsyncStub(CoordinationServiceStub):
     """
     RemoveDependency: _aio.UnaryUnaryMultiCallable[_coordination_pb2.RemoveDependencyRequest, _coordination_pb2.RemoveDependencyResponse]  # type: ignore[assignment]
     """Removes a link. NOT_FOUND where there is none."""
+    ListDependencies: _aio.UnaryUnaryMultiCallable[_coordination_pb2.ListDependenciesRequest, _coordination_pb2.ListDependenciesResponse]  # type: ignore[assignment]
+    """Lists the links of a task: what it depends on, or what depends on it; by the code of the other task, then by kind.
+    NOT_FOUND if there never was such a task; a deleted one keeps its links. A key that is held to a sprint sees, of
+    what depends on its task, the tasks of that sprint alone.
+    """
     ListReadyTasks: _aio.UnaryUnaryMultiCallable[_coordination_pb2.ListReadyTasksRequest, _coordination_pb2.ListReadyTasksResponse]  # type: ignore[assignment]
     """Lists the tasks that may start: pending, with each task that blocks them completed, cancelled or
-    deleted; by priority, P0 first, then oldest first.
+    deleted, and due: of no sprint, or of an active one. By priority, P0 first, then oldest first. The next steps of
+    InitAgent and of contexts follow the same rule: they tell an agent to ask before it starts a task that is not due.
+    Nothing keeps a caller from changing the status of a task that is not ready: one whose blockers are open can be
+    started and completed.
     """
 
 class CoordinationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -91,13 +107,27 @@ class CoordinationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Removes a link. NOT_FOUND where there is none."""
 
     @_abc_1.abstractmethod
+    def ListDependencies(
+        self,
+        request: _coordination_pb2.ListDependenciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_coordination_pb2.ListDependenciesResponse, _abc.Awaitable[_coordination_pb2.ListDependenciesResponse]]:
+        """Lists the links of a task: what it depends on, or what depends on it; by the code of the other task, then by kind.
+        NOT_FOUND if there never was such a task; a deleted one keeps its links. A key that is held to a sprint sees, of
+        what depends on its task, the tasks of that sprint alone.
+        """
+
+    @_abc_1.abstractmethod
     def ListReadyTasks(
         self,
         request: _coordination_pb2.ListReadyTasksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_coordination_pb2.ListReadyTasksResponse, _abc.Awaitable[_coordination_pb2.ListReadyTasksResponse]]:
         """Lists the tasks that may start: pending, with each task that blocks them completed, cancelled or
-        deleted; by priority, P0 first, then oldest first.
+        deleted, and due: of no sprint, or of an active one. By priority, P0 first, then oldest first. The next steps of
+        InitAgent and of contexts follow the same rule: they tell an agent to ask before it starts a task that is not due.
+        Nothing keeps a caller from changing the status of a task that is not ready: one whose blockers are open can be
+        started and completed.
         """
 
 def add_CoordinationServiceServicer_to_server(servicer: CoordinationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
