@@ -47,6 +47,8 @@ class Group:
         self._keys = store.keys(
             conn, sorted({(e.call.project, d.dedup_key) for e in group for d in e.drafts if d.dedup_key})
         )
+        self._known = store.known(conn, self._asked(group))
+        """Of the events that were first with a key, for callers that may not see each."""
         self._tasks = store.tasks(
             conn,
             sorted({(e.call.project, d.entity_code) for e in group for d in e.drafts
@@ -110,6 +112,8 @@ class Group:
                 return error
         if one.bounds is not None and not self._is_inside(one, one.bounds):
             return OutOfBounds("an event is not of what the key is held to any more")
+        if one.bounds is not None and not self._may_see_known(one, one.bounds):
+            return OutOfBounds("the event with this dedup_key is not of what the key is held to")
         ids: list[str] = []
         rows: list[EventRow] = []
         project = one.call.project
@@ -127,6 +131,10 @@ class Group:
                     ids.append(known)
                     continue
                 self._keys[project, draft.dedup_key] = draft.name
+                self._known[draft.name] = store.Known(
+                    self._sprint_code(project, draft), one.call.session_key, draft.entity_type,
+                    draft.entity_code,
+                )  # fmt: skip
                 self._new_keys.append((project, draft.dedup_key, draft.event_id))
             tail = recorded if draft.occur_time else happened
             rows.append(self._row(one.call, draft, tail, scopes))
@@ -137,6 +145,16 @@ class Group:
         if request.request_id:
             self._requests.append((project, request, emitted.body()))
         return emitted
+
+    def _asked(self, group: Sequence[Emission]) -> list[str]:
+        keys = {(one.call.project, draft.dedup_key) for one in group if one.bounds for draft in one.drafts}
+        return sorted({self._keys[key] for key in keys if key in self._keys})
+
+    def _may_see_known(self, one: Emission, bounds: Bounds) -> bool:
+        """Return whether the answer tells the caller of events inside alone."""
+        ids = [self._keys.get((one.call.project, draft.dedup_key)) for draft in one.drafts if draft.dedup_key]
+        known = [self._known.get(name) for name in ids if name is not None]
+        return all(event is not None and bounds.may_see(*event) for event in known)
 
     def _is_inside(self, one: Emission, bounds: Bounds) -> bool:
         """Whether its tasks, as far as they are there, are still in the sprint that its key is held to.

@@ -93,11 +93,11 @@ class EventService:
         if emitted.accepted:
             return embed(1, emission.drafts[0].body)
         body = self._with_cursor(call, emitted.ids[0], archived=True)
+        if emitted.duplicates and call.bounds is not None:
+            _must_hold(call.bounds, body or b"")
         if body is None:
             # Its key is taken for ever, though the event was deleted since.
             body = event_pb2.Event(id=emitted.ids[0], dedup_key=request.event.dedup_key).SerializeToString()
-        elif emitted.duplicates and call.bounds is not None:
-            _must_hold(call.bounds, body)
         return embed(1, body) + (b"\x10\x01" if emitted.duplicates else b"")
 
     def _with_cursor(self, call: Call, event_id: str, *, archived: bool) -> bytes | None:
@@ -304,14 +304,7 @@ def _stopping() -> ServerStopping:
 def _must_hold(bounds: Bounds, body: bytes) -> None:
     """Refuses to show the event that was first with a dedup_key where it is of something outside."""
     event = event_pb2.Event.FromString(body)
-    inside = bool(bounds.sprint_code) and event.sprint_code == bounds.sprint_code
-    own = bool(bounds.session_key) and event.session_key == bounds.session_key
-    of_task = (
-        bool(bounds.task_code)
-        and event.entity_type == common_pb2.ENTITY_TYPE_TASK
-        and event.entity_code == bounds.task_code
-    )
-    if not (inside or own or of_task):
+    if not bounds.may_see(event.sprint_code, event.session_key, event.entity_type, event.entity_code):
         raise OutOfBounds("the event with this dedup_key is not of what the key is held to")
 
 

@@ -18,6 +18,13 @@ select w.project, w.code, t.delete_time is null, t.uid::text, t.sprint_code, t.p
 from unnest(%(projects)s::text[], %(codes)s::text[]) as w (project, code)
 join tasks t on t.project = w.project and t.code = w.code
 """
+_KNOWN: LiteralString = """
+select event_id::text, sprint_code, session_key, entity_type, entity_code from events
+where event_id = any(%(ids)s::text[]::uuid[])
+union all
+select event_id::text, sprint_code, session_key, entity_type, entity_code from archived_events
+where event_id = any(%(ids)s::text[]::uuid[])
+"""
 _ANSWERS: LiteralString = """
 select r.project, r.rpc, r.request_id, r.fingerprint, r.response
 from unnest(%(projects)s::text[], %(rpcs)s::text[], %(ids)s::text[]) as w (project, rpc, request_id)
@@ -40,6 +47,23 @@ def keys(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str,
         _KEYS, {"projects": Texts(w[0] for w in wanted), "keys": Texts(w[1] for w in wanted)}
     ).fetchall()
     return {(r[0], r[1]): r[2] for r in rows}
+
+
+class Known(NamedTuple):
+    """What an event that was first with a dedup_key is of."""
+
+    sprint_code: str
+    session_key: str
+    entity_type: int
+    entity_code: str
+
+
+def known(conn: Connection, ids: Sequence[str]) -> dict[str, Known]:
+    """Return what these events are of; one that retention deleted is missing."""
+    if not ids:
+        return {}
+    rows = conn.execute(_KNOWN, {"ids": Texts(ids)}).fetchall()
+    return {row[0]: Known(*row[1:]) for row in rows}
 
 
 class TaskOf(NamedTuple):

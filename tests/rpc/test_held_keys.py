@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
+from uuid import uuid4
 
 import grpc
+import psycopg
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from orchestration.v1 import common_pb2, event_pb2, report_pb2, session_pb2, task_pb2
+from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, report_pb2, session_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
@@ -23,7 +25,7 @@ from tests.conftest import Server
 from tests.emitting import DEBOUNCE
 from tests.keying import bearer, calling_with, make_key
 from tests.ledger import Ledger
-from tests.status import refused
+from tests.status import Metadata, refused
 
 UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
 
@@ -169,6 +171,39 @@ def test_a_known_dedup_key_shows_nothing_of_outside(of_sprint: As, admin: As) ->
     admin.ledger.emit("t2", dedup_key="d")
     with refused(DENIED, "OUT_OF_BOUNDS"):
         of_sprint.ledger.emit("t", dedup_key="d")
+
+
+def streamed(
+    channel: grpc.Channel, key: Metadata, *events: event_pb2.NewEvent
+) -> event_pb2.EmitEventsResponse:
+    request = event_pb2.EmitEventsRequest(request_id=f"r-{uuid4().hex}", events=events)
+    return next(EventServiceStub(channel).EmitEvents(iter([request]), metadata=key, timeout=20))
+
+
+def test_a_stream_tells_no_id_of_outside(admin: As, channel: grpc.Channel, database_url: str) -> None:
+    key = bearer(make_key(database_url, sprint_code="s"))
+    admin.ledger.emit("t2", dedup_key="d")
+    inside = admin.ledger.emit("t", dedup_key="e")
+    about: dict[str, Any] = {"entity_type": common_pb2.ENTITY_TYPE_TASK, "entity_code": "t"}
+    fresh = factories.event(dedup_key="f", **about)
+    answer = streamed(channel, key, fresh, factories.event(dedup_key="d", **about))
+    assert (answer.error.reason, list(answer.event_ids)) == ("OUT_OF_BOUNDS", [])
+    answer = streamed(channel, key, fresh, factories.event(dedup_key="e", **about))
+    assert (answer.stored, answer.duplicates, answer.event_ids[1]) == (1, 1, inside.id)
+
+
+def test_an_event_that_retention_deleted_is_shown_to_no_scoped_key(
+    of_sprint: As, admin: As, channel: grpc.Channel, database_url: str
+) -> None:
+    admin.ledger.emit("t", dedup_key="d")
+    with psycopg.connect(database_url) as conn:
+        conn.execute("delete from events where type = 'agents.note.taken'")
+    about: dict[str, Any] = {"entity_type": common_pb2.ENTITY_TYPE_TASK, "entity_code": "t"}
+    with refused(DENIED, "OUT_OF_BOUNDS"):
+        of_sprint.ledger.emit("t", dedup_key="d")
+    key = bearer(make_key(database_url, sprint_code="s"))
+    answer = streamed(channel, key, factories.event(dedup_key="d", **about))
+    assert answer.error.reason == "OUT_OF_BOUNDS"
 
 
 def test_a_known_dedup_key_of_its_task_is_a_session_s_own(of_session: As, admin: As) -> None:
@@ -328,3 +363,18 @@ def test_a_session_of_the_sprint_is_inside(of_sprint: As) -> None:
     of_sprint.ledger.sessions.GetSession(session_pb2.GetSessionRequest(session_key="k"))
     with refused(DENIED, "OUT_OF_BOUNDS"):
         of_sprint.ledger.sessions.GetSession(session_pb2.GetSessionRequest(session_key="k2"))
+
+
+def test_of_what_depends_on_its_task_a_held_key_sees_its_own_sprint(of_sprint: As, admin: As) -> None:
+    admin.ledger.task("in", sprint_code="s")
+    admin.ledger.link("in", "t")
+    admin.ledger.link("t2", "t")
+    request = coordination_pb2.ListDependenciesRequest(
+        task_code="t", direction=coordination_pb2.DEPENDENCY_DIRECTION_DEPENDENTS
+    )
+    answers = [by.ledger.coordination.ListDependencies(request).dependencies for by in (admin, of_sprint)]
+    assert [[link.task_code for link in links] for links in answers] == [["in", "t2"], ["in"]]
+    with refused(DENIED, "OUT_OF_BOUNDS"):
+        of_sprint.ledger.coordination.ListDependencies(
+            coordination_pb2.ListDependenciesRequest(task_code="t2")
+        )
