@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -16,6 +15,7 @@ from orchestration_server.call_log import CallLog
 from orchestration_server.config import Settings
 from orchestration_server.context import Broker
 from orchestration_server.credentials import Credentials
+from orchestration_server.database_clock import DatabaseClock
 from orchestration_server.db import Database
 from orchestration_server.gate import Gate
 from orchestration_server.group_commit import GroupCommit
@@ -102,6 +102,7 @@ class App:
         with self.db.connection() as conn:
             secret = event_store.secret(conn)
             identity = event_store.identity(conn)
+        self.clock = DatabaseClock(self.db)
         tokens = Tokens(secret, self._nonces)
         self.link = Link(
             settings.redis_url,
@@ -138,8 +139,8 @@ class App:
 
     def _admission(self, gate: Gate, jwt: Source | None, identity: bytes) -> Admission:
         settings = self.settings
-        self.credentials = Credentials(self.db, jwt)
-        self.refusals = Refusals(gate)
+        self.credentials = Credentials(self.db, jwt, now=self.clock)
+        self.refusals = Refusals(gate, self.clock.now)
         local = listening.on_loopback(settings.address)
         return Admission(
             self.db,
@@ -159,7 +160,7 @@ class App:
         files = WorkspaceFiles(self.settings.workspace)
         broker = Broker(db, tokens, self.cache, files, tokenizer=self.settings.tokenizer)
         activities = Activities(db, gate, self.commits, emission)
-        self.events = EventService(db, self.commits, self.hub, tokens, self.cache, emission)
+        self.events = EventService(db, self.commits, self.hub, tokens, self.cache, emission, self.clock)
         return {
             "SprintService": SprintService(db, gate, tokens, self.cache, generation.create_sprint),
             "TaskService": TaskService(db, gate, tokens, generation.create_tasks),
@@ -169,7 +170,7 @@ class App:
             "CoordinationService": CoordinationService(db, gate, tokens),
             "TemplateService": TemplateService(tokens, templates),
             "ReportService": ReportService(db, gate, tokens, templates),
-            "AdminService": AdminService(db, self.settings, tokens, start_time=datetime.now(UTC)),
+            "AdminService": AdminService(db, self.settings, tokens, start_time=self.clock.now()),
         }
 
     def stop(self) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import structlog
 
 from orchestration_server.config import ConfigurationError
+from orchestration_server.database_clock import DatabaseClock
 from orchestration_server.db import Connection, Database
 from orchestration_server.errors import Unauthenticated
 from orchestration_server.keys import KEY, LONGEST, digest
@@ -93,15 +94,15 @@ def _no_such_key() -> Unauthenticated:
 
 class Credentials:
     """What one process knows of who may call. ``source`` is for JWTs, where they are let in; ``clock`` is
-    monotonic, ``now`` the Unix time."""
+    monotonic, ``now`` the database's clock."""
 
     def __init__(
         self,
         db: Database,
         source: Source | None = None,
         *,
+        now: DatabaseClock,
         clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], float] = time.time,
     ) -> None:
         self._db = db
         self._source = source
@@ -161,7 +162,7 @@ class Credentials:
 
     def refusal(self, identity: Identity) -> Unauthenticated | None:
         """Return why a credential is not good any more; None if it is."""
-        return identity.refusal(self._now())
+        return identity.refusal(self._now.timestamp())
 
     def check(self, identity: Identity) -> None:
         """Raises Unauthenticated where a credential is not good any more; else notes that it is in use."""
@@ -227,7 +228,7 @@ class Credentials:
         finally:
             # Tokens, and what has expired, need no database.
             self._look_at_bearer(identities)
-            now = self._now()
+            now = self._now.timestamp()
             for one, end in streams:
                 if self.exist if one is None else one.refusal(now) is not None:
                     end()
@@ -273,6 +274,7 @@ class Credentials:
     def _run(self) -> None:
         while not self._closed.wait(LOOK_SECONDS):
             try:
+                self._now.refresh()
                 self.look()
             except Exception as error:
                 if not self._failing:

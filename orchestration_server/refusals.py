@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 import structlog
@@ -73,8 +73,12 @@ class _Window:
 class Refusals:
     """Counts refusals and has events of some written, on a thread of its own."""
 
-    def __init__(self, gate: Gate, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, gate: Gate, now: Callable[[], datetime], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``now`` is the database's clock, ``clock`` the monotonic one."""
         self._gate = gate
+        self._now = now
         self._clock = clock
         self._counts: dict[Kind, _Count] = {}
         self._of_one: Counter[str] = Counter()
@@ -113,7 +117,7 @@ class Refusals:
         """Writes the events that are due, with ``last`` all that waits; how many."""
         due = self._due(last=last)
         for kind, count, seconds in due:
-            now = datetime.now(UTC)
+            now = self._now()
             call = Call(rpc=kind.rpc, project=kind.project)
             payload = {"rpc": kind.rpc, "reason": kind.reason, "peer": kind.peer, "count": count}
             if kind.caller:

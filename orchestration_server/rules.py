@@ -6,7 +6,6 @@ Which field has which rule is the business of ``validation``; rule_compiler.py m
 from __future__ import annotations
 
 import re
-import time
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -211,20 +210,12 @@ class Int(Rule):
 
 @dataclass(frozen=True)
 class Time(Rule):
-    """In the years 1970 to 9999; at most ``ahead`` seconds after now, where given, or that long before."""
-
-    ahead: int | None = None
+    """In the years 1970 to 9999. Where it lies from now is judged later, by the database's clock."""
 
     def check(self, compiled: Compiled) -> Check:
-        ahead = self.ahead
-
         def check(value: Any) -> Violations | None:
             if not (0 <= value.seconds <= LAST_SECOND and 0 <= value.nanos < 1_000_000_000):
                 return {"": "must be a time in the years 1970 to 9999"}
-            if ahead is not None and value.seconds + value.nanos / 1e9 > time.time() + ahead:
-                if ahead < 0:
-                    return {"": f"must be at least {-ahead} seconds ago"}
-                return {"": f"must not be more than {ahead} seconds ahead"}
             return None
 
         return check

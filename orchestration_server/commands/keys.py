@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -16,7 +16,7 @@ from rich.table import Table
 from orchestration_server.commands.options import err, refuse, with_settings
 from orchestration_server.config import Settings
 from orchestration_server.model import ALL_PROJECTS, Role
-from orchestration_server.store import connecting
+from orchestration_server.store import connecting, diagnosis
 from orchestration_server.store import keys as store
 from orchestration_server.store.connection import Connection
 
@@ -65,14 +65,14 @@ def create(
         refuse("a key is held to a session or to a sprint, not to both")
     if project == ALL_PROJECTS and (session or sprint):
         refuse("a key that is held to a sprint or a session is of one project")
-    now = datetime.now(UTC)
-    until = now + _span(expires) if expires else None
+    span = _span(expires) if expires else None
     key_id, key = new_key()
-    row = store.KeyRow(
-        key_id, digest(key), name, project, _ROLES[role], session, sprint, per_minute, events_per_minute,
-        now, until, None, None,
-    )  # fmt: skip
     with _database(settings) as conn:
+        now = diagnosis.clock(conn)
+        row = store.KeyRow(
+            key_id, digest(key), name, project, _ROLES[role], session, sprint, per_minute, events_per_minute,
+            now, None if span is None else now + span, None, None,
+        )  # fmt: skip
         first = not store.exist(conn)
         if not store.insert(conn, row):
             other = store.named(conn, project=project, name=name)
@@ -91,11 +91,10 @@ def create(
 def list_(settings: Settings) -> None:
     """List all keys, without the keys themselves."""
     with _database(settings) as conn:
-        found = store.list_all(conn)
+        found, now = store.list_all(conn), diagnosis.clock(conn)
     table = Table(box=None)
     for column in ("id", "name", "project", "role", "held to", "a minute", "made", "last used", "state"):
         table.add_column(column, no_wrap=column == "id")
-    now = datetime.now(UTC)
     for key in found:
         held = f"session {key.session_key}" if key.session_key else ""
         held = f"sprint {key.sprint_code}" if key.sprint_code else held

@@ -136,7 +136,7 @@ class TaskLoader:
         self._there: dict[str, bool] | None = None
         self._refused: set[str] = set()
         self._made: set[str] = set()
-        self._mended: set[str] = set()
+        self._mended: set[tuple[str, str]] = set()
         self._to_delete: list[tuple[int, str]] = []
         self._sprints = MissingSprints(ledger, listing)
         self._holding_back = HoldingBack(ledger, listing)
@@ -199,8 +199,10 @@ class TaskLoader:
         fields = {rows[index].code: named for index, named in fault.fields_by_row(len(rows)).items()}
         mended: list[TaskRow] = []
         for row, reason in bad:
-            if row.code not in self._mended and (names := _optional(fields.get(row.code, {}))):
-                self._mended.add(row.code)
+            # The rules of fields come first, the database's clock after them: a row may be refused for each.
+            names = _optional(fields.get(row.code, {}))
+            if names and not self._mended.issuperset((row.code, name) for name in names):
+                self._mended |= {(row.code, name) for name in names}
                 self._listing.changed(row.line, f"task {row.code}: {reason}: left out")
                 mended.append(row.without(names))
             else:

@@ -18,8 +18,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from orchestration.v1 import task_pb2
 from orchestration_server.commands import ledger_values
 from orchestration_server.commands.row_notes import Notes, brief
+from orchestration_server.occurred import AHEAD_SECONDS
 from orchestration_server.rules import STRUCT_BYTES, Items, Text
-from orchestration_server.validation.fields import AHEAD_SECONDS
 from orchestration_server.validation.work import RULES
 
 # Of a longer field, only what does not fit is kept in the metadata, which is smaller than the field.

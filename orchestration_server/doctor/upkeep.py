@@ -79,7 +79,7 @@ def schema(subject: Subject) -> Iterator[Finding]:
 def partitions(subject: Subject) -> Iterator[Finding]:
     """There are some for three months to come; no events are in their way, or where nobody reads them."""
     found = diagnosis.partitions(subject.conn)
-    now = datetime.now(UTC)
+    now = diagnosis.clock(subject.conn)
     end = covered(now, [bounds for one in found if (bounds := _months(one.bounds)) is not None])
     wanted = _first_of_month(now, MONTHS_AHEAD + 1)
     if end < now + timedelta(days=LAST_DAYS):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from orchestration.v1 import admin_pb2
 from orchestration_server import __version__, archiving, convert, measuring
 from orchestration_server.archiving import Archive
 from orchestration_server.config import Settings
 from orchestration_server.db import Database
+from orchestration_server.errors import InvalidArgument
 from orchestration_server.model import Call
 from orchestration_server.services import alerts
+from orchestration_server.store import events as event_store
 from orchestration_server.store import server as store
 from orchestration_server.tokens import Tokens
 from orchestration_server.validation.events import EVENTS_IN_MESSAGE
@@ -50,7 +52,11 @@ class AdminService:
         if request.HasField("older_than"):
             cutoff = self._archive.cutoff(request.older_than.ToTimedelta())
         else:
-            cutoff = archiving.day_of(convert.moment(request.cutoff))
+            asked = convert.moment(request.cutoff)
+            with self._db.connection(call) as conn:
+                if asked > event_store.now(conn) - timedelta(days=1):
+                    raise InvalidArgument({"cutoff": "must be at least 86400 seconds ago"})
+            cutoff = archiving.day_of(asked)
         if request.dry_run:
             outcome = self._archive.plan(cutoff, exact=request.exact, call=call)
         else:

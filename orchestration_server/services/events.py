@@ -15,10 +15,11 @@ import grpc
 import structlog
 from google.protobuf.duration_pb2 import Duration
 
-from orchestration.v1 import common_pb2, event_pb2
+from orchestration.v1 import event_pb2
 from orchestration_server import convert
 from orchestration_server.cache import Cache, Loaded
 from orchestration_server.convert import embed
+from orchestration_server.database_clock import DatabaseClock
 from orchestration_server.db import Connection, Database
 from orchestration_server.emission import Emission, Emitted
 from orchestration_server.errors import (
@@ -31,6 +32,7 @@ from orchestration_server.errors import (
 )
 from orchestration_server.group_commit import GroupCommit
 from orchestration_server.model import BEGINNING, Bounds, Call, Cursor, EntityType, EventFilter
+from orchestration_server.occurred import refuse_ahead
 from orchestration_server.policies import Policies
 from orchestration_server.services.history import History, known
 from orchestration_server.status import code_of
@@ -40,6 +42,7 @@ from orchestration_server.streams import PAGE_FIRST, Leaving, Reply, Stream
 from orchestration_server.timeline import Hub
 from orchestration_server.tokens import Tokens
 from orchestration_server.validation import check
+from orchestration_server.validation.events import STATS_SECONDS
 
 log = structlog.get_logger()
 
@@ -65,7 +68,9 @@ class EventService:
         tokens: Tokens,
         cache: Cache,
         policies: Policies,
+        clock: DatabaseClock,
     ) -> None:
+        self._clock = clock
         self._cache = cache
         self._db = db
         self._commits = commits
@@ -86,6 +91,7 @@ class EventService:
                 waiting.put(_stopping())
 
     def EmitEvent(self, request: event_pb2.EmitEventRequest, call: Call) -> bytes:
+        refuse_ahead(request, self._clock.now())
         emission = Emission.of(call, request, [request.event], self._policies)
         emitted = self._commits.emit(emission, call)
         if emitted.sampled_out:
@@ -149,6 +155,7 @@ class EventService:
             check(request)
             if call.admit is not None:
                 call.admit(request, call)
+            refuse_ahead(request, self._clock.now())
             emission = Emission.of(call, request, request.events, self._policies)
             return request.request_id, self._commits.submit(emission)
         except LedgerError as error:
@@ -200,6 +207,8 @@ class EventService:
         start = end - timedelta(days=STATS_DAYS)
         if request.HasField("start_time"):
             start = convert.moment(request.start_time)
+            if not request.HasField("end_time"):
+                _must_be_past(start, now)
         group, limit = _GROUPS[request.group_by], request.limit or 100
 
         def load() -> Loaded:
@@ -306,6 +315,14 @@ def _must_hold(bounds: Bounds, body: bytes) -> None:
     event = event_pb2.Event.FromString(body)
     if not bounds.may_see(event.sprint_code, event.session_key, event.entity_type, event.entity_code):
         raise OutOfBounds("the event with this dedup_key is not of what the key is held to")
+
+
+def _must_be_past(start: datetime, now: datetime) -> None:
+    """Raise InvalidArgument if a range that ends now does not begin in the 366 days before."""
+    if start > now:
+        raise InvalidArgument({"start_time": "must be past"})
+    if start < now - timedelta(seconds=STATS_SECONDS):
+        raise InvalidArgument({"start_time": "must be at most 366 days before now"})
 
 
 def _filter(given: event_pb2.EventFilter) -> EventFilter:

@@ -14,6 +14,7 @@ from orchestration_server.errors import InvalidArgument, NotFound, OutOfBounds
 from orchestration_server.fingerprint import fingerprint
 from orchestration_server.gate import Gate
 from orchestration_server.model import BEGINNING, Call, EntityType, EventRow, OutboxRow
+from orchestration_server.occurred import refuse_ahead
 from orchestration_server.services.sprints import task_counts
 from orchestration_server.services.tasks import listed_after
 from orchestration_server.store import events as event_store
@@ -123,6 +124,7 @@ class ReportService:
             )
 
         def decide(_: Connection, found: Prepared) -> Change:
+            refuse_ahead(request, found.now)
             own_sprint = _sprint_of(found, sprint, task)
             known = next(iter(found.rows.values()), None)
             if known is None:

@@ -28,6 +28,7 @@ from orchestration_server.model import (
     OutboxRow,
     SprintStatus,
 )
+from orchestration_server.occurred import refuse_ahead
 from orchestration_server.services.tasks import check_revision, list_scope, present, task_page
 from orchestration_server.store import outbox
 from orchestration_server.store import sprints as store
@@ -63,6 +64,7 @@ class SprintService:
         def decide(_: Connection, found: Prepared) -> Change:
             if code in found.rows:
                 raise AlreadyExists("sprint", code, deleted=found.rows[code].deleted)
+            refuse_ahead(request, found.now)
             occur = convert.moment(request.occur_time) if request.HasField("occur_time") else None
             sprint, event = created(call, request.sprint, found.now, occur)
             return _change(store.INSERT, sprint, 0, found.now, [event], sync=request.sync_to_file)

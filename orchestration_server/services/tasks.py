@@ -28,6 +28,7 @@ from orchestration_server.model import (
     OutboxRow,
     TaskStatus,
 )
+from orchestration_server.occurred import refuse_ahead
 from orchestration_server.store import tasks as store
 from orchestration_server.store.prepared import EntityRow, Prepared
 from orchestration_server.store.tasks import TaskColumns
@@ -80,6 +81,7 @@ class TaskService:
                 if code in found.rows:
                     raise AlreadyExists("task", code, deleted=found.rows[code].deleted)
             need_sprints(found, sprints)
+            refuse_ahead(message, found.now)
             made = [created(call, n, found.now) for n in new]
             rows = [row for _, row, _ in made]
             return Change(

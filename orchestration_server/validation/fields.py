@@ -24,8 +24,6 @@ from orchestration_server.rules import (
     day,
 )
 
-AHEAD_SECONDS = 300
-
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 CODE_TEXT = "must be 1 to 128 characters of [A-Za-z0-9._-], the first a letter or a digit"
 CODE = Pattern(_CODE, CODE_TEXT, required=True)
@@ -46,7 +44,7 @@ ACTOR = Unreserved(NAME)
 TITLE = Text(1, 500, seen=True)
 LINES = Items(100, Text(0, 2_000))
 REASON = Text(0, 2_000)
-OCCUR_TIME = Time(ahead=AHEAD_SECONDS)
+OCCUR_TIME = Time()
 
 _enums = common_pb2.DESCRIPTOR.enum_types_by_name
 PRIORITY, TASK_STATUS = _enums["Priority"], _enums["TaskStatus"]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestration_server.credentials import Credentials
+from orchestration_server.database_clock import DatabaseClock
 from orchestration_server.db import Database
 from orchestration_server.errors import Unauthenticated, Unavailable
 from orchestration_server.keys import new_key
@@ -30,7 +31,7 @@ def credentials(database_url: str, clock: Seconds, monkeypatch: pytest.MonkeyPat
     """They look again when a test says so."""
     monkeypatch.setattr(Credentials, "_run", lambda _: None)
     db = Database(database_url, size=2)
-    made = Credentials(db, clock=clock)
+    made = Credentials(db, now=DatabaseClock(db), clock=clock)
     yield made
     made.close()
     db.close()

@@ -1,6 +1,7 @@
 """What is told of refusals: the first at once, the others counted, and never more than a minute's worth."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ def clock() -> Seconds:
 @pytest.fixture
 def refusals(log: Log, clock: Seconds, monkeypatch: pytest.MonkeyPatch) -> Refusals:
     monkeypatch.setattr(Refusals, "_run", lambda _: None)
-    return Refusals(log, clock=clock)  # type: ignore[arg-type]  # all that is asked of a gate
+    return Refusals(log, lambda: datetime.now(UTC), clock=clock)  # type: ignore[arg-type]  # all that is asked of a gate
 
 
 def test_the_first_is_told_at_once_and_the_others_of_its_minute_at_its_end(

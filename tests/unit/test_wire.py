@@ -97,7 +97,7 @@ class Maker:
             case kinds.Sub() | kinds.Masked():
                 return self.message(rule.message)
             case kinds.Time():
-                return field.message_type._concrete_class(seconds=1 + (0 if rule.ahead is None else 10**9))
+                return field.message_type._concrete_class(seconds=10**9)
             case kinds.Span():
                 return field.message_type._concrete_class(seconds=rule.low)
         assert isinstance(rule, kinds.Ignored), rule
