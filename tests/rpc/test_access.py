@@ -125,7 +125,7 @@ def test_an_expired_key_ends_its_streams_while_the_database_is_away(
     stream = events.StreamTimeline(follow, metadata=bearer(key), timeout=20)
     assert next(stream).WhichOneof("message") == "caught_up"
     Reads(monkeypatch).away = True
-    monkeypatch.setattr(closed.credentials, "_now", lambda: time.time() + 3600)
+    monkeypatch.setattr(closed.clock, "timestamp", lambda: time.time() + 3600)
     with pytest.raises(Unavailable):
         closed.credentials.look()
     with refused(grpc.StatusCode.CANCELLED):
