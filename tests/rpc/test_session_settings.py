@@ -35,6 +35,8 @@ from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App, migrate
+from orchestration_server.config import Settings
+from orchestration_server.embedded import EmbeddedEngines
 from orchestration_server.errors import UnfitDatabase
 from orchestration_server.store import connecting
 from orchestration_server.store.connection import Connection
@@ -372,3 +374,33 @@ def test_connections_are_opened_in_one_place() -> None:
     assert {one for one in found if one[1] in ("psycopg", "Connection", "kind")} == {
         ("connecting.py", "kind")
     }
+
+
+@pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "control"])
+def test_what_was_acknowledged_outlives_a_kill_where_commits_are_set_not_to_wait(
+    monkeypatch: pytest.MonkeyPatch, pinned: bool
+) -> None:
+    """Without the pin, which the control leaves out, a commit stays in memory for ten seconds here."""
+    if not pinned:
+        left = {k: v for k, v in connecting._SET_AFTERWARDS.items() if k != "synchronous_commit"}
+        monkeypatch.setattr(connecting, "_SET_AFTERWARDS", left)
+        monkeypatch.setattr(connecting, "_CHECKED", (*connecting.ASKED, *left))
+    engines = EmbeddedEngines(
+        None, valkey=False, settings={"synchronous_commit": "off", "wal_writer_delay": "10s"}
+    )
+    url = engines.start().database_url
+    try:
+        app = App(Settings(address="127.0.0.1:0", database_url=url, redis_url="", grace_seconds=1))
+        with open_channel(app.start()) as channel:
+            for number in range(5):
+                task = factories.task(f"t{number}")
+                TaskServiceStub(channel).CreateTask(task_pb2.CreateTaskRequest(task=task), timeout=SECONDS)
+            engines.stop_postgres("kill")
+        app.stop()
+        engines.start_postgres()
+        with psycopg.connect(url) as conn:
+            count = conn.execute("select count(*) from tasks").fetchone()
+    finally:
+        engines.stop()
+    assert count is not None
+    assert (count[0] == 5) is pinned

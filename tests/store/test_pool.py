@@ -116,3 +116,27 @@ def test_who_is_in_stays_in_while_nobody_else_gets_in(role: Role) -> None:
         assert not db.away
         role.end_connections(SIZE)
         until(lambda: asked(db), False)
+
+
+def test_one_write_that_is_refused_as_read_only_puts_all_connections_in_doubt(role: Role) -> None:
+    with closing(Database(role.url, size=SIZE)) as db:
+        before = numbers(db)
+        with pytest.raises(Unavailable):
+            write_to_a_standby(db)
+        until(lambda: asked(db), True)
+        assert not before & numbers(db)
+
+
+def write_to_a_standby(db: Database) -> None:
+    """It refuses a write as a transaction does that may only read."""
+    with db.connection() as conn, conn.transaction():
+        conn.execute("set transaction read only")
+        conn.execute("create table made ()")
+
+
+def numbers(db: Database) -> set[int]:
+    """The numbers of the backends that are lent, each once."""
+    with ExitStack() as stack:
+        conns = [stack.enter_context(db.connection()) for _ in range(SIZE)]
+        rows = [conn.execute("select pg_backend_pid()").fetchone() for conn in conns]
+    return {row[0] for row in rows if row is not None}
