@@ -13,7 +13,7 @@ from typing import Any, LiteralString, NamedTuple, TypeVar
 
 import psycopg
 from psycopg import conninfo, errors
-from psycopg.pq import Conninfo, DiagnosticField, ExecStatus
+from psycopg.pq import Conninfo, DiagnosticField, ExecStatus, PGconn
 from psycopg.pq.abc import PGresult
 
 from orchestration_server.errors import UnfitDatabase
@@ -117,7 +117,7 @@ def parameters(
     and locks have all the time they take. ``anywhere`` also takes a server that is a standby.
     """
     given: dict[str, Any] = dict(conninfo.conninfo_to_dict(url))
-    effective = _environment() | given
+    effective = _environment(str(given.get("service", ""))) | given
     given |= {name: value for name, value in _DEFAULTS.items() if not effective.get(name)}
     wish = str(effective.get("target_session_attrs") or "")
     given["target_session_attrs"] = "any" if anywhere else wish if wish in _PRIMARY else "primary"
@@ -218,11 +218,16 @@ def _options(statement_seconds: float | None) -> str:
     return " ".join(f"-c {name}={value}" for name, value in (asked | limits).items())
 
 
-def _environment() -> dict[str, str]:
-    """Return what libpq takes from the environment, and from the service file that it names."""
-    return {
-        one.keyword.decode(): one.val.decode(errors="replace") for one in Conninfo.get_defaults() if one.val
-    }
+def _environment(service: str) -> dict[str, str]:
+    """Return what libpq takes from the environment, and from the service, which the URL or that names."""
+    if service:
+        # Only a connection knows what is in a service file. This one leads nowhere.
+        link = PGconn.connect_start(conninfo.make_conninfo("", service=service, host="/none").encode())
+        found = link.info
+        link.finish()
+    else:
+        found = Conninfo.get_defaults()
+    return {one.keyword.decode(): one.val.decode(errors="replace") for one in found if one.val}
 
 
 def _shown(conn: psycopg.Connection[Any]) -> dict[str, str]:

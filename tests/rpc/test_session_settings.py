@@ -261,14 +261,19 @@ def test_what_the_environment_says_to_libpq_changes_nothing(
         assert ledger.cycles() == 0
 
 
-def test_a_service_of_the_environment_gives_what_the_url_does_not(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("by_url", [True, False])
+def test_a_service_gives_what_the_url_does_not(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_url: bool
 ) -> None:
     (tmp_path / "services").write_text("[ledger]\noptions=-c work_mem=7MB\nconnect_timeout=9\n")
     monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
-    monkeypatch.setenv("PGSERVICE", "ledger")
+    if by_url:
+        database_url = make_conninfo(database_url, service="ledger")
+    else:
+        monkeypatch.setenv("PGSERVICE", "ledger")
     with connecting.open_one(database_url, application="test") as conn:
-        assert conn.execute("select current_setting('work_mem')").fetchone() == ("7MB",)
+        found = conn.execute("select current_setting('work_mem'), current_setting('jit')").fetchone()
+        assert found == ("7MB", "off")
         assert conn.info.get_parameters()["connect_timeout"] == "9"
 
 
