@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from orchestration import AsyncClient, Client
+from orchestration import DEFAULT_ADDRESS, AsyncClient, Client
 from orchestration.settings import resolve_address
 from orchestration_server.__main__ import cli
 
@@ -26,7 +26,6 @@ WRONG = [
     "ledger.example:65536",
     "ledger.example:²",
     "ledger .example:1",
-    " ",
     ":20051",
     "a..b:1",
     "-a:1",
@@ -69,6 +68,11 @@ def test_an_address_that_can_never_be_one_is_refused(address: str) -> None:
 def test_an_address_that_grpc_takes_is_taken(address: str) -> None:
     Client(address).close()
     assert resolve_address(address) == address
+
+
+def test_a_blank_address_is_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ORCHESTRATION_ADDRESS", raising=False)
+    assert resolve_address(" \n") == DEFAULT_ADDRESS
 
 
 def test_an_async_client_refuses_it_too() -> None:
