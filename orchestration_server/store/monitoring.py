@@ -92,12 +92,12 @@ _BUSIEST: LiteralString = (
     + """
 select coalesce(max(most.n), 0) from named n, lateral (
     select count(*) as n from (
-        select e.actor from events e
+        select e.agent from events e
         where e.project = n.project and e.emit_time > now() - interval '1 minute'
         order by e.emit_time desc limit %(limit)s::bigint
     ) recent
-    where recent.actor <> '' and not starts_with(recent.actor, 'orchestration.')
-    group by recent.actor order by 1 desc limit 1
+    where recent.agent <> '' and not starts_with(recent.agent, 'orchestration.')
+    group by recent.agent order by 1 desc limit 1
 ) most
 """
 )

@@ -72,6 +72,17 @@ def test_what_there_is_is_counted(ledger: Ledger, admin: AdminServiceStub, db: D
     assert not found.HasField("workspace")
 
 
+def test_the_busiest_agent_is_the_one_that_calls(ledger: Ledger, admin: AdminServiceStub) -> None:
+    """Whoever its events say did it."""
+    for agent, count in (("loops", 5), ("calm", 3)):
+        for number in range(count):
+            event = factories.event("acme.thing", actor=f"{agent}'s tool {number}")
+            ledger.events.EmitEvent(
+                event_pb2.EmitEventRequest(event=event), metadata=(("orchestration-agent", agent),)
+            )
+    assert stats(admin).busiest_agent_events == 5
+
+
 def test_an_archive_that_is_there_is_told_apart(
     ledger: Ledger, admin: AdminServiceStub, database_url: str
 ) -> None:
