@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
+from google.rpc import error_details_pb2, status_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from orchestration.v1 import (
@@ -40,6 +41,9 @@ SPARE = 4
 COMPRESSIONS = 0b101
 """grpc's numbers of no compression and gzip, as bits. Deflate cannot be told from a message."""
 _NAME = Text(0, 1_000)
+_REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
+# Reflection describes what is imported: clients ask it how to show the details of an error.
+DETAILS = (status_pb2.DESCRIPTOR, error_details_pb2.DESCRIPTOR)
 _REFLECTION_RULES: Rules = {
     reflection_pb2.ExtensionRequest: {"containing_type": _NAME, "extension_number": Int(0, 2**31 - 1)},
     reflection_pb2.ServerReflectionRequest: {
@@ -124,8 +128,10 @@ class Server:
             reflection_pb2.ServerReflectionResponse.SerializeToString,
         )
         methods = {"ServerReflectionInfo": handler}
-        generic = grpc.method_handlers_generic_handler(reflection.SERVICE_NAME, methods)
-        self._server.add_generic_rpc_handlers((generic,))
+        # Clients ask for v1 first; its messages are those of v1alpha under another name.
+        for service in (reflection.SERVICE_NAME, _REFLECTION_V1):
+            generic = grpc.method_handlers_generic_handler(service, methods)
+            self._server.add_generic_rpc_handlers((generic,))
 
     def _register(self, service: ServiceDescriptor, servicer: object) -> None:
         handlers = {

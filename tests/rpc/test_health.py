@@ -8,7 +8,10 @@ from contextlib import closing
 
 import grpc
 import pytest
+from google.protobuf import json_format
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
+from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from typer.testing import CliRunner
@@ -55,6 +58,30 @@ def test_reflection_describes_each_service(channel: grpc.Channel) -> None:
     ]
     for answer in stub.ServerReflectionInfo(iter(asked), timeout=5):
         assert answer.file_descriptor_response.file_descriptor_proto
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+@pytest.mark.parametrize("name", ["Status", "ErrorInfo", "BadRequest", "RetryInfo", "ResourceInfo"])
+def test_reflection_describes_the_details_of_errors(channel: grpc.Channel, version: str, name: str) -> None:
+    """A client that knows nothing but reflection reads the reason of an error."""
+    asks = channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    asked = reflection_pb2.ServerReflectionRequest(file_containing_symbol=f"google.rpc.{name}")
+    (answer,) = asks(iter([asked]), timeout=5)
+    pool = DescriptorPool()
+    files = answer.file_descriptor_response.file_descriptor_proto
+    assert files
+    for body in reversed(files):
+        pool.AddSerializedFile(body)
+    message = GetMessageClass(pool.FindMessageTypeByName(f"google.rpc.{name}"))
+    if name == "ErrorInfo":
+        detail = error_details_pb2.ErrorInfo(reason="NOT_FOUND", domain="orchestration.v1")
+        assert json_format.MessageToDict(message.FromString(detail.SerializeToString())) == {
+            "reason": "NOT_FOUND", "domain": "orchestration.v1",
+        }  # fmt: skip
 
 
 def test_every_rpc_is_there(channel: grpc.Channel) -> None:
