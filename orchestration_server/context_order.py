@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -48,10 +49,10 @@ WHOLES: dict[int, tuple[str, ...]] = {
     context_pb2.CONTEXT_SECTION_SPRINT: ("sprint",),
 }
 # What goes last comes first; what has no name here comes after the codes.
-CODES = ("key", "code")
-LAST_TO_GO = (
+_CODES = ("key", "code")
+_LAST_TO_GO = (
     "labels", "title", "pause_reason", "description", "goal", "summary", "objectives", "deliverables",
-    "metadata",
+    "metadata", "close_time", "update_time", "create_time", "correlation_id", "uid", "hash",
 )  # fmt: skip
 LINES = frozenset(("labels", "objectives", "deliverables"))
 TEXTS = frozenset(("title", "pause_reason", "description", "goal", "summary"))
@@ -101,6 +102,37 @@ class Piece(NamedTuple):
     owner: str
     name: str
     value: Any
+
+
+def pieces_of(whole: dict[str, Any], owners: Sequence[str]) -> list[Piece]:
+    """Return the fields of the target's messages, the last to go first."""
+
+    def rank(piece: Piece) -> int:
+        if piece.name in _CODES:
+            return 0
+        return 2 + _LAST_TO_GO.index(piece.name) if piece.name in _LAST_TO_GO else 1
+
+    found = [Piece(owner, name, value) for owner in owners for name, value in whole[owner].items()]
+    return sorted(found, key=rank)
+
+
+def shorter_piece(piece: Piece, room: int) -> tuple[Any, int]:
+    """Return as much of a field as fits, and how many of its items are left out."""
+    if size(piece.value) <= room:
+        return piece.value, 0
+    if piece.name in TEXTS:
+        part = cut(piece.value, room)
+        return part or None, 0 if part else 1
+    if piece.name in LINES:
+        lines: list[str] = []
+        used = STRUCTURE
+        for line in piece.value:
+            used += size(line) + STRUCTURE
+            if used > room:
+                break
+            lines.append(line)
+        return lines or None, len(piece.value) - len(lines)
+    return None, 1
 
 
 def shorter_event(event: dict[str, Any], room: int) -> dict[str, Any] | None:

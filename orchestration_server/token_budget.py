@@ -16,9 +16,7 @@ from orchestration.v1 import context_pb2, event_pb2
 from orchestration_server.compact_json import cut, head, member, name_size, shorten, size, to_json
 from orchestration_server.context_order import (
     ALWAYS,
-    CODES,
     EVENTS,
-    LAST_TO_GO,
     LINES,
     LISTS,
     SHARES,
@@ -29,13 +27,17 @@ from orchestration_server.context_order import (
     WHOLES,
     Mark,
     Piece,
+    pieces_of,
     shorter_event,
     shorter_item,
+    shorter_piece,
 )
 from orchestration_server.token_estimate import STRUCTURE, UNITS, tokens
 
 FILLED = 0.9
 """Below this share of its budget a context takes texts that are cut."""
+ROUNDS = 2
+"""How often room that was left is given out again."""
 SHORTEST = 16 * UNITS
 """In less room than this no text is cut."""
 MARKS = 0.15
@@ -98,15 +100,43 @@ class _Fitting:
     _marks: dict[int, Mark] = field(default_factory=dict)
 
     def run(self) -> None:
+        self._begin()
+        rooms = self._allot()
+        for _ in range(ROUNDS):
+            used = self._fill(rooms)
+            short = [section for section in rooms if section in self._marks]
+            left = self._cap - self._used - self._reserve(short)
+            if not short or left < (1 - FILLED) * self._cap:
+                break
+            # What later parts could not use goes back to the first one that was cut, and on from there.
+            rooms = used | {short[0]: used[short[0]] + left}
+            self._begin()
+        else:
+            self._fill(rooms)
+        # A small budget has no room to say all that it leaves out.
+        for section in reversed(SHARES):
+            if len(self._marks) > 1 and self._size_of_marks() > MARKS * self._cap:
+                self._marks.pop(section, None)
+        self._top_up()
+        while self._marks and self._used + self._size_of_marks() > self._cap:
+            del self._marks[next(section for section in reversed(SHARES) if section in self._marks)]
+
+    def _begin(self) -> None:
+        """Take what is always there, and nothing else."""
+        self._used, self._rest = STRUCTURE, []
+        for taken in (self._target, self._singles, self._kept, self._marks):
+            taken.clear()
         for name in ALWAYS:
             if name in self._whole:
                 self._take(name, self._whole[name])
-        rooms, wanted = self._allot()
-        carried = 0
+
+    def _fill(self, rooms: dict[int, int]) -> dict[int, int]:
+        """Give each part its room, and what it does not use to the next. Return what each takes."""
+        carried, used = 0, {}
         for section, room in rooms.items():
             before = self._used
             room += carried
-            if wanted[section] <= room:
+            if self._size(section) <= room:
                 self._take_all(section)
             else:
                 mark = self._marks[section] = Mark(section, 0)
@@ -116,32 +146,31 @@ class _Fitting:
                     mark.left_out = 1
                 else:
                     self._fit_list(section, mark, room)
-            carried = room - (self._used - before)
-        # A small budget has no room to say all that it leaves out.
-        for section in reversed(SHARES):
-            if len(self._marks) > 1 and self._size_of_marks() > MARKS * self._cap:
-                self._marks.pop(section, None)
-        self._top_up()
-        while self._marks and self._used + self._size_of_marks() > self._cap:
-            del self._marks[next(section for section in reversed(SHARES) if section in self._marks)]
+            used[section] = self._used - before
+            carried = room - used[section]
+        return used
 
-    def _allot(self) -> tuple[dict[int, int], dict[int, int]]:
-        """Return the room that each part gets, and what it would take.
+    def _reserve(self, sections: Sequence[int]) -> int:
+        """Return the room that is kept to say what these parts lack."""
+        if not sections:
+            return 0
+        worst = sum(Mark(section, self._count(section), shortened=True).size() for section in sections)
+        return min(head("trimmed") + worst, int(MARKS * self._cap))
+
+    def _allot(self) -> dict[int, int]:
+        """Return the room that each part gets.
 
         Room for the marks of parts that get less than they take is kept free. As fewer parts need one, more
         room is left, so the parts that get less only become fewer.
         """
         wanted = {s: self._size(s) for s in SHARES if self._count(s)}
-        worst = {s: Mark(s, self._count(s), shortened=True).size() for s in wanted}
-        short, rooms = set(wanted), dict.fromkeys(wanted, 0)
+        short = list(wanted)
         while True:
-            marks = head("trimmed") + sum(worst[s] for s in short) if short else 0
-            free = self._cap - self._used - min(marks, int(MARKS * self._cap))
-            rooms = self._share(wanted, max(free, 0))
-            still = {s for s in wanted if rooms[s] < wanted[s]}
+            rooms = self._share(wanted, max(self._cap - self._used - self._reserve(short), 0))
+            still = [s for s in short if rooms[s] < wanted[s]]
             if still == short:
-                return rooms, wanted
-            short &= still
+                return rooms
+            short = still
 
     def _share(self, wanted: dict[int, int], free: int) -> dict[int, int]:
         rooms = dict.fromkeys(wanted, 0)
@@ -235,24 +264,12 @@ class _Fitting:
         mark.left_out = len(sizes) - len(kept)
 
     def _pieces(self) -> list[Piece]:
-        """The fields of the target, the last to go first."""
-
-        def rank(piece: Piece) -> int:
-            if piece.name in CODES:
-                return 0
-            return 2 + LAST_TO_GO.index(piece.name) if piece.name in LAST_TO_GO else 1
-
-        found = [
-            Piece(owner, name, value)
-            for owner in self._messages()
-            for name, value in self._whole[owner].items()
-        ]
-        return sorted(found, key=rank)
+        return pieces_of(self._whole, self._messages())
 
     def _fit_target(self, mark: Mark, free: int) -> None:
         pieces = self._pieces()
         for done, piece in enumerate(pieces):
-            part, left_out = self._fit_piece(piece, free)
+            part, left_out = shorter_piece(piece, free - self._overhead(piece))
             if part is not None:
                 free -= self._add_piece(piece, part)
             if left_out or part != piece.value:
@@ -261,25 +278,6 @@ class _Fitting:
                 others = sum(len(p.value) if p.name in LINES else 1 for p in pieces[done + 1 :])
                 mark.left_out = left_out + others
                 return
-
-    def _fit_piece(self, piece: Piece, free: int) -> tuple[Any, int]:
-        """As much of a field as fits, and how many of its items are left out."""
-        room = free - self._overhead(piece)
-        if size(piece.value) <= room:
-            return piece.value, 0
-        if piece.name in TEXTS:
-            part = cut(piece.value, room)
-            return part or None, 0 if part else 1
-        if piece.name in LINES:
-            lines: list[str] = []
-            used = STRUCTURE
-            for line in piece.value:
-                used += size(line) + STRUCTURE
-                if used > room:
-                    break
-                lines.append(line)
-            return lines or None, len(piece.value) - len(lines)
-        return None, 1
 
     def _overhead(self, piece: Piece) -> int:
         begin = 0 if piece.owner in self._target else head(piece.owner)

@@ -154,7 +154,7 @@ def test_a_budget_is_kept_and_used(ledger: Ledger, sprint: None, target: Target)
     for budget in (200, 350, 700, 1_500, 3_000):
         context = ledger.context(target, token_budget=budget)
         assert context.token_estimate == tokens_of(context)
-        assert 0.9 * budget <= context.token_estimate <= budget
+        assert (0.9 if budget >= 500 else 0.8) * budget <= context.token_estimate <= budget
         assert context.trimmed
         assert context == ledger.context(target, token_budget=budget)
     assert not ledger.context(target, token_budget=1_000_000).trimmed

@@ -111,7 +111,9 @@ def test_the_fleets_tasks_never_exceed_a_budget_and_fill_it(budget: int) -> None
         assert fitted.estimate <= budget
         if context.trimmed:
             trimmed += 1
-            assert fitted.estimate >= 0.9 * budget, (whole.target_code, fitted.estimate)
+            # In a few hundred tokens one thing that does not fit leaves a larger part unused.
+            least = 0.9 if budget >= 500 else 0.8
+            assert fitted.estimate >= least * budget, (whole.target_code, fitted.estimate)
         else:
             assert context == joined(fit(whole, events, 0, subject="task"))
     assert trimmed or budget == 10_000
@@ -263,10 +265,10 @@ def test_parts_become_whole_in_the_order_of_their_use() -> None:
         shown = [event.type for event in context.events]
         # Newer events before older ones, and told in the order of the log.
         assert shown == [f"a.b{n}" for n in range(5)][len(logged) - len(shown) :]
-        assert len(shown) == 5 or not trims or ORDER.index(S.CONTEXT_SECTION_EVENTS) in trims or budget < 400
+        assert trims or len(shown) == 5
         last.append(len(trims))
     assert last[-1] == 0
-    assert max(last) >= 7
+    assert max(last) >= 4
 
 
 def test_the_hand_over_note_survives_a_budget_of_500() -> None:
