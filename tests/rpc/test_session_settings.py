@@ -89,7 +89,7 @@ class Ledger:
 
     def smoke(self) -> None:
         """One of most things that the ledger does; what was written is read as it was written."""
-        sprint = factories.sprint("S", title=TEXT, owner=TEXT)
+        sprint = factories.sprint("S", title=TEXT, owner=TEXT, status=2)
         self.sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=sprint))
         metadata = json_format.ParseDict(NUMBERS, Struct())
         for number in range(3):

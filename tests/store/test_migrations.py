@@ -61,3 +61,8 @@ def test_a_schema_that_is_ahead_of_this_release_is_taken_and_said(database_url: 
     with capture_logs() as said:
         assert migrate(database_url) == []
     assert [(line["log_level"], line["migrations"]) for line in said] == [("warning", ["9999_later.sql"])]
+
+
+def test_migrations_are_numbered_without_gaps_or_doubles() -> None:
+    names = migrations.released()
+    assert [name[:5] for name in names] == [f"{number:04}_" for number in range(1, len(names) + 1)]
