@@ -177,6 +177,12 @@ ROWS: Sequence[Row] = (
                 "reqps",
                 [Query(_rate("cache_requests_total", by="result"), "{{result}}")],
             ),
+            Panel(
+                "Redis: failures by command",
+                "ops",
+                [Query(_rate("redis_errors_total", by="command, error"), "{{command}} {{error}}")],
+                "READONLY, MOVED or NOPERM say that the address or the rights of the cache are wrong.",
+            ),
         ),
     ),
     Row(

@@ -245,6 +245,9 @@ CACHE_REQUESTS = _counter(
 REDIS_ERRORS = _counter(
     "redis_errors", "Failures of Redis, by the command and what went wrong.", "command", "error"
 )
+for _command in ("connection", "subscribe"):
+    # A rate sees no failure that begins a series.
+    REDIS_ERRORS.labels(_command, "ConnectionError")
 
 # Events
 

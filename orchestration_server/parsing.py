@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError, Message
 
 from orchestration_server.errors import InvalidArgument
 from orchestration_server.rules import Rules
-from orchestration_server.wire import SCAN_BYTES, TooMany, bounds_of
+from orchestration_server.wire import SCAN_BYTES, TooMany, TooManyItems, bounds_of
 
 GZIP = b"\x1f\x8b"
 """What begins so is no message: the first byte would be a tag of no type."""
@@ -42,6 +42,8 @@ class Parser:
         if len(body) > SCAN_BYTES:
             try:
                 self._scan(body)
+            except TooManyItems as error:
+                raise InvalidArgument({error.field: f"must have at most {error.most:,} items"}) from None
             except TooMany as error:
                 raise InvalidArgument({"": f"has {error}"}, reason="REQUEST_TOO_COMPLEX") from None
         try:

@@ -49,9 +49,19 @@ class TooMany(Exception):
     """A request has more fields, items or levels than its rules allow."""
 
 
+class TooManyItems(TooMany):
+    """A list of the request itself is too long."""
+
+    def __init__(self, field: str, most: int) -> None:
+        super().__init__(f"more than {most:,} of {field}")
+        self.field = field
+        self.most = most
+
+
 class Part(NamedTuple):
     """What a field may hold."""
 
+    name: str
     most: int
     """Occurrences in one message."""
     shape: Shape | None
@@ -86,10 +96,9 @@ def bounds_of(message: type[Message], rules: Rules) -> Bounds:
     shape = _shape(descriptor, rules, {})
     submessages, dearest = _message_tags(shape)
     others = bytes(set(range(256)) - submessages)
-    top = {tag: part.most for tag, part in shape.parts.items()}
 
     def scan(body: bytes) -> None:
-        _count_top(body, top)
+        _count_top(body, shape.parts)
         # Each message has its tag: there cannot be more of them than bytes that look like one.
         most = len(body.translate(None, others))
         if most * dearest + len(body) * _SCALAR_SHARE > QUICK_BYTES:
@@ -173,9 +182,9 @@ def _shape(descriptor: Descriptor, rules: Rules, known: dict[str, Shape]) -> Sha
             most = rule.high if isinstance(rule, kinds.Items) else PARSED_BYTES
             if field.full_name == "google.protobuf.FieldMask.paths":
                 most = kinds.MASK_NAMES
-        shape.parts[field.number << 3 | wire] = Part(most, below, 0, cost)
+        shape.parts[field.number << 3 | wire] = Part(field.name, most, below, 0, cost)
         if field.is_repeated and wire != 2:
-            shape.parts[field.number << 3 | 2] = Part(_REPEATS, None, most * _VARINT, cost)
+            shape.parts[field.number << 3 | 2] = Part(field.name, _REPEATS, None, most * _VARINT, cost)
     return shape
 
 
@@ -222,7 +231,7 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
             raise IndexError
 
 
-def _count_top(body: bytes, most: Mapping[int, int]) -> None:
+def _count_top(body: bytes, parts: Mapping[int, Part]) -> None:
     """Count the fields of the request itself: most of what is refused is refused here, after a few steps."""
     seen: dict[int, int] = {}
     at, end, unknown = 0, len(body), 0
@@ -233,9 +242,10 @@ def _count_top(body: bytes, most: Mapping[int, int]) -> None:
             if tag > 0x7F:
                 tag, at = _varint(body, at - 1)
             count = seen[tag] = seen.get(tag, 0) + 1
-            if tag in most:
-                if count > most[tag]:
-                    raise TooMany(f"more than {most[tag]} of field {tag >> 3}")
+            part = parts.get(tag)
+            if part is not None:
+                if count > part.most:
+                    raise TooManyItems(part.name, part.most)
             else:
                 unknown += 1
                 if unknown > UNKNOWN_FIELDS:
@@ -304,7 +314,7 @@ class _Walk:
                         _, start = _varint(body, at)
                         self.walk(start, min(behind, end), part.shape, level + 1)
                     elif part.packed and behind - at > part.packed + _TAG_AND_LENGTH:
-                        raise TooMany(f"too many items of field {tag >> 3}")
+                        raise TooMany(f"too many items of {part.name}")
                 at = behind
         except (IndexError, _NoField):
             return
@@ -312,7 +322,7 @@ class _Walk:
     def _take(self, part: Part, tag: int, seen: dict[int, int]) -> None:
         count = seen[tag] = seen.get(tag, 0) + 1
         if count > part.most:
-            raise TooMany(f"more than {part.most} of field {tag >> 3}")
+            raise TooMany(f"more than {part.most:,} of {part.name}")
         self._left -= part.cost
         if self._left < 0:
             raise TooMany(f"fields and JSON values that take more than {PARSED_BYTES >> 20} MiB")

@@ -118,6 +118,12 @@ class OldLog:
             " on conflict (reader, project) do update"
             " set epoch = excluded.epoch, xid = excluded.xid, seq = excluded.seq"
         )
+        # The rollups name every type up to their place; how many of each they count is left open here.
+        self.conn.execute(
+            "insert into event_rollups (project, dimension, hour, key, count)"
+            " select distinct project, 1, date_trunc('hour', occur_time, 'UTC'), type, 0 from events"
+            " on conflict do nothing"
+        )
 
     def close(self) -> None:
         self.conn.close()

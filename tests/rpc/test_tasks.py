@@ -345,8 +345,9 @@ def test_a_batch_creates_all_or_none(tasks: TaskServiceStub) -> None:
         tasks.BatchCreateTasks(broken)
     assert any("7" in field for field in violations(caught.value))
     for wrong in (batch(["a", "b", "a"]), batch([]), batch([f"t{n}" for n in range(BATCH + 1)])):
-        with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"):
+        with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT", "tasks") as caught:
             tasks.BatchCreateTasks(wrong)
+        assert all(field.startswith("tasks") for field in violations(caught.value))
 
     assert listed(tasks) == ["t500"]
 
