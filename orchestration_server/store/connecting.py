@@ -3,7 +3,7 @@
 A session takes settings from its role, its database, the server's files, the URL and the environment: an
 isolation level, a DateStyle, an encoding. Each can change what a statement means. Every connection is opened
 here, asks for the settings that it needs as part of its start, and is checked before it is used
-(docs/decisions/0012).
+(docs/decisions/0014).
 """
 
 from __future__ import annotations
