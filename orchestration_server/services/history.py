@@ -147,10 +147,11 @@ class History:
                 break
             if last == BEGINNING:
                 first = page.events[0].cursor
-            # Each page has its own snapshot: what it did not see of its part of the log is still to come.
+            # Each page has its own snapshot, which counts for its own part of the log: what it did not see of that
+            # is still to come, and what lies behind it the next one sees.
             newest = page.events[-1]
             reached = last.xid if last.epoch == newest.position.epoch else 0
-            unseen.update(xid for xid in newest.open or () if xid >= reached)
+            unseen.update(xid for xid in newest.open or () if reached <= xid < newest.position.xid)
             before = chain.checked
             more = chain.check(links, self._evidence(call, chain, links)) and page.more
             last = links[chain.checked - before - 1].place

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from orchestration.v1 import common_pb2, event_pb2, session_pb2
 from orchestration_server import model
+from orchestration_server.services import history
+from orchestration_server.store import history as history_store
 from tests import factories
 from tests.conftest import Server, open_channel
 from tests.late import LateWriter, late_writer
@@ -240,3 +243,30 @@ def test_a_state_at_such_a_cursor_lacks_what_its_reader_had_not_seen(
     assert ledger.events.ReconstructState(request).task.title == "Old"
     request.cursor = ledger.emit().cursor
     assert ledger.events.ReconstructState(request).task.title == "New"
+
+
+def test_what_a_later_page_of_a_chain_has_seen_does_not_come_again(
+    ledger: Ledger, writers: list[LateWriter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that was open at one page and stands on the next one counts as seen."""
+    late, *_ = writers
+    metadata = (("orchestration-correlation-id", "late"),)
+    request = event_pb2.EmitEventRequest(event=factories.event())
+    for _ in range(2):
+        ledger.events.EmitEvent(request, metadata=metadata)
+    late.begin()
+    ledger.events.EmitEvent(request, metadata=metadata)
+    read = history_store.chain
+
+    def chain(*args: Any, **given: Any) -> history_store.Page:
+        page = read(*args, **given)
+        if given["after"] == model.BEGINNING:
+            late.insert(1)
+            late.commit()
+        return page
+
+    monkeypatch.setattr(history_store, "chain", chain)
+    monkeypatch.setattr(history, "CHAIN_PAGE", 2)
+    checked = ledger.events.ReplayEvents(event_pb2.ReplayEventsRequest(correlation_id="late", dry_run=True))
+    assert checked.types[1].key == "late.came"
+    assert behind(ledger, checked.last_cursor) == []
