@@ -89,7 +89,7 @@ class History:
         while (stream := self._wanted.get()) is not None:
             try:
                 if not stream.closed:
-                    with self._pace.turn():
+                    with self._pace.turn(stream.progress):
                         self._give_way()
                         page = self._page(stream)
                     self._take(stream, page)
@@ -112,7 +112,8 @@ class History:
                 stream.position = stream.seen
             stream.read_at = time.monotonic()
             start, latest = stream.position, stream.latest
-            limit = min(stream.page, CROWDED_EVENTS) if self._pace.crowded else stream.page
+            slow = self._pace.crowded and not stream.progress.losing
+            limit = min(stream.page, CROWDED_EVENTS) if slow else stream.page
             after = stream.cursor(start)
             if latest:
                 rows, horizon, last, edge = event_store.latest(
@@ -137,6 +138,8 @@ class History:
         elif size * 2 <= PAGE_BYTES and limit == stream.page:
             stream.page = min(PAGE_EVENTS, stream.page * 2)
         seen = rows[-1].position if rows else BEGINNING
+        if seen.epoch == last.epoch:
+            stream.progress.note(last.seq - seen.seq, time.monotonic())
         return Page(
             messages=messages_of(
                 self._tokens, rows, stream.batch, None if stream.settled else after, rest=self._pace.rest

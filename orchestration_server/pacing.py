@@ -2,7 +2,8 @@
 
 A page of history takes the interpreter for milliseconds, and a thread that needs it waits up to 5 ms each
 time. So while calls come in or live streams get events, one thread at a time reads, a little at a time, and
-rests after each slice. With nobody else about, history is read as fast as it goes.
+rests after each slice. With nobody else about, history is read as fast as it goes. So it is by a reader that
+would never arrive otherwise, since the log grows faster than it reads.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ REST = 3.0
 MOST_REST_SECONDS = 0.05
 TURN_SECONDS = 1.0
 """How long a reader waits for the one before it, which may wait for the database."""
+LOSING_SECONDS = 2.0
+"""A reader that is no nearer to the end of the log after that reads as fast as it can."""
 
 
 class Traffic:
@@ -40,6 +43,24 @@ class Traffic:
         return time.monotonic() - self._last < RECENT_SECONDS
 
 
+class Progress:
+    """Whether a reader of history comes nearer to the end of the log."""
+
+    __slots__ = ("_behind", "_since", "losing")
+
+    def __init__(self) -> None:
+        self._behind = -1
+        self._since = 0.0
+        self.losing = False
+        """It does not, and stays so until it has arrived: others would push it back."""
+
+    def note(self, behind: int, now: float) -> None:
+        """Say how many events are left to read."""
+        if self._behind < 0 or now - self._since >= LOSING_SECONDS:
+            self.losing |= 0 <= self._behind <= behind
+            self._behind, self._since = behind, now
+
+
 class Pace:
     """The turns and rests of the threads that read history."""
 
@@ -54,9 +75,10 @@ class Pace:
         return self._traffic.recent
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Read a page: alone while others are about."""
-        taken = self.crowded and self._turn.acquire(timeout=TURN_SECONDS)
+    def turn(self, progress: Progress) -> Iterator[None]:
+        """Read a page: alone while others are about, unless the reader is losing."""
+        self._own.losing = progress.losing
+        taken = self.crowded and not progress.losing and self._turn.acquire(timeout=TURN_SECONDS)
         self._own.began = time.thread_time()
         try:
             yield
@@ -66,7 +88,7 @@ class Pace:
 
     def rest(self) -> None:
         """Let go of the interpreter after a slice, for as long as the slice has earned."""
-        if self.crowded:
+        if self.crowded and not self._own.losing:
             spent = time.thread_time() - self._own.began
             time.sleep(min(spent * REST, MOST_REST_SECONDS))
         self._own.began = time.thread_time()

@@ -13,7 +13,7 @@ from orchestration_server.convert import embed, embed_all
 from orchestration_server.db import Connection
 from orchestration_server.errors import LedgerError
 from orchestration_server.model import BEGINNING, FIRST, Call, Cursor, EventFilter, Position, StoredEvent
-from orchestration_server.pacing import SLICE_EVENTS
+from orchestration_server.pacing import SLICE_EVENTS, Progress
 from orchestration_server.tokens import Tokens
 
 PAGE_FIRST = 200
@@ -102,6 +102,8 @@ class Stream:
     key: str = ""
     """Equal for streams that take the same messages."""
     page: int = PAGE_FIRST
+    progress: Progress = field(default_factory=Progress)
+    """Of its reading of history, anew each time that it falls behind."""
     position: Position = BEGINNING
     """What lies up to here is read. A live stream has read what the tail has, if that is further."""
     read_at: float = 0.0

@@ -21,7 +21,7 @@ from orchestration_server.fanout import Sender
 from orchestration_server.feed import Chunk, Feed
 from orchestration_server.history import History, Page
 from orchestration_server.model import Cursor
-from orchestration_server.pacing import Pace, Traffic
+from orchestration_server.pacing import Pace, Progress, Traffic
 from orchestration_server.store import events as event_store
 from orchestration_server.streams import Stream, message
 from orchestration_server.tokens import Tokens
@@ -186,6 +186,7 @@ class Hub:
                 # There is no hurry: when these are sent, the sender lets it read on.
                 return
             elif page.complete and not stream.closed and self._feed.join(stream, now):
+                stream.progress = Progress()
                 self._woken.set()
             elif not self._has_enough(stream):
                 self._read_on(stream)

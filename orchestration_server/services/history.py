@@ -147,8 +147,7 @@ class History:
                 break
             if last == BEGINNING:
                 first = page.events[0].cursor
-            # Each page has its own snapshot, which counts for its own part of the log: what it did not see of that
-            # is still to come, and what lies behind it the next one sees.
+            # Each page has its own snapshot: what it did not see of its part of the log is still to come.
             newest = page.events[-1]
             reached = last.xid if last.epoch == newest.position.epoch else 0
             unseen.update(xid for xid in newest.open or () if reached <= xid < newest.position.xid)

@@ -14,7 +14,7 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server import pacing
 from orchestration_server.history import History
-from orchestration_server.pacing import PAGE_EVENTS, Pace, Traffic
+from orchestration_server.pacing import PAGE_EVENTS, Pace, Progress, Traffic
 from tests import factories
 from tests.conftest import Server, open_channel
 
@@ -22,6 +22,7 @@ READERS = 6
 EVENTS = 6_000
 BYTES = 2_000
 SECONDS = 60
+MOST_PAGES = 60
 
 
 class Pages:
@@ -131,7 +132,7 @@ def test_a_slice_is_followed_by_a_rest_that_it_has_earned(monkeypatch: pytest.Mo
     traffic = Traffic()
     pace = Pace(traffic)
     traffic.seen()
-    with pace.turn():
+    with pace.turn(Progress()):
         pace.rest()
         pace.rest()
     assert rests == [pytest.approx(0.004 * pacing.REST), pacing.MOST_REST_SECONDS]
@@ -142,7 +143,7 @@ def test_alone_nobody_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(thread_time=time.thread_time, sleep=rests.append, monotonic=time.monotonic)
     monkeypatch.setattr(pacing, "time", clock)
     pace = Pace(Traffic())
-    with pace.turn(), pace.turn():
+    with pace.turn(Progress()), pace.turn(Progress()):
         pace.rest()
     assert not rests
 
@@ -163,3 +164,51 @@ def test_calls_and_deliveries_are_traffic_and_a_stream_that_opens_is_none(
     assert next(live).events.events
     live.cancel()
     assert len(seen) == 2
+
+
+def test_a_reader_arrives_though_the_log_grows_faster_than_it_is_read_beside_others(
+    server: Server, stored: list[str], opened: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _crowded(monkeypatch, True)
+    monkeypatch.setattr(pacing, "LOSING_SECONDS", 0.0)
+    events = EventServiceStub(opened.enter_context(open_channel(server.address)))
+    read = History._page
+    pages = 0
+
+    def grown(history: History, stream: Any) -> Any:
+        """With each page come more events than a page has beside others, for as long as that may take."""
+        nonlocal pages
+        pages += 1
+        if pages <= MOST_PAGES:
+            request = event_pb2.EmitEventsRequest(
+                request_id=f"p{pages}", events=[factories.event()] * (PAGE_EVENTS + 50)
+            )
+            stored.extend(next(events.EmitEvents(iter([request]))).event_ids)
+        return read(history, stream)
+
+    monkeypatch.setattr(History, "_page", grown)
+    assert _read(opened.enter_context(open_channel(server.address))) == stored
+    assert pages <= MOST_PAGES
+
+
+def test_a_reader_is_losing_if_it_is_no_nearer_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, fast = Progress(), Progress()
+    for second, behind in enumerate((1_000, 1_300, 900, 700, 699, 600)):
+        fast.note(behind, second)
+    assert not fast.losing
+    for second, behind in enumerate((1_000, 300, 1_000)):
+        assert not slow.losing
+        slow.note(behind, second)
+    assert slow.losing
+    slow.note(10, 100.0)
+    assert slow.losing
+
+    rests: list[float] = []
+    clock = SimpleNamespace(thread_time=time.thread_time, sleep=rests.append, monotonic=time.monotonic)
+    monkeypatch.setattr(pacing, "time", clock)
+    traffic = Traffic()
+    pace = Pace(traffic)
+    traffic.seen()
+    with pace.turn(Progress()), pace.turn(slow):
+        pace.rest()
+    assert not rests
