@@ -280,18 +280,31 @@ class TaskLoader:
             self._holding_back.add(line, waiting, f"waits for {blocker}, and could not be linked to it")
 
     def delete_tombstones(self) -> Iterator[int]:
-        """Deletes what the file has as tombstones, after their links were made."""
+        """Delete the tombstones of the file, after their links were made.
+
+        If the caller's key may not delete tasks, list all of them as refused: they stay cancelled.
+        """
+        forbidden: Fault | None = None
         for line, code in self._to_delete:
-            request = task_pb2.DeleteTaskRequest(task_code=code, request_id=new_request_id())
-            try:
-                self._ledger.call(self._ledger.tasks.DeleteTask, request)
-                self.tasks.deleted += 1
-            except Fault as fault:
-                if not fault.about_rows or fault.retryable:
-                    raise
-                if fault.code is not grpc.StatusCode.NOT_FOUND:
-                    self._listing.refused(line, f"task {code} was not deleted: {fault}")
+            fault = forbidden or self._delete(code)
+            if fault is not None and fault.code is grpc.StatusCode.PERMISSION_DENIED:
+                forbidden = fault
+            if fault is not None and fault.code is not grpc.StatusCode.NOT_FOUND:
+                self._listing.refused(line, f"task {code} was not deleted: {fault}")
             yield 1
+
+    def _delete(self, code: str) -> Fault | None:
+        """Delete a task. Return the refusal of this one task; raises Fault for any other failure."""
+        request = task_pb2.DeleteTaskRequest(task_code=code, request_id=new_request_id())
+        try:
+            self._ledger.call(self._ledger.tasks.DeleteTask, request)
+        except Fault as fault:
+            about_task = fault.about_rows or fault.code is grpc.StatusCode.PERMISSION_DENIED
+            if not about_task or fault.retryable:
+                raise
+            return fault
+        self.tasks.deleted += 1
+        return None
 
 
 def _optional(violations: Mapping[str, str]) -> set[str]:

@@ -13,6 +13,8 @@ from typer.testing import CliRunner, Result
 from orchestration import Client
 from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, task_pb2
 from orchestration_server.commands.import_jsonl import import_files
+from orchestration_server.model import Role
+from tests.keying import make_key
 
 app = typer.Typer()
 app.command()(import_files)
@@ -181,6 +183,32 @@ def test_an_import_that_was_broken_off_is_completed(server: Server, tmp_path: Pa
     assert set(tasks_of(server)) == {"a", "theirs"}
 
 
+def test_a_key_that_may_not_delete_loads_all_but_the_tombstones(
+    server: Server, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {role: make_key(database_url, role=role) for role in (Role.AGENT, Role.ADMIN)}
+    names = ["gone-1", "gone-2"]
+    rows = [task("a", depends_on=["gone-1"]), *(task(name, status="tombstone") for name in names)]
+    tasks = write(tmp_path / "tasks.jsonl", rows)
+    events = write(tmp_path / "events.jsonl", [event("a")])
+
+    monkeypatch.setenv("ORCHESTRATION_TOKEN", keys[Role.AGENT])
+    result = run(server, "--tasks", tasks, "--events", events)
+    assert result.exit_code == 3, result.output
+    for line, name in enumerate(names, 2):
+        assert f"refused tasks.jsonl:{line}: task {name} was not deleted: PERMISSION_DENIED" in result.output
+    assert "3 read, 3 created, 0 already there, 0 deleted" in result.output
+    assert "1 read, 1 in place" in result.output
+    assert "1 read, 1 stored" in result.output
+    assert {tasks_of(server)[name].status for name in names} == {common_pb2.TASK_STATUS_CANCELLED}
+
+    monkeypatch.setenv("ORCHESTRATION_TOKEN", keys[Role.ADMIN])
+    again = run(server, "--tasks", tasks, "--events", events)
+    assert again.exit_code == 0, again.output
+    assert "3 read, 0 created, 3 already there, 2 deleted" in again.output
+    assert set(tasks_of(server)) == {"a"}
+
+
 def test_projects_are_apart(server: Server, tmp_path: Path) -> None:
     tasks = write(tmp_path / "tasks.jsonl", [task("a")])
     events = write(tmp_path / "events.jsonl", [event("a")])
@@ -199,6 +227,7 @@ def test_wrong_usage_and_a_server_that_is_not_there(server: Server, tmp_path: Pa
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 1
     assert "the import stopped: UNAVAILABLE" in result.output
+    assert "no server answers at 127.0.0.1:1: start one with `orchestration serve`" in result.output
 
 
 @pytest.mark.parametrize("seed", [1, 2])
