@@ -201,7 +201,10 @@ def project_of(principal: Principal, asked: str) -> str:
     if principal.project == ALL_PROJECTS:
         return asked or DEFAULT_PROJECT
     if asked and asked != principal.project:
-        raise PermissionDenied("the key opens another project", reason="PROJECT_CLOSED")
+        raise PermissionDenied(
+            f"the key opens project {principal.project}, and the call asks for another",
+            reason="PROJECT_CLOSED",
+        )
     return principal.project
 
 

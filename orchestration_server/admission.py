@@ -91,7 +91,9 @@ def _told_in(asked: str, principal: Principal | None) -> str:
 
 def _missing() -> Unauthenticated:
     return Unauthenticated(
-        "this ledger takes a key: give it as metadata authorization, as Bearer", reason="CREDENTIALS_MISSING"
+        "this ledger takes a key: send the metadata `authorization: Bearer KEY`, or set"
+        " ORCHESTRATION_TOKEN for the Python client and `orchestration import`",
+        reason="CREDENTIALS_MISSING",
     )
 
 

@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     """Templates that are there beside the built-in ones, and win where a name is the same."""
     tokenizer: str = ""
     """What counts the tokens of a context, as `module:function`, which takes a text and returns a number.
-    Without one a token is four bytes."""
+    Without one the built-in estimate counts them."""
     archive_after_days: int = Field(default=90, ge=0, le=36_500)
     """Days after which the background services archive events of P2 and below, a month at a time once all of
     it is as old; 0 archives nothing."""

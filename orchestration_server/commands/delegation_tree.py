@@ -25,7 +25,7 @@ _NO_TASK = frozenset((
 _NEVER = frozenset(["readme", "task", "tasks", "sprint", "template", "templates", "index"])
 """As above, among tasks, where `report.md` may be a task."""
 _DOCUMENT = re.compile(r".+\.(md|yml|yaml)", re.IGNORECASE)
-_ELSEWHERE = frozenset(("adr", "backlog"))
+_ELSEWHERE = frozenset(("adr", "backlog", "decisions"))
 _DRAFTS, _COMPLETED = "drafts", "completed"
 _ARCHIVES = frozenset(("archive", "archived", "_archive"))
 

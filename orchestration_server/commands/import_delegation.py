@@ -151,6 +151,8 @@ def load_delegation(
         return lambda file, reason: report.add(kind, file, None, reason)
 
     tree = delegation_tree.find(root, refuse=listed("refused"), warn=listed("warning"))
+    if not tree.sprints and not tree.tasks:
+        report.add("warning", str(root), None, "it holds no file of a sprint or a task: see docs/files.md")
     loader = Loader(root, ledger, report, words, update=update)
     tasks = loader.tasks
     read: list[ReadTask] = []

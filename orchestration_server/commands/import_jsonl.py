@@ -179,9 +179,10 @@ def import_files(
 ) -> None:
     """Load tasks and events from JSONL files, or a tree of files. A second run changes nothing.
 
-    Exits with 0 if everything was taken as it stands, 4 if some of it has another meaning in the ledger, 3
-    if rows or links were refused, and 1 if the import could not be completed (run it again: it goes on
-    where it stopped).
+    If the ledger takes a key, set ORCHESTRATION_TOKEN to it.
+
+    Exits with 0 if everything was taken as it stands, 1 if the import stopped (run it again to go on), 2 for
+    wrong usage, 3 if rows or links were refused, and 4 if something has another meaning in the ledger.
     """
     if tasks is None and events is None and delegation is None:
         raise typer.BadParameter("name what to load: --tasks, --events, --delegation, or several of them")
@@ -206,6 +207,9 @@ def import_files(
         except Fault as fault:
             findings.print(console)
             typer.echo(f"the import stopped: {fault}", err=True)
+            if fault.unreachable:
+                hint = "start one with `orchestration serve`, or name another with --address"
+                typer.echo(f"no server answers at {address}: {hint}", err=True)
             raise typer.Exit(Exit.FAILED) from None
         findings.print(console)
         if findings.exit:

@@ -40,13 +40,15 @@ def create(
     ],
     project: Annotated[str, typer.Option(help="The project that it opens; '*' is all.")] = "default",
     role: Annotated[str, typer.Option(help="reader, agent or admin.")] = "agent",
-    session: Annotated[str, typer.Option(help="The one session that it is held to.")] = "",
-    sprint: Annotated[str, typer.Option(help="The one sprint that it is held to.")] = "",
+    session: Annotated[str, typer.Option(help="The session that it is held to, by its session_key.")] = "",
+    sprint: Annotated[str, typer.Option(help="The sprint that it is held to, by its code.")] = "",
     per_minute: Annotated[
-        int | None, typer.Option(min=1, max=10_000_000, help="Calls a minute, off loopback.")
+        int | None,
+        typer.Option(min=1, max=10_000_000, help="Calls a minute, if not the server's limit."),
     ] = None,
     events_per_minute: Annotated[
-        int | None, typer.Option(min=1, max=1_000_000_000, help="Events a minute, off loopback.")
+        int | None,
+        typer.Option(min=1, max=1_000_000_000, help="Events a minute, if not the server's limit."),
     ] = None,
     expires: Annotated[str, typer.Option(help="For how long it is good, such as 12h or 90d.")] = "",
 ) -> None:
@@ -116,7 +118,7 @@ def revoke(
     with _database(settings) as conn:
         found = store.revoke(conn, key_id=key_id)
     if not found:
-        err.print(f"there is no key {key_id!r}", style="red")
+        err.print(f"there is no key {key_id!r}: `orchestration keys list` shows the ids", style="red")
         raise typer.Exit(1)
     err.print(f"key {key_id} is revoked")
 

@@ -84,6 +84,11 @@ class Fault(Exception):
     def about_rows(self) -> bool:
         return self.code in _ABOUT_ROWS
 
+    @property
+    def unreachable(self) -> bool:
+        """Return True if no server answered: a ledger that answers UNAVAILABLE says when to try again."""
+        return self.code is grpc.StatusCode.UNAVAILABLE and not self.pause
+
     @classmethod
     def of_call(cls, error: grpc.RpcError) -> Fault:
         """Reads a failed call's status with its details."""

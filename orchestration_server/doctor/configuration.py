@@ -106,7 +106,7 @@ def templates(subject: Subject) -> Iterable[Finding]:
 def tokenizer(subject: Subject) -> Iterable[Finding]:
     """The tokenizer is there."""
     name = subject.settings.tokenizer
-    return _valid(lambda: find_tokenizer(name), ValueError, name or "four bytes a token")
+    return _valid(lambda: find_tokenizer(name), ValueError, name or "the built-in estimate")
 
 
 def _valid(use: Callable[[], object], fault: type[Exception], named: str) -> Iterator[Finding]:

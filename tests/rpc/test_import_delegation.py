@@ -315,6 +315,13 @@ def test_files_of_one_code_that_no_ledger_ordered_are_refused_but_for_the_first(
     assert found["warning"] == [("d/TASK.md", "e/TASK.md has a later revision: left out")]
 
 
+def test_a_directory_without_a_sprint_or_a_task_is_listed(server: Server, tmp_path: Path) -> None:
+    root = write(tmp_path / "tree", {"notes.txt": "nothing to do"})
+    result = run(server, "--delegation", root)
+    assert result.exit_code == 0, result.output
+    assert f"warning {root}: it holds no file of a sprint or a task" in result.output
+
+
 def test_other_projects_and_wrong_usage(server: Server, tmp_path: Path) -> None:
     root = write(tmp_path / "tree", {"T-1/TASK.md": "# One\n"})
     assert run(server, "--delegation", root, "--project", "one").exit_code == 0

@@ -297,6 +297,8 @@ def test_a_backlog_folder_loads_whole(server: Server, tmp_path: Path, below: str
     assert {Path(file).name for file, _ in found["warning"]} == {
         "config.yml", "doc-1 - Soil.md", "decision-1 - Roses.md", "draft-2 - Bench.md", "task-3 - Lawn.md",
     }  # fmt: skip
+    (decision,) = [reason for file, reason in found["warning"] if "decision-1" in file]
+    assert "CreateAdr" in decision
 
 
 OLDER_SPRINT = """# Sprint {n}: Beds
