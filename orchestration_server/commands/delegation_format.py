@@ -224,9 +224,11 @@ def _theirs(
         parsed.fields["title"] = body.title
     for name, items in body.lists.items():
         parsed.fields.setdefault(name, items)
-    for name, written in body.grouped.items():
+    for name, written in body.originals.items():
         parsed.notes.keep(name, written)
-        parsed.notes.warnings.append(f"{name}: the items below its sub-headings are taken as one list")
+        what = "the items below its sub-headings are taken as one list" if name in body.grouped else ""
+        what = what or "the ticks of its items are left out"
+        parsed.notes.warnings.append(f"{name}: {what}, kept in metadata.original_{name}")
     if kind == "task" and body.waits:
         parsed.fields.setdefault("waits", body.waits)
     if body.status and "status" not in parsed.fields:

@@ -19,6 +19,7 @@ _RULE = re.compile(r"\s{0,3}([-*_])(?:\s*\1){2,}\s*")
 _MARKER = re.compile(r"\s*<!--\s*[\w:]+:(?:BEGIN|END)\s*-->\s*", re.IGNORECASE)
 _COMMENT = re.compile(r"\s*<!--.*-->\s*")
 _ITEM = re.compile(r"\s{0,3}(?:[-*+]|\d+[.)])\s+(?:\[[ xX]\]\s+)?(.*)")
+_TICKED = re.compile(r"\s{0,3}(?:[-*+]|\d+[.)])\s+\[[xX]\]\s.*")
 _NUMBERED = re.compile(r"#\d+\s+(.*)", re.DOTALL)
 _BOLD = re.compile(r"(?:\*\*|__)([^\W\d_][^*:]{0,40}?)\s*(?::\s*(?:\*\*|__)|(?:\*\*|__)\s*:)[ \t]*")
 _PLAIN = re.compile(r"\s{0,3}(?:[-*>]\s+)?([^\W\d_][\w /-]{0,40}?)[ \t]*:(?:[ \t]+(.*))?")
@@ -56,8 +57,10 @@ class Body:
     text: str = ""
     waits: list[str] = field(default_factory=list)
     """Items below a heading such as Dependencies; they stay in the text too."""
-    grouped: dict[str, str] = field(default_factory=dict)
-    """A list that had headings of its own, as it is written."""
+    originals: dict[str, str] = field(default_factory=dict)
+    """Each list whose items lose something, as it is written."""
+    grouped: list[str] = field(default_factory=list)
+    """The names of the lists with sub-headings."""
     status: str = ""
     """A status that stands somewhere in the text."""
 
@@ -319,8 +322,11 @@ class _Reader:
             self._found.waits.append(plain_value(bare))
 
     def _close_list(self) -> None:
-        if self._into and self._groups:
-            self._found.grouped[self._into] = "\n".join(self._raw).strip("\n")
+        if self._groups:
+            self._found.grouped.append(self._into)
+        if self._groups or any(map(_TICKED.fullmatch, self._raw)):
+            before = self._found.originals.get(self._into, "")
+            self._found.originals[self._into] = "\n".join([before, *self._raw]).strip("\n")
         self._raw, self._groups = [], 0
 
 

@@ -289,6 +289,17 @@ def test_rules_and_headings_inside_a_list() -> None:
     assert "### Before lunch" in parsed.notes.metadata["original_acceptance_criteria"]
 
 
+def test_the_ticks_of_a_list_are_kept_in_the_metadata() -> None:
+    written = "- [x] #1 one\n- [ ] #2 two"
+    more = "## Deliverables\n- [ ] three\n\n## Definition of Done\n- [X] four\n"
+    parsed = parse_task(f"# T\n\n## Acceptance Criteria\n{written}\n\n{more}".encode())
+    assert parsed.fields["acceptance_criteria"] == ["one", "two", "four"]
+    kept = {"original_acceptance_criteria": f"{written}\n- [X] four"}
+    assert parsed.notes.metadata == kept
+    assert [note for note in parsed.notes.warnings if "ticks" in note] == parsed.notes.warnings
+    assert len(parsed.notes.warnings) == 1
+
+
 def test_sections_that_wait() -> None:
     parsed = parse_task(b"# T\n\n## Dependencies\n- `T-1`: the parser\n- None\n\n## Notes\n- T-9\n")
     assert parsed.fields["waits"] == ["`T-1`: the parser", "None"]
