@@ -137,6 +137,11 @@ def load_events(path: Path, ledger: Ledger, report: Report, bars: Bars, console:
         )
 
 
+def _say_waiting(console: Console, seconds: float, fault: Fault) -> None:
+    text = f"{seconds:,.0f} s, then the import goes on; later waits are not listed: {fault}"
+    say(console, "waiting", text)
+
+
 FileOption = Annotated[
     Path | None,
     typer.Option(exists=True, dir_okay=False, readable=True, help="JSONL, plain or gzip."),
@@ -191,7 +196,7 @@ def import_files(
     console = Console(markup=False, emoji=False)
     try:
         table = words_table.DEFAULT if words is None else words_table.read_map(words)
-        ledger = Ledger(address, project)
+        ledger = Ledger(address, project, partial(_say_waiting, console))
     except (MapError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
     with Report(report) as findings:

@@ -13,7 +13,7 @@ import re
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, Protocol, TypeVar
@@ -32,6 +32,8 @@ _Response = TypeVar("_Response")
 # Between two tries of one call, in seconds; in all about 12, longer than a graceful restart takes.
 _PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0, 4.0)
 _FIRST_PAUSES = _PAUSES[:4]
+# A wait of this many seconds is reported, if it is the first one.
+_LONG_WAIT = 1.0
 _CALL_TIMEOUT = 60.0
 # A stream that lives longer is opened anew; what was not answered is sent again.
 _STREAM_TIMEOUT = 300.0
@@ -129,9 +131,14 @@ class Fault(Exception):
 
 
 class Ledger:
-    """A connection in one project. Every call carries the run's correlation id."""
+    """A connection in one project. Every call carries the run's correlation id.
 
-    def __init__(self, address: str, project: str) -> None:
+    `on_wait` is called before the first long wait, with its seconds and the fault that it follows.
+    """
+
+    def __init__(
+        self, address: str, project: str, on_wait: Callable[[float, Fault], None] | None = None
+    ) -> None:
         self.correlation_id = f"import-{uuid.uuid4()}"
         self._client = Client(
             address,
@@ -144,6 +151,7 @@ class Ledger:
         )
         # Whether the server was reached at all: a wrong address is given up on sooner.
         self._answered = False
+        self._on_wait = on_wait
         self.sprints = self._client.sprints
         self.tasks = self._client.tasks
         self.coordination = self._client.coordination
@@ -209,11 +217,15 @@ class Ledger:
         self._answered = True
 
     def wait_after(self, fault: Fault, attempt: int) -> None:
-        """Waits before the next attempt, counted from 0; raises the fault where none would help."""
+        """Wait before the next attempt, counted from 0. Raises the fault if another would not help."""
         pauses = _PAUSES if self._answered else _FIRST_PAUSES
         if not fault.retryable or attempt >= len(pauses):
             raise fault
-        time.sleep(max(pauses[attempt], fault.pause))
+        seconds = max(pauses[attempt], fault.pause)
+        if seconds >= _LONG_WAIT and self._on_wait is not None:
+            self._on_wait(seconds, fault)
+            self._on_wait = None
+        time.sleep(seconds)
 
 
 def new_request_id() -> str:

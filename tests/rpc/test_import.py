@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from orchestration import Client
 from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, task_pb2
+from orchestration_server.commands import ledger
 from orchestration_server.commands.import_jsonl import import_files
 from orchestration_server.model import Role
 from tests.keying import make_key
@@ -207,6 +209,22 @@ def test_a_key_that_may_not_delete_loads_all_but_the_tombstones(
     assert again.exit_code == 0, again.output
     assert "3 read, 0 created, 3 already there, 2 deleted" in again.output
     assert set(tasks_of(server)) == {"a"}
+
+
+def test_an_import_above_a_rate_says_once_that_it_waits(
+    server: Server, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No wait takes any time here, so the rate is not kept and the import stops."""
+    waits: list[float] = []
+    monkeypatch.setattr(ledger, "time", SimpleNamespace(sleep=waits.append))
+    monkeypatch.setenv("ORCHESTRATION_TOKEN", make_key(database_url, per_minute=3))
+    rows = [task("a"), *(task(f"t-{n}", depends_on=["a"]) for n in range(9))]
+    result = run(server, "--tasks", write(tmp_path / "tasks.jsonl", rows))
+    assert result.exit_code == 1, result.output
+    assert len(waits) > 1
+    (line,) = [line for line in result.output.splitlines() if line.startswith("waiting")]
+    assert line.startswith(f"waiting  {waits[0]:.0f} s, then the import goes on")
+    assert "more than 3 calls by this key" in line
 
 
 def test_projects_are_apart(server: Server, tmp_path: Path) -> None:
