@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -30,6 +29,7 @@ from orchestration_server.errors import (
     Unavailable,
 )
 from orchestration_server.gate import ATTEMPTS
+from orchestration_server.lines import Lines, Room
 from orchestration_server.model import Call
 
 log = structlog.get_logger()
@@ -58,31 +58,6 @@ class Clock:
     def wait(self, changed: threading.Condition, end: float) -> None:
         """Waits for a change, or until then."""
         changed.wait(None if end == inf else max(0.0, end - self.now()))
-
-
-class _Room:
-    """Bounds what waits. A message that is larger than all the room is let in alone."""
-
-    def __init__(self, most_events: int, most_bytes: int) -> None:
-        self._most_events = most_events
-        self._most_bytes = most_bytes
-        self.events = self.bytes = 0
-
-    def takes(self, emission: Emission) -> bool:
-        """Whether there is room for it."""
-        return self.events + len(emission.drafts) <= self._most_events and (
-            not self.bytes or self.bytes + emission.size <= self._most_bytes
-        )
-
-    def add(self, emission: Emission) -> None:
-        """Takes its room."""
-        self.events += len(emission.drafts)
-        self.bytes += emission.size
-
-    def remove(self, emission: Emission) -> None:
-        """Gives its room back."""
-        self.events -= len(emission.drafts)
-        self.bytes -= emission.size
 
 
 @dataclass(slots=True)
@@ -119,7 +94,8 @@ class GroupCommit:
 
     While a group is being stored, what comes becomes the next one. Where enough for a group waits already, it
     is taken at once, made into rows, and begun as soon as the one before has its transaction id: two are then
-    stored side by side, in the order in which they were taken. Messages of one stream stand in theirs, but
+    stored side by side, in the order in which they were taken. Each project has its part of a group, if more
+    than one has messages waiting (lines.py). Messages of one stream stand in their order, but
     where the earlier one's group has to be written again, as when someone else was first with a key of it.
 
     A message that is to be batched waits for others, but no longer than its policy says, and goes along with
@@ -130,10 +106,10 @@ class GroupCommit:
         self._db = db
         self._wake = wake
         self._clock = clock or Clock()
-        self._waiting: deque[Emission] = deque()
+        self._waiting = Lines()
         self._events = 0
-        self._queue = _Room(QUEUE_EVENTS, QUEUE_BYTES)
-        self._accepted = _Room(ACCEPTED_EVENTS, ACCEPTED_BYTES)
+        self._queue = Room(QUEUE_EVENTS, QUEUE_BYTES)
+        self._accepted = Room(ACCEPTED_EVENTS, ACCEPTED_BYTES)
         self._acceptance = Acceptance(self._clock.now)
         self._last_stored = 0.0
         """When the last group was, by the clock."""
@@ -171,7 +147,7 @@ class GroupCommit:
                 raise _full(accepted=emission.accepted)
             room.add(emission)
             answer = self._acceptance.add(emission) if emission.accepted else emission.done
-            self._waiting.append(emission)
+            self._waiting.add(emission)
             self._events += len(emission.drafts)
             self._patience.add(emission, self._clock)
             if emission.batch is not None or self._due():
@@ -254,19 +230,8 @@ class GroupCommit:
                 self._changed.notify_all()
 
     def _take(self) -> list[Emission]:
-        group: list[Emission] = []
-        events = size = 0
-        seen: set[tuple[str, str]] = set()
-        while self._waiting and events < GROUP_EVENTS and size < GROUP_BYTES:
-            head = self._waiting[0]
-            key = (head.call.project, head.request.request_id)
-            if head.request.request_id and key in seen:
-                break
-            seen.add(key)
-            group.append(self._waiting.popleft())
-            events += len(head.drafts)
-            size += head.size
-        self._events -= events
+        group = self._waiting.take(GROUP_EVENTS, GROUP_BYTES)
+        self._events -= sum(len(one.drafts) for one in group)
         for one in group:
             if not one.accepted:
                 self._queue.remove(one)

@@ -5,7 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Condition, Event
@@ -358,6 +358,31 @@ def test_past_its_bound_nothing_more_is_accepted(server: Server, monkeypatch: py
         # Callers that wait have room of their own.
         assert commits.submit(emission(500)).result(10).stored == 500
         assert commits.submit(emission(5, **wishes)).result(0).accepted == 5
+
+
+def test_a_project_that_fills_the_queue_keeps_no_other_out_of_it(
+    server: Server, channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "QUEUE_EVENTS", 100)
+    monkeypatch.setattr(group_commit, "GROUP_EVENTS", 100)
+    store, commit = Event(), GroupCommit._commit
+
+    def later(commits: GroupCommit, *given: Any) -> Any:
+        assert store.wait(30)
+        return commit(commits, *given)
+
+    monkeypatch.setattr(GroupCommit, "_commit", later)
+    with committing(server, Clock()) as commits:
+        sent: list[Any] = []
+        with suppress(ResourceExhausted):
+            while True:
+                sent.append(commits.submit(emission(50)))
+        other = emission(1)
+        other.call.project = "other"
+        found = commits.submit(other)
+        store.set()
+        assert found.result(10).stored == 1
+        assert [one.result(10).stored for one in sent] == [50] * len(sent)
 
 
 def test_no_more_is_accepted_while_the_database_does_not_store_what_was(

@@ -1,0 +1,104 @@
+"""No project waits for all that another has sent: each has its part of a group, and room of its own."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestration.v1 import event_pb2
+from orchestration_server.emission import Emission
+from orchestration_server.lines import SMALL_SHARE, SPARE_SHARE, Lines, Room
+from orchestration_server.model import Call
+from orchestration_server.policies import AT_ONCE
+from tests import factories
+
+BYTES = 1_000_000
+
+
+def message(project: str, events: int, request_id: str = "") -> Emission:
+    request = event_pb2.EmitEventsRequest(request_id=request_id, events=[factories.event()] * events)
+    return Emission.of(Call("", project), request, request.events, AT_ONCE)
+
+
+def waiting(*messages: Emission) -> Lines:
+    lines = Lines()
+    for one in messages:
+        lines.add(one)
+    return lines
+
+
+def test_a_project_that_came_last_is_in_the_next_group() -> None:
+    greedy = [message("greedy", 500) for _ in range(40)]
+    few = [message("few", 1) for _ in range(3)]
+    lines = waiting(*greedy, *few)
+    group = lines.take(2_000, BYTES)
+    assert few == [one for one in group if one.call.project == "few"]
+    assert [one for one in group if one.call.project == "greedy"] == greedy[:4]
+
+
+def test_of_two_that_send_much_each_has_half_of_a_group() -> None:
+    lines = waiting(*[message("large", 500) for _ in range(20)], *[message("small", 1) for _ in range(3_000)])
+    for _ in range(2):
+        group = lines.take(2_000, BYTES)
+        assert sum(len(one.drafts) for one in group if one.call.project == "small") == pytest.approx(
+            1_000, abs=500
+        )
+
+
+def test_more_projects_than_fit_into_a_group_have_their_turns() -> None:
+    first = [message(f"p{n}", 1) for n in range(5)]
+    lines = waiting(*first, *[message(f"p{n}", 1) for n in range(5)])
+    assert [*lines.take(3, BYTES), *lines.take(2, BYTES)] == first
+
+
+def test_a_request_id_that_is_in_the_group_holds_up_its_own_line_alone() -> None:
+    one, again, behind = message("a", 1, "r"), message("a", 1, "r"), message("a", 1, "s")
+    other = message("b", 1, "r")
+    lines = waiting(one, again, behind, other)
+    assert lines.take(100, BYTES) == [one, other]
+    assert lines.take(100, BYTES) == [again, behind]
+    assert not lines
+
+
+MESSAGES = st.tuples(st.sampled_from("abc"), st.integers(1, 9), st.sampled_from(["", "r", "s"]))
+
+
+@given(st.lists(MESSAGES, max_size=40), st.integers(1, 30))
+def test_each_message_is_taken_once_and_each_line_keeps_its_order(
+    given_: list[tuple[str, int, str]], most: int
+) -> None:
+    messages = [message(*one) for one in given_]
+    lines = waiting(*messages)
+    taken: list[Emission] = []
+    while lines:
+        group = lines.take(most, BYTES)
+        ids = [(one.call.project, one.request.request_id) for one in group if one.request.request_id]
+        assert group
+        assert len(set(ids)) == len(ids)
+        taken += group
+    for project in "abc":
+        own = [one for one in messages if one.call.project == project]
+        assert [one for one in taken if one.call.project == project] == own
+
+
+def test_a_project_that_fills_the_room_keeps_no_other_out() -> None:
+    room = Room(100, BYTES)
+    while room.takes(message("greedy", 10)):
+        room.add(message("greedy", 10))
+    assert room.events == 100
+    assert not room.takes(message("greedy", 1))
+    small = message("small", 100 // SMALL_SHARE)
+    assert room.takes(small)
+    room.add(small)
+    assert not room.takes(message("small", 1))
+    room.remove(small)
+    assert room.takes(small)
+
+
+def test_however_many_projects_there_are_the_room_has_an_end() -> None:
+    room = Room(100, BYTES)
+    for number in range(1_000):
+        if room.takes(one := message(f"p{number}", 1)):
+            room.add(one)
+    assert room.events == 100 + 100 // SPARE_SHARE
