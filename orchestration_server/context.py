@@ -201,9 +201,9 @@ class Broker:
         """Where events and tasks begin."""
         scope = _scope(call, target)
         size = convert.page_size(options.page_size)
-        page = store.Page(size + 1, -1, EPOCH_START, "")
+        page = store.Page(size, -1, EPOCH_START, "")
         if place := self._tokens.page_place(options.page_token, scope):
-            page = store.Page(size + 1, place[1], datetime.fromisoformat(place[0]), place[2])
+            page = store.Page(size, place[1], datetime.fromisoformat(place[0]), place[2])
         if _TASKS in options.omit_sections:
             page = page._replace(limit=0)
         if not options.since_cursor:
@@ -309,24 +309,22 @@ class Broker:
 
     def _page(self, asked: _Asked, contents: store.Contents, part: context_pb2.Context) -> None:
         """The sprint's tasks in short, and where they go on."""
-        size = max(asked.page.limit - 1, 0)
         tasks = [task_pb2.Task.FromString(body) for body in contents.listed]
-        part.tasks.extend(summary(task) for task in tasks[:size])
-        if len(tasks) > size:
-            last = tasks[size - 1]
+        part.tasks.extend(summary(task) for task in tasks)
+        if contents.listed_more:
+            last = tasks[-1]
             place = [convert.moment(last.create_time).isoformat(), last.priority, last.code]
             part.next_page_token = self._tokens.page_token(_scope(asked.call, asked.target), place)
 
     def _sized(self, asked: _Asked, contents: store.Contents) -> list[SizedEvent]:
-        """Return the events with their sizes: as many of the last as a page of them holds.
-
-        Those that are shown as notes or decisions are left out.
-        """
+        """Return the events with their sizes. Those that are shown as notes or decisions are left out."""
         about = None if asked.options.include_ids else _about(contents)
         shown = _noted(contents, asked.options.omit_sections)
-        newest = [each for each in reversed(contents.events) if each[0] not in shown]
-        most = convert.page_length([len(body) for _, body in newest], len(newest))
-        return [self._sized_event(position, body, about) for position, body in reversed(newest[:most])]
+        return [
+            self._sized_event(position, body, about)
+            for position, body in contents.events
+            if position not in shown
+        ]
 
     def _sized_event(self, position: Position, stored: bytes, about: About | None) -> SizedEvent:
         found = self._sizes.get((position, about))

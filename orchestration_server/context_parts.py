@@ -130,10 +130,11 @@ def _links(whole: context_pb2.Context, contents: store.Contents) -> None:
             task_code=link.task_code,
             depends_on_code=link.depends_on_code,
             kind=link.kind,  # type: ignore[arg-type]  # the numbers are the same
+            status=link.status or 0,  # type: ignore[arg-type]  # the same
         )
         if link.body is not None:
             other = task_pb2.Task.FromString(link.body)
-            shown.title, shown.status = other.title, other.status
+            shown.title = other.title
             if link.kind in (BLOCKS, _PARENT) and not contents.version.own_sprint:
                 shown.description = other.description[: background.TEXT]
                 shown.outcome = background.outcome(other, contents.outcomes.get(other.code))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b, sha256
 from typing import Any
@@ -27,7 +27,6 @@ from orchestration_server.model import (
 from orchestration_server.store.tasks import TaskColumns
 
 PAGE_DEFAULT = 50
-PAGE_BYTES = 4 * 1024 * 1024
 SNAPSHOT_EVERY = 32
 """Revisions of an entity between two events that hold all of it."""
 EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,16 +64,6 @@ def moment(time: Timestamp) -> datetime:
 def page_size(asked: int) -> int:
     """How many rows a page holds."""
     return asked or PAGE_DEFAULT
-
-
-def page_length(lengths: Sequence[int], most: int) -> int:
-    """How many rows of these lengths a page takes: so many, or 4 MiB, and one in any case."""
-    total = 0
-    for count, length in enumerate(lengths[:most]):
-        total += length
-        if count and total > PAGE_BYTES:
-            return count
-    return min(len(lengths), most)
 
 
 # Structs and content

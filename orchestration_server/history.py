@@ -20,13 +20,13 @@ from orchestration_server.model import BEGINNING, KEPT_PRIORITIES, Position
 from orchestration_server.pacing import PAGE_EVENTS as CROWDED_EVENTS
 from orchestration_server.pacing import Pace
 from orchestration_server.store import events as event_store
+from orchestration_server.store import pages
 from orchestration_server.streams import Message, Stream, messages_of
 from orchestration_server.tokens import Tokens
 
 log = structlog.get_logger()
 
 PAGE_EVENTS = 2_000
-PAGE_BYTES = 4 * 1024 * 1024
 READERS = 2
 
 
@@ -116,26 +116,26 @@ class History:
             limit = min(stream.page, CROWDED_EVENTS) if slow else stream.page
             after = stream.cursor(start)
             if latest:
-                rows, horizon, last, edge = event_store.latest(
+                rows, cut, stream.large, horizon, last, edge = event_store.latest(
                     conn, project=stream.project, count=latest, chosen=stream.chosen,
                     archived=stream.archived,
                 )  # fmt: skip
                 stream.latest = 0
             else:
-                rows, horizon, last, edge = event_store.page(
+                rows, cut, stream.large, horizon, last, edge = event_store.page(
                     conn, project=stream.project, after=after, limit=limit, chosen=stream.chosen,
-                    archived=stream.archived,
+                    archived=stream.archived, large=stream.large,
                 )  # fmt: skip
         if horizon < start and start > stream.seen:
             return None
         _check_edge(stream, edge)
         self._pace.rest()
-        complete = latest > 0 or len(rows) < limit
-        # Pages of large events stay short, so that what is held at once stays small.
+        complete = not cut and (latest > 0 or len(rows) < limit)
+        # Where events are large, more of them would be looked at than a page takes.
         size = sum(len(row.body or b"") for row in rows)
-        if size > PAGE_BYTES:
+        if cut:
             stream.page = max(16, stream.page // 4)
-        elif size * 2 <= PAGE_BYTES and limit == stream.page:
+        elif size * 2 <= pages.PAGE_BYTES and limit == stream.page:
             stream.page = min(PAGE_EVENTS, stream.page * 2)
         seen = rows[-1].position if rows else BEGINNING
         if seen.epoch == last.epoch:

@@ -102,6 +102,8 @@ class Stream:
     key: str = ""
     """Equal for streams that take the same messages."""
     page: int = PAGE_FIRST
+    large: bool = False
+    """Has seen large events: the next page is measured before it is read."""
     progress: Progress = field(default_factory=Progress)
     """Of its reading of history, anew each time that it falls behind."""
     position: Position = BEGINNING

@@ -266,14 +266,13 @@ class Hub:
         assert start is not None
         with self._db.connection() as conn:
             crashed, read_at = conn.opened > read_at, time.monotonic()
-            rows, horizon = event_store.tail(conn, projects=projects, after=start, limit=TAIL_EVENTS)
+            rows, more, horizon = event_store.tail(conn, projects=projects, after=start, limit=TAIL_EVENTS)
         # The tail stands at a horizon, above transaction ids that were given out and not yet used. A Postgres
         # that crashed gives those out again. No connection outlives that, so one that is older says that
         # there was none.
         if crashed or horizon < start:
             self._read_again()
             return False
-        more = len(rows) == TAIL_EVENTS
         end = max(start, rows[-1].position if more else horizon)
         by_project: dict[str, list[event_store.TailRow]] = {}
         for row in rows:

@@ -166,10 +166,10 @@ def requests(place: Place) -> dict[str, Message]:
 def call(channel: grpc.Channel, rpc: str, request: Message, metadata: Metadata = ()) -> Outcome:
     """Calls, whatever kind of rpc it is. A message that a stream refuses counts as the call."""
     try:
-        answers = list(_answers(channel, rpc, request, metadata))
+        answered = list(answers(channel, rpc, request, metadata))
     except grpc.RpcError as error:
         return Outcome(cast(grpc.Call, error).code(), reason(error))
-    for answer in answers:
+    for answer in answered:
         if rpc == "EventService/EmitEvents" and answer.error.code:
             return Outcome(_CODES[answer.error.code], answer.error.reason)
     return Outcome(grpc.StatusCode.OK, "")
@@ -178,7 +178,8 @@ def call(channel: grpc.Channel, rpc: str, request: Message, metadata: Metadata =
 _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
-def _answers(channel: grpc.Channel, rpc: str, request: Message, metadata: Metadata) -> Iterator[Any]:
+def answers(channel: grpc.Channel, rpc: str, request: Message, metadata: Metadata = ()) -> Iterator[Any]:
+    """Return the answers of a call: one if the rpc is no stream."""
     if rpc == REFLECTION:
         path, response = (
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",

@@ -1,4 +1,4 @@
-"""Counts the statements that a server in this process runs."""
+"""Counts the statements that a server in this process runs, and what Postgres sends it."""
 
 from __future__ import annotations
 
@@ -31,3 +31,23 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     with monkeypatch.context() as patch:
         patch.setattr(Connection, "execute", execute)
         yield seen
+
+
+@contextmanager
+def fetched(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Collects how many bytes of rows each statement got that is run while the block lasts."""
+    sizes: list[int] = []
+    run = Connection.execute
+
+    def execute(
+        self: Connection, query: str, params: Mapping[str, Any] | None = None, *, name: str = ""
+    ) -> Rows:
+        rows = run(self, query, params, name=name)
+        result = rows._result
+        cells = (result.get_value(row, n) for row in range(result.ntuples) for n in range(result.nfields))
+        sizes.append(sum(len(cell) for cell in cells if cell is not None))
+        return rows
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "execute", execute)
+        yield sizes

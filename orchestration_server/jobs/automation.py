@@ -156,9 +156,9 @@ class Automation:
         more = len(projects) == PROJECTS
         for project in projects:
             try:
-                size, acted = self._batch(project)
+                size, again = self._batch(project)
                 handled += size
-                more |= acted or size == BATCH
+                more |= again
             except Passed:
                 continue
             except Exception as error:
@@ -178,7 +178,7 @@ class Automation:
         return found
 
     def _batch(self, project: str) -> tuple[int, bool]:
-        """How many events it were, and whether they led to others."""
+        """Return how many events it were, and whether there are others behind them, or they led to some."""
         with self._db.connection() as conn:
             start = positions.get(conn, reader=store.READER, project=project)
             batch = store.batch(
@@ -193,7 +193,7 @@ class Automation:
             for rule, number, action in self._due(cause, place, start):
                 self._act(walk, cause, rule, action, Progress(place, rule.name, number))
         acted = self._finish(walk, batch.last)
-        return batch.size, acted
+        return batch.size, acted or batch.more
 
     def _due(self, cause: Cause, place: Position, start: Progress) -> Iterator[tuple[Rule, int, Action]]:
         """The actions for an event that are not done yet, by the names of their rules."""

@@ -125,13 +125,12 @@ class CoordinationService:
         due = not request.include_not_due
         scope = ["ready", due, *list_scope(call.project, filters, by_priority=True)]
         after = listed_after(self._tokens.page_place(request.page_token, scope))
-        size = convert.page_size(request.page_size)
         with self._db.connection(call) as conn:
-            rows = task_store.list_page(
+            page = task_store.list_page(
                 conn, project=call.project, filters=filters, by_priority=True, after=after,
-                limit=size + 1, ready=True, due=due,
+                limit=convert.page_size(request.page_size), ready=True, due=due,
             )  # fmt: skip
-        return task_page(self._tokens, rows, size, scope, tasks=1, token=2)
+        return task_page(self._tokens, page, scope, tasks=1, token=2)
 
 
 def _link(given: coordination_pb2.Dependency) -> coordination_pb2.Dependency:

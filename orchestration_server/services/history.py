@@ -69,9 +69,9 @@ class History:
                 conn, project=call.project, entity_type=kind, code=code, newest_first=newest, limit=size,
                 after=Position(*place) if place else None, archived=request.include_archived,
             )  # fmt: skip
-        if past.stored is None and place is None and not past.page.events:
+        if past.stored is None and place is None and not past.page.rows:
             raise NotFound(event_store.ENTITY_NAMES[EntityType(kind)], code)
-        logged = past.page.events
+        logged = past.page.rows
         # What is held is newer than all of the log: the first of newest, the last of oldest.
         pending = bool(past.held) and (place is None if newest else not past.page.more and len(logged) < size)
         shown = logged[:-1] if pending and len(logged) == size else logged
@@ -140,15 +140,15 @@ class History:
                 )  # fmt: skip
             links = [
                 Link(one.position, step)
-                for one in page.events
+                for one in page.rows
                 for step in steps.apart(event_pb2.Event.FromString(one.body))
             ]
             if not links:
                 break
             if last == BEGINNING:
-                first = page.events[0].cursor
+                first = page.rows[0].cursor
             # Each page has its own snapshot: what it did not see of its part of the log is still to come.
-            newest = page.events[-1]
+            newest = page.rows[-1]
             reached = last.xid if last.epoch == newest.position.epoch else 0
             unseen.update(xid for xid in newest.open or () if reached <= xid < newest.position.xid)
             before = chain.checked
@@ -297,13 +297,13 @@ def _rebuilt(
             raise NotFound(name, code, message=lacks)
         # What the log had not told by a place is left out.
         held = () if after or isinstance(upto, Cursor) else past.held
-        for cursor, step in _back(held, past.page.events, begun):
+        for cursor, step in _back(held, past.page.rows, begun):
             if moves(kind, step) and (not revision or step.entity_revision <= revision):
                 found.append((cursor, step))
                 if whole := has_snapshot(step):
                     break
         more = past.page.more
-        after = past.page.events[-1].position if past.page.events else None
+        after = past.page.rows[-1].position if past.page.rows else None
     if not found and upto is not None and _begins_with_creation(conn, project, entity_type, code):
         raise NotFound(name, code)
     if not whole:
@@ -354,7 +354,7 @@ def _begins_with_creation(conn: Connection, project: str, entity_type: int, code
     past = store.entity(
         conn, project=project, entity_type=entity_type, code=code, newest_first=False, limit=1
     )
-    return any(event_pb2.Event.FromString(one.body).entity_revision == 1 for one in past.page.events)
+    return any(event_pb2.Event.FromString(one.body).entity_revision == 1 for one in past.page.rows)
 
 
 def _verified(present: _Rebuilt) -> event_pb2.StateVerification:

@@ -49,7 +49,6 @@ class ReportService:
         project, code = call.project, request.sprint_code
         scope = ["report", project, code]
         after = listed_after(self._tokens.page_place(request.page_token, scope))
-        size = convert.page_size(request.page_size)
         with self._db.connection(call) as conn, conn.snapshot():
             # Read first, so that what is read after it holds all up to there.
             as_of = event_store.last(conn, project=project) or BEGINNING
@@ -60,15 +59,15 @@ class ReportService:
             changes = store.completions(
                 conn, project=project, sprint=code, since=first, becoming=reports.COMPLETED
             )
-            rows = task_store.list_page(
+            page = task_store.list_page(
                 conn, project=project, filters={"sprint_code": code}, by_priority=True, after=after,
-                limit=size + 1,
+                limit=convert.page_size(request.page_size),
             )  # fmt: skip
         report = _report(state)
         report.throughput.extend(reports.throughput(first.date(), changes))
-        report.tasks.extend(reports.summary(row.body) for row in rows[:size])
-        if len(rows) > size:
-            last = rows[size - 1]
+        report.tasks.extend(reports.summary(row.body) for row in page.rows)
+        if page.more:
+            last = page.rows[-1]
             place = [last.create_time.isoformat(), last.priority, last.code]
             report.next_page_token = self._tokens.page_token(scope, place)
         report.as_of_cursor = self._tokens.cursor(as_of)

@@ -166,17 +166,15 @@ class SessionService:
         statuses = sorted(set(request.statuses))
         scope = ["sessions", call.project, target, request.agent, statuses]
         place = self._tokens.page_place(request.page_token, scope)
-        size = convert.page_size(request.page_size)
         with self._db.connection(call) as conn:
-            rows = store.list_page(
+            page = store.list_page(
                 conn, project=call.project, target=target, agent=request.agent, statuses=statuses,
                 after=None if place is None else (datetime.fromisoformat(place[0]), place[1]),
-                limit=size + 1,
+                limit=convert.page_size(request.page_size),
             )  # fmt: skip
-        shown = convert.page_length([len(row.body) for row in rows], size)
-        body = embed_all(1, [_whole(row.body, row.last_activity) for row in rows[:shown]])
-        if len(rows) > shown:
-            last = rows[shown - 1]
+        body = embed_all(1, [_whole(row.body, row.last_activity) for row in page.rows])
+        if page.more:
+            last = page.rows[-1]
             token = self._tokens.page_token(scope, [last.create_time.isoformat(), last.key])
             body += embed(2, token.encode())
         return body

@@ -90,11 +90,11 @@ class SprintService:
 
         def load() -> Loaded:
             with self._db.connection(call) as conn:
-                full = store.full(conn, project=call.project, code=code, limit=size + 1)
+                full = store.full(conn, project=call.project, code=code, limit=size)
             if full is None:
                 raise NotFound("sprint", code)
             answer = embed(1, full.body) + embed(2, task_counts(full.counts).SerializeToString())
-            answer += task_page(self._tokens, full.tasks, size, scope, tasks=3, token=4)
+            answer += task_page(self._tokens, full.tasks, scope, tasks=3, token=4)
             return Loaded(answer, key(full.version))
 
         with self._db.connection(call) as conn:
@@ -109,15 +109,14 @@ class SprintService:
         scope = ["sprints", call.project, sorted(statuses), request.owner]
         place = self._tokens.page_place(request.page_token, scope)
         after = None if place is None else (datetime.fromisoformat(place[0]), place[1])
-        size = convert.page_size(request.page_size)
         with self._db.connection(call) as conn:
-            rows = store.list_page(
+            page = store.list_page(
                 conn, project=call.project, statuses=statuses, owner=request.owner, after=after,
-                limit=size + 1,
+                limit=convert.page_size(request.page_size),
             )  # fmt: skip
-        body = convert.embed_all(1, [row.body for row in rows[:size]])
-        if len(rows) > size:
-            last = rows[size - 1]
+        body = convert.embed_all(1, [row.body for row in page.rows])
+        if page.more:
+            last = page.rows[-1]
             token = self._tokens.page_token(scope, [last.create_time.isoformat(), last.code])
             body += embed(2, token.encode())
         return body

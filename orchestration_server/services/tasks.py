@@ -30,6 +30,7 @@ from orchestration_server.model import (
 )
 from orchestration_server.occurred import refuse_ahead
 from orchestration_server.store import tasks as store
+from orchestration_server.store.pages import Page
 from orchestration_server.store.prepared import EntityRow, Prepared
 from orchestration_server.store.tasks import TaskColumns
 from orchestration_server.store.writes import Change
@@ -122,11 +123,10 @@ class TaskService:
         size = convert.page_size(request.page_size)
         after = listed_after(self._tokens.page_place(request.page_token, scope))
         with self._db.connection(call) as conn:
-            rows = store.list_page(
-                conn, project=call.project, filters=filters, by_priority=urgent, after=after,
-                limit=size + 1,
-            )  # fmt: skip
-        return task_page(self._tokens, rows, size, scope, tasks=1, token=2)
+            page = store.list_page(
+                conn, project=call.project, filters=filters, by_priority=urgent, after=after, limit=size
+            )
+        return task_page(self._tokens, page, scope, tasks=1, token=2)
 
     def UpdateTask(self, request: task_pb2.UpdateTaskRequest, call: Call) -> bytes:
         paths = list(request.update_mask.paths)
@@ -277,14 +277,11 @@ def listed_after(place: list[Any] | None) -> store.Listed | None:
     return store.Listed(datetime.fromisoformat(place[0]), place[1], place[2], b"")
 
 
-def task_page(
-    tokens: Tokens, rows: list[store.Listed], size: int, scope: list[Any], *, tasks: int, token: int
-) -> bytes:
-    """A serialized page: ``tasks`` and ``token`` are field numbers; one row more than ``size`` means more."""
-    shown = convert.page_length([len(row.body) for row in rows], size)
-    body = embed_all(tasks, [row.body for row in rows[:shown]])
-    if len(rows) > shown:
-        last = rows[shown - 1]
+def task_page(tokens: Tokens, page: Page[store.Listed], scope: list[Any], *, tasks: int, token: int) -> bytes:
+    """Return a serialized page; ``tasks`` and ``token`` are field numbers."""
+    body = embed_all(tasks, [row.body for row in page.rows])
+    if page.more:
+        last = page.rows[-1]
         place = [last.create_time.isoformat(), last.priority, last.code]
         body += embed(token, tokens.page_token(scope, place).encode())
     return body

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import LiteralString, NamedTuple
 
 from orchestration_server.model import BEGINNING, Position
+from orchestration_server.store import pages
 from orchestration_server.store.arrays import Texts
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.horizon import HORIZON
@@ -24,19 +25,24 @@ READER = "automation"
 _BATCH: LiteralString = (
     HORIZON
     + """, batch as materialized (
-    select e.epoch, e.xid, e.seq, e.scopes, case when e.type = any(%(types)s::text[])
-        or e.type like any(%(prefixes)s::text[]) then e.body end as body
-    from h, lateral (
-        select * from events
+    select e.* from h, lateral ("""
+    + pages.cut(
+        "epoch, xid, seq, scopes, body",
+        """
+        select epoch, xid, seq, scopes, case when type = any(%(types)s::text[])
+            or type like any(%(prefixes)s::text[]) then body end as body
+        from events
         where project = %(project)s
             and (epoch, xid, seq) > (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)
             and (epoch, xid) < (h.epoch, h.xid)
-        order by epoch, xid, seq limit %(limit)s::bigint
-    ) e
+        order by epoch, xid, seq limit %(limit)s::bigint""",
+        size="coalesce(octet_length(body), 0)",
+    )
+    + """) e
 )
-select b.epoch, b.xid::text::bigint, b.seq, b.body, b.scopes, c.n
+select b.epoch, b.xid::text::bigint, b.seq, b.body, b.scopes, c.n, l.further
 from batch b, (select count(*) as n from batch) c,
-    (select epoch, xid, seq from batch order by epoch desc, xid desc, seq desc limit 1) l
+    (select epoch, xid, seq, further from batch order by epoch desc, xid desc, seq desc limit 1) l
 where b.body is not null or b.seq = l.seq
 order by b.epoch, b.xid, b.seq
 """
@@ -80,6 +86,8 @@ class Batch(NamedTuple):
     """
 
     size: int
+    more: bool
+    """Whether there may be others behind these."""
     last: Position
     events: Sequence[tuple[Position, bytes, str]]
 
@@ -93,7 +101,8 @@ def batch(
     prefixes: Sequence[str],
     limit: int,
 ) -> Batch:
-    """Reads on below the horizon, from the event at the place itself where that is dealt with in part."""
+    """Read on below the horizon, from the event at the place itself if that is dealt with in part: ``limit``
+    events, or 4 MiB of those asked for."""
     place = progress.place
     rows = conn.execute(
         _BATCH,
@@ -105,13 +114,14 @@ def batch(
             "types": Texts(types),
             "prefixes": Texts(prefix.replace("_", r"\_") + "%" for prefix in prefixes),
             "limit": limit,
+            "bytes": pages.PAGE_BYTES,
         },
     ).fetchall()
     if not rows:
-        return Batch(0, BEGINNING, ())
+        return Batch(0, False, BEGINNING, ())
     events = [(Position(r[0], r[1], r[2]), r[3], r[4]) for r in rows if r[3] is not None]
     last = rows[-1]
-    return Batch(last[5], Position(last[0], last[1], last[2]), events)
+    return Batch(last[5], last[6] or last[5] == limit, Position(last[0], last[1], last[2]), events)
 
 
 def now(conn: Connection) -> Prepared:

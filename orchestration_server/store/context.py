@@ -15,7 +15,7 @@ from typing import Any, LiteralString, NamedTuple
 from orchestration_server.model import BEGINNING, Cursor, EntityType, Position
 from orchestration_server.store import context_background as background
 from orchestration_server.store import context_lists as lists
-from orchestration_server.store import cursors
+from orchestration_server.store import cursors, pages
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.horizon import HORIZON
 from orchestration_server.store.selection import BACK_IN_LOG, Selection
@@ -146,6 +146,8 @@ union all select 2, null, null, target.task_body from target where target.task_d
     and target.task_body is not null
 union all select 3, null, null, sprint.body from sprint where not sprint.deleted
 """
+_EVENT: LiteralString = "epoch, xid, seq, body"
+_MOST: LiteralString = " limit %(e_limit)s::bigint"
 _EVENTS: LiteralString = """
 union all select 7, array[e.epoch, e.xid::text::bigint, e.seq], null, e.body from ("""
 _EVENTS_END: LiteralString = ") e"
@@ -227,12 +229,15 @@ class Version:
 
 
 class Link(NamedTuple):
-    """A link of a task; ``body`` is the task that it depends on, None where that is deleted."""
+    """A link of a task, with the task that it depends on."""
 
     task_code: str
     depends_on_code: str
     kind: int
+    status: int | None
+    """None if the task that it depends on is deleted."""
     body: bytes | None
+    """None behind 4 MiB of them too."""
 
 
 @dataclass(slots=True)
@@ -244,7 +249,9 @@ class Contents:
     task: bytes | None = None
     sprint: bytes | None = None
     listed: list[bytes] = field(default_factory=list)
-    """A page of the sprint's tasks, and one more where there is another."""
+    """A page of the sprint's tasks."""
+    listed_more: bool = False
+    """Whether there are tasks behind those."""
     links: list[Link] = field(default_factory=list)
     ready: list[str] = field(default_factory=list)
     events: list[tuple[Position, bytes]] = field(default_factory=list)
@@ -287,13 +294,13 @@ def load(
     events: int,
     page: Page,
 ) -> Contents | None:
-    """All of a context with its version, in one snapshot, and of the events after a place the last ones.
-
-    None where there never was such a target.
+    """Return all of a context with its version, in one snapshot: of the events after a place the last ones,
+    and of these and of the tasks 4 MiB at the most. None if there never was such a target.
     """
     # An event may stand in two scopes of a session, so each is read to the limit.
     limit = events * len(_SCOPES[kind])
-    newest = _newest(kind, "epoch, xid, seq, body", _COUNTED + cursors.unseen(since), limit)
+    newest = _newest(kind, _EVENT, _COUNTED + cursors.unseen(since), limit)
+    once = "select distinct on (epoch, xid, seq) * from (" + newest + ") newest" + BACK_IN_LOG + _MOST
     window = background.WINDOW * len(_SCOPES[kind])
     noted = _newest(kind, "epoch, xid, seq, type, body", _COUNTED, window)
     rows = conn.execute(
@@ -303,13 +310,15 @@ def load(
         + background.BODIES
         + background.notes(noted)
         + _EVENTS
-        + newest
+        + pages.cut(_EVENT, once)
         + _EVENTS_END,
         {
             "project": project,
             "code": code,
             "limit": max(limit, 1),
-            "p_limit": page.limit,
+            "e_limit": events,
+            "bytes": pages.PAGE_BYTES,
+            "p_limit": page.limit and page.limit + 1,
             "p_priority": page.priority,
             "p_time": page.create_time,
             "p_code": page.code,
@@ -320,7 +329,7 @@ def load(
             **cursors.params(since),
         },
     ).fetchall()
-    return _contents(rows, events)
+    return _contents(rows, page.limit)
 
 
 def _head(kind: EntityType) -> LiteralString:
@@ -346,7 +355,7 @@ def _add_once(events: list[tuple[Position, bytes]], position: Position, body: by
         events.append((position, body))
 
 
-def _contents(rows: list[tuple[Any, ...]], events: int) -> Contents | None:
+def _contents(rows: list[tuple[Any, ...]], page_limit: int) -> Contents | None:
     found: Contents | None = None
     # Rows that have a place begin with it; the places of the others do not matter.
     for part, numbers, texts, body in sorted(rows, key=lambda row: (row[0], row[1] or ())):
@@ -361,9 +370,11 @@ def _contents(rows: list[tuple[Any, ...]], events: int) -> Contents | None:
         elif part == _Part.SPRINT:
             found.sprint = body
         elif part == _Part.LISTED:
-            found.listed.append(body)
+            if numbers[0] <= page_limit:
+                found.listed.append(body)
+                found.listed_more = bool(numbers[1])
         elif part == _Part.LINK:
-            found.links.append(Link(texts[0], texts[1], numbers[1], body))
+            found.links.append(Link(texts[0], texts[1], numbers[1], numbers[2], body))
         elif part == _Part.READY:
             found.ready.append(texts[0])
         elif part == _Part.EARLIER:
@@ -374,6 +385,4 @@ def _contents(rows: list[tuple[Any, ...]], events: int) -> Contents | None:
             found.outcomes[texts[0]] = body
         else:
             _add_once(found.notes if part == _Part.NOTE else found.events, Position(*numbers), body)
-    if found is not None:
-        del found.events[: max(len(found.events) - events, 0)]
     return found

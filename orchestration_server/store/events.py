@@ -14,7 +14,7 @@ from orchestration_server.model import (
     Position,
     StoredEvent,
 )
-from orchestration_server.store import cursors, wildcards
+from orchestration_server.store import cursors, pages, wildcards
 from orchestration_server.store.arrays import Texts
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.horizon import HORIZON, OPEN_IN_EPOCH
@@ -27,7 +27,7 @@ _PAGE_HEAD: LiteralString = """
 select h.epoch, h.xid::text::bigint, l.epoch, l.xid::text::bigint, l.seq,
     a.epoch, a.xid::text::bigint, a.seq, a.moves, a.upto,
     e.epoch, e.xid::text::bigint, e.seq, e.body"""
-_PAGE_FROM: LiteralString = """
+_PAGE_FROM: LiteralString = """, e.further
 from h left join lateral (
     select epoch, xid, seq from events
     where project = %(project)s and (epoch, xid) < (h.epoch, h.xid)
@@ -37,20 +37,25 @@ left join lateral ("""
 _PAGE_TAIL: LiteralString = ") e on true order by e.epoch, e.xid, e.seq"
 _UP_TO: LiteralString = " and (epoch, xid) < (h.epoch, h.xid)"
 _BELOW: LiteralString = " and (epoch, xid) < ((select epoch from h), (select xid from h))"
+_TAIL_COLUMNS: LiteralString = """epoch, xid, seq, project, type, entity_type, entity_code, sprint_code,
+    priority, correlation_id, session_key, body, emit_time"""
 _TAIL: LiteralString = (
     HORIZON
     + """
 select h.epoch, h.xid::text::bigint, e.epoch, e.xid::text::bigint, e.seq, e.project, e.type,
     e.entity_type, e.entity_code, e.sprint_code, e.priority, e.correlation_id, e.session_key, e.body,
-    e.emit_time, extract(epoch from clock_timestamp() - e.emit_time)::float8
-from h left join lateral (
+    e.emit_time, extract(epoch from clock_timestamp() - e.emit_time)::float8, e.further
+from h left join lateral ("""
+    + pages.cut(
+        _TAIL_COLUMNS,
+        """
     select * from events
     where project = any(%(projects)s::text[])
         and (epoch, xid, seq) > (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)
         and (epoch, xid) < (h.epoch, h.xid)
-    order by epoch, xid, seq limit %(limit)s::bigint
-) e on true
-"""
+    order by epoch, xid, seq limit %(limit)s::bigint""",
+    )
+    + ") e on true"
 )
 _PLACES_HEAD: LiteralString = "select epoch, xid::text::bigint, seq from ("
 _PLACES_TAIL: LiteralString = ") place" + BACK_IN_LOG + " offset %(last)s::bigint limit 1"
@@ -160,6 +165,10 @@ class Page(NamedTuple):
     """Events in the order of the log."""
 
     events: list[StoredEvent]
+    cut: bool
+    """Whether more of those that were asked for are there, and 4 MiB are full."""
+    large: bool
+    """Whether any is so large that they had to be measured."""
     horizon: Position
     """What they were read below."""
     last: Position
@@ -176,36 +185,52 @@ def page(
     limit: int,
     chosen: EventFilter,
     archived: bool = False,
+    large: bool = False,
 ) -> Page:
-    """Return the next ``limit`` events below the horizon that a cursor takes, the archive's too if asked."""
+    """Return the next ``limit`` events below the horizon that a cursor takes, or 4 MiB of them; the archive's
+    too if asked. ``large`` is what the page before said."""
     selected = wildcards.selected(conn, project, chosen)
     bounds = cursors.unseen(after) + _UP_TO
     query = selected.in_log("epoch, xid, seq, body", bounds, IN_LOG, limit, archived=archived)
     params = selected.params | cursors.params(after) | {"limit": limit}
-    return _page(conn, query, params, archived=archived)
+    return _page(conn, query, params, archived=archived, large=large)
 
 
 def latest(
     conn: Connection, *, project: str, count: int, chosen: EventFilter, archived: bool = False
 ) -> Page:
-    """The last ``count`` events of the log; the archive's too where ``archived``."""
+    """Return the last ``count`` events of the log, or of these the first 4 MiB; the archive's too if
+    ``archived``."""
     selected = wildcards.selected(conn, project, chosen)
     query = selected.in_log("epoch, xid, seq, body", _UP_TO, BACK_IN_LOG, count, archived=archived)
-    return _page(conn, query, selected.params | {"limit": count}, archived=archived)
+    query = "select * from (" + query + ") newest" + IN_LOG
+    return _page(conn, query, selected.params | {"limit": count}, archived=archived, large=False)
 
 
-def _page(conn: Connection, query: LiteralString, params: dict[str, Any], *, archived: bool) -> Page:
-    time: LiteralString = ", e.archive_time" if archived else ""
-    rows = conn.execute(
-        HORIZON + _PAGE_HEAD + time + _PAGE_FROM + query + _PAGE_TAIL, params | {"archived": archived}
-    ).fetchall()
+def _page(
+    conn: Connection, query: LiteralString, params: dict[str, Any], *, archived: bool, large: bool
+) -> Page:
+    columns: LiteralString = "epoch, xid, seq, body"
+    time: LiteralString = ""
+    if archived:
+        columns += ", archive_time"
+        time = ", e.archive_time"
+    rows, measured = pages.read(
+        conn,
+        "events.page",
+        lambda cut: HORIZON + _PAGE_HEAD + time + _PAGE_FROM + cut(columns, query) + _PAGE_TAIL,
+        params | {"archived": archived, "bytes": pages.PAGE_BYTES},
+        large=large,
+    )
     first = rows[0]
     last = BEGINNING if first[2] is None else Position(first[2], first[3], first[4])
     edge = Edge(BEGINNING, 0, None)
     if first[5] is not None:
         edge = Edge(Position(first[5], first[6], first[7]), first[8], first[9])
     return Page(
-        [StoredEvent(Position(r[10], r[11], r[12]), *r[13:]) for r in rows if r[10] is not None],
+        [StoredEvent(Position(r[10], r[11], r[12]), *r[13:-1]) for r in rows if r[10] is not None],
+        bool(rows[-1][-1]),
+        measured,
         Position(first[0], first[1], 0),
         max(last, edge.place),
         edge,
@@ -214,15 +239,18 @@ def _page(conn: Connection, query: LiteralString, params: dict[str, Any], *, arc
 
 def tail(
     conn: Connection, *, projects: Sequence[str], after: Position, limit: int
-) -> tuple[list[TailRow], Position]:
-    """The next events of these projects after a place, and the horizon they were read below."""
+) -> tuple[list[TailRow], bool, Position]:
+    """Return the next ``limit`` events of these projects after a place, or 4 MiB of them, whether there are
+    more, and the horizon they were read below."""
     rows = conn.execute(
         _TAIL,
         {"projects": Texts(projects), "epoch": after.epoch, "xid": str(after.xid), "seq": after.seq,
-         "limit": limit},
+         **pages.limits(limit)},
     ).fetchall()  # fmt: skip
     bound = Position(rows[0][0], rows[0][1], 0)
-    return [TailRow(Position(r[2], r[3], r[4]), *r[5:]) for r in rows if r[2] is not None], bound
+    found = [row[2:] for row in rows if row[2] is not None]
+    read, more = pages.page(found, limit, lambda *r: TailRow(Position(r[0], r[1], r[2]), *r[3:]))
+    return read, more, bound
 
 
 def before_last(

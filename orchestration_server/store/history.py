@@ -1,13 +1,9 @@
-"""The SQL of history: an entity's events with what is stored of it, and the chains that correlations make.
-
-A page ends at its count of events or at 4 MiB, whichever comes first, and holds one event at the least.
-"""
+"""The SQL of history: an entity's events with what is stored of it, and the chains that correlations make."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
 from typing import Any, LiteralString, NamedTuple
@@ -15,13 +11,13 @@ from typing import Any, LiteralString, NamedTuple
 from uuid_utils import UUID
 
 from orchestration_server.model import Cursor, EntityType, EventFilter, Position, cursor_of
+from orchestration_server.store import pages
 from orchestration_server.store.arrays import Numbers, Texts, Uuids
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.events import ENTITY_NAMES
 from orchestration_server.store.horizon import OPEN_IN_EPOCH
 from orchestration_server.store.selection import BACK_IN_LOG, IN_LOG, Selection, select
 
-PAGE_BYTES = 4 * 1024 * 1024
 SPAN_EVENTS = 1_000
 """The most events of one span that are read: the literal limit in the query."""
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -85,23 +81,14 @@ _STORED: Mapping[int, LiteralString] = {
 }
 _ENTITY_HEAD: LiteralString = """
 select null::integer, null::bigint, null::bigint, stored.body, stored.revision, stored.deleted,
-    null::bigint[] from ("""
+    null::bigint[], null::boolean from ("""
 _ENTITY_TAIL: LiteralString = """) stored (revision, deleted, body)
 union all
-(select null, null, null, body, revision, null, null from held_changes
+(select null, null, null, body, revision, null, null, null from held_changes
     where project = %(project)s and entity_type = %(entity_type)s::smallint and entity_code = %(code)s
     order by revision)
 union all """
-_CUT_HEAD: LiteralString = (
-    """
-select sized.epoch, sized.xid::text::bigint, sized.seq, sized.body, sized.found, null::boolean, """
-    + OPEN_IN_EPOCH
-    + """ from (
-    select *, count(*) over () as found,
-        sum(octet_length(body)) over (rows unbounded preceding) - octet_length(body) as ahead
-    from ("""
-)
-_CUT_TAIL: LiteralString = ") page) sized where sized.ahead < %(bytes)s::bigint"
+_LOGGED: LiteralString = "epoch, xid::text::bigint, seq, body, null::bigint, null::boolean, " + OPEN_IN_EPOCH
 
 _IN_SPAN: LiteralString = """ as logged
             where hashtextextended(project || '/' || entity_type || '/' || entity_code, 0)
@@ -111,12 +98,9 @@ _IN_SPAN: LiteralString = """ as logged
                 and (epoch, xid, seq) > (w.from_epoch, w.from_xid::text::xid8, w.from_seq)
                 and (epoch, xid, seq) < (w.to_epoch, w.to_xid::text::xid8, w.to_seq)
             order by epoch, xid, seq limit 1000)"""
-_BETWEEN: LiteralString = (
+_BETWEEN: LiteralString = pages.cut(
+    "span, body",
     """
-select sized.span, sized.body, sized.found from (
-    select *, count(*) over () as found,
-        sum(octet_length(body)) over (rows unbounded preceding) - octet_length(body) as ahead
-    from (
         select w.span, e.body
         from unnest(%(entities)s::text[], %(types)s::smallint[], %(codes)s::text[], %(prefixes)s::text[],
             %(from_epochs)s::integer[], %(from_xids)s::bigint[], %(from_seqs)s::bigint[],
@@ -133,10 +117,7 @@ select sized.span, sized.body, sized.found from (
     + """
         ) e
         order by w.span, e.epoch, e.xid, e.seq
-        limit %(limit)s::bigint
-    ) spans
-) sized where sized.ahead < %(bytes)s::bigint
-"""
+        limit %(limit)s::bigint""",
 )
 # Scalar subqueries, which are probes of a primary key and nothing else.
 _UNKNOWN: LiteralString = """
@@ -180,14 +161,6 @@ class Logged(NamedTuple):
         return cursor_of(self.position, self.open)
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Events in the order that was asked for, and whether there are more."""
-
-    events: list[Logged]
-    more: bool
-
-
 class Past(NamedTuple):
     """What there is of an entity at one moment."""
 
@@ -195,7 +168,7 @@ class Past(NamedTuple):
     """None where the ledger stores no such entity."""
     held: list[bytes]
     """Events that tell of one step each, which the log has not, in the order of revisions."""
-    page: Page
+    page: pages.Page[Logged]
 
 
 class Span(NamedTuple):
@@ -231,8 +204,7 @@ def entity(
         "entity_type": entity_type,
         "code": code,
         "prefix": _prefix(entity_type),
-        "limit": limit + 1,
-        "bytes": PAGE_BYTES,
+        **pages.limits(limit),
     }
     bounds: LiteralString = ""
     head: LiteralString = ""
@@ -252,7 +224,7 @@ def entity(
     order = BACK_IN_LOG if newest_first else IN_LOG
     page = Selection([_OF_ENTITY], params).in_log(_COLUMNS, bounds, order, limit + 1, archived=archived)
     stored = _ENTITY_HEAD + _STORED[entity_type] + _ENTITY_TAIL
-    rows = conn.execute(head + stored + _CUT_HEAD + page + _CUT_TAIL, params).fetchall()
+    rows = conn.execute(head + stored + pages.cut(_LOGGED, page), params).fetchall()
     beside = [r for r in rows if r[0] is None]
     return Past(
         next((Stored(r[4], r[5], r[3]) for r in beside if r[5] is not None), None),
@@ -261,23 +233,22 @@ def entity(
     )
 
 
-def chain(conn: Connection, *, project: str, correlation_id: str, after: Position, limit: int) -> Page:
+def chain(
+    conn: Connection, *, project: str, correlation_id: str, after: Position, limit: int
+) -> pages.Page[Logged]:
     """A page of the events of a correlation, in the order of the log, the archive's too."""
     selected = select(project, EventFilter(correlation_id=correlation_id))
     page = selected.in_log(_COLUMNS, _AFTER, IN_LOG, limit + 1, archived=True)
     params = selected.params | {
-        "epoch": after.epoch, "xid": str(after.xid), "seq": after.seq, "limit": limit + 1,
-        "bytes": PAGE_BYTES,
+        "epoch": after.epoch, "xid": str(after.xid), "seq": after.seq, **pages.limits(limit),
     }  # fmt: skip
-    rows = conn.execute(_CUT_HEAD + page + _CUT_TAIL, params).fetchall()
+    rows = conn.execute(pages.cut(_LOGGED, page), params).fetchall()
     return _page(rows, limit, newest_first=False)
 
 
-def _page(rows: list[tuple[Any, ...]], limit: int, *, newest_first: bool) -> Page:
-    events = [Logged(Position(r[0], r[1], r[2]), r[3], r[6]) for r in rows]
-    events.sort(key=lambda logged: logged.position, reverse=newest_first)
-    shown = events[:limit]
-    return Page(shown, more=bool(rows) and rows[0][4] > len(shown))
+def _page(rows: list[tuple[Any, ...]], limit: int, *, newest_first: bool) -> pages.Page[Logged]:
+    rows.sort(key=itemgetter(0, 1, 2), reverse=newest_first)
+    return pages.page(rows, limit, lambda *r: Logged(Position(r[0], r[1], r[2]), r[3], r[6]))
 
 
 def between(conn: Connection, *, project: str, spans: Sequence[Span], limit: int) -> list[list[bytes] | None]:
@@ -298,15 +269,15 @@ def between(conn: Connection, *, project: str, spans: Sequence[Span], limit: int
             "to_epochs": Numbers(s.before.epoch for s in spans),
             "to_xids": Numbers(s.before.xid for s in spans),
             "to_seqs": Numbers(s.before.seq for s in spans),
-            "limit": limit + 1,
-            "bytes": PAGE_BYTES,
+            **pages.limits(limit),
         },
     ).fetchall()
     bodies: list[list[bytes]] = [[] for _ in spans]
     for span, body, _ in rows:
         bodies[span - 1].append(body)
     # The last span that came may lack its end, and all behind it did not come.
-    whole = len(spans) if not rows or rows[0][2] == len(rows) <= limit else rows[-1][0] - 1
+    cut = bool(rows) and (rows[-1][2] or len(rows) > limit)
+    whole = rows[-1][0] - 1 if cut else len(spans)
     return [found if n < whole and len(found) < SPAN_EVENTS else None for n, found in enumerate(bodies)]
 
 

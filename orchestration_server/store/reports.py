@@ -8,12 +8,14 @@ from datetime import date, datetime
 from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server.model import Request
+from orchestration_server.store import pages
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 
 BLOCKED_LISTED = 100
 BLOCKERS_LISTED = 20
 COMPLETIONS_READ = 10_000
+COMPLETIONS_BYTES = 16 * 1024 * 1024
 """Changes that a report reads for its throughput; of more, the newest count."""
 
 # The links of a task, what they lead to and the last change of its status are probes: scalar subqueries leave
@@ -65,42 +67,50 @@ with own as materialized (
     order by since, o.code limit 1
 )
 select 'sprint' as part, 0::smallint as status, 0::smallint as priority, 0::bigint as n, now() as time,
-    case when s.delete_time is null then s.body end as body, null::text[] as blocked_by, null::bytea as event
+    case when s.delete_time is null then s.body end as body, null::text[] as blocked_by, null::bytea as event,
+    false as further
 from sprints s where s.project = %(project)s and s.code = %(sprint)s
 union all
-select 'count', status, priority, count(*), null, null, null, null from own group by status, priority
+select 'count', status, priority, count(*), null, null, null, null, false from own group by status, priority
 union all
-select 'stuck', 0, 0, count(*), null, null, null, null from stuck
+select 'stuck', 0, 0, count(*), null, null, null, null, false from stuck
 union all
 select 'oldest', 0, 0, 0, b.since,
-    (select t.body from tasks t where t.project = %(project)s and t.code = b.code), null, null
+    (select t.body from tasks t where t.project = %(project)s and t.code = b.code), null, null, false
 from begun b
 union all
-(select 'blocked', o.status, o.priority, 0, o.create_time,
-    (select t.body from tasks t where t.project = %(project)s and t.code = o.code), o.blocked_by,
-    case when o.status = 3 then coalesce((select e.body from events"""
-    + _OF_TASK
-    + _BLOCKS
-    + _LAST
-    + """, (select e.body from archived_events"""
-    + _OF_TASK
-    + _BLOCKS
-    + _LAST
-    + """) end
-from listed o order by o.status desc, o.priority, o.create_time, o.code)
 """
+    + pages.cut(
+        "'blocked', status, priority, 0, create_time, body, blocked_by, event",
+        """
+    select o.status, o.priority, o.create_time, o.blocked_by,
+        (select t.body from tasks t where t.project = %(project)s and t.code = o.code) as body,
+        case when o.status = 3 then coalesce((select e.body from events"""
+        + _OF_TASK
+        + _BLOCKS
+        + _LAST
+        + """, (select e.body from archived_events"""
+        + _OF_TASK
+        + _BLOCKS
+        + _LAST
+        + """) end as event
+    from listed o order by o.status desc, o.priority, o.create_time, o.code""",
+        size="octet_length(body) + coalesce(octet_length(event), 0)",
+    )
 )
 
 # ``becoming`` is in the body of each change to it, and of others: it is for the caller to read which are.
-_COMPLETIONS: LiteralString = """
-select (occur_time at time zone 'UTC')::date, entity_code, body from events
+_COMPLETIONS: LiteralString = pages.cut(
+    "(occur_time at time zone 'UTC')::date, entity_code, body",
+    """
+select occur_time, entity_code, body from events
 where hashtextextended(project || '/' || sprint_code, 0)
         = hashtextextended(%(project)s || '/' || %(sprint)s, 0) and sprint_code <> ''
     and type = 'orchestration.task.status_updated'
     and case when project = %(project)s and sprint_code = %(sprint)s then true end
     and occur_time >= %(since)s and position(%(becoming)s::bytea in body) > 0
-order by occur_time desc limit %(limit)s::bigint
-"""
+order by occur_time desc limit %(limit)s::bigint""",
+)
 
 # What a document says of the sprint and the task that it belongs to, and the next number.
 _BELONGS: LiteralString = """
@@ -185,6 +195,7 @@ def state(conn: Connection, *, project: str, sprint: str) -> State | None:
         "sprint": sprint,
         "listed": BLOCKED_LISTED,
         "blockers": BLOCKERS_LISTED,
+        "bytes": pages.PAGE_BYTES,
     }
     parts: dict[str, list[Any]] = {name: [] for name in ("sprint", "count", "stuck", "oldest", "blocked")}
     for row in conn.execute(_STATE, params):
@@ -206,11 +217,12 @@ def completions(
     conn: Connection, *, project: str, sprint: str, since: datetime, becoming: bytes
 ) -> list[tuple[date, str, bytes]]:
     """Changes of the status of the sprint's tasks that may be completions: day, task, event; newest first."""
-    return conn.execute(
+    rows = conn.execute(
         _COMPLETIONS,
         {"project": project, "sprint": sprint, "since": since, "becoming": becoming,
-         "limit": COMPLETIONS_READ},
+         "limit": COMPLETIONS_READ, "bytes": COMPLETIONS_BYTES},
     ).fetchall()  # fmt: skip
+    return [row[:3] for row in rows]
 
 
 def prepare_adr(conn: Connection, *, project: str, request: Request, sprint: str, task: str) -> Prepared:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server.model import Request, SessionStatus
+from orchestration_server.store import pages
 from orchestration_server.store.arrays import Numbers, Texts
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
@@ -80,8 +81,8 @@ OPEN: LiteralString = """changed as (
     ) held where case when held.status < 3 then true end
 )"""
 
-_LIST: LiteralString = """
-select create_time, key, last_activity_time, body from sessions where project = %(project)s"""
+_LISTED: LiteralString = "create_time, key, last_activity_time, body"
+_LIST: LiteralString = "select " + _LISTED + " from sessions where project = %(project)s"
 _TARGET: LiteralString = """
     and target_type = %(type)s::smallint and target_code = %(code)s and target_code <> ''"""
 _AGENT: LiteralString = " and agent = %(agent)s"
@@ -202,10 +203,13 @@ def list_page(
     statuses: Sequence[int],
     after: tuple[datetime, str] | None,
     limit: int,
-) -> list[Listed]:
-    """A page of sessions, newest first. The narrowest condition leads: a target, an agent, being open."""
+) -> pages.Page[Listed]:
+    """Return a page of sessions, newest first.
+
+    The narrowest condition leads: a target, an agent, being open.
+    """
     query = _LIST
-    params: dict[str, Any] = {"project": project, "limit": limit}
+    params: dict[str, Any] = {"project": project, **pages.limits(limit)}
     if target is not None:
         query += _TARGET
         params |= {"type": target[0], "code": target[1]}
@@ -222,7 +226,7 @@ def list_page(
     if after is not None:
         query += _AFTER
         params |= {"time": after[0], "key": after[1]}
-    return [Listed(*row) for row in conn.execute(query + _ORDER, params).fetchall()]
+    return pages.listed(conn, "sessions.list_page", _LISTED, query + _ORDER, params, Listed)
 
 
 def touch(conn: Connection, *, ages: dict[tuple[str, str], int], apart: int) -> int:

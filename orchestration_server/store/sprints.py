@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server.model import Request
+from orchestration_server.store import pages
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.arrays import Numbers
 from orchestration_server.store.connection import Connection
@@ -36,13 +37,18 @@ _VERSION: LiteralString = (
 _FULL: LiteralString = (
     "select 0 as part, s.revision as n, "
     + _DEPARTED
-    + """ as revisions, 0 as size, null::timestamptz as create_time, null::text as code, s.body"""
+    + """ as revisions, 0 as size, null::timestamptz as create_time, null::text as code, s.body,
+    false as further"""
     + _OWN
-    + "union all select 1, t.status, sum(t.revision)::bigint, count(*), null, null, null"
+    + "union all select 1, t.status, sum(t.revision)::bigint, count(*), null, null, null, false"
     + _TASKS
-    + " group by t.status union all (select 2, t.priority, 0, 0, t.create_time, t.code, t.body"
-    + _TASKS
-    + " order by t.priority, t.create_time, t.code limit %(limit)s::bigint)"
+    + " group by t.status union all "
+    + pages.cut(
+        "2, priority, 0, 0, create_time, code, body",
+        "select t.priority, t.create_time, t.code, t.body"
+        + _TASKS
+        + " order by t.priority, t.create_time, t.code limit %(limit)s::bigint",
+    )
 )
 
 _PREPARE: LiteralString = """
@@ -84,8 +90,10 @@ DELETE: LiteralString = """changed as (
     returning 1
 )"""
 
-_LIST: LiteralString = """
-select create_time, code, body from sprints where project = %(project)s and delete_time is null"""
+_LISTED: LiteralString = "create_time, code, body"
+_LIST: LiteralString = (
+    "select " + _LISTED + " from sprints where project = %(project)s and delete_time is null"
+)
 _STATUSES: LiteralString = " and status = any(%(statuses)s::smallint[])"
 _OWNER: LiteralString = " and owner = %(owner)s"
 _AFTER: LiteralString = " and (create_time, code) < (%(time)s::timestamptz, %(code)s)"
@@ -121,7 +129,7 @@ class Full(NamedTuple):
     body: bytes
     counts: dict[int, int]
     """How many tasks have each status."""
-    tasks: list[task_store.Listed]
+    tasks: pages.Page[task_store.Listed]
     """The first ones by priority, then age."""
 
 
@@ -134,20 +142,19 @@ def version(conn: Connection, *, project: str, code: str) -> Version | None:
 def full(conn: Connection, *, project: str, code: str, limit: int) -> Full | None:
     """Return the sprint with its first ``limit`` tasks, in one snapshot; None if there is no such sprint."""
     # The rows of an append come in its order, those of the page in the page's.
-    rows = conn.execute(_FULL, {"project": project, "code": code, "limit": limit}).fetchall()
+    rows = conn.execute(_FULL, {"project": project, "code": code, **pages.limits(limit)}).fetchall()
     sprint: tuple[int, bytes] | None = None
     counts: dict[int, int] = {}
-    tasks: list[task_store.Listed] = []
-    for part, number, _, size, create_time, task_code, body in rows:
+    for part, number, _, size, _, _, body, _ in rows:
         if part == 0:
             sprint = number, body
         elif part == 1:
             counts[number] = size
-        else:
-            tasks.append(task_store.Listed(create_time, number, task_code, body))
     if sprint is None:
         return None
     version = Version(sprint[0], sum(row[2] for row in rows))
+    listed = [(row[4], row[1], row[5], row[6], row[7]) for row in rows if row[0] == 2]
+    tasks = pages.page(listed, limit, task_store.Listed)
     return Full(version, sprint[1], counts, tasks)
 
 
@@ -178,10 +185,10 @@ def list_page(
     owner: str,
     after: tuple[datetime, str] | None,
     limit: int,
-) -> list[Listed]:
-    """A page of sprints, newest first."""
+) -> pages.Page[Listed]:
+    """Return a page of sprints, newest first."""
     query = _LIST
-    params: dict[str, Any] = {"project": project, "limit": limit}
+    params: dict[str, Any] = {"project": project, **pages.limits(limit)}
     if statuses:
         query += _STATUSES
         params["statuses"] = Numbers(statuses)
@@ -191,4 +198,4 @@ def list_page(
     if after is not None:
         query += _AFTER
         params |= {"time": after[0], "code": after[1]}
-    return [Listed(*row) for row in conn.execute(query + _ORDER, params).fetchall()]
+    return pages.listed(conn, "sprints.list_page", _LISTED, query + _ORDER, params, Listed)

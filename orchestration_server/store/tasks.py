@@ -10,6 +10,7 @@ from typing import Any, LiteralString
 import orjson
 
 from orchestration_server.model import Request
+from orchestration_server.store import pages
 from orchestration_server.store.arrays import Array, Bodies, Numbers, Texts, Times
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
@@ -78,7 +79,8 @@ DELETE: LiteralString = """changed as (
     returning 1
 )"""
 
-_LIST: LiteralString = "select create_time, priority, code, body from tasks t where project = %(project)s"
+_LISTED: LiteralString = "create_time, priority, code, body"
+_LIST: LiteralString = "select " + _LISTED + " from tasks t where project = %(project)s"
 _LIVE: LiteralString = " and delete_time is null"
 _FILTERS: dict[str, LiteralString] = {
     "sprint_code": " and sprint_code = %(sprint_code)s and sprint_code <> ''",
@@ -191,8 +193,8 @@ def list_page(
     limit: int,
     ready: bool = False,
     due: bool = False,
-) -> list[Listed]:
-    """A page of tasks. ``filters`` holds the keys of the request that are set.
+) -> pages.Page[Listed]:
+    """Return a page of tasks. ``filters`` holds the keys of the request that are set.
 
     ``ready`` takes tasks that are pending and wait for nothing, ``due`` those of no sprint or an active one.
     """
@@ -204,12 +206,11 @@ def list_page(
         query += _READY
     if due:
         query += _DUE
-    params: dict[str, Any] = {"project": project, "limit": limit}
+    params: dict[str, Any] = {"project": project, **pages.limits(limit)}
     for name, value in filters.items():
         params[name] = _ARRAYS[name](value) if name in _ARRAYS else value
     if after is not None:
         query += _AFTER_URGENT if by_priority else _AFTER_NEWEST
         params |= {"time": after.create_time, "code": after.code, "priority": after.priority}
     query += _URGENT if by_priority else _NEWEST
-    rows = conn.execute(query, params).fetchall()
-    return [Listed(*row) for row in rows]
+    return pages.listed(conn, "tasks.list_page", _LISTED, query, params, Listed)

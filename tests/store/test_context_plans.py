@@ -20,7 +20,7 @@ TASKS = 8_000
 """In sprints of 50; each with an event, and each but the first of a sprint waits for the one before."""
 BLOCKS = 2_500
 """Some of a sprint's tasks, each with its link and the task at its end, and as many events."""
-FIRST = context.Page(51, -1, datetime(1970, 1, 1, tzinfo=UTC), "")
+FIRST = context.Page(50, -1, datetime(1970, 1, 1, tzinfo=UTC), "")
 FILL = (
     """
 insert into sprints (project, code, status, owner, revision, create_time, update_time, body)

@@ -69,8 +69,8 @@ def test_an_entity_reads_its_own_events(conn: Explaining, task: int, newest_firs
             newest_first=newest_first, limit=256, upto=upto,
         )  # fmt: skip
         assert stored is not None
-        assert (len(page.events), page.more) == (shown, shown == 256)
-        places = [one.position for one in page.events]
+        assert (len(page.rows), page.more) == (shown, shown == 256)
+        places = [one.position for one in page.rows]
         assert places == sorted(places, reverse=newest_first)
         assert conn.blocks() < BLOCKS, conn.plan
 
@@ -84,7 +84,7 @@ def test_the_next_page_goes_on_where_the_last_one_ended(conn: Explaining) -> Non
             connection(conn), project="default", entity_type=EntityType.TASK, code="task-7",
             newest_first=True, limit=99, after=after,
         )  # fmt: skip
-        found += [one.position for one in page.events]
+        found += [one.position for one in page.rows]
         more, after = page.more, found[-1]
         assert conn.blocks() < BLOCKS, conn.plan
     assert [place.xid for place in found] == list(range(1000 + 8 * OF_ONE - 1, 1000 + 7 * OF_ONE - 1, -1))
@@ -94,7 +94,7 @@ def test_a_chain_reads_its_own_events(conn: Explaining) -> None:
     page = history.chain(
         connection(conn), project="default", correlation_id="correlation-23", after=BEGINNING, limit=500
     )
-    assert (len(page.events), page.more) == (500, True)
+    assert (len(page.rows), page.more) == (500, True)
     assert conn.blocks() < BLOCKS, conn.plan
 
 

@@ -86,7 +86,7 @@ def page(conn: Explaining, after: Listed | None, **filters: str) -> list[Listed]
         limit=PAGE,
         ready=True,
         due=True,
-    )
+    ).rows
 
 
 def ready(conn: Connection, count: int) -> list[str]:

@@ -69,12 +69,12 @@ def test_a_list_reads_its_own_sessions(conn: Explaining, name: str) -> None:
     expected, chosen = LISTS[name]
     asked: dict[str, Any] = {"target": None, "agent": "", "statuses": [], **chosen}
 
-    rows = sessions.list_page(connection(conn), project="default", after=None, limit=PAGE, **asked)
+    rows = sessions.list_page(connection(conn), project="default", after=None, limit=PAGE, **asked).rows
 
     assert len(rows) == expected
     assert conn.blocks() < BLOCKS, conn.plan
     last = rows[expected // 2]
-    after = sessions.list_page(
+    after, _ = sessions.list_page(
         connection(conn), project="default", after=(last.create_time, last.key), limit=PAGE, **asked
     )
     assert [row.key for row in after][: expected - expected // 2 - 1] == [

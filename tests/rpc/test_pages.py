@@ -1,0 +1,405 @@
+"""Pages of whatever sizes of bodies lose nothing, double nothing, and read no more than they show.
+
+The paged rpcs come from the descriptors, so a new one fails here until ``WALKS`` says how to walk it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count, pairwise
+from typing import Any, NamedTuple
+
+import grpc
+import psycopg
+import pytest
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestration.v1 import (
+    common_pb2,
+    context_pb2,
+    coordination_pb2,
+    event_pb2,
+    report_pb2,
+    session_pb2,
+    sprint_pb2,
+    task_pb2,
+)
+from orchestration_server.store import automation, pages
+from orchestration_server.store.positions import START, Progress
+from tests import factories
+from tests.calling import METHODS, answers
+from tests.explaining import connected
+from tests.histories import BLOCKED, TASK
+from tests.ledger import Ledger
+from tests.statements import fetched
+from tests.status import Metadata
+
+PAGE_BYTES = 20_000
+"""What pages are cut at in these tests."""
+LARGE = 15_000
+ROWS = 24
+"""Of each kind, where all are large: many times what a page takes."""
+BESIDE = 20_000
+"""Bytes that an answer may take from Postgres beside its pages of bodies."""
+NOTED = "agents.note.taken"
+NOTES = event_pb2.EventFilter(types=[NOTED])
+SMALL = {
+    "AdminService/ListAlerts": "what the server says itself",
+    "CoordinationService/ListDependencies": "codes",
+    "TemplateService/ListTemplates": "files of the server",
+}
+"""Paged rpcs that read no bodies, and what they list."""
+PENDING = common_pb2.TASK_STATUS_PENDING
+_projects = count(1)
+
+
+class Walk(NamedTuple):
+    """How the pages of an rpc are asked for, and the names of what one shows."""
+
+    request: Callable[[int, str], Message]
+    """Of a page's size and token."""
+    names: Callable[[Any], list[str]]
+    lists: str
+    """The kind of what it lists."""
+    next_rpc: str = ""
+    """The rpc that takes its token, if that is another."""
+
+
+def _options(size: int, token: str) -> context_pb2.ContextOptions:
+    return context_pb2.ContextOptions(page_size=size, page_token=token)
+
+
+def _codes(answer: Any) -> list[str]:
+    return [task.code for task in answer.tasks]
+
+
+def _context_codes(answer: Any) -> list[str]:
+    return _codes(answer.context)
+
+
+WALKS = {
+    "TaskService/ListTasks": Walk(
+        lambda size, token: task_pb2.ListTasksRequest(
+            page_size=size, page_token=token, sprint_code="s", order=task_pb2.TASK_ORDER_PRIORITY
+        ),
+        _codes,
+        "tasks",
+    ),
+    "CoordinationService/ListReadyTasks": Walk(
+        lambda size, token: coordination_pb2.ListReadyTasksRequest(
+            page_size=size, page_token=token, sprint_code="s", include_not_due=True
+        ),
+        _codes,
+        "ready",
+    ),
+    "SprintService/GetSprint": Walk(
+        lambda size, _: sprint_pb2.GetSprintRequest(
+            sprint_code="s", view=sprint_pb2.SPRINT_VIEW_FULL, task_page_size=size
+        ),
+        _codes,
+        "tasks",
+        "TaskService/ListTasks",
+    ),
+    "SprintService/ListSprints": Walk(
+        lambda size, token: sprint_pb2.ListSprintsRequest(page_size=size, page_token=token),
+        lambda answer: [sprint.code for sprint in answer.sprints],
+        "sprints",
+    ),
+    "SessionService/ListSessions": Walk(
+        lambda size, token: session_pb2.ListSessionsRequest(page_size=size, page_token=token),
+        lambda answer: [session.key for session in answer.sessions],
+        "sessions",
+    ),
+    "SessionService/InitAgent": Walk(
+        lambda size, token: session_pb2.InitAgentRequest(
+            session_key="k", agent="a", context_options=_options(size, token)
+        ),
+        _context_codes,
+        "tasks",
+    ),
+    "SessionService/GetSessionContext": Walk(
+        lambda size, token: session_pb2.GetSessionContextRequest(
+            session_key="k", options=_options(size, token)
+        ),
+        _context_codes,
+        "tasks",
+    ),
+    "ContextService/AssembleContext": Walk(
+        lambda size, token: context_pb2.AssembleContextRequest(
+            sprint_code="s", options=_options(size, token)
+        ),
+        _context_codes,
+        "tasks",
+    ),
+    "ReportService/GetSprintStatusReport": Walk(
+        lambda size, token: report_pb2.GetSprintStatusReportRequest(
+            sprint_code="s", page_size=size, page_token=token
+        ),
+        _codes,
+        "tasks",
+    ),
+    "EventService/ListEvents": Walk(
+        lambda size, token: event_pb2.ListEventsRequest(page_size=size, page_token=token, filter=NOTES),
+        lambda answer: [event.id for event in answer.events],
+        "events",
+    ),
+    "EventService/GetEntityHistory": Walk(
+        lambda size, token: event_pb2.GetEntityHistoryRequest(
+            entity_type=TASK, entity_code="h", page_size=size, page_token=token, include_archived=True
+        ),
+        lambda answer: [change.event_id for change in answer.changes],
+        "changes",
+    ),
+}
+
+
+class Filled(NamedTuple):
+    """A project of its own with entities and events, and what they are."""
+
+    channel: grpc.Channel
+    metadata: Metadata
+    names: dict[str, set[str]]
+    """By kind; empty where the server chose them."""
+    counts: dict[str, int]
+    sizes: dict[str, int]
+    """Bytes of the stored bodies, by name."""
+
+    def ask(self, rpc: str, request: Message) -> Any:
+        return next(answers(self.channel, rpc, request, self.metadata))
+
+    def pages(self, rpc: str, size: int) -> Iterator[list[str]]:
+        """The names of each page up to the last; each but that has a token."""
+        walk, token = WALKS[rpc], ""
+        while True:
+            answer = self.ask(rpc, walk.request(size, token))
+            yield walk.names(answer)
+            token = token_of(answer)
+            if not token:
+                return
+            rpc = walk.next_rpc or rpc
+            walk = WALKS[rpc]
+
+    def notes(self, **start: Any) -> list[str]:
+        """The notes of a stream that ends."""
+        request = event_pb2.StreamTimelineRequest(filter=NOTES, **start)
+        found = answers(self.channel, "EventService/StreamTimeline", request, self.metadata)
+        return [event.id for message in found for event in message.events.events]
+
+
+def fill(channel: grpc.Channel, database_url: str, sizes: Sequence[int]) -> Filled:
+    """Makes one of each kind in each size: tasks that are ready and others, sprints, sessions, events."""
+    project = f"p-{next(_projects)}"
+    filled = Filled(channel, (("orchestration-project", project),), {}, {}, {})
+    new_sprints = [factories.sprint("s")]
+    new_sprints += [factories.sprint(f"s-{n}", metadata=_text(size)) for n, size in enumerate(sizes)]
+    for sprint in new_sprints:
+        filled.ask("SprintService/CreateSprint", sprint_pb2.CreateSprintRequest(sprint=sprint))
+    new = [
+        factories.task(f"t-{n}-{status}", description="x" * size, sprint_code="s", status=status)
+        for n, size in enumerate(sizes)
+        for status in (0, BLOCKED)
+    ]
+    new.append(factories.task("h"))
+    batch = task_pb2.BatchCreateTasksRequest(tasks=[task_pb2.NewTask(task=task) for task in new])
+    filled.ask("TaskService/BatchCreateTasks", batch)
+    keys = {"k": session_pb2.InitAgentRequest(sprint_code="s", agent="a", new_session_key="k")}
+    for n, size in enumerate(sizes):
+        keys[f"k-{n}"] = session_pb2.InitAgentRequest(
+            task_code="h", agent="b", force_new=True, new_session_key=f"k-{n}", metadata=_text(size)
+        )
+        note = factories.event(NOTED, payload=_text(size))
+        filled.ask("EventService/EmitEvent", event_pb2.EmitEventRequest(event=note))
+        edit = task_pb2.UpdateTaskRequest(
+            task=factories.task("h", description=chr(97 + n) * size),
+            update_mask=FieldMask(paths=["description"]),
+        )
+        filled.ask("TaskService/UpdateTask", edit)
+    for request in keys.values():
+        filled.ask("SessionService/InitAgent", request)
+    codes = {task.code for task in new} - {"h"}
+    filled.names.update(
+        tasks=codes,
+        ready={code for code in codes if code.endswith("-0")},
+        sprints={sprint.code for sprint in new_sprints},
+        sessions=set(keys),
+    )
+    filled.counts.update({kind: len(names) for kind, names in filled.names.items()})
+    with psycopg.connect(database_url) as conn:
+        rows = conn.execute(
+            """
+            select code, octet_length(body) from tasks where project = %(project)s
+            union all select code, octet_length(body) from sprints where project = %(project)s
+            union all select key, octet_length(body) from sessions where project = %(project)s
+            union all select event_id::text, octet_length(body) from events where project = %(project)s
+            """,
+            {"project": project},
+        ).fetchall()
+        found = conn.execute(
+            "select count(*) from events where project = %s and entity_type = 2 and entity_code = 'h'",
+            [project],
+        ).fetchone()
+    filled.sizes.update(rows)
+    assert found is not None
+    filled.counts.update(events=len(sizes), changes=found[0])
+    return filled
+
+
+def _text(size: int) -> Struct:
+    made = Struct()
+    made.update({"text": "x" * size})
+    return made
+
+
+def token_of(answer: Message) -> str:
+    """The token of the next page, wherever in the answer it stands."""
+    for field, value in answer.ListFields():
+        if field.name.endswith("page_token"):
+            return str(value)
+        if field.message_type is context_pb2.Context.DESCRIPTOR:
+            return token_of(value)
+    return ""
+
+
+def has_token(message: Descriptor, within: tuple[Descriptor, ...] = ()) -> bool:
+    return message not in within and any(
+        field.name.endswith("page_token")
+        or (field.message_type is not None and has_token(field.message_type, (*within, message)))
+        for field in message.fields
+    )
+
+
+def test_every_paged_rpc_is_walked() -> None:
+    assert {name for name, method in METHODS.items() if has_token(method.output_type)} == {*WALKS, *SMALL}
+
+
+@settings(max_examples=12)
+@given(
+    sizes=st.lists(st.one_of(st.integers(0, 2_000), st.integers(0, 30_000)), min_size=1, max_size=7),
+    size=st.integers(1, 9),
+    data=st.data(),
+)
+def test_pages_lose_nothing_and_double_nothing(
+    channel: grpc.Channel,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    sizes: list[int],
+    size: int,
+    data: st.DataObject,
+) -> None:
+    filled = fill(channel, database_url, sizes)
+    for rpc, walk in WALKS.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(pages, "PAGE_BYTES", 10 * PAGE_BYTES * len(sizes))
+            whole = [name for page in filled.pages(rpc, 500) for name in page]
+        assert len(whole) == len(set(whole)) == filled.counts[walk.lists], rpc
+        assert set(whole) == filled.names.get(walk.lists, set(whole)), rpc
+        with monkeypatch.context() as patch:
+            patch.setattr(pages, "PAGE_BYTES", PAGE_BYTES)
+            shown = list(filled.pages(rpc, size))
+        assert [name for page in shown for name in page] == whole, rpc
+        for page in shown:
+            assert len(page) == 1 or 0 < _bytes(filled, page) <= PAGE_BYTES, rpc
+        # And none ends before it has to.
+        for page, following in pairwise(shown):
+            assert len(page) == size or _bytes(filled, [*page, following[0]]) > PAGE_BYTES, rpc
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pages, "PAGE_BYTES", PAGE_BYTES)
+        notes = filled.notes()
+        assert len(notes) == len(set(notes)) == len(sizes)
+        last = data.draw(st.integers(1, len(sizes)))
+        assert filled.notes(last=last) == notes[-last:]
+
+
+def _bytes(filled: Filled, page: list[str]) -> int:
+    return sum(filled.sizes[name] for name in page)
+
+
+@pytest.mark.parametrize("size", [ROWS, 500])
+def test_a_page_takes_from_postgres_what_it_shows(
+    channel: grpc.Channel, database_url: str, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    filled = fill(channel, database_url, [LARGE] * ROWS)
+    monkeypatch.setattr(pages, "PAGE_BYTES", PAGE_BYTES)
+    for rpc, walk in WALKS.items():
+        with fetched(monkeypatch) as sizes:
+            answer = filled.ask(rpc, walk.request(size, ""))
+        assert len(walk.names(answer)) == 1, rpc
+        assert token_of(answer), rpc
+        # A report has two pages, and so has a context: its tasks and what is blocked, or its events.
+        assert sum(sizes) < 2 * PAGE_BYTES + BESIDE, rpc
+
+
+@pytest.mark.parametrize("target", [{"task_code": "waits"}, {"sprint_code": "s"}])
+def test_a_context_has_all_links_and_the_texts_of_the_first_ones(
+    channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch, target: dict[str, str]
+) -> None:
+    ledger = Ledger(channel)
+    ledger.sprint("s")
+    ledger.task("waits", sprint_code="s")
+    codes = [f"t-{n:02}" for n in range(ROWS)]
+    for code in codes:
+        ledger.task(code, description="x" * LARGE)
+        ledger.link("waits", code)
+    monkeypatch.setattr(pages, "PAGE_BYTES", PAGE_BYTES)
+    with fetched(monkeypatch) as sizes:
+        context = ledger.context(target, max_events=1)
+    assert [link.depends_on_code for link in context.blockers] == codes
+    assert {link.status for link in context.blockers} == {PENDING}
+    assert [link.depends_on_code for link in context.blockers if link.title] == codes[:1]
+    assert sum(sizes) < PAGE_BYTES + BESIDE
+
+
+@pytest.mark.parametrize("start", [{}, {"last": ROWS}, {"last": ROWS, "include_archived": True}])
+def test_a_timeline_reads_large_events_a_few_at_a_time(
+    channel: grpc.Channel, database_url: str, monkeypatch: pytest.MonkeyPatch, start: dict[str, Any]
+) -> None:
+    filled = fill(channel, database_url, [LARGE] * ROWS)
+    monkeypatch.setattr(pages, "PAGE_BYTES", PAGE_BYTES)
+    with fetched(monkeypatch) as sizes:
+        notes = filled.notes(**start)
+    assert len(notes) == len(set(notes)) == ROWS
+    assert max(sizes) < PAGE_BYTES + BESIDE
+
+
+def test_automation_reads_large_events_a_few_at_a_time(
+    channel: grpc.Channel, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled = fill(channel, database_url, [LARGE] * ROWS)
+    notes = filled.notes()
+    monkeypatch.setattr(pages, "PAGE_BYTES", PAGE_BYTES)
+    found: list[str] = []
+    progress, more = START, True
+    with connected(database_url) as conn:
+        while more:
+            with fetched(monkeypatch) as sizes:
+                batch = automation.batch(
+                    conn, project=str(filled.metadata[0][1]), progress=progress, types=[NOTED], prefixes=[],
+                    limit=1_000,
+                )  # fmt: skip
+            assert max(sizes) < PAGE_BYTES + BESIDE
+            found += [event_pb2.Event.FromString(body).id for _, body, _ in batch.events]
+            progress, more = Progress(batch.last), batch.more
+    assert found == notes
+
+
+def test_a_timeline_follows_large_events_a_few_at_a_time(
+    channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "PAGE_BYTES", PAGE_BYTES)
+    follow = event_pb2.StreamTimelineRequest(filter=NOTES, follow=True)
+    stream = answers(channel, "EventService/StreamTimeline", follow)
+    assert next(stream).HasField("caught_up")
+    batch = event_pb2.EmitEventsRequest(
+        request_id="r", events=[factories.event(NOTED, payload=_text(LARGE))] * ROWS
+    )
+    with fetched(monkeypatch) as sizes:
+        (answer,) = answers(channel, "EventService/EmitEvents", batch)
+        found: list[str] = []
+        while len(found) < ROWS:
+            found += [event.id for event in next(stream).events.events]
+    assert found == list(answer.event_ids)
+    assert max(sizes) < PAGE_BYTES + BESIDE
