@@ -51,7 +51,7 @@ WHOLES: dict[int, tuple[str, ...]] = {
 # What goes last comes first; what has no name here comes after the codes.
 _CODES = ("key", "code")
 _LAST_TO_GO = (
-    "labels", "title", "pause_reason", "description", "goal", "summary", "objectives", "deliverables",
+    "title", "pause_reason", "labels", "description", "goal", "summary", "objectives", "deliverables",
     "metadata", "close_time", "update_time", "create_time", "correlation_id", "uid", "hash",
 )  # fmt: skip
 LINES = frozenset(("labels", "objectives", "deliverables"))

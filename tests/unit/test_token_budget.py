@@ -237,6 +237,19 @@ def test_what_has_no_title_is_there_whole_or_not_at_all(budget: int) -> None:
     assert all(file in whole.files for file in fitted.context.files)
 
 
+def test_labels_go_before_the_title() -> None:
+    title = "Move the horizon of the timeline " * 14
+    task = task_pb2.Task(code="T-1", title=title, labels=["storage", "correctness"], description="word " * 90)
+    whole = context_pb2.Context(target_type=common_pb2.ENTITY_TYPE_TASK, target_code="T-1", task=task)
+    whole.as_of_cursor, whole.version = "0" * 96, "0" * 16
+    cut_short = 0
+    for budget in range(200, 420):
+        fitted = fit(whole, [], budget, subject="task").context.task
+        assert not fitted.labels or fitted.title == title
+        cut_short += not fitted.labels
+    assert cut_short
+
+
 def crowded() -> context_pb2.Context:
     """A context with something in most parts."""
     note = context_pb2.ContextNote(text="The migration is half done: run it again with --resume. " * 4)
