@@ -16,7 +16,7 @@ from rich.table import Table
 from orchestration_server.commands.options import err, refuse, with_settings
 from orchestration_server.config import Settings
 from orchestration_server.model import ALL_PROJECTS, Role
-from orchestration_server.store import connecting, diagnosis
+from orchestration_server.store import connecting, diagnosis, sessions, sprints
 from orchestration_server.store import keys as store
 from orchestration_server.store.connection import Connection
 
@@ -82,9 +82,12 @@ def create(
                 f"a key {name!r} of {_whole(project)} is there, {other}: revoke it or choose another name"
             )
             raise typer.Exit(1)
+        missing = _missing(conn, row)
     err.print(f"key {key_id}, {role} of {_whole(project)}: it is not shown again")
     if first:
         err.print("it is the first: from now on the ledger takes a key, unless auth=open")
+    if missing:
+        err.print(f"{_whole(project)} has no {missing}: until it does, the key opens no work", style="yellow")
     print(key)
 
 
@@ -128,6 +131,15 @@ def _span(text: str) -> timedelta:
     if found is None:
         refuse("--expires takes a number of hours or days, such as 12h or 90d")
     return int(found[1]) * _SPANS[found[2]]
+
+
+def _missing(conn: Connection, key: store.KeyRow) -> str:
+    """Return the sprint or session that the key is scoped to; empty if it is there, or if there is none."""
+    if key.sprint_code and sprints.get(conn, project=key.project, code=key.sprint_code) is None:
+        return f"sprint {key.sprint_code!r}"
+    if key.session_key and sessions.get(conn, project=key.project, key=key.session_key) is None:
+        return f"session {key.session_key!r}"
+    return ""
 
 
 def _whole(project: str) -> str:

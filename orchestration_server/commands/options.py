@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -111,6 +112,14 @@ def _with_options(
         return run
 
     return given_to
+
+
+def shell_path(path: Path) -> str:
+    """Return a path as a shell in this directory takes it."""
+    # The directory may be gone, or another one.
+    with suppress(OSError, ValueError):
+        path = path.relative_to(Path.cwd())
+    return shlex.quote(str(path))
 
 
 def refuse(text: str) -> NoReturn:

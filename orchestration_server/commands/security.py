@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from orchestration_server import listening
-from orchestration_server.commands.options import err, refuse
+from orchestration_server.commands.options import err, refuse, shell_path
 from orchestration_server.config import ConfigurationError, Settings
 from orchestration_server.model import AuthMode
 
@@ -53,13 +54,14 @@ def told(settings: Settings) -> tuple[bool, list[tuple[str, str]]]:
     from orchestration_server.app import has_credentials
 
     is_open = True
+    make = f"`{shell_path(Path(sys.executable).with_name('orchestration'))} keys create NAME`"
     if settings.auth is AuthMode.OPEN:
         access = "open to all on this machine, as auth=open says"
     elif settings.auth is AuthMode.AUTO and not has_credentials(settings):
-        access = "open to all on this machine, until `orchestration keys create NAME` makes a first key"
+        access = f"open to all on this machine, until {make} makes a first key"
     else:
         is_open = False
-        access = "with a key or a token (`orchestration keys create NAME` makes one)"
+        access = f"with a key or a token ({make} makes one)"
     way = "in the clear" if settings.tls_cert is None else f"TLS, {settings.tls_cert}"
     if settings.tls_client_ca is not None:
         way += f", clients signed by {settings.tls_client_ca}"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, NoReturn
@@ -30,7 +29,7 @@ from orchestration_server.commands.checks import (
     warn_of_workspace,
 )
 from orchestration_server.commands.metrics import exposed
-from orchestration_server.commands.options import err, with_settings
+from orchestration_server.commands.options import err, shell_path, with_settings
 from orchestration_server.commands.security import check_keys, reach, secured, told
 from orchestration_server.config import Settings
 from orchestration_server.errors import CannotListen
@@ -235,15 +234,6 @@ def _child(settings: Settings) -> tuple[subprocess.Popen[bytes], socket.socket]:
     return child, ours
 
 
-def _interpreter() -> str:
-    """The Python that has the client package, as a shell in this directory takes it."""
-    python = Path(sys.executable)
-    # The directory may be gone, or another one.
-    with suppress(OSError, ValueError):
-        python = python.relative_to(Path.cwd())
-    return shlex.quote(str(python))
-
-
 def _announce(address: str, data: str, settings: Settings, ready_file: Path | None, scraped: str) -> None:
     if ready_file is not None:
         ready = {
@@ -270,7 +260,7 @@ def _announce(address: str, data: str, settings: Settings, ready_file: Path | No
         out.print(f"  metrics         http://{scraped}{exposition.PATH}")
     out.print("  try             in another terminal:")
     out.print(
-        f"    {reach(settings, address, with_key=not is_open)} {_interpreter()} -c"
+        f"    {reach(settings, address, with_key=not is_open)} {shell_path(Path(sys.executable))} -c"
         " 'from orchestration import Client; from orchestration.v1 import sprint_pb2 as s;"
         " c = Client(); print(c.sprints.CreateSprint(s.CreateSprintRequest("
         'sprint=s.Sprint(code="S1", title="First"))))\''

@@ -11,9 +11,12 @@ import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
-from orchestration.v1 import task_pb2
+from orchestration import Client
+from orchestration.v1 import session_pb2, sprint_pb2, task_pb2
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.__main__ import cli
+from orchestration_server.commands.security import told
+from orchestration_server.config import Settings
 from orchestration_server.embedded import Engines, running_database
 from orchestration_server.model import Role
 from orchestration_server.store import keys as store
@@ -83,6 +86,25 @@ def test_keys_of_a_project_have_different_names(keys: Callable[..., Result], dat
     assert sorted(states) == [("Builder", True), ("builder", False), ("builder", True)]
 
 
+def test_a_key_of_what_is_not_there_is_made_with_a_warning(
+    keys: Callable[..., Result], server: Server
+) -> None:
+    for kind in ("sprint", "session"):
+        early = keys("create", f"early {kind}", f"--{kind}", "S-1")
+        assert early.exit_code == 0
+        assert KEY.fullmatch(early.stdout)
+        assert f"project default has no {kind} 'S-1'" in early.stderr
+    with Client(server.address, token=keys("create", "any").stdout.strip()) as client:
+        sprint = sprint_pb2.Sprint(code="S-1", title="First")
+        client.sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=sprint))
+        start = session_pb2.InitAgentRequest(sprint_code="S-1", agent="builder")
+        session = client.sessions.InitAgent(start).session
+    for kind, name in (("sprint", "S-1"), ("session", session.key)):
+        late = keys("create", f"late {kind}", f"--{kind}", name)
+        assert late.exit_code == 0
+        assert "has no" not in late.stderr
+
+
 def test_of_two_who_make_a_key_of_one_name_at_once_one_does(database_url: str) -> None:
     """The second waits for the first to commit, and finds its key there."""
     now = datetime.now(UTC)
@@ -132,6 +154,13 @@ def test_what_makes_no_key_is_refused(
     assert keys("create", *arguments).exit_code == 2
     with Connection.connect(database_url, autocommit=True) as conn:
         assert not store.exist(conn)
+
+
+def test_a_server_names_a_command_that_makes_a_key(database_url: str) -> None:
+    _, lines = told(Settings(database_url=database_url))
+    found = re.search(r"`(\S+) keys create NAME`", dict(lines)["access"])
+    assert found is not None
+    assert Path(found[1]).is_file()
 
 
 def test_off_loopback_a_server_without_keys_does_not_start(database_url: str, tmp_path: Path) -> None:
