@@ -84,11 +84,16 @@ def statements(subject: Subject) -> Iterator[Finding]:
     """What takes longest, of pg_stat_statements; without the values of any call."""
     found = diagnosis.slowest(subject.conn, limit=STATEMENTS)
     if found is None:
-        yield ok(
-            "pg_stat_statements is not there, which tells the slowest",
-            "shared_preload_libraries = 'pg_stat_statements' in postgresql.conf, restart Postgres, then "
-            + subject.superuser("create extension pg_stat_statements"),
+        # The built-in Postgres has a configuration that the server writes.
+        fix = (
+            ""
+            if subject.built_in
+            else (
+                "shared_preload_libraries = 'pg_stat_statements' in postgresql.conf, restart Postgres, then "
+                + subject.superuser("create extension pg_stat_statements")
+            )
         )
+        yield ok("pg_stat_statements is not there, which tells the slowest", fix)
         return
     for statement in found:
         text = (

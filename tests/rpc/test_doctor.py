@@ -469,6 +469,12 @@ def test_rows_that_are_dead_or_not_marked(look: Look, own: Plain, monkeypatch: p
     assert "20,000 dead rows" in look(storage.dead_rows)[0].text
 
 
+def test_no_fix_edits_the_configuration_of_the_built_in_postgres(database_url: str) -> None:
+    with diagnosis.connect(database_url) as conn:
+        (found,) = storage.statements(Subject(Settings(), database_url, "", True, connection=conn))
+    assert (found.level, found.fix) == (OK, "")
+
+
 def test_the_slowest_statements(glance: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     (found,) = glance(storage.statements)
     assert found.level == OK
