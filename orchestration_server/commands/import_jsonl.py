@@ -88,8 +88,12 @@ def load_tasks(
     listing = Listing(report, path)
     loader = TaskLoader(ledger, listing)
 
+    def parse(line: Line) -> TaskRow:
+        loader.tasks.read += 1
+        return parse_task(line, words)
+
     def admitted() -> Iterator[TaskRow]:
-        for row in rows_of(path, partial(parse_task, words=words), listing, bars, "tasks"):
+        for row in rows_of(path, parse, listing, bars, "tasks"):
             if loader.admit(row):
                 listing.notes_of(row, f"task {row.code}")
                 yield row
@@ -120,14 +124,17 @@ def load_events(path: Path, ledger: Ledger, report: Report, bars: Bars, console:
     loader = EventLoader(ledger, listing)
     reader = EventReader()
 
-    def counted() -> Iterator[EventRow]:
-        for row in rows_of(path, reader.parse, listing, bars, "events"):
-            loader.events.read += 1
+    def parse(line: Line) -> EventRow:
+        loader.events.read += 1
+        return reader.parse(line)
+
+    def noted() -> Iterator[EventRow]:
+        for row in rows_of(path, parse, listing, bars, "events"):
             listing.notes_of(row, f"event about {row.event.entity_code}")
             yield row
 
     try:
-        loader.load(batches(counted()))
+        loader.load(batches(noted()))
     finally:
         events = loader.events
         say(

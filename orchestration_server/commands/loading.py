@@ -152,7 +152,6 @@ class TaskLoader:
 
     def admit(self, row: TaskRow) -> bool:
         """Takes note of a row; False, and listed, where its code stands in the file already."""
-        self.tasks.read += 1
         first = self._lines.setdefault(row.code, row.line)
         if first != row.line:
             self._listing.refused(row.line, f"task {row.code} stands on line {first} already")
@@ -161,7 +160,7 @@ class TaskLoader:
             self._to_link.append((row.line, row.code, row.links))
         self.links.read += len(row.links) + len(row.bad_links)
         for reason in row.bad_links:
-            self._listing.refused(row.line, f"task {row.code}: {reason}")
+            self._listing.refused(row.line, f"task {row.code}: {reason}; the task is loaded as not ready")
         return True
 
     def create(self, rows: Sequence[TaskRow]) -> None:

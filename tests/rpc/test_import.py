@@ -130,6 +130,8 @@ def test_rows_that_cannot_be_taken_are_listed_and_the_rest_is_loaded(server: Ser
     result = run(server, "--tasks", tasks, "--events", events, "--report", report)
     assert result.exit_code == 3, result.output
     assert set(tasks_of(server)) == {"good-1", "good-3", "good-4", "long", "future"}
+    assert "tasks    9 read, 5 created, 0 already there" in result.output
+    assert "events   4 read, 2 stored, 0 already there" in result.output
     found = [json.loads(line) for line in report.read_text().splitlines()]
     by_line = {
         kind: sorted((f["file"], f["line"]) for f in found if f["kind"] == kind)

@@ -95,6 +95,17 @@ def test_a_task_that_waits_for_one_that_is_not_there_is_not_ready(
     assert timeline(server) == log
 
 
+def test_a_link_that_cannot_be_read_is_listed_with_what_it_does_to_the_task(
+    server: Server, tmp_path: Path
+) -> None:
+    rows = [task("a", depends_on=["no code", {"code": "b", "kind": "envies"}]), task("b")]
+    result = load(server, tmp_path, *rows)
+    listed = [line for line in result.output.splitlines() if line.startswith("  refused")]
+    assert len(listed) == 2
+    assert all(line.endswith("; the task is loaded as not ready") for line in listed)
+    assert tasks_of(server)["a"].status == BLOCKED
+
+
 def test_a_second_run_does_not_undo_what_a_person_decided(server: Server, tmp_path: Path) -> None:
     rows = [task("a", depends_on=["nowhere"], status="open")]
     assert load(server, tmp_path, *rows).exit_code == 3
