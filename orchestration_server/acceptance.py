@@ -1,8 +1,9 @@
 """Answers to messages that ask for DURABILITY_ACCEPTED: at once, unless too much was answered already.
 
-A crash loses what was answered and is not stored yet. So the server answers no more than the database stores
-in ACCEPTED_SECONDS, by what it stored lately, and nothing while the oldest of it has waited for that long. A
-message that is held back is stored with the others, and answered once there is room or it is stored.
+A crash loses what was answered and is not stored yet. So the server answers nothing that has more before it
+than the database stores in ACCEPTED_SECONDS, by what it stored lately, and nothing while the oldest that was
+answered has waited for that long. A message that is held back is stored with the others, and answered once
+there is room or it is stored.
 """
 
 from __future__ import annotations
@@ -33,19 +34,25 @@ class Acceptance:
         """The messages answered, the first one first, and when."""
         self._events = 0
         """Of those."""
-        self._held_back: deque[tuple[Emission, Future[Emitted]]] = deque()
+        self._stored = 0
+        """Events, of all messages, those that failed too."""
+        self._held_back: deque[tuple[Emission, Future[Emitted], int]] = deque()
+        """The messages, their answers, and what ``_stored`` is when it is their turn."""
         self._rate = FIRST_RATE
 
-    def add(self, emission: Emission) -> Future[Emitted]:
-        """Take a message in. Its answer is ready at once if it may be given now."""
+    def add(self, emission: Emission, *, ahead: int = 0) -> Future[Emitted]:
+        """Take a message in. Its answer is ready at once if it may be given now.
+
+        ``ahead`` is how many events before it are not stored.
+        """
         answer: Future[Emitted] = Future()
         if emission.batch is not None:
             answer.set_result(emission.accept())
-        elif not self._held_back and self._has_room(emission):
+        elif not self._held_back and self._has_room(emission, ahead):
             self._count(emission)
             answer.set_result(emission.accept())
         else:
-            self._held_back.append((emission, answer))
+            self._held_back.append((emission, answer, self._stored + ahead))
         return answer
 
     def remove(self, emission: Emission) -> tuple[bool, list[Callable[[], None]]]:
@@ -58,11 +65,18 @@ class Acceptance:
             self._events -= len(emission.drafts)
             answered = True
         answers = list(self._own(emission))
-        while self._held_back and self._has_room(self._held_back[0][0]):
-            one, answer = self._held_back.popleft()
+        while self._held_back:
+            one, answer, turn = self._held_back[0]
+            if not self._has_room(one, turn - self._stored):
+                break
+            self._held_back.popleft()
             self._count(one)
             answers.append(_giving(answer, one))
         return answered, answers
+
+    def passed(self, events: int) -> None:
+        """Say that so many events were stored, or failed: before those that were accepted are taken out."""
+        self._stored += events
 
     def measured(self, events: int, seconds: float) -> None:
         """Take into account how fast a group was stored."""
@@ -71,17 +85,17 @@ class Acceptance:
 
     def _own(self, emission: Emission) -> Iterator[Callable[[], None]]:
         """What answers a message that was held back until it was stored: one of the first, as a rule."""
-        for place, (one, answer) in enumerate(self._held_back):
+        for place, (one, answer, _) in enumerate(self._held_back):
             if one is emission:
                 del self._held_back[place]
                 yield _giving(answer, one)
                 return
 
-    def _has_room(self, emission: Emission) -> bool:
-        if not self._answered:
-            return True
-        _, since = next(iter(self._answered.values()))
+    def _has_room(self, emission: Emission, ahead: int) -> bool:
         most = self._rate * ACCEPTED_SECONDS
+        if ahead > most or not self._answered:
+            return ahead <= most
+        _, since = next(iter(self._answered.values()))
         return self._events + len(emission.drafts) <= most and self._now() - since < ACCEPTED_SECONDS
 
     def _count(self, emission: Emission) -> None:

@@ -107,7 +107,8 @@ class GroupCommit:
         self._wake = wake
         self._clock = clock or Clock()
         self._waiting = Lines()
-        self._events = 0
+        self._events = self._storing = 0
+        """Those that wait, and those that were taken and are not stored."""
         self._queue = Room(QUEUE_EVENTS, QUEUE_BYTES)
         self._accepted = Room(ACCEPTED_EVENTS, ACCEPTED_BYTES)
         self._acceptance = Acceptance(self._clock.now)
@@ -146,7 +147,9 @@ class GroupCommit:
             if not room.takes(emission):
                 raise _full(accepted=emission.accepted)
             room.add(emission)
-            answer = self._acceptance.add(emission) if emission.accepted else emission.done
+            answer = emission.done
+            if emission.accepted:
+                answer = self._acceptance.add(emission, ahead=self._events + self._storing)
             self._waiting.add(emission)
             self._events += len(emission.drafts)
             self._patience.add(emission, self._clock)
@@ -231,7 +234,9 @@ class GroupCommit:
 
     def _take(self) -> list[Emission]:
         group = self._waiting.take(GROUP_EVENTS, GROUP_BYTES)
-        self._events -= sum(len(one.drafts) for one in group)
+        events = sum(len(one.drafts) for one in group)
+        self._events -= events
+        self._storing += events
         for one in group:
             if not one.accepted:
                 self._queue.remove(one)
@@ -255,6 +260,7 @@ class GroupCommit:
                 for one in group:
                     self._store([one], None, begun)
                 return
+            self._passed(group)
             failure = error if isinstance(error, LedgerError) else Unavailable("the write failed")
             for one in group:
                 one.done.set_exception(failure)
@@ -262,11 +268,19 @@ class GroupCommit:
             del failure
             return
         self._wake()
+        self._passed(group)
         for one, result in zip(group, results, strict=True):
             if isinstance(result, Emitted):
                 one.done.set_result(result)
             else:
                 one.done.set_exception(result)
+
+    def _passed(self, group: list[Emission]) -> None:
+        """Note that a group waits no more, before its callers are answered and send the next messages."""
+        events = sum(len(one.drafts) for one in group)
+        with self._changed:
+            self._storing -= events
+            self._acceptance.passed(events)
 
     def _commit(
         self, group: list[Emission], made: Group | None, begun: Callable[[], None]

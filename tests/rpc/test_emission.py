@@ -385,6 +385,26 @@ def test_a_project_that_fills_the_queue_keeps_no_other_out_of_it(
         assert [one.result(10).stored for one in sent] == [50] * len(sent)
 
 
+def test_nothing_is_accepted_behind_more_than_is_stored_soon(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, commit = Event(), GroupCommit._commit
+
+    def later(commits: GroupCommit, *given: Any) -> Any:
+        assert store.wait(30)
+        return commit(commits, *given)
+
+    monkeypatch.setattr(GroupCommit, "_commit", later)
+    with committing(server, StandingClock()) as commits:
+        before = [commits.submit(emission(500)) for _ in range(4)]
+        accepted = commits.submit(emission(1, durability=ACCEPTED))
+        with pytest.raises(TimeoutError):
+            accepted.result(0)
+        store.set()
+        assert accepted.result(10).accepted == 1
+        assert [one.result(10).stored for one in before] == [500] * 4
+
+
 def test_no_more_is_accepted_while_the_database_does_not_store_what_was(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

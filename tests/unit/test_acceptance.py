@@ -117,6 +117,22 @@ def test_a_message_that_fails_before_it_was_answered_fails_its_caller(queue: Que
         held_back.result(0)
 
 
+def test_nothing_is_answered_behind_more_than_is_stored_in_the_time(queue: Queue) -> None:
+    most = int(RATE * ACCEPTED_SECONDS)
+    request = event_pb2.EmitEventsRequest(
+        events=[factories.event()], durability=event_pb2.DURABILITY_ACCEPTED
+    )
+    one, other = (Emission.of(Call(""), request, request.events, AT_ONCE) for _ in range(2))
+    assert queue.acceptance.add(one, ahead=most).done()
+    held_back = queue.acceptance.add(other, ahead=most + 2)
+    assert not held_back.done()
+    queue.acceptance.passed(2)
+    _, answers = queue.acceptance.remove(one)
+    assert len(answers) == 1
+    answers[0]()
+    assert held_back.result(0).accepted == 1
+
+
 def test_the_bound_follows_what_the_database_does(queue: Queue) -> None:
     for _ in range(100):
         queue.acceptance.measured(100, 1.0)
