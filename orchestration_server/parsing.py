@@ -18,6 +18,8 @@ GZIP = b"\x1f\x8b"
 RATIO = 100
 """How many times as long a compressed request may become, if it is longer than FREE_BYTES then."""
 FREE_BYTES = 64 * 1024
+SMALL_BYTES = 1024
+"""Up to so many are unpacked whatever size they tell: it is soon done, and shows what is wrong with them."""
 _WINDOW = 31
 """zlib's number for gzip alone."""
 
@@ -55,21 +57,28 @@ class Parser:
 
     def _unpacked(self, body: bytes) -> bytes:
         most = min(self.most_bytes, max(FREE_BYTES, RATIO * len(body)))
+        # gzip ends with the number of bytes that it unpacks to, so a bomb that tells it costs nothing.
+        told = int.from_bytes(body[-4:], "little")
+        if told > most and len(body) > SMALL_BYTES:
+            raise self._too_much(most)
         unpacker = zlib.decompressobj(_WINDOW)
         try:
             found = unpacker.decompress(body, most + 1)
         except zlib.error:
             raise InvalidArgument({"": "is not compressed as gzip says"}, reason="UNPARSABLE") from None
-        if len(found) > self.most_bytes:
-            raise too_large(self.most_bytes)
         if len(found) > most:
-            raise InvalidArgument(
-                {"": f"is more than {RATIO} times as long as it was sent: send it uncompressed"},
-                reason="REQUEST_TOO_LARGE",
-            )
+            raise self._too_much(most)
         if not unpacker.eof or unpacker.unused_data:
             raise InvalidArgument({"": "is not one whole gzip stream"}, reason="UNPARSABLE")
         return found
+
+    def _too_much(self, most: int) -> InvalidArgument:
+        if most == self.most_bytes:
+            return too_large(most)
+        return InvalidArgument(
+            {"": f"is more than {RATIO} times as long as it was sent: send it uncompressed"},
+            reason="REQUEST_TOO_LARGE",
+        )
 
 
 def too_large(most: int) -> InvalidArgument:

@@ -139,6 +139,21 @@ def test_what_the_rules_accept_is_never_refused(request_class: type[Message], se
         assert parse(gzip.compress(body)) == made
 
 
+def test_a_gzip_stream_that_tells_too_large_a_size_is_not_unpacked() -> None:
+    # What stands before the size is no gzip, which unpacking would find.
+    body = b"\x1f\x8b" + bytes(2_000) + (1 << 24).to_bytes(4, "little")
+    with pytest.raises(InvalidArgument) as caught:
+        Parser(task_pb2.BatchCreateTasksRequest, RULES, most_bytes=MOST_BYTES)(body)
+    assert caught.value.reason == "REQUEST_TOO_LARGE"
+
+
+def test_a_gzip_stream_that_tells_too_small_a_size_is_unpacked_within_its_bounds() -> None:
+    body = gzip.compress(bytes(1 << 24))[:-4] + (10).to_bytes(4, "little")
+    with pytest.raises(InvalidArgument) as caught:
+        Parser(task_pb2.BatchCreateTasksRequest, RULES, most_bytes=MOST_BYTES)(body)
+    assert caught.value.reason == "REQUEST_TOO_LARGE"
+
+
 def test_the_rules_accept_most_of_what_is_made() -> None:
     accepted = 0
     for request_class in REQUESTS:
