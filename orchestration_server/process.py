@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 import threading
 
 COLLECT_OBJECTS = 20_000
 """How many more objects there have to be before the collector looks at the young ones."""
 LOOK_SECONDS = 0.2
+SWITCH_SECONDS = 0.002
+"""How long one thread keeps the interpreter from another that waits for it. A call needs it about five times
+on its way, so Python's 5 ms made 20 of a call of one millisecond beside threads that assemble contexts."""
 
 
 def settle() -> None:
-    """Takes what is loaded by now out of the collector's sight, which would walk it again and again."""
+    """Let threads switch often, and take what is loaded by now out of the collector's sight, which would walk
+    it again and again."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_OBJECTS, 50, 100)
