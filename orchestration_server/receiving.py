@@ -30,6 +30,8 @@ WAITING_CALLS = 1_000
 WAITING_SECONDS = 5.0
 WAITING_BYTES = 64 * 1024 * 1024
 """Requests that wait for a thread, in bytes, above which the next one is refused."""
+LEAST_ALONE = 2
+"""Threads that one project may have while it is alone, however few there are."""
 JOIN_SECONDS = 5.0
 """How long a stop waits for the calls that are still at work when grpc has given them up."""
 RECEIVE_SECONDS = 20.0
@@ -55,7 +57,8 @@ class RequestThreads(ThreadPoolExecutor):
     bytes together and their time are bounded. What is above that is refused by grpc's serving thread, or by
     the one that looks after those who wait; no refusal needs a thread of the pool, all of which may be held.
 
-    ``part`` is how many threads one project, or one caller in it, may have while others are about.
+    ``part`` is how many threads one project, or one caller in it, may have while others are about; while none
+    are, it may have all but one, which is for the first call of another.
     """
 
     def __init__(
@@ -76,7 +79,9 @@ class RequestThreads(ThreadPoolExecutor):
         """True for each call that waits, or did; False for each thread that is to end."""
         self._parked = 0
         """Calls that wait though a thread took note of them: their project has its part."""
-        self._turns: Turns[Arrival] = Turns(threads if part is None else part)
+        self._turns: Turns[Arrival] = (
+            Turns(threads, threads) if part is None else Turns(part, max(LEAST_ALONE, threads - 1))
+        )
         self._coming: OnTheWay[Arrival] = OnTheWay(
             most=waiting_calls + threads, most_slow=slow_requests, grace_seconds=grace_seconds
         )

@@ -2,7 +2,7 @@
 
 Each project has its turn, and in it each caller; what one of them sends waits in the order in which it came.
 While others are about, one project gets at most its part of the threads, and so does one caller in it: a
-thread is free for the next call of the others. Whoever is alone may have them all.
+thread is free for the next call of the others. Who is alone may have more, and leaves one for a newcomer.
 """
 
 from __future__ import annotations
@@ -78,11 +78,13 @@ class _Group(Generic[Item]):
 class Turns(Generic[Item]):
     """The queue. It is not safe for threads: its owner holds a lock.
 
-    ``part`` is how many items of one project, or of one caller in it, may be at work while others are about.
+    ``part`` is how many items of one project, or of one caller in it, may be at work while others are about,
+    and ``most`` how many while none are.
     """
 
-    def __init__(self, part: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, part: int, most: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._part = part
+        self._most = most
         self._clock = clock
         self._groups: dict[str, _Group[Item]] = {}
         self._turn: deque[_Group[Item]] = deque()
@@ -137,7 +139,7 @@ class Turns(Generic[Item]):
         return None
 
     def _may(self, who: _Group[Item] | _Line[Item], seen: _Seen, now: float) -> bool:
-        return who.at_work < self._part or seen.alone(who, now)
+        return who.at_work < self._part or (who.at_work < self._most and seen.alone(who, now))
 
     def _line(self, group: _Group[Item], now: float) -> _Line[Item] | None:
         """Return the caller of a project whose turn it is, taken out of the project's turns."""

@@ -14,6 +14,7 @@ from orchestration_server.turns import ABOUT_SECONDS, Share, Turns
 
 THREADS = 8
 PART = 4
+MOST = 7
 
 
 @dataclass(eq=False)
@@ -79,7 +80,7 @@ class Run:
 
 def fair() -> Run:
     clock = Clock()
-    return Run(Turns(PART, clock=clock), clock)
+    return Run(Turns(PART, MOST, clock=clock), clock)
 
 
 def fifo() -> Run:
@@ -106,11 +107,13 @@ def test_the_control_without_turns_has_it_wait_for_all() -> None:
     assert overtaken(fifo()) > 90
 
 
-def test_whoever_is_alone_has_all_threads() -> None:
+def test_who_is_alone_leaves_one_thread_for_a_newcomer() -> None:
     run = fair()
     for _ in range(20):
         run.push("greedy")
-    assert run.counts() == {"greedy": THREADS}
+    assert run.counts() == {"greedy": MOST}
+    newcomer = run.push("modest")
+    assert newcomer in run.at_work, "before any other call has ended"
 
 
 def test_while_another_is_about_one_has_its_part_alone() -> None:
@@ -127,7 +130,7 @@ def test_while_another_is_about_one_has_its_part_alone() -> None:
     run.finish(run.at_work.index(next(one for one in run.at_work if one.share[0] == "modest")))
     run.clock.now += ABOUT_SECONDS + 0.01
     run.take()
-    assert run.counts() == {"greedy": THREADS}
+    assert run.counts() == {"greedy": MOST}
 
 
 def test_callers_of_one_project_have_turns_too() -> None:
@@ -141,7 +144,7 @@ def test_callers_of_one_project_have_turns_too() -> None:
 
 @pytest.mark.parametrize("others", [1, 3])
 def test_the_newest_of_the_greediest_gives_way(others: int) -> None:
-    queue: Turns[Item] = Turns(PART, clock=Clock())
+    queue: Turns[Item] = Turns(PART, MOST, clock=Clock())
     greedy = [Item(("greedy", ""), 0.0) for _ in range(10)]
     for item in greedy:
         queue.push(item)
@@ -152,7 +155,7 @@ def test_the_newest_of_the_greediest_gives_way(others: int) -> None:
 
 
 def test_what_waited_too_long_is_taken_out() -> None:
-    queue: Turns[Item] = Turns(PART, clock=Clock())
+    queue: Turns[Item] = Turns(PART, MOST, clock=Clock())
     items = [Item((f"p{number % 3}", f"c{number % 2}"), float(number)) for number in range(12)]
     for item in items:
         queue.push(item)
