@@ -11,7 +11,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from benchmarks import archive, deadlines, gate, ghz, limits, programs, rolling, seed, throughput
+from benchmarks import (
+    archive,
+    deadlines,
+    fairness,
+    gate,
+    ghz,
+    limits,
+    programs,
+    rolling,
+    seed,
+    strangers,
+    throughput,
+)
 from benchmarks.gate import GateName, Measurement
 from benchmarks.ledger import Ledger, Server, Started
 from benchmarks.live import Live
@@ -95,6 +107,12 @@ class Bench:
     def rolling(self) -> list[Measurement]:
         return rolling.measure(self.started)
 
+    def strangers(self) -> list[Measurement]:
+        return strangers.measure(self.started, self.ghz)
+
+    def fairness(self) -> list[Measurement]:
+        return fairness.measure(self.started, self.ghz)
+
 
 PARTS: dict[str, Callable[[Bench], list[Measurement]]] = {
     "timeline": Bench.timeline,
@@ -106,6 +124,8 @@ PARTS: dict[str, Callable[[Bench], list[Measurement]]] = {
     "limits": Bench.limits,
     "deadlines": Bench.deadlines,
     "rolling": Bench.rolling,
+    "strangers": Bench.strangers,
+    "fairness": Bench.fairness,
 }
 
 

@@ -1,6 +1,8 @@
 """Clients that do harm, each a process of its own so that their work does not count as the server's.
 
-python -m benchmarks.attacks KIND HOST:PORT CLIENTS SECONDS prints how many calls were begun and ended.
+python -m benchmarks.attacks KIND HOST:PORT CLIENTS SECONDS PAUSE [CA] prints how many calls were begun and
+ended. PAUSE is how long a connection waits before it begins calls in place of those that ended; with CA, a
+file, it speaks TLS.
 """
 
 import contextlib
@@ -8,6 +10,7 @@ import gzip
 import json
 import selectors
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -38,21 +41,35 @@ EMPTY_TASKS = b"\x0a\x02\x0a\x00"
 """A `NewTask` with an empty task, as an item of BatchCreateTasksRequest."""
 BOMB = gzip.compress(EMPTY_TASKS * (4 * (1 << 20) - 64), 9)
 PLAIN_BOMB = EMPTY_TASKS * (1 << 18)
-RESETS_A_WRITE = 500
-SILENT_A_CONNECTION = 1_100
+SOURCE = "127.0.0.2"
+"""Where the harm comes from: another address than that of the good client."""
+RESETS, RESETS_A_WRITE = 60_000, 500
+SILENT = 1_100
+"""Calls that all connections together hold open."""
 FRAME_BYTES = 16_384
+EMPTY_REQUEST = bytes(5)
+"""A message without fields, as gRPC sends it."""
 CANCEL = struct.pack(">I", 8)
 
 
 class Connection:
     """One HTTP/2 connection that opens calls and counts those that the server ended."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, ca: str | None = None) -> None:
         host, _, port = address.rpartition(":")
-        self.socket = socket.create_connection((host, int(port)))
+        self.socket = socket.create_connection((host, int(port)), source_address=(SOURCE, 0))
         self.socket.settimeout(5)
+        if ca is not None:
+            context = ssl.create_default_context(cafile=ca)
+            context.set_alpn_protocols(["h2"])
+            self.socket = context.wrap_socket(self.socket, server_hostname=host)
         self.next = 1
         self.begun = self.ended = 0
+        self._live: set[int] = set()
+        self.due = 0.0
+        """When it may begin calls again."""
+        self.gone = 0
+        """Calls that ended and have no other in their place."""
         self.open = True
         self._pending = b""
         settings = struct.pack(">HI", INITIAL_WINDOW, WINDOW)
@@ -69,17 +86,20 @@ class Connection:
         """The number of the next call."""
         number, self.next = self.next, self.next + 2
         self.begun += 1
+        self._live.add(number)
         return number
 
-    def take(self) -> int:
-        """Reads what is there. Returns the number of calls that the server ended."""
+    def take(self) -> None:
+        """Read what is there, and count the calls that the server ended."""
         try:
             data = self.socket.recv(1 << 18)
+            while isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+                data += self.socket.recv(1 << 18)
         except OSError:
             data = b""
         if not data:
             self.open = False
-            return 0
+            return
         data, at, before = self._pending + data, 0, self.ended
         while len(data) - at >= 9:
             size = int.from_bytes(data[at : at + 3])
@@ -91,20 +111,25 @@ class Connection:
             elif kind == PING and not flags & ACK:
                 self.send(frame(PING, ACK, 0, data[at + 9 : at + 9 + size]))
             elif kind == RST_STREAM or (kind == HEADERS and flags & END_STREAM):
-                self.ended += 1
+                stream = int.from_bytes(data[at + 5 : at + 9])
+                self.ended += stream in self._live
+                self._live.discard(stream)
             elif kind == GOAWAY:
                 self.open = False
             at += 9 + size
         self._pending = data[at:]
-        return self.ended - before
+        self.gone += self.ended - before
 
 
 @dataclass(frozen=True)
 class Attack:
     """What one connection does when it opens and each time the server ended some of its calls."""
 
-    open: Callable[[Connection, str], None]
+    open: Callable[[Connection, str, int], None]
+    """With the number of connections."""
     again: Callable[[Connection, str, int], None]
+    more: Callable[[Connection, str], None] | None = None
+    """What it does whatever the server answers, up to RESETS calls."""
     reconnect: bool = True
     """Whether a connection that the server closed is opened again."""
 
@@ -122,40 +147,58 @@ def _send_bomb(connection: Connection, address: str, body: bytes, *, packed: boo
     connection.send(sent)
 
 
-def _send_resets(connection: Connection, address: str) -> None:
+def _send_resets(connection: Connection, address: str, *, whole: bool) -> None:
+    """Open calls and reset them, if ``whole`` after their request."""
     headers = headers_of(address, GET_TASK)
     sent = b""
     for _ in range(RESETS_A_WRITE):
         stream = connection.stream()
-        sent += frame(HEADERS, END_HEADERS, stream, headers) + frame(RST_STREAM, 0, stream, CANCEL)
+        sent += frame(HEADERS, END_HEADERS, stream, headers)
+        sent += frame(DATA, END_STREAM, stream, EMPTY_REQUEST) if whole else b""
+        sent += frame(RST_STREAM, 0, stream, CANCEL)
     connection.send(sent)
 
 
-def _open_silent(connection: Connection, address: str, calls: int = SILENT_A_CONNECTION) -> None:
+def _open_silent(connection: Connection, address: str, calls: int) -> None:
     headers = headers_of(address, GET_TASK)
     connection.send(b"".join(frame(HEADERS, END_HEADERS, connection.stream(), headers) for _ in range(calls)))
 
 
-def _packed(connection: Connection, address: str, calls: int = 1) -> None:
+def _packed(connection: Connection, address: str, calls: int) -> None:
     for _ in range(calls):
         _send_bomb(connection, address, BOMB, packed=True)
 
 
-def _plain(connection: Connection, address: str, calls: int = 1) -> None:
+def _plain(connection: Connection, address: str, calls: int) -> None:
     # Within the window of a new stream, so that nothing has to be waited for.
     for _ in range(calls):
         _send_bomb(connection, address, PLAIN_BOMB[: (1 << 16) - FRAME_BYTES], packed=False)
 
 
+def _resets(*, whole: bool) -> Attack:
+    return Attack(
+        lambda connection, address, clients: None,
+        lambda connection, address, ended: None,
+        more=lambda connection, address: _send_resets(connection, address, whole=whole),
+        reconnect=False,
+    )
+
+
 ATTACKS = {
-    "bombs": Attack(_packed, _packed),
-    "plain": Attack(_plain, _plain),
-    "resets": Attack(_send_resets, lambda connection, address, ended: None),
-    "silent": Attack(_open_silent, _open_silent),
+    "bombs": Attack(lambda connection, address, clients: _packed(connection, address, 1), _packed),
+    "plain": Attack(lambda connection, address, clients: _plain(connection, address, 1), _plain),
+    "resets": _resets(whole=False),
+    "whole": _resets(whole=True),
+    "silent": Attack(
+        lambda connection, address, clients: _open_silent(connection, address, SILENT // clients),
+        _open_silent,
+    ),
 }
 
 
-def run(kind: str, address: str, clients: int, seconds: float) -> dict[str, int]:
+def run(
+    kind: str, address: str, clients: int, seconds: float, pause: float, ca: str | None = None
+) -> dict[str, int]:
     """Attacks for that long. Returns the number of calls begun and of those that the server ended."""
     attack = ATTACKS[kind]
     end = time.monotonic() + seconds
@@ -164,27 +207,31 @@ def run(kind: str, address: str, clients: int, seconds: float) -> dict[str, int]
 
     def connect() -> None:
         with contextlib.suppress(OSError):
-            connection = Connection(address)
+            connection = Connection(address, ca)
             totals["connections"] += 1
             selector.register(connection.socket, selectors.EVENT_READ, connection)
-            attack.open(connection, address)
+            attack.open(connection, address, clients)
 
     for _ in range(clients):
         connect()
     while time.monotonic() < end:
-        for key, _ in selector.select(timeout=0 if kind == "resets" else 0.05):
+        for key, _ in selector.select(timeout=min(pause, 0.01) if attack.more is None else 0):
             connection: Connection = key.data
-            ended = connection.take()
-            if connection.open and ended:
-                attack.again(connection, address, ended)
+            connection.take()
+        now = time.monotonic()
         for key in list(selector.get_map().values()):
             connection = key.data
-            if kind == "resets" and connection.open and connection.begun < 60_000:
-                _send_resets(connection, address)
+            if attack.more is not None and connection.open and connection.begun < RESETS:
+                attack.more(connection, address)
+            if connection.open and connection.gone and connection.due <= now:
+                again, connection.gone, connection.due = connection.gone, 0, now + pause
+                attack.again(connection, address, again)
             if not connection.open:
                 _leave(selector, connection, totals)
                 if attack.reconnect:
                     connect()
+        if not selector.get_map():
+            break
     for key in list(selector.get_map().values()):
         _leave(selector, key.data, totals)
     return totals
@@ -198,5 +245,5 @@ def _leave(selector: selectors.BaseSelector, connection: Connection, totals: dic
 
 
 if __name__ == "__main__":
-    kind, address, clients, seconds = sys.argv[1:]
-    print(json.dumps(run(kind, address, int(clients), float(seconds))))
+    kind, address, clients, seconds, pause, *ca = sys.argv[1:]
+    print(json.dumps(run(kind, address, int(clients), float(seconds), float(pause), *ca)))

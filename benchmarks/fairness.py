@@ -19,7 +19,8 @@ ROUNDS = 3
 SECONDS = 4
 RPS = 50
 WARM_SECONDS = 1.0
-CODE = "modest"
+CODES = [f"modest-{number}" for number in range(50)]
+"""Tasks, so that the updates do not wait for one another."""
 TIMEOUT = 30.0
 
 
@@ -30,20 +31,19 @@ def measure(started: Started, program: Path) -> list[Measurement]:
         with ServerProcess(url, "--auth", "required") as server:
             ledger = Ledger(server.address, channel(server.address, greedy))
             seeded = seed.fill(ledger, events=EVENTS, tasks=TASKS)
+            seed.settle(url)
             with channel(server.address, modest) as opened:
                 own = Ledger(server.address, opened)
-                own.tasks.CreateTask(
-                    task_pb2.CreateTaskRequest(
-                        task=task_pb2.Task(code=CODE, title="modest"), request_id=CODE
-                    ),
-                    timeout=TIMEOUT,
-                )
+                for code in CODES:
+                    task = task_pb2.Task(code=code, title=code)
+                    request = task_pb2.CreateTaskRequest(task=task, request_id=code)
+                    own.tasks.CreateTask(request, timeout=TIMEOUT)
             ledger.close()
             return [_compare(program, server.address, greedy, modest, seeded.sprints[:10])]
 
 
 def _compare(program: Path, address: str, greedy: str, modest: str, sprints: Sequence[str]) -> Measurement:
-    get = [task_pb2.GetTaskRequest(task_code=CODE)] * 50
+    get = [task_pb2.GetTaskRequest(task_code=code) for code in CODES]
     alone: dict[str, list[ghz.Outcome]] = {"get": [], "update": []}
     beside: dict[str, list[ghz.Outcome]] = {"get": [], "update": []}
     answered = refused = 0
@@ -51,7 +51,7 @@ def _compare(program: Path, address: str, greedy: str, modest: str, sprints: Seq
 
         def run(kind: str, round_: int = round_) -> ghz.Outcome:
             calls = RPS * SECONDS
-            update = [change(CODE, round_ * calls + number) for number in range(calls)]
+            update = [change(CODES[n % len(CODES)], round_ * calls + n) for n in range(calls)]
             load = ghz.Load(
                 method="TaskService/GetTask" if kind == "get" else "TaskService/UpdateTask",
                 requests=get if kind == "get" else update,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-GateName = Literal["outer", "inner"]
+GateName = Literal["outer", "inner", "proxy"]
 Bound = Literal["max", "min"]
 Limits = Mapping[str, Mapping[str, Mapping[Bound, float]]]
 """Section (a scenario, a group or "every"), then figure, then bounds."""

@@ -44,6 +44,8 @@ class Load:
     concurrency: int
     connections: int
     metadata: Mapping[str, str] = field(default_factory=dict)
+    ca: Path | None = None
+    """Whom the server's certificate is signed by; None without TLS."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def run(program: Path, address: str, load: Load) -> Outcome:
 def _command(program: Path, address: str, load: Load, directory: Path) -> list[str]:
     protoset = directory / "ledger.protoset"
     protoset.write_bytes(_protoset())
-    command = [str(program), "--insecure", "--protoset", str(protoset)]
+    command = [str(program), *(["--insecure"] if load.ca is None else ["--cacert", str(load.ca)])]
+    command += ["--protoset", str(protoset)]
     command += ["--call", f"{PACKAGE}.{load.method}", "--total", str(load.calls)]
     command += ["--concurrency", str(load.concurrency), "--connections", str(load.connections)]
     command += ["--timeout", "20s", "--format", "json", "--output", str(directory / "report.json")]

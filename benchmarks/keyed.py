@@ -37,6 +37,7 @@ def make_key(database_url: str, project: str) -> str:
     """A key of a project, as an operator makes it."""
     command = [sys.executable, "-m", "orchestration_server", "keys", "create", project]
     command += ["--project", project, "--per-minute", str(PER_MINUTE)]
+    command += ["--events-per-minute", str(PER_MINUTE)]
     told = {"DATABASE_URL": database_url}
     ended = subprocess.run(
         command, env=environment() | told, capture_output=True, text=True, check=True, timeout=60
