@@ -32,6 +32,9 @@ _Response = TypeVar("_Response")
 # Between two tries of one call, in seconds; in all about 12, longer than a graceful restart takes.
 _PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0, 4.0)
 _FIRST_PAUSES = _PAUSES[:4]
+# After those, a message of events above its rate is sent again this often: its answer gives no time.
+_RATE_PAUSE = 10.0
+_RATE_LIMITED = "EVENTS_RATE_LIMITED"
 # A wait of this many seconds is reported, if it is the first one.
 _LONG_WAIT = 1.0
 _CALL_TIMEOUT = 60.0
@@ -74,6 +77,7 @@ class Fault(Exception):
         violations: Mapping[str, str] | None = None,
         retryable: bool = False,
         pause: float = 0.0,
+        rate_limited: bool = False,
     ) -> None:
         super().__init__(f"{code.name}: {message}")
         self.code = code
@@ -81,6 +85,7 @@ class Fault(Exception):
         self.violations = violations or {}
         self.retryable = retryable
         self.pause = pause
+        self.rate_limited = rate_limited
 
     @property
     def about_rows(self) -> bool:
@@ -107,7 +112,13 @@ class Fault(Exception):
     def of_answer(cls, error: event_pb2.EmitError) -> Fault:
         """Reads the answer to a refused message of events."""
         code = _CODES.get(error.code, grpc.StatusCode.UNKNOWN)
-        return cls(code, error.message, violations=dict(error.violations), retryable=error.retryable)
+        return cls(
+            code,
+            error.message,
+            violations=dict(error.violations),
+            retryable=error.retryable,
+            rate_limited=error.reason == _RATE_LIMITED,
+        )
 
     def by_row(self, count: int) -> dict[int, str]:
         """The rows of a batch of `count` that the violations name, and why; empty if none.
@@ -219,9 +230,10 @@ class Ledger:
     def wait_after(self, fault: Fault, attempt: int) -> None:
         """Wait before the next attempt, counted from 0. Raises the fault if another would not help."""
         pauses = _PAUSES if self._answered else _FIRST_PAUSES
-        if not fault.retryable or attempt >= len(pauses):
+        again = attempt < len(pauses)
+        if not fault.retryable or not (again or fault.rate_limited):
             raise fault
-        seconds = max(pauses[attempt], fault.pause)
+        seconds = max(pauses[attempt] if again else _RATE_PAUSE, fault.pause)
         if seconds >= _LONG_WAIT and self._on_wait is not None:
             self._on_wait(seconds, fault)
             self._on_wait = None

@@ -97,6 +97,7 @@ class Events:
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_module, "_PAUSES", (0.0,) * 7)
     monkeypatch.setattr(ledger_module, "_FIRST_PAUSES", (0.0,) * 4)
+    monkeypatch.setattr(ledger_module, "_RATE_PAUSE", 0.0)
 
 
 def handler(service: str, rpc: str, method: Any) -> grpc.GenericRpcHandler:
@@ -214,6 +215,15 @@ def test_a_message_that_may_succeed_later_is_sent_again() -> None:
         loader = EventLoader(ledger, Listed())
         loader.load(batches(event_rows(1200)))
     assert loader.events.stored == 1200
+
+
+def test_a_message_above_its_rate_is_sent_until_it_is_stored() -> None:
+    limited = event_pb2.EmitError(code=8, message="more", reason="EVENTS_RATE_LIMITED", retryable=True)
+    events = Events(lambda _, message: limited if message <= 50 else None)
+    with serving(events=events) as ledger:
+        loader = EventLoader(ledger, Listed())
+        loader.load(batches(event_rows(400)))
+    assert (loader.events.stored, events.messages) == (400, 51)
 
 
 def test_batches_keep_to_rows_and_bytes() -> None:
