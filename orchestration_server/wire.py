@@ -23,8 +23,8 @@ QUICK_BYTES = 8 * 1024 * 1024
 """Memory below which an upper bound of it is enough, and nothing is counted."""
 PARSED_BYTES = 32 * 1024 * 1024
 """The most memory that a request may take once it is parsed, as estimated from its fields."""
-UNKNOWN_FIELDS = 1_000
-"""Fields of newer clients that this release does not know, in one request."""
+UNKNOWN_FIELDS = 20_000
+"""Fields of newer clients that this release does not know, in one request: 20 for each of 1,000 items."""
 LEVELS = 64
 """Nested messages; a Struct of 16 levels takes about 50."""
 
@@ -208,7 +208,8 @@ def _message_tags(shape: Shape) -> tuple[set[int], int]:
         seen.add(id(one))
         for tag, part in one.parts.items():
             if part.shape is not None:
-                tags.add(tag if tag < 0x80 else tag & 0x7F | 0x80)
+                # A tag may be encoded longer than it has to be.
+                tags |= {tag & 0x7F | 0x80} if tag >= 0x80 else {tag, tag | 0x80}
                 dearest = max(dearest, part.cost)
                 left.append(part.shape)
     return tags, dearest
@@ -249,7 +250,7 @@ def _count_top(body: bytes, parts: Mapping[int, Part]) -> None:
             else:
                 unknown += 1
                 if unknown > UNKNOWN_FIELDS:
-                    raise TooMany(f"more than {UNKNOWN_FIELDS} fields that this release does not know")
+                    raise TooMany(f"more than {UNKNOWN_FIELDS:,} fields that this release does not know")
             at = _behind(body, at, tag)
     except (IndexError, _NoField):
         # It does not parse, and the parser says so; it gets no further than here.
@@ -307,7 +308,7 @@ class _Walk:
                 if part is None:
                     self._unknown -= 1
                     if self._unknown < 0:
-                        raise TooMany(f"more than {UNKNOWN_FIELDS} fields that this release does not know")
+                        raise TooMany(f"more than {UNKNOWN_FIELDS:,} fields that this release does not know")
                 else:
                     self._take(part, tag, seen)
                     if part.shape is not None:

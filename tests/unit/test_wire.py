@@ -23,6 +23,7 @@ from orchestration_server.parsing import Parser
 from orchestration_server.rules import Rule
 from orchestration_server.validation import RULES, validate
 from orchestration_server.wire import SCAN_BYTES, TooMany, bounds_of
+from tests import factories
 from tests.unit.test_validation import REQUESTS
 
 MOST_BYTES = 16 * 1024 * 1024
@@ -178,7 +179,7 @@ def test_every_request_is_bounded_in_bytes_and_in_each_of_its_lists(request_clas
         # An empty string or message, or a 0, more often than any list may have items.
         body = bytes([tag | 2, 0]) * 1_001 if tag < 0x80 else b""
         if field.type not in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE):
-            body = bytes([tag, 0]) * 10_000
+            body = bytes([tag, 0]) * 20_001
         if body:
             with pytest.raises(TooMany):
                 bounds.scan(body)
@@ -187,15 +188,33 @@ def test_every_request_is_bounded_in_bytes_and_in_each_of_its_lists(request_clas
 @pytest.mark.parametrize(
     "body",
     [
-        bytes([15 << 3 | 2, 0]) * 1_001,
-        b"\xf8\x07\x01" * 1_001,
-        b"\x0a\x00\xf8\x07\x01" * 900 + b"\x0a\x00\xf8\x07\x01" * 200,
+        bytes([15 << 3 | 2, 0]) * 20_001,
+        b"\xf8\x07\x01" * 20_001,
+        (b"\x0a\x00" + b"\xf8\x07\x01" * 21) * 1_000,
         b"\x0b" * 10,
     ],
 )
 def test_fields_that_nobody_knows_are_bounded(body: bytes) -> None:
     with pytest.raises(TooMany):
         bounds_of(task_pb2.BatchCreateTasksRequest, RULES).scan(body)
+
+
+def test_a_batch_of_a_newer_client_is_taken() -> None:
+    """A thousand items, each with fields that this release does not know."""
+    item = task_pb2.CreateTaskRequest(task=factories.task("T", description="x" * 2_000)).SerializeToString()
+    newer = item + b"\xf8\x7f\x01" * 20
+    body = b"".join(b"\x0a" + _varint(len(newer)) + newer for _ in range(1_000))
+    bounds = bounds_of(task_pb2.BatchCreateTasksRequest, RULES)
+    bounds.scan(body)
+    assert len(task_pb2.BatchCreateTasksRequest.FromString(body).tasks) == 1_000
+
+
+def _varint(number: int) -> bytes:
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*found, number])
 
 
 @settings(max_examples=300, deadline=None)
