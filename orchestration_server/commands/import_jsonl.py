@@ -144,9 +144,8 @@ def load_events(path: Path, ledger: Ledger, report: Report, bars: Bars, console:
         )
 
 
-def _say_waiting(console: Console, seconds: float, fault: Fault) -> None:
-    text = f"{seconds:,.0f} s, then the import goes on; later waits are not listed: {fault}"
-    say(console, "waiting", text)
+def _say_waiting(console: Console, fault: Fault) -> None:
+    say(console, "waiting", f"and trying again, later waits are not listed: {fault}")
 
 
 FileOption = Annotated[

@@ -144,12 +144,10 @@ class Fault(Exception):
 class Ledger:
     """A connection in one project. Every call carries the run's correlation id.
 
-    `on_wait` is called before the first long wait, with its seconds and the fault that it follows.
+    `on_wait` is called before the first long wait, with the fault that it follows.
     """
 
-    def __init__(
-        self, address: str, project: str, on_wait: Callable[[float, Fault], None] | None = None
-    ) -> None:
+    def __init__(self, address: str, project: str, on_wait: Callable[[Fault], None] | None = None) -> None:
         self.correlation_id = f"import-{uuid.uuid4()}"
         self._client = Client(
             address,
@@ -235,7 +233,7 @@ class Ledger:
             raise fault
         seconds = max(pauses[attempt] if again else _RATE_PAUSE, fault.pause)
         if seconds >= _LONG_WAIT and self._on_wait is not None:
-            self._on_wait(seconds, fault)
+            self._on_wait(fault)
             self._on_wait = None
         time.sleep(seconds)
 
