@@ -38,7 +38,6 @@ CASES = (
     Strangers("resets", 1, "required"),
     Strangers("whole", 1, "required"),
     Strangers("silent", 6, "required", pause=SILENT_PAUSE),
-    Strangers("bombs", 40, "required"),
 )
 LISTENS, SERVES = "port_value: 20443", "port_value: 20051"
 TLS = "/etc/envoy/tls/"
