@@ -124,7 +124,7 @@ class Arrival:
     """A call from its arrival to its answer."""
 
     __slots__ = ("_behavior", "_body", "_deserializer", "_door", "_ended", "_enter", "_event", "_looking",
-                 "_over", "_peer", "_pool", "_respond", "_serializer", "_state", "share", "since",
+                 "_over", "_peer", "_pool", "_respond", "_serializer", "_state", "began", "share", "since",
                  "size")  # fmt: skip
 
     def __init__(
@@ -156,7 +156,7 @@ class Arrival:
         self.share = NOBODY
         self.size = 0
         """Bytes of the request."""
-        self.since = 0.0
+        self.since = self.began = 0.0
         """When it began to wait for a thread."""
 
     def add_done_callback(self, over: Callable[[Arrival], None]) -> None:

@@ -10,7 +10,7 @@ import threading
 COLLECT_OBJECTS = 20_000
 """How many more objects there have to be before the collector looks at the young ones."""
 LOOK_SECONDS = 0.2
-SWITCH_SECONDS = 0.002
+SWITCH_SECONDS = 0.001
 """How long one thread keeps the interpreter from another that waits for it. A call needs it about five times
 on its way, so Python's 5 ms made 20 of a call of one millisecond beside threads that assemble contexts."""
 

@@ -2,7 +2,9 @@
 
 Each project has its turn, and in it each caller; what one of them sends waits in the order in which it came.
 While others are about, one project gets at most its part of the threads, and so does one caller in it: a
-thread is free for the next call of the others. Who is alone may have more, and leaves one for a newcomer.
+thread is free for the next call of the others. A quarter of that part if its calls take long: they compete
+with the others' for the interpreter and the processors, too. Who is alone may have more, and leaves one for a
+newcomer.
 """
 
 from __future__ import annotations
@@ -14,6 +16,10 @@ from typing import Generic, Protocol, TypeVar
 
 ABOUT_SECONDS = 2.0
 """For how long after its last call a project or a caller counts as about."""
+LONG_SECONDS = 0.01
+"""The mean duration of calls from which on a quarter of a part is enough."""
+WEIGHT = 0.2
+"""Of the last call in that mean."""
 IDLE_GROUPS = 1_000
 """Projects that are remembered though nothing of theirs waits or is at work."""
 
@@ -27,6 +33,8 @@ class Waiting(Protocol):
     share: Share
     since: float
     """When it began to wait."""
+    began: float
+    """When its turn came."""
 
 
 Item = TypeVar("Item", bound=Waiting)
@@ -54,17 +62,19 @@ class _Seen:
 class _Line(Generic[Item]):
     """One caller."""
 
-    __slots__ = ("at_work", "waiting")
+    __slots__ = ("at_work", "seconds", "waiting")
 
     def __init__(self) -> None:
         self.waiting: deque[Item] = deque()
         self.at_work = 0
+        self.seconds = 0.0
+        """The mean duration of its last calls."""
 
 
 class _Group(Generic[Item]):
     """One project."""
 
-    __slots__ = ("at_work", "lines", "seen", "turn", "waiting")
+    __slots__ = ("at_work", "lines", "seconds", "seen", "turn", "waiting")
 
     def __init__(self) -> None:
         self.lines: dict[str, _Line[Item]] = {}
@@ -73,13 +83,15 @@ class _Group(Generic[Item]):
         self.seen = _Seen()
         self.waiting = 0
         self.at_work = 0
+        self.seconds = 0.0
+        """The mean duration of its last calls."""
 
 
 class Turns(Generic[Item]):
     """The queue. It is not safe for threads: its owner holds a lock.
 
     ``part`` is how many items of one project, or of one caller in it, may be at work while others are about,
-    and ``most`` how many while none are.
+    a quarter of it for one whose items take long, and ``most`` how many while none are.
     """
 
     def __init__(self, part: int, most: int, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -135,11 +147,13 @@ class Turns(Generic[Item]):
                 self._turn.append(group)
             group.at_work += 1
             line.at_work += 1
+            item.began = now
             return item
         return None
 
     def _may(self, who: _Group[Item] | _Line[Item], seen: _Seen, now: float) -> bool:
-        return who.at_work < self._part or (who.at_work < self._most and seen.alone(who, now))
+        part = self._part if who.seconds < LONG_SECONDS else max(1, self._part // 4)
+        return who.at_work < part or (who.at_work < self._most and seen.alone(who, now))
 
     def _line(self, group: _Group[Item], now: float) -> _Line[Item] | None:
         """Return the caller of a project whose turn it is, taken out of the project's turns."""
@@ -159,8 +173,10 @@ class Turns(Generic[Item]):
         """Note that an item is at work no more."""
         project, caller = item.share
         group = self._groups[project]
-        group.at_work -= 1
-        group.lines[caller].at_work -= 1
+        took = self._clock() - item.began
+        for one in (group, group.lines[caller]):
+            one.at_work -= 1
+            one.seconds += WEIGHT * (took - one.seconds)
 
     def late(self, since: float) -> list[Item]:
         """Take out the items that have waited since before then."""
