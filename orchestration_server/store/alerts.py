@@ -185,6 +185,7 @@ def publish(conn: Connection, *, server: str, now: datetime, figures: Figures) -
             "bounds": Numbers(figures.context_bounds),
             "counts": Numbers(figures.context_counts),
         },
+        name="alerts.publish",
     ).fetchone()
     assert row is not None
     return float(row[0])
@@ -192,12 +193,12 @@ def publish(conn: Connection, *, server: str, now: datetime, figures: Figures) -
 
 def firing(conn: Connection) -> dict[str, int]:
     """How many alerts fire, by the names of those that do."""
-    return dict(conn.execute(_FIRING).fetchall())
+    return dict(conn.execute(_FIRING, name="alerts.firing").fetchall())
 
 
 def servers(conn: Connection, *, now: datetime) -> list[Figures]:
     """What the servers say that run."""
-    rows = conn.execute(_SERVERS, {"now": now, "fresh": FRESH_SECONDS}).fetchall()
+    rows = conn.execute(_SERVERS, {"now": now, "fresh": FRESH_SECONDS}, name="alerts.servers").fetchall()
     return [Figures(*row) for row in rows]
 
 
@@ -210,12 +211,15 @@ def busiest_agents(conn: Connection, *, now: datetime, limit: int) -> list[Subje
         "now": now, "after": "", "projects": MOST_PROJECTS, "each": PROJECT_EVENTS, "most": MOST_EVENTS,
         "limit": limit, "import": IMPORT_AGENT,
     }  # fmt: skip
-    return [Subject(*row) for row in conn.execute(_AGENTS, params).fetchall()]
+    return [Subject(*row) for row in conn.execute(_AGENTS, params, name="alerts.busiest_agents").fetchall()]
 
 
 def idle_sessions(conn: Connection, *, now: datetime, limit: int) -> list[Subject]:
     """Active sessions by the seconds since their last call, longest first."""
-    return [Subject(*row) for row in conn.execute(_IDLE, {"now": now, "limit": limit}).fetchall()]
+    return [
+        Subject(*row)
+        for row in conn.execute(_IDLE, {"now": now, "limit": limit}, name="alerts.idle_sessions").fetchall()
+    ]
 
 
 # Alerts
@@ -223,14 +227,14 @@ def idle_sessions(conn: Connection, *, now: datetime, limit: int) -> list[Subjec
 
 def due(conn: Connection, *, now: datetime, apart: float) -> bool:
     """Whether the last evaluation is so many seconds old."""
-    row = conn.execute(_DUE, {"now": now, "apart": int(apart * 1_000)}).fetchone()
+    row = conn.execute(_DUE, {"now": now, "apart": int(apart * 1_000)}, name="alerts.due").fetchone()
     assert row is not None
     return bool(row[0])
 
 
 def active(conn: Connection) -> list[Alert]:
     """The alerts that fire or are pending."""
-    return [_alert(row) for row in conn.execute(_ACTIVE).fetchall()]
+    return [_alert(row) for row in conn.execute(_ACTIVE, name="alerts.active").fetchall()]
 
 
 def session_bodies(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
@@ -238,7 +242,7 @@ def session_bodies(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tu
     if not keys:
         return {}
     params = {"projects": Texts(key[0] for key in keys), "keys": Texts(key[1] for key in keys)}
-    return {(row[0], row[1]): row[2] for row in conn.execute(_UIDS, params)}
+    return {(row[0], row[1]): row[2] for row in conn.execute(_UIDS, params, name="alerts.session_bodies")}
 
 
 def evaluated(*, now: datetime, idle: float, written: Sequence[Alert], dropped: Sequence[UUID]) -> Change:
@@ -292,7 +296,9 @@ def list_page(
     if after is not None:
         query += _LIST_AFTER
         params |= {"state": after[0], "time": after[1], "id": after[2]}
-    return [_alert(row) for row in conn.execute(query + _LIST_ORDER, params).fetchall()]
+    return [
+        _alert(row) for row in conn.execute(query + _LIST_ORDER, params, name="alerts.list_page").fetchall()
+    ]
 
 
 def _alert(row: tuple[object, ...]) -> Alert:

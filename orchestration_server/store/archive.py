@@ -90,7 +90,7 @@ def archived_parts(conn: Connection) -> list[Part]:
 
 
 def _parts(conn: Connection, parent: str) -> list[Part]:
-    return [Part(*row) for row in conn.execute(_PARTS, {"parent": parent}).fetchall()]
+    return [Part(*row) for row in conn.execute(_PARTS, {"parent": parent}, name="archive.parts").fetchall()]
 
 
 def count(conn: Connection, *, part: str, start: datetime, end: datetime) -> int:
@@ -99,8 +99,8 @@ def count(conn: Connection, *, part: str, start: datetime, end: datetime) -> int
         sql.Identifier(part), sql.Literal(start), sql.Literal(end)
     )
     with conn.transaction():
-        conn.execute("set local statement_timeout = 0")
-        row = conn.execute(command.as_string(conn)).fetchone()
+        conn.execute("set local statement_timeout = 0", name="archive.count")
+        row = conn.execute(command.as_string(conn), name="archive.count").fetchone()
     assert row is not None
     return int(row[0])
 
@@ -111,7 +111,7 @@ def has_before(conn: Connection, *, part: str, time: datetime) -> bool:
         "select exists (select from ledger_last_events({}) l cross join lateral ("
         "select from {} e where e.project = l.project and e.emit_time < {} limit 1) e)"
     ).format(sql.Literal(part), sql.Identifier(part), sql.Literal(time))
-    row = conn.execute(command.as_string(conn)).fetchone()
+    row = conn.execute(command.as_string(conn), name="archive.has_before").fetchone()
     assert row is not None
     return bool(row[0])
 
@@ -120,14 +120,18 @@ def has_before(conn: Connection, *, part: str, time: datetime) -> bool:
 def alone(conn: Connection) -> Iterator[bool]:
     """Whether nobody else moves or deletes parts, for the length of the block."""
     key = {"name": "archive"}
-    row = conn.execute("select pg_try_advisory_lock(hashtextextended(%(name)s, 0))", key).fetchone()
+    row = conn.execute(
+        "select pg_try_advisory_lock(hashtextextended(%(name)s, 0))", key, name="archive.alone"
+    ).fetchone()
     assert row is not None
     try:
         yield bool(row[0])
     finally:
         if row[0]:
             try:
-                conn.execute("select pg_advisory_unlock(hashtextextended(%(name)s, 0))", key)
+                conn.execute(
+                    "select pg_advisory_unlock(hashtextextended(%(name)s, 0))", key, name="archive.alone"
+                )
             except psycopg.Error:
                 # With its connection goes the lock, which the next user of it would hold on to.
                 conn.close()
@@ -139,7 +143,9 @@ def behind(conn: Connection, *, part: str, before: datetime | None = None) -> li
     command = sql.SQL(_BEHIND if before is None else _BEHIND_TIME).format(
         part=sql.Literal(part), table=sql.Identifier(part), before=sql.Literal(before)
     )
-    return [(row[0], row[1]) for row in conn.execute(command.as_string(conn)).fetchall()]
+    return [
+        (row[0], row[1]) for row in conn.execute(command.as_string(conn), name="archive.behind").fetchall()
+    ]
 
 
 def check_bounds(conn: Connection, *, part: Part, lower: datetime, seconds: float | None) -> bool:
@@ -149,7 +155,9 @@ def check_bounds(conn: Connection, *, part: Part, lower: datetime, seconds: floa
     events and stops neither readers nor writers; at most so many seconds. False where it cannot be done now.
     """
     bounds = bounds_name(lower)
-    row = conn.execute(_CHECKED, {"part": part.name, "bounds": bounds}).fetchone()
+    row = conn.execute(
+        _CHECKED, {"part": part.name, "bounds": bounds}, name="archive.check_bounds"
+    ).fetchone()
     if row == (2, 2):
         return True
     try:
@@ -157,12 +165,17 @@ def check_bounds(conn: Connection, *, part: Part, lower: datetime, seconds: floa
             conn.execute(
                 _ADD_BOUNDS,
                 {"part": part.name, "lower": lower, "upper": part.upper, "bounds": bounds},
+                name="archive.check_bounds",
             )
         with conn.transaction():
             limit = 0 if seconds is None else max(1, int(seconds * 1000))
-            conn.execute("select set_config('statement_timeout', %(limit)s, true)", {"limit": str(limit)})
+            conn.execute(
+                "select set_config('statement_timeout', %(limit)s, true)",
+                {"limit": str(limit)},
+                name="archive.check_bounds",
+            )
             # It has its id before it reads and for as long: by this name no reader of the log waits for it.
-            conn.execute("set local application_name = 'orchestration archive'")
+            conn.execute("set local application_name = 'orchestration archive'", name="archive.check_bounds")
             _run(
                 conn,
                 "alter table {part} validate constraint archived_not_kept, validate constraint {bounds}",
@@ -181,7 +194,7 @@ def move(conn: Connection, *, part: Part, lower: datetime) -> bool:
         conn.execute(
             _MOVE,
             {"part": part.name, "lower": lower, "upper": part.upper, "bounds": bounds_name(lower),
-             "name": archived_name(lower)},
+             "name": archived_name(lower)}, name="archive.move",
         )  # fmt: skip
     except _BUSY:
         return False
@@ -218,7 +231,7 @@ def begin_split(conn: Connection, *, lower: datetime, upper: datetime) -> bool:
 
 def projects(conn: Connection, *, part: str) -> list[str]:
     """The projects that have events in a partition."""
-    return [row[0] for row in conn.execute(_PROJECTS, {"part": part}).fetchall()]
+    return [row[0] for row in conn.execute(_PROJECTS, {"part": part}, name="archive.projects").fetchall()]
 
 
 def move_chunk(
@@ -227,7 +240,9 @@ def move_chunk(
     """Moves the oldest events of a project in a partition, recorded between two times; how many it were, and
     when the last of them was recorded."""
     row = conn.execute(
-        _CHUNK, {"part": part, "project": project, "since": since, "before": before, "size": size}
+        _CHUNK,
+        {"part": part, "project": project, "since": since, "before": before, "size": size},
+        name="archive.move_chunk",
     ).fetchone()
     assert row is not None
     return int(row[0]), row[1] or since
@@ -236,7 +251,7 @@ def move_chunk(
 def delete(conn: Connection, *, part: Part) -> bool:
     """Deletes a part of the archive. False where others hold it."""
     try:
-        conn.execute(_DELETE, {"part": part.name, "upper": part.upper})
+        conn.execute(_DELETE, {"part": part.name, "upper": part.upper}, name="archive.delete")
     except _BUSY:
         return False
     return True
@@ -244,4 +259,4 @@ def delete(conn: Connection, *, part: Part) -> bool:
 
 def _run(conn: Connection, text: LiteralString, **parts: sql.Composable) -> None:
     """Runs a command on what has no parameters."""
-    conn.execute(sql.SQL(text).format(**parts).as_string(conn))
+    conn.execute(sql.SQL(text).format(**parts).as_string(conn), name="archive.run")

@@ -116,6 +116,7 @@ def batch(
             "limit": limit,
             "bytes": pages.PAGE_BYTES,
         },
+        name="automation.batch",
     ).fetchall()
     if not rows:
         return Batch(0, False, BEGINNING, ())
@@ -126,7 +127,7 @@ def batch(
 
 def now(conn: Connection) -> Prepared:
     """What a write of events alone has to know: the database's clock."""
-    row = conn.execute(_NOW).fetchone()
+    row = conn.execute(_NOW, name="automation.now").fetchone()
     assert row is not None
     return Prepared(row[0], None, {})
 
@@ -156,12 +157,12 @@ def advance(conn: Connection, *, project: str, start: Progress, place: Position)
         "s_epoch": start.place.epoch, "s_xid": str(start.place.xid), "s_seq": start.place.seq,
         "s_rule": start.rule, "s_action": start.action,
     }  # fmt: skip
-    return conn.execute(_ADVANCE, params).rowcount == 1
+    return conn.execute(_ADVANCE, params, name="automation.advance").rowcount == 1
 
 
 def all_tasks_completed(conn: Connection, *, project: str, sprint: str) -> bool:
     """Whether the sprint has a completed task and no open one, and stays so until the transaction ends."""
     params = {"project": project, "code": sprint}
-    conn.execute(_HOLD_SPRINT, params)
-    row = conn.execute(_TASKS, params).fetchone()
+    conn.execute(_HOLD_SPRINT, params, name="automation.all_tasks_completed")
+    row = conn.execute(_TASKS, params, name="automation.all_tasks_completed").fetchone()
     return row is not None and row[0] > 0 and row[1] == 0

@@ -11,14 +11,13 @@ psycopg still reads the values of rows, and does the rest: the pool, COPY, cance
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache
 from struct import Struct
-from types import CodeType, NoneType
+from types import NoneType
 from typing import Any, LiteralString, NamedTuple, cast
 
 import psycopg
@@ -87,22 +86,10 @@ def _statement(name: str) -> _Statement:
 
 
 _BY_NAME: dict[str, _Statement] = {name: _statement(name) for name in ("begin", "commit", "rollback")}
-# Hashing code takes longer than all else here, so it is found by its id, which stays its own as long as it
-# is kept.
-_BY_CODE: dict[int, tuple[CodeType, _Statement]] = {}
 
 
 def _named(name: str) -> _Statement:
     return _BY_NAME.get(name) or _BY_NAME.setdefault(name, _statement(name))
-
-
-def _run_by(code: CodeType) -> _Statement:
-    """The function that asks, as ``tasks.get``."""
-    found = _BY_CODE.get(id(code))
-    if found is None:
-        module = code.co_filename.rpartition("/")[2].removesuffix(".py")
-        found = _BY_CODE.setdefault(id(code), (code, _named(f"{module}.{code.co_name.lstrip('_')}")))
-    return found[1]
 
 
 @lru_cache(_TEXTS)
@@ -165,11 +152,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         """What is to be called when the open transaction has committed; None if none is open."""
 
     def execute(  # type: ignore[override]  # what is not needed here is left out
-        self, query: LiteralString, params: Mapping[str, Any] | None = None, *, name: str = ""
+        self, query: LiteralString, params: Mapping[str, Any] | None = None, *, name: str = "other"
     ) -> Rows:
         """Runs one statement to its end. Raises the driver's errors, which db.py translates.
 
-        It is timed under ``name``, of which there may be few, or under that of the function that calls.
+        It is timed under ``name``: ``tasks.get`` for the store's function, of which there may be few.
         """
         text, names = _query(query)
         given = params or {}
@@ -187,7 +174,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
                 values.append(encode(value))
                 oids.append(oid)
                 formats.append(format_)
-        statement = _named(name) if name else _run_by(sys._getframe(1).f_code)  # noqa: SLF001  # its public name is slow
+        statement = _named(name)
         began = time.monotonic()
         prepared = self._name(text, tuple(oids))
         result = self.pgconn.exec_prepared(prepared, cast("list[bytes]", values), formats, Format.BINARY)

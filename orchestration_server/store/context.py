@@ -280,6 +280,7 @@ def version(conn: Connection, *, project: str, kind: EntityType, code: str, sinc
     row = conn.execute(
         HORIZON + _head(kind),
         {"project": project, "code": code, "limit": 1, **background.params(), **cursors.params(since)},
+        name="context.version",
     ).fetchone()
     return None if row is None else _version(row[1], row[2])
 
@@ -328,6 +329,7 @@ def load(
             **background.params(),
             **cursors.params(since),
         },
+        name="context.load",
     ).fetchall()
     return _contents(rows, page.limit)
 

@@ -111,9 +111,11 @@ def list_page(
         query += _INSIDE
         params["sprint"] = inside
     query += _BACK_ORDER if dependents else _FORWARD_ORDER
-    rows = [LinkRow(*row) for row in conn.execute(query, params)]
+    rows = [LinkRow(*row) for row in conn.execute(query, params, name="dependencies.list_page")]
     if not rows:
-        found = conn.execute(_THERE, {"project": project, "task": task}).fetchone()
+        found = conn.execute(
+            _THERE, {"project": project, "task": task}, name="dependencies.list_page"
+        ).fetchone()
         assert found is not None
         return rows if found[0] else None
     return rows
@@ -128,7 +130,7 @@ def prepare(
         {
             "project": project, "rpc": request.rpc, "request_id": request.request_id,
             "task": task, "depends_on": depends_on, "kind": kind,
-        },
+        }, name="dependencies.prepare",
     ).fetchall()  # fmt: skip
     found = {r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6]) for r in rows if r[3] is not None}
     return prepared(rows[0], found, extra=Graph(rows[0][7], rows[0][8]))
@@ -137,7 +139,9 @@ def prepare(
 def cycle(conn: Connection, *, project: str, task: str, depends_on: str) -> list[str] | None:
     """The codes of the shortest cycle that a blocking link would close, from ``task`` back to it."""
     links: dict[str, list[str]] = {}
-    for before, after in conn.execute(_REACHED, {"project": project, "depends_on": depends_on}):
+    for before, after in conn.execute(
+        _REACHED, {"project": project, "depends_on": depends_on}, name="dependencies.cycle"
+    ):
         links.setdefault(before, []).append(after)
     came_from = {depends_on: task}
     waiting = deque([depends_on])

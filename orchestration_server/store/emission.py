@@ -44,7 +44,9 @@ def keys(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str,
     if not wanted:
         return {}
     rows = conn.execute(
-        _KEYS, {"projects": Texts(w[0] for w in wanted), "keys": Texts(w[1] for w in wanted)}
+        _KEYS,
+        {"projects": Texts(w[0] for w in wanted), "keys": Texts(w[1] for w in wanted)},
+        name="emission.keys",
     ).fetchall()
     return {(r[0], r[1]): r[2] for r in rows}
 
@@ -62,7 +64,7 @@ def known(conn: Connection, ids: Sequence[str]) -> dict[str, Known]:
     """Return what these events are of; one that retention deleted is missing."""
     if not ids:
         return {}
-    rows = conn.execute(_KNOWN, {"ids": Texts(ids)}).fetchall()
+    rows = conn.execute(_KNOWN, {"ids": Texts(ids)}, name="emission.known").fetchall()
     return {row[0]: Known(*row[1:]) for row in rows}
 
 
@@ -81,6 +83,7 @@ def tasks(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str
     rows = conn.execute(
         _ENTITIES,
         {"projects": Texts(w[0] for w in wanted), "codes": Texts(w[1] for w in wanted)},
+        name="emission.tasks",
     ).fetchall()
     return {(r[0], r[1]): TaskOf(*r[3:]) for r in rows if r[2]}
 
@@ -98,5 +101,6 @@ def answers(
             "rpcs": Texts(w[1] for w in wanted),
             "ids": Texts(w[2] for w in wanted),
         },
+        name="emission.answers",
     ).fetchall()
     return {(r[0], r[1], r[2]): (r[3], r[4]) for r in rows}

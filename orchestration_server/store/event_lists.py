@@ -87,7 +87,9 @@ def page(
     query = selected.by_time(columns, bounds, order, limit + 1, archived=archived)
     if not archived:
         query = "select *, null::timestamptz as archive_time from (" + query + ") live"
-    rows = conn.execute(_HEAD + pages.cut(_COLUMNS, query) + _TAIL, params).fetchall()
+    rows = conn.execute(
+        _HEAD + pages.cut(_COLUMNS, query) + _TAIL, params, name="event_lists.page"
+    ).fetchall()
     view = Cursor(Position(rows[0][0], rows[0][1], 0), tuple(rows[0][2] or ()))
     if after is not None and after.view is not None:
         view = after.view

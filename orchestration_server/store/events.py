@@ -117,7 +117,7 @@ class TailRow(NamedTuple):
 
 def secret(conn: Connection) -> bytes:
     """The log's own key."""
-    row = conn.execute("select secret from log_state").fetchone()
+    row = conn.execute("select secret from log_state", name="events.secret").fetchone()
     assert row is not None
     value: bytes = row[0]
     return value
@@ -127,7 +127,8 @@ def nonces(conn: Connection) -> dict[int, bytes]:
     """The nonce of each epoch, which tells it from the one of this number in another copy of the log."""
     return dict(
         conn.execute(
-            "select epoch, nonce from log_epochs union all select epoch, nonce from log_state"
+            "select epoch, nonce from log_epochs union all select epoch, nonce from log_state",
+            name="events.nonces",
         ).fetchall()
     )
 
@@ -136,6 +137,7 @@ def identity(conn: Connection) -> bytes:
     """32 bytes that no other log has: copies share a secret, those of one cluster its epoch too."""
     row = conn.execute(
         "select sha256(secret || nonce || convert_to(current_database(), 'UTF8')) from log_state",
+        name="events.identity",
     ).fetchone()
     assert row is not None
     value: bytes = row[0]
@@ -144,7 +146,7 @@ def identity(conn: Connection) -> bytes:
 
 def now(conn: Connection) -> datetime:
     """The database's clock."""
-    row = conn.execute("select clock_timestamp()").fetchone()
+    row = conn.execute("select clock_timestamp()", name="events.now").fetchone()
     assert row is not None
     value: datetime = row[0]
     return value
@@ -245,7 +247,7 @@ def tail(
     rows = conn.execute(
         _TAIL,
         {"projects": Texts(projects), "epoch": after.epoch, "xid": str(after.xid), "seq": after.seq,
-         **pages.limits(limit)},
+         **pages.limits(limit)}, name="events.tail",
     ).fetchall()  # fmt: skip
     bound = Position(rows[0][0], rows[0][1], 0)
     found = [row[2:] for row in rows if row[2] is not None]
@@ -262,6 +264,7 @@ def before_last(
     row = conn.execute(
         HORIZON + _PLACES_HEAD + places + _PLACES_TAIL,
         selected.params | {"last": last, "limit": last + 1},
+        name="events.before_last",
     ).fetchone()
     return Position(*row) if row else None
 
@@ -279,7 +282,7 @@ def knows(conn: Connection, place: Position, *, project: str) -> bool:
     params = {"project": project, "epoch": place.epoch, "xid": str(place.xid), "seq": place.seq}
     # One after the other: an event goes to the archive and never comes back.
     for query in (_KNOWN_IN + "events" + _KNOWN, _KNOWN_IN + "archived_events" + _KNOWN):
-        row = conn.execute(query, params).fetchone()
+        row = conn.execute(query, params, name="events.knows").fetchone()
         if place == BEGINNING or (row and row[0]):
             return True
     return False
@@ -288,23 +291,23 @@ def knows(conn: Connection, place: Position, *, project: str) -> bool:
 def is_elsewhere(conn: Connection, place: Position, *, project: str) -> bool:
     """Return whether a place is that of another project's event. It looks at 1,000 projects at the most."""
     params = {"epoch": place.epoch, "xid": str(place.xid), "seq": place.seq, "project": project, "after": ""}
-    row = conn.execute(_ELSEWHERE, params).fetchone()
+    row = conn.execute(_ELSEWHERE, params, name="events.is_elsewhere").fetchone()
     return row is not None and bool(row[0])
 
 
 def edge(conn: Connection, *, project: str, deleted: bool) -> Edge:
     """How far a project's log is archived, or its archive deleted."""
-    row = conn.execute(_EDGE, {"project": project, "deleted": deleted}).fetchone()
+    row = conn.execute(_EDGE, {"project": project, "deleted": deleted}, name="events.edge").fetchone()
     return Edge(BEGINNING, 0, None) if row is None else Edge(Position(row[0], row[1], row[2]), row[3], row[4])
 
 
 def get(conn: Connection, *, project: str, event_id: str, archived: bool = False) -> StoredEvent | None:
     """One event; the archive's too where ``archived``."""
     params = {"project": project, "event_id": event_id}
-    row = conn.execute(_GET, params).fetchone()
+    row = conn.execute(_GET, params, name="events.get").fetchone()
     if row is None and archived:
         # Looked for in this order: an event goes to the archive and never comes back.
-        row = conn.execute(_GET_ARCHIVED, params).fetchone()
+        row = conn.execute(_GET_ARCHIVED, params, name="events.get").fetchone()
     if row is None:
         return None
     return StoredEvent(Position(row[0], row[1], row[2]), row[3], row[4], open=row[5] or ())

@@ -69,7 +69,7 @@ def prepare(
         {
             "project": project, "rpc": request.rpc, "request_id": request.request_id,
             "sprint": sprint, "codes": Texts(codes),
-        },
+        }, name="generation.prepare",
     ).fetchall()  # fmt: skip
     found = {r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6]) for r in rows if r[3] is not None}
     return prepared(rows[0], found, extra=rows[0][7])

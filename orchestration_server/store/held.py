@@ -95,7 +95,7 @@ class Entities(NamedTuple):
 
 def now(conn: Connection) -> tuple[datetime, bool]:
     """The database's clock, and whether anything is held at all."""
-    row = conn.execute(_NOW).fetchone()
+    row = conn.execute(_NOW, name="held.now").fetchone()
     assert row is not None
     return row[0], row[1]
 
@@ -109,7 +109,7 @@ class Due(NamedTuple):
 
 def due(conn: Connection, *, now: datetime | None, limit: int) -> list[Due]:
     """What is to be told of, the longest waiting first; None is the database's clock."""
-    rows = conn.execute(_DUE, {"now": now, "steps": MOST_STEPS, "limit": limit}).fetchall()
+    rows = conn.execute(_DUE, {"now": now, "steps": MOST_STEPS, "limit": limit}, name="held.due").fetchall()
     return [Due(Entity(*row[:3]), row[3]) for row in rows]
 
 
@@ -117,12 +117,12 @@ def held(conn: Connection, entities: Collection[Entity]) -> list[Entity]:
     """Those of the entities that have steps which nothing has told of."""
     if not entities:
         return []
-    return [Entity(*row) for row in conn.execute(_ANY, Entities.of(entities)._asdict())]
+    return [Entity(*row) for row in conn.execute(_ANY, Entities.of(entities)._asdict(), name="held.held")]
 
 
 def steps(conn: Connection, entities: Collection[Entity]) -> dict[Entity, list[HeldRow]]:
     """The steps of each of these entities that has some, in the order of revisions."""
-    return _by_entity(conn.execute(_STEPS, Entities.of(entities)._asdict()).fetchall())
+    return _by_entity(conn.execute(_STEPS, Entities.of(entities)._asdict(), name="held.steps").fetchall())
 
 
 def of_chain(
@@ -130,7 +130,7 @@ def of_chain(
 ) -> dict[Entity, list[HeldRow]]:
     """The steps of entities whose next event will be of this correlation."""
     params = {"project": project, "correlation": correlation_id, "limit": limit}
-    return _by_entity(conn.execute(_OF_CHAIN, params).fetchall())
+    return _by_entity(conn.execute(_OF_CHAIN, params, name="held.of_chain").fetchall())
 
 
 def take(conn: Connection, *, rows: Sequence[HeldRow], events: Sequence[EventRow]) -> None:

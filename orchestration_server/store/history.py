@@ -224,7 +224,7 @@ def entity(
     order = BACK_IN_LOG if newest_first else IN_LOG
     page = Selection([_OF_ENTITY], params).in_log(_COLUMNS, bounds, order, limit + 1, archived=archived)
     stored = _ENTITY_HEAD + _STORED[entity_type] + _ENTITY_TAIL
-    rows = conn.execute(head + stored + pages.cut(_LOGGED, page), params).fetchall()
+    rows = conn.execute(head + stored + pages.cut(_LOGGED, page), params, name="history.entity").fetchall()
     beside = [r for r in rows if r[0] is None]
     return Past(
         next((Stored(r[4], r[5], r[3]) for r in beside if r[5] is not None), None),
@@ -242,7 +242,7 @@ def chain(
     params = selected.params | {
         "epoch": after.epoch, "xid": str(after.xid), "seq": after.seq, **pages.limits(limit),
     }  # fmt: skip
-    rows = conn.execute(pages.cut(_LOGGED, page), params).fetchall()
+    rows = conn.execute(pages.cut(_LOGGED, page), params, name="history.chain").fetchall()
     return _page(rows, limit, newest_first=False)
 
 
@@ -271,6 +271,7 @@ def between(conn: Connection, *, project: str, spans: Sequence[Span], limit: int
             "to_seqs": Numbers(s.before.seq for s in spans),
             **pages.limits(limit),
         },
+        name="history.between",
     ).fetchall()
     bodies: list[list[bytes]] = [[] for _ in spans]
     for span, body, _ in rows:
@@ -292,6 +293,7 @@ def unknown(conn: Connection, *, project: str, entities: Sequence[tuple[int, str
             "types": Numbers(e[0] for e in entities),
             "codes": Texts(e[1] for e in entities),
         },
+        name="history.unknown",
     ).fetchall()
     return {(r[0], r[1]) for r in rows}
 
@@ -301,7 +303,9 @@ def events_known(conn: Connection, *, project: str, ids: Sequence[str]) -> set[s
     wanted = [UUID(one) for one in ids if _ID.fullmatch(one)]
     if not wanted:
         return set()
-    rows = conn.execute(_EVENTS_KNOWN, {"project": project, "ids": Uuids(wanted)}).fetchall()
+    rows = conn.execute(
+        _EVENTS_KNOWN, {"project": project, "ids": Uuids(wanted)}, name="history.events_known"
+    ).fetchall()
     return {r[0] for r in rows}
 
 

@@ -90,47 +90,47 @@ where s.project = %(project)s and s.key = any(%(sessions)s::text[])
 
 def insert(conn: Connection, key: KeyRow) -> bool:
     """Keep a new key. Return False, and keep nothing, if one of its name in its project is not revoked."""
-    return conn.execute(_INSERT, key._asdict() | {"role": int(key.role)}).rowcount == 1
+    return conn.execute(_INSERT, key._asdict() | {"role": int(key.role)}, name="keys.insert").rowcount == 1
 
 
 def named(conn: Connection, *, project: str, name: str) -> str | None:
     """Return the id of the key of a name in a project that is not revoked; None if there is none."""
-    row = conn.execute(_NAMED, {"project": project, "name": name}).fetchone()
+    row = conn.execute(_NAMED, {"project": project, "name": name}, name="keys.named").fetchone()
     return None if row is None else str(row[0])
 
 
 def list_all(conn: Connection) -> list[KeyRow]:
     """All keys, the oldest first."""
-    return [_row(*row) for row in conn.execute(_ALL)]
+    return [_row(*row) for row in conn.execute(_ALL, name="keys.list_all")]
 
 
 def get(conn: Connection, *, ids: Sequence[str]) -> dict[str, KeyRow]:
     """The keys of these ids, as far as there are such."""
-    return {row[0]: _row(*row) for row in conn.execute(_GET, {"ids": Texts(ids)})}
+    return {row[0]: _row(*row) for row in conn.execute(_GET, {"ids": Texts(ids)}, name="keys.get")}
 
 
 def exist(conn: Connection) -> bool:
     """Whether a key was ever made."""
-    row = conn.execute(_EXIST).fetchone()
+    row = conn.execute(_EXIST, name="keys.exist").fetchone()
     assert row is not None
     return bool(row[0])
 
 
 def revoke(conn: Connection, *, key_id: str) -> bool:
     """Revokes a key, if it is not already. False where there is none of that id."""
-    return conn.execute(_REVOKE, {"id": key_id}).rowcount == 1
+    return conn.execute(_REVOKE, {"id": key_id}, name="keys.revoke").rowcount == 1
 
 
 def note_used(conn: Connection, *, ids: Sequence[str]) -> None:
     """Notes that these keys are in use."""
-    conn.execute(_USED, {"ids": Texts(ids)})
+    conn.execute(_USED, {"ids": Texts(ids)}, name="keys.note_used")
 
 
 def places(conn: Connection, *, project: str, tasks: Sequence[str], sessions: Sequence[str]) -> Places:
     """Where these tasks and sessions belong, as far as they are there."""
     found = Places({}, {})
     params = {"project": project, "tasks": Texts(tasks), "sessions": Texts(sessions)}
-    for kind, code, sprint, target_type, target in conn.execute(_PLACES, params):
+    for kind, code, sprint, target_type, target in conn.execute(_PLACES, params, name="keys.places"):
         if kind == EntityType.TASK:
             found.tasks[code] = sprint
         else:

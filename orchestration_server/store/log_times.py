@@ -44,11 +44,13 @@ def mark(conn: Connection, *, project: str, step: int = STEP) -> bool:
     page = select(project, EventFilter()).in_log(
         "epoch, xid, seq, emit_time", _AFTER, IN_LOG, step, archived=True
     )
-    row = conn.execute(_MARK_HEAD + page + _MARK_TAIL, {"project": project, "limit": step})
+    row = conn.execute(
+        _MARK_HEAD + page + _MARK_TAIL, {"project": project, "limit": step}, name="log_times.mark"
+    )
     return row.rowcount == 1
 
 
 def before(conn: Connection, *, project: str, time: datetime) -> Position:
     """Return an event, or the beginning, before which nothing was recorded at or after a time."""
-    row = conn.execute(_BEFORE, {"project": project, "time": time}).fetchone()
+    row = conn.execute(_BEFORE, {"project": project, "time": time}, name="log_times.before").fetchone()
     return Position(*row) if row else BEGINNING

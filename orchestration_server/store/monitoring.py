@@ -141,56 +141,63 @@ class Table(NamedTuple):
 
 def horizon(conn: Connection) -> Horizon:
     """Who holds the timeline's horizon back now."""
-    row = conn.execute(_HORIZON).fetchone()
+    row = conn.execute(_HORIZON, name="monitoring.horizon").fetchone()
     assert row is not None
     return Horizon(row[0], row[1] if row[0] is not None else None)
 
 
 def files_waiting(conn: Connection) -> Waiting:
     """Entities whose files are to be written."""
-    row = conn.execute(_FILES).fetchone()
+    row = conn.execute(_FILES, name="monitoring.files_waiting").fetchone()
     assert row is not None
     return Waiting(row[0], row[1])
 
 
 def held_waiting(conn: Connection) -> Waiting:
     """Steps that no event tells of yet, counted up to 10,000; the oldest by when it was due to be told."""
-    row = conn.execute(HELD).fetchone()
+    row = conn.execute(HELD, name="monitoring.held_waiting").fetchone()
     assert row is not None
     return Waiting(row[0], row[1])
 
 
 def events_waiting(conn: Connection, *, reader: str) -> Waiting:
     """Events that a background reader has not dealt with, counted up to 1,000 a project and 10,000 of all."""
-    row = conn.execute(_READER, {"reader": reader, "after": ""}).fetchone()
+    row = conn.execute(_READER, {"reader": reader, "after": ""}, name="monitoring.events_waiting").fetchone()
     assert row is not None
     return Waiting(row[0], row[1])
 
 
 def tables(conn: Connection) -> list[Table]:
     """All tables of the ledger, and the partitions of its log."""
-    return [Table(*row) for row in conn.execute(_TABLES, {"most": COUNTED_BYTES}).fetchall()]
+    return [
+        Table(*row)
+        for row in conn.execute(_TABLES, {"most": COUNTED_BYTES}, name="monitoring.tables").fetchall()
+    ]
 
 
 def week(conn: Connection, *, limit: int) -> tuple[list[tuple[str, int]], int]:
     """Events of the last 7 days by type, the most first, and of all types; as far as they are rolled up."""
-    rows = conn.execute(_WEEK, {"limit": limit}).fetchall()
+    rows = conn.execute(_WEEK, {"limit": limit}, name="monitoring.week").fetchall()
     return [(row[0], row[1]) for row in rows], rows[0][2] if rows else 0
 
 
 def busiest_agent(conn: Connection) -> int:
     """Events of the last minute of the agent that has the most; none of the ledger's own services is one."""
-    row = conn.execute(_BUSIEST, {"after": "", "limit": AGENT_EVENTS}).fetchone()
+    row = conn.execute(
+        _BUSIEST, {"after": "", "limit": AGENT_EVENTS}, name="monitoring.busiest_agent"
+    ).fetchone()
     assert row is not None
     return int(row[0])
 
 
 def measured(conn: Connection, *, seconds: int) -> dict[str, tuple[datetime, bytes]]:
     """What was measured in the last so many seconds, by name."""
-    rows: Sequence[tuple[str, datetime, bytes]] = conn.execute(_GET, {"seconds": seconds}).fetchall()
+    rows: Sequence[tuple[str, datetime, bytes]] = conn.execute(
+        _GET, {"seconds": seconds}, name="monitoring.measured"
+    ).fetchall()
     return {name: (time, body) for name, time, body in rows}
 
 
 def save(conn: Connection, *, name: str, time: datetime, body: bytes) -> None:
     """Keeps what was measured, in place of what was before."""
-    conn.execute(_SAVE, {"name": name, "time": time, "body": body})
+    conn.execute(_SAVE, {"name": name, "time": time, "body": body}, name="monitoring.save")

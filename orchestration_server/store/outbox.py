@@ -143,6 +143,7 @@ def prepare_sprint(conn: Connection, *, project: str, request: Request, code: st
     row = conn.execute(
         _PREPARE,
         {"project": project, "rpc": request.rpc, "request_id": request.request_id, "code": code},
+        name="outbox.prepare_sprint",
     ).fetchone()
     assert row is not None
     found = {} if row[3] is None else {row[3]: EntityRow(revision=row[4], deleted=row[5], body=row[6])}
@@ -151,7 +152,9 @@ def prepare_sprint(conn: Connection, *, project: str, request: Request, code: st
 
 def claim(conn: Connection, *, claim: UUID, limit: int, seconds: int) -> list[Claimed]:
     """Takes rows that are due, the longest waiting first; after so many seconds others may take them."""
-    rows = conn.execute(_CLAIM, {"claim": str(claim), "limit": limit, "seconds": seconds}).fetchall()
+    rows = conn.execute(
+        _CLAIM, {"claim": str(claim), "limit": limit, "seconds": seconds}, name="outbox.claim"
+    ).fetchall()
     return [Claimed(*row) for row in rows]
 
 
@@ -163,7 +166,9 @@ def entities(conn: Connection, rows: Iterable[Claimed]) -> dict[tuple[str, str, 
     found = {}
     for kind, wanted in by_kind.items():
         params = {"projects": Texts(w.project for w in wanted), "codes": Texts(w.code for w in wanted)}
-        for project, code, body, deleted, codes, kinds in conn.execute(_ENTITIES[kind], params):
+        for project, code, body, deleted, codes, kinds in conn.execute(
+            _ENTITIES[kind], params, name="outbox.entities"
+        ):
             found[project, kind, code] = Entity(body, deleted, tuple(zip(codes, kinds, strict=True)))
     return found
 

@@ -66,7 +66,9 @@ START = Progress(BEGINNING)
 def behind(conn: Connection, *, reader: str, after: str, limit: int) -> list[str]:
     """Projects with events below the horizon that the reader has not dealt with: at most ``limit``, those
     whose names come after one."""
-    rows = conn.execute(_BEHIND, {"reader": reader, "after": after, "limit": limit}).fetchall()
+    rows = conn.execute(
+        _BEHIND, {"reader": reader, "after": after, "limit": limit}, name="positions.behind"
+    ).fetchall()
     return [row[0] for row in rows]
 
 
@@ -82,7 +84,7 @@ def get(conn: Connection, *, reader: str, project: str) -> Progress:
 
 def begin(conn: Connection, *, reader: str, project: str) -> None:
     """Puts the reader at the beginning of the project's log, where it is nowhere yet."""
-    conn.execute(_BEGIN, {"reader": reader, "project": project})
+    conn.execute(_BEGIN, {"reader": reader, "project": project}, name="positions.begin")
 
 
 def hold(conn: Connection, *, reader: str, project: str) -> Progress | None:
@@ -91,5 +93,5 @@ def hold(conn: Connection, *, reader: str, project: str) -> Progress | None:
 
 
 def _progress(conn: Connection, query: LiteralString, reader: str, project: str) -> Progress | None:
-    row = conn.execute(query, {"reader": reader, "project": project}).fetchone()
+    row = conn.execute(query, {"reader": reader, "project": project}, name="positions.progress").fetchone()
     return None if row is None else Progress(Position(row[0], row[1], row[2]), row[3], row[4])

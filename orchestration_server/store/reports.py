@@ -198,7 +198,7 @@ def state(conn: Connection, *, project: str, sprint: str) -> State | None:
         "bytes": pages.PAGE_BYTES,
     }
     parts: dict[str, list[Any]] = {name: [] for name in ("sprint", "count", "stuck", "oldest", "blocked")}
-    for row in conn.execute(_STATE, params):
+    for row in conn.execute(_STATE, params, name="reports.state"):
         parts[row[0]].append(row[1:])
     if not parts["sprint"] or parts["sprint"][0][4] is None:
         return None
@@ -220,14 +220,16 @@ def completions(
     rows = conn.execute(
         _COMPLETIONS,
         {"project": project, "sprint": sprint, "since": since, "becoming": becoming,
-         "limit": COMPLETIONS_READ, "bytes": COMPLETIONS_BYTES},
+         "limit": COMPLETIONS_READ, "bytes": COMPLETIONS_BYTES}, name="reports.completions",
     ).fetchall()  # fmt: skip
     return [row[:3] for row in rows]
 
 
 def prepare_adr(conn: Connection, *, project: str, request: Request, sprint: str, task: str) -> Prepared:
     """What a decision has to know first; ``extra`` is what it belongs to."""
-    row = conn.execute(_PREPARE_ADR, _params(project, request, sprint, task)).fetchone()
+    row = conn.execute(
+        _PREPARE_ADR, _params(project, request, sprint, task), name="reports.prepare_adr"
+    ).fetchone()
     assert row is not None
     return prepared(row, {}, sprints=frozenset(row[4] or ()), extra=Belongs(row[3], row[5]))
 
@@ -237,7 +239,7 @@ def prepare_bug(
 ) -> Prepared:
     """As ``prepare_adr``; ``rows`` has the bug, by its code, where it was reported before."""
     params = _params(project, request, sprint, task) | {"fingerprint": fingerprint}
-    row = conn.execute(_PREPARE_BUG, params).fetchone()
+    row = conn.execute(_PREPARE_BUG, params, name="reports.prepare_bug").fetchone()
     assert row is not None
     found = {} if row[6] is None else {row[6]: EntityRow(revision=row[7], deleted=False, body=row[8])}
     return prepared(row, found, sprints=frozenset(row[4] or ()), extra=Belongs(row[3], row[5]))

@@ -15,4 +15,4 @@ delete from requests where ctid = any(array(
 
 def expire(conn: Connection, *, limit: int) -> int:
     """Forgets answers that are older than 24 hours; how many it were, at most ``limit``."""
-    return conn.execute(_EXPIRE, {"limit": limit}).rowcount
+    return conn.execute(_EXPIRE, {"limit": limit}, name="requests.expire").rowcount

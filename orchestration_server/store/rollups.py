@@ -96,7 +96,7 @@ def roll(conn: Connection, *, project: str, limit: int) -> int:
 
     0 too where the place is locked: someone else is counting.
     """
-    row = conn.execute(_ROLL, {"project": project, "limit": limit}).fetchone()
+    row = conn.execute(_ROLL, {"project": project, "limit": limit}, name="rollups.roll").fetchone()
     assert row is not None
     return int(row[0])
 
@@ -104,7 +104,7 @@ def roll(conn: Connection, *, project: str, limit: int) -> int:
 def behind(conn: Connection, *, project: str) -> int:
     """How many of the project's events are in no rollup yet, counted up to one above MOST_BEHIND."""
     params = {"project": project, "limit": MOST_BEHIND + 1}
-    row = conn.execute(_COUNT_BEHIND, params).fetchone()
+    row = conn.execute(_COUNT_BEHIND, params, name="rollups.behind").fetchone()
     assert row is not None
     return int(row[0])
 
@@ -131,7 +131,7 @@ def stats(
     params = {
         "project": project, "start": start, "first": first, "last": last, "end": end, "limit": limit,
     }  # fmt: skip
-    return conn.execute(query, params).fetchall()
+    return conn.execute(query, params, name="rollups.stats").fetchall()
 
 
 def _hour(time: datetime) -> datetime:

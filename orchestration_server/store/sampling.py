@@ -48,7 +48,7 @@ select count(*) from gone
 def fold(conn: Connection, *, limit: int) -> int:
     """Folds counts that are old, inside the caller's transaction; how many rows went into others."""
     params = {"days": DAYS, "limit": limit}
-    conn.execute(_FOLD_HOURS, params)
-    row = conn.execute(_FOLD_MINUTES, params).fetchone()
+    conn.execute(_FOLD_HOURS, params, name="sampling.fold")
+    row = conn.execute(_FOLD_MINUTES, params, name="sampling.fold").fetchone()
     assert row is not None
     return int(row[0])

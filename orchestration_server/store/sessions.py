@@ -140,13 +140,15 @@ class Listed:
 
 def get(conn: Connection, *, project: str, key: str) -> tuple[datetime, bytes] | None:
     """The session's last activity and its serialized message; None where there is none."""
-    row = conn.execute(_GET, {"project": project, "key": key}).fetchone()
+    row = conn.execute(_GET, {"project": project, "key": key}, name="sessions.get").fetchone()
     return None if row is None else (row[0], row[1])
 
 
 def correlation_id(conn: Connection, *, project: str, key: str) -> str | None:
     """What links the session's events, which never changes; None where there is no such session."""
-    row = conn.execute(_CORRELATION, {"project": project, "key": key}).fetchone()
+    row = conn.execute(
+        _CORRELATION, {"project": project, "key": key}, name="sessions.correlation_id"
+    ).fetchone()
     return None if row is None else row[0]
 
 
@@ -155,6 +157,7 @@ def prepare(conn: Connection, *, project: str, request: Request, key: str) -> Pr
     row = conn.execute(
         _PREPARE,
         {"project": project, "rpc": request.rpc, "request_id": request.request_id, "key": key},
+        name="sessions.prepare",
     ).fetchone()
     assert row is not None
     return _prepared(row, taken=False)
@@ -182,6 +185,7 @@ def prepare_on_target(
             "agent": agent,
             "key": key,
         },
+        name="sessions.prepare_on_target",
     ).fetchone()
     assert row is not None
     return _prepared(row, taken=row[9])
@@ -243,4 +247,5 @@ def touch(conn: Connection, *, ages: dict[tuple[str, str], int], apart: int) -> 
             "ages": Numbers(ages.values()),
             "apart": apart,
         },
+        name="sessions.touch",
     ).rowcount

@@ -111,7 +111,7 @@ class Listed:
 
 def get(conn: Connection, *, project: str, code: str) -> bytes | None:
     """The serialized sprint; None where there is none or it is deleted."""
-    row = conn.execute(GET, {"project": project, "code": code}).fetchone()
+    row = conn.execute(GET, {"project": project, "code": code}, name="sprints.get").fetchone()
     return row[0] if row else None
 
 
@@ -135,14 +135,16 @@ class Full(NamedTuple):
 
 def version(conn: Connection, *, project: str, code: str) -> Version | None:
     """Return the version of the sprint with its tasks; None if there is no such sprint."""
-    row = conn.execute(_VERSION, {"project": project, "code": code}).fetchone()
+    row = conn.execute(_VERSION, {"project": project, "code": code}, name="sprints.version").fetchone()
     return None if row is None else Version(*row)
 
 
 def full(conn: Connection, *, project: str, code: str, limit: int) -> Full | None:
     """Return the sprint with its first ``limit`` tasks, in one snapshot; None if there is no such sprint."""
     # The rows of an append come in its order, those of the page in the page's.
-    rows = conn.execute(_FULL, {"project": project, "code": code, **pages.limits(limit)}).fetchall()
+    rows = conn.execute(
+        _FULL, {"project": project, "code": code, **pages.limits(limit)}, name="sprints.full"
+    ).fetchall()
     sprint: tuple[int, bytes] | None = None
     counts: dict[int, int] = {}
     for part, number, _, size, _, _, body, _ in rows:
@@ -163,6 +165,7 @@ def prepare(conn: Connection, *, project: str, request: Request, code: str) -> P
     row = conn.execute(
         _PREPARE,
         {"project": project, "rpc": request.rpc, "request_id": request.request_id, "code": code},
+        name="sprints.prepare",
     ).fetchone()
     assert row is not None
     found = {} if row[3] is None else {row[3]: EntityRow(revision=row[4], deleted=row[5], body=row[6])}
@@ -171,8 +174,8 @@ def prepare(conn: Connection, *, project: str, request: Request, code: str) -> P
 
 def hold_empty(conn: Connection, *, project: str, code: str) -> bool:
     """Keeps tasks from joining the sprint until the transaction ends; whether it has none."""
-    conn.execute(_HOLD, {"project": project, "code": code})
-    row = conn.execute(_HAS_TASKS, {"project": project, "code": code}).fetchone()
+    conn.execute(_HOLD, {"project": project, "code": code}, name="sprints.hold_empty")
+    row = conn.execute(_HAS_TASKS, {"project": project, "code": code}, name="sprints.hold_empty").fetchone()
     assert row is not None
     return not row[0]
 

@@ -49,7 +49,7 @@ NOT_EMPTY: dict[str, LiteralString] = {
 
 def version(conn: Connection, *, project: str) -> list[Any]:
     """What the project's events are as of now: equal versions have equal events."""
-    row = conn.execute(_VERSION, {"project": project}).fetchone()
+    row = conn.execute(_VERSION, {"project": project}, name="statistics.version").fetchone()
     assert row is not None
     return list(row)
 
@@ -78,4 +78,4 @@ def stats(
     query += " and sprint_code = %(of_sprint)s" + _STATS_TAIL if sprint else _STATS_TAIL
     query += BY_KEY if group in ("hour", "day", "week") else BY_COUNT
     params = {"project": project, "start": start, "end": end, "limit": limit, "of_sprint": sprint}
-    return conn.execute(query, selected.params | params).fetchall()
+    return conn.execute(query, selected.params | params, name="statistics.stats").fetchall()

@@ -139,7 +139,7 @@ class Listed:
 
 def get(conn: Connection, *, project: str, code: str) -> bytes | None:
     """The serialized task; None where there is none or it is deleted."""
-    row = conn.execute(GET, {"project": project, "code": code}).fetchone()
+    row = conn.execute(GET, {"project": project, "code": code}, name="tasks.get").fetchone()
     return row[0] if row else None
 
 
@@ -161,6 +161,7 @@ def prepare(
             "codes": Texts(codes),
             "sprints": Texts(sprints),
         },
+        name="tasks.prepare",
     ).fetchall()
     found = {r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6]) for r in rows if r[3] is not None}
     return prepared(rows[0], found, sprints=frozenset(rows[0][7] or ()))

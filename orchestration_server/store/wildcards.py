@@ -58,6 +58,7 @@ def selected(conn: Connection, project: str, chosen: EventFilter) -> Selection:
             "most": MOST_BRANCHES + 1,
             "behind": MOST_BEHIND,
         },
+        name="wildcards.selected",
     ).fetchone()
     if row is None or row[4]:
         return plain

@@ -206,13 +206,17 @@ def stamp_key(stamp: Stamp) -> int:
 def lock(conn: Connection, locks: Sequence[int]) -> None:
     """Takes the locks before the transaction reads anything, so that what it reads is current."""
     conn.execute(
-        "select pg_advisory_xact_lock(k) from unnest(%(locks)s::bigint[]) as k", {"locks": Numbers(locks)}
+        "select pg_advisory_xact_lock(k) from unnest(%(locks)s::bigint[]) as k",
+        {"locks": Numbers(locks)},
+        name="writes.lock",
     )
 
 
 def try_lock(conn: Connection, key: int) -> bool:
     """Takes a lock until the transaction ends, unless someone else has it."""
-    row = conn.execute("select pg_try_advisory_xact_lock(%(key)s::bigint)", {"key": key}).fetchone()
+    row = conn.execute(
+        "select pg_try_advisory_xact_lock(%(key)s::bigint)", {"key": key}, name="writes.try_lock"
+    ).fetchone()
     assert row is not None
     return bool(row[0])
 
@@ -220,7 +224,7 @@ def try_lock(conn: Connection, key: int) -> bool:
 def try_locks(conn: Connection, keys: Sequence[int]) -> list[int]:
     """Takes those of the locks that nobody else has, until the transaction ends."""
     query: LiteralString = "select k from unnest(%(keys)s::bigint[]) as k where pg_try_advisory_xact_lock(k)"
-    return [row[0] for row in conn.execute(query, {"keys": Numbers(keys)})]
+    return [row[0] for row in conn.execute(query, {"keys": Numbers(keys)}, name="writes.try_locks")]
 
 
 def apply(
@@ -392,7 +396,7 @@ def begin_log(conn: Connection, about: Collection[Entity] = ()) -> int:
         "e_entity_type": Numbers(e.entity_type for e in about),
         "e_entity_code": Texts(e.code for e in about),
     }
-    row = conn.execute(_BEGIN, params).fetchone()
+    row = conn.execute(_BEGIN, params, name="writes.begin_log").fetchone()
     assert row is not None
     return int(row[0])
 
