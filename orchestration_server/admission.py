@@ -12,12 +12,11 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from orchestration_server import access, held
 from orchestration_server.access import Rule
-from orchestration_server.arrivals import Verdict
 from orchestration_server.credentials import Credentials, Identity
 from orchestration_server.db import Database
 from orchestration_server.errors import (
@@ -27,7 +26,7 @@ from orchestration_server.errors import (
     ResourceExhausted,
     Unauthenticated,
 )
-from orchestration_server.model import ALL_PROJECTS, AuthMode, Call, Principal
+from orchestration_server.model import ALL_PROJECTS, AuthMode, Call, Principal, Share
 from orchestration_server.rates import Rates, exhausted
 from orchestration_server.refusals import ANY, Kind, Refusals
 
@@ -100,6 +99,18 @@ def _missing() -> Unauthenticated:
 def _hold_back(wait: float) -> None:
     if wait:
         raise exhausted("refused calls from this address", REFUSED_A_MINUTE, wait, "RATE_LIMITED")
+
+
+class Verdict(NamedTuple):
+    """What the metadata of a call says of who calls."""
+
+    share: Share
+    admitted: object = None
+    """Who calls, for the handler; None if that is open or not known yet."""
+    look: bool = False
+    """Who calls has to be looked up, on a thread, before the message is taken in."""
+    error: LedgerError | None = None
+    """Why the call is refused at once."""
 
 
 class Admission:

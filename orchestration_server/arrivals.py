@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import grpc
 import structlog
@@ -28,10 +28,11 @@ from grpc._server import (
 from grpc_status import rpc_status
 
 from orchestration_server import metrics
+from orchestration_server.admission import Verdict
 from orchestration_server.errors import LedgerError, ResourceExhausted
+from orchestration_server.model import Share
 from orchestration_server.parsing import too_large
 from orchestration_server.status import code_of, status_of
-from orchestration_server.turns import Share
 
 log = structlog.get_logger()
 
@@ -70,18 +71,6 @@ class Refusal:
 
 
 EMPTY = Refusal(cygrpc.StatusCode.unimplemented, NO_MESSAGE)
-
-
-class Verdict(NamedTuple):
-    """What the metadata of a call says of who calls."""
-
-    share: Share
-    admitted: object = None
-    """Who calls, for the handler; None if that is open or not known yet."""
-    look: bool = False
-    """Who calls has to be looked up, on a thread, before the message is taken in."""
-    error: LedgerError | None = None
-    """Why the call is refused at once."""
 
 
 class Door(Protocol):

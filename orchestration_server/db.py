@@ -27,7 +27,7 @@ from orchestration_server.errors import (
     UnfitDatabase,
 )
 from orchestration_server.model import Call
-from orchestration_server.store import connecting, migrations
+from orchestration_server.store import connecting, partitions
 from orchestration_server.store.connection import Connection
 from orchestration_server.store.pooling import Pool
 
@@ -360,7 +360,7 @@ class Lent:
         log.warning("no event partition for the present time: making those that are missing")
         try:
             with self._conn.transaction():
-                migrations.add_partitions(self._conn)
+                partitions.add_missing(self._conn)
         except psycopg.Error as error:
             log.error("event partitions cannot be made", error=error)
             return Unavailable("no event of the present time can be stored: run `orchestration migrate`")

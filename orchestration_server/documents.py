@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from orchestration.v1 import report_pb2
-from orchestration_server.convert import moment
+from orchestration_server.convert import ADR_STATUS_NAMES, moment
 from orchestration_server.slugs import slug
 
 SHORT_LENGTH = 60
-ADR_STATUS_NAMES = ("", "proposed", "accepted", "rejected", "deprecated", "superseded")
 SEVERITY_NAMES = ("", "critical", "high", "medium", "low")
 _ADR_TEXTS = ("code", "title", "sprint_code", "task_code", "author", "document", "path")
 _BUG_TEXTS = (

@@ -17,8 +17,8 @@ import grpc
 from google.protobuf.message import Message
 
 from orchestration_server import access, errors, metrics
-from orchestration_server.admission import AUTHORIZATION, PROJECT, SESSION, Admission
-from orchestration_server.arrivals import Verdict, admitted
+from orchestration_server.admission import AUTHORIZATION, PROJECT, SESSION, Admission, Verdict
+from orchestration_server.arrivals import admitted
 from orchestration_server.attempt import CORRELATION, OK, Attempt
 from orchestration_server.call_log import CallLog
 from orchestration_server.credentials import Identity

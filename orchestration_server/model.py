@@ -54,6 +54,10 @@ class EntityType(IntEnum):
     BUG_REPORT = 5
 
 
+Share = tuple[str, str]
+"""A project, and a caller in it: whose turn it is."""
+
+
 class Role(IntEnum):
     """What a key may do. Each may do what those below it may."""
 

@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
+from orchestration_server.model import Share
+
 ABOUT_SECONDS = 2.0
 """For how long after its last call a project or a caller counts as about."""
 LONG_SECONDS = 0.01
@@ -22,9 +24,6 @@ WEIGHT = 0.2
 """Of the last call in that mean."""
 IDLE_GROUPS = 1_000
 """Projects that are remembered though nothing of theirs waits or is at work."""
-
-Share = tuple[str, str]
-"""A project, and a caller in it."""
 
 
 class Waiting(Protocol):

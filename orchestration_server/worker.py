@@ -12,12 +12,11 @@ import socket
 import sys
 import threading
 
-import psycopg
-
 from orchestration_server import exposition, logs, process
 from orchestration_server.app import App
 from orchestration_server.config import ConfigurationError, Settings
-from orchestration_server.errors import CannotListen, LedgerError, UnfitDatabase
+from orchestration_server.errors import CannotListen
+from orchestration_server.store import connecting
 
 
 def main() -> None:
@@ -29,7 +28,7 @@ def main() -> None:
     app = App(settings)
     try:
         address = app.start()
-    except (psycopg.Error, LedgerError, UnfitDatabase) as error:
+    except connecting.FAULTS as error:
         # It takes its time, and few need it.
         from orchestration_server.doctor import engines, explaining
 

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from orchestration.v1 import event_pb2
-from orchestration_server.store import migrations
+from orchestration_server.store import partitions
 
 PROJECT = "default"
 
@@ -35,11 +35,11 @@ class OldLog:
         start = month(back)
         name = f"events_rest_{start:%Y_%m}"
         following = (start + timedelta(days=32)).replace(day=1)
-        migrations._add_partition(self.conn, name, start, following)
+        partitions.add(self.conn, name, start, following)
         if not checked:
             self.conn.execute(
                 sql.SQL("alter table {} drop constraint archived_not_kept, drop constraint {}").format(
-                    sql.Identifier(name), sql.Identifier(migrations.bounds_name(start))
+                    sql.Identifier(name), sql.Identifier(partitions.bounds_name(start))
                 )
             )
         return name

@@ -74,11 +74,11 @@ def _reaching(first: object, names: tuple[str, ...]) -> Iterator[None]:
         return
     import psycopg
 
-    from orchestration_server.errors import LedgerError, UnfitDatabase
+    from orchestration_server.store import connecting
 
     try:
         yield
-    except (psycopg.Error, LedgerError, UnfitDatabase) as error:
+    except connecting.FAULTS as error:
         from orchestration_server.doctor import engines, explaining
 
         found = explaining.explained(engines.subject(first), error)

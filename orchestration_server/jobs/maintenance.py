@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from orchestration_server.db import Connection, Database
 from orchestration_server.jobs.runner import Alone, Service
-from orchestration_server.store import migrations, requests, sampling
+from orchestration_server.store import partitions, requests, sampling
 
 BATCH = 1_000
 
@@ -32,5 +32,5 @@ def fold_sampled_out(conn: Connection) -> int:
 
 def add_partitions(conn: Connection) -> int:
     """Keeps three months of event partitions ahead: without one, every insert fails."""
-    migrations.add_partitions(conn)
+    partitions.add_missing(conn)
     return 0

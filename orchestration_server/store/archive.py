@@ -15,7 +15,7 @@ import psycopg
 from psycopg import errors, sql
 
 from orchestration_server.store.connection import Connection
-from orchestration_server.store.migrations import bounds_name
+from orchestration_server.store.partitions import bounds_name
 
 _BUSY = (errors.LockNotAvailable, errors.DeadlockDetected)
 

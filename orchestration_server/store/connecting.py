@@ -16,10 +16,12 @@ from psycopg import conninfo, errors
 from psycopg.pq import Conninfo, DiagnosticField, ExecStatus, PGconn
 from psycopg.pq.abc import PGresult
 
-from orchestration_server.errors import UnfitDatabase
+from orchestration_server.errors import LedgerError, UnfitDatabase
 from orchestration_server.store.connection import APPLICATION, Connection
 
 Plain = psycopg.Connection[tuple[Any, ...]]
+FAULTS = (psycopg.Error, LedgerError, UnfitDatabase)
+"""What is raised if a database cannot be reached, is unfit, or fails."""
 _Kind = TypeVar("_Kind", bound=psycopg.Connection[Any])
 
 ASKED: Mapping[str, str] = {

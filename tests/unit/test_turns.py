@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration_server.turns import ABOUT_SECONDS, LONG_SECONDS, Share, Turns
+from orchestration_server.model import Share
+from orchestration_server.turns import ABOUT_SECONDS, LONG_SECONDS, Turns
 
 THREADS = 8
 PART = 4
