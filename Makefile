@@ -62,8 +62,8 @@ proto: $(DEV) ## generate the Python stubs from the protos
 	@echo "generated the stubs of $(words $(PROTOS)) protos in $(STUBS)"
 
 docs: $(DEV) ## write the tables of settings and of words into docs/configuration.md and docs/import.md
-	@$(BIN)/python -m orchestration_server.settings_page docs/configuration.md
-	@$(BIN)/python -m orchestration_server.commands.words docs/import.md
+	@$(BIN)/python -m orchestration_server.config.docs_page docs/configuration.md
+	@$(BIN)/python -m orchestration_server.cli.importing.words docs/import.md
 
 baseline: $(DEV) ## at a release: make today's protos the ones that changes are compared with
 	@cd protos && ../$(BIN)/buf build --output baseline.binpb

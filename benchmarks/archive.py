@@ -24,7 +24,7 @@ from benchmarks.requests import fresh_codes, request_id
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server.store.partitions import bounds_name
+from orchestration_server.db.partitions import bounds_name
 
 PROJECT = "benchmark-archive"
 WRITERS = 8

@@ -12,9 +12,9 @@ from typing import Any
 
 import grpc
 
-from orchestration_server import arrivals, receiving
 from orchestration_server.__main__ import main
-from orchestration_server.attempt import Attempt
+from orchestration_server.rpc import executor, pending_call
+from orchestration_server.rpc.active_call import Attempt
 
 _handlers: list[float] = []
 _arrivals: list[float] = []
@@ -31,16 +31,16 @@ def _watch_handlers() -> None:
     Attempt.end = ended  # type: ignore[method-assign]  # there is no other way to look on
 
 
-class _TimedArrival(arrivals.Arrival):
+class _TimedArrival(pending_call.Arrival):
     __slots__ = ("_came",)
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._came = time.monotonic()
 
-    def _abort(self, refusal: arrivals.Refusal) -> None:
+    def _abort(self, refusal: pending_call.Refusal) -> None:
         super()._abort(refusal)
-        if refusal not in (receiving.TOO_LONG, receiving.TOO_SLOW):
+        if refusal not in (executor.TOO_LONG, executor.TOO_SLOW):
             _arrivals.append(time.monotonic() - self._came)
 
 
@@ -48,7 +48,7 @@ if __name__ == "__main__":
     target = Path(sys.argv[1])
     del sys.argv[1]
     _watch_handlers()
-    setattr(receiving, "Arrival", _TimedArrival)  # noqa: B010  # mypy takes no assignment to a class
+    setattr(executor, "Arrival", _TimedArrival)  # noqa: B010  # mypy takes no assignment to a class
     try:
         main()
     finally:

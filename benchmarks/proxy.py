@@ -31,7 +31,7 @@ from benchmarks.report import Report
 from benchmarks.strangers import SILENT_PAUSE, Strangers, Target, beside, make_task
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
-from orchestration_server.tls import make
+from orchestration_server.rpc.tls import make
 
 CONFIGURATION = Path(__file__).parents[1] / "deploy" / "envoy" / "envoy.yaml"
 CASES = (

@@ -19,10 +19,10 @@ from statistics import median
 from typing import Any
 
 from orchestration.v1 import event_pb2, task_pb2
-from orchestration_server.commands.fleet_format import EventReader, parse_task, read_lines
-from orchestration_server.compact_json import encoded, to_json
-from orchestration_server.context_events import About, brief
-from orchestration_server.token_estimate import UNITS, WEIGHTS, counts, estimate
+from orchestration_server.cli.importing.jsonl_format import EventReader, parse_task, read_lines
+from orchestration_server.context.compact_json import encoded, to_json
+from orchestration_server.context.events import About, brief
+from orchestration_server.context.token_estimate import UNITS, WEIGHTS, counts, estimate
 
 DATA = Path(__file__).parents[1] / "tests" / "data" / "fleet"
 MARGIN = 1.04

@@ -22,8 +22,8 @@ from monitoring.load import SESSION, Load
 from monitoring.prometheus import Missing, Prometheus
 from orchestration import Client
 from orchestration.v1 import admin_pb2, session_pb2
-from orchestration_server.alert_rules import BUILT_IN, SESSION_INACTIVE
-from orchestration_server.commands.prometheus_rules import prometheus_name
+from orchestration_server.cli.prometheus_rules import prometheus_name
+from orchestration_server.rules.alerts import BUILT_IN, SESSION_INACTIVE
 
 START_SECONDS = 90.0
 WARM_SECONDS = 75.0

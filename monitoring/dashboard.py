@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestration_server.alert_rules import ERROR_CODES
+from orchestration_server.rules.alerts import ERROR_CODES
 
 PATH = Path(__file__).parent.parent / "deploy" / "grafana" / "dashboard.json"
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}

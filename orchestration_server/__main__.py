@@ -10,16 +10,16 @@ INTERRUPTED = 130
 try:
     import typer
 
-    from orchestration_server import logs, process
-    from orchestration_server.commands import keys
-    from orchestration_server.commands.archive import archive
-    from orchestration_server.commands.doctor import doctor
-    from orchestration_server.commands.health import health
-    from orchestration_server.commands.import_jsonl import import_files
-    from orchestration_server.commands.migrate import migrate
-    from orchestration_server.commands.prometheus_rules import prometheus_rules
-    from orchestration_server.commands.serve import serve
-    from orchestration_server.commands.worker import worker
+    from orchestration_server.cli import keys, process
+    from orchestration_server.cli.archive import archive
+    from orchestration_server.cli.doctor import doctor
+    from orchestration_server.cli.health import health
+    from orchestration_server.cli.importing.jsonl import import_files
+    from orchestration_server.cli.migrate import migrate
+    from orchestration_server.cli.prometheus_rules import prometheus_rules
+    from orchestration_server.cli.serve import serve
+    from orchestration_server.cli.worker import worker
+    from orchestration_server.telemetry import logs
 except KeyboardInterrupt:
     # They take a second or two, in which nothing else would catch it.
     sys.exit(INTERRUPTED)

@@ -8,34 +8,34 @@ from typing import TYPE_CHECKING
 import psycopg
 import structlog
 
-from orchestration_server import alert_rules, automation, listening, policies
-from orchestration_server.admission import Admission
-from orchestration_server.cache import Cache, Link
-from orchestration_server.call_log import CallLog
-from orchestration_server.config import Settings
-from orchestration_server.context import Broker
-from orchestration_server.credentials import Credentials
-from orchestration_server.database_clock import DatabaseClock
-from orchestration_server.db import Database
-from orchestration_server.gate import Gate
-from orchestration_server.group_commit import GroupCommit
-from orchestration_server.interceptor import Interceptor
-from orchestration_server.jobs import archive, maintenance
+from orchestration_server.auth.admission import Admission
+from orchestration_server.auth.audit import Refusals
+from orchestration_server.auth.credentials import Credentials
+from orchestration_server.auth.rate_limits import Rates
+from orchestration_server.auth.session_tracker import Presence
+from orchestration_server.cache.read_through import Cache, Link
+from orchestration_server.cache.wakes import CONNECTIONS, Wakes
+from orchestration_server.codec.cursors import Tokens
+from orchestration_server.config.settings import Settings
+from orchestration_server.context.broker import Broker
+from orchestration_server.db import connect
+from orchestration_server.db.database import Database
+from orchestration_server.jobs import cleanup, retention
 from orchestration_server.jobs.alerts import Alerts
 from orchestration_server.jobs.automation import Automation
 from orchestration_server.jobs.debounce import Debounced
-from orchestration_server.jobs.figures import ServerFigures
 from orchestration_server.jobs.file_sync import FileSync
-from orchestration_server.jobs.monitoring import MeasureStorage, MeasureWorkspace, Observe
+from orchestration_server.jobs.measure import MeasureStorage, MeasureWorkspace, Observe
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Runner, Service
+from orchestration_server.jobs.server_stats import ServerFigures
 from orchestration_server.model import AuthMode
-from orchestration_server.pacing import Traffic
-from orchestration_server.policies import Policies
-from orchestration_server.presence import Presence
-from orchestration_server.rates import Rates
-from orchestration_server.refusals import Refusals
-from orchestration_server.server import Server
+from orchestration_server.rpc import address
+from orchestration_server.rpc.interceptor import Interceptor
+from orchestration_server.rpc.server import Server
+from orchestration_server.rules import alerts, automation
+from orchestration_server.rules import emission as policies
+from orchestration_server.rules.emission import Policies
 from orchestration_server.services.activities import Activities
 from orchestration_server.services.admin import AdminService
 from orchestration_server.services.context import ContextService
@@ -47,17 +47,20 @@ from orchestration_server.services.sessions import SessionService
 from orchestration_server.services.sprints import SprintService
 from orchestration_server.services.tasks import TaskService
 from orchestration_server.services.templates import TemplateService
-from orchestration_server.store import connecting, keys, migrations
 from orchestration_server.store import events as event_store
+from orchestration_server.store import keys, migrations
+from orchestration_server.store.database_clock import DatabaseClock
+from orchestration_server.telemetry.access_log import CallLog
 from orchestration_server.templates import Templates
-from orchestration_server.timeline import Hub
-from orchestration_server.tokens import Tokens
-from orchestration_server.wakes import CONNECTIONS, Wakes
-from orchestration_server.workspace_files import WorkspaceFiles
+from orchestration_server.timeline.hub import Hub
+from orchestration_server.timeline.pacing import Traffic
+from orchestration_server.workspace.reader import WorkspaceFiles
+from orchestration_server.writes.gate import Gate
+from orchestration_server.writes.group_commit import GroupCommit
 
 if TYPE_CHECKING:
-    from orchestration_server.bearer import Source
-    from orchestration_server.tracing import Tracing
+    from orchestration_server.auth.jwt_verifier import Source
+    from orchestration_server.telemetry.tracing import Tracing
 
 log = structlog.get_logger()
 
@@ -80,14 +83,14 @@ class App:
 
         ConfigurationError where it is not to listen so, or a file of the settings is not usable.
         """
-        listening.check(self.settings)
+        address.check(self.settings)
         settings = self.settings = secured(self.settings)
         jwt = jwt_source(settings)
         templates = Templates(settings.templates_dir)
         emission = policies.load(settings.emission_file)
         if settings.traces and self.tracing is None:
             # Their packages may not be there, and are not loaded for nothing.
-            from orchestration_server.tracing import to_collector
+            from orchestration_server.telemetry.tracing import to_collector
 
             self.tracing = to_collector(settings.traces, share=settings.traces_share)
         tracing = self.tracing
@@ -116,7 +119,7 @@ class App:
         self.commits = GroupCommit(self.db, self._wake)
         self.presence = Presence(self.db)
         working = services(settings, self.db, self._wake) if settings.background else []
-        figures = ServerFigures(self.db, alert_rules.load(settings.alerts_file))
+        figures = ServerFigures(self.db, alerts.load(settings.alerts_file))
         self.jobs = Runner([*working, *observing(settings, self.db), figures])
         gate = Gate(self.db, self._wake, emission, answer_bytes=settings.max_answer_bytes)
         self.admission = self._admission(gate, jwt, identity)
@@ -141,7 +144,7 @@ class App:
         settings = self.settings
         self.credentials = Credentials(self.db, jwt, now=self.clock)
         self.refusals = Refusals(gate, self.clock.now)
-        local = listening.on_loopback(settings.address)
+        local = address.on_loopback(settings.address)
         return Admission(
             self.db,
             self.credentials,
@@ -205,7 +208,7 @@ def secured(settings: Settings) -> Settings:
     """The settings with a certificate of our own, where they ask for one."""
     if not settings.auto_tls:
         return settings
-    from orchestration_server import tls
+    from orchestration_server.rpc import tls
 
     return tls.secured(settings)
 
@@ -215,7 +218,7 @@ def jwt_source(settings: Settings) -> Source | None:
     if settings.jwt_key_file is None:
         return None
     # It takes its time, and few need it.
-    from orchestration_server.bearer import Source
+    from orchestration_server.auth.jwt_verifier import Source
 
     return Source(
         settings.jwt_key_file,
@@ -231,7 +234,7 @@ def has_credentials(settings: Settings) -> bool:
     migrate(settings.database_url)
     if settings.jwt_key_file is not None:
         return True
-    with connecting.open_one(settings.database_url, application="orchestration keys") as conn:
+    with connect.open_one(settings.database_url, application="orchestration keys") as conn:
         return keys.exist(conn)
 
 
@@ -274,13 +277,13 @@ class Worker:
 def services(settings: Settings, db: Database, wake: Callable[[], None]) -> list[Service]:
     """The background services of one process; ``wake`` is for after each commit that holds events."""
     found = [
-        *maintenance.services(db),
-        *archive.services(db, settings),
+        *cleanup.services(db),
+        *retention.services(db, settings),
         Rollups(db),
         Automation(db, automation.load(settings.rules_file), wake, policies.load(settings.emission_file)),
         Debounced(db, wake),
         MeasureStorage(db),
-        Alerts(db, alert_rules.load(settings.alerts_file), wake),
+        Alerts(db, alerts.load(settings.alerts_file), wake),
     ]
     if settings.workspace is not None:
         found += [FileSync(db, settings.workspace, wake), MeasureWorkspace(db, settings.workspace)]
@@ -298,11 +301,11 @@ def migrate(database_url: str, *, new_epoch: bool = False) -> list[str]:
     A newer schema is said in the log and taken: while servers are replaced, the older ones go on beside it.
     Raises UnfitDatabase if the database, or a pooler before it, is one that no ledger can run on.
     """
-    with connecting.connect(
+    with connect.connect(
         database_url, psycopg.Connection, application="orchestration migrate", prepare_threshold=None
     ) as conn:
-        if connecting.check(conn).pooled:
-            connecting.check_lasting(database_url, conn)
+        if connect.check(conn).pooled:
+            connect.check_lasting(database_url, conn)
         applied = migrations.migrate(conn, new_epoch=new_epoch)
         if newer := migrations.ahead(conn):
             log.warning("the database is of a newer release: replace this one soon", migrations=newer)

@@ -1,7 +1,7 @@
 """What can go wrong, in the ledger's own terms. Knows nothing of grpc or of the database's driver.
 
 Every error has a stable ``reason`` for programs and a message that tells people what to do;
-``interceptor.py`` alone turns the classes into status codes.
+``rpc/interceptor.py`` alone turns the classes into status codes.
 """
 
 from __future__ import annotations

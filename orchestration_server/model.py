@@ -281,7 +281,7 @@ class Call:
     correlated: bool = False
     """Whether the caller gave the correlation id: it then goes before a session's."""
     scopes: str = ""
-    """Where a rule calls, not a client: what bounds those who caused it (causers.py)."""
+    """Where a rule calls, not a client: what bounds those who caused it (codec/causers.py)."""
     automation: Mapping[str, Any] | None = None
     """Where a rule calls, not a client: what the events of its changes say of the rule."""
     principal: Principal | None = None

@@ -11,10 +11,12 @@ from uuid_utils import uuid4
 
 from orchestration.v1 import admin_pb2, event_pb2
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
-from orchestration_server import alert_rules, convert, measuring
-from orchestration_server.alert_rules import AlertRule
-from orchestration_server.db import Connection, Database
+from orchestration_server.codec import convert
+from orchestration_server.db.database import Connection, Database
 from orchestration_server.jobs.alerts import Alerts
+from orchestration_server.maintenance import storage_stats
+from orchestration_server.rules import alerts
+from orchestration_server.rules.alerts import AlertRule
 from orchestration_server.store import alerts as store
 from orchestration_server.store import events as event_store
 from orchestration_server.store.alerts import Figures
@@ -39,9 +41,7 @@ class Alerting:
         self.servers = [str(uuid4()) for _ in range(2)]
         self.alerts = self.evaluator()
 
-    def evaluator(
-        self, rules: Sequence[AlertRule] = alert_rules.BUILT_IN, kind: type[Alerts] = Alerts
-    ) -> Alerts:
+    def evaluator(self, rules: Sequence[AlertRule] = alerts.BUILT_IN, kind: type[Alerts] = Alerts) -> Alerts:
         return kind(self.db, rules, self._wake, self.clock)
 
     def _wake(self) -> None:
@@ -72,7 +72,7 @@ class Alerting:
     def measure(self) -> None:
         """Measures how large the ledger is, also where that was just done."""
         self.sql("delete from measurements")
-        measuring.storage(self.db)
+        storage_stats.storage(self.db)
 
     def listed(self, *, resolved: bool = False, **asked: str) -> list[admin_pb2.Alert]:
         request = admin_pb2.ListAlertsRequest(include_resolved=resolved, page_size=500, **asked)

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from orchestration.v1 import event_pb2
-from orchestration_server.store import partitions
+from orchestration_server.db import partitions
 
 PROJECT = "default"
 

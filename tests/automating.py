@@ -10,8 +10,8 @@ from google.protobuf import json_format
 
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
-from orchestration_server.automation import Rule, load
 from orchestration_server.jobs.automation import Automation
+from orchestration_server.rules.automation import Rule, load
 from tests.conftest import Server
 
 ROUNDS = 100

@@ -24,7 +24,7 @@ from orchestration.v1 import (
     task_pb2,
     template_pb2,
 )
-from orchestration_server.server import SERVICES
+from orchestration_server.rpc.server import SERVICES
 from tests import factories
 from tests.status import Metadata, reason
 

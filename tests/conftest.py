@@ -35,8 +35,8 @@ from orchestration.v1 import (
     template_pb2_grpc,
 )
 from orchestration_server.app import App
-from orchestration_server.config import Settings
-from orchestration_server.embedded import EmbeddedEngines, Engines
+from orchestration_server.config.settings import Settings
+from orchestration_server.embedded.engines import EmbeddedEngines, Engines
 from orchestration_server.store import migrations
 from tests import inherited
 
@@ -115,7 +115,7 @@ def new_database(engines: Engines) -> Iterator[str]:
 def own_logs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that runs in this process does not set its logs up, which would be for good: whoever looks at
     them in a later test would see nothing."""
-    monkeypatch.setattr("orchestration_server.logs.configure", lambda *_: None)
+    monkeypatch.setattr("orchestration_server.telemetry.logs.configure", lambda *_: None)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from orchestration_server.app import App
-from orchestration_server.config import Settings
-from orchestration_server.embedded import Engines
+from orchestration_server.config.settings import Settings
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.jobs.debounce import Debounced
 from tests.conftest import Server
 

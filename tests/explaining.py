@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from orchestration_server.store import connecting
-from orchestration_server.store.connection import Connection, Rows
+from orchestration_server.db import connect
+from orchestration_server.db.connection import Connection, Rows
 
 FILL_SECONDS = 120.0
 
@@ -15,7 +15,7 @@ FILL_SECONDS = 120.0
 @contextmanager
 def connected(url: str) -> Iterator[Connection]:
     """A connection that plans as those of servers do."""
-    with connecting.connect(url, Connection, statement_seconds=FILL_SECONDS) as opened:
+    with connect.connect(url, Connection, statement_seconds=FILL_SECONDS) as opened:
         yield opened
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from orchestration_server.commands.fleet_format import Line
+from orchestration_server.cli.importing.jsonl_format import Line
 
 OPTIONAL = (
     "description", "status", "priority", "assignee", "labels", "created_at", "depends_on", "dependencies",

@@ -16,11 +16,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from orchestration_server.auth.api_keys import digest, new_key
+from orchestration_server.db.connection import Connection
 from orchestration_server.errors import Unavailable
-from orchestration_server.keys import digest, new_key
 from orchestration_server.model import Role
 from orchestration_server.store import keys as store
-from orchestration_server.store.connection import Connection
 from tests.status import Metadata
 
 ISSUER = "https://id.example"

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from orchestration.v1 import event_pb2
-from orchestration_server import convert
+from orchestration_server.codec import convert
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import Call, EntityType, EventRow
 from orchestration_server.store import writes
-from orchestration_server.store.connection import Connection
 from tests.explaining import connected
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestration_server.store.connection import Connection, Rows
+from orchestration_server.db.connection import Connection, Rows
 
 BY_THE_CLOCK = ("credentials", "presence", "refusals", "db-probe", "timeline-tail", "job-")
 """Threads of the server that read the database now and then, whatever is called."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from google.protobuf import json_format
 
 from orchestration.v1 import context_pb2
-from orchestration_server.token_estimate import estimate, tokens
+from orchestration_server.context.token_estimate import estimate, tokens
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 

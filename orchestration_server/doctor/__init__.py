@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 
-from orchestration_server.config import ConfigurationError, Settings
+from orchestration_server.config.settings import ConfigurationError, Settings
 from orchestration_server.doctor import (
     address,
     cache,

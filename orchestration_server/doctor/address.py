@@ -11,10 +11,12 @@ import grpc
 
 from orchestration.v1.admin_pb2 import GetServerInfoRequest
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
-from orchestration_server import __version__, listening, probe
-from orchestration_server.config import DEFAULT_ADDRESS, ConfigurationError
+from orchestration_server import __version__
+from orchestration_server.config.settings import DEFAULT_ADDRESS, ConfigurationError
 from orchestration_server.doctor.findings import Finding, Subject, failed, ok, warning
 from orchestration_server.model import AuthMode
+from orchestration_server.rpc import address as listening
+from orchestration_server.rpc import health_probe
 from orchestration_server.store import diagnosis
 
 ASK_SECONDS = 2.0
@@ -55,7 +57,7 @@ def usable(subject: Subject) -> Iterator[Finding]:
 def _taken(subject: Subject, number: int) -> Finding:
     address = listening.reachable(subject.settings.address)
     try:
-        with probe.open_channel(subject.settings) as channel:
+        with health_probe.open_channel(subject.settings) as channel:
             info = AdminServiceStub(channel).GetServerInfo(GetServerInfoRequest(), timeout=ASK_SECONDS)
     except OSError as error:
         return failed(f"{error.filename} cannot be read: {error.strerror}", f"ls -l {error.filename}")

@@ -8,9 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from orchestration_server import alert_rules, automation, policies
 from orchestration_server.app import jwt_source
-from orchestration_server.config import (
+from orchestration_server.config.settings import (
     PREFIX,
     ConfigurationError,
     Settings,
@@ -18,10 +17,13 @@ from orchestration_server.config import (
     unknown_variables,
     variable,
 )
+from orchestration_server.config.yaml_reader import YamlError
+from orchestration_server.context.tokenizer import tokenizer as find_tokenizer
 from orchestration_server.doctor.findings import Finding, Subject, failed, ok, warning
+from orchestration_server.rules import alerts as alert_rules
+from orchestration_server.rules import automation
+from orchestration_server.rules import emission as policies
 from orchestration_server.templates import TemplateFileError, Templates
-from orchestration_server.tokenizer import tokenizer as find_tokenizer
-from orchestration_server.yaml_nodes import YamlError
 
 INSTALL_TRACES = "pip install --require-hashes --no-deps --requirement requirements/traces.txt"
 

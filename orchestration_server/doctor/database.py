@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 import psycopg
 
 from orchestration_server.app import BACKGROUND_CONNECTIONS
+from orchestration_server.db import connect
+from orchestration_server.db.connection import Connection
 from orchestration_server.doctor.explaining import explained
 from orchestration_server.doctor.findings import Finding, Subject, failed, ok, warning
 from orchestration_server.errors import UnfitDatabase
-from orchestration_server.store import connecting, diagnosis
-from orchestration_server.store.connection import Connection
+from orchestration_server.store import diagnosis
 
 OLDEST, NEWEST = 15, 18
 CLOCK_SECONDS = 2.0
@@ -161,9 +162,9 @@ def sessions(subject: Subject) -> Iterator[Finding]:
                 # It now has the connection that a pooler would lend next.
                 other.execute("select pg_backend_pid()")
                 one.execute("select current_setting('plan_cache_mode')")
-            pooled = connecting.check(one).pooled
+            pooled = connect.check(one).pooled
             if pooled:
-                connecting.check_lasting(subject.database_url, one)
+                connect.check_lasting(subject.database_url, one)
     except UnfitDatabase as error:
         yield failed(error.message, error.fix)
     except psycopg.Error as error:
@@ -173,7 +174,7 @@ def sessions(subject: Subject) -> Iterator[Finding]:
 
 
 def _session(subject: Subject) -> Connection:
-    return connecting.open_one(
+    return connect.open_one(
         subject.database_url,
         application=diagnosis.NAME,
         statement_seconds=subject.settings.statement_seconds,

@@ -6,15 +6,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestration_server.config import Settings
+from orchestration_server.config.settings import Settings
 from orchestration_server.doctor.findings import Finding, Subject, failed, ok, warning
-from orchestration_server.embedded import (
+from orchestration_server.embedded.engines import (
     POSTGRES_SOCKET,
     VALKEY_SOCKET,
     database_url_in,
     redis_url_in,
 )
-from orchestration_server.engine_files import (
+from orchestration_server.embedded.files import (
     EngineError,
     check_version,
     find_postgres,
@@ -23,7 +23,7 @@ from orchestration_server.engine_files import (
     major_version,
     socket_dir_of,
 )
-from orchestration_server.engine_supervisor import first_number, works_in
+from orchestration_server.embedded.supervisor import first_number, works_in
 
 _ANOTHER = "orchestration serve --data-dir DIR"
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import psycopg
 from psycopg import conninfo, errors
 
+from orchestration_server.db.connect import STRAIGHT
 from orchestration_server.doctor.findings import Finding, Subject, failed
 from orchestration_server.errors import LedgerError, UnfitDatabase
-from orchestration_server.store.connecting import STRAIGHT
 
 DOCTOR = "orchestration doctor"
 _NO_LEDGER = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from orchestration_server.config import Settings
+from orchestration_server.config.settings import Settings
 from orchestration_server.store import diagnosis
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0

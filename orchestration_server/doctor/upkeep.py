@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psycopg
 
+from orchestration_server.db.partitions import MONTHS_AHEAD
 from orchestration_server.doctor.findings import DAY, HOUR, Finding, Subject, failed, ok, size, span, warning
 from orchestration_server.store import diagnosis
 from orchestration_server.store.migrations import released
-from orchestration_server.store.partitions import MONTHS_AHEAD
 
 REQUEST_SECONDS = 25 * HOUR
 """Answers are kept for 24 hours, and looked for each minute."""

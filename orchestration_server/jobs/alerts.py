@@ -16,11 +16,11 @@ import structlog
 from uuid_utils import UUID, uuid7
 
 from orchestration.v1 import common_pb2
-from orchestration_server import convert, measuring
-from orchestration_server.alert_rules import LEAST_CALLS, SESSION_INACTIVE, AlertRule, Measure
-from orchestration_server.db import Connection, Database
+from orchestration_server.codec import convert
+from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import Unavailable
-from orchestration_server.jobs.figures import quantile
+from orchestration_server.jobs.server_stats import quantile
+from orchestration_server.maintenance import storage_stats
 from orchestration_server.model import (
     PRIORITY_DEFAULT,
     AlertSeverity,
@@ -29,6 +29,7 @@ from orchestration_server.model import (
     EntityType,
     EventRow,
 )
+from orchestration_server.rules.alerts import LEAST_CALLS, SESSION_INACTIVE, AlertRule, Measure
 from orchestration_server.store import alerts as store
 from orchestration_server.store import events as event_store
 from orchestration_server.store import monitoring, writes
@@ -138,7 +139,7 @@ def measure(conn: Connection, now: datetime) -> Readings:
         Measure.AGENT_EVENTS: store.busiest_agents(conn, now=now, limit=MOST_SUBJECTS),
         Measure.SESSION_IDLE: store.idle_sessions(conn, now=now, limit=MOST_SUBJECTS),
     }
-    storage = measuring.last_storage(conn)
+    storage = storage_stats.last_storage(conn)
     if storage is not None:
         found[Measure.EVENTS] = [_whole(storage.live_events.rows)]
     if servers:

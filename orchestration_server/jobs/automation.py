@@ -16,19 +16,19 @@ import structlog
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from orchestration.v1 import event_pb2, sprint_pb2, task_pb2
-from orchestration_server import causers, convert
-from orchestration_server.automation import AGENT, DEPTH, OWN, Action, Cause, Emit, Rule, SetStatus
-from orchestration_server.db import Connection, Database
+from orchestration_server.codec import causers, convert
+from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import FailedPrecondition, InvalidArgument, NotFound
-from orchestration_server.gate import Gate
 from orchestration_server.model import Call, EventRow, Position, Request
-from orchestration_server.policies import AT_ONCE, Policies
+from orchestration_server.rules.automation import AGENT, DEPTH, OWN, Action, Cause, Emit, Rule, SetStatus
+from orchestration_server.rules.emission import AT_ONCE, Policies
 from orchestration_server.services import sprints, tasks
 from orchestration_server.store import automation as store
-from orchestration_server.store import positions
-from orchestration_server.store.positions import START, Progress
+from orchestration_server.store import log_positions
+from orchestration_server.store.log_positions import START, Progress
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
+from orchestration_server.writes.gate import Gate
 
 log = structlog.get_logger()
 
@@ -89,7 +89,7 @@ class SteppingGate(Gate):
         assert isinstance(call, Step)
 
         def step(conn: Connection, found: Prepared) -> Change:
-            if positions.hold(conn, reader=store.READER, project=call.project) != call.start:
+            if log_positions.hold(conn, reader=store.READER, project=call.project) != call.start:
                 raise Passed
             if call.required is not None and not call.required(conn):
                 raise Nothing
@@ -171,16 +171,16 @@ class Automation:
     def _projects(self) -> list[str]:
         """Goes round them, so that busy ones do not keep it from the others."""
         with self._db.connection() as conn:
-            found = positions.behind(conn, reader=store.READER, after=self._after, limit=PROJECTS)
+            found = log_positions.behind(conn, reader=store.READER, after=self._after, limit=PROJECTS)
             if not found and self._after:
-                found = positions.behind(conn, reader=store.READER, after="", limit=PROJECTS)
+                found = log_positions.behind(conn, reader=store.READER, after="", limit=PROJECTS)
         self._after = found[-1] if len(found) == PROJECTS else ""
         return found
 
     def _batch(self, project: str) -> tuple[int, bool]:
         """Return how many events it were, and whether there are others behind them, or they led to some."""
         with self._db.connection() as conn:
-            start = positions.get(conn, reader=store.READER, project=project)
+            start = log_positions.get(conn, reader=store.READER, project=project)
             batch = store.batch(
                 conn, project=project, progress=start, types=self._types, prefixes=self._prefixes,
                 limit=BATCH,

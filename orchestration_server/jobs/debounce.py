@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from orchestration_server import debounce
-from orchestration_server.db import Database
+from orchestration_server.db.database import Database
 from orchestration_server.store import events as event_store
-from orchestration_server.store import held, writes
+from orchestration_server.store import held_changes, writes
+from orchestration_server.writes import debounce
 
 BATCH = 50
 """Entities told of in one transaction, which holds their locks."""
@@ -36,7 +36,7 @@ class Debounced:
         """Tells of the next entities that are due; how many events it took."""
         now = self._clock() if self._clock else None
         with self._db.connection() as conn:
-            due = {writes.entity_key(one.entity): one for one in held.due(conn, now=now, limit=BATCH)}
+            due = {writes.entity_key(one.entity): one for one in held_changes.due(conn, now=now, limit=BATCH)}
             if not due:
                 return 0
             late = sorted(key for key, one in due.items() if one.late)

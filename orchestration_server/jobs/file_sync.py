@@ -23,21 +23,24 @@ from typing import Any
 import structlog
 from uuid_utils import uuid4
 
-from orchestration_server import convert, debounce, files, metrics, rendering
-from orchestration_server.db import Database
+from orchestration_server.codec import convert
+from orchestration_server.db.database import Database
 from orchestration_server.model import PRIORITY_DEFAULT, Call, EntityType, EventRow
-from orchestration_server.rendering import Document
 from orchestration_server.store import events as event_store
 from orchestration_server.store import outbox
 from orchestration_server.store.outbox import Claimed, Entity, Finished
-from orchestration_server.workspace import UnsafePath, Workspace
+from orchestration_server.telemetry import metrics
+from orchestration_server.workspace import rendering, writer
+from orchestration_server.workspace.rendering import Document
+from orchestration_server.workspace.tree import UnsafePath, Workspace
+from orchestration_server.writes import debounce
 
 log = structlog.get_logger()
 
 BATCH = 50
 CLAIM_SECONDS = 60
-"""After so long another worker takes over a row. It may do so from one that is only slow: files.py says why
-the older state does not win."""
+"""After so long another worker takes over a row. It may do so from one that is only slow: workspace/writer.py
+says why the older state does not win."""
 PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
 AGENT = "orchestration.file-sync"
@@ -97,7 +100,7 @@ class FileSync:
                 return _End(row, document, skipped="deleted")
             with _timed():
                 workspace = Workspace(self._root, row.project)
-                written = files.write(workspace, document, again=lambda: self._read(row))
+                written = writer.write(workspace, document, again=lambda: self._read(row))
                 return _End(row, document, written, skipped=written.skipped)
         except Exception as error:
             # Whatever it is, it is this row's: the others of the batch are not held up by it.
@@ -121,7 +124,7 @@ class _End:
 
     row: Claimed
     document: Document | None = None
-    written: files.Written | None = None
+    written: writer.Written | None = None
     error: str = ""
     skipped: str = ""
 

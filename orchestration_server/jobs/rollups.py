@@ -3,8 +3,8 @@ recorded, for timelines that start by a time."""
 
 from __future__ import annotations
 
-from orchestration_server.db import Database
-from orchestration_server.store import log_times, positions
+from orchestration_server.db.database import Database
+from orchestration_server.store import log_positions, log_times
 from orchestration_server.store import rollups as store
 
 BATCH = 1_000
@@ -34,11 +34,11 @@ class Rollups:
         counted = 0
         more = False
         with self._db.connection() as conn:
-            projects = positions.behind(conn, reader=store.READER, after=self._after, limit=PROJECTS)
+            projects = log_positions.behind(conn, reader=store.READER, after=self._after, limit=PROJECTS)
             if not projects and self._after:
-                projects = positions.behind(conn, reader=store.READER, after="", limit=PROJECTS)
+                projects = log_positions.behind(conn, reader=store.READER, after="", limit=PROJECTS)
             for project in projects:
-                positions.begin(conn, reader=store.READER, project=project)
+                log_positions.begin(conn, reader=store.READER, project=project)
                 batch = store.roll(conn, project=project, limit=BATCH)
                 counted += batch
                 more |= batch == BATCH

@@ -10,10 +10,10 @@ from typing import Protocol
 
 import structlog
 
-from orchestration_server import metrics
-from orchestration_server.db import Connection, Database
+from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import PartitionMissing, ResourceExhausted, Unavailable
 from orchestration_server.store import writes
+from orchestration_server.telemetry import metrics
 
 log = structlog.get_logger()
 

@@ -136,7 +136,7 @@ create index events_by_emit on events (project, emit_time);
 create index events_by_time on events (project, occur_time, seq);
 -- By hashes of the texts: half the size, and the log grows 1.3 to 1.7 times as fast as with the texts. A
 -- query asks for the hash and for the text. What a timeline is filtered by is in the order of the log; what has
--- many events a key is in the order of occur_time as well (orchestration_server/store/selection.py).
+-- many events a key is in the order of occur_time as well (orchestration_server/store/event_queries.py).
 create index events_of_entity on events
     (hashtextextended(project || '/' || entity_type || '/' || entity_code, 0), epoch, xid, seq)
     where entity_type <> 0;

@@ -1,5 +1,5 @@
 -- Who caused an event, as the server knows it: the agent that called, and what its key was scoped to. scopes is
--- empty if nothing bounds the caller, else a JSON array of what its key may change (orchestration_server/causers.py).
+-- empty if nothing bounds the caller, else a JSON array of what its key may change (orchestration_server/codec/causers.py).
 -- A constant default rewrites no partition.
 alter table events add column agent text not null default '', add column scopes text not null default '';
 alter table archived_events add column agent text not null default '', add column scopes text not null default '';

@@ -6,17 +6,18 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from orchestration.v1 import common_pb2, event_pb2, session_pb2, sprint_pb2, task_pb2
-from orchestration_server import convert, metrics
-from orchestration_server.db import Connection, Database
-from orchestration_server.emission import Emission, Emitted
+from orchestration_server.codec import convert
+from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import FailedPrecondition, NotFound
-from orchestration_server.gate import Gate
-from orchestration_server.group_commit import GroupCommit
 from orchestration_server.model import PRIORITY_DEFAULT, Call, EntityType, Request, SampledOut
-from orchestration_server.policies import ACTIVITY, Batch, Policies, Sample, place_of
+from orchestration_server.rules.emission import ACTIVITY, Batch, Policies, Sample, place_of
 from orchestration_server.store import sessions as store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change, Stamp
+from orchestration_server.telemetry import metrics
+from orchestration_server.writes.drafts import Emission, Emitted
+from orchestration_server.writes.gate import Gate
+from orchestration_server.writes.group_commit import GroupCommit
 
 
 class Activities:

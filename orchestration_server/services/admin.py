@@ -5,16 +5,18 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from orchestration.v1 import admin_pb2
-from orchestration_server import __version__, archiving, convert, measuring
-from orchestration_server.archiving import Archive
-from orchestration_server.config import Settings
-from orchestration_server.db import Database
+from orchestration_server import __version__
+from orchestration_server.codec import convert
+from orchestration_server.codec.cursors import Tokens
+from orchestration_server.config.settings import Settings
+from orchestration_server.db.database import Database
 from orchestration_server.errors import InvalidArgument
+from orchestration_server.maintenance import archiver, storage_stats
+from orchestration_server.maintenance.archiver import Archive
 from orchestration_server.model import Call
 from orchestration_server.services import alerts
 from orchestration_server.store import events as event_store
 from orchestration_server.store import server as store
-from orchestration_server.tokens import Tokens
 from orchestration_server.validation.events import EVENTS_IN_MESSAGE
 
 ARCHIVING_SECONDS = 600.0
@@ -56,7 +58,7 @@ class AdminService:
             with self._db.connection(call) as conn:
                 if asked > event_store.now(conn) - timedelta(days=1):
                     raise InvalidArgument({"cutoff": "must be at least 86400 seconds ago"})
-            cutoff = archiving.day_of(asked)
+            cutoff = archiver.day_of(asked)
         if request.dry_run:
             outcome = self._archive.plan(cutoff, exact=request.exact, call=call)
         else:
@@ -82,7 +84,7 @@ class AdminService:
     def GetStorageStats(
         self, request: admin_pb2.GetStorageStatsRequest, call: Call
     ) -> admin_pb2.GetStorageStatsResponse:
-        return admin_pb2.GetStorageStatsResponse(stats=measuring.storage(self._db, call))
+        return admin_pb2.GetStorageStatsResponse(stats=storage_stats.storage(self._db, call))
 
     def ListAlerts(self, request: admin_pb2.ListAlertsRequest, call: Call) -> admin_pb2.ListAlertsResponse:
         return alerts.page(self._db, self._tokens, request, call)

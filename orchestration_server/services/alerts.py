@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from orchestration.v1 import admin_pb2
-from orchestration_server import convert
-from orchestration_server.db import Database
+from orchestration_server.codec import convert
+from orchestration_server.codec.cursors import Tokens
+from orchestration_server.db.database import Database
 from orchestration_server.model import Call
 from orchestration_server.store import alerts as store
 from orchestration_server.store.alerts import Alert
-from orchestration_server.tokens import Tokens
 
 
 def page(

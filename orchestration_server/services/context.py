@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestration.v1 import context_pb2
-from orchestration_server.context import Broker, Target, directory_of
-from orchestration_server.convert import embed
-from orchestration_server.gate import Gate
+from orchestration_server.codec.convert import embed
+from orchestration_server.context.broker import Broker, Target, directory_of
 from orchestration_server.model import Call, EntityType
-from orchestration_server.workspace_files import WorkspaceFiles
+from orchestration_server.workspace.reader import WorkspaceFiles
+from orchestration_server.writes.gate import Gate
 
 _KINDS = {
     "task_code": EntityType.TASK,

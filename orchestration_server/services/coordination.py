@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from orchestration.v1 import coordination_pb2, task_pb2
-from orchestration_server import convert
-from orchestration_server.convert import embed
-from orchestration_server.db import Connection, Database
+from orchestration_server.codec import convert
+from orchestration_server.codec.convert import embed
+from orchestration_server.codec.cursors import Tokens
+from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import DependencyCycle, NotFound
-from orchestration_server.gate import Gate
 from orchestration_server.model import Call, EntityType, EventRow, Request
 from orchestration_server.services.tasks import list_scope, listed_after, present, task_page
 from orchestration_server.store import dependencies as store
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import EntityRow, Prepared
 from orchestration_server.store.writes import Change, Stamp
-from orchestration_server.tokens import Tokens
+from orchestration_server.writes.gate import Gate
 
 KIND_NAMES = ("", "blocks", "parent_child", "discovered_from", "related")
 

@@ -16,12 +16,12 @@ import structlog
 from google.protobuf.duration_pb2 import Duration
 
 from orchestration.v1 import event_pb2
-from orchestration_server import convert
-from orchestration_server.cache import Cache, Loaded
-from orchestration_server.convert import embed
-from orchestration_server.database_clock import DatabaseClock
-from orchestration_server.db import Connection, Database
-from orchestration_server.emission import Emission, Emitted
+from orchestration_server.cache.read_through import Cache, Loaded
+from orchestration_server.codec import convert
+from orchestration_server.codec.convert import embed
+from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.status import code_of
+from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import (
     InvalidArgument,
     LedgerError,
@@ -30,19 +30,19 @@ from orchestration_server.errors import (
     ServerStopping,
     Unavailable,
 )
-from orchestration_server.group_commit import GroupCommit
 from orchestration_server.model import BEGINNING, Bounds, Call, Cursor, EntityType, EventFilter
-from orchestration_server.occurred import refuse_ahead
-from orchestration_server.policies import Policies
+from orchestration_server.rules.emission import Policies
 from orchestration_server.services.history import History, known
-from orchestration_server.status import code_of
-from orchestration_server.store import event_lists, log_times, rollups, statistics
+from orchestration_server.store import event_counts, event_lists, log_times, rollups
 from orchestration_server.store import events as store
-from orchestration_server.streams import PAGE_FIRST, Leaving, Reply, Stream
-from orchestration_server.timeline import Hub
-from orchestration_server.tokens import Tokens
+from orchestration_server.store.database_clock import DatabaseClock
+from orchestration_server.timeline.hub import Hub
+from orchestration_server.timeline.subscription import PAGE_FIRST, Leaving, Reply, Stream
 from orchestration_server.validation import check
 from orchestration_server.validation.events import STATS_SECONDS
+from orchestration_server.validation.occur_time import refuse_ahead
+from orchestration_server.writes.drafts import Emission, Emitted
+from orchestration_server.writes.group_commit import GroupCommit
 
 log = structlog.get_logger()
 
@@ -198,7 +198,7 @@ class EventService:
     def GetEventStats(self, request: event_pb2.GetEventStatsRequest, call: Call) -> bytes:
         began = monotonic()
         with self._db.connection(call) as conn:
-            version = statistics.version(conn, project=call.project)
+            version = event_counts.version(conn, project=call.project)
             now = store.now(conn)
         # Without an end the minute that runs now is the last: an answer serves all calls of a minute.
         end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
@@ -219,11 +219,11 @@ class EventService:
                         conn, project=call.project, group=group, start=start, end=end, limit=limit
                     )
                 if rows is None:
-                    rows = statistics.stats(
+                    rows = event_counts.stats(
                         conn, project=call.project, group=group, start=start, end=end,
                         sprint=request.sprint_code, limit=limit,
                     )  # fmt: skip
-                same = statistics.version(conn, project=call.project) == version
+                same = event_counts.version(conn, project=call.project) == version
             answer = event_pb2.GetEventStatsResponse(
                 counts=[_count(group, key, count) for key, count, _ in rows],
                 total=rows[0][2] if rows else 0,

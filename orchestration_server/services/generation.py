@@ -10,11 +10,10 @@ from typing import Any
 from google.protobuf.message import Message
 
 from orchestration.v1 import coordination_pb2, sprint_pb2, task_pb2
-from orchestration_server import convert
-from orchestration_server.convert import embed, embed_all
-from orchestration_server.db import Connection
+from orchestration_server.codec import convert
+from orchestration_server.codec.convert import embed, embed_all
+from orchestration_server.db.database import Connection
 from orchestration_server.errors import ARROW, AlreadyExists, InvalidArgument, LedgerError
-from orchestration_server.gate import Gate
 from orchestration_server.model import Call, OutboxRow, Request
 from orchestration_server.services import coordination, sprints, tasks
 from orchestration_server.store import generation as store
@@ -25,6 +24,7 @@ from orchestration_server.store.writes import Change
 from orchestration_server.templates import Template, TemplateKind, Templates, entities
 from orchestration_server.templates.budget import Budget
 from orchestration_server.validation import validate
+from orchestration_server.writes.gate import Gate
 
 TASKS = 1_000
 LINKS = 10_000

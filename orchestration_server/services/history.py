@@ -9,11 +9,12 @@ from typing import NamedTuple
 from google.protobuf.message import Message
 
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
-from orchestration_server import convert, steps
-from orchestration_server.db import Connection, Database
+from orchestration_server.codec import convert
+from orchestration_server.codec.cursors import Tokens
+from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import CursorExpired, CursorForeign, NotFound
-from orchestration_server.model import BEGINNING, Call, Cursor, EntityType, Position, cursor_of
-from orchestration_server.reconstruction import (
+from orchestration_server.history.chain_check import Chain, Evidence, Link, cause_of
+from orchestration_server.history.reconstruct import (
     KINDS,
     State,
     changes_of,
@@ -23,11 +24,11 @@ from orchestration_server.reconstruction import (
     incomplete,
     moves,
 )
-from orchestration_server.replay import Chain, Evidence, Link, cause_of
+from orchestration_server.model import BEGINNING, Call, Cursor, EntityType, Position, cursor_of
 from orchestration_server.store import events as event_store
-from orchestration_server.store import held as held_store
+from orchestration_server.store import held_changes as held_store
 from orchestration_server.store import history as store
-from orchestration_server.tokens import Tokens
+from orchestration_server.writes import coalesced as steps
 
 REPLAY_EVENTS = 256
 """Events that a reading of an entity's past takes: twice what the revisions between two snapshots have, which

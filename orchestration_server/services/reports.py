@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from orchestration.v1 import report_pb2, task_pb2
-from orchestration_server import convert, documents, reports
-from orchestration_server.convert import embed
-from orchestration_server.db import Connection, Database
+from orchestration_server.codec import convert
+from orchestration_server.codec.convert import embed
+from orchestration_server.codec.cursors import Tokens
+from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import InvalidArgument, NotFound, OutOfBounds
-from orchestration_server.fingerprint import fingerprint
-from orchestration_server.gate import Gate
 from orchestration_server.model import BEGINNING, Call, EntityType, EventRow, OutboxRow
-from orchestration_server.occurred import refuse_ahead
+from orchestration_server.reports import documents, status_report
+from orchestration_server.reports.fingerprint import fingerprint
 from orchestration_server.services.sprints import task_counts
 from orchestration_server.services.tasks import listed_after
 from orchestration_server.store import events as event_store
@@ -23,7 +23,8 @@ from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import EntityRow, Prepared
 from orchestration_server.store.writes import Change
 from orchestration_server.templates import TemplateKind, Templates
-from orchestration_server.tokens import Tokens
+from orchestration_server.validation.occur_time import refuse_ahead
+from orchestration_server.writes.gate import Gate
 
 _TEMPLATES = {TemplateKind.ADR: "adr", TemplateKind.BUG_REPORT: "bug-report"}
 _DUPLICATE = report_pb2.CreateBugReportResponse(duplicate=True).SerializeToString()
@@ -55,24 +56,24 @@ class ReportService:
             state = store.state(conn, project=project, sprint=code)
             if state is None:
                 raise NotFound("sprint", code)
-            first = reports.first_day(state.now)
+            first = status_report.first_day(state.now)
             changes = store.completions(
-                conn, project=project, sprint=code, since=first, becoming=reports.COMPLETED
+                conn, project=project, sprint=code, since=first, becoming=status_report.COMPLETED
             )
             page = task_store.list_page(
                 conn, project=project, filters={"sprint_code": code}, by_priority=True, after=after,
                 limit=convert.page_size(request.page_size),
             )  # fmt: skip
         report = _report(state)
-        report.throughput.extend(reports.throughput(first.date(), changes))
-        report.tasks.extend(reports.summary(row.body) for row in page.rows)
+        report.throughput.extend(status_report.throughput(first.date(), changes))
+        report.tasks.extend(status_report.summary(row.body) for row in page.rows)
         if page.more:
             last = page.rows[-1]
             place = [last.create_time.isoformat(), last.priority, last.code]
             report.next_page_token = self._tokens.page_token(scope, place)
         report.as_of_cursor = self._tokens.cursor(as_of)
         if request.include_markdown:
-            report.markdown = reports.markdown(report)
+            report.markdown = status_report.markdown(report)
         return report
 
     def CreateAdr(self, request: report_pb2.CreateAdrRequest, call: Call) -> bytes:
@@ -233,16 +234,16 @@ def _report(state: store.State) -> report_pb2.GetSprintStatusReportResponse:
         priority_counts=report_pb2.PriorityCounts(
             **{name.lower(): by_priority.get(n, 0) for n, name in enumerate(convert.PRIORITY_NAMES) if n}
         ),
-        progress_percent=reports.progress(
+        progress_percent=status_report.progress(
             completed=counts.completed, counted=counts.total - counts.cancelled
         ),
-        blocked=[reports.blocked(row) for row in state.blocked],
+        blocked=[status_report.blocked(row) for row in state.blocked],
         blocked_total=state.blocked_total,
     )
     report.sprint.MergeFromString(state.sprint)
     if state.oldest is not None:
         body, since = state.oldest
-        report.oldest_in_progress.CopyFrom(reports.summary(body))
+        report.oldest_in_progress.CopyFrom(status_report.summary(body))
         report.oldest_in_progress_time.CopyFrom(convert.stamp(since))
     return report
 

@@ -9,20 +9,20 @@ from typing import Any, LiteralString
 from uuid_utils import uuid7
 
 from orchestration.v1 import common_pb2, context_pb2, session_pb2
-from orchestration_server import convert
-from orchestration_server.context import Broker, Target
-from orchestration_server.convert import embed, embed_all
-from orchestration_server.db import Connection, Database
+from orchestration_server.auth.session_tracker import Presence
+from orchestration_server.codec import convert
+from orchestration_server.codec.convert import embed, embed_all
+from orchestration_server.codec.cursors import Tokens
+from orchestration_server.context.broker import Broker, Target
+from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import AlreadyExists, InvalidArgument, NotFound
-from orchestration_server.gate import Gate
 from orchestration_server.model import Call, EntityType, EventRow, Request
-from orchestration_server.presence import Presence
 from orchestration_server.services.activities import Activities, opened, stamps_of, target_of, tied
 from orchestration_server.store import events as event_store
 from orchestration_server.store import sessions as store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
-from orchestration_server.tokens import Tokens
+from orchestration_server.writes.gate import Gate
 
 _ACTIVE = common_pb2.SESSION_STATUS_ACTIVE
 _PAUSED = common_pb2.SESSION_STATUS_PAUSED

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from orchestration.v1 import common_pb2, sprint_pb2
-from orchestration_server import convert
-from orchestration_server.cache import Cache, Loaded
-from orchestration_server.convert import embed
-from orchestration_server.db import Connection, Database
+from orchestration_server.cache.read_through import Cache, Loaded
+from orchestration_server.codec import convert
+from orchestration_server.codec.convert import embed
+from orchestration_server.codec.cursors import Tokens
+from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import (
     AlreadyExists,
     FailedPrecondition,
@@ -19,7 +20,6 @@ from orchestration_server.errors import (
     NotFound,
     TransitionRefused,
 )
-from orchestration_server.gate import Gate
 from orchestration_server.model import (
     SPRINT_TRANSITIONS,
     Call,
@@ -28,13 +28,13 @@ from orchestration_server.model import (
     OutboxRow,
     SprintStatus,
 )
-from orchestration_server.occurred import refuse_ahead
 from orchestration_server.services.tasks import check_revision, list_scope, present, task_page
 from orchestration_server.store import outbox
 from orchestration_server.store import sprints as store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
-from orchestration_server.tokens import Tokens
+from orchestration_server.validation.occur_time import refuse_ahead
+from orchestration_server.writes.gate import Gate
 
 
 class SprintService:

@@ -9,16 +9,16 @@ from typing import Any
 from google.protobuf.message import Message
 
 from orchestration.v1 import common_pb2, task_pb2
-from orchestration_server import convert
-from orchestration_server.convert import embed, embed_all
-from orchestration_server.db import Connection, Database
+from orchestration_server.codec import convert
+from orchestration_server.codec.convert import embed, embed_all
+from orchestration_server.codec.cursors import Tokens
+from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import (
     AlreadyExists,
     NotFound,
     StaleRevision,
     TransitionRefused,
 )
-from orchestration_server.gate import Gate
 from orchestration_server.model import (
     PRIORITY_DEFAULT,
     TASK_TRANSITIONS,
@@ -28,13 +28,13 @@ from orchestration_server.model import (
     OutboxRow,
     TaskStatus,
 )
-from orchestration_server.occurred import refuse_ahead
 from orchestration_server.store import tasks as store
 from orchestration_server.store.pages import Page
 from orchestration_server.store.prepared import EntityRow, Prepared
 from orchestration_server.store.tasks import TaskColumns
 from orchestration_server.store.writes import Change
-from orchestration_server.tokens import Tokens
+from orchestration_server.validation.occur_time import refuse_ahead
+from orchestration_server.writes.gate import Gate
 
 _SET_BY_SERVER = ("uid", "revision", "hash", "create_time", "update_time")
 

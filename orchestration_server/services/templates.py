@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from orchestration.v1 import template_pb2
-from orchestration_server import convert
+from orchestration_server.codec import convert
+from orchestration_server.codec.cursors import Tokens
 from orchestration_server.model import Call
 from orchestration_server.templates import Template, TemplateKind, Templates
 from orchestration_server.templates.library import as_text
-from orchestration_server.tokens import Tokens
 
 
 class TemplateService:

@@ -9,10 +9,10 @@ from typing import LiteralString, NamedTuple
 
 from uuid_utils import UUID
 
+from orchestration_server.db.arrays import Numbers, Reals, Texts, Uuids
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import IMPORT_AGENT, AlertSeverity, AlertState
-from orchestration_server.store.arrays import Numbers, Reals, Texts, Uuids
-from orchestration_server.store.connection import Connection
-from orchestration_server.store.positions import PROJECTS
+from orchestration_server.store.log_positions import PROJECTS
 from orchestration_server.store.writes import Change
 
 MOST_PROJECTS = 5_000

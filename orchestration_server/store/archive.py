@@ -14,8 +14,8 @@ from typing import LiteralString, NamedTuple
 import psycopg
 from psycopg import errors, sql
 
-from orchestration_server.store.connection import Connection
-from orchestration_server.store.partitions import bounds_name
+from orchestration_server.db.connection import Connection
+from orchestration_server.db.partitions import bounds_name
 
 _BUSY = (errors.LockNotAvailable, errors.DeadlockDetected)
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import LiteralString, NamedTuple
 
+from orchestration_server.db.arrays import Texts
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import BEGINNING, Position
 from orchestration_server.store import pages
-from orchestration_server.store.arrays import Texts
-from orchestration_server.store.connection import Connection
 from orchestration_server.store.horizon import HORIZON
-from orchestration_server.store.positions import Progress
+from orchestration_server.store.log_positions import Progress
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
 

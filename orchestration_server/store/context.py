@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any, LiteralString, NamedTuple
 
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import BEGINNING, Cursor, EntityType, Position
 from orchestration_server.store import context_background as background
 from orchestration_server.store import context_lists as lists
 from orchestration_server.store import cursors, pages
-from orchestration_server.store.connection import Connection
+from orchestration_server.store.event_queries import BACK_IN_LOG, Selection
 from orchestration_server.store.horizon import HORIZON
-from orchestration_server.store.selection import BACK_IN_LOG, Selection
 
 LINKS = 500
 """The most links of a task of either sort: those that hold it back, and the others."""

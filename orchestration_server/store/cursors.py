@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, LiteralString
 
+from orchestration_server.db.arrays import Numbers
 from orchestration_server.model import Cursor
-from orchestration_server.store.arrays import Numbers
 
 _AFTER: LiteralString = """
     and (epoch, xid, seq) > (%(s_epoch)s::integer, %(s_from_xid)s::text::xid8, %(s_from_seq)s::bigint)"""

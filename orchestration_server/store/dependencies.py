@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, LiteralString, NamedTuple
 
+from orchestration_server.db.arrays import Numbers
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request
-from orchestration_server.store.arrays import Numbers
-from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 
 BLOCKS = 1

@@ -12,8 +12,8 @@ from typing import Any, LiteralString, NamedTuple
 import psycopg
 from psycopg import sql
 
-from orchestration_server.store import connecting
-from orchestration_server.store.connection import APPLICATION
+from orchestration_server.db import connect as connecting
+from orchestration_server.db.connection import APPLICATION
 from orchestration_server.store.monitoring import HELD, Waiting
 
 Connection = psycopg.Connection[tuple[Any, ...]]

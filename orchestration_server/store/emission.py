@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import LiteralString, NamedTuple
 
-from orchestration_server.store.arrays import Texts
-from orchestration_server.store.connection import Connection
+from orchestration_server.db.arrays import Texts
+from orchestration_server.db.connection import Connection
 
 _KEYS: LiteralString = """
 select k.project, k.dedup_key, k.event_id::text from event_keys k

@@ -10,10 +10,10 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, LiteralString, NamedTuple
 
+from orchestration_server.db.arrays import Numbers
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import Cursor, EventFilter, Position, StoredEvent
 from orchestration_server.store import pages, wildcards
-from orchestration_server.store.arrays import Numbers
-from orchestration_server.store.connection import Connection
 from orchestration_server.store.horizon import OPEN
 
 _NEWEST_FIRST: LiteralString = " order by occur_time desc, seq desc"

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
+from orchestration_server.db.arrays import Texts
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import (
     BEGINNING,
     Cursor,
@@ -15,11 +17,9 @@ from orchestration_server.model import (
     StoredEvent,
 )
 from orchestration_server.store import cursors, pages, wildcards
-from orchestration_server.store.arrays import Texts
-from orchestration_server.store.connection import Connection
+from orchestration_server.store.event_queries import BACK_IN_LOG, IN_LOG
 from orchestration_server.store.horizon import HORIZON, OPEN_IN_EPOCH
-from orchestration_server.store.positions import PROJECTS
-from orchestration_server.store.selection import BACK_IN_LOG, IN_LOG
+from orchestration_server.store.log_positions import PROJECTS
 
 # Beside the page the last event of the project below the horizon, and how far what the reader does not get is
 # archived or deleted, in the same snapshot.

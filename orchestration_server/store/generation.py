@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
+from orchestration_server.db.arrays import Texts
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request
 from orchestration_server.store import tasks as task_store
-from orchestration_server.store.arrays import Texts
-from orchestration_server.store.connection import Connection
 from orchestration_server.store.dependencies import BLOCKS
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 from orchestration_server.store.tasks import TaskColumns, inserted

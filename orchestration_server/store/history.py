@@ -10,13 +10,13 @@ from typing import Any, LiteralString, NamedTuple
 
 from uuid_utils import UUID
 
+from orchestration_server.db.arrays import Numbers, Texts, Uuids
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import Cursor, EntityType, EventFilter, Position, cursor_of
 from orchestration_server.store import pages
-from orchestration_server.store.arrays import Numbers, Texts, Uuids
-from orchestration_server.store.connection import Connection
+from orchestration_server.store.event_queries import BACK_IN_LOG, IN_LOG, Selection, select
 from orchestration_server.store.events import ENTITY_NAMES
 from orchestration_server.store.horizon import OPEN_IN_EPOCH
-from orchestration_server.store.selection import BACK_IN_LOG, IN_LOG, Selection, select
 
 SPAN_EVENTS = 1_000
 """The most events of one span that are read: the literal limit in the query."""

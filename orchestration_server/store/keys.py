@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import LiteralString, NamedTuple
 
+from orchestration_server.db.arrays import Texts
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import EntityType, Role
-from orchestration_server.store.arrays import Texts
-from orchestration_server.store.connection import Connection
 
 
 class KeyRow(NamedTuple):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import LiteralString
 
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import BEGINNING, EventFilter, Position
-from orchestration_server.store.connection import Connection
+from orchestration_server.store.event_queries import IN_LOG, select
 from orchestration_server.store.horizon import HORIZON
-from orchestration_server.store.selection import IN_LOG, select
 
 STEP = 5_000
 """Events from one mark to the next: a start by time reads up to that many in vain."""

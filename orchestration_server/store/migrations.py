@@ -11,9 +11,9 @@ from typing import Any
 
 import psycopg
 
+from orchestration_server.db import partitions
+from orchestration_server.db.partitions import MIGRATION_LOCK
 from orchestration_server.errors import UnfitDatabase
-from orchestration_server.store import partitions
-from orchestration_server.store.partitions import MIGRATION_LOCK
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import LiteralString, NamedTuple
 
-from orchestration_server.store.connection import Connection
+from orchestration_server.db.connection import Connection
 from orchestration_server.store.horizon import HORIZON
-from orchestration_server.store.positions import PROJECTS
+from orchestration_server.store.log_positions import PROJECTS
 
 COUNTED_BYTES = 8 * 1024 * 1024
 """Up to that size a table's rows are counted, which takes milliseconds; above it they are estimated."""

@@ -12,10 +12,10 @@ from typing import LiteralString, NamedTuple
 
 from uuid_utils import UUID
 
+from orchestration_server.db.arrays import Numbers, Texts
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import EventRow, Request
 from orchestration_server.store import writes
-from orchestration_server.store.arrays import Numbers, Texts
-from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 from orchestration_server.store.writes import Change
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, LiteralString, NamedTuple, TypeVar
 
-from orchestration_server.store.connection import Connection
+from orchestration_server.db.connection import Connection
 
 PAGE_BYTES = 4 * 1024 * 1024
 """The most bytes of bodies in a page, unless its first one alone is larger."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import LiteralString
 
-from orchestration_server.store.connection import Connection
+from orchestration_server.db.connection import Connection
 
 _EXPIRE: LiteralString = """
 delete from requests where ctid = any(array(

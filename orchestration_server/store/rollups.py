@@ -10,9 +10,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
-from orchestration_server.store.connection import Connection
+from orchestration_server.db.connection import Connection
+from orchestration_server.store.event_counts import BY_COUNT, BY_KEY, NOT_EMPTY, SAMPLED_OUT, STATS_KEYS
 from orchestration_server.store.horizon import HORIZON
-from orchestration_server.store.statistics import BY_COUNT, BY_KEY, NOT_EMPTY, SAMPLED_OUT, STATS_KEYS
 
 READER = "rollups"
 MOST_BEHIND = 20_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import LiteralString
 
-from orchestration_server.store.connection import Connection
+from orchestration_server.db.connection import Connection
 
 _STATE: LiteralString = "select max(name), clock_timestamp() from migrations"
 

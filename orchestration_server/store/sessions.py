@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
+from orchestration_server.db.arrays import Numbers, Texts
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request, SessionStatus
 from orchestration_server.store import pages
-from orchestration_server.store.arrays import Numbers, Texts
-from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 from orchestration_server.store.writes import lock_key
 

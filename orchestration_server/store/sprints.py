@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
+from orchestration_server.db.arrays import Numbers
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request
 from orchestration_server.store import pages
 from orchestration_server.store import tasks as task_store
-from orchestration_server.store.arrays import Numbers
-from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 
 GET: LiteralString = """

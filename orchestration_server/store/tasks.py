@@ -9,10 +9,10 @@ from typing import Any, LiteralString
 
 import orjson
 
+from orchestration_server.db.arrays import Array, Bodies, Numbers, Texts, Times
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request
 from orchestration_server.store import pages
-from orchestration_server.store.arrays import Array, Bodies, Numbers, Texts, Times
-from orchestration_server.store.connection import Connection
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 
 GET: LiteralString = """

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import LiteralString
 
+from orchestration_server.db.arrays import Texts
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import EventFilter, Position
-from orchestration_server.store.arrays import Texts
-from orchestration_server.store.connection import Connection
-from orchestration_server.store.selection import LEADS, MOST_BRANCHES, Selection, select, select_types
+from orchestration_server.store.event_queries import LEADS, MOST_BRANCHES, Selection, select, select_types
 
 MOST_BEHIND = 2_000
 """Events behind the rollups above which the project's own index is walked, as without them."""

@@ -16,10 +16,10 @@ from hashlib import blake2b
 from struct import Struct
 from typing import Any, LiteralString, NamedTuple
 
-from orchestration_server import metrics
+from orchestration_server.db.arrays import Array, Bodies, Flags, Numbers, Texts, Times, Uuids, microseconds
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import Entity, EntityType, EventRow, HeldRow, OutboxRow, Request, SampledOut
-from orchestration_server.store.arrays import Array, Bodies, Flags, Numbers, Texts, Times, Uuids, microseconds
-from orchestration_server.store.connection import Connection
+from orchestration_server.telemetry import metrics
 
 _LOCKED: LiteralString = """
 with locked as materialized (

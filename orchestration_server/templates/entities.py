@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestration.v1 import sprint_pb2, task_pb2
-from orchestration_server import convert
+from orchestration_server.codec import convert
 from orchestration_server.templates.filters import text
 
 Violations = dict[str, str]

@@ -11,7 +11,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Undefined
 
 from orchestration.structs import whole
-from orchestration_server import slugs
+from orchestration_server.codec import slugs
 from orchestration_server.templates.budget import Budget, Fault, NoText
 
 WIDEST_INDENT = 16

@@ -13,14 +13,14 @@ import orjson
 
 from orchestration_server.errors import InvalidArgument, NotFound
 from orchestration_server.templates.budget import TEXT_BYTES, TOO_LARGE
-from orchestration_server.templates.definition import (
+from orchestration_server.templates.markup import FileFault
+from orchestration_server.templates.template import (
     BODY_BYTES,
     Template,
     TemplateFileError,
     TemplateKind,
     parse,
 )
-from orchestration_server.templates.markup import FileFault
 
 SUFFIXES = (".md", ".yaml")
 FILE_BYTES = BODY_BYTES + 64 * 1024

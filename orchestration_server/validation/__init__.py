@@ -14,10 +14,10 @@ from typing import Any
 from google.protobuf.message import Message
 
 from orchestration_server.errors import InvalidArgument
-from orchestration_server.parsing import Unreadable
-from orchestration_server.rule_compiler import compile_rules
-from orchestration_server.rules import Check, Rules
 from orchestration_server.validation import admin, agents, documents, events, work
+from orchestration_server.validation.compiler import compile_rules
+from orchestration_server.validation.constraints import Check, Rules
+from orchestration_server.validation.request_parser import Unreadable
 from orchestration_server.validation.work import SERVER_SET
 
 __all__ = ["ACROSS", "RULES", "SERVER_SET", "check", "validate"]

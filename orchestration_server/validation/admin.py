@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from google.protobuf.message import Message
 
 from orchestration.v1 import admin_pb2
-from orchestration_server.rules import Check, Flag, Pattern, Rules, Span, Time
+from orchestration_server.validation.constraints import Check, Flag, Pattern, Rules, Span, Time
 from orchestration_server.validation.fields import PAGE, one_of
 
 DAY_SECONDS = 86_400

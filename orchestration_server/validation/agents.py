@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from google.protobuf.message import Message
 
 from orchestration.v1 import context_pb2, session_pb2
-from orchestration_server.rules import (
+from orchestration_server.validation.constraints import (
     Check,
     EnumValue,
     Flag,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from google.protobuf.message import Message
 
 from orchestration.v1 import report_pb2, template_pb2
-from orchestration_server.rules import Check, Flag, Items, Json, Rule, Rules, Text
+from orchestration_server.validation.constraints import Check, Flag, Items, Json, Rule, Rules, Text
 from orchestration_server.validation.fields import (
     CODE,
     CODE_OR_NONE,

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from orchestration.v1 import common_pb2
-from orchestration_server.rules import (
+from orchestration_server.validation.constraints import (
     Check,
     EnumValue,
     Int,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from google.protobuf.message import Message
 
 from orchestration.v1 import coordination_pb2, sprint_pb2, task_pb2
-from orchestration_server.rules import (
+from orchestration_server.validation.constraints import (
     Check,
     Date,
     EnumValue,

@@ -10,10 +10,10 @@ from datetime import timedelta
 import grpc
 import pytest
 
-from orchestration_server import alert_rules
-from orchestration_server.db import Connection
+from orchestration_server.db.database import Connection
 from orchestration_server.errors import Unavailable
 from orchestration_server.jobs.alerts import Alerts
+from orchestration_server.rules import alerts
 from orchestration_server.store.alerts import Figures
 from tests.alerting import CLEARED, FIRING, PENDING, RESOLVED, Alerting
 from tests.conftest import Server
@@ -21,7 +21,7 @@ from tests.conftest import Server
 ROUNDS = 20
 EVALUATORS = 4
 DEEP, EMPTY = Figures(queue_events=2_000), Figures()
-AT_ONCE = [replace(rule, hold=timedelta()) for rule in alert_rules.BUILT_IN]
+AT_ONCE = [replace(rule, hold=timedelta()) for rule in alerts.BUILT_IN]
 
 
 @pytest.fixture
@@ -87,8 +87,8 @@ def test_one_that_another_holds_up_evaluates_nothing(alerting: Alerting) -> None
 
 
 def test_what_a_killed_evaluator_leaves_is_all_or_nothing(alerting: Alerting) -> None:
-    alerting.alerts = alerting.evaluator(alert_rules.BUILT_IN)
-    killed = alerting.evaluator(alert_rules.BUILT_IN, Killed)
+    alerting.alerts = alerting.evaluator(alerts.BUILT_IN)
+    killed = alerting.evaluator(alerts.BUILT_IN, Killed)
 
     def kill() -> None:
         """One that is killed after it has written, and before it commits."""

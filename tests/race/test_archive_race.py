@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from orchestration.v1 import event_pb2
-from orchestration_server.archiving import Archive
-from orchestration_server.db import Database
+from orchestration_server.db.database import Database
+from orchestration_server.maintenance.archiver import Archive
 from tests.archiving import OldLog, month
 from tests.conftest import Server, open_channel
 from tests.ledger import Ledger

@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.v1 import context_pb2, coordination_pb2, event_pb2, session_pb2, sprint_pb2, task_pb2
 from orchestration_server.app import App
-from orchestration_server.cache import Cache, Loaded
+from orchestration_server.cache.read_through import Cache, Loaded
 from tests.conftest import open_channel
 from tests.histories import update
 from tests.ledger import Ledger

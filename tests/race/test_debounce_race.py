@@ -14,8 +14,8 @@ from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.common_pb2 import TaskStatus
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server.db import Connection
-from orchestration_server.embedded import Engines
+from orchestration_server.db.database import Connection
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.store import writes
 from tests.automating import history as log_of
 from tests.automating import payload

@@ -16,9 +16,9 @@ import pytest
 
 from orchestration.v1 import coordination_pb2, event_pb2, session_pb2, task_pb2
 from orchestration.v1.common_pb2 import TaskStatus
-from orchestration_server.embedded import Engines
+from orchestration_server.db.connection import Connection
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.store import dependencies, emission, sessions, writes
-from orchestration_server.store.connection import Connection
 from orchestration_server.store.writes import Change
 from tests.automating import history, payload
 from tests.conftest import Server, open_channel

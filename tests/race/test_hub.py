@@ -13,15 +13,17 @@ import pytest
 
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
-from orchestration_server import convert, metrics, timeline
-from orchestration_server.fanout import Sender
-from orchestration_server.feed import QUEUE_BYTES, QUEUE_MESSAGES
+from orchestration_server.codec import convert
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import Call, EventFilter
 from orchestration_server.store import events as event_store
 from orchestration_server.store import writes
-from orchestration_server.store.connection import Connection
-from orchestration_server.streams import Reply, Stream
-from orchestration_server.timeline import READ_AHEAD, Hub
+from orchestration_server.telemetry import metrics
+from orchestration_server.timeline import hub as timeline
+from orchestration_server.timeline.hub import READ_AHEAD, Hub
+from orchestration_server.timeline.live_feed import QUEUE_BYTES, QUEUE_MESSAGES
+from orchestration_server.timeline.sender import Sender
+from orchestration_server.timeline.subscription import Reply, Stream
 from tests import factories
 from tests.conftest import Server
 

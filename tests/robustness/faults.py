@@ -12,7 +12,7 @@ import psycopg
 import redis
 
 from benchmarks.processes import ServerProcess
-from orchestration_server.embedded import EmbeddedEngines
+from orchestration_server.embedded.engines import EmbeddedEngines
 
 HELD_SECONDS = 0.4
 BACK_SECONDS = 20.0

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from orchestration_server.app import App
-from orchestration_server.cache import Cache
-from orchestration_server.store.connection import Connection, Rows
+from orchestration_server.cache.read_through import Cache
+from orchestration_server.db.connection import Connection, Rows
 from tests.robustness.linearizability import Operation, unexplained
 from tests.robustness.run import run
 from tests.robustness.spec import Action, Answer, Create, Delete, Move, Read, Retitle

@@ -15,10 +15,10 @@ from orchestration.v1 import admin_pb2, event_pb2, task_pb2
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import credentials
 from orchestration_server.app import App
+from orchestration_server.auth import credentials
+from orchestration_server.auth.api_keys import new_key
 from orchestration_server.errors import Unavailable
-from orchestration_server.keys import new_key
 from orchestration_server.model import Role
 from tests import factories
 from tests.conftest import Server, open_channel

@@ -13,11 +13,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from orchestration_server.access import RULES
 from orchestration_server.app import App
-from orchestration_server.config import Settings
-from orchestration_server.embedded import Engines
-from orchestration_server.keys import new_key
+from orchestration_server.auth.api_keys import new_key
+from orchestration_server.auth.permissions import RULES
+from orchestration_server.config.settings import Settings
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import AuthMode, Role
 from tests.calling import METHODS, REFLECTION, RPCS, Outcome, Place, call, requests
 from tests.conftest import new_database, open_channel

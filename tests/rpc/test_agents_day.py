@@ -14,13 +14,13 @@ from google.protobuf.struct_pb2 import Struct
 from orchestration import Client
 from orchestration.v1 import context_pb2, event_pb2, report_pb2, session_pb2, sprint_pb2, task_pb2
 from orchestration.v1.common_pb2 import EntityType, SessionOutcome, SessionStatus, SprintStatus, TaskStatus
-from orchestration_server import automation
 from orchestration_server.app import App
-from orchestration_server.config import Settings
-from orchestration_server.convert import moment, plain
-from orchestration_server.embedded import Engines
+from orchestration_server.codec.convert import moment, plain
+from orchestration_server.config.settings import Settings
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.jobs.automation import Automation
 from orchestration_server.jobs.file_sync import FileSync
+from orchestration_server.rules import automation
 
 SPRINT, TASK, SESSION = "logins", "logins-1-reproduce", "morning"
 OTHER_TASKS = ["logins-1-fix", "logins-1-verify", "logins-release", "logins-causes"]

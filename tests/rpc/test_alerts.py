@@ -13,19 +13,20 @@ import psycopg
 import pytest
 
 from orchestration.v1 import admin_pb2, common_pb2, event_pb2, session_pb2
-from orchestration_server import alert_rules, metrics
-from orchestration_server.alert_rules import AlertRule
-from orchestration_server.jobs.figures import NO_BOUND, ServerFigures
+from orchestration_server.jobs.server_stats import NO_BOUND, ServerFigures
 from orchestration_server.model import IMPORT_AGENT
+from orchestration_server.rules import alerts
+from orchestration_server.rules.alerts import AlertRule
 from orchestration_server.store.alerts import Figures
+from orchestration_server.telemetry import metrics
 from tests import factories
 from tests.alerting import CLEARED, FIRING, PENDING, RAISED, RESOLVED, Alerting, payload
 from tests.conftest import Server
 
-BY_NAME = {rule.name: rule for rule in alert_rules.BUILT_IN}
+BY_NAME = {rule.name: rule for rule in alerts.BUILT_IN}
 FEW = {"event_count": 50.0, "horizon_age": 0.0}
 """Thresholds of a size that a test can pass; the others are the built-in ones."""
-RULES = [replace(rule, threshold=FEW.get(rule.name, rule.threshold)) for rule in alert_rules.BUILT_IN]
+RULES = [replace(rule, threshold=FEW.get(rule.name, rule.threshold)) for rule in alerts.BUILT_IN]
 BOUNDS = [1_000_000, 2_000_000, 5_000_000, NO_BOUND]
 
 Condition = Callable[[Alerting], AbstractContextManager[Callable[[], None]]]
@@ -334,7 +335,7 @@ def test_a_server_counts_its_own_calls(alerting: Alerting) -> None:
     assert after.errors == before.errors
     assert sum(after.context_counts) == sum(before.context_counts) + 5
     assert after.context_bounds[-1] == NO_BOUND
-    assert set(alert_rules.ERROR_CODES) <= {code.name for code in grpc.StatusCode}
+    assert set(alerts.ERROR_CODES) <= {code.name for code in grpc.StatusCode}
 
 
 def test_pages_come_in_order_and_whole(alerting: Alerting) -> None:

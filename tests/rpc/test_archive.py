@@ -19,13 +19,13 @@ from typer.testing import CliRunner
 from orchestration.v1 import admin_pb2, common_pb2, event_pb2
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration_server.__main__ import cli
-from orchestration_server.archiving import Archive
-from orchestration_server.config import Settings
-from orchestration_server.db import Database
-from orchestration_server.embedded import EmbeddedEngines
-from orchestration_server.jobs import archive as jobs
+from orchestration_server.config.settings import Settings
+from orchestration_server.db.database import Database
+from orchestration_server.embedded.engines import EmbeddedEngines
+from orchestration_server.jobs import retention as jobs
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Service
+from orchestration_server.maintenance.archiver import Archive
 from orchestration_server.services.admin import ANSWER_SECONDS
 from orchestration_server.store import events as event_store
 from tests import factories

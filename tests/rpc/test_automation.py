@@ -16,11 +16,11 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
-from orchestration_server.automation import load
-from orchestration_server.config import Settings
-from orchestration_server.embedded import Engines
+from orchestration_server.config.settings import Settings
+from orchestration_server.config.yaml_reader import YamlError
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.jobs import automation as jobs
-from orchestration_server.yaml_nodes import YamlError
+from orchestration_server.rules.automation import load
 from tests import factories
 from tests.automating import automation, by_rules, drain, history, payload, rules_of
 from tests.conftest import Server, open_channel

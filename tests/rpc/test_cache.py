@@ -19,8 +19,8 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
-from orchestration_server.config import Settings
-from orchestration_server.embedded import EmbeddedEngines
+from orchestration_server.config.settings import Settings
+from orchestration_server.embedded.engines import EmbeddedEngines
 from tests import factories
 from tests.conftest import open_channel
 

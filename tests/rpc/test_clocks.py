@@ -14,9 +14,9 @@ from orchestration.v1 import admin_pb2, event_pb2, report_pb2, sprint_pb2, task_
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
 from orchestration_server.app import App
-from orchestration_server.database_clock import STALE_SECONDS, DatabaseClock
-from orchestration_server.db import Database
+from orchestration_server.db.database import Database
 from orchestration_server.model import Role
+from orchestration_server.store.database_clock import STALE_SECONDS, DatabaseClock
 from tests import factories
 from tests.conftest import open_channel
 from tests.keying import bearer, make_key

@@ -16,8 +16,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from orchestration_server.app import migrate
-from orchestration_server.embedded import EmbeddedEngines, Engines
-from orchestration_server.store import connecting
+from orchestration_server.db import connect
+from orchestration_server.embedded.engines import EmbeddedEngines, Engines
 from tests import commands
 from tests.commands import COMMANDS
 from tests.poolers import Mode, behind
@@ -255,5 +255,5 @@ def test_of_several_hosts_the_primary_is_taken_whatever_the_url_wishes_for(place
             url = make_conninfo(
                 place.engines.database_url, host=",".join(map(str, order)), target_session_attrs=wish
             )
-            with connecting.open_one(url, application="test") as conn:
+            with connect.open_one(url, application="test") as conn:
                 assert conn.execute("select pg_is_in_recovery()").fetchone() == (False,)

@@ -15,10 +15,10 @@ from orchestration.v1 import (
     sprint_pb2,
     task_pb2,
 )
-from orchestration_server import compact_json
 from orchestration_server.app import App
-from orchestration_server.config import Settings
-from orchestration_server.embedded import Engines
+from orchestration_server.config.settings import Settings
+from orchestration_server.context import compact_json
+from orchestration_server.embedded.engines import Engines
 from tests import factories, statements, tokenizing
 from tests.conftest import Server, open_channel
 from tests.ledger import ASSEMBLED, TARGETS, Ledger, Target

@@ -15,11 +15,11 @@ from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
-from orchestration_server.config import Settings
-from orchestration_server.embedded import Engines
+from orchestration_server.config.settings import Settings
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.errors import FileChanged
 from orchestration_server.model import Call
-from orchestration_server.workspace_files import CHUNK_BYTES, READ_BYTES, WorkspaceFiles
+from orchestration_server.workspace.reader import CHUNK_BYTES, READ_BYTES, WorkspaceFiles
 from tests import factories
 from tests.conftest import open_channel
 from tests.status import refused

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestration_server.credentials import Credentials
-from orchestration_server.database_clock import DatabaseClock
-from orchestration_server.db import Database
+from orchestration_server.auth.api_keys import new_key
+from orchestration_server.auth.credentials import Credentials
+from orchestration_server.db.connection import Connection
+from orchestration_server.db.database import Database
 from orchestration_server.errors import Unauthenticated, Unavailable
-from orchestration_server.keys import new_key
 from orchestration_server.store import keys as store
-from orchestration_server.store.connection import Connection
+from orchestration_server.store.database_clock import DatabaseClock
 from tests.keying import Reads, make_key
 from tests.seconds import Seconds
 

@@ -13,8 +13,8 @@ from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
-from orchestration_server.config import Settings
-from orchestration_server.embedded import EmbeddedEngines
+from orchestration_server.config.settings import Settings
+from orchestration_server.embedded.engines import EmbeddedEngines
 from tests import factories
 from tests.conftest import open_channel
 from tests.status import details, refused
@@ -196,8 +196,8 @@ def test_transaction_ids_that_are_given_out_again_after_the_kill_hide_nothing(le
 def test_connections_that_are_silent_hold_calls_up_for_a_while_and_no_stop(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestration_server.cancels.SILENT_SECONDS", 0.2)
-    monkeypatch.setattr("orchestration_server.receiving.JOIN_SECONDS", 0.5)
+    monkeypatch.setattr("orchestration_server.db.cancellation.SILENT_SECONDS", 0.2)
+    monkeypatch.setattr("orchestration_server.rpc.executor.JOIN_SECONDS", 0.5)
     wire = Wire(database_url)
     app = App(Settings(address="127.0.0.1:0", database_url=wire.url, redis_url="", grace_seconds=1))
     with open_channel(app.start()) as channel:

@@ -15,7 +15,7 @@ from orchestration.v1 import context_pb2, event_pb2, task_pb2
 from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server.db import Connection, Database
+from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import DeadlineExceeded
 from orchestration_server.model import Call
 from tests import factories

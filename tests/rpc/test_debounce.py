@@ -14,18 +14,18 @@ from psycopg.pq import TransactionStatus
 from orchestration.v1 import common_pb2, event_pb2, report_pb2, session_pb2, sprint_pb2, task_pb2
 from orchestration.v1.common_pb2 import TaskStatus
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
-from orchestration_server import metrics
-from orchestration_server.db import Connection
-from orchestration_server.embedded import Engines
-from orchestration_server.emission import Emission
-from orchestration_server.emission_group import COPY_EVENTS, Group
+from orchestration_server.db.database import Connection
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.errors import Unavailable
-from orchestration_server.group_commit import GroupCommit
 from orchestration_server.jobs.file_sync import FileSync
 from orchestration_server.model import Call
-from orchestration_server.policies import AT_ONCE
+from orchestration_server.rules.emission import AT_ONCE
 from orchestration_server.store import writes
-from orchestration_server.store.held import MOST_STEPS
+from orchestration_server.store.held_changes import MOST_STEPS
+from orchestration_server.telemetry import metrics
+from orchestration_server.writes.batch import COPY_EVENTS, Group
+from orchestration_server.writes.drafts import Emission
+from orchestration_server.writes.group_commit import GroupCommit
 from tests import factories
 from tests.automating import automation, drain, payload, rules_of
 from tests.automating import history as log_of

@@ -21,11 +21,11 @@ from typer.testing import CliRunner
 from orchestration_server import doctor as table
 from orchestration_server.__main__ import cli
 from orchestration_server.app import BACKGROUND_CONNECTIONS
-from orchestration_server.config import Settings
+from orchestration_server.config.settings import Settings
 from orchestration_server.doctor import address, database, horizon, storage, upkeep
 from orchestration_server.doctor.findings import Check, Finding, Level, Subject
-from orchestration_server.embedded import EmbeddedEngines, Engines
-from orchestration_server.engine_files import find_postgres
+from orchestration_server.embedded.engines import EmbeddedEngines, Engines
+from orchestration_server.embedded.files import find_postgres
 from orchestration_server.model import AuthMode
 from orchestration_server.store import diagnosis, migrations
 from tests.conftest import Server, _other, new_database

@@ -18,10 +18,11 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import documents, slugs
 from orchestration_server.app import App
-from orchestration_server.config import Settings
-from orchestration_server.convert import plain
+from orchestration_server.codec import slugs
+from orchestration_server.codec.convert import plain
+from orchestration_server.config.settings import Settings
+from orchestration_server.reports import documents
 from tests import factories
 from tests.conftest import Server, open_channel
 from tests.status import refused, violations

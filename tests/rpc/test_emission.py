@@ -16,16 +16,17 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.v1 import common_pb2, event_pb2, session_pb2
-from orchestration_server import acceptance, group_commit, metrics
-from orchestration_server.embedded import Engines
-from orchestration_server.emission import Emission, Emitted
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.errors import ResourceExhausted, Unavailable
-from orchestration_server.group_commit import Clock, GroupCommit
-from orchestration_server.jobs import maintenance
+from orchestration_server.jobs import cleanup
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.model import Call
-from orchestration_server.policies import AT_ONCE, place_of
+from orchestration_server.rules.emission import AT_ONCE, place_of
 from orchestration_server.store import writes
+from orchestration_server.telemetry import metrics
+from orchestration_server.writes import acceptance, group_commit
+from orchestration_server.writes.drafts import Emission, Emitted
+from orchestration_server.writes.group_commit import Clock, GroupCommit
 from tests import factories
 from tests.automating import history as log_of
 from tests.automating import payload
@@ -273,7 +274,7 @@ def test_old_counts_are_kept_by_the_hour(engines: Engines, database_url: str, tm
 
         assert server.app is not None
         db = server.app.db
-        fold = next(service for service in maintenance.services(db) if service.name == "fold-sampled-out")
+        fold = next(service for service in cleanup.services(db) if service.name == "fold-sampled-out")
         emit(0, 1, 1, 59, 61, 119)
         assert (rows(), hours()) == (5, [4, 2])
         assert fold.run_once() == 4

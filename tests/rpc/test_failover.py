@@ -14,11 +14,11 @@ import pytest
 
 from orchestration.v1 import task_pb2
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import db as db_module
 from orchestration_server.app import App, migrate
-from orchestration_server.config import Settings
-from orchestration_server.embedded import EmbeddedEngines
-from orchestration_server.store import connecting
+from orchestration_server.config.settings import Settings
+from orchestration_server.db import connect
+from orchestration_server.db import database as db_module
+from orchestration_server.embedded.engines import EmbeddedEngines
 from tests import factories
 from tests.conftest import open_channel
 from tests.wires import Wire
@@ -146,8 +146,8 @@ def test_a_pool_that_takes_standbys_reads_what_is_older(pair: Pair, monkeypatch:
     anywhere = pair.app.db._parameters | {"target_session_attrs": "any"}
     pair.app.db._parameters = anywhere
     pair.app.db._pool.kwargs = {"autocommit": True, **anywhere}
-    monkeypatch.setattr(connecting, "_PRIMARY", frozenset(("any",)))
-    monkeypatch.setattr(connecting, "parameters", lambda url, **_: anywhere)
+    monkeypatch.setattr(connect, "_PRIMARY", frozenset(("any",)))
+    monkeypatch.setattr(connect, "parameters", lambda url, **_: anywhere)
     monkeypatch.setattr(db_module.Database, "_trusted", lambda _, pool, patience: pool.getconn(patience))
     monkeypatch.setattr(db_module, "WATCH_SECONDS", LONG_SECONDS)
     pair.create("a")

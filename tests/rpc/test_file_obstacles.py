@@ -12,12 +12,12 @@ from orchestration.v1 import event_pb2, sprint_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import workspace, workspace_files
-from orchestration_server.convert import plain
+from orchestration_server.codec.convert import plain
 from orchestration_server.jobs.file_sync import FileSync
 from orchestration_server.model import Call
-from orchestration_server.workspace import HASHED_BYTES, READ_BYTES
-from orchestration_server.workspace_files import WorkspaceFiles
+from orchestration_server.workspace import reader, tree
+from orchestration_server.workspace.reader import WorkspaceFiles
+from orchestration_server.workspace.tree import HASHED_BYTES, READ_BYTES
 from tests import factories
 from tests.conftest import Server
 
@@ -95,7 +95,7 @@ def test_it_holds_up_no_other_file(
         assert read < HASHED_BYTES, "it reads on and on"
         return content
 
-    monkeypatch.setattr("orchestration_server.workspace.os.read", counted)
+    monkeypatch.setattr("orchestration_server.workspace.tree.os.read", counted)
     path = root / TASKS / "T-1" / "TASK.md"
     written = sha256(path.read_bytes()).hexdigest()
     path.unlink()
@@ -145,9 +145,9 @@ def test_a_file_that_grows_as_it_is_hashed_is_given_up(root: Path, monkeypatch: 
     path = root / "delegation" / "grows"
     path.parent.mkdir()
     path.write_bytes(b"x" * READ_BYTES)
-    with workspace.Workspace(root).directory("delegation") as directory:
-        _growing(monkeypatch, workspace, "read", path)
-        assert directory.digest("grows") == workspace.TOO_LARGE
+    with tree.Workspace(root).directory("delegation") as directory:
+        _growing(monkeypatch, tree, "read", path)
+        assert directory.digest("grows") == tree.TOO_LARGE
     assert path.stat().st_size < 3 * HASHED_BYTES
 
 
@@ -159,13 +159,13 @@ def test_a_listed_file_that_grows_as_it_is_hashed_is_left_out(
     path.write_bytes(b"x" * READ_BYTES)
     files = WorkspaceFiles(root)
     listed = files.listed("default", "delegation/tasks")
-    _growing(monkeypatch, workspace_files, "pread", path)
+    _growing(monkeypatch, reader, "pread", path)
     assert files.hashes(Call(""), listed) == {}
     assert path.stat().st_size < 100 * READ_BYTES
 
 
 def test_of_many_large_files_the_first_are_hashed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workspace_files, "HASHED_BYTES", 250)
+    monkeypatch.setattr(reader, "HASHED_BYTES", 250)
     for number in range(4):
         file = root / "delegation" / "tasks" / str(number)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -177,7 +177,7 @@ def test_of_many_large_files_the_first_are_hashed(root: Path, monkeypatch: pytes
 
 def test_a_listing_looks_at_so_many_entries(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Directories of directories would be looked through for days."""
-    monkeypatch.setattr(workspace_files, "ENTRIES", 50)
+    monkeypatch.setattr(reader, "ENTRIES", 50)
     for outer in range(8):
         for inner in range(8):
             (root / "delegation" / "tasks" / str(outer) / str(inner)).mkdir(parents=True)
@@ -189,6 +189,6 @@ def test_a_listing_looks_at_so_many_entries(root: Path, monkeypatch: pytest.Monk
         looked += 1
         return scan(fd)
 
-    monkeypatch.setattr("orchestration_server.workspace_files.os.scandir", counted)
+    monkeypatch.setattr("orchestration_server.workspace.reader.os.scandir", counted)
     assert WorkspaceFiles(root).listed("default", "delegation/tasks") == []
     assert looked <= 51

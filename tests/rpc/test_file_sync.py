@@ -19,12 +19,13 @@ from orchestration.v1 import coordination_pb2, event_pb2, report_pb2, sprint_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import files, metrics
-from orchestration_server.convert import plain
+from orchestration_server.codec.convert import plain
 from orchestration_server.jobs.file_sync import FileSync
-from orchestration_server.rendering import Document, document
 from orchestration_server.store import outbox
-from orchestration_server.workspace import TEMPORARY, Workspace
+from orchestration_server.telemetry import metrics
+from orchestration_server.workspace import writer
+from orchestration_server.workspace.rendering import Document, document
+from orchestration_server.workspace.tree import TEMPORARY, Workspace
 from tests import factories
 from tests.conftest import Server
 from tests.statements import counted
@@ -709,14 +710,14 @@ def test_what_is_asked_for_while_it_is_written_is_written_again(
     database: psycopg.Connection[Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    write = files.write
+    write = writer.write
 
-    def update_and_write(*args: Any, **named: Any) -> files.Written:
+    def update_and_write(*args: Any, **named: Any) -> writer.Written:
         retitle(tasks, "Meanwhile")
         return write(*args, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "write", update_and_write)
+        patch.setattr(writer, "write", update_and_write)
         assert sync.run_once() == 1
     assert b"title: Task T-1" in tree(root)[f"{TASK}/TASK.md"]
     assert [row[:2] for row in queued(database)] == [("task", "T-1")]
@@ -743,17 +744,17 @@ def test_a_slow_worker_does_not_bring_back_an_older_state(root: Path) -> None:
         raise AssertionError("it was read again")
 
     space = Workspace(root)
-    files.write(space, document("task", state(5)), again=nobody)
+    writer.write(space, document("task", state(5)), again=nobody)
     # What it read is older than what another wrote: it reads again, and writes what there is then.
-    files.write(space, document("task", state(4)), again=lambda: document("task", state(6)))
+    writer.write(space, document("task", state(4)), again=lambda: document("task", state(6)))
     assert b"title: At 6" in tree(root)["delegation/tasks/T/TASK.md"]
     # A ledger that was restored is older all the same, and its files follow it.
-    files.write(space, document("task", state(3)), again=lambda: document("task", state(3)))
+    writer.write(space, document("task", state(3)), again=lambda: document("task", state(3)))
     assert b"title: At 3" in tree(root)["delegation/tasks/T/TASK.md"]
-    files.write(space, document("task", state(1, uid="another")), again=nobody)
+    writer.write(space, document("task", state(1, uid="another")), again=nobody)
     assert b"title: At 1" in tree(root)["delegation/tasks/T/TASK.md"]
     # It was deleted meanwhile.
-    assert files.write(space, document("task", state(0, uid="another")), again=lambda: None).files == {}
+    assert writer.write(space, document("task", state(0, uid="another")), again=lambda: None).files == {}
 
 
 def test_a_slow_worker_does_not_bring_back_older_links(root: Path) -> None:
@@ -768,11 +769,11 @@ def test_a_slow_worker_does_not_bring_back_older_links(root: Path) -> None:
 
     space = Workspace(root)
     path = root / "delegation/tasks/T/TASK.md"
-    files.write(space, state("A"), again=nobody)
-    files.write(space, state("A"), again=nobody)
-    files.write(space, state("A", "B"), again=lambda: state("A", "B"))
+    writer.write(space, state("A"), again=nobody)
+    writer.write(space, state("A"), again=nobody)
+    writer.write(space, state("A", "B"), again=lambda: state("A", "B"))
     # What it read is older than what another wrote.
-    files.write(space, state("A"), again=lambda: state("A", "B"))
+    writer.write(space, state("A"), again=lambda: state("A", "B"))
     assert b"depends_on:\n  - A\n  - B\n" in path.read_bytes()
 
 

@@ -12,7 +12,7 @@ import grpc
 from google.protobuf import json_format
 
 from orchestration.v1 import event_pb2, session_pb2, task_pb2
-from orchestration_server.commands.fleet_format import EventReader, parse_task, read_lines
+from orchestration_server.cli.importing.jsonl_format import EventReader, parse_task, read_lines
 from tests.ledger import Ledger
 from tests.tokenizing import real_tokenizer, tokens_of
 

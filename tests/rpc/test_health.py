@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import server
 from orchestration_server.__main__ import cli
 from orchestration_server.app import App
+from orchestration_server.rpc import server
 from tests.calling import SERVICE_NAMES
 from tests.conftest import Server, open_channel
 from tests.status import details, must_be

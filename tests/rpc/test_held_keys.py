@@ -16,10 +16,11 @@ from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, report_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import cancels, held
 from orchestration_server.app import App
-from orchestration_server.metrics import RPC_REFUSED
+from orchestration_server.auth import scopes
+from orchestration_server.db import cancellation
 from orchestration_server.model import Role
+from orchestration_server.telemetry.metrics import RPC_REFUSED
 from tests import factories
 from tests.conftest import Server
 from tests.emitting import DEBOUNCE
@@ -81,15 +82,15 @@ def _moved(task: str, sprint: str) -> task_pb2.UpdateTaskRequest:
 
 def _moves_once_admitted(admin: As, monkeypatch: pytest.MonkeyPatch, moved_to: str) -> None:
     """The next request is checked, then the task moves, then the write decides."""
-    checked = held.bounds
+    checked = scopes.bounds
 
     def then_move(*given: Any) -> Any:
         found = checked(*given)
-        monkeypatch.setattr(held, "bounds", checked)
+        monkeypatch.setattr(scopes, "bounds", checked)
         admin.ledger.tasks.UpdateTask(_moved("t", moved_to))
         return found
 
-    monkeypatch.setattr(held, "bounds", then_move)
+    monkeypatch.setattr(scopes, "bounds", then_move)
 
 
 @pytest.mark.parametrize("server", ["policies: []", DEBOUNCE], indirect=True, ids=["at_once", "debounced"])
@@ -350,7 +351,7 @@ def test_a_message_of_a_held_stream_leaves_nothing_on_its_call(
             messages.put(request)
             assert next(answers).stored == 1
         gc.collect()
-        return sum(type(one) is cancels.Watch for one in gc.get_objects())
+        return sum(type(one) is cancellation.Watch for one in gc.get_objects())
 
     before = watches(1)
     assert watches(30) < before + 10

@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 
 from orchestration import Client
 from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, task_pb2
-from orchestration_server.commands import ledger
-from orchestration_server.commands.import_jsonl import import_files
+from orchestration_server.cli.importing import client as ledger
+from orchestration_server.cli.importing.jsonl import import_files
 from orchestration_server.model import Role
 from tests.keying import make_key
 

@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 
 from orchestration import Client
 from orchestration.v1 import common_pb2, coordination_pb2, sprint_pb2, task_pb2
-from orchestration_server.commands import task_fields
-from orchestration_server.commands.row_notes import NOT_READY
+from orchestration_server.cli.importing import task_fields
+from orchestration_server.cli.importing.row_notes import NOT_READY
 from tests import importing
 from tests.rpc.test_import import Server, app, run, task, tasks_of, timeline, write
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchestration import Client
 from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, sprint_pb2, task_pb2
-from orchestration_server.commands.tree_updates import Updates
+from orchestration_server.cli.importing.tree_updates import Updates
 from orchestration_server.jobs.file_sync import FileSync
 from tests import factories
 from tests.conftest import Server

@@ -15,12 +15,12 @@ from orchestration import Client
 from orchestration.v1 import session_pb2, sprint_pb2, task_pb2
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.__main__ import cli
-from orchestration_server.commands.security import told
-from orchestration_server.config import Settings
-from orchestration_server.embedded import Engines, running_database
+from orchestration_server.cli.startup_checks import told
+from orchestration_server.config.settings import Settings
+from orchestration_server.db.connection import Connection
+from orchestration_server.embedded.engines import Engines, running_database
 from orchestration_server.model import Role
 from orchestration_server.store import keys as store
-from orchestration_server.store.connection import Connection
 from tests.conftest import Server
 from tests.keying import bearer
 from tests.locks import waiting

@@ -20,7 +20,7 @@ from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
-from orchestration_server.keys import new_key
+from orchestration_server.auth.api_keys import new_key
 from tests import factories
 from tests.conftest import open_channel
 from tests.keying import bearer, make_key

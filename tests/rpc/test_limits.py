@@ -14,11 +14,11 @@ from orchestration.v1 import context_pb2, event_pb2, task_pb2
 from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import interceptor
 from orchestration_server.app import App
-from orchestration_server.config import Settings
-from orchestration_server.embedded import Engines
-from orchestration_server.server import REFLECTIONS, SPARE
+from orchestration_server.config.settings import Settings
+from orchestration_server.embedded.engines import Engines
+from orchestration_server.rpc import interceptor
+from orchestration_server.rpc.server import REFLECTIONS, SPARE
 from orchestration_server.services.context import ContextService
 from tests import factories
 from tests.conftest import MAX_MESSAGE, open_channel

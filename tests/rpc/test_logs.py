@@ -21,8 +21,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server.embedded import Engines
-from orchestration_server.server import SERVICES
+from orchestration_server.embedded.engines import Engines
+from orchestration_server.rpc.server import SERVICES
 from tests import factories
 from tests.conftest import open_channel
 

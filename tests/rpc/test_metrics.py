@@ -30,15 +30,15 @@ from orchestration.v1 import context_pb2, event_pb2, task_pb2
 from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import metrics
 from orchestration_server.app import BACKGROUND_CONNECTIONS
-from orchestration_server.commands.metrics import exposed
-from orchestration_server.config import Settings
-from orchestration_server.db import Database
-from orchestration_server.embedded import Engines
-from orchestration_server.emission_group import Group
+from orchestration_server.cli.metrics_server import exposed
+from orchestration_server.config.settings import Settings
+from orchestration_server.db.database import Database
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.errors import Conflict, ResourceExhausted
-from orchestration_server.exposition import Exposition, Summed, added, answer
+from orchestration_server.telemetry import metrics
+from orchestration_server.telemetry.exposition import Exposition, Summed, added, answer
+from orchestration_server.writes.batch import Group
 from tests import factories
 from tests.conftest import Server, open_channel
 
@@ -467,7 +467,7 @@ def test_without_a_host_it_answers_on_loopback() -> None:
 
 
 def test_who_sends_no_request_is_cut_off(exposition: Exposition, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestration_server.exposition.REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr("orchestration_server.telemetry.exposition.REQUEST_SECONDS", 0.1)
     host, port = exposition.address.split(":")
     with socket.create_connection((host, int(port))) as silent:
         silent.sendall(b"GET /met")
@@ -476,7 +476,7 @@ def test_who_sends_no_request_is_cut_off(exposition: Exposition, monkeypatch: py
 
 
 def test_a_scrape_is_whole_or_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestration_server.exposition.ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr("orchestration_server.telemetry.exposition.ANSWER_SECONDS", 0.1)
     pairs = [socket.socketpair() for _ in range(2)]
     answer(pairs[0][1])
     registry = CollectorRegistry(auto_describe=False)
@@ -485,7 +485,7 @@ def test_a_scrape_is_whole_or_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     assert get(found.address)[0] == 503
     # As soon as the other one answers, what it was asked before is of no matter.
     answer(pairs[1][1])
-    monkeypatch.setattr("orchestration_server.exposition.ANSWER_SECONDS", SECONDS)
+    monkeypatch.setattr("orchestration_server.telemetry.exposition.ANSWER_SECONDS", SECONDS)
     status, _, whole = get(found.address)
     assert status == 200
     assert b"orchestration_rpc_in_flight" in whole

@@ -16,8 +16,8 @@ from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.common_pb2 import TASK_STATUS_IN_PROGRESS as IN_PROGRESS
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import metrics
 from orchestration_server.app import App
+from orchestration_server.telemetry import metrics
 from tests import factories
 from tests.conftest import open_channel
 from tests.locks import held, waiting
@@ -164,7 +164,7 @@ def test_a_write_whose_answer_is_too_large_writes_nothing(start: Callable[..., S
 def test_clients_that_watch_the_health_are_bounded(
     start: Callable[..., Small], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestration_server.health.WATCHES", 2)
+    monkeypatch.setattr("orchestration_server.rpc.health.WATCHES", 2)
     health = health_pb2_grpc.HealthStub(start().channel)
     watching = [health.Watch(health_pb2.HealthCheckRequest(), timeout=SECONDS) for _ in range(2)]
     for watch in watching:

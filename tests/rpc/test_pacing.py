@@ -12,9 +12,9 @@ import pytest
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import pacing
-from orchestration_server.history import History
-from orchestration_server.pacing import PAGE_EVENTS, Pace, Progress, Traffic
+from orchestration_server.timeline import pacing
+from orchestration_server.timeline.backfill import History
+from orchestration_server.timeline.pacing import PAGE_EVENTS, Pace, Progress, Traffic
 from tests import factories
 from tests.conftest import Server, open_channel
 
@@ -106,7 +106,7 @@ def test_a_client_that_does_not_read_costs_one_page_beside_others(
         sent.set()
         return True
 
-    monkeypatch.setattr("orchestration_server.sending.Outlet.send", never_taken)
+    monkeypatch.setattr("orchestration_server.rpc.stream_writer.Outlet.send", never_taken)
     request = event_pb2.StreamTimelineRequest(batch_size=100)
     for _ in range(READERS):
         channel = opened.enter_context(open_channel(server.address))

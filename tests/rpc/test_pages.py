@@ -28,7 +28,7 @@ from orchestration.v1 import (
     task_pb2,
 )
 from orchestration_server.store import automation, pages
-from orchestration_server.store.positions import START, Progress
+from orchestration_server.store.log_positions import START, Progress
 from tests import factories
 from tests.calling import METHODS, answers
 from tests.explaining import connected

@@ -17,7 +17,7 @@ from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
-from orchestration_server.store.partitions import MONTHS_AHEAD
+from orchestration_server.db.partitions import MONTHS_AHEAD
 from tests import factories
 from tests.conftest import open_channel
 from tests.status import refused

@@ -11,10 +11,10 @@ from orchestration.v1 import common_pb2, event_pb2, session_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import convert
-from orchestration_server.db import Connection, Database
+from orchestration_server.auth.session_tracker import APART_SECONDS, BATCH, SESSIONS, Presence
+from orchestration_server.codec import convert
+from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import Unavailable
-from orchestration_server.presence import APART_SECONDS, BATCH, SESSIONS, Presence
 from tests import factories
 from tests.conftest import Server, open_channel
 from tests.seconds import Seconds

@@ -13,9 +13,9 @@ import grpc
 import pytest
 
 from orchestration.v1 import common_pb2, event_pb2, session_pb2, sprint_pb2, task_pb2
-from orchestration_server import causers
-from orchestration_server.automation import Cause
+from orchestration_server.codec import causers
 from orchestration_server.model import Role
+from orchestration_server.rules.automation import Cause
 from tests import factories
 from tests.automating import automation, drain, rules_of
 from tests.conftest import Server

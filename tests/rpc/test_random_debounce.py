@@ -15,9 +15,9 @@ from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import convert
-from orchestration_server.convert import moment
-from orchestration_server.embedded import Engines
+from orchestration_server.codec import convert
+from orchestration_server.codec.convert import moment
+from orchestration_server.embedded.engines import Engines
 from tests.conftest import Server
 from tests.emitting import DEBOUNCE, serving, tell_all
 from tests.rpc.test_random_histories import (

@@ -19,8 +19,8 @@ from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import convert
-from orchestration_server.convert import moment
+from orchestration_server.codec import convert
+from orchestration_server.codec.convert import moment
 from tests import factories
 from tests.status import Metadata, must_be, refused
 

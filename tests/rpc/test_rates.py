@@ -10,13 +10,14 @@ import pytest
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import admission, credentials, listening
 from orchestration_server.app import App
-from orchestration_server.cache import Link
-from orchestration_server.embedded import Engines
-from orchestration_server.keys import new_key
-from orchestration_server.metrics import RPC_REFUSED
-from orchestration_server.rates import LEASES, Rates
+from orchestration_server.auth import admission, credentials
+from orchestration_server.auth.api_keys import new_key
+from orchestration_server.auth.rate_limits import LEASES, Rates
+from orchestration_server.cache.read_through import Link
+from orchestration_server.embedded.engines import Engines
+from orchestration_server.rpc import address as listening
+from orchestration_server.telemetry.metrics import RPC_REFUSED
 from tests import factories
 from tests.conftest import open_channel
 from tests.keying import Reads, bearer, make_key
@@ -228,7 +229,7 @@ def test_who_asked_for_too_much_is_given_less() -> None:
 
 
 def test_what_is_kept_of_callers_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestration_server.rates.CALLERS", 3)
+    monkeypatch.setattr("orchestration_server.auth.rate_limits.CALLERS", 3)
     rates = Rates(Link("", connections=1), identity=b"a")
     for n in range(10):
         rates.take("refused", str(n), 60)

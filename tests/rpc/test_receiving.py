@@ -1,5 +1,5 @@
-"""What receiving.py and arrivals.py take for granted of grpcio's insides. A test that fails here after an
-upgrade of grpcio means: compare grpc._server._unary_request with arrivals.py."""
+"""What rpc/executor.py and rpc/pending_call.py take for granted of grpcio's insides. A test that fails here
+after an upgrade of grpcio means: compare grpc._server._unary_request with rpc/pending_call.py."""
 
 from __future__ import annotations  # grpc's classes take type arguments in its stubs alone
 
@@ -14,9 +14,9 @@ from typing import Any, cast
 import grpc
 import pytest
 
-from orchestration_server import metrics
-from orchestration_server.arrivals import FAILED, NO_MESSAGE, NOT_READ, RETRY_SECONDS
-from orchestration_server.receiving import TOO_MUCH, RequestThreads
+from orchestration_server.rpc.executor import TOO_MUCH, RequestThreads
+from orchestration_server.rpc.pending_call import FAILED, NO_MESSAGE, NOT_READ, RETRY_SECONDS
+from orchestration_server.telemetry import metrics
 from tests.conftest import open_channel
 from tests.status import details, refused
 

@@ -16,13 +16,13 @@ from structlog.testing import capture_logs
 
 from orchestration.v1 import sprint_pb2
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
-from orchestration_server import metrics
 from orchestration_server.app import App
-from orchestration_server.cache import Cache, Link, Loaded, fault
-from orchestration_server.config import Settings
+from orchestration_server.cache.read_through import Cache, Link, Loaded, fault
+from orchestration_server.config.settings import Settings
 from orchestration_server.doctor import cache as doctor
 from orchestration_server.doctor.findings import Finding, Level, Subject
-from orchestration_server.engine_files import find_valkey
+from orchestration_server.embedded.files import find_valkey
+from orchestration_server.telemetry import metrics
 from tests import factories
 from tests.conftest import open_channel
 

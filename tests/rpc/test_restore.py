@@ -19,9 +19,9 @@ from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.__main__ import cli
 from orchestration_server.app import App
-from orchestration_server.config import Settings
-from orchestration_server.embedded import EmbeddedEngines, Engines
-from orchestration_server.engine_files import find_postgres
+from orchestration_server.config.settings import Settings
+from orchestration_server.embedded.engines import EmbeddedEngines, Engines
+from orchestration_server.embedded.files import find_postgres
 from tests import factories
 from tests.conftest import open_channel
 from tests.status import refused

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
-from orchestration_server import convert
-from orchestration_server.db import Database
+from orchestration_server.codec import convert
+from orchestration_server.db.database import Database
 from orchestration_server.jobs import rollups as jobs
 from orchestration_server.jobs.rollups import Rollups
-from orchestration_server.store import migrations, positions, statistics
+from orchestration_server.store import event_counts, log_positions, migrations
 from orchestration_server.store import rollups as store
 from tests import factories
 from tests.conftest import Server
@@ -91,7 +91,7 @@ class Stats:
 
     def raw(self, group: str, start: datetime, end: datetime, limit: int) -> list[tuple[Any, int, int]]:
         with self.db.connection() as conn:
-            return statistics.stats(
+            return event_counts.stats(
                 conn, project=self.project, group=group, start=start, end=end, sprint="", limit=limit
             )
 
@@ -158,7 +158,7 @@ def test_counts_equal_raw_counts_whatever_is_rolled_up(
             stats.roll()
         else:
             with stats.db.connection() as conn:
-                positions.begin(conn, reader=store.READER, project=stats.project)
+                log_positions.begin(conn, reader=store.READER, project=stats.project)
                 store.roll(conn, project=stats.project, limit=3)
         start, end = sorted(random.choice(ranges))
         stats.check(random.choice(list(GROUPS)), *moments(start, end))
@@ -198,7 +198,7 @@ def test_counts_are_exact_while_others_emit_and_roll_up(
                     conn.execute("set transaction isolation level repeatable read")
                     params: dict[str, Any] = {"project": stats.project, "group": group, "limit": 1_000}
                     rolled = store.stats(conn, start=first, end=last, **params)
-                    raw = statistics.stats(conn, start=first, end=last, sprint="", **params)
+                    raw = event_counts.stats(conn, start=first, end=last, sprint="", **params)
                 assert rolled == raw
                 seen.append(raw[0][2] if raw else 0)
 

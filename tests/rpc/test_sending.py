@@ -1,5 +1,5 @@
-"""What sending.py takes for granted of grpcio's insides. A test that fails here after an upgrade of grpcio
-means: compare grpc._server._send_response with sending.py."""
+"""What rpc/stream_writer.py takes for granted of grpcio's insides. A test that fails here after an upgrade of
+grpcio means: compare grpc._server._send_response with rpc/stream_writer.py."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -14,8 +14,8 @@ import grpc
 import pytest
 from grpc._server import _RPCState
 
-from orchestration_server import sending
-from orchestration_server.sending import Outlet
+from orchestration_server.rpc import stream_writer
+from orchestration_server.rpc.stream_writer import Outlet
 from tests.conftest import open_channel
 from tests.status import must_be
 
@@ -88,8 +88,8 @@ def calls() -> Iterator[Calls]:
 
 
 def test_this_is_the_grpcio_that_sending_was_written_against() -> None:
-    assert grpc.__version__ == sending.GRPCIO, (
-        "compare grpc._server._send_response and _possibly_finish_call with sending.py"
+    assert grpc.__version__ == stream_writer.GRPCIO, (
+        "compare grpc._server._send_response and _possibly_finish_call with rpc/stream_writer.py"
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestration_server.app import App, observing, services
-from orchestration_server.config import Settings
+from orchestration_server.config.settings import Settings
 
 ALWAYS = {
     "partitions",

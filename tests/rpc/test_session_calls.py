@@ -9,7 +9,7 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server.context import Assembled, Broker
+from orchestration_server.context.broker import Assembled, Broker
 from tests import factories
 from tests.conftest import Server, open_channel
 from tests.sessions import carrying, close, get, init, listed, log, logged, pause, populate

@@ -35,11 +35,11 @@ from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App, migrate
-from orchestration_server.config import Settings
-from orchestration_server.embedded import EmbeddedEngines
+from orchestration_server.config.settings import Settings
+from orchestration_server.db import connect
+from orchestration_server.db.connection import Connection
+from orchestration_server.embedded.engines import EmbeddedEngines
 from orchestration_server.errors import UnfitDatabase
-from orchestration_server.store import connecting
-from orchestration_server.store.connection import Connection
 from tests import factories
 from tests.conftest import open_channel
 from tests.status import details
@@ -240,8 +240,8 @@ def test_without_the_pinned_isolation_level_both_links_are_made(
     start_app: Start, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control of the one above: the race is one."""
-    pinned = {k: v for k, v in connecting.ASKED.items() if k != "default_transaction_isolation"}
-    monkeypatch.setattr(connecting, "ASKED", pinned)
+    pinned = {k: v for k, v in connect.ASKED.items() if k != "default_transaction_isolation"}
+    monkeypatch.setattr(connect, "ASKED", pinned)
     change(database_url, "default_transaction_isolation", "repeatable read")
     for ledger in served(start_app, database_url):
         assert ledger.cycles() > 0
@@ -271,7 +271,7 @@ def test_a_service_gives_what_the_url_does_not(
         database_url = make_conninfo(database_url, service="ledger")
     else:
         monkeypatch.setenv("PGSERVICE", "ledger")
-    with connecting.open_one(database_url, application="test") as conn:
+    with connect.open_one(database_url, application="test") as conn:
         found = conn.execute("select current_setting('work_mem'), current_setting('jit')").fetchone()
         assert found == ("7MB", "off")
         assert conn.info.get_parameters()["connect_timeout"] == "9"
@@ -287,7 +287,7 @@ def test_parameters_of_the_url_are_merged_with_the_ledgers(database_url: str) ->
         client_encoding="LATIN1",
         target_session_attrs="any",
     )
-    with connecting.open_one(url, application="test", statement_seconds=12) as conn:
+    with connect.open_one(url, application="test", statement_seconds=12) as conn:
         found = conn.execute(
             "select current_setting('work_mem'), current_setting('transaction_isolation'),"
             " current_setting('statement_timeout'), current_setting('client_encoding')"
@@ -297,7 +297,7 @@ def test_parameters_of_the_url_are_merged_with_the_ledgers(database_url: str) ->
         assert (parameters["connect_timeout"], parameters["keepalives_idle"]) == ("9", "11")
         assert (parameters["target_session_attrs"], parameters["application_name"]) == ("primary", "test")
         assert parameters["tcp_user_timeout"] == "10000"
-    kept = connecting.parameters(make_conninfo(database_url, target_session_attrs="read-write"))
+    kept = connect.parameters(make_conninfo(database_url, target_session_attrs="read-write"))
     assert kept["target_session_attrs"] == "read-write"
 
 
@@ -331,7 +331,7 @@ def test_a_schema_that_changes_under_a_server_is_not_used(start_app: Start, data
         conn.execute("create schema other")
     change(database_url, "search_path", "other")
     with (
-        connecting.connect(database_url, Connection, statement_seconds=1, checked=False) as conn,
+        connect.connect(database_url, Connection, statement_seconds=1, checked=False) as conn,
         pytest.raises(UnfitDatabase, match="schema of new connections is other, and was public"),
     ):
         db._configure(conn)
@@ -348,7 +348,7 @@ def test_a_setting_that_only_a_superuser_may_change_is_refused_by_its_name(
 @pytest.mark.parametrize("wish", ["on", "remote_apply", "local"])
 def test_a_commit_that_waits_for_more_is_the_operators(database_url: str, wish: str) -> None:
     change(database_url, "synchronous_commit", wish)
-    with connecting.open_one(database_url, application="test") as conn:
+    with connect.open_one(database_url, application="test") as conn:
         assert conn.execute("select current_setting('synchronous_commit')").fetchone() == (wish,)
 
 
@@ -376,9 +376,7 @@ def test_connections_are_opened_in_one_place() -> None:
                 and isinstance(node.value, ast.Name)
             ):
                 found.add((path.name, node.value.id))
-    assert {one for one in found if one[1] in ("psycopg", "Connection", "kind")} == {
-        ("connecting.py", "kind")
-    }
+    assert {one for one in found if one[1] in ("psycopg", "Connection", "kind")} == {("connect.py", "kind")}
 
 
 @pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "control"])
@@ -387,9 +385,9 @@ def test_what_was_acknowledged_outlives_a_kill_where_commits_are_set_not_to_wait
 ) -> None:
     """Without the pin, which the control leaves out, a commit stays in memory for ten seconds here."""
     if not pinned:
-        left = {k: v for k, v in connecting._SET_AFTERWARDS.items() if k != "synchronous_commit"}
-        monkeypatch.setattr(connecting, "_SET_AFTERWARDS", left)
-        monkeypatch.setattr(connecting, "_CHECKED", (*connecting.ASKED, *left))
+        left = {k: v for k, v in connect._SET_AFTERWARDS.items() if k != "synchronous_commit"}
+        monkeypatch.setattr(connect, "_SET_AFTERWARDS", left)
+        monkeypatch.setattr(connect, "_CHECKED", (*connect.ASKED, *left))
     engines = EmbeddedEngines(
         None, valkey=False, settings={"synchronous_commit": "off", "wal_writer_delay": "10s"}
     )

@@ -11,7 +11,7 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import convert
+from orchestration_server.codec import convert
 from tests.sessions import close, get, init, listed, log, logged, pause, payload, populate
 from tests.status import Metadata, details, refused, violations
 

@@ -17,7 +17,7 @@ from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
-from orchestration_server.timeline import Hub
+from orchestration_server.timeline.hub import Hub
 from tests import factories
 from tests.conftest import Server, open_channel
 from tests.status import must_be, refused

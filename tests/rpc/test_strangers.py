@@ -17,9 +17,10 @@ from google.protobuf.message import Message
 from orchestration.v1 import event_pb2, session_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server import metrics, parsing
 from orchestration_server.app import App
-from orchestration_server.keys import new_key
+from orchestration_server.auth.api_keys import new_key
+from orchestration_server.telemetry import metrics
+from orchestration_server.validation import request_parser
 from tests import factories
 from tests.conftest import open_channel
 from tests.keying import Reads, bearer, make_key, revoke
@@ -40,9 +41,9 @@ class Parsed:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.requests = 0
-        make = parsing.Parser.__init__
+        make = request_parser.Parser.__init__
 
-        def init(parser: parsing.Parser, message: type[Message], *given: Any, **named: Any) -> None:
+        def init(parser: request_parser.Parser, message: type[Message], *given: Any, **named: Any) -> None:
             make(parser, message, *given, **named)
             inner: Any = parser._parse
 
@@ -52,7 +53,7 @@ class Parsed:
 
             vars(parser)["_parse"] = parse
 
-        monkeypatch.setattr(parsing.Parser, "__init__", init)
+        monkeypatch.setattr(request_parser.Parser, "__init__", init)
 
 
 @pytest.fixture

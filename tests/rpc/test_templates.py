@@ -18,8 +18,8 @@ from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration.v1.template_pb2_grpc import TemplateServiceStub
 from orchestration_server.app import App
-from orchestration_server.config import Settings
-from orchestration_server.embedded import Engines
+from orchestration_server.config.settings import Settings
+from orchestration_server.embedded.engines import Engines
 from tests import factories
 from tests.conftest import Server, open_channel
 from tests.statements import counted

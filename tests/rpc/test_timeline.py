@@ -13,7 +13,7 @@ from orchestration.v1.common_pb2 import EntityType, Priority
 from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server.embedded import Engines
+from orchestration_server.embedded.engines import Engines
 from tests import factories
 from tests.conftest import Server, new_database, open_channel
 from tests.status import refused, violations
@@ -263,8 +263,8 @@ def test_a_cursor_ahead_of_this_copy_of_the_log_is_refused(events: EventServiceS
     with psycopg.connect(server.database_url) as conn:
         row = conn.execute("select secret from log_state").fetchone()
     assert row is not None
+    from orchestration_server.codec.cursors import Tokens
     from orchestration_server.model import Position
-    from orchestration_server.tokens import Tokens
 
     ahead = Tokens(row[0]).cursor(Position(1, 2**40, 1))
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "CURSOR_FOREIGN", "beginning"):

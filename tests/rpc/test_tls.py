@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from orchestration import Client
 from orchestration.v1.admin_pb2 import GetServerInfoRequest
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
-from orchestration_server import tls
 from orchestration_server.__main__ import cli
 from orchestration_server.app import App
-from orchestration_server.config import ConfigurationError, Settings
+from orchestration_server.config.settings import ConfigurationError, Settings
+from orchestration_server.rpc import tls
 from tests.keying import bearer, make_key
 
 ASK = GetServerInfoRequest()

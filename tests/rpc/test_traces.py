@@ -18,9 +18,9 @@ from opentelemetry.trace import StatusCode
 from orchestration import Client
 from orchestration.v1 import context_pb2, event_pb2, task_pb2
 from orchestration_server.app import App
-from orchestration_server.config import Settings
-from orchestration_server.embedded import Engines
-from orchestration_server.tracing import Tracing
+from orchestration_server.config.settings import Settings
+from orchestration_server.embedded.engines import Engines
+from orchestration_server.telemetry.tracing import Tracing
 from tests import factories
 
 SECONDS = 30
@@ -170,12 +170,12 @@ sys.modules["opentelemetry"] = None  # as where the packages are not installed
 from orchestration import Client
 from orchestration.v1 import task_pb2
 from orchestration_server.app import App
-from orchestration_server.config import Settings
+from orchestration_server.config.settings import Settings
 app = App(Settings(address="127.0.0.1:0", grace_seconds=1))
 with Client(app.start()) as client:
     client.tasks.ListTasks(task_pb2.ListTasksRequest())
 app.stop()
-print("orchestration_server.tracing" in sys.modules)
+print("orchestration_server.telemetry.tracing" in sys.modules)
 """
 
 

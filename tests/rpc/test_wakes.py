@@ -17,14 +17,15 @@ from structlog.testing import capture_logs
 
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
-from orchestration_server import cache, timeline, wakes
 from orchestration_server.app import App
-from orchestration_server.cache import Link
-from orchestration_server.config import Settings
-from orchestration_server.embedded import EmbeddedEngines, Engines
+from orchestration_server.cache import read_through, wakes
+from orchestration_server.cache.read_through import Link
+from orchestration_server.cache.wakes import Wakes
+from orchestration_server.config.settings import Settings
+from orchestration_server.db.connection import Connection
+from orchestration_server.embedded.engines import EmbeddedEngines, Engines
 from orchestration_server.store import events as event_store
-from orchestration_server.store.connection import Connection
-from orchestration_server.wakes import Wakes
+from orchestration_server.timeline import hub
 from tests import factories
 from tests.conftest import new_database, open_channel
 
@@ -324,7 +325,7 @@ def test_a_redis_that_stays_away_is_told_of_once(
     for module, name in (
         (wakes, "BACKOFF_FIRST_SECONDS"),
         (wakes, "BACKOFF_MOST_SECONDS"),
-        (cache, "OPEN_SECONDS"),
+        (read_through, "OPEN_SECONDS"),
     ):
         monkeypatch.setattr(module, name, 0.0)
     tried = Semaphore(0)
@@ -400,7 +401,7 @@ def reach(events: EventServiceStub, stream: Following) -> None:
 def test_an_event_reaches_the_other_server_by_the_wake_alone(
     database_url: str, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timeline, "POLL_SECONDS", NEVER_POLL)
+    monkeypatch.setattr(hub, "POLL_SECONDS", NEVER_POLL)
     with two_servers(database_url, valkey.url) as (events, stream):
         told = stream.note_wakes(monkeypatch)
         began = monotonic()

@@ -18,11 +18,11 @@ import pytest
 
 from orchestration import Client
 from orchestration.v1 import event_pb2, task_pb2
-from orchestration_server import metrics
-from orchestration_server.db import Database
-from orchestration_server.embedded import Engines
+from orchestration_server.db.database import Database
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.errors import ResourceExhausted, Unavailable
 from orchestration_server.jobs.runner import LONGEST_PAUSE, Alone, Runner, pause
+from orchestration_server.telemetry import metrics
 from tests import factories
 from tests.conftest import Server
 

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from orchestration_server.archiving import Archive
-from orchestration_server.db import Database
+from orchestration_server.db.connection import APPLICATION, Connection
+from orchestration_server.db.database import Database
+from orchestration_server.maintenance.archiver import Archive
 from orchestration_server.store import archive as store
-from orchestration_server.store.connection import APPLICATION, Connection
 from orchestration_server.store.horizon import HORIZON
 from tests.archiving import OldLog, month
 

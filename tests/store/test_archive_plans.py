@@ -9,12 +9,12 @@ from typing import Any, cast
 
 import pytest
 
-from orchestration_server.archiving import Archive
-from orchestration_server.db import Database
-from orchestration_server.embedded import Engines
+from orchestration_server.db.connection import Connection
+from orchestration_server.db.database import Database
+from orchestration_server.embedded.engines import Engines
+from orchestration_server.maintenance.archiver import Archive
 from orchestration_server.model import FIRST, EntityType
-from orchestration_server.store import event_lists, events, history, log_times, statistics
-from orchestration_server.store.connection import Connection
+from orchestration_server.store import event_counts, event_lists, events, history, log_times
 from tests.archiving import OldLog, month
 from tests.conftest import new_database
 from tests.explaining import Explaining, connected
@@ -123,7 +123,7 @@ def test_an_entity_and_statistics_read_their_own_part_of_both(conn: Explaining) 
     )  # fmt: skip
     assert conn.blocks() < BLOCKS, conn.plan
     for group in ("type", "entity"):
-        found = statistics.stats(
+        found = event_counts.stats(
             connection(conn), project="default", group=group, start=SINCE,
             end=SINCE + timedelta(minutes=20), sprint="", limit=100,
         )  # fmt: skip

@@ -12,12 +12,12 @@ import psycopg
 import pytest
 from uuid_utils import uuid7
 
-from orchestration_server.db import Database
+from orchestration_server.db import connection
+from orchestration_server.db.arrays import Array, Bodies, Flags, Numbers, Texts, Times, Uuids
+from orchestration_server.db.connection import Connection
+from orchestration_server.db.database import Database
 from orchestration_server.errors import ResourceExhausted
-from orchestration_server.jobs import maintenance
-from orchestration_server.store import connection
-from orchestration_server.store.arrays import Array, Bodies, Flags, Numbers, Texts, Times, Uuids
-from orchestration_server.store.connection import Connection
+from orchestration_server.jobs import cleanup
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
 PIDS = "select pid from pg_stat_activity where application_name = 'orchestration' order by pid"
@@ -134,7 +134,7 @@ def test_partitions_that_are_missing_are_added_by_the_service(conn: Connection, 
     conn.execute(f"drop table {before[-1][0]}")
     db = Database(database_url, size=2)
     try:
-        (partitions,) = [s for s in maintenance.services(db) if s.name == "partitions"]
+        (partitions,) = [s for s in cleanup.services(db) if s.name == "partitions"]
         partitions.run_once()
         assert conn.execute(name).fetchall() == before
     finally:

@@ -8,11 +8,11 @@ from typing import cast
 
 import pytest
 
-from orchestration_server.embedded import Engines
+from orchestration_server.db.connection import Connection
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import BEGINNING, EntityType
 from orchestration_server.model import FIRST as SEEN_NOTHING
 from orchestration_server.store import context
-from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
 from tests.explaining import Explaining, connected
 

@@ -9,10 +9,10 @@ from typing import cast
 import pytest
 from uuid_utils import uuid7
 
-from orchestration_server.embedded import Engines
+from orchestration_server.db.connection import Connection
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import Cursor, Entity, EntityType, EventRow, Position
-from orchestration_server.store import held, history
-from orchestration_server.store.connection import Connection
+from orchestration_server.store import held_changes, history
 from orchestration_server.store.writes import NOTHING, Change, apply
 from tests.conftest import new_database
 from tests.explaining import Explaining, connected
@@ -64,11 +64,11 @@ def a_write(conn: Explaining) -> None:
 
 
 def a_look(conn: Explaining) -> None:
-    held.held(connection(conn), entities())
+    held_changes.held(connection(conn), entities())
 
 
 def a_reading(conn: Explaining) -> None:
-    held.steps(connection(conn), entities())
+    held_changes.steps(connection(conn), entities())
 
 
 def a_past(conn: Explaining) -> None:
@@ -93,5 +93,5 @@ def test_it_is_found_by_its_key(conn: Explaining, ask: object) -> None:
 
 
 def test_a_look_for_what_is_due_is_one_pass(conn: Explaining) -> None:
-    assert held.due(connection(conn), now=None, limit=50) == []
+    assert held_changes.due(connection(conn), now=None, limit=50) == []
     assert conn.blocks() < BLOCKS, conn.plan

@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from orchestration_server.embedded import Engines
+from orchestration_server.db.connection import Connection
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import BEGINNING, Cursor, EntityType, Position
 from orchestration_server.store import history
-from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
 from tests.explaining import Explaining, connected
 

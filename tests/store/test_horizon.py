@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from orchestration.v1 import event_pb2
-from orchestration_server.config import Settings
+from orchestration_server.config.settings import Settings
 from orchestration_server.doctor import horizon as doctor
 from orchestration_server.doctor.findings import Level, Subject
-from orchestration_server.embedded import EmbeddedEngines, Engines
+from orchestration_server.embedded.engines import EmbeddedEngines, Engines
 from orchestration_server.store import diagnosis, migrations
 from orchestration_server.store.horizon import HORIZON, OPEN
 from tests.conftest import Server, open_channel

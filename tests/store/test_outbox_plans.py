@@ -8,10 +8,10 @@ from typing import cast
 import pytest
 from uuid_utils import uuid4
 
-from orchestration_server.embedded import Engines
+from orchestration_server.db.connection import Connection
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import Request
 from orchestration_server.store import outbox
-from orchestration_server.store.connection import Connection
 from orchestration_server.store.outbox import Finished
 from orchestration_server.store.writes import Change, apply
 from tests.conftest import new_database

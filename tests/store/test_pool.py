@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from orchestration_server.db import Database
+from orchestration_server.db.database import Database
 from orchestration_server.errors import ResourceExhausted, Unavailable
 
 SIZE = 6

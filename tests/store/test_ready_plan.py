@@ -4,8 +4,8 @@ from typing import cast
 
 import pytest
 
+from orchestration_server.db.connection import Connection
 from orchestration_server.store import tasks
-from orchestration_server.store.connection import Connection
 from orchestration_server.store.tasks import Listed
 from tests.explaining import Explaining
 

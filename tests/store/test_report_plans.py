@@ -9,11 +9,11 @@ from typing import cast
 
 import pytest
 
-from orchestration_server import reports
-from orchestration_server.embedded import Engines
+from orchestration_server.db.connection import Connection
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import Request
+from orchestration_server.reports import status_report
 from orchestration_server.store import reports as store
-from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
 from tests.explaining import Explaining, connected
 
@@ -75,7 +75,7 @@ def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explainin
         opened.execute(SPRINT)
         opened.execute(FILL_TASKS, {"tasks": TASKS})
         opened.execute(FILL_LINKS, {"tasks": TASKS})
-        opened.execute(FILL_EVENTS, {"events": EVENTS, "completed": reports.COMPLETED})
+        opened.execute(FILL_EVENTS, {"events": EVENTS, "completed": status_report.COMPLETED})
         opened.execute(FILL_DOCUMENTS, {"documents": DOCUMENTS})
         if request.param == "analyzed":
             opened.execute("analyze")
@@ -103,7 +103,7 @@ def test_completions_are_read_from_the_changes_of_status_alone(conn: Explaining)
         project="default",
         sprint="sprint",
         since=end - timedelta(minutes=EVENTS // 2),
-        becoming=reports.COMPLETED,
+        becoming=status_report.COMPLETED,
     )
     assert len(found) == EVENTS // 2 // 200
     assert conn.blocks() < COMPLETIONS_BLOCKS, conn.plan

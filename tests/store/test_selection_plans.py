@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from orchestration_server.embedded import Engines
+from orchestration_server.db.connection import Connection
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import FIRST, EventFilter
-from orchestration_server.store import event_lists, events, positions, rollups
-from orchestration_server.store.connection import Connection
+from orchestration_server.store import event_lists, events, log_positions, rollups
 from tests.conftest import new_database
 from tests.explaining import Explaining, connected
 
@@ -59,7 +59,7 @@ WILDCARDS = {
 def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
     with new_database(engines) as url, connected(url) as opened:
         opened.execute(FILL, {"events": EVENTS})
-        positions.begin(opened, reader=rollups.READER, project="default")
+        log_positions.begin(opened, reader=rollups.READER, project="default")
         while rollups.roll(opened, project="default", limit=EVENTS // 2):
             pass
         # Behind the place of the rollups: these types are in none of them.

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from orchestration_server.embedded import Engines
+from orchestration_server.db.connection import Connection
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import EntityType, Request, SessionStatus
 from orchestration_server.store import sessions
-from orchestration_server.store.connection import Connection
 from tests.conftest import new_database
 from tests.explaining import Explaining, connected
 

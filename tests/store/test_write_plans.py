@@ -8,9 +8,9 @@ from typing import cast
 
 from uuid_utils import uuid7
 
+from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request
 from orchestration_server.store import generation, tasks
-from orchestration_server.store.connection import Connection
 from orchestration_server.store.writes import Change, apply
 from tests.explaining import Explaining, connected
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.v1 import event_pb2
-from orchestration_server import acceptance
-from orchestration_server.acceptance import ACCEPTED_SECONDS, Acceptance
-from orchestration_server.emission import Emission, Emitted
 from orchestration_server.errors import Unavailable
 from orchestration_server.model import Call
-from orchestration_server.policies import AT_ONCE
+from orchestration_server.rules.emission import AT_ONCE
+from orchestration_server.writes import acceptance
+from orchestration_server.writes.acceptance import ACCEPTED_SECONDS, Acceptance
+from orchestration_server.writes.drafts import Emission, Emitted
 from tests import factories
 from tests.seconds import Seconds
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration_server import alert_rules
-from orchestration_server.alert_rules import BUILT_IN, AlertRule, Measure
+from orchestration_server.config.yaml_reader import YamlError
 from orchestration_server.jobs.alerts import decide
 from orchestration_server.model import AlertSeverity, AlertState
+from orchestration_server.rules import alerts
+from orchestration_server.rules.alerts import BUILT_IN, AlertRule, Measure
 from orchestration_server.store.alerts import Alert, Subject
-from orchestration_server.yaml_nodes import YamlError
 
 BY_NAME = {rule.name: rule for rule in BUILT_IN}
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -54,7 +54,7 @@ alerts:
     threshold: 1800
 """,
     )
-    changed = {rule.name: rule for rule in alert_rules.load(path)}
+    changed = {rule.name: rule for rule in alerts.load(path)}
     assert changed == {name: rule for name, rule in BY_NAME.items() if name != "event_count"} | {
         "context_p95": replace(
             BY_NAME["context_p95"], threshold=1500.5, hold=timedelta(), severity=AlertSeverity.CRITICAL
@@ -62,7 +62,7 @@ alerts:
         "session_inactive": replace(BY_NAME["session_inactive"], threshold=1800.0),
     }
     assert changed["context_p95"].limit == "1500.5 ms"
-    assert alert_rules.load(None) == tuple(BUILT_IN)
+    assert alerts.load(None) == tuple(BUILT_IN)
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ alerts:
 def test_what_is_wrong_in_a_file_is_said_with_its_line(tmp_path: Path, entry: str, said: str) -> None:
     path = written(tmp_path, f"alerts:\n  - {entry}\n")
     with pytest.raises(YamlError, match=said) as refused:
-        alert_rules.load(path)
+        alerts.load(path)
     assert str(refused.value).startswith(f"{path}:")
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(YamlError, match="cannot be read"):
-        alert_rules.load(tmp_path / "none.yaml")
+        alerts.load(tmp_path / "none.yaml")
 
 
 # What becomes of alerts: the same as a plain reading of each subject's history says.

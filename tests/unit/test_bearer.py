@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from orchestration_server.bearer import Bearer, BearerError, Source
+from orchestration_server.auth.jwt_verifier import Bearer, BearerError, Source
 from orchestration_server.errors import Unauthenticated
 from orchestration_server.model import Role
 from tests.keying import AUDIENCE, ISSUER, Issuer

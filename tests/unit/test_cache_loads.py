@@ -6,7 +6,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from orchestration_server.cache import Cache, Link, Loaded
+from orchestration_server.cache.read_through import Cache, Link, Loaded
 
 CALLS = 8
 SECONDS = 10

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils import uuid7
 
-from orchestration_server import causers
+from orchestration_server.codec import causers
 from orchestration_server.model import Bounds, Call, EntityType, EventRow, Principal, Role
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

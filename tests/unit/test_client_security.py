@@ -19,8 +19,8 @@ from orchestration.settings import (
     resolve_project,
     resolve_token,
 )
-from orchestration_server import probe, tls
-from orchestration_server.config import Settings
+from orchestration_server.config.settings import Settings
+from orchestration_server.rpc import health_probe, tls
 
 SECONDS = 10
 ELSEWHERE = [
@@ -129,7 +129,7 @@ def test_the_server_is_asked_for_its_health_directly() -> None:
     with socket.create_server(("127.0.0.1", 0)) as ledger:
         ledger.settimeout(SECONDS)
         settings = Settings(address=f"127.0.0.1:{ledger.getsockname()[1]}", auto_tls=False)
-        with probe.open_channel(settings) as channel:
+        with health_probe.open_channel(settings) as channel:
             HealthStub(channel).Check.future(HealthCheckRequest(), timeout=SECONDS)
             ledger.accept()[0].close()
 

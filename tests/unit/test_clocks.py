@@ -7,11 +7,11 @@ import orchestration_server
 
 PACKAGE = Path(orchestration_server.__file__).parent
 REASONS = {
-    "commands/task_fields.py": "an import has no database; the server judges what it sends",
+    "cli/importing/task_fields.py": "an import has no database; the server judges what it sends",
     "doctor/database.py": "compares the two clocks",
-    "rates.py": "waits for a window that Redis keeps",
-    "tls.py": "certificates are for the clocks of callers",
-    "tracing.py": "spans are for collectors",
+    "auth/rate_limits.py": "waits for a window that Redis keeps",
+    "rpc/tls.py": "certificates are for the clocks of callers",
+    "telemetry/tracing.py": "spans are for collectors",
 }
 READS = {
     ("time", "time"),

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestration_server.__main__ import cli
-from orchestration_server.config import (
+from orchestration_server.config.settings import (
     FILE_VARIABLE,
     ConfigurationError,
     Settings,

@@ -13,10 +13,10 @@ import yaml
 from typer.testing import CliRunner
 
 from monitoring import dashboard
-from orchestration_server import metrics
 from orchestration_server.__main__ import cli
-from orchestration_server.alert_rules import BUILT_IN, WINDOW
-from orchestration_server.commands.prometheus_rules import prometheus_name, rendered
+from orchestration_server.cli.prometheus_rules import prometheus_name, rendered
+from orchestration_server.rules.alerts import BUILT_IN, WINDOW
+from orchestration_server.telemetry import metrics
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}

@@ -8,20 +8,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestration.v1 import common_pb2, sprint_pb2, task_pb2
-from orchestration_server import convert
-from orchestration_server.commands.delegation_format import (
+from orchestration_server.cli.importing.delegation_format import (
     Parsed,
     agent_task,
     parse_agent,
     parse_sprint,
     parse_task,
 )
-from orchestration_server.commands.delegation_rows import task_row, wants_of
-from orchestration_server.commands.fleet_format import BadRow
-from orchestration_server.commands.words import DEFAULT
-from orchestration_server.commands.yaml_text import read_yaml
-from orchestration_server.convert import to_struct
-from orchestration_server.rendering import LINK_KINDS, document
+from orchestration_server.cli.importing.delegation_rows import task_row, wants_of
+from orchestration_server.cli.importing.jsonl_format import BadRow
+from orchestration_server.cli.importing.words import DEFAULT
+from orchestration_server.cli.importing.yaml_text import read_yaml
+from orchestration_server.codec import convert
+from orchestration_server.codec.convert import to_struct
+from orchestration_server.workspace.rendering import LINK_KINDS, document
 
 # All that a field may hold: no surrogates, no NUL.
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60)

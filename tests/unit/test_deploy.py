@@ -14,8 +14,8 @@ import yaml
 
 from orchestration_server.__main__ import cli
 from orchestration_server.app import BACKGROUND_CONNECTIONS, WORKER_CONNECTIONS
-from orchestration_server.config import FILE_VARIABLE, Settings, load, variable
-from orchestration_server.settings_page import page
+from orchestration_server.config.docs_page import page
+from orchestration_server.config.settings import FILE_VARIABLE, Settings, load, variable
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -17,12 +17,12 @@ import grpc
 import pytest
 from typer.testing import CliRunner
 
-from orchestration_server import engine_files
 from orchestration_server.__main__ import cli
-from orchestration_server.config import FILE_VARIABLE, Settings, variable
+from orchestration_server.config.settings import FILE_VARIABLE, Settings, variable
 from orchestration_server.doctor import address, cache, engines, machine, upkeep
 from orchestration_server.doctor.findings import Check, Level, Subject, size, span
-from orchestration_server.embedded import Engines
+from orchestration_server.embedded import files
+from orchestration_server.embedded.engines import Engines
 from tests.conftest import Server
 
 OK, WARNING, FAILED = Level
@@ -302,7 +302,7 @@ def test_a_slow_cache_is_a_warning() -> None:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data directory that was served from, and is not."""
-    engine_files.lock_data_dir(tmp_path).close()
+    files.lock_data_dir(tmp_path).close()
     (tmp_path / "lock").write_text("")
     return tmp_path
 
@@ -314,8 +314,8 @@ def built_in(data: Path) -> tuple[Level, str, str]:
 
 
 def cluster(data: Path) -> Path:
-    postgres, _ = engine_files.find_postgres()
-    found = data / f"postgres-{engine_files.major_version(postgres)}"
+    postgres, _ = files.find_postgres()
+    found = data / f"postgres-{files.major_version(postgres)}"
     found.mkdir()
     return found
 
@@ -356,7 +356,7 @@ def test_a_data_directory_that_cannot_be_written_in(data: Path, monkeypatch: pyt
 
 
 def test_engines_that_run_are_found_and_those_that_start_too(data: Path) -> None:
-    with engine_files.lock_data_dir(data):
+    with files.lock_data_dir(data):
         subject = engines.subject(Settings(data_dir=data))
         assert subject.database_url == ""
         found, text, _ = built_in(data)
@@ -372,7 +372,7 @@ def test_engines_that_run_are_found_and_those_that_start_too(data: Path) -> None
 
 
 def test_engines_whose_server_is_gone_are_waited_for(data: Path) -> None:
-    with engine_files.lock_data_dir(data):
+    with files.lock_data_dir(data):
         (data / "lock").write_text("1 0")
         found, text, _ = built_in(data)
         assert found == WARNING

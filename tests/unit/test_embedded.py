@@ -14,8 +14,8 @@ import psycopg
 import pytest
 import redis
 
-from orchestration_server import embedded
-from orchestration_server.embedded import EmbeddedEngines, EngineError, Engines
+from orchestration_server.embedded import engines as embedded
+from orchestration_server.embedded.engines import EmbeddedEngines, EngineError, Engines
 
 DEADLINE = 20  # seconds, for what takes far less
 
@@ -23,7 +23,7 @@ DEADLINE = 20  # seconds, for what takes far less
 CHILD = """
 import json, sys
 from pathlib import Path
-from orchestration_server.embedded import EmbeddedEngines
+from orchestration_server.embedded.engines import EmbeddedEngines
 engines = EmbeddedEngines(Path(sys.argv[1]) if sys.argv[1] else None, durable=False)
 found = engines.start()
 print(json.dumps([found.database_url, str(found.data_dir), engines.postgres_pid,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration_server.fingerprint import fingerprint, normalized
+from orchestration_server.reports.fingerprint import fingerprint, normalized
 
 WORDS = ("open", "socket", "refused", "timeout", "reading", "row", "while", "worker", "missing", "queue")
 SAFE = string.ascii_lowercase + string.digits + "_-."

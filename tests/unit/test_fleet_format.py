@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.v1 import common_pb2
-from orchestration_server.commands import fleet_format
-from orchestration_server.commands.fleet_format import BadRow, EventReader, Line, Link
+from orchestration_server.cli.importing import jsonl_format
+from orchestration_server.cli.importing.jsonl_format import BadRow, EventReader, Line, Link
 
 DATA = Path(__file__).parents[1] / "data" / "fleet"
 
@@ -22,8 +22,8 @@ def line(value: object, number: int = 1) -> Line:
     return Line(number, json.dumps(value).encode(), 0)
 
 
-def task(**fields: Any) -> fleet_format.TaskRow:
-    return fleet_format.parse_task(line({"code": "t-1", "title": "A task", **fields}))
+def task(**fields: Any) -> jsonl_format.TaskRow:
+    return jsonl_format.parse_task(line({"code": "t-1", "title": "A task", **fields}))
 
 
 def event(**fields: Any) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def test_a_link_that_cannot_be_read_is_listed_and_the_task_is_not_ready(entry: o
 
 
 def test_a_row_of_beads() -> None:
-    row = fleet_format.parse_task(
+    row = jsonl_format.parse_task(
         line(
             {
                 "id": "bd-a3f8.1",
@@ -204,7 +204,7 @@ def test_a_row_of_beads() -> None:
 )
 def test_a_task_without_a_code_or_a_title_says_why(text: str, reason: str) -> None:
     with pytest.raises(BadRow, match=reason):
-        fleet_format.parse_task(Line(1, text.encode(), 0))
+        jsonl_format.parse_task(Line(1, text.encode(), 0))
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_the_dedup_key_of_a_large_number_is_that_of_earlier_releases() -> None:
     for number, read in (("9007199254740993", 9007199254740993), ("1" + "0" * 30, 1e30)):
         text = json.dumps(event(data={"n": "N"})).replace('"N"', number).encode()
         key = EventReader().parse(Line(1, text, 0)).event.dedup_key
-        assert key == f"import:{fleet_format.content_digest(event(data={'n': read})).hex()}:0"
+        assert key == f"import:{jsonl_format.content_digest(event(data={'n': read})).hex()}:0"
 
 
 def test_the_dedup_key_is_fixed_for_ever() -> None:
@@ -285,7 +285,7 @@ json_values = st.recursive(
 def test_the_digest_ignores_the_order_of_fields(row: dict[str, Any], random: Any) -> None:
     names = list(row)
     random.shuffle(names)
-    assert fleet_format.content_digest({n: row[n] for n in names}) == fleet_format.content_digest(row)
+    assert jsonl_format.content_digest({n: row[n] for n in names}) == jsonl_format.content_digest(row)
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=20), st.randoms())
@@ -305,7 +305,7 @@ def test_equal_lines_get_keys_of_their_own_and_the_same_ones_again(codes: list[s
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_row_or_a_bad_row(data: bytes) -> None:
-    for parse in (fleet_format.parse_task, EventReader().parse):
+    for parse in (jsonl_format.parse_task, EventReader().parse):
         try:
             parse(Line(1, data, 0))
         except BadRow:
@@ -325,7 +325,7 @@ def test_any_bytes_are_a_row_or_a_bad_row(data: bytes) -> None:
     )
 )  # fmt: skip
 def test_any_object_is_a_row_or_a_bad_row(value: dict[str, Any]) -> None:
-    for parse in (fleet_format.parse_task, EventReader().parse):
+    for parse in (jsonl_format.parse_task, EventReader().parse):
         try:
             parse(line(value)).message.SerializeToString()
         except BadRow:
@@ -337,19 +337,19 @@ def test_lines_are_read_plain_and_packed(tmp_path: Path, packed: bool) -> None:
     text = b'\xef\xbb\xbf{"a": 1}\n\n  \n{"b": 2}'
     path = tmp_path / "rows.jsonl"
     path.write_bytes(gzip.compress(text) if packed else text)
-    lines = list(fleet_format.read_lines(path))
+    lines = list(jsonl_format.read_lines(path))
     assert [(each.number, each.data) for each in lines] == [(1, b'{"a": 1}'), (4, b'{"b": 2}')]
     assert lines[-1].position == path.stat().st_size
 
 
 def test_a_line_too_long_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet_format, "MAX_LINE_BYTES", 10)
+    monkeypatch.setattr(jsonl_format, "MAX_LINE_BYTES", 10)
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b"x" * 35 + b"\n{}\n" + b"x" * 11)
-    lines = list(fleet_format.read_lines(path))
+    lines = list(jsonl_format.read_lines(path))
     assert [(each.number, each.data) for each in lines] == [(1, None), (2, b"{}"), (3, None)]
     with pytest.raises(BadRow, match="longer than 10 bytes"):
-        fleet_format.parse_object(lines[0])
+        jsonl_format.parse_object(lines[0])
 
 
 def test_a_damaged_archive_gives_what_it_can(tmp_path: Path) -> None:
@@ -358,30 +358,30 @@ def test_a_damaged_archive_gives_what_it_can(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(text)[:-20_000])
     read: list[Line] = []
     with pytest.raises(BadRow, match="damaged after line"):
-        read.extend(fleet_format.read_lines(path))
+        read.extend(jsonl_format.read_lines(path))
     assert read
 
 
 def test_the_fleet() -> None:
-    rows = [fleet_format.parse_task(each) for each in fleet_format.read_lines(DATA / "tasks.jsonl.gz")]
+    rows = [jsonl_format.parse_task(each) for each in jsonl_format.read_lines(DATA / "tasks.jsonl.gz")]
     assert len(rows) == 3237
     assert sum(row.tombstone for row in rows) == 20
     assert sum(len(row.links) for row in rows) == 445
     assert not any(row.warnings or row.bad_links for row in rows)
     reader = EventReader()
-    events = [reader.parse(each) for each in fleet_format.read_lines(DATA / "events.jsonl.gz")]
+    events = [reader.parse(each) for each in jsonl_format.read_lines(DATA / "events.jsonl.gz")]
     assert len(events) == len({row.event.dedup_key for row in events}) == 18567
     assert sum(not row.event.dedup_key.endswith(":0") for row in events) == 6107
 
 
 def test_a_line_without_an_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sparse file is one line of terabytes."""
-    monkeypatch.setattr(fleet_format, "MAX_LINE_BYTES", 1_000)
-    monkeypatch.setattr(fleet_format, "MOST_SKIPPED_BYTES", 5_000)
+    monkeypatch.setattr(jsonl_format, "MAX_LINE_BYTES", 1_000)
+    monkeypatch.setattr(jsonl_format, "MOST_SKIPPED_BYTES", 5_000)
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"a": 1}\n')
     os.truncate(path, 8 * 2**40)
-    lines = fleet_format.read_lines(path)
+    lines = jsonl_format.read_lines(path)
     assert next(lines).number == 1
     with pytest.raises(BadRow, match="line 2 has no end"):
         next(lines)

@@ -13,10 +13,10 @@ import grpc
 import pytest
 
 from orchestration.v1 import event_pb2, task_pb2
-from orchestration_server.commands import ledger as ledger_module
-from orchestration_server.commands.fleet_format import EventRow, TaskRow
-from orchestration_server.commands.ledger import Fault, Ledger
-from orchestration_server.commands.loading import (
+from orchestration_server.cli.importing import client as ledger_module
+from orchestration_server.cli.importing.client import Fault, Ledger
+from orchestration_server.cli.importing.jsonl_format import EventRow, TaskRow
+from orchestration_server.cli.importing.loader import (
     BATCH_BYTES,
     EventLoader,
     TaskLoader,

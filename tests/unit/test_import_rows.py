@@ -10,10 +10,10 @@ from google.protobuf import json_format
 from hypothesis import HealthCheck, given, settings
 
 from orchestration.v1 import common_pb2, task_pb2
-from orchestration_server.commands import ledger_values, task_fields
-from orchestration_server.commands.fleet_format import TaskRow, parse_task
-from orchestration_server.commands.ledger_values import NumberText, number
-from orchestration_server.commands.row_notes import Notes
+from orchestration_server.cli.importing import task_fields, values
+from orchestration_server.cli.importing.jsonl_format import TaskRow, parse_task
+from orchestration_server.cli.importing.row_notes import Notes
+from orchestration_server.cli.importing.values import NumberText, number
 from orchestration_server.validation import validate
 from tests import importing
 
@@ -104,8 +104,8 @@ def test_a_number_that_a_double_holds_stays_a_number(text: str) -> None:
 def test_a_number_that_a_double_changes_is_kept_as_text(text: str) -> None:
     assert number(text) == NumberText(text)
     notes = Notes()
-    value = ledger_values.parse_json(f'{{"a": [{text}], "b": 9007199254740991}}'.encode())
-    assert ledger_values.storable(value, "", notes) == {"a": [text], "b": 2**53 - 1}
+    value = values.parse_json(f'{{"a": [{text}], "b": 9007199254740991}}'.encode())
+    assert values.storable(value, "", notes) == {"a": [text], "b": 2**53 - 1}
     assert notes.warnings == ["a[0]: kept as text: the ledger's numbers are doubles"]
 
 
@@ -120,8 +120,8 @@ def test_two_ids_stay_two() -> None:
 
 def test_bytes_that_are_not_utf8_and_halves_of_characters_are_written_as_escapes() -> None:
     notes = Notes()
-    value = ledger_values.parse_json(b'{"a": "caf\xe9", "b\\u0000": "x\\ud83d", "c": "\xf0\x9f\x98\x80"}')
-    kept = ledger_values.storable(value, "", notes)
+    value = values.parse_json(b'{"a": "caf\xe9", "b\\u0000": "x\\ud83d", "c": "\xf0\x9f\x98\x80"}')
+    kept = values.storable(value, "", notes)
     assert kept == {"a": "caf\\xe9", "b\\u0000": "x\\ud83d", "c": "\U0001f600"}
     assert len(notes.warnings) == 1
 

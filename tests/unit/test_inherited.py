@@ -82,7 +82,7 @@ from tests import hostile
 for number in hostile.IGNORED:
     signal.signal(number, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_BLOCK, hostile.BLOCKED)
-from orchestration_server import process
+from orchestration_server.cli import process
 process.reset_signals()
 assert signal.getsignal(signal.SIGINT) == signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 print("waits", flush=True)

@@ -22,7 +22,7 @@ runpy.run_module("orchestration_server", run_name="__main__")
 
 
 @pytest.mark.parametrize(
-    "name", ["typer", "structlog", "orchestration_server.commands.serve", "orchestration_server.embedded"]
+    "name", ["typer", "structlog", "orchestration_server.cli.serve", "orchestration_server.embedded.engines"]
 )
 def test_it_ends_quietly(name: str, tmp_path: Path) -> None:
     command = ["serve", "--address", "127.0.0.1:0", "--data-dir", str(tmp_path)]

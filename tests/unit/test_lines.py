@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.v1 import event_pb2
-from orchestration_server.emission import Emission
-from orchestration_server.lines import SMALL_SHARE, SPARE_SHARE, Lines, Room
 from orchestration_server.model import Call
-from orchestration_server.policies import AT_ONCE
+from orchestration_server.rules.emission import AT_ONCE
+from orchestration_server.writes.drafts import Emission
+from orchestration_server.writes.project_lines import SMALL_SHARE, SPARE_SHARE, Lines, Room
 from tests import factories
 
 BYTES = 1_000_000

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from orchestration_server import listening
 from orchestration_server.__main__ import cli
-from orchestration_server.config import ConfigurationError, Settings
+from orchestration_server.config.settings import ConfigurationError, Settings
 from orchestration_server.model import AuthMode
+from orchestration_server.rpc import address as listening
 
 CERT = {"tls_cert": Path("c"), "tls_key": Path("k")}
 

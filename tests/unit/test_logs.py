@@ -15,10 +15,10 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from orchestration_server import call_log, logs, metrics
-from orchestration_server.call_log import CallLog
 from orchestration_server.errors import NotFound, StaleRevision
 from orchestration_server.model import Call
+from orchestration_server.telemetry import access_log, logs, metrics
+from orchestration_server.telemetry.access_log import CallLog
 
 SECRET = "canary-7f3a"
 Code = grpc.StatusCode
@@ -74,7 +74,7 @@ def test_what_nobody_reads_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatc
 
 PROGRAM = """
 import logging, threading
-from orchestration_server import logs
+from orchestration_server.telemetry import logs
 logs.configure("info")
 import structlog
 log = structlog.get_logger()
@@ -127,7 +127,7 @@ def test_lines_for_people_on_a_terminal() -> None:
 # Which calls are logged
 
 CALL = Call("TaskService/GetTask", "p", correlation_id="c", session_key="s", agent="a")
-SLOW = call_log.SLOW_SECONDS + 0.5
+SLOW = access_log.SLOW_SECONDS + 0.5
 ENDED: list[tuple[Code, float]] = [
     (Code.OK, 0.1),
     (Code.OK, SLOW),
@@ -179,8 +179,8 @@ def test_a_flood_of_failures_is_counted() -> None:
             found.ended(CALL.rpc, CALL, Code.NOT_FOUND, 0.1, endless=False)
 
     with capture_logs() as lines:
-        fail(call_log.LINES_PER_SECOND + 7)
-        assert len(lines) == call_log.LINES_PER_SECOND
+        fail(access_log.LINES_PER_SECOND + 7)
+        assert len(lines) == access_log.LINES_PER_SECOND
         now = 11.0
         fail(1)
     assert lines[-2:][0] == {"event": "calls not logged", "log_level": "warning", "calls": 7}

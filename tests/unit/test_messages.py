@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestration_server.__main__ import cli
-from orchestration_server.commands import serve
-from orchestration_server.config import Settings
+from orchestration_server.cli import serve
+from orchestration_server.config.settings import Settings
 
 
 def said(*command: str) -> str:

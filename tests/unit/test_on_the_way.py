@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration_server.on_the_way import GRACE_SECONDS, SLOW_SECONDS, OnTheWay
+from orchestration_server.rpc.incoming_calls import GRACE_SECONDS, SLOW_SECONDS, OnTheWay
 
 
 @dataclass(eq=False)

@@ -7,8 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.v1 import common_pb2
-from orchestration_server.policies import ACTIVITY, AT_ONCE, Batch, Debounce, Policies, Sample, load, place_of
-from orchestration_server.yaml_nodes import YamlError
+from orchestration_server.config.yaml_reader import YamlError
+from orchestration_server.rules.emission import (
+    ACTIVITY,
+    AT_ONCE,
+    Batch,
+    Debounce,
+    Policies,
+    Sample,
+    load,
+    place_of,
+)
 
 STATUS = "orchestration.task.status_updated"
 P0, P1, P2, P3, P4 = range(1, 6)

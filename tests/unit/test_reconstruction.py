@@ -8,12 +8,12 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
-from orchestration_server import convert
-from orchestration_server.automation import AGENT
+from orchestration_server.codec import convert
 from orchestration_server.errors import FailedPrecondition
+from orchestration_server.history.chain_check import MOST_FINDINGS, Chain, Evidence, Gap, Link
+from orchestration_server.history.reconstruct import KINDS, changes_of, differences, fold, moves
 from orchestration_server.model import EntityType, Position
-from orchestration_server.reconstruction import KINDS, changes_of, differences, fold, moves
-from orchestration_server.replay import MOST_FINDINGS, Chain, Evidence, Gap, Link
+from orchestration_server.rules.automation import AGENT
 
 Code = event_pb2.ReplayFindingCode
 _numbers = count(1)

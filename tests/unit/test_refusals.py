@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from orchestration.v1.event_pb2 import Event
+from orchestration_server.auth.audit import EVENTS_A_MINUTE, KINDS, KINDS_OF_ONE, OTHERS, Kind, Refusals
 from orchestration_server.model import Call, EventRow
-from orchestration_server.refusals import EVENTS_A_MINUTE, KINDS, KINDS_OF_ONE, OTHERS, Kind, Refusals
 from tests.seconds import Seconds
 
 KIND = Kind("p", "TaskService/GetTask", "ROLE_TOO_LOW", "192.0.2.1", "abc")

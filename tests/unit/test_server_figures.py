@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from orchestration_server import metrics
-from orchestration_server.alert_rules import ASSEMBLE, BUILT_IN, ERROR_CODES, Measure
-from orchestration_server.db import Database
-from orchestration_server.jobs.figures import NO_BOUND, ServerFigures, quantile
+from orchestration_server.db.database import Database
+from orchestration_server.jobs.server_stats import NO_BOUND, ServerFigures, quantile
+from orchestration_server.rules.alerts import ASSEMBLE, BUILT_IN, ERROR_CODES, Measure
 from orchestration_server.store.alerts import Figures
+from orchestration_server.telemetry import metrics
 
 COUNTS = st.lists(st.integers(0, 50), min_size=4, max_size=4)
 BOUNDS = (1_000, 10_000, 2_000_000, NO_BOUND)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestration_server import slugs
-from orchestration_server.commands import words
+from orchestration_server.cli.importing import words
+from orchestration_server.codec import slugs
 
 
 @given(st.text(st.characters(), max_size=60))

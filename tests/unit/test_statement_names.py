@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import orchestration_server
-from orchestration_server.store.connection import Connection
+from orchestration_server.db.connection import Connection
 
 ROOT = Path(orchestration_server.__file__).parent
 OWN = Connection.__name__

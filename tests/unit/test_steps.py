@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.v1 import event_pb2
-from orchestration_server import convert, debounce, steps
-from orchestration_server.debounce import MOST_BYTES
+from orchestration_server.codec import convert
 from orchestration_server.model import Entity, HeldRow
-from orchestration_server.store.held import MOST_STEPS
+from orchestration_server.store.held_changes import MOST_STEPS
+from orchestration_server.writes import coalesced, debounce
+from orchestration_server.writes.debounce import MOST_BYTES
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 UPDATED = "orchestration.task.status_updated"
@@ -51,14 +52,14 @@ def test_apart_is_merged_the_other_way_round(
             )
         )  # fmt: skip
         status = to
-    whole = steps.merged(events)
+    whole = coalesced.merged(events)
     whole.id = "one"
     told = convert.plain(whole.payload)
     changes = {} if status == "pending" else {"status": {"from": "pending", "to": status}}
     assert (told["changes"], told["step_count"]) == (changes, len(events))
     assert whole.entity_revision == events[-1].entity_revision
     assert "snapshot" not in told
-    assert steps.apart(event_pb2.Event.FromString(whole.SerializeToString())) == events
+    assert coalesced.apart(event_pb2.Event.FromString(whole.SerializeToString())) == events
 
 
 @given(
@@ -83,6 +84,6 @@ def test_an_event_without_steps_stays_as_it_is() -> None:
     event = event_pb2.Event(
         type="orchestration.task.status_updated", payload=convert.to_struct({"changes": {}})
     )
-    assert steps.apart(event) == [event]
+    assert coalesced.apart(event) == [event]
     mine = event_pb2.Event(type="agents.note.taken", payload=convert.to_struct({"steps": [1]}))
-    assert steps.apart(mine) == [mine]
+    assert coalesced.apart(mine) == [mine]

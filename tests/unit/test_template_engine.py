@@ -15,10 +15,10 @@ from orchestration_server.__main__ import cli
 from orchestration_server.errors import FailedPrecondition, InvalidArgument, NotFound
 from orchestration_server.templates import Template, TemplateFileError, TemplateKind, Templates
 from orchestration_server.templates.budget import STEPS, TEXT_BYTES, Budget, LimitPassed
-from orchestration_server.templates.definition import parse
 from orchestration_server.templates.filters import FILTERS, SLUG_SOURCE, TESTS
 from orchestration_server.templates.markup import FileFault
 from orchestration_server.templates.sandbox import Program, Run, Syntax
+from orchestration_server.templates.template import parse
 
 VALUES: dict[str, Any] = {
     "text": "one two\nthree",

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, task_pb2
 from orchestration.v1.coordination_pb2 import DependencyKind as LinkKind
-from orchestration_server import compact_json
-from orchestration_server import tokenizer as tokenizers
-from orchestration_server.commands.fleet_format import EventReader, parse_task, read_lines
-from orchestration_server.compact_json import cut, shorten, size, to_json
-from orchestration_server.context_order import SHARES
-from orchestration_server.next_steps import of as next_steps
-from orchestration_server.token_budget import Fitted, SizedEvent, fit
+from orchestration_server.cli.importing.jsonl_format import EventReader, parse_task, read_lines
+from orchestration_server.context import compact_json
+from orchestration_server.context import tokenizer as tokenizers
+from orchestration_server.context.budget_order import SHARES
+from orchestration_server.context.compact_json import cut, shorten, size, to_json
+from orchestration_server.context.next_steps import of as next_steps
+from orchestration_server.context.token_budget import Fitted, SizedEvent, fit
 from tests import tokenizing
 from tests.tokenizing import tokens_of
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from orchestration_server.codec.cursors import NO_EPOCH, Tokens
 from orchestration_server.errors import InvalidArgument
 from orchestration_server.model import BEGINNING, Cursor, Position
-from orchestration_server.tokens import NO_EPOCH, Tokens
 
 SECRET = b"s" * 32
 SHARED, OURS, THEIRS = b"shared--", b"ours----", b"theirs--"

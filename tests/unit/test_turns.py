@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration_server.model import Share
-from orchestration_server.turns import ABOUT_SECONDS, LONG_SECONDS, Turns
+from orchestration_server.rpc.fair_queue import ABOUT_SECONDS, LONG_SECONDS, Turns
 
 THREADS = 8
 PART = 4

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from orchestration_server.commands import serve
-from orchestration_server.config import Settings
+from orchestration_server.cli import serve
+from orchestration_server.config.settings import Settings
 from tests import commands
 from tests.commands import COMMANDS
 

@@ -25,8 +25,8 @@ from orchestration.v1 import (
     template_pb2,
 )
 from orchestration_server.errors import InvalidArgument
-from orchestration_server.rules import Ignored, day
 from orchestration_server.validation import RULES, SERVER_SET, validate
+from orchestration_server.validation.constraints import Ignored, day
 
 FILES: tuple[FileDescriptor, ...] = tuple(
     module.DESCRIPTOR

@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration.v1 import event_pb2, task_pb2
-from orchestration_server import rules as kinds
 from orchestration_server.errors import InvalidArgument
-from orchestration_server.parsing import Parser
-from orchestration_server.rules import Rule
 from orchestration_server.validation import RULES, validate
-from orchestration_server.wire import SCAN_BYTES, TooMany, bounds_of
+from orchestration_server.validation import constraints as kinds
+from orchestration_server.validation.constraints import Rule
+from orchestration_server.validation.request_parser import Parser
+from orchestration_server.validation.wire_bounds import SCAN_BYTES, TooMany, bounds_of
 from tests import factories
 from tests.unit.test_validation import REQUESTS
 
@@ -227,7 +227,7 @@ PARSE = """
 import sys
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration_server.validation import RULES
-from orchestration_server.wire import TooMany, bounds_of
+from orchestration_server.validation.wire_bounds import TooMany, bounds_of
 
 def field(number, body):
     size, prefix = len(body), bytearray()

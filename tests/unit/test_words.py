@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration_server.commands import words
-from orchestration_server.commands.row_notes import NOT_READY, Notes
-from orchestration_server.commands.words import DEFAULT, MapError, fold
+from orchestration_server.cli.importing import words
+from orchestration_server.cli.importing.row_notes import NOT_READY, Notes
+from orchestration_server.cli.importing.words import DEFAULT, MapError, fold
 from orchestration_server.model import SprintStatus, TaskStatus
 
 PAGE = Path(__file__).parents[2] / "docs" / "import.md"

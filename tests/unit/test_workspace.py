@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestration_server import workspace
-from orchestration_server.workspace import (
+from orchestration_server.workspace import tree
+from orchestration_server.workspace.tree import (
     TEMPORARY,
     UnsafePath,
     Workspace,
@@ -56,7 +56,7 @@ def test_a_code_has_a_name_of_its_own_that_stays_in_its_directory(code: str) -> 
     try:
         name = name_of(code)
     except UnsafePath:
-        assert not code or len(code.encode()) * 3 > workspace.NAME_BYTES
+        assert not code or len(code.encode()) * 3 > tree.NAME_BYTES
         return
     assert "/" not in name
     assert "\0" not in name
@@ -290,7 +290,7 @@ def test_a_lock_is_waited_for_and_let_go(root: Path, monkeypatch: pytest.MonkeyP
     other = os.open(root / "a", os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)
     with monkeypatch.context() as patch:
-        patch.setattr(workspace, "LOCK_SECONDS", 0.02)
+        patch.setattr(tree, "LOCK_SECONDS", 0.02)
         with pytest.raises(TimeoutError), Workspace(root).locked("a"):
             raise AssertionError("it was locked")
     os.close(other)

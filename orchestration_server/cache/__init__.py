@@ -1,0 +1,1 @@
+"""The only user of Redis: client, read-through cache, wakes between servers."""

@@ -1,0 +1,151 @@
+"""Wakes between servers: one that commits events says so through Redis, and the others look at once.
+
+A wake says no more than that. One that is lost costs time only, since every timeline also polls, and one
+too many is a look for nothing; so whatever Redis does, no event is missed and no call waits.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+import redis
+import structlog
+
+from orchestration_server.cache.read_through import Link, fault
+from orchestration_server.telemetry import metrics
+
+log = structlog.get_logger()
+
+CONNECTIONS = 2
+"""One to publish, one to listen."""
+COALESCE_SECONDS = 0.01
+"""The shortest time between two messages of one process, however many commits it has."""
+ALONE_SECONDS = 5.0
+"""How long a server that nobody else listens to says nothing. Who begins to listen says so."""
+LISTEN_SECONDS = 0.25
+"""How long the listener takes to notice a stop while Redis is away."""
+STOP_SECONDS = 0.4
+"""The longest that a stop waits for each of the two threads."""
+SILENCE_SECONDS = 5.0
+"""After it Redis is asked whether it is there; after twice as long the connection is given up."""
+BACKOFF_FIRST_SECONDS = 0.1
+BACKOFF_MOST_SECONDS = 3.0
+
+
+class Wakes:
+    """Tells the other servers of this log, and calls ``wake`` when one of them tells.
+
+    ``identity`` names the log: those of other logs on the same Redis have a channel of their own.
+    """
+
+    def __init__(self, link: Link, *, identity: bytes, wake: Callable[[], None]) -> None:
+        self._link = link
+        self._wake = wake
+        name = blake2b(b"wakes", key=identity, digest_size=16).hexdigest()
+        self.channel = f"orchestration:wakes:{name}"
+        self._own = secrets.token_bytes(8)
+        self._due = threading.Event()
+        self._closed = threading.Event()
+        self._lost = False
+        self._listening = False
+        self._alone_until = 0.0
+        self._heard = 0
+        """How often another was heard, or this one began to listen: whoever was alone is so no more."""
+        self._threads: list[threading.Thread] = []
+        if link.client is not None:
+            self._threads = [
+                threading.Thread(target=self._run_publisher, name="wakes-publish", daemon=True),
+                threading.Thread(target=self._run_listener, args=(link.client,), name="wakes-listen",
+                                 daemon=True),
+            ]  # fmt: skip
+        for thread in self._threads:
+            thread.start()
+
+    def publish(self) -> None:
+        """Has the other servers told soon. Never waits."""
+        if not self._due.is_set() and time.monotonic() >= self._alone_until:
+            self._due.set()
+
+    def close(self) -> None:
+        """Tells what is due, and ends both threads."""
+        self._closed.set()
+        self._due.set()
+        for thread in self._threads:
+            thread.join(timeout=STOP_SECONDS)
+
+    def _run_publisher(self) -> None:
+        while True:
+            self._due.wait()
+            # Cleared before the message goes out: what is committed from here on asks for another.
+            self._due.clear()
+            closing = self._closed.is_set()
+            # The last one also ends this process's own listening at once.
+            heard = self._heard
+            listeners = self._link.ask(lambda client: client.publish(self.channel, self._own), "publish")
+            if listeners == 1 and self._listening:
+                self._alone_until = time.monotonic() + ALONE_SECONDS
+            if heard != self._heard:
+                self._alone_until = 0.0
+            if closing:
+                return
+            self._closed.wait(COALESCE_SECONDS)
+
+    def _run_listener(self, client: redis.Redis) -> None:
+        delay = BACKOFF_FIRST_SECONDS
+        while not self._closed.is_set():
+            began = time.monotonic()
+            try:
+                self._listen(client)
+            except Exception as error:
+                metrics.REDIS_ERRORS.labels("subscribe", fault(error)).inc()
+                if not self._lost:
+                    log.warning("wakes of other servers away", error=fault(error))
+                self._lost = True
+            finally:
+                self._listening = False
+            # One that lasted was good: only those that fail soon are tried ever more seldom.
+            lasted = time.monotonic() - began > BACKOFF_MOST_SECONDS
+            delay = BACKOFF_FIRST_SECONDS if lasted else min(2 * delay, BACKOFF_MOST_SECONDS)
+            self._closed.wait(delay * random.uniform(0.5, 1.0))
+
+    def _listen(self, client: redis.Redis) -> None:
+        """Hears one subscription out: until the stop, or an error."""
+        with client.pubsub() as subscription:  # type: ignore[no-untyped-call]  # redis gives it no types
+            subscription.subscribe(self.channel)
+            heard, asked = time.monotonic(), False
+            while not self._closed.is_set():
+                message = subscription.get_message(timeout=LISTEN_SECONDS)
+                if message is not None:
+                    heard, asked = time.monotonic(), False
+                    self._take(message)
+                    continue
+                silent = time.monotonic() - heard
+                if silent > 2 * SILENCE_SECONDS:
+                    raise redis.TimeoutError
+                if silent > SILENCE_SECONDS and not asked:
+                    asked = True
+                    subscription.ping()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if message["type"] == "subscribe":
+            if self._lost:
+                self._lost = False
+                log.info("wakes of other servers back")
+            # What was told before this moment went unheard; and who was alone is so no more.
+            self._listening = True
+            self._no_longer_alone()
+            self._wake()
+            self.publish()
+        elif message["type"] == "message" and message["data"] != self._own:
+            self._no_longer_alone()
+            self._wake()
+
+    def _no_longer_alone(self) -> None:
+        self._heard += 1
+        self._alone_until = 0.0

@@ -1,0 +1,104 @@
+"""`orchestration archive`: moves old events of a database to its archive."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+
+from orchestration_server.cli.importing.progress import Exit, say
+from orchestration_server.cli.options import refuse, with_settings
+from orchestration_server.config.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestration_server.maintenance.archiver import Moved
+
+_AGE = re.compile(r"([1-9]\d{0,4})([dw])")
+SCHEMA = "0010_archive.sql"
+
+OlderThan = Annotated[
+    str, typer.Option(help="How old events become before they go: days as 90d, weeks as 13w.")
+]
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact", help="Also move events of a month that is old in part, in chunks of 500; else it waits."
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, counted, and change nothing.")]
+
+
+@with_settings("database_url")
+def archive(
+    settings: Settings, *, older_than: OlderThan = "90d", exact: Exact = False, dry_run: DryRun = False
+) -> None:
+    """Move events of P2 and below that are old to the archive of DATABASE_URL, while servers run.
+
+    It may be ended at any time, and called again: each event is in one place. Ends with 1 where something is
+    left that could not go.
+    """
+    # What it does can wait; who waits for an answer goes first.
+    os.nice(19)
+    from orchestration_server.db import connect
+    from orchestration_server.db.database import Database
+    from orchestration_server.maintenance.archiver import Archive, Held, Outcome
+    from orchestration_server.store import server
+
+    if not settings.database_url:
+        refuse("DATABASE_URL is not set; the built-in database is archived by `serve`, or by AdminService")
+    age = _age(older_than)
+    console = Console(markup=False, emoji=False)
+    with connect.open_one(settings.database_url, application="orchestration archive") as conn:
+        schema = server.schema(conn)
+    if schema < SCHEMA:
+        refuse(
+            "the database is of an earlier release: run `orchestration migrate` first"
+            if schema
+            else "there is no ledger in this database, or not in a schema of the search_path: run"
+            " `orchestration migrate`"
+        )
+    db = Database(settings.database_url, size=1, statement_seconds=settings.statement_seconds)
+    try:
+        work = Archive(db)
+        cutoff = work.cutoff(age)
+        say(console, "before", f"{cutoff:%Y-%m-%d} in UTC")
+        outcome = Outcome(cutoff)
+        if dry_run:
+            outcome = work.plan(cutoff, exact=exact)
+        with console.status("") as status:
+            while not dry_run:
+                try:
+                    moved = work.step(cutoff, exact=exact)
+                except Held as held:
+                    outcome.held = held.reasons
+                    break
+                if moved is None:
+                    break
+                outcome.add(moved)
+                status.update(_line(outcome.moved[-1]))
+    finally:
+        db.close()
+    for part in outcome.moved:
+        say(console, "would go" if dry_run else "archived", _line(part))
+    events, size = sum(p.events for p in outcome.moved), sum(p.bytes for p in outcome.moved)
+    say(console, "in all", f"{events:,} events, {decimal(size)} moved as whole months")
+    for reason in outcome.held:
+        say(console, "held", reason)
+    raise typer.Exit(Exit.FAILED if outcome.held else Exit.LOADED)
+
+
+def _line(part: Moved) -> str:
+    how = decimal(part.bytes) if part.whole else "in chunks"
+    return f"{part.start:%Y-%m-%d} to {part.end:%Y-%m-%d}: {part.events:,} events, {how}"
+
+
+def _age(text: str) -> timedelta:
+    match = _AGE.fullmatch(text)
+    if match is None:
+        refuse(f"--older-than {text}: must be a number of days or weeks, such as 90d or 13w")
+    return timedelta(days=int(match[1]) * (7 if match[2] == "w" else 1))

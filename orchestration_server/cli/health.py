@@ -1,0 +1,42 @@
+"""`orchestration health`: whether a server of this machine serves, for supervisors that ask by a command."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestration_server.cli.options import err, refuse, with_settings
+from orchestration_server.config.settings import ConfigurationError, Settings, client_files
+
+_ASKED = ("address", "data_dir", "tls_cert", "tls_key", "tls_client_ca", "auto_tls")
+NAMES = tuple(name for name in _ASKED if name in Settings.model_fields)
+
+
+@with_settings(*NAMES)
+def health(
+    settings: Settings,
+    service: Annotated[
+        str, typer.Option(help="A service, such as orchestration.v1.TaskService; empty asks for all of them.")
+    ] = "",
+    server_name: Annotated[str, typer.Option(help="The name in the certificate, where it is not HOST.")] = "",
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long an answer is waited for.")] = 3.0,
+) -> None:
+    """Ask the server at ADDRESS for its health. Exits with 0 where it serves, else with 1.
+
+    Give it the server's own settings, or those of a client: ORCHESTRATION_CA_FILE, and for mutual TLS
+    ORCHESTRATION_CLIENT_CERT and ORCHESTRATION_CLIENT_KEY.
+    """
+    from orchestration_server.rpc import health_probe
+
+    try:
+        client = client_files()
+    except ConfigurationError as error:
+        refuse(str(error))
+    try:
+        with health_probe.open_channel(settings, server_name=server_name, client=client) as channel:
+            health_probe.check(channel, service=service, seconds=seconds)
+    except (health_probe.NotServing, OSError) as error:
+        err.print(f"not serving: {error}", style="red")
+        raise typer.Exit(1) from None
+    typer.echo("SERVING")

@@ -1,0 +1,1 @@
+"""`orchestration import`: what other trackers have, as tasks, sprints and events of the ledger."""

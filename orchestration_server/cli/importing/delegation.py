@@ -1,0 +1,205 @@
+"""`orchestration import --delegation`: loads a tree of files through the public rpcs (docs/files.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import grpc
+from rich.console import Console
+
+from orchestration.v1 import sprint_pb2
+from orchestration_server.cli.importing import delegation_tree
+from orchestration_server.cli.importing.client import Fault, Ledger
+from orchestration_server.cli.importing.delegation_format import Parsed, parse_sprint
+from orchestration_server.cli.importing.delegation_rows import sprint_request
+from orchestration_server.cli.importing.delegation_tree import SprintFile, TaskFile
+from orchestration_server.cli.importing.jsonl_format import BadRow, TaskRow
+from orchestration_server.cli.importing.loader import TaskLoader, batches
+from orchestration_server.cli.importing.progress import Bars, Report, say
+from orchestration_server.cli.importing.tree_codes import Names, TreeCodes
+from orchestration_server.cli.importing.tree_report import TreeListing
+from orchestration_server.cli.importing.tree_tasks import ReadTask, TreeTasks
+from orchestration_server.cli.importing.tree_updates import Updates
+from orchestration_server.cli.importing.words import Words
+
+
+@dataclass(slots=True)
+class SprintCounts:
+    """What became of the sprints."""
+
+    read: int = 0
+    created: int = 0
+    already_there: int = 0
+
+
+class Loader:
+    """Creates the sprints of a tree, then its tasks, then their links."""
+
+    def __init__(self, root: Path, ledger: Ledger, report: Report, words: Words, *, update: bool) -> None:
+        self.sprints = SprintCounts()
+        self._ledger = ledger
+        self._listing = TreeListing(report, root)
+        self._words = words
+        self._codes = TreeCodes(self._listing.name)
+        self._sprint_of: dict[Path, str | None] = {}
+        """The code of each sprint's directory; None if it was not taken."""
+        self._sprint_names = Names()
+        self._sprints_there: set[str] | None = None
+        self.files = TreeTasks(self._listing, self._codes, words, self._sprint_named)
+        self.tasks = TaskLoader(ledger, self._listing)
+        self.updates = Updates(ledger, self._listing) if update else None
+
+    def load_sprint(self, found: SprintFile) -> None:
+        """Create a sprint, or find it there."""
+        self.sprints.read += 1
+        name = found.directory.name
+        line = self._listing.number(found.file or found.directory)
+        self._sprint_of[found.directory] = None
+        parsed = self._parsed_sprint(found, line)
+        try:
+            code = self._codes.take("sprint", parsed, name, found.file or found.directory)
+        except BadRow as error:
+            self._listing.refused(line, str(error))
+            return
+        request = sprint_request(code, name, parsed, self._words)
+        self._listing.notes(line, f"sprint {code}", parsed.notes)
+        there = self.sprints.already_there
+        if self._create_sprint(line, request):
+            if self.updates is not None and self.sprints.already_there > there:
+                self.updates.sprint(line, found.directory, request.sprint, parsed)
+            self._sprint_of[found.directory] = code
+            self._sprint_names.add(code, (name, request.sprint.title, parsed.text("code")))
+
+    def read_task(self, found: TaskFile) -> ReadTask | None:
+        """Read a task's file; None, and listed, if there is no task in it."""
+        return self.files.read(found, self._sprint_of[found.sprint] if found.sprint is not None else "")
+
+    def admitted(self, tasks: list[ReadTask]) -> Iterator[TaskRow]:
+        """Yield the rows of the tasks that were read, and list what is to be said of them."""
+        for task, row in zip(tasks, self.files.rows(tasks), strict=True):
+            edited = None
+            if self.updates is not None and task.parsed.stamps:
+                edited = self.updates.task(task, row)
+            if self.tasks.admit(edited or row):
+                self._listing.notes(row.line, f"task {row.code}", task.parsed.notes)
+                if edited is None:
+                    yield row
+                else:
+                    self.tasks.tasks.already_there += 1
+
+    def _parsed_sprint(self, found: SprintFile, line: int) -> Parsed:
+        parsed = Parsed()
+        if found.file is None:
+            parsed.notes.warnings.append("there is no SPRINT.md: made of the directory's name")
+            return parsed
+        try:
+            content = delegation_tree.read(found.file)
+            parsed = parse_sprint(content)
+            parsed.digests[found.file.name] = sha256(content).hexdigest()
+            return parsed
+        except BadRow as error:
+            self._listing.refused(line, f"{error}; the sprint is made of the directory's name")
+            return Parsed()
+
+    def _create_sprint(self, line: int, request: sprint_pb2.CreateSprintRequest) -> bool:
+        """Create a sprint; False, and listed, if there can be none of this code."""
+        code = request.sprint.code
+        try:
+            self._ledger.call(self._ledger.sprints.CreateSprint, request)
+            self.sprints.created += 1
+            return True
+        except Fault as fault:
+            if not fault.about_rows or fault.retryable:
+                raise
+            if fault.code is not grpc.StatusCode.ALREADY_EXISTS:
+                self._listing.refused(line, f"sprint {code}: {fault}")
+                return False
+        if code not in self._all_sprints():
+            self._listing.refused(line, f"sprint {code} was deleted in the ledger")
+            return False
+        self.sprints.already_there += 1
+        return True
+
+    def _sprint_named(self, name: str) -> str | None:
+        """Return the code of the one sprint that a name means: of the tree, else of the ledger."""
+        found = self._sprint_names.find(name)
+        return found if found is not None else name if name in self._all_sprints() else None
+
+    def _all_sprints(self) -> set[str]:
+        """Return the codes of the ledger's sprints, as they were when they were first asked for."""
+        if self._sprints_there is None:
+            self._sprints_there = {sprint.code for sprint in self._ledger.list_sprints()}
+        return self._sprints_there
+
+
+def load_delegation(
+    root: Path,
+    ledger: Ledger,
+    report: Report,
+    bars: Bars,
+    console: Console,
+    words: Words,
+    *,
+    update: bool = False,
+) -> None:
+    """Create the sprints and tasks of a tree; what is there already stays as it is without ``update``."""
+
+    def listed(kind: str) -> Callable[[str, str], None]:
+        return lambda file, reason: report.add(kind, file, None, reason)
+
+    tree = delegation_tree.find(root, refuse=listed("refused"), warn=listed("warning"))
+    if not tree.sprints and not tree.tasks:
+        report.add("warning", str(root), None, "it holds no file of a sprint or a task: see docs/files.md")
+    loader = Loader(root, ledger, report, words, update=update)
+    tasks = loader.tasks
+    read: list[ReadTask] = []
+
+    def sprints() -> Iterator[int]:
+        for found in tree.sprints:
+            loader.load_sprint(found)
+            yield 1
+
+    def files() -> Iterator[int]:
+        for found in tree.tasks:
+            task = loader.read_task(found)
+            if task is not None:
+                read.append(task)
+            yield 1
+
+    def created() -> Iterator[int]:
+        for batch in batches(loader.admitted(read)):
+            tasks.create(batch)
+            yield len(batch)
+
+    loader.files.find_moved(tree.tasks)
+    try:
+        bars.follow("sprints", len(tree.sprints), sprints())
+        bars.follow("files", len(tree.tasks), files())
+        bars.follow("tasks", len(read), created())
+        bars.follow("links", tasks.links.read, tasks.link())
+        if loader.updates is not None:
+            loader.updates.list_deleted(read, tasks.deleted_codes)
+            bars.follow("updates", len(tree.sprints) + len(read), loader.updates.finish())
+    finally:
+        made, found, links = loader.sprints, tasks.tasks, tasks.links
+        say(
+            console,
+            "sprints",
+            f"{made.read:,} read, {made.created:,} created, {made.already_there:,} already there",
+        )
+        say(
+            console,
+            "tasks",
+            f"{len(tree.tasks):,} read, {found.created:,} created, {found.already_there:,} already there",
+        )
+        say(console, "links", f"{links.read:,} read, {links.in_place:,} in place")
+        if loader.updates is not None:
+            edits = loader.updates.counts
+            say(
+                console,
+                "updates",
+                f"{edits.sprints:,} sprints, {edits.tasks:,} tasks, {edits.links:,} links changed",
+            )

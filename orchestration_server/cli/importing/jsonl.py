@@ -1,0 +1,227 @@
+"""`orchestration import`: loads files of sprints, tasks and events into a running ledger.
+
+It uses the public rpcs alone. docs/import.md and docs/files.md have the fields and what becomes of them.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+
+from orchestration import DEFAULT_ADDRESS
+from orchestration.settings import ADDRESS_VARIABLE
+from orchestration_server.cli.importing import words as words_table
+from orchestration_server.cli.importing.client import Fault, Ledger
+from orchestration_server.cli.importing.delegation import load_delegation
+from orchestration_server.cli.importing.jsonl_format import (
+    BadRow,
+    EventReader,
+    EventRow,
+    Line,
+    TaskRow,
+    parse_task,
+    read_lines,
+)
+from orchestration_server.cli.importing.loader import EventLoader, TaskLoader, batches
+from orchestration_server.cli.importing.progress import Bars, Exit, Report, say
+from orchestration_server.cli.importing.words import MapError, Words
+
+_Row = TypeVar("_Row", TaskRow, EventRow)
+
+
+class Listing:
+    """The part of the report that belongs to one file."""
+
+    def __init__(self, report: Report, file: Path) -> None:
+        self._report = report
+        self._file = file
+
+    def refused(self, line: int | None, reason: str) -> None:
+        """A row, or a link of one, that was not taken; no line is the file as a whole."""
+        self._report.add("refused", self._file.name, line, reason)
+
+    def unresolved(self, line: int, reason: str) -> None:
+        """A link to a task that is not there."""
+        self._report.add("unresolved", self._file.name, line, reason)
+
+    def changed(self, line: int, reason: str) -> None:
+        """A row that the ledger has with another meaning, or in part."""
+        self._report.add("changed", self._file.name, line, reason)
+
+    def warning(self, line: int, reason: str) -> None:
+        """A row that is written otherwise in the ledger, and means the same."""
+        self._report.add("warning", self._file.name, line, reason)
+
+    def notes_of(self, row: TaskRow | EventRow, what: str) -> None:
+        """List the notes of a row that was taken."""
+        for text in row.changes:
+            self.changed(row.line, f"{what}: {text}")
+        for text in row.warnings:
+            self.warning(row.line, f"{what}: {text}")
+
+
+def rows_of(
+    path: Path, parse: Callable[[Line], _Row], listing: Listing, bars: Bars, what: str
+) -> Iterator[_Row]:
+    """Yields the rows of a file that can be parsed and lists the others."""
+    bar = bars.start(f"{what} kB", path.stat().st_size // 1000)
+    last = 0
+    try:
+        for line in read_lines(path):
+            last = line.number
+            bars.at(bar, line.position // 1000)
+            try:
+                yield parse(line)
+            except BadRow as error:
+                listing.refused(line.number, str(error))
+    except BadRow as error:
+        listing.refused(last or None, str(error))
+
+
+def load_tasks(
+    path: Path, ledger: Ledger, report: Report, bars: Bars, console: Console, words: Words
+) -> None:
+    """Creates the tasks of a file, links them and deletes the tombstones."""
+    listing = Listing(report, path)
+    loader = TaskLoader(ledger, listing)
+
+    def parse(line: Line) -> TaskRow:
+        loader.tasks.read += 1
+        return parse_task(line, words)
+
+    def admitted() -> Iterator[TaskRow]:
+        for row in rows_of(path, parse, listing, bars, "tasks"):
+            if loader.admit(row):
+                listing.notes_of(row, f"task {row.code}")
+                yield row
+
+    try:
+        for batch in batches(admitted()):
+            loader.create(batch)
+        bars.follow("links", loader.links.read, loader.link())
+        bars.follow("deletions", loader.deletion_count, loader.delete_tombstones())
+    finally:
+        tasks, links = loader.tasks, loader.links
+        say(
+            console,
+            "tasks",
+            f"{tasks.read:,} read, {tasks.created:,} created, "
+            f"{tasks.already_there:,} already there, {tasks.deleted:,} deleted as tombstones",
+        )
+        say(
+            console,
+            "links",
+            f"{links.read:,} read, {links.in_place:,} in place, {links.of_deleted:,} of deleted tasks",
+        )
+
+
+def load_events(path: Path, ledger: Ledger, report: Report, bars: Bars, console: Console) -> None:
+    """Stores the events of a file."""
+    listing = Listing(report, path)
+    loader = EventLoader(ledger, listing)
+    reader = EventReader()
+
+    def parse(line: Line) -> EventRow:
+        loader.events.read += 1
+        return reader.parse(line)
+
+    def noted() -> Iterator[EventRow]:
+        for row in rows_of(path, parse, listing, bars, "events"):
+            listing.notes_of(row, f"event about {row.event.entity_code}")
+            yield row
+
+    try:
+        loader.load(batches(noted()))
+    finally:
+        events = loader.events
+        say(
+            console,
+            "events",
+            f"{events.read:,} read, {events.stored:,} stored, {events.duplicates:,} already there",
+        )
+
+
+def _say_waiting(console: Console, fault: Fault) -> None:
+    say(console, "waiting", f"and trying again, later waits are not listed: {fault}")
+
+
+FileOption = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, readable=True, help="JSONL, plain or gzip."),
+]
+
+
+def import_files(
+    address: Annotated[
+        str, typer.Option(envvar=ADDRESS_VARIABLE, help="The server, as HOST:PORT.")
+    ] = DEFAULT_ADDRESS,
+    tasks: FileOption = None,
+    events: FileOption = None,
+    delegation: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, file_okay=False, readable=True, help="A tree of SPRINT.md, TASK.md and AGENT.yml."
+        ),
+    ] = None,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update", help="Send edits of files that the ledger wrote, if it has not changed since."
+        ),
+    ] = False,
+    project: Annotated[str, typer.Option(help="The project to load into.")] = "default",
+    words: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="More words for statuses, priorities and kinds of links, as YAML or JSON.",
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Write every listed row to this file, as JSONL."),
+    ] = None,
+) -> None:
+    """Load tasks and events from JSONL files, or a tree of files. A second run changes nothing.
+
+    If the ledger takes a key, set ORCHESTRATION_TOKEN to it.
+
+    Exits with 0 if everything was taken as it stands, 1 if the import stopped (run it again to go on), 2 for
+    wrong usage, 3 if rows or links were refused, and 4 if something has another meaning in the ledger.
+    """
+    if tasks is None and events is None and delegation is None:
+        raise typer.BadParameter("name what to load: --tasks, --events, --delegation, or several of them")
+    if update and delegation is None:
+        raise typer.BadParameter("--update is about the files of --delegation")
+    console = Console(markup=False, emoji=False)
+    try:
+        table = words_table.DEFAULT if words is None else words_table.read_map(words)
+        ledger = Ledger(address, project, partial(_say_waiting, console))
+    except (MapError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+    with Report(report) as findings:
+        try:
+            with ledger, Bars(console) as bars:
+                say(console, "run", f"correlation id {ledger.correlation_id}")
+                if delegation is not None:
+                    load_delegation(delegation, ledger, findings, bars, console, table, update=update)
+                if tasks is not None:
+                    load_tasks(tasks, ledger, findings, bars, console, table)
+                if events is not None:
+                    load_events(events, ledger, findings, bars, console)
+        except Fault as fault:
+            findings.print(console)
+            typer.echo(f"the import stopped: {fault}", err=True)
+            if fault.unreachable:
+                hint = "start one with `orchestration serve`, or name another with --address"
+                typer.echo(f"no server answers at {address}: {hint}", err=True)
+            raise typer.Exit(Exit.FAILED) from None
+        findings.print(console)
+        if findings.exit:
+            raise typer.Exit(findings.exit)

@@ -1,0 +1,371 @@
+"""The JSONL form of a fleet's tasks and events, and what each line becomes in the ledger.
+
+Nothing here talks to a server. A line whose essential fields cannot be used raises BadRow with the reason;
+the other fields are fitted into the ledger, with notes. docs/import.md describes the fields.
+"""
+
+import gzip
+import hashlib
+import json
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+from google.protobuf import json_format
+
+from orchestration.v1 import common_pb2, event_pb2, task_pb2
+from orchestration_server.cli.importing import task_fields, values
+from orchestration_server.cli.importing.row_notes import Notes, brief
+from orchestration_server.cli.importing.words import DEFAULT, Words
+
+# Longer lines are not read into memory; the largest row that the ledger takes is far below this.
+MAX_LINE_BYTES = 4 * 1024 * 1024
+# Of a line that is too long so many more bytes are passed over.
+MOST_SKIPPED_BYTES = 256 * 1024 * 1024
+
+# Other trackers' names of depends_on.
+_LINKS = ("depends_on", "dependencies", "blocked_by", "depends")
+# The fields that the ledger has; everything else goes into the metadata.
+_TASK_FIELDS = {
+    "code", "title", "description", "status", "priority", "assignee", "labels", "created_at", "sprint_code",
+    "phase", "objectives", "deliverables", "acceptance_criteria", "agent_config", "metadata", *_LINKS,
+}  # fmt: skip
+# Everything else goes into the payload, beside what stands in data.
+_EVENT_FIELDS = {"at", "type", "code", "data"}
+_NO_LINKS = frozenset(("", "none", "n/a", "-"))
+
+
+class BadRow(ValueError):
+    """A line, or a part of one, that cannot be taken; its text says why."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a file."""
+
+    number: int
+    # None where the line is longer than MAX_LINE_BYTES.
+    data: bytes | None
+    # How much of the file, as it lies on the disk, was read so far.
+    position: int
+
+
+@dataclass(frozen=True)
+class Link:
+    """One entry of depends_on; if `reverse`, the other task depends on this one."""
+
+    code: str
+    kind: str
+    reverse: bool = False
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """A line of the tasks file, or a file of a tree."""
+
+    line: int
+    new: task_pb2.NewTask
+    links: tuple[Link, ...] = ()
+    bad_links: tuple[str, ...] = ()
+    tombstone: bool = False
+    warnings: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> str:
+        return self.new.task.code
+
+    @property
+    def message(self) -> task_pb2.NewTask:
+        return self.new
+
+    def without(self, names: Iterable[str]) -> "TaskRow":
+        """Return the row without some optional fields, which the metadata keeps as they were."""
+        new = task_pb2.NewTask()
+        new.CopyFrom(self.new)
+        notes = Notes(json_format.MessageToDict(new.task.metadata))
+        for name in names:
+            holder = new if name == "occur_time" else new.task
+            left = json_format.MessageToDict(holder, preserving_proto_field_name=True).get(name)
+            holder.ClearField(name)  # type: ignore[arg-type]  # a name that the server gave
+            if name == "metadata":
+                notes.metadata = {}
+            elif left is not None:
+                notes.keep(name, left)
+        new.task.metadata.CopyFrom(task_fields.metadata(notes))
+        return replace(self, new=new)
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """A line of the events file."""
+
+    line: int
+    event: event_pb2.NewEvent
+    warnings: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+
+    @property
+    def message(self) -> event_pb2.NewEvent:
+        return self.event
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Yield the lines of a file, plain or gzip (told by its first bytes), without the empty ones.
+
+    Raises BadRow where a compressed file is damaged: what came before it has been yielded.
+    """
+    with path.open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        stream: BinaryIO | gzip.GzipFile = gzip.GzipFile(fileobj=raw) if packed else raw
+        number, begins = 0, True
+        try:
+            while data := stream.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                if begins and data.strip():
+                    begins = False
+                    _check_lines(data)
+                if len(data) > MAX_LINE_BYTES:
+                    skipped = 0
+                    while data and not data.endswith(b"\n"):
+                        data = stream.readline(MAX_LINE_BYTES)
+                        skipped += len(data)
+                        if skipped > MOST_SKIPPED_BYTES:
+                            raise BadRow(f"line {number} has no end: these are no lines of JSON")
+                    yield Line(number, None, raw.tell())
+                    continue
+                data = (data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data).strip()
+                if data:
+                    yield Line(number, data, raw.tell())
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise BadRow(f"the compressed file is damaged after line {number}") from error
+
+
+def _check_lines(first: bytes) -> None:
+    """Raise BadRow if a file, which begins with `first`, is one JSON document over all lines."""
+    first = first.removeprefix(b"\xef\xbb\xbf").strip()
+    if first[:1] == b"[":
+        raise BadRow("a JSON array in place of lines; make lines of it with: jq -c '.[]'")
+    if first == b"{":
+        raise BadRow("one JSON object over several lines; make lines of it with: jq -c .")
+
+
+def parse_object(line: Line) -> dict[str, Any]:
+    """Return the JSON object of a line. Numbers that a double would change are texts."""
+    if line.data is None:
+        raise BadRow(f"longer than {MAX_LINE_BYTES:,} bytes")
+    try:
+        value = values.parse_json(line.data)
+    except ValueError as error:
+        raise BadRow(f"not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise BadRow("not a JSON object")
+    return value
+
+
+def parse_task(line: Line, words: Words = DEFAULT) -> TaskRow:
+    """Return the task of a line."""
+    row = parse_object(line)
+    named = "code" if row.get("code") not in (None, "") else "id"
+    code = _code(row.get(named))
+    notes = Notes({name: value for name, value in row.items() if name not in _TASK_FIELDS | {named}})
+    title = _title(row, notes)
+    _take_metadata(row.get("metadata"), notes)
+    status, tombstone = notes.task_status(words, row.get("status"))
+    links, bad_links = _links(row, words, notes)
+    task = task_pb2.Task(
+        code=code,
+        title=title,
+        description=_text(row, "description", notes),
+        sprint_code=_sprint(row.get("sprint_code"), notes),
+        priority=notes.priority(words, row.get("priority")),  # type: ignore[arg-type]  # the numbers are the same
+        phase=_text(row, "phase", notes),
+        assignee=task_fields.assignee(row.get("assignee"), notes),
+        labels=task_fields.labels(row.get("labels"), notes),
+        agent_config=task_fields.settings(row.get("agent_config"), "agent_config", notes),
+        objectives=task_fields.lines(row.get("objectives"), "objectives", notes),
+        deliverables=task_fields.lines(row.get("deliverables"), "deliverables", notes),
+        acceptance_criteria=task_fields.lines(row.get("acceptance_criteria"), "acceptance_criteria", notes),
+    )
+    created = task_fields.moment(row.get("created_at"), "created_at", notes, zone_needed=True)
+    task.status = notes.settle(status)  # type: ignore[assignment]  # the numbers are the same
+    task.metadata.CopyFrom(task_fields.metadata(notes))
+    new = task_pb2.NewTask(task=task, occur_time=created)
+    return TaskRow(line.number, new, links, bad_links, tombstone, tuple(notes.warnings), tuple(notes.changes))
+
+
+class EventReader:
+    """Turns lines into events; counts equal lines, so use one for one file, from its start."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[bytes] = Counter()
+
+    def parse(self, line: Line) -> EventRow:
+        """Return the event of a line."""
+        row = parse_object(line)
+        notes = Notes()
+        occurred = task_fields.moment(row.get("at"), "at", notes, zone_needed=True)
+        if occurred is None:
+            raise BadRow(notes.changes[0].removesuffix(": left out") if notes.changes else "at is missing")
+        notes = Notes({name: value for name, value in row.items() if name not in _EVENT_FIELDS})
+        _take_data(row.get("data"), notes)
+        event = event_pb2.NewEvent(
+            type="import." + _event_type(row.get("type"), notes),
+            entity_type=common_pb2.ENTITY_TYPE_TASK,
+            entity_code=_code(row.get("code")),
+            occur_time=occurred,
+        )
+        event.payload.CopyFrom(values.struct(notes.metadata, "the payload", notes))
+        digest = content_digest(_as_first_read(line, row))
+        event.dedup_key = f"import:{digest.hex()}:{self._seen[digest]}"
+        self._seen[digest] += 1
+        return EventRow(line.number, event, tuple(notes.warnings), tuple(notes.changes))
+
+
+def content_digest(row: dict[str, Any]) -> bytes:
+    """Return the SHA-256 of an object's content, whatever the order of its fields and the space between them.
+
+    It lives on in stored dedup keys: to change it would import every event a second time.
+    """
+    text = json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _as_first_read(line: Line, row: dict[str, Any]) -> dict[str, Any]:
+    """Return the object with its numbers as doubles, as the digests of stored events have them."""
+    try:
+        value: dict[str, Any] = orjson.loads(line.data or b"")
+    except orjson.JSONDecodeError:
+        return row
+    return value
+
+
+def _code(value: Any) -> str:
+    if value is None or value == "":
+        raise BadRow("code is missing")
+    code = task_fields.usable_code(value)
+    if not code:
+        raise BadRow(f"{brief(value)} is no code: 1 to 128 characters of [A-Za-z0-9._-]")
+    return code
+
+
+def _title(row: dict[str, Any], notes: Notes) -> str:
+    value = row.get("title")
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise BadRow("title is missing")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise BadRow("title is no text")
+    return _text(row, "title", notes)
+
+
+def _text(row: dict[str, Any], name: str, notes: Notes) -> str:
+    return task_fields.text(row.get(name), name, notes, most=task_fields.limit(name))
+
+
+def _sprint(value: Any, notes: Notes) -> str:
+    if value is None or value == "":
+        return ""
+    code = task_fields.usable_code(value)
+    if not code:
+        notes.keep("sprint_code", value)
+        notes.changes.append(f"sprint_code {brief(value)} is no code: left out")
+    return code
+
+
+def _take_metadata(value: Any, notes: Notes) -> None:
+    """Add what a row has as metadata to the fields that the ledger has none for."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name in notes.metadata:
+                notes.keep(name, item)
+            else:
+                notes.metadata[name] = item
+    elif value is not None:
+        notes.metadata["metadata"] = value
+
+
+def _take_data(value: Any, notes: Notes) -> None:
+    """Add an event's data to the fields beside it; a field that stands in both is kept twice."""
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        notes.warnings.append("data is not an object: kept as data in the payload")
+        value = {"data": value}
+    for name, item in value.items():
+        if name in notes.metadata:
+            notes.warnings.append(
+                f"{name} stands both beside data and in it: the first is kept as original_{name}"
+            )
+            notes.keep(name, notes.metadata[name])
+        notes.metadata[name] = item
+
+
+def _event_type(value: Any, notes: Notes) -> str:
+    """Return the type in the characters that the ledger allows."""
+    if value is None or value == "":
+        raise BadRow("type is missing")
+    if not isinstance(value, str):
+        raise BadRow("type is no text")
+    kind = re.sub(r"[^a-z0-9_.-]+", "_", value.strip().lower())
+    kind = re.sub(r"\.{2,}", ".", kind).strip(".")[:100].strip(".")
+    if not re.search(r"[a-z0-9]", kind):
+        raise BadRow(f"type {brief(value)} has no letter of [a-z]")
+    if kind != value:
+        notes.keep("type", value)
+        notes.warnings.append(f"type {brief(value)} is taken as {kind}")
+    return kind
+
+
+def _links(row: dict[str, Any], words: Words, notes: Notes) -> tuple[tuple[Link, ...], tuple[str, ...]]:
+    links: list[Link] = []
+    bad: list[str] = []
+    for name in _LINKS:
+        if row.get(name) is not None:
+            found, wrong = links_of(row[name], words, notes, name=name)
+            links.extend(found)
+            bad.extend(wrong)
+    return tuple(dict.fromkeys(links)), tuple(bad)
+
+
+def links_of(
+    value: Any, words: Words, notes: Notes, *, name: str = "depends_on"
+) -> tuple[tuple[Link, ...], tuple[str, ...]]:
+    """Return the links that can be asked for, and what is wrong with each of the others.
+
+    One that cannot be read may be one that the task waits for, so the task is not ready.
+    """
+    if isinstance(value, str):
+        value = [part for part in map(str.strip, value.split(",")) if part.lower() not in _NO_LINKS]
+    entries = value if isinstance(value, list) else [] if value is None or value == {} else [value]
+    links: list[Link] = []
+    bad: list[str] = []
+    keep = False
+    for entry in entries:
+        code, kind = _entry(entry)
+        meaning = words.kind(kind)
+        if not code:
+            bad.append(f"{name}: {brief(entry)} names no task")
+        elif meaning is None:
+            bad.append(f"{name} {code}: kind {brief(kind)} is not known")
+        else:
+            links.append(Link(code, meaning.value.kind, meaning.value.reverse))
+            keep |= not meaning.exact
+    notes.not_ready.extend(bad)
+    if keep or bad:
+        notes.keep(name, value)
+    return tuple(dict.fromkeys(links)), tuple(bad)
+
+
+def _entry(entry: Any) -> tuple[str, Any]:
+    """Return the code of the other task and the kind of one entry; an empty code if it has none."""
+    if not isinstance(entry, dict):
+        return task_fields.usable_code(entry), "blocks"
+    code = next((entry[key] for key in ("code", "depends_on_id", "id") if entry.get(key) is not None), None)
+    kind = next((entry[key] for key in ("kind", "type") if entry.get(key) is not None), "blocks")
+    return task_fields.usable_code(code), kind

@@ -1,0 +1,64 @@
+"""Makes the sprints that rows name and the ledger does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import grpc
+
+from orchestration.v1 import sprint_pb2
+from orchestration_server.cli.importing.client import Fault, Ledger, new_request_id
+from orchestration_server.cli.importing.jsonl_format import TaskRow
+
+
+class Listing(Protocol):
+    """Takes the rows whose sprint was not there."""
+
+    def changed(self, line: int, reason: str) -> None: ...
+
+
+class MissingSprints:
+    """The sprints that the rows of one import name."""
+
+    def __init__(self, ledger: Ledger, listing: Listing) -> None:
+        self._ledger = ledger
+        self._listing = listing
+        # Each code that was asked for, and whether a task may name it.
+        self._usable: dict[str, bool] = {}
+
+    def settle(self, rows: Sequence[TaskRow]) -> list[TaskRow]:
+        """Return the rows, each with a sprint that is there; one that can never be is left out."""
+        settled: list[TaskRow] = []
+        for row in rows:
+            code = row.new.task.sprint_code
+            if code and code not in self._usable:
+                self._usable[code] = self._make(row.line, code)
+            if code and not self._usable[code]:
+                self._listing.changed(row.line, f"task {row.code}: sprint {code} is deleted: left out")
+                row = row.without(["sprint_code"])
+            settled.append(row)
+        return settled
+
+    def _make(self, line: int, code: str) -> bool:
+        """Make a sprint if it is not there; return False if its code belongs to a deleted one."""
+        sprints = self._ledger.sprints
+        request = sprint_pb2.GetSprintRequest(sprint_code=code)
+        if self._accepted(sprints.GetSprint, request, unless=grpc.StatusCode.NOT_FOUND):
+            return True
+        sprint = sprint_pb2.Sprint(code=code, title=code)
+        create = sprint_pb2.CreateSprintRequest(sprint=sprint, request_id=new_request_id())
+        if not self._accepted(sprints.CreateSprint, create, unless=grpc.StatusCode.ALREADY_EXISTS):
+            return False
+        self._listing.changed(line, f"sprint {code} was not in the ledger: made, as one that is planned")
+        return True
+
+    def _accepted(self, method: Any, request: Any, *, unless: grpc.StatusCode) -> bool:
+        """Call, and return False if the answer is the code `unless`."""
+        try:
+            self._ledger.call(method, request)
+        except Fault as fault:
+            if fault.code is not unless:
+                raise
+            return False
+        return True

@@ -1,0 +1,201 @@
+"""The fields of a task as the ledger can take them, made from whatever a row has there.
+
+Only a task's code and title are essential. Any other field is cut at the ledger's limit or left out rather
+than losing the row; the original is kept in the metadata, and the notes say so. Both importers use this.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from orchestration.v1 import task_pb2
+from orchestration_server.cli.importing import values
+from orchestration_server.cli.importing.row_notes import Notes, brief
+from orchestration_server.validation.constraints import STRUCT_BYTES, Items, Text
+from orchestration_server.validation.occur_time import AHEAD_SECONDS
+from orchestration_server.validation.work import RULES
+
+# Of a longer field, only what does not fit is kept in the metadata, which is smaller than the field.
+_LONG = 10_000
+
+
+def limit(name: str) -> int:
+    """Return the characters that a text field of a task may have."""
+    rule = RULES[task_pb2.Task][name]
+    assert isinstance(rule, Text)
+    return rule.high
+
+
+def _limits(name: str) -> tuple[int, int]:
+    rule = RULES[task_pb2.Task][name]
+    assert isinstance(rule, Items)
+    assert isinstance(rule.rule, Text)
+    return rule.high, rule.rule.high
+
+
+def text(value: Any, name: str, notes: Notes, *, most: int) -> str:
+    """Return a text field of at most `most` characters; empty if the row has none or something else."""
+    plain = _scalar(value)
+    if plain is None:
+        if value not in ([], {}, None):
+            notes.keep(name, value)
+            notes.changes.append(f"{name} is no text: left out")
+        return ""
+    plain = values.text_of(plain, name, notes)
+    if len(plain) <= most:
+        return plain
+    if most >= _LONG:
+        notes.keep(f"{name}_rest", plain[most:])
+        notes.changes.append(f"{name} has {len(plain):,} characters: cut to {most:,}, the rest is kept apart")
+    else:
+        notes.keep(name, plain)
+        notes.changes.append(f"{name} has {len(plain):,} characters: cut to {most:,}")
+    return plain[:most]
+
+
+def assignee(value: Any, notes: Notes) -> str:
+    """Return the assignee: the first of a list, which is kept as a whole."""
+    if not isinstance(value, list):
+        return text(value, "assignee", notes, most=limit("assignee"))
+    names = [name for item in value if (name := _named(item))]
+    if names:
+        notes.changes.append(f"assignee is a list of {len(value)}: {brief(names[0])} is taken")
+    elif value:
+        notes.changes.append("assignee is a list without a name: left out")
+    if value:
+        notes.keep("assignee", value)
+    return text(names[0], "assignee", notes, most=limit("assignee")) if names else ""
+
+
+def labels(value: Any, notes: Notes) -> list[str]:
+    """Return the labels, each once; a text is read as labels with commas between them."""
+    if value is None:
+        return []
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list):
+        items = [items] if _named(items) else []
+        notes.changes.append("labels is no list" + ("" if items else ": left out"))
+    count, length = _limits("labels")
+    found: list[str] = []
+    left_out = 0
+    for item in items:
+        name = (_named(item) or "").strip() if isinstance(value, str) else _named(item) or ""
+        if not name.strip():
+            left_out += 1
+            continue
+        found.append(values.text_of(name, "labels", notes))
+    cut = list(dict.fromkeys(label[:length] for label in found))
+    if len(cut) < len(found):
+        notes.warnings.append("a label stands twice: taken once")
+    wrong = [
+        f"{left_out} that are empty or no text are left out" if left_out else "",
+        f"one has more than {length} characters and is cut"
+        if max(map(len, found), default=0) > length
+        else "",
+        f"the first {count} of {len(cut)} are taken" if len(cut) > count else "",
+    ]
+    if any(wrong) and items:
+        notes.changes.append("labels: " + ", ".join(filter(None, wrong)))
+    if any(wrong) or isinstance(value, dict) or any(isinstance(item, dict) for item in items):
+        notes.keep("labels", value)
+    return cut[:count]
+
+
+def lines(value: Any, name: str, notes: Notes) -> list[str]:
+    """Return a list of lines, such as the objectives; a text is read line by line."""
+    if value is None or value in ([], {}):
+        return []
+    items = [one for one in value.splitlines() if one.strip()] if isinstance(value, str) else value
+    if not isinstance(items, list):
+        items = [items]
+    count, length = _limits(name)
+    found = [values.text_of(one, name, notes) for item in items if (one := _scalar(item)) is not None]
+    wrong = [
+        f"{len(items) - len(found)} that are no text are left out" if len(found) < len(items) else "",
+        f"one has more than {length:,} characters and is cut"
+        if max(map(len, found), default=0) > length
+        else "",
+        f"the first {count} of {len(found)} are taken" if len(found) > count else "",
+    ]
+    if any(wrong):
+        notes.changes.append(f"{name}: " + ", ".join(filter(None, wrong)))
+        notes.keep(name, value)
+    return [line[:length] for line in found[:count]]
+
+
+def moment(value: Any, name: str, notes: Notes, *, zone_needed: bool = False) -> Timestamp | None:
+    """Return a time that the ledger takes as that of a creation; None if the row has none."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    wrong = "is no ISO 8601 time"
+    if isinstance(value, str) and not isinstance(value, values.NumberText):
+        try:
+            found = datetime.fromisoformat(value.strip())
+            if found.tzinfo is None and not zone_needed:
+                found = found.replace(tzinfo=UTC)
+            wrong = "has no time zone" if found.tzinfo is None else _out_of_range(found)
+        except (ValueError, OverflowError):
+            pass
+        else:
+            if not wrong:
+                stamp = Timestamp()
+                stamp.FromDatetime(found.astimezone(UTC))
+                return stamp
+    notes.keep(name, value)
+    notes.changes.append(f"{name} {brief(value)} {wrong}: left out")
+    return None
+
+
+def _out_of_range(found: datetime) -> str:
+    """Return what is wrong with a time that the ledger would refuse. Raises OverflowError."""
+    seconds = found.timestamp()
+    if seconds < 0:
+        return "is before 1970"
+    return "is ahead of now" if seconds > time.time() + AHEAD_SECONDS else ""
+
+
+def settings(value: Any, name: str, notes: Notes) -> Struct | None:
+    """Return an object field, such as agent_config; None if the row has none or the ledger cannot take it."""
+    if value is None or value == {}:
+        return None
+    if isinstance(value, dict) and values.fits(value):
+        return values.struct(value, name, notes, most=STRUCT_BYTES)
+    notes.keep(name, value)
+    wrong = "is too large" if isinstance(value, dict) else "is no object"
+    notes.changes.append(f"{name} {wrong}: left out")
+    return None
+
+
+def metadata(notes: Notes) -> Struct:
+    """Return what the notes keep as a task's metadata. Call it last."""
+    return values.struct(notes.metadata, "metadata", notes)
+
+
+def _scalar(value: Any) -> str | None:
+    """Return a text, number or boolean as a text; None for anything else."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer() and abs(value) <= values.LARGEST:
+        value = int(value)
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+def _named(item: Any) -> str | None:
+    """Return a name that is a text, or that stands in an object as trackers write people and labels."""
+    if isinstance(item, dict):
+        keys: Sequence[str] = ("name", "login", "username", "title")
+        return next((str(item[key]) for key in keys if isinstance(item.get(key), str) and item[key]), None)
+    return _scalar(item)
+
+
+def usable_code(value: Any) -> str:
+    """Return a code as text; empty if the row has none that the ledger takes."""
+    plain = "" if isinstance(value, bool) else _scalar(value) or ""
+    return plain if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", plain) else ""

@@ -1,0 +1,90 @@
+"""Keeps a task from being ready whose blocker did not come into the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Protocol
+
+import grpc
+
+from orchestration.v1 import common_pb2, task_pb2
+from orchestration_server.cli.importing.client import Fault, Ledger, new_request_id
+from orchestration_server.cli.importing.row_notes import NOT_READY, joined
+
+# A task that others change at the same time is read again.
+_TRIES = 5
+
+
+class Listing(Protocol):
+    """Takes the tasks that are not ready, contrary to their row."""
+
+    def changed(self, line: int, reason: str) -> None: ...
+
+
+class HoldingBack:
+    """The tasks of one import that wait for a task that is not there."""
+
+    def __init__(self, ledger: Ledger, listing: Listing) -> None:
+        self._ledger = ledger
+        self._listing = listing
+        self._reasons: dict[str, tuple[int, list[str]]] = {}
+
+    def add(self, line: int, code: str, reason: str) -> None:
+        """Note that a task must not be ready."""
+        self._reasons.setdefault(code, (line, []))[1].append(reason)
+
+    def apply(self, made: Container[str]) -> None:
+        """Block the tasks noted. `made` has the codes that this run created.
+
+        A task that an earlier run left behind is blocked if nobody has changed it since, so that a second run
+        does not undo a person's decision.
+        """
+        for code, (line, reasons) in self._reasons.items():
+            reason = joined(reasons)
+            if self._block(code, reason, created=code in made):
+                self._listing.changed(line, f"task {code}: not ready: {reason}")
+        self._reasons.clear()
+
+    def _block(self, code: str, reason: str, *, created: bool) -> bool:
+        for _ in range(_TRIES):
+            try:
+                answer = self._ledger.call(
+                    self._ledger.tasks.GetTask, task_pb2.GetTaskRequest(task_code=code)
+                )
+                task = answer.task
+                if task.status != common_pb2.TASK_STATUS_PENDING or NOT_READY in task.metadata.fields:
+                    return False
+                if not created and task.revision != 1:
+                    return False
+                self._update(task, reason)
+            except Fault as fault:
+                if fault.code is grpc.StatusCode.NOT_FOUND:
+                    return False
+                if fault.code is not grpc.StatusCode.ABORTED:
+                    raise
+            else:
+                return True
+        return False
+
+    def _update(self, task: task_pb2.Task, reason: str) -> None:
+        blocked = task_pb2.Task(code=task.code, status=common_pb2.TASK_STATUS_BLOCKED)
+        blocked.metadata.CopyFrom(task.metadata)
+        blocked.metadata.update({NOT_READY: reason})
+        request = task_pb2.UpdateTaskRequest(
+            task=blocked, expected_revision=task.revision, request_id=new_request_id()
+        )
+        request.update_mask.paths.extend(["status", "metadata"])
+        try:
+            self._ledger.call(self._ledger.tasks.UpdateTask, request, final=grpc.StatusCode.ABORTED)
+        except Fault as fault:
+            if fault.code is not grpc.StatusCode.INVALID_ARGUMENT:
+                raise
+            # The metadata is full: the reason is on the event alone.
+            status = task_pb2.UpdateTaskStatusRequest(
+                task_code=task.code,
+                status=common_pb2.TASK_STATUS_BLOCKED,
+                reason=reason,
+                expected_revision=task.revision,
+                request_id=new_request_id(),
+            )
+            self._ledger.call(self._ledger.tasks.UpdateTaskStatus, status, final=grpc.StatusCode.ABORTED)

@@ -1,0 +1,196 @@
+"""`orchestration keys`: the keys of the API, made, listed and revoked in the ledger's database."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from orchestration_server.cli.options import err, refuse, with_settings
+from orchestration_server.config.settings import Settings
+from orchestration_server.db import connect
+from orchestration_server.db.connection import Connection
+from orchestration_server.model import ALL_PROJECTS, Role
+from orchestration_server.store import diagnosis, sessions, sprints
+from orchestration_server.store import keys as store
+
+_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_NAME = re.compile(r"[ -~]{1,128}")
+_SPAN = re.compile(r"([1-9][0-9]{0,4})([hd])")
+_WIDE = 400
+_SPANS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
+_ROLES = {role.name.lower(): role for role in Role}
+
+cli = typer.Typer(help="Make, list and revoke keys of the API.", no_args_is_help=True)
+
+
+@cli.command()
+@with_settings("database_url", "data_dir")
+def create(
+    settings: Settings,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Whose key it is; no other of the project has it.")
+    ],
+    project: Annotated[str, typer.Option(help="The project that it opens; '*' is all.")] = "default",
+    role: Annotated[str, typer.Option(help="reader, agent or admin.")] = "agent",
+    session: Annotated[str, typer.Option(help="The session that it is held to, by its session_key.")] = "",
+    sprint: Annotated[str, typer.Option(help="The sprint that it is held to, by its code.")] = "",
+    per_minute: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000_000, help="Calls a minute, if not the server's limit."),
+    ] = None,
+    events_per_minute: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000_000_000, help="Events a minute, if not the server's limit."),
+    ] = None,
+    expires: Annotated[str, typer.Option(help="For how long it is good, such as 12h or 90d.")] = "",
+) -> None:
+    """Make a key and print it, this once: it is kept as a hash."""
+    from orchestration_server.auth.api_keys import digest, new_key
+
+    if not _NAME.fullmatch(name):
+        refuse("a name has 1 to 128 printable ASCII characters")
+    if project != ALL_PROJECTS and not _PROJECT.fullmatch(project):
+        refuse(f"a project matches {_PROJECT.pattern}, or is '*' for all")
+    if role not in _ROLES:
+        refuse(f"a role is one of {', '.join(_ROLES)}")
+    if any(held and not _CODE.fullmatch(held) for held in (session, sprint)):
+        refuse(f"a session's key and a sprint's code match {_CODE.pattern}")
+    if session and sprint:
+        refuse("a key is held to a session or to a sprint, not to both")
+    if project == ALL_PROJECTS and (session or sprint):
+        refuse("a key that is held to a sprint or a session is of one project")
+    span = _span(expires) if expires else None
+    key_id, key = new_key()
+    with _database(settings) as conn:
+        now = diagnosis.clock(conn)
+        row = store.KeyRow(
+            key_id, digest(key), name, project, _ROLES[role], session, sprint, per_minute, events_per_minute,
+            now, None if span is None else now + span, None, None,
+        )  # fmt: skip
+        first = not store.exist(conn)
+        if not store.insert(conn, row):
+            other = store.named(conn, project=project, name=name)
+            err.print(
+                f"a key {name!r} of {_whole(project)} is there, {other}: revoke it or choose another name"
+            )
+            raise typer.Exit(1)
+        missing = _missing(conn, row)
+    err.print(f"key {key_id}, {role} of {_whole(project)}: it is not shown again")
+    if first:
+        err.print("it is the first: from now on the ledger takes a key, unless auth=open")
+    if missing:
+        err.print(f"{_whole(project)} has no {missing}: until it does, the key opens no work", style="yellow")
+    print(key)
+
+
+@cli.command(name="list")
+@with_settings("database_url", "data_dir")
+def list_(settings: Settings) -> None:
+    """List all keys, without the keys themselves."""
+    with _database(settings) as conn:
+        found, now = store.list_all(conn), diagnosis.clock(conn)
+    table = Table(box=None)
+    for column in ("id", "name", "project", "role", "held to", "a minute", "made", "last used", "state"):
+        table.add_column(column, no_wrap=column == "id")
+    for key in found:
+        held = f"session {key.session_key}" if key.session_key else ""
+        held = f"sprint {key.sprint_code}" if key.sprint_code else held
+        rate = "" if key.per_minute is None else f"{key.per_minute:,}"
+        table.add_row(
+            key.id, key.name, key.project, key.role.name.lower(), held, rate, _day(key.create_time),
+            _minute(key.last_used_time), _state(key, now),
+        )  # fmt: skip
+    # Elsewhere than on a terminal a row is a line, whatever its length.
+    Console(width=None if sys.stdout.isatty() else _WIDE, markup=False, emoji=False).print(table)
+
+
+@cli.command()
+@with_settings("database_url", "data_dir")
+def revoke(
+    settings: Settings, key_id: Annotated[str, typer.Argument(metavar="ID", help="As the list has it.")]
+) -> None:
+    """Revoke a key, for good: every server refuses it within seconds, and ends its streams."""
+    with _database(settings) as conn:
+        found = store.revoke(conn, key_id=key_id)
+    if not found:
+        err.print(f"there is no key {key_id!r}: `orchestration keys list` shows the ids", style="red")
+        raise typer.Exit(1)
+    err.print(f"key {key_id} is revoked")
+
+
+def _span(text: str) -> timedelta:
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        refuse("--expires takes a number of hours or days, such as 12h or 90d")
+    return int(found[1]) * _SPANS[found[2]]
+
+
+def _missing(conn: Connection, key: store.KeyRow) -> str:
+    """Return the sprint or session that the key is scoped to; empty if it is there, or if there is none."""
+    if key.sprint_code and sprints.get(conn, project=key.project, code=key.sprint_code) is None:
+        return f"sprint {key.sprint_code!r}"
+    if key.session_key and sessions.get(conn, project=key.project, key=key.session_key) is None:
+        return f"session {key.session_key!r}"
+    return ""
+
+
+def _whole(project: str) -> str:
+    return "all projects" if project == ALL_PROJECTS else f"project {project}"
+
+
+def _day(time: datetime) -> str:
+    return f"{time:%Y-%m-%d}"
+
+
+def _minute(time: datetime | None) -> str:
+    return "never" if time is None else f"{time:%Y-%m-%d %H:%M}"
+
+
+def _state(key: store.KeyRow, now: datetime) -> str:
+    if key.revoke_time is not None:
+        return "revoked"
+    if key.expire_time is None:
+        return "good"
+    return "expired" if key.expire_time <= now else f"good until {key.expire_time:%Y-%m-%d %H:%M}"
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Connection]:
+    """A connection to the ledger's database: that of DATABASE_URL, else the built-in one of the data
+    directory, which is started for as long as it takes where no server runs it."""
+    if settings.database_url:
+        with _connection(settings.database_url) as conn:
+            yield conn
+        return
+    from orchestration_server.embedded.engines import EmbeddedEngines, EngineError, running_database
+
+    data_dir = settings.data_dir.expanduser()
+    running = running_database(data_dir)
+    if running is not None:
+        with _connection(running) as conn:
+            yield conn
+        return
+    try:
+        with EmbeddedEngines(data_dir, valkey=False) as engines, _connection(engines.database_url) as conn:
+            yield conn
+    except EngineError as error:
+        err.print(str(error), style="red")
+        raise typer.Exit(1) from error
+
+
+@contextmanager
+def _connection(database_url: str) -> Iterator[Connection]:
+    from orchestration_server.app import migrate
+
+    migrate(database_url)
+    with connect.open_one(database_url, application="orchestration keys") as conn:
+        yield conn

@@ -1,0 +1,40 @@
+"""/metrics of the commands that run for long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+import typer
+from prometheus_client import CollectorRegistry
+
+from orchestration_server.cli.options import err, refuse
+from orchestration_server.config.settings import ConfigurationError, Settings
+from orchestration_server.rpc.address import check_metrics
+from orchestration_server.telemetry.exposition import Exposition
+
+log = structlog.get_logger()
+
+
+@contextmanager
+def exposed(settings: Settings, registry: CollectorRegistry) -> Iterator[str]:
+    """Answers Prometheus while the block lasts; gives the address, or an empty one where that is off."""
+    if not settings.metrics_address:
+        yield ""
+        return
+    try:
+        check_metrics(settings)
+    except ConfigurationError as error:
+        refuse(str(error))
+    try:
+        exposition = Exposition(settings.metrics_address, registry)
+    except OSError as error:
+        named = settings.metrics_address
+        err.print(f"cannot answer on {named}: {error}; choose another --metrics-address", style="red")
+        raise typer.Exit(1) from error
+    try:
+        log.info("metrics", address=exposition.address)
+        yield exposition.address
+    finally:
+        exposition.close()

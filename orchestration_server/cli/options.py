@@ -1,0 +1,143 @@
+"""Options of commands, made from the table of settings."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, get_type_hints
+
+import typer
+from rich.console import Console
+
+from orchestration_server.config.settings import FILE_VARIABLE, ConfigurationError, Settings, load, variable
+
+# What it says holds paths and addresses as they were given: nothing in them is markup or an emoji.
+err = Console(stderr=True, markup=False, emoji=False, soft_wrap=True, highlight=False)
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help=f"A file of settings, as TOML. [{FILE_VARIABLE}]")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a command was called with, before it is known to be valid."""
+
+    file: Path | None
+    flags: Mapping[str, Any]
+
+    def load(self) -> Settings:
+        """The settings. ConfigurationError where one is not valid."""
+        return load(self.file, **self.flags)
+
+
+def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command, whose first parameter is ``settings``, an option for each of the settings named."""
+    return _with_options(names, lambda given: _loaded(given, names))
+
+
+def with_given(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """As ``with_settings``, for a command that itself says what is not valid: it gets ``Given``."""
+    return _with_options(names, lambda given: given)
+
+
+def _loaded(given: Given, names: tuple[str, ...]) -> Settings:
+    try:
+        settings = given.load()
+    except ConfigurationError as error:
+        refuse(str(error))
+    # What drivers say of a URL that is none holds its text, the password too.
+    if settings.database_url and "database_url" in names:
+        from orchestration_server.doctor import explaining
+
+        if not explaining.is_url(settings.database_url):
+            refuse("DATABASE_URL is not valid: it reads postgresql://USER:PASSWORD@HOST:5432/NAME")
+    if settings.redis_url and "redis_url" in names:
+        from orchestration_server.cache import read_through
+
+        if not read_through.is_url(settings.redis_url):
+            refuse("REDIS_URL is not valid: it reads redis://:PASSWORD@HOST:6379/0")
+    return settings
+
+
+@contextmanager
+def _reaching(first: object, names: tuple[str, ...]) -> Iterator[None]:
+    """End the command with a line and the fix if its database does not answer, lets its role do too little,
+    or is none that a ledger can run on."""
+    if "database_url" not in names or not isinstance(first, Settings):
+        yield
+        return
+    import psycopg
+
+    from orchestration_server.db import connect
+
+    try:
+        yield
+    except connect.FAULTS as error:
+        from orchestration_server.doctor import engines, explaining
+
+        found = explaining.explained(engines.subject(first), error)
+        text = found.text
+        if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+            text = f"the database does not answer: {text}"
+        err.print(f"{text}\n-> {found.fix}" if found.fix else text, style="red")
+        raise typer.Exit(1) from None
+
+
+def _with_options(
+    names: tuple[str, ...], first: Callable[[Given], object]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    def given_to(command: Callable[..., None]) -> Callable[..., None]:
+        _, *rest = inspect.signature(command).parameters.values()
+        hints = get_type_hints(command, include_extras=True)
+        options = [_parameter("config", ConfigFile, None), *(_option(name) for name in names)]
+        own = [_parameter(one.name, hints[one.name], one.default) for one in rest]
+
+        @wraps(command)
+        def run(**given: Any) -> None:
+            flags = {name: value for name in names if (value := given.pop(name)) is not None}
+            of = first(Given(given.pop("config"), flags))
+            with _reaching(of, names):
+                command(of, **given)
+
+        parameters = [*options, *own]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
+        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        del run.__wrapped__  # its annotations would win
+        return run
+
+    return given_to
+
+
+def shell_path(path: Path) -> str:
+    """Return a path as a shell in this directory takes it."""
+    # The directory may be gone, or another one.
+    with suppress(OSError, ValueError):
+        path = path.relative_to(Path.cwd())
+    return shlex.quote(str(path))
+
+
+def refuse(text: str) -> NoReturn:
+    """Ends the command as wrongly used, and says why."""
+    err.print(text, style="red")
+    raise typer.Exit(2)
+
+
+def _option(name: str) -> inspect.Parameter:
+    field = Settings.model_fields[name]
+    kind: Any = field.annotation if field.default is None else field.annotation | None  # type: ignore[operator]
+    text = " ".join((field.description or "").split())
+    default = "" if field.default in (None, "") else f", {field.default}"
+    flag = name.replace("_", "-")
+    declared = f"--{flag}/--no-{flag}" if field.annotation is bool else f"--{flag}"
+    option = typer.Option(declared, help=f"{text} [{variable(name)}{default}]", show_default=False)
+    return _parameter(name, Annotated[kind, option], None)
+
+
+def _parameter(name: str, kind: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)

@@ -1,0 +1,67 @@
+"""What a command checks of its settings before it begins, and says with file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestration_server.cli.options import err, refuse
+from orchestration_server.config.settings import Settings
+
+
+def check_rules(settings: Settings) -> None:
+    """Ends the command where a rule of automation or of alerts is not valid."""
+    from orchestration_server.config.yaml_reader import YamlError
+    from orchestration_server.rules import alerts, automation
+
+    _check(lambda: automation.load(settings.rules_file), YamlError)
+    _check(lambda: alerts.load(settings.alerts_file), YamlError)
+
+
+def check_policies(settings: Settings) -> None:
+    """Ends the command where an emission policy is not valid."""
+    from orchestration_server.config.yaml_reader import YamlError
+    from orchestration_server.rules import emission
+
+    _check(lambda: emission.load(settings.emission_file), YamlError)
+
+
+def check_templates(settings: Settings) -> None:
+    """Ends the command where a template is not valid."""
+    from orchestration_server.templates import TemplateFileError, Templates
+
+    _check(lambda: Templates(settings.templates_dir), TemplateFileError)
+
+
+def check_tokenizer(settings: Settings) -> None:
+    """Ends the command where there is no such tokenizer."""
+    from orchestration_server.context.tokenizer import tokenizer
+
+    _check(lambda: tokenizer(settings.tokenizer), ValueError)
+
+
+def check_traces(settings: Settings) -> None:
+    """Ends the command where traces are asked for and their packages are not there."""
+    if not settings.traces:
+        return
+    from orchestration_server.doctor.configuration import INSTALL_TRACES, can_trace, is_collector
+
+    if not can_trace():
+        refuse(f"traces need packages that are not installed: {INSTALL_TRACES}")
+    if not is_collector(settings.traces):
+        refuse(f"traces: {settings.traces} is no URL of a collector, such as http://127.0.0.1:4317")
+
+
+def warn_of_workspace(settings: Settings) -> None:
+    """Says where files cannot be written yet: the disk may come later."""
+    if settings.workspace is not None and not settings.workspace.is_dir():
+        err.print(
+            f"workspace {settings.workspace} is not a directory, and is not made: files wait for it",
+            style="yellow",
+        )
+
+
+def _check(use: Callable[[], object], fault: type[Exception]) -> None:
+    try:
+        use()
+    except fault as error:
+        refuse(str(error))

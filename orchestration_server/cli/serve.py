@@ -1,0 +1,271 @@
+"""`orchestration serve`: one process or several on one port, with engines of its own where none are named."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, NoReturn
+
+import typer
+from prometheus_client import CollectorRegistry
+from rich.console import Console
+from rich.text import Text
+
+from orchestration_server import __version__
+from orchestration_server.cli import process
+from orchestration_server.cli.metrics_server import exposed
+from orchestration_server.cli.options import err, shell_path, with_settings
+from orchestration_server.cli.preflight import (
+    check_policies,
+    check_rules,
+    check_templates,
+    check_tokenizer,
+    check_traces,
+    warn_of_workspace,
+)
+from orchestration_server.cli.startup_checks import check_keys, reach, secured, told
+from orchestration_server.config.settings import Settings
+from orchestration_server.errors import CannotListen
+from orchestration_server.rpc import address as listening
+from orchestration_server.telemetry import exposition, logs, metrics
+
+
+@with_settings(*Settings.model_fields)
+def serve(
+    settings: Settings,
+    ephemeral: Annotated[
+        bool, typer.Option("--ephemeral", help="Keep nothing: data goes when the server does.")
+    ] = False,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Written, as JSON, once the server answers.")
+    ] = None,
+) -> None:
+    """Serve. Without a database URL it starts a Postgres and a cache of its own."""
+    with ExitStack() as kept:
+        if ephemeral and settings.auto_tls:
+            # The certificate is made there, and goes with the rest.
+            made = kept.enter_context(TemporaryDirectory(prefix="orchestration-"))
+            settings = settings.model_copy(update={"data_dir": Path(made)})
+        _checked_and_served(settings, ephemeral, ready_file)
+
+
+def _checked_and_served(settings: Settings, ephemeral: bool, ready_file: Path | None) -> None:
+    settings = secured(settings)
+    check_rules(settings)
+    check_policies(settings)
+    check_templates(settings)
+    check_tokenizer(settings)
+    check_traces(settings)
+    warn_of_workspace(settings)
+    _check_free(settings)
+    logs.configure(settings.log_level)
+    if settings.database_url:
+        _serve(settings, "", ready_file)
+        return
+    from orchestration_server.embedded.engines import EmbeddedEngines, EngineError
+
+    engines = EmbeddedEngines(None if ephemeral else settings.data_dir.expanduser(), durable=not ephemeral)
+    try:
+        started = engines.start()
+    except EngineError as error:
+        err.print(str(error), style="red")
+        raise typer.Exit(1) from error
+    try:
+        own = {
+            "database_url": started.database_url,
+            "redis_url": settings.redis_url or started.redis_url or "",
+        }
+        _serve(settings.model_copy(update=own), str(started.data_dir), ready_file)
+    finally:
+        engines.stop()
+
+
+def _check_free(settings: Settings) -> None:
+    """Ends the command where another server has the port: before engines start for nothing, and grpc logs."""
+    if settings.share_port:
+        return
+    host, port = listening.split(settings.address) or ("", 0)
+    # On all addresses grpc takes what there is of IPv4 and IPv6; that of IPv4 is taken with either.
+    found: list[OSError] = []
+    try:
+        places = socket.getaddrinfo(
+            "0.0.0.0" if listening.everywhere(host) else host, port, type=socket.SOCK_STREAM
+        )
+        for family, kind, protocol, _, place in places:
+            try:
+                with socket.socket(family, kind, protocol) as tried:
+                    # As the server's own: what is left of an ended connection does not count.
+                    tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    tried.bind(place)
+                    # One of a name's addresses is enough for grpc.
+                    return
+            except OSError as error:
+                found.append(error)
+    except OSError as error:
+        found.append(error)
+    _cannot_listen(settings, found[0])
+
+
+def _cannot_listen(settings: Settings, error: OSError | CannotListen) -> NoReturn:
+    why = (isinstance(error, OSError) and error.strerror) or str(error)
+    err.print(
+        f"cannot listen on {settings.address}: {why[:1].lower()}{why[1:]}; choose another --address",
+        style="red",
+    )
+    raise typer.Exit(1) from error
+
+
+def _serve(settings: Settings, data: str, ready_file: Path | None) -> None:
+    check_keys(settings)
+    stop = process.stop_signal()
+    registry = metrics.REGISTRY if settings.workers == 1 else CollectorRegistry(auto_describe=False)
+    # Its port is taken first: where it is not free, nothing has to be ended.
+    with exposed(settings, registry) as scraped:
+        if settings.workers > 1:
+            _serve_many(settings, data, ready_file, stop, registry, scraped)
+        else:
+            _serve_alone(settings, data, ready_file, stop, scraped)
+
+
+def _serve_alone(
+    settings: Settings, data: str, ready_file: Path | None, stop: threading.Event, scraped: str
+) -> None:
+    from orchestration_server.app import App
+
+    app = App(settings)
+    try:
+        bound = app.start()
+    except CannotListen as error:
+        _cannot_listen(settings, error)
+    process.settle()
+    _announce(bound, data, settings, ready_file, scraped)
+    process.wait_for(stop)
+    app.stop()
+
+
+def _serve_many(
+    settings: Settings,
+    data: str,
+    ready_file: Path | None,
+    stop: threading.Event,
+    registry: CollectorRegistry,
+    scraped: str,
+) -> None:
+    """Processes of their own on one port; when one ends by itself, all end."""
+    from orchestration_server.app import migrate
+
+    # Once for all of them; and what is wrong with the database is told here, not by each.
+    migrate(settings.database_url)
+    host, _, port = settings.address.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The port is shared by these processes, not with another server: that has to be seen before.
+    _check_free(settings)
+    with socket.socket(family) as held:
+        try:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            held.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            _cannot_listen(settings, error)
+        bound = f"{host}:{held.getsockname()[1]}"
+        shared = settings.model_copy(update={"address": bound})
+        started = [_child(shared) for _ in range(settings.workers)]
+        children = [child for child, _ in started]
+        for child in children:
+            assert child.stdout is not None
+            if not child.stdout.readline():
+                _end(children)
+                err.print(f"a server process did not start: {_fate(child)}", style="red")
+                raise typer.Exit(1)
+    registry.register(exposition.Summed([asked for _, asked in started]))
+    _announce(bound, data, settings, ready_file, scraped)
+    for child in children:
+        threading.Thread(target=_watch_child, args=(child, stop), daemon=True).start()
+    process.wait_for(stop)
+    died = [child for child in children if child.poll() is not None]
+    for child in died:
+        err.print(f"{_fate(child)}; all others are ended too", style="red")
+    _end(children)
+    if died:
+        raise typer.Exit(1)
+
+
+def _fate(child: subprocess.Popen[bytes]) -> str:
+    """Return how a server process ended."""
+    code = child.returncode
+    if code >= 0:
+        return f"server process {child.pid} ended with exit code {code} (the log above says why)"
+    name = signal.Signals(-code).name
+    hint = " (dmesg says if the kernel did that as memory was short)" if -code == signal.SIGKILL else ""
+    return f"server process {child.pid} was ended by {name}{hint}"
+
+
+def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        child.terminate()
+    for child in children:
+        child.wait()
+
+
+def _watch_child(child: subprocess.Popen[bytes], stop: threading.Event) -> None:
+    child.wait()
+    stop.set()
+
+
+def _child(settings: Settings) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Starts a process that reads its settings from its standard input, where nobody else sees them; with the
+    socket on which it is asked for its metrics."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "orchestration_server.cli.server_process", str(theirs.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=[theirs.fileno()],
+        )
+    assert child.stdin is not None
+    child.stdin.write(settings.model_dump_json().encode() + b"\n")
+    child.stdin.flush()
+    return child, ours
+
+
+def _announce(address: str, data: str, settings: Settings, ready_file: Path | None, scraped: str) -> None:
+    if ready_file is not None:
+        ready = {
+            "address": address,
+            "database_url": settings.database_url,
+            "redis_url": settings.redis_url,
+            "metrics_address": scraped,
+            "pid": os.getpid(),
+        }
+        # The URLs may hold passwords: nobody else reads it.
+        part = ready_file.with_suffix(".part")
+        part.unlink(missing_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(ready, file)
+        part.replace(ready_file)
+    out = Console(markup=False, emoji=False, soft_wrap=True, highlight=False)
+    out.print(Text.assemble((f"orchestration {__version__}", "bold"), " answers on ", (address, "bold")))
+    out.print("  project         default (metadata orchestration-project names another)")
+    out.print(f"  data            {data or 'in the database of DATABASE_URL'}")
+    is_open, lines = told(settings)
+    for what, text in lines:
+        out.print(f"  {what:<15} {text}")
+    if scraped:
+        out.print(f"  metrics         http://{scraped}{exposition.PATH}")
+    out.print("  try             in another terminal:")
+    out.print(
+        f"    {reach(settings, address, with_key=not is_open)} {shell_path(Path(sys.executable))} -c"
+        " 'from orchestration import Client; from orchestration.v1 import sprint_pb2 as s;"
+        " c = Client(); print(c.sprints.CreateSprint(s.CreateSprintRequest("
+        'sprint=s.Sprint(code="S1", title="First"))))\''
+    )
+    out.print("  stop            Ctrl-C")

@@ -1,0 +1,1 @@
+"""Settings, and the YAML reader that knows line numbers."""

@@ -1,0 +1,162 @@
+"""The parts of a context, each for itself, made of what the ledger holds."""
+
+from __future__ import annotations
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from orchestration.v1 import context_pb2, coordination_pb2, sprint_pb2, task_pb2
+from orchestration_server.context import background, next_steps
+from orchestration_server.context.events import without_ids
+from orchestration_server.model import EntityType, TaskStatus
+from orchestration_server.store import context as store
+from orchestration_server.store.dependencies import BLOCKS
+from orchestration_server.workspace.reader import FileState
+
+SECTIONS = context_pb2.ContextSection.values()[1:]
+_PARENT = coordination_pb2.DEPENDENCY_KIND_PARENT_CHILD
+_OF_SPRINT = ("code", "title", "status", "owner", "goal", "start_date", "end_date")
+_OPEN = frozenset(map(int, (TaskStatus.PENDING, TaskStatus.IN_PROGRESS, TaskStatus.BLOCKED)))
+
+
+def parts_of(
+    contents: store.Contents, kind: EntityType, code: str, *, ids: bool
+) -> dict[context_pb2.ContextSection.ValueType, context_pb2.Context]:
+    """Return each part as a context that holds nothing else. Tasks, events and files come for themselves."""
+    parts = {section: context_pb2.Context() for section in SECTIONS}
+    whole = _entities(contents)
+    whole.target_type = int(kind)  # type: ignore[assignment]  # the numbers are the same
+    own_sprint = bool(contents.version.own_sprint)
+    if whole.HasField("sprint"):
+        _progress(whole, contents.version.counts)
+    _links(whole, contents)
+    _background(whole, contents, code if kind == EntityType.SESSION else "")
+    whole.next_steps.extend(next_steps.of(whole, contents.ready))
+    if not ids:
+        _without_ids(whole, own_sprint=own_sprint)
+    sections: dict[context_pb2.ContextSection.ValueType, tuple[str, ...]] = {
+        context_pb2.CONTEXT_SECTION_TARGET: ("session", "sprint" if own_sprint else "task"),
+        context_pb2.CONTEXT_SECTION_PROGRESS: ("progress", "progress_percent"),
+        context_pb2.CONTEXT_SECTION_NEXT_STEPS: ("next_steps",),
+        context_pb2.CONTEXT_SECTION_BLOCKERS: ("blockers",),
+        context_pb2.CONTEXT_SECTION_ACCEPTANCE_CRITERIA: ("acceptance_criteria",),
+        context_pb2.CONTEXT_SECTION_AGENT_CONFIG: ("agent_config",),
+        context_pb2.CONTEXT_SECTION_SPRINT: () if own_sprint else ("sprint",),
+        context_pb2.CONTEXT_SECTION_DEPENDENCIES: ("dependencies",),
+        context_pb2.CONTEXT_SECTION_NOTES: ("notes",),
+        context_pb2.CONTEXT_SECTION_DECISIONS: ("decisions",),
+        context_pb2.CONTEXT_SECTION_SESSIONS: ("sessions",),
+    }
+    held = {field.name: value for field, value in whole.ListFields()}
+    for section, names in sections.items():
+        for name in held.keys() & names:
+            _set(parts[section], name, held[name])
+    return parts
+
+
+def _set(part: context_pb2.Context, name: str, value: object) -> None:
+    if isinstance(value, float):
+        setattr(part, name, value)
+    elif hasattr(value, "CopyFrom"):
+        getattr(part, name).CopyFrom(value)
+    else:
+        getattr(part, name).extend(value)
+
+
+def _entities(contents: store.Contents) -> context_pb2.Context:
+    """The entities, and what stands apart from them taken out."""
+    whole = context_pb2.Context()
+    if contents.session is not None:
+        whole.session.MergeFromString(contents.session)
+    if contents.sprint is not None:
+        whole.sprint.MergeFromString(contents.sprint)
+    if contents.task is not None:
+        task = whole.task
+        task.MergeFromString(contents.task)
+        whole.acceptance_criteria.extend(task.acceptance_criteria)
+        task.ClearField("acceptance_criteria")
+        if task.HasField("agent_config"):
+            whole.agent_config.CopyFrom(task.agent_config)
+            task.ClearField("agent_config")
+    elif contents.version.own_sprint and "agent_config" in whole.sprint.metadata.fields:
+        config = whole.sprint.metadata.fields["agent_config"]
+        if config.WhichOneof("kind") == "struct_value":
+            whole.agent_config.CopyFrom(config.struct_value)
+            del whole.sprint.metadata.fields["agent_config"]
+            if not whole.sprint.metadata.fields:
+                whole.sprint.ClearField("metadata")
+    return whole
+
+
+def _background(whole: context_pb2.Context, contents: store.Contents, own_key: str) -> None:
+    """Add what is known beside the target."""
+    noted, decided = background.activities(contents)
+    whole.notes.extend(background.notes([event for _, event in noted], own_task=contents.version.task_code))
+    whole.decisions.extend(background.decisions(contents.decisions, [event for _, event in decided]))
+    whole.sessions.extend(background.sessions(contents, own_key))
+
+
+def _without_ids(whole: context_pb2.Context, *, own_sprint: bool) -> None:
+    for name in ("session", "task", "sprint"):
+        if whole.HasField(name):
+            without_ids(getattr(whole, name))
+    if whole.HasField("sprint") and not own_sprint:
+        sprint = sprint_pb2.Sprint(**{name: getattr(whole.sprint, name) for name in _OF_SPRINT})
+        whole.sprint.CopyFrom(sprint)
+    for session in whole.sessions:
+        session.ClearField("key")
+
+
+def _progress(whole: context_pb2.Context, counts: tuple[int, int, int, int, int]) -> None:
+    pending, in_progress, blocked, completed, cancelled = counts
+    whole.progress.CopyFrom(
+        sprint_pb2.TaskCounts(
+            total=sum(counts),
+            pending=pending,
+            in_progress=in_progress,
+            blocked=blocked,
+            completed=completed,
+            cancelled=cancelled,
+        )
+    )
+    counted = sum(counts) - cancelled
+    whole.progress_percent = round(100 * completed / counted, 1) if counted else 0.0
+
+
+def _links(whole: context_pb2.Context, contents: store.Contents) -> None:
+    """Add what holds the work back, and the other links."""
+    for link in contents.links:
+        shown = context_pb2.ContextDependency(
+            task_code=link.task_code,
+            depends_on_code=link.depends_on_code,
+            kind=link.kind,  # type: ignore[arg-type]  # the numbers are the same
+            status=link.status or 0,  # type: ignore[arg-type]  # the same
+        )
+        if link.body is not None:
+            other = task_pb2.Task.FromString(link.body)
+            shown.title = other.title
+            if link.kind in (BLOCKS, _PARENT) and not contents.version.own_sprint:
+                shown.description = other.description[: background.TEXT]
+                shown.outcome = background.outcome(other, contents.outcomes.get(other.code))
+        group = whole.blockers if link.kind == BLOCKS and shown.status in _OPEN else whole.dependencies
+        if len(group) < store.LINKS:
+            group.append(shown)
+
+
+def summary(task: task_pb2.Task) -> task_pb2.TaskSummary:
+    """A task in short."""
+    return task_pb2.TaskSummary(
+        code=task.code,
+        title=task.title,
+        status=task.status,
+        priority=task.priority,
+        assignee=task.assignee,
+        phase=task.phase,
+        update_time=task.update_time,
+    )
+
+
+def file(state: FileState, digest: str) -> context_pb2.ContextFile:
+    """A file by name."""
+    modified = Timestamp()
+    modified.FromNanoseconds(state.mtime_ns)
+    return context_pb2.ContextFile(path=state.path, size=state.size, sha256=digest, modify_time=modified)

@@ -1,0 +1,392 @@
+"""Fits a context into a token budget: the same context and budget always leave out the same.
+
+All is reckoned in the units of context/token_estimate.py, which add up over the parts of a JSON text. Parts
+get room in the order of their use (SHARES): a share of the budget each, then what is left, the first ones
+first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from google.protobuf.json_format import ParseDict
+
+from orchestration.v1 import context_pb2, event_pb2
+from orchestration_server.context.budget_order import (
+    ALWAYS,
+    EVENTS,
+    LINES,
+    LISTS,
+    SHARES,
+    SOFT,
+    TARGET,
+    TASKS,
+    TEXTS,
+    WHOLES,
+    Mark,
+    Piece,
+    pieces_of,
+    shorter_event,
+    shorter_item,
+    shorter_piece,
+)
+from orchestration_server.context.compact_json import cut, head, member, name_size, shorten, size, to_json
+from orchestration_server.context.token_estimate import STRUCTURE, UNITS, tokens
+
+FILLED = 0.9
+"""Below this share of its budget a context takes texts that are cut."""
+ROUNDS = 2
+"""How often room that was left is given out again."""
+SHORTEST = 16 * UNITS
+"""In less room than this no text is cut."""
+MARKS = 0.15
+"""The most of a budget that may say what is left out; but one part is always named."""
+
+
+class SizedEvent(NamedTuple):
+    """A serialized event, and how many units its JSON takes."""
+
+    body: bytes
+    size: int
+
+
+class Fitted(NamedTuple):
+    """A context without its events, those that it has, and how many tokens all of it takes."""
+
+    context: context_pb2.Context
+    events: list[bytes]
+    estimate: int
+
+
+def fit(whole: context_pb2.Context, events: Sequence[SizedEvent], budget: int, *, subject: str) -> Fitted:
+    """Return what fits of a context, which comes without its events; all of it if `budget`, in tokens, is 0.
+
+    `subject` is the field of what it is about, "task" or "sprint".
+    """
+    found = everything(whole, events)
+    if not budget or found.estimate <= budget:
+        return found
+    return within(whole, events, budget * UNITS, subject=subject)
+
+
+def everything(whole: context_pb2.Context, events: Sequence[SizedEvent]) -> Fitted:
+    """Return a context with nothing left out."""
+    return Fitted(whole, [event.body for event in events], tokens(_size_of_all(to_json(whole), events)))
+
+
+def within(whole: context_pb2.Context, events: Sequence[SizedEvent], units: int, *, subject: str) -> Fitted:
+    """Return what `units` have room for."""
+    fitting = _Fitting(to_json(whole), events, units, subject)
+    fitting.run()
+    return fitting.fitted()
+
+
+@dataclass(slots=True)
+class _Fitting:
+    """One context on its way into its budget."""
+
+    _whole: dict[str, Any]
+    _events: Sequence[SizedEvent]
+    _cap: int
+    _subject: str
+    _used: int = STRUCTURE
+    _target: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _rest: list[Piece] = field(default_factory=list)
+    """Pieces of the target that are left out or cut, in their order."""
+    _singles: dict[str, Any] = field(default_factory=dict)
+    _kept: dict[int, dict[int, Any]] = field(default_factory=dict)
+    """Items of lists by their place; None if one is whole."""
+    _marks: dict[int, Mark] = field(default_factory=dict)
+
+    def run(self) -> None:
+        self._begin()
+        rooms = self._allot()
+        for _ in range(ROUNDS):
+            used = self._fill(rooms)
+            short = [section for section in rooms if section in self._marks]
+            left = self._cap - self._used - self._reserve(short)
+            if not short or left < (1 - FILLED) * self._cap:
+                break
+            # What later parts could not use goes back to the first one that was cut, and on from there.
+            rooms = used | {short[0]: used[short[0]] + left}
+            self._begin()
+        else:
+            self._fill(rooms)
+        # A small budget has no room to say all that it leaves out.
+        for section in reversed(SHARES):
+            if len(self._marks) > 1 and self._size_of_marks() > MARKS * self._cap:
+                self._marks.pop(section, None)
+        self._top_up()
+        while self._marks and self._used + self._size_of_marks() > self._cap:
+            del self._marks[next(section for section in reversed(SHARES) if section in self._marks)]
+
+    def _begin(self) -> None:
+        """Take what is always there, and nothing else."""
+        self._used, self._rest = STRUCTURE, []
+        for taken in (self._target, self._singles, self._kept, self._marks):
+            taken.clear()
+        for name in ALWAYS:
+            if name in self._whole:
+                self._take(name, self._whole[name])
+
+    def _fill(self, rooms: dict[int, int]) -> dict[int, int]:
+        """Give each part its room, and what it does not use to the next. Return what each takes."""
+        carried, used = 0, {}
+        for section, room in rooms.items():
+            before = self._used
+            room += carried
+            if self._size(section) <= room:
+                self._take_all(section)
+            else:
+                mark = self._marks[section] = Mark(section, 0)
+                if section == TARGET:
+                    self._fit_target(mark, room)
+                elif section in WHOLES:
+                    mark.left_out = 1
+                else:
+                    self._fit_list(section, mark, room)
+            used[section] = self._used - before
+            carried = room - used[section]
+        return used
+
+    def _reserve(self, sections: Sequence[int]) -> int:
+        """Return the room that is kept to say what these parts lack."""
+        if not sections:
+            return 0
+        worst = sum(Mark(section, self._count(section), shortened=True).size() for section in sections)
+        return min(head("trimmed") + worst, int(MARKS * self._cap))
+
+    def _allot(self) -> dict[int, int]:
+        """Return the room that each part gets.
+
+        Room for the marks of parts that get less than they take is kept free. As fewer parts need one, more
+        room is left, so the parts that get less only become fewer.
+        """
+        wanted = {s: self._size(s) for s in SHARES if self._count(s)}
+        short = list(wanted)
+        while True:
+            rooms = self._share(wanted, max(self._cap - self._used - self._reserve(short), 0))
+            still = [s for s in short if rooms[s] < wanted[s]]
+            if still == short:
+                return rooms
+            short = still
+
+    def _share(self, wanted: dict[int, int], free: int) -> dict[int, int]:
+        rooms = dict.fromkeys(wanted, 0)
+        for most in (True, False):
+            for section, size_ in wanted.items():
+                limit = int(SHARES[section] * self._cap) if most else size_
+                more = max(min(size_, limit) - rooms[section], 0)
+                rooms[section] += min(more, free)
+                free -= min(more, free)
+        return rooms
+
+    # What a part takes
+
+    def _messages(self) -> list[str]:
+        return [name for name in ("session", self._subject) if name in self._whole]
+
+    def _names(self, section: int) -> list[str]:
+        if section == TARGET:
+            return self._messages()
+        names = WHOLES[section]
+        return [n for n in names if n in self._whole and n not in self._messages()]
+
+    def _count(self, section: int) -> int:
+        """Return how many things can be left out of a part."""
+        if section == TARGET:
+            pieces = self._pieces()
+            return sum(len(p.value) if p.name in LINES else 1 for p in pieces)
+        if section in WHOLES:
+            return min(1, len(self._names(section)))
+        return len(self._sizes(section))
+
+    def _sizes(self, section: int) -> list[int]:
+        """Return what each item of a list takes."""
+        if section == EVENTS:
+            return [event.size for event in self._events]
+        return [size(item) for item in self._whole.get(LISTS[section], ())]
+
+    def _size(self, section: int) -> int:
+        if section not in LISTS:
+            return sum(member(name, self._whole[name]) for name in self._names(section))
+        found = head(LISTS[section]) + sum(taken + STRUCTURE for taken in self._sizes(section))
+        if section == TASKS and "next_page_token" in self._whole:
+            found += member("next_page_token", self._whole["next_page_token"])
+        return found
+
+    def _size_of_marks(self) -> int:
+        return head("trimmed") + sum(mark.size() for mark in self._marks.values()) if self._marks else 0
+
+    # Taking it
+
+    def _take(self, name: str, value: Any) -> None:
+        self._singles[name] = value
+        self._used += member(name, value)
+
+    def _take_all(self, section: int) -> None:
+        if section not in LISTS:
+            for name in self._names(section):
+                self._take(name, self._whole[name])
+            return
+        self._used += self._size(section)
+        self._kept[section] = dict.fromkeys(range(len(self._sizes(section))))
+        if section == TASKS and "next_page_token" in self._whole:
+            self._singles["next_page_token"] = self._whole["next_page_token"]
+
+    def _fit_list(self, section: int, mark: Mark, free: int) -> None:
+        sizes = self._sizes(section)
+        kept: dict[int, Any] = {}
+        self._kept[section] = kept
+        token = self._whole.get("next_page_token") if section == TASKS else None
+        if token is not None:
+            if member("next_page_token", token) <= free:
+                self._take("next_page_token", token)
+                free -= member("next_page_token", token)
+            else:
+                mark.shortened = True
+        for place in _order(section, len(sizes)):
+            taken = sizes[place] + STRUCTURE + (0 if kept else head(LISTS[section]))
+            if taken <= free:
+                kept[place] = None
+                free -= taken
+                self._used += taken
+            elif (
+                section in SOFT
+                and not mark.shortened
+                and free >= SHORTEST
+                and (used := self._cut_item(section, place, free))
+            ):
+                # One text is cut, and what comes after it may still fit.
+                mark.shortened = True
+                free -= used
+        mark.left_out = len(sizes) - len(kept)
+
+    def _pieces(self) -> list[Piece]:
+        return pieces_of(self._whole, self._messages())
+
+    def _fit_target(self, mark: Mark, free: int) -> None:
+        pieces = self._pieces()
+        for done, piece in enumerate(pieces):
+            part, left_out = shorter_piece(piece, free - self._overhead(piece))
+            if part is not None:
+                free -= self._add_piece(piece, part)
+            if left_out or part != piece.value:
+                self._rest = pieces[done:]
+                mark.shortened = part is not None and piece.name in TEXTS
+                others = sum(len(p.value) if p.name in LINES else 1 for p in pieces[done + 1 :])
+                mark.left_out = left_out + others
+                return
+
+    def _overhead(self, piece: Piece) -> int:
+        begin = 0 if piece.owner in self._target else head(piece.owner)
+        return begin + name_size(piece.name) + STRUCTURE
+
+    def _add_piece(self, piece: Piece, part: Any) -> int:
+        taken = self._overhead(piece) + size(part)
+        self._target.setdefault(piece.owner, {})[piece.name] = part
+        self._used += taken
+        return taken
+
+    # Filling what is left with texts that are cut
+
+    def _top_up(self) -> None:
+        while self._used + self._size_of_marks() < self._cap * FILLED:
+            if not any(self._cut_into(section) for section in SHARES if section in self._marks):
+                return
+
+    def _cut_into(self, section: int) -> bool:
+        """Give one thing of a part in a shorter form. Return whether that was possible."""
+        mark = self._marks[section]
+        before = (mark.left_out, mark.shortened)
+        mark.shortened = True
+        free = self._cap - self._used - self._size_of_marks()
+        if section == TARGET:
+            done = self._cut_target(free)
+        else:
+            done = section in LISTS and self._cut_any(section, free)
+        if done:
+            mark.left_out -= 1
+        else:
+            mark.left_out, mark.shortened = before
+        return done
+
+    def _cut_target(self, free: int) -> bool:
+        if not self._rest or self._rest[0].name not in (*LINES, "metadata"):
+            return False
+        piece = self._rest[0]
+        if piece.name == "metadata":
+            part = shorten(piece.value, free - self._overhead(piece))
+            if part is None:
+                return False
+            self._add_piece(piece, part)
+        else:
+            lines = self._target.get(piece.owner, {}).get(piece.name, [])
+            room = free - STRUCTURE - (0 if lines else self._overhead(piece) + STRUCTURE)
+            part = cut(piece.value[len(lines)], room)
+            if not part:
+                return False
+            if lines:
+                lines.append(part)
+                self._used += size(part) + STRUCTURE
+            else:
+                self._add_piece(piece, [part])
+        self._rest = []
+        return True
+
+    def _cut_any(self, section: int, free: int) -> bool:
+        places = _order(section, len(self._sizes(section)))
+        return any(self._cut_item(section, place, free) for place in places)
+
+    def _cut_item(self, section: int, place: int, free: int) -> int:
+        """Take an item in a shorter form. Return the room that it takes; 0 if that is not possible."""
+        kept = self._kept[section]
+        if place in kept:
+            return 0
+        overhead = STRUCTURE + (0 if kept else head(LISTS[section]))
+        room = free - overhead
+        if section == EVENTS:
+            part = shorter_event(to_json(event_pb2.Event.FromString(self._events[place].body)), room)
+        else:
+            part = shorter_item(section, self._whole[LISTS[section]][place], room)
+        if part is None:
+            return 0
+        kept[place] = part
+        taken = size(part) + overhead
+        self._used += taken
+        return taken
+
+    # The outcome
+
+    def fitted(self) -> Fitted:
+        outcome = self._singles | self._target
+        events: list[bytes] = []
+        for section, kept in self._kept.items():
+            if section == EVENTS:
+                events = list(self._fitted_events(kept))
+                continue
+            items = self._whole[LISTS[section]] if kept else []
+            outcome[LISTS[section]] = [items[p] if kept[p] is None else kept[p] for p in sorted(kept)]
+        context = ParseDict(outcome, context_pb2.Context())
+        context.trimmed.extend(self._marks[section].message() for section in sorted(self._marks))
+        return Fitted(context, events, tokens(self._used + self._size_of_marks()))
+
+    def _fitted_events(self, kept: dict[int, Any]) -> Iterator[bytes]:
+        for place in sorted(kept):
+            if kept[place] is None:
+                yield self._events[place].body
+            else:
+                event = ParseDict(kept[place], event_pb2.Event())
+                yield event.SerializeToString(deterministic=True)
+
+
+def _size_of_all(whole: dict[str, Any], events: Sequence[SizedEvent]) -> int:
+    found = size(whole)
+    return found + head("events") + sum(event.size + STRUCTURE for event in events) if events else found
+
+
+def _order(section: int, count: int) -> range:
+    """In which order items get room: events from the newest on."""
+    return range(count - 1, -1, -1) if section == EVENTS else range(count)

@@ -1,0 +1,1 @@
+"""The only user of the Postgres driver: connections, pool, parameters, cancellation, errors."""

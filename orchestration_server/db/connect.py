@@ -1,0 +1,307 @@
+"""Opens connections to Postgres on which the ledger's statements mean what they say.
+
+A session takes settings from its role, its database, the server's files, the URL and the environment: an
+isolation level, a DateStyle, an encoding. Each can change what a statement means. Every connection is opened
+here, asks for the settings that it needs as part of its start, and is checked before it is used
+(docs/decisions/0014).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, LiteralString, NamedTuple, TypeVar
+
+import psycopg
+from psycopg import conninfo, errors
+from psycopg.pq import Conninfo, DiagnosticField, ExecStatus, PGconn
+from psycopg.pq.abc import PGresult
+
+from orchestration_server.db.connection import APPLICATION, Connection
+from orchestration_server.errors import LedgerError, UnfitDatabase
+
+Plain = psycopg.Connection[tuple[Any, ...]]
+FAULTS = (psycopg.Error, LedgerError, UnfitDatabase)
+"""What is raised if a database cannot be reached, is unfit, or fails."""
+_Kind = TypeVar("_Kind", bound=psycopg.Connection[Any])
+
+ASKED: Mapping[str, str] = {
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "standard_conforming_strings": "on",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "quote_all_identifiers": "off",
+    # A policy that hides rows fails a statement, rather than making its answer smaller.
+    "row_security": "off",
+    # Above 0 an index of labels answers with a part of the rows.
+    "gin_fuzzy_search_limit": "0",
+    "exit_on_error": "off",
+    # A pool keeps connections that nobody uses.
+    "idle_session_timeout": "0",
+    # Planning for six partitions takes longer than most statements run.
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+    "constraint_exclusion": "partition",
+    "enable_partition_pruning": "on",
+    "enable_indexscan": "on",
+    "enable_indexonlyscan": "on",
+    "enable_bitmapscan": "on",
+    "enable_nestloop": "on",
+    "enable_hashjoin": "on",
+    "enable_sort": "on",
+}
+"""What each session asks for when it starts, as Postgres shows it. That wins over what its role, its database
+and the server's files say."""
+_SET_AFTERWARDS: Mapping[str, tuple[str, frozenset[str]]] = {
+    "client_encoding": ("UTF8", frozenset()),
+    # Stronger ones are the operator's.
+    "synchronous_commit": ("on", frozenset(("local", "remote_write", "remote_apply"))),
+    # A superuser's to set; the triggers that keep the archive do not fire with another.
+    "session_replication_role": ("origin", frozenset()),
+    # Postgres 17 is the first that has it.
+    "transaction_timeout": ("0", frozenset(("",))),
+}
+"""What cannot be asked for at the start: the value that is set where it is another one, and those that are
+left."""
+_OF_ENVIRONMENT = frozenset(("DateStyle", "TimeZone", "client_encoding"))
+"""libpq sends these beside the others where PGDATESTYLE, PGTZ or PGCLIENTENCODING is set, and they win."""
+_CHECKED = (*ASKED, *_SET_AFTERWARDS)
+_ABOUT: LiteralString = (
+    ", pg_backend_pid(), extract(epoch from pg_postmaster_start_time()),"
+    " coalesce(current_schema()::text, ''), current_setting('server_encoding'), current_user::text,"
+    " current_database()::text"
+)
+_SOURCE: LiteralString = "select name, source from pg_settings where name = any(string_to_array($1, ','))"
+_DEFAULTS: Mapping[str, int] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""For what neither the URL nor the environment says. A database that is silently gone, behind a firewall that
+forgot its connections say, is noticed after seconds; the kernel's own limit is a quarter of an hour and more.
+"""
+_PRIMARY = frozenset(("primary", "read-write"))
+STRAIGHT = (
+    "point DATABASE_URL straight at Postgres, or at a pooler in session mode that passes `options` on; each"
+    " server has a pool of its own"
+)
+
+
+class Session(NamedTuple):
+    """What a connection that was checked is connected to."""
+
+    node: str
+    """When that Postgres was started. A connection to another one has another node."""
+    schema: str
+    """The schema that tables are made in; empty if the search_path names none that the role may use."""
+    pooled: bool
+    """Whether something between here and Postgres lends its own connections."""
+
+
+def parameters(
+    url: str,
+    *,
+    statement_seconds: float | None = None,
+    application: str = APPLICATION,
+    anywhere: bool = False,
+) -> dict[str, Any]:
+    """Return the parameters of a connection: those of the URL, merged with the ledger's own.
+
+    The ledger's win if the meaning of statements depends on them. Without ``statement_seconds`` statements
+    and locks have all the time they take. ``anywhere`` also takes a server that is a standby.
+    """
+    given: dict[str, Any] = dict(conninfo.conninfo_to_dict(url))
+    effective = _environment(str(given.get("service", ""))) | given
+    given |= {name: value for name, value in _DEFAULTS.items() if not effective.get(name)}
+    wish = str(effective.get("target_session_attrs") or "")
+    given["target_session_attrs"] = "any" if anywhere else wish if wish in _PRIMARY else "primary"
+    given["application_name"] = application
+    given["client_encoding"] = "UTF8"
+    # Postgres takes the last of two values.
+    given["options"] = f"{effective.get('options') or ''} {_options(statement_seconds)}".strip()
+    return given
+
+
+def connect(
+    url: str,
+    kind: type[_Kind],
+    *,
+    statement_seconds: float | None = None,
+    application: str = APPLICATION,
+    anywhere: bool = False,
+    checked: bool = True,
+    connect_seconds: int | None = None,
+    **arguments: Any,
+) -> _Kind:
+    """Open a connection in autocommit mode, and check it.
+
+    Raises the driver's errors if there is none to be had, and UnfitDatabase if its session cannot be made
+    what the ledger needs. Without ``checked`` the caller checks it. ``connect_seconds`` wins over the URL's
+    ``connect_timeout``.
+    """
+    given = parameters(url, statement_seconds=statement_seconds, application=application, anywhere=anywhere)
+    if connect_seconds is not None:
+        given["connect_timeout"] = connect_seconds
+    conn = kind.connect(autocommit=True, **given, **arguments)
+    if checked:
+        try:
+            check(conn)
+        except BaseException:
+            conn.close()
+            raise
+    return conn
+
+
+def open_one(url: str, *, application: str, statement_seconds: float | None = 30.0) -> Connection:
+    """Open a connection of the ledger's own kind, for a command or a look."""
+    return connect(url, Connection, statement_seconds=statement_seconds, application=application)
+
+
+def check(conn: psycopg.Connection[Any]) -> Session:
+    """Set what could not be asked for at the start, and return what the connection is connected to.
+
+    Takes one round trip if all is as it was asked for. Raises UnfitDatabase if a setting is not, or if the
+    database's encoding cannot hold what agents write.
+    """
+    found = _shown(conn)
+    _check_encoding(found)
+    wrong = _wrong(found)
+    lost = sorted(name for name in wrong if name in ASKED and name not in _OF_ENVIRONMENT)
+    if lost:
+        raise UnfitDatabase(
+            f"the settings that a session asks for do not arrive ({_named(found, lost)}): a pooler in between"
+            " drops them, or a login trigger changes them",
+            STRAIGHT,
+        )
+    if wrong:
+        _set(conn, found, wrong)
+        found = _shown(conn)
+        if wrong := _wrong(found):
+            raise _refused(conn, found, wrong)
+    return Session(
+        node=found["node"], schema=found["schema"], pooled=int(found["pid"]) != conn.info.backend_pid
+    )
+
+
+def check_lasting(url: str, conn: psycopg.Connection[Any]) -> None:
+    """Raise UnfitDatabase if a pooler lends another connection for each transaction.
+
+    What a session set, prepared or locked would be met on the connections of others.
+    """
+    seen, others = {_shown(conn)["pid"]}, set()
+    with connect(url, psycopg.Connection, application="orchestration probe", prepare_threshold=None) as other:
+        for _ in range(2):
+            others.add(_shown(other)["pid"])
+            seen.add(_shown(conn)["pid"])
+        with other.transaction():
+            # It has the connection now that such a pooler would lend next.
+            other.execute("select pg_backend_pid()")
+            seen.add(_shown(conn)["pid"])
+    if len(seen) > 1 or len(others) > 1 or seen & others:
+        raise UnfitDatabase("a pooler in transaction mode is in between", STRAIGHT)
+
+
+def _options(statement_seconds: float | None) -> str:
+    limit = 0 if statement_seconds is None else int(statement_seconds * 1000)
+    limits = {
+        "statement_timeout": f"{limit}",
+        "lock_timeout": "0" if statement_seconds is None else "10s",
+        "idle_in_transaction_session_timeout": "60s" if statement_seconds is None else "10s",
+    }
+    asked = {name: value.replace(" ", "\\ ") for name, value in ASKED.items()}
+    return " ".join(f"-c {name}={value}" for name, value in (asked | limits).items())
+
+
+def _environment(service: str) -> dict[str, str]:
+    """Return what libpq takes from the environment, and from the service, which the URL or that names."""
+    if service:
+        # Only a connection knows what is in a service file. This one leads nowhere.
+        link = PGconn.connect_start(conninfo.make_conninfo("", service=service, host="/none").encode())
+        found = link.info
+        link.finish()
+    else:
+        found = Conninfo.get_defaults()
+    return {one.keyword.decode(): one.val.decode(errors="replace") for one in found if one.val}
+
+
+def _shown(conn: psycopg.Connection[Any]) -> dict[str, str]:
+    """Return the settings of a session, and what it is connected to."""
+    text = "select " + ", ".join(f"current_setting('{name}', true)" for name in _CHECKED) + _ABOUT
+    # As one simple query, which needs nothing that a pooler could lose.
+    result = conn.pgconn.exec_(text.encode())
+    if result.status != ExecStatus.TUPLES_OK:
+        raise _error(result)
+    names = (*_CHECKED, "pid", "node", "schema", "encoding", "user", "database")
+    return {name: (result.get_value(0, n) or b"").decode(errors="replace") for n, name in enumerate(names)}
+
+
+def _error(result: PGresult) -> psycopg.Error:
+    if not result.error_field(DiagnosticField.SQLSTATE):
+        return errors.OperationalError("the connection was lost as soon as it was made")
+    return errors.error_from_result(result)
+
+
+def _wrong(found: Mapping[str, str]) -> list[str]:
+    wrong = [name for name, value in ASKED.items() if found[name] != value]
+    for name, (value, others) in _SET_AFTERWARDS.items():
+        if found[name] != value and found[name] not in others:
+            wrong.append(name)
+    return wrong
+
+
+def _named(found: Mapping[str, str], names: list[str]) -> str:
+    return ", ".join(f"{name} is {found[name]!r}" for name in names[:3])
+
+
+def _set(conn: psycopg.Connection[Any], found: Mapping[str, str], wrong: list[str]) -> None:
+    for name in wrong:
+        value = ASKED[name] if name in ASKED else _SET_AFTERWARDS[name][0]
+        result = conn.pgconn.exec_(f"select set_config('{name}', '{value}', false)".encode())
+        if result.status != ExecStatus.TUPLES_OK:
+            error = _error(result)
+            if not isinstance(error, errors.InsufficientPrivilege):
+                raise error
+            raise _refused(conn, found, [name])
+
+
+def _refused(conn: psycopg.Connection[Any], found: Mapping[str, str], wrong: list[str]) -> UnfitDatabase:
+    """Return the error that names settings which cannot be changed, where they come from, and the fix."""
+    names = ",".join(wrong).encode()
+    result = conn.pgconn.exec_params(_SOURCE.encode(), [names])
+    sources = {
+        (result.get_value(row, 0) or b"").decode(): (result.get_value(row, 1) or b"").decode()
+        for row in range(result.ntuples)
+    }
+    name = wrong[0]
+    user, database = found["user"], found["database"]
+    fix = {
+        "user": f"alter role {user} reset {name}",
+        "database": f"alter database {database} reset {name}",
+        "database user": f"alter role {user} in database {database} reset {name}",
+    }.get(sources.get(name, ""), f"alter role {user} set {name} = '{_value(name)}'")
+    return UnfitDatabase(
+        f"a session of {user} has settings that the ledger cannot run with and may not change:"
+        f" {_named(found, wrong)}; needed is {_value(name)!r}",
+        f"as a superuser: {fix}",
+    )
+
+
+def _value(name: str) -> str:
+    return ASKED[name] if name in ASKED else _SET_AFTERWARDS[name][0]
+
+
+def _check_encoding(found: Mapping[str, str]) -> None:
+    if found["encoding"] != "UTF8":
+        raise UnfitDatabase(
+            f"the database's encoding is {found['encoding']}, which cannot hold what agents write",
+            f"createdb --encoding=UTF8 --template=template0 {found['database']}_utf8"
+            "    # then load a dump, if there is a ledger in it",
+        )

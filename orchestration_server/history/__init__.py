@@ -1,0 +1,1 @@
+"""Pure functions over the events of an entity: rebuild its state, check a chain."""

@@ -1,0 +1,115 @@
+"""Measures the ledger, and tells Prometheus what was measured.
+
+To measure is dear and done by one process of all; to read what was measured is a look at two rows, done by
+each process whose metrics are asked for. A scrape reads memory alone.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from orchestration.v1 import admin_pb2
+from orchestration_server.db.database import Database
+from orchestration_server.maintenance import storage_stats
+from orchestration_server.store import monitoring as store
+from orchestration_server.store import rollups
+from orchestration_server.telemetry import metrics
+
+READERS = ("automation", rollups.READER)
+OTHER = "other"
+TYPES_SHOWN = 50
+"""So many types have a value of their own."""
+
+
+class MeasureStorage:
+    """The service that keeps the sizes of tables up to date."""
+
+    name = "measure-storage"
+    interval = 30.0
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def run_once(self) -> int:
+        """Measures, unless another process did."""
+        storage_stats.storage(self._db)
+        return 0
+
+
+class MeasureWorkspace:
+    """The service that counts the files of the workspace."""
+
+    name = "measure-workspace"
+    interval = 60.0
+
+    def __init__(self, db: Database, root: Path) -> None:
+        self._db, self._root = db, root
+
+    def run_once(self) -> int:
+        """Counts, unless another process did."""
+        storage_stats.measure_workspace(self._db, self._root)
+        return 0
+
+
+class Observe:
+    """The service that tells this process's metrics what is so in the database: the timeline's horizon, also
+    where nobody listens, what waits for the other services, and what was measured last."""
+
+    name = "observe"
+    interval = 5.0
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._held: str | None = None
+        self._held_since = 0.0
+        self._types: dict[str, float] = {}
+        metrics.EVENTS_WEEK.watch(self, lambda: self._types)
+
+    def run_once(self) -> int:
+        """Looks once."""
+        with self._db.connection() as conn:
+            self._horizon(store.horizon(conn))
+            _waits("file-sync", store.files_waiting(conn))
+            _waits("debounce", store.held_waiting(conn))
+            for reader in READERS:
+                _waits(reader, store.events_waiting(conn, reader=reader))
+            found = store.measured(conn, seconds=storage_stats.KEPT_SECONDS)
+        if storage_stats.STORAGE in found:
+            at, body = found[storage_stats.STORAGE]
+            metrics.MEASURED.labels(storage_stats.STORAGE).set(at.timestamp())
+            self._storage(admin_pb2.StorageStats.FromString(body))
+        if storage_stats.WORKSPACE in found:
+            at, body = found[storage_stats.WORKSPACE]
+            metrics.MEASURED.labels(storage_stats.WORKSPACE).set(at.timestamp())
+            _workspace(admin_pb2.WorkspaceStats.FromString(body))
+        return 0
+
+    def _horizon(self, horizon: store.Horizon) -> None:
+        now = time.monotonic()
+        if horizon.transaction != self._held:
+            self._held, self._held_since = horizon.transaction, now
+        # Of a transaction of another role's all that is known is since when it has been seen here.
+        seen = 0.0 if self._held is None else now - self._held_since
+        metrics.HORIZON_AGE.set(max(horizon.seconds or 0.0, seen))
+
+    def _storage(self, stats: admin_pb2.StorageStats) -> None:
+        for state, of in (("live", stats.live_events), ("archived", stats.archived_events)):
+            metrics.EVENT_ROWS.labels(state).set(of.rows)
+            metrics.EVENT_BYTES.labels(state).set(of.bytes)
+        types = {one.type: float(one.count) for one in stats.week_types[:TYPES_SHOWN]}
+        types[OTHER] = stats.week_events - sum(types.values())
+        self._types = types
+        metrics.AGENT_EVENTS_MINUTE.set(stats.busiest_agent_events)
+
+
+def _waits(name: str, waiting: store.Waiting) -> None:
+    metrics.JOB_QUEUE_ROWS.labels(name).set(waiting.rows)
+    metrics.JOB_OLDEST.labels(name).set(waiting.oldest)
+
+
+def _workspace(stats: admin_pb2.WorkspaceStats) -> None:
+    metrics.WORKSPACE_FILES.set(stats.files)
+    metrics.WORKSPACE_MARKDOWN.set(stats.markdown_files)
+    metrics.WORKSPACE_BYTES.set(stats.bytes)
+    metrics.WORKSPACE_LARGE.set(stats.large_files)

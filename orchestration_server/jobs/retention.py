@@ -1,0 +1,54 @@
+"""Archives what is old, and deletes what is old in the archive, by the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from orchestration_server.config.settings import Settings
+from orchestration_server.db.database import Database
+from orchestration_server.jobs.runner import Service
+from orchestration_server.maintenance.archiver import Archive, Held, Moved
+
+log = structlog.get_logger()
+
+INTERVAL = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """One service of the archive: any number may run, one at a time does something."""
+
+    name: str
+    interval: float
+    step: Callable[[], Moved | None]
+
+    def run_once(self) -> int:
+        """Does one part; how many events it had, 1 at the least, and 0 where nothing is left that can go."""
+        try:
+            done = self.step()
+        except Held as held:
+            log.info("archive held", job=self.name, reasons=held.reasons)
+            return 0
+        return 0 if done is None else max(1, done.events)
+
+
+def services(db: Database, settings: Settings) -> list[Service]:
+    """Those that are switched on. Whole months alone go by schedule."""
+    archive = Archive(db)
+
+    def archive_old() -> Moved | None:
+        return archive.step(archive.cutoff(timedelta(days=settings.archive_after_days)), exact=False)
+
+    def delete_old() -> Moved | None:
+        return archive.delete(archive.cutoff(timedelta(days=settings.delete_archived_after_days)))
+
+    found: list[Service] = []
+    if settings.archive_after_days:
+        found.append(Retention("archive", INTERVAL, archive_old))
+    if settings.delete_archived_after_days:
+        found.append(Retention("delete-archived", INTERVAL, delete_old))
+    return found

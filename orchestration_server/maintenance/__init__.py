@@ -1,0 +1,1 @@
+"""Moves events to the archive, and measures how large the ledger is."""

@@ -1,0 +1,1 @@
+"""Pure functions: status reports, documents of decisions and bugs, fingerprints of bugs."""

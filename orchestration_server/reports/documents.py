@@ -1,0 +1,89 @@
+"""Decisions and bug reports: their codes, the paths of their files, what their templates and events hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestration.v1 import report_pb2
+from orchestration_server.codec.convert import ADR_STATUS_NAMES, moment
+from orchestration_server.codec.slugs import slug
+
+SHORT_LENGTH = 60
+SEVERITY_NAMES = ("", "critical", "high", "medium", "low")
+_ADR_TEXTS = ("code", "title", "sprint_code", "task_code", "author", "document", "path")
+_BUG_TEXTS = (
+    "code", "fingerprint", "title", "component", "reporter", "sprint_code", "task_code", "document", "path",
+)  # fmt: skip
+
+
+def number_adr(adr: report_pb2.Adr, number: int) -> None:
+    """Gives a decision its number, and what follows from it."""
+    adr.number = number
+    adr.code = f"ADR-{number:04}"
+    adr.path = _path("docs/adr", f"{number:04}", adr.title)
+
+
+def number_bug(bug: report_pb2.BugReport, number: int) -> None:
+    """Gives a bug its code, and what follows from it."""
+    bug.code = f"BUG-{number:04}"
+    bug.path = _path("delegation/backlog", bug.code, bug.title)
+
+
+def _path(directory: str, head: str, title: str) -> str:
+    return f"{directory}/{'-'.join(filter(None, (head, slug(title, SHORT_LENGTH))))}.md"
+
+
+def adr_content(adr: report_pb2.Adr) -> dict[str, Any]:
+    """All of a decision but uid, revision and times, as plain values."""
+    content: dict[str, Any] = {"number": adr.number, "status": ADR_STATUS_NAMES[adr.status]}
+    return content | {name: getattr(adr, name) for name in _ADR_TEXTS}
+
+
+def bug_content(bug: report_pb2.BugReport) -> dict[str, Any]:
+    """All of a bug but uid, revision and the times that the server set, as plain values."""
+    return {
+        **{name: getattr(bug, name) for name in _BUG_TEXTS},
+        "severity": SEVERITY_NAMES[bug.severity],
+        "count": bug.count,
+        "first_seen_time": moment(bug.first_seen_time).isoformat(),
+        "last_seen_time": moment(bug.last_seen_time).isoformat(),
+    }
+
+
+def adr_variables(request: report_pb2.CreateAdrRequest, adr: report_pb2.Adr) -> dict[str, Any]:
+    """What a decision's template is given by itself; ``adr`` has its number."""
+    return {
+        "title": adr.title,
+        "context": request.context,
+        "decision": request.decision,
+        "consequences": request.consequences,
+        "alternatives": list(request.alternatives),
+        "status": ADR_STATUS_NAMES[adr.status],
+        "author": adr.author,
+        "sprint_code": adr.sprint_code,
+        "task_code": adr.task_code,
+        "code": adr.code,
+        "date": moment(adr.create_time).date().isoformat(),
+    }
+
+
+def bug_variables(request: report_pb2.CreateBugReportRequest, bug: report_pb2.BugReport) -> dict[str, Any]:
+    """What a bug report's template is given by itself; ``bug`` has its code."""
+    return {
+        "title": bug.title,
+        "description": request.description,
+        "steps_to_reproduce": list(request.steps_to_reproduce),
+        "expected_behavior": request.expected_behavior,
+        "actual_behavior": request.actual_behavior,
+        "severity": SEVERITY_NAMES[bug.severity],
+        "component": bug.component,
+        "environment": request.environment,
+        "error_text": request.error_text,
+        "stack_trace": request.stack_trace,
+        "reporter": bug.reporter,
+        "occur_time": moment(bug.first_seen_time).isoformat(),
+        "sprint_code": bug.sprint_code,
+        "task_code": bug.task_code,
+        "code": bug.code,
+        "date": moment(bug.create_time).date().isoformat(),
+    }

@@ -1,0 +1,178 @@
+"""Status reports: from what the store found to a message, and from that to markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+
+from google.protobuf.struct_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from orchestration.v1 import event_pb2, report_pb2, task_pb2
+from orchestration_server.codec.convert import (
+    PRIORITY_NAMES,
+    SPRINT_STATUS_NAMES,
+    TASK_STATUS_NAMES,
+    moment,
+    stamp,
+)
+from orchestration_server.store.reports import Blocked
+
+DAYS = 7
+COMPLETED = Value(string_value="completed").SerializeToString()
+"""What the body of each event has that tells of a completion, and others may have."""
+_BLOCKED = 3
+_MARKUP = re.compile(r"([\\`*<\[|])")
+
+
+def summary(body: bytes) -> task_pb2.TaskSummary:
+    """What a list says of a stored task."""
+    task = task_pb2.Task.FromString(body)
+    return task_pb2.TaskSummary(
+        code=task.code,
+        title=task.title,
+        status=task.status,
+        priority=task.priority,
+        assignee=task.assignee,
+        phase=task.phase,
+        update_time=task.update_time,
+    )
+
+
+def progress(*, completed: int, counted: int) -> float:
+    """Percent with one decimal; 0 of nothing."""
+    return round(100 * completed / counted, 1) if counted else 0.0
+
+
+def blocked(found: Blocked) -> report_pb2.BlockedTask:
+    """A task that cannot go on, with the reason that its last blocking gave."""
+    row = report_pb2.BlockedTask(task=summary(found.body), blocked_by=found.blocked_by)
+    if found.event is not None:
+        event = event_pb2.Event.FromString(found.event)
+        if "reason" in event.payload.fields:
+            row.reason = event.payload.fields["reason"].string_value
+        row.blocked_time.CopyFrom(event.occur_time)
+    elif row.task.status == _BLOCKED:
+        row.blocked_time.CopyFrom(stamp(found.create_time))
+    return row
+
+
+def first_day(now: datetime) -> datetime:
+    """Where the days begin that a report counts; ``now`` is in UTC, on the last of them."""
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS - 1)
+
+
+def throughput(first: date, changes: Iterable[tuple[date, str, bytes]]) -> list[report_pb2.DailyThroughput]:
+    """Tasks that were completed on each day from the first; a task counts once a day."""
+    done: dict[date, set[str]] = {first + timedelta(days=n): set() for n in range(DAYS)}
+    for day, code, body in changes:
+        if day in done and code not in done[day] and _completes(body):
+            done[day].add(code)
+    return [
+        report_pb2.DailyThroughput(date=day.isoformat(), completed=len(codes)) for day, codes in done.items()
+    ]
+
+
+def _completes(body: bytes) -> bool:
+    changes = event_pb2.Event.FromString(body).payload.fields["changes"].struct_value
+    return changes.fields["status"].struct_value.fields["to"].string_value == "completed"
+
+
+# Markdown. What callers wrote stays text: it starts no line and makes no markup.
+
+
+def markdown(report: report_pb2.GetSprintStatusReportResponse) -> str:
+    """The report for people to read, with its page of the table of tasks."""
+    parts = [*_head(report), *_blocked(report), *_done(report), *_tasks(report)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(report: report_pb2.GetSprintStatusReportResponse) -> list[str]:
+    sprint, counts = report.sprint, report.task_counts
+    facts = [f"Status: {SPRINT_STATUS_NAMES[sprint.status]}"]
+    if sprint.owner:
+        facts.append(f"owner: {_text(sprint.owner)}")
+    if sprint.start_date or sprint.end_date:
+        facts.append(f"{sprint.start_date or 'open'} to {sprint.end_date or 'open'}")
+    by_status = [(name, str(getattr(counts, name))) for name in TASK_STATUS_NAMES[1:]]
+    by_priority = [(name, str(getattr(report.priority_counts, name.lower()))) for name in PRIORITY_NAMES[1:]]
+    return [
+        f"# Sprint {sprint.code}: {_text(sprint.title)}",
+        ", ".join(facts) + ".",
+        f"Goal: {_text(sprint.goal)}" if sprint.goal else "",
+        "## Progress",
+        f"**{report.progress_percent:.1f}%**: {counts.completed} of {counts.total - counts.cancelled} tasks"
+        f" completed, {counts.cancelled} cancelled.",
+        _table(("Status", "Tasks"), by_status),
+        _table(("Priority", "Tasks"), by_priority),
+    ]
+
+
+def _blocked(report: report_pb2.GetSprintStatusReportResponse) -> list[str]:
+    if not report.blocked_total:
+        return ["## Cannot go on", "Nothing is held up."]
+    rows = [
+        (
+            row.task.code,
+            _text(row.task.title),
+            PRIORITY_NAMES[row.task.priority],
+            _minute(row.blocked_time) if row.HasField("blocked_time") else "",
+            _text(row.reason),
+            ", ".join(row.blocked_by),
+        )
+        for row in report.blocked
+    ]
+    left_out = report.blocked_total - len(rows)
+    return [
+        f"## Cannot go on: {report.blocked_total}",
+        _table(("Task", "Title", "Priority", "Blocked since", "Reason", "Waits for"), rows),
+        f"And {left_out} more." if left_out else "",
+    ]
+
+
+def _done(report: report_pb2.GetSprintStatusReportResponse) -> list[str]:
+    rows = [(day.date, str(day.completed)) for day in report.throughput]
+    found = ["## Completed in the last 7 days", _table(("Day", "Tasks"), rows)]
+    if report.HasField("oldest_in_progress"):
+        task = report.oldest_in_progress
+        found.append(
+            f"Longest in progress: {task.code}, {_text(task.title)},"
+            f" since {_minute(report.oldest_in_progress_time)}."
+        )
+    return found
+
+
+def _tasks(report: report_pb2.GetSprintStatusReportResponse) -> list[str]:
+    if not report.tasks:
+        return ["## Tasks", "There are none."]
+    rows = [
+        (
+            task.code,
+            _text(task.title),
+            TASK_STATUS_NAMES[task.status],
+            PRIORITY_NAMES[task.priority],
+            _text(task.assignee),
+            _text(task.phase),
+            _minute(task.update_time),
+        )
+        for task in report.tasks
+    ]
+    return [
+        "## Tasks",
+        _table(("Task", "Title", "Status", "Priority", "Assignee", "Phase", "Changed"), rows),
+        "More tasks are on the next page." if report.next_page_token else "",
+    ]
+
+
+def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _text(value: str) -> str:
+    return _MARKUP.sub(r"\\\1", " ".join(value.split()))
+
+
+def _minute(time: Timestamp) -> str:
+    return f"{moment(time):%Y-%m-%d %H:%M}"

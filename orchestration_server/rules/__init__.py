@@ -1,0 +1,1 @@
+"""Rules that operators write in YAML, parsed and validated: automation, alerts, emission."""

@@ -1,0 +1,296 @@
+"""Rules of automation: what to do when an event says that something happened.
+
+A rule is data: the types of event that it is for, conditions on their fields, and actions. docs/automation.md
+describes the file that they are read from; jobs/automation.py carries them out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from orchestration.v1 import common_pb2, event_pb2
+from orchestration_server.codec import convert
+from orchestration_server.config.yaml_reader import Field, read, read_file
+from orchestration_server.model import SprintStatus, TaskStatus
+
+AGENT = "orchestration.automation"
+"""Who does what rules do."""
+OWN = "orchestration.automation."
+"""Types of event that tell of the rules themselves. No rule is for them."""
+DEPTH = 5
+"""An event that so many rules led to, one after the other, leads to no further action."""
+MOST_RULES = 100
+MOST_ACTIONS = 5
+MOST_TYPES = 20
+MOST_VALUES = 50
+MOST_CHARACTERS = 16_000
+MOST_HOLES = 50
+FILLED = 500
+"""Characters of a value that is filled into a text."""
+ALL_TASKS_COMPLETED = "all_tasks_completed"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_TYPE = re.compile(r"(?=.{3,128}\Z)[a-z0-9_-]+(\.[a-z0-9_-]+)+")
+_ON = re.compile(r"(?=.{3,128}\Z)[a-z0-9_-]+(\.[a-z0-9_-]+)*\.(\*|[a-z0-9_-]+)")
+_PATH = re.compile(r"payload(\.[A-Za-z0-9_-]+)+|[a-z_]+")
+_HOLE = re.compile(r"\{([A-Za-z0-9_.-]+)\}")
+_FIELDS = (
+    "type", "entity_type", "entity_code", "sprint_code", "priority", "correlation_id", "session_key",
+    "agent", "actor",
+)  # fmt: skip
+_EMITTED = (
+    "orchestration.alert.raised", "orchestration.announcement.made", "orchestration.notice.raised",
+)  # fmt: skip
+"""Types of the ledger's own that a rule may emit: the others tell of changes."""
+_CHANGES = ("orchestration.task.", "orchestration.sprint.")
+_ENTITY_NAMES = ("", "sprint", "task", "session", "adr", "bug_report")
+_STATUSES: Mapping[str, Mapping[str, int]] = {
+    "sprint": {status.name.lower(): status.value for status in SprintStatus},
+    "task": {status.name.lower(): status.value for status in TaskStatus},
+}
+_OF: Mapping[str, str] = {"task": "task", "sprint": "sprint", "previous_sprint": "sprint"}
+"""Whose status a rule can change, and what that is."""
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Adds an event about what the cause is about. ``priority`` 0 takes the cause's."""
+
+    type: str
+    priority: int
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SetStatus:
+    """Changes the status of the task or of the sprint that the cause is about, belongs to, or has left."""
+
+    of: str
+    to: str
+    all_tasks_completed: bool = False
+    """Only where the sprint has a completed task, and none that is neither completed nor cancelled."""
+
+    @property
+    def kind(self) -> str:
+        """Whether it is a task or a sprint."""
+        return _OF[self.of]
+
+    @property
+    def status(self) -> int:
+        """The status by its number."""
+        return _STATUSES[self.kind][self.to]
+
+
+Action = Emit | SetStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule, valid."""
+
+    name: str
+    on: Sequence[str]
+    when: Mapping[str, Sequence[Scalar]]
+    then: Sequence[Action]
+    dry_run: bool = False
+
+    def takes(self, event: Cause) -> bool:
+        """Whether the rule is for the event."""
+        return (
+            not event.type.startswith(OWN)
+            and any(_is_of(event.type, wanted) for wanted in self.on)
+            and all(
+                any(_same(event.value(path), wanted) for wanted in values)
+                for path, values in self.when.items()
+            )
+        )
+
+
+class Cause:
+    """An event that rules look at, with the scopes of the callers that caused it (codec/causers.py).
+
+    ``by_rule`` and ``is_change`` say which fields of the payload the ledger wrote. A caller may have written
+    all others, so only the conditions and texts of rules read them.
+    """
+
+    def __init__(self, event: event_pb2.Event, scopes: str = "") -> None:
+        self.event = event
+        self.type = event.type
+        self.scopes = scopes
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether a rule made it. No caller can call itself by the agent's name."""
+        return self.event.agent == AGENT
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it tells of a change of a task or a sprint. No caller can emit these types."""
+        return self.type.startswith(_CHANGES)
+
+    @cached_property
+    def payload(self) -> dict[str, Any]:
+        """Its payload as plain values."""
+        return convert.plain(self.event.payload)
+
+    @property
+    def depth(self) -> int:
+        """How many rules led to it, one after the other."""
+        if not self.by_rule:
+            return 0
+        told = self.payload.get("automation")
+        depth = told.get("depth") if isinstance(told, dict) else None
+        return depth if isinstance(depth, int) and not isinstance(depth, bool) and depth > 0 else 0
+
+    def value(self, path: str) -> Any:
+        """The value of a field, or below the payload; None where there is none."""
+        if not path.startswith("payload."):
+            return self._fields[path]
+        found: Any = self.payload
+        for part in path.split(".")[1:]:
+            found = found.get(part) if isinstance(found, dict) else None
+        return found
+
+    @cached_property
+    def _fields(self) -> dict[str, str]:
+        fields = {name: str(getattr(self.event, name)) for name in _FIELDS}
+        kind = self.event.entity_type
+        fields["entity_type"] = _ENTITY_NAMES[kind] if kind < len(_ENTITY_NAMES) else ""
+        fields["priority"] = convert.PRIORITY_NAMES[self.event.priority]
+        return fields
+
+    def filled(self, value: Any) -> Any:
+        """A payload with the cause's values in the place of {path}, each cut at 500 characters."""
+        if isinstance(value, str):
+            return _HOLE.sub(lambda hole: self._text(hole[1]), value).strip()
+        if isinstance(value, dict):
+            return {key: self.filled(item) for key, item in value.items()}
+        return [self.filled(item) for item in value] if isinstance(value, list) else value
+
+    def _text(self, path: str) -> str:
+        value = self.value(path)
+        return "" if value is None else str(value)[:FILLED]
+
+    def code(self, of: str) -> str:
+        """The code of what it is about, belongs to, or has left; empty where there is none."""
+        if of == "sprint":
+            return self.event.sprint_code
+        if of == "previous_sprint":
+            left = self.value("payload.changes.sprint_code.from") if self.is_change else None
+            return left if isinstance(left, str) else ""
+        about_task = self.event.entity_type == common_pb2.ENTITY_TYPE_TASK
+        return self.event.entity_code if about_task else ""
+
+
+def load(path: Path | None = None) -> tuple[Rule, ...]:
+    """The rules that are on, by name: the built-in ones, with what a file adds and changes.
+
+    Raises YamlError, which names the file and the line, where one of them is not valid.
+    """
+    built_in = resources.files(__package__).joinpath("automation.yaml").read_text()
+    raw: dict[str, Field] = {}
+    for document in (read("automation.yaml", built_in), *([read_file(path)] if path is not None else [])):
+        document.keys("rules")
+        given: dict[str, Field] = {}
+        for entry in document["rules"].items(MOST_RULES):
+            name = entry["name"].text(
+                _NAME, "1 to 128 characters of [A-Za-z0-9._-], the first a letter or a digit"
+            )
+            if name in given:
+                raise entry.error(f"is the second rule {name!r}: line {given[name].line} has the first")
+            if name in raw:
+                entry.inherit(raw[name])
+            given[name] = entry
+        raw |= given
+    if len(raw) > MOST_RULES:
+        raise raw[max(raw, key=lambda n: raw[n].line)].error(f"are more than {MOST_RULES} rules")
+    rules = [_rule(name, entry) for name, entry in sorted(raw.items())]
+    return tuple(rule for rule, enabled in rules if enabled)
+
+
+def _rule(name: str, entry: Field) -> tuple[Rule, bool]:
+    entry.keys("name", "enabled", "dry_run", "on", "when", "then")
+    on = tuple(_type_on(item) for item in entry["on"].one_or_more(MOST_TYPES))
+    when: dict[str, tuple[Scalar, ...]] = {}
+    if "when" in entry:
+        for path, values in entry["when"].fields():
+            _check_path(path, values)
+            when[path] = tuple(value.scalar() for value in values.one_or_more(MOST_VALUES))
+    then = tuple(_action(item) for item in entry["then"].items(MOST_ACTIONS))
+    if not then:
+        raise entry["then"].error("must have an action")
+    rule = Rule(name, on, when, then, dry_run=entry.flag("dry_run", default=False))
+    return rule, entry.flag("enabled", default=True)
+
+
+def _type_on(item: Field) -> str:
+    type_ = item.text(_ON, "a type of event such as orchestration.task.blocked, or one that ends in .*")
+    if type_.startswith(OWN):
+        raise item.error("is a type that tells of the rules themselves: no rule is for it")
+    return type_
+
+
+def _action(item: Field) -> Action:
+    item.keys("emit", "set_status")
+    if len(item.fields()) != 1:
+        raise item.error("must be one of emit and set_status")
+    if "emit" in item:
+        return _emit(item["emit"])
+    return _set_status(item["set_status"])
+
+
+def _emit(item: Field) -> Emit:
+    item.keys("type", "priority", "payload")
+    type_ = item["type"].text(_TYPE, "two or more parts of [a-z0-9_-] with dots between")
+    if type_.startswith("orchestration.") and type_ not in _EMITTED:
+        raise item["type"].error(f"must be of a prefix of your own, or one of {', '.join(_EMITTED)}")
+    names = convert.PRIORITY_NAMES
+    priority = names.index(item["priority"].choice(names[1:])) if "priority" in item else 0
+    return Emit(type_, priority, _payload(item["payload"]) if "payload" in item else {})
+
+
+def _payload(item: Field) -> dict[str, Any]:
+    payload: dict[str, Any] = {}
+    for key, value in item.fields():
+        if key == "automation":
+            raise value.error("is the ledger's own: rule, cause and depth")
+        payload[key] = value.plain()
+        for hole in _HOLE.findall(str(payload[key])):
+            _check_path(hole, value)
+    if len(text := str(payload)) > MOST_CHARACTERS:
+        raise item.error(f"must have at most {MOST_CHARACTERS} characters")
+    if len(_HOLE.findall(text)) > MOST_HOLES:
+        raise item.error(f"must have at most {MOST_HOLES} places to fill in")
+    return payload
+
+
+def _set_status(item: Field) -> SetStatus:
+    item.keys("of", "to", "require")
+    of = item["of"].choice(tuple(_OF))
+    to = item["to"].choice(tuple(_STATUSES[_OF[of]]))
+    if "require" in item:
+        item["require"].choice((ALL_TASKS_COMPLETED,))
+        if _OF[of] != "sprint":
+            raise item["require"].error("is for sprints alone")
+    return SetStatus(of, to, all_tasks_completed="require" in item)
+
+
+def _check_path(path: str, at: Field) -> None:
+    if not _PATH.fullmatch(path) or not (path in _FIELDS or path.startswith("payload.")):
+        raise at.error(f"names {path!r}, which is neither below payload. nor one of {', '.join(_FIELDS)}")
+
+
+def _is_of(type_: str, wanted: str) -> bool:
+    return type_.startswith(wanted[:-1]) if wanted.endswith(".*") else type_ == wanted
+
+
+def _same(value: Any, wanted: Scalar) -> bool:
+    return isinstance(value, bool) == isinstance(wanted, bool) and bool(value == wanted)

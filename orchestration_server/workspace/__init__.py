@@ -1,0 +1,1 @@
+"""Files below one root: safe paths, reading, writing, rendering."""

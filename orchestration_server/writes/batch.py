@@ -1,0 +1,267 @@
+"""Several messages of callers' events as rows, stored in one transaction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from uuid_utils import UUID
+
+from orchestration_server.codec import causers, convert
+from orchestration_server.db.arrays import Texts, Uuids
+from orchestration_server.db.database import Connection
+from orchestration_server.errors import LedgerError, OutOfBounds
+from orchestration_server.model import (
+    KEPT_PRIORITIES,
+    Bounds,
+    Call,
+    Entity,
+    EntityType,
+    EventRow,
+    Request,
+    SampledOut,
+)
+from orchestration_server.store import emission as store
+from orchestration_server.store import events as event_store
+from orchestration_server.store import held_changes as held_store
+from orchestration_server.store import writes
+from orchestration_server.store.writes import Change, Stamp
+from orchestration_server.writes import debounce
+from orchestration_server.writes.drafts import (
+    OCCUR_TIME,
+    PRIORITY,
+    SPRINT_CODE,
+    UID,
+    Draft,
+    Emission,
+    Emitted,
+)
+from orchestration_server.writes.gate import check_answer
+
+COPY_EVENTS = 32
+"""From so many events on, a transaction with a COPY is faster than one statement."""
+
+
+class Group:
+    """Several messages as rows, by what the database says of their tasks, keys and request_ids."""
+
+    def __init__(self, conn: Connection, group: Sequence[Emission]) -> None:
+        self._now, held = held_store.now(conn)
+        if held and _tell_first(conn, group):
+            self._now = event_store.now(conn)
+        self._answers = store.answers(
+            conn,
+            [(e.call.project, e.request.rpc, e.request.request_id) for e in group if e.request.request_id],
+        )
+        self._keys = store.keys(
+            conn, sorted({(e.call.project, d.dedup_key) for e in group for d in e.drafts if d.dedup_key})
+        )
+        self._known = store.known(conn, self._asked(group))
+        """Of the events that were first with a key, for callers that may not see each."""
+        self._tasks = store.tasks(
+            conn,
+            sorted({(e.call.project, d.entity_code) for e in group for d in e.drafts
+                    if d.entity_type == EntityType.TASK}),
+        )  # fmt: skip
+        self._rows: list[EventRow] = []
+        self._stamps: set[Stamp] = set()
+        self._new_keys: list[tuple[str, str, UUID]] = []
+        self._requests: list[tuple[str, Request, bytes]] = []
+        self._sampled_out: Counter[SampledOut] = Counter()
+        self.results = [self._message(one) for one in group]
+        """What each message is answered, once the group is stored."""
+        self.stored = len(self._rows)
+        self.sampled_out = self._sampled_out.total()
+        self._new_keys.sort()
+        self._copied: list[bytes] = []
+        if len(self._rows) >= COPY_EVENTS:
+            self._copied = [writes.copied(row) for row in self._rows]
+            about = {(row.project, row.entity_type, row.entity_code) for row in self._rows}
+            self._about = [Entity(*one) for one in about if one[1] in writes.HOLDABLE]
+
+    def commit(self, conn: Connection, begun: Callable[[], None]) -> None:
+        """Stores the group. Raises Conflict where what was read of it is no longer so; Held where something
+        is held of what its events are about, before it has begun.
+
+        ``begun`` is called once it has a transaction id, where it is more than one statement.
+        """
+        if self._copied:
+            with conn.transaction():
+                epoch = writes.begin_log(conn, self._about)
+                begun()
+                writes.copy_events(conn, epoch, self._copied)
+                self._apply(conn, ())
+        elif self._rows or self._requests or self._sampled_out:
+            self._apply(conn, self._rows)
+
+    def _apply(self, conn: Connection, events: Sequence[EventRow]) -> None:
+        change = Change(
+            b"",
+            sql=store.KEYED,
+            params={
+                "k_project": Texts(k[0] for k in self._new_keys),
+                "k_key": Texts(k[1] for k in self._new_keys),
+                "k_id": Uuids(k[2] for k in self._new_keys),
+            },
+            expected=len(self._new_keys),
+            events=events,
+            stamps=sorted(self._stamps),
+            waits=False,
+            sampled_out=[row._replace(events=count) for row, count in self._sampled_out.items()],
+        )
+        writes.apply(conn, change, project="", locks=(), requests=self._requests)
+
+    def _message(self, one: Emission) -> Emitted | LedgerError:
+        request = one.request
+        key = (one.call.project, request.rpc, request.request_id)
+        if request.request_id and key in self._answers:
+            try:
+                return Emitted.of(check_answer(self._answers[key], request))
+            except LedgerError as error:
+                return error
+        if one.bounds is not None and not self._is_inside(one, one.bounds):
+            return OutOfBounds("an event is not of what the key is held to any more")
+        if one.bounds is not None and not self._may_see_known(one, one.bounds):
+            return OutOfBounds("the event with this dedup_key is not of what the key is held to")
+        ids: list[str] = []
+        rows: list[EventRow] = []
+        project = one.call.project
+        recorded = convert.event_tail(one.call, self._now)
+        happened = recorded + convert.embed(OCCUR_TIME, convert.stamp(self._now).SerializeToString())
+        scopes = causers.recorded(one.call, one.bounds)
+        for draft in one.drafts:
+            if draft.sampled_out:
+                self._sampled_out[self._counted(project, draft)] += 1
+                ids.append("")
+                continue
+            if draft.dedup_key:
+                known = self._keys.get((project, draft.dedup_key))
+                if known is not None:
+                    ids.append(known)
+                    continue
+                self._keys[project, draft.dedup_key] = draft.name
+                self._known[draft.name] = store.Known(
+                    self._sprint_code(project, draft), one.call.session_key, draft.entity_type,
+                    draft.entity_code,
+                )  # fmt: skip
+                self._new_keys.append((project, draft.dedup_key, draft.event_id))
+            tail = recorded if draft.occur_time else happened
+            rows.append(self._row(one.call, draft, tail, scopes))
+            ids.append(draft.name)
+        self._rows += rows
+        left_out = ids.count("")
+        emitted = Emitted(ids, len(rows), len(ids) - len(rows) - left_out, left_out)
+        if request.request_id:
+            self._requests.append((project, request, emitted.body()))
+        return emitted
+
+    def _asked(self, group: Sequence[Emission]) -> list[str]:
+        keys = {(one.call.project, draft.dedup_key) for one in group if one.bounds for draft in one.drafts}
+        return sorted({self._keys[key] for key in keys if key in self._keys})
+
+    def _may_see_known(self, one: Emission, bounds: Bounds) -> bool:
+        """Return whether the answer tells the caller of events inside alone."""
+        ids = [self._keys.get((one.call.project, draft.dedup_key)) for draft in one.drafts if draft.dedup_key]
+        known = [self._known.get(name) for name in ids if name is not None]
+        return all(event is not None and bounds.may_see(*event) for event in known)
+
+    def _is_inside(self, one: Emission, bounds: Bounds) -> bool:
+        """Whether its tasks, as far as they are there, are still in the sprint that its key is held to.
+
+        The rest was checked when the message was let in, and cannot change.
+        """
+        if not bounds.sprint_code:
+            return True
+        found = [
+            self._tasks.get((one.call.project, draft.entity_code))
+            for draft in one.drafts
+            if draft.entity_type == EntityType.TASK
+        ]
+        return all(task is None or task.sprint_code == bounds.sprint_code for task in found)
+
+    def _counted(self, project: str, draft: Draft) -> SampledOut:
+        """What an event that is left out counts as."""
+        minute = (draft.occur_time or self._now).replace(second=0, microsecond=0)
+        return SampledOut(
+            project, minute, draft.type, draft.actor, draft.entity_type, draft.entity_code,
+            self._sprint_code(project, draft),
+        )  # fmt: skip
+
+    def _sprint_code(self, project: str, draft: Draft) -> str:
+        """The sprint that the event belongs to: its task's, where none was given."""
+        if draft.entity_type != EntityType.TASK or (draft.sprint_code and not draft.follows_task):
+            return draft.sprint_code
+        task = self._tasks.get((project, draft.entity_code))
+        return task.sprint_code if task else draft.sprint_code
+
+    def _row(self, call: Call, draft: Draft, tail: bytes, scopes: str) -> EventRow:
+        sprint_code, body = self._sprint_code(call.project, draft), draft.body
+        priority = draft.priority
+        if draft.entity_type == EntityType.TASK:
+            task = self._tasks.get((call.project, draft.entity_code))
+            if task is not None:
+                body += UID + task.uid.encode()
+                if sprint_code != draft.sprint_code:
+                    body += convert.embed(SPRINT_CODE, sprint_code.encode())
+                if draft.follows_task:
+                    priority = task.priority
+                    body += PRIORITY + convert.varint(priority)
+                    self._stamps.add(Stamp(call.project, draft.entity_code, sprint_code, priority))
+        return EventRow(
+            priority in KEPT_PRIORITIES,
+            call.project,
+            draft.event_id,
+            draft.type,
+            draft.entity_type,
+            draft.entity_code,
+            sprint_code,
+            priority,
+            call.correlation_id,
+            call.session_key,
+            draft.actor,
+            draft.occur_time or self._now,
+            self._now,
+            body + tail,
+            call.agent,
+            scopes,
+        )
+
+
+def commit_after_held(conn: Connection, group: Sequence[Emission], begun: Callable[[], None]) -> Group:
+    """Reads and stores a group in one transaction, which first tells of what is held of its entities.
+
+    Its locks keep more from being held meanwhile, so no writer of a status is first again and again.
+    """
+    with conn.transaction():
+        _tell(conn, _about(group))
+        made = Group(conn, group)
+        made.commit(conn, begun)
+    return made
+
+
+def _tell_first(conn: Connection, group: Sequence[Emission]) -> int:
+    """Tells of what is held of the tasks and sprints that the events are about, in a transaction of its own.
+
+    So the group needs no locks. What is held after this makes it ``Held``.
+    """
+    held = held_store.held(conn, _about(group))
+    if not held:
+        return 0
+    with conn.transaction():
+        return _tell(conn, held)
+
+
+def _about(group: Sequence[Emission]) -> list[Entity]:
+    return sorted(
+        {
+            Entity(one.call.project, draft.entity_type, draft.entity_code)
+            for one in group
+            for draft in one.drafts
+            if draft.entity_type in writes.HOLDABLE
+        }
+    )
+
+
+def _tell(conn: Connection, entities: Sequence[Entity]) -> int:
+    writes.lock(conn, sorted(map(writes.entity_key, entities)))
+    return debounce.tell(conn, entities)

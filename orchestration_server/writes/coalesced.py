@@ -1,0 +1,90 @@
+"""Events that tell of several steps: how they are made of the steps' own events, and taken apart again.
+
+Such an event goes from the first old status to the last new one and lists each step under ``steps``, so
+that whoever reads history has each revision with its from and to, who made it and when. Where the status
+came back to what it was, ``changes`` is empty: nothing changed in the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from orchestration.v1 import event_pb2
+from orchestration_server.codec import convert
+from orchestration_server.rules.emission import DEBOUNCED
+
+_STEPS = "steps"
+_WHO = ("agent", "session_key", "correlation_id")
+
+
+def merged(events: Sequence[event_pb2.Event]) -> event_pb2.Event:
+    """One event of what several events of one entity tell of, oldest first, one a revision.
+
+    It lacks what the log adds: id, times, and who called, which are those of the last.
+    """
+    last = events[-1]
+    payloads = [convert.plain(event.payload) for event in events]
+    before = payloads[0]["changes"]["status"]["from"]
+    after = payloads[-1]["changes"]["status"]["to"]
+    payload = {name: value for name, value in payloads[-1].items() if name != "snapshot"}
+    payload["changes"] = {} if before == after else {"status": {"from": before, "to": after}}
+    payload["step_count"] = len(events)
+    payload[_STEPS] = [_step(event, told) for event, told in zip(events, payloads, strict=True)]
+    return event_pb2.Event(
+        type=last.type,
+        entity_type=last.entity_type,
+        entity_code=last.entity_code,
+        entity_uid=last.entity_uid,
+        entity_revision=last.entity_revision,
+        sprint_code=last.sprint_code,
+        priority=last.priority,
+        payload=convert.to_struct(payload),
+    )
+
+
+def _step(event: event_pb2.Event, payload: dict[str, Any]) -> dict[str, Any]:
+    who = {name: getattr(event, name) for name in _WHO if getattr(event, name)}
+    rest = {name: value for name, value in payload.items() if name != "changes"}
+    return {
+        "revision": event.entity_revision,
+        **payload["changes"]["status"],
+        "time": convert.moment(event.emit_time).isoformat(),
+        **who,
+        **rest,
+    }
+
+
+def has_steps(event: event_pb2.Event) -> bool:
+    """Whether the event tells of steps."""
+    return event.type in DEBOUNCED and _STEPS in event.payload.fields
+
+
+def apart(event: event_pb2.Event) -> list[event_pb2.Event]:
+    """The events of its steps, oldest first, each with its id; the event itself where it has none."""
+    if not has_steps(event):
+        return [event]
+    steps: list[dict[str, Any]] = convert.plain(event.payload)[_STEPS]
+    return [_event(event, step) for step in steps]
+
+
+def _event(whole: event_pb2.Event, step: dict[str, Any]) -> event_pb2.Event:
+    left = dict(step)
+    time = convert.stamp(datetime.fromisoformat(left.pop("time")))
+    event = event_pb2.Event(
+        id=whole.id,
+        type=whole.type,
+        entity_type=whole.entity_type,
+        entity_code=whole.entity_code,
+        entity_uid=whole.entity_uid,
+        entity_revision=left.pop("revision"),
+        sprint_code=whole.sprint_code,
+        priority=whole.priority,
+        occur_time=time,
+        emit_time=time,
+        **{name: left.pop(name, "") for name in _WHO},
+    )
+    change = {"status": {"from": left.pop("from"), "to": left.pop("to")}}
+    event.payload.CopyFrom(convert.to_struct({"changes": change, **left}))
+    return event

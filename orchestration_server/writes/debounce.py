@@ -1,0 +1,140 @@
+"""Debounce: changes of a status that are held, and told of by one event once the status is stable.
+
+The step is stored with its change, in one statement, so no crash loses it. It is told of before any other
+event of its entity: the statement that writes an event refuses where something is held of its entity
+(``Held``), and the write is made again in a transaction that tells of it first (``writes/gate.py``).
+Otherwise the service in ``jobs/debounce.py`` tells of it when its time has come.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from orchestration.v1 import event_pb2
+from orchestration_server.codec import causers, convert
+from orchestration_server.db.database import Connection, Database
+from orchestration_server.errors import Held, PartitionMissing
+from orchestration_server.model import Call, Entity, EventRow, HeldRow
+from orchestration_server.rules.emission import DEBOUNCED, Debounce, Policies
+from orchestration_server.store import events as event_store
+from orchestration_server.store import held_changes as store
+from orchestration_server.store import writes
+from orchestration_server.store.writes import HOLDABLE, Change
+from orchestration_server.writes import coalesced
+
+RPC = "Debounce"
+MOST_BYTES = 256 * 1024
+"""Of the steps of one event, unless it is a single one: a large entity's snapshots are in them."""
+
+
+def entity_of(event: EventRow) -> Entity:
+    """What the event is about."""
+    return Entity(event.project, event.entity_type, event.entity_code)
+
+
+def holdable(events: Sequence[EventRow]) -> set[Entity]:
+    """What the events are about, as far as something may be held of it."""
+    return {entity_of(event) for event in events if event.entity_type in HOLDABLE}
+
+
+def hold(change: Change, policies: Policies, now: datetime) -> Change:
+    """The change with the events held that its policy debounces: those that tell all of a revision."""
+    parts = Counter(map(entity_of, change.events))
+    events: list[EventRow] = []
+    held: list[HeldRow] = []
+    for event in change.events:
+        policy = None
+        if event.type in DEBOUNCED and parts[entity_of(event)] == 1:
+            policy = policies.of(event.type, event.priority, change.policy)
+        if isinstance(policy, Debounce):
+            held.append(_held(event, policy, now))
+        else:
+            events.append(event)
+    return replace(change, events=events, held=held) if held else change
+
+
+def _held(event: EventRow, policy: Debounce, now: datetime) -> HeldRow:
+    return HeldRow(
+        entity_of(event),
+        event_pb2.Event.FromString(event.body).entity_revision,
+        now + timedelta(seconds=policy.stable_seconds),
+        now + timedelta(seconds=policy.latest_seconds),
+        event.correlation_id,
+        event.body,
+        event.scopes,
+    )
+
+
+def is_due(rows: Sequence[HeldRow], now: datetime) -> bool:
+    """Whether the steps of an entity are to be told of."""
+    stable, latest = max(row.stable_time for row in rows), min(row.latest_time for row in rows)
+    return min(stable, latest) <= now or len(rows) >= store.MOST_STEPS
+
+
+def tell(conn: Connection, entities: Collection[Entity], *, due: datetime | None = None) -> int:
+    """Tells of all steps of these entities, or of those that are due by then; how many events it took.
+
+    The caller's transaction has the locks of all of them, and has written nothing before it took them.
+    """
+    if not entities:
+        return 0
+    found = store.steps(conn, entities)
+    told = [rows for rows in found.values() if due is None or is_due(rows, due)]
+    if not told:
+        return 0
+    now = event_store.now(conn)
+    events = [_told(part, now) for rows in told for part in parts(rows)]
+    store.take(conn, rows=[row for rows in told for row in rows], events=events)
+    return len(events)
+
+
+def parts(rows: Sequence[HeldRow]) -> Iterator[Sequence[HeldRow]]:
+    """The steps of an entity that one event tells of each: as many as it may, by their number and bytes."""
+    start = size = 0
+    for place, row in enumerate(rows):
+        size += len(row.body)
+        if place > start and (place - start >= store.MOST_STEPS or size > MOST_BYTES):
+            yield rows[start:place]
+            start, size = place, len(row.body)
+    yield rows[start:]
+
+
+def write_after_held(
+    db: Database, events: Sequence[EventRow], write: Callable[[Connection], None], call: Call | None = None
+) -> None:
+    """Writes events that change nothing; what is held of what they are about is told of first."""
+    try:
+        _write_after_held(db, events, write, call)
+    except PartitionMissing:
+        # It was made since.
+        _write_after_held(db, events, write, call)
+
+
+def _write_after_held(
+    db: Database, events: Sequence[EventRow], write: Callable[[Connection], None], call: Call | None
+) -> None:
+    try:
+        with db.connection(call) as conn:
+            write(conn)
+    except Held:
+        entities = holdable(events)
+        with db.connection(call) as conn, conn.transaction():
+            writes.lock(conn, sorted(map(writes.entity_key, entities)))
+            tell(conn, entities)
+            write(conn)
+
+
+def _told(rows: Sequence[HeldRow], now: datetime) -> EventRow:
+    events = [event_pb2.Event.FromString(row.body) for row in rows]
+    last = events[-1]
+    call = Call(
+        RPC, rows[0].entity.project, correlation_id=last.correlation_id, session_key=last.session_key,
+        agent=last.agent, scopes=causers.merged(row.scopes for row in rows),
+    )  # fmt: skip
+    return convert.event_row(
+        coalesced.merged(events), call, now=now, occur_time=convert.moment(last.occur_time),
+        tail=convert.event_tail(call, now),
+    )  # fmt: skip

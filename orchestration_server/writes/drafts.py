@@ -1,0 +1,186 @@
+"""Callers' events on their way into the log: one message of them, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from uuid_utils import UUID, uuid7
+
+from orchestration.v1 import common_pb2, event_pb2
+from orchestration_server.codec import convert
+from orchestration_server.model import PRIORITY_DEFAULT, Bounds, Call, Request
+from orchestration_server.rules.emission import Batch, Policies, Sample, place_of
+
+
+class Draft(NamedTuple):
+    """A caller's event as far as it is known before the database is asked.
+
+    ``body`` lacks what a group's events share: who calls, and when it is recorded.
+    """
+
+    event_id: UUID
+    name: str
+    type: str
+    entity_type: int
+    entity_code: str
+    sprint_code: str
+    priority: int
+    actor: str
+    occur_time: datetime | None
+    dedup_key: str
+    body: bytes
+    sampled_out: bool = False
+    """Whether it is counted and not stored."""
+    follows_task: bool = False
+    """Whether it carries the sprint and the priority that its task has when it is stored."""
+
+
+@dataclass(slots=True)
+class Emission:
+    """Events of one caller's message, on their way into the log."""
+
+    call: Call
+    request: Request
+    drafts: Sequence[Draft]
+    size: int
+    batch: Batch | None = None
+    """How long it may wait for others; not at all where None."""
+    accepted: bool = False
+    """Whether its caller has been answered already."""
+    bounds: Bounds | None = None
+    """The call's when the message was let in: those of a stream's call are the next message's soon."""
+    done: Future[Emitted] = field(default_factory=Future)
+
+    @staticmethod
+    def of(
+        call: Call,
+        request: event_pb2.EmitEventRequest | event_pb2.EmitEventsRequest,
+        events: Iterable[event_pb2.NewEvent],
+        policies: Policies,
+    ) -> Emission:
+        """Made on the caller's own thread, while the group before it is being stored."""
+        # The events are kept as they came: a field unknown to NewEvent may mean something in Event.
+        request.DiscardUnknownFields()
+        batch = None
+        drafts = [_draft(call, new) for new in events]
+        if policies.sorts_emitted or request.emission_policy:
+            drafts, batch = _sorted(call, drafts, policies, request.emission_policy)
+        return Emission(
+            call,
+            convert.request_of(call, request),
+            drafts,
+            sum([len(draft.body) for draft in drafts]),
+            batch,
+            accepted=request.durability == event_pb2.DURABILITY_ACCEPTED,
+            bounds=call.bounds,
+        )
+
+    @staticmethod
+    def activity(call: Call, request: Request, new: event_pb2.NewEvent, uid: str, batch: Batch) -> Emission:
+        """Of an activity, which is an event of the ledger's own; ``uid`` is that of its sprint."""
+        draft = _draft(call, new)
+        if uid:
+            draft = draft._replace(body=draft.body + UID + uid.encode())
+        else:
+            draft = draft._replace(follows_task=True)
+        return Emission(call, request, [draft], len(draft.body), batch, bounds=call.bounds)
+
+    def accept(self) -> Emitted:
+        """What its caller is answered before anything is stored."""
+        ids = ["" if draft.sampled_out else draft.name for draft in self.drafts]
+        left_out = ids.count("")
+        return Emitted(ids, 0, 0, left_out, accepted=len(ids) - left_out)
+
+
+_DEFAULT_PRIORITY = event_pb2.Event(priority=common_pb2.PRIORITY_P2).SerializeToString()
+_ID = b"\x0a\x24"
+UID = b"\x32\x24"
+PRIORITY = b"\x48"
+SPRINT_CODE = 8
+OCCUR_TIME = 15
+
+
+def _draft(call: Call, new: event_pb2.NewEvent) -> Draft:
+    event_id = uuid7()
+    name = str(event_id)
+    body = new.SerializeToString() + _ID + name.encode()
+    priority = int(new.priority)
+    if not priority:
+        priority = PRIORITY_DEFAULT
+        body += _DEFAULT_PRIORITY
+    return Draft(
+        event_id,
+        name,
+        new.type,
+        new.entity_type,
+        new.entity_code,
+        new.sprint_code,
+        priority,
+        new.actor or call.agent,
+        convert.moment(new.occur_time) if new.HasField("occur_time") else None,
+        new.dedup_key,
+        body,
+    )
+
+
+def _sorted(
+    call: Call, drafts: Sequence[Draft], policies: Policies, wish: int
+) -> tuple[list[Draft], Batch | None]:
+    """The drafts with those that sampling leaves out marked, and the batch that the message may wait for.
+
+    What has a dedup_key is never left out: its caller wants it there. A message waits where all that is
+    stored of it may.
+    """
+    place = place_of(call.project, call.session_key, call.correlation_id)
+    found: list[Draft] = []
+    batches: list[Batch | None] = []
+    for draft in drafts:
+        policy = policies.of(draft.type, draft.priority, wish)
+        if isinstance(policy, Sample) and place >= policy.rate and not draft.dedup_key:
+            found.append(draft._replace(sampled_out=True, body=b""))
+            continue
+        found.append(draft)
+        batches.append(policy if isinstance(policy, Batch) else None)
+    waiting = [batch for batch in batches if batch is not None]
+    if not waiting or len(waiting) < len(batches):
+        return found, None
+    return found, Batch(min(b.events for b in waiting), min(b.seconds for b in waiting))
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """What became of a message: ids in its order, which of them were there before, and the new rows."""
+
+    ids: list[str]
+    stored: int
+    duplicates: int
+    sampled_out: int = 0
+    accepted: int = 0
+    """Events that wait in memory; nothing of the message is stored yet."""
+
+    def body(self) -> bytes:
+        """As it is remembered under the message's request_id."""
+        answer: Any = self.answer("")
+        body: bytes = answer.SerializeToString()
+        return body
+
+    def answer(self, request_id: str) -> event_pb2.EmitEventsResponse:
+        """As the message is answered."""
+        return event_pb2.EmitEventsResponse(
+            request_id=request_id,
+            stored=self.stored,
+            duplicates=self.duplicates,
+            event_ids=self.ids,
+            sampled_out=self.sampled_out,
+            accepted=self.accepted,
+        )
+
+    @staticmethod
+    def of(body: bytes) -> Emitted:
+        """The other way round."""
+        answer = event_pb2.EmitEventsResponse.FromString(body)
+        return Emitted(list(answer.event_ids), answer.stored, answer.duplicates, answer.sampled_out)
