@@ -42,7 +42,7 @@ EMPTY_TASKS = b"\x0a\x02\x0a\x00"
 BOMB = gzip.compress(EMPTY_TASKS * (4 * (1 << 20) - 64), 9)
 PLAIN_BOMB = EMPTY_TASKS * (1 << 18)
 SOURCE = "127.0.0.2"
-"""Where the harm comes from: another address than that of the good client."""
+"""The address of the attackers, which is not that of the good client."""
 RESETS, RESETS_A_WRITE = 60_000, 500
 SILENT = 1_100
 """Calls that all connections together hold open."""
@@ -129,7 +129,7 @@ class Attack:
     """With the number of connections."""
     again: Callable[[Connection, str, int], None]
     more: Callable[[Connection, str], None] | None = None
-    """What it does whatever the server answers, up to RESETS calls."""
+    """Opens and resets up to RESETS calls, and ignores the answers of the server."""
     reconnect: bool = True
     """Whether a connection that the server closed is opened again."""
 

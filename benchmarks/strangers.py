@@ -18,9 +18,9 @@ from orchestration.v1 import task_pb2
 ROUNDS = 5
 SECONDS = 3
 PAUSE = 0.1
-"""How long a stranger waits before it sends the next call."""
+"""The pause of a stranger before its next call."""
 SILENT_PAUSE = 1.0
-"""How long one waits before it opens others in place of silent calls that were refused."""
+"""The pause of a stranger before it replaces silent calls that were refused."""
 RPS = 100
 CODE = "good"
 TIMEOUT = 30.0
@@ -28,7 +28,7 @@ TIMEOUT = 30.0
 
 @dataclass(frozen=True)
 class Strangers:
-    """Who attacks, how, and whether the ledger takes a key. The good client has one."""
+    """One attack: its attackers, its kind, and if the ledger takes a key. The good client has one."""
 
     kind: str
     clients: int
