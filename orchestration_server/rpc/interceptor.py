@@ -82,7 +82,7 @@ class Door:
     def __init__(self, rpc: str, admission: Admission, parse: Parser) -> None:
         self._rpc = rpc
         self._admission = admission
-        self.most_bytes = parse.most_bytes
+        self.refusal = parse.refusal
 
     def judge(self, metadata: Any, peer: Callable[[], str]) -> Verdict:
         """Judge by what is in memory."""

@@ -33,7 +33,6 @@ from orchestration_server.codec.status import code_of, status_of
 from orchestration_server.errors import LedgerError, ResourceExhausted
 from orchestration_server.model import Share
 from orchestration_server.telemetry import metrics
-from orchestration_server.validation.request_parser import too_large
 
 log = structlog.get_logger()
 
@@ -77,8 +76,8 @@ EMPTY = Refusal(cygrpc.StatusCode.unimplemented, NO_MESSAGE)
 class Door(Protocol):
     """What judges who calls, as the attribute ``door`` of a handler."""
 
-    most_bytes: int
-    """Of the request."""
+    def refusal(self, body: bytes) -> LedgerError | None:
+        """Return the error of a request that is too large, by what is seen without unpacking it."""
 
     def judge(self, metadata: Any, peer: Callable[[], str]) -> Verdict:
         """Judge by what is in memory; it runs on grpc's serving thread and must not wait."""
@@ -189,7 +188,7 @@ class Arrival:
                 return _possibly_finish_call(state, _RECEIVE_MESSAGE_TOKEN)
         refusal: Refusal | None = EMPTY
         if body is not None:
-            refusal = self._too_large(len(body))
+            refusal = self._too_large(body)
             if refusal is None:
                 self._body, self.size = body, len(body)
                 refusal = self._pool.let_in(self)
@@ -203,10 +202,9 @@ class Arrival:
             self._end()
         return ended
 
-    def _too_large(self, size: int) -> Refusal | None:
-        if self._door is None or size <= self._door.most_bytes:
-            return None
-        return Refusal.of_error(too_large(self._door.most_bytes))
+    def _too_large(self, body: bytes) -> Refusal | None:
+        error = None if self._door is None else self._door.refusal(body)
+        return None if error is None else Refusal.of_error(error)
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer it without a handler."""

@@ -35,12 +35,24 @@ class Parser:
         self._scan = bounds.scan
         self._parse = message.FromString
 
+    def refusal(self, body: bytes) -> InvalidArgument | None:
+        """Return the error of a body that is too long as it was sent, or by the size that gzip tells."""
+        if len(body) > self.most_bytes:
+            return too_large(self.most_bytes)
+        if body[:2] == GZIP and len(body) > SMALL_BYTES:
+            most = self._most_unpacked(body)
+            # gzip ends with the number of bytes that it unpacks to, so a bomb that tells it costs nothing.
+            if int.from_bytes(body[-4:], "little") > most:
+                return self._too_much(most)
+        return None
+
     def __call__(self, body: bytes) -> Message:
         """Return the message. Raises InvalidArgument if it is none, or larger than its rules allow."""
+        error = self.refusal(body)
+        if error is not None:
+            raise error
         if body[:2] == GZIP:
             body = self._unpacked(body)
-        if len(body) > self.most_bytes:
-            raise too_large(self.most_bytes)
         if len(body) > SCAN_BYTES:
             try:
                 self._scan(body)
@@ -56,11 +68,7 @@ class Parser:
             ) from None
 
     def _unpacked(self, body: bytes) -> bytes:
-        most = min(self.most_bytes, max(FREE_BYTES, RATIO * len(body)))
-        # gzip ends with the number of bytes that it unpacks to, so a bomb that tells it costs nothing.
-        told = int.from_bytes(body[-4:], "little")
-        if told > most and len(body) > SMALL_BYTES:
-            raise self._too_much(most)
+        most = self._most_unpacked(body)
         unpacker = zlib.decompressobj(_WINDOW)
         try:
             found = unpacker.decompress(body, most + 1)
@@ -71,6 +79,9 @@ class Parser:
         if not unpacker.eof or unpacker.unused_data:
             raise InvalidArgument({"": "is not one whole gzip stream"}, reason="UNPARSABLE")
         return found
+
+    def _most_unpacked(self, body: bytes) -> int:
+        return min(self.most_bytes, max(FREE_BYTES, RATIO * len(body)))
 
     def _too_much(self, most: int) -> InvalidArgument:
         if most == self.most_bytes:

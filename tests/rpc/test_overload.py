@@ -1,5 +1,6 @@
 """Past a limit a call is refused at once, with a reason; what is under it goes on as before."""
 
+import gzip
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from tests.status import details, refused
 
 SECONDS = 20
 SMALL_MESSAGE = 64 * 1024
+SERVICE = "orchestration.v1.TaskService"
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
@@ -101,6 +103,20 @@ def test_calls_above_those_that_may_wait_are_refused_while_the_others_hold_all_t
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
     assert sum(call.code() is grpc.StatusCode.OK for call in calls) == 3
     assert small.get().title == "b"
+
+
+@pytest.mark.parametrize(
+    ("rpc", "body"),
+    [("GetTask", bytes(4_096)), ("CreateTask", gzip.compress(bytes(16 << 20), 9))],
+    ids=["as sent", "as gzip tells"],
+)
+def test_a_request_that_is_too_large_needs_no_thread(
+    start: Callable[..., Small], rpc: str, body: bytes
+) -> None:
+    small = start(threads=2)
+    call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = small.channel.unary_unary(f"/{SERVICE}/{rpc}")
+    with small.held(2), refused(grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_TOO_LARGE"):
+        call(body, timeout=SECONDS)
 
 
 def test_calls_that_find_no_connection_are_refused(start: Callable[..., Small]) -> None:
