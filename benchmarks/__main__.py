@@ -17,20 +17,20 @@ from benchmarks import (
     fairness,
     gate,
     ghz,
-    limits,
-    programs,
+    overload,
     rolling,
     seed,
     strangers,
     throughput,
+    tools,
 )
+from benchmarks.fanout import Live
 from benchmarks.gate import GateName, Measurement
-from benchmarks.ledger import Ledger, Server, Started
-from benchmarks.live import Live
 from benchmarks.ratios import Ratios
 from benchmarks.report import Report
 from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.seed import Seeded
+from benchmarks.target import Ledger, Server, Started
 
 EVENTS, SHORT_EVENTS = 1_000_000, 10_000
 TASKS, SHORT_TASKS = 10_000, 1_000
@@ -80,7 +80,7 @@ class Bench:
         return Measurement(scenario.name, scenario.group, figures, outcome.failures)
 
     def ratios(self) -> list[Measurement]:
-        pgbench = programs.pgbench()
+        pgbench = tools.pgbench()
         return Ratios(self.ghz, pgbench, self.started, self.ledger, self.seeded).measure(self.rounds)
 
     def emit(self) -> list[Measurement]:
@@ -99,7 +99,7 @@ class Bench:
         return [archive.measure(self.started, self.events)]
 
     def limits(self) -> list[Measurement]:
-        return limits.measure(self.started)
+        return overload.measure(self.started)
 
     def deadlines(self) -> list[Measurement]:
         return deadlines.measure(self.started)
@@ -136,9 +136,9 @@ def main() -> int:
         return 0
     gate_name = cast(GateName, options.gate or ("outer" if options.short else "inner"))
     try:
-        program = programs.ghz()
+        program = tools.ghz()
         limits = gate.load(gate_name)
-    except (programs.Missing, gate.BadThresholds) as error:
+    except (tools.Missing, gate.BadThresholds) as error:
         print(error, file=sys.stderr)
         return BROKEN
     # Ended from outside, the server still has to be stopped.

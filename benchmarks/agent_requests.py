@@ -5,9 +5,9 @@ import random
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import Struct
 
-from benchmarks.ledger import Ledger, in_parallel
 from benchmarks.requests import TASK_BATCH, Requests, fresh_codes, make_sprints, request_id
 from benchmarks.seed import Seeded, new_task
+from benchmarks.target import Ledger, in_parallel
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, report_pb2, session_pb2, sprint_pb2, task_pb2
 
 CACHED_CONTEXTS = 20

@@ -19,8 +19,8 @@ from psycopg import sql
 
 from benchmarks import ghz
 from benchmarks.gate import Measurement
-from benchmarks.ledger import CHANNEL_OPTIONS, Started
 from benchmarks.requests import fresh_codes, request_id
+from benchmarks.target import CHANNEL_OPTIONS, Started
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.http2 import (
+from benchmarks.raw_http2_client import (
     ACK,
     DATA,
     END_HEADERS,

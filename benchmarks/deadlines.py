@@ -11,9 +11,9 @@ import grpc
 import psycopg
 
 from benchmarks.gate import Measurement
-from benchmarks.ledger import CHANNEL_OPTIONS, Started
 from benchmarks.processes import ServerProcess
 from benchmarks.requests import request_id
+from benchmarks.target import CHANNEL_OPTIONS, Started
 from orchestration.v1 import task_pb2
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 

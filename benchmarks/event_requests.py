@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from benchmarks.ledger import Ledger
 from benchmarks.requests import BATCH, Requests, request_id
 from benchmarks.seed import TYPES, Seeded, new_events
+from benchmarks.target import Ledger
 from orchestration.v1 import common_pb2, event_pb2
 
 # A stream of one message with events of its own; ghz fills in what differs.

@@ -9,9 +9,9 @@ from pathlib import Path
 from benchmarks import ghz, seed
 from benchmarks.gate import Measurement
 from benchmarks.keyed import channel, make_key, own_database, spread
-from benchmarks.ledger import Ledger, Started
 from benchmarks.processes import ServerProcess
 from benchmarks.rolling import change
+from benchmarks.target import Ledger, Started
 from orchestration.v1 import task_pb2
 
 EVENTS, TASKS = 100_000, 1_000

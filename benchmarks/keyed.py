@@ -14,8 +14,8 @@ import grpc
 import psycopg
 
 from benchmarks import ghz
-from benchmarks.ledger import CHANNEL_OPTIONS, Started
 from benchmarks.processes import environment
+from benchmarks.target import CHANNEL_OPTIONS, Started
 
 PER_MINUTE = 10_000_000
 """So many that the rate of a key is not what is measured."""

@@ -22,13 +22,13 @@ from typing import Any
 
 import grpc
 
-from benchmarks import gate, programs
+from benchmarks import gate, tools
 from benchmarks.gate import Measurement
 from benchmarks.keyed import forget_peak, make_key, own_database, peak_mb
-from benchmarks.ledger import Server
 from benchmarks.processes import ServerProcess
 from benchmarks.report import Report
 from benchmarks.strangers import SILENT_PAUSE, Strangers, Target, beside, make_task
+from benchmarks.target import Server
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration_server.rpc.tls import make
@@ -134,7 +134,7 @@ def _free_port() -> int:
 
 
 def _measure(envoy: str, directory: Path, idle: int) -> list[Measurement]:
-    program, port = programs.ghz(), _free_port()
+    program, port = tools.ghz(), _free_port()
     made = make(directory, "localhost")
     with Server() as started, own_database(started, "proxy") as url:
         key = make_key(url, "good")

@@ -21,9 +21,9 @@ from google.protobuf.message import Message
 
 from benchmarks import echo, ghz, requests, statements
 from benchmarks.gate import Measurement
-from benchmarks.ledger import Ledger, Started
 from benchmarks.seed import Seeded, new_task
 from benchmarks.statements import Recorded, Rows
+from benchmarks.target import Ledger, Started
 from orchestration.v1 import task_pb2
 
 CONCURRENCY = 16

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
-from benchmarks.ledger import Ledger, in_parallel
 from benchmarks.seed import Seeded, new_task
+from benchmarks.target import Ledger, in_parallel
 from orchestration.v1 import common_pb2, coordination_pb2, sprint_pb2, task_pb2
 
 Requests = Sequence[Message] | str

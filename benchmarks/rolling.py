@@ -16,8 +16,8 @@ from typing import Any
 import grpc
 
 from benchmarks.gate import Measurement
-from benchmarks.ledger import Started
 from benchmarks.processes import ServerProcess
+from benchmarks.target import Started
 from orchestration import Client
 from orchestration.v1 import event_pb2, task_pb2
 

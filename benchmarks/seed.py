@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 from google.protobuf.struct_pb2 import Struct
 
-from benchmarks.ledger import Ledger, in_parallel
+from benchmarks.target import Ledger, in_parallel
 from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, sprint_pb2, task_pb2
 
 DAYS = 60

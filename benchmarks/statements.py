@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.ledger import Started
+from benchmarks.target import Started
 from orchestration_server.store.writes import lock_key
 
 ENTRY = re.compile(r"^\S+ \S+ \S+ \[(\d+)\] (LOG|DETAIL):  (.*?)(?=^\S+ \S+ \S+ \[\d+\] |\Z)", re.M | re.S)

@@ -11,8 +11,8 @@ from statistics import median
 from benchmarks import ghz
 from benchmarks.gate import Measurement
 from benchmarks.keyed import channel, forget_peak, make_key, own_database, peak_mb
-from benchmarks.ledger import Ledger, Started
 from benchmarks.processes import ServerProcess
+from benchmarks.target import Ledger, Started
 from orchestration.v1 import task_pb2
 
 ROUNDS = 5

@@ -12,9 +12,9 @@ import psycopg
 from psycopg import sql
 
 from benchmarks.gate import Measurement
-from benchmarks.ledger import CHANNEL_OPTIONS, Started, resident_mb
 from benchmarks.requests import request_id
 from benchmarks.seed import EVENT_BATCH, Seeded, new_events
+from benchmarks.target import CHANNEL_OPTIONS, Started, resident_mb
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 

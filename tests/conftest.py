@@ -38,9 +38,9 @@ from orchestration_server.app import App
 from orchestration_server.config.settings import Settings
 from orchestration_server.embedded.engines import EmbeddedEngines, Engines
 from orchestration_server.store import migrations
-from tests import inherited
+from tests.support import clean_process
 
-inherited.replace()
+clean_process.replace()
 
 TEMPLATE = "ledger_template"
 START_SECONDS = 20

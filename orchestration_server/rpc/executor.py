@@ -5,7 +5,7 @@ switches of threads a call, and a client that opens calls and sends nothing hold
 grpc's serving thread asks for the message, and a thread is taken once it came (docs/decisions/0008).
 
 rpc/pending_call.py is one call, rpc/incoming_calls.py who sends, and rpc/fair_queue.py who waits for a
-thread. Other insides of grpcio than those of the pinned release show in tests/rpc/test_receiving.py.
+thread. Other insides of grpcio than those of the pinned release show in tests/rpc/test_executor.py.
 """
 
 from __future__ import annotations

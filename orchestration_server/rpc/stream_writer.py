@@ -5,7 +5,7 @@ transport took the message: it costs two switches of threads a message, and a th
 does not read. This starts the same batch as ``grpc._server._send_response`` and returns at once.
 
 Which release it was written against stands below; pyproject.toml and requirements/ pin it exactly. Other
-insides show in tests/rpc/test_sending.py.
+insides show in tests/rpc/test_stream_writer.py.
 """
 
 from __future__ import annotations

@@ -48,9 +48,9 @@ class Parser:
 
     def __call__(self, body: bytes) -> Message:
         """Return the message. Raises InvalidArgument if it is none, or larger than its rules allow."""
-        error = self.refusal(body)
-        if error is not None:
-            raise error
+        refusal = self.refusal(body)
+        if refusal is not None:
+            raise refusal
         if body[:2] == GZIP:
             body = self._unpacked(body)
         if len(body) > SCAN_BYTES:

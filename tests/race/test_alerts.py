@@ -15,8 +15,8 @@ from orchestration_server.errors import Unavailable
 from orchestration_server.jobs.alerts import Alerts
 from orchestration_server.rules import alerts
 from orchestration_server.store.alerts import Figures
-from tests.alerting import CLEARED, FIRING, PENDING, RESOLVED, Alerting
 from tests.conftest import Server
+from tests.support.alerts import CLEARED, FIRING, PENDING, RESOLVED, Alerting
 
 ROUNDS = 20
 EVALUATORS = 4

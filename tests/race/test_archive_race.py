@@ -16,9 +16,9 @@ import pytest
 from orchestration.v1 import event_pb2
 from orchestration_server.db.database import Database
 from orchestration_server.maintenance.archiver import Archive
-from tests.archiving import OldLog, month
 from tests.conftest import Server, open_channel
-from tests.ledger import Ledger
+from tests.support.archive import OldLog, month
+from tests.support.ledger import Ledger
 
 BACK = (7, 6, 5)
 EVENTS = 3_000

@@ -19,9 +19,9 @@ from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.jobs.automation import Automation
 from orchestration_server.store import automation as store
-from tests import factories
-from tests.automating import automation, by_rules, drain, history, payload, rules_of
 from tests.conftest import Server
+from tests.support import factories
+from tests.support.automation import automation, by_rules, drain, history, payload, rules_of
 
 COMPLETED = TaskStatus.TASK_STATUS_COMPLETED
 IN_PROGRESS = TaskStatus.TASK_STATUS_IN_PROGRESS

@@ -14,8 +14,8 @@ from orchestration.v1 import context_pb2, coordination_pb2, event_pb2, session_p
 from orchestration_server.app import App
 from orchestration_server.cache.read_through import Cache, Loaded
 from tests.conftest import open_channel
-from tests.histories import update
-from tests.ledger import Ledger
+from tests.support.histories import update
+from tests.support.ledger import Ledger
 
 WRITES = 60
 READERS = 4

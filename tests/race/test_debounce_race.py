@@ -17,12 +17,12 @@ from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.db.database import Connection
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.store import writes
-from tests.automating import history as log_of
-from tests.automating import payload
 from tests.conftest import Server, open_channel
-from tests.emitting import DEBOUNCE, LONG_AGO, serving, tell_all, teller
-from tests.histories import create, get, history, rebuild, replay, update
-from tests.status import must_be
+from tests.support.automation import history as log_of
+from tests.support.automation import payload
+from tests.support.emission import DEBOUNCE, LONG_AGO, serving, tell_all, teller
+from tests.support.histories import create, get, history, rebuild, replay, update
+from tests.support.rpc_errors import must_be
 
 IN_PROGRESS = TaskStatus.TASK_STATUS_IN_PROGRESS
 PENDING = TaskStatus.TASK_STATUS_PENDING

@@ -12,7 +12,7 @@ import psycopg
 from orchestration.v1 import report_pb2
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
 from tests.race.conftest import CALLS, at_once
-from tests.status import must_be
+from tests.support.rpc_errors import must_be
 
 ADRS = 100
 CALLERS = 100

@@ -20,13 +20,13 @@ from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.store import dependencies, emission, sessions, writes
 from orchestration_server.store.writes import Change
-from tests.automating import history, payload
 from tests.conftest import Server, open_channel
-from tests.emitting import DEBOUNCE, serving, tell_all
-from tests.histories import update
-from tests.ledger import Ledger
 from tests.rpc.test_templates import of_sprint
-from tests.status import must_be
+from tests.support.automation import history, payload
+from tests.support.emission import DEBOUNCE, serving, tell_all
+from tests.support.histories import update
+from tests.support.ledger import Ledger
+from tests.support.rpc_errors import must_be
 
 TASKS = ("A", "B")
 SPRINTS = ("", "S1", "S2")

@@ -11,8 +11,8 @@ from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.common_pb2 import EntityType
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from tests import factories
-from tests.status import must_be
+from tests.support import factories
+from tests.support.rpc_errors import must_be
 
 WRITERS = 4
 READERS = 2

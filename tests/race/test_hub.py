@@ -24,8 +24,8 @@ from orchestration_server.timeline.hub import READ_AHEAD, Hub
 from orchestration_server.timeline.live_feed import QUEUE_BYTES, QUEUE_MESSAGES
 from orchestration_server.timeline.sender import Sender
 from orchestration_server.timeline.subscription import Reply, Stream
-from tests import factories
 from tests.conftest import Server
+from tests.support import factories
 
 SECONDS = 10
 MARK = "marks.one"

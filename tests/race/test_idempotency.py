@@ -18,9 +18,9 @@ from orchestration.v1.report_pb2_grpc import ReportServiceStub
 from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from tests import factories
 from tests.race.conftest import CALLS, at_once
-from tests.status import Metadata, must_be, refused
+from tests.support import factories
+from tests.support.rpc_errors import Metadata, must_be, refused
 
 ROUNDS = 3
 DONE = TaskStatus.TASK_STATUS_COMPLETED

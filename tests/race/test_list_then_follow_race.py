@@ -18,10 +18,10 @@ import pytest
 
 from orchestration.v1 import common_pb2, event_pb2
 from orchestration_server import model
-from tests import factories
 from tests.conftest import Server, open_channel
-from tests.late import late_writer
-from tests.ledger import Ledger
+from tests.support import factories
+from tests.support.late_writer import late_writer
+from tests.support.ledger import Ledger
 
 SECONDS = 120
 BIG_WRITERS = 2

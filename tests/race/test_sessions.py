@@ -13,9 +13,9 @@ from orchestration.v1 import common_pb2, event_pb2, session_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from tests import factories
 from tests.race.conftest import CALLS, at_once
-from tests.status import must_be, refused
+from tests.support import factories
+from tests.support.rpc_errors import must_be, refused
 
 ROUNDS = 3
 

@@ -36,7 +36,7 @@ from tests.robustness.spec import (
     Read,
     Retitle,
 )
-from tests.status import reason
+from tests.support.rpc_errors import reason
 
 SPRINT = "shared"
 TASKS = 4

@@ -6,7 +6,7 @@ import pytest
 
 from orchestration_server.app import App
 from tests.conftest import Server
-from tests.keying import make_key
+from tests.support.credentials import make_key
 
 
 @pytest.fixture

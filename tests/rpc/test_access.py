@@ -20,10 +20,10 @@ from orchestration_server.auth import credentials
 from orchestration_server.auth.api_keys import new_key
 from orchestration_server.errors import Unavailable
 from orchestration_server.model import Role
-from tests import factories
 from tests.conftest import Server, open_channel
-from tests.keying import Reads, bearer, make_key, revoke
-from tests.status import refused
+from tests.support import factories
+from tests.support.credentials import Reads, bearer, make_key, revoke
+from tests.support.rpc_errors import refused
 
 UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
 LIST = task_pb2.ListTasksRequest()

@@ -1,7 +1,7 @@
 """Every rpc with every kind of credential: the bad are refused and leave nothing, the good are let in.
 
 The rpcs come from the descriptors, so a new one fails here until someone says who may call it, in
-``access.RULES``, and with what request, in ``tests/calling.py``.
+``access.RULES``, and with what request, in ``tests/support/rpc_catalog.py``.
 """
 
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ from orchestration_server.auth.permissions import RULES
 from orchestration_server.config.settings import Settings
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import AuthMode, Role
-from tests.calling import METHODS, REFLECTION, RPCS, Outcome, Place, call, requests
 from tests.conftest import new_database, open_channel
-from tests.keying import AUDIENCE, ISSUER, Issuer, bearer, make_key, revoke
-from tests.ledger import Ledger
-from tests.status import Metadata
+from tests.support.credentials import AUDIENCE, ISSUER, Issuer, bearer, make_key, revoke
+from tests.support.ledger import Ledger
+from tests.support.rpc_catalog import METHODS, REFLECTION, RPCS, Outcome, Place, call, requests
+from tests.support.rpc_errors import Metadata
 
 UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
 INSIDE = Place("s", "t", "u", "k", "in")

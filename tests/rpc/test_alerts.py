@@ -19,9 +19,9 @@ from orchestration_server.rules import alerts
 from orchestration_server.rules.alerts import AlertRule
 from orchestration_server.store.alerts import Figures
 from orchestration_server.telemetry import metrics
-from tests import factories
-from tests.alerting import CLEARED, FIRING, PENDING, RAISED, RESOLVED, Alerting, payload
 from tests.conftest import Server
+from tests.support import factories
+from tests.support.alerts import CLEARED, FIRING, PENDING, RAISED, RESOLVED, Alerting, payload
 
 BY_NAME = {rule.name: rule for rule in alerts.BUILT_IN}
 FEW = {"event_count": 50.0, "horizon_age": 0.0}

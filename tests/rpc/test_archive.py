@@ -28,12 +28,12 @@ from orchestration_server.jobs.runner import Service
 from orchestration_server.maintenance.archiver import Archive
 from orchestration_server.services.admin import ANSWER_SECONDS
 from orchestration_server.store import events as event_store
-from tests import factories
-from tests.archiving import OldLog, month
 from tests.conftest import Server
-from tests.ledger import Ledger
 from tests.rpc.test_restore import Copy, serving
-from tests.status import details, refused
+from tests.support import factories
+from tests.support.archive import OldLog, month
+from tests.support.ledger import Ledger
+from tests.support.rpc_errors import details, refused
 
 BACK = (7, 6, 5)
 

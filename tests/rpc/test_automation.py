@@ -21,10 +21,10 @@ from orchestration_server.config.yaml_reader import YamlError
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.jobs import automation as jobs
 from orchestration_server.rules.automation import load
-from tests import factories
-from tests.automating import automation, by_rules, drain, history, payload, rules_of
 from tests.conftest import Server, open_channel
-from tests.statements import counted
+from tests.support import factories
+from tests.support.automation import automation, by_rules, drain, history, payload, rules_of
+from tests.support.statements import counted
 
 IN_PROGRESS = TaskStatus.TASK_STATUS_IN_PROGRESS
 BLOCKED = TaskStatus.TASK_STATUS_BLOCKED

@@ -12,12 +12,12 @@ from orchestration.v1 import common_pb2, context_pb2, event_pb2, sprint_pb2, tas
 from orchestration_server.app import App
 from orchestration_server.jobs.automation import Automation
 from orchestration_server.model import Role
-from tests import factories
-from tests.automating import automation, drain, payload, rules_of
 from tests.conftest import Server
-from tests.emitting import DEBOUNCE, Clock, teller
-from tests.keying import bearer, calling_with, make_key
-from tests.ledger import Ledger
+from tests.support import factories
+from tests.support.automation import automation, drain, payload, rules_of
+from tests.support.credentials import bearer, calling_with, make_key
+from tests.support.emission import DEBOUNCE, Clock, teller
+from tests.support.ledger import Ledger
 
 TASK = common_pb2.ENTITY_TYPE_TASK
 PENDING, RUNNING, COMPLETED = (

@@ -21,8 +21,8 @@ from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
 from orchestration_server.config.settings import Settings
 from orchestration_server.embedded.engines import EmbeddedEngines
-from tests import factories
 from tests.conftest import open_channel
+from tests.support import factories
 
 SECONDS = 10
 WITHOUT_REDIS = 1.0

@@ -17,12 +17,12 @@ from orchestration_server.app import App
 from orchestration_server.db.database import Database
 from orchestration_server.model import Role
 from orchestration_server.store.database_clock import STALE_SECONDS, DatabaseClock
-from tests import factories
 from tests.conftest import open_channel
-from tests.keying import bearer, make_key
-from tests.ledger import Ledger
-from tests.seconds import Seconds
-from tests.status import refused
+from tests.support import factories
+from tests.support.clock import FakeClock
+from tests.support.credentials import bearer, make_key
+from tests.support.ledger import Ledger
+from tests.support.rpc_errors import refused
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 HOURS = 6
@@ -127,7 +127,7 @@ def test_a_key_expires_by_the_database(off: None, database_url: str, start_app: 
 
 def test_the_database_is_asked_for_the_time_once_a_minute(database_url: str) -> None:
     db = Database(database_url, size=1)
-    seconds = Seconds()
+    seconds = FakeClock()
     clock = DatabaseClock(db, seconds)
     first = clock.now()
     seconds.now += 30

@@ -18,9 +18,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from orchestration_server.app import migrate
 from orchestration_server.db import connect
 from orchestration_server.embedded.engines import EmbeddedEngines, Engines
-from tests import commands
-from tests.commands import COMMANDS
-from tests.poolers import Mode, behind
+from tests.support import commands
+from tests.support.commands import COMMANDS
+from tests.support.poolers import Mode, behind
 
 PASSWORD = "hunter2-of-the-test"
 ALL = [

@@ -19,10 +19,10 @@ from orchestration_server.app import App
 from orchestration_server.config.settings import Settings
 from orchestration_server.context import compact_json
 from orchestration_server.embedded.engines import Engines
-from tests import factories, statements, tokenizing
 from tests.conftest import Server, open_channel
-from tests.ledger import ASSEMBLED, TARGETS, Ledger, Target
-from tests.status import refused
+from tests.support import factories, statements, tokenizer
+from tests.support.ledger import ASSEMBLED, TARGETS, Ledger, Target
+from tests.support.rpc_errors import refused
 
 
 @pytest.fixture
@@ -289,7 +289,7 @@ def test_a_servers_tokenizer_counts_its_contexts(server: Server, sprint: None, e
             address="127.0.0.1:0",
             database_url=server.database_url,
             redis_url=engines.redis_url or "",
-            tokenizer="tests.tokenizing:count",
+            tokenizer="tests.support.tokenizer:count",
             grace_seconds=0,
         )
     )
@@ -299,7 +299,7 @@ def test_a_servers_tokenizer_counts_its_contexts(server: Server, sprint: None, e
                 context = Ledger(channel).context({"task_code": "t"}, token_budget=budget)
                 estimate = context.token_estimate
                 context.ClearField("token_estimate")
-                assert estimate == tokenizing.count(compact_json.text(context))
+                assert estimate == tokenizer.count(compact_json.text(context))
                 assert bool(context.trimmed) == bool(budget)
                 assert not budget or 0.8 * budget <= estimate <= budget
     finally:

@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 
 from orchestration.v1 import common_pb2, report_pb2, session_pb2, task_pb2
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
-from tests.ledger import Ledger
+from tests.support.ledger import Ledger
 
 TASK = {"task_code": "t"}
 

@@ -20,9 +20,9 @@ from orchestration_server.embedded.engines import Engines
 from orchestration_server.errors import FileChanged
 from orchestration_server.model import Call
 from orchestration_server.workspace.reader import CHUNK_BYTES, READ_BYTES, WorkspaceFiles
-from tests import factories
 from tests.conftest import open_channel
-from tests.status import refused
+from tests.support import factories
+from tests.support.rpc_errors import refused
 
 SPRINT = "delegation/sprints/s"
 TASK = f"{SPRINT}/t"

@@ -13,9 +13,9 @@ from orchestration.v1 import (
     event_pb2,
     task_pb2,
 )
-from tests.ledger import TARGETS, Ledger, S, Target
-from tests.status import refused, violations
-from tests.tokenizing import tokens_of
+from tests.support.ledger import TARGETS, Ledger, S, Target
+from tests.support.rpc_errors import refused, violations
+from tests.support.tokenizer import tokens_of
 
 
 @pytest.fixture

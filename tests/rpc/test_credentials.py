@@ -12,8 +12,8 @@ from orchestration_server.db.database import Database
 from orchestration_server.errors import Unauthenticated, Unavailable
 from orchestration_server.store import keys as store
 from orchestration_server.store.database_clock import DatabaseClock
-from tests.keying import Reads, make_key
-from tests.seconds import Seconds
+from tests.support.clock import FakeClock
+from tests.support.credentials import Reads, make_key
 
 
 @pytest.fixture
@@ -22,12 +22,14 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
 
 
 @pytest.fixture
-def clock() -> Seconds:
-    return Seconds()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def credentials(database_url: str, clock: Seconds, monkeypatch: pytest.MonkeyPatch) -> Iterator[Credentials]:
+def credentials(
+    database_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Credentials]:
     """They look again when a test says so."""
     monkeypatch.setattr(Credentials, "_run", lambda _: None)
     db = Database(database_url, size=2)
@@ -38,7 +40,7 @@ def credentials(database_url: str, clock: Seconds, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_key_that_is_known_is_not_read_again(
-    credentials: Credentials, reads: Reads, clock: Seconds, database_url: str
+    credentials: Credentials, reads: Reads, clock: FakeClock, database_url: str
 ) -> None:
     header = f"Bearer {make_key(database_url)}"
     identity = credentials.verify(header)
@@ -54,7 +56,7 @@ def test_a_key_that_is_known_is_not_read_again(
 
 
 def test_a_key_is_taken_no_longer_than_the_database_can_say_so(
-    credentials: Credentials, reads: Reads, clock: Seconds, database_url: str
+    credentials: Credentials, reads: Reads, clock: FakeClock, database_url: str
 ) -> None:
     header = f"Bearer {make_key(database_url)}"
     credentials.verify(header)
@@ -68,7 +70,7 @@ def test_a_key_is_taken_no_longer_than_the_database_can_say_so(
 
 
 def test_an_unknown_key_is_read_once_for_a_while(
-    credentials: Credentials, reads: Reads, clock: Seconds
+    credentials: Credentials, reads: Reads, clock: FakeClock
 ) -> None:
     header = f"Bearer {new_key()[1]}"
     for _ in range(3):
@@ -94,7 +96,7 @@ def test_what_is_kept_in_mind_has_a_bound(
 
 
 def test_it_is_noted_now_and_then_which_keys_are_used(
-    credentials: Credentials, clock: Seconds, database_url: str
+    credentials: Credentials, clock: FakeClock, database_url: str
 ) -> None:
     used, idle = make_key(database_url), make_key(database_url)
     credentials.check(credentials.verify(f"Bearer {used}"))

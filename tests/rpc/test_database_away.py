@@ -15,10 +15,10 @@ from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
 from orchestration_server.config.settings import Settings
 from orchestration_server.embedded.engines import EmbeddedEngines
-from tests import factories
 from tests.conftest import open_channel
-from tests.status import details, refused
-from tests.wires import Wire
+from tests.support import factories
+from tests.support.database_wire import Wire
+from tests.support.rpc_errors import details, refused
 
 SECONDS = 10
 BACK_SECONDS = 5.0

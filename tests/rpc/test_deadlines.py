@@ -18,10 +18,10 @@ from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import DeadlineExceeded
 from orchestration_server.model import Call
-from tests import factories
 from tests.conftest import Server
-from tests.locks import SLEEPING, held, waiting
-from tests.status import refused
+from tests.support import factories
+from tests.support.locks import SLEEPING, held, waiting
+from tests.support.rpc_errors import refused
 
 DEADLINE = 0.3
 SECONDS = 10

@@ -26,14 +26,26 @@ from orchestration_server.telemetry import metrics
 from orchestration_server.writes.batch import COPY_EVENTS, Group
 from orchestration_server.writes.drafts import Emission
 from orchestration_server.writes.group_commit import GroupCommit
-from tests import factories
-from tests.automating import automation, drain, payload, rules_of
-from tests.automating import history as log_of
 from tests.conftest import Server, open_channel
-from tests.emitting import DEBOUNCE, Clock, serving, tell_all, teller
-from tests.histories import SPRINT, TASK, create, delete, get, history, plain, rebuild, replay, status, update
-from tests.ledger import Ledger
-from tests.status import Metadata, refused
+from tests.support import factories
+from tests.support.automation import automation, drain, payload, rules_of
+from tests.support.automation import history as log_of
+from tests.support.emission import DEBOUNCE, Clock, serving, tell_all, teller
+from tests.support.histories import (
+    SPRINT,
+    TASK,
+    create,
+    delete,
+    get,
+    history,
+    plain,
+    rebuild,
+    replay,
+    status,
+    update,
+)
+from tests.support.ledger import Ledger
+from tests.support.rpc_errors import Metadata, refused
 
 PENDING = TaskStatus.TASK_STATUS_PENDING
 IN_PROGRESS = TaskStatus.TASK_STATUS_IN_PROGRESS

@@ -22,8 +22,8 @@ from orchestration_server.errors import PATH_LENGTH
 from orchestration_server.model import TASK_TRANSITIONS, is_due
 from orchestration_server.model import SprintStatus as Sprint
 from orchestration_server.model import TaskStatus as Status
-from tests import factories
-from tests.status import Metadata, details, must_be, refused
+from tests.support import factories
+from tests.support.rpc_errors import Metadata, details, must_be, refused
 
 BLOCKS = coordination_pb2.DEPENDENCY_KIND_BLOCKS
 RELATED = coordination_pb2.DEPENDENCY_KIND_RELATED

@@ -29,8 +29,8 @@ from orchestration_server.embedded.files import find_postgres
 from orchestration_server.model import AuthMode
 from orchestration_server.store import diagnosis, migrations
 from tests.conftest import Server, _other, new_database
-from tests.keying import make_key, revoke
-from tests.poolers import Mode, behind
+from tests.support.credentials import make_key, revoke
+from tests.support.poolers import Mode, behind
 
 OK, WARNING, FAILED = Level
 

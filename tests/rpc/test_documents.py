@@ -23,9 +23,9 @@ from orchestration_server.codec import slugs
 from orchestration_server.codec.convert import plain
 from orchestration_server.config.settings import Settings
 from orchestration_server.reports import documents
-from tests import factories
 from tests.conftest import Server, open_channel
-from tests.status import refused, violations
+from tests.support import factories
+from tests.support.rpc_errors import refused, violations
 
 AGENT = (("orchestration-agent", "ann"),)
 PROPOSED, ACCEPTED = report_pb2.ADR_STATUS_PROPOSED, report_pb2.ADR_STATUS_ACCEPTED

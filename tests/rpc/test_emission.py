@@ -27,14 +27,14 @@ from orchestration_server.telemetry import metrics
 from orchestration_server.writes import acceptance, group_commit
 from orchestration_server.writes.drafts import Emission, Emitted
 from orchestration_server.writes.group_commit import Clock, GroupCommit
-from tests import factories
-from tests.automating import history as log_of
-from tests.automating import payload
 from tests.conftest import Server, open_channel
-from tests.emitting import serving
-from tests.ledger import Ledger
-from tests.statements import counted
-from tests.status import Metadata
+from tests.support import factories
+from tests.support.automation import history as log_of
+from tests.support.automation import payload
+from tests.support.emission import serving
+from tests.support.ledger import Ledger
+from tests.support.rpc_errors import Metadata
+from tests.support.statements import counted
 
 BATCH = common_pb2.EMISSION_POLICY_BATCH
 SAMPLE = common_pb2.EMISSION_POLICY_SAMPLE

@@ -10,9 +10,9 @@ from psycopg import sql
 
 from orchestration.v1 import coordination_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from tests import factories
 from tests.conftest import MAX_MESSAGE, Server, open_channel
-from tests.status import details, reason, refused, violations
+from tests.support import factories
+from tests.support.rpc_errors import details, reason, refused, violations
 
 FILES = (sprint_pb2, task_pb2, event_pb2, coordination_pb2)
 METHODS = [

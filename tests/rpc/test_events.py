@@ -17,8 +17,8 @@ from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from tests import factories
-from tests.status import refused, violations
+from tests.support import factories
+from tests.support.rpc_errors import refused, violations
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 

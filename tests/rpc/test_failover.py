@@ -19,9 +19,9 @@ from orchestration_server.config.settings import Settings
 from orchestration_server.db import connect
 from orchestration_server.db import database as db_module
 from orchestration_server.embedded.engines import EmbeddedEngines
-from tests import factories
 from tests.conftest import open_channel
-from tests.wires import Wire
+from tests.support import factories
+from tests.support.database_wire import Wire
 
 SECONDS = 5
 LONG_SECONDS = 40.0

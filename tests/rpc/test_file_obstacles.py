@@ -18,8 +18,8 @@ from orchestration_server.model import Call
 from orchestration_server.workspace import reader, tree
 from orchestration_server.workspace.reader import WorkspaceFiles
 from orchestration_server.workspace.tree import HASHED_BYTES, READ_BYTES
-from tests import factories
 from tests.conftest import Server
+from tests.support import factories
 
 TASKS = "delegation/sprints/S-1"
 SPARSE = 8 * 2**40

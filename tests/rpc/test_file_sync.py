@@ -26,9 +26,9 @@ from orchestration_server.telemetry import metrics
 from orchestration_server.workspace import writer
 from orchestration_server.workspace.rendering import Document, document
 from orchestration_server.workspace.tree import TEMPORARY, Workspace
-from tests import factories
 from tests.conftest import Server
-from tests.statements import counted
+from tests.support import factories
+from tests.support.statements import counted
 
 TASK = "delegation/sprints/S-1/T-1"
 HIDDEN = (".hash",)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from orchestration import Client
 from orchestration.v1 import event_pb2, sprint_pb2, task_pb2
-from tests import factories
 from tests.conftest import Server
 from tests.rpc.test_file_sync import database, due, message, queued, service
+from tests.support import factories
 
 __all__ = ["database"]
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from orchestration import Client
 from orchestration.v1 import context_pb2, coordination_pb2, event_pb2
 from orchestration_server.cli.importing.jsonl import import_files
-from tests.tokenizing import tokens_of
+from tests.support.tokenizer import tokens_of
 
 DATA = Path(__file__).parents[1] / "data" / "fleet"
 BUDGETS = (500, 2_000)

@@ -13,8 +13,8 @@ from google.protobuf import json_format
 
 from orchestration.v1 import event_pb2, session_pb2, task_pb2
 from orchestration_server.cli.importing.jsonl_format import EventReader, parse_task, read_lines
-from tests.ledger import Ledger
-from tests.tokenizing import real_tokenizer, tokens_of
+from tests.support.ledger import Ledger
+from tests.support.tokenizer import real_tokenizer, tokens_of
 
 DATA = Path(__file__).parents[1] / "data" / "fleet"
 BUDGETS = (500, 1_000, 2_000, 4_000, 8_000)

@@ -13,8 +13,8 @@ from orchestration_server.app import App
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.store import log_times
 from tests.conftest import Server, open_channel
-from tests.late import LateWriter, late_writer
-from tests.ledger import Ledger
+from tests.support.late_writer import LateWriter, late_writer
+from tests.support.ledger import Ledger
 
 SECONDS = 20
 MINUTE = timedelta(minutes=1)

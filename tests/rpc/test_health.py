@@ -22,9 +22,9 @@ from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.__main__ import cli
 from orchestration_server.app import App
 from orchestration_server.rpc import server
-from tests.calling import SERVICE_NAMES
 from tests.conftest import Server, open_channel
-from tests.status import details, must_be
+from tests.support.rpc_catalog import SERVICE_NAMES
+from tests.support.rpc_errors import details, must_be
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 

@@ -12,9 +12,9 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from tests import factories
 from tests.conftest import Server
-from tests.histories import (
+from tests.support import factories
+from tests.support.histories import (
     BLOCKED,
     CHAIN,
     OLDEST,
@@ -30,9 +30,9 @@ from tests.histories import (
     status,
     update,
 )
-from tests.sessions import close, init, pause, populate
-from tests.statements import counted
-from tests.status import refused, violations
+from tests.support.rpc_errors import refused, violations
+from tests.support.sessions import close, init, pause, populate
+from tests.support.statements import counted
 
 # GetEntityHistory
 

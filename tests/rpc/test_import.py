@@ -16,7 +16,7 @@ from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, task_pb2
 from orchestration_server.cli.importing import client as ledger
 from orchestration_server.cli.importing.jsonl import import_files
 from orchestration_server.model import Role
-from tests.keying import make_key
+from tests.support.credentials import make_key
 
 app = typer.Typer()
 app.command()(import_files)

@@ -16,8 +16,8 @@ from orchestration.v1 import common_pb2, sprint_pb2, task_pb2
 from orchestration_server.cli.importing.jsonl import import_files
 from orchestration_server.codec.convert import sprint_content, task_content, to_struct
 from orchestration_server.jobs.file_sync import FileSync
-from tests import factories
 from tests.conftest import Server, new_database
+from tests.support import factories
 
 app = typer.Typer()
 app.command()(import_files)

@@ -17,8 +17,8 @@ from orchestration import Client
 from orchestration.v1 import common_pb2, coordination_pb2, sprint_pb2, task_pb2
 from orchestration_server.cli.importing import task_fields
 from orchestration_server.cli.importing.row_notes import NOT_READY
-from tests import importing
 from tests.rpc.test_import import Server, app, run, task, tasks_of, timeline, write
+from tests.support import import_rows
 
 BLOCKED, PENDING = common_pb2.TASK_STATUS_BLOCKED, common_pb2.TASK_STATUS_PENDING
 
@@ -221,7 +221,7 @@ def test_the_address_of_the_environment_is_read(server: Server, tmp_path: Path) 
 def test_the_server_takes_every_row(server: Server, tmp_path: Path, seed: int) -> None:
     draw = random.Random(seed)
     rows = [
-        importing.row_of(f"row-{n}", f"Row {n}", importing.drawn(draw, [f"row-{m}" for m in range(60)]))
+        import_rows.row_of(f"row-{n}", f"Row {n}", import_rows.drawn(draw, [f"row-{m}" for m in range(60)]))
         for n in range(120)
     ]
     result = run(server, "--tasks", write(tmp_path / "tasks.jsonl", rows))

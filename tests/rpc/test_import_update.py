@@ -15,9 +15,9 @@ from orchestration import Client
 from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server.cli.importing.tree_updates import Updates
 from orchestration_server.jobs.file_sync import FileSync
-from tests import factories
 from tests.conftest import Server
 from tests.rpc.test_import_delegation import findings, run
+from tests.support import factories
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 TITLE = TEXT.map(lambda text: f"t{text}")

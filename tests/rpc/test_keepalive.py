@@ -9,7 +9,7 @@ from time import monotonic
 import grpc
 import pytest
 
-from benchmarks.http2 import (
+from benchmarks.raw_http2_client import (
     ACK,
     DATA,
     END_HEADERS,
@@ -21,7 +21,7 @@ from benchmarks.http2 import (
     SETTINGS,
     headers_of,
 )
-from benchmarks.http2 import frame as frame_of
+from benchmarks.raw_http2_client import frame as frame_of
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App

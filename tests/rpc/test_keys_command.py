@@ -22,9 +22,9 @@ from orchestration_server.embedded.engines import Engines, running_database
 from orchestration_server.model import Role
 from orchestration_server.store import keys as store
 from tests.conftest import Server
-from tests.keying import bearer
-from tests.locks import waiting
-from tests.status import refused
+from tests.support.credentials import bearer
+from tests.support.locks import waiting
+from tests.support.rpc_errors import refused
 
 BLOCKED = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
 KEY = re.compile(r"orch_([0-9a-f]{12})_[0-9a-f]{64}\n")

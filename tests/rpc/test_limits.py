@@ -20,9 +20,9 @@ from orchestration_server.embedded.engines import Engines
 from orchestration_server.rpc import interceptor
 from orchestration_server.rpc.server import REFLECTIONS, SPARE
 from orchestration_server.services.context import ContextService
-from tests import factories
 from tests.conftest import MAX_MESSAGE, open_channel
-from tests.status import details, must_be, refused
+from tests.support import factories
+from tests.support.rpc_errors import details, must_be, refused
 
 SECONDS = 10
 EMIT_STREAMS = 2

@@ -10,10 +10,10 @@ from orchestration.v1 import common_pb2, event_pb2, session_pb2
 from orchestration_server import model
 from orchestration_server.services import history
 from orchestration_server.store import history as history_store
-from tests import factories
 from tests.conftest import Server, open_channel
-from tests.late import LateWriter, late_writer
-from tests.ledger import ASSEMBLED, Ledger
+from tests.support import factories
+from tests.support.late_writer import LateWriter, late_writer
+from tests.support.ledger import ASSEMBLED, Ledger
 
 TASK = common_pb2.ENTITY_TYPE_TASK
 SECONDS = 20

@@ -23,8 +23,8 @@ from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.rpc.server import SERVICES
-from tests import factories
 from tests.conftest import open_channel
+from tests.support import factories
 
 SECONDS = 30
 CANARY = "canary-7f3a"

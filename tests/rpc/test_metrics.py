@@ -39,8 +39,8 @@ from orchestration_server.errors import Conflict, ResourceExhausted
 from orchestration_server.telemetry import metrics
 from orchestration_server.telemetry.exposition import Exposition, Summed, added, answer
 from orchestration_server.writes.batch import Group
-from tests import factories
 from tests.conftest import Server, open_channel
+from tests.support import factories
 
 SECONDS = 30
 EMIT_STREAMS = 64

@@ -19,10 +19,10 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
 from orchestration_server.telemetry import metrics
-from tests import factories
 from tests.conftest import open_channel
-from tests.locks import held, waiting
-from tests.status import details, refused
+from tests.support import factories
+from tests.support.locks import held, waiting
+from tests.support.rpc_errors import details, refused
 
 SECONDS = 20
 SMALL_MESSAGE = 64 * 1024

@@ -15,8 +15,8 @@ from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.timeline import pacing
 from orchestration_server.timeline.backfill import History
 from orchestration_server.timeline.pacing import PAGE_EVENTS, Pace, Progress, Traffic
-from tests import factories
 from tests.conftest import Server, open_channel
+from tests.support import factories
 
 READERS = 6
 EVENTS = 6_000

@@ -29,13 +29,13 @@ from orchestration.v1 import (
 )
 from orchestration_server.store import automation, pages
 from orchestration_server.store.log_positions import START, Progress
-from tests import factories
-from tests.calling import METHODS, answers
-from tests.explaining import connected
-from tests.histories import BLOCKED, TASK
-from tests.ledger import Ledger
-from tests.statements import fetched
-from tests.status import Metadata
+from tests.support import factories
+from tests.support.histories import BLOCKED, TASK
+from tests.support.ledger import Ledger
+from tests.support.query_plans import connected
+from tests.support.rpc_catalog import METHODS, answers
+from tests.support.rpc_errors import Metadata
+from tests.support.statements import fetched
 
 PAGE_BYTES = 20_000
 """What pages are cut at in these tests."""

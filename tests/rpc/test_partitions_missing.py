@@ -18,9 +18,9 @@ from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
 from orchestration_server.db.partitions import MONTHS_AHEAD
-from tests import factories
 from tests.conftest import open_channel
-from tests.status import refused
+from tests.support import factories
+from tests.support.rpc_errors import refused
 
 SECONDS = 20
 WRITERS = 16

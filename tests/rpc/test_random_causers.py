@@ -16,11 +16,11 @@ from orchestration.v1 import common_pb2, event_pb2, session_pb2, sprint_pb2, tas
 from orchestration_server.codec import causers
 from orchestration_server.model import Role
 from orchestration_server.rules.automation import Cause
-from tests import factories
-from tests.automating import automation, drain, rules_of
 from tests.conftest import Server
-from tests.keying import calling_with, make_key
-from tests.ledger import Ledger
+from tests.support import factories
+from tests.support.automation import automation, drain, rules_of
+from tests.support.credentials import calling_with, make_key
+from tests.support.ledger import Ledger
 
 TASK, SPRINT = common_pb2.ENTITY_TYPE_TASK, common_pb2.ENTITY_TYPE_SPRINT
 STEPS = 60

@@ -19,7 +19,6 @@ from orchestration_server.codec import convert
 from orchestration_server.codec.convert import moment
 from orchestration_server.embedded.engines import Engines
 from tests.conftest import Server
-from tests.emitting import DEBOUNCE, serving, tell_all
 from tests.rpc.test_random_histories import (
     SPRINTS,
     TASKS,
@@ -34,6 +33,7 @@ from tests.rpc.test_random_histories import (
     task_codes,
     with_status,
 )
+from tests.support.emission import DEBOUNCE, serving, tell_all
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.codec import convert
 from orchestration_server.codec.convert import moment
-from tests import factories
-from tests.status import Metadata, must_be, refused
+from tests.support import factories
+from tests.support.rpc_errors import Metadata, must_be, refused
 
 TASK, SPRINT = EntityType.ENTITY_TYPE_TASK, EntityType.ENTITY_TYPE_SPRINT
 TASKS = ("t-0", "t-1", "t-2")

@@ -18,11 +18,11 @@ from orchestration_server.cache.read_through import Link
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.rpc import address as listening
 from orchestration_server.telemetry.metrics import RPC_REFUSED
-from tests import factories
 from tests.conftest import open_channel
-from tests.keying import Reads, bearer, make_key
-from tests.seconds import Seconds
-from tests.status import details, refused
+from tests.support import factories
+from tests.support.clock import FakeClock
+from tests.support.credentials import Reads, bearer, make_key
+from tests.support.rpc_errors import details, refused
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -214,7 +214,7 @@ def test_without_redis_each_process_counts_for_itself() -> None:
 
 
 def test_more_than_a_minute_s_worth_is_made_up_for() -> None:
-    clock = Seconds()
+    clock = FakeClock()
     rates = Rates(Link("", connections=1), identity=b"a", clock=clock)
     assert rates.take("events", "k", 10, 500) == 0
     clock.now += 49 * 60 - 1
@@ -222,7 +222,7 @@ def test_more_than_a_minute_s_worth_is_made_up_for() -> None:
 
 
 def test_who_asked_for_too_much_is_given_less() -> None:
-    rates = Rates(Link("", connections=1), identity=b"a", clock=Seconds())
+    rates = Rates(Link("", connections=1), identity=b"a", clock=FakeClock())
     assert rates.take("events", "k", 1_000, 600) == 0
     assert rates.take("events", "k", 1_000, 500) > 0
     assert rates.take("events", "k", 1_000, 1) == 0

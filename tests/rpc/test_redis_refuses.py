@@ -23,8 +23,8 @@ from orchestration_server.doctor import cache as doctor
 from orchestration_server.doctor.findings import Finding, Level, Subject
 from orchestration_server.embedded.files import find_valkey
 from orchestration_server.telemetry import metrics
-from tests import factories
 from tests.conftest import open_channel
+from tests.support import factories
 
 SECONDS = 20
 SECRET = "hunter2-of-the-cache"

@@ -10,9 +10,9 @@ from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from tests import factories
 from tests.conftest import Server
-from tests.histories import (
+from tests.support import factories
+from tests.support.histories import (
     BLOCKED,
     CHAIN,
     IN_PROGRESS,
@@ -27,8 +27,8 @@ from tests.histories import (
     status,
     update,
 )
-from tests.statements import counted
-from tests.status import refused, violations
+from tests.support.rpc_errors import refused, violations
+from tests.support.statements import counted
 
 Code = event_pb2.ReplayFindingCode
 

@@ -13,10 +13,10 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from tests import factories
 from tests.conftest import Server
-from tests.statements import counted
-from tests.status import refused
+from tests.support import factories
+from tests.support.rpc_errors import refused
+from tests.support.statements import counted
 
 PENDING = TaskStatus.TASK_STATUS_PENDING
 IN_PROGRESS = TaskStatus.TASK_STATUS_IN_PROGRESS

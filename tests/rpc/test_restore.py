@@ -22,9 +22,9 @@ from orchestration_server.app import App
 from orchestration_server.config.settings import Settings
 from orchestration_server.embedded.engines import EmbeddedEngines, Engines
 from orchestration_server.embedded.files import find_postgres
-from tests import factories
 from tests.conftest import open_channel
-from tests.status import refused
+from tests.support import factories
+from tests.support.rpc_errors import refused
 
 SECONDS = 10
 OPERATING = Path(__file__).parents[2] / "docs/operating.md"

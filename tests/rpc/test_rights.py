@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests import commands
-from tests.commands import COMMANDS
+from tests.support import commands
+from tests.support.commands import COMMANDS
 
 
 @pytest.fixture

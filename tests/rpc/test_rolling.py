@@ -15,10 +15,10 @@ from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration_server.app import App
 from orchestration_server.errors import CannotListen
-from tests import factories
 from tests.conftest import Server, open_channel
-from tests.locks import held, waiting
-from tests.status import refused
+from tests.support import factories
+from tests.support.locks import held, waiting
+from tests.support.rpc_errors import refused
 
 SECONDS = 20
 CALLS = 40

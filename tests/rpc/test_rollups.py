@@ -23,10 +23,10 @@ from orchestration_server.jobs import rollups as jobs
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.store import event_counts, log_positions, migrations
 from orchestration_server.store import rollups as store
-from tests import factories
 from tests.conftest import Server
-from tests.explaining import Explaining
-from tests.statements import counted
+from tests.support import factories
+from tests.support.query_plans import Explaining
+from tests.support.statements import counted
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 GROUPS = {

@@ -10,10 +10,10 @@ from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.context.broker import Assembled, Broker
-from tests import factories
 from tests.conftest import Server, open_channel
-from tests.sessions import carrying, close, get, init, listed, log, logged, pause, populate
-from tests.statements import counted
+from tests.support import factories
+from tests.support.sessions import carrying, close, get, init, listed, log, logged, pause, populate
+from tests.support.statements import counted
 
 
 @pytest.fixture

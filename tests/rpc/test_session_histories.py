@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from orchestration.v1 import common_pb2, session_pb2, task_pb2
 from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from tests import factories
-from tests.status import Metadata, refused
+from tests.support import factories
+from tests.support.rpc_errors import Metadata, refused
 
 ACTIVE = common_pb2.SESSION_STATUS_ACTIVE
 PAUSED = common_pb2.SESSION_STATUS_PAUSED

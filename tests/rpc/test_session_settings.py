@@ -41,9 +41,9 @@ from orchestration_server.db import connect
 from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import EmbeddedEngines
 from orchestration_server.errors import UnfitDatabase
-from tests import factories
 from tests.conftest import open_channel
-from tests.status import details
+from tests.support import factories
+from tests.support.rpc_errors import details
 
 SECONDS = 10
 PAIRS = 20

@@ -12,8 +12,8 @@ from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.codec import convert
-from tests.sessions import close, get, init, listed, log, logged, pause, payload, populate
-from tests.status import Metadata, details, refused, violations
+from tests.support.rpc_errors import Metadata, details, refused, violations
+from tests.support.sessions import close, get, init, listed, log, logged, pause, payload, populate
 
 ACTIVE = common_pb2.SESSION_STATUS_ACTIVE
 PAUSED = common_pb2.SESSION_STATUS_PAUSED

@@ -18,9 +18,9 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
 from orchestration_server.timeline.hub import Hub
-from tests import factories
 from tests.conftest import Server, open_channel
-from tests.status import must_be, refused
+from tests.support import factories
+from tests.support.rpc_errors import must_be, refused
 
 SECONDS = 60
 STALLED = 8

@@ -13,8 +13,8 @@ from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.model import SPRINT_TRANSITIONS
 from orchestration_server.model import SprintStatus as Status
-from tests import factories
-from tests.status import details, refused, violations
+from tests.support import factories
+from tests.support.rpc_errors import details, refused, violations
 
 
 def create(sprints: SprintServiceStub, code: str, **fields: object) -> sprint_pb2.Sprint:

@@ -18,9 +18,9 @@ from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.maintenance import storage_stats
 from orchestration_server.store import monitoring as store
 from orchestration_server.telemetry import metrics
-from tests import factories
 from tests.conftest import Server, open_channel
-from tests.ledger import Ledger
+from tests.support import factories
+from tests.support.ledger import Ledger
 
 KEPT, TASKS = 3, 5
 

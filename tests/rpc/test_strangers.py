@@ -21,10 +21,10 @@ from orchestration_server.app import App
 from orchestration_server.auth.api_keys import new_key
 from orchestration_server.telemetry import metrics
 from orchestration_server.validation import request_parser
-from tests import factories
 from tests.conftest import open_channel
-from tests.keying import Reads, bearer, make_key, revoke
-from tests.status import Metadata, refused
+from tests.support import factories
+from tests.support.credentials import Reads, bearer, make_key, revoke
+from tests.support.rpc_errors import Metadata, refused
 
 SECONDS = 20
 INVALID = grpc.StatusCode.INVALID_ARGUMENT

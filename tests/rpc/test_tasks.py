@@ -15,8 +15,8 @@ from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.model import TASK_TRANSITIONS
 from orchestration_server.model import TaskStatus as Status
-from tests import factories
-from tests.status import details, refused, violations
+from tests.support import factories
+from tests.support.rpc_errors import details, refused, violations
 
 BATCH = 1_000
 

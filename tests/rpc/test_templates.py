@@ -20,10 +20,10 @@ from orchestration.v1.template_pb2_grpc import TemplateServiceStub
 from orchestration_server.app import App
 from orchestration_server.config.settings import Settings
 from orchestration_server.embedded.engines import Engines
-from tests import factories
 from tests.conftest import Server, open_channel
-from tests.statements import counted
-from tests.status import details, must_be, refused, violations
+from tests.support import factories
+from tests.support.rpc_errors import details, must_be, refused, violations
+from tests.support.statements import counted
 
 STATEMENTS = 2
 """One reads all that the write has to know, one writes."""

@@ -14,9 +14,9 @@ from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.embedded.engines import Engines
-from tests import factories
 from tests.conftest import Server, new_database, open_channel
-from tests.status import refused, violations
+from tests.support import factories
+from tests.support.rpc_errors import refused, violations
 
 SECONDS = 10
 

@@ -19,7 +19,7 @@ from orchestration_server.__main__ import cli
 from orchestration_server.app import App
 from orchestration_server.config.settings import ConfigurationError, Settings
 from orchestration_server.rpc import tls
-from tests.keying import bearer, make_key
+from tests.support.credentials import bearer, make_key
 
 ASK = GetServerInfoRequest()
 

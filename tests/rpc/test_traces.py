@@ -21,7 +21,7 @@ from orchestration_server.app import App
 from orchestration_server.config.settings import Settings
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.telemetry.tracing import Tracing
-from tests import factories
+from tests.support import factories
 
 SECONDS = 30
 

@@ -26,8 +26,8 @@ from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import EmbeddedEngines, Engines
 from orchestration_server.store import events as event_store
 from orchestration_server.timeline import hub
-from tests import factories
 from tests.conftest import new_database, open_channel
+from tests.support import factories
 
 SECONDS = 10
 AT_ONCE = 0.5

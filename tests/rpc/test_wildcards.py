@@ -9,9 +9,9 @@ from orchestration.v1 import event_pb2
 from orchestration_server.app import App
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.store import wildcards
-from tests import factories
 from tests.conftest import Server, open_channel
-from tests.ledger import Ledger
+from tests.support import factories
+from tests.support.ledger import Ledger
 
 SECONDS = 20
 TYPES = ["a.b", "a.b.c", "a.b.d", "a.bc.d", "a-b.c", "a.b.c.d", "b.a", "ab.b.c", "a.z"]

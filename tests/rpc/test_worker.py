@@ -23,8 +23,8 @@ from orchestration_server.embedded.engines import Engines
 from orchestration_server.errors import ResourceExhausted, Unavailable
 from orchestration_server.jobs.runner import LONGEST_PAUSE, Alone, Runner, pause
 from orchestration_server.telemetry import metrics
-from tests import factories
 from tests.conftest import Server
+from tests.support import factories
 
 SECONDS = 30
 

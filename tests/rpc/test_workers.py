@@ -17,8 +17,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from orchestration.v1 import task_pb2
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from tests import factories
 from tests.conftest import open_channel
+from tests.support import factories
 
 SECONDS = 30
 CHANNELS = 24

@@ -12,7 +12,7 @@ from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.store import alerts as store
 from tests.conftest import new_database
-from tests.explaining import Explaining, connected
+from tests.support.query_plans import Explaining, connected
 
 ROWS = 8_000
 OPEN = 80

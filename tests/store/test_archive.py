@@ -16,7 +16,7 @@ from orchestration_server.db.database import Database
 from orchestration_server.maintenance.archiver import Archive
 from orchestration_server.store import archive as store
 from orchestration_server.store.horizon import HORIZON
-from tests.archiving import OldLog, month
+from tests.support.archive import OldLog, month
 
 INDEXES = """
 select regexp_replace(pg_get_indexdef(indexrelid), '^.* USING', '') from pg_index

@@ -15,10 +15,10 @@ from orchestration_server.embedded.engines import Engines
 from orchestration_server.maintenance.archiver import Archive
 from orchestration_server.model import FIRST, EntityType
 from orchestration_server.store import event_counts, event_lists, events, history, log_times
-from tests.archiving import OldLog, month
 from tests.conftest import new_database
-from tests.explaining import Explaining, connected
 from tests.store.test_selection_plans import EVENTS, FILL, FILTERS, PAGE, SINCE
+from tests.support.archive import OldLog, month
+from tests.support.query_plans import Explaining, connected
 
 BACK = (9, 8, 7, 6, 5)
 BLOCKS = 2_000

@@ -14,7 +14,7 @@ from orchestration_server.model import BEGINNING, EntityType
 from orchestration_server.model import FIRST as SEEN_NOTHING
 from orchestration_server.store import context
 from tests.conftest import new_database
-from tests.explaining import Explaining, connected
+from tests.support.query_plans import Explaining, connected
 
 TASKS = 8_000
 """In sprints of 50; each with an event, and each but the first of a sprint waits for the one before."""

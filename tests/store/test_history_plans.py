@@ -13,7 +13,7 @@ from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import BEGINNING, Cursor, EntityType, Position
 from orchestration_server.store import history
 from tests.conftest import new_database
-from tests.explaining import Explaining, connected
+from tests.support.query_plans import Explaining, connected
 
 EVENTS = 60_000
 OF_ONE = 500

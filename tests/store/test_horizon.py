@@ -17,7 +17,7 @@ from orchestration_server.embedded.engines import EmbeddedEngines, Engines
 from orchestration_server.store import diagnosis, migrations
 from orchestration_server.store.horizon import HORIZON, OPEN
 from tests.conftest import Server, open_channel
-from tests.ledger import Ledger
+from tests.support.ledger import Ledger
 
 SECONDS = 20
 Plain = psycopg.Connection[tuple[object, ...]]

@@ -15,7 +15,7 @@ from orchestration_server.store import outbox
 from orchestration_server.store.outbox import Finished
 from orchestration_server.store.writes import Change, apply
 from tests.conftest import new_database
-from tests.explaining import Explaining, connected
+from tests.support.query_plans import Explaining, connected
 
 ROWS = 20_000
 BLOCKS = 1_500

@@ -7,7 +7,7 @@ import pytest
 from orchestration_server.db.connection import Connection
 from orchestration_server.store import tasks
 from orchestration_server.store.tasks import Listed
-from tests.explaining import Explaining
+from tests.support.query_plans import Explaining
 
 TASKS = 100_000
 LINKS = 60_000

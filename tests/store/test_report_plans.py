@@ -15,7 +15,7 @@ from orchestration_server.model import Request
 from orchestration_server.reports import status_report
 from orchestration_server.store import reports as store
 from tests.conftest import new_database
-from tests.explaining import Explaining, connected
+from tests.support.query_plans import Explaining, connected
 
 TASKS = 1_000
 EVENTS = 100_000

@@ -12,7 +12,7 @@ from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import EntityType, Request, SessionStatus
 from orchestration_server.store import sessions
 from tests.conftest import new_database
-from tests.explaining import Explaining, connected
+from tests.support.query_plans import Explaining, connected
 
 SESSIONS = 80_000
 PAGE = 50

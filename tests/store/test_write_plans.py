@@ -12,7 +12,7 @@ from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request
 from orchestration_server.store import generation, tasks
 from orchestration_server.store.writes import Change, apply
-from tests.explaining import Explaining, connected
+from tests.support.query_plans import Explaining, connected
 
 
 def test_a_change_of_tasks_looks_each_up_by_its_code(database_url: str) -> None:

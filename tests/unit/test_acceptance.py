@@ -16,8 +16,8 @@ from orchestration_server.rules.emission import AT_ONCE
 from orchestration_server.writes import acceptance
 from orchestration_server.writes.acceptance import ACCEPTED_SECONDS, Acceptance
 from orchestration_server.writes.drafts import Emission, Emitted
-from tests import factories
-from tests.seconds import Seconds
+from tests.support import factories
+from tests.support.clock import FakeClock
 
 RATE = 1_000.0
 
@@ -25,7 +25,7 @@ RATE = 1_000.0
 class Queue:
     """Messages in the order in which they are stored, and what their callers know."""
 
-    def __init__(self, seconds: Seconds) -> None:
+    def __init__(self, seconds: FakeClock) -> None:
         self.seconds = seconds
         self.acceptance = Acceptance(seconds)
         self.waiting: list[tuple[Emission, Future[Emitted]]] = []
@@ -72,7 +72,7 @@ class Queue:
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch) -> Queue:
     monkeypatch.setattr(acceptance, "FIRST_RATE", RATE)
-    return Queue(Seconds())
+    return Queue(FakeClock())
 
 
 def test_no_more_is_answered_than_is_stored_in_the_time(queue: Queue) -> None:
@@ -154,7 +154,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_a_crash_at_any_moment_loses_little(steps: list[tuple[str, Any]]) -> None:
     """What the promise says: an answer is given alone, or beside few others, all of which are young."""
-    queue = Queue(Seconds())
+    queue = Queue(FakeClock())
     queue.acceptance._rate = RATE
     for step, value in steps:
         known = len(queue.answered_at)

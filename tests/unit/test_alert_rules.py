@@ -98,7 +98,7 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
 HOLD = 60
 RULE = replace(BY_NAME["agent_event_rate"], threshold=10.0, hold=timedelta(seconds=HOLD))
 Step = tuple[int, dict[str, float]]
-"""Seconds since the step before, and what is measured of each subject."""
+"""FakeClock since the step before, and what is measured of each subject."""
 STEPS = st.lists(
     st.tuples(
         st.sampled_from([10, 15, 30, 59, 60, 61]),

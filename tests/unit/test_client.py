@@ -21,7 +21,7 @@ from orchestration.v1.task_pb2 import (
     Task,
 )
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from tests.calling import SERVICE_NAMES
+from tests.support.rpc_catalog import SERVICE_NAMES
 from tests.unit.fake_ledger import Ledger, running_ledger
 
 PUBLISHED = Path(__file__).parents[2] / "clients" / "service_config.json"

@@ -15,7 +15,7 @@ from orchestration_server.cli.importing.jsonl_format import TaskRow, parse_task
 from orchestration_server.cli.importing.row_notes import Notes
 from orchestration_server.cli.importing.values import NumberText, number
 from orchestration_server.validation import validate
-from tests import importing
+from tests.support import import_rows
 
 PENDING = common_pb2.TASK_STATUS_PENDING
 
@@ -40,17 +40,17 @@ def missing(text: str, atom: str) -> bool:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(importing.titles, importing.mutations)
+@given(import_rows.titles, import_rows.mutations)
 def test_every_row_with_a_code_and_a_title_is_taken_and_nothing_is_lost(
     title: str | int, changed: dict[str, Any]
 ) -> None:
-    given_row = importing.row_of("t-1", title, changed)
-    row = parse_task(importing.line_of(given_row))
+    given_row = import_rows.row_of("t-1", title, changed)
+    row = parse_task(import_rows.line_of(given_row))
     # What the server checks of a request.
     validate(task_pb2.BatchCreateTasksRequest(tasks=[row.new]))
     text = found_in(row)
     said_lost = any("is full" in note or "of them fit" in note for note in row.changes)
-    lost = {atom for atom in importing.atoms(given_row) if missing(text, atom)}
+    lost = {atom for atom in import_rows.atoms(given_row) if missing(text, atom)}
     assert not lost or said_lost, lost
     if row.bad_links or any("status" in change and "not known" in change for change in row.changes):
         assert row.new.task.status != PENDING
@@ -58,17 +58,17 @@ def test_every_row_with_a_code_and_a_title_is_taken_and_nothing_is_lost(
 
 def test_a_value_that_is_dropped_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of the test above: without the originals in the metadata it finds a loss."""
-    row = importing.row_of("t-1", "A title", {"assignee": ["tok111111", "tok222222"]})
-    taken = parse_task(importing.line_of(row))
-    assert not [atom for atom in importing.atoms(row) if missing(found_in(taken), atom)]
+    row = import_rows.row_of("t-1", "A title", {"assignee": ["tok111111", "tok222222"]})
+    taken = parse_task(import_rows.line_of(row))
+    assert not [atom for atom in import_rows.atoms(row) if missing(found_in(taken), atom)]
     monkeypatch.setattr(Notes, "keep", lambda *_: None)
-    taken = parse_task(importing.line_of(row))
-    assert [atom for atom in importing.atoms(row) if missing(found_in(taken), atom)] == ["tok222222"]
+    taken = parse_task(import_rows.line_of(row))
+    assert [atom for atom in import_rows.atoms(row) if missing(found_in(taken), atom)] == ["tok222222"]
 
 
 def test_a_row_that_was_taken_as_it_stands_has_no_notes() -> None:
     """A note that is always there would say nothing."""
-    row = parse_task(importing.line_of(importing.row_of("t-1", "A title", {})))
+    row = parse_task(import_rows.line_of(import_rows.row_of("t-1", "A title", {})))
     assert (row.warnings, row.changes, row.bad_links) == ((), (), ())
 
 
@@ -139,8 +139,8 @@ def test_metadata_that_is_too_large_is_cut_where_it_is_largest() -> None:
 
 
 def test_the_reasons_of_a_task_that_is_not_ready_do_not_fill_its_metadata() -> None:
-    row = importing.row_of("t-1", "A title", {"depends_on": [f"no code {n}" for n in range(3_000)]})
-    made = parse_task(importing.line_of(row)).new
+    row = import_rows.row_of("t-1", "A title", {"depends_on": [f"no code {n}" for n in range(3_000)]})
+    made = parse_task(import_rows.line_of(row)).new
     validate(task_pb2.BatchCreateTasksRequest(tasks=[made]))
     reason = json_format.MessageToDict(made.task.metadata)["import_not_ready"]
     assert len(reason) <= 1_000

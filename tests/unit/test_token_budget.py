@@ -19,8 +19,8 @@ from orchestration_server.context.budget_order import SHARES
 from orchestration_server.context.compact_json import cut, shorten, size, to_json
 from orchestration_server.context.next_steps import of as next_steps
 from orchestration_server.context.token_budget import Fitted, SizedEvent, fit
-from tests import tokenizing
-from tests.tokenizing import tokens_of
+from tests.support import tokenizer
+from tests.support.tokenizer import tokens_of
 
 DATA = Path(__file__).parents[1] / "data" / "fleet"
 ORDER = list(SHARES)
@@ -130,7 +130,7 @@ def test_the_same_context_is_trimmed_the_same() -> None:
 @pytest.mark.parametrize("budget", [400, 2_000])
 def test_a_tokenizer_counts_instead(budget: int) -> None:
     def count(fitted: Fitted) -> int:
-        return tokenizing.count(compact_json.text(joined(fitted)))
+        return tokenizer.count(compact_json.text(joined(fitted)))
 
     trimmed = 0
     for whole, events in fleet()[::25]:
@@ -143,14 +143,15 @@ def test_a_tokenizer_counts_instead(budget: int) -> None:
     assert trimmed
 
 
-@pytest.mark.parametrize("name", ["", "tests.tokenizing:count"])
+@pytest.mark.parametrize("name", ["", "tests.support.tokenizer:count"])
 def test_a_tokenizer_is_found_by_its_name(name: str) -> None:
     found = tokenizers.tokenizer(name)
     assert found is None if not name else found is not None and found("two words") == 2
 
 
 @pytest.mark.parametrize(
-    "name", ["nothing", "no.such.module:count", "tests.tokenizing:no_such", "tests.tokenizing:wordy"]
+    "name",
+    ["nothing", "no.such.module:count", "tests.support.tokenizer:no_such", "tests.support.tokenizer:wordy"],
 )
 def test_a_tokenizer_that_cannot_be_used_is_named(name: str) -> None:
     with pytest.raises(ValueError, match=name):

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from orchestration_server.cli import serve
 from orchestration_server.config.settings import Settings
-from tests import commands
-from tests.commands import COMMANDS
+from tests.support import commands
+from tests.support.commands import COMMANDS
 
 BAD = [
     "postgresql//me:hunter2@127.0.0.1/x",

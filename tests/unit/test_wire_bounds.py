@@ -23,7 +23,7 @@ from orchestration_server.validation import constraints as kinds
 from orchestration_server.validation.constraints import Rule
 from orchestration_server.validation.request_parser import Parser
 from orchestration_server.validation.wire_bounds import SCAN_BYTES, TooMany, bounds_of
-from tests import factories
+from tests.support import factories
 from tests.unit.test_validation import REQUESTS
 
 MOST_BYTES = 16 * 1024 * 1024

@@ -11,8 +11,8 @@ from orchestration.v1.sprint_pb2 import CreateSprintRequest
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2 import CreateTaskRequest
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from tests import factories
-from tests.status import Metadata
+from tests.support import factories
+from tests.support.rpc_errors import Metadata
 
 
 def populate(tasks: TaskServiceStub, sprints: SprintServiceStub) -> None:

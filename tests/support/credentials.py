@@ -21,7 +21,7 @@ from orchestration_server.db.connection import Connection
 from orchestration_server.errors import Unavailable
 from orchestration_server.model import Role
 from orchestration_server.store import keys as store
-from tests.status import Metadata
+from tests.support.rpc_errors import Metadata
 
 ISSUER = "https://id.example"
 AUDIENCE = "ledger"

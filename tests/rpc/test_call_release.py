@@ -21,10 +21,10 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
 from orchestration_server.auth.api_keys import new_key
-from tests import factories
 from tests.conftest import open_channel
-from tests.keying import bearer, make_key
-from tests.status import Metadata
+from tests.support import factories
+from tests.support.credentials import bearer, make_key
+from tests.support.rpc_errors import Metadata
 
 SECONDS = 20
 MOST = 20

@@ -1,4 +1,4 @@
-"""A parent that leaves its children what nobody wishes for: `python -m tests.hostile COMMAND ...`."""
+"""A parent that leaves its children little that is usual: `python -m tests.support.hostile_parent COMMAND`."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.common_pb2 import EntityType, TaskStatus
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from tests import factories
-from tests.status import Metadata
+from tests.support import factories
+from tests.support.rpc_errors import Metadata
 
 TASK = EntityType.ENTITY_TYPE_TASK
 SPRINT = EntityType.ENTITY_TYPE_SPRINT

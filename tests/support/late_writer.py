@@ -11,7 +11,7 @@ from orchestration_server.codec import convert
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import Call, EntityType, EventRow
 from orchestration_server.store import writes
-from tests.explaining import connected
+from tests.support.query_plans import connected
 
 
 class LateWriter:

@@ -21,12 +21,12 @@ from orchestration_server.auth import scopes
 from orchestration_server.db import cancellation
 from orchestration_server.model import Role
 from orchestration_server.telemetry.metrics import RPC_REFUSED
-from tests import factories
 from tests.conftest import Server
-from tests.emitting import DEBOUNCE
-from tests.keying import bearer, calling_with, make_key
-from tests.ledger import Ledger
-from tests.status import Metadata, refused
+from tests.support import factories
+from tests.support.credentials import bearer, calling_with, make_key
+from tests.support.emission import DEBOUNCE
+from tests.support.ledger import Ledger
+from tests.support.rpc_errors import Metadata, refused
 
 UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
 

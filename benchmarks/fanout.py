@@ -14,10 +14,10 @@ import grpc
 
 from benchmarks import ghz
 from benchmarks.gate import Measurement
-from benchmarks.http2 import Watchers
-from benchmarks.ledger import Ledger, Started, resident_mb
+from benchmarks.raw_http2_client import Watchers
 from benchmarks.requests import get_task, request_id
 from benchmarks.seed import Seeded
+from benchmarks.target import Ledger, Started, resident_mb
 from orchestration.v1 import event_pb2
 
 PATH = "/orchestration.v1.EventService/StreamTimeline"

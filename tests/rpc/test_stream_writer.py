@@ -17,7 +17,7 @@ from grpc._server import _RPCState
 from orchestration_server.rpc import stream_writer
 from orchestration_server.rpc.stream_writer import Outlet
 from tests.conftest import open_channel
-from tests.status import must_be
+from tests.support.rpc_errors import must_be
 
 SECONDS = 10
 METHOD = "/test.Sending/Stream"

@@ -1,6 +1,6 @@
 """A server that writes down how long each refusal took, measured where it is made.
 
-python -m benchmarks.limited_server FILE …: FILE is written at the end, and the rest is for `serve`. A call's
+python -m benchmarks.overload_server FILE …: FILE is written at the end, and the rest is for `serve`. A call's
 time begins when the server hears of it, and a handler's when it is entered.
 """
 

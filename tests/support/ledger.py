@@ -20,7 +20,7 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from tests import factories
+from tests.support import factories
 
 Target = dict[str, Any]
 """Whose context, by the field of the request."""

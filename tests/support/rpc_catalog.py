@@ -25,8 +25,8 @@ from orchestration.v1 import (
     template_pb2,
 )
 from orchestration_server.rpc.server import SERVICES
-from tests import factories
-from tests.status import Metadata, reason
+from tests.support import factories
+from tests.support.rpc_errors import Metadata, reason
 
 SERVICE_NAMES = [
     f"orchestration.v1.{name}Service"

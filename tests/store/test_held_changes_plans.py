@@ -15,7 +15,7 @@ from orchestration_server.model import Cursor, Entity, EntityType, EventRow, Pos
 from orchestration_server.store import held_changes, history
 from orchestration_server.store.writes import NOTHING, Change, apply
 from tests.conftest import new_database
-from tests.explaining import Explaining, connected
+from tests.support.query_plans import Explaining, connected
 
 ROWS = 20_000
 BLOCKS = 400

@@ -21,7 +21,7 @@ from orchestration_server.store import alerts as store
 from orchestration_server.store import events as event_store
 from orchestration_server.store.alerts import Figures
 from tests.conftest import Server
-from tests.ledger import Ledger
+from tests.support.ledger import Ledger
 
 RAISED, CLEARED = "orchestration.alert.raised", "orchestration.alert.cleared"
 FIRING, PENDING, RESOLVED = 1, 2, 3

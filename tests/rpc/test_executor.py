@@ -18,7 +18,7 @@ from orchestration_server.rpc.executor import TOO_MUCH, RequestThreads
 from orchestration_server.rpc.pending_call import FAILED, NO_MESSAGE, NOT_READ, RETRY_SECONDS
 from orchestration_server.telemetry import metrics
 from tests.conftest import open_channel
-from tests.status import details, refused
+from tests.support.rpc_errors import details, refused
 
 SECONDS = 10
 ECHO = "Receiving/Echo"

@@ -13,13 +13,13 @@ from time import monotonic
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HOSTILE = [sys.executable, "-m", "tests.hostile"]
+HOSTILE = [sys.executable, "-m", "tests.support.hostile_parent"]
 COMMAND = str(Path(sys.executable).with_name("orchestration"))
 SECONDS = 240
-# Each of these failed or hung once, under a parent like tests/hostile.py or some minutes after collection.
+# Each of these failed or hung once, under such a parent or some minutes after collection.
 SENSITIVE = (
     "tests/unit/test_interrupted.py",
-    "tests/unit/test_config.py",
+    "tests/unit/test_settings.py",
     "tests/unit/test_messages.py",
 )
 
@@ -53,9 +53,9 @@ def test_a_server_with_built_in_engines_stops_when_told(tmp_path: Path) -> None:
 
 SIGNALS_ALONE = """
 import os, sys
-from tests import hostile
-hostile.ENVIRONMENT.clear()
-hostile.main()
+from tests.support import hostile_parent
+hostile_parent.ENVIRONMENT.clear()
+hostile_parent.main()
 """
 
 
@@ -78,10 +78,10 @@ def test_sigterm_ends_a_command_whose_parent_ignored_it() -> None:
 
 WAIT = """
 import signal, sys
-from tests import hostile
-for number in hostile.IGNORED:
+from tests.support import hostile_parent
+for number in hostile_parent.IGNORED:
     signal.signal(number, signal.SIG_IGN)
-signal.pthread_sigmask(signal.SIG_BLOCK, hostile.BLOCKED)
+signal.pthread_sigmask(signal.SIG_BLOCK, hostile_parent.BLOCKED)
 from orchestration_server.cli import process
 process.reset_signals()
 assert signal.getsignal(signal.SIGINT) == signal.getsignal(signal.SIGHUP) == signal.SIG_IGN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Seconds:
+class FakeClock:
     """Says what it is told; a stand-in for ``time.monotonic``."""
 
     def __init__(self) -> None:

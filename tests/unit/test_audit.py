@@ -9,7 +9,7 @@ import pytest
 from orchestration.v1.event_pb2 import Event
 from orchestration_server.auth.audit import EVENTS_A_MINUTE, KINDS, KINDS_OF_ONE, OTHERS, Kind, Refusals
 from orchestration_server.model import Call, EventRow
-from tests.seconds import Seconds
+from tests.support.clock import FakeClock
 
 KIND = Kind("p", "TaskService/GetTask", "ROLE_TOO_LOW", "192.0.2.1", "abc")
 
@@ -34,18 +34,18 @@ def log() -> Log:
 
 
 @pytest.fixture
-def clock() -> Seconds:
-    return Seconds()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def refusals(log: Log, clock: Seconds, monkeypatch: pytest.MonkeyPatch) -> Refusals:
+def refusals(log: Log, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Refusals:
     monkeypatch.setattr(Refusals, "_run", lambda _: None)
     return Refusals(log, lambda: datetime.now(UTC), clock=clock)  # type: ignore[arg-type]  # all that is asked of a gate
 
 
 def test_the_first_is_told_at_once_and_the_others_of_its_minute_at_its_end(
-    refusals: Refusals, log: Log, clock: Seconds
+    refusals: Refusals, log: Log, clock: FakeClock
 ) -> None:
     for _ in range(5):
         refusals.note(KIND)
@@ -65,7 +65,7 @@ def test_the_first_is_told_at_once_and_the_others_of_its_minute_at_its_end(
     assert refusals.flush() == 0
 
 
-def test_no_more_than_a_minute_s_worth_is_told(refusals: Refusals, log: Log, clock: Seconds) -> None:
+def test_no_more_than_a_minute_s_worth_is_told(refusals: Refusals, log: Log, clock: FakeClock) -> None:
     for n in range(KINDS + 50):
         refusals.note(KIND._replace(peer=str(n)))
     refusals.flush()
@@ -86,7 +86,7 @@ def test_one_caller_leaves_room_for_the_refusals_of_others(refusals: Refusals, l
     assert log.said[-1][1]["peer"] == "198.51.100.7"
 
 
-def test_above_all_kinds_they_are_counted_together(refusals: Refusals, clock: Seconds) -> None:
+def test_above_all_kinds_they_are_counted_together(refusals: Refusals, clock: FakeClock) -> None:
     for n in range(KINDS + 50):
         refusals.note(KIND._replace(peer=str(n), caller=""))
     assert refusals._counts[Kind("default", OTHERS, KIND.reason, OTHERS, "")].waiting == 50

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from orchestration_server.auth.jwt_verifier import Bearer, BearerError, Source
 from orchestration_server.errors import Unauthenticated
 from orchestration_server.model import Role
-from tests.keying import AUDIENCE, ISSUER, Issuer
+from tests.support.credentials import AUDIENCE, ISSUER, Issuer
 
 
 def source(file: Path, algorithm: str) -> Source:

@@ -15,9 +15,9 @@ from orchestration_server.auth.session_tracker import APART_SECONDS, BATCH, SESS
 from orchestration_server.codec import convert
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import Unavailable
-from tests import factories
 from tests.conftest import Server, open_channel
-from tests.seconds import Seconds
+from tests.support import factories
+from tests.support.clock import FakeClock
 
 LONG = 3_600
 
@@ -52,7 +52,7 @@ class Ledger:
         return self.sessions.GetSession(session_pb2.GetSessionRequest(session_key=key)).session
 
     def idle(self, key: str) -> float:
-        """Seconds since the last activity, by the database's clock."""
+        """FakeClock since the last activity, by the database's clock."""
         with psycopg.connect(self.url, autocommit=True) as conn:
             row = conn.execute("select clock_timestamp()").fetchone()
         assert row is not None
@@ -75,18 +75,18 @@ def db(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def clock() -> Seconds:
-    return Seconds()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
-def still(db: Database, clock: Seconds) -> Presence:
+def still(db: Database, clock: FakeClock) -> Presence:
     """It writes only when it is told to."""
     presence = Presence(db, clock)
     presence.close()
     return presence
 
 
-def test_activity_is_neither_an_event_nor_a_change(ledger: Ledger, db: Database, clock: Seconds) -> None:
+def test_activity_is_neither_an_event_nor_a_change(ledger: Ledger, db: Database, clock: FakeClock) -> None:
     key = ledger.start()
     before = ledger.get(key)
     presence = still(db, clock)
@@ -101,7 +101,7 @@ def test_activity_is_neither_an_event_nor_a_change(ledger: Ledger, db: Database,
     assert presence.flush() == 0
 
 
-def test_it_is_written_at_most_every_ten_seconds(ledger: Ledger, db: Database, clock: Seconds) -> None:
+def test_it_is_written_at_most_every_ten_seconds(ledger: Ledger, db: Database, clock: FakeClock) -> None:
     key = ledger.start()
     presence, elsewhere = still(db, clock), still(db, clock)
     presence.note("default", key)
@@ -118,7 +118,7 @@ def test_it_is_written_at_most_every_ten_seconds(ledger: Ledger, db: Database, c
     assert elsewhere.flush() == 0
 
 
-def test_the_time_is_that_of_the_call(ledger: Ledger, db: Database, clock: Seconds) -> None:
+def test_the_time_is_that_of_the_call(ledger: Ledger, db: Database, clock: FakeClock) -> None:
     key = ledger.start()
     presence = still(db, clock)
     presence.note("default", key)
@@ -128,7 +128,7 @@ def test_the_time_is_that_of_the_call(ledger: Ledger, db: Database, clock: Secon
     assert 100 <= ledger.idle(key) < LONG
 
 
-def test_a_closed_session_is_left_alone(ledger: Ledger, db: Database, clock: Seconds) -> None:
+def test_a_closed_session_is_left_alone(ledger: Ledger, db: Database, clock: FakeClock) -> None:
     presence = still(db, clock)
     key = ledger.start()
     ledger.sessions.CloseSession(session_pb2.CloseSessionRequest(session_key=key))
@@ -141,7 +141,7 @@ def test_a_closed_session_is_left_alone(ledger: Ledger, db: Database, clock: Sec
 
 
 def test_what_the_database_did_not_take_is_written_when_it_is_back(
-    ledger: Ledger, db: Database, clock: Seconds, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     presence = still(db, clock)
     keys = [ledger.start(key) for key in ("one", "two")]
@@ -163,7 +163,7 @@ def test_what_the_database_did_not_take_is_written_when_it_is_back(
 
 
 def test_no_more_is_kept_than_there_is_room_for(
-    ledger: Ledger, db: Database, clock: Seconds, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     presence = still(db, clock)
     oldest, newest = ledger.start("oldest"), ledger.start("newest")

@@ -11,7 +11,7 @@ from orchestration_server.model import Call
 from orchestration_server.rules.emission import AT_ONCE
 from orchestration_server.writes.drafts import Emission
 from orchestration_server.writes.project_lines import SMALL_SHARE, SPARE_SHARE, Lines, Room
-from tests import factories
+from tests.support import factories
 
 BYTES = 1_000_000
 

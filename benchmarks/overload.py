@@ -12,9 +12,9 @@ import grpc
 import psycopg
 
 from benchmarks.gate import Measurement
-from benchmarks.ledger import CHANNEL_OPTIONS, Started, resident_mb
 from benchmarks.processes import ServerProcess
 from benchmarks.rolling import change
+from benchmarks.target import CHANNEL_OPTIONS, Started, resident_mb
 from orchestration.v1 import task_pb2
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 
@@ -38,7 +38,7 @@ def measure(started: Started) -> list[Measurement]:
         server = ServerProcess(
             started.database_url,
             "--threads", str(THREADS), "--connections", str(POOL), "--waiting-calls", str(WAITING),
-            program=("-m", "benchmarks.limited_server", str(times), "serve"),
+            program=("-m", "benchmarks.overload_server", str(times), "serve"),
         )  # fmt: skip
         try:
             figures, failures = _overload(started, server)
