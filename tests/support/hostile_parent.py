@@ -1,4 +1,4 @@
-"""A parent that leaves its children little that is usual: `python -m tests.support.hostile_parent COMMAND`."""
+"""A parent with unusual settings for its children: `python -m tests.support.hostile_parent COMMAND`."""
 
 from __future__ import annotations
 
