@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub:
-    """Serves operators. But for GetServerInfo it is about the ledger as a whole, all projects of it.
+    """Serves operators. All rpcs but GetServerInfo are about the ledger as a whole, with all its projects.
     """
 
     def __init__(self, channel):
@@ -58,38 +58,40 @@ class AdminServiceStub:
 
 
 class AdminServiceServicer:
-    """Serves operators. But for GetServerInfo it is about the ledger as a whole, all projects of it.
+    """Serves operators. All rpcs but GetServerInfo are about the ledger as a whole, with all its projects.
     """
 
     def GetServerInfo(self, request, context):
-        """Says what this server is.
+        """Returns the version, schema and limits of this server.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ArchiveEvents(self, request, context):
-        """Moves old events of P2 and below to the archive, where queries find them with include_archived; those of P0
-        and P1 stay. It works until the call's deadline is near, 10 minutes where there is none, and answers what it
-        did and whether more is left. It is safe to call again: what has moved is not old any more. One call at a
-        time works; another is told so in held.
+        """Moves old events of P2 and below to the archive, where queries find them with include_archived. Events of P0 and
+        P1 stay live.
+
+        The call works until shortly before its deadline, or for 10 minutes without one, and then reports what it moved
+        and whether more is left. It can be repeated: events that have moved are no longer old. Only one call works at a
+        time; the response of another one says so in held.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetStorageStats(self, request, context):
-        """Says how large the ledger is and where its bytes lie, all projects together. It is measured at most once a
-        minute, whoever asks and on however many servers: an answer may be a minute old, and says how old it is.
+        """Returns the size of the ledger and of its parts, over all projects. The server measures at most once a minute,
+        for all callers and servers together, so a response may be a minute old; measure_time says how old it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAlerts(self, request, context):
-        """Lists the alerts of the ledger, of all projects: those that fire, then those whose condition holds but not for
-        long enough yet, and, where they are asked for, those that were resolved within the last day; in each of these the
-        ones that began last first. One server of all that run evaluates them, about every 15 seconds.
+        """Lists the alerts of the ledger, over all projects: those that fire, those whose condition does not hold for long
+        enough yet, and, if requested, those that were resolved within the last day. Within each of these, the ones that
+        began last come first. One of all running servers evaluates alerts, about every 15 seconds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,7 +129,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """Serves operators. But for GetServerInfo it is about the ledger as a whole, all projects of it.
+    """Serves operators. All rpcs but GetServerInfo are about the ledger as a whole, with all its projects.
     """
 
     @staticmethod

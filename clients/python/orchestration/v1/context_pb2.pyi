@@ -35,73 +35,75 @@ class _ContextSectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Contex
     CONTEXT_SECTION_UNSPECIFIED: _ContextSection.ValueType  # 0
     """Not used."""
     CONTEXT_SECTION_TARGET: _ContextSection.ValueType  # 1
-    """The target itself, and for a session also the task or sprint that it works on. It cannot be left out. Where the
-    budget is too small for it, its metadata goes, then deliverables and objectives from the last on, then the
-    description, goal or summary is cut at its end, then the title; last of all, all else but its code goes.
+    """The target itself and, for a session, the task or sprint that it works on. It cannot be omitted. If the budget is
+    too small for it, the server removes the metadata, then deliverables and objectives from the last on, then the
+    end of the description, goal or summary, then the end of the title, and finally everything but the code.
     """
     CONTEXT_SECTION_PROGRESS: _ContextSection.ValueType  # 2
     """The counts of the sprint's tasks."""
     CONTEXT_SECTION_NEXT_STEPS: _ContextSection.ValueType  # 3
     """What to do next."""
     CONTEXT_SECTION_BLOCKERS: _ContextSection.ValueType  # 4
-    """What holds the work back."""
+    """The tasks that block the work."""
     CONTEXT_SECTION_ACCEPTANCE_CRITERIA: _ContextSection.ValueType  # 5
-    """When the task counts as done."""
+    """The conditions under which the task is done."""
     CONTEXT_SECTION_AGENT_CONFIG: _ContextSection.ValueType  # 6
-    """Settings for the agent; all of them or none."""
+    """Settings for the agent: all of them or none."""
     CONTEXT_SECTION_SPRINT: _ContextSection.ValueType  # 7
-    """The sprint that a task belongs to; all of it or none."""
+    """The sprint of a task: all of it or nothing."""
     CONTEXT_SECTION_DEPENDENCIES: _ContextSection.ValueType  # 8
-    """The other links of the task."""
+    """The other dependencies of the task."""
     CONTEXT_SECTION_TASKS: _ContextSection.ValueType  # 9
-    """The sprint's tasks."""
+    """The tasks of the sprint."""
     CONTEXT_SECTION_EVENTS: _ContextSection.ValueType  # 10
-    """The last events. Newer ones get room before older ones."""
+    """The last events. The budget is given to newer events first."""
     CONTEXT_SECTION_FILES: _ContextSection.ValueType  # 11
     """The names of files."""
     CONTEXT_SECTION_NOTES: _ContextSection.ValueType  # 12
-    """Hand-over notes."""
+    """Handover notes."""
     CONTEXT_SECTION_DECISIONS: _ContextSection.ValueType  # 13
     """Decisions."""
     CONTEXT_SECTION_SESSIONS: _ContextSection.ValueType  # 14
     """Earlier sessions."""
 
 class ContextSection(_ContextSection, metaclass=_ContextSectionEnumTypeWrapper):
-    """The parts of a context. A token budget gives them room in the order of their use: TARGET, NOTES, NEXT_STEPS,
+    """The sections of a context. A token budget is given to them in the order of their use: TARGET, NOTES, NEXT_STEPS,
     PROGRESS, ACCEPTANCE_CRITERIA, AGENT_CONFIG, BLOCKERS, DEPENDENCIES, SPRINT, DECISIONS, TASKS, SESSIONS, FILES,
-    EVENTS. Of the budget TARGET gets up to 35% first, NOTES 30%, ACCEPTANCE_CRITERIA 15%, and NEXT_STEPS, PROGRESS,
-    AGENT_CONFIG and BLOCKERS 10% each; what is left then goes to the parts in this order, so history is cut first.
+    EVENTS.
+
+    First TARGET gets up to 35% of the budget, NOTES 30%, ACCEPTANCE_CRITERIA 15%, and NEXT_STEPS, PROGRESS,
+    AGENT_CONFIG and BLOCKERS 10% each. What is left goes to the sections in the order above, so history is cut first.
     """
 
 CONTEXT_SECTION_UNSPECIFIED: ContextSection.ValueType  # 0
 """Not used."""
 CONTEXT_SECTION_TARGET: ContextSection.ValueType  # 1
-"""The target itself, and for a session also the task or sprint that it works on. It cannot be left out. Where the
-budget is too small for it, its metadata goes, then deliverables and objectives from the last on, then the
-description, goal or summary is cut at its end, then the title; last of all, all else but its code goes.
+"""The target itself and, for a session, the task or sprint that it works on. It cannot be omitted. If the budget is
+too small for it, the server removes the metadata, then deliverables and objectives from the last on, then the
+end of the description, goal or summary, then the end of the title, and finally everything but the code.
 """
 CONTEXT_SECTION_PROGRESS: ContextSection.ValueType  # 2
 """The counts of the sprint's tasks."""
 CONTEXT_SECTION_NEXT_STEPS: ContextSection.ValueType  # 3
 """What to do next."""
 CONTEXT_SECTION_BLOCKERS: ContextSection.ValueType  # 4
-"""What holds the work back."""
+"""The tasks that block the work."""
 CONTEXT_SECTION_ACCEPTANCE_CRITERIA: ContextSection.ValueType  # 5
-"""When the task counts as done."""
+"""The conditions under which the task is done."""
 CONTEXT_SECTION_AGENT_CONFIG: ContextSection.ValueType  # 6
-"""Settings for the agent; all of them or none."""
+"""Settings for the agent: all of them or none."""
 CONTEXT_SECTION_SPRINT: ContextSection.ValueType  # 7
-"""The sprint that a task belongs to; all of it or none."""
+"""The sprint of a task: all of it or nothing."""
 CONTEXT_SECTION_DEPENDENCIES: ContextSection.ValueType  # 8
-"""The other links of the task."""
+"""The other dependencies of the task."""
 CONTEXT_SECTION_TASKS: ContextSection.ValueType  # 9
-"""The sprint's tasks."""
+"""The tasks of the sprint."""
 CONTEXT_SECTION_EVENTS: ContextSection.ValueType  # 10
-"""The last events. Newer ones get room before older ones."""
+"""The last events. The budget is given to newer events first."""
 CONTEXT_SECTION_FILES: ContextSection.ValueType  # 11
 """The names of files."""
 CONTEXT_SECTION_NOTES: ContextSection.ValueType  # 12
-"""Hand-over notes."""
+"""Handover notes."""
 CONTEXT_SECTION_DECISIONS: ContextSection.ValueType  # 13
 """Decisions."""
 CONTEXT_SECTION_SESSIONS: ContextSection.ValueType  # 14
@@ -110,7 +112,7 @@ Global___ContextSection: _TypeAlias = ContextSection  # noqa: Y015
 
 @_typing.final
 class ContextOptions(_message.Message):
-    """How to assemble a context."""
+    """Options for assembling a context."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -122,26 +124,26 @@ class ContextOptions(_message.Message):
     OMIT_SECTIONS_FIELD_NUMBER: _builtins.int
     INCLUDE_IDS_FIELD_NUMBER: _builtins.int
     max_events: _builtins.int
-    """How many of the last events at most: 1 to 500, 100 where 0. Leave EVENTS out for none."""
+    """The maximum number of events, the last ones: 1 to 500, or 0 for 100. To get none, omit EVENTS."""
     page_size: _builtins.int
-    """How many of a sprint's tasks at most: 1 to 500, 50 where 0."""
+    """The maximum number of a sprint's tasks: 1 to 500, or 0 for 50."""
     page_token: _builtins.str
-    """next_page_token of a context with the same target, for its further tasks; empty for the first page."""
+    """The next_page_token of a context with the same target, for its further tasks. Empty for the first page."""
     token_budget: _builtins.int
-    """The most tokens that the context may take, by token_estimate: 200 to 1,000,000; any if 0. Parts get room as
-    ContextSection says, and in a part items in their order. One item whose texts can be cut is cut to fit; of the
-    others those that do not fit are left out. If less than 90% is used after that, more are cut. trimmed says what
-    was left out.
+    """The maximum number of tokens of the context, by token_estimate: 200 to 1,000,000, or 0 for no limit. The budget
+    is given to sections as described at ContextSection, and within a section to items in their order. One item with
+    text is shortened to fit; other items that do not fit are left out. If less than 90% of the budget is used after
+    that, the server shortens more items. trimmed lists what was left out.
     """
     since_cursor: _builtins.str
-    """as_of_cursor of a context of the same target that the caller has: only what changed since is returned, and
-    unchanged names the parts that did not. Empty for all.
+    """The as_of_cursor of an earlier context of the same target. The server returns only what has changed since, and
+    lists in unchanged the sections that have not. Empty for the whole context.
     """
     include_ids: _builtins.bool
-    """Return ids, hashes, cursors and exact times too, and events as they are stored, for a program that needs them."""
+    """Also return ids, hashes, cursors and exact times, and events as stored, for a program that needs them."""
     @_builtins.property
     def omit_sections(self) -> _containers.RepeatedScalarFieldContainer[Global___ContextSection.ValueType]:
-        """Parts to leave out, none twice; not TARGET."""
+        """Sections to omit, without duplicates. TARGET is not allowed."""
 
     def __init__(
         self,
@@ -164,7 +166,7 @@ Global___ContextOptions: _TypeAlias = ContextOptions  # noqa: Y015
 
 @_typing.final
 class ContextDependency(_message.Message):
-    """A link of a task, with the task at its other end."""
+    """A dependency of a task, with the task that it depends on."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -176,22 +178,22 @@ class ContextDependency(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     task_code: _builtins.str
-    """The task that depends: the target, or one of the sprint's."""
+    """The task that depends on the other one: the target, or a task of the sprint."""
     depends_on_code: _builtins.str
     """The task that it depends on."""
     kind: _coordination_pb2.DependencyKind.ValueType
-    """What the link means."""
+    """The kind of dependency."""
     title: _builtins.str
-    """Title of the task that it depends on; empty where that is deleted."""
+    """The title of the task that it depends on. Empty if that task is deleted."""
     status: _common_pb2.TaskStatus.ValueType
-    """Where that task stands; unspecified where it is deleted."""
+    """The status of the task that it depends on. Unspecified if that task is deleted."""
     description: _builtins.str
-    """In a task's context, for links of kind BLOCKS and PARENT_CHILD: the description of that task, its first 1,000
-    characters; empty for a sprint's blockers.
+    """The first 1,000 characters of the description of the task that it depends on. Set in the context of a task, for
+    dependencies of kind BLOCKS and PARENT_CHILD; empty for the blockers of a sprint.
     """
     outcome: _builtins.str
-    """As description, what came of that task: the summary of its last closed session, else the text in its metadata
-    under outcome, resolution or close_reason; its first 1,000 characters.
+    """The first 1,000 characters of the result of the task that it depends on: the summary of its last closed session,
+    or else the text in its metadata under outcome, resolution or close_reason. Set in the same cases as description.
     """
     def __init__(
         self,
@@ -214,7 +216,7 @@ Global___ContextDependency: _TypeAlias = ContextDependency  # noqa: Y015
 
 @_typing.final
 class ContextNote(_message.Message):
-    """What an agent left for the next one: an activity of kind "handover"."""
+    """A note that an agent left for the next one: an activity of kind "handover"."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -223,14 +225,14 @@ class ContextNote(_message.Message):
     LOG_TIME_FIELD_NUMBER: _builtins.int
     TASK_CODE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """The activity's message."""
+    """The message of the activity."""
     agent: _builtins.str
-    """Who wrote it."""
+    """The agent that wrote it."""
     task_code: _builtins.str
-    """The task that it is about, in the context of a sprint; empty if it is about the sprint itself."""
+    """In the context of a sprint, the task that the note is about. Empty if it is about the sprint itself."""
     @_builtins.property
     def log_time(self) -> _timestamp_pb2.Timestamp:
-        """When, to the second."""
+        """When it was logged, to the second."""
 
     def __init__(
         self,
@@ -250,7 +252,7 @@ Global___ContextNote: _TypeAlias = ContextNote  # noqa: Y015
 
 @_typing.final
 class ContextDecision(_message.Message):
-    """A decision that the work has to keep to: a decision record, or an activity of kind "decision"."""
+    """A decision that applies to the work: a decision record, or an activity of kind "decision"."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -261,20 +263,22 @@ class ContextDecision(_message.Message):
     AGENT_FIELD_NUMBER: _builtins.int
     LOG_TIME_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """The record's code; empty for an activity."""
+    """The code of the record. Empty for an activity."""
     title: _builtins.str
-    """The record's title, or the activity's message."""
+    """The title of the record, or the message of the activity."""
     status: _builtins.str
-    """The record's status: "proposed", "accepted", "rejected", "deprecated" or "superseded"; empty for an activity."""
+    """The status of the record: "proposed", "accepted", "rejected", "deprecated" or "superseded". Empty for an
+    activity.
+    """
     text: _builtins.str
-    """What was decided: the section "Decision" of the record's document, or the document without one; its first 1,000
-    characters.
+    """The first 1,000 characters of the section "Decision" of the record's document, or of the document if it has no
+    such section.
     """
     agent: _builtins.str
-    """Who recorded it."""
+    """The agent that recorded it."""
     @_builtins.property
     def log_time(self) -> _timestamp_pb2.Timestamp:
-        """When, to the second."""
+        """When it was recorded, to the second."""
 
     def __init__(
         self,
@@ -307,15 +311,15 @@ class ContextSession(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     agent: _builtins.str
-    """Who worked in it."""
+    """The agent that worked in it."""
     status: _common_pb2.SessionStatus.ValueType
-    """Paused or completed."""
+    """PAUSED or COMPLETED."""
     outcome: _common_pb2.SessionOutcome.ValueType
-    """How it ended; unspecified if it is paused."""
+    """The result of the session. Unspecified if it is paused."""
     summary: _builtins.str
-    """What was done, or why it was paused; its first 1,000 characters."""
+    """The first 1,000 characters of its summary, or of the reason for its pause."""
     key: _builtins.str
-    """The session's key; only with include_ids."""
+    """The key of the session. Set only with include_ids."""
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it last changed, to the second."""
@@ -349,12 +353,12 @@ class ContextFile(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     MODIFY_TIME_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """Below the workspace, such as "delegation/sprints/S-1/T-1/TASK.md"; ReadContextFile takes it."""
+    """The path below the workspace, such as "delegation/sprints/S-1/T-1/TASK.md". ReadContextFile accepts it."""
     size: _builtins.int
-    """In bytes."""
+    """The size in bytes."""
     sha256: _builtins.str
-    """SHA-256 of its content, in hexadecimal; empty for a file above 16 MiB, and for those after the first 256 MiB of the
-    files by path: they are not read.
+    """The SHA-256 hash of the content, in hexadecimal. Empty for files that the server does not read: those over 16
+    MiB, and those after the first 256 MiB of files in order of path.
     """
     @_builtins.property
     def modify_time(self) -> _timestamp_pb2.Timestamp:
@@ -378,7 +382,7 @@ Global___ContextFile: _TypeAlias = ContextFile  # noqa: Y015
 
 @_typing.final
 class ContextTrim(_message.Message):
-    """What a token budget left out of one part."""
+    """What a token budget left out of one section."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -386,11 +390,11 @@ class ContextTrim(_message.Message):
     LEFT_OUT_FIELD_NUMBER: _builtins.int
     SHORTENED_FIELD_NUMBER: _builtins.int
     section: Global___ContextSection.ValueType
-    """The part."""
+    """The section."""
     left_out: _builtins.int
-    """How many of its items were left out."""
+    """The number of its items that were left out."""
     shortened: _builtins.bool
-    """True where texts of it were cut."""
+    """True if text was shortened."""
     def __init__(
         self,
         *,
@@ -408,8 +412,8 @@ Global___ContextTrim: _TypeAlias = ContextTrim  # noqa: Y015
 
 @_typing.final
 class Context(_message.Message):
-    """What an agent needs to know. Events of type "orchestration.context.assembled" and a session's last activity are no
-    part of it and change no version.
+    """What an agent needs to know. Events of type "orchestration.context.assembled" and the last activity of a session
+    are not part of a context and do not change its version.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -439,85 +443,89 @@ class Context(_message.Message):
     DECISIONS_FIELD_NUMBER: _builtins.int
     SESSIONS_FIELD_NUMBER: _builtins.int
     target_type: _common_pb2.EntityType.ValueType
-    """What it is the context of: a task, a sprint or a session."""
+    """The kind of target: TASK, SPRINT or SESSION."""
     target_code: _builtins.str
     """The code of the task or sprint, or the key of the session."""
     progress_percent: _builtins.float
-    """Completed tasks as a percentage of those not cancelled, with one decimal; 0 where there is none."""
+    """Completed tasks as a percentage of those not cancelled, with one decimal. 0 if there are none."""
     next_page_token: _builtins.str
-    """Asks for the next page of tasks; empty on the last."""
+    """The page_token of the next page of tasks. Empty on the last page."""
     token_estimate: _builtins.int
-    """How many tokens the context takes at the most, as compact JSON (proto3 mapping, names of fields as in this file,
-    no white space between, token_estimate itself left out): an estimate that real tokenizers do not exceed, as
-    docs/context.md says; by the server's tokenizer if one is configured.
+    """An upper estimate of the number of tokens of the context as compact JSON: the proto3 mapping with the field names
+    of this file, without whitespace and without token_estimate itself. The server uses its tokenizer if one is
+    configured. Real tokenizers do not exceed the estimate; docs/context.md describes how that was measured.
     """
     as_of_cursor: _builtins.str
-    """The context holds all of its target's changes and events up to here; since_cursor takes it, and StreamTimeline's
-    after_cursor.
+    """The position in the log up to which the context includes all changes and events of its target. since_cursor and
+    the after_cursor of StreamTimeline accept it.
     """
     version: _builtins.str
-    """Names this state with these options: equal where a context is equal."""
+    """Identifies this state with these options. Equal contexts have equal versions."""
     @_builtins.property
     def session(self) -> _common_pb2.Session:
-        """The session, where it is one's; its last_activity_time is unset. Without include_ids uid and correlation_id are
-        empty, and times are to the second.
+        """The session, if the target is one. Its last_activity_time is unset. Without include_ids, uid and correlation_id
+        are empty and times are to the second.
         """
 
     @_builtins.property
     def task(self) -> _task_pb2.Task:
-        """The task, where it is one's, or of a session that works on one. Its acceptance_criteria and agent_config are
-        empty here and stand below. Without include_ids uid and hash are empty, and times are to the second.
+        """The task, if the target is one or is a session on one. Its acceptance_criteria and agent_config are empty here
+        and set below. Without include_ids, uid and hash are empty and times are to the second.
         """
 
     @_builtins.property
     def sprint(self) -> _sprint_pb2.Sprint:
-        """The sprint, where it is one's or of a session that works on one; else the task's sprint, if it has one. Its
-        metadata lacks the agent_config that stands below. Without include_ids as for the task; a task's sprint then also
-        has no metadata, revision and times.
+        """The sprint, if the target is one or is a session on one; otherwise the sprint of the task, if it has one. Its
+        metadata lacks the agent_config that is set below. Without include_ids, uid and hash are empty and times are to
+        the second; the sprint of a task also lacks metadata, revision and times.
         """
 
     @_builtins.property
     def progress(self) -> _sprint_pb2.TaskCounts:
-        """How many of the sprint's tasks stand where; unset where there is no sprint."""
+        """The number of the sprint's tasks by status. Unset if there is no sprint."""
 
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.TaskSummary]:
-        """For a sprint, a page of its tasks, by priority, then age."""
+        """For a sprint, one page of its tasks, by priority, then by creation time, oldest first."""
 
     @_builtins.property
     def agent_config(self) -> _struct_pb2.Struct:
-        """Settings for the agent, as on the task; for a sprint its metadata's agent_config, if that is an object."""
+        """Settings for the agent: those of the task, or for a sprint the agent_config of its metadata, if that is an
+        object.
+        """
 
     @_builtins.property
     def acceptance_criteria(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """When the task counts as done."""
+        """The conditions under which the task is done."""
 
     @_builtins.property
     def blockers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContextDependency]:
-        """What holds the work back: links of kind BLOCKS to tasks neither completed nor cancelled nor deleted, at most 500;
-        for a sprint those of its open tasks, the first 100 by task, then by what it depends on.
+        """The dependencies of kind BLOCKS on tasks that are not completed, cancelled or deleted. For a task, at most 500.
+        For a sprint, those of its open tasks: the first 100 by task, then by the task that it depends on.
         """
 
     @_builtins.property
     def dependencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContextDependency]:
-        """The task's other links, by kind, then code; at most 500; none for a sprint."""
+        """The task's other dependencies, by kind, then by code. At most 500. Empty for a sprint."""
 
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
-        """The last events about the task, or about the sprint and its tasks, and those of the session; newest last, without
-        those that are notes or decisions. Without include_ids an event has its type, occur_time to the second, agent,
-        actor if another, its entity and sprint if they are not the context's own, and of its payload what the context
-        does not say elsewhere: no snapshot, no text that the task or sprint has now, and "…" for a value before or
+        """The last events about the task, or about the sprint and its tasks, and those of the session, newest last. Notes
+        and decisions are not among them.
+
+        Without include_ids, an event has its type, its occur_time to the second, its agent, its actor if that is
+        another, and its entity and sprint if they are not those of the context. Its payload has only what the context
+        does not contain elsewhere: no snapshot, no text that the task or sprint has now, and "…" for a value before or
         after a change that takes more than 160 characters of JSON.
         """
 
     @_builtins.property
     def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContextFile]:
-        """The target's files, by path, at most 500; empty where the server has no workspace."""
+        """The target's files, by path. At most 500. Empty if the server has no workspace."""
 
     @_builtins.property
     def next_steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What to do next, in sentences; the first is the most pressing."""
+        """What to do next, in sentences, the most pressing first."""
 
     @_builtins.property
     def trimmed(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContextTrim]:
@@ -525,25 +533,23 @@ class Context(_message.Message):
 
     @_builtins.property
     def unchanged(self) -> _containers.RepeatedScalarFieldContainer[Global___ContextSection.ValueType]:
-        """With since_cursor, the parts that are left out because nothing changed in them."""
+        """With since_cursor, the sections that are left out because they have not changed."""
 
     @_builtins.property
     def notes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContextNote]:
-        """Hand-over notes about the task, or about the sprint and its tasks: the newest 10 among the last 500 events,
-        newest first.
+        """Handover notes about the task, or about the sprint and its tasks: the newest 10 among the last 500 events, newest
+        first.
         """
 
     @_builtins.property
     def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContextDecision]:
-        """Decisions about the task and its sprint, or about the sprint and its tasks: up to 10 records and up to 10
+        """Decisions about the task and its sprint, or about the sprint and its tasks: up to 10 records, and up to 10
         activities among the last 500 events, newest first.
         """
 
     @_builtins.property
     def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContextSession]:
-        """Sessions on the same task or sprint that are paused or completed, the newest 5, newest first; not the session
-        itself.
-        """
+        """Other sessions on the same task or sprint that are paused or completed: the newest 5, newest first."""
 
     def __init__(
         self,
@@ -583,7 +589,7 @@ Global___Context: _TypeAlias = Context  # noqa: Y015
 
 @_typing.final
 class AssembleContextRequest(_message.Message):
-    """Asks for a context."""
+    """Request message for ContextService.AssembleContext."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -592,14 +598,14 @@ class AssembleContextRequest(_message.Message):
     SESSION_KEY_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     task_code: _builtins.str
-    """A task's code."""
+    """The code of a task."""
     sprint_code: _builtins.str
-    """A sprint's code."""
+    """The code of a sprint."""
     session_key: _builtins.str
-    """A session's key."""
+    """The key of a session."""
     @_builtins.property
     def options(self) -> Global___ContextOptions:
-        """How to assemble it."""
+        """How to assemble the context."""
 
     def __init__(
         self,
@@ -621,14 +627,14 @@ Global___AssembleContextRequest: _TypeAlias = AssembleContextRequest  # noqa: Y0
 
 @_typing.final
 class AssembleContextResponse(_message.Message):
-    """A context."""
+    """Response message for ContextService.AssembleContext."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CONTEXT_FIELD_NUMBER: _builtins.int
     FROM_CACHE_FIELD_NUMBER: _builtins.int
     from_cache: _builtins.bool
-    """True where it came from the cache."""
+    """True if the server took the context from its cache."""
     @_builtins.property
     def context(self) -> Global___Context:
         """The context."""
@@ -649,7 +655,7 @@ Global___AssembleContextResponse: _TypeAlias = AssembleContextResponse  # noqa: 
 
 @_typing.final
 class ReadContextFileRequest(_message.Message):
-    """Asks for a file's content."""
+    """Request message for ContextService.ReadContextFile."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -658,14 +664,14 @@ class ReadContextFileRequest(_message.Message):
     SESSION_KEY_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     task_code: _builtins.str
-    """A task's code."""
+    """The code of a task."""
     sprint_code: _builtins.str
-    """A sprint's code; its tasks' files are its own too."""
+    """The code of a sprint. Its files include those of its tasks."""
     session_key: _builtins.str
-    """A session's key: a file of what it works on."""
+    """The key of a session. Its files are those of its task or sprint."""
     path: _builtins.str
-    """ContextFile.path: below the workspace, 1 to 512 characters, parts joined by "/", none of them empty, "." or "..";
-    no backslash, no control character.
+    """Required. The path of a ContextFile. 1 to 512 characters: parts separated by "/", none of them empty, "." or
+    "..", without backslashes and control characters.
     """
     def __init__(
         self,
@@ -687,7 +693,7 @@ Global___ReadContextFileRequest: _TypeAlias = ReadContextFileRequest  # noqa: Y0
 
 @_typing.final
 class ReadContextFileResponse(_message.Message):
-    """A piece of a file, in order."""
+    """One chunk of a file, in order."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -695,11 +701,11 @@ class ReadContextFileResponse(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """1 byte to 64 KiB; empty in the one message of an empty file."""
+    """1 byte to 64 KiB. Empty only in the single message of an empty file."""
     size: _builtins.int
-    """In the first message, the size of the whole in bytes."""
+    """The size of the file in bytes. Set in the first message."""
     sha256: _builtins.str
-    """In the first message, SHA-256 of the whole, in hexadecimal."""
+    """The SHA-256 hash of the file, in hexadecimal. Set in the first message."""
     def __init__(
         self,
         *,

@@ -52,19 +52,28 @@ class ContextServiceServicer:
     """
 
     def AssembleContext(self, request, context):
-        """Assembles the context of a task, a sprint or a session. NOT_FOUND where there is none; INVALID_ARGUMENT, reason
-        CURSOR_INVALID, CURSOR_FOREIGN or CURSOR_OF_ANOTHER_PROJECT, for a since_cursor that is not of this project's log.
+        """Assembles the context of a task, a sprint or a session.
+
+        Errors:
+        - NOT_FOUND: the target does not exist.
+        - INVALID_ARGUMENT, reason CURSOR_INVALID, CURSOR_FOREIGN or CURSOR_OF_ANOTHER_PROJECT: since_cursor is not a
+        cursor of this project's log.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReadContextFile(self, request, context):
-        """Streams one of the files that a context names. INVALID_ARGUMENT for a path that leaves the workspace, also by a
-        link; NOT_FOUND where the target has no such file; FAILED_PRECONDITION, reason NO_WORKSPACE, where this server
-        has no workspace, or FILE_TOO_LARGE for a file over 16 MiB; ABORTED, reason FILE_CHANGED, where the file changes
-        while it is read; RESOURCE_EXHAUSTED, reason TOO_MANY_STREAMS, above the server's limit. A stream that its reader
-        has not taken within 60 seconds is CANCELLED.
+        """Streams one of the files that a context names. The server cancels a stream that its client has not read within 60
+        seconds, with CANCELLED.
+
+        Errors:
+        - INVALID_ARGUMENT: the path leaves the workspace, directly or through a link.
+        - NOT_FOUND: the target has no such file.
+        - FAILED_PRECONDITION, reason NO_WORKSPACE: this server has no workspace.
+        - FAILED_PRECONDITION, reason FILE_TOO_LARGE: the file has more than 16 MiB.
+        - ABORTED, reason FILE_CHANGED: the file changed while it was read.
+        - RESOURCE_EXHAUSTED, reason TOO_MANY_STREAMS: the server's limit of streams is reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

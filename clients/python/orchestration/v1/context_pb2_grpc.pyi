@@ -34,15 +34,24 @@ class ContextServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ContextServiceAsyncStub: ...
     AssembleContext: _grpc.UnaryUnaryMultiCallable[_context_pb2.AssembleContextRequest, _context_pb2.AssembleContextResponse]
-    """Assembles the context of a task, a sprint or a session. NOT_FOUND where there is none; INVALID_ARGUMENT, reason
-    CURSOR_INVALID, CURSOR_FOREIGN or CURSOR_OF_ANOTHER_PROJECT, for a since_cursor that is not of this project's log.
+    """Assembles the context of a task, a sprint or a session.
+
+    Errors:
+    - NOT_FOUND: the target does not exist.
+    - INVALID_ARGUMENT, reason CURSOR_INVALID, CURSOR_FOREIGN or CURSOR_OF_ANOTHER_PROJECT: since_cursor is not a
+      cursor of this project's log.
     """
     ReadContextFile: _grpc.UnaryStreamMultiCallable[_context_pb2.ReadContextFileRequest, _context_pb2.ReadContextFileResponse]
-    """Streams one of the files that a context names. INVALID_ARGUMENT for a path that leaves the workspace, also by a
-    link; NOT_FOUND where the target has no such file; FAILED_PRECONDITION, reason NO_WORKSPACE, where this server
-    has no workspace, or FILE_TOO_LARGE for a file over 16 MiB; ABORTED, reason FILE_CHANGED, where the file changes
-    while it is read; RESOURCE_EXHAUSTED, reason TOO_MANY_STREAMS, above the server's limit. A stream that its reader
-    has not taken within 60 seconds is CANCELLED.
+    """Streams one of the files that a context names. The server cancels a stream that its client has not read within 60
+    seconds, with CANCELLED.
+
+    Errors:
+    - INVALID_ARGUMENT: the path leaves the workspace, directly or through a link.
+    - NOT_FOUND: the target has no such file.
+    - FAILED_PRECONDITION, reason NO_WORKSPACE: this server has no workspace.
+    - FAILED_PRECONDITION, reason FILE_TOO_LARGE: the file has more than 16 MiB.
+    - ABORTED, reason FILE_CHANGED: the file changed while it was read.
+    - RESOURCE_EXHAUSTED, reason TOO_MANY_STREAMS: the server's limit of streams is reached.
     """
 
 @_typing.type_check_only
@@ -51,15 +60,24 @@ class ContextServiceAsyncStub(ContextServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     AssembleContext: _aio.UnaryUnaryMultiCallable[_context_pb2.AssembleContextRequest, _context_pb2.AssembleContextResponse]  # type: ignore[assignment]
-    """Assembles the context of a task, a sprint or a session. NOT_FOUND where there is none; INVALID_ARGUMENT, reason
-    CURSOR_INVALID, CURSOR_FOREIGN or CURSOR_OF_ANOTHER_PROJECT, for a since_cursor that is not of this project's log.
+    """Assembles the context of a task, a sprint or a session.
+
+    Errors:
+    - NOT_FOUND: the target does not exist.
+    - INVALID_ARGUMENT, reason CURSOR_INVALID, CURSOR_FOREIGN or CURSOR_OF_ANOTHER_PROJECT: since_cursor is not a
+      cursor of this project's log.
     """
     ReadContextFile: _aio.UnaryStreamMultiCallable[_context_pb2.ReadContextFileRequest, _context_pb2.ReadContextFileResponse]  # type: ignore[assignment]
-    """Streams one of the files that a context names. INVALID_ARGUMENT for a path that leaves the workspace, also by a
-    link; NOT_FOUND where the target has no such file; FAILED_PRECONDITION, reason NO_WORKSPACE, where this server
-    has no workspace, or FILE_TOO_LARGE for a file over 16 MiB; ABORTED, reason FILE_CHANGED, where the file changes
-    while it is read; RESOURCE_EXHAUSTED, reason TOO_MANY_STREAMS, above the server's limit. A stream that its reader
-    has not taken within 60 seconds is CANCELLED.
+    """Streams one of the files that a context names. The server cancels a stream that its client has not read within 60
+    seconds, with CANCELLED.
+
+    Errors:
+    - INVALID_ARGUMENT: the path leaves the workspace, directly or through a link.
+    - NOT_FOUND: the target has no such file.
+    - FAILED_PRECONDITION, reason NO_WORKSPACE: this server has no workspace.
+    - FAILED_PRECONDITION, reason FILE_TOO_LARGE: the file has more than 16 MiB.
+    - ABORTED, reason FILE_CHANGED: the file changed while it was read.
+    - RESOURCE_EXHAUSTED, reason TOO_MANY_STREAMS: the server's limit of streams is reached.
     """
 
 class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -71,8 +89,12 @@ class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _context_pb2.AssembleContextRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_context_pb2.AssembleContextResponse, _abc.Awaitable[_context_pb2.AssembleContextResponse]]:
-        """Assembles the context of a task, a sprint or a session. NOT_FOUND where there is none; INVALID_ARGUMENT, reason
-        CURSOR_INVALID, CURSOR_FOREIGN or CURSOR_OF_ANOTHER_PROJECT, for a since_cursor that is not of this project's log.
+        """Assembles the context of a task, a sprint or a session.
+
+        Errors:
+        - NOT_FOUND: the target does not exist.
+        - INVALID_ARGUMENT, reason CURSOR_INVALID, CURSOR_FOREIGN or CURSOR_OF_ANOTHER_PROJECT: since_cursor is not a
+          cursor of this project's log.
         """
 
     @_abc_1.abstractmethod
@@ -81,11 +103,16 @@ class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _context_pb2.ReadContextFileRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_context_pb2.ReadContextFileResponse], _abc.AsyncIterator[_context_pb2.ReadContextFileResponse]]:
-        """Streams one of the files that a context names. INVALID_ARGUMENT for a path that leaves the workspace, also by a
-        link; NOT_FOUND where the target has no such file; FAILED_PRECONDITION, reason NO_WORKSPACE, where this server
-        has no workspace, or FILE_TOO_LARGE for a file over 16 MiB; ABORTED, reason FILE_CHANGED, where the file changes
-        while it is read; RESOURCE_EXHAUSTED, reason TOO_MANY_STREAMS, above the server's limit. A stream that its reader
-        has not taken within 60 seconds is CANCELLED.
+        """Streams one of the files that a context names. The server cancels a stream that its client has not read within 60
+        seconds, with CANCELLED.
+
+        Errors:
+        - INVALID_ARGUMENT: the path leaves the workspace, directly or through a link.
+        - NOT_FOUND: the target has no such file.
+        - FAILED_PRECONDITION, reason NO_WORKSPACE: this server has no workspace.
+        - FAILED_PRECONDITION, reason FILE_TOO_LARGE: the file has more than 16 MiB.
+        - ABORTED, reason FILE_CHANGED: the file changed while it was read.
+        - RESOURCE_EXHAUSTED, reason TOO_MANY_STREAMS: the server's limit of streams is reached.
         """
 
 def add_ContextServiceServicer_to_server(servicer: ContextServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

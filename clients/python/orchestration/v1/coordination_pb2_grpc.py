@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class CoordinationServiceStub:
-    """Keeps the graph of dependencies. Its changes are serialized in a project, so two calls at once cannot
+    """Manages the dependency graph. The server serializes changes to the graph of a project, so concurrent calls cannot
     close a cycle.
     """
 
@@ -59,41 +59,51 @@ class CoordinationServiceStub:
 
 
 class CoordinationServiceServicer:
-    """Keeps the graph of dependencies. Its changes are serialized in a project, so two calls at once cannot
+    """Manages the dependency graph. The server serializes changes to the graph of a project, so concurrent calls cannot
     close a cycle.
     """
 
     def AddDependency(self, request, context):
-        """Makes one task depend on another. A link that is there already is returned as it is. NOT_FOUND where
-        either task is not there; FAILED_PRECONDITION, with the path named, where a link of kind BLOCKS
-        would close a cycle.
+        """Adds a dependency of one task on another. If it exists already, it is returned unchanged.
+
+        Errors:
+        - NOT_FOUND: one of the tasks does not exist or is deleted.
+        - FAILED_PRECONDITION, reason DEPENDENCY_CYCLE: a dependency of kind BLOCKS would close a cycle. The error
+        names the path.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveDependency(self, request, context):
-        """Removes a link. NOT_FOUND where there is none.
+        """Removes a dependency.
+
+        Errors:
+        - NOT_FOUND: the dependency does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDependencies(self, request, context):
-        """Lists the links of a task: what it depends on, or what depends on it; by the code of the other task, then by kind.
-        NOT_FOUND if there never was such a task; a deleted one keeps its links. A key that is held to a sprint sees, of
-        what depends on its task, the tasks of that sprint alone.
+        """Lists the dependencies of a task, or those of other tasks on it, by the code of the other task, then by kind.
+        Deleted tasks keep their dependencies. A key that is scoped to a sprint sees, of the tasks that depend on its
+        task, only those of the sprint.
+
+        Errors:
+        - NOT_FOUND: the task never existed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListReadyTasks(self, request, context):
-        """Lists the tasks that may start: pending, with each task that blocks them completed, cancelled or
-        deleted, and due: of no sprint, or of an active one. By priority, P0 first, then oldest first. The next steps of
-        InitAgent and of contexts follow the same rule: they tell an agent to ask before it starts a task that is not due.
-        Nothing keeps a caller from changing the status of a task that is not ready: one whose blockers are open can be
-        started and completed.
+        """Lists the tasks that are ready to start, by priority, P0 first, then by creation time, oldest first.
+
+        A task is ready if its status is PENDING, every task that blocks it is completed, cancelled or deleted, and it is
+        due: it belongs to no sprint or to an active one. The next steps of InitAgent and of contexts follow the same
+        rule; they tell an agent to ask before it starts a task that is not due. The server does not enforce readiness: a
+        task with open blockers can be started and completed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -131,7 +141,7 @@ def add_CoordinationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CoordinationService:
-    """Keeps the graph of dependencies. Its changes are serialized in a project, so two calls at once cannot
+    """Manages the dependency graph. The server serializes changes to the graph of a project, so concurrent calls cannot
     close a cycle.
     """
 

@@ -32,24 +32,24 @@ class _Durability:
 class _DurabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Durability.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     DURABILITY_UNSPECIFIED: _Durability.ValueType  # 0
-    """Not given: COMMITTED."""
+    """Unset. Means COMMITTED."""
     DURABILITY_COMMITTED: _Durability.ValueType  # 1
-    """The events are stored: no crash loses them."""
+    """The events are committed: a crash cannot lose them."""
     DURABILITY_ACCEPTED: _Durability.ValueType  # 2
-    """The events have passed the checks and wait in the server's memory, and are stored soon. A crash of the server, or
-    a database that refuses them, loses them.
+    """The events are valid and wait in the server's memory to be stored. They are lost if the server crashes first or
+    the database rejects them.
     """
 
 class Durability(_Durability, metaclass=_DurabilityEnumTypeWrapper):
-    """What an answer to a caller's events means."""
+    """What has happened to a caller's events when the server responds."""
 
 DURABILITY_UNSPECIFIED: Durability.ValueType  # 0
-"""Not given: COMMITTED."""
+"""Unset. Means COMMITTED."""
 DURABILITY_COMMITTED: Durability.ValueType  # 1
-"""The events are stored: no crash loses them."""
+"""The events are committed: a crash cannot lose them."""
 DURABILITY_ACCEPTED: Durability.ValueType  # 2
-"""The events have passed the checks and wait in the server's memory, and are stored soon. A crash of the server, or
-a database that refuses them, loses them.
+"""The events are valid and wait in the server's memory to be stored. They are lost if the server crashes first or
+the database rejects them.
 """
 Global___Durability: _TypeAlias = Durability  # noqa: Y015
 
@@ -60,21 +60,21 @@ class _EventOrder:
 class _EventOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventOrder.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     EVENT_ORDER_UNSPECIFIED: _EventOrder.ValueType  # 0
-    """Not given: NEWEST_FIRST."""
+    """Unset. Means NEWEST_FIRST."""
     EVENT_ORDER_NEWEST_FIRST: _EventOrder.ValueType  # 1
-    """By occur_time, newest first."""
+    """Newest first."""
     EVENT_ORDER_OLDEST_FIRST: _EventOrder.ValueType  # 2
-    """By occur_time, oldest first."""
+    """Oldest first."""
 
 class EventOrder(_EventOrder, metaclass=_EventOrderEnumTypeWrapper):
-    """In which order ListEvents lists."""
+    """The order of events."""
 
 EVENT_ORDER_UNSPECIFIED: EventOrder.ValueType  # 0
-"""Not given: NEWEST_FIRST."""
+"""Unset. Means NEWEST_FIRST."""
 EVENT_ORDER_NEWEST_FIRST: EventOrder.ValueType  # 1
-"""By occur_time, newest first."""
+"""Newest first."""
 EVENT_ORDER_OLDEST_FIRST: EventOrder.ValueType  # 2
-"""By occur_time, oldest first."""
+"""Oldest first."""
 Global___EventOrder: _TypeAlias = EventOrder  # noqa: Y015
 
 class _EventGrouping:
@@ -84,37 +84,37 @@ class _EventGrouping:
 class _EventGroupingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventGrouping.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     EVENT_GROUPING_UNSPECIFIED: _EventGrouping.ValueType  # 0
-    """Not given: TYPE."""
+    """Unset. Means TYPE."""
     EVENT_GROUPING_HOUR: _EventGrouping.ValueType  # 1
-    """By hour of occur_time, in UTC."""
+    """By the hour of occur_time, in UTC."""
     EVENT_GROUPING_DAY: _EventGrouping.ValueType  # 2
-    """By day of occur_time, in UTC."""
+    """By the day of occur_time, in UTC."""
     EVENT_GROUPING_WEEK: _EventGrouping.ValueType  # 3
-    """By week of occur_time, from Monday, in UTC."""
+    """By the week of occur_time, in UTC. A week starts on Monday."""
     EVENT_GROUPING_TYPE: _EventGrouping.ValueType  # 4
     """By type."""
     EVENT_GROUPING_ENTITY: _EventGrouping.ValueType  # 5
     """By entity."""
     EVENT_GROUPING_ACTOR: _EventGrouping.ValueType  # 6
-    """By actor: the event's actor, else its agent."""
+    """By actor, or by agent if the event has no actor."""
 
 class EventGrouping(_EventGrouping, metaclass=_EventGroupingEnumTypeWrapper):
-    """What GetEventStats groups by."""
+    """How GetEventStats groups events."""
 
 EVENT_GROUPING_UNSPECIFIED: EventGrouping.ValueType  # 0
-"""Not given: TYPE."""
+"""Unset. Means TYPE."""
 EVENT_GROUPING_HOUR: EventGrouping.ValueType  # 1
-"""By hour of occur_time, in UTC."""
+"""By the hour of occur_time, in UTC."""
 EVENT_GROUPING_DAY: EventGrouping.ValueType  # 2
-"""By day of occur_time, in UTC."""
+"""By the day of occur_time, in UTC."""
 EVENT_GROUPING_WEEK: EventGrouping.ValueType  # 3
-"""By week of occur_time, from Monday, in UTC."""
+"""By the week of occur_time, in UTC. A week starts on Monday."""
 EVENT_GROUPING_TYPE: EventGrouping.ValueType  # 4
 """By type."""
 EVENT_GROUPING_ENTITY: EventGrouping.ValueType  # 5
 """By entity."""
 EVENT_GROUPING_ACTOR: EventGrouping.ValueType  # 6
-"""By actor: the event's actor, else its agent."""
+"""By actor, or by agent if the event has no actor."""
 Global___EventGrouping: _TypeAlias = EventGrouping  # noqa: Y015
 
 class _ReplayFindingCode:
@@ -124,50 +124,50 @@ class _ReplayFindingCode:
 class _ReplayFindingCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReplayFindingCode.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     REPLAY_FINDING_CODE_UNSPECIFIED: _ReplayFindingCode.ValueType  # 0
-    """Not used."""
+    """Never returned."""
     REPLAY_FINDING_CODE_REVISION_GAP: _ReplayFindingCode.ValueType  # 1
-    """Within the chain an entity's revision goes on by more than 1, and the log has no event of another chain between
-    and did not have one that was deleted from the archive.
+    """Within the chain an entity's revision increases by more than 1, and the events between are neither in another
+    chain nor deleted from the archive.
     """
     REPLAY_FINDING_CODE_REVISION_ORDER: _ReplayFindingCode.ValueType  # 2
-    """Two changes claim the same field of the same revision, or a revision goes back."""
+    """Two changes claim the same field of the same revision, or a revision decreases."""
     REPLAY_FINDING_CODE_FROM_MISMATCH: _ReplayFindingCode.ValueType  # 3
-    """What a change was made from is not what the entity was."""
+    """The value before a change is not the value that the entity had."""
     REPLAY_FINDING_CODE_TRANSITION_REFUSED: _ReplayFindingCode.ValueType  # 4
-    """A status followed another that it may not follow."""
+    """A status transition is not allowed."""
     REPLAY_FINDING_CODE_ENTITY_UNKNOWN: _ReplayFindingCode.ValueType  # 5
-    """An event of the ledger's own is about an entity that the ledger does not have."""
+    """One of the ledger's own events is about an entity that the ledger does not have."""
     REPLAY_FINDING_CODE_PAYLOAD_INCOMPLETE: _ReplayFindingCode.ValueType  # 6
-    """An event of the ledger's own lacks what its type promises, such as its changes or its snapshot."""
+    """One of the ledger's own events lacks data that its type requires, such as its changes or its snapshot."""
     REPLAY_FINDING_CODE_CAUSE_MISSING: _ReplayFindingCode.ValueType  # 7
-    """An event names a cause that the log does not have, and that was not deleted from the archive."""
+    """An event names a cause that is not in the log and was not deleted from the archive."""
 
 class ReplayFindingCode(_ReplayFindingCode, metaclass=_ReplayFindingCodeEnumTypeWrapper):
-    """What can be wrong with a chain."""
+    """The kinds of inconsistency in a chain."""
 
 REPLAY_FINDING_CODE_UNSPECIFIED: ReplayFindingCode.ValueType  # 0
-"""Not used."""
+"""Never returned."""
 REPLAY_FINDING_CODE_REVISION_GAP: ReplayFindingCode.ValueType  # 1
-"""Within the chain an entity's revision goes on by more than 1, and the log has no event of another chain between
-and did not have one that was deleted from the archive.
+"""Within the chain an entity's revision increases by more than 1, and the events between are neither in another
+chain nor deleted from the archive.
 """
 REPLAY_FINDING_CODE_REVISION_ORDER: ReplayFindingCode.ValueType  # 2
-"""Two changes claim the same field of the same revision, or a revision goes back."""
+"""Two changes claim the same field of the same revision, or a revision decreases."""
 REPLAY_FINDING_CODE_FROM_MISMATCH: ReplayFindingCode.ValueType  # 3
-"""What a change was made from is not what the entity was."""
+"""The value before a change is not the value that the entity had."""
 REPLAY_FINDING_CODE_TRANSITION_REFUSED: ReplayFindingCode.ValueType  # 4
-"""A status followed another that it may not follow."""
+"""A status transition is not allowed."""
 REPLAY_FINDING_CODE_ENTITY_UNKNOWN: ReplayFindingCode.ValueType  # 5
-"""An event of the ledger's own is about an entity that the ledger does not have."""
+"""One of the ledger's own events is about an entity that the ledger does not have."""
 REPLAY_FINDING_CODE_PAYLOAD_INCOMPLETE: ReplayFindingCode.ValueType  # 6
-"""An event of the ledger's own lacks what its type promises, such as its changes or its snapshot."""
+"""One of the ledger's own events lacks data that its type requires, such as its changes or its snapshot."""
 REPLAY_FINDING_CODE_CAUSE_MISSING: ReplayFindingCode.ValueType  # 7
-"""An event names a cause that the log does not have, and that was not deleted from the archive."""
+"""An event names a cause that is not in the log and was not deleted from the archive."""
 Global___ReplayFindingCode: _TypeAlias = ReplayFindingCode  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
-    """Something that happened."""
+    """One entry of the event log."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -190,57 +190,63 @@ class Event(_message.Message):
     ARCHIVE_TIME_FIELD_NUMBER: _builtins.int
     DEDUP_KEY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """UUIDv7, made by the server."""
+    """A UUIDv7 that the server generates."""
     cursor: _builtins.str
-    """The event's place in the log, opaque; StreamTimeline's after_cursor takes it. It also says what the answer that
-    it came with could not show yet, so two answers may give one event different cursors. At most 4,096 characters.
+    """The opaque position of the event in the log, for after_cursor of StreamTimeline. At most 4,096 characters. A
+    cursor also records which earlier events its response could not show yet, so two responses may give the same
+    event different cursors.
     """
     type: _builtins.str
-    """What happened, such as "orchestration.task.status_updated" or a type of the caller's own."""
+    """The type, such as "orchestration.task.status_updated" or one that a caller defines."""
     entity_type: _common_pb2.EntityType.ValueType
-    """What kind of entity it is about."""
+    """The kind of entity that the event is about."""
     entity_code: _builtins.str
-    """The entity's code; empty where it is about none."""
+    """The code of the entity. Empty if the event is about none."""
     entity_uid: _builtins.str
-    """The entity's uid; empty where it is about none that the ledger keeps."""
+    """The uid of the entity. Empty if the event is about none that the ledger stores."""
     entity_revision: _builtins.int
-    """The entity's revision after the change; that of the task for a link added or removed; 0 for an event that changes
-    nothing, such as a caller's.
+    """The revision of the entity after the change; for a dependency, that of its task. 0 for an event that changes no
+    entity, such as a caller's.
     """
     sprint_code: _builtins.str
-    """The sprint that the entity had at entity_revision; empty if none. Of an activity and of a session's event the sprint
-    that the task had when the event was stored; of file.synced that of the revision in the payload; of a rule's event
-    its cause's; of a caller's event what the caller gave, else the sprint that its task had at a moment of the call.
+    """The sprint of the entity at entity_revision. Empty if it had none. In particular:
+    - For an activity or a session's event: the sprint of the task when the event was stored.
+    - For file.synced: the sprint at the revision in the payload.
+    - For the event of an automation rule: the sprint of the event that triggered the rule.
+    - For a caller's event: the sprint that the caller gave, or that of the event's task at a moment during the
+      call.
     """
     priority: _common_pb2.Priority.ValueType
-    """The entity's priority, as of the same moment as sprint_code; of a caller's event what the caller gave, else P2. P0
-    and P1 are kept for ever.
+    """The priority of the entity at the same moment as sprint_code. For a caller's event, the priority that the caller
+    gave, or P2. Events of P0 and P1 are never deleted or archived.
     """
     correlation_id: _builtins.str
     """Links the events of one piece of work."""
     session_key: _builtins.str
-    """Key of the session that it happened in; empty where none."""
+    """The key of the session in which the event happened. Empty if there was no session."""
     agent: _builtins.str
-    """Name of the agent that called; empty where none."""
+    """The name of the agent that made the call. Empty if the call named none."""
     actor: _builtins.str
-    """Who did it, where that is another than the agent; empty where not."""
+    """Who acted, if not the agent. Empty otherwise."""
     dedup_key: _builtins.str
-    """The caller's key that makes it unique in the project for ever; empty where none was given."""
+    """The caller's key for the event, unique in the project for ever. Empty if none was given."""
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
-        """For a change, changes: {field: {from, to}} and the entity's snapshot; for a caller's event what the caller gave."""
+        """For a change: the values before and after as changes, {field: {from, to}}, and the snapshot of the entity. For a
+        caller's event: what the caller gave.
+        """
 
     @_builtins.property
     def occur_time(self) -> _timestamp_pb2.Timestamp:
-        """When it happened: as the caller said, else emit_time."""
+        """When the event happened, according to the caller. emit_time by default."""
 
     @_builtins.property
     def emit_time(self) -> _timestamp_pb2.Timestamp:
-        """When the server recorded it, by the database's clock."""
+        """When the server recorded the event, by the database's clock."""
 
     @_builtins.property
     def archive_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was archived; unset where it is live."""
+        """When the event was archived. Unset if it is live."""
 
     def __init__(
         self,
@@ -274,9 +280,7 @@ Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class NewEvent(_message.Message):
-    """An event of the caller's. Its fields have the numbers that they have in Event, so that the ledger keeps
-    them as they came.
-    """
+    """An event to store. Its fields have the same numbers as in Event, so that the ledger can store them unchanged."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -290,32 +294,32 @@ class NewEvent(_message.Message):
     OCCUR_TIME_FIELD_NUMBER: _builtins.int
     DEDUP_KEY_FIELD_NUMBER: _builtins.int
     type: _builtins.str
-    """Under a prefix of the caller's own, not "orchestration.": 3 to 128 characters, at least two parts of
-    [a-z0-9_-] with dots between.
+    """Required. 3 to 128 characters: at least two parts of [a-z0-9_-], separated by dots. The prefix "orchestration."
+    is reserved.
     """
     entity_type: _common_pb2.EntityType.ValueType
-    """What kind of entity it is about, where it is about one."""
+    """The kind of entity that the event is about. Unset if it is about none."""
     entity_code: _builtins.str
-    """The entity's code, required with entity_type; it need not be there yet."""
+    """The code of the entity. Required with entity_type. The entity does not have to exist yet."""
     sprint_code: _builtins.str
-    """The sprint that it belongs to; the task's own where empty and the entity is a task that is there."""
+    """The sprint of the event. If empty, the sprint of the task that the event is about, if that task exists."""
     priority: _common_pb2.Priority.ValueType
-    """How urgent it is; P2 where none is given. P0 and P1 are kept for ever."""
+    """The priority. P2 if unset. Events of P0 and P1 are never deleted or archived."""
     actor: _builtins.str
-    """Who did it, where that is another than the calling agent; up to 200 characters, of which the first are not
-    "orchestration.": the ledger's own services act under such names.
+    """Who acted, if not the agent that makes the call. At most 200 characters. The prefix "orchestration." is reserved
+    for the ledger's own services.
     """
     dedup_key: _builtins.str
-    """Unique in the project for ever; up to 200 printable ASCII characters. An event whose key is there already is not
-    stored again.
+    """A key that makes the event unique in the project for ever. At most 200 printable ASCII characters. An event whose
+    key exists already is not stored again.
     """
     @_builtins.property
     def payload(self) -> _struct_pb2.Struct:
-        """The caller's own fields; up to 64 KiB as JSON, 16 levels deep."""
+        """Custom fields of the caller. At most 64 KiB as JSON and 16 levels deep."""
 
     @_builtins.property
     def occur_time(self) -> _timestamp_pb2.Timestamp:
-        """When it happened; now where not given; not more than 5 minutes ahead."""
+        """When the event happened. Now if unset. At most 5 minutes in the future."""
 
     def __init__(
         self,
@@ -340,7 +344,7 @@ Global___NewEvent: _TypeAlias = NewEvent  # noqa: Y015
 
 @_typing.final
 class EmitEventRequest(_message.Message):
-    """Asks for one event to be stored."""
+    """Request message for EventService.EmitEvent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -349,16 +353,17 @@ class EmitEventRequest(_message.Message):
     EMISSION_POLICY_FIELD_NUMBER: _builtins.int
     DURABILITY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a retry safe: the same id with the same body returns the first answer for 24 hours, with
-    another body is FAILED_PRECONDITION. 1 to 128 printable ASCII characters.
+    """Makes retries safe: within 24 hours, a request with the same id and the same body returns the first response; one
+    with the same id and another body fails with FAILED_PRECONDITION, reason REQUEST_ID_REUSED. 1 to 128 printable
+    ASCII characters. If it is empty, the request is not deduplicated.
     """
     emission_policy: _common_pb2.EmissionPolicy.ValueType
-    """When the event is stored; UNSPECIFIED, IMMEDIATE, BATCH or SAMPLE."""
+    """When the event is stored. UNSPECIFIED, IMMEDIATE, BATCH or SAMPLE."""
     durability: Global___Durability.ValueType
-    """What the answer means; COMMITTED where none is given."""
+    """When the server responds. COMMITTED if unset."""
     @_builtins.property
     def event(self) -> Global___NewEvent:
-        """The event."""
+        """Required. The event to store."""
 
     def __init__(
         self,
@@ -378,7 +383,7 @@ Global___EmitEventRequest: _TypeAlias = EmitEventRequest  # noqa: Y015
 
 @_typing.final
 class EmitEventResponse(_message.Message):
-    """The event is stored, or accepted."""
+    """Response message for EventService.EmitEvent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -386,13 +391,14 @@ class EmitEventResponse(_message.Message):
     DUPLICATE_FIELD_NUMBER: _builtins.int
     SAMPLED_OUT_FIELD_NUMBER: _builtins.int
     duplicate: _builtins.bool
-    """True where its dedup_key was there already."""
+    """True if an event with this dedup_key existed already."""
     sampled_out: _builtins.bool
-    """True where it was left out by sampling and counted."""
+    """True if sampling left the event out and counted it."""
     @_builtins.property
     def event(self) -> Global___Event:
-        """As it was stored, now or before; unset where it was sampled out. Of an accepted event what the ledger adds to it is
-        left out, but for its id; of one that retention deleted since, only its id and dedup_key are left.
+        """The event as stored, by this call or an earlier one with the same dedup_key. Unset if sampling left it out. An
+        accepted event has the caller's fields and its id only. An event that retention has deleted has its id and
+        dedup_key only.
         """
 
     def __init__(
@@ -412,7 +418,7 @@ Global___EmitEventResponse: _TypeAlias = EmitEventResponse  # noqa: Y015
 
 @_typing.final
 class EmitEventsRequest(_message.Message):
-    """One message of events to be stored, all or none."""
+    """One message of events, of which all or none are stored."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -421,14 +427,14 @@ class EmitEventsRequest(_message.Message):
     EMISSION_POLICY_FIELD_NUMBER: _builtins.int
     DURABILITY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Names the message in its answer, and makes a retry safe as in EmitEventRequest; required."""
+    """Required. Identifies the message in its response and makes retries safe, as EmitEventRequest.request_id does."""
     emission_policy: _common_pb2.EmissionPolicy.ValueType
-    """When the events are stored; UNSPECIFIED, IMMEDIATE, BATCH or SAMPLE."""
+    """When the events are stored. UNSPECIFIED, IMMEDIATE, BATCH or SAMPLE."""
     durability: Global___Durability.ValueType
-    """What the answer means; COMMITTED where none is given."""
+    """When the server responds. COMMITTED if unset."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewEvent]:
-        """The events, 1 to 500."""
+        """Required. 1 to 500 events."""
 
     def __init__(
         self,
@@ -448,7 +454,7 @@ Global___EmitEventsRequest: _TypeAlias = EmitEventsRequest  # noqa: Y015
 
 @_typing.final
 class EmitEventsResponse(_message.Message):
-    """The answer to one message."""
+    """The response to one message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -460,24 +466,24 @@ class EmitEventsResponse(_message.Message):
     SAMPLED_OUT_FIELD_NUMBER: _builtins.int
     ACCEPTED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Of the message that is answered."""
+    """The request_id of the message."""
     stored: _builtins.int
-    """How many events were stored."""
+    """The number of events that were stored."""
     duplicates: _builtins.int
-    """How many were left out, because their dedup_key was there already."""
+    """The number of events that were left out because their dedup_key existed already."""
     sampled_out: _builtins.int
-    """How many were left out by sampling and counted."""
+    """The number of events that sampling left out and counted."""
     accepted: _builtins.int
-    """How many are accepted and not stored yet; stored and duplicates are 0 then."""
+    """The number of events that are accepted and not stored yet. stored and duplicates are 0 then."""
     @_builtins.property
     def event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of the events in the order of the message; that of the one already there for a duplicate, empty for one that
-        was sampled out.
+        """The ids of the events in the order of the message. For a duplicate, the id of the existing event. Empty for an
+        event that sampling left out.
         """
 
     @_builtins.property
     def error(self) -> Global___EmitError:
-        """Set where the message failed; nothing of it was stored then."""
+        """Set if the message failed. None of its events is stored then."""
 
     def __init__(
         self,
@@ -500,7 +506,7 @@ Global___EmitEventsResponse: _TypeAlias = EmitEventsResponse  # noqa: Y015
 
 @_typing.final
 class EmitError(_message.Message):
-    """Why a message of EmitEvents was refused."""
+    """The error of one message of EmitEvents."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -532,14 +538,14 @@ class EmitError(_message.Message):
     code: _builtins.int
     """A google.rpc.Code."""
     message: _builtins.str
-    """For people."""
+    """The error message, for people."""
     reason: _builtins.str
-    """Stable, for programs: as ErrorInfo.reason of a unary call."""
+    """The stable reason, for programs: what ErrorInfo.reason is for a unary call."""
     retryable: _builtins.bool
-    """True where the same message may succeed later."""
+    """True if the same message may succeed later."""
     @_builtins.property
     def violations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The fields that were wrong, as a path and a description."""
+        """The invalid fields: a path and a description of each."""
 
     def __init__(
         self,
@@ -560,16 +566,16 @@ Global___EmitError: _TypeAlias = EmitError  # noqa: Y015
 
 @_typing.final
 class GetEventRequest(_message.Message):
-    """Asks for one event."""
+    """Request message for EventService.GetEvent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENT_ID_FIELD_NUMBER: _builtins.int
     INCLUDE_ARCHIVED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
-    """The event's id."""
+    """Required. The id of the event, a UUID."""
     include_archived: _builtins.bool
-    """Look in the archive too."""
+    """Include archived events."""
     def __init__(
         self,
         *,
@@ -586,7 +592,7 @@ Global___GetEventRequest: _TypeAlias = GetEventRequest  # noqa: Y015
 
 @_typing.final
 class GetEventResponse(_message.Message):
-    """One event."""
+    """Response message for EventService.GetEvent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -610,7 +616,9 @@ Global___GetEventResponse: _TypeAlias = GetEventResponse  # noqa: Y015
 
 @_typing.final
 class EventFilter(_message.Message):
-    """Which events. Conditions are joined by and, the values of one by or; an empty filter takes every event of the project."""
+    """A filter of events. An event has to match all conditions, and one of the values of a condition. An empty filter
+    matches every event of the project.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -621,20 +629,20 @@ class EventFilter(_message.Message):
     TYPES_FIELD_NUMBER: _builtins.int
     PRIORITIES_FIELD_NUMBER: _builtins.int
     sprint_code: _builtins.str
-    """Only events of this sprint and of its tasks."""
+    """Match events of this sprint and of its tasks."""
     task_code: _builtins.str
-    """Only events about this task."""
+    """Match events about this task."""
     session_key: _builtins.str
-    """Only events of this session."""
+    """Match events of this session."""
     correlation_id: _builtins.str
-    """Only events of this correlation."""
+    """Match events with this correlation id."""
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only events of these types; at most 50. One that ends in ".*" takes every type below it."""
+        """Match events of these types. At most 50. A type that ends in ".*" matches every type with that prefix."""
 
     @_builtins.property
     def priorities(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.Priority.ValueType]:
-        """Only events of these priorities; at most 5."""
+        """Match events with these priorities. At most 5."""
 
     def __init__(
         self,
@@ -656,7 +664,7 @@ Global___EventFilter: _TypeAlias = EventFilter  # noqa: Y015
 
 @_typing.final
 class ListEventsRequest(_message.Message):
-    """Asks for a page of events."""
+    """Request message for EventService.ListEvents."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -668,24 +676,26 @@ class ListEventsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     order: Global___EventOrder.ValueType
-    """How to order them; NEWEST_FIRST where none is given."""
+    """The order, by occur_time. NEWEST_FIRST if unset."""
     include_archived: _builtins.bool
-    """Look in the archive too."""
+    """Include archived events."""
     page_size: _builtins.int
-    """How many at most: 1 to 500, 50 where 0."""
+    """The maximum number of items to return: 1 to 500, or 0 for 50."""
     page_token: _builtins.str
-    """next_page_token of the page before, with the same filters; empty for the first page."""
+    """The next_page_token of the previous page. The other fields must be those of the previous request; only page_size
+    may differ. Empty for the first page.
+    """
     @_builtins.property
     def filter(self) -> Global___EventFilter:
-        """Which events."""
+        """Return only events that match this filter."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """Only events with occur_time at or after this."""
+        """Return only events with an occur_time at or after this time."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """Only events with occur_time before this; after start_time."""
+        """Return only events with an occur_time before this time. Must be after start_time."""
 
     def __init__(
         self,
@@ -708,17 +718,17 @@ Global___ListEventsRequest: _TypeAlias = ListEventsRequest  # noqa: Y015
 
 @_typing.final
 class ListEventsResponse(_message.Message):
-    """A page of events."""
+    """Response message for EventService.ListEvents."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last."""
+    """The page_token of the next page. Empty on the last page."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
-        """The events."""
+        """One page of events."""
 
     def __init__(
         self,
@@ -736,7 +746,7 @@ Global___ListEventsResponse: _TypeAlias = ListEventsResponse  # noqa: Y015
 
 @_typing.final
 class StreamTimelineRequest(_message.Message):
-    """Asks for a timeline. The start is one of after_cursor, from_time, last and none: with none it is the beginning."""
+    """Request message for EventService.StreamTimeline."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -748,23 +758,25 @@ class StreamTimelineRequest(_message.Message):
     INCLUDE_ARCHIVED_FIELD_NUMBER: _builtins.int
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
     after_cursor: _builtins.str
-    """After this cursor, of any answer: sends each event once that the answer did not show."""
+    """After this cursor, which may come from any response. The stream sends each event that the response did not
+    show, once.
+    """
     last: _builtins.int
-    """So many events, 1 to 10,000, before the present."""
+    """This many events before the present: 1 to 10,000."""
     follow: _builtins.bool
-    """Go on with what happens from now on; else the stream ends after its history."""
+    """After the history, continue with live events. If false, the stream ends after the history."""
     include_archived: _builtins.bool
-    """Read the archive too. Without it the beginning and from_time start at what is live."""
+    """Include archived events. If false, the beginning of the log and from_time start at the live events."""
     batch_size: _builtins.int
-    """How many events a batch holds at most: 1 to 500, 500 where 0."""
+    """The maximum number of events in a batch: 1 to 500, or 0 for 500."""
     @_builtins.property
     def filter(self) -> Global___EventFilter:
-        """Which events."""
+        """Send only events that match this filter."""
 
     @_builtins.property
     def from_time(self) -> _timestamp_pb2.Timestamp:
-        """Sends the events that were recorded at or after this time, in the order of the log; none before it, also when
-        it lies ahead.
+        """At this time. The stream sends the events that were recorded at or after it, in the order of the log. The time
+        may be in the future.
         """
 
     def __init__(
@@ -804,15 +816,15 @@ class StreamTimelineResponse(_message.Message):
 
     @_builtins.property
     def checkpoint(self) -> Global___TimelineCheckpoint:
-        """A cursor to resume from, where the filter matched nothing for a while."""
+        """A cursor to resume from, sent if no event has matched the filter for a while."""
 
     @_builtins.property
     def caught_up(self) -> Global___TimelineCaughtUp:
-        """The history has been sent; what follows is live."""
+        """The server has sent the history. The events that follow are live."""
 
     @_builtins.property
     def fell_behind(self) -> Global___TimelineFellBehind:
-        """The reader was too slow for the live feed and reads from the database again; nothing is missed."""
+        """The client read too slowly for the live feed. The server reads from the database again and skips no event."""
 
     def __init__(
         self,
@@ -858,13 +870,13 @@ Global___EventBatch: _TypeAlias = EventBatch  # noqa: Y015
 
 @_typing.final
 class TimelineCheckpoint(_message.Message):
-    """All up to here was sent, or did not match."""
+    """A position up to which every event was sent or did not match the filter."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CURSOR_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Resumes from here."""
+    """The cursor to resume from."""
     def __init__(
         self,
         *,
@@ -880,13 +892,13 @@ Global___TimelineCheckpoint: _TypeAlias = TimelineCheckpoint  # noqa: Y015
 
 @_typing.final
 class TimelineCaughtUp(_message.Message):
-    """From here on it is live."""
+    """The end of the history."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CURSOR_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Resumes from here."""
+    """The cursor to resume from."""
     def __init__(
         self,
         *,
@@ -902,13 +914,13 @@ Global___TimelineCaughtUp: _TypeAlias = TimelineCaughtUp  # noqa: Y015
 
 @_typing.final
 class TimelineFellBehind(_message.Message):
-    """The reader was too slow for the live feed."""
+    """The point at which a client became too slow for the live feed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CURSOR_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Where the database is read from again."""
+    """The cursor from which the server reads from the database again."""
     def __init__(
         self,
         *,
@@ -924,7 +936,7 @@ Global___TimelineFellBehind: _TypeAlias = TimelineFellBehind  # noqa: Y015
 
 @_typing.final
 class GetEventStatsRequest(_message.Message):
-    """Asks for counts of events."""
+    """Request message for EventService.GetEventStats."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -934,18 +946,20 @@ class GetEventStatsRequest(_message.Message):
     SPRINT_CODE_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     group_by: Global___EventGrouping.ValueType
-    """What to group by; TYPE where none is given."""
+    """The grouping. TYPE if unset."""
     sprint_code: _builtins.str
-    """Only events of this sprint and of its tasks; any where empty."""
+    """Count only events of this sprint and of its tasks. If empty, all events count."""
     limit: _builtins.int
-    """How many groups at most: 1 to 1,000, 100 where 0. Times are listed by time, the rest by count, largest first."""
+    """The maximum number of groups to return: 1 to 1,000, or 0 for 100. Groups by time are in order of time; others are
+    in order of count, largest first.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """From this occur_time on; 7 days before end_time where not given."""
+        """The start of the range of occur_time, inclusive. 7 days before end_time if unset."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """Before this occur_time; the end of the present minute where not given; at most 366 days after start_time."""
+        """The end of the range, exclusive. The end of the current minute if unset. At most 366 days after start_time."""
 
     def __init__(
         self,
@@ -966,7 +980,7 @@ Global___GetEventStatsRequest: _TypeAlias = GetEventStatsRequest  # noqa: Y015
 
 @_typing.final
 class EventCount(_message.Message):
-    """A count of events."""
+    """The number of events in a group."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -974,12 +988,12 @@ class EventCount(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     key: _builtins.str
-    """The type, "task/CODE" (or another entity type), or the actor; empty for groups by time."""
+    """The type, the entity as "task/CODE" (or another kind), or the actor. Empty for groups by time."""
     count: _builtins.int
-    """How many events."""
+    """The number of events."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """The start of the hour, day or week; unset for other groups."""
+        """The start of the hour, day or week. Unset for other groups."""
 
     def __init__(
         self,
@@ -998,7 +1012,7 @@ Global___EventCount: _TypeAlias = EventCount  # noqa: Y015
 
 @_typing.final
 class GetEventStatsResponse(_message.Message):
-    """Counts of events."""
+    """Response message for EventService.GetEventStats."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1008,8 +1022,8 @@ class GetEventStatsResponse(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     ELAPSED_FIELD_NUMBER: _builtins.int
     total: _builtins.int
-    """Events of the whole range, in groups that are not listed too. Grouped by entity or by actor, events that have none
-    are in no group and are not counted.
+    """The number of events in the whole range, including groups beyond the limit. Grouped by entity or actor, events
+    without one are not counted.
     """
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventCount]:
@@ -1017,15 +1031,15 @@ class GetEventStatsResponse(_message.Message):
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """The range that was counted."""
+        """The start of the range."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """The end of that range."""
+        """The end of the range."""
 
     @_builtins.property
     def elapsed(self) -> _duration_pb2.Duration:
-        """How long the counting took; unset where the answer came from the cache."""
+        """How long the server took to count. Unset if the response came from the cache."""
 
     def __init__(
         self,
@@ -1046,7 +1060,7 @@ Global___GetEventStatsResponse: _TypeAlias = GetEventStatsResponse  # noqa: Y015
 
 @_typing.final
 class GetEntityHistoryRequest(_message.Message):
-    """Asks for an entity's changes."""
+    """Request message for EventService.GetEntityHistory."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1057,17 +1071,21 @@ class GetEntityHistoryRequest(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     INCLUDE_ARCHIVED_FIELD_NUMBER: _builtins.int
     entity_type: _common_pb2.EntityType.ValueType
-    """What kind of entity; required."""
+    """Required. The kind of entity."""
     entity_code: _builtins.str
-    """Its code, or a session's key: 1 to 128 characters of [A-Za-z0-9._-], the first a letter or a digit."""
+    """Required. The code of the entity, or the key of a session. 1 to 128 characters of [A-Za-z0-9._-], the first a
+    letter or a digit.
+    """
     page_size: _builtins.int
-    """How many at most: 1 to 500, 50 where 0."""
+    """The maximum number of items to return: 1 to 500, or 0 for 50."""
     page_token: _builtins.str
-    """next_page_token of the page before, with the same fields; empty for the first page."""
+    """The next_page_token of the previous page. The other fields must be those of the previous request; only page_size
+    may differ. Empty for the first page.
+    """
     order: Global___EventOrder.ValueType
-    """How to order them, by the log and so by revision; NEWEST_FIRST where none is given."""
+    """The order in the log, which is also that of revisions. NEWEST_FIRST if unset."""
     include_archived: _builtins.bool
-    """Look in the archive too."""
+    """Include archived events."""
     def __init__(
         self,
         *,
@@ -1088,7 +1106,7 @@ Global___GetEntityHistoryRequest: _TypeAlias = GetEntityHistoryRequest  # noqa: 
 
 @_typing.final
 class ChangeStep(_message.Message):
-    """One change of a status among several that one event tells of."""
+    """One of several changes of status that one event describes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1103,20 +1121,20 @@ class ChangeStep(_message.Message):
     revision: _builtins.int
     """The entity's revision after the change."""
     from_status: _builtins.str
-    """The status before, such as "pending"."""
+    """The status before the change, such as "pending"."""
     to_status: _builtins.str
-    """The status after."""
+    """The status after the change."""
     reason: _builtins.str
-    """Why, where a reason was given."""
+    """The reason for the change. Empty if none was given."""
     agent: _builtins.str
-    """Name of the agent that called; empty where none."""
+    """The name of the agent that made the call. Empty if the call named none."""
     session_key: _builtins.str
-    """Key of the session that it happened in; empty where none."""
+    """The key of the session in which the change was made. Empty if there was no session."""
     correlation_id: _builtins.str
     """Links the events of one piece of work."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When the server recorded it."""
+        """When the server recorded the change."""
 
     def __init__(
         self,
@@ -1140,8 +1158,8 @@ Global___ChangeStep: _TypeAlias = ChangeStep  # noqa: Y015
 
 @_typing.final
 class EntityChange(_message.Message):
-    """One event's part of a change. A change of several aspects (status, priority, assignee, the rest) is several
-    entries of one revision.
+    """The part of a change that one event describes. A change of several aspects (status, priority, assignee, other
+    fields) has several entries with the same revision.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1165,36 +1183,38 @@ class EntityChange(_message.Message):
     type: _builtins.str
     """The event's type, such as "orchestration.task.status_updated"."""
     reason: _builtins.str
-    """Why, where a reason was given."""
+    """The reason for the change. Empty if none was given."""
     actor: _builtins.str
-    """Who did it, where that is another than the agent; empty where not."""
+    """Who acted, if not the agent. Empty otherwise."""
     agent: _builtins.str
-    """Name of the agent that called; empty where none."""
+    """The name of the agent that made the call. Empty if the call named none."""
     session_key: _builtins.str
-    """Key of the session that it happened in; empty where none."""
+    """The key of the session in which the change was made. Empty if there was no session."""
     correlation_id: _builtins.str
     """Links the events of one piece of work."""
     event_id: _builtins.str
-    """The event's id."""
+    """The id of the event. Empty while the change is pending."""
     cursor: _builtins.str
-    """The event's place in the log."""
+    """The position of the event in the log. Empty while the change is pending."""
     pending: _builtins.bool
-    """True where the change is made and its event is to come: event_id and cursor are empty then."""
+    """True if the change is committed and its event is not logged yet."""
     @_builtins.property
     def changes(self) -> _struct_pb2.Struct:
-        """{field: {from, to}}; for a creation each field that is not empty, from null; empty for a deletion."""
+        """{field: {from, to}}. For a creation, every non-empty field, from null. Empty for a deletion."""
 
     @_builtins.property
     def occur_time(self) -> _timestamp_pb2.Timestamp:
-        """When it happened."""
+        """When the change happened."""
 
     @_builtins.property
     def emit_time(self) -> _timestamp_pb2.Timestamp:
-        """When the server recorded it."""
+        """When the server recorded the event."""
 
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChangeStep]:
-        """Of a debounced change of status each step, oldest first; the rest is what they come to, and who made the last."""
+        """The steps of a debounced change of status, oldest first. The other fields give the net change and the caller of
+        the last step.
+        """
 
     def __init__(
         self,
@@ -1224,17 +1244,17 @@ Global___EntityChange: _TypeAlias = EntityChange  # noqa: Y015
 
 @_typing.final
 class GetEntityHistoryResponse(_message.Message):
-    """A page of an entity's changes."""
+    """Response message for EventService.GetEntityHistory."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CHANGES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last."""
+    """The page_token of the next page. Empty on the last page."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntityChange]:
-        """The changes, in the order asked for."""
+        """One page of changes, in the requested order."""
 
     def __init__(
         self,
@@ -1252,7 +1272,7 @@ Global___GetEntityHistoryResponse: _TypeAlias = GetEntityHistoryResponse  # noqa
 
 @_typing.final
 class ReconstructStateRequest(_message.Message):
-    """Asks for an entity as it was."""
+    """Request message for EventService.ReconstructState."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1263,18 +1283,18 @@ class ReconstructStateRequest(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     VERIFY_FIELD_NUMBER: _builtins.int
     entity_type: _common_pb2.EntityType.ValueType
-    """What kind of entity: SPRINT, TASK or SESSION."""
+    """Required. The kind of entity: SPRINT, TASK or SESSION."""
     entity_code: _builtins.str
-    """Its code, or a session's key, as in GetEntityHistoryRequest."""
+    """Required. The code of the entity, or the key of a session, as in GetEntityHistoryRequest."""
     cursor: _builtins.str
-    """As of this place in the log, its own event included: what the log had told by then."""
+    """By position in the log, including the event at the cursor."""
     revision: _builtins.int
-    """With this revision, from 1; NOT_FOUND where it has not come to that."""
+    """By revision, from 1. NOT_FOUND if the entity has not reached it."""
     verify: _builtins.bool
-    """Also rebuild the entity as of now and compare it with what is stored."""
+    """Also rebuild the entity as of now and compare it with the stored entity."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """As of this time, by emit_time, changes at that very time included."""
+        """By emit_time, including changes at exactly this time."""
 
     def __init__(
         self,
@@ -1298,17 +1318,17 @@ Global___ReconstructStateRequest: _TypeAlias = ReconstructStateRequest  # noqa: 
 
 @_typing.final
 class StateVerification(_message.Message):
-    """What the comparison with the stored entity found."""
+    """The result of comparing a rebuilt entity with the stored one."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     EQUAL_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
     equal: _builtins.bool
-    """True where the rebuilt entity is equal to the stored one in content, revision and hash."""
+    """True if the content, the revision and the hash are equal."""
     @_builtins.property
     def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the fields that differ; empty where it is equal."""
+        """The names of the fields that differ. Empty if all are equal."""
 
     def __init__(
         self,
@@ -1326,7 +1346,7 @@ Global___StateVerification: _TypeAlias = StateVerification  # noqa: Y015
 
 @_typing.final
 class ReconstructStateResponse(_message.Message):
-    """An entity as it was."""
+    """Response message for EventService.ReconstructState."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1341,15 +1361,15 @@ class ReconstructStateResponse(_message.Message):
     EVENTS_REPLAYED_FIELD_NUMBER: _builtins.int
     VERIFICATION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """Its revision."""
+    """The entity's revision."""
     deleted: _builtins.bool
-    """True where it was deleted by then; the state is its last."""
+    """True if the entity was deleted by then. The state is its last one."""
     event_id: _builtins.str
-    """Id of the last event that made it what it was; empty where that is yet to come, of a debounced change."""
+    """The id of the last event that was applied. Empty if that event is not logged yet, as for a debounced change."""
     cursor: _builtins.str
-    """That event's place in the log; empty where it has none yet."""
+    """The position of that event in the log. Empty if it is not logged yet."""
     events_replayed: _builtins.int
-    """How many events were applied, each step of a debounced change counted."""
+    """The number of events that were applied, with each step of a debounced change counted."""
     @_builtins.property
     def sprint(self) -> _sprint_pb2.Sprint:
         """A sprint."""
@@ -1360,15 +1380,15 @@ class ReconstructStateResponse(_message.Message):
 
     @_builtins.property
     def session(self) -> _common_pb2.Session:
-        """A session, without its last activity."""
+        """A session, without last_activity_time."""
 
     @_builtins.property
     def emit_time(self) -> _timestamp_pb2.Timestamp:
-        """When that event was recorded, or the change that it tells of as one of several."""
+        """When that event was recorded; for a debounced change, when its step was recorded."""
 
     @_builtins.property
     def verification(self) -> Global___StateVerification:
-        """With verify, what the comparison found."""
+        """The result of the comparison. Set with verify."""
 
     def __init__(
         self,
@@ -1396,16 +1416,16 @@ Global___ReconstructStateResponse: _TypeAlias = ReconstructStateResponse  # noqa
 
 @_typing.final
 class ReplayEventsRequest(_message.Message):
-    """Asks for a correlation chain to be checked."""
+    """Request message for EventService.ReplayEvents."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     correlation_id: _builtins.str
-    """The chain; 1 to 200 characters."""
+    """Required. The correlation id of the chain. 1 to 200 characters."""
     dry_run: _builtins.bool
-    """Must be true: replaying checks and writes nothing."""
+    """Must be true: the rpc checks and writes nothing."""
     def __init__(
         self,
         *,
@@ -1422,7 +1442,7 @@ Global___ReplayEventsRequest: _TypeAlias = ReplayEventsRequest  # noqa: Y015
 
 @_typing.final
 class ReplayFinding(_message.Message):
-    """One thing that is wrong with a chain."""
+    """One inconsistency in a chain."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1430,11 +1450,11 @@ class ReplayFinding(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     EVENT_ID_FIELD_NUMBER: _builtins.int
     code: Global___ReplayFindingCode.ValueType
-    """What it is, for programs."""
+    """The kind of inconsistency, for programs."""
     message: _builtins.str
-    """What it is, for people."""
+    """A description, for people."""
     event_id: _builtins.str
-    """The event that shows it."""
+    """The id of the event that shows it."""
     def __init__(
         self,
         *,
@@ -1452,7 +1472,7 @@ Global___ReplayFinding: _TypeAlias = ReplayFinding  # noqa: Y015
 
 @_typing.final
 class ReplayEventsResponse(_message.Message):
-    """What the check found."""
+    """Response message for EventService.ReplayEvents."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1465,28 +1485,28 @@ class ReplayEventsResponse(_message.Message):
     TYPES_FIELD_NUMBER: _builtins.int
     ENTITIES_FIELD_NUMBER: _builtins.int
     events: _builtins.int
-    """How many events of the chain were checked: the first 10,000, in the order of the log. Each step of a debounced
-    change counts, also while its event is to come.
+    """The number of events that were checked: the first 10,000 of the chain, in the order of the log. Each step of a
+    debounced change counts, even if its event is not logged yet.
     """
     consistent: _builtins.bool
-    """True where nothing is wrong and all of the chain was checked."""
+    """True if the whole chain was checked and no inconsistency was found."""
     truncated: _builtins.bool
-    """True where the chain has more than 10,000 events, or more than 500 findings, and where what would tell whether
-    it is whole was deleted from the archive.
+    """True if the chain has more than 10,000 events or more than 500 findings, or if events that would prove it
+    complete were deleted from the archive.
     """
     first_cursor: _builtins.str
-    """Place of the chain's first event; empty where all of it is to come."""
+    """The position of the chain's first event. Empty if none is logged yet."""
     last_cursor: _builtins.str
-    """Place of the last event that was checked; empty where that is to come and no other was."""
+    """The position of the last event that was checked. Empty if that event is not logged yet and no other was checked."""
     entities: _builtins.int
-    """How many entities the chain is about."""
+    """The number of entities that the chain is about."""
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayFinding]:
-        """What is wrong with it, in the order of the log, at most 500; empty where nothing is."""
+        """The inconsistencies, in the order of the log. At most 500. Empty if the chain is consistent."""
 
     @_builtins.property
     def types(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventCount]:
-        """How many events of each type there are, most first, then by type; start_time is unset."""
+        """The number of events by type, largest first, then by type. start_time is unset."""
 
     def __init__(
         self,

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class EventServiceStub:
-    """Keeps the event log. The ledger's own events (types under "orchestration.") are written with the change
-    that they tell of, in one transaction; callers add events of their own.
+    """Manages the event log. The server writes the ledger's own events (types under "orchestration.") in the transaction
+    of the change that they describe. Callers can add events of their own.
     """
 
     def __init__(self, channel):
@@ -84,81 +84,96 @@ class EventServiceStub:
 
 
 class EventServiceServicer:
-    """Keeps the event log. The ledger's own events (types under "orchestration.") are written with the change
-    that they tell of, in one transaction; callers add events of their own.
+    """Manages the event log. The server writes the ledger's own events (types under "orchestration.") in the transaction
+    of the change that they describe. Callers can add events of their own.
     """
 
     def EmitEvent(self, request, context):
-        """Stores one event of the caller's, and answers after its commit. A dedup_key seen before returns the
-        event that is there.
+        """Stores one event of the caller and responds after its commit. If its dedup_key exists already, returns the
+        existing event.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EmitEvents(self, request_iterator, context):
-        """Stores events of the caller's in messages of up to 500, each answered after its commit, in order. A bad
-        message fails itself alone: its answer carries the error, and the stream goes on.
+        """Stores events of the caller in messages of up to 500. The server responds to each message after its commit, in
+        order. A message that fails does not end the stream: its response carries the error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetEvent(self, request, context):
-        """Returns one event. NOT_FOUND where there is none, or where it is archived and include_archived is not set.
+        """Returns an event.
+
+        Errors:
+        - NOT_FOUND: the event does not exist, or it is archived and include_archived is not set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListEvents(self, request, context):
-        """Lists events by occur_time, newest first unless asked otherwise. All pages show the log as it was when the first
-        was read; StreamTimeline from any cursor of them brings what they do not show.
+        """Lists events by occur_time, newest first by default. All pages show the log as it was when the first page was
+        read. To receive later events, start StreamTimeline at the cursor of any of these events.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamTimeline(self, request, context):
-        """Streams events in the order of the log: history, then, with follow, live. From any cursor each event
-        comes once, across reconnects, restarts and servers; events of one entity come in its revision order.
-        FAILED_PRECONDITION, reason CURSOR_ARCHIVED or CURSOR_EXPIRED, where events after after_cursor were archived,
-        and include_archived is not set, or were deleted by retention, also while it reads them: live_from in the
-        error's metadata is the from_time from which on all is there. UNAVAILABLE, reason SERVER_STOPPING, ends it when this
-        server stops: go on from the last cursor at another one.
+        """Streams events in the order of the log: the history and then, with follow, live events. From any cursor the
+        stream sends each event exactly once, across reconnects, restarts and servers. Events of one entity come in the
+        order of its revisions.
+
+        Errors:
+        - FAILED_PRECONDITION, reason CURSOR_ARCHIVED: events after the cursor are archived, and include_archived is
+        not set. The error's metadata has live_from: the from_time from which all events are available. Also raised
+        while the stream reads them.
+        - FAILED_PRECONDITION, reason CURSOR_EXPIRED: retention deleted events after the cursor. live_from as above.
+        - UNAVAILABLE, reason SERVER_STOPPING: the server is stopping. Continue from the last cursor at another server.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetEventStats(self, request, context):
-        """Counts events over a range of occur_time, archived ones too.
+        """Counts events, including archived ones, over a range of occur_time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetEntityHistory(self, request, context):
-        """Returns each change of an entity, with before and after, who and when; that of a deleted one too. NOT_FOUND
-        where the ledger never had it.
+        """Returns the changes of an entity: the values before and after, who made them, and when. Works for deleted
+        entities.
+
+        Errors:
+        - NOT_FOUND: the entity never existed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReconstructState(self, request, context):
-        """Rebuilds a sprint, a task or a session as it was, from its events alone, the archive's too. NOT_FOUND where it
-        was not there yet; INVALID_ARGUMENT, reason CURSOR_INVALID, CURSOR_FOREIGN or
-        CURSOR_OF_ANOTHER_PROJECT, for a cursor that is not of this project's log; FAILED_PRECONDITION, reason
-        HISTORY_INCOMPLETE, where the log no longer has all that it takes.
+        """Rebuilds a sprint, a task or a session as it was, from its events alone, including archived ones.
+
+        Errors:
+        - NOT_FOUND: the entity did not exist yet.
+        - INVALID_ARGUMENT, reason CURSOR_INVALID, CURSOR_FOREIGN or CURSOR_OF_ANOTHER_PROJECT: the cursor is not one
+        of this project's log.
+        - FAILED_PRECONDITION, reason HISTORY_INCOMPLETE: the log no longer has all the events that this needs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReplayEvents(self, request, context):
-        """Checks that a correlation chain is whole and consistent, and writes nothing. NOT_FOUND where no event has the
-        correlation id.
+        """Checks that a correlation chain is complete and consistent. Writes nothing.
+
+        Errors:
+        - NOT_FOUND: no event has the correlation id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -221,8 +236,8 @@ def add_EventServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventService:
-    """Keeps the event log. The ledger's own events (types under "orchestration.") are written with the change
-    that they tell of, in one transaction; callers add events of their own.
+    """Manages the event log. The server writes the ledger's own events (types under "orchestration.") in the transaction
+    of the change that they describe. Callers can add events of their own.
     """
 
     @staticmethod

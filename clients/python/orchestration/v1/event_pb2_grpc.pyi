@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class EventServiceStub:
-    """Keeps the event log. The ledger's own events (types under "orchestration.") are written with the change
-    that they tell of, in one transaction; callers add events of their own.
+    """Manages the event log. The server writes the ledger's own events (types under "orchestration.") in the transaction
+    of the change that they describe. Callers can add events of their own.
     """
 
     @_typing.overload
@@ -36,93 +36,125 @@ class EventServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EventServiceAsyncStub: ...
     EmitEvent: _grpc.UnaryUnaryMultiCallable[_event_pb2.EmitEventRequest, _event_pb2.EmitEventResponse]
-    """Stores one event of the caller's, and answers after its commit. A dedup_key seen before returns the
-    event that is there.
+    """Stores one event of the caller and responds after its commit. If its dedup_key exists already, returns the
+    existing event.
     """
     EmitEvents: _grpc.StreamStreamMultiCallable[_event_pb2.EmitEventsRequest, _event_pb2.EmitEventsResponse]
-    """Stores events of the caller's in messages of up to 500, each answered after its commit, in order. A bad
-    message fails itself alone: its answer carries the error, and the stream goes on.
+    """Stores events of the caller in messages of up to 500. The server responds to each message after its commit, in
+    order. A message that fails does not end the stream: its response carries the error.
     """
     GetEvent: _grpc.UnaryUnaryMultiCallable[_event_pb2.GetEventRequest, _event_pb2.GetEventResponse]
-    """Returns one event. NOT_FOUND where there is none, or where it is archived and include_archived is not set."""
+    """Returns an event.
+
+    Errors:
+    - NOT_FOUND: the event does not exist, or it is archived and include_archived is not set.
+    """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_event_pb2.ListEventsRequest, _event_pb2.ListEventsResponse]
-    """Lists events by occur_time, newest first unless asked otherwise. All pages show the log as it was when the first
-    was read; StreamTimeline from any cursor of them brings what they do not show.
+    """Lists events by occur_time, newest first by default. All pages show the log as it was when the first page was
+    read. To receive later events, start StreamTimeline at the cursor of any of these events.
     """
     StreamTimeline: _grpc.UnaryStreamMultiCallable[_event_pb2.StreamTimelineRequest, _event_pb2.StreamTimelineResponse]
-    """Streams events in the order of the log: history, then, with follow, live. From any cursor each event
-    comes once, across reconnects, restarts and servers; events of one entity come in its revision order.
-    FAILED_PRECONDITION, reason CURSOR_ARCHIVED or CURSOR_EXPIRED, where events after after_cursor were archived,
-    and include_archived is not set, or were deleted by retention, also while it reads them: live_from in the
-    error's metadata is the from_time from which on all is there. UNAVAILABLE, reason SERVER_STOPPING, ends it when this
-    server stops: go on from the last cursor at another one.
+    """Streams events in the order of the log: the history and then, with follow, live events. From any cursor the
+    stream sends each event exactly once, across reconnects, restarts and servers. Events of one entity come in the
+    order of its revisions.
+
+    Errors:
+    - FAILED_PRECONDITION, reason CURSOR_ARCHIVED: events after the cursor are archived, and include_archived is
+      not set. The error's metadata has live_from: the from_time from which all events are available. Also raised
+      while the stream reads them.
+    - FAILED_PRECONDITION, reason CURSOR_EXPIRED: retention deleted events after the cursor. live_from as above.
+    - UNAVAILABLE, reason SERVER_STOPPING: the server is stopping. Continue from the last cursor at another server.
     """
     GetEventStats: _grpc.UnaryUnaryMultiCallable[_event_pb2.GetEventStatsRequest, _event_pb2.GetEventStatsResponse]
-    """Counts events over a range of occur_time, archived ones too."""
+    """Counts events, including archived ones, over a range of occur_time."""
     GetEntityHistory: _grpc.UnaryUnaryMultiCallable[_event_pb2.GetEntityHistoryRequest, _event_pb2.GetEntityHistoryResponse]
-    """Returns each change of an entity, with before and after, who and when; that of a deleted one too. NOT_FOUND
-    where the ledger never had it.
+    """Returns the changes of an entity: the values before and after, who made them, and when. Works for deleted
+    entities.
+
+    Errors:
+    - NOT_FOUND: the entity never existed.
     """
     ReconstructState: _grpc.UnaryUnaryMultiCallable[_event_pb2.ReconstructStateRequest, _event_pb2.ReconstructStateResponse]
-    """Rebuilds a sprint, a task or a session as it was, from its events alone, the archive's too. NOT_FOUND where it
-    was not there yet; INVALID_ARGUMENT, reason CURSOR_INVALID, CURSOR_FOREIGN or
-    CURSOR_OF_ANOTHER_PROJECT, for a cursor that is not of this project's log; FAILED_PRECONDITION, reason
-    HISTORY_INCOMPLETE, where the log no longer has all that it takes.
+    """Rebuilds a sprint, a task or a session as it was, from its events alone, including archived ones.
+
+    Errors:
+    - NOT_FOUND: the entity did not exist yet.
+    - INVALID_ARGUMENT, reason CURSOR_INVALID, CURSOR_FOREIGN or CURSOR_OF_ANOTHER_PROJECT: the cursor is not one
+      of this project's log.
+    - FAILED_PRECONDITION, reason HISTORY_INCOMPLETE: the log no longer has all the events that this needs.
     """
     ReplayEvents: _grpc.UnaryUnaryMultiCallable[_event_pb2.ReplayEventsRequest, _event_pb2.ReplayEventsResponse]
-    """Checks that a correlation chain is whole and consistent, and writes nothing. NOT_FOUND where no event has the
-    correlation id.
+    """Checks that a correlation chain is complete and consistent. Writes nothing.
+
+    Errors:
+    - NOT_FOUND: no event has the correlation id.
     """
 
 @_typing.type_check_only
 class EventServiceAsyncStub(EventServiceStub):
-    """Keeps the event log. The ledger's own events (types under "orchestration.") are written with the change
-    that they tell of, in one transaction; callers add events of their own.
+    """Manages the event log. The server writes the ledger's own events (types under "orchestration.") in the transaction
+    of the change that they describe. Callers can add events of their own.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     EmitEvent: _aio.UnaryUnaryMultiCallable[_event_pb2.EmitEventRequest, _event_pb2.EmitEventResponse]  # type: ignore[assignment]
-    """Stores one event of the caller's, and answers after its commit. A dedup_key seen before returns the
-    event that is there.
+    """Stores one event of the caller and responds after its commit. If its dedup_key exists already, returns the
+    existing event.
     """
     EmitEvents: _aio.StreamStreamMultiCallable[_event_pb2.EmitEventsRequest, _event_pb2.EmitEventsResponse]  # type: ignore[assignment]
-    """Stores events of the caller's in messages of up to 500, each answered after its commit, in order. A bad
-    message fails itself alone: its answer carries the error, and the stream goes on.
+    """Stores events of the caller in messages of up to 500. The server responds to each message after its commit, in
+    order. A message that fails does not end the stream: its response carries the error.
     """
     GetEvent: _aio.UnaryUnaryMultiCallable[_event_pb2.GetEventRequest, _event_pb2.GetEventResponse]  # type: ignore[assignment]
-    """Returns one event. NOT_FOUND where there is none, or where it is archived and include_archived is not set."""
+    """Returns an event.
+
+    Errors:
+    - NOT_FOUND: the event does not exist, or it is archived and include_archived is not set.
+    """
     ListEvents: _aio.UnaryUnaryMultiCallable[_event_pb2.ListEventsRequest, _event_pb2.ListEventsResponse]  # type: ignore[assignment]
-    """Lists events by occur_time, newest first unless asked otherwise. All pages show the log as it was when the first
-    was read; StreamTimeline from any cursor of them brings what they do not show.
+    """Lists events by occur_time, newest first by default. All pages show the log as it was when the first page was
+    read. To receive later events, start StreamTimeline at the cursor of any of these events.
     """
     StreamTimeline: _aio.UnaryStreamMultiCallable[_event_pb2.StreamTimelineRequest, _event_pb2.StreamTimelineResponse]  # type: ignore[assignment]
-    """Streams events in the order of the log: history, then, with follow, live. From any cursor each event
-    comes once, across reconnects, restarts and servers; events of one entity come in its revision order.
-    FAILED_PRECONDITION, reason CURSOR_ARCHIVED or CURSOR_EXPIRED, where events after after_cursor were archived,
-    and include_archived is not set, or were deleted by retention, also while it reads them: live_from in the
-    error's metadata is the from_time from which on all is there. UNAVAILABLE, reason SERVER_STOPPING, ends it when this
-    server stops: go on from the last cursor at another one.
+    """Streams events in the order of the log: the history and then, with follow, live events. From any cursor the
+    stream sends each event exactly once, across reconnects, restarts and servers. Events of one entity come in the
+    order of its revisions.
+
+    Errors:
+    - FAILED_PRECONDITION, reason CURSOR_ARCHIVED: events after the cursor are archived, and include_archived is
+      not set. The error's metadata has live_from: the from_time from which all events are available. Also raised
+      while the stream reads them.
+    - FAILED_PRECONDITION, reason CURSOR_EXPIRED: retention deleted events after the cursor. live_from as above.
+    - UNAVAILABLE, reason SERVER_STOPPING: the server is stopping. Continue from the last cursor at another server.
     """
     GetEventStats: _aio.UnaryUnaryMultiCallable[_event_pb2.GetEventStatsRequest, _event_pb2.GetEventStatsResponse]  # type: ignore[assignment]
-    """Counts events over a range of occur_time, archived ones too."""
+    """Counts events, including archived ones, over a range of occur_time."""
     GetEntityHistory: _aio.UnaryUnaryMultiCallable[_event_pb2.GetEntityHistoryRequest, _event_pb2.GetEntityHistoryResponse]  # type: ignore[assignment]
-    """Returns each change of an entity, with before and after, who and when; that of a deleted one too. NOT_FOUND
-    where the ledger never had it.
+    """Returns the changes of an entity: the values before and after, who made them, and when. Works for deleted
+    entities.
+
+    Errors:
+    - NOT_FOUND: the entity never existed.
     """
     ReconstructState: _aio.UnaryUnaryMultiCallable[_event_pb2.ReconstructStateRequest, _event_pb2.ReconstructStateResponse]  # type: ignore[assignment]
-    """Rebuilds a sprint, a task or a session as it was, from its events alone, the archive's too. NOT_FOUND where it
-    was not there yet; INVALID_ARGUMENT, reason CURSOR_INVALID, CURSOR_FOREIGN or
-    CURSOR_OF_ANOTHER_PROJECT, for a cursor that is not of this project's log; FAILED_PRECONDITION, reason
-    HISTORY_INCOMPLETE, where the log no longer has all that it takes.
+    """Rebuilds a sprint, a task or a session as it was, from its events alone, including archived ones.
+
+    Errors:
+    - NOT_FOUND: the entity did not exist yet.
+    - INVALID_ARGUMENT, reason CURSOR_INVALID, CURSOR_FOREIGN or CURSOR_OF_ANOTHER_PROJECT: the cursor is not one
+      of this project's log.
+    - FAILED_PRECONDITION, reason HISTORY_INCOMPLETE: the log no longer has all the events that this needs.
     """
     ReplayEvents: _aio.UnaryUnaryMultiCallable[_event_pb2.ReplayEventsRequest, _event_pb2.ReplayEventsResponse]  # type: ignore[assignment]
-    """Checks that a correlation chain is whole and consistent, and writes nothing. NOT_FOUND where no event has the
-    correlation id.
+    """Checks that a correlation chain is complete and consistent. Writes nothing.
+
+    Errors:
+    - NOT_FOUND: no event has the correlation id.
     """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Keeps the event log. The ledger's own events (types under "orchestration.") are written with the change
-    that they tell of, in one transaction; callers add events of their own.
+    """Manages the event log. The server writes the ledger's own events (types under "orchestration.") in the transaction
+    of the change that they describe. Callers can add events of their own.
     """
 
     @_abc_1.abstractmethod
@@ -131,8 +163,8 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.EmitEventRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.EmitEventResponse, _abc.Awaitable[_event_pb2.EmitEventResponse]]:
-        """Stores one event of the caller's, and answers after its commit. A dedup_key seen before returns the
-        event that is there.
+        """Stores one event of the caller and responds after its commit. If its dedup_key exists already, returns the
+        existing event.
         """
 
     @_abc_1.abstractmethod
@@ -141,8 +173,8 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_event_pb2.EmitEventsRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_pb2.EmitEventsResponse], _abc.AsyncIterator[_event_pb2.EmitEventsResponse]]:
-        """Stores events of the caller's in messages of up to 500, each answered after its commit, in order. A bad
-        message fails itself alone: its answer carries the error, and the stream goes on.
+        """Stores events of the caller in messages of up to 500. The server responds to each message after its commit, in
+        order. A message that fails does not end the stream: its response carries the error.
         """
 
     @_abc_1.abstractmethod
@@ -151,7 +183,11 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.GetEventRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.GetEventResponse, _abc.Awaitable[_event_pb2.GetEventResponse]]:
-        """Returns one event. NOT_FOUND where there is none, or where it is archived and include_archived is not set."""
+        """Returns an event.
+
+        Errors:
+        - NOT_FOUND: the event does not exist, or it is archived and include_archived is not set.
+        """
 
     @_abc_1.abstractmethod
     def ListEvents(
@@ -159,8 +195,8 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.ListEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.ListEventsResponse, _abc.Awaitable[_event_pb2.ListEventsResponse]]:
-        """Lists events by occur_time, newest first unless asked otherwise. All pages show the log as it was when the first
-        was read; StreamTimeline from any cursor of them brings what they do not show.
+        """Lists events by occur_time, newest first by default. All pages show the log as it was when the first page was
+        read. To receive later events, start StreamTimeline at the cursor of any of these events.
         """
 
     @_abc_1.abstractmethod
@@ -169,12 +205,16 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.StreamTimelineRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_pb2.StreamTimelineResponse], _abc.AsyncIterator[_event_pb2.StreamTimelineResponse]]:
-        """Streams events in the order of the log: history, then, with follow, live. From any cursor each event
-        comes once, across reconnects, restarts and servers; events of one entity come in its revision order.
-        FAILED_PRECONDITION, reason CURSOR_ARCHIVED or CURSOR_EXPIRED, where events after after_cursor were archived,
-        and include_archived is not set, or were deleted by retention, also while it reads them: live_from in the
-        error's metadata is the from_time from which on all is there. UNAVAILABLE, reason SERVER_STOPPING, ends it when this
-        server stops: go on from the last cursor at another one.
+        """Streams events in the order of the log: the history and then, with follow, live events. From any cursor the
+        stream sends each event exactly once, across reconnects, restarts and servers. Events of one entity come in the
+        order of its revisions.
+
+        Errors:
+        - FAILED_PRECONDITION, reason CURSOR_ARCHIVED: events after the cursor are archived, and include_archived is
+          not set. The error's metadata has live_from: the from_time from which all events are available. Also raised
+          while the stream reads them.
+        - FAILED_PRECONDITION, reason CURSOR_EXPIRED: retention deleted events after the cursor. live_from as above.
+        - UNAVAILABLE, reason SERVER_STOPPING: the server is stopping. Continue from the last cursor at another server.
         """
 
     @_abc_1.abstractmethod
@@ -183,7 +223,7 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.GetEventStatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.GetEventStatsResponse, _abc.Awaitable[_event_pb2.GetEventStatsResponse]]:
-        """Counts events over a range of occur_time, archived ones too."""
+        """Counts events, including archived ones, over a range of occur_time."""
 
     @_abc_1.abstractmethod
     def GetEntityHistory(
@@ -191,8 +231,11 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.GetEntityHistoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.GetEntityHistoryResponse, _abc.Awaitable[_event_pb2.GetEntityHistoryResponse]]:
-        """Returns each change of an entity, with before and after, who and when; that of a deleted one too. NOT_FOUND
-        where the ledger never had it.
+        """Returns the changes of an entity: the values before and after, who made them, and when. Works for deleted
+        entities.
+
+        Errors:
+        - NOT_FOUND: the entity never existed.
         """
 
     @_abc_1.abstractmethod
@@ -201,10 +244,13 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.ReconstructStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.ReconstructStateResponse, _abc.Awaitable[_event_pb2.ReconstructStateResponse]]:
-        """Rebuilds a sprint, a task or a session as it was, from its events alone, the archive's too. NOT_FOUND where it
-        was not there yet; INVALID_ARGUMENT, reason CURSOR_INVALID, CURSOR_FOREIGN or
-        CURSOR_OF_ANOTHER_PROJECT, for a cursor that is not of this project's log; FAILED_PRECONDITION, reason
-        HISTORY_INCOMPLETE, where the log no longer has all that it takes.
+        """Rebuilds a sprint, a task or a session as it was, from its events alone, including archived ones.
+
+        Errors:
+        - NOT_FOUND: the entity did not exist yet.
+        - INVALID_ARGUMENT, reason CURSOR_INVALID, CURSOR_FOREIGN or CURSOR_OF_ANOTHER_PROJECT: the cursor is not one
+          of this project's log.
+        - FAILED_PRECONDITION, reason HISTORY_INCOMPLETE: the log no longer has all the events that this needs.
         """
 
     @_abc_1.abstractmethod
@@ -213,8 +259,10 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_pb2.ReplayEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.ReplayEventsResponse, _abc.Awaitable[_event_pb2.ReplayEventsResponse]]:
-        """Checks that a correlation chain is whole and consistent, and writes nothing. NOT_FOUND where no event has the
-        correlation id.
+        """Checks that a correlation chain is complete and consistent. Writes nothing.
+
+        Errors:
+        - NOT_FOUND: no event has the correlation id.
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ReportServiceStub:
-    """Makes reports and documents. Every mutation commits together with its events and its request_id.
+    """Creates reports and documents. Each write commits the change, its events and its request_id in one transaction.
     """
 
     def __init__(self, channel):
@@ -53,29 +53,36 @@ class ReportServiceStub:
 
 
 class ReportServiceServicer:
-    """Makes reports and documents. Every mutation commits together with its events and its request_id.
+    """Creates reports and documents. Each write commits the change, its events and its request_id in one transaction.
     """
 
     def GetSprintStatusReport(self, request, context):
-        """Reports how a sprint stands. NOT_FOUND where there is none.
+        """Returns a status report of a sprint.
+
+        Errors:
+        - NOT_FOUND: the sprint does not exist or is deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateAdr(self, request, context):
-        """Records an architecture decision under the next number of the project, from 1, without gaps; event
-        "orchestration.adr.created". NOT_FOUND where there is no such sprint, task or template; INVALID_ARGUMENT and
-        FAILED_PRECONDITION for its template as TemplateService.RenderTemplate.
+        """Records an architecture decision under the next number of the project, from 1, without gaps. The event is
+        "orchestration.adr.created".
+
+        Errors:
+        - NOT_FOUND: the sprint, task or template does not exist.
+        - INVALID_ARGUMENT, FAILED_PRECONDITION: the template cannot be rendered, as with
+        TemplateService.RenderTemplate.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateBugReport(self, request, context):
-        """Records a bug. One whose fingerprint the project has already is counted and not recorded again: its first
-        document stays. Events "orchestration.bug_report.created" and "orchestration.bug_report.seen_again". Errors as
-        CreateAdr.
+        """Records a bug. If the project already has a bug with the same fingerprint, the server counts the report and keeps
+        the first document. The event is "orchestration.bug_report.created" or "orchestration.bug_report.seen_again". The
+        errors are those of CreateAdr.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -108,7 +115,7 @@ def add_ReportServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ReportService:
-    """Makes reports and documents. Every mutation commits together with its events and its request_id.
+    """Creates reports and documents. Each write commits the change, its events and its request_id in one transaction.
     """
 
     @staticmethod

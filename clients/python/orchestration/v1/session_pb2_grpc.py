@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SessionServiceStub:
-    """Keeps sessions. Every mutation commits together with its events and its request_id.
+    """Manages sessions. Each write commits the change, its events and its request_id in one transaction.
     """
 
     def __init__(self, channel):
@@ -73,24 +73,32 @@ class SessionServiceStub:
 
 
 class SessionServiceServicer:
-    """Keeps sessions. Every mutation commits together with its events and its request_id.
+    """Manages sessions. Each write commits the change, its events and its request_id in one transaction.
     """
 
     def InitAgent(self, request, context):
-        """Starts a session on a task or a sprint, or resumes one, and returns all that the agent needs to begin. An open
-        session of the same agent on the same target is resumed, the newest where there are several, unless force_new;
-        a session named by its key is resumed by any agent, whose own it is from then on. Events
-        "orchestration.session.started" or "orchestration.session.resumed". NOT_FOUND where there is no such task, sprint
-        or session; FAILED_PRECONDITION, reason SESSION_CLOSED, where the session is completed; ALREADY_EXISTS where
-        new_session_key is, or ever was, in use in the project. A retry returns the same session, and its context as it
-        is then.
+        """Starts or resumes a session on a task or sprint, and returns the context that the agent needs to begin.
+
+        If the agent has open sessions on the target, the newest one is resumed, unless force_new is set. A session that
+        is named by its key is resumed by any agent and becomes a session of that agent. The event is
+        "orchestration.session.started" or "orchestration.session.resumed". A retry returns the same session with its
+        current context.
+
+        Errors:
+        - NOT_FOUND: the task, sprint or session does not exist.
+        - FAILED_PRECONDITION, reason SESSION_CLOSED: the session is completed.
+        - ALREADY_EXISTS: new_session_key is or was in use in the project.
+        - INVALID_ARGUMENT: neither the request nor the call metadata names the agent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSession(self, request, context):
-        """Returns one session. NOT_FOUND where there is none.
+        """Returns a session.
+
+        Errors:
+        - NOT_FOUND: the session does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,30 +112,34 @@ class SessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetSessionContext(self, request, context):
-        """Returns the context of a session, as ContextService.AssembleContext; that of a completed one too.
+        """Returns the context of a session, open or completed, as ContextService.AssembleContext does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LogActivity(self, request, context):
-        """Records what an agent did, as the event "orchestration.activity.logged" about the session's target. NOT_FOUND
-        where there is no such session; FAILED_PRECONDITION, reason SESSION_CLOSED, where it is completed.
+        """Logs what an agent did, as the event "orchestration.activity.logged" about the session's target.
+
+        Errors:
+        - NOT_FOUND: the session does not exist.
+        - FAILED_PRECONDITION, reason SESSION_CLOSED: the session is completed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PauseSession(self, request, context):
-        """Sets a session aside; event "orchestration.session.paused". One that is paused already stays as it is. Errors as
-        LogActivity.
+        """Pauses a session, with the event "orchestration.session.paused". Pausing a paused session changes nothing. The
+        errors are those of LogActivity.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CloseSession(self, request, context):
-        """Closes a session for good; event "orchestration.session.closed". Errors as LogActivity.
+        """Closes a session, with the event "orchestration.session.closed". A closed session cannot be resumed. The errors
+        are those of LogActivity.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,7 +192,7 @@ def add_SessionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SessionService:
-    """Keeps sessions. Every mutation commits together with its events and its request_id.
+    """Manages sessions. Each write commits the change, its events and its request_id in one transaction.
     """
 
     @staticmethod

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SprintServiceStub:
-    """Keeps sprints. Every mutation commits together with its events and its request_id.
+    """Manages sprints. Each write commits the change, its events and its request_id in one transaction.
     """
 
     def __init__(self, channel):
@@ -73,19 +73,24 @@ class SprintServiceStub:
 
 
 class SprintServiceServicer:
-    """Keeps sprints. Every mutation commits together with its events and its request_id.
+    """Manages sprints. Each write commits the change, its events and its request_id in one transaction.
     """
 
     def CreateSprint(self, request, context):
-        """Creates a sprint. ALREADY_EXISTS where the code is, or ever was, in use in the project.
+        """Creates a sprint.
+
+        Errors:
+        - ALREADY_EXISTS: the code is or was in use in the project.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSprint(self, request, context):
-        """Returns one sprint; with view FULL also its task counts and the first page of its tasks.
-        NOT_FOUND where there is none or it is deleted.
+        """Returns a sprint; with view FULL also its task counts and the first page of its tasks.
+
+        Errors:
+        - NOT_FOUND: the sprint does not exist or is deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,35 +104,50 @@ class SprintServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateSprint(self, request, context):
-        """Changes the fields named in update_mask. FAILED_PRECONDITION, with the allowed ones, for a
-        refused status change; ABORTED, with the current revision, where expected_revision is stale.
+        """Updates the fields of a sprint that update_mask names.
+
+        Errors:
+        - NOT_FOUND: the sprint does not exist or is deleted.
+        - FAILED_PRECONDITION, reason TRANSITION_REFUSED: the status transition is not allowed. The error names the
+        allowed statuses.
+        - ABORTED, reason STALE_REVISION: expected_revision is not the current revision, which the error carries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSprint(self, request, context):
-        """Deletes a sprint softly: it is gone from gets and lists, its events stay, and its code is never
-        given out again. FAILED_PRECONDITION while it still has tasks.
+        """Deletes a sprint. Get and list rpcs no longer return it, its events remain, and its code cannot be reused.
+
+        Errors:
+        - NOT_FOUND: the sprint does not exist or is deleted.
+        - FAILED_PRECONDITION, reason SPRINT_NOT_EMPTY: the sprint still has tasks.
+        - ABORTED, reason STALE_REVISION: expected_revision is not the current revision, which the error carries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateSprintFromTemplate(self, request, context):
-        """Creates a sprint and its tasks from a template, all or none, with the events "orchestration.sprint.generated"
-        and "orchestration.task.generated" beside those of their creation. NOT_FOUND where there is no such template;
-        INVALID_ARGUMENT where it is of another kind than SPRINT, where a required variable is missing, which it names,
-        where rendering passes its limits (as RenderTemplate), or where what was rendered breaks the rules of a sprint
-        or a task; ALREADY_EXISTS as CreateSprint and CreateTask.
+        """Creates a sprint and its tasks from a template in one transaction: all or none. It logs the events
+        "orchestration.sprint.generated" and "orchestration.task.generated" in addition to those of the creation.
+
+        Errors:
+        - NOT_FOUND: the template does not exist.
+        - INVALID_ARGUMENT: the template is not of kind SPRINT; a required variable is missing, which the error names;
+        rendering exceeds the limits of TemplateService.RenderTemplate; or the result is not a valid sprint or task.
+        - ALREADY_EXISTS: the code of the sprint or of a task is or was in use in the project.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SyncSprint(self, request, context):
-        """Queues the writing of a sprint's files, and of those of its tasks, to the workspace. What was queued already is
-        not queued twice. NOT_FOUND where there is no such sprint.
+        """Queues the writing of the files of a sprint and its tasks to the workspace. An entity that is queued already is
+        not queued twice.
+
+        Errors:
+        - NOT_FOUND: the sprint does not exist or is deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,7 +200,7 @@ def add_SprintServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SprintService:
-    """Keeps sprints. Every mutation commits together with its events and its request_id.
+    """Manages sprints. Each write commits the change, its events and its request_id in one transaction.
     """
 
     @staticmethod

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class TaskServiceStub:
-    """Keeps tasks. Every mutation commits together with its events and its request_id.
+    """Manages tasks. Each write commits the change, its events and its request_id in one transaction.
     """
 
     def __init__(self, channel):
@@ -83,19 +83,25 @@ class TaskServiceStub:
 
 
 class TaskServiceServicer:
-    """Keeps tasks. Every mutation commits together with its events and its request_id.
+    """Manages tasks. Each write commits the change, its events and its request_id in one transaction.
     """
 
     def CreateTask(self, request, context):
-        """Creates a task. ALREADY_EXISTS where the code is, or ever was, in use in the project; NOT_FOUND
-        where sprint_code names no sprint.
+        """Creates a task.
+
+        Errors:
+        - ALREADY_EXISTS: the code is or was in use in the project.
+        - NOT_FOUND: sprint_code names no sprint.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTask(self, request, context):
-        """Returns one task. NOT_FOUND where there is none or it is deleted.
+        """Returns a task.
+
+        Errors:
+        - NOT_FOUND: the task does not exist or is deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,47 +115,60 @@ class TaskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateTask(self, request, context):
-        """Changes the fields named in update_mask. FAILED_PRECONDITION, with the allowed ones, for a
-        refused status change; ABORTED, with the current revision, where expected_revision is stale.
+        """Updates the fields of a task that update_mask names.
+
+        Errors:
+        - NOT_FOUND: the task does not exist or is deleted.
+        - FAILED_PRECONDITION, reason TRANSITION_REFUSED: the status transition is not allowed. The error names the
+        allowed statuses.
+        - ABORTED, reason STALE_REVISION: expected_revision is not the current revision, which the error carries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateTaskStatus(self, request, context):
-        """Changes a task's status. Errors as UpdateTask. Links do not restrict it: a task whose blockers are open can be
-        started and completed, and is then no longer ready. A caller that must not do that asks ListReadyTasks first.
+        """Updates the status of a task. The errors are those of UpdateTask.
+
+        Dependencies do not restrict the status: a task with open blockers can be started and completed. To start only
+        work that is ready, call CoordinationService.ListReadyTasks first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTask(self, request, context):
-        """Deletes a task softly: it is gone from gets and lists, it holds no other task back, its events
-        stay, and its code is never given out again.
+        """Deletes a task. Get and list rpcs no longer return it, it no longer blocks other tasks, its events remain, and
+        its code cannot be reused.
+
+        Errors:
+        - NOT_FOUND: the task does not exist or is deleted.
+        - ABORTED, reason STALE_REVISION: expected_revision is not the current revision, which the error carries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchCreateTasks(self, request, context):
-        """Creates up to 1,000 tasks, all or none. Errors as CreateTask; a violation names its row.
+        """Creates up to 1,000 tasks in one transaction: all or none. The errors are those of CreateTask; a field violation
+        names its item.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchUpdateTaskStatus(self, request, context):
-        """Changes the status of up to 1,000 tasks, all or none. Errors as UpdateTaskStatus.
+        """Updates the status of up to 1,000 tasks in one transaction: all or none. The errors are those of
+        UpdateTaskStatus.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateTasksFromTemplate(self, request, context):
-        """Creates up to 1,000 tasks from a template, all or none, each with the event "orchestration.task.generated"
-        beside that of its creation. Errors as CreateSprintFromTemplate, for a template of kind TASK, and as CreateTask;
-        a violation names its item.
+        """Creates up to 1,000 tasks from a template in one transaction: all or none. Each task gets the event
+        "orchestration.task.generated" in addition to that of its creation. The errors are those of CreateTask and, for a
+        template of kind TASK, of SprintService.CreateSprintFromTemplate; a field violation names its item.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -212,7 +231,7 @@ def add_TaskServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TaskService:
-    """Keeps tasks. Every mutation commits together with its events and its request_id.
+    """Manages tasks. Each write commits the change, its events and its request_id in one transaction.
     """
 
     @staticmethod

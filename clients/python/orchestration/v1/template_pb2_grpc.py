@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class TemplateServiceStub:
-    """Reads and renders templates: those that come with the server, and those of its templates directory, which win where
-    a name is the same. SprintService.CreateSprintFromTemplate and TaskService.CreateTasksFromTemplate create from them.
+    """Lists and renders templates: those built into the server and those in its templates directory, which take
+    precedence if the names are equal. SprintService.CreateSprintFromTemplate and TaskService.CreateTasksFromTemplate
+    create entities from them.
     """
 
     def __init__(self, channel):
@@ -54,8 +55,9 @@ class TemplateServiceStub:
 
 
 class TemplateServiceServicer:
-    """Reads and renders templates: those that come with the server, and those of its templates directory, which win where
-    a name is the same. SprintService.CreateSprintFromTemplate and TaskService.CreateTasksFromTemplate create from them.
+    """Lists and renders templates: those built into the server and those in its templates directory, which take
+    precedence if the names are equal. SprintService.CreateSprintFromTemplate and TaskService.CreateTasksFromTemplate
+    create entities from them.
     """
 
     def ListTemplates(self, request, context):
@@ -66,17 +68,24 @@ class TemplateServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetTemplate(self, request, context):
-        """Returns one template with its body. NOT_FOUND where there is none.
+        """Returns a template with its body.
+
+        Errors:
+        - NOT_FOUND: the template does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RenderTemplate(self, request, context):
-        """Renders a template and creates nothing. NOT_FOUND where there is no such template; INVALID_ARGUMENT where a
-        variable is missing, unknown or of another type, which it names, where a list or an object stands where the
-        template prints a text, whose line it names, or, reason TEMPLATE_LIMIT, where rendering takes longer than 50 ms or
-        gives more than 1 MiB; FAILED_PRECONDITION, reason TEMPLATE_BROKEN, where the template itself is at fault.
+        """Renders a template without creating anything.
+
+        Errors:
+        - NOT_FOUND: the template does not exist.
+        - INVALID_ARGUMENT: a variable is missing, unknown or of the wrong type, which the error names; or the template
+        prints a list or an object as text, at the line that the error names.
+        - INVALID_ARGUMENT, reason TEMPLATE_LIMIT: rendering takes longer than 50 ms or produces more than 1 MiB.
+        - FAILED_PRECONDITION, reason TEMPLATE_BROKEN: the template itself is faulty.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,8 +118,9 @@ def add_TemplateServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TemplateService:
-    """Reads and renders templates: those that come with the server, and those of its templates directory, which win where
-    a name is the same. SprintService.CreateSprintFromTemplate and TaskService.CreateTasksFromTemplate create from them.
+    """Lists and renders templates: those built into the server and those in its templates directory, which take
+    precedence if the names are equal. SprintService.CreateSprintFromTemplate and TaskService.CreateTasksFromTemplate
+    create entities from them.
     """
 
     @staticmethod
