@@ -17,20 +17,20 @@ from benchmarks import (
     fairness,
     gate,
     ghz,
+    hostile_clients,
     overload,
     rolling,
     seed,
-    strangers,
     throughput,
     tools,
 )
-from benchmarks.fanout import Live
+from benchmarks.fanout import LiveStreams
 from benchmarks.gate import GateName, Measurement
 from benchmarks.ratios import Ratios
-from benchmarks.report import Report
+from benchmarks.report import BenchmarkReport
 from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.seed import Seeded
-from benchmarks.target import Ledger, Server, Started
+from benchmarks.target import BenchmarkServer, LedgerStubs, RunningServer
 
 EVENTS, SHORT_EVENTS = 1_000_000, 10_000
 TASKS, SHORT_TASKS = 10_000, 1_000
@@ -45,8 +45,8 @@ class Bench:
     """What every part of a run works with."""
 
     ghz: Path
-    started: Started
-    ledger: Ledger
+    started: RunningServer
+    ledger: LedgerStubs
     seeded: Seeded
     short: bool
     events: int
@@ -57,7 +57,7 @@ class Bench:
 
     def load(self, scenario: Scenario) -> Measurement:
         calls = scenario.short_calls if self.short else scenario.calls
-        load = ghz.Load(
+        load = ghz.GhzLoad(
             method=scenario.method,
             requests=scenario.make(self.ledger, self.seeded, calls),
             calls=calls,
@@ -90,10 +90,10 @@ class Bench:
         return [throughput.measure_timeline(self.started, self.seeded, TIMELINE_ROUNDS)]
 
     def live(self) -> list[Measurement]:
-        return Live(self.ghz, self.started, self.ledger, self.seeded).measure(LIVE_COUNTS)
+        return LiveStreams(self.ghz, self.started, self.ledger, self.seeded).measure(LIVE_COUNTS)
 
     def hanging(self) -> list[Measurement]:
-        return [Live(self.ghz, self.started, self.ledger, self.seeded).measure_hanging()]
+        return [LiveStreams(self.ghz, self.started, self.ledger, self.seeded).measure_hanging()]
 
     def archive(self) -> list[Measurement]:
         return [archive.measure(self.started, self.events)]
@@ -107,8 +107,8 @@ class Bench:
     def rolling(self) -> list[Measurement]:
         return rolling.measure(self.started)
 
-    def strangers(self) -> list[Measurement]:
-        return strangers.measure(self.started, self.ghz)
+    def hostile_clients(self) -> list[Measurement]:
+        return hostile_clients.measure(self.started, self.ghz)
 
     def fairness(self) -> list[Measurement]:
         return fairness.measure(self.started, self.ghz)
@@ -124,7 +124,7 @@ PARTS: dict[str, Callable[[Bench], list[Measurement]]] = {
     "limits": Bench.limits,
     "deadlines": Bench.deadlines,
     "rolling": Bench.rolling,
-    "strangers": Bench.strangers,
+    "strangers": Bench.hostile_clients,
     "fairness": Bench.fairness,
 }
 
@@ -138,7 +138,7 @@ def main() -> int:
     try:
         program = tools.ghz()
         limits = gate.load(gate_name)
-    except (tools.Missing, gate.BadThresholds) as error:
+    except (tools.ProgramMissing, gate.BadThresholds) as error:
         print(error, file=sys.stderr)
         return BROKEN
     # Ended from outside, the server still has to be stopped.
@@ -148,7 +148,7 @@ def main() -> int:
     measurements, setting = _run(program, options, wanted)
     required = [scenario.name for scenario in SCENARIOS if scenario.name in wanted]
     whole = not options.only
-    report = Report(
+    report = BenchmarkReport(
         gate=gate_name,
         when=datetime.now(UTC),
         seconds=time.monotonic() - began,
@@ -168,14 +168,14 @@ def _run(
     """Starts a server, fills it and measures what is wanted. Returns that and the setting."""
     events = options.events or (SHORT_EVENTS if options.short else EVENTS)
     tasks = SHORT_TASKS if options.short else TASKS
-    with Server() as started:
-        ledger = Ledger(started.address)
+    with BenchmarkServer() as started:
+        ledger = LedgerStubs(started.address)
         # The archive has old events of its own, which no rpc can make.
         recent = SHORT_EVENTS if set(wanted) == {"archive"} else events
         _say(f"seeding {recent:,} events and {tasks:,} tasks")
         seeded = seed.fill(ledger, events=recent, tasks=tasks)
         _say(f"seeded at {seeded.events_per_s:,.0f} events/s; the background services follow")
-        seed.settle(started.database_url)
+        seed.wait_for_services(started.database_url)
         _say("measuring")
         bench = Bench(program, started, ledger, seeded, options.short, events)
         measurements = list(_measure(bench, wanted))

@@ -7,7 +7,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from benchmarks.requests import TASK_BATCH, Requests, fresh_codes, make_sprints, request_id
 from benchmarks.seed import Seeded, new_task
-from benchmarks.target import Ledger, in_parallel
+from benchmarks.target import LedgerStubs, in_parallel
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, report_pb2, session_pb2, sprint_pb2, task_pb2
 
 CACHED_CONTEXTS = 20
@@ -32,7 +32,7 @@ HISTORY_EVENTS = 500
 HISTORY_CHANGES = HISTORY_EVENTS // 4  # of status, priority, assignee and title: an event for each
 
 
-def assemble_context_cold(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def assemble_context_cold(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     """Another target, or other options, with each request: no cache helps."""
     tasks = iter(random.Random(count).sample(seeded.tasks, count))
     return [
@@ -43,7 +43,7 @@ def assemble_context_cold(ledger: Ledger, seeded: Seeded, count: int) -> Request
     ]
 
 
-def assemble_context_cached(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def assemble_context_cached(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     """Few requests asked again and again, and once before."""
     found = [
         _of_sprint(seeded, n)
@@ -62,7 +62,7 @@ def _of_sprint(seeded: Seeded, n: int) -> context_pb2.AssembleContextRequest:
     return context_pb2.AssembleContextRequest(sprint_code=seeded.sprints[at], options=options)
 
 
-def init_agent(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def init_agent(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     """Agents that start, each on another task."""
     tasks = random.Random(-count).sample(seeded.tasks, count)
     return [
@@ -73,7 +73,7 @@ def init_agent(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
     ]
 
 
-def create_sprint_from_template(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def create_sprint_from_template(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     first, *found = [_from_template(code) for code in fresh_codes(count + 1)]
     tasks = len(ledger.sprints.CreateSprintFromTemplate(first).tasks)
     if tasks != TEMPLATE_TASKS:
@@ -89,7 +89,7 @@ def _from_template(code: str) -> sprint_pb2.CreateSprintFromTemplateRequest:
     )
 
 
-def sprint_status_report(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def sprint_status_report(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     """Of one sprint of 1,000 tasks: its table in pages of 50 and of 500, with and without markdown."""
     sprint = _sprint_under_way(ledger)
     return [
@@ -101,7 +101,7 @@ def sprint_status_report(ledger: Ledger, seeded: Seeded, count: int) -> Requests
     ]
 
 
-def _sprint_under_way(ledger: Ledger) -> str:
+def _sprint_under_way(ledger: LedgerStubs) -> str:
     """A sprint of 1,000 tasks, some of them done."""
     [sprint] = make_sprints(ledger, 1)
     codes = fresh_codes(REPORT_TASKS)
@@ -128,7 +128,7 @@ def _sprint_under_way(ledger: Ledger) -> str:
     return sprint
 
 
-def reconstruct_state(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def reconstruct_state(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     """Tasks of 500 events each, by a revision, by a place in the log, and as of now with the comparison."""
     codes = fresh_codes(HISTORIES)
     cursors = in_parallel(lambda code: _change_often(ledger, code), codes)
@@ -148,7 +148,7 @@ def reconstruct_state(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
     return found
 
 
-def _change_often(ledger: Ledger, code: str) -> list[str]:
+def _change_often(ledger: LedgerStubs, code: str) -> list[str]:
     """Makes a task and changes it, four events a change. Returns the places of its events in the log."""
     ledger.tasks.CreateTask(
         task_pb2.CreateTaskRequest(

@@ -20,7 +20,7 @@ from psycopg import sql
 from benchmarks import ghz
 from benchmarks.gate import Measurement
 from benchmarks.requests import fresh_codes, request_id
-from benchmarks.target import CHANNEL_OPTIONS, Started
+from benchmarks.target import CHANNEL_OPTIONS, RunningServer
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
@@ -123,10 +123,10 @@ class Writers:
         )
 
 
-class Archiving:
+class ArchiveRun:
     """One run: fills old months, archives them with kills in between, and counts."""
 
-    def __init__(self, started: Started, events: int) -> None:
+    def __init__(self, started: RunningServer, events: int) -> None:
         self._started = started
         self._events = events
         self._conn: psycopg.Connection[Any] = psycopg.connect(started.database_url, autocommit=True)
@@ -241,9 +241,9 @@ class Archiving:
         return int(row[0])
 
 
-def measure(started: Started, events: int) -> Measurement:
+def measure(started: RunningServer, events: int) -> Measurement:
     """Writers' p95 with and without the archive at work, and the events counted after each kill -9 of it."""
-    with closing(Archiving(started, events)) as archiving:
+    with closing(ArchiveRun(started, events)) as archiving:
         archiving.fill()
         before = archiving.count()
         # As the first month goes, while the next one's bounds are checked, and between chunks.
@@ -311,7 +311,7 @@ def measure(started: Started, events: int) -> Measurement:
 
 
 def _pause(
-    archiving: Archiving,
+    archiving: ArchiveRun,
     process: subprocess.Popen[bytes],
     began: float,
     busy: list[tuple[float, float]],

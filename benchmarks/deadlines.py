@@ -13,7 +13,7 @@ import psycopg
 from benchmarks.gate import Measurement
 from benchmarks.processes import ServerProcess
 from benchmarks.requests import request_id
-from benchmarks.target import CHANNEL_OPTIONS, Started
+from benchmarks.target import CHANNEL_OPTIONS, RunningServer
 from orchestration.v1 import task_pb2
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 
@@ -25,23 +25,23 @@ SHORTEST, LONGEST = 0.001, 0.012
 WARM_SECONDS = 3.0
 """In which each connection has prepared and planned the statement: the first time that takes milliseconds."""
 TIMEOUT = 30.0
-SLOW = """
+CREATE_SLOW_TRIGGER = """
 create or replace function benchmark_slow() returns trigger language plpgsql as $$
 begin perform pg_sleep(case when new.code like 'slow-%' then 8 else 0.005 end); return new; end $$;
 create trigger benchmark_slow before insert on tasks for each row
     when (new.code like 'slow-%' or new.code like 'nap-%') execute function benchmark_slow()
 """
-GONE = "drop trigger benchmark_slow on tasks"
-SLEEPING = (
+DROP_SLOW_TRIGGER = "drop trigger benchmark_slow on tasks"
+COUNT_SLEEPING = (
     "select count(*) from pg_stat_activity where datname = current_database()"
     " and application_name = 'orchestration' and state = 'active' and wait_event = 'PgSleep'"
 )
 
 
-def measure(started: Started) -> list[Measurement]:
+def measure(started: RunningServer) -> list[Measurement]:
     """On a server with a thread for each call, whose statements are made slow by a trigger."""
     with psycopg.connect(started.database_url, autocommit=True) as conn:
-        conn.execute(SLOW.encode())
+        conn.execute(CREATE_SLOW_TRIGGER.encode())
         try:
             found = []
             with ServerProcess(started.database_url, "--threads", str(max(AT_ONCE))) as server:
@@ -50,13 +50,13 @@ def measure(started: Started) -> list[Measurement]:
                 for call in [_create(tasks, "slow", WARM_SECONDS) for _ in range(max(AT_ONCE))]:
                     call.exception()
                 for at_once, rounds in AT_ONCE.items():
-                    late = [_late(conn, tasks, at_once) for _ in range(rounds)]
+                    late = [_seconds_late(conn, tasks, at_once) for _ in range(rounds)]
                     found.append(_measurement(at_once, late))
                 channel.close()
             with ServerProcess(started.database_url) as server:
                 found.append(_neighbours(server.address))
         finally:
-            conn.execute(GONE.encode())
+            conn.execute(DROP_SLOW_TRIGGER.encode())
     return found
 
 
@@ -66,7 +66,7 @@ def _create(tasks: TaskServiceStub, code: str, timeout: float) -> Any:
     return tasks.CreateTask.future(request, timeout=timeout)
 
 
-def _late(conn: psycopg.Connection, tasks: TaskServiceStub, at_once: int) -> float:
+def _seconds_late(conn: psycopg.Connection, tasks: TaskServiceStub, at_once: int) -> float:
     """Seconds from the last deadline until no statement is left."""
     calls = [_create(tasks, "slow", DEADLINE) for _ in range(at_once)]
     deadline = time.monotonic() + DEADLINE
@@ -85,7 +85,7 @@ def _late(conn: psycopg.Connection, tasks: TaskServiceStub, at_once: int) -> flo
 
 
 def _sleeping(conn: psycopg.Connection) -> int:
-    row = conn.execute(SLEEPING.encode()).fetchone()
+    row = conn.execute(COUNT_SLEEPING.encode()).fetchone()
     return 0 if row is None else int(row[0])
 
 
@@ -106,9 +106,9 @@ def _neighbours(address: str) -> Measurement:
     tasks = TaskServiceStub(channel)
     chance = random.Random(1)
     short = [chance.uniform(SHORTEST, LONGEST) for _ in range(TRIES)]
-    with ThreadPoolExecutor(4) as hurried, ThreadPoolExecutor(4) as patient:
-        cut = hurried.map(lambda timeout: _create(tasks, "nap", timeout).code(), short)
-        kept = patient.map(lambda _: _create(tasks, "nap", TIMEOUT).code(), range(TRIES))
+    with ThreadPoolExecutor(4) as short_calls, ThreadPoolExecutor(4) as long_calls:
+        cut = short_calls.map(lambda timeout: _create(tasks, "nap", timeout).code(), short)
+        kept = long_calls.map(lambda _: _create(tasks, "nap", TIMEOUT).code(), range(TRIES))
         ended, neighbours = Counter(cut), Counter(kept)
     channel.close()
     failed = {code.name: count for code, count in neighbours.items() if code is not grpc.StatusCode.OK}

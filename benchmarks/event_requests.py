@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from benchmarks.requests import BATCH, Requests, request_id
 from benchmarks.seed import TYPES, Seeded, new_events
-from benchmarks.target import Ledger
+from benchmarks.target import LedgerStubs
 from orchestration.v1 import common_pb2, event_pb2
 
 # A stream of one message with events of its own; ghz fills in what differs.
@@ -20,20 +20,20 @@ DASHBOARD_REQUESTS = 20
 GROUPINGS = [value for value in event_pb2.EventGrouping.values() if value]
 
 
-def emit_event(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def emit_event(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     events = new_events(range(count), seeded.tasks, seeded.sprints, seeded.since)
     return [event_pb2.EmitEventRequest(event=event, request_id=request_id()) for event in events]
 
 
-def emit_events(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def emit_events(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     return EMIT_EVENTS % ", ".join(ONE_EVENT % (n, n) for n in range(BATCH))
 
 
-def get_event(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def get_event(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     return [event_pb2.GetEventRequest(event_id=event_id) for event_id in seeded.event_ids]
 
 
-def list_events(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def list_events(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     return [
         event_pb2.ListEventsRequest(filter=wanted, start_time=start, end_time=end)
         for wanted, start, end in (
@@ -44,19 +44,19 @@ def list_events(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
     ]
 
 
-def timeline(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def timeline(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     return [
         event_pb2.StreamTimelineRequest(filter=_filter(seeded, n, random.Random(n)), last=50)
         for n in range(count)
     ]
 
 
-def stats_dashboard(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def stats_dashboard(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     """Few requests asked again and again, as a dashboard does."""
     return _stats(seeded, min(count, DASHBOARD_REQUESTS))
 
 
-def stats_distinct(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def stats_distinct(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     """Requests that nobody asked before: no cache helps."""
     return _stats(seeded, count)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from benchmarks import ghz, seed
 from benchmarks.gate import Measurement
-from benchmarks.keyed import channel, make_key, own_database, spread
 from benchmarks.processes import ServerProcess
+from benchmarks.provisioning import channel, make_key, merged_latencies, temporary_database
 from benchmarks.rolling import change
-from benchmarks.target import Ledger, Started
+from benchmarks.target import LedgerStubs, RunningServer
 from orchestration.v1 import task_pb2
 
 EVENTS, TASKS = 100_000, 1_000
@@ -24,16 +24,16 @@ CODES = [f"modest-{number}" for number in range(50)]
 TIMEOUT = 30.0
 
 
-def measure(started: Started, program: Path) -> list[Measurement]:
+def measure(started: RunningServer, program: Path) -> list[Measurement]:
     """The ratio of the modest project's latencies beside the greedy one and alone, by turns."""
-    with own_database(started, "fairness") as url:
+    with temporary_database(started, "fairness") as url:
         greedy, modest = make_key(url, "greedy"), make_key(url, "modest")
         with ServerProcess(url, "--auth", "required") as server:
-            ledger = Ledger(server.address, channel(server.address, greedy))
+            ledger = LedgerStubs(server.address, channel(server.address, greedy))
             seeded = seed.fill(ledger, events=EVENTS, tasks=TASKS)
-            seed.settle(url)
+            seed.wait_for_services(url)
             with channel(server.address, modest) as opened:
-                own = Ledger(server.address, opened)
+                own = LedgerStubs(server.address, opened)
                 for code in CODES:
                     task = task_pb2.Task(code=code, title=code)
                     request = task_pb2.CreateTaskRequest(task=task, request_id=code)
@@ -44,15 +44,15 @@ def measure(started: Started, program: Path) -> list[Measurement]:
 
 def _compare(program: Path, address: str, greedy: str, modest: str, sprints: Sequence[str]) -> Measurement:
     get = [task_pb2.GetTaskRequest(task_code=code) for code in CODES]
-    alone: dict[str, list[ghz.Outcome]] = {"get": [], "update": []}
-    beside: dict[str, list[ghz.Outcome]] = {"get": [], "update": []}
+    alone: dict[str, list[ghz.GhzResult]] = {"get": [], "update": []}
+    beside: dict[str, list[ghz.GhzResult]] = {"get": [], "update": []}
     answered = refused = 0
     for round_ in range(ROUNDS):
 
-        def run(kind: str, round_: int = round_) -> ghz.Outcome:
+        def run(kind: str, round_: int = round_) -> ghz.GhzResult:
             calls = RPS * SECONDS
             update = [change(CODES[n % len(CODES)], round_ * calls + n) for n in range(calls)]
-            load = ghz.Load(
+            load = ghz.GhzLoad(
                 method="TaskService/GetTask" if kind == "get" else "TaskService/UpdateTask",
                 requests=get if kind == "get" else update,
                 calls=calls,
@@ -65,7 +65,15 @@ def _compare(program: Path, address: str, greedy: str, modest: str, sprints: Seq
 
         for kind, found in alone.items():
             found.append(run(kind))
-        command = [sys.executable, "-m", "benchmarks.greedy", address, greedy, str(2 * SECONDS + 3), *sprints]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.greedy_client",
+            address,
+            greedy,
+            str(2 * SECONDS + 3),
+            *sprints,
+        ]
         other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             other.wait(WARM_SECONDS)
@@ -79,8 +87,8 @@ def _compare(program: Path, address: str, greedy: str, modest: str, sprints: Seq
     reasons: dict[str, int] = {}
     for kind in alone:
         for name, share in (("p50", 0.5), ("p95", 0.95)):
-            before = ghz.percentile(spread(alone[kind]), share)
-            after = ghz.percentile(spread(beside[kind]), share)
+            before = ghz.percentile(merged_latencies(alone[kind]), share)
+            after = ghz.percentile(merged_latencies(beside[kind]), share)
             figures |= {f"{kind}_{name}_alone_ms": before, f"{kind}_{name}_ms": after}
             figures[f"{kind}_{name}_ratio"] = after / before
         for outcome in (*alone[kind], *beside[kind]):

@@ -17,7 +17,7 @@ from benchmarks.gate import Measurement
 from benchmarks.raw_http2_client import Watchers
 from benchmarks.requests import get_task, request_id
 from benchmarks.seed import Seeded
-from benchmarks.target import Ledger, Started, resident_mb
+from benchmarks.target import LedgerStubs, RunningServer, resident_mb
 from orchestration.v1 import event_pb2
 
 PATH = "/orchestration.v1.EventService/StreamTimeline"
@@ -73,14 +73,14 @@ class Phase:
         return Measurement(name, "live", figures, dict(self.reasons))
 
 
-class Live:
+class LiveStreams:
     """Runs phases against one server."""
 
-    def __init__(self, program: Path, started: Started, ledger: Ledger, seeded: Seeded) -> None:
+    def __init__(self, program: Path, started: RunningServer, ledger: LedgerStubs, seeded: Seeded) -> None:
         self._program = program
         self._started = started
         self._ledger = ledger
-        self._load = ghz.Load(
+        self._load = ghz.GhzLoad(
             method="TaskService/GetTask",
             requests=get_task(ledger, seeded, 500),
             calls=UNARY_RPS * SECONDS,
@@ -168,7 +168,7 @@ class Live:
         problems = {"deliveries missing or repeated": abs(lost), "streams ended": ended}
         phase.reasons.update({reason: count for reason, count in problems.items() if count})
 
-    def _call(self, phase: Phase, hanging: int) -> list[ghz.Outcome]:
+    def _call(self, phase: Phase, hanging: int) -> list[ghz.GhzResult]:
         """Make the unary load: while clients come to hang, and once they do."""
         with self._hanging(hanging, phase) as stopped:
             outcomes = [ghz.run(self._program, self._started.address, self._load)]

@@ -37,7 +37,7 @@ class BadThresholds(ValueError):
 
 
 def load(gate: GateName, path: Path = THRESHOLDS) -> Limits:
-    """The limits of one gate. Raises `BadThresholds` where a limit could not be held."""
+    """The limits of one gate. Raises `BadThresholds` where a limit could not be limited."""
     document = tomllib.loads(path.read_text())
     if gate not in document:
         raise BadThresholds(f"{path.name} has no gate {gate}")
@@ -63,10 +63,10 @@ def misses(
     """
     found = [f"{name}: was not measured" for name in required if name not in {m.name for m in measurements}]
     for section, figures in limits.items():
-        held = [m for m in measurements if section in (m.name, m.group, EVERY)]
-        if not held and whole:
+        limited = [m for m in measurements if section in (m.name, m.group, EVERY)]
+        if not limited and whole:
             found.append(f"{section}: nothing was measured that it limits")
-        for measurement in held:
+        for measurement in limited:
             for figure, bounds in figures.items():
                 found += _check(measurement, figure, bounds)
     return found

@@ -25,11 +25,11 @@ from orchestration.v1 import (
 )
 
 PACKAGE = "orchestration.v1"
-PATIENCE = 300.0  # seconds; more than any scenario takes
+TIMEOUT_SECONDS = 300.0  # seconds; more than any scenario takes
 
 
 @dataclass(frozen=True)
-class Load:
+class GhzLoad:
     """How a method is called.
 
     With `rps` the calls are offered at that rate, whatever the answers do (an open loop); without,
@@ -49,7 +49,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class GhzResult:
     """What one run showed: latencies of all calls in milliseconds, sorted, and failures by kind."""
 
     latencies: Sequence[float]
@@ -67,19 +67,19 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def run(program: Path, address: str, load: Load) -> Outcome:
+def run(program: Path, address: str, load: GhzLoad) -> GhzResult:
     """Runs one load to its end. Raises RuntimeError where ghz itself fails."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         directory = Path(name)
         command = _command(program, address, load, directory)
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
         report = directory / "report.json"
         if ended.returncode != 0 or not report.exists():
             raise RuntimeError(f"ghz {load.method}: {(ended.stderr or ended.stdout)[-2000:]}")
         return _read(json.loads(report.read_text()))
 
 
-def _command(program: Path, address: str, load: Load, directory: Path) -> list[str]:
+def _command(program: Path, address: str, load: GhzLoad, directory: Path) -> list[str]:
     protoset = directory / "ledger.protoset"
     protoset.write_bytes(_protoset())
     command = [str(program), *(["--insecure"] if load.ca is None else ["--cacert", str(load.ca)])]
@@ -137,7 +137,7 @@ def _protoset() -> bytes:
     return result.SerializeToString()
 
 
-def _read(report: Mapping[str, object]) -> Outcome:
+def _read(report: Mapping[str, object]) -> GhzResult:
     details = report.get("details")
     total = report.get("total")
     assert isinstance(details, list)
@@ -147,4 +147,4 @@ def _read(report: Mapping[str, object]) -> Outcome:
     )
     latencies = sorted(call["latency"] / 1e6 for call in details)
     answered = len(details) - failures.total()
-    return Outcome(latencies, dict(failures), answered / (total / 1e9) if total else 0.0)
+    return GhzResult(latencies, dict(failures), answered / (total / 1e9) if total else 0.0)

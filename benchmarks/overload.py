@@ -14,7 +14,7 @@ import psycopg
 from benchmarks.gate import Measurement
 from benchmarks.processes import ServerProcess
 from benchmarks.rolling import change
-from benchmarks.target import CHANNEL_OPTIONS, Started, resident_mb
+from benchmarks.target import CHANNEL_OPTIONS, RunningServer, resident_mb
 from orchestration.v1 import task_pb2
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 
@@ -31,7 +31,7 @@ AFTERWARDS = 500
 CODE = "limits"
 
 
-def measure(started: Started) -> list[Measurement]:
+def measure(started: RunningServer) -> list[Measurement]:
     """The calls change one task that somebody else holds, so that none ends by itself."""
     with tempfile.TemporaryDirectory(prefix="limits-") as directory:
         times = Path(directory, "times.json")
@@ -52,7 +52,7 @@ def measure(started: Started) -> list[Measurement]:
     return [Measurement("limits", "limits", figures, failures)]
 
 
-def _overload(started: Started, server: ServerProcess) -> tuple[dict[str, float], dict[str, int]]:
+def _overload(started: RunningServer, server: ServerProcess) -> tuple[dict[str, float], dict[str, int]]:
     channels = [grpc.insecure_channel(server.address, CHANNEL_OPTIONS) for _ in range(CHANNELS)]
     stubs = [TaskServiceStub(channel) for channel in channels]
     request = task_pb2.CreateTaskRequest(task=task_pb2.Task(code=CODE, title="held"), request_id=CODE)
@@ -106,12 +106,12 @@ def _wave(stubs: Sequence[TaskServiceStub], ended: list[tuple[float, grpc.Status
     calls: list[Any] = []
     for number in range(CALLS):
         call = stubs[number % CHANNELS].UpdateTask.future(change(CODE, number), timeout=TIMEOUT)
-        call.add_done_callback(_noting(ended))
+        call.add_done_callback(_record_end(ended))
         calls.append(call)
     return calls
 
 
-def _noting(ended: list[tuple[float, grpc.StatusCode]]) -> Callable[[Any], None]:
+def _record_end(ended: list[tuple[float, grpc.StatusCode]]) -> Callable[[Any], None]:
     began = time.monotonic()
 
     def note(call: Any) -> None:

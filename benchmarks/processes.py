@@ -59,11 +59,13 @@ class ServerProcess:
             str(self._ready),
             *arguments,
         ]
-        told = {"DATABASE_URL": database_url, "ORCHESTRATION_BACKGROUND": "false"}
+        overrides = {"DATABASE_URL": database_url, "ORCHESTRATION_BACKGROUND": "false"}
         if redis_url:
-            told["REDIS_URL"] = redis_url
+            overrides["REDIS_URL"] = redis_url
         with self._log.open("wb") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=output, env=environment() | told)
+            self._process = subprocess.Popen(
+                command, stdout=output, stderr=output, env=environment() | overrides
+            )
         self.address = self._wait()
 
     def _wait(self) -> str:

@@ -24,20 +24,20 @@ import grpc
 
 from benchmarks import gate, tools
 from benchmarks.gate import Measurement
-from benchmarks.keyed import forget_peak, make_key, own_database, peak_mb
+from benchmarks.hostile_clients import SILENT_PAUSE, AttackTarget, HostileClients, make_task, measure_beside
 from benchmarks.processes import ServerProcess
-from benchmarks.report import Report
-from benchmarks.strangers import SILENT_PAUSE, Strangers, Target, beside, make_task
-from benchmarks.target import Server
+from benchmarks.provisioning import make_key, peak_mb, reset_peak, temporary_database
+from benchmarks.report import BenchmarkReport
+from benchmarks.target import BenchmarkServer
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration_server.rpc.tls import make
 
 CONFIGURATION = Path(__file__).parents[1] / "deploy" / "envoy" / "envoy.yaml"
 CASES = (
-    Strangers("resets", 1, "required"),
-    Strangers("whole", 1, "required"),
-    Strangers("silent", 6, "required", pause=SILENT_PAUSE),
+    HostileClients("resets", 1, "required"),
+    HostileClients("whole", 1, "required"),
+    HostileClients("silent", 6, "required", pause=SILENT_PAUSE),
 )
 LISTENS, SERVES = "port_value: 20443", "port_value: 20051"
 TLS = "/etc/envoy/tls/"
@@ -64,7 +64,7 @@ def main() -> int:
             return 0
         began = time.monotonic()
         measurements = _measure(options.envoy, directory, options.idle)
-    report = Report(
+    report = BenchmarkReport(
         gate="proxy",
         when=datetime.now(UTC),
         seconds=time.monotonic() - began,
@@ -136,26 +136,26 @@ def _free_port() -> int:
 def _measure(envoy: str, directory: Path, idle: int) -> list[Measurement]:
     program, port = tools.ghz(), _free_port()
     made = make(directory, "localhost")
-    with Server() as started, own_database(started, "proxy") as url:
+    with BenchmarkServer() as started, temporary_database(started, "proxy") as url:
         key = make_key(url, "good")
         with ServerProcess(url, "--auth", "required") as server:
             make_task(server.address, key)
             serves = int(server.address.rpartition(":")[2])
             configuration = _written(directory, made.cert, made.key, port, serves)
             with _running(envoy, configuration, port) as pid:
-                target = Target(f"localhost:{port}", server.pid, key, made.cert)
+                target = AttackTarget(f"localhost:{port}", server.pid, key, made.cert)
                 found = []
                 for case in CASES:
-                    forget_peak(pid)
+                    reset_peak(pid)
                     before = peak_mb(pid)
-                    measured = beside(program, target, case)
+                    measured = measure_beside(program, target, case)
                     figures = {**measured.figures, "envoy_growth_mb": peak_mb(pid) - before}
                     name = measured.name.replace("strangers", "proxy", 1)
                     found.append(Measurement(name, "attacks", figures, measured.reasons))
                 return [*found, _idle(target, idle)]
 
 
-def _idle(target: Target, seconds: int) -> Measurement:
+def _idle(target: AttackTarget, seconds: int) -> Measurement:
     """Streams through the proxy on which nothing happens, and what they bring afterwards."""
     assert target.ca is not None
     credentials = grpc.ssl_channel_credentials(target.ca.read_bytes())

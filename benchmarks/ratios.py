@@ -19,11 +19,11 @@ from pathlib import Path
 import grpc
 from google.protobuf.message import Message
 
-from benchmarks import echo, ghz, requests, statements
+from benchmarks import echo_server, ghz, requests, statements
 from benchmarks.gate import Measurement
 from benchmarks.seed import Seeded, new_task
-from benchmarks.statements import Recorded, Rows
-from benchmarks.target import Ledger, Started
+from benchmarks.statements import NumberedCodes, Recorded
+from benchmarks.target import LedgerStubs, RunningServer
 from orchestration.v1 import task_pb2
 
 CONCURRENCY = 16
@@ -35,7 +35,7 @@ Round = tuple[Sequence[Message], str]
 
 
 @dataclass(frozen=True)
-class Contest:
+class RatioCase:
     """One rpc against its limit. `prepare` makes the rows and requests of a round."""
 
     name: str
@@ -51,7 +51,7 @@ class Ratios:
     """Runs the contests against one server."""
 
     def __init__(
-        self, ghz_program: Path, pgbench: Path, started: Started, ledger: Ledger, seeded: Seeded
+        self, ghz_program: Path, pgbench: Path, started: RunningServer, ledger: LedgerStubs, seeded: Seeded
     ) -> None:
         self._ghz = ghz_program
         self._pgbench = pgbench
@@ -73,10 +73,10 @@ class Ratios:
         return [Measurement(c.name, c.group, _figures(rates[c.name]), reasons[c.name]) for c in contests]
 
     def _round(
-        self, contest: Contest, echo_address: str
+        self, contest: RatioCase, echo_address: str
     ) -> tuple[tuple[float, float, float], dict[str, int]]:
         asked, script = contest.prepare(contest.recorded)
-        load = ghz.Load(
+        load = ghz.GhzLoad(
             method=contest.method,
             requests=asked,
             calls=contest.calls,
@@ -110,38 +110,38 @@ class Ratios:
         )
         return recorded, answers[0]
 
-    def _get_task(self) -> Contest:
+    def _get_task(self) -> RatioCase:
         method, code = "TaskService/GetTask", self._seeded.tasks[0]
         recorded, answer = self._record(method, code, task_pb2.GetTaskRequest(task_code=code))
 
         def prepare(recorded: Recorded) -> Round:
-            rows = Rows("seed-task-")
+            rows = NumberedCodes("seed-task-")
             asked = requests.get_task(self._ledger, self._seeded, READS)
             assert not isinstance(asked, str)
-            pick = statements.any_of(len(self._seeded.tasks))
+            pick = statements.pick_any(len(self._seeded.tasks))
             return asked, recorded.script(rows, pick)
 
-        return Contest("ratio GetTask", "ratio_read", method, READS, recorded, answer, prepare)
+        return RatioCase("ratio GetTask", "ratio_read", method, READS, recorded, answer, prepare)
 
-    def _create_task(self) -> Contest:
+    def _create_task(self) -> RatioCase:
         method = "TaskService/CreateTask"
         code = requests.fresh_codes(1)[0]
         request = self._creation(code)
         recorded, answer = self._record(method, code, request)
 
         def prepare(recorded: Recorded) -> Round:
-            theirs = Rows(requests.fresh_codes(1)[0][: -statements.DIGITS])
+            theirs = NumberedCodes(requests.fresh_codes(1)[0][: -statements.DIGITS])
             asked = [self._creation(code) for code in requests.fresh_codes(WRITES)]
-            return asked, recorded.script(theirs, statements.EACH_ONCE)
+            return asked, recorded.script(theirs, statements.PICK_EACH_ONCE)
 
-        return Contest("ratio CreateTask", "ratio_write", method, WRITES, recorded, answer, prepare)
+        return RatioCase("ratio CreateTask", "ratio_write", method, WRITES, recorded, answer, prepare)
 
     def _creation(self, code: str) -> task_pb2.CreateTaskRequest:
         rng = random.Random(code)
         task = new_task(code, self._seeded.sprints[0], rng)
         return task_pb2.CreateTaskRequest(task=task, request_id=code)
 
-    def _update_status(self) -> Contest:
+    def _update_status(self) -> RatioCase:
         method = "TaskService/UpdateTaskStatus"
         code = requests.make_tasks(self._ledger, self._seeded, 1)[0]
         request = requests.start_tasks([code])[0]
@@ -150,11 +150,11 @@ class Ratios:
 
         def prepare(recorded: Recorded) -> Round:
             make = partial(requests.make_tasks, self._ledger, self._seeded, WRITES)
-            theirs = Rows(make()[0][: -statements.DIGITS])
+            theirs = NumberedCodes(make()[0][: -statements.DIGITS])
             asked = requests.start_tasks(make())
-            return asked, recorded.script(theirs, statements.EACH_ONCE)
+            return asked, recorded.script(theirs, statements.PICK_EACH_ONCE)
 
-        return Contest("ratio UpdateTaskStatus", "ratio_write", method, WRITES, recorded, answer, prepare)
+        return RatioCase("ratio UpdateTaskStatus", "ratio_write", method, WRITES, recorded, answer, prepare)
 
 
 def _figures(rates: Sequence[tuple[float, float, float]]) -> dict[str, float]:
@@ -176,8 +176,8 @@ def _echo_server(answers: dict[str, bytes]) -> Iterator[str]:
         folder, ready = Path(name, "answers"), Path(name, "ready")
         folder.mkdir()
         for path, answer in answers.items():
-            (folder / echo.file_name(path)).write_bytes(answer)
-        process = subprocess.Popen([sys.executable, "-m", "benchmarks.echo", str(folder), str(ready)])
+            (folder / echo_server.file_name(path)).write_bytes(answer)
+        process = subprocess.Popen([sys.executable, "-m", "benchmarks.echo_server", str(folder), str(ready)])
         try:
             deadline = time.monotonic() + ECHO_TIMEOUT
             while not ready.exists():

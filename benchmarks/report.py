@@ -15,7 +15,7 @@ LOAD_COLUMNS = ("calls", "offered_per_s", "calls_per_s", "p50_ms", "p95_ms", "p9
 
 
 @dataclass(frozen=True)
-class Report:
+class BenchmarkReport:
     """One run. `seconds` is how long it took as a whole."""
 
     gate: GateName

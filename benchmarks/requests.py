@@ -13,11 +13,11 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
 from benchmarks.seed import Seeded, new_task
-from benchmarks.target import Ledger, in_parallel
+from benchmarks.target import LedgerStubs, in_parallel
 from orchestration.v1 import common_pb2, coordination_pb2, sprint_pb2, task_pb2
 
 Requests = Sequence[Message] | str
-Maker = Callable[[Ledger, Seeded, int], Requests]
+RequestMaker = Callable[[LedgerStubs, Seeded, int], Requests]
 
 BATCH = 10  # rows of a batch; the design has no figure
 TASK_BATCH = 500
@@ -34,7 +34,7 @@ def fresh_codes(count: int) -> list[str]:
     return [f"bench-{run:03}-{n:06}" for n in range(count)]
 
 
-def make_tasks(ledger: Ledger, seeded: Seeded, count: int) -> list[str]:
+def make_tasks(ledger: LedgerStubs, seeded: Seeded, count: int) -> list[str]:
     """Creates pending tasks and returns their codes."""
     codes = fresh_codes(count)
     rng = random.Random(count)
@@ -47,7 +47,7 @@ def make_tasks(ledger: Ledger, seeded: Seeded, count: int) -> list[str]:
     return codes
 
 
-def make_sprints(ledger: Ledger, count: int) -> list[str]:
+def make_sprints(ledger: LedgerStubs, count: int) -> list[str]:
     """Creates sprints without tasks and returns their codes."""
     requests = [_create_sprint(code) for code in fresh_codes(count)]
     in_parallel(ledger.sprints.CreateSprint, requests)
@@ -59,20 +59,20 @@ def _create_sprint(code: str) -> sprint_pb2.CreateSprintRequest:
     return sprint_pb2.CreateSprintRequest(sprint=sprint, request_id=request_id())
 
 
-def create_sprint(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def create_sprint(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     return [_create_sprint(code) for code in fresh_codes(count)]
 
 
-def get_sprint(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def get_sprint(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     return [sprint_pb2.GetSprintRequest(sprint_code=code) for code in seeded.sprints]
 
 
-def get_sprint_full(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def get_sprint_full(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     full = sprint_pb2.SPRINT_VIEW_FULL
     return [sprint_pb2.GetSprintRequest(sprint_code=code, view=full) for code in seeded.sprints]
 
 
-def list_sprints(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def list_sprints(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     active = [common_pb2.SPRINT_STATUS_ACTIVE]
     return [
         sprint_pb2.ListSprintsRequest(),
@@ -81,7 +81,7 @@ def list_sprints(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
     ]
 
 
-def update_sprint(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def update_sprint(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     return [
         sprint_pb2.UpdateSprintRequest(
             sprint=sprint_pb2.Sprint(code=code, title=f"Renamed {code}", goal="Another."),
@@ -92,14 +92,14 @@ def update_sprint(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
     ]
 
 
-def delete_sprint(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def delete_sprint(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     return [
         sprint_pb2.DeleteSprintRequest(sprint_code=code, request_id=request_id())
         for code in make_sprints(ledger, count)
     ]
 
 
-def create_task(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def create_task(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     rng = random.Random(count)
     return [
         task_pb2.CreateTaskRequest(
@@ -109,12 +109,12 @@ def create_task(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
     ]
 
 
-def get_task(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def get_task(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     codes = random.Random(count).choices(seeded.tasks, k=count)
     return [task_pb2.GetTaskRequest(task_code=code) for code in codes]
 
 
-def list_tasks(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def list_tasks(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     pending = [common_pb2.TASK_STATUS_PENDING]
     by_sprint = [
         task_pb2.ListTasksRequest(sprint_code=code, order=task_pb2.TASK_ORDER_PRIORITY)
@@ -126,7 +126,7 @@ def list_tasks(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
     return [*by_sprint, *by_assignee, *by_label, *rest]
 
 
-def update_task(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def update_task(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     return [
         task_pb2.UpdateTaskRequest(
             task=task_pb2.Task(code=code, title=f"Renamed {code}", assignee="agent-x"),
@@ -145,18 +145,18 @@ def start_tasks(codes: Sequence[str]) -> list[task_pb2.UpdateTaskStatusRequest]:
     ]
 
 
-def update_task_status(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def update_task_status(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     return start_tasks(make_tasks(ledger, seeded, count))
 
 
-def delete_task(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def delete_task(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     return [
         task_pb2.DeleteTaskRequest(task_code=code, request_id=request_id())
         for code in make_tasks(ledger, seeded, count)
     ]
 
 
-def batch_create_tasks(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def batch_create_tasks(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     rng = random.Random(count)
     codes = fresh_codes(count * BATCH)
     return [
@@ -171,7 +171,7 @@ def batch_create_tasks(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
     ]
 
 
-def batch_update_task_status(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def batch_update_task_status(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     codes = make_tasks(ledger, seeded, count * BATCH)
     started = common_pb2.TASK_STATUS_IN_PROGRESS
     return [
@@ -185,7 +185,7 @@ def batch_update_task_status(ledger: Ledger, seeded: Seeded, count: int) -> Requ
     ]
 
 
-def _links(ledger: Ledger, seeded: Seeded, count: int) -> list[coordination_pb2.Dependency]:
+def _links(ledger: LedgerStubs, seeded: Seeded, count: int) -> list[coordination_pb2.Dependency]:
     """Pairs of their own: no link closes a cycle, whatever order they are made in."""
     codes = make_tasks(ledger, seeded, 2 * count)
     blocks = coordination_pb2.DEPENDENCY_KIND_BLOCKS
@@ -199,11 +199,11 @@ def _add(link: coordination_pb2.Dependency) -> coordination_pb2.AddDependencyReq
     return coordination_pb2.AddDependencyRequest(dependency=link, request_id=request_id())
 
 
-def add_dependency(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def add_dependency(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     return [_add(link) for link in _links(ledger, seeded, count)]
 
 
-def remove_dependency(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def remove_dependency(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     links = _links(ledger, seeded, count)
     in_parallel(lambda link: ledger.coordination.AddDependency(_add(link)), links)
     return [
@@ -211,6 +211,6 @@ def remove_dependency(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
     ]
 
 
-def list_ready_tasks(ledger: Ledger, seeded: Seeded, count: int) -> Requests:
+def list_ready_tasks(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
     of_sprints = [coordination_pb2.ListReadyTasksRequest(sprint_code=code) for code in seeded.sprints[:20]]
     return [coordination_pb2.ListReadyTasksRequest(), *of_sprints]

@@ -17,23 +17,23 @@ import grpc
 
 from benchmarks.gate import Measurement
 from benchmarks.processes import ServerProcess
-from benchmarks.target import Started
+from benchmarks.target import RunningServer
 from orchestration import Client
 from orchestration.v1 import event_pb2, task_pb2
 
 REPLACEMENTS = 6
 KILLS = 3
-BETWEEN = 1_000
+CALLS_BETWEEN = 1_000
 """Calls between one replacement and the next."""
 CALLERS = 8
 BATCH = 20
 TYPE = "load.emitted"
 READ_SECONDS = 30.0
-SHARED = "--share-port"
+SHARE_PORT = "--share-port"
 OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
 
 
-class Load:
+class AgentLoad:
     """Callers that go on until they are told to stop, and what they saw."""
 
     def __init__(self, address: str, *, project: str = "rolling", callers: int = CALLERS) -> None:
@@ -98,7 +98,7 @@ class Load:
             by_caller.setdefault(caller, []).append(int(number))
         return all(numbers == sorted(numbers) for numbers in by_caller.values())
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> "AgentLoad":
         return self
 
     def __exit__(
@@ -191,23 +191,23 @@ def _event(actor: str) -> event_pb2.NewEvent:
     return event_pb2.NewEvent(type=TYPE, actor=actor)
 
 
-def measure(started: Started) -> list[Measurement]:
+def measure(started: RunningServer) -> list[Measurement]:
     """Six replacements; then, of two servers, one is killed three times."""
     logging.getLogger("orchestration").setLevel(logging.ERROR)  # each stream that breaks is a warning
     return [_rolling(started), _killing(started)]
 
 
-def _rolling(started: Started) -> Measurement:
-    server = ServerProcess(started.database_url, SHARED)
+def _rolling(started: RunningServer) -> Measurement:
+    server = ServerProcess(started.database_url, SHARE_PORT)
     stops = []
     try:
-        with Load(server.address, project="rolling") as load:
-            load.wait(BETWEEN)
+        with AgentLoad(server.address, project="rolling") as load:
+            load.wait(CALLS_BETWEEN)
             for _ in range(REPLACEMENTS):
-                new = ServerProcess(started.database_url, SHARED, address=server.address)
+                new = ServerProcess(started.database_url, SHARE_PORT, address=server.address)
                 stops.append(server.stop())
                 server = new
-                load.wait(BETWEEN)
+                load.wait(CALLS_BETWEEN)
             load.stop()
     finally:
         server.stop()
@@ -215,17 +215,17 @@ def _rolling(started: Started) -> Measurement:
     return _measurement("rolling", load, figures)
 
 
-def _killing(started: Started) -> Measurement:
-    first = ServerProcess(started.database_url, SHARED)
-    servers = [first, ServerProcess(started.database_url, SHARED, address=first.address)]
+def _killing(started: RunningServer) -> Measurement:
+    first = ServerProcess(started.database_url, SHARE_PORT)
+    servers = [first, ServerProcess(started.database_url, SHARE_PORT, address=first.address)]
     try:
-        with Load(first.address, project="killing") as load:
-            load.wait(BETWEEN)
+        with AgentLoad(first.address, project="killing") as load:
+            load.wait(CALLS_BETWEEN)
             for _ in range(KILLS):
                 servers.pop(0).kill()
-                load.wait(BETWEEN)
-                servers.append(ServerProcess(started.database_url, SHARED, address=first.address))
-                load.wait(BETWEEN)
+                load.wait(CALLS_BETWEEN)
+                servers.append(ServerProcess(started.database_url, SHARE_PORT, address=first.address))
+                load.wait(CALLS_BETWEEN)
             load.stop()
     finally:
         for server in servers:
@@ -233,7 +233,7 @@ def _killing(started: Started) -> Measurement:
     return _measurement("rolling_killed", load, {"kills": float(KILLS)})
 
 
-def _measurement(name: str, load: Load, figures: dict[str, float]) -> Measurement:
+def _measurement(name: str, load: AgentLoad, figures: dict[str, float]) -> Measurement:
     figures |= {
         "calls": float(load.calls),
         "calls_failed": float(load.failures.total()),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from benchmarks import agent_requests, event_requests, requests
-from benchmarks.requests import Maker
+from benchmarks.requests import RequestMaker
 
 CRUD_RPS = 300
 EVENT_QUERY_RPS = 200
@@ -24,7 +24,7 @@ class Scenario:
     name: str
     group: str
     method: str
-    make: Maker
+    make: RequestMaker
     rps: int
     calls: int
     short_calls: int
@@ -32,7 +32,7 @@ class Scenario:
     connections: int = CONNECTIONS
 
 
-def _open(method: str, group: str, make: Maker, rps: int, *, name: str = "") -> Scenario:
+def _open(method: str, group: str, make: RequestMaker, rps: int, *, name: str = "") -> Scenario:
     return Scenario(
         name=name or method.partition("/")[2],
         group=group,
@@ -44,11 +44,11 @@ def _open(method: str, group: str, make: Maker, rps: int, *, name: str = "") -> 
     )
 
 
-def _crud(method: str, make: Maker, *, rps: int = CRUD_RPS, name: str = "") -> Scenario:
+def _crud(method: str, make: RequestMaker, *, rps: int = CRUD_RPS, name: str = "") -> Scenario:
     return _open(method, "crud", make, rps, name=name)
 
 
-def _query(method: str, make: Maker, *, rps: int = EVENT_QUERY_RPS, name: str = "") -> Scenario:
+def _query(method: str, make: RequestMaker, *, rps: int = EVENT_QUERY_RPS, name: str = "") -> Scenario:
     return _open(method, "event_query", make, rps, name=name)
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 from google.protobuf.struct_pb2 import Struct
 
-from benchmarks.target import Ledger, in_parallel
+from benchmarks.target import LedgerStubs, in_parallel
 from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, sprint_pb2, task_pb2
 
 DAYS = 60
@@ -19,8 +19,8 @@ TASK_BATCH = 500
 EVENT_BATCH = 500
 STREAMS = 4
 LOG_SESSIONS = 200  # each with its own correlation
-SETTLE_SECONDS, LOOK_SECONDS = 1_800.0, 0.2
-BEHIND = """
+SERVICES_TIMEOUT, POLL_SECONDS = 1_800.0, 0.2
+SERVICES_BEHIND = """
 select count(*) from (values ('rollups'), ('automation')) as r (reader)
 left join log_positions at on at.reader = r.reader and at.project = 'default'
 where exists (
@@ -56,7 +56,7 @@ class Seeded:
     until: datetime
 
 
-def fill(ledger: Ledger, *, events: int, tasks: int) -> Seeded:
+def fill(ledger: LedgerStubs, *, events: int, tasks: int) -> Seeded:
     """Creates sprints, tasks, links between them, and then the events."""
     sprints = [f"seed-sprint-{n:04}" for n in range(max(1, tasks // TASKS_A_SPRINT))]
     codes = [f"seed-task-{n:06}" for n in range(tasks)]
@@ -85,15 +85,15 @@ def fill(ledger: Ledger, *, events: int, tasks: int) -> Seeded:
     )
 
 
-def settle(database_url: str) -> None:
+def wait_for_services(database_url: str) -> None:
     """Returns when the table is as it is after a while: counted and looked at by the background services,
     vacuumed and analyzed. Raises where they take too long."""
-    end = time.monotonic() + SETTLE_SECONDS
+    end = time.monotonic() + SERVICES_TIMEOUT
     with psycopg.connect(database_url, autocommit=True) as conn:
-        while conn.execute(BEHIND).fetchone() != (0,):
+        while conn.execute(SERVICES_BEHIND).fetchone() != (0,):
             if time.monotonic() > end:
-                raise RuntimeError(f"the background services are still behind after {SETTLE_SECONDS:g} s")
-            time.sleep(LOOK_SECONDS)
+                raise RuntimeError(f"the background services are still behind after {SERVICES_TIMEOUT:g} s")
+            time.sleep(POLL_SECONDS)
         conn.execute("vacuum (analyze) events")
 
 
@@ -105,7 +105,7 @@ def _correlation(part: range) -> str:
     return f"seed-correlation-{part.start:09}"
 
 
-def _create_sprint(ledger: Ledger, code: str) -> None:
+def _create_sprint(ledger: LedgerStubs, code: str) -> None:
     ledger.sprints.CreateSprint(
         sprint_pb2.CreateSprintRequest(
             sprint=sprint_pb2.Sprint(
@@ -135,13 +135,13 @@ def new_task(code: str, sprint: str, rng: random.Random) -> task_pb2.Task:
     )
 
 
-def _create_tasks(ledger: Ledger, rows: range, codes: Sequence[str], sprints: Sequence[str]) -> None:
+def _create_tasks(ledger: LedgerStubs, rows: range, codes: Sequence[str], sprints: Sequence[str]) -> None:
     rng = random.Random(rows.start)
     tasks = [task_pb2.NewTask(task=new_task(codes[n], sprints[n % len(sprints)], rng)) for n in rows]
     ledger.tasks.BatchCreateTasks(task_pb2.BatchCreateTasksRequest(tasks=tasks, request_id=str(uuid.uuid4())))
 
 
-def _link(ledger: Ledger, task: str, depends_on: str) -> None:
+def _link(ledger: LedgerStubs, task: str, depends_on: str) -> None:
     ledger.coordination.AddDependency(
         coordination_pb2.AddDependencyRequest(
             dependency=coordination_pb2.Dependency(
@@ -189,7 +189,7 @@ def new_events(
 
 
 def _emit(
-    ledger: Ledger, part: range, codes: Sequence[str], sprints: Sequence[str], since: datetime
+    ledger: LedgerStubs, part: range, codes: Sequence[str], sprints: Sequence[str], since: datetime
 ) -> list[str]:
     """One stream of one session. Returns the ids of one event a message."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.target import Started
+from benchmarks.target import RunningServer
 from orchestration_server.store.writes import lock_key
 
 ENTRY = re.compile(r"^\S+ \S+ \S+ \[(\d+)\] (LOG|DETAIL):  (.*?)(?=^\S+ \S+ \S+ \[\d+\] |\Z)", re.M | re.S)
@@ -28,7 +28,7 @@ TPS = re.compile(r"^tps = ([0-9.]+)", re.M)
 
 
 @dataclass(frozen=True)
-class Rows:
+class NumberedCodes:
     """Codes that end in a number: `prefix` and six digits."""
 
     prefix: str
@@ -44,7 +44,7 @@ class Recorded:
     code: str
     statements: tuple[tuple[str, dict[int, str]], ...]
 
-    def script(self, rows: Rows, pick: str) -> str:
+    def script(self, rows: NumberedCodes, pick: str) -> str:
         """As a pgbench script that takes the row of number `pick`, an expression of pgbench.
 
         What follows from the code (the code itself, ids made of it, the lock on it) differs from
@@ -79,7 +79,7 @@ def _logging(conn: psycopg.Connection) -> Iterator[None]:
         conn.execute("select pg_reload_conf()")
 
 
-def record(started: Started, code: str, call: Callable[[], object]) -> Recorded:
+def record(started: RunningServer, code: str, call: Callable[[], object]) -> Recorded:
     """The statements that a call about `code` runs. Raises RuntimeError where none is seen."""
     with psycopg.connect(started.database_url, autocommit=True) as conn, _logging(conn):
         time.sleep(0.3)  # every backend reads its settings between two statements
@@ -112,15 +112,15 @@ def _read(log: str, code: str) -> list[tuple[str, dict[int, str]]]:
     return statements
 
 
-EACH_ONCE = "\\set i :i + 1\n\\set n :client_id * :each + :i"
+PICK_EACH_ONCE = "\\set i :i + 1\n\\set n :client_id * :each + :i"
 
 
-def any_of(count: int) -> str:
+def pick_any(count: int) -> str:
     """Picks a row at random."""
     return f"\\set n random(0, {count - 1})"
 
 
-def run(program: Path, started: Started, script: str, *, clients: int, transactions: int) -> float:
+def run(program: Path, started: RunningServer, script: str, *, clients: int, transactions: int) -> float:
     """Runs a script so often and returns how often a second. Raises RuntimeError on any failure."""
     command = [str(program), "--no-vacuum", "--protocol=prepared", "--file=/dev/stdin"]
     command += [f"--client={clients}", "--jobs=1", f"--transactions={transactions // clients}"]

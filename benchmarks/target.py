@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Started:
+class RunningServer:
     """Where a started server answers, and what it runs on."""
 
     address: str
@@ -44,14 +44,14 @@ class Started:
     database_log: Path
 
 
-class Server:
+class BenchmarkServer:
     """A server with a database of its own, durable as in production; gone at the end."""
 
     def __init__(self) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="benchmark-")
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Started:
+    def __enter__(self) -> RunningServer:
         directory = Path(self._directory.name)
         ready, log = directory / "ready.json", directory / "server.log"
         command = [sys.executable, "-m", "orchestration_server", "serve"]
@@ -65,7 +65,7 @@ class Server:
             self.stop()
             raise
         database_log = directory / "data" / "logs" / "postgres.log"
-        return Started(found["address"], found["database_url"], found["pid"], database_log)
+        return RunningServer(found["address"], found["database_url"], found["pid"], database_log)
 
     def __exit__(
         self,
@@ -90,7 +90,7 @@ class Server:
             self._process.wait()
 
 
-class Ledger:
+class LedgerStubs:
     """The stubs of one server on one channel."""
 
     def __init__(self, address: str, channel: grpc.Channel | None = None) -> None:

@@ -14,7 +14,7 @@ from psycopg import sql
 from benchmarks.gate import Measurement
 from benchmarks.requests import request_id
 from benchmarks.seed import EVENT_BATCH, Seeded, new_events
-from benchmarks.target import CHANNEL_OPTIONS, Started, resident_mb
+from benchmarks.target import CHANNEL_OPTIONS, RunningServer, resident_mb
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 
@@ -24,7 +24,7 @@ UNANSWERED = 8  # messages on their way at once
 MADE_BY_DATABASE = ("xid", "seq")
 
 
-def measure_emit(started: Started, seeded: Seeded, rounds: int) -> Measurement:
+def measure_emit(started: RunningServer, seeded: Seeded, rounds: int) -> Measurement:
     """Durable events a second of one stream, and as a share of COPY, in turns.
 
     The events are of now, as agents emit them. COPY takes the rows that they became into the same
@@ -123,7 +123,7 @@ class _Copy:
         return ROUND_EVENTS / took
 
 
-def measure_timeline(started: Started, seeded: Seeded, rounds: int) -> Measurement:
+def measure_timeline(started: RunningServer, seeded: Seeded, rounds: int) -> Measurement:
     """Events a second of one stream that reads all history, and what it costs in memory.
 
     The messages are parsed in this process; the growth is that of the server, at its highest, over
@@ -155,7 +155,7 @@ def measure_timeline(started: Started, seeded: Seeded, rounds: int) -> Measureme
     return Measurement("timeline", "throughput", figures, dict(reasons))
 
 
-def _read_all(started: Started, seeded: Seeded, reasons: Counter[str]) -> float:
+def _read_all(started: RunningServer, seeded: Seeded, reasons: Counter[str]) -> float:
     seen = 0
     with grpc.insecure_channel(started.address, CHANNEL_OPTIONS) as channel:
         began = time.monotonic()

@@ -70,8 +70,8 @@ def fleet(random: Random) -> Iterator[str]:
         row = parse_task(line)
         task = task_pb2.Task.FromString(row.new.task.SerializeToString())
         about = About(2, row.code, "", frozenset((task.title, task.description)))
-        told = [to_json(brief(event, about)) for event in events.get(row.code, ())]
-        for most in (len(told), random.randint(0, 12), 3, 0):
+        shown_events = [to_json(brief(event, about)) for event in events.get(row.code, ())]
+        for most in (len(shown_events), random.randint(0, 12), 3, 0):
             shown = to_json(task) | {"description": task.description[: random.choice((100, 800, 100_000))]}
             context: dict[str, Any] = {
                 "target_type": "ENTITY_TYPE_TASK", "target_code": row.code, "task": shown,
@@ -79,8 +79,8 @@ def fleet(random: Random) -> Iterator[str]:
                 "version": f"{random.getrandbits(50):016}",
                 "trimmed": [{"section": "CONTEXT_SECTION_EVENTS", "left_out": random.randint(1, 300)}],
             }  # fmt: skip
-            if most and told:
-                context["events"] = told[-most:]
+            if most and shown_events:
+                context["events"] = shown_events[-most:]
             yield encoded(context)
 
 

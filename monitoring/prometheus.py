@@ -30,7 +30,7 @@ scrape_configs:
 """
 
 
-class Missing(RuntimeError):
+class PrometheusMissing(RuntimeError):
     """A program is not there. The text says how to get it."""
 
 
@@ -48,7 +48,7 @@ class Prometheus:
     def __init__(self, directory: Path, *, target: str, rules: str) -> None:
         program = shutil.which("prometheus")
         if program is None:
-            raise Missing(HINT)
+            raise PrometheusMissing(HINT)
         directory.mkdir()
         (directory / "rules.yml").write_text(rules)
         config = directory / "prometheus.yml"

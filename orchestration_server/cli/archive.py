@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.filesize import decimal
 
-from orchestration_server.cli.importing.progress import Exit, say
+from orchestration_server.cli.importing.progress import ExitCode, print_line
 from orchestration_server.cli.options import refuse, with_settings
 from orchestration_server.config.settings import Settings
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchestration_server.maintenance.archiver import Moved
 
 _AGE = re.compile(r"([1-9]\d{0,4})([dw])")
-SCHEMA = "0010_archive.sql"
+NEEDED_MIGRATION = "0010_archive.sql"
 
 OlderThan = Annotated[
     str, typer.Option(help="How old events become before they go: days as 90d, weeks as 13w.")
@@ -51,11 +51,11 @@ def archive(
 
     if not settings.database_url:
         refuse("DATABASE_URL is not set; the built-in database is archived by `serve`, or by AdminService")
-    age = _age(older_than)
+    age = _parse_age(older_than)
     console = Console(markup=False, emoji=False)
     with connect.open_one(settings.database_url, application="orchestration archive") as conn:
         schema = server.schema(conn)
-    if schema < SCHEMA:
+    if schema < NEEDED_MIGRATION:
         refuse(
             "the database is of an earlier release: run `orchestration migrate` first"
             if schema
@@ -66,7 +66,7 @@ def archive(
     try:
         work = Archive(db)
         cutoff = work.cutoff(age)
-        say(console, "before", f"{cutoff:%Y-%m-%d} in UTC")
+        print_line(console, "before", f"{cutoff:%Y-%m-%d} in UTC")
         outcome = Outcome(cutoff)
         if dry_run:
             outcome = work.plan(cutoff, exact=exact)
@@ -80,24 +80,24 @@ def archive(
                 if moved is None:
                     break
                 outcome.add(moved)
-                status.update(_line(outcome.moved[-1]))
+                status.update(_describe_part(outcome.moved[-1]))
     finally:
         db.close()
     for part in outcome.moved:
-        say(console, "would go" if dry_run else "archived", _line(part))
+        print_line(console, "would go" if dry_run else "archived", _describe_part(part))
     events, size = sum(p.events for p in outcome.moved), sum(p.bytes for p in outcome.moved)
-    say(console, "in all", f"{events:,} events, {decimal(size)} moved as whole months")
+    print_line(console, "in all", f"{events:,} events, {decimal(size)} moved as whole months")
     for reason in outcome.held:
-        say(console, "held", reason)
-    raise typer.Exit(Exit.FAILED if outcome.held else Exit.LOADED)
+        print_line(console, "held", reason)
+    raise typer.Exit(ExitCode.FAILED if outcome.held else ExitCode.LOADED)
 
 
-def _line(part: Moved) -> str:
+def _describe_part(part: Moved) -> str:
     how = decimal(part.bytes) if part.whole else "in chunks"
     return f"{part.start:%Y-%m-%d} to {part.end:%Y-%m-%d}: {part.events:,} events, {how}"
 
 
-def _age(text: str) -> timedelta:
+def _parse_age(text: str) -> timedelta:
     match = _AGE.fullmatch(text)
     if match is None:
         refuse(f"--older-than {text}: must be a number of days or weeks, such as 90d or 13w")

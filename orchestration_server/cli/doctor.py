@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from orchestration_server import __version__
-from orchestration_server.cli.options import Given, with_given
+from orchestration_server.cli.options import UncheckedSettings, with_unchecked_settings
 from orchestration_server.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 NAME_WIDTH = 18
 
 
-@with_given(*Settings.model_fields)
+@with_unchecked_settings(*Settings.model_fields)
 def doctor(
-    given: Given,
+    unchecked: UncheckedSettings,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")] = False,
 ) -> None:
     """Check what servers with these settings would stand on, and say the fix of each fault.
@@ -34,7 +34,7 @@ def doctor(
 
     found = []
     out = Console(soft_wrap=True)
-    for name, finding in examine(given.load, file=given.file):
+    for name, finding in examine(unchecked.load, file=unchecked.file):
         found.append((name, finding))
         if not as_json:
             _show(out, name, finding)

@@ -24,9 +24,9 @@ from orchestration_server.store import keys as store
 _PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NAME = re.compile(r"[ -~]{1,128}")
-_SPAN = re.compile(r"([1-9][0-9]{0,4})([hd])")
-_WIDE = 400
-_SPANS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
+_DURATION = re.compile(r"([1-9][0-9]{0,4})([hd])")
+_PIPE_WIDTH = 400
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
 _ROLES = {role.name.lower(): role for role in Role}
 
 cli = typer.Typer(help="Make, list and revoke keys of the API.", no_args_is_help=True)
@@ -68,7 +68,7 @@ def create(
         refuse("a key is held to a session or to a sprint, not to both")
     if project == ALL_PROJECTS and (session or sprint):
         refuse("a key that is held to a sprint or a session is of one project")
-    span = _span(expires) if expires else None
+    span = _parse_duration(expires) if expires else None
     key_id, key = new_key()
     with _database(settings) as conn:
         now = diagnosis.clock(conn)
@@ -80,15 +80,17 @@ def create(
         if not store.insert(conn, row):
             other = store.named(conn, project=project, name=name)
             err.print(
-                f"a key {name!r} of {_whole(project)} is there, {other}: revoke it or choose another name"
+                f"{_project_name(project)} already has a key {name!r}, {other}: revoke it or use another name"
             )
             raise typer.Exit(1)
-        missing = _missing(conn, row)
-    err.print(f"key {key_id}, {role} of {_whole(project)}: it is not shown again")
+        missing = _missing_scope(conn, row)
+    err.print(f"key {key_id}, {role} of {_project_name(project)}: it is not shown again")
     if first:
         err.print("it is the first: from now on the ledger takes a key, unless auth=open")
     if missing:
-        err.print(f"{_whole(project)} has no {missing}: until it does, the key opens no work", style="yellow")
+        err.print(
+            f"{_project_name(project)} has no {missing}: until it does, the key opens no work", style="yellow"
+        )
     print(key)
 
 
@@ -106,11 +108,11 @@ def list_(settings: Settings) -> None:
         held = f"sprint {key.sprint_code}" if key.sprint_code else held
         rate = "" if key.per_minute is None else f"{key.per_minute:,}"
         table.add_row(
-            key.id, key.name, key.project, key.role.name.lower(), held, rate, _day(key.create_time),
-            _minute(key.last_used_time), _state(key, now),
+            key.id, key.name, key.project, key.role.name.lower(), held, rate, _format_day(key.create_time),
+            _format_minute(key.last_used_time), _describe_state(key, now),
         )  # fmt: skip
     # Elsewhere than on a terminal a row is a line, whatever its length.
-    Console(width=None if sys.stdout.isatty() else _WIDE, markup=False, emoji=False).print(table)
+    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, markup=False, emoji=False).print(table)
 
 
 @cli.command()
@@ -127,14 +129,14 @@ def revoke(
     err.print(f"key {key_id} is revoked")
 
 
-def _span(text: str) -> timedelta:
-    found = _SPAN.fullmatch(text)
+def _parse_duration(text: str) -> timedelta:
+    found = _DURATION.fullmatch(text)
     if found is None:
         refuse("--expires takes a number of hours or days, such as 12h or 90d")
-    return int(found[1]) * _SPANS[found[2]]
+    return int(found[1]) * _UNITS[found[2]]
 
 
-def _missing(conn: Connection, key: store.KeyRow) -> str:
+def _missing_scope(conn: Connection, key: store.KeyRow) -> str:
     """Return the sprint or session that the key is scoped to; empty if it is there, or if there is none."""
     if key.sprint_code and sprints.get(conn, project=key.project, code=key.sprint_code) is None:
         return f"sprint {key.sprint_code!r}"
@@ -143,19 +145,19 @@ def _missing(conn: Connection, key: store.KeyRow) -> str:
     return ""
 
 
-def _whole(project: str) -> str:
+def _project_name(project: str) -> str:
     return "all projects" if project == ALL_PROJECTS else f"project {project}"
 
 
-def _day(time: datetime) -> str:
+def _format_day(time: datetime) -> str:
     return f"{time:%Y-%m-%d}"
 
 
-def _minute(time: datetime | None) -> str:
+def _format_minute(time: datetime | None) -> str:
     return "never" if time is None else f"{time:%Y-%m-%d %H:%M}"
 
 
-def _state(key: store.KeyRow, now: datetime) -> str:
+def _describe_state(key: store.KeyRow, now: datetime) -> str:
     if key.revoke_time is not None:
         return "revoked"
     if key.expire_time is None:

@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 @contextmanager
-def exposed(settings: Settings, registry: CollectorRegistry) -> Iterator[str]:
+def serve_metrics(settings: Settings, registry: CollectorRegistry) -> Iterator[str]:
     """Answers Prometheus while the block lasts; gives the address, or an empty one where that is off."""
     if not settings.metrics_address:
         yield ""

@@ -25,7 +25,7 @@ ConfigFile = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class UncheckedSettings:
     """What a command was called with, before it is known to be valid."""
 
     file: Path | None
@@ -38,24 +38,24 @@ class Given:
 
 def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Gives a command, whose first parameter is ``settings``, an option for each of the settings named."""
-    return _with_options(names, lambda given: _loaded(given, names))
+    return _with_options(names, lambda unchecked: _loaded(unchecked, names))
 
 
-def with_given(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_unchecked_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """As ``with_settings``, for a command that itself says what is not valid: it gets ``Given``."""
-    return _with_options(names, lambda given: given)
+    return _with_options(names, lambda unchecked: unchecked)
 
 
-def _loaded(given: Given, names: tuple[str, ...]) -> Settings:
+def _loaded(unchecked: UncheckedSettings, names: tuple[str, ...]) -> Settings:
     try:
-        settings = given.load()
+        settings = unchecked.load()
     except ConfigurationError as error:
         refuse(str(error))
     # What drivers say of a URL that is none holds its text, the password too.
     if settings.database_url and "database_url" in names:
-        from orchestration_server.doctor import explaining
+        from orchestration_server.doctor import database_errors
 
-        if not explaining.is_url(settings.database_url):
+        if not database_errors.is_database_url(settings.database_url):
             refuse("DATABASE_URL is not valid: it reads postgresql://USER:PASSWORD@HOST:5432/NAME")
     if settings.redis_url and "redis_url" in names:
         from orchestration_server.cache import read_through
@@ -66,7 +66,7 @@ def _loaded(given: Given, names: tuple[str, ...]) -> Settings:
 
 
 @contextmanager
-def _reaching(first: object, names: tuple[str, ...]) -> Iterator[None]:
+def _explaining_database_errors(first: object, names: tuple[str, ...]) -> Iterator[None]:
     """End the command with a line and the fix if its database does not answer, lets its role do too little,
     or is none that a ledger can run on."""
     if "database_url" not in names or not isinstance(first, Settings):
@@ -79,9 +79,9 @@ def _reaching(first: object, names: tuple[str, ...]) -> Iterator[None]:
     try:
         yield
     except connect.FAULTS as error:
-        from orchestration_server.doctor import engines, explaining
+        from orchestration_server.doctor import database_errors, engines
 
-        found = explaining.explained(engines.subject(first), error)
+        found = database_errors.explain(engines.find_installation(first), error)
         text = found.text
         if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
             text = f"the database does not answer: {text}"
@@ -90,7 +90,7 @@ def _reaching(first: object, names: tuple[str, ...]) -> Iterator[None]:
 
 
 def _with_options(
-    names: tuple[str, ...], first: Callable[[Given], object]
+    names: tuple[str, ...], first: Callable[[UncheckedSettings], object]
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     def given_to(command: Callable[..., None]) -> Callable[..., None]:
         _, *rest = inspect.signature(command).parameters.values()
@@ -99,11 +99,11 @@ def _with_options(
         own = [_parameter(one.name, hints[one.name], one.default) for one in rest]
 
         @wraps(command)
-        def run(**given: Any) -> None:
-            flags = {name: value for name in names if (value := given.pop(name)) is not None}
-            of = first(Given(given.pop("config"), flags))
-            with _reaching(of, names):
-                command(of, **given)
+        def run(**unchecked: Any) -> None:
+            flags = {name: value for name in names if (value := unchecked.pop(name)) is not None}
+            of = first(UncheckedSettings(unchecked.pop("config"), flags))
+            with _explaining_database_errors(of, names):
+                command(of, **unchecked)
 
         parameters = [*options, *own]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads

@@ -9,13 +9,13 @@ import threading
 
 COLLECT_OBJECTS = 20_000
 """How many more objects there have to be before the collector looks at the young ones."""
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 SWITCH_SECONDS = 0.001
 """How long one thread keeps the interpreter from another that waits for it. A call needs it about five times
 on its way, so Python's 5 ms made 20 of a call of one millisecond beside threads that assemble contexts."""
 
 
-def settle() -> None:
+def freeze_gc() -> None:
     """Let threads switch often, and take what is loaded by now out of the collector's sight, which would walk
     it again and again."""
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -50,5 +50,5 @@ def wait_for(stop: threading.Event) -> None:
     A handler runs when the main thread next wakes up. A signal that another thread received, or that came
     just before the wait began, wakes nobody: under load one stop in ten was not noticed.
     """
-    while not stop.wait(LOOK_SECONDS):
+    while not stop.wait(POLL_SECONDS):
         pass

@@ -22,10 +22,10 @@ HEAD = "# Made by `orchestration prometheus-rules` from the table that the ledge
 def prometheus_rules(settings: Settings) -> None:
     """Print the alerts as rules for Prometheus, with the thresholds of --alerts-file."""
     check_rules(settings)
-    typer.echo(rendered(alerts.load(settings.alerts_file)), nl=False)
+    typer.echo(render_rules(alerts.load(settings.alerts_file)), nl=False)
 
 
-def rendered(rules: Sequence[AlertRule]) -> str:
+def render_rules(rules: Sequence[AlertRule]) -> str:
     """The file of rules."""
     groups = [{"name": "orchestration", "rules": [_rule(rule) for rule in rules]}]
     return HEAD + yaml.safe_dump({"groups": groups}, sort_keys=False, width=100)

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from orchestration_server import __version__
 from orchestration_server.cli import process
-from orchestration_server.cli.metrics_server import exposed
+from orchestration_server.cli.metrics_server import serve_metrics
 from orchestration_server.cli.options import err, shell_path, with_settings
 from orchestration_server.cli.preflight import (
     check_policies,
@@ -31,7 +31,12 @@ from orchestration_server.cli.preflight import (
     check_traces,
     warn_of_workspace,
 )
-from orchestration_server.cli.startup_checks import check_keys, reach, secured, told
+from orchestration_server.cli.startup_checks import (
+    access_summary,
+    check_keys,
+    client_environment,
+    with_certificate,
+)
 from orchestration_server.config.settings import Settings
 from orchestration_server.errors import CannotListen
 from orchestration_server.rpc import address as listening
@@ -54,18 +59,18 @@ def serve(
             # The certificate is made there, and goes with the rest.
             made = kept.enter_context(TemporaryDirectory(prefix="orchestration-"))
             settings = settings.model_copy(update={"data_dir": Path(made)})
-        _checked_and_served(settings, ephemeral, ready_file)
+        _check_and_serve(settings, ephemeral, ready_file)
 
 
-def _checked_and_served(settings: Settings, ephemeral: bool, ready_file: Path | None) -> None:
-    settings = secured(settings)
+def _check_and_serve(settings: Settings, ephemeral: bool, ready_file: Path | None) -> None:
+    settings = with_certificate(settings)
     check_rules(settings)
     check_policies(settings)
     check_templates(settings)
     check_tokenizer(settings)
     check_traces(settings)
     warn_of_workspace(settings)
-    _check_free(settings)
+    _check_port_free(settings)
     logs.configure(settings.log_level)
     if settings.database_url:
         _serve(settings, "", ready_file)
@@ -88,7 +93,7 @@ def _checked_and_served(settings: Settings, ephemeral: bool, ready_file: Path | 
         engines.stop()
 
 
-def _check_free(settings: Settings) -> None:
+def _check_port_free(settings: Settings) -> None:
     """Ends the command where another server has the port: before engines start for nothing, and grpc logs."""
     if settings.share_port:
         return
@@ -128,15 +133,15 @@ def _serve(settings: Settings, data: str, ready_file: Path | None) -> None:
     stop = process.stop_signal()
     registry = metrics.REGISTRY if settings.workers == 1 else CollectorRegistry(auto_describe=False)
     # Its port is taken first: where it is not free, nothing has to be ended.
-    with exposed(settings, registry) as scraped:
+    with serve_metrics(settings, registry) as metrics_address:
         if settings.workers > 1:
-            _serve_many(settings, data, ready_file, stop, registry, scraped)
+            _serve_processes(settings, data, ready_file, stop, registry, metrics_address)
         else:
-            _serve_alone(settings, data, ready_file, stop, scraped)
+            _serve_single(settings, data, ready_file, stop, metrics_address)
 
 
-def _serve_alone(
-    settings: Settings, data: str, ready_file: Path | None, stop: threading.Event, scraped: str
+def _serve_single(
+    settings: Settings, data: str, ready_file: Path | None, stop: threading.Event, metrics_address: str
 ) -> None:
     from orchestration_server.app import App
 
@@ -145,19 +150,19 @@ def _serve_alone(
         bound = app.start()
     except CannotListen as error:
         _cannot_listen(settings, error)
-    process.settle()
-    _announce(bound, data, settings, ready_file, scraped)
+    process.freeze_gc()
+    _print_ready(bound, data, settings, ready_file, metrics_address)
     process.wait_for(stop)
     app.stop()
 
 
-def _serve_many(
+def _serve_processes(
     settings: Settings,
     data: str,
     ready_file: Path | None,
     stop: threading.Event,
     registry: CollectorRegistry,
-    scraped: str,
+    metrics_address: str,
 ) -> None:
     """Processes of their own on one port; when one ends by itself, all end."""
     from orchestration_server.app import migrate
@@ -167,7 +172,7 @@ def _serve_many(
     host, _, port = settings.address.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The port is shared by these processes, not with another server: that has to be seen before.
-    _check_free(settings)
+    _check_port_free(settings)
     with socket.socket(family) as held:
         try:
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -176,28 +181,28 @@ def _serve_many(
             _cannot_listen(settings, error)
         bound = f"{host}:{held.getsockname()[1]}"
         shared = settings.model_copy(update={"address": bound})
-        started = [_child(shared) for _ in range(settings.workers)]
+        started = [_start_process(shared) for _ in range(settings.workers)]
         children = [child for child, _ in started]
         for child in children:
             assert child.stdout is not None
             if not child.stdout.readline():
-                _end(children)
-                err.print(f"a server process did not start: {_fate(child)}", style="red")
+                _stop_processes(children)
+                err.print(f"a server process did not start: {_exit_summary(child)}", style="red")
                 raise typer.Exit(1)
     registry.register(exposition.Summed([asked for _, asked in started]))
-    _announce(bound, data, settings, ready_file, scraped)
+    _print_ready(bound, data, settings, ready_file, metrics_address)
     for child in children:
-        threading.Thread(target=_watch_child, args=(child, stop), daemon=True).start()
+        threading.Thread(target=_watch_process, args=(child, stop), daemon=True).start()
     process.wait_for(stop)
     died = [child for child in children if child.poll() is not None]
     for child in died:
-        err.print(f"{_fate(child)}; all others are ended too", style="red")
-    _end(children)
+        err.print(f"{_exit_summary(child)}; all others are ended too", style="red")
+    _stop_processes(children)
     if died:
         raise typer.Exit(1)
 
 
-def _fate(child: subprocess.Popen[bytes]) -> str:
+def _exit_summary(child: subprocess.Popen[bytes]) -> str:
     """Return how a server process ended."""
     code = child.returncode
     if code >= 0:
@@ -207,19 +212,19 @@ def _fate(child: subprocess.Popen[bytes]) -> str:
     return f"server process {child.pid} was ended by {name}{hint}"
 
 
-def _end(children: list[subprocess.Popen[bytes]]) -> None:
+def _stop_processes(children: list[subprocess.Popen[bytes]]) -> None:
     for child in children:
         child.terminate()
     for child in children:
         child.wait()
 
 
-def _watch_child(child: subprocess.Popen[bytes], stop: threading.Event) -> None:
+def _watch_process(child: subprocess.Popen[bytes], stop: threading.Event) -> None:
     child.wait()
     stop.set()
 
 
-def _child(settings: Settings) -> tuple[subprocess.Popen[bytes], socket.socket]:
+def _start_process(settings: Settings) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Starts a process that reads its settings from its standard input, where nobody else sees them; with the
     socket on which it is asked for its metrics."""
     ours, theirs = socket.socketpair()
@@ -237,13 +242,15 @@ def _child(settings: Settings) -> tuple[subprocess.Popen[bytes], socket.socket]:
     return child, ours
 
 
-def _announce(address: str, data: str, settings: Settings, ready_file: Path | None, scraped: str) -> None:
+def _print_ready(
+    address: str, data: str, settings: Settings, ready_file: Path | None, metrics_address: str
+) -> None:
     if ready_file is not None:
         ready = {
             "address": address,
             "database_url": settings.database_url,
             "redis_url": settings.redis_url,
-            "metrics_address": scraped,
+            "metrics_address": metrics_address,
             "pid": os.getpid(),
         }
         # The URLs may hold passwords: nobody else reads it.
@@ -256,14 +263,15 @@ def _announce(address: str, data: str, settings: Settings, ready_file: Path | No
     out.print(Text.assemble((f"orchestration {__version__}", "bold"), " answers on ", (address, "bold")))
     out.print("  project         default (metadata orchestration-project names another)")
     out.print(f"  data            {data or 'in the database of DATABASE_URL'}")
-    is_open, lines = told(settings)
+    is_open, lines = access_summary(settings)
     for what, text in lines:
         out.print(f"  {what:<15} {text}")
-    if scraped:
-        out.print(f"  metrics         http://{scraped}{exposition.PATH}")
+    if metrics_address:
+        out.print(f"  metrics         http://{metrics_address}{exposition.PATH}")
     out.print("  try             in another terminal:")
+    environment = client_environment(settings, address, with_key=not is_open)
     out.print(
-        f"    {reach(settings, address, with_key=not is_open)} {shell_path(Path(sys.executable))} -c"
+        f"    {environment} {shell_path(Path(sys.executable))} -c"
         " 'from orchestration import Client; from orchestration.v1 import sprint_pb2 as s;"
         " c = Client(); print(c.sprints.CreateSprint(s.CreateSprintRequest("
         'sprint=s.Sprint(code="S1", title="First"))))\''

@@ -31,13 +31,13 @@ def main() -> None:
         address = app.start()
     except connect.FAULTS as error:
         # It takes its time, and few need it.
-        from orchestration_server.doctor import engines, explaining
+        from orchestration_server.doctor import database_errors, engines
 
-        found = explaining.explained(engines.subject(settings), error)
+        found = database_errors.explain(engines.find_installation(settings), error)
         sys.exit(f"{found.text}\n-> {found.fix}")
     except (CannotListen, ConfigurationError) as error:
         sys.exit(str(error))
-    process.settle()
+    process.freeze_gc()
     print(address, flush=True)
     threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
     process.wait_for(stop)

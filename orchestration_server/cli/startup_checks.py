@@ -11,7 +11,7 @@ from orchestration_server.model import AuthMode
 from orchestration_server.rpc import address as listening
 
 
-def secured(settings: Settings) -> Settings:
+def with_certificate(settings: Settings) -> Settings:
     """The settings with the certificate that they ask for. Ends the command where they are not safe or not
     usable, before anything is started."""
     try:
@@ -23,17 +23,19 @@ def secured(settings: Settings) -> Settings:
         if settings.auto_tls or settings.tls_cert is not None:
             from orchestration_server.rpc import tls
 
-            given, settings = settings, tls.secured(settings)
+            unchecked, settings = settings, tls.secured(settings)
             tls.credentials(settings)
-            if given.auto_tls:
+            if unchecked.auto_tls:
                 assert settings.tls_cert is not None
-                _tell(settings.tls_cert, tls.fingerprint(settings.tls_cert), tls.names(settings.tls_cert))
+                _print_certificate(
+                    settings.tls_cert, tls.fingerprint(settings.tls_cert), tls.names(settings.tls_cert)
+                )
     except ConfigurationError as error:
         refuse(str(error))
     return settings
 
 
-def _tell(cert: Path, fingerprint: str, names: list[str]) -> None:
+def _print_certificate(cert: Path, fingerprint: str, names: list[str]) -> None:
     err.print(f"certificate {cert}: clients take it as ORCHESTRATION_CA_FILE")
     err.print(f"SHA-256     {fingerprint}")
     err.print(f"good for    {', '.join(names)}")
@@ -49,7 +51,7 @@ def check_keys(settings: Settings) -> None:
         refuse(listening.NO_KEYS.format(address=settings.address))
 
 
-def told(settings: Settings) -> tuple[bool, list[tuple[str, str]]]:
+def access_summary(settings: Settings) -> tuple[bool, list[tuple[str, str]]]:
     """Whether a server that answers is open, and what it says of who may call, and how."""
     from orchestration_server.app import has_credentials
 
@@ -68,7 +70,7 @@ def told(settings: Settings) -> tuple[bool, list[tuple[str, str]]]:
     return is_open, [("access", access), ("connections", way)]
 
 
-def reach(settings: Settings, address: str, *, with_key: bool) -> str:
+def client_environment(settings: Settings, address: str, *, with_key: bool) -> str:
     """What a client's environment says to reach a server that listens on the address."""
     said = [f"ORCHESTRATION_ADDRESS={listening.reachable(address)}"]
     if settings.tls_cert is not None:

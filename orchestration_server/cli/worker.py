@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestration_server.cli import process
-from orchestration_server.cli.metrics_server import exposed
+from orchestration_server.cli.metrics_server import serve_metrics
 from orchestration_server.cli.options import refuse, with_settings
 from orchestration_server.cli.preflight import check_policies, check_rules
 from orchestration_server.config.settings import Settings
@@ -26,7 +26,7 @@ def worker(settings: Settings) -> None:
     check_rules(settings)
     check_policies(settings)
     stop = process.stop_signal()
-    with exposed(settings, metrics.REGISTRY):
+    with serve_metrics(settings, metrics.REGISTRY):
         working = Worker(settings)
         working.start()
         process.wait_for(stop)

@@ -14,23 +14,23 @@ from orchestration_server.doctor import (
     cache,
     configuration,
     database,
+    database_errors,
     engines,
-    explaining,
     horizon,
     machine,
     storage,
     upkeep,
 )
-from orchestration_server.doctor.findings import Check, Finding, Level, Subject, warning
+from orchestration_server.doctor.findings import Check, Finding, Installation, Level, warning
 from orchestration_server.errors import UnfitDatabase
 from orchestration_server.store import diagnosis
 
 __all__ = ["Finding", "Level", "examine"]
 
-HERE: Mapping[str, Check] = {
+MACHINE_CHECKS: Mapping[str, Check] = {
     "python": machine.python,
     "open files": machine.open_files,
-    "address": address.usable,
+    "address": address.listen_address,
     "port": address.port,
     "security": address.security,
     "rules": configuration.rules,
@@ -46,7 +46,7 @@ HERE: Mapping[str, Check] = {
     "cache": cache.cache,
 }
 """About this machine and the cache; nothing of it needs the database."""
-DATABASE: Mapping[str, Check] = {
+DATABASE_CHECKS: Mapping[str, Check] = {
     "version": database.version,
     "encoding": database.encoding,
     "durability": database.durability,
@@ -62,12 +62,12 @@ DATABASE: Mapping[str, Check] = {
     "autovacuum": storage.autovacuum,
 }
 """About any Postgres."""
-LEDGER: Mapping[str, Check] = {
+LEDGER_CHECKS: Mapping[str, Check] = {
     "keys": address.keys,
     "partitions": upkeep.partitions,
     "indexes": storage.indexes,
     "requests": upkeep.requests,
-    "held changes": upkeep.held,
+    "pending changes": upkeep.pending_changes,
     "file outbox": upkeep.outbox,
     "shared workspace": upkeep.shared_workspace,
     "visibility": storage.visibility,
@@ -84,36 +84,36 @@ def examine(load: Callable[[], Settings], *, file: Path | None = None) -> Iterat
     What cannot be looked at, because what it stands on is not there, is left out: without valid settings all
     but those, without a connection all of the database.
     """
-    for finding in configuration.variables():
+    for finding in configuration.unknown_names():
         yield "configuration", finding
     try:
         settings = load()
     except ConfigurationError as error:
-        yield "configuration", configuration.refused(error)
+        yield "configuration", configuration.invalid(error)
         return
-    yield "configuration", configuration.taken(file)
-    subject = engines.subject(settings)
-    yield from _run(HERE, subject)
-    if not subject.database_url:
+    yield "configuration", configuration.valid(file)
+    installation = engines.find_installation(settings)
+    yield from _run(MACHINE_CHECKS, installation)
+    if not installation.database_url:
         return
     try:
-        conn = diagnosis.connect(subject.database_url)
+        conn = diagnosis.connect(installation.database_url)
     except (psycopg.Error, UnfitDatabase) as error:
-        yield "postgres", explaining.explained(subject, error)
+        yield "postgres", database_errors.explain(installation, error)
         return
     with conn:
-        subject = replace(subject, connection=conn)
-        yield "postgres", database.reached(subject)
-        yield from _run(DATABASE, subject)
-        if upkeep.is_ledger(subject):
-            yield from _run(LEDGER, subject)
+        installation = replace(installation, connection=conn)
+        yield "postgres", database.connected(installation)
+        yield from _run(DATABASE_CHECKS, installation)
+        if upkeep.is_ledger(installation):
+            yield from _run(LEDGER_CHECKS, installation)
 
 
-def _run(checks: Mapping[str, Check], subject: Subject) -> Iterator[tuple[str, Finding]]:
+def _run(checks: Mapping[str, Check], installation: Installation) -> Iterator[tuple[str, Finding]]:
     for name, check in checks.items():
         try:
-            found = list(subject.transaction(check))
+            found = list(installation.transaction(check))
         except psycopg.Error as error:
-            found = [warning(f"could not be looked at: {explaining.first_line(error)}")]
+            found = [warning(f"could not be looked at: {database_errors.first_line(error)}")]
         for finding in found:
             yield name, finding

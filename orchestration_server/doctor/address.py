@@ -13,7 +13,7 @@ from orchestration.v1.admin_pb2 import GetServerInfoRequest
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration_server import __version__
 from orchestration_server.config.settings import DEFAULT_ADDRESS, ConfigurationError
-from orchestration_server.doctor.findings import Finding, Subject, failed, ok, warning
+from orchestration_server.doctor.findings import Finding, Installation, failed, ok, warning
 from orchestration_server.model import AuthMode
 from orchestration_server.rpc import address as listening
 from orchestration_server.rpc import health_probe
@@ -22,23 +22,23 @@ from orchestration_server.store import diagnosis
 ASK_SECONDS = 2.0
 _REFUSALS = frozenset((grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED))
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_MAKE_ONE = "orchestration keys create NAME"
+_CREATE_KEY = "orchestration keys create NAME"
 _UNSURE = "whether it is of this database is not looked at"
-_TAKE_ANOTHER = f"orchestration serve --address {DEFAULT_ADDRESS}"
+_OTHER_ADDRESS = f"orchestration serve --address {DEFAULT_ADDRESS}"
 
 
-def usable(subject: Subject) -> Iterator[Finding]:
+def listen_address(installation: Installation) -> Iterator[Finding]:
     """It can be listened on, or a server of ours does so already."""
-    address = subject.settings.address
-    parts = _parts(subject)
+    address = installation.settings.address
+    parts = _parts(installation)
     if parts is None:
-        yield failed(f"{address} is not HOST:PORT", _TAKE_ANOTHER)
+        yield failed(f"{address} is not HOST:PORT", _OTHER_ADDRESS)
         return
     host, number = parts
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
     except OSError as error:
-        yield failed(f"{host} is no address of this machine: {error.strerror}", _TAKE_ANOTHER)
+        yield failed(f"{host} is no address of this machine: {error.strerror}", _OTHER_ADDRESS)
         return
     with socket.socket(family, kind, protocol) as tried:
         # As the server's own: what is left of an ended connection does not count.
@@ -46,18 +46,22 @@ def usable(subject: Subject) -> Iterator[Finding]:
         try:
             tried.bind(place)
         except PermissionError:
-            yield failed(f"port {number} is for root alone", _TAKE_ANOTHER)
+            yield failed(f"port {number} is for root alone", _OTHER_ADDRESS)
             return
         except OSError as error:
-            yield _taken(subject, number) if number else failed(f"{address}: {error.strerror}", _TAKE_ANOTHER)
+            yield (
+                _taken(installation, number)
+                if number
+                else failed(f"{address}: {error.strerror}", _OTHER_ADDRESS)
+            )
             return
     yield ok(f"{address} is free")
 
 
-def _taken(subject: Subject, number: int) -> Finding:
-    address = listening.reachable(subject.settings.address)
+def _taken(installation: Installation, number: int) -> Finding:
+    address = listening.reachable(installation.settings.address)
     try:
-        with health_probe.open_channel(subject.settings) as channel:
+        with health_probe.open_channel(installation.settings) as channel:
             info = AdminServiceStub(channel).GetServerInfo(GetServerInfoRequest(), timeout=ASK_SECONDS)
     except OSError as error:
         return failed(f"{error.filename} cannot be read: {error.strerror}", f"ls -l {error.filename}")
@@ -65,7 +69,7 @@ def _taken(subject: Subject, number: int) -> Finding:
         if error.code() in _REFUSALS:
             return ok(f"a ledger answers on {address}, and wants a key before it says more; {_UNSURE}")
         return failed(
-            f"{subject.settings.address} is taken, by something that does not answer as this ledger would",
+            f"{installation.settings.address} is in use by a program that does not answer as the ledger does",
             f"ss -ltnp 'sport = :{number}'",
         )
     if info.version != __version__:
@@ -76,9 +80,9 @@ def _taken(subject: Subject, number: int) -> Finding:
     return ok(f"a ledger of this release answers on {address}, schema {info.schema}; {_UNSURE}")
 
 
-def port(subject: Subject) -> Iterator[Finding]:
+def port(installation: Installation) -> Iterator[Finding]:
     """No outgoing connection can hold the port: a bind then fails now and then, at random."""
-    parts = _parts(subject)
+    parts = _parts(installation)
     if parts is None or not parts[1]:
         return
     try:
@@ -88,21 +92,21 @@ def port(subject: Subject) -> Iterator[Finding]:
     if first <= parts[1] <= last:
         yield warning(
             f"{parts[1]} is a port of outgoing connections ({first}-{last}): a start can fail at random",
-            f"{_TAKE_ANOTHER}    # or: sysctl -w net.ipv4.ip_local_reserved_ports={parts[1]}",
+            f"{_OTHER_ADDRESS}    # or: sysctl -w net.ipv4.ip_local_reserved_ports={parts[1]}",
         )
     else:
         yield ok(f"{parts[1]} is none of those that outgoing connections get ({first}-{last})")
 
 
-def security(subject: Subject) -> Iterator[Finding]:
+def security(installation: Installation) -> Iterator[Finding]:
     """Off loopback nobody gets in without a key, and nothing is sent in the clear."""
-    if _parts(subject) is None:
+    if _parts(installation) is None:
         return
-    settings = subject.settings
+    settings = installation.settings
     try:
         listening.check(settings)
     except ConfigurationError as error:
-        yield failed(str(error), _TAKE_ANOTHER)
+        yield failed(str(error), _OTHER_ADDRESS)
     else:
         if listening.on_loopback(settings.address):
             yield ok("on loopback: no other machine reaches it")
@@ -119,21 +123,21 @@ def security(subject: Subject) -> Iterator[Finding]:
             yield failed(f"{path} is not there, or may not be read", f"ls -l {path}")
 
 
-def keys(subject: Subject) -> Iterator[Finding]:
+def keys(installation: Installation) -> Iterator[Finding]:
     """Whoever is to call can: off loopback nobody does without a key."""
-    settings = subject.settings
-    made, good = diagnosis.keys(subject.conn)
+    settings = installation.settings
+    made, good = diagnosis.keys(installation.conn)
     if good or settings.jwt_key_file is not None:
         yield ok(f"{good} good of {made} made" if made else "JWTs are let in")
     elif settings.auth is AuthMode.REQUIRED or not listening.on_loopback(settings.address):
-        yield failed("calls take a key, and there is no good one", _MAKE_ONE)
+        yield failed("calls take a key, and there is no good one", _CREATE_KEY)
     elif made:
-        yield warning("a key was made once, so calls take one, and none is good any more", _MAKE_ONE)
+        yield warning("a key was made once, so calls take one, and none is good any more", _CREATE_KEY)
     else:
         yield ok("none yet: on loopback the ledger is open until there is one")
 
 
-def _parts(subject: Subject) -> tuple[str, int] | None:
+def _parts(installation: Installation) -> tuple[str, int] | None:
     """Host and port of the address; None where one of them is missing."""
-    parts = listening.split(subject.settings.address)
+    parts = listening.split(installation.settings.address)
     return parts if parts is not None and parts[0] else None

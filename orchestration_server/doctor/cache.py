@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from orchestration_server.cache.read_through import TIMEOUT_SECONDS, fault
-from orchestration_server.doctor.findings import Finding, Subject, ok, size, warning
+from orchestration_server.doctor.findings import Finding, Installation, format_size, ok, warning
 
 PINGS = 20
 _PRIMARY = "REDIS_URL has to name the primary, not a replica"
@@ -22,9 +22,9 @@ SLOW_SECONDS = 0.01
 WAIT_SECONDS = 2.0
 
 
-def cache(subject: Subject) -> Iterator[Finding]:
+def cache(installation: Installation) -> Iterator[Finding]:
     """It answers, soon, and makes room when it is full."""
-    if not subject.redis_url:
+    if not installation.redis_url:
         yield ok(
             "none, and all works: contexts and reports are made anew each time, and servers of one ledger"
             " look for each other's events every 100 ms"
@@ -33,7 +33,7 @@ def cache(subject: Subject) -> Iterator[Finding]:
     client: redis.Redis | None = None
     try:
         client = redis.Redis.from_url(
-            subject.redis_url,
+            installation.redis_url,
             socket_timeout=WAIT_SECONDS,
             socket_connect_timeout=WAIT_SECONDS,
             retry=Retry(NoBackoff(), 0),
@@ -126,10 +126,10 @@ def _memory(memory: dict[str, Any]) -> Finding:
         )
     if not policy.startswith("allkeys-"):
         return warning(
-            f"with the policy {policy or 'noeviction'} a full cache of {size(most)} takes nothing new",
+            f"with the policy {policy or 'noeviction'} a full cache of {format_size(most)} takes nothing new",
             'redis-cli -u "$REDIS_URL" config set maxmemory-policy allkeys-lru',
         )
-    return ok(f"{size(most)} at most, {policy}")
+    return ok(f"{format_size(most)} at most, {policy}")
 
 
 def _dict(answer: Any) -> dict[str, Any]:

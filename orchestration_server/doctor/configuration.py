@@ -19,7 +19,7 @@ from orchestration_server.config.settings import (
 )
 from orchestration_server.config.yaml_reader import YamlError
 from orchestration_server.context.tokenizer import tokenizer as find_tokenizer
-from orchestration_server.doctor.findings import Finding, Subject, failed, ok, warning
+from orchestration_server.doctor.findings import Finding, Installation, failed, ok, warning
 from orchestration_server.rules import alerts as alert_rules
 from orchestration_server.rules import automation
 from orchestration_server.rules import emission as policies
@@ -28,7 +28,7 @@ from orchestration_server.templates import TemplateFileError, Templates
 INSTALL_TRACES = "pip install --require-hashes --no-deps --requirement requirements/traces.txt"
 
 
-def variables() -> Iterator[Finding]:
+def unknown_names() -> Iterator[Finding]:
     """Variables with the prefix that name no setting: a typo changes nothing, and says nothing either."""
     known = {PREFIX + name.upper(): variable(name) for name in Settings.model_fields}
     for name in unknown_variables():
@@ -37,51 +37,51 @@ def variables() -> Iterator[Finding]:
         yield warning(f"{name} is set, and there is no such setting{meant}", f"unset {name}")
 
 
-def refused(error: ConfigurationError) -> Finding:
+def invalid(error: ConfigurationError) -> Finding:
     """Settings that no command takes."""
     return failed("; ".join(str(error).splitlines()), "docs/configuration.md lists every setting")
 
 
-def taken(given: Path | None) -> Finding:
+def valid(given: Path | None) -> Finding:
     """Settings that are valid."""
     file = named_file(given)
     return ok("valid" if file is None else f"valid, with the file {file}")
 
 
-def rules(subject: Subject) -> Iterable[Finding]:
+def rules(installation: Installation) -> Iterable[Finding]:
     """Rules of automation are valid."""
-    file = subject.settings.rules_file
+    file = installation.settings.rules_file
     return _valid(lambda: automation.load(file), YamlError, str(file) if file else "the built-in ones")
 
 
-def emission(subject: Subject) -> Iterable[Finding]:
+def emission(installation: Installation) -> Iterable[Finding]:
     """Policies of emission are valid."""
-    file = subject.settings.emission_file
+    file = installation.settings.emission_file
     return _valid(lambda: policies.load(file), YamlError, str(file) if file else "every event is recorded")
 
 
-def alerts(subject: Subject) -> Iterable[Finding]:
+def alerts(installation: Installation) -> Iterable[Finding]:
     """Thresholds of alerts are valid."""
-    file = subject.settings.alerts_file
+    file = installation.settings.alerts_file
     return _valid(lambda: alert_rules.load(file), YamlError, str(file) if file else "the built-in ones")
 
 
-def jwt(subject: Subject) -> Iterable[Finding]:
+def jwt(installation: Installation) -> Iterable[Finding]:
     """The keys of JWTs are there, and of the algorithm that is named."""
-    file = subject.settings.jwt_key_file
+    file = installation.settings.jwt_key_file
     named = f"good with a key of {file}" if file else "none are let in"
-    return _valid(lambda: jwt_source(subject.settings), ConfigurationError, named)
+    return _valid(lambda: jwt_source(installation.settings), ConfigurationError, named)
 
 
-def traces(subject: Subject) -> Iterator[Finding]:
+def traces(installation: Installation) -> Iterator[Finding]:
     """Their packages are there, where they are asked for."""
-    if not subject.settings.traces:
+    if not installation.settings.traces:
         yield ok("none are made")
     elif not can_trace():
         yield failed("traces need packages that are not installed", INSTALL_TRACES)
-    elif not is_collector(subject.settings.traces):
+    elif not is_collector(installation.settings.traces):
         yield failed(
-            f"{subject.settings.traces} is no URL", "--traces http://127.0.0.1:4317    # a collector's"
+            f"{installation.settings.traces} is no URL", "--traces http://127.0.0.1:4317    # a collector's"
         )
     else:
         yield ok("their packages are installed")
@@ -98,16 +98,16 @@ def is_collector(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
-def templates(subject: Subject) -> Iterable[Finding]:
+def templates(installation: Installation) -> Iterable[Finding]:
     """Templates are valid."""
-    directory = subject.settings.templates_dir
+    directory = installation.settings.templates_dir
     named = str(directory) if directory else "the built-in ones"
     return _valid(lambda: Templates(directory), TemplateFileError, named)
 
 
-def tokenizer(subject: Subject) -> Iterable[Finding]:
+def tokenizer(installation: Installation) -> Iterable[Finding]:
     """The tokenizer is there."""
-    name = subject.settings.tokenizer
+    name = installation.settings.tokenizer
     return _valid(lambda: find_tokenizer(name), ValueError, name or "the built-in estimate")
 
 

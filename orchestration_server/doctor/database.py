@@ -10,8 +10,8 @@ import psycopg
 from orchestration_server.app import BACKGROUND_CONNECTIONS
 from orchestration_server.db import connect
 from orchestration_server.db.connection import Connection
-from orchestration_server.doctor.explaining import explained
-from orchestration_server.doctor.findings import Finding, Subject, failed, ok, warning
+from orchestration_server.doctor.database_errors import explain
+from orchestration_server.doctor.findings import Finding, Installation, failed, ok, warning
 from orchestration_server.errors import UnfitDatabase
 from orchestration_server.store import diagnosis
 
@@ -20,15 +20,15 @@ CLOCK_SECONDS = 2.0
 ROLE_LIMIT, DATABASE_LIMIT = "the role's limit", "the database's limit"
 
 
-def reached(subject: Subject) -> Finding:
+def connected(installation: Installation) -> Finding:
     """There is a connection."""
-    where = "the built-in Postgres" if subject.built_in else "DATABASE_URL"
+    where = "the built-in Postgres" if installation.built_in else "DATABASE_URL"
     return ok(f"{where} answers")
 
 
-def version(subject: Subject) -> Iterator[Finding]:
+def version(installation: Installation) -> Iterator[Finding]:
     """One of those that the ledger is tested with, and no replica."""
-    about = diagnosis.about(subject.conn)
+    about = diagnosis.about(installation.conn)
     named = f"Postgres {about.version}"
     if about.replica:
         yield failed(f"{named} is a read replica", "DATABASE_URL has to name the primary")
@@ -40,9 +40,9 @@ def version(subject: Subject) -> Iterator[Finding]:
         yield ok(named)
 
 
-def encoding(subject: Subject) -> Iterator[Finding]:
+def encoding(installation: Installation) -> Iterator[Finding]:
     """UTF8: other encodings cannot hold what agents write."""
-    about = diagnosis.about(subject.conn)
+    about = diagnosis.about(installation.conn)
     if about.encoding == "UTF8":
         yield ok("UTF8")
     else:
@@ -52,39 +52,40 @@ def encoding(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def durability(subject: Subject) -> Iterator[Finding]:
+def durability(installation: Installation) -> Iterator[Finding]:
     """What a call is answered stays, also when the machine stops."""
-    about = diagnosis.about(subject.conn)
+    about = diagnosis.about(installation.conn)
     lost = "what was acknowledged can be lost"
     for name, on in (("fsync", about.fsync), ("full_page_writes", about.full_page_writes)):
         if not on:
             yield failed(f"{name} is off: {lost} when the machine stops, and more may be damaged",
-                         _alter(subject, name))  # fmt: skip
+                         _alter(installation, name))  # fmt: skip
     if not about.waits_for_disk:
         yield warning(
-            f"synchronous_commit is off: {lost} when Postgres stops", _alter(subject, "synchronous_commit")
+            f"synchronous_commit is off: {lost} when Postgres stops",
+            _alter(installation, "synchronous_commit"),
         )
     if about.fsync and about.full_page_writes and about.waits_for_disk:
         yield ok("a commit waits for the disk")
 
 
-def _alter(subject: Subject, name: str) -> str:
-    return subject.superuser(f"alter system set {name} = on", "select pg_reload_conf()")
+def _alter(installation: Installation, name: str) -> str:
+    return installation.as_superuser(f"alter system set {name} = on", "select pg_reload_conf()")
 
 
-def role(subject: Subject) -> Iterator[Finding]:
+def role(installation: Installation) -> Iterator[Finding]:
     """It may make tables and partitions, and sees who holds the horizon."""
-    about, found = diagnosis.about(subject.conn), diagnosis.role(subject.conn)
+    about, found = diagnosis.about(installation.conn), diagnosis.role(installation.conn)
     if not about.schema:
         yield failed(
             f"the search_path of {about.user} names no schema that is there and that it may use",
-            subject.superuser(f"grant usage, create on schema public to {about.user}")
+            installation.as_superuser(f"grant usage, create on schema public to {about.user}")
             + ", or end DATABASE_URL in ?options=-csearch_path%3DSCHEMA",
         )
     elif not found.creates:
         yield failed(
             f"{about.user} may not create tables in the schema {about.schema}",
-            subject.superuser(f"grant create on schema {about.schema} to {about.user}"),
+            installation.as_superuser(f"grant create on schema {about.schema} to {about.user}"),
         )
     if found.not_owned:
         yield failed(
@@ -95,21 +96,21 @@ def role(subject: Subject) -> Iterator[Finding]:
         yield failed(
             f"{about.user} may not call pg_control_system(), which tells a restored copy from the log it was"
             " taken from",
-            subject.superuser(f"grant execute on function pg_control_system() to {about.user}"),
+            installation.as_superuser(f"grant execute on function pg_control_system() to {about.user}"),
         )
     if not found.sees_sessions:
         yield warning(
             f"{about.user} does not see how old the transactions of other roles are",
-            subject.superuser(f"grant pg_read_all_stats to {about.user}"),
+            installation.as_superuser(f"grant pg_read_all_stats to {about.user}"),
         )
     if found.creates and not found.not_owned and found.reads_control:
         yield ok(f"{about.user} has the rights that servers need")
 
 
-def clock(subject: Subject) -> Iterator[Finding]:
+def clock(installation: Installation) -> Iterator[Finding]:
     """The clocks agree: events have the database's time, leases and logs are read by this one's."""
     before = datetime.now(UTC)
-    there = diagnosis.clock(subject.conn)
+    there = diagnosis.clock(installation.conn)
     after = datetime.now(UTC)
     apart = max((before - there).total_seconds(), (there - after).total_seconds(), 0.0)
     if apart > CLOCK_SECONDS:
@@ -118,9 +119,9 @@ def clock(subject: Subject) -> Iterator[Finding]:
         yield ok(f"within {max(apart, (after - before).total_seconds()) * 1_000:.0f} ms of the database's")
 
 
-def connections(subject: Subject) -> Iterator[Finding]:
+def connections(installation: Installation) -> Iterator[Finding]:
     """The pools of the server that these settings make fit beside what is connected already."""
-    settings, found = subject.settings, diagnosis.connections(subject.conn)
+    settings, found = installation.settings, diagnosis.connections(installation.conn)
     each = settings.connections or settings.threads + BACKGROUND_CONNECTIONS
     wanted = settings.workers * each
     limits = [(found.most - found.reserved, "max_connections")]
@@ -132,31 +133,33 @@ def connections(subject: Subject) -> Iterator[Finding]:
         f" {room} may be open by {limit}, {found.open} are, {found.of_servers} of them by servers and workers"
     )
     if wanted > room:
-        yield failed(text, _more_connections(subject, limit, 2 * wanted, found.reserved))
+        yield failed(text, _more_connections(installation, limit, 2 * wanted, found.reserved))
     elif wanted > room - found.open + found.of_servers:
         yield warning(text, f"orchestration serve --threads {max(2, settings.threads // 2)}")
     elif wanted > room - found.open:
-        more = _more_connections(subject, limit, room + wanted, found.reserved)
+        more = _more_connections(installation, limit, room + wanted, found.reserved)
         yield warning(f"{text}: one more server does not fit", more)
     else:
         yield ok(text)
 
 
-def _more_connections(subject: Subject, limit: str, number: int, reserved: int) -> str:
-    about = diagnosis.about(subject.conn)
+def _more_connections(installation: Installation, limit: str, number: int, reserved: int) -> str:
+    about = diagnosis.about(installation.conn)
     if limit == ROLE_LIMIT:
-        return subject.superuser(f"alter role {about.user} connection limit {number}")
+        return installation.as_superuser(f"alter role {about.user} connection limit {number}")
     if limit == DATABASE_LIMIT:
-        return subject.superuser(f"alter database {about.database} connection limit {number}")
+        return installation.as_superuser(f"alter database {about.database} connection limit {number}")
     number += reserved
-    return subject.superuser(f"alter system set max_connections = {number}", note="then restart Postgres")
+    return installation.as_superuser(
+        f"alter system set max_connections = {number}", note="then restart Postgres"
+    )
 
 
-def sessions(subject: Subject) -> Iterator[Finding]:
+def sessions(installation: Installation) -> Iterator[Finding]:
     """A session keeps its settings and what it prepared: behind a pooler that lends a connection for each
     transaction it does not."""
     try:
-        with _session(subject) as one, _session(subject) as other:
+        with _session(installation) as one, _session(installation) as other:
             one.execute("select current_setting('plan_cache_mode')")
             with other.transaction():
                 # It now has the connection that a pooler would lend next.
@@ -164,18 +167,18 @@ def sessions(subject: Subject) -> Iterator[Finding]:
                 one.execute("select current_setting('plan_cache_mode')")
             pooled = connect.check(one).pooled
             if pooled:
-                connect.check_lasting(subject.database_url, one)
+                connect.check_lasting(installation.database_url, one)
     except UnfitDatabase as error:
         yield failed(error.message, error.fix)
     except psycopg.Error as error:
-        yield explained(subject, error)
+        yield explain(installation, error)
     else:
         yield ok("prepared statements and settings last" + (", through a pooler" if pooled else ""))
 
 
-def _session(subject: Subject) -> Connection:
+def _session(installation: Installation) -> Connection:
     return connect.open_one(
-        subject.database_url,
+        installation.database_url,
         application=diagnosis.NAME,
-        statement_seconds=subject.settings.statement_seconds,
+        statement_seconds=installation.settings.statement_seconds,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestration_server.config.settings import Settings
-from orchestration_server.doctor.findings import Finding, Subject, failed, ok, warning
+from orchestration_server.doctor.findings import Finding, Installation, failed, ok, warning
 from orchestration_server.embedded.engines import (
     POSTGRES_SOCKET,
     VALKEY_SOCKET,
@@ -19,36 +19,36 @@ from orchestration_server.embedded.files import (
     check_version,
     find_postgres,
     find_valkey,
-    holder,
+    lock_holder,
     major_version,
     socket_dir_of,
 )
-from orchestration_server.embedded.supervisor import first_number, works_in
+from orchestration_server.embedded.supervisor import first_number, runs_in
 
 _ANOTHER = "orchestration serve --data-dir DIR"
 
 
-def subject(settings: Settings) -> Subject:
+def find_installation(settings: Settings) -> Installation:
     """What these settings lead to: the engines that they name, or the built-in ones as far as they run."""
     if settings.database_url:
-        return Subject(settings, settings.database_url, settings.redis_url)
+        return Installation(settings, settings.database_url, settings.redis_url)
     data = settings.data_dir.expanduser()
-    sockets = socket_dir_of(data) if holder(data) else None
+    sockets = socket_dir_of(data) if lock_holder(data) else None
     database = redis = ""
     if sockets is not None and (sockets / POSTGRES_SOCKET).exists():
         database = database_url_in(sockets)
     if sockets is not None and (sockets / VALKEY_SOCKET).exists():
         redis = redis_url_in(sockets)
-    return Subject(settings, database, settings.redis_url or redis, built_in=True)
+    return Installation(settings, database, settings.redis_url or redis, built_in=True)
 
 
-def built_in(subject: Subject) -> Iterator[Finding]:
+def built_in(installation: Installation) -> Iterator[Finding]:
     """Without a database URL: the programs are there, the data are ours and of their version, nobody is in
     the way."""
-    if not subject.built_in:
+    if not installation.built_in:
         yield ok("not used: DATABASE_URL is set")
         return
-    data = subject.settings.data_dir.expanduser()
+    data = installation.settings.data_dir.expanduser()
     try:
         postgres, _ = find_postgres()
         major = major_version(postgres)
@@ -65,13 +65,13 @@ def built_in(subject: Subject) -> Iterator[Finding]:
     elif not os.access(data, os.W_OK | os.X_OK):
         yield failed(f"{data} belongs to user {data.stat().st_uid}, this is {os.geteuid()}", _ANOTHER)
     else:
-        yield _state(subject, data, data / f"postgres-{major}")
+        yield _state(installation, data, data / f"postgres-{major}")
 
 
-def _state(subject: Subject, data: Path, cluster: Path) -> Finding:
-    pid = holder(data)
+def _state(installation: Installation, data: Path, cluster: Path) -> Finding:
+    pid = lock_holder(data)
     if pid:
-        if subject.database_url:
+        if installation.database_url:
             return ok(f"process {pid} serves with the data in {data}")
         return warning(f"process {pid} is starting with the data in {data}", "orchestration doctor")
     if pid == 0:
@@ -82,7 +82,7 @@ def _state(subject: Subject, data: Path, cluster: Path) -> Finding:
     left = first_number(cluster / "postmaster.pid")
     if left is None:
         return ok(f"stopped; the data are in {data}", "orchestration serve")
-    if works_in(left, cluster):
+    if runs_in(left, cluster):
         return failed(
             f"a Postgres that no server started, process {left}, runs on {cluster}", f"kill -INT {left}"
         )

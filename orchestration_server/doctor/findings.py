@@ -31,7 +31,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Installation:
     """What is examined: the settings, and the engines that they lead to.
 
     ``database_url`` is empty where there is no database to look at: a built-in one that does not run.
@@ -57,12 +57,12 @@ class Subject:
             diagnosis.begin(self.connection)
             return list(check(self))
 
-    def psql(self, statement: str) -> str:
+    def psql_command(self, statement: str) -> str:
         """A statement as a command. It names no password: those are in the environment or in a file."""
         url = f"'{self.database_url}'" if self.built_in else '"$DATABASE_URL"'
         return f'psql {url} -c "{statement}"'
 
-    def superuser(self, *statements: str, note: str = "") -> str:
+    def as_superuser(self, *statements: str, note: str = "") -> str:
         """The same for what the ledger's own role may not do: neither its name nor its password is in it."""
         if self.built_in:
             # Its role is one.
@@ -75,7 +75,7 @@ class Subject:
         return f"psql {place}{commands}" + (f"    # {note}" if note else "")
 
 
-Check = Callable[[Subject], Iterable[Finding]]
+Check = Callable[[Installation], Iterable[Finding]]
 
 
 def ok(text: str, fix: str = "") -> Finding:
@@ -93,7 +93,7 @@ def failed(text: str, fix: str = "") -> Finding:
     return Finding(Level.FAILED, text, fix)
 
 
-def span(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A length of time for people, in its largest unit."""
     for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
         if seconds >= 2 * unit:
@@ -101,7 +101,7 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
-def size(count: float) -> str:
+def format_size(count: float) -> str:
     """Bytes for people."""
     for unit, name in ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB")):
         if count >= unit:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from orchestration_server.doctor.findings import HOUR, Finding, Subject, failed, ok, size, span, warning
+from orchestration_server.doctor.findings import (
+    HOUR,
+    Finding,
+    Installation,
+    failed,
+    format_duration,
+    format_size,
+    ok,
+    warning,
+)
 from orchestration_server.store import diagnosis
 
 SLOW_SECONDS = 5.0
@@ -16,76 +25,83 @@ OLD_VIEW_SECONDS = HOUR
 SLOT_BYTES = 10 * 1024**3
 
 
-def horizon(subject: Subject) -> Iterator[Finding]:
+def horizon(installation: Installation) -> Iterator[Finding]:
     """No write is open for long: no event behind the oldest one is sent."""
-    sessions = diagnosis.writing(subject.conn)
-    waiting = diagnosis.prepared(subject.conn)
-    user = diagnosis.about(subject.conn).user
+    sessions = diagnosis.writing(installation.conn)
+    waiting = diagnosis.prepared(installation.conn)
+    user = diagnosis.about(installation.conn).user
     for session in sessions:
         if session.seconds is None:
             yield warning(
                 f"{session.name} (pid {session.pid}) holds the timeline back; how long is hidden",
-                subject.superuser(f"grant pg_read_all_stats to {user}"),
+                installation.as_superuser(f"grant pg_read_all_stats to {user}"),
             )
         elif session.seconds > SLOW_SECONDS:
             say = failed if session.seconds > STUCK_SECONDS else warning
             yield say(
                 f"{session.name} (pid {session.pid}, {session.state}) has held the timeline back for"
-                f" {span(session.seconds)}",
-                _terminate(subject, session),
+                f" {format_duration(session.seconds)}",
+                _terminate(installation, session),
             )
     for transaction in waiting:
         say = failed if transaction.seconds > STUCK_SECONDS else warning
         yield say(
             f"the prepared transaction {transaction.gid} of {transaction.owner} has held the timeline back"
-            f" for {span(transaction.seconds)}",
-            subject.superuser(f"rollback prepared '{transaction.gid}'", note="or: commit prepared"),
+            f" for {format_duration(transaction.seconds)}",
+            installation.as_superuser(f"rollback prepared '{transaction.gid}'", note="or: commit prepared"),
         )
     oldest = max((session.seconds or 0.0 for session in sessions), default=0.0)
     if oldest <= SLOW_SECONDS and not waiting:
-        yield ok(f"the oldest open write is {span(oldest)} old" if sessions else "no write is open")
+        yield ok(
+            f"the oldest open write is {format_duration(oldest)} old" if sessions else "no write is open"
+        )
 
 
-def idle(subject: Subject) -> Iterator[Finding]:
+def idle(installation: Installation) -> Iterator[Finding]:
     """No session sits in a transaction and does nothing."""
-    found = diagnosis.idle(subject.conn, seconds=IDLE_SECONDS)
-    yield from _each(subject, found, "has done nothing in its transaction", IDLE_SECONDS)
+    found = diagnosis.idle(installation.conn, seconds=IDLE_SECONDS)
+    yield from _each(installation, found, "has done nothing in its transaction", IDLE_SECONDS)
 
 
-def old_views(subject: Subject) -> Iterator[Finding]:
+def old_views(installation: Installation) -> Iterator[Finding]:
     """No statement reads for hours: what is deleted after it began cannot be cleaned away."""
-    found = diagnosis.seeing(subject.conn, seconds=OLD_VIEW_SECONDS)
-    yield from _each(subject, found, "has kept dead rows", OLD_VIEW_SECONDS)
+    found = diagnosis.seeing(installation.conn, seconds=OLD_VIEW_SECONDS)
+    yield from _each(installation, found, "has kept dead rows", OLD_VIEW_SECONDS)
 
 
 def _each(
-    subject: Subject, found: Sequence[diagnosis.Session], what: str, seconds: float
+    installation: Installation, found: Sequence[diagnosis.Session], what: str, seconds: float
 ) -> Iterator[Finding]:
     for session in found:
         yield warning(
-            f"{session.name} (pid {session.pid}, {session.state}) {what} for {span(session.seconds or 0.0)}",
-            _terminate(subject, session),
+            f"{session.name} (pid {session.pid}, {session.state}) {what}"
+            f" for {format_duration(session.seconds or 0.0)}",
+            _terminate(installation, session),
         )
     if not found:
-        yield ok(f"none for longer than {span(seconds)}")
+        yield ok(f"none for longer than {format_duration(seconds)}")
 
 
-def slots(subject: Subject) -> Iterator[Finding]:
+def slots(installation: Installation) -> Iterator[Finding]:
     """No replication slot keeps dead rows, or log until the disk is full, for a reader that is gone."""
-    found = diagnosis.slots(subject.conn)
+    found = diagnosis.slots(installation.conn)
     for slot in found:
-        text = f"{slot.name} holds {size(slot.bytes)} of log and the dead rows of {slot.age:,} transactions"
+        text = (
+            f"{slot.name} keeps {format_size(slot.bytes)} of log"
+            f" and the dead rows of {slot.age:,} transactions"
+        )
         if slot.active and slot.bytes < SLOT_BYTES:
             yield ok(text)
         else:
             state = "is read, and far behind" if slot.active else "is read by nobody"
             drop = f"select pg_drop_replication_slot('{slot.name}')"
             yield warning(
-                f"{text}, and {state}", subject.superuser(drop, note="where nobody comes back to it")
+                f"{text}, and {state}",
+                installation.as_superuser(drop, note="where nobody comes back to it"),
             )
     if not found:
         yield ok("none")
 
 
-def _terminate(subject: Subject, session: diagnosis.Session) -> str:
-    return subject.psql(f"select pg_terminate_backend({session.pid})")
+def _terminate(installation: Installation, session: diagnosis.Session) -> str:
+    return installation.psql_command(f"select pg_terminate_backend({session.pid})")

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestration_server.doctor.findings import Finding, Subject, failed, ok, size, warning
+from orchestration_server.doctor.findings import Finding, Installation, failed, format_size, ok, warning
 
 OPEN_FILES = 4_096
 """One for each connection of a client, and some for pools and files."""
@@ -19,7 +19,7 @@ LEAST_FREE, SMALL_FREE = 1024**3, 0.1
 OLDEST = (3, 11)
 
 
-def python(subject: Subject) -> Iterator[Finding]:
+def python(installation: Installation) -> Iterator[Finding]:
     """One that the packages are made for."""
     found = f"Python {platform.python_version()}"
     if sys.version_info < OLDEST:
@@ -28,7 +28,7 @@ def python(subject: Subject) -> Iterator[Finding]:
         yield ok(found)
 
 
-def open_files(subject: Subject) -> Iterator[Finding]:
+def open_files(installation: Installation) -> Iterator[Finding]:
     """Each connection takes one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < OPEN_FILES:
@@ -41,9 +41,9 @@ def open_files(subject: Subject) -> Iterator[Finding]:
         yield ok(f"{soft:,} may be open at once" if soft != resource.RLIM_INFINITY else "no limit")
 
 
-def workspace(subject: Subject) -> Iterator[Finding]:
+def workspace(installation: Installation) -> Iterator[Finding]:
     """It is there and can be written in."""
-    root = subject.settings.workspace
+    root = installation.settings.workspace
     if root is None:
         yield ok("none: no files are written here")
         return
@@ -59,15 +59,15 @@ def workspace(subject: Subject) -> Iterator[Finding]:
     yield from _free(root)
 
 
-def disk(subject: Subject) -> Iterator[Finding]:
+def disk(installation: Installation) -> Iterator[Finding]:
     """Room for the built-in Postgres."""
-    if not subject.settings.database_url:
-        yield from _free(nearest(subject.settings.data_dir.expanduser()))
+    if not installation.settings.database_url:
+        yield from _free(existing_parent(installation.settings.data_dir.expanduser()))
 
 
 def _free(path: Path) -> Iterator[Finding]:
     usage = shutil.disk_usage(path)
-    text = f"{path} has {size(usage.free)} free of {size(usage.total)}"
+    text = f"{path} has {format_size(usage.free)} free of {format_size(usage.total)}"
     if usage.free < LEAST_FREE:
         yield failed(text, f"du -xh --max-depth=2 {path} | sort -h | tail")
     elif usage.free < SMALL_FREE * usage.total:
@@ -76,7 +76,7 @@ def _free(path: Path) -> Iterator[Finding]:
         yield ok(text)
 
 
-def nearest(path: Path) -> Path:
+def existing_parent(path: Path) -> Path:
     """The path, or what there is of it."""
     while not path.exists() and path != path.parent:
         path = path.parent

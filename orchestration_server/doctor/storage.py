@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from orchestration_server.doctor.findings import Finding, Subject, failed, ok, size, warning
+from orchestration_server.doctor.findings import Finding, Installation, failed, format_size, ok, warning
 from orchestration_server.store import diagnosis
 
 FROZEN_AGE = 1_000_000_000
@@ -20,18 +20,18 @@ _WRITES = ("insert", "update", "delete")
 SLOW_MILLISECONDS = 1_000.0
 
 
-def autovacuum(subject: Subject) -> Iterator[Finding]:
+def autovacuum(installation: Installation) -> Iterator[Finding]:
     """It is on, for every table, and keeps up."""
-    about = diagnosis.about(subject.conn)
-    left_alone = diagnosis.autovacuum_off(subject.conn)
+    about = diagnosis.about(installation.conn)
+    left_alone = diagnosis.autovacuum_off(installation.conn)
     if not about.autovacuum:
         yield failed(
             "autovacuum is off, or track_counts is: tables grow for ever",
-            subject.superuser("alter system set autovacuum = on", "select pg_reload_conf()"),
+            installation.as_superuser("alter system set autovacuum = on", "select pg_reload_conf()"),
         )
     for table in left_alone:
-        yield warning(f"{table} is left alone by autovacuum",
-                      subject.psql(f"alter table {table} reset (autovacuum_enabled)"))  # fmt: skip
+        fix = installation.psql_command(f"alter table {table} reset (autovacuum_enabled)")
+        yield warning(f"autovacuum is off for {table}", fix)
     if about.frozen_age > FROZEN_AGE:
         yield failed(
             f"the oldest row is {about.frozen_age:,} transactions old and not frozen; near 2,000,000,000"
@@ -42,63 +42,63 @@ def autovacuum(subject: Subject) -> Iterator[Finding]:
         yield ok("on, for every table")
 
 
-def indexes(subject: Subject) -> Iterator[Finding]:
+def indexes(installation: Installation) -> Iterator[Finding]:
     """Each is used."""
-    found = diagnosis.invalid_indexes(subject.conn)
+    found = diagnosis.invalid_indexes(installation.conn)
     for index in found:
         yield warning(f"{index} is not valid: it costs writes and serves no query",
-                      subject.psql(f"reindex index concurrently {index}"))  # fmt: skip
+                      installation.psql_command(f"reindex index concurrently {index}"))  # fmt: skip
     if not found:
         yield ok("all are valid")
 
 
-def visibility(subject: Subject) -> Iterator[Finding]:
+def visibility(installation: Installation) -> Iterator[Finding]:
     """Statistics are answered from an index alone where the pages are marked as visible to all."""
-    found = diagnosis.not_visible(subject.conn, pages=VISIBLE_PAGES, share=VISIBLE_SHARE)
+    found = diagnosis.not_visible(installation.conn, pages=VISIBLE_PAGES, share=VISIBLE_SHARE)
     for name, pages, visible in found:
         yield warning(
             f"{visible:,} of the {pages:,} pages of {name} are marked visible: statistics read the rows",
-            subject.psql(f"vacuum (analyze) {name}"),
+            installation.psql_command(f"vacuum (analyze) {name}"),
         )
     if not found:
         yield ok("event partitions are vacuumed")
 
 
-def dead_rows(subject: Subject) -> Iterator[Finding]:
+def dead_rows(installation: Installation) -> Iterator[Finding]:
     """No table is mostly dead rows."""
-    found = diagnosis.dead_rows(subject.conn, least=DEAD_LEAST, share=DEAD_SHARE)
+    found = diagnosis.dead_rows(installation.conn, least=DEAD_LEAST, share=DEAD_SHARE)
     for name, live, dead in found:
         yield warning(f"{name} has {dead:,} dead rows beside {live:,} live ones",
-                      subject.psql(f"vacuum (analyze) {name}"))  # fmt: skip
+                      installation.psql_command(f"vacuum (analyze) {name}"))  # fmt: skip
     if not found:
         yield ok(f"no table has more than {DEAD_LEAST:,} and {DEAD_SHARE:.0%}")
 
 
-def sizes(subject: Subject) -> Iterator[Finding]:
+def sizes(installation: Installation) -> Iterator[Finding]:
     """How large the database and its largest tables are."""
-    total, largest = diagnosis.sizes(subject.conn, limit=LARGEST)
-    yield ok(f"{size(total)} in all: {', '.join(largest)}")
+    total, largest = diagnosis.sizes(installation.conn, limit=LARGEST)
+    yield ok(f"{format_size(total)} in all: {', '.join(largest)}")
 
 
-def statements(subject: Subject) -> Iterator[Finding]:
+def statements(installation: Installation) -> Iterator[Finding]:
     """What takes longest, of pg_stat_statements; without the values of any call."""
-    found = diagnosis.slowest(subject.conn, limit=STATEMENTS)
+    found = diagnosis.slowest(installation.conn, limit=STATEMENTS)
     if found is None:
         # The built-in Postgres has a configuration that the server writes.
         fix = (
             ""
-            if subject.built_in
+            if installation.built_in
             else (
                 "shared_preload_libraries = 'pg_stat_statements' in postgresql.conf, restart Postgres, then "
-                + subject.superuser("create extension pg_stat_statements")
+                + installation.as_superuser("create extension pg_stat_statements")
             )
         )
         yield ok("pg_stat_statements is not there, which tells the slowest", fix)
         return
     for statement in found:
         text = (
-            f"{statement.mean:,.1f} ms at the mean of {statement.calls:,} calls: {summary(statement.text)}"
-            f" (queryid {statement.queryid})"
+            f"{statement.mean:,.1f} ms at the mean of {statement.calls:,} calls:"
+            f" {statement_summary(statement.text)} (queryid {statement.queryid})"
         )
         if statement.mean > SLOW_MILLISECONDS:
             yield warning(text, "docs/operating.md, When it is slow")
@@ -108,7 +108,7 @@ def statements(subject: Subject) -> Iterator[Finding]:
         yield ok("pg_stat_statements is there, and has seen none of the ledger's yet")
 
 
-def summary(text: str) -> str:
+def statement_summary(text: str) -> str:
     """What a statement is about, in few words: it changes or reads these tables. Many begin alike."""
     common = frozenset(re.findall(r"\b(\w+) as (?:not )?(?:materialized )?\(", text))
     parts = dict.fromkeys(

@@ -10,13 +10,23 @@ from pathlib import Path
 import psycopg
 
 from orchestration_server.db.partitions import MONTHS_AHEAD
-from orchestration_server.doctor.findings import DAY, HOUR, Finding, Subject, failed, ok, size, span, warning
+from orchestration_server.doctor.findings import (
+    DAY,
+    HOUR,
+    Finding,
+    Installation,
+    failed,
+    format_duration,
+    format_size,
+    ok,
+    warning,
+)
 from orchestration_server.store import diagnosis
 from orchestration_server.store.migrations import released
 
 REQUEST_SECONDS = 25 * HOUR
 """Answers are kept for 24 hours, and looked for each minute."""
-HELD_SECONDS = 60.0
+PENDING_SECONDS = 60.0
 OUTBOX_ROWS = 1_000
 OUTBOX_SECONDS = 300.0
 LAST_DAYS = 7
@@ -40,27 +50,27 @@ _BOUNDS = re.compile(r"FROM \('([^']+)'\) TO \('([^']+)'\)")
 _WORK = "orchestration worker    # or serve without --no-background"
 
 
-def is_ledger(subject: Subject) -> bool:
+def is_ledger(installation: Installation) -> bool:
     """Whether the database holds a ledger that this release knows, and the role may read it."""
     try:
-        with subject.conn.transaction():
-            return diagnosis.applied(subject.conn) == released()
+        with installation.conn.transaction():
+            return diagnosis.applied(installation.conn) == released()
     except psycopg.Error:
         # What is missing is said by the checks of the role and of the schema.
         return False
 
 
-def schema(subject: Subject) -> Iterator[Finding]:
+def schema(installation: Installation) -> Iterator[Finding]:
     """That of this release."""
     try:
-        applied, known = diagnosis.applied(subject.conn), released()
+        applied, known = diagnosis.applied(installation.conn), released()
     except psycopg.errors.UndefinedColumn:
         yield failed(
             "the table migrations of this schema is another program's",
             "create schema ledger, then end DATABASE_URL in ?options=-csearch_path%3Dledger",
         )
         return
-    migrate = "orchestration migrate" if not subject.built_in else "orchestration serve"
+    migrate = "orchestration migrate" if not installation.built_in else "orchestration serve"
     if applied is None:
         yield warning("there is no ledger in this database yet", migrate)
         return
@@ -77,11 +87,11 @@ def schema(subject: Subject) -> Iterator[Finding]:
         yield ok(f"that of this release, {known[-1].removesuffix('.sql')}")
 
 
-def partitions(subject: Subject) -> Iterator[Finding]:
+def partitions(installation: Installation) -> Iterator[Finding]:
     """There are some for three months to come; no events are in their way, or where nobody reads them."""
-    found = diagnosis.partitions(subject.conn)
-    now = diagnosis.clock(subject.conn)
-    end = covered(now, [bounds for one in found if (bounds := _months(one.bounds)) is not None])
+    found = diagnosis.partitions(installation.conn)
+    now = diagnosis.clock(installation.conn)
+    end = covered_until(now, [bounds for one in found if (bounds := _months(one.bounds)) is not None])
     wanted = _first_of_month(now, MONTHS_AHEAD + 1)
     if end < now + timedelta(days=LAST_DAYS):
         yield failed(
@@ -98,19 +108,20 @@ def partitions(subject: Subject) -> Iterator[Finding]:
     for one in found:
         if one.bounds == "DEFAULT" and one.bytes:
             yield failed(
-                f"the default partition {one.name} holds rows ({size(one.bytes)}): no partition can be"
+                f"the default partition {one.name} holds rows ({format_size(one.bytes)}): no partition can be"
                 " made for their months",
-                subject.psql(f"alter table events_rest detach partition {one.name}")
+                installation.psql_command(f"alter table events_rest detach partition {one.name}")
                 + "    # then move its rows, and drop it",
             )
-    for name in diagnosis.stray_partitions(subject.conn):
+    for name in diagnosis.stray_partitions(installation.conn):
         yield warning(
             f"the events in {name} are read by nobody: it is attached to nothing",
-            subject.psql(f"\\d+ {name}") + "    # then attach it to the parent of its months, or drop it",
+            installation.psql_command(f"\\d+ {name}")
+            + "    # then attach it to the parent of its months, or drop it",
         )
 
 
-def covered(now: datetime, months: list[tuple[datetime, datetime]]) -> datetime:
+def covered_until(now: datetime, months: list[tuple[datetime, datetime]]) -> datetime:
     """Up to when there is a partition for every moment from now on."""
     end = now
     for first, last in sorted(months):
@@ -131,57 +142,57 @@ def _first_of_month(now: datetime, ahead: int) -> datetime:
     return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
 
 
-def requests(subject: Subject) -> Iterator[Finding]:
+def requests(installation: Installation) -> Iterator[Finding]:
     """Remembered answers go after a day."""
-    seconds = diagnosis.oldest_request(subject.conn)
+    seconds = diagnosis.oldest_request(installation.conn)
     if seconds is not None and seconds > REQUEST_SECONDS:
         yield warning(
-            f"the oldest remembered answer is {span(seconds)} old, and should be gone after {span(DAY)}: no"
-            " background service runs",
+            f"the oldest remembered answer is {format_duration(seconds)} old; the limit is"
+            f" {format_duration(DAY)}: no background service runs",
             _WORK,
         )
     else:
-        yield ok("none remembered" if seconds is None else f"the oldest is {span(seconds)} old")
+        yield ok("none remembered" if seconds is None else f"the oldest is {format_duration(seconds)} old")
 
 
-def held(subject: Subject) -> Iterator[Finding]:
+def pending_changes(installation: Installation) -> Iterator[Finding]:
     """Held changes are told of when they are due."""
-    found = diagnosis.held(subject.conn)
-    if found.oldest > HELD_SECONDS:
+    found = diagnosis.held(installation.conn)
+    if found.oldest > PENDING_SECONDS:
         yield warning(
             f"{found.rows:,} changes of a status are held, and one should have been told of"
-            f" {span(found.oldest)} ago: no background service runs",
+            f" {format_duration(found.oldest)} ago: no background service runs",
             _WORK,
         )
     else:
         yield ok(f"{found.rows:,} held, none for too long" if found.rows else "none")
 
 
-def outbox(subject: Subject) -> Iterator[Finding]:
+def outbox(installation: Installation) -> Iterator[Finding]:
     """Files are written as they are asked for."""
-    found = diagnosis.outbox(subject.conn)
+    found = diagnosis.outbox(installation.conn)
     if not found.rows:
         yield ok("empty")
         return
-    text = f"{found.rows:,} wait, the oldest for {span(found.seconds or 0.0)}"
+    text = f"{found.rows:,} wait, the oldest for {format_duration(found.seconds or 0.0)}"
     if found.failing:
         yield warning(
             f"{text}; {found.failing:,} failed before, the last with: {found.error}",
             "docs/files.md, When it fails",
         )
     elif found.rows > OUTBOX_ROWS or (found.seconds or 0.0) > OUTBOX_SECONDS:
-        root = subject.settings.workspace
+        root = installation.settings.workspace
         yield warning(text, f"orchestration worker --workspace {root or 'DIR'}    # one more")
     else:
         yield ok(text)
 
 
-def shared_workspace(subject: Subject) -> Iterator[Finding]:
+def shared_workspace(installation: Installation) -> Iterator[Finding]:
     """Servers of several machines need one workspace, so it cannot be on a disk of this one."""
-    root = subject.settings.workspace
+    root = installation.settings.workspace
     if root is None or not root.is_dir():
         return
-    hosts = diagnosis.connections(subject.conn).hosts
+    hosts = diagnosis.connections(installation.conn).hosts
     kind = file_system(root)
     if hosts > 1 and kind not in NETWORK_FILES:
         yield warning(

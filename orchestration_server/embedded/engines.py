@@ -30,7 +30,7 @@ from orchestration_server.embedded.files import (
     make_socket_dir,
     remove_socket_dir,
 )
-from orchestration_server.embedded.supervisor import Report, Spec, Step
+from orchestration_server.embedded.supervisor import EngineSpec, PrepareStep, SupervisorReport
 
 __all__ = ["EmbeddedEngines", "EngineError", "Engines", "StopMode"]
 
@@ -196,7 +196,7 @@ class EmbeddedEngines:
         engines = [engine for engine in (self._postgres, self._valkey) if engine]
         self._postgres = self._valkey = None
         for engine in engines:
-            engine.let_go()
+            engine.release()
         for engine in engines:
             engine.join()
         if self._lock is not None and self._data_dir is not None:
@@ -217,7 +217,7 @@ class EmbeddedEngines:
     def start_postgres(self) -> None:
         """Start Postgres again, on the same socket, after `stop_postgres` or a crash."""
         if self._postgres is not None:
-            if not self._postgres.ending(timeout=2.0):
+            if not self._postgres.wait_ended(timeout=2.0):
                 raise RuntimeError("Postgres still runs")
             self._postgres.join()
         self._postgres = self._launch_postgres()
@@ -251,14 +251,14 @@ class EmbeddedEngines:
         options = [part for item in settings.items() for part in ("-c", "=".join(item))]
         unlogged = ["-c", "fsync=off", "-c", "log_checkpoints=off"] if not self._durable else []
         identity = [f"--username={USER}", "--auth=trust", "--encoding=UTF8"]
-        prepare: list[Step] = [
+        prepare: list[PrepareStep] = [
             {"command": [initdb, "-D", unfinished, *identity, *locale, *sync], "stdin": ""},
             {
                 "command": [postgres, "--single", *unlogged, "-D", unfinished, "postgres"],
                 "stdin": f"CREATE DATABASE {DATABASE}\n",
             },
         ]
-        spec: Spec = {
+        spec: EngineSpec = {
             "name": "Postgres",
             "command": [postgres, "-D", str(cluster), *options],
             "data_dir": str(cluster),
@@ -294,7 +294,7 @@ class EmbeddedEngines:
             "daemonize": "no",
             "dir": str(self._data_dir),
         }
-        spec: Spec = {
+        spec: EngineSpec = {
             "name": "Valkey",
             "command": [program, *(p for k, v in options.items() for p in (f"--{k}", v))],
             "data_dir": None,
@@ -313,7 +313,7 @@ class EmbeddedEngines:
             return None
         return redis_url_in(self._socket_dir)
 
-    def _launch(self, spec: Spec) -> "_Supervised":
+    def _launch(self, spec: EngineSpec) -> "_Supervised":
         assert self._data_dir is not None
         assert self._lock is not None
         return _Supervised(spec, self._data_dir / "logs", self._lock.fileno())
@@ -322,7 +322,7 @@ class EmbeddedEngines:
 class _Supervised:
     """One engine, seen through the pipes of its supervisor."""
 
-    def __init__(self, spec: Spec, logs: Path, lock: int) -> None:
+    def __init__(self, spec: EngineSpec, logs: Path, lock: int) -> None:
         self.name = spec["name"]
         self.pid: int | None = None
         logs.mkdir(mode=0o700, exist_ok=True)
@@ -350,8 +350,8 @@ class _Supervised:
         """Returns when the engine answers. The supervisor reports in time, or ends."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        lost: Report = {"event": "failed", "reason": "its supervisor died"}
-        report: Report = json.loads(line) if line else lost
+        lost: SupervisorReport = {"event": "failed", "reason": "its supervisor died"}
+        report: SupervisorReport = json.loads(line) if line else lost
         if report["event"] != "ready":
             self.join()
             raise EngineError(
@@ -365,7 +365,7 @@ class _Supervised:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(name.encode() + b"\n")
 
-    def ending(self, timeout: float) -> bool:
+    def wait_ended(self, timeout: float) -> bool:
         """Whether the engine and its supervisor are gone, or are within so many seconds."""
         try:
             self._process.wait(timeout)
@@ -373,7 +373,7 @@ class _Supervised:
             return False
         return True
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Tell the supervisor that it is over, and do not wait."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
@@ -382,12 +382,12 @@ class _Supervised:
     def join(self) -> None:
         """Wait for the end; at the latest the supervisor kills what does not end by itself."""
         assert self._process.stdout is not None
-        if not self.ending(STOP_TIMEOUT):
-            self.let_go()
-            if not self.ending(STOP_TIMEOUT):
+        if not self.wait_ended(STOP_TIMEOUT):
+            self.release()
+            if not self.wait_ended(STOP_TIMEOUT):
                 self._process.kill()
                 self._process.wait()
-        self.let_go()
+        self.release()
         self._process.stdout.close()
 
     def _log_tail(self, lines: int = 15) -> str:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-LOCK_PATIENCE = 10.0  # seconds; a server that was killed still has engines to bring down
+LOCK_TIMEOUT = 10.0  # seconds; a server that was killed still has engines to bring down
 # Linux allows 107 bytes. Commas and quotes would need escaping in URLs and in Postgres settings.
 SOCKET_PATH_LIMIT = 100
 PLAIN_PATH = re.compile(r"[\w./+=@-]+", re.ASCII)
@@ -33,7 +33,7 @@ def lock_data_dir(data_dir: Path) -> IO[str]:
         raise EngineError(
             f"cannot write to {data_dir} ({error.strerror}): choose another --data-dir"
         ) from error
-    deadline = time.monotonic() + LOCK_PATIENCE
+    deadline = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -41,21 +41,21 @@ def lock_data_dir(data_dir: Path) -> IO[str]:
         except BlockingIOError:
             lock.seek(0)
             pid, _, birth = lock.read().partition(" ")
-            alive = pid.isdigit() and _birth(int(pid)) == birth
+            alive = pid.isdigit() and _start_ticks(int(pid)) == birth
             if alive or time.monotonic() > deadline:
                 lock.close()
-                holder = f"another server (process {pid})" if alive else "another server"
+                lock_holder = f"another server (process {pid})" if alive else "another server"
                 raise EngineError(
-                    f"{holder} uses {data_dir}: stop it, or choose another --data-dir"
+                    f"{lock_holder} uses {data_dir}: stop it, or choose another --data-dir"
                 ) from None
             time.sleep(0.02)
     lock.truncate(0)
-    lock.write(f"{os.getpid()} {_birth(os.getpid())}")
+    lock.write(f"{os.getpid()} {_start_ticks(os.getpid())}")
     lock.flush()
     return lock
 
 
-def holder(data_dir: Path) -> int | None:
+def lock_holder(data_dir: Path) -> int | None:
     """The process whose lock is on a data directory, 0 where it is gone and its engines are still ending.
 
     None where nobody holds it, or there is none to hold.
@@ -69,7 +69,7 @@ def holder(data_dir: Path) -> int | None:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             pid, _, birth = lock.read().partition(" ")
-            return int(pid) if pid.isdigit() and _birth(int(pid)) == birth else 0
+            return int(pid) if pid.isdigit() and _start_ticks(int(pid)) == birth else 0
     return None
 
 
@@ -79,7 +79,7 @@ def socket_dir_of(data_dir: Path) -> Path:
     return Path(record.read_text()) if record.exists() else data_dir / "run"
 
 
-def _birth(pid: int) -> str:
+def _start_ticks(pid: int) -> str:
     """When a process started, in the kernel's ticks, so that a pid given out again is told apart.
 
     Empty for one that is dead, buried or not.

@@ -33,19 +33,19 @@ CLONE_NEWUSER = 0x10000000
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PROBE_INTERVAL = 0.01
-STALE_ENGINE_PATIENCE = 10.0  # seconds; an engine whose supervisor was killed needs a moment
-ORPHAN_PATIENCE = 2.0  # seconds; a Postgres backend in a long query does not see its postmaster die
+STALE_ENGINE_TIMEOUT = 10.0  # seconds; an engine whose supervisor was killed needs a moment
+ORPHAN_TIMEOUT = 2.0  # seconds; a Postgres backend in a long query does not see its postmaster die
 LOG_LIMIT = 32 * 1024 * 1024  # bytes
 
 
-class Step(TypedDict):
+class PrepareStep(TypedDict):
     """A command of the preparation, and what it reads."""
 
     command: list[str]
     stdin: str
 
 
-class Spec(TypedDict):
+class EngineSpec(TypedDict):
     """What to run. Paths are absolute."""
 
     name: str
@@ -53,7 +53,7 @@ class Spec(TypedDict):
     # Postgres: its data directory, made by the steps in `<data_dir>.new` where it does not exist.
     # None for an engine that keeps no data and does not mind running as root.
     data_dir: str | None
-    prepare: list[Step]
+    prepare: list[PrepareStep]
     socket: str
     # Signals for an orderly end, gentlest first, with the seconds each is given before the next.
     stop_signals: list[tuple[str, float]]
@@ -62,7 +62,7 @@ class Spec(TypedDict):
     remove: str | None
 
 
-class Report(TypedDict, total=False):
+class SupervisorReport(TypedDict, total=False):
     """What the supervisor says on its stdout: `pid` where ready, `reason` where failed."""
 
     event: Required[Literal["ready", "failed"]]
@@ -70,12 +70,12 @@ class Report(TypedDict, total=False):
     reason: str
 
 
-class Failure(Exception):
+class EngineFailure(Exception):
     """The engine cannot run; the text says why, for the operator."""
 
 
 class Supervisor:
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: EngineSpec) -> None:
         self._spec = spec
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._pid = 0
@@ -83,7 +83,7 @@ class Supervisor:
         self._childless = True
         self._parent_gone = False
         self._commands = b""
-        self._become: Callable[[], None] = lambda: None  # called in each child before its program
+        self._take_identity: Callable[[], None] = lambda: None  # called in each child before its program
         self._owner: tuple[int, int] | None = None  # of the data, where it is another user's
         self._wakeup, wakeup_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         # A parent may have blocked what this process lives on: SIGCHLD, and the signals of an orderly end.
@@ -103,7 +103,7 @@ class Supervisor:
                 self._prepare(Path(self._spec["data_dir"]))
                 self._await_stale_engine(Path(self._spec["data_dir"]))
             self._start()
-        except (Failure, OSError) as error:
+        except (EngineFailure, OSError) as error:
             self._shut_down()
             self._report({"event": "failed", "reason": str(error)})
             return 1
@@ -123,13 +123,13 @@ class Supervisor:
         uid = os.geteuid()
         if uid != 0 and _has_name(uid):
             return
-        self._become = self._enter_namespace
+        self._take_identity = self._enter_namespace
         if self._succeeds(lambda: True):
             if uid == 0:  # an earlier start may have given them to another user
                 _own([data_dir, Path(self._spec["socket"]).parent], uid, os.getegid())
             return
         if uid != 0:
-            raise Failure(
+            raise EngineFailure(
                 f"Postgres needs a user with a name, user id {uid} has none, and this system does "
                 "not allow user namespaces: add the user to /etc/passwd"
             )
@@ -153,7 +153,7 @@ class Supervisor:
         try:
             user = pwd.getpwnam("nobody")
         except KeyError:
-            raise Failure(
+            raise EngineFailure(
                 "Postgres refuses to run as root, this system does not allow user namespaces, and "
                 "it has no user 'nobody': start the server as another user"
             ) from None
@@ -163,7 +163,7 @@ class Supervisor:
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)
 
-        self._become = become
+        self._take_identity = become
         self._owner = user.pw_uid, user.pw_gid
         sockets = Path(self._spec["socket"]).parent
         # What lies in the data directory is closed to others; the way to it must be open.
@@ -171,7 +171,7 @@ class Supervisor:
         _own([data_dir, sockets], *self._owner)
         for path in (Path(self._spec["command"][0]), sockets, data_dir.parent):
             if not self._succeeds(functools.partial(os.access, path, os.X_OK)):
-                raise Failure(
+                raise EngineFailure(
                     "Postgres refuses to run as root, this system does not allow user namespaces, "
                     f"and the user 'nobody' cannot reach {path}: start the server as another user, "
                     "or keep the program and --data-dir where every user may enter"
@@ -182,7 +182,7 @@ class Supervisor:
         pid = os.fork()
         if pid == 0:
             with contextlib.suppress(BaseException):
-                self._become()
+                self._take_identity()
                 os._exit(0 if check() else 1)
             os._exit(1)
         return os.waitpid(pid, 0)[1] == 0
@@ -203,37 +203,37 @@ class Supervisor:
             while self._status is None:
                 self._wait_with_parent(60)
             if self._status != 0:
-                raise Failure(f"{Path(step['command'][0]).name} failed with status {self._status}")
+                raise EngineFailure(f"{Path(step['command'][0]).name} failed with status {self._status}")
         unfinished.rename(data_dir)
 
     def _await_stale_engine(self, data_dir: Path) -> None:
         """Wait for a postmaster that is still going down; forget one that is long gone."""
         pid_file = data_dir / "postmaster.pid"
-        deadline = time.monotonic() + STALE_ENGINE_PATIENCE
+        deadline = time.monotonic() + STALE_ENGINE_TIMEOUT
         while (pid := first_number(pid_file)) is not None:
-            if not works_in(pid, data_dir):
+            if not runs_in(pid, data_dir):
                 # Its number may belong to another process by now, which Postgres would respect.
                 pid_file.unlink(missing_ok=True)
                 return
             if time.monotonic() > deadline:
-                raise Failure(f"another Postgres, process {pid}, runs on {data_dir}: stop it first")
+                raise EngineFailure(f"another Postgres, process {pid}, runs on {data_dir}: stop it first")
             self._wait_with_parent(PROBE_INTERVAL)
 
     def _start(self) -> None:
         deadline = time.monotonic() + self._spec["start_timeout"]
-        retry_until = time.monotonic() + STALE_ENGINE_PATIENCE
+        retry_until = time.monotonic() + STALE_ENGINE_TIMEOUT
         log_start = os.fstat(2).st_size
         self._spawn(self._spec["command"])
         while not self._ready():
             self._wait_with_parent(PROBE_INTERVAL)
             if self._status is not None:
                 if time.monotonic() > retry_until or not self._met_leftovers(log_start):
-                    raise Failure(f"it ended at once with status {self._status}")
+                    raise EngineFailure(f"it ended at once with status {self._status}")
                 self._wait(0.1)
                 log_start = os.fstat(2).st_size
                 self._spawn(self._spec["command"])
             if time.monotonic() > deadline:
-                raise Failure(f"it was not ready after {self._spec['start_timeout']:.0f} s")
+                raise EngineFailure(f"it was not ready after {self._spec['start_timeout']:.0f} s")
 
     def _ready(self) -> bool:
         if self._spec["data_dir"] is not None:
@@ -274,7 +274,7 @@ class Supervisor:
             for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
                 if signal.getsignal(number) not in (None, signal.SIG_DFL):
                     signal.signal(number, signal.SIG_DFL)
-            self._become()
+            self._take_identity()
             # After the change of identity, which clears it: if this process is killed, so is ours.
             gentle = signal.Signals[self._spec["stop_signals"][0][0]]
             self._libc.prctl(PR_SET_PDEATHSIG, int(gentle), 0, 0, 0)
@@ -332,7 +332,7 @@ class Supervisor:
                 self._signal(name)
                 if self._wait_for(lambda: self._status is not None, seconds):
                     break
-        if not self._wait_for(lambda: self._childless, ORPHAN_PATIENCE):
+        if not self._wait_for(lambda: self._childless, ORPHAN_TIMEOUT):
             for pid in _children_of(os.getpid()):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -341,9 +341,9 @@ class Supervisor:
     def _wait_with_parent(self, timeout: float) -> None:
         self._wait(timeout)
         if self._parent_gone:
-            raise Failure("the parent is gone")
+            raise EngineFailure("the parent is gone")
 
-    def _report(self, message: Report) -> None:
+    def _report(self, message: SupervisorReport) -> None:
         with contextlib.suppress(OSError):  # nobody listens any more
             os.write(1, json.dumps(message).encode() + b"\n")
 
@@ -377,7 +377,7 @@ def first_number(path: Path) -> int | None:
         return None
 
 
-def works_in(pid: int, directory: Path) -> bool:
+def runs_in(pid: int, directory: Path) -> bool:
     """Whether a process lives and has the directory as its own, as a postmaster does."""
     try:
         return Path(f"/proc/{pid}/cwd").readlink() == directory.resolve()

@@ -219,7 +219,7 @@ def work(service: FileSync | Automation) -> None:
 
 def timeline(client: Client, count: int) -> list[event_pb2.Event]:
     """The first so many events of the log, waited for."""
-    with client.follow(patience=20) as events:
+    with client.follow(retry_timeout=20) as events:
         return list(islice(events, count))
 
 

@@ -23,7 +23,7 @@ from orchestration_server.__main__ import cli
 from orchestration_server.app import BACKGROUND_CONNECTIONS
 from orchestration_server.config.settings import Settings
 from orchestration_server.doctor import address, database, horizon, storage, upkeep
-from orchestration_server.doctor.findings import Check, Finding, Level, Subject
+from orchestration_server.doctor.findings import Check, Finding, Installation, Level
 from orchestration_server.embedded.engines import EmbeddedEngines, Engines
 from orchestration_server.embedded.files import find_postgres
 from orchestration_server.model import AuthMode
@@ -55,10 +55,10 @@ def glance(engines: Engines) -> Iterator[Look]:
 @contextmanager
 def looking(url: str) -> Iterator[Look]:
     with diagnosis.connect(url) as conn:
-        subject = Subject(Settings(database_url=url), url, "", connection=conn)
+        installation = Installation(Settings(database_url=url), url, "", connection=conn)
 
         def run(check: Check, settings: Settings | None = None) -> list[Finding]:
-            return replace(subject, settings=settings or subject.settings).transaction(check)
+            return replace(installation, settings=settings or installation.settings).transaction(check)
 
         yield run
 
@@ -147,7 +147,7 @@ def empty_database(engines: Engines, options: LiteralString = "") -> Iterator[st
 def test_an_encoding_that_cannot_hold_what_agents_write(engines: Engines) -> None:
     latin = "template template0 encoding 'latin1' locale_provider libc locale 'C'"
     with empty_database(engines, latin) as url, diagnosis.connect(url) as conn:
-        (found,) = Subject(Settings(), url, "", connection=conn).transaction(database.encoding)
+        (found,) = Installation(Settings(), url, "", connection=conn).transaction(database.encoding)
     assert found.level == FAILED
     assert "LATIN1" in found.text
 
@@ -170,7 +170,7 @@ def test_a_replica_takes_no_writes(glance: Look, monkeypatch: pytest.MonkeyPatch
 def test_a_commit_that_does_not_wait_for_the_disk(database_url: str) -> None:
     url = psycopg.conninfo.make_conninfo(database_url, options="-c synchronous_commit=off")
     with diagnosis.connect(url) as conn:
-        found = Subject(Settings(), url, "", connection=conn).transaction(database.durability)
+        found = Installation(Settings(), url, "", connection=conn).transaction(database.durability)
     assert [(one.level, one.text.partition(" ")[0]) for one in found] == [
         (FAILED, "fsync"),
         (FAILED, "full_page_writes"),
@@ -185,7 +185,7 @@ def test_a_role_without_rights(database_url: str, own: Plain) -> None:
     try:
         url = psycopg.conninfo.make_conninfo(database_url, user=name)
         with diagnosis.connect(url) as conn:
-            found = Subject(Settings(), url, "", connection=conn).transaction(database.role)
+            found = Installation(Settings(), url, "", connection=conn).transaction(database.role)
         assert levels(found) == [FAILED, FAILED, WARNING]
         assert "create on schema public" in found[0].fix
         assert "does not own events, events_rest, migrations, tasks" in found[1].text
@@ -193,7 +193,7 @@ def test_a_role_without_rights(database_url: str, own: Plain) -> None:
         for finding in (found[0], found[2]):
             paste(finding.fix)
         with diagnosis.connect(url) as conn:
-            found = Subject(Settings(), url, "", connection=conn).transaction(database.role)
+            found = Installation(Settings(), url, "", connection=conn).transaction(database.role)
         assert levels(found) == [FAILED]
     finally:
         own.execute(sql.SQL("drop owned by {}").format(role))
@@ -210,10 +210,10 @@ def paste(fix: str) -> None:
 @pytest.mark.parametrize("built_in", [False, True])
 def test_what_a_superuser_is_asked_for_works_as_it_is_said(database_url: str, built_in: bool) -> None:
     with diagnosis.connect(database_url) as conn:
-        subject = Subject(Settings(), database_url, "", built_in, connection=conn)
-        paste(subject.superuser("select 1", "select 2", note="and 'more'"))
+        installation = Installation(Settings(), database_url, "", built_in, connection=conn)
+        paste(installation.as_superuser("select 1", "select 2", note="and 'more'"))
         # Elsewhere the function is not there.
-        paste(subject.superuser("select ledger_none_held(0)"))
+        paste(installation.as_superuser("select ledger_none_held(0)"))
 
 
 def test_clocks_that_are_apart(glance: Look, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,9 +260,9 @@ def test_a_limit_of_the_role_counts_as_one_of_postgres(glance: Look, monkeypatch
     ],
 )
 def test_sessions_behind_a_pooler(database_url: str, mode: Mode, wanted: Level, said: str) -> None:
-    subject = Subject(Settings(), database_url, "")
+    installation = Installation(Settings(), database_url, "")
     with behind(database_url, mode) as url:
-        (found,) = database.sessions(replace(subject, database_url=url))
+        (found,) = database.sessions(replace(installation, database_url=url))
     assert found.level == wanted
     assert said in found.text
     assert wanted == OK or "straight at Postgres" in found.fix
@@ -471,7 +471,7 @@ def test_rows_that_are_dead_or_not_marked(look: Look, own: Plain, monkeypatch: p
 
 def test_no_fix_edits_the_configuration_of_the_built_in_postgres(database_url: str) -> None:
     with diagnosis.connect(database_url) as conn:
-        (found,) = storage.statements(Subject(Settings(), database_url, "", True, connection=conn))
+        (found,) = storage.statements(Installation(Settings(), database_url, "", True, connection=conn))
     assert (found.level, found.fix) == (OK, "")
 
 

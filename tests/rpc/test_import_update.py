@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchestration import Client
 from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, sprint_pb2, task_pb2
-from orchestration_server.cli.importing.tree_updates import Updates
+from orchestration_server.cli.importing.tree_updates import TreeUpdates
 from orchestration_server.jobs.file_sync import FileSync
 from tests.conftest import Server
 from tests.rpc.test_import_delegation import findings, run
@@ -308,16 +308,16 @@ def test_controls_that_must_fail(desk: Desk, monkeypatch: pytest.MonkeyPatch) ->
     with Client(desk.server.address, project="other") as other:
         assert ready(desk.client) == {"dig", "mow"} != ready(other)
     file.write_text(written)
-    send = Updates._send
+    send = TreeUpdates._send
 
-    def late(updates: Updates, wanted: Any, fields: list[str], revision: int) -> Any:
+    def late(updates: TreeUpdates, wanted: Any, fields: list[str], revision: int) -> Any:
         """Another one changes the task just before."""
         request = task_pb2.UpdateTaskRequest(task=factories.task("sow", title="Theirs"))
         request.update_mask.paths.append("title")
         desk.client.tasks.UpdateTask(request)
         return send(updates, wanted, fields, revision if guarded else 0)
 
-    monkeypatch.setattr(Updates, "_send", late)
+    monkeypatch.setattr(TreeUpdates, "_send", late)
     desk.edit("sow", ("title: Task sow", "title: Mine"))
     guarded = True
     assert len(desk.update()[1]["conflict"]) == 1

@@ -15,7 +15,7 @@ from orchestration import Client
 from orchestration.v1 import session_pb2, sprint_pb2, task_pb2
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.__main__ import cli
-from orchestration_server.cli.startup_checks import told
+from orchestration_server.cli.startup_checks import access_summary
 from orchestration_server.config.settings import Settings
 from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines, running_database
@@ -157,7 +157,7 @@ def test_what_makes_no_key_is_refused(
 
 
 def test_a_server_names_a_command_that_makes_a_key(database_url: str) -> None:
-    _, lines = told(Settings(database_url=database_url))
+    _, lines = access_summary(Settings(database_url=database_url))
     found = re.search(r"`(\S+) keys create NAME`", dict(lines)["access"])
     assert found is not None
     assert Path(found[1]).is_file()

@@ -31,7 +31,7 @@ from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import BACKGROUND_CONNECTIONS
-from orchestration_server.cli.metrics_server import exposed
+from orchestration_server.cli.metrics_server import serve_metrics
 from orchestration_server.config.settings import Settings
 from orchestration_server.db.database import Database
 from orchestration_server.embedded.engines import Engines
@@ -170,9 +170,9 @@ def test_a_worker_tells_of_its_own_work(
 
 def test_an_address_that_is_taken_ends_the_command(exposition: Exposition) -> None:
     settings = Settings(metrics_address=exposition.address)
-    with pytest.raises(typer.Exit), exposed(settings, CollectorRegistry()):
+    with pytest.raises(typer.Exit), serve_metrics(settings, CollectorRegistry()):
         pass
-    with exposed(Settings(), CollectorRegistry()) as off:
+    with serve_metrics(Settings(), CollectorRegistry()) as off:
         assert off == ""
 
 

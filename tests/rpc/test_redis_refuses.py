@@ -20,7 +20,7 @@ from orchestration_server.app import App
 from orchestration_server.cache.read_through import Cache, Link, Loaded, fault
 from orchestration_server.config.settings import Settings
 from orchestration_server.doctor import cache as doctor
-from orchestration_server.doctor.findings import Finding, Level, Subject
+from orchestration_server.doctor.findings import Finding, Installation, Level
 from orchestration_server.embedded.files import find_valkey
 from orchestration_server.telemetry import metrics
 from tests.conftest import open_channel
@@ -140,7 +140,7 @@ def count(error: str) -> float:
 
 
 def looked(url: str) -> list[Finding]:
-    return list(doctor.cache(Subject(Settings(redis_url=url), "", url)))
+    return list(doctor.cache(Installation(Settings(redis_url=url), "", url)))
 
 
 @parametrized

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from benchmarks.processes import ServerProcess
-from benchmarks.rolling import SHARED, Load, change
+from benchmarks.rolling import SHARE_PORT, AgentLoad, change
 from orchestration import Client
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
@@ -25,12 +25,12 @@ CALLS = 40
 
 
 def test_servers_are_replaced_under_load_and_no_call_fails(database_url: str) -> None:
-    server = ServerProcess(database_url, SHARED)
+    server = ServerProcess(database_url, SHARE_PORT)
     try:
-        with Load(server.address) as load:
+        with AgentLoad(server.address) as load:
             load.wait(CALLS)
             for _ in range(2):
-                new = ServerProcess(database_url, SHARED, address=server.address)
+                new = ServerProcess(database_url, SHARE_PORT, address=server.address)
                 server.stop()
                 server = new
                 load.wait(CALLS)

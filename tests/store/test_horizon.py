@@ -12,7 +12,7 @@ import pytest
 from orchestration.v1 import event_pb2
 from orchestration_server.config.settings import Settings
 from orchestration_server.doctor import horizon as doctor
-from orchestration_server.doctor.findings import Level, Subject
+from orchestration_server.doctor.findings import Installation, Level
 from orchestration_server.embedded.engines import EmbeddedEngines, Engines
 from orchestration_server.store import diagnosis, migrations
 from orchestration_server.store.horizon import HORIZON, OPEN
@@ -141,6 +141,8 @@ def test_a_timeline_goes_on_beside_a_foreign_prepared_transaction(
         assert [e.id for e in next(m for m in stream if m.events.events).events.events] == [later.id]
         stream.cancel()
         with diagnosis.connect(database_url) as conn:
-            subject = Subject(Settings(database_url=database_url), database_url, "", connection=conn)
-            checks = subject.transaction(doctor.horizon)
+            installation = Installation(
+                Settings(database_url=database_url), database_url, "", connection=conn
+            )
+            checks = installation.transaction(doctor.horizon)
         assert [(one.level, one.text) for one in checks] == [(Level.OK, "no write is open")]

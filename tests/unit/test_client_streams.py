@@ -146,7 +146,7 @@ def test_an_internal_error_that_repeats_is_raised(client: Client, ledger: Ledger
     assert len(ledger.events.starts) == 5
 
 
-def test_patience_and_delay() -> None:
+def test_the_timeout_and_the_delay_of_a_retry() -> None:
     now = 0.0
     retry = Retry(10, clock=lambda: now)
     away = ErrorDetails(grpc.StatusCode.UNAVAILABLE, "away")

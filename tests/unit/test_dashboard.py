@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from monitoring import dashboard
 from orchestration_server.__main__ import cli
-from orchestration_server.cli.prometheus_rules import prometheus_name, rendered
+from orchestration_server.cli.prometheus_rules import prometheus_name, render_rules
 from orchestration_server.rules.alerts import BUILT_IN, WINDOW
 from orchestration_server.telemetry import metrics
 
@@ -78,13 +78,13 @@ def test_panels_are_told_apart() -> None:
 
 def test_the_dashboard_is_what_its_table_says() -> None:
     text = dashboard.PATH.read_text()
-    assert text == dashboard.rendered(), "run: python -m monitoring.dashboard"
+    assert text == dashboard.render(), "run: python -m monitoring.dashboard"
     assert json.loads(text)["title"] == "Orchestration"
 
 
 def test_the_rules_of_prometheus_are_those_of_the_ledger() -> None:
     path = DEPLOY / "prometheus" / "rules.yml"
-    assert path.read_text() == rendered(BUILT_IN), (
+    assert path.read_text() == render_rules(BUILT_IN), (
         "run: orchestration prometheus-rules > deploy/prometheus/rules.yml"
     )
     [group] = yaml.safe_load(path.read_text())["groups"]

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from orchestration.v1 import common_pb2, sprint_pb2, task_pb2
 from orchestration_server.cli.importing.delegation_format import (
-    Parsed,
+    ParsedFile,
     agent_task,
     parse_agent,
     parse_sprint,
     parse_task,
 )
-from orchestration_server.cli.importing.delegation_rows import task_row, wants_of
+from orchestration_server.cli.importing.delegation_rows import task_row, wanted_links
 from orchestration_server.cli.importing.jsonl_format import BadRow
 from orchestration_server.cli.importing.words import DEFAULT
 from orchestration_server.cli.importing.yaml_text import read_yaml
@@ -64,7 +64,7 @@ def test_a_task_comes_back_as_it_was(fields: dict[str, Any], links: set[tuple[st
     task = task_of(fields)
     files = document("task", task.SerializeToString(), links).files
     parsed = parse_task(files["TASK.md"])
-    wants = [(want.task, want.kind) for want in wants_of(parsed)]
+    wants = [(want.task, want.kind) for want in wanted_links(parsed)]
     assert sorted(wants) == sorted((code, LINK_KINDS[kind]) for code, kind in links)
     content = convert.task_content(task)
     agent_config = parse_agent(files["AGENT.yml"])
@@ -225,7 +225,7 @@ def test_a_status_is_found_wherever_it_stands(text: str, status: str) -> None:
 @pytest.mark.parametrize("text", STATUSES)
 def test_a_placeholder_is_no_status(text: str, status: str) -> None:
     written = parse_task(text.replace("{}", status).encode()).fields["status"]
-    row = task_row(0, "T-1", "T-1", "", Parsed({"status": written}), (), DEFAULT)
+    row = task_row(0, "T-1", "T-1", "", ParsedFile({"status": written}), (), DEFAULT)
     assert row.new.task.status == common_pb2.TASK_STATUS_BLOCKED
     assert row.changes
 

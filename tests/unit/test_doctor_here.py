@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from orchestration_server.__main__ import cli
 from orchestration_server.config.settings import FILE_VARIABLE, Settings, variable
 from orchestration_server.doctor import address, cache, engines, machine, upkeep
-from orchestration_server.doctor.findings import Check, Level, Subject, size, span
+from orchestration_server.doctor.findings import Check, Installation, Level, format_duration, format_size
 from orchestration_server.embedded import files
 from orchestration_server.embedded.engines import Engines
 from tests.conftest import Server
@@ -59,7 +59,7 @@ def doctor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Run
 
 def look(check: Check, settings: Settings, **more: Any) -> list[tuple[Level, str, str]]:
     given = {"database_url": settings.database_url, "redis_url": settings.redis_url} | more
-    return [(one.level, one.text, one.fix) for one in check(Subject(settings, **given))]
+    return [(one.level, one.text, one.fix) for one in check(Installation(settings, **given))]
 
 
 def level(check: Check, settings: Settings, **more: Any) -> list[Level]:
@@ -147,13 +147,13 @@ def test_what_a_setting_names_is_valid(
 
 @pytest.mark.parametrize("given", ["20051", "localhost", ":20051", "127.0.0.1:port", "::1:20051", "h:70000"])
 def test_an_address_that_is_none_is_refused(given: str) -> None:
-    assert level(address.usable, Settings(address=given)) == [FAILED]
+    assert level(address.listen_address, Settings(address=given)) == [FAILED]
     assert look(address.port, Settings(address=given)) == []
 
 
 def test_an_address_that_is_free_is_fine() -> None:
-    assert level(address.usable, Settings(address="127.0.0.1:0")) == [OK]
-    assert level(address.usable, Settings(address="[::1]:0")) == [OK]
+    assert level(address.listen_address, Settings(address="127.0.0.1:0")) == [OK]
+    assert level(address.listen_address, Settings(address="[::1]:0")) == [OK]
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("patient")
 def test_an_address_that_a_server_has_is_fine(server: Server) -> None:
-    ((found, text, _),) = look(address.usable, Settings(address=server.address))
+    ((found, text, _),) = look(address.listen_address, Settings(address=server.address))
     assert found == OK
     assert "a ledger of this release answers" in text
     assert text.endswith("whether it is of this database is not looked at")
@@ -173,7 +173,7 @@ def test_an_address_that_something_else_has_has_failed(monkeypatch: pytest.Monke
     monkeypatch.setattr(address, "ASK_SECONDS", 0.1)
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         port = other.getsockname()[1]
-        ((found, _, fix),) = look(address.usable, Settings(address=f"127.0.0.1:{port}"))
+        ((found, _, fix),) = look(address.listen_address, Settings(address=f"127.0.0.1:{port}"))
     assert found == FAILED
     assert fix == f"ss -ltnp 'sport = :{port}'"
 
@@ -181,7 +181,7 @@ def test_an_address_that_something_else_has_has_failed(monkeypatch: pytest.Monke
 @pytest.mark.usefixtures("patient")
 def test_a_server_of_another_release_is_named(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(address, "__version__", "99.0")
-    ((found, text, _),) = look(address.usable, Settings(address=server.address))
+    ((found, text, _),) = look(address.listen_address, Settings(address=server.address))
     assert found == WARNING
     assert "this is 99.0" in text
 
@@ -201,7 +201,7 @@ def test_a_server_that_wants_a_key_is_a_server() -> None:
         )
         port = other.add_insecure_port("127.0.0.1:0")
         other.start()
-        ((found, text, _),) = look(address.usable, Settings(address=f"127.0.0.1:{port}"))
+        ((found, text, _),) = look(address.listen_address, Settings(address=f"127.0.0.1:{port}"))
         other.stop(0).wait()
     assert found == OK
     assert "wants a key" in text
@@ -309,7 +309,7 @@ def data(tmp_path: Path) -> Path:
 
 def built_in(data: Path) -> tuple[Level, str, str]:
     settings = Settings(data_dir=data)
-    (found,) = engines.built_in(engines.subject(settings))
+    (found,) = engines.built_in(engines.installation(settings))
     return found.level, found.text, found.fix
 
 
@@ -357,15 +357,15 @@ def test_a_data_directory_that_cannot_be_written_in(data: Path, monkeypatch: pyt
 
 def test_engines_that_run_are_found_and_those_that_start_too(data: Path) -> None:
     with files.lock_data_dir(data):
-        subject = engines.subject(Settings(data_dir=data))
-        assert subject.database_url == ""
+        installation = engines.installation(Settings(data_dir=data))
+        assert installation.database_url == ""
         found, text, _ = built_in(data)
         assert found == WARNING
         assert f"process {os.getpid()} is starting" in text
         run = data / "run"
         run.mkdir()
         (run / ".s.PGSQL.5432").touch()
-        assert engines.subject(Settings(data_dir=data)).database_url == (
+        assert engines.installation(Settings(data_dir=data)).database_url == (
             f"postgresql:///orchestration?host={run}&user=orchestration"
         )
         assert built_in(data)[0] == OK
@@ -383,9 +383,9 @@ def test_partitions_count_as_far_as_there_is_one_for_every_moment() -> None:
     days = [datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2, 3, 4, 5)]
     now = datetime(2026, 1, 15, tzinfo=UTC)
     months = list(pairwise(days))
-    assert upkeep.covered(now, months) == days[4]
-    assert upkeep.covered(now, [months[0], months[2]]) == days[1]
-    assert upkeep.covered(now, months[1:]) == now
+    assert upkeep.covered_until(now, months) == days[4]
+    assert upkeep.covered_until(now, [months[0], months[2]]) == days[1]
+    assert upkeep.covered_until(now, months[1:]) == now
 
 
 @pytest.mark.parametrize(
@@ -397,5 +397,16 @@ def test_months_ahead_go_over_the_end_of_a_year(ahead: int, wanted: tuple[int, i
 
 
 def test_times_and_bytes_are_for_people() -> None:
-    assert [span(n) for n in (0.04, 12, 90, 7_200, 86_400 * 3)] == ["0.0 s", "12 s", "90 s", "2 h", "3 d"]
-    assert [size(n) for n in (10, 2_048, 3 * 2**20, 2**30)] == ["10 bytes", "2.0 KiB", "3.0 MiB", "1.0 GiB"]
+    assert [format_duration(n) for n in (0.04, 12, 90, 7_200, 86_400 * 3)] == [
+        "0.0 s",
+        "12 s",
+        "90 s",
+        "2 h",
+        "3 d",
+    ]
+    assert [format_size(n) for n in (10, 2_048, 3 * 2**20, 2**30)] == [
+        "10 bytes",
+        "2.0 KiB",
+        "3.0 MiB",
+        "1.0 GiB",
+    ]

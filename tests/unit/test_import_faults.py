@@ -14,14 +14,14 @@ import pytest
 
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration_server.cli.importing import client as ledger_module
-from orchestration_server.cli.importing.client import Fault, Ledger
-from orchestration_server.cli.importing.jsonl_format import EventRow, TaskRow
+from orchestration_server.cli.importing.client import CallFailed, ImportClient
+from orchestration_server.cli.importing.jsonl_format import ImportEventRow, ImportTaskRow
 from orchestration_server.cli.importing.loader import (
     BATCH_BYTES,
     EventLoader,
     TaskLoader,
     batches,
-    parts_without_bad,
+    split_refused,
 )
 
 
@@ -105,7 +105,7 @@ def handler(service: str, rpc: str, method: Any) -> grpc.GenericRpcHandler:
 
 
 @contextmanager
-def serving(tasks: Tasks | None = None, events: Events | None = None) -> Iterator[Ledger]:
+def serving(tasks: Tasks | None = None, events: Events | None = None) -> Iterator[ImportClient]:
     server = grpc.server(futures.ThreadPoolExecutor(4))
     if tasks:
         create = grpc.unary_unary_rpc_method_handler(
@@ -124,28 +124,29 @@ def serving(tasks: Tasks | None = None, events: Events | None = None) -> Iterato
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        with Ledger(f"127.0.0.1:{port}", "default") as ledger:
-            yield ledger
+        with ImportClient(f"127.0.0.1:{port}", "default") as client:
+            yield client
     finally:
         server.stop(None).wait()
 
 
-def task_rows(count: int) -> list[TaskRow]:
+def task_rows(count: int) -> list[ImportTaskRow]:
     return [
-        TaskRow(n, task_pb2.NewTask(task=task_pb2.Task(code=f"t-{n}", title="A task"))) for n in range(count)
+        ImportTaskRow(n, task_pb2.NewTask(task=task_pb2.Task(code=f"t-{n}", title="A task")))
+        for n in range(count)
     ]
 
 
-def event_rows(count: int) -> list[EventRow]:
-    return [EventRow(n, event_pb2.NewEvent(type="import.x", dedup_key=str(n))) for n in range(count)]
+def event_rows(count: int) -> list[ImportEventRow]:
+    return [ImportEventRow(n, event_pb2.NewEvent(type="import.x", dedup_key=str(n))) for n in range(count)]
 
 
 def test_bad_rows_of_a_batch_are_found_by_halving() -> None:
     bad = {"t-3", "t-4", "t-90"}
     tasks = Tasks(lambda codes, _: grpc.StatusCode.INVALID_ARGUMENT if bad & {*codes} else None)
     listed = Listed()
-    with serving(tasks) as ledger:
-        loader = TaskLoader(ledger, listed)
+    with serving(tasks) as client:
+        loader = TaskLoader(client, listed)
         loader.create(task_rows(100))
     assert tasks.codes == [f"t-{n}" for n in range(100) if f"t-{n}" not in bad]
     assert [line for line, _ in listed.rows] == [3, 4, 90]
@@ -156,8 +157,8 @@ def test_bad_rows_of_a_batch_are_found_by_halving() -> None:
 def test_a_passing_fault_is_tried_again_under_one_request_id() -> None:
     aborted = grpc.StatusCode.ABORTED
     tasks = Tasks(lambda _, call: aborted if call < 3 else None)
-    with serving(tasks) as ledger:
-        TaskLoader(ledger, Listed()).create(task_rows(5))
+    with serving(tasks) as client:
+        TaskLoader(client, Listed()).create(task_rows(5))
     assert len(tasks.codes) == 5
     assert len(tasks.request_ids) == 3
     assert len(set(tasks.request_ids)) == 1
@@ -166,8 +167,8 @@ def test_a_passing_fault_is_tried_again_under_one_request_id() -> None:
 def test_a_fault_that_is_not_about_rows_ends_the_import() -> None:
     tasks = Tasks(lambda _, __: grpc.StatusCode.PERMISSION_DENIED)
     listed = Listed()
-    with serving(tasks) as ledger, pytest.raises(Fault, match="PERMISSION_DENIED: made up"):
-        TaskLoader(ledger, listed).create(task_rows(5))
+    with serving(tasks) as client, pytest.raises(CallFailed, match="PERMISSION_DENIED: made up"):
+        TaskLoader(client, listed).create(task_rows(5))
     assert len(tasks.request_ids) == 1
     assert not listed.rows
 
@@ -175,8 +176,8 @@ def test_a_fault_that_is_not_about_rows_ends_the_import() -> None:
 def test_a_broken_stream_is_opened_again_and_nothing_is_lost() -> None:
     broken = event_pb2.EmitError(reason="BREAK")
     events = Events(lambda _, message: broken if message % 3 == 0 else None)
-    with serving(events=events) as ledger:
-        loader = EventLoader(ledger, Listed())
+    with serving(events=events) as client:
+        loader = EventLoader(client, Listed())
         loader.load(batches(event_rows(6000)))
     assert len(events.keys) == 6000
     assert loader.events.stored + loader.events.duplicates == 6000
@@ -184,8 +185,8 @@ def test_a_broken_stream_is_opened_again_and_nothing_is_lost() -> None:
 
 def test_a_stream_that_breaks_for_ever_ends_the_import() -> None:
     events = Events(lambda _, __: event_pb2.EmitError(reason="BREAK"))
-    with serving(events=events) as ledger, pytest.raises(Fault, match="UNAVAILABLE"):
-        EventLoader(ledger, Listed()).load(batches(event_rows(10)))
+    with serving(events=events) as client, pytest.raises(CallFailed, match="UNAVAILABLE"):
+        EventLoader(client, Listed()).load(batches(event_rows(10)))
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -198,8 +199,8 @@ def test_bad_events_of_a_message_are_found(named: bool) -> None:
         return event_pb2.EmitError(code=3, message="no", violations=paths) if places else None
 
     events, listed = Events(refuse), Listed()
-    with serving(events=events) as ledger:
-        loader = EventLoader(ledger, listed)
+    with serving(events=events) as client:
+        loader = EventLoader(client, listed)
         loader.load(batches(event_rows(1500)))
     assert {str(line) for line, _ in listed.rows} == bad
     assert set(events.keys) == {str(n) for n in range(1500)} - bad
@@ -211,8 +212,8 @@ def test_bad_events_of_a_message_are_found(named: bool) -> None:
 def test_a_message_that_may_succeed_later_is_sent_again() -> None:
     later = event_pb2.EmitError(code=14, message="later", retryable=True)
     events = Events(lambda _, message: later if message in {1, 2, 4} else None)
-    with serving(events=events) as ledger:
-        loader = EventLoader(ledger, Listed())
+    with serving(events=events) as client:
+        loader = EventLoader(client, Listed())
         loader.load(batches(event_rows(1200)))
     assert loader.events.stored == 1200
 
@@ -220,15 +221,17 @@ def test_a_message_that_may_succeed_later_is_sent_again() -> None:
 def test_a_message_above_its_rate_is_sent_until_it_is_stored() -> None:
     limited = event_pb2.EmitError(code=8, message="more", reason="EVENTS_RATE_LIMITED", retryable=True)
     events = Events(lambda _, message: limited if message <= 50 else None)
-    with serving(events=events) as ledger:
-        loader = EventLoader(ledger, Listed())
+    with serving(events=events) as client:
+        loader = EventLoader(client, Listed())
         loader.load(batches(event_rows(400)))
     assert (loader.events.stored, events.messages) == (400, 51)
 
 
 def test_batches_keep_to_rows_and_bytes() -> None:
     assert [len(batch) for batch in batches(task_rows(1201))] == [500, 500, 201]
-    wide = [TaskRow(n, task_pb2.NewTask(task=task_pb2.Task(description="x" * 100_000))) for n in range(30)]
+    wide = [
+        ImportTaskRow(n, task_pb2.NewTask(task=task_pb2.Task(description="x" * 100_000))) for n in range(30)
+    ]
     sizes = [sum(row.new.ByteSize() for row in batch) for batch in batches(wide)]
     assert max(sizes) <= BATCH_BYTES
     assert [row.line for batch in batches(wide) for row in batch] == list(range(30))
@@ -238,10 +241,10 @@ def test_violations_that_name_no_row_of_the_batch_are_not_trusted() -> None:
     invalid = grpc.StatusCode.INVALID_ARGUMENT
     rows = task_rows(4)
     for path in ("request_id", "tasks", "tasks[4].task.code", "tasks[x]"):
-        fault = Fault(invalid, "no", violations={path: "bad", "tasks[0].task.code": "bad"})
-        assert parts_without_bad(rows, fault) == ([], [rows[:2], rows[2:]])
-    fault = Fault(invalid, "no", violations={"tasks[1].task.code": "a", "tasks[1].task.title": "b"})
-    assert parts_without_bad(rows, fault) == (
+        failure = CallFailed(invalid, "no", violations={path: "bad", "tasks[0].task.code": "bad"})
+        assert split_refused(rows, failure) == ([], [rows[:2], rows[2:]])
+    failure = CallFailed(invalid, "no", violations={"tasks[1].task.code": "a", "tasks[1].task.title": "b"})
+    assert split_refused(rows, failure) == (
         [(rows[1], "task.code: a; task.title: b")],
         [[rows[0], rows[2], rows[3]]],
     )

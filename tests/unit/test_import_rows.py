@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 
 from orchestration.v1 import common_pb2, task_pb2
 from orchestration_server.cli.importing import task_fields, values
-from orchestration_server.cli.importing.jsonl_format import TaskRow, parse_task
-from orchestration_server.cli.importing.row_notes import Notes
+from orchestration_server.cli.importing.jsonl_format import ImportTaskRow, parse_task
+from orchestration_server.cli.importing.row_notes import RowNotes
 from orchestration_server.cli.importing.values import NumberText, number
 from orchestration_server.validation import validate
 from tests.support import import_rows
@@ -20,7 +20,7 @@ from tests.support import import_rows
 PENDING = common_pb2.TASK_STATUS_PENDING
 
 
-def found_in(row: TaskRow) -> str:
+def found_in(row: ImportTaskRow) -> str:
     """Return everything that an import has of a row, as one text."""
     task = json_format.MessageToDict(row.new, preserving_proto_field_name=True)
     links = [link.code for link in row.links]
@@ -61,7 +61,7 @@ def test_a_value_that_is_dropped_is_missed(monkeypatch: pytest.MonkeyPatch) -> N
     row = import_rows.row_of("t-1", "A title", {"assignee": ["tok111111", "tok222222"]})
     taken = parse_task(import_rows.line_of(row))
     assert not [atom for atom in import_rows.atoms(row) if missing(found_in(taken), atom)]
-    monkeypatch.setattr(Notes, "keep", lambda *_: None)
+    monkeypatch.setattr(RowNotes, "keep", lambda *_: None)
     taken = parse_task(import_rows.line_of(row))
     assert [atom for atom in import_rows.atoms(row) if missing(found_in(taken), atom)] == ["tok222222"]
 
@@ -103,14 +103,14 @@ def test_a_number_that_a_double_holds_stays_a_number(text: str) -> None:
 )
 def test_a_number_that_a_double_changes_is_kept_as_text(text: str) -> None:
     assert number(text) == NumberText(text)
-    notes = Notes()
+    notes = RowNotes()
     value = values.parse_json(f'{{"a": [{text}], "b": 9007199254740991}}'.encode())
     assert values.storable(value, "", notes) == {"a": [text], "b": 2**53 - 1}
     assert notes.warnings == ["a[0]: kept as text: the ledger's numbers are doubles"]
 
 
 def test_two_ids_stay_two() -> None:
-    notes = Notes({"one": 2**53, "other": 2**53 + 1, "small": 2**53 - 1})
+    notes = RowNotes({"one": 2**53, "other": 2**53 + 1, "small": 2**53 - 1})
     assert json_format.MessageToDict(task_fields.metadata(notes)) == {
         "one": str(2**53),
         "other": str(2**53 + 1),
@@ -119,7 +119,7 @@ def test_two_ids_stay_two() -> None:
 
 
 def test_bytes_that_are_not_utf8_and_halves_of_characters_are_written_as_escapes() -> None:
-    notes = Notes()
+    notes = RowNotes()
     value = values.parse_json(b'{"a": "caf\xe9", "b\\u0000": "x\\ud83d", "c": "\xf0\x9f\x98\x80"}')
     kept = values.storable(value, "", notes)
     assert kept == {"a": "caf\\xe9", "b\\u0000": "x\\ud83d", "c": "\U0001f600"}
@@ -128,7 +128,7 @@ def test_bytes_that_are_not_utf8_and_halves_of_characters_are_written_as_escapes
 
 def test_metadata_that_is_too_large_is_cut_where_it_is_largest() -> None:
     comments = [{"text": "word " * 50}] * 400
-    notes = Notes({"small": 1, "comments": comments, "log": "é" * 100_000, "import_not_ready": "y"})
+    notes = RowNotes({"small": 1, "comments": comments, "log": "é" * 100_000, "import_not_ready": "y"})
     kept = json_format.MessageToDict(task_fields.metadata(notes))
     assert kept["small"] == 1.0
     assert kept["import_not_ready"] == "y"
@@ -148,7 +148,7 @@ def test_the_reasons_of_a_task_that_is_not_ready_do_not_fill_its_metadata() -> N
 
 
 def test_metadata_of_too_many_fields_says_how_many_it_has() -> None:
-    notes = Notes({f"field-{n}": n for n in range(10_000)})
+    notes = RowNotes({f"field-{n}": n for n in range(10_000)})
     kept = json_format.MessageToDict(task_fields.metadata(notes))
     assert notes.changes == [f"metadata has 10,000 fields: {len(kept):,} of them fit and are kept"]
     assert list(kept)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchestration.v1 import common_pb2
 from orchestration_server.cli.importing import jsonl_format
-from orchestration_server.cli.importing.jsonl_format import BadRow, EventReader, Line, Link
+from orchestration_server.cli.importing.jsonl_format import BadRow, EventReader, Line, TaskLink
 
 DATA = Path(__file__).parents[1] / "data" / "fleet"
 
@@ -22,7 +22,7 @@ def line(value: object, number: int = 1) -> Line:
     return Line(number, json.dumps(value).encode(), 0)
 
 
-def task(**fields: Any) -> jsonl_format.TaskRow:
+def task(**fields: Any) -> jsonl_format.ImportTaskRow:
     return jsonl_format.parse_task(line({"code": "t-1", "title": "A task", **fields}))
 
 
@@ -118,22 +118,25 @@ def test_links() -> None:
         ]
     )
     assert row.links == (
-        Link("t-2", "blocks"),
-        Link("t-3", "related"),
-        Link("t-4", "blocks"),
-        Link("t-6", "blocks"),
-        Link("7", "blocks"),
-        Link("t-8", "blocks", reverse=True),
+        TaskLink("t-2", "blocks"),
+        TaskLink("t-3", "related"),
+        TaskLink("t-4", "blocks"),
+        TaskLink("t-6", "blocks"),
+        TaskLink("7", "blocks"),
+        TaskLink("t-8", "blocks", reverse=True),
     )
     assert not row.bad_links
     assert row.new.task.status == common_pb2.TASK_STATUS_PENDING
     for text in ("t-2, t-3", "t-2,t-3,none"):
-        assert task(depends_on=text).links == (Link("t-2", "blocks"), Link("t-3", "blocks"))
+        assert task(depends_on=text).links == (TaskLink("t-2", "blocks"), TaskLink("t-3", "blocks"))
     nothings: list[Any] = [None, [], "", "none", {}]
     for nothing in nothings:
         assert task(depends_on=nothing).links == ()
         assert task(depends_on=nothing).new.task.status == common_pb2.TASK_STATUS_PENDING
-    assert task(dependencies=[3], blocked_by="t-2").links == (Link("3", "blocks"), Link("t-2", "blocks"))
+    assert task(dependencies=[3], blocked_by="t-2").links == (
+        TaskLink("3", "blocks"),
+        TaskLink("t-2", "blocks"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_links() -> None:
 )
 def test_a_link_that_cannot_be_read_is_listed_and_the_task_is_not_ready(entry: object) -> None:
     row = task(depends_on=["t-2", entry])
-    assert row.links == (Link("t-2", "blocks"),)
+    assert row.links == (TaskLink("t-2", "blocks"),)
     assert len(row.bad_links) == 1
     assert row.new.task.status == common_pb2.TASK_STATUS_BLOCKED
     assert row.new.task.metadata["import_not_ready"] == row.bad_links[0]
@@ -178,7 +181,7 @@ def test_a_row_of_beads() -> None:
     assert (made.code, made.status, made.priority) == ("bd-a3f8.1", 4, 2)
     assert list(made.acceptance_criteria) == ["- [ ] a hole", "- [ ] no roots"]
     assert row.links == (
-        Link("bd-a3f8", "parent-child"), Link("bd-7", "blocks"), Link("bd-8", "related"),
+        TaskLink("bd-a3f8", "parent-child"), TaskLink("bd-7", "blocks"), TaskLink("bd-8", "related"),
     )  # fmt: skip
     kept = json_format.MessageToDict(made.metadata)
     assert kept["issue_type"] == "task"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration_server.cli.importing import words
-from orchestration_server.cli.importing.row_notes import NOT_READY, Notes
+from orchestration_server.cli.importing.row_notes import NOT_READY, RowNotes
 from orchestration_server.cli.importing.words import DEFAULT, MapError, fold
 from orchestration_server.model import SprintStatus, TaskStatus
 
@@ -55,7 +55,7 @@ TRACKERS = {
     ("tracker", "word", "status"), [(t, w, s) for t, of in TRACKERS.items() for w, s in of.items()]
 )
 def test_the_documented_statuses_of_trackers_are_known(tracker: str, word: str, status: str) -> None:
-    notes = Notes()
+    notes = RowNotes()
     assert notes.task_status(DEFAULT, word) == (TaskStatus[status], word == "tombstone")
     assert not notes.changes
 
@@ -73,7 +73,7 @@ def test_the_documented_statuses_of_trackers_are_known(tracker: str, word: str, 
     ],
 )
 def test_case_punctuation_emoji_and_remarks_do_not_count(written: str, status: TaskStatus) -> None:
-    notes = Notes()
+    notes = RowNotes()
     assert notes.task_status(DEFAULT, written) == (status, False)
     assert not notes.changes
 
@@ -87,9 +87,9 @@ def test_case_punctuation_emoji_and_remarks_do_not_count(written: str, status: T
     ],
 )  # fmt: skip
 def test_a_word_that_is_not_known_is_not_ready(written: object) -> None:
-    notes = Notes()
+    notes = RowNotes()
     status, deleted = notes.task_status(DEFAULT, written)
-    assert (notes.settle(status), deleted) == (TaskStatus.BLOCKED, False)
+    assert (notes.final_status(status), deleted) == (TaskStatus.BLOCKED, False)
     assert notes.metadata["original_status"] == written
     assert "is not known" in notes.metadata[NOT_READY]
     assert len(notes.changes) == 1
@@ -101,9 +101,9 @@ def test_no_word_outside_the_table_makes_a_task_ready(written: Any) -> None:
     pending = {
         fold(w) for v, _, of in words.TASK_ROWS if v.status is TaskStatus.PENDING for w in of.split(",")
     }
-    notes = Notes()
+    notes = RowNotes()
     status, _ = notes.task_status(DEFAULT, written)
-    if notes.settle(status) is TaskStatus.PENDING and str(written).strip():
+    if notes.final_status(status) is TaskStatus.PENDING and str(written).strip():
         letters = "".join(c for c in fold(str(written)) if c.isalpha())
         assert letters in pending
 
@@ -122,14 +122,14 @@ def test_a_long_text_of_combining_marks_is_no_word() -> None:
     ],
 )  # fmt: skip
 def test_priorities(written: object, number: int) -> None:
-    notes = Notes()
+    notes = RowNotes()
     assert notes.priority(DEFAULT, written) == number
     assert not notes.changes
 
 
 @pytest.mark.parametrize("written", [5, -1, "-1", 0.5, True, "soon", "P1/P2", []])
 def test_a_priority_that_is_not_known_is_p2_and_changes_the_meaning(written: object) -> None:
-    notes = Notes()
+    notes = RowNotes()
     assert notes.priority(DEFAULT, written) == 3
     assert notes.metadata == {"original_priority": written}
     assert notes.changes
@@ -157,7 +157,7 @@ def test_kinds_that_are_not_known(word: object) -> None:
 
 
 def test_the_status_of_a_sprint_that_is_not_known_is_planning() -> None:
-    notes = Notes()
+    notes = RowNotes()
     assert notes.sprint_status(DEFAULT, "Active") is SprintStatus.ACTIVE
     assert notes.sprint_status(DEFAULT, "humming") is SprintStatus.PLANNING
     assert notes.metadata == {"original_status": "humming"}
@@ -165,7 +165,7 @@ def test_the_status_of_a_sprint_that_is_not_known_is_planning() -> None:
 
 
 def test_an_original_does_not_replace_a_field_of_the_row() -> None:
-    notes = Notes(metadata={"original_status": "mine"})
+    notes = RowNotes(metadata={"original_status": "mine"})
     notes.task_status(DEFAULT, "tombstone")
     assert notes.metadata == {"original_status": "tombstone", "original_status_": "mine"}
 
@@ -178,7 +178,7 @@ def test_a_map_adds_words_and_replaces_them(tmp_path: Path) -> None:
         "sprint_statuses: {humming: active}\n"
     )
     table = words.read_map(path)
-    notes = Notes()
+    notes = RowNotes()
     assert notes.task_status(table, "needs-love")[0] is TaskStatus.PENDING
     assert notes.task_status(table, "✅")[0] is TaskStatus.COMPLETED
     assert notes.task_status(table, "Archived") == (TaskStatus.CANCELLED, True)

@@ -133,7 +133,7 @@ class AsyncClient:
         last: int | None = None,
         follow: bool = True,
         include_archived: bool = False,
-        patience: float | None = None,
+        retry_timeout: float | None = None,
     ) -> timeline.AsyncTimeline:
         """Follows the timeline across broken connections, as ``Client.follow``."""
         request = timeline.timeline_request(
@@ -144,7 +144,7 @@ class AsyncClient:
             follow=follow,
             include_archived=include_archived,
         )
-        opened = timeline.AsyncTimeline(self.events, request, patience=patience)
+        opened = timeline.AsyncTimeline(self.events, request, retry_timeout=retry_timeout)
         self._timelines.add(opened)
         return opened
 
@@ -153,10 +153,10 @@ class AsyncClient:
         events: Iterable[NewEvent] | AsyncIterable[NewEvent],
         *,
         batch: int = emitting.MAX_BATCH,
-        patience: float | None = 60.0,
+        retry_timeout: float | None = 60.0,
     ) -> emitting.EmitTotals:
         """Stores all events over one stream, as ``Client.emit_all``."""
-        return await emitting.async_emit_all(self.events, events, batch=batch, patience=patience)
+        return await emitting.async_emit_all(self.events, events, batch=batch, retry_timeout=retry_timeout)
 
     async def close(self) -> None:
         """Ends the timelines and closes the channel; a call under way is cancelled."""

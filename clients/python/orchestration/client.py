@@ -134,12 +134,12 @@ class Client:
         last: int | None = None,
         follow: bool = True,
         include_archived: bool = False,
-        patience: float | None = None,
+        retry_timeout: float | None = None,
     ) -> timeline.Timeline:
         """Follows the timeline: from the start given, the beginning where none is, each event once.
 
         It reconnects where the stream breaks and goes on after the last event. ``follow=False``
-        ends with the history. ``patience`` is how many seconds without a message from a server out
+        ends with the history. ``retry_timeout`` is how many seconds without a message from a server out
         of reach it takes before it raises; for ever where None. Breaks are logged as warnings of
         the logger "orchestration".
         """
@@ -151,7 +151,7 @@ class Client:
             follow=follow,
             include_archived=include_archived,
         )
-        opened = timeline.Timeline(self.events, request, patience=patience)
+        opened = timeline.Timeline(self.events, request, retry_timeout=retry_timeout)
         self._timelines.add(opened)
         return opened
 
@@ -160,18 +160,18 @@ class Client:
         events: Iterable[NewEvent],
         *,
         batch: int = emitting.MAX_BATCH,
-        patience: float | None = 60.0,
+        retry_timeout: float | None = 60.0,
     ) -> emitting.EmitTotals:
         """Stores all events over one stream, in messages of up to ``batch`` and of 2 MiB.
 
         At most 4 messages wait for an answer, so memory stays flat however many events there are.
         Where the stream breaks, unanswered messages are sent again under the same request_id;
-        ``patience`` is how many seconds that may go on without an answer. LedgerError where the
+        ``retry_timeout`` is how many seconds that may go on without an answer. LedgerError where the
         server refuses a message; ``metadata["first_event"]`` is the place of its first event in
         ``events``. What other messages held may be stored then: give events a dedup_key where the
         whole is to be run again.
         """
-        return emitting.emit_all(self.events, events, batch=batch, patience=patience)
+        return emitting.emit_all(self.events, events, batch=batch, retry_timeout=retry_timeout)
 
     def close(self) -> None:
         """Ends the timelines and closes the channel; a call under way fails as CANCELLED."""

@@ -91,9 +91,9 @@ async def _async_messages(
 class _Outbox:
     """The messages that wait for an answer, oldest first, and what was answered so far."""
 
-    def __init__(self, patience: float | None) -> None:
+    def __init__(self, retry_timeout: float | None) -> None:
         self.pending: dict[str, EmitEventsRequest] = {}
-        self._retry = Retry(patience)
+        self._retry = Retry(retry_timeout)
         self._offsets: dict[str, int] = {}
         self._taken = self._stored = self._duplicates = self._sampled_out = 0
 
@@ -110,7 +110,7 @@ class _Outbox:
         self._offsets[message.request_id] = self._taken
         self._taken += len(message.events)
 
-    def settle(self, answer: EmitEventsResponse | ErrorDetails) -> float | None:
+    def take_answer(self, answer: EmitEventsResponse | ErrorDetails) -> float | None:
         """Books an answer, or that the stream broke.
 
         Returns the seconds after which to send all that waits again, None where there is no need.
@@ -143,7 +143,7 @@ class _Outbox:
         )
         if not error.retryable:
             raise LedgerError(details)
-        return self._retry.pause(details, curable=True)
+        return self._retry.pause(details, retryable=True)
 
 
 class _Stream:
@@ -177,10 +177,10 @@ class _Stream:
 
 
 def emit_all(
-    stub: EventServiceStub, events: Iterable[NewEvent], *, batch: int, patience: float | None
+    stub: EventServiceStub, events: Iterable[NewEvent], *, batch: int, retry_timeout: float | None
 ) -> EmitTotals:
     """Does what ``Client.emit_all`` says."""
-    outbox, messages = _Outbox(patience), _messages(events, batch)
+    outbox, messages = _Outbox(retry_timeout), _messages(events, batch)
     stream: _Stream | None = None
     try:
         while True:
@@ -192,7 +192,7 @@ def emit_all(
                 break
             stream = stream or _Stream(stub, outbox.pending.values())
             answer = stream.receive()
-            if (delay := outbox.settle(answer)) is not None:
+            if (delay := outbox.take_answer(answer)) is not None:
                 stream.abandon()
                 stream = None
                 time.sleep(delay)
@@ -245,10 +245,10 @@ async def async_emit_all(
     events: Iterable[NewEvent] | AsyncIterable[NewEvent],
     *,
     batch: int,
-    patience: float | None,
+    retry_timeout: float | None,
 ) -> EmitTotals:
     """Does what ``AsyncClient.emit_all`` says."""
-    outbox, messages = _Outbox(patience), _async_messages(events, batch)
+    outbox, messages = _Outbox(retry_timeout), _async_messages(events, batch)
     stream: _AsyncStream | None = None
     try:
         while True:
@@ -260,7 +260,7 @@ async def async_emit_all(
                 break
             stream = stream or _AsyncStream(stub, outbox.pending.values())
             answer = await stream.receive()
-            if (delay := outbox.settle(answer)) is not None:
+            if (delay := outbox.take_answer(answer)) is not None:
                 stream.abandon()
                 stream = None
                 await asyncio.sleep(delay)

@@ -14,7 +14,7 @@ from orchestration.errors import ErrorDetails, LedgerError
 ENDED = ErrorDetails(grpc.StatusCode.UNAVAILABLE, "the server ended the stream")
 
 _INITIAL, _LONGEST = 0.05, 5.0
-_PASSING = frozenset(
+_TRANSIENT = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.CANCELLED,
@@ -23,8 +23,8 @@ _PASSING = frozenset(
     }
 )
 # A connection that is reset shows as one of these, and so does a fault of the server that stays.
-_DOUBTFUL = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
-_DOUBTFUL_ATTEMPTS = 5
+_AMBIGUOUS = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
+_AMBIGUOUS_ATTEMPTS = 5
 
 _log = logging.getLogger("orchestration")
 
@@ -32,17 +32,17 @@ _log = logging.getLogger("orchestration")
 class Retry:
     """Backoff with jitter, from 0.05 to 5 seconds, since the last sign of progress."""
 
-    def __init__(self, patience: float | None, clock: Callable[[], float] = time.monotonic) -> None:
-        """``patience``: seconds without progress after which an error is raised; None for never."""
-        self._patience, self._clock = patience, clock
-        self._attempts, self._doubtful = 0, 0
+    def __init__(self, timeout: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        """``retry_timeout``: seconds without progress after which an error is raised; None for never."""
+        self._timeout, self._clock = timeout, clock
+        self._attempts, self._ambiguous = 0, 0
         self._broken_since: float | None = None
 
     def progress(self) -> None:
         """Notes that a message came through."""
-        self._attempts, self._doubtful, self._broken_since = 0, 0, None
+        self._attempts, self._ambiguous, self._broken_since = 0, 0, None
 
-    def pause(self, error: ErrorDetails, *, curable: bool = False) -> float:
+    def pause(self, error: ErrorDetails, *, retryable: bool = False) -> float:
         """Returns how many seconds to wait before the next attempt.
 
         Raises LedgerError where none helps. ``curable`` says that the server called it so.
@@ -50,8 +50,8 @@ class Retry:
         now = self._clock()
         self._broken_since = now if self._broken_since is None else self._broken_since
         self._attempts += 1
-        self._doubtful += error.code in _DOUBTFUL
-        if not (curable or self._may_pass(error)) or self._out_of_patience(now):
+        self._ambiguous += error.code in _AMBIGUOUS
+        if not (retryable or self._may_succeed(error)) or self._timed_out(now):
             raise LedgerError(error)
         ceiling = min(_LONGEST, _INITIAL * 2.0 ** min(self._attempts - 1, 10))
         delay = max(ceiling * random.uniform(0.5, 1.0), error.retry_delay or 0.0)
@@ -60,17 +60,17 @@ class Retry:
         _log.log(level, "stream broke: %s: %s; again in %.2f s", error.code.name, error.message, delay)
         return delay
 
-    def _may_pass(self, error: ErrorDetails) -> bool:
+    def _may_succeed(self, error: ErrorDetails) -> bool:
         if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
             # Without a delay it comes from the transport: a message too large, which stays so.
             return error.retry_delay is not None
-        if error.code in _DOUBTFUL:
-            return self._doubtful < _DOUBTFUL_ATTEMPTS
-        return error.code in _PASSING
+        if error.code in _AMBIGUOUS:
+            return self._ambiguous < _AMBIGUOUS_ATTEMPTS
+        return error.code in _TRANSIENT
 
-    def _out_of_patience(self, now: float) -> bool:
+    def _timed_out(self, now: float) -> bool:
         return (
-            self._patience is not None
+            self._timeout is not None
             and self._broken_since is not None
-            and now - self._broken_since >= self._patience
+            and now - self._broken_since >= self._timeout
         )

@@ -109,13 +109,13 @@ class Timeline:
 
     One thread iterates; any thread may read ``cursor`` or call ``close``, which ends the iteration.
     LedgerError where the timeline cannot go on: the position is no longer live, a filter is
-    invalid, the caller may not read it, or ``patience`` ran out.
+    invalid, the caller may not read it, or ``retry_timeout`` ran out.
     """
 
     def __init__(
-        self, stub: EventServiceStub, request: StreamTimelineRequest, *, patience: float | None
+        self, stub: EventServiceStub, request: StreamTimelineRequest, *, retry_timeout: float | None
     ) -> None:
-        self._stub, self._position, self._retry = stub, _Position(request), Retry(patience)
+        self._stub, self._position, self._retry = stub, _Position(request), Retry(retry_timeout)
         self._lock, self._closed = threading.Lock(), threading.Event()
         self._call: grpc.Call | None = None
         self._messages: Iterator[StreamTimelineResponse] | None = None
@@ -202,9 +202,9 @@ class AsyncTimeline:
         stub: EventServiceAsyncStub,
         request: StreamTimelineRequest,
         *,
-        patience: float | None,
+        retry_timeout: float | None,
     ) -> None:
-        self._stub, self._position, self._retry = stub, _Position(request), Retry(patience)
+        self._stub, self._position, self._retry = stub, _Position(request), Retry(retry_timeout)
         self._closed = asyncio.Event()
         self._call: aio.UnaryStreamCall[StreamTimelineRequest, StreamTimelineResponse] | None = None
         self._messages: AsyncIterator[StreamTimelineResponse] | None = None

@@ -66,7 +66,7 @@ _ABOUT_ROWS = frozenset(
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-class Fault(Exception):
+class CallFailed(Exception):
     """A call that failed, in the end."""
 
     def __init__(
@@ -97,7 +97,7 @@ class Fault(Exception):
         return self.code is grpc.StatusCode.UNAVAILABLE and not self.pause
 
     @classmethod
-    def of_call(cls, error: grpc.RpcError) -> Fault:
+    def from_rpc_error(cls, error: grpc.RpcError) -> CallFailed:
         """Reads a failed call's status with its details."""
         details = error_details(error)
         return cls(
@@ -109,7 +109,7 @@ class Fault(Exception):
         )
 
     @classmethod
-    def of_answer(cls, error: event_pb2.EmitError) -> Fault:
+    def from_emit_error(cls, error: event_pb2.EmitError) -> CallFailed:
         """Reads the answer to a refused message of events."""
         code = _CODES.get(error.code, grpc.StatusCode.UNKNOWN)
         return cls(
@@ -141,13 +141,15 @@ class Fault(Exception):
         return rows
 
 
-class Ledger:
+class ImportClient:
     """A connection in one project. Every call carries the run's correlation id.
 
     `on_wait` is called before the first long wait, with the fault that it follows.
     """
 
-    def __init__(self, address: str, project: str, on_wait: Callable[[Fault], None] | None = None) -> None:
+    def __init__(
+        self, address: str, project: str, on_wait: Callable[[CallFailed], None] | None = None
+    ) -> None:
         self.correlation_id = f"import-{uuid.uuid4()}"
         self._client = Client(
             address,
@@ -166,7 +168,7 @@ class Ledger:
         self.coordination = self._client.coordination
         self.events = self._client.events
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> ImportClient:
         return self
 
     def __exit__(
@@ -212,10 +214,10 @@ class Ledger:
             try:
                 answer = method(request)
             except grpc.RpcError as error:
-                fault = Fault.of_call(error)
-                if fault.code is final:
-                    raise fault from None
-                self.wait_after(fault, attempt)
+                failure = CallFailed.from_rpc_error(error)
+                if failure.code is final:
+                    raise failure from None
+                self.wait_after(failure, attempt)
             else:
                 self._answered = True
                 return answer
@@ -225,15 +227,15 @@ class Ledger:
         """Notes that the server was reached."""
         self._answered = True
 
-    def wait_after(self, fault: Fault, attempt: int) -> None:
+    def wait_after(self, failure: CallFailed, attempt: int) -> None:
         """Wait before the next attempt, counted from 0. Raises the fault if another would not help."""
         pauses = _PAUSES if self._answered else _FIRST_PAUSES
         again = attempt < len(pauses)
-        if not fault.retryable or not (again or fault.rate_limited):
-            raise fault
-        seconds = max(pauses[attempt] if again else _RATE_PAUSE, fault.pause)
+        if not failure.retryable or not (again or failure.rate_limited):
+            raise failure
+        seconds = max(pauses[attempt] if again else _RATE_PAUSE, failure.pause)
         if seconds >= _LONG_WAIT and self._on_wait is not None:
-            self._on_wait(fault)
+            self._on_wait(failure)
             self._on_wait = None
         time.sleep(seconds)
 
@@ -257,12 +259,12 @@ class EventItem(Protocol):
 _Item = TypeVar("_Item", bound=EventItem)
 
 
-class Answers(Protocol[_Item]):
+class AnswerHandler(Protocol[_Item]):
     """What becomes of the messages of a stream."""
 
     def stored(self, stored: int, duplicates: int) -> None: ...
 
-    def refused(self, items: Sequence[_Item], fault: Fault) -> Sequence[Sequence[_Item]]:
+    def refused(self, items: Sequence[_Item], failure: CallFailed) -> Sequence[Sequence[_Item]]:
         """Takes a refused message; returns the parts that should be sent again by themselves."""
 
 
@@ -281,8 +283,8 @@ class _Message(Generic[_Item]):
 class EventStream(Generic[_Item]):
     """EmitEvents with several messages under way; opened anew where it breaks, nothing is lost."""
 
-    def __init__(self, ledger: Ledger, answers: Answers[_Item]) -> None:
-        self._ledger = ledger
+    def __init__(self, client: ImportClient, answers: AnswerHandler[_Item]) -> None:
+        self._client = client
         self._answers = answers
         self._waiting: deque[_Message[_Item]] = deque()
         self._outbox: queue.SimpleQueue[event_pb2.EmitEventsRequest | None] = queue.SimpleQueue()
@@ -303,16 +305,16 @@ class EventStream(Generic[_Item]):
 
     def send(self, items: Sequence[_Item]) -> None:
         """Sends one message; waits while too many are unanswered."""
-        self._post(_Message(items))
+        self._send_message(_Message(items))
         while len(self._waiting) >= _WINDOW:
-            self._settle()
+            self._take_answer()
 
     def drain(self) -> None:
         """Waits for the answers to all that was sent."""
         while self._waiting:
-            self._settle()
+            self._take_answer()
 
-    def _post(self, message: _Message[_Item]) -> None:
+    def _send_message(self, message: _Message[_Item]) -> None:
         if self._call is None:
             self._open()
         self._waiting.append(message)
@@ -321,38 +323,38 @@ class EventStream(Generic[_Item]):
     def _open(self) -> None:
         self._outbox.put(None)
         self._outbox = queue.SimpleQueue()
-        self._call = self._ledger.events.EmitEvents(iter(self._outbox.get, None), timeout=_STREAM_TIMEOUT)
+        self._call = self._client.events.EmitEvents(iter(self._outbox.get, None), timeout=_STREAM_TIMEOUT)
         for message in self._waiting:
             self._outbox.put(message.request())
 
-    def _settle(self) -> None:
+    def _take_answer(self) -> None:
         assert self._call is not None, "something waits, so it was sent"
         try:
             answer = next(self._call)
         except StopIteration:
-            self._reopen(Fault(grpc.StatusCode.UNAVAILABLE, "the stream ended", retryable=True))
+            self._reopen(CallFailed(grpc.StatusCode.UNAVAILABLE, "the stream ended", retryable=True))
             return
         except grpc.RpcError as error:
-            self._reopen(Fault.of_call(error))
+            self._reopen(CallFailed.from_rpc_error(error))
             return
         self._breaks = 0
-        self._ledger.answered()
+        self._client.answered()
         message = self._waiting.popleft()
         if answer.request_id != message.request_id:
-            raise Fault(grpc.StatusCode.INTERNAL, "an answer came out of turn")
+            raise CallFailed(grpc.StatusCode.INTERNAL, "an answer came out of turn")
         if not answer.HasField("error"):
             self._answers.stored(answer.stored, answer.duplicates)
             return
-        fault = Fault.of_answer(answer.error)
-        if fault.about_rows and not fault.retryable:
-            for part in self._answers.refused(message.items, fault):
-                self._post(_Message(part))
+        failure = CallFailed.from_emit_error(answer.error)
+        if failure.about_rows and not failure.retryable:
+            for part in self._answers.refused(message.items, failure):
+                self._send_message(_Message(part))
             return
-        self._ledger.wait_after(fault, message.tries)
+        self._client.wait_after(failure, message.tries)
         message.tries += 1
-        self._post(message)
+        self._send_message(message)
 
-    def _reopen(self, fault: Fault) -> None:
-        self._ledger.wait_after(fault, self._breaks)
+    def _reopen(self, failure: CallFailed) -> None:
+        self._client.wait_after(failure, self._breaks)
         self._breaks += 1
         self._open()

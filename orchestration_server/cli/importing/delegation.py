@@ -12,17 +12,17 @@ from rich.console import Console
 
 from orchestration.v1 import sprint_pb2
 from orchestration_server.cli.importing import delegation_tree
-from orchestration_server.cli.importing.client import Fault, Ledger
-from orchestration_server.cli.importing.delegation_format import Parsed, parse_sprint
+from orchestration_server.cli.importing.client import CallFailed, ImportClient
+from orchestration_server.cli.importing.delegation_format import ParsedFile, parse_sprint
 from orchestration_server.cli.importing.delegation_rows import sprint_request
 from orchestration_server.cli.importing.delegation_tree import SprintFile, TaskFile
-from orchestration_server.cli.importing.jsonl_format import BadRow, TaskRow
+from orchestration_server.cli.importing.jsonl_format import BadRow, ImportTaskRow
 from orchestration_server.cli.importing.loader import TaskLoader, batches
-from orchestration_server.cli.importing.progress import Bars, Report, say
-from orchestration_server.cli.importing.tree_codes import Names, TreeCodes
+from orchestration_server.cli.importing.progress import ImportReport, ProgressBars, print_line
+from orchestration_server.cli.importing.tree_codes import NameIndex, TreeCodes
 from orchestration_server.cli.importing.tree_report import TreeListing
 from orchestration_server.cli.importing.tree_tasks import ReadTask, TreeTasks
-from orchestration_server.cli.importing.tree_updates import Updates
+from orchestration_server.cli.importing.tree_updates import TreeUpdates
 from orchestration_server.cli.importing.words import Words
 
 
@@ -35,22 +35,24 @@ class SprintCounts:
     already_there: int = 0
 
 
-class Loader:
+class TreeLoader:
     """Creates the sprints of a tree, then its tasks, then their links."""
 
-    def __init__(self, root: Path, ledger: Ledger, report: Report, words: Words, *, update: bool) -> None:
+    def __init__(
+        self, root: Path, client: ImportClient, report: ImportReport, words: Words, *, update: bool
+    ) -> None:
         self.sprints = SprintCounts()
-        self._ledger = ledger
+        self._client = client
         self._listing = TreeListing(report, root)
         self._words = words
         self._codes = TreeCodes(self._listing.name)
         self._sprint_of: dict[Path, str | None] = {}
         """The code of each sprint's directory; None if it was not taken."""
-        self._sprint_names = Names()
-        self._sprints_there: set[str] | None = None
+        self._sprint_names = NameIndex()
+        self._existing_sprints: set[str] | None = None
         self.files = TreeTasks(self._listing, self._codes, words, self._sprint_named)
-        self.tasks = TaskLoader(ledger, self._listing)
-        self.updates = Updates(ledger, self._listing) if update else None
+        self.tasks = TaskLoader(client, self._listing)
+        self.updates = TreeUpdates(client, self._listing) if update else None
 
     def load_sprint(self, found: SprintFile) -> None:
         """Create a sprint, or find it there."""
@@ -77,7 +79,7 @@ class Loader:
         """Read a task's file; None, and listed, if there is no task in it."""
         return self.files.read(found, self._sprint_of[found.sprint] if found.sprint is not None else "")
 
-    def admitted(self, tasks: list[ReadTask]) -> Iterator[TaskRow]:
+    def admitted(self, tasks: list[ReadTask]) -> Iterator[ImportTaskRow]:
         """Yield the rows of the tasks that were read, and list what is to be said of them."""
         for task, row in zip(tasks, self.files.rows(tasks), strict=True):
             edited = None
@@ -90,8 +92,8 @@ class Loader:
                 else:
                     self.tasks.tasks.already_there += 1
 
-    def _parsed_sprint(self, found: SprintFile, line: int) -> Parsed:
-        parsed = Parsed()
+    def _parsed_sprint(self, found: SprintFile, line: int) -> ParsedFile:
+        parsed = ParsedFile()
         if found.file is None:
             parsed.notes.warnings.append("there is no SPRINT.md: made of the directory's name")
             return parsed
@@ -102,20 +104,20 @@ class Loader:
             return parsed
         except BadRow as error:
             self._listing.refused(line, f"{error}; the sprint is made of the directory's name")
-            return Parsed()
+            return ParsedFile()
 
     def _create_sprint(self, line: int, request: sprint_pb2.CreateSprintRequest) -> bool:
         """Create a sprint; False, and listed, if there can be none of this code."""
         code = request.sprint.code
         try:
-            self._ledger.call(self._ledger.sprints.CreateSprint, request)
+            self._client.call(self._client.sprints.CreateSprint, request)
             self.sprints.created += 1
             return True
-        except Fault as fault:
-            if not fault.about_rows or fault.retryable:
+        except CallFailed as failure:
+            if not failure.about_rows or failure.retryable:
                 raise
-            if fault.code is not grpc.StatusCode.ALREADY_EXISTS:
-                self._listing.refused(line, f"sprint {code}: {fault}")
+            if failure.code is not grpc.StatusCode.ALREADY_EXISTS:
+                self._listing.refused(line, f"sprint {code}: {failure}")
                 return False
         if code not in self._all_sprints():
             self._listing.refused(line, f"sprint {code} was deleted in the ledger")
@@ -130,16 +132,16 @@ class Loader:
 
     def _all_sprints(self) -> set[str]:
         """Return the codes of the ledger's sprints, as they were when they were first asked for."""
-        if self._sprints_there is None:
-            self._sprints_there = {sprint.code for sprint in self._ledger.list_sprints()}
-        return self._sprints_there
+        if self._existing_sprints is None:
+            self._existing_sprints = {sprint.code for sprint in self._client.list_sprints()}
+        return self._existing_sprints
 
 
 def load_delegation(
     root: Path,
-    ledger: Ledger,
-    report: Report,
-    bars: Bars,
+    client: ImportClient,
+    report: ImportReport,
+    bars: ProgressBars,
     console: Console,
     words: Words,
     *,
@@ -153,7 +155,7 @@ def load_delegation(
     tree = delegation_tree.find(root, refuse=listed("refused"), warn=listed("warning"))
     if not tree.sprints and not tree.tasks:
         report.add("warning", str(root), None, "it holds no file of a sprint or a task: see docs/files.md")
-    loader = Loader(root, ledger, report, words, update=update)
+    loader = TreeLoader(root, client, report, words, update=update)
     tasks = loader.tasks
     read: list[ReadTask] = []
 
@@ -185,20 +187,20 @@ def load_delegation(
             bars.follow("updates", len(tree.sprints) + len(read), loader.updates.finish())
     finally:
         made, found, links = loader.sprints, tasks.tasks, tasks.links
-        say(
+        print_line(
             console,
             "sprints",
             f"{made.read:,} read, {made.created:,} created, {made.already_there:,} already there",
         )
-        say(
+        print_line(
             console,
             "tasks",
             f"{len(tree.tasks):,} read, {found.created:,} created, {found.already_there:,} already there",
         )
-        say(console, "links", f"{links.read:,} read, {links.in_place:,} in place")
+        print_line(console, "links", f"{links.read:,} read, {links.in_place:,} in place")
         if loader.updates is not None:
             edits = loader.updates.counts
-            say(
+            print_line(
                 console,
                 "updates",
                 f"{edits.sprints:,} sprints, {edits.tasks:,} tasks, {edits.links:,} links changed",

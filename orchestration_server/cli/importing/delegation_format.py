@@ -15,7 +15,7 @@ from typing import Any
 from orchestration_server.cli.importing import front_matter, markdown_fields
 from orchestration_server.cli.importing.jsonl_format import BadRow
 from orchestration_server.cli.importing.markdown_fields import fold_name, item_text
-from orchestration_server.cli.importing.row_notes import Notes, brief
+from orchestration_server.cli.importing.row_notes import RowNotes, brief
 from orchestration_server.cli.importing.yaml_text import read_yaml
 from orchestration_server.workspace.rendering import DESCRIPTION, GOAL, LISTS
 
@@ -60,15 +60,15 @@ _FLAGS = {
     "canceled": "cancelled", "archived": "archived", "blocked": "blocked", "draft": "draft",
 }  # fmt: skip
 """Names of the front matter that say a status where none is given: `done: true`, `closed_at: 2026-01-02`."""
-_UNTEXT = 0.3
+_BINARY_SHARE = 0.3
 
 
 @dataclass
-class Parsed:
+class ParsedFile:
     """The fields of a file under the ledger's names, and the notes about it."""
 
     fields: dict[str, Any] = field(default_factory=dict)
-    notes: Notes = field(default_factory=Notes)
+    notes: RowNotes = field(default_factory=RowNotes)
     stamps: dict[str, Any] = field(default_factory=dict)
     """The fields that the ledger set when it wrote the file; empty for a file of people."""
     digests: dict[str, str] = field(default_factory=dict)
@@ -93,12 +93,12 @@ class Parsed:
         return value
 
 
-def parse_task(content: bytes) -> Parsed:
+def parse_task(content: bytes) -> ParsedFile:
     """Return the fields of a TASK.md."""
     return _parse(content, "task", _TASK_NAMES, tuple(LISTS), "description", DESCRIPTION)
 
 
-def parse_sprint(content: bytes) -> Parsed:
+def parse_sprint(content: bytes) -> ParsedFile:
     """Return the fields of a SPRINT.md."""
     return _parse(content, "sprint", _SPRINT_NAMES, (), "goal", GOAL)
 
@@ -119,7 +119,7 @@ def parse_agent(content: bytes) -> dict[str, Any]:
     return value
 
 
-def agent_task(config: dict[str, Any]) -> Parsed | None:
+def agent_task(config: dict[str, Any]) -> ParsedFile | None:
     """Return the task that an AGENT.yml holds: `task: {title, status}` and `task_id`; None if it has none."""
     inner = config.get("task")
     given = dict(inner) if isinstance(inner, dict) else {}
@@ -133,33 +133,33 @@ def agent_task(config: dict[str, Any]) -> Parsed | None:
             given.setdefault(name, value)
     if not given.keys() & {"task_id", "task_code", "id", "code", "title", "name", "status"}:
         return None
-    parsed = Parsed()
-    _take(parsed, given, given, _TASK_NAMES)
+    parsed = ParsedFile()
+    _take_fields(parsed, given, given, _TASK_NAMES)
     return parsed
 
 
 def _parse(
     content: bytes, kind: str, names: Mapping[str, str], lists: Sequence[str], rest: str, heading: str
-) -> Parsed:
-    parsed = Parsed()
+) -> ParsedFile:
+    parsed = ParsedFile()
     front = front_matter.split(_decoded(content))
     parsed.notes.warnings += front.warnings
     own = "format" in front.values
     if own:
         parsed.stamps = {name: front.values[name] for name in _STAMPS if name in front.values}
-    _take(parsed, front.values, front.spelled, names)
-    sections = _own(front.body, lists, heading) if own else None
+    _take_fields(parsed, front.values, front.spelled, names)
+    sections = _ledger_sections(front.body, lists, heading) if own else None
     if sections is not None:
         parsed.fields |= sections
     else:
-        _theirs(front.body, kind, names, lists, rest, parsed)
+        _read_free_form(front.body, kind, names, lists, rest, parsed)
     if kind == "task" and "status" not in parsed.fields and not own:
         _status_of_flags(parsed)
     return parsed
 
 
-def _take(
-    parsed: Parsed, values: Mapping[str, Any], spelled: Mapping[str, Any], names: Mapping[str, str]
+def _take_fields(
+    parsed: ParsedFile, values: Mapping[str, Any], spelled: Mapping[str, Any], names: Mapping[str, str]
 ) -> None:
     """Take fields by their names; all others are metadata."""
     metadata: Any = None
@@ -188,12 +188,12 @@ def _decoded(content: bytes) -> str:
         text = content.decode("utf-16", "replace")
     else:
         text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    if sum(c == "\0" or "\udc80" <= c <= "\udcff" for c in text) > _UNTEXT * len(text):
+    if sum(c == "\0" or "\udc80" <= c <= "\udcff" for c in text) > _BINARY_SHARE * len(text):
         raise BadRow("is not text")
     return text
 
 
-def _own(body: str, lists: Sequence[str], heading: str) -> dict[str, Any] | None:
+def _ledger_sections(body: str, lists: Sequence[str], heading: str) -> dict[str, Any] | None:
     """The sections as ``rendering`` lays them out; None where somebody has laid them out otherwise."""
     match = re.match(r"\n# [^\n]*\n", body)
     if match is None:
@@ -213,8 +213,8 @@ def _own(body: str, lists: Sequence[str], heading: str) -> dict[str, Any] | None
     return None if body else sections
 
 
-def _theirs(
-    text: str, kind: str, names: Mapping[str, str], lists: Sequence[str], rest: str, parsed: Parsed
+def _read_free_form(
+    text: str, kind: str, names: Mapping[str, str], lists: Sequence[str], rest: str, parsed: ParsedFile
 ) -> None:
     """Take the parts of a body that a person wrote."""
     body = markdown_fields.read_body(text, names=names, lists=lists, text_headings=_TEXT_HEADINGS[kind])
@@ -239,7 +239,7 @@ def _theirs(
         parsed.fields[rest] = f"{before}\n\n{body.text}" if before else body.text
 
 
-def _status_of_flags(parsed: Parsed) -> None:
+def _status_of_flags(parsed: ParsedFile) -> None:
     """Take a status from a field such as `done: true`."""
     for name, value in parsed.notes.metadata.items():
         word = _FLAGS.get(fold_name(name))

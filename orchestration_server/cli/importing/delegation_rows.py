@@ -13,8 +13,8 @@ from google.protobuf.struct_pb2 import Struct
 from orchestration.v1 import sprint_pb2, task_pb2
 from orchestration_server.cli.importing import task_fields, values
 from orchestration_server.cli.importing.client import new_request_id
-from orchestration_server.cli.importing.delegation_format import Parsed
-from orchestration_server.cli.importing.jsonl_format import Link, TaskRow
+from orchestration_server.cli.importing.delegation_format import ParsedFile
+from orchestration_server.cli.importing.jsonl_format import ImportTaskRow, TaskLink
 from orchestration_server.cli.importing.row_notes import brief
 from orchestration_server.cli.importing.tree_codes import visible
 from orchestration_server.cli.importing.words import Words
@@ -27,7 +27,7 @@ _NO_TASK = frozenset(("", "-", "–", "none", "n/a", "na", "nothing", "null", "t
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class WantedLink:
     """A link that a file asks for, in a person's words."""
 
     task: str
@@ -37,10 +37,10 @@ class Want:
     """False for an item of a list that may be no task at all."""
 
 
-def sprint_request(code: str, name: str, parsed: Parsed, words: Words) -> sprint_pb2.CreateSprintRequest:
+def sprint_request(code: str, name: str, parsed: ParsedFile, words: Words) -> sprint_pb2.CreateSprintRequest:
     """Return the request that creates a sprint."""
     notes = parsed.notes
-    status = notes.sprint_status(words, _word(parsed.fields.get("status")))
+    status = notes.sprint_status(words, _status_word(parsed.fields.get("status")))
     start, end = (_day(day, parsed) for day in ("start_date", "end_date"))
     if start and end and end < start:
         notes.keep("end_date", end)
@@ -61,14 +61,14 @@ def sprint_request(code: str, name: str, parsed: Parsed, words: Words) -> sprint
 
 
 def task_row(
-    line: int, code: str, name: str, sprint: str, parsed: Parsed, links: Sequence[Link], words: Words
-) -> TaskRow:
+    line: int, code: str, name: str, sprint: str, parsed: ParsedFile, links: Sequence[TaskLink], words: Words
+) -> ImportTaskRow:
     """Return the row of a task whose links are known."""
     notes, fields = parsed.notes, parsed.fields
     bad_links = tuple(fields.get("bad_links", ()))
     notes.not_ready.extend(bad_links)
-    status, _ = notes.task_status(words, _word(fields.get("status")))
-    status = _of_place(parsed, status)
+    status, _ = notes.task_status(words, _status_word(fields.get("status")))
+    status = _status_by_place(parsed, status)
     task = task_pb2.Task(
         code=code,
         title=_title(parsed, name, code),
@@ -78,24 +78,24 @@ def task_row(
         sprint_code=sprint,
         priority=_priority(parsed, words),  # type: ignore[arg-type]  # the numbers are the same
         phase=task_fields.text(parsed.short("phase"), "phase", notes, most=task_fields.limit("phase")),
-        assignee=task_fields.assignee(_alone(parsed.short("assignee")), notes),
+        assignee=task_fields.assignee(_single_item(parsed.short("assignee")), notes),
         labels=_labels(parsed),
         objectives=_lines(parsed, "objectives"),
         deliverables=_lines(parsed, "deliverables"),
         acceptance_criteria=_lines(parsed, "acceptance_criteria"),
         agent_config=task_fields.settings(fields.get("agent_config"), "agent_config", notes),
-        status=notes.settle(status),  # type: ignore[arg-type]  # the numbers are the same
+        status=notes.final_status(status),  # type: ignore[arg-type]  # the numbers are the same
     )
     time = task_fields.moment(fields.get("create_time"), "create_time", notes)
     task.metadata.CopyFrom(_metadata(parsed))
     new = task_pb2.NewTask(task=task, occur_time=time)
     warnings, changes = tuple(notes.warnings), tuple(notes.changes)
-    return TaskRow(line, new, tuple(links), bad_links, warnings=warnings, changes=changes)
+    return ImportTaskRow(line, new, tuple(links), bad_links, warnings=warnings, changes=changes)
 
 
-def wants_of(parsed: Parsed) -> list[Want]:
+def wanted_links(parsed: ParsedFile) -> list[WantedLink]:
     """Return the links that a file asks for; an entry that names no task is noted as a bad link."""
-    wants: list[Want] = []
+    wants: list[WantedLink] = []
     for name, kind, reverse in (
         ("depends_on", "blocks", False), ("blocks", "blocks", True), ("parent", "parent-child", False),
     ):  # fmt: skip
@@ -109,25 +109,25 @@ def wants_of(parsed: Parsed) -> list[Want]:
             if task is None or (not parsed.stamps and str(task).strip().lower().strip("[]") in _NO_TASK):
                 continue
             if isinstance(task, str | int | float):
-                wants.append(Want(str(task).strip(), one, reverse))
+                wants.append(WantedLink(str(task).strip(), one, reverse))
             else:
                 parsed.fields.setdefault("bad_links", []).append(f"{name}: {brief(entry)} names no task")
-    wants += [Want(item, sure=False) for item in parsed.fields.get("waits", ())]
+    wants += [WantedLink(item, sure=False) for item in parsed.fields.get("waits", ())]
     return list(dict.fromkeys(wants))
 
 
-def _alone(value: Any) -> Any:
+def _single_item(value: Any) -> Any:
     """Return the item of a list that has one."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-def _word(written: Any) -> Any:
+def _status_word(written: Any) -> Any:
     """Return a status as one word, if it is one."""
-    written = _alone(written)
+    written = _single_item(written)
     return " | ".join(str(word) for word in written) if isinstance(written, list) else written
 
 
-def _of_place(parsed: Parsed, status: TaskStatus) -> TaskStatus:
+def _status_by_place(parsed: ParsedFile, status: TaskStatus) -> TaskStatus:
     """Return the status of a task whose file lies among drafts or in an archive."""
     place = parsed.fields.get("place")
     if place == "archive" and status not in (TaskStatus.COMPLETED, TaskStatus.CANCELLED):
@@ -141,25 +141,25 @@ def _of_place(parsed: Parsed, status: TaskStatus) -> TaskStatus:
     return status
 
 
-def _priority(parsed: Parsed, words: Words) -> int:
+def _priority(parsed: ParsedFile, words: Words) -> int:
     """Return the number of a priority; a remark after the word is left out: `P1 (high)`."""
-    written = _word(parsed.fields.get("priority"))
+    written = _status_word(parsed.fields.get("priority"))
     if isinstance(written, str) and words.priority(written) is None:
         first = re.split(r"\s[-–—]\s|[(,;:]", written.strip())[0]
         written = first if words.priority(first) is not None else written
     return parsed.notes.priority(words, written)
 
 
-def _title(parsed: Parsed, name: str, code: str) -> str:
+def _title(parsed: ParsedFile, name: str, code: str) -> str:
     title = _first(parsed, "title")
     if not isinstance(title, str) or not visible(title):
         title = name if visible(name) and name.isprintable() else code
     return task_fields.text(title, "title", parsed.notes, most=task_fields.limit("title"))
 
 
-def _first(parsed: Parsed, name: str) -> Any:
+def _first(parsed: ParsedFile, name: str) -> Any:
     """Return a field, of a list the first item; the list is kept."""
-    value = _alone(parsed.short(name))
+    value = _single_item(parsed.short(name))
     if not isinstance(value, list):
         return value
     if value:
@@ -168,7 +168,7 @@ def _first(parsed: Parsed, name: str) -> Any:
     return value[0] if value else None
 
 
-def _labels(parsed: Parsed) -> list[str]:
+def _labels(parsed: ParsedFile) -> list[str]:
     value = parsed.short("labels")
     # What the ledger wrote has blank labels too, as the API takes them.
     if parsed.stamps and isinstance(value, list) and _all_fit(value):
@@ -181,13 +181,13 @@ def _all_fit(labels: list[Any]) -> bool:
     return len(texts) == len(labels) == len(set(texts)) <= _LABELS
 
 
-def _lines(parsed: Parsed, name: str) -> list[str]:
+def _lines(parsed: ParsedFile, name: str) -> list[str]:
     """Return a list of lines; one text is one line, commas and all."""
     value = parsed.fields.get(name)
     return task_fields.lines([value] if isinstance(value, str) and value else value, name, parsed.notes)
 
 
-def _day(name: str, parsed: Parsed) -> str:
+def _day(name: str, parsed: ParsedFile) -> str:
     """Return a day as the ledger has it; empty, and kept, if it is none."""
     written = parsed.short(name)
     if written is None or written == "":
@@ -203,7 +203,7 @@ def _day(name: str, parsed: Parsed) -> str:
     return ""
 
 
-def _metadata(parsed: Parsed) -> Struct:
+def _metadata(parsed: ParsedFile) -> Struct:
     """Return the metadata; call it last. What the ledger wrote may take all of the room."""
     most = {"most": STRUCT_BYTES} if parsed.stamps else {}
     return values.struct(parsed.notes.metadata, "metadata", parsed.notes, **most)

@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestration_server.cli.importing.jsonl_format import BadRow
 from orchestration_server.cli.importing.values import number
-from orchestration_server.cli.importing.yaml_text import joined, read_yaml, spelled_yaml
+from orchestration_server.cli.importing.yaml_text import join_surrogates, read_yaml, spelled_yaml
 
 _START = re.compile(r"(?:[ \t]*\r?\n)*(---|\+\+\+)[ \t]*\r?\n")
 _END = {
@@ -31,7 +31,7 @@ _MOST_PARSED = 1_000
 _MOST_VALUES = 20
 
 
-class _Several(list[Any]):
+class _RepeatedValues(list[Any]):
     """The values of a key that stands more than once."""
 
 
@@ -88,7 +88,7 @@ def _toml(block: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def _plain(value: Any, *, spelled: bool = False) -> Any:
     """Return a value of TOML as JSON would have it: times are texts."""
     if isinstance(value, dict):
-        return {joined(key): _plain(item, spelled=spelled) for key, item in value.items()}
+        return {join_surrogates(key): _plain(item, spelled=spelled) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item, spelled=spelled) for item in value]
     if isinstance(value, str | float):
@@ -179,7 +179,7 @@ def _read_fields(fence: str, lines: list[str], found: FrontMatter) -> None:
             values, spelled = _parsed(fence, "".join(written))
         except BadRow:
             more = [line.strip() for line in written[1:]]
-            values = {name: joined("\n".join([rest, *more]).strip())}
+            values = {name: join_surrogates("\n".join([rest, *more]).strip())}
             spelled = values
         for one, value in values.items():
             _put(found.values, one, value)
@@ -194,5 +194,7 @@ def _put(into: dict[str, Any], name: str, value: Any) -> None:
         into[name] = value
         return
     before = into[name]
-    if before != value and not (isinstance(before, _Several) and len(before) >= _MOST_VALUES):
-        into[name] = _Several([*before, value] if isinstance(before, _Several) else [before, value])
+    if before != value and not (isinstance(before, _RepeatedValues) and len(before) >= _MOST_VALUES):
+        into[name] = _RepeatedValues(
+            [*before, value] if isinstance(before, _RepeatedValues) else [before, value]
+        )

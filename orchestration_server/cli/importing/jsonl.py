@@ -14,28 +14,28 @@ from rich.console import Console
 from orchestration import DEFAULT_ADDRESS
 from orchestration.settings import ADDRESS_VARIABLE
 from orchestration_server.cli.importing import words as words_table
-from orchestration_server.cli.importing.client import Fault, Ledger
+from orchestration_server.cli.importing.client import CallFailed, ImportClient
 from orchestration_server.cli.importing.delegation import load_delegation
 from orchestration_server.cli.importing.jsonl_format import (
     BadRow,
     EventReader,
-    EventRow,
+    ImportEventRow,
+    ImportTaskRow,
     Line,
-    TaskRow,
     parse_task,
     read_lines,
 )
 from orchestration_server.cli.importing.loader import EventLoader, TaskLoader, batches
-from orchestration_server.cli.importing.progress import Bars, Exit, Report, say
+from orchestration_server.cli.importing.progress import ExitCode, ImportReport, ProgressBars, print_line
 from orchestration_server.cli.importing.words import MapError, Words
 
-_Row = TypeVar("_Row", TaskRow, EventRow)
+_Row = TypeVar("_Row", ImportTaskRow, ImportEventRow)
 
 
-class Listing:
+class FileListing:
     """The part of the report that belongs to one file."""
 
-    def __init__(self, report: Report, file: Path) -> None:
+    def __init__(self, report: ImportReport, file: Path) -> None:
         self._report = report
         self._file = file
 
@@ -55,7 +55,7 @@ class Listing:
         """A row that is written otherwise in the ledger, and means the same."""
         self._report.add("warning", self._file.name, line, reason)
 
-    def notes_of(self, row: TaskRow | EventRow, what: str) -> None:
+    def notes_of(self, row: ImportTaskRow | ImportEventRow, what: str) -> None:
         """List the notes of a row that was taken."""
         for text in row.changes:
             self.changed(row.line, f"{what}: {text}")
@@ -63,8 +63,8 @@ class Listing:
             self.warning(row.line, f"{what}: {text}")
 
 
-def rows_of(
-    path: Path, parse: Callable[[Line], _Row], listing: Listing, bars: Bars, what: str
+def parse_rows(
+    path: Path, parse: Callable[[Line], _Row], listing: FileListing, bars: ProgressBars, what: str
 ) -> Iterator[_Row]:
     """Yields the rows of a file that can be parsed and lists the others."""
     bar = bars.start(f"{what} kB", path.stat().st_size // 1000)
@@ -82,18 +82,18 @@ def rows_of(
 
 
 def load_tasks(
-    path: Path, ledger: Ledger, report: Report, bars: Bars, console: Console, words: Words
+    path: Path, client: ImportClient, report: ImportReport, bars: ProgressBars, console: Console, words: Words
 ) -> None:
     """Creates the tasks of a file, links them and deletes the tombstones."""
-    listing = Listing(report, path)
-    loader = TaskLoader(ledger, listing)
+    listing = FileListing(report, path)
+    loader = TaskLoader(client, listing)
 
-    def parse(line: Line) -> TaskRow:
+    def parse(line: Line) -> ImportTaskRow:
         loader.tasks.read += 1
         return parse_task(line, words)
 
-    def admitted() -> Iterator[TaskRow]:
-        for row in rows_of(path, parse, listing, bars, "tasks"):
+    def admitted() -> Iterator[ImportTaskRow]:
+        for row in parse_rows(path, parse, listing, bars, "tasks"):
             if loader.admit(row):
                 listing.notes_of(row, f"task {row.code}")
                 yield row
@@ -105,31 +105,33 @@ def load_tasks(
         bars.follow("deletions", loader.deletion_count, loader.delete_tombstones())
     finally:
         tasks, links = loader.tasks, loader.links
-        say(
+        print_line(
             console,
             "tasks",
             f"{tasks.read:,} read, {tasks.created:,} created, "
             f"{tasks.already_there:,} already there, {tasks.deleted:,} deleted as tombstones",
         )
-        say(
+        print_line(
             console,
             "links",
             f"{links.read:,} read, {links.in_place:,} in place, {links.of_deleted:,} of deleted tasks",
         )
 
 
-def load_events(path: Path, ledger: Ledger, report: Report, bars: Bars, console: Console) -> None:
+def load_events(
+    path: Path, client: ImportClient, report: ImportReport, bars: ProgressBars, console: Console
+) -> None:
     """Stores the events of a file."""
-    listing = Listing(report, path)
-    loader = EventLoader(ledger, listing)
+    listing = FileListing(report, path)
+    loader = EventLoader(client, listing)
     reader = EventReader()
 
-    def parse(line: Line) -> EventRow:
+    def parse(line: Line) -> ImportEventRow:
         loader.events.read += 1
         return reader.parse(line)
 
-    def noted() -> Iterator[EventRow]:
-        for row in rows_of(path, parse, listing, bars, "events"):
+    def noted() -> Iterator[ImportEventRow]:
+        for row in parse_rows(path, parse, listing, bars, "events"):
             listing.notes_of(row, f"event about {row.event.entity_code}")
             yield row
 
@@ -137,15 +139,15 @@ def load_events(path: Path, ledger: Ledger, report: Report, bars: Bars, console:
         loader.load(batches(noted()))
     finally:
         events = loader.events
-        say(
+        print_line(
             console,
             "events",
             f"{events.read:,} read, {events.stored:,} stored, {events.duplicates:,} already there",
         )
 
 
-def _say_waiting(console: Console, fault: Fault) -> None:
-    say(console, "waiting", f"and trying again, later waits are not listed: {fault}")
+def _print_waiting(console: Console, failure: CallFailed) -> None:
+    print_line(console, "waiting", f"and trying again, later waits are not listed: {failure}")
 
 
 FileOption = Annotated[
@@ -202,26 +204,26 @@ def import_files(
     console = Console(markup=False, emoji=False)
     try:
         table = words_table.DEFAULT if words is None else words_table.read_map(words)
-        ledger = Ledger(address, project, partial(_say_waiting, console))
+        client = ImportClient(address, project, partial(_print_waiting, console))
     except (MapError, ValueError) as error:
         raise typer.BadParameter(str(error)) from None
-    with Report(report) as findings:
+    with ImportReport(report) as findings:
         try:
-            with ledger, Bars(console) as bars:
-                say(console, "run", f"correlation id {ledger.correlation_id}")
+            with client, ProgressBars(console) as bars:
+                print_line(console, "run", f"correlation id {client.correlation_id}")
                 if delegation is not None:
-                    load_delegation(delegation, ledger, findings, bars, console, table, update=update)
+                    load_delegation(delegation, client, findings, bars, console, table, update=update)
                 if tasks is not None:
-                    load_tasks(tasks, ledger, findings, bars, console, table)
+                    load_tasks(tasks, client, findings, bars, console, table)
                 if events is not None:
-                    load_events(events, ledger, findings, bars, console)
-        except Fault as fault:
+                    load_events(events, client, findings, bars, console)
+        except CallFailed as failure:
             findings.print(console)
-            typer.echo(f"the import stopped: {fault}", err=True)
-            if fault.unreachable:
+            typer.echo(f"the import stopped: {failure}", err=True)
+            if failure.unreachable:
                 hint = "start one with `orchestration serve`, or name another with --address"
                 typer.echo(f"no server answers at {address}: {hint}", err=True)
-            raise typer.Exit(Exit.FAILED) from None
+            raise typer.Exit(ExitCode.FAILED) from None
         findings.print(console)
         if findings.exit:
             raise typer.Exit(findings.exit)

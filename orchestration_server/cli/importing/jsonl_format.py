@@ -20,7 +20,7 @@ from google.protobuf import json_format
 
 from orchestration.v1 import common_pb2, event_pb2, task_pb2
 from orchestration_server.cli.importing import task_fields, values
-from orchestration_server.cli.importing.row_notes import Notes, brief
+from orchestration_server.cli.importing.row_notes import RowNotes, brief
 from orchestration_server.cli.importing.words import DEFAULT, Words
 
 # Longer lines are not read into memory; the largest row that the ledger takes is far below this.
@@ -56,7 +56,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Link:
+class TaskLink:
     """One entry of depends_on; if `reverse`, the other task depends on this one."""
 
     code: str
@@ -65,12 +65,12 @@ class Link:
 
 
 @dataclass(frozen=True)
-class TaskRow:
+class ImportTaskRow:
     """A line of the tasks file, or a file of a tree."""
 
     line: int
     new: task_pb2.NewTask
-    links: tuple[Link, ...] = ()
+    links: tuple[TaskLink, ...] = ()
     bad_links: tuple[str, ...] = ()
     tombstone: bool = False
     warnings: tuple[str, ...] = ()
@@ -84,11 +84,11 @@ class TaskRow:
     def message(self) -> task_pb2.NewTask:
         return self.new
 
-    def without(self, names: Iterable[str]) -> "TaskRow":
+    def without(self, names: Iterable[str]) -> "ImportTaskRow":
         """Return the row without some optional fields, which the metadata keeps as they were."""
         new = task_pb2.NewTask()
         new.CopyFrom(self.new)
-        notes = Notes(json_format.MessageToDict(new.task.metadata))
+        notes = RowNotes(json_format.MessageToDict(new.task.metadata))
         for name in names:
             holder = new if name == "occur_time" else new.task
             left = json_format.MessageToDict(holder, preserving_proto_field_name=True).get(name)
@@ -102,7 +102,7 @@ class TaskRow:
 
 
 @dataclass(frozen=True)
-class EventRow:
+class ImportEventRow:
     """A line of the events file."""
 
     line: int
@@ -169,12 +169,12 @@ def parse_object(line: Line) -> dict[str, Any]:
     return value
 
 
-def parse_task(line: Line, words: Words = DEFAULT) -> TaskRow:
+def parse_task(line: Line, words: Words = DEFAULT) -> ImportTaskRow:
     """Return the task of a line."""
     row = parse_object(line)
     named = "code" if row.get("code") not in (None, "") else "id"
     code = _code(row.get(named))
-    notes = Notes({name: value for name, value in row.items() if name not in _TASK_FIELDS | {named}})
+    notes = RowNotes({name: value for name, value in row.items() if name not in _TASK_FIELDS | {named}})
     title = _title(row, notes)
     _take_metadata(row.get("metadata"), notes)
     status, tombstone = notes.task_status(words, row.get("status"))
@@ -194,10 +194,12 @@ def parse_task(line: Line, words: Words = DEFAULT) -> TaskRow:
         acceptance_criteria=task_fields.lines(row.get("acceptance_criteria"), "acceptance_criteria", notes),
     )
     created = task_fields.moment(row.get("created_at"), "created_at", notes, zone_needed=True)
-    task.status = notes.settle(status)  # type: ignore[assignment]  # the numbers are the same
+    task.status = notes.final_status(status)  # type: ignore[assignment]  # the numbers are the same
     task.metadata.CopyFrom(task_fields.metadata(notes))
     new = task_pb2.NewTask(task=task, occur_time=created)
-    return TaskRow(line.number, new, links, bad_links, tombstone, tuple(notes.warnings), tuple(notes.changes))
+    return ImportTaskRow(
+        line.number, new, links, bad_links, tombstone, tuple(notes.warnings), tuple(notes.changes)
+    )
 
 
 class EventReader:
@@ -206,14 +208,14 @@ class EventReader:
     def __init__(self) -> None:
         self._seen: Counter[bytes] = Counter()
 
-    def parse(self, line: Line) -> EventRow:
+    def parse(self, line: Line) -> ImportEventRow:
         """Return the event of a line."""
         row = parse_object(line)
-        notes = Notes()
+        notes = RowNotes()
         occurred = task_fields.moment(row.get("at"), "at", notes, zone_needed=True)
         if occurred is None:
             raise BadRow(notes.changes[0].removesuffix(": left out") if notes.changes else "at is missing")
-        notes = Notes({name: value for name, value in row.items() if name not in _EVENT_FIELDS})
+        notes = RowNotes({name: value for name, value in row.items() if name not in _EVENT_FIELDS})
         _take_data(row.get("data"), notes)
         event = event_pb2.NewEvent(
             type="import." + _event_type(row.get("type"), notes),
@@ -225,7 +227,7 @@ class EventReader:
         digest = content_digest(_as_first_read(line, row))
         event.dedup_key = f"import:{digest.hex()}:{self._seen[digest]}"
         self._seen[digest] += 1
-        return EventRow(line.number, event, tuple(notes.warnings), tuple(notes.changes))
+        return ImportEventRow(line.number, event, tuple(notes.warnings), tuple(notes.changes))
 
 
 def content_digest(row: dict[str, Any]) -> bytes:
@@ -255,7 +257,7 @@ def _code(value: Any) -> str:
     return code
 
 
-def _title(row: dict[str, Any], notes: Notes) -> str:
+def _title(row: dict[str, Any], notes: RowNotes) -> str:
     value = row.get("title")
     if value is None or (isinstance(value, str) and not value.strip()):
         raise BadRow("title is missing")
@@ -264,11 +266,11 @@ def _title(row: dict[str, Any], notes: Notes) -> str:
     return _text(row, "title", notes)
 
 
-def _text(row: dict[str, Any], name: str, notes: Notes) -> str:
+def _text(row: dict[str, Any], name: str, notes: RowNotes) -> str:
     return task_fields.text(row.get(name), name, notes, most=task_fields.limit(name))
 
 
-def _sprint(value: Any, notes: Notes) -> str:
+def _sprint(value: Any, notes: RowNotes) -> str:
     if value is None or value == "":
         return ""
     code = task_fields.usable_code(value)
@@ -278,7 +280,7 @@ def _sprint(value: Any, notes: Notes) -> str:
     return code
 
 
-def _take_metadata(value: Any, notes: Notes) -> None:
+def _take_metadata(value: Any, notes: RowNotes) -> None:
     """Add what a row has as metadata to the fields that the ledger has none for."""
     if isinstance(value, dict):
         for name, item in value.items():
@@ -290,7 +292,7 @@ def _take_metadata(value: Any, notes: Notes) -> None:
         notes.metadata["metadata"] = value
 
 
-def _take_data(value: Any, notes: Notes) -> None:
+def _take_data(value: Any, notes: RowNotes) -> None:
     """Add an event's data to the fields beside it; a field that stands in both is kept twice."""
     if value is None:
         return
@@ -306,7 +308,7 @@ def _take_data(value: Any, notes: Notes) -> None:
         notes.metadata[name] = item
 
 
-def _event_type(value: Any, notes: Notes) -> str:
+def _event_type(value: Any, notes: RowNotes) -> str:
     """Return the type in the characters that the ledger allows."""
     if value is None or value == "":
         raise BadRow("type is missing")
@@ -322,8 +324,10 @@ def _event_type(value: Any, notes: Notes) -> str:
     return kind
 
 
-def _links(row: dict[str, Any], words: Words, notes: Notes) -> tuple[tuple[Link, ...], tuple[str, ...]]:
-    links: list[Link] = []
+def _links(
+    row: dict[str, Any], words: Words, notes: RowNotes
+) -> tuple[tuple[TaskLink, ...], tuple[str, ...]]:
+    links: list[TaskLink] = []
     bad: list[str] = []
     for name in _LINKS:
         if row.get(name) is not None:
@@ -334,8 +338,8 @@ def _links(row: dict[str, Any], words: Words, notes: Notes) -> tuple[tuple[Link,
 
 
 def links_of(
-    value: Any, words: Words, notes: Notes, *, name: str = "depends_on"
-) -> tuple[tuple[Link, ...], tuple[str, ...]]:
+    value: Any, words: Words, notes: RowNotes, *, name: str = "depends_on"
+) -> tuple[tuple[TaskLink, ...], tuple[str, ...]]:
     """Return the links that can be asked for, and what is wrong with each of the others.
 
     One that cannot be read may be one that the task waits for, so the task is not ready.
@@ -343,7 +347,7 @@ def links_of(
     if isinstance(value, str):
         value = [part for part in map(str.strip, value.split(",")) if part.lower() not in _NO_LINKS]
     entries = value if isinstance(value, list) else [] if value is None or value == {} else [value]
-    links: list[Link] = []
+    links: list[TaskLink] = []
     bad: list[str] = []
     keep = False
     for entry in entries:
@@ -354,7 +358,7 @@ def links_of(
         elif meaning is None:
             bad.append(f"{name} {code}: kind {brief(kind)} is not known")
         else:
-            links.append(Link(code, meaning.value.kind, meaning.value.reverse))
+            links.append(TaskLink(code, meaning.value.kind, meaning.value.reverse))
             keep |= not meaning.exact
     notes.not_ready.extend(bad)
     if keep or bad:

@@ -13,11 +13,11 @@ from typing import Protocol, TypeVar
 import grpc
 
 from orchestration.v1 import coordination_pb2, event_pb2, task_pb2
-from orchestration_server.cli.importing.client import EventStream, Fault, Ledger, new_request_id
-from orchestration_server.cli.importing.jsonl_format import EventRow, Link, TaskRow
+from orchestration_server.cli.importing.client import CallFailed, EventStream, ImportClient, new_request_id
+from orchestration_server.cli.importing.jsonl_format import ImportEventRow, ImportTaskRow, TaskLink
 from orchestration_server.cli.importing.missing_sprints import MissingSprints
 from orchestration_server.cli.importing.row_notes import ORIGINAL_STATUS
-from orchestration_server.cli.importing.unmet_blockers import HoldingBack
+from orchestration_server.cli.importing.unmet_blockers import UnmetBlockers
 from orchestration_server.cli.importing.words import TOMBSTONE
 
 # A server takes 4 MiB a message unless told otherwise; a single row may be larger than BATCH_BYTES.
@@ -34,14 +34,14 @@ _KINDS = {
 _ESSENTIAL = frozenset(("task", "task.code", "task.title"))
 
 
-class Sized(Protocol):
+class SizedRow(Protocol):
     """A row that is sent as one message."""
 
     @property
     def message(self) -> task_pb2.NewTask | event_pb2.NewEvent: ...
 
 
-_Row = TypeVar("_Row", bound=Sized)
+_Row = TypeVar("_Row", bound=SizedRow)
 
 
 class Listing(Protocol):
@@ -99,21 +99,21 @@ def batches(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
         yield batch
 
 
-def parts_without_bad(
-    rows: Sequence[_Row], fault: Fault
+def split_refused(
+    rows: Sequence[_Row], failure: CallFailed
 ) -> tuple[list[tuple[_Row, str]], list[Sequence[_Row]]]:
     """Splits a refused batch: the rows known to be bad with the reason, and what to try again.
 
     Where the refusal names its rows, the others are one part; else the batch is halved until what
     is refused is a single row.
     """
-    named = fault.by_row(len(rows))
+    named = failure.by_row(len(rows))
     if named:
         bad = [(rows[index], reason) for index, reason in sorted(named.items())]
         good = [row for index, row in enumerate(rows) if index not in named]
         return bad, [good] if good else []
     if len(rows) == 1:
-        return [(rows[0], str(fault))], []
+        return [(rows[0], str(failure))], []
     middle = len(rows) // 2
     return [], [rows[:middle], rows[middle:]]
 
@@ -121,36 +121,36 @@ def parts_without_bad(
 class TaskLoader:
     """Creates tasks, then links them, then deletes the tombstones."""
 
-    def __init__(self, ledger: Ledger, listing: Listing) -> None:
+    def __init__(self, client: ImportClient, listing: Listing) -> None:
         self.tasks = TaskCounts()
         self.links = LinkCounts()
-        self._ledger = ledger
+        self._client = client
         self._listing = listing
         # Line and links of every row, for the second pass.
-        self._to_link: list[tuple[int, str, tuple[Link, ...]]] = []
+        self._to_link: list[tuple[int, str, tuple[TaskLink, ...]]] = []
         self._lines: dict[str, int] = {}
         # Codes in use by deleted tasks.
-        self._gone: set[str] = set()
+        self._deleted_codes: set[str] = set()
         # Each code in the ledger, and whether an import made it for a tombstone. Read when a code
         # is first found in use.
-        self._there: dict[str, bool] | None = None
+        self._existing: dict[str, bool] | None = None
         self._refused: set[str] = set()
-        self._made: set[str] = set()
-        self._mended: set[tuple[str, str]] = set()
+        self._created: set[str] = set()
+        self._reduced: set[tuple[str, str]] = set()
         self._to_delete: list[tuple[int, str]] = []
-        self._sprints = MissingSprints(ledger, listing)
-        self._holding_back = HoldingBack(ledger, listing)
+        self._sprints = MissingSprints(client, listing)
+        self._unmet_blockers = UnmetBlockers(client, listing)
 
     @property
     def deleted_codes(self) -> frozenset[str]:
         """Return the codes of rows whose task was deleted in the ledger."""
-        return frozenset(self._gone)
+        return frozenset(self._deleted_codes)
 
     @property
     def deletion_count(self) -> int:
         return len(self._to_delete)
 
-    def admit(self, row: TaskRow) -> bool:
+    def admit(self, row: ImportTaskRow) -> bool:
         """Takes note of a row; False, and listed, where its code stands in the file already."""
         first = self._lines.setdefault(row.code, row.line)
         if first != row.line:
@@ -163,76 +163,78 @@ class TaskLoader:
             self._listing.refused(row.line, f"task {row.code}: {reason}; the task is loaded as not ready")
         return True
 
-    def create(self, rows: Sequence[TaskRow]) -> None:
+    def create(self, rows: Sequence[ImportTaskRow]) -> None:
         """Creates a batch of tasks, without those that are there or cannot be."""
-        todo: list[Sequence[TaskRow]] = [self._sprints.settle(rows)]
+        todo: list[Sequence[ImportTaskRow]] = [self._sprints.with_usable_sprints(rows)]
         while todo:
-            batch = [row for row in todo.pop() if not self._is_there(row)]
+            batch = [row for row in todo.pop() if not self._exists(row)]
             if not batch:
                 continue
             try:
                 self._create_batch(batch)
-            except Fault as fault:
-                if not fault.about_rows or fault.retryable:
+            except CallFailed as failure:
+                if not failure.about_rows or failure.retryable:
                     raise
-                todo.extend(reversed(self._after_refusal(batch, fault)))
+                todo.extend(reversed(self._after_refusal(batch, failure)))
 
-    def _create_batch(self, rows: Sequence[TaskRow]) -> None:
+    def _create_batch(self, rows: Sequence[ImportTaskRow]) -> None:
         request = task_pb2.BatchCreateTasksRequest(
             tasks=[row.new for row in rows], request_id=new_request_id()
         )
-        self._ledger.call(self._ledger.tasks.BatchCreateTasks, request)
+        self._client.call(self._client.tasks.BatchCreateTasks, request)
         self.tasks.created += len(rows)
-        self._made.update(row.code for row in rows)
+        self._created.update(row.code for row in rows)
         self._to_delete.extend((row.line, row.code) for row in rows if row.tombstone)
 
-    def _after_refusal(self, rows: Sequence[TaskRow], fault: Fault) -> Sequence[Sequence[TaskRow]]:
-        if fault.code is grpc.StatusCode.ALREADY_EXISTS:
-            if self._there is None:
-                self._there = self._list_codes()
+    def _after_refusal(
+        self, rows: Sequence[ImportTaskRow], failure: CallFailed
+    ) -> Sequence[Sequence[ImportTaskRow]]:
+        if failure.code is grpc.StatusCode.ALREADY_EXISTS:
+            if self._existing is None:
+                self._existing = self._list_codes()
                 return [rows]
             if len(rows) == 1:
                 self._found_in_use(rows[0])
                 return []
-        bad, again = parts_without_bad(rows, fault)
-        fields = {rows[index].code: named for index, named in fault.fields_by_row(len(rows)).items()}
-        mended: list[TaskRow] = []
+        bad, again = split_refused(rows, failure)
+        fields = {rows[index].code: named for index, named in failure.fields_by_row(len(rows)).items()}
+        reduced: list[ImportTaskRow] = []
         for row, reason in bad:
             # The rules of fields come first, the database's clock after them: a row may be refused for each.
             names = _optional(fields.get(row.code, {}))
-            if names and not self._mended.issuperset((row.code, name) for name in names):
-                self._mended |= {(row.code, name) for name in names}
+            if names and not self._reduced.issuperset((row.code, name) for name in names):
+                self._reduced |= {(row.code, name) for name in names}
                 self._listing.changed(row.line, f"task {row.code}: {reason}: left out")
-                mended.append(row.without(names))
+                reduced.append(row.without(names))
             else:
                 self._refused.add(row.code)
                 self._listing.refused(row.line, f"task {row.code}: {reason}")
-        return [*again, mended] if mended else again
+        return [*again, reduced] if reduced else again
 
-    def _found_in_use(self, row: TaskRow) -> None:
+    def _found_in_use(self, row: ImportTaskRow) -> None:
         """The code is in use and was not listed: by a deleted task, or by one made just now."""
         self.tasks.already_there += 1
         request = task_pb2.GetTaskRequest(task_code=row.code)
         try:
-            self._ledger.call(self._ledger.tasks.GetTask, request)
-        except Fault as fault:
-            if fault.code is not grpc.StatusCode.NOT_FOUND:
+            self._client.call(self._client.tasks.GetTask, request)
+        except CallFailed as failure:
+            if failure.code is not grpc.StatusCode.NOT_FOUND:
                 raise
-            self._gone.add(row.code)
+            self._deleted_codes.add(row.code)
 
-    def _is_there(self, row: TaskRow) -> bool:
-        if self._there is None or row.code not in self._there:
+    def _exists(self, row: ImportTaskRow) -> bool:
+        if self._existing is None or row.code not in self._existing:
             return False
         self.tasks.already_there += 1
         # An import that was broken off before its deletions is completed; a task that others made
         # under the code of a tombstone is left alone.
-        if row.tombstone and self._there[row.code]:
+        if row.tombstone and self._existing[row.code]:
             self._to_delete.append((row.line, row.code))
         return True
 
     def _list_codes(self) -> dict[str, bool]:
         codes: dict[str, bool] = {}
-        for task in self._ledger.list_tasks():
+        for task in self._client.list_tasks():
             original = task.metadata.fields.get(ORIGINAL_STATUS)
             codes[task.code] = original is not None and original.string_value == TOMBSTONE
         return codes
@@ -243,65 +245,65 @@ class TaskLoader:
             for link in links:
                 self._link(line, code, link)
             yield len(links)
-        self._holding_back.apply(self._made)
+        self._unmet_blockers.apply(self._created)
 
-    def _link(self, line: int, code: str, link: Link) -> None:
+    def _link(self, line: int, code: str, link: TaskLink) -> None:
         waiting, blocker = (link.code, code) if link.reverse else (code, link.code)
         what = f"task {waiting} depends on {blocker} ({link.kind})"
-        if code in self._gone or link.code in self._gone:
+        if code in self._deleted_codes or link.code in self._deleted_codes:
             self.links.of_deleted += 1
             return
         for end in (code, link.code):
             if end in self._refused:
                 self._listing.unresolved(line, f"{what}: {end} was not taken")
-                self._hold_back(line, waiting, blocker, link)
+                self._note_unmet(line, waiting, blocker, link)
                 return
         dependency = coordination_pb2.Dependency(
             task_code=waiting, depends_on_code=blocker, kind=_KINDS[link.kind]
         )
         request = coordination_pb2.AddDependencyRequest(dependency=dependency, request_id=new_request_id())
         try:
-            self._ledger.call(self._ledger.coordination.AddDependency, request)
+            self._client.call(self._client.coordination.AddDependency, request)
             self.links.in_place += 1
-        except Fault as fault:
-            if not fault.about_rows or fault.retryable:
+        except CallFailed as failure:
+            if not failure.about_rows or failure.retryable:
                 raise
-            self._hold_back(line, waiting, blocker, link)
-            if fault.code is grpc.StatusCode.NOT_FOUND and link.code not in self._lines:
+            self._note_unmet(line, waiting, blocker, link)
+            if failure.code is grpc.StatusCode.NOT_FOUND and link.code not in self._lines:
                 reason = f"{what}: {link.code} is neither in the file nor in the ledger"
                 self._listing.unresolved(line, reason)
             else:
-                self._listing.refused(line, f"{what}: {fault}")
+                self._listing.refused(line, f"{what}: {failure}")
 
-    def _hold_back(self, line: int, waiting: str, blocker: str, link: Link) -> None:
+    def _note_unmet(self, line: int, waiting: str, blocker: str, link: TaskLink) -> None:
         """Note that a task waits for one that no link could be made to."""
         if link.kind == "blocks":
-            self._holding_back.add(line, waiting, f"waits for {blocker}, and could not be linked to it")
+            self._unmet_blockers.add(line, waiting, f"waits for {blocker}, and could not be linked to it")
 
     def delete_tombstones(self) -> Iterator[int]:
         """Delete the tombstones of the file, after their links were made.
 
         If the caller's key may not delete tasks, list all of them as refused: they stay cancelled.
         """
-        forbidden: Fault | None = None
+        forbidden: CallFailed | None = None
         for line, code in self._to_delete:
-            fault = forbidden or self._delete(code)
-            if fault is not None and fault.code is grpc.StatusCode.PERMISSION_DENIED:
-                forbidden = fault
-            if fault is not None and fault.code is not grpc.StatusCode.NOT_FOUND:
-                self._listing.refused(line, f"task {code} was not deleted: {fault}")
+            failure = forbidden or self._delete(code)
+            if failure is not None and failure.code is grpc.StatusCode.PERMISSION_DENIED:
+                forbidden = failure
+            if failure is not None and failure.code is not grpc.StatusCode.NOT_FOUND:
+                self._listing.refused(line, f"task {code} was not deleted: {failure}")
             yield 1
 
-    def _delete(self, code: str) -> Fault | None:
+    def _delete(self, code: str) -> CallFailed | None:
         """Delete a task. Return the refusal of this one task; raises Fault for any other failure."""
         request = task_pb2.DeleteTaskRequest(task_code=code, request_id=new_request_id())
         try:
-            self._ledger.call(self._ledger.tasks.DeleteTask, request)
-        except Fault as fault:
-            about_task = fault.about_rows or fault.code is grpc.StatusCode.PERMISSION_DENIED
-            if not about_task or fault.retryable:
+            self._client.call(self._client.tasks.DeleteTask, request)
+        except CallFailed as failure:
+            about_task = failure.about_rows or failure.code is grpc.StatusCode.PERMISSION_DENIED
+            if not about_task or failure.retryable:
                 raise
-            return fault
+            return failure
         self.tasks.deleted += 1
         return None
 
@@ -316,14 +318,14 @@ def _optional(violations: Mapping[str, str]) -> set[str]:
 class EventLoader:
     """Streams events; the bad ones of a refused message are found and listed."""
 
-    def __init__(self, ledger: Ledger, listing: Listing) -> None:
+    def __init__(self, client: ImportClient, listing: Listing) -> None:
         self.events = EventCounts()
-        self._ledger = ledger
+        self._client = client
         self._listing = listing
 
-    def load(self, groups: Iterable[list[EventRow]]) -> None:
+    def load(self, groups: Iterable[list[ImportEventRow]]) -> None:
         """Sends all batches and waits for their answers."""
-        with EventStream[EventRow](self._ledger, self) as stream:
+        with EventStream[ImportEventRow](self._client, self) as stream:
             for group in groups:
                 stream.send(group)
             stream.drain()
@@ -333,9 +335,11 @@ class EventLoader:
         self.events.stored += stored
         self.events.duplicates += duplicates
 
-    def refused(self, items: Sequence[EventRow], fault: Fault) -> Sequence[Sequence[EventRow]]:
+    def refused(
+        self, items: Sequence[ImportEventRow], failure: CallFailed
+    ) -> Sequence[Sequence[ImportEventRow]]:
         """Lists the bad events of a message and returns the others."""
-        bad, again = parts_without_bad(items, fault)
+        bad, again = split_refused(items, failure)
         for row, reason in bad:
             self._listing.refused(row.line, f"event about {row.event.entity_code}: {reason}")
         return again

@@ -47,7 +47,7 @@ _WAITS = frozenset(("dependencies", "depends_on", "blocked_by", "depends on", "b
 
 
 @dataclass
-class Body:
+class MarkdownBody:
     """The parts of a body."""
 
     title: str = ""
@@ -73,9 +73,9 @@ def fold_name(name: str) -> str:
 
 def read_body(
     body: str, *, names: Mapping[str, str], lists: Sequence[str], text_headings: Sequence[str]
-) -> Body:
+) -> MarkdownBody:
     """Read a body. ``names`` are those of fields, ``text_headings`` those of the text itself."""
-    reader = _Reader(names, lists, text_headings)
+    reader = _BodyReader(names, lists, text_headings)
     lines = _with_atx(body.replace("\r\n", "\n").split("\n"), names)
     for number, line in enumerate(lines):
         reader.read(line, lines[number + 1 : number + 3])
@@ -124,14 +124,14 @@ def _with_atx(lines: list[str], names: Mapping[str, str]) -> list[str]:
     return result
 
 
-class _Reader:
+class _BodyReader:
     """Reads a body line by line."""
 
     def __init__(self, names: Mapping[str, str], lists: Sequence[str], text_headings: Sequence[str]) -> None:
         self._names = names
         self._lists = lists
         self._text_headings = text_headings
-        self._found = Body()
+        self._found = MarkdownBody()
         self._text: list[str] = []
         self._into = ""
         self._level = 0
@@ -169,7 +169,7 @@ class _Reader:
             return
         self._keep(line)
 
-    def end(self) -> Body:
+    def end(self) -> MarkdownBody:
         """Return what was read."""
         self._answer()
         self._close_list()
@@ -347,6 +347,6 @@ def _add(items: list[str], line: str) -> None:
         items.append(line.strip())
 
 
-def parts(body: Body) -> dict[str, Any]:
+def parts(body: MarkdownBody) -> dict[str, Any]:
     """Return a body's fields and lists in one table."""
     return {**body.fields, **body.lists}

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import grpc
 
 from orchestration.v1 import sprint_pb2
-from orchestration_server.cli.importing.client import Fault, Ledger, new_request_id
-from orchestration_server.cli.importing.jsonl_format import TaskRow
+from orchestration_server.cli.importing.client import CallFailed, ImportClient, new_request_id
+from orchestration_server.cli.importing.jsonl_format import ImportTaskRow
 
 
 class Listing(Protocol):
@@ -21,15 +21,15 @@ class Listing(Protocol):
 class MissingSprints:
     """The sprints that the rows of one import name."""
 
-    def __init__(self, ledger: Ledger, listing: Listing) -> None:
-        self._ledger = ledger
+    def __init__(self, client: ImportClient, listing: Listing) -> None:
+        self._client = client
         self._listing = listing
         # Each code that was asked for, and whether a task may name it.
         self._usable: dict[str, bool] = {}
 
-    def settle(self, rows: Sequence[TaskRow]) -> list[TaskRow]:
+    def with_usable_sprints(self, rows: Sequence[ImportTaskRow]) -> list[ImportTaskRow]:
         """Return the rows, each with a sprint that is there; one that can never be is left out."""
-        settled: list[TaskRow] = []
+        settled: list[ImportTaskRow] = []
         for row in rows:
             code = row.new.task.sprint_code
             if code and code not in self._usable:
@@ -42,23 +42,23 @@ class MissingSprints:
 
     def _make(self, line: int, code: str) -> bool:
         """Make a sprint if it is not there; return False if its code belongs to a deleted one."""
-        sprints = self._ledger.sprints
+        sprints = self._client.sprints
         request = sprint_pb2.GetSprintRequest(sprint_code=code)
-        if self._accepted(sprints.GetSprint, request, unless=grpc.StatusCode.NOT_FOUND):
+        if self._allow_overwrite(sprints.GetSprint, request, unless=grpc.StatusCode.NOT_FOUND):
             return True
         sprint = sprint_pb2.Sprint(code=code, title=code)
         create = sprint_pb2.CreateSprintRequest(sprint=sprint, request_id=new_request_id())
-        if not self._accepted(sprints.CreateSprint, create, unless=grpc.StatusCode.ALREADY_EXISTS):
+        if not self._allow_overwrite(sprints.CreateSprint, create, unless=grpc.StatusCode.ALREADY_EXISTS):
             return False
         self._listing.changed(line, f"sprint {code} was not in the ledger: made, as one that is planned")
         return True
 
-    def _accepted(self, method: Any, request: Any, *, unless: grpc.StatusCode) -> bool:
+    def _allow_overwrite(self, method: Any, request: Any, *, unless: grpc.StatusCode) -> bool:
         """Call, and return False if the answer is the code `unless`."""
         try:
-            self._ledger.call(method, request)
-        except Fault as fault:
-            if fault.code is not unless:
+            self._client.call(method, request)
+        except CallFailed as failure:
+            if failure.code is not unless:
                 raise
             return False
         return True

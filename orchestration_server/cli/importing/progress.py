@@ -17,7 +17,7 @@ from orchestration_server.cli.importing.values import escaped
 _LISTED = 50
 
 
-class Exit(IntEnum):
+class ExitCode(IntEnum):
     """Exit codes. 2 is what every command gives for wrong usage."""
 
     LOADED = 0
@@ -26,7 +26,7 @@ class Exit(IntEnum):
     CHANGED = 4
 
 
-class Report:
+class ImportReport:
     """Collects what was not taken or not taken as it stands, and lists it at the end."""
 
     def __init__(self, path: Path | None) -> None:
@@ -62,11 +62,11 @@ class Report:
             self._listed.append((kind, f"{place}: {reason}"))
 
     @property
-    def exit(self) -> Exit:
+    def exit(self) -> ExitCode:
         """The exit code: refused rows and links come before those that were changed."""
         if self.counts["refused"] or self.counts["unresolved"] or self.counts["conflict"]:
-            return Exit.ROWS_LISTED
-        return Exit.CHANGED if self.counts["changed"] else Exit.LOADED
+            return ExitCode.ROWS_LISTED
+        return ExitCode.CHANGED if self.counts["changed"] else ExitCode.LOADED
 
     def print(self, console: Console) -> None:
         """Prints the counts and the first findings."""
@@ -74,7 +74,7 @@ class Report:
         if self.counts["conflict"]:
             text += f", {self.counts['conflict']:,} conflicts"
         text += f", {self.counts['changed']:,} changed, {self.counts['warning']:,} warnings"
-        say(console, "listed", text)
+        print_line(console, "listed", text)
         for kind, finding in self._listed:
             # Text from a file: no markup, no control characters.
             clean = "".join(c if c.isprintable() else "�" for c in finding)
@@ -84,7 +84,7 @@ class Report:
             console.print(f"  and {left:,} more; --report FILE writes all of them", markup=False)
 
 
-class Bars:
+class ProgressBars:
     """Progress bars on a terminal; nothing where the output goes elsewhere."""
 
     def __init__(self, console: Console) -> None:
@@ -126,6 +126,6 @@ class Bars:
             self._progress.advance(bar, step)
 
 
-def say(console: Console, what: str, text: str) -> None:
+def print_line(console: Console, what: str, text: str) -> None:
     """Prints one line of the summary."""
     console.print(f"{what:<9}{text}", markup=False, highlight=False, soft_wrap=True)

@@ -23,7 +23,7 @@ _REASON_CHARACTERS = 1_000
 
 
 @dataclass
-class Notes:
+class RowNotes:
     """The findings about one row."""
 
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class Notes:
         self.not_ready.append(reason)
         self.changes.append(f"{reason}: not ready")
 
-    def settle(self, status: TaskStatus) -> TaskStatus:
+    def final_status(self, status: TaskStatus) -> TaskStatus:
         """Return the status that the task is created with: blocked in place of pending if a reason is noted.
 
         Call it last: it writes the reasons into the metadata.
@@ -103,12 +103,12 @@ class Notes:
         if status is TaskStatus.PENDING or status is TaskStatus.BLOCKED:
             if NOT_READY in self.metadata:
                 self.keep(NOT_READY, self.metadata[NOT_READY])
-            self.metadata[NOT_READY] = joined(self.not_ready)
+            self.metadata[NOT_READY] = join_reasons(self.not_ready)
             return TaskStatus.BLOCKED
         return status
 
 
-def joined(reasons: Sequence[str]) -> str:
+def join_reasons(reasons: Sequence[str]) -> str:
     """Return reasons as one text of at most 1,000 characters, which says how many it leaves out."""
     text = "; ".join(reasons[:20])
     if len(reasons) <= 20 and len(text) <= _REASON_CHARACTERS:

@@ -17,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.v1 import task_pb2
 from orchestration_server.cli.importing import values
-from orchestration_server.cli.importing.row_notes import Notes, brief
+from orchestration_server.cli.importing.row_notes import RowNotes, brief
 from orchestration_server.validation.constraints import STRUCT_BYTES, Items, Text
 from orchestration_server.validation.occur_time import AHEAD_SECONDS
 from orchestration_server.validation.work import RULES
@@ -40,7 +40,7 @@ def _limits(name: str) -> tuple[int, int]:
     return rule.high, rule.rule.high
 
 
-def text(value: Any, name: str, notes: Notes, *, most: int) -> str:
+def text(value: Any, name: str, notes: RowNotes, *, most: int) -> str:
     """Return a text field of at most `most` characters; empty if the row has none or something else."""
     plain = _scalar(value)
     if plain is None:
@@ -60,7 +60,7 @@ def text(value: Any, name: str, notes: Notes, *, most: int) -> str:
     return plain[:most]
 
 
-def assignee(value: Any, notes: Notes) -> str:
+def assignee(value: Any, notes: RowNotes) -> str:
     """Return the assignee: the first of a list, which is kept as a whole."""
     if not isinstance(value, list):
         return text(value, "assignee", notes, most=limit("assignee"))
@@ -74,7 +74,7 @@ def assignee(value: Any, notes: Notes) -> str:
     return text(names[0], "assignee", notes, most=limit("assignee")) if names else ""
 
 
-def labels(value: Any, notes: Notes) -> list[str]:
+def labels(value: Any, notes: RowNotes) -> list[str]:
     """Return the labels, each once; a text is read as labels with commas between them."""
     if value is None:
         return []
@@ -108,7 +108,7 @@ def labels(value: Any, notes: Notes) -> list[str]:
     return cut[:count]
 
 
-def lines(value: Any, name: str, notes: Notes) -> list[str]:
+def lines(value: Any, name: str, notes: RowNotes) -> list[str]:
     """Return a list of lines, such as the objectives; a text is read line by line."""
     if value is None or value in ([], {}):
         return []
@@ -130,7 +130,7 @@ def lines(value: Any, name: str, notes: Notes) -> list[str]:
     return [line[:length] for line in found[:count]]
 
 
-def moment(value: Any, name: str, notes: Notes, *, zone_needed: bool = False) -> Timestamp | None:
+def moment(value: Any, name: str, notes: RowNotes, *, zone_needed: bool = False) -> Timestamp | None:
     """Return a time that the ledger takes as that of a creation; None if the row has none."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
@@ -161,7 +161,7 @@ def _out_of_range(found: datetime) -> str:
     return "is ahead of now" if seconds > time.time() + AHEAD_SECONDS else ""
 
 
-def settings(value: Any, name: str, notes: Notes) -> Struct | None:
+def settings(value: Any, name: str, notes: RowNotes) -> Struct | None:
     """Return an object field, such as agent_config; None if the row has none or the ledger cannot take it."""
     if value is None or value == {}:
         return None
@@ -173,7 +173,7 @@ def settings(value: Any, name: str, notes: Notes) -> Struct | None:
     return None
 
 
-def metadata(notes: Notes) -> Struct:
+def metadata(notes: RowNotes) -> Struct:
     """Return what the notes keep as a task's metadata. Call it last."""
     return values.struct(notes.metadata, "metadata", notes)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 
-from orchestration_server.cli.importing.delegation_format import Parsed
+from orchestration_server.cli.importing.delegation_format import ParsedFile
 from orchestration_server.cli.importing.jsonl_format import BadRow
 from orchestration_server.cli.importing.words import fold
 from orchestration_server.validation.constraints import is_blank
@@ -64,7 +64,7 @@ class TreeCodes:
         """Return the file that has a code already."""
         return self._files.get((kind, code))
 
-    def take(self, kind: str, parsed: Parsed, name: str, file: Path) -> str:
+    def take(self, kind: str, parsed: ParsedFile, name: str, file: Path) -> str:
         """Return the code that the file gives, else that of its name; one is made of what is no code.
 
         Raises BadRow if another file has the code.
@@ -84,7 +84,7 @@ class TreeCodes:
         return code
 
 
-class Names:
+class NameIndex:
     """The codes of a tree's sprints or tasks, found by whatever a person calls them."""
 
     def __init__(self) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestration_server.cli.importing.progress import Report
-from orchestration_server.cli.importing.row_notes import Notes
+from orchestration_server.cli.importing.progress import ImportReport
+from orchestration_server.cli.importing.row_notes import RowNotes
 
 
 class TreeListing:
     """Lists the files of a tree that were not taken, or not as they are."""
 
-    def __init__(self, report: Report, root: Path) -> None:
+    def __init__(self, report: ImportReport, root: Path) -> None:
         self._report = report
         self._root = root
         self._files: list[str] = []
@@ -26,7 +26,7 @@ class TreeListing:
         """Return a file's path below the root."""
         return str(file.relative_to(self._root))
 
-    def notes(self, line: int, what: str, notes: Notes) -> None:
+    def notes(self, line: int, what: str, notes: RowNotes) -> None:
         """List the notes that were taken while a file was read."""
         for text in notes.changes:
             self.changed(line, f"{what}: {text}")

@@ -10,17 +10,17 @@ from typing import Any
 
 from orchestration_server.cli.importing import delegation_tree
 from orchestration_server.cli.importing.delegation_format import (
-    Parsed,
+    ParsedFile,
     agent_task,
     parse_agent,
     parse_task,
     stamp_of,
 )
-from orchestration_server.cli.importing.delegation_rows import Want, task_row, wants_of
+from orchestration_server.cli.importing.delegation_rows import WantedLink, task_row, wanted_links
 from orchestration_server.cli.importing.delegation_tree import TaskFile
-from orchestration_server.cli.importing.jsonl_format import BadRow, Link, TaskRow
+from orchestration_server.cli.importing.jsonl_format import BadRow, ImportTaskRow, TaskLink
 from orchestration_server.cli.importing.row_notes import brief
-from orchestration_server.cli.importing.tree_codes import CODE, Names, TreeCodes, code_and_title
+from orchestration_server.cli.importing.tree_codes import CODE, NameIndex, TreeCodes, code_and_title
 from orchestration_server.cli.importing.tree_report import TreeListing
 from orchestration_server.cli.importing.words import Words
 from orchestration_server.model import TaskStatus
@@ -38,7 +38,7 @@ class ReadTask:
     code: str
     name: str
     sprint: str
-    parsed: Parsed
+    parsed: ParsedFile
 
 
 class TreeTasks:
@@ -51,7 +51,7 @@ class TreeTasks:
         self._codes = codes
         self._words = words
         self._sprint_named = sprint_named
-        self._names = Names()
+        self._names = NameIndex()
         self._later: dict[Path, Path] = {}
         """The file with the last revision of a task, by each other one that a ledger wrote of it."""
 
@@ -100,11 +100,11 @@ class TreeTasks:
         self._names.add(code, (named, name, parsed.text("title"), parsed.text("code")))
         return ReadTask(line, found, code, name, sprint, parsed)
 
-    def rows(self, tasks: Iterable[ReadTask]) -> Iterator[TaskRow]:
+    def rows(self, tasks: Iterable[ReadTask]) -> Iterator[ImportTaskRow]:
         """Yield the rows of the tasks that were read."""
         for task in tasks:
-            links: list[Link] = []
-            for want in wants_of(task.parsed):
+            links: list[TaskLink] = []
+            for want in wanted_links(task.parsed):
                 link = self._link(want, task)
                 if link is not None and link.code != task.code:
                     links.append(link)
@@ -118,7 +118,7 @@ class TreeTasks:
                 self._words,
             )
 
-    def _parsed(self, found: TaskFile) -> Parsed:
+    def _parsed(self, found: TaskFile) -> ParsedFile:
         """Return the fields of a task's file, with those of its AGENT.yml that it does not have itself."""
         if found.agent is None:
             return self._read(found.file)
@@ -140,7 +140,7 @@ class TreeTasks:
         parsed.digests[found.agent.name] = digest
         return parsed
 
-    def _compare(self, parsed: Parsed, agent: Parsed) -> None:
+    def _compare(self, parsed: ParsedFile, agent: ParsedFile) -> None:
         """Note a task that one of its files has as done or put aside, and the other one as due."""
         statuses = [one.fields.get("status") for one in (parsed, agent)]
         if None in statuses:
@@ -151,7 +151,7 @@ class TreeTasks:
             said = f"status {brief(statuses[0])} in TASK.md, and {brief(statuses[1])} in AGENT.yml"
             parsed.notes.block(said)
 
-    def _read(self, file: Path) -> Parsed:
+    def _read(self, file: Path) -> ParsedFile:
         content = delegation_tree.read(file)
         parsed = parse_task(content)
         parsed.digests[file.name] = sha256(content).hexdigest()
@@ -167,7 +167,7 @@ class TreeTasks:
             self._listing.refused(self._listing.number(file), f"{error}; the task is taken without it")
             return {}, ""
 
-    def _sprint(self, parsed: Parsed, lies_in: str) -> str:
+    def _sprint(self, parsed: ParsedFile, lies_in: str) -> str:
         """Return the code of the sprint that the file names, else of the one that it lies in."""
         written = parsed.short("sprint_code")
         named = str(written[0]) if isinstance(written, list) and len(written) == 1 else written
@@ -190,7 +190,7 @@ class TreeTasks:
         parsed.notes.changes.append(f"sprint {brief(named)} is not in the tree or the ledger: {taken}")
         return lies_in
 
-    def _link(self, want: Want, task: ReadTask) -> Link | None:
+    def _link(self, want: WantedLink, task: ReadTask) -> TaskLink | None:
         """Return the link that a file asks for; None, and noted, if it names no task."""
         code = self._code_of(want, own=bool(task.parsed.stamps))
         if code is None:
@@ -206,9 +206,9 @@ class TreeTasks:
             bad = f"depends_on {code}: kind {brief(want.kind)} is not known"
             task.parsed.fields.setdefault("bad_links", []).append(bad)
             return None
-        return Link(code, meaning.value.kind, reverse=meaning.value.reverse != want.reverse)
+        return TaskLink(code, meaning.value.kind, reverse=meaning.value.reverse != want.reverse)
 
-    def _code_of(self, want: Want, *, own: bool) -> str | None:
+    def _code_of(self, want: WantedLink, *, own: bool) -> str | None:
         """Return the code of the task that is meant; one that is not in the tree may be in the ledger."""
         code = want.task if CODE.fullmatch(want.task) else None
         if own and code is not None:

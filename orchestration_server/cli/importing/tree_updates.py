@@ -15,9 +15,9 @@ from typing import Any
 import grpc
 
 from orchestration.v1 import coordination_pb2, sprint_pb2, task_pb2
-from orchestration_server.cli.importing.client import Fault, Ledger, new_request_id
-from orchestration_server.cli.importing.delegation_format import Parsed
-from orchestration_server.cli.importing.jsonl_format import TaskRow
+from orchestration_server.cli.importing.client import CallFailed, ImportClient, new_request_id
+from orchestration_server.cli.importing.delegation_format import ParsedFile
+from orchestration_server.cli.importing.jsonl_format import ImportTaskRow
 from orchestration_server.cli.importing.tree_report import TreeListing
 from orchestration_server.cli.importing.tree_tasks import ReadTask
 from orchestration_server.codec import convert
@@ -40,7 +40,7 @@ class UpdateCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
+class _AcceptedFile:
     """A file whose content the ledger has."""
 
     line: int
@@ -49,27 +49,27 @@ class _Taken:
     entity: Entity
 
 
-class Updates:
+class TreeUpdates:
     """The edits of one tree."""
 
-    def __init__(self, ledger: Ledger, listing: TreeListing) -> None:
+    def __init__(self, client: ImportClient, listing: TreeListing) -> None:
         self.counts = UpdateCounts()
-        self._ledger = ledger
+        self._client = client
         self._listing = listing
-        self._taken: list[_Taken] = []
+        self._accepted_files: list[_AcceptedFile] = []
 
-    def sprint(self, line: int, directory: Path, wanted: sprint_pb2.Sprint, parsed: Parsed) -> None:
+    def sprint(self, line: int, directory: Path, wanted: sprint_pb2.Sprint, parsed: ParsedFile) -> None:
         """Send the edit of a sprint that is there."""
         if not parsed.stamps:
             return
         request = sprint_pb2.GetSprintRequest(sprint_code=wanted.code)
-        current = self._ledger.call(self._ledger.sprints.GetSprint, request).sprint
+        current = self._client.call(self._client.sprints.GetSprint, request).sprint
         now = self._content(line, wanted, current, parsed)
         if now is not None:
             self.counts.sprints += now.revision != current.revision
-            self._taken.append(_Taken(line, directory, parsed.digests, now))
+            self._accepted_files.append(_AcceptedFile(line, directory, parsed.digests, now))
 
-    def task(self, task: ReadTask, row: TaskRow) -> TaskRow | None:
+    def task(self, task: ReadTask, row: ImportTaskRow) -> ImportTaskRow | None:
         """Send the edit of a task, and return its row with the links to add; None if it is not there."""
         current = self._task(row.code)
         if current is None:
@@ -81,7 +81,9 @@ class Updates:
         if now is None:
             return _without_links(row)
         self.counts.tasks += now.revision != current.revision
-        self._taken.append(_Taken(task.line, task.found.file.parent, task.parsed.digests, now))
+        self._accepted_files.append(
+            _AcceptedFile(task.line, task.found.file.parent, task.parsed.digests, now)
+        )
         base = _base(task.parsed)
         if base is None or row.bad_links:
             return _without_links(row)
@@ -89,7 +91,7 @@ class Updates:
         self._remove(task.line, row.code, base - listed)
         added = [link for link in row.links if link.reverse or (link.code, link.kind) not in base]
         self.counts.links += len(added)
-        return TaskRow(row.line, row.new, tuple(added))
+        return ImportTaskRow(row.line, row.new, tuple(added))
 
     def list_deleted(self, tasks: Iterable[ReadTask], deleted: frozenset[str]) -> None:
         """List the files of tasks that were deleted in the ledger: an edit of one has no way in."""
@@ -99,21 +101,21 @@ class Updates:
 
     def finish(self) -> Iterator[int]:
         """Have the files written anew that the ledger has taken, after their links were made."""
-        for taken in self._taken:
-            if self._listing.complete(taken.line) and self._accepted(taken):
+        for taken in self._accepted_files:
+            if self._listing.complete(taken.line) and self._allow_overwrite(taken):
                 self._sync(taken.entity)
             yield 1
 
     def _task(self, code: str) -> task_pb2.Task | None:
         try:
             request = task_pb2.GetTaskRequest(task_code=code)
-            return self._ledger.call(self._ledger.tasks.GetTask, request).task
-        except Fault as fault:
-            if fault.code is not grpc.StatusCode.NOT_FOUND:
+            return self._client.call(self._client.tasks.GetTask, request).task
+        except CallFailed as failure:
+            if failure.code is not grpc.StatusCode.NOT_FOUND:
                 raise
             return None
 
-    def _content(self, line: int, wanted: Entity, current: Entity, parsed: Parsed) -> Entity | None:
+    def _content(self, line: int, wanted: Entity, current: Entity, parsed: ParsedFile) -> Entity | None:
         """Bring the ledger to what the file says; None, and listed, if that cannot be.
 
         Return the entity as the ledger has it then.
@@ -138,11 +140,11 @@ class Updates:
                 return None
             try:
                 return self._send(wanted, fields, int(stamp))
-            except Fault as fault:
-                if fault.code is not grpc.StatusCode.ABORTED:
-                    if not fault.about_rows or fault.retryable:
+            except CallFailed as failure:
+                if failure.code is not grpc.StatusCode.ABORTED:
+                    if not failure.about_rows or failure.retryable:
                         raise
-                    self._listing.refused(line, f"{what}: {fault}")
+                    self._listing.refused(line, f"{what}: {failure}")
                     return None
             current = self._again(current)
         self._listing.refused(line, f"{what}: others change it all the time: run the import again")
@@ -155,20 +157,20 @@ class Updates:
                 task=wanted, expected_revision=revision, request_id=new_request_id()
             )
             request.update_mask.paths.extend(fields)
-            method = self._ledger.tasks.UpdateTask
-            return self._ledger.call(method, request, final=grpc.StatusCode.ABORTED).task
+            method = self._client.tasks.UpdateTask
+            return self._client.call(method, request, final=grpc.StatusCode.ABORTED).task
         request = sprint_pb2.UpdateSprintRequest(
             sprint=wanted, expected_revision=revision, request_id=new_request_id()
         )
         request.update_mask.paths.extend(fields)
-        change = self._ledger.sprints.UpdateSprint
-        return self._ledger.call(change, request, final=grpc.StatusCode.ABORTED).sprint
+        change = self._client.sprints.UpdateSprint
+        return self._client.call(change, request, final=grpc.StatusCode.ABORTED).sprint
 
     def _again(self, entity: Entity) -> Entity:
         if isinstance(entity, task_pb2.Task):
             return self._task(entity.code) or task_pb2.Task(code=entity.code)
         request = sprint_pb2.GetSprintRequest(sprint_code=entity.code)
-        return self._ledger.call(self._ledger.sprints.GetSprint, request).sprint
+        return self._client.call(self._client.sprints.GetSprint, request).sprint
 
     def _remove(self, line: int, code: str, links: set[tuple[str, str]]) -> None:
         """Remove links; one that is gone already is as it should be."""
@@ -177,15 +179,15 @@ class Updates:
             link.kind = LINK_KINDS.index(kind)  # type: ignore[assignment]  # the numbers are the same
             request = coordination_pb2.RemoveDependencyRequest(dependency=link, request_id=new_request_id())
             try:
-                self._ledger.call(self._ledger.coordination.RemoveDependency, request)
+                self._client.call(self._client.coordination.RemoveDependency, request)
                 self.counts.links += 1
-            except Fault as fault:
-                if not fault.about_rows or fault.retryable:
+            except CallFailed as failure:
+                if not failure.about_rows or failure.retryable:
                     raise
-                if fault.code is not grpc.StatusCode.NOT_FOUND:
-                    self._listing.refused(line, f"task {code} depends on {other} still: {fault}")
+                if failure.code is not grpc.StatusCode.NOT_FOUND:
+                    self._listing.refused(line, f"task {code} depends on {other} still: {failure}")
 
-    def _accepted(self, taken: _Taken) -> bool:
+    def _allow_overwrite(self, taken: _AcceptedFile) -> bool:
         """Tell the file sync that an edited file may be written over; False if it is not to know."""
         directory = taken.directory.resolve()
         try:
@@ -206,19 +208,19 @@ class Updates:
             if isinstance(entity, task_pb2.Task):
                 request = task_pb2.UpdateTaskRequest(task=entity, **fields)
                 request.update_mask.paths.append("title")
-                self._ledger.call(self._ledger.tasks.UpdateTask, request, final=grpc.StatusCode.ABORTED)
+                self._client.call(self._client.tasks.UpdateTask, request, final=grpc.StatusCode.ABORTED)
             else:
                 request = sprint_pb2.UpdateSprintRequest(sprint=entity, **fields)
                 request.update_mask.paths.append("title")
-                self._ledger.call(self._ledger.sprints.UpdateSprint, request, final=grpc.StatusCode.ABORTED)
-        except Fault as fault:
+                self._client.call(self._client.sprints.UpdateSprint, request, final=grpc.StatusCode.ABORTED)
+        except CallFailed as failure:
             # Another one changed it meanwhile: the next sync writes what is there then.
-            if fault.code is not grpc.StatusCode.ABORTED:
+            if failure.code is not grpc.StatusCode.ABORTED:
                 raise
 
 
-def _without_links(row: TaskRow) -> TaskRow:
-    return TaskRow(row.line, row.new, bad_links=row.bad_links)
+def _without_links(row: ImportTaskRow) -> ImportTaskRow:
+    return ImportTaskRow(row.line, row.new, bad_links=row.bad_links)
 
 
 def _contents(entity: Entity) -> dict[str, Any]:
@@ -236,7 +238,7 @@ def _differing(wanted: Entity, current: Entity) -> list[str]:
     return [name for name in after if after[name] != before[name]]
 
 
-def _base(parsed: Parsed) -> set[tuple[str, str]] | None:
+def _base(parsed: ParsedFile) -> set[tuple[str, str]] | None:
     """Return the links that the file was written with; None if it does not say, or has no list any more."""
     stamp = parsed.stamps.get("links")
     if not isinstance(stamp, str) or "depends_on" not in parsed.fields:

@@ -8,8 +8,8 @@ from typing import Protocol
 import grpc
 
 from orchestration.v1 import common_pb2, task_pb2
-from orchestration_server.cli.importing.client import Fault, Ledger, new_request_id
-from orchestration_server.cli.importing.row_notes import NOT_READY, joined
+from orchestration_server.cli.importing.client import CallFailed, ImportClient, new_request_id
+from orchestration_server.cli.importing.row_notes import NOT_READY, join_reasons
 
 # A task that others change at the same time is read again.
 _TRIES = 5
@@ -21,11 +21,11 @@ class Listing(Protocol):
     def changed(self, line: int, reason: str) -> None: ...
 
 
-class HoldingBack:
+class UnmetBlockers:
     """The tasks of one import that wait for a task that is not there."""
 
-    def __init__(self, ledger: Ledger, listing: Listing) -> None:
-        self._ledger = ledger
+    def __init__(self, client: ImportClient, listing: Listing) -> None:
+        self._client = client
         self._listing = listing
         self._reasons: dict[str, tuple[int, list[str]]] = {}
 
@@ -40,7 +40,7 @@ class HoldingBack:
         does not undo a person's decision.
         """
         for code, (line, reasons) in self._reasons.items():
-            reason = joined(reasons)
+            reason = join_reasons(reasons)
             if self._block(code, reason, created=code in made):
                 self._listing.changed(line, f"task {code}: not ready: {reason}")
         self._reasons.clear()
@@ -48,8 +48,8 @@ class HoldingBack:
     def _block(self, code: str, reason: str, *, created: bool) -> bool:
         for _ in range(_TRIES):
             try:
-                answer = self._ledger.call(
-                    self._ledger.tasks.GetTask, task_pb2.GetTaskRequest(task_code=code)
+                answer = self._client.call(
+                    self._client.tasks.GetTask, task_pb2.GetTaskRequest(task_code=code)
                 )
                 task = answer.task
                 if task.status != common_pb2.TASK_STATUS_PENDING or NOT_READY in task.metadata.fields:
@@ -57,10 +57,10 @@ class HoldingBack:
                 if not created and task.revision != 1:
                     return False
                 self._update(task, reason)
-            except Fault as fault:
-                if fault.code is grpc.StatusCode.NOT_FOUND:
+            except CallFailed as failure:
+                if failure.code is grpc.StatusCode.NOT_FOUND:
                     return False
-                if fault.code is not grpc.StatusCode.ABORTED:
+                if failure.code is not grpc.StatusCode.ABORTED:
                     raise
             else:
                 return True
@@ -75,9 +75,9 @@ class HoldingBack:
         )
         request.update_mask.paths.extend(["status", "metadata"])
         try:
-            self._ledger.call(self._ledger.tasks.UpdateTask, request, final=grpc.StatusCode.ABORTED)
-        except Fault as fault:
-            if fault.code is not grpc.StatusCode.INVALID_ARGUMENT:
+            self._client.call(self._client.tasks.UpdateTask, request, final=grpc.StatusCode.ABORTED)
+        except CallFailed as failure:
+            if failure.code is not grpc.StatusCode.INVALID_ARGUMENT:
                 raise
             # The metadata is full: the reason is on the event alone.
             status = task_pb2.UpdateTaskStatusRequest(
@@ -87,4 +87,4 @@ class HoldingBack:
                 expected_revision=task.revision,
                 request_id=new_request_id(),
             )
-            self._ledger.call(self._ledger.tasks.UpdateTaskStatus, status, final=grpc.StatusCode.ABORTED)
+            self._client.call(self._client.tasks.UpdateTaskStatus, status, final=grpc.StatusCode.ABORTED)

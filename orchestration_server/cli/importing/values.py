@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from google.protobuf.struct_pb2 import Struct
 
-from orchestration_server.cli.importing.row_notes import NOT_READY, Notes
+from orchestration_server.cli.importing.row_notes import NOT_READY, RowNotes
 from orchestration_server.validation.constraints import STRUCT_BYTES, STRUCT_DEPTH
 
 LARGEST = 2**53 - 1
@@ -73,7 +73,7 @@ def parse_json(data: bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def text_of(value: str, name: str, notes: Notes) -> str:
+def text_of(value: str, name: str, notes: RowNotes) -> str:
     """Return a text with NUL and lone surrogates written as escapes, and note it."""
     if not _BAD_CHARACTERS.search(value):
         return str(value)
@@ -92,7 +92,7 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
-class _Walk:
+class _StorableWalk:
     """One pass over a value, which collects the places where it had to change something."""
 
     def __init__(self) -> None:
@@ -153,12 +153,12 @@ def _json_text(value: Any) -> str:
         return "nested too deeply"
 
 
-def storable(value: Any, name: str, notes: Notes) -> Any:
+def storable(value: Any, name: str, notes: RowNotes) -> Any:
     """Return a value as a Struct can keep it, with a warning for each kind of change.
 
     `name` is the path of the value in the row, and empty for the row itself.
     """
-    walk = _Walk()
+    walk = _StorableWalk()
     kept = walk.value(value, name, 1)
     if walk.numbers:
         text = "kept as text: the ledger's numbers are doubles"
@@ -177,7 +177,7 @@ def _places(paths: Sequence[str]) -> str:
     return f"{shown} and {len(paths) - 5:,} more" if len(paths) > 5 else shown
 
 
-def struct(value: dict[str, Any], name: str, notes: Notes, *, most: int = _FIT_BYTES) -> Struct:
+def struct(value: dict[str, Any], name: str, notes: RowNotes, *, most: int = _FIT_BYTES) -> Struct:
     """Return an object as a Struct of at most `most` bytes of JSON; what is cut is noted as a change."""
     kept = storable(value, "", notes)
     if _size(kept) > most:
@@ -189,14 +189,14 @@ def struct(value: dict[str, Any], name: str, notes: Notes, *, most: int = _FIT_B
 
 def fits(value: dict[str, Any]) -> bool:
     """Return True if an object is small enough for a Struct of the ledger."""
-    return _size(storable(value, "", Notes())) <= STRUCT_BYTES
+    return _size(storable(value, "", RowNotes())) <= STRUCT_BYTES
 
 
 def _size(value: Any) -> int:
     return len(orjson.dumps(value))
 
 
-def _fitted(value: dict[str, Any], name: str, most: int, notes: Notes) -> dict[str, Any]:
+def _fitted(value: dict[str, Any], name: str, most: int, notes: RowNotes) -> dict[str, Any]:
     """Cut the largest values of an object, all to one size, so that it has at most `most` bytes."""
     names = {key: _size(key) + 2 for key in value}
     sizes = {key: _size(item) for key, item in value.items()}
@@ -225,7 +225,7 @@ def _share(sizes: list[int], room: int) -> int:
     return room
 
 
-def _fewer(value: dict[str, Any], name: str, most: int, notes: Notes) -> dict[str, Any]:
+def _fewer(value: dict[str, Any], name: str, most: int, notes: RowNotes) -> dict[str, Any]:
     """Keep the leading entries of an object that has too many, each at most a quarter of the room."""
     kept: dict[str, Any] = {}
     size = 2

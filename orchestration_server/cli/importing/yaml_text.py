@@ -62,7 +62,7 @@ def spelled_yaml(text: str) -> Any:
     return _read(text, _Values(spelled=True))
 
 
-def joined(text: str) -> str:
+def join_surrogates(text: str) -> str:
     """Return a text in which two halves of a character that follow each other are the character."""
     if text.isascii():
         return text
@@ -110,7 +110,7 @@ class _Values:
             line = f"line {key.start_mark.line + 1}: "
             if not isinstance(key, yaml.ScalarNode):
                 raise BadRow(f"{line}a key is no text")
-            name = joined(key.value)
+            name = join_surrogates(key.value)
             if name in values:
                 raise BadRow(f"{line}{name[:60]!r} is there twice")
             values[name] = self.of(item)
@@ -120,7 +120,7 @@ class _Values:
         if kind == "null":
             return None
         if kind == "str" or self._spelled:
-            return joined(written)
+            return join_surrogates(written)
         if kind == "bool":
             return written.lower() == "true"
         return number(written)

@@ -1,6 +1,6 @@
 """One key that asks for the dearest answers there are, again and again, in a process of its own.
 
-python -m benchmarks.greedy HOST:PORT KEY SECONDS SPRINT… prints how many calls were answered and refused.
+python -m benchmarks.greedy_client HOST:PORT KEY SECONDS SPRINT… prints the number of calls by status code.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import grpc
 
-from benchmarks.keyed import channel
+from benchmarks.provisioning import channel
 from orchestration.v1 import context_pb2, event_pb2
 from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub

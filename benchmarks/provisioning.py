@@ -15,14 +15,14 @@ import psycopg
 
 from benchmarks import ghz
 from benchmarks.processes import environment
-from benchmarks.target import CHANNEL_OPTIONS, Started
+from benchmarks.target import CHANNEL_OPTIONS, RunningServer
 
 PER_MINUTE = 10_000_000
 """So many that the rate of a key is not what is measured."""
 
 
 @contextmanager
-def own_database(started: Started, name: str) -> Iterator[str]:
+def temporary_database(started: RunningServer, name: str) -> Iterator[str]:
     """A database beside that of the server under test; gone at the end."""
     with psycopg.connect(started.database_url, autocommit=True) as conn:
         conn.execute(f"drop database if exists {name} with (force)".encode())
@@ -38,9 +38,9 @@ def make_key(database_url: str, project: str) -> str:
     command = [sys.executable, "-m", "orchestration_server", "keys", "create", project]
     command += ["--project", project, "--per-minute", str(PER_MINUTE)]
     command += ["--events-per-minute", str(PER_MINUTE)]
-    told = {"DATABASE_URL": database_url}
+    overrides = {"DATABASE_URL": database_url}
     ended = subprocess.run(
-        command, env=environment() | told, capture_output=True, text=True, check=True, timeout=60
+        command, env=environment() | overrides, capture_output=True, text=True, check=True, timeout=60
     )
     return ended.stdout.strip()
 
@@ -70,7 +70,7 @@ def channel(address: str, key: str) -> grpc.Channel:
     return grpc.intercept_channel(grpc.insecure_channel(address, CHANNEL_OPTIONS), _WithKey(key))
 
 
-def spread(outcomes: Sequence[ghz.Outcome]) -> list[float]:
+def merged_latencies(outcomes: Sequence[ghz.GhzResult]) -> list[float]:
     """The latencies of several runs, sorted."""
     return sorted(latency for outcome in outcomes for latency in outcome.latencies)
 
@@ -83,6 +83,6 @@ def peak_mb(pid: int) -> float:
     raise RuntimeError(f"process {pid} has ended")
 
 
-def forget_peak(pid: int) -> None:
+def reset_peak(pid: int) -> None:
     """Begin anew to look for the most memory that a process holds."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")

@@ -1,6 +1,6 @@
 """A bare grpcio server that answers each method with bytes it was given: what grpcio itself costs.
 
-Run as a process: python -m benchmarks.echo ANSWERS READY, where ANSWERS is a folder with a file for
+Run as a process: python -m benchmarks.echo_server ANSWERS READY, where ANSWERS is a folder with a file for
 each method (its path with the slashes as "+"), and READY is where the address is written.
 """
 

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import conninfo, errors
 
 from orchestration_server.db.connect import STRAIGHT
-from orchestration_server.doctor.findings import Finding, Subject, failed
+from orchestration_server.doctor.findings import Finding, Installation, failed
 from orchestration_server.errors import LedgerError, UnfitDatabase
 
 DOCTOR = "orchestration doctor"
@@ -19,7 +19,7 @@ _OF_OTHERS = (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
 _RIGHTS = (errors.InsufficientPrivilege, errors.InvalidSchemaName)
 
 
-def explained(subject: Subject, error: Exception) -> Finding:
+def explain(installation: Installation, error: Exception) -> Finding:
     """Return what an error of the driver or of the ledger means, with the fix."""
     if isinstance(error, UnfitDatabase):
         return failed(error.message, error.fix)
@@ -40,18 +40,18 @@ def explained(subject: Subject, error: Exception) -> Finding:
     if isinstance(error, _OF_OTHERS):
         return failed(f"a pooler in transaction mode is in between: {text}", STRAIGHT)
     if error.sqlstate is None:
-        return out_of_reach(subject, error)
+        return explain_unreachable(installation, error)
     return failed(f"the database refused a statement: {text} (SQLSTATE {error.sqlstate})", DOCTOR)
 
 
-def out_of_reach(subject: Subject, error: psycopg.Error) -> Finding:
+def explain_unreachable(installation: Installation, error: psycopg.Error) -> Finding:
     """Return why there is no connection, and what that calls for."""
-    if not is_url(subject.database_url):
+    if not is_database_url(installation.database_url):
         return failed(
             "DATABASE_URL is not valid", "export DATABASE_URL=postgresql://USER:PASSWORD@HOST:5432/NAME"
         )
     text = first_line(error)
-    given = {key: str(value) for key, value in conninfo.conninfo_to_dict(subject.database_url).items()}
+    given = {key: str(value) for key, value in conninfo.conninfo_to_dict(installation.database_url).items()}
     place = "".join(f" -{flag} {given[key]}" for flag, key in (("h", "host"), ("p", "port")) if key in given)
     user, database = given.get("user", "orchestration"), given.get("dbname", "orchestration")
     fix = ""
@@ -75,7 +75,7 @@ def out_of_reach(subject: Subject, error: psycopg.Error) -> Finding:
     return failed(text, fix or f"pg_isready{place}")
 
 
-def is_url(text: str) -> bool:
+def is_database_url(text: str) -> bool:
     """Whether libpq takes it. Not where a part of the password would be taken for the host or the port, which
     errors name: where an @ in it is not written as %40, say."""
     try:

@@ -10,9 +10,9 @@ from statistics import median
 
 from benchmarks import ghz
 from benchmarks.gate import Measurement
-from benchmarks.keyed import channel, forget_peak, make_key, own_database, peak_mb
 from benchmarks.processes import ServerProcess
-from benchmarks.target import Ledger, Started
+from benchmarks.provisioning import channel, make_key, peak_mb, reset_peak, temporary_database
+from benchmarks.target import LedgerStubs, RunningServer
 from orchestration.v1 import task_pb2
 
 ROUNDS = 5
@@ -27,7 +27,7 @@ TIMEOUT = 30.0
 
 
 @dataclass(frozen=True)
-class Strangers:
+class HostileClients:
     """One attack: its attackers, its kind, and if the ledger takes a key. The good client has one."""
 
     kind: str
@@ -47,15 +47,15 @@ class Strangers:
 
 
 CASES = (
-    *(Strangers("bombs", clients, auth) for auth in ("required", "open") for clients in (1, 4, 40)),
-    Strangers("resets", 1, "open"),
-    Strangers("silent", 6, "open", pause=SILENT_PAUSE),
-    *(Strangers("bombs", 40, auth, pause=0) for auth in ("required", "open")),
+    *(HostileClients("bombs", clients, auth) for auth in ("required", "open") for clients in (1, 4, 40)),
+    HostileClients("resets", 1, "open"),
+    HostileClients("silent", 6, "open", pause=SILENT_PAUSE),
+    *(HostileClients("bombs", 40, auth, pause=0) for auth in ("required", "open")),
 )
 
 
 @dataclass(frozen=True)
-class Target:
+class AttackTarget:
     """The server that is attacked, and the good client's key."""
 
     address: str
@@ -65,16 +65,16 @@ class Target:
     """Whom its certificate is signed by; None without TLS."""
 
 
-def measure(started: Started, program: Path) -> list[Measurement]:
+def measure(started: RunningServer, program: Path) -> list[Measurement]:
     """What each attack does to the latencies of a good client and to the server's memory."""
-    with own_database(started, "strangers") as url:
+    with temporary_database(started, "strangers") as url:
         key = make_key(url, "good")
         found = []
         for auth in dict.fromkeys(case.auth for case in CASES):
             with ServerProcess(url, "--auth", auth) as server:
                 make_task(server.address, key)
-                target = Target(server.address, server.pid, key)
-                found += [beside(program, target, case) for case in CASES if case.auth == auth]
+                target = AttackTarget(server.address, server.pid, key)
+                found += [measure_beside(program, target, case) for case in CASES if case.auth == auth]
         return found
 
 
@@ -82,12 +82,12 @@ def make_task(address: str, key: str) -> None:
     """Make the task that the good client reads."""
     request = task_pb2.CreateTaskRequest(task=task_pb2.Task(code=CODE, title=CODE), request_id=CODE)
     with channel(address, key) as opened:
-        Ledger(address, opened).tasks.CreateTask(request, timeout=TIMEOUT)
+        LedgerStubs(address, opened).tasks.CreateTask(request, timeout=TIMEOUT)
 
 
-def beside(program: Path, target: Target, case: Strangers) -> Measurement:
+def measure_beside(program: Path, target: AttackTarget, case: HostileClients) -> Measurement:
     """The good client's calls alone and beside strangers, by turns."""
-    load = ghz.Load(
+    load = ghz.GhzLoad(
         method="TaskService/GetTask",
         requests=[task_pb2.GetTaskRequest(task_code=CODE)] * 50,
         calls=RPS * SECONDS,
@@ -101,7 +101,7 @@ def beside(program: Path, target: Target, case: Strangers) -> Measurement:
     command += [str(SECONDS), str(case.pause), *([] if target.ca is None else [str(target.ca)])]
     # The first run warms the server.
     alone, together = [ghz.run(program, target.address, load)], []
-    forget_peak(target.pid)
+    reset_peak(target.pid)
     before = peak_mb(target.pid)
     attacked: Counter[str] = Counter()
     for _ in range(ROUNDS):
