@@ -90,7 +90,7 @@ def test_beside_a_server_that_runs_nothing_is_wrong(server: Server) -> None:
     assert [one["text"].partition(" ")[0] for one in found.pop("durability")] == ["fsync", "full_page_writes"]
     assert code == 1
     assert {one["level"] for every in found.values() for one in every} == {"ok"}
-    assert set(found) >= {*table.DATABASE, *table.LEDGER} - {"durability", "shared workspace"}
+    assert set(found) >= {*table.DATABASE_CHECKS, *table.LEDGER_CHECKS} - {"durability", "shared workspace"}
 
 
 def test_a_check_that_is_refused_by_postgres_stops_no_other(
@@ -518,7 +518,7 @@ READ = """with s as materialized (select pg_current_snapshot() from log_state)
     ],
 )
 def test_a_statement_is_told_by_its_tables(text: str, said: str) -> None:
-    assert storage.summary(text) == said
+    assert storage.statement_summary(text) == said
 
 
 def test_somebody_can_call(look: Look, database_url: str) -> None:

@@ -309,7 +309,7 @@ def data(tmp_path: Path) -> Path:
 
 def built_in(data: Path) -> tuple[Level, str, str]:
     settings = Settings(data_dir=data)
-    (found,) = engines.built_in(engines.installation(settings))
+    (found,) = engines.built_in(engines.find_installation(settings))
     return found.level, found.text, found.fix
 
 
@@ -357,7 +357,7 @@ def test_a_data_directory_that_cannot_be_written_in(data: Path, monkeypatch: pyt
 
 def test_engines_that_run_are_found_and_those_that_start_too(data: Path) -> None:
     with files.lock_data_dir(data):
-        installation = engines.installation(Settings(data_dir=data))
+        installation = engines.find_installation(Settings(data_dir=data))
         assert installation.database_url == ""
         found, text, _ = built_in(data)
         assert found == WARNING
@@ -365,7 +365,7 @@ def test_engines_that_run_are_found_and_those_that_start_too(data: Path) -> None
         run = data / "run"
         run.mkdir()
         (run / ".s.PGSQL.5432").touch()
-        assert engines.installation(Settings(data_dir=data)).database_url == (
+        assert engines.find_installation(Settings(data_dir=data)).database_url == (
             f"postgresql:///orchestration?host={run}&user=orchestration"
         )
         assert built_in(data)[0] == OK

@@ -45,13 +45,13 @@ def test_the_line_to_try_names_this_python_and_what_the_server_asks_for(
         (elsewhere, mutual, f"CLIENT_CERT=CERT ORCHESTRATION_CLIENT_KEY=KEY '{python}' -c"),
     ):
         monkeypatch.chdir(directory)
-        serve._announce("127.0.0.1:1", "", settings, None, "")
+        serve._print_ready("127.0.0.1:1", "", settings, None, "")
         assert said in capsys.readouterr().out
 
 
-def test_what_serve_announces_is_not_either(
+def test_what_serve_print_readys_is_not_either(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(serve, "told", lambda _: (True, []))
-    serve._announce("127.0.0.1:1", "/data[red]/:x:", Settings(), None, "")
+    serve._print_ready("127.0.0.1:1", "/data[red]/:x:", Settings(), None, "")
     assert "/data[red]/:x:" in capsys.readouterr().out

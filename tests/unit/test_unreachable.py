@@ -58,5 +58,5 @@ def test_others_do_not_read_the_ready_file(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(serve, "Console", lambda **_: Console(quiet=True))
     ready = tmp_path / "ready.json"
     (tmp_path / "ready.part").touch(0o644)
-    serve._announce("127.0.0.1:1", "", Settings(), ready, "")
+    serve._print_ready("127.0.0.1:1", "", Settings(), ready, "")
     assert stat.S_IMODE(ready.stat().st_mode) == 0o600
