@@ -54,6 +54,17 @@ class EntityType(IntEnum):
     BUG_REPORT = 5
 
 
+ENTITY_NAMES: Mapping[int, str] = {
+    EntityType.NONE: "",
+    EntityType.SPRINT: "sprint",
+    EntityType.TASK: "task",
+    EntityType.SESSION: "session",
+    EntityType.ADR: "adr",
+    EntityType.BUG_REPORT: "bug_report",
+}
+"""The names of entity types in event types, payloads, locks and error details."""
+
+
 Share = tuple[str, str]
 """A project, and a caller in it: whose turn it is."""
 

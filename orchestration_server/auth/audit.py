@@ -18,7 +18,7 @@ from typing import NamedTuple
 import structlog
 
 from orchestration_server.auth.permissions import DEFAULT_PROJECT
-from orchestration_server.codec import convert
+from orchestration_server.codec.events import change_event
 from orchestration_server.model import Call, EntityType
 from orchestration_server.telemetry.metrics import RPC_REFUSED
 from orchestration_server.writes.gate import Gate
@@ -124,7 +124,7 @@ class Refusals:
                 payload["caller"] = kind.caller
             if count > 1:
                 payload["seconds"] = round(seconds)
-            event = convert.change_event(
+            event = change_event(
                 call, TYPE, now, entity=EntityType.NONE, code="", uid="", revision=0, payload=payload
             )
             try:

@@ -17,7 +17,8 @@ import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.v1.event_pb2 import Event
-from orchestration_server.codec.convert import EPOCH_START, embed, varint
+from orchestration_server.codec.timestamps import EPOCH_START
+from orchestration_server.codec.wire import embed, varint
 from orchestration_server.errors import InvalidArgument
 from orchestration_server.model import BEGINNING, Cursor, Position, StoredEvent
 
@@ -29,8 +30,15 @@ _FROM_TIME = struct.Struct(">q")
 """Microseconds since the start of 1970."""
 _CURSOR_FIELD = Event.CURSOR_FIELD_NUMBER
 _MICROSECOND = timedelta(microseconds=1)
+PAGE_DEFAULT = 50
+"""Items of a page if the caller sets no size."""
 NO_EPOCH = -1
 """No event stands in it."""
+
+
+def page_size(requested: int) -> int:
+    """Return how many items a page may have: what the caller requests, or else the default."""
+    return requested or PAGE_DEFAULT
 
 
 class Tokens:

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, report_pb2, task_pb2
-from orchestration_server.codec.convert import ADR_STATUS_NAMES
+from orchestration_server.codec.names import ADR_STATUS_NAMES
 from orchestration_server.model import Position
 from orchestration_server.store import context as store
 from orchestration_server.store import context_background as background

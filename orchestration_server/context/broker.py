@@ -15,19 +15,22 @@ from typing import Any, NamedTuple
 
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server.cache.read_through import Cache, Loaded
-from orchestration_server.codec import convert
-from orchestration_server.codec.convert import EPOCH_START
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.content import task_summary
+from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.events import change_event
+from orchestration_server.codec.timestamps import EPOCH_START, to_datetime
+from orchestration_server.codec.wire import embed_all
 from orchestration_server.context import background, compact_json, token_budget
 from orchestration_server.context import tokenizer as tokenizers
 from orchestration_server.context.compact_json import size, to_json
 from orchestration_server.context.events import About, brief
-from orchestration_server.context.sections import SECTIONS, file, parts_of, summary
+from orchestration_server.context.sections import SECTIONS, file, parts_of
 from orchestration_server.context.token_budget import SizedEvent
 from orchestration_server.db.database import Database
 from orchestration_server.errors import CursorForeign, InvalidArgument, NotFound
 from orchestration_server.model import (
     BEGINNING,
+    ENTITY_NAMES,
     FIRST,
     Call,
     Cursor,
@@ -53,7 +56,6 @@ _TOLD = b"\xff" * _MARK
 """The mark of the events: which there are, the place says."""
 _VERSION = 16
 """Decimal digits of a version: every number takes as many tokens by the estimate."""
-_NAMES = {EntityType.TASK: "task", EntityType.SPRINT: "sprint", EntityType.SESSION: "session"}
 _EVENTS = context_pb2.CONTEXT_SECTION_EVENTS
 _FILES = context_pb2.CONTEXT_SECTION_FILES
 _TASKS = context_pb2.CONTEXT_SECTION_TASKS
@@ -120,7 +122,7 @@ def _named(fitted: token_budget.Fitted) -> tuple[bytes, str]:
     context = context_pb2.Context()
     context.CopyFrom(fitted.context)
     context.ClearField("version")
-    body = context.SerializeToString(deterministic=True) + convert.embed_all(_EVENTS_FIELD, fitted.events)
+    body = context.SerializeToString(deterministic=True) + embed_all(_EVENTS_FIELD, fitted.events)
     number = int.from_bytes(blake2b(body, digest_size=8).digest()) % 10**_VERSION
     return body, f"{number:0{_VERSION}}"
 
@@ -183,7 +185,7 @@ class Broker:
         with self._db.connection(call) as conn:
             found = store.version(conn, project=call.project, kind=target.kind, code=target.code, since=since)
         if found is None or (target.kind != EntityType.SESSION and found.deleted):
-            raise NotFound(_NAMES[target.kind], target.code)
+            raise NotFound(ENTITY_NAMES[target.kind], target.code)
         return found
 
     def _listed(
@@ -200,7 +202,7 @@ class Broker:
     ) -> tuple[Cursor, bytes, store.Page]:
         """Where events and tasks begin."""
         scope = _scope(call, target)
-        size = convert.page_size(options.page_size)
+        size = page_size(options.page_size)
         page = store.Page(size, -1, EPOCH_START, "")
         if place := self._tokens.page_place(options.page_token, scope):
             page = store.Page(size, place[1], datetime.fromisoformat(place[0]), place[2])
@@ -227,7 +229,7 @@ class Broker:
                 events=asked.events, page=asked.page,
             )  # fmt: skip
         if found is None or (target.kind != EntityType.SESSION and found.version.deleted):
-            raise NotFound(_NAMES[target.kind], target.code)
+            raise NotFound(ENTITY_NAMES[target.kind], target.code)
         return found
 
     def _composed_whole(self, asked: _Asked, contents: store.Contents) -> tuple[_Asked, _Composed]:
@@ -310,10 +312,10 @@ class Broker:
     def _page(self, asked: _Asked, contents: store.Contents, part: context_pb2.Context) -> None:
         """The sprint's tasks in short, and where they go on."""
         tasks = [task_pb2.Task.FromString(body) for body in contents.listed]
-        part.tasks.extend(summary(task) for task in tasks)
+        part.tasks.extend(task_summary(task) for task in tasks)
         if contents.listed_more:
             last = tasks[-1]
-            place = [convert.moment(last.create_time).isoformat(), last.priority, last.code]
+            place = [to_datetime(last.create_time).isoformat(), last.priority, last.code]
             part.next_page_token = self._tokens.page_token(_scope(asked.call, asked.target), place)
 
     def _sized(self, asked: _Asked, contents: store.Contents) -> list[SizedEvent]:
@@ -376,7 +378,7 @@ def _event(asked: _Asked, contents: store.Contents, payload: dict[str, Any]) -> 
         or sprint_pb2.Sprint.FromString(contents.sprint or b"").uid
     )
     session = asked.target.code if asked.target.kind == EntityType.SESSION else asked.call.session_key
-    return convert.change_event(
+    return change_event(
         replace(asked.call, session_key=session), store.ASSEMBLED.removeprefix("orchestration."),
         contents.version.now, entity=asked.target.kind, code=asked.target.code, uid=uid, revision=0,
         payload=payload, sprint_code=contents.version.sprint_code,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestration.v1 import event_pb2
-from orchestration_server.codec import convert
+from orchestration_server.codec.content import plain, to_struct
 from orchestration_server.context.compact_json import encoded
 
 VALUE_CHARACTERS = 160
@@ -39,9 +39,9 @@ def brief(event: event_pb2.Event, about: About) -> event_pb2.Event:
         short.sprint_code = event.sprint_code
     short.occur_time.seconds = event.occur_time.seconds
     if event.payload.fields:
-        payload = _payload(event.type, convert.plain(event.payload), about)
+        payload = _payload(event.type, plain(event.payload), about)
         if payload:
-            short.payload.CopyFrom(convert.to_struct(payload))
+            short.payload.CopyFrom(to_struct(payload))
     return short
 
 

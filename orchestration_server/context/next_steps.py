@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestration.v1 import common_pb2, context_pb2
-from orchestration_server.codec.convert import SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
+from orchestration_server.codec.names import SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
 from orchestration_server.model import SprintStatus, is_due
 
 NAMED = 3

@@ -142,19 +142,6 @@ def _links(whole: context_pb2.Context, contents: store.Contents) -> None:
             group.append(shown)
 
 
-def summary(task: task_pb2.Task) -> task_pb2.TaskSummary:
-    """A task in short."""
-    return task_pb2.TaskSummary(
-        code=task.code,
-        title=task.title,
-        status=task.status,
-        priority=task.priority,
-        assignee=task.assignee,
-        phase=task.phase,
-        update_time=task.update_time,
-    )
-
-
 def file(state: FileState, digest: str) -> context_pb2.ContextFile:
     """A file by name."""
     modified = Timestamp()

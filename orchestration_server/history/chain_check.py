@@ -18,7 +18,8 @@ from uuid import UUID
 import orjson
 
 from orchestration.v1 import event_pb2
-from orchestration_server.codec import convert
+from orchestration_server.codec.content import plain
+from orchestration_server.codec.names import SESSION_STATUS_NAMES, SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
 from orchestration_server.history.reconstruct import KINDS, has_snapshot, moves
 from orchestration_server.model import (
     BEGINNING,
@@ -56,9 +57,9 @@ def _named(names: Sequence[str], table: Mapping[Any, Sequence[int]]) -> dict[str
 
 
 _TRANSITIONS: Mapping[int, Mapping[str, frozenset[str]]] = {
-    EntityType.SPRINT: _named(convert.SPRINT_STATUS_NAMES, SPRINT_TRANSITIONS),
-    EntityType.TASK: _named(convert.TASK_STATUS_NAMES, TASK_TRANSITIONS),
-    EntityType.SESSION: _named(convert.SESSION_STATUS_NAMES, SESSION_TRANSITIONS),
+    EntityType.SPRINT: _named(SPRINT_STATUS_NAMES, SPRINT_TRANSITIONS),
+    EntityType.TASK: _named(TASK_STATUS_NAMES, TASK_TRANSITIONS),
+    EntityType.SESSION: _named(SESSION_STATUS_NAMES, SESSION_TRANSITIONS),
 }
 
 _Code = event_pb2.ReplayFindingCode
@@ -109,7 +110,7 @@ class _Entity:
 
     def learn(self, event: event_pb2.Event, changes: Mapping[str, Any]) -> None:
         if has_snapshot(event):
-            snapshot = convert.plain(event.payload.fields["snapshot"].struct_value)
+            snapshot = plain(event.payload.fields["snapshot"].struct_value)
             self.known = {name: _digest(value) for name, value in snapshot.items()}
         else:
             self.known |= {name: _digest(change.get("to")) for name, change in changes.items()}
@@ -299,7 +300,7 @@ def _changes(event: event_pb2.Event) -> dict[str, dict[str, Any]]:
     if "changes" not in event.payload.fields:
         return {}
     fields = KINDS[event.entity_type].fields
-    told = convert.plain(event.payload.fields["changes"].struct_value)
+    told = plain(event.payload.fields["changes"].struct_value)
     return {name: change for name, change in told.items() if name in fields and isinstance(change, dict)}
 
 

@@ -20,7 +20,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.structs import plain_value
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
-from orchestration_server.codec import convert
+from orchestration_server.codec.content import (
+    content_hash,
+    plain,
+    session_content,
+    sprint_content,
+    task_content,
+    to_struct,
+)
+from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.errors import FailedPrecondition
 from orchestration_server.model import EntityType
 
@@ -50,7 +58,7 @@ def _fields(kind: Kind) -> frozenset[str]:
 
 
 def _hashed(message: Any, content: dict[str, Any]) -> None:
-    message.hash = convert.content_hash(content)
+    message.hash = content_hash(content)
 
 
 def _closed(session: common_pb2.Session, _: dict[str, Any]) -> None:
@@ -59,9 +67,9 @@ def _closed(session: common_pb2.Session, _: dict[str, Any]) -> None:
 
 
 KINDS: Mapping[int, Kind] = {
-    EntityType.SPRINT: Kind(sprint_pb2.Sprint, convert.sprint_content, _hashed),
-    EntityType.TASK: Kind(task_pb2.Task, convert.task_content, _hashed),
-    EntityType.SESSION: Kind(common_pb2.Session, convert.session_content, _closed),
+    EntityType.SPRINT: Kind(sprint_pb2.Sprint, sprint_content, _hashed),
+    EntityType.TASK: Kind(task_pb2.Task, task_content, _hashed),
+    EntityType.SESSION: Kind(common_pb2.Session, session_content, _closed),
 }
 
 
@@ -108,8 +116,8 @@ class State:
         """Takes the next event that moves the entity; the first one must have a snapshot."""
         payload = event.payload.fields
         if has_snapshot(event):
-            content = convert.plain(payload["snapshot"].struct_value)
-            self.create_time = convert.stamp(datetime.fromisoformat(content.pop(_CREATE_TIME)))
+            content = plain(payload["snapshot"].struct_value)
+            self.create_time = to_timestamp(datetime.fromisoformat(content.pop(_CREATE_TIME)))
             self.content = content
         elif event.entity_revision not in (self.revision, self.revision + 1):
             raise incomplete(
@@ -176,7 +184,7 @@ def differences(rebuilt: Message, stored: Message) -> list[str]:
 def _comparable(message: Message, name: str) -> Any:
     """A field as events tell of it: -0 is 0, as in the canonical JSON of content hashes."""
     value = getattr(message, name)
-    return convert.to_struct(convert.plain(value)) if isinstance(value, Struct) else value
+    return to_struct(plain(value)) if isinstance(value, Struct) else value
 
 
 def changes_of(event: event_pb2.Event) -> Struct:
@@ -184,8 +192,8 @@ def changes_of(event: event_pb2.Event) -> Struct:
     payload = event.payload.fields
     if "changes" in payload:
         return payload["changes"].struct_value
-    told = convert.plain(payload["snapshot"].struct_value) if "snapshot" in payload else {}
-    return convert.to_struct(
+    told = plain(payload["snapshot"].struct_value) if "snapshot" in payload else {}
+    return to_struct(
         {
             name: {"from": None, "to": value}
             for name, value in told.items()
@@ -201,7 +209,7 @@ def _set(message: Any, name: str, value: Any) -> None:
         setattr(message, name, _enum_numbers(described.enum_type)[value])
     elif isinstance(value, dict):
         if value:
-            getattr(message, name).CopyFrom(convert.to_struct(value))
+            getattr(message, name).CopyFrom(to_struct(value))
     elif isinstance(value, list):
         getattr(message, name).extend(value)
     else:

@@ -16,7 +16,7 @@ import structlog
 from uuid_utils import UUID, uuid7
 
 from orchestration.v1 import common_pb2
-from orchestration_server.codec import convert
+from orchestration_server.codec.events import change_event
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import Unavailable
 from orchestration_server.jobs.server_stats import quantile
@@ -227,7 +227,7 @@ def _event(alert: Alert, session: common_pb2.Session | None, now: datetime, told
         payload["session" if session is not None else "agent"] = alert.subject
     if told == "cleared":
         payload["seconds"] = (now - (alert.fire_time or now)).total_seconds()
-    return convert.change_event(
+    return change_event(
         call, f"alert.{told}", now,
         entity=EntityType.NONE if session is None else EntityType.SESSION,
         code="" if session is None else session.key,

@@ -16,7 +16,10 @@ import structlog
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from orchestration.v1 import event_pb2, sprint_pb2, task_pb2
-from orchestration_server.codec import causers, convert
+from orchestration_server.codec import causers
+from orchestration_server.codec.content import to_struct
+from orchestration_server.codec.events import event_row, event_tail
+from orchestration_server.codec.names import PRIORITY_NAMES
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import FailedPrecondition, InvalidArgument, NotFound
 from orchestration_server.model import Call, EventRow, Position, Request
@@ -300,7 +303,7 @@ class _Teller:
         call = Call(
             RPC, self._project, correlation_id=about.correlation_id, agent=AGENT, scopes=self._cause.scopes
         )
-        told = convert.to_struct({**payload, "automation": dict(self.automation)})
+        told = to_struct({**payload, "automation": dict(self.automation)})
 
         def row(now: datetime) -> EventRow:
             event = event_pb2.Event(
@@ -312,9 +315,7 @@ class _Teller:
                 priority=priority or about.priority,  # type: ignore[arg-type]  # the numbers are the same
                 payload=told,
             )
-            return convert.event_row(
-                event, call, now=now, occur_time=None, tail=convert.event_tail(call, now)
-            )
+            return event_row(event, call, now=now, occur_time=None, tail=event_tail(call, now))
 
         return row
 
@@ -326,5 +327,5 @@ class _Teller:
 def _described(action: Emit, cause: Cause) -> dict[str, Any]:
     described: dict[str, Any] = {"type": action.type, "payload": cause.filled(dict(action.payload))}
     if action.priority:
-        described["priority"] = convert.PRIORITY_NAMES[action.priority]
+        described["priority"] = PRIORITY_NAMES[action.priority]
     return described

@@ -23,7 +23,7 @@ from typing import Any
 import structlog
 from uuid_utils import uuid4
 
-from orchestration_server.codec import convert
+from orchestration_server.codec.events import change_event
 from orchestration_server.db.database import Database
 from orchestration_server.model import PRIORITY_DEFAULT, Call, EntityType, EventRow
 from orchestration_server.store import events as event_store
@@ -162,7 +162,7 @@ class _End:
         """An event about the entity. It changes nothing, so it stands in no order of revisions."""
         row, document = self.row, self.document
         call = Call("FileSync", row.project, correlation_id=row.correlation_id, agent=AGENT)
-        return convert.change_event(
+        return change_event(
             call, f"file.{name}", now, entity=_ENTITIES[row.kind], code=row.code,
             uid=document.uid if document else "", revision=0, payload=payload,
             sprint_code=document.sprint_code if document else "",

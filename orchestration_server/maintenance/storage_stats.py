@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from orchestration.v1 import admin_pb2
-from orchestration_server.codec import convert
+from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.model import Call
 from orchestration_server.store import events as event_store
@@ -55,7 +55,7 @@ def _measured(conn: Connection) -> admin_pb2.StorageStats:
     live = _of_kind(tables, "live")
     archived = _of_kind(tables, "archived")
     stats = admin_pb2.StorageStats(
-        measure_time=convert.stamp(now),
+        measure_time=to_timestamp(now),
         live_events=_together("events", live),
         archived_events=_together("archived_events", archived),
         live_partitions=live,
@@ -94,7 +94,7 @@ def measure_workspace(db: Database, root: Path) -> None:
     counted = usage(root)
     with db.connection() as conn:
         now = event_store.now(conn)
-        counted.measure_time.CopyFrom(convert.stamp(now))
+        counted.measure_time.CopyFrom(to_timestamp(now))
         store.save(conn, name=WORKSPACE, time=now, body=counted.SerializeToString())
 
 

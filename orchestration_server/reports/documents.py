@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from orchestration.v1 import report_pb2
-from orchestration_server.codec.convert import ADR_STATUS_NAMES, moment
+from orchestration_server.codec.names import ADR_STATUS_NAMES, BUG_SEVERITY_NAMES
 from orchestration_server.codec.slugs import slug
+from orchestration_server.codec.timestamps import to_datetime
 
 SHORT_LENGTH = 60
-SEVERITY_NAMES = ("", "critical", "high", "medium", "low")
 _ADR_TEXTS = ("code", "title", "sprint_code", "task_code", "author", "document", "path")
 _BUG_TEXTS = (
     "code", "fingerprint", "title", "component", "reporter", "sprint_code", "task_code", "document", "path",
@@ -43,10 +43,10 @@ def bug_content(bug: report_pb2.BugReport) -> dict[str, Any]:
     """All of a bug but uid, revision and the times that the server set, as plain values."""
     return {
         **{name: getattr(bug, name) for name in _BUG_TEXTS},
-        "severity": SEVERITY_NAMES[bug.severity],
+        "severity": BUG_SEVERITY_NAMES[bug.severity],
         "count": bug.count,
-        "first_seen_time": moment(bug.first_seen_time).isoformat(),
-        "last_seen_time": moment(bug.last_seen_time).isoformat(),
+        "first_seen_time": to_datetime(bug.first_seen_time).isoformat(),
+        "last_seen_time": to_datetime(bug.last_seen_time).isoformat(),
     }
 
 
@@ -63,7 +63,7 @@ def adr_variables(request: report_pb2.CreateAdrRequest, adr: report_pb2.Adr) -> 
         "sprint_code": adr.sprint_code,
         "task_code": adr.task_code,
         "code": adr.code,
-        "date": moment(adr.create_time).date().isoformat(),
+        "date": to_datetime(adr.create_time).date().isoformat(),
     }
 
 
@@ -75,15 +75,15 @@ def bug_variables(request: report_pb2.CreateBugReportRequest, bug: report_pb2.Bu
         "steps_to_reproduce": list(request.steps_to_reproduce),
         "expected_behavior": request.expected_behavior,
         "actual_behavior": request.actual_behavior,
-        "severity": SEVERITY_NAMES[bug.severity],
+        "severity": BUG_SEVERITY_NAMES[bug.severity],
         "component": bug.component,
         "environment": request.environment,
         "error_text": request.error_text,
         "stack_trace": request.stack_trace,
         "reporter": bug.reporter,
-        "occur_time": moment(bug.first_seen_time).isoformat(),
+        "occur_time": to_datetime(bug.first_seen_time).isoformat(),
         "sprint_code": bug.sprint_code,
         "task_code": bug.task_code,
         "code": bug.code,
-        "date": moment(bug.create_time).date().isoformat(),
+        "date": to_datetime(bug.create_time).date().isoformat(),
     }

@@ -10,13 +10,9 @@ from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.v1 import event_pb2, report_pb2, task_pb2
-from orchestration_server.codec.convert import (
-    PRIORITY_NAMES,
-    SPRINT_STATUS_NAMES,
-    TASK_STATUS_NAMES,
-    moment,
-    stamp,
-)
+from orchestration_server.codec.content import task_summary
+from orchestration_server.codec.names import PRIORITY_NAMES, SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
+from orchestration_server.codec.timestamps import to_datetime, to_timestamp
 from orchestration_server.store.reports import Blocked
 
 DAYS = 7
@@ -26,20 +22,6 @@ _BLOCKED = 3
 _MARKUP = re.compile(r"([\\`*<\[|])")
 
 
-def summary(body: bytes) -> task_pb2.TaskSummary:
-    """What a list says of a stored task."""
-    task = task_pb2.Task.FromString(body)
-    return task_pb2.TaskSummary(
-        code=task.code,
-        title=task.title,
-        status=task.status,
-        priority=task.priority,
-        assignee=task.assignee,
-        phase=task.phase,
-        update_time=task.update_time,
-    )
-
-
 def progress(*, completed: int, counted: int) -> float:
     """Percent with one decimal; 0 of nothing."""
     return round(100 * completed / counted, 1) if counted else 0.0
@@ -47,14 +29,16 @@ def progress(*, completed: int, counted: int) -> float:
 
 def blocked(found: Blocked) -> report_pb2.BlockedTask:
     """A task that cannot go on, with the reason that its last blocking gave."""
-    row = report_pb2.BlockedTask(task=summary(found.body), blocked_by=found.blocked_by)
+    row = report_pb2.BlockedTask(
+        task=task_summary(task_pb2.Task.FromString(found.body)), blocked_by=found.blocked_by
+    )
     if found.event is not None:
         event = event_pb2.Event.FromString(found.event)
         if "reason" in event.payload.fields:
             row.reason = event.payload.fields["reason"].string_value
         row.blocked_time.CopyFrom(event.occur_time)
     elif row.task.status == _BLOCKED:
-        row.blocked_time.CopyFrom(stamp(found.create_time))
+        row.blocked_time.CopyFrom(to_timestamp(found.create_time))
     return row
 
 
@@ -175,4 +159,4 @@ def _text(value: str) -> str:
 
 
 def _minute(time: Timestamp) -> str:
-    return f"{moment(time):%Y-%m-%d %H:%M}"
+    return f"{to_datetime(time):%Y-%m-%d %H:%M}"

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.v1 import common_pb2, event_pb2
-from orchestration_server.codec import convert
+from orchestration_server.codec.content import plain
+from orchestration_server.codec.names import PRIORITY_NAMES
 from orchestration_server.config.yaml_reader import Field, read, read_file
-from orchestration_server.model import SprintStatus, TaskStatus
+from orchestration_server.model import ENTITY_NAMES, SprintStatus, TaskStatus
 
 AGENT = "orchestration.automation"
 """Who does what rules do."""
@@ -49,7 +50,6 @@ _EMITTED = (
 )  # fmt: skip
 """Types of the ledger's own that a rule may emit: the others tell of changes."""
 _CHANGES = ("orchestration.task.", "orchestration.sprint.")
-_ENTITY_NAMES = ("", "sprint", "task", "session", "adr", "bug_report")
 _STATUSES: Mapping[str, Mapping[str, int]] = {
     "sprint": {status.name.lower(): status.value for status in SprintStatus},
     "task": {status.name.lower(): status.value for status in TaskStatus},
@@ -139,7 +139,7 @@ class Cause:
     @cached_property
     def payload(self) -> dict[str, Any]:
         """Its payload as plain values."""
-        return convert.plain(self.event.payload)
+        return plain(self.event.payload)
 
     @property
     def depth(self) -> int:
@@ -162,9 +162,8 @@ class Cause:
     @cached_property
     def _fields(self) -> dict[str, str]:
         fields = {name: str(getattr(self.event, name)) for name in _FIELDS}
-        kind = self.event.entity_type
-        fields["entity_type"] = _ENTITY_NAMES[kind] if kind < len(_ENTITY_NAMES) else ""
-        fields["priority"] = convert.PRIORITY_NAMES[self.event.priority]
+        fields["entity_type"] = ENTITY_NAMES.get(self.event.entity_type, "")
+        fields["priority"] = PRIORITY_NAMES[self.event.priority]
         return fields
 
     def filled(self, value: Any) -> Any:
@@ -252,7 +251,7 @@ def _emit(item: Field) -> Emit:
     type_ = item["type"].text(_TYPE, "two or more parts of [a-z0-9_-] with dots between")
     if type_.startswith("orchestration.") and type_ not in _EMITTED:
         raise item["type"].error(f"must be of a prefix of your own, or one of {', '.join(_EMITTED)}")
-    names = convert.PRIORITY_NAMES
+    names = PRIORITY_NAMES
     priority = names.index(item["priority"].choice(names[1:])) if "priority" in item else 0
     return Emit(type_, priority, _payload(item["payload"]) if "payload" in item else {})
 

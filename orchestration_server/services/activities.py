@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from orchestration.v1 import common_pb2, event_pb2, session_pb2, sprint_pb2, task_pb2
-from orchestration_server.codec import convert
+from orchestration_server.codec.content import plain, to_struct
+from orchestration_server.codec.events import change_event
+from orchestration_server.codec.requests import request_key
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import FailedPrecondition, NotFound
 from orchestration_server.model import PRIORITY_DEFAULT, Call, EntityType, Request, SampledOut
@@ -31,7 +33,7 @@ class Activities:
 
     def log(self, request: session_pb2.LogActivityRequest, call: Call) -> Emitted:
         """Stores or counts an activity of an open session; returns after the commit."""
-        key = convert.request_of(call, request)
+        key = request_key(call, request)
         if self._policies.sorts_emitted or request.emission_policy:
             emission = self._batched(request, call, key)
             if emission is not None:
@@ -58,7 +60,7 @@ class Activities:
         session, _ = opened(found, request.session_key)
         target = target_of(session, found.extra)
         mine = tied(call, session)
-        event = convert.change_event(
+        event = change_event(
             mine, ACTIVITY.removeprefix("orchestration."), found.now,
             entity=EntityType(session.target_type), code=session.target_code, uid=target.uid, revision=0,
             payload=_payload(request), sprint_code=target.sprint_code, priority=target.priority,
@@ -101,7 +103,7 @@ class Activities:
             entity_code=session.target_code,
             sprint_code=target.sprint_code,
             priority=target.priority,  # type: ignore[arg-type]  # the numbers are the same
-            payload=convert.to_struct(_payload(request)),
+            payload=to_struct(_payload(request)),
         )
         uid = target.uid if session.target_type == common_pb2.ENTITY_TYPE_SPRINT else ""
         return Emission.activity(tied(call, session), key, new, uid, policy)
@@ -110,7 +112,7 @@ class Activities:
 def _payload(request: session_pb2.LogActivityRequest) -> dict[str, Any]:
     payload: dict[str, Any] = {"kind": request.kind, "message": request.message}
     if request.HasField("payload"):
-        payload["payload"] = convert.plain(request.payload)
+        payload["payload"] = plain(request.payload)
     return payload
 
 

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from orchestration.v1 import admin_pb2
 from orchestration_server import __version__
-from orchestration_server.codec import convert
 from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.timestamps import to_datetime, to_timestamp
 from orchestration_server.config.settings import Settings
 from orchestration_server.db.database import Database
 from orchestration_server.errors import InvalidArgument
@@ -42,8 +42,8 @@ class AdminService:
         return admin_pb2.GetServerInfoResponse(
             version=__version__,
             schema=schema.removesuffix(".sql"),
-            start_time=convert.stamp(self._start_time),
-            server_time=convert.stamp(now),
+            start_time=to_timestamp(self._start_time),
+            server_time=to_timestamp(now),
             max_batch_events=EVENTS_IN_MESSAGE,
             max_message_bytes=self._settings.max_message_bytes,
         )
@@ -54,7 +54,7 @@ class AdminService:
         if request.HasField("older_than"):
             cutoff = self._archive.cutoff(request.older_than.ToTimedelta())
         else:
-            asked = convert.moment(request.cutoff)
+            asked = to_datetime(request.cutoff)
             with self._db.connection(call) as conn:
                 if asked > event_store.now(conn) - timedelta(days=1):
                     raise InvalidArgument({"cutoff": "must be at least 86400 seconds ago"})
@@ -66,11 +66,11 @@ class AdminService:
             seconds = ARCHIVING_SECONDS if left is None else left - ANSWER_SECONDS
             outcome = self._archive.run(cutoff, exact=request.exact, seconds=seconds, call=call)
         return admin_pb2.ArchiveEventsResponse(
-            cutoff_time=convert.stamp(outcome.cutoff),
+            cutoff_time=to_timestamp(outcome.cutoff),
             parts=[
                 admin_pb2.ArchivedPart(
-                    start_time=convert.stamp(moved.start),
-                    end_time=convert.stamp(moved.end),
+                    start_time=to_timestamp(moved.start),
+                    end_time=to_timestamp(moved.end),
                     events=moved.events,
                     bytes=moved.bytes,
                     whole=moved.whole,

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from orchestration.v1 import admin_pb2
-from orchestration_server.codec import convert
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.db.database import Database
 from orchestration_server.model import Call
 from orchestration_server.store import alerts as store
@@ -21,7 +21,7 @@ def page(
     """A page of the alerts of all projects, firing ones first."""
     scope: Sequence[Any] = ["alerts", request.alert, request.include_resolved]
     place = tokens.page_place(request.page_token, scope)
-    size = convert.page_size(request.page_size)
+    size = page_size(request.page_size)
     with db.connection(call) as conn:
         found = store.list_page(
             conn, alert=request.alert, resolved=request.include_resolved,
@@ -50,7 +50,7 @@ def _message(alert: Alert) -> admin_pb2.Alert:
         unit=alert.unit,
         summary=alert.summary,
         action=alert.action,
-        begin_time=convert.stamp(alert.begin_time),
-        fire_time=None if alert.fire_time is None else convert.stamp(alert.fire_time),
-        resolve_time=None if alert.resolve_time is None else convert.stamp(alert.resolve_time),
+        begin_time=to_timestamp(alert.begin_time),
+        fire_time=None if alert.fire_time is None else to_timestamp(alert.fire_time),
+        resolve_time=None if alert.resolve_time is None else to_timestamp(alert.resolve_time),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestration.v1 import context_pb2
-from orchestration_server.codec.convert import embed
+from orchestration_server.codec.wire import embed
 from orchestration_server.context.broker import Broker, Target, directory_of
 from orchestration_server.model import Call, EntityType
 from orchestration_server.workspace.reader import WorkspaceFiles

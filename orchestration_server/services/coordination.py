@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from orchestration.v1 import coordination_pb2, task_pb2
-from orchestration_server.codec import convert
-from orchestration_server.codec.convert import embed
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.events import change_event
+from orchestration_server.codec.names import DEPENDENCY_KIND_NAMES
+from orchestration_server.codec.requests import request_key
+from orchestration_server.codec.wire import embed
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import DependencyCycle, NotFound
 from orchestration_server.model import Call, EntityType, EventRow, Request
-from orchestration_server.services.tasks import list_scope, listed_after, present, task_page
+from orchestration_server.services.paging import listed_after, task_list_scope, task_page
+from orchestration_server.services.preconditions import present
 from orchestration_server.store import dependencies as store
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import EntityRow, Prepared
 from orchestration_server.store.writes import Change, Stamp
 from orchestration_server.writes.gate import Gate
-
-KIND_NAMES = ("", "blocks", "parent_child", "discovered_from", "related")
 
 
 class CoordinationService:
@@ -31,7 +32,7 @@ class CoordinationService:
 
     def AddDependency(self, request: coordination_pb2.AddDependencyRequest, call: Call) -> bytes:
         link = _link(request.dependency)
-        key = convert.request_of(call, request)
+        key = request_key(call, request)
 
         def decide(conn: Connection, found: Prepared) -> Change:
             task = _task(present(found, "task", link.task_code))
@@ -56,7 +57,7 @@ class CoordinationService:
 
     def RemoveDependency(self, request: coordination_pb2.RemoveDependencyRequest, call: Call) -> bytes:
         link = _link(request.dependency)
-        key = convert.request_of(call, request)
+        key = request_key(call, request)
 
         def decide(_: Connection, found: Prepared) -> Change:
             if not found.extra.linked:
@@ -103,7 +104,7 @@ class CoordinationService:
         inside = call.bounds.sprint_code if call.bounds is not None else None
         scope = ["dependencies", call.project, request.task_code, dependents, kinds, inside]
         place = self._tokens.page_place(request.page_token, scope)
-        size = convert.page_size(request.page_size)
+        size = page_size(request.page_size)
         with self._db.connection(call) as conn:
             rows = store.list_page(
                 conn, project=call.project, task=request.task_code, dependents=dependents, kinds=kinds,
@@ -123,12 +124,12 @@ class CoordinationService:
     def ListReadyTasks(self, request: coordination_pb2.ListReadyTasksRequest, call: Call) -> bytes:
         filters = {"sprint_code": request.sprint_code} if request.sprint_code else {}
         due = not request.include_not_due
-        scope = ["ready", due, *list_scope(call.project, filters, by_priority=True)]
+        scope = ["ready", due, *task_list_scope(call.project, filters, by_priority=True)]
         after = listed_after(self._tokens.page_place(request.page_token, scope))
         with self._db.connection(call) as conn:
             page = task_store.list_page(
                 conn, project=call.project, filters=filters, by_priority=True, after=after,
-                limit=convert.page_size(request.page_size), ready=True, due=due,
+                limit=page_size(request.page_size), ready=True, due=due,
             )  # fmt: skip
         return task_page(self._tokens, page, scope, tasks=1, token=2)
 
@@ -174,10 +175,10 @@ def link_event(
     """An event of a link."""
     payload = {
         "depends_on": link.depends_on_code,
-        "kind": KIND_NAMES[link.kind],
+        "kind": DEPENDENCY_KIND_NAMES[link.kind],
         "changes": {"depends_on": change},
     }
-    return convert.change_event(
+    return change_event(
         call, type_, found.now, entity=EntityType.TASK, code=task.code, uid=task.uid,
         revision=task.revision, payload=payload, sprint_code=task.sprint_code,
         priority=task.priority,

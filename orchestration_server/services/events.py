@@ -17,10 +17,10 @@ from google.protobuf.duration_pb2 import Duration
 
 from orchestration.v1 import event_pb2
 from orchestration_server.cache.read_through import Cache, Loaded
-from orchestration_server.codec import convert
-from orchestration_server.codec.convert import embed
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.cursors import Tokens, page_size
 from orchestration_server.codec.status import code_of
+from orchestration_server.codec.timestamps import to_datetime, to_timestamp
+from orchestration_server.codec.wire import embed, embed_all
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import (
     InvalidArgument,
@@ -30,7 +30,7 @@ from orchestration_server.errors import (
     ServerStopping,
     Unavailable,
 )
-from orchestration_server.model import BEGINNING, Bounds, Call, Cursor, EntityType, EventFilter
+from orchestration_server.model import BEGINNING, ENTITY_NAMES, Bounds, Call, Cursor, EventFilter
 from orchestration_server.rules.emission import Policies
 from orchestration_server.services.history import History, known
 from orchestration_server.store import event_counts, event_lists, log_times, rollups
@@ -170,8 +170,8 @@ class EventService:
 
     def ListEvents(self, request: event_pb2.ListEventsRequest, call: Call) -> bytes:
         chosen = _filter(request.filter)
-        start = convert.moment(request.start_time) if request.HasField("start_time") else None
-        end = convert.moment(request.end_time) if request.HasField("end_time") else None
+        start = to_datetime(request.start_time) if request.HasField("start_time") else None
+        end = to_datetime(request.end_time) if request.HasField("end_time") else None
         newest = request.order != event_pb2.EVENT_ORDER_OLDEST_FIRST
         archived = request.include_archived
         scope = ["events", call.project, repr(chosen), str(start), str(end), newest, archived]
@@ -179,10 +179,10 @@ class EventService:
         with self._db.connection(call) as conn:
             page = event_lists.page(
                 conn, project=call.project, chosen=chosen, start=start, end=end, newest_first=newest,
-                limit=convert.page_size(request.page_size), archived=archived,
+                limit=page_size(request.page_size), archived=archived,
                 after=None if place is None else self._listed_after(place),
             )  # fmt: skip
-        body = convert.embed_all(1, [self._tokens.event_bytes(row) for row, _ in page.events])
+        body = embed_all(1, [self._tokens.event_bytes(row) for row, _ in page.events])
         if page.more:
             last, occurred = page.events[-1]
             view = self._tokens.cursor(page.view)
@@ -203,10 +203,10 @@ class EventService:
         # Without an end the minute that runs now is the last: an answer serves all calls of a minute.
         end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
         if request.HasField("end_time"):
-            end = convert.moment(request.end_time)
+            end = to_datetime(request.end_time)
         start = end - timedelta(days=STATS_DAYS)
         if request.HasField("start_time"):
-            start = convert.moment(request.start_time)
+            start = to_datetime(request.start_time)
             if not request.HasField("end_time"):
                 _must_be_past(start, now)
         group, limit = _GROUPS[request.group_by], request.limit or 100
@@ -227,8 +227,8 @@ class EventService:
             answer = event_pb2.GetEventStatsResponse(
                 counts=[_count(group, key, count) for key, count, _ in rows],
                 total=rows[0][2] if rows else 0,
-                start_time=convert.stamp(start),
-                end_time=convert.stamp(end),
+                start_time=to_timestamp(start),
+                end_time=to_timestamp(end),
             ).SerializeToString()
             return Loaded(answer, key if same else None)
 
@@ -283,7 +283,7 @@ class EventService:
                 or BEGINNING
             )
         if start == "from_time":
-            time = convert.moment(request.from_time)
+            time = to_datetime(request.from_time)
             return lambda conn: Cursor(
                 log_times.before(conn, project=call.project, time=time), from_time=time
             )
@@ -338,10 +338,10 @@ def _filter(given: event_pb2.EventFilter) -> EventFilter:
 
 def _count(group: str, key: Any, count: int) -> event_pb2.EventCount:
     if isinstance(key, datetime):
-        return event_pb2.EventCount(start_time=convert.stamp(key), count=count)
+        return event_pb2.EventCount(start_time=to_timestamp(key), count=count)
     if group == "entity":
         kind, _, code = str(key).partition("/")
-        key = f"{store.ENTITY_NAMES[EntityType(int(kind))]}/{code}"
+        key = f"{ENTITY_NAMES[int(kind)]}/{code}"
     return event_pb2.EventCount(key=key, count=count)
 
 

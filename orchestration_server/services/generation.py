@@ -10,12 +10,14 @@ from typing import Any
 from google.protobuf.message import Message
 
 from orchestration.v1 import coordination_pb2, sprint_pb2, task_pb2
-from orchestration_server.codec import convert
-from orchestration_server.codec.convert import embed, embed_all
+from orchestration_server.codec.content import plain
+from orchestration_server.codec.requests import request_key
+from orchestration_server.codec.wire import embed, embed_all
 from orchestration_server.db.database import Connection
 from orchestration_server.errors import ARROW, AlreadyExists, InvalidArgument, LedgerError
 from orchestration_server.model import Call, OutboxRow, Request
 from orchestration_server.services import coordination, sprints, tasks
+from orchestration_server.services.preconditions import need_sprints
 from orchestration_server.store import generation as store
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.generation import LinkColumns, SprintColumns
@@ -73,7 +75,7 @@ class Generation:
             return task_store.prepare(conn, project=call.project, request=key, codes=codes, sprints=anchors)
 
         def decide(plan: _Plan, found: Prepared) -> Change:
-            tasks.need_sprints(found, anchors)
+            need_sprints(found, anchors)
             made = [tasks.created(call, task_pb2.NewTask(task=task), found.now) for task in plan.tasks]
             told = _told(plan.template)
             events = []
@@ -102,7 +104,7 @@ class Generation:
         locks: Sequence[tuple[str, str]] = (),
     ) -> bytes:
         """Renders, then writes. A retry is answered as before, whatever has become of the template since."""
-        key = convert.request_of(call, message)
+        key = request_key(call, message)
         plan: _Plan | LedgerError
         try:
             plan = render()
@@ -130,7 +132,7 @@ class Generation:
 
     def _sprint_plan(self, request: sprint_pb2.CreateSprintFromTemplateRequest) -> _Plan:
         template = self._templates.get(request.template, TemplateKind.SPRINT)
-        variables = _variables(convert.plain(request.variables), {"sprint_code": request.sprint_code})
+        variables = _variables(plain(request.variables), {"sprint_code": request.sprint_code})
         fields = template.fields(variables)
         wrong: dict[str, str] = {}
         sprint = _sprint(request, fields["sprint"], wrong)
@@ -150,13 +152,13 @@ class Generation:
 
     def _tasks_plan(self, request: task_pb2.CreateTasksFromTemplateRequest) -> _Plan:
         template = self._templates.get(request.template, TemplateKind.TASK)
-        shared = convert.plain(request.variables)
+        shared = plain(request.variables)
         budget = Budget(renderings=BATCH_RENDERINGS)
         wrong: dict[str, str] = {}
         made = []
         for place, item in enumerate(request.items):
             path = f"items[{place}]"
-            given = shared | convert.plain(item.variables) if item.HasField("variables") else shared
+            given = shared | plain(item.variables) if item.HasField("variables") else shared
             known = {"task_code": item.task_code, "sprint_code": request.sprint_code}
             try:
                 fields = template.fields(_variables(given, known), budget)["task"]

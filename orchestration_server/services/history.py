@@ -9,8 +9,8 @@ from typing import NamedTuple
 from google.protobuf.message import Message
 
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
-from orchestration_server.codec import convert
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import CursorExpired, CursorForeign, NotFound
 from orchestration_server.history.chain_check import Chain, Evidence, Link, cause_of
@@ -24,7 +24,7 @@ from orchestration_server.history.reconstruct import (
     incomplete,
     moves,
 )
-from orchestration_server.model import BEGINNING, Call, Cursor, EntityType, Position, cursor_of
+from orchestration_server.model import BEGINNING, ENTITY_NAMES, Call, Cursor, Position, cursor_of
 from orchestration_server.store import events as event_store
 from orchestration_server.store import held_changes as held_store
 from orchestration_server.store import history as store
@@ -64,14 +64,14 @@ class History:
         newest = request.order != event_pb2.EVENT_ORDER_OLDEST_FIRST
         scope = ["history", call.project, kind, code, newest, request.include_archived]
         place = self._tokens.page_place(request.page_token, scope)
-        size = convert.page_size(request.page_size)
+        size = page_size(request.page_size)
         with self._db.connection(call) as conn:
             past = store.entity(
                 conn, project=call.project, entity_type=kind, code=code, newest_first=newest, limit=size,
                 after=Position(*place) if place else None, archived=request.include_archived,
             )  # fmt: skip
         if past.stored is None and place is None and not past.page.rows:
-            raise NotFound(event_store.ENTITY_NAMES[EntityType(kind)], code)
+            raise NotFound(ENTITY_NAMES[kind], code)
         logged = past.page.rows
         # What is held is newer than all of the log: the first of newest, the last of oldest.
         pending = bool(past.held) and (place is None if newest else not past.page.more and len(logged) < size)
@@ -103,7 +103,7 @@ class History:
             if as_of == "cursor":
                 upto = known(conn, call.project, self._tokens.read_cursor(request.cursor, "cursor"), "cursor")
             elif as_of == "time":
-                upto = convert.moment(request.time)
+                upto = to_datetime(request.time)
             rebuilt = _rebuilt(conn, call.project, kind, code, upto=upto, revision=request.revision)
             present = rebuilt
             if request.verify and as_of is not None:
@@ -279,7 +279,7 @@ def _rebuilt(
     revision: int = 0,
 ) -> _Rebuilt:
     """Reads back to the nearest snapshot, as a rule in one statement, and folds forth from it."""
-    kind, name = KINDS[entity_type], event_store.ENTITY_NAMES[EntityType(entity_type)]
+    kind, name = KINDS[entity_type], ENTITY_NAMES[entity_type]
     found: list[tuple[Cursor | None, event_pb2.Event]] = []
     whole, more = False, True
     now: store.Stored | None = None
@@ -342,12 +342,12 @@ class _Begun:
         parts = steps.apart(event)[::-1]
         if self._time is None:
             return parts
-        if convert.moment(event.emit_time) <= self._time:
+        if to_datetime(event.emit_time) <= self._time:
             self._time = None
             return parts
         if not steps.has_steps(event):
             return []
-        return [part for part in parts if convert.moment(part.emit_time) <= self._time]
+        return [part for part in parts if to_datetime(part.emit_time) <= self._time]
 
 
 def _begins_with_creation(conn: Connection, project: str, entity_type: int, code: str) -> bool:

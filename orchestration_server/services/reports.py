@@ -7,16 +7,20 @@ from datetime import datetime
 from typing import Any
 
 from orchestration.v1 import report_pb2, task_pb2
-from orchestration_server.codec import convert
-from orchestration_server.codec.convert import embed
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.content import field_changes, new_uid, plain, snapshot, task_summary
+from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.events import change_event
+from orchestration_server.codec.names import PRIORITY_NAMES
+from orchestration_server.codec.requests import request_key
+from orchestration_server.codec.timestamps import to_datetime, to_timestamp
+from orchestration_server.codec.wire import embed
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import InvalidArgument, NotFound, OutOfBounds
 from orchestration_server.model import BEGINNING, Call, EntityType, EventRow, OutboxRow
 from orchestration_server.reports import documents, status_report
 from orchestration_server.reports.fingerprint import fingerprint
+from orchestration_server.services.paging import listed_after, next_page_token
 from orchestration_server.services.sprints import task_counts
-from orchestration_server.services.tasks import listed_after
 from orchestration_server.store import events as event_store
 from orchestration_server.store import reports as store
 from orchestration_server.store import tasks as task_store
@@ -62,22 +66,19 @@ class ReportService:
             )
             page = task_store.list_page(
                 conn, project=project, filters={"sprint_code": code}, by_priority=True, after=after,
-                limit=convert.page_size(request.page_size),
+                limit=page_size(request.page_size),
             )  # fmt: skip
         report = _report(state)
         report.throughput.extend(status_report.throughput(first.date(), changes))
-        report.tasks.extend(status_report.summary(row.body) for row in page.rows)
-        if page.more:
-            last = page.rows[-1]
-            place = [last.create_time.isoformat(), last.priority, last.code]
-            report.next_page_token = self._tokens.page_token(scope, place)
+        report.tasks.extend(task_summary(task_pb2.Task.FromString(row.body)) for row in page.rows)
+        report.next_page_token = next_page_token(self._tokens, page, scope)
         report.as_of_cursor = self._tokens.cursor(as_of)
         if request.include_markdown:
             report.markdown = status_report.markdown(report)
         return report
 
     def CreateAdr(self, request: report_pb2.CreateAdrRequest, call: Call) -> bytes:
-        key = convert.request_of(call, request)
+        key = request_key(call, request)
         sprint, task = request.sprint_code, request.task_code
 
         def prepare(conn: Connection) -> Prepared:
@@ -95,10 +96,10 @@ class ReportService:
                     "c_task": adr.task_code, "c_update": found.now, "c_body": body,
                 },
                 expected=1,
-                events=[convert.change_event(
+                events=[change_event(
                     call, "adr.created", found.now, entity=EntityType.ADR, code=adr.code, uid=adr.uid,
                     revision=1, sprint_code=adr.sprint_code,
-                    payload=convert.snapshot(content, revision=1, create_time=adr.create_time),
+                    payload=snapshot(content, revision=1, create_time=adr.create_time),
                 )],
                 anchors=[sprint] if sprint else (),
                 outbox=[OutboxRow("adr", adr.code)] if request.sync_to_file else (),
@@ -109,7 +110,7 @@ class ReportService:
         )
 
     def CreateBugReport(self, request: report_pb2.CreateBugReportRequest, call: Call) -> bytes:
-        key = convert.request_of(call, request)
+        key = request_key(call, request)
         sprint, task = request.sprint_code, request.task_code
         mark = fingerprint(
             component=request.component,
@@ -130,9 +131,7 @@ class ReportService:
             if known is None:
                 bug = self._new_bug(request, call, found, mark, own_sprint)
                 sql, answer = store.INSERT_BUG, b""
-                payload = convert.snapshot(
-                    documents.bug_content(bug), revision=1, create_time=bug.create_time
-                )
+                payload = snapshot(documents.bug_content(bug), revision=1, create_time=bug.create_time)
             else:
                 bug, payload = _seen_again(request, call, found, known, own_sprint)
                 if call.bounds is not None and not call.bounds.hold_document(bug.sprint_code, bug.task_code):
@@ -164,15 +163,15 @@ class ReportService:
         self, request: report_pb2.CreateAdrRequest, call: Call, found: Prepared, sprint: str
     ) -> report_pb2.Adr:
         adr = report_pb2.Adr(
-            uid=convert.new_uid(),
+            uid=new_uid(),
             title=request.title,
             status=request.status or report_pb2.ADR_STATUS_PROPOSED,
             sprint_code=sprint,
             task_code=request.task_code,
             author=call.agent,
             revision=1,
-            create_time=convert.stamp(found.now),
-            update_time=convert.stamp(found.now),
+            create_time=to_timestamp(found.now),
+            update_time=to_timestamp(found.now),
         )
         documents.number_adr(adr, found.extra.number)
         fields = documents.adr_variables(request, adr)
@@ -187,9 +186,9 @@ class ReportService:
         mark: bytes,
         sprint: str,
     ) -> report_pb2.BugReport:
-        seen = convert.stamp(_seen(request, found))
+        seen = to_timestamp(_seen(request, found))
         bug = report_pb2.BugReport(
-            uid=convert.new_uid(),
+            uid=new_uid(),
             fingerprint=mark.hex(),
             title=request.title,
             severity=request.severity or report_pb2.BUG_SEVERITY_MEDIUM,
@@ -201,8 +200,8 @@ class ReportService:
             first_seen_time=seen,
             last_seen_time=seen,
             revision=1,
-            create_time=convert.stamp(found.now),
-            update_time=convert.stamp(found.now),
+            create_time=to_timestamp(found.now),
+            update_time=to_timestamp(found.now),
         )
         documents.number_bug(bug, found.extra.number)
         fields = documents.bug_variables(request, bug)
@@ -215,7 +214,7 @@ class ReportService:
         request: report_pb2.CreateAdrRequest | report_pb2.CreateBugReportRequest,
         fields: Mapping[str, Any],
     ) -> str:
-        further = convert.plain(request.variables)
+        further = plain(request.variables)
         if taken := sorted(further.keys() & fields.keys()):
             raise InvalidArgument({f"variables.{name}": "is a field of the request" for name in taken})
         return self._templates.render(request.template or _TEMPLATES[kind], {**further, **fields}, kind)
@@ -232,7 +231,7 @@ def _report(state: store.State) -> report_pb2.GetSprintStatusReportResponse:
     report = report_pb2.GetSprintStatusReportResponse(
         task_counts=counts,
         priority_counts=report_pb2.PriorityCounts(
-            **{name.lower(): by_priority.get(n, 0) for n, name in enumerate(convert.PRIORITY_NAMES) if n}
+            **{name.lower(): by_priority.get(n, 0) for n, name in enumerate(PRIORITY_NAMES) if n}
         ),
         progress_percent=status_report.progress(
             completed=counts.completed, counted=counts.total - counts.cancelled
@@ -243,8 +242,8 @@ def _report(state: store.State) -> report_pb2.GetSprintStatusReportResponse:
     report.sprint.MergeFromString(state.sprint)
     if state.oldest is not None:
         body, since = state.oldest
-        report.oldest_in_progress.CopyFrom(status_report.summary(body))
-        report.oldest_in_progress_time.CopyFrom(convert.stamp(since))
+        report.oldest_in_progress.CopyFrom(task_summary(task_pb2.Task.FromString(body)))
+        report.oldest_in_progress_time.CopyFrom(to_timestamp(since))
     return report
 
 
@@ -265,7 +264,7 @@ def _sprint_of(found: Prepared, sprint: str, task: str) -> str:
 
 
 def _seen(request: report_pb2.CreateBugReportRequest, found: Prepared) -> datetime:
-    return convert.moment(request.occur_time) if request.HasField("occur_time") else found.now
+    return to_datetime(request.occur_time) if request.HasField("occur_time") else found.now
 
 
 def _seen_again(
@@ -278,12 +277,12 @@ def _seen_again(
     bug.count += 1
     # The lower number is the worse.
     bug.severity = min(bug.severity, request.severity or report_pb2.BUG_SEVERITY_MEDIUM)
-    bug.first_seen_time.CopyFrom(convert.stamp(min(seen, convert.moment(bug.first_seen_time))))
-    bug.last_seen_time.CopyFrom(convert.stamp(max(seen, convert.moment(bug.last_seen_time))))
+    bug.first_seen_time.CopyFrom(to_timestamp(min(seen, to_datetime(bug.first_seen_time))))
+    bug.last_seen_time.CopyFrom(to_timestamp(max(seen, to_datetime(bug.last_seen_time))))
     bug.revision = row.revision + 1
-    bug.update_time.CopyFrom(convert.stamp(found.now))
+    bug.update_time.CopyFrom(to_timestamp(found.now))
     return bug, {
-        "changes": convert.changes(before, documents.bug_content(bug)),
+        "changes": field_changes(before, documents.bug_content(bug)),
         "title": request.title,
         "reporter": request.reporter or call.agent,
         "sprint_code": sprint,
@@ -298,7 +297,7 @@ def _report_of(request: report_pb2.CreateBugReportRequest) -> dict[str, Any]:
     if request.steps_to_reproduce:
         said["steps_to_reproduce"] = list(request.steps_to_reproduce)
     if request.variables.fields:
-        said["variables"] = convert.plain(request.variables)
+        said["variables"] = plain(request.variables)
     return said
 
 
@@ -312,7 +311,7 @@ def _bug_event(
 ) -> EventRow:
     """``sprint`` is where it was seen this time."""
     name = "created" if bug.revision == 1 else "seen_again"
-    return convert.change_event(
+    return change_event(
         call, f"bug_report.{name}", found.now, entity=EntityType.BUG_REPORT, code=bug.code, uid=bug.uid,
         revision=bug.revision, payload=payload, sprint_code=sprint, occur_time=_seen(request, found),
     )  # fmt: skip

@@ -10,13 +10,16 @@ from uuid_utils import uuid7
 
 from orchestration.v1 import common_pb2, context_pb2, session_pb2
 from orchestration_server.auth.session_tracker import Presence
-from orchestration_server.codec import convert
-from orchestration_server.codec.convert import embed, embed_all
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.content import field_changes, session_content, snapshot
+from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.events import change_event
+from orchestration_server.codec.requests import request_key
+from orchestration_server.codec.timestamps import to_timestamp
+from orchestration_server.codec.wire import embed, embed_all
 from orchestration_server.context.broker import Broker, Target
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import AlreadyExists, InvalidArgument, NotFound
-from orchestration_server.model import Call, EntityType, EventRow, Request
+from orchestration_server.model import ENTITY_NAMES, Call, EntityType, EventRow, Request
 from orchestration_server.services.activities import Activities, opened, stamps_of, target_of, tied
 from orchestration_server.store import events as event_store
 from orchestration_server.store import sessions as store
@@ -78,7 +81,7 @@ class SessionService:
             self._check(call, key, message)
             return _resumed(call, found, key, agent)
 
-        return self._write(call, convert.request_of(call, message), key, decide)
+        return self._write(call, request_key(call, message), key, decide)
 
     def _check(self, call: Call, key: str, message: session_pb2.InitAgentRequest) -> None:
         """Refuses what the briefing would refuse, before the session is written."""
@@ -88,7 +91,7 @@ class SessionService:
         self, call: Call, message: session_pb2.InitAgentRequest, kind: EntityType, code: str, agent: str
     ) -> bytes:
         """Resumes the agent's newest open session on the target, or starts one."""
-        request = convert.request_of(call, message)
+        request = request_key(call, message)
         uid = uuid7()
         key = message.new_session_key or f"ses_{uid.hex}"
 
@@ -115,7 +118,7 @@ class SessionService:
                 target_type=kind,  # type: ignore[arg-type]  # the numbers are the same
                 target_code=code,
                 correlation_id=call.correlation_id,
-                create_time=convert.stamp(found.now),
+                create_time=to_timestamp(found.now),
             )
             if message.metadata.fields:
                 session.metadata.CopyFrom(message.metadata)
@@ -170,7 +173,7 @@ class SessionService:
             page = store.list_page(
                 conn, project=call.project, target=target, agent=request.agent, statuses=statuses,
                 after=None if place is None else (datetime.fromisoformat(place[0]), place[1]),
-                limit=convert.page_size(request.page_size),
+                limit=page_size(request.page_size),
             )  # fmt: skip
         body = embed_all(1, [_whole(row.body, row.last_activity) for row in page.rows])
         if page.more:
@@ -202,27 +205,27 @@ class SessionService:
             session, revision = opened(found, key)
             if session.status == _PAUSED:
                 return Change(embed(1, _whole(found.rows[key].body, found.extra.last_activity)))
-            before = convert.session_content(session)
+            before = session_content(session)
             session.status = _PAUSED
             session.pause_reason = request.reason
             return _updated(call, found, session, revision, "paused", before)
 
-        return self._write(call, convert.request_of(call, request), key, decide)
+        return self._write(call, request_key(call, request), key, decide)
 
     def CloseSession(self, request: session_pb2.CloseSessionRequest, call: Call) -> bytes:
         key = request.session_key
 
         def decide(found: Prepared) -> Change:
             session, revision = opened(found, key)
-            before = convert.session_content(session)
+            before = session_content(session)
             session.status = _COMPLETED
             session.pause_reason = ""
             session.summary = request.summary
             session.outcome = request.outcome or common_pb2.SESSION_OUTCOME_SUCCEEDED
-            session.close_time.CopyFrom(convert.stamp(found.now))
+            session.close_time.CopyFrom(to_timestamp(found.now))
             return _updated(call, found, session, revision, "closed", before)
 
-        return self._write(call, convert.request_of(call, request), key, decide)
+        return self._write(call, request_key(call, request), key, decide)
 
 
 def _asked(request: session_pb2.InitAgentRequest) -> tuple[str, str]:
@@ -236,18 +239,18 @@ def _asked(request: session_pb2.InitAgentRequest) -> tuple[str, str]:
 
 def _whole(body: bytes, last_activity: datetime) -> bytes:
     """A session as callers see it: its last activity stands beside the stored message."""
-    return body + embed(_LAST_ACTIVITY_TIME, convert.stamp(last_activity).SerializeToString())
+    return body + embed(_LAST_ACTIVITY_TIME, to_timestamp(last_activity).SerializeToString())
 
 
 def _need_target(subject: store.Subject, kind: int, code: str) -> None:
     if subject.target is None or subject.target.deleted:
-        raise NotFound(convert.TARGET_NAMES[kind], code)
+        raise NotFound(ENTITY_NAMES[kind], code)
 
 
 def _resumed(call: Call, found: Prepared, key: str, agent: str) -> Change:
     session, revision = opened(found, key)
     _need_target(found.extra, session.target_type, session.target_code)
-    before = convert.session_content(session)
+    before = session_content(session)
     session.status = _ACTIVE
     session.agent = agent
     session.pause_reason = ""
@@ -264,7 +267,7 @@ def _updated(
     agent: str = "",
 ) -> Change:
     """A change of a session that is there. A call of its own, or its agent's return, is an activity too."""
-    payload = {"changes": convert.changes(before, convert.session_content(session))}
+    payload = {"changes": field_changes(before, session_content(session))}
     own = agent or call.session_key == session.key
     return _changed(
         call, found, session, revision, name, payload, agent=agent, activity=found.now if own else None,
@@ -286,13 +289,11 @@ def _changed(
 ) -> Change:
     """Writes a session as its next revision, with its event; the response is the session."""
     session.revision = revision + 1
-    session.update_time.CopyFrom(convert.stamp(found.now))
-    payload |= convert.snapshot(
-        convert.session_content(session), revision=session.revision, create_time=session.create_time
-    )
+    session.update_time.CopyFrom(to_timestamp(found.now))
+    payload |= snapshot(session_content(session), revision=session.revision, create_time=session.create_time)
     body = session.SerializeToString()
     target = target_of(session, found.extra)
-    event: EventRow = convert.change_event(
+    event: EventRow = change_event(
         tied(call, session, agent), f"session.{name}", found.now, entity=EntityType.SESSION,
         code=session.key, uid=session.uid, revision=session.revision, payload=payload,
         sprint_code=target.sprint_code, priority=target.priority,

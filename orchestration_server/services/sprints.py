@@ -9,9 +9,13 @@ from typing import Any
 
 from orchestration.v1 import common_pb2, sprint_pb2
 from orchestration_server.cache.read_through import Cache, Loaded
-from orchestration_server.codec import convert
-from orchestration_server.codec.convert import embed
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.content import content_hash, field_changes, new_uid, snapshot, sprint_content
+from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.events import change_event
+from orchestration_server.codec.names import SPRINT_STATUS_NAMES
+from orchestration_server.codec.requests import request_key
+from orchestration_server.codec.timestamps import to_datetime, to_timestamp
+from orchestration_server.codec.wire import embed, embed_all
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import (
     AlreadyExists,
@@ -28,7 +32,8 @@ from orchestration_server.model import (
     OutboxRow,
     SprintStatus,
 )
-from orchestration_server.services.tasks import check_revision, list_scope, present, task_page
+from orchestration_server.services.paging import task_list_scope, task_page
+from orchestration_server.services.preconditions import check_revision, present
 from orchestration_server.store import outbox
 from orchestration_server.store import sprints as store
 from orchestration_server.store.prepared import Prepared
@@ -55,7 +60,7 @@ class SprintService:
         self._tokens = tokens
 
     def CreateSprint(self, request: sprint_pb2.CreateSprintRequest, call: Call) -> bytes:
-        key = convert.request_of(call, request)
+        key = request_key(call, request)
         code = request.sprint.code
 
         def prepare(conn: Connection) -> Prepared:
@@ -65,7 +70,7 @@ class SprintService:
             if code in found.rows:
                 raise AlreadyExists("sprint", code, deleted=found.rows[code].deleted)
             refuse_ahead(request, found.now)
-            occur = convert.moment(request.occur_time) if request.HasField("occur_time") else None
+            occur = to_datetime(request.occur_time) if request.HasField("occur_time") else None
             sprint, event = created(call, request.sprint, found.now, occur)
             return _change(store.INSERT, sprint, 0, found.now, [event], sync=request.sync_to_file)
 
@@ -74,7 +79,7 @@ class SprintService:
     def GetSprint(self, request: sprint_pb2.GetSprintRequest, call: Call) -> bytes:
         code = request.sprint_code
         if request.view == sprint_pb2.SPRINT_VIEW_FULL:
-            return self._full(code, convert.page_size(request.task_page_size), call)
+            return self._full(code, page_size(request.task_page_size), call)
         with self._db.connection(call) as conn:
             body = store.get(conn, project=call.project, code=code)
         if body is None:
@@ -83,7 +88,7 @@ class SprintService:
 
     def _full(self, code: str, size: int, call: Call) -> bytes:
         """Return the sprint with its tasks: cached under the version that the database has now."""
-        scope = list_scope(call.project, {"sprint_code": code}, by_priority=True)
+        scope = task_list_scope(call.project, {"sprint_code": code}, by_priority=True)
 
         def key(version: store.Version) -> list[Any]:
             return [call.project, code, version.revision, version.tasks, size]
@@ -112,9 +117,9 @@ class SprintService:
         with self._db.connection(call) as conn:
             page = store.list_page(
                 conn, project=call.project, statuses=statuses, owner=request.owner, after=after,
-                limit=convert.page_size(request.page_size),
+                limit=page_size(request.page_size),
             )  # fmt: skip
-        body = convert.embed_all(1, [row.body for row in page.rows])
+        body = embed_all(1, [row.body for row in page.rows])
         if page.more:
             last = page.rows[-1]
             token = self._tokens.page_token(scope, [last.create_time.isoformat(), last.code])
@@ -125,7 +130,7 @@ class SprintService:
         return update(self._gate, request, call)
 
     def DeleteSprint(self, request: sprint_pb2.DeleteSprintRequest, call: Call) -> bytes:
-        key = convert.request_of(call, request)
+        key = request_key(call, request)
         code = request.sprint_code
 
         def prepare(conn: Connection) -> Prepared:
@@ -160,7 +165,7 @@ class SprintService:
         return self._from_template(request, call)
 
     def SyncSprint(self, request: sprint_pb2.SyncSprintRequest, call: Call) -> bytes:
-        key = convert.request_of(call, request)
+        key = request_key(call, request)
         code = request.sprint_code
 
         def prepare(conn: Connection) -> Prepared:
@@ -182,7 +187,7 @@ class SprintService:
 
 def update(gate: Gate, request: sprint_pb2.UpdateSprintRequest, call: Call) -> bytes:
     """Changes the fields of a sprint that the mask names."""
-    key = convert.request_of(call, request)
+    key = request_key(call, request)
     code = request.sprint.code
 
     def prepare(conn: Connection) -> Prepared:
@@ -192,12 +197,12 @@ def update(gate: Gate, request: sprint_pb2.UpdateSprintRequest, call: Call) -> b
         row = present(found, "sprint", code)
         check_revision(f"sprint {code}", request.expected_revision, row.revision)
         sprint = sprint_pb2.Sprint.FromString(row.body)
-        before = convert.sprint_content(sprint)
+        before = sprint_content(sprint)
         was = sprint.status
         for path in request.update_mask.paths:
             _take(sprint, request.sprint, path)
-        after = convert.sprint_content(sprint)
-        differs = convert.changes(before, after)
+        after = sprint_content(sprint)
+        differs = field_changes(before, after)
         if not differs:
             return Change(embed(1, row.body), outbox=_files(code, sync=request.sync_to_file))
         _check_transition(sprint, was)
@@ -229,15 +234,15 @@ def created(
     """A new sprint, and the event of its creation."""
     sprint = sprint_pb2.Sprint()
     sprint.CopyFrom(given)
-    sprint.uid = convert.new_uid()
+    sprint.uid = new_uid()
     sprint.status = sprint.status or common_pb2.SPRINT_STATUS_PLANNING
-    sprint.create_time.CopyFrom(convert.stamp(occur or now))
+    sprint.create_time.CopyFrom(to_timestamp(occur or now))
     sprint.DiscardUnknownFields()
     if not sprint.metadata.fields:
         sprint.ClearField("metadata")
-    content = convert.sprint_content(sprint)
+    content = sprint_content(sprint)
     _advance(sprint, 0, content, now)
-    payload = convert.snapshot(content, revision=sprint.revision, create_time=sprint.create_time)
+    payload = snapshot(content, revision=sprint.revision, create_time=sprint.create_time)
     return sprint, sprint_event(call, "created", sprint, now, payload, occur)
 
 
@@ -256,7 +261,7 @@ def _check_transition(sprint: sprint_pb2.Sprint, was: int) -> None:
         return
     allowed = SPRINT_TRANSITIONS[SprintStatus(was)]
     if SprintStatus(sprint.status) not in allowed:
-        names = convert.SPRINT_STATUS_NAMES
+        names = SPRINT_STATUS_NAMES
         raise TransitionRefused(
             f"sprint {sprint.code}", names[was], names[sprint.status], [names[s] for s in allowed]
         )
@@ -264,8 +269,8 @@ def _check_transition(sprint: sprint_pb2.Sprint, was: int) -> None:
 
 def _advance(sprint: sprint_pb2.Sprint, revision: int, content: dict[str, Any], now: datetime) -> None:
     sprint.revision = revision + 1
-    sprint.hash = convert.content_hash(content)
-    sprint.update_time.CopyFrom(convert.stamp(now))
+    sprint.hash = content_hash(content)
+    sprint.update_time.CopyFrom(to_timestamp(now))
 
 
 def _change(
@@ -286,7 +291,7 @@ def _change(
             "c_status": sprint.status,
             "c_owner": sprint.owner,
             "c_revision": revision,
-            "c_create": convert.moment(sprint.create_time),
+            "c_create": to_datetime(sprint.create_time),
             "c_update": now,
             "c_body": body,
         },
@@ -309,7 +314,7 @@ def sprint_event(
     occur: datetime | None = None,
 ) -> EventRow:
     """An event of a sprint."""
-    return convert.change_event(
+    return change_event(
         call, f"sprint.{name}", now, entity=EntityType.SPRINT, code=sprint.code, uid=sprint.uid,
         revision=sprint.revision, payload=payload, sprint_code=sprint.code, occur_time=occur,
     )  # fmt: skip
@@ -329,5 +334,5 @@ def _changed(
             told.append((type_, {"changes": {name: differs.pop(name)}}))
     if differs:
         told.append(("updated", {"changes": differs}))
-    told[-1][1].update(convert.snapshot(after, revision=sprint.revision, create_time=sprint.create_time))
+    told[-1][1].update(snapshot(after, revision=sprint.revision, create_time=sprint.create_time))
     return [sprint_event(call, type_, sprint, now, payload) for type_, payload in told]

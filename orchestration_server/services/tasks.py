@@ -9,14 +9,25 @@ from typing import Any
 from google.protobuf.message import Message
 
 from orchestration.v1 import common_pb2, task_pb2
-from orchestration_server.codec import convert
-from orchestration_server.codec.convert import embed, embed_all
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.content import (
+    TASK_LISTS,
+    TASK_STRUCTS,
+    content_hash,
+    field_changes,
+    new_uid,
+    snapshot,
+    task_content,
+)
+from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.events import change_event
+from orchestration_server.codec.names import TASK_STATUS_NAMES
+from orchestration_server.codec.requests import request_key
+from orchestration_server.codec.timestamps import to_datetime, to_timestamp
+from orchestration_server.codec.wire import embed, embed_all
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import (
     AlreadyExists,
     NotFound,
-    StaleRevision,
     TransitionRefused,
 )
 from orchestration_server.model import (
@@ -28,9 +39,10 @@ from orchestration_server.model import (
     OutboxRow,
     TaskStatus,
 )
+from orchestration_server.services.paging import listed_after, task_list_scope, task_page
+from orchestration_server.services.preconditions import check_revision, need_sprints, present
 from orchestration_server.store import tasks as store
-from orchestration_server.store.pages import Page
-from orchestration_server.store.prepared import EntityRow, Prepared
+from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.tasks import TaskColumns
 from orchestration_server.store.writes import Change
 from orchestration_server.validation.occur_time import refuse_ahead
@@ -70,7 +82,7 @@ class TaskService:
         new: Sequence[task_pb2.NewTask],
         answer: Callable[[list[bytes]], bytes],
     ) -> bytes:
-        request = convert.request_of(call, message)
+        request = request_key(call, message)
         codes = [n.task.code for n in new]
         sprints = sorted({n.task.sprint_code for n in new if n.task.sprint_code})
 
@@ -119,8 +131,8 @@ class TaskService:
             if value
         }
         urgent = request.order == task_pb2.TASK_ORDER_PRIORITY
-        scope = list_scope(call.project, filters, by_priority=urgent)
-        size = convert.page_size(request.page_size)
+        scope = task_list_scope(call.project, filters, by_priority=urgent)
+        size = page_size(request.page_size)
         after = listed_after(self._tokens.page_place(request.page_token, scope))
         with self._db.connection(call) as conn:
             page = store.list_page(
@@ -157,7 +169,7 @@ class TaskService:
         )  # fmt: skip
 
     def DeleteTask(self, request: task_pb2.DeleteTaskRequest, call: Call) -> bytes:
-        key = convert.request_of(call, request)
+        key = request_key(call, request)
         code = request.task_code
 
         def prepare(conn: Connection) -> Prepared:
@@ -208,7 +220,7 @@ def _update(
     reasons: Mapping[str, str] | None = None,
     sprints: Sequence[str] = (),
 ) -> bytes:
-    request = convert.request_of(call, message)
+    request = request_key(call, message)
     codes = list(expected)
 
     def prepare(conn: Connection) -> Prepared:
@@ -223,17 +235,17 @@ def _update(
             row = present(found, "task", code)
             check_revision(f"task {code}", expected[code], row.revision)
             task = task_pb2.Task.FromString(row.body)
-            before = convert.task_content(task)
+            before = task_content(task)
             was = task.status
             edit(task, code)
-            after = convert.task_content(task)
-            differs = convert.changes(before, after)
+            after = task_content(task)
+            differs = field_changes(before, after)
             if not differs:
                 bodies.append(row.body)
                 continue
             _check_transition(task, was)
             _advance(task, row.revision, after, found.now)
-            columns = convert.task_columns(task, revision=row.revision, update_time=found.now)
+            columns = _columns(task, revision=row.revision, update_time=found.now)
             rows.append(columns)
             bodies.append(columns.body)
             events += _changed(call, task, after, differs, found.now, (reasons or {}).get(code, ""))
@@ -251,58 +263,15 @@ def _update(
     return gate.write(call, request, locks=[("task", c) for c in codes], prepare=prepare, decide=decide)
 
 
-def present(found: Prepared, kind: str, code: str) -> EntityRow:
-    """The row, where it is there and not deleted."""
-    row = found.rows.get(code)
-    if row is None or row.deleted:
-        raise NotFound(kind, code)
-    return row
-
-
-def check_revision(subject: str, expected: int, current: int) -> None:
-    """Refuses a change that was made for another revision."""
-    if expected and expected != current:
-        raise StaleRevision(subject, expected=expected, current=current)
-
-
-def list_scope(project: str, filters: Mapping[str, Any], *, by_priority: bool) -> list[Any]:
-    """What a page token of a list of tasks is valid for."""
-    return ["tasks", project, by_priority, sorted(filters.items())]
-
-
-def listed_after(place: list[Any] | None) -> store.Listed | None:
-    """The row that a page comes after."""
-    if place is None:
-        return None
-    return store.Listed(datetime.fromisoformat(place[0]), place[1], place[2], b"")
-
-
-def task_page(tokens: Tokens, page: Page[store.Listed], scope: list[Any], *, tasks: int, token: int) -> bytes:
-    """Return a serialized page; ``tasks`` and ``token`` are field numbers."""
-    body = embed_all(tasks, [row.body for row in page.rows])
-    if page.more:
-        last = page.rows[-1]
-        place = [last.create_time.isoformat(), last.priority, last.code]
-        body += embed(token, tokens.page_token(scope, place).encode())
-    return body
-
-
 def _files(codes: Sequence[str], request: Message) -> list[OutboxRow]:
     """The tasks whose files the request has written: all that it names, or none."""
     return [OutboxRow("task", code) for code in codes] if getattr(request, "sync_to_file", False) else []
 
 
-def need_sprints(found: Prepared, sprints: Sequence[str]) -> None:
-    """Refuses sprints that are not there."""
-    for code in sprints:
-        if code not in found.sprints:
-            raise NotFound("sprint", code)
-
-
 def _take(task: task_pb2.Task, given: task_pb2.Task, path: str) -> None:
-    if path in convert.TASK_LISTS:
+    if path in TASK_LISTS:
         getattr(task, path)[:] = list(getattr(given, path))
-    elif path in convert.TASK_STRUCTS:
+    elif path in TASK_STRUCTS:
         task.ClearField(path)  # type: ignore[arg-type]  # the names are the table's
         if getattr(given, path).fields:
             getattr(task, path).CopyFrom(getattr(given, path))
@@ -318,7 +287,7 @@ def _check_transition(task: task_pb2.Task, was: int) -> None:
         return
     allowed = TASK_TRANSITIONS[TaskStatus(was)]
     if TaskStatus(task.status) not in allowed:
-        names = convert.TASK_STATUS_NAMES
+        names = TASK_STATUS_NAMES
         raise TransitionRefused(
             f"task {task.code}", names[was], names[task.status], [names[s] for s in allowed]
         )
@@ -326,8 +295,25 @@ def _check_transition(task: task_pb2.Task, was: int) -> None:
 
 def _advance(task: task_pb2.Task, revision: int, content: dict[str, Any], now: datetime) -> None:
     task.revision = revision + 1
-    task.hash = convert.content_hash(content)
-    task.update_time.CopyFrom(convert.stamp(now))
+    task.hash = content_hash(content)
+    task.update_time.CopyFrom(to_timestamp(now))
+
+
+def _columns(task: task_pb2.Task, *, revision: int, update_time: datetime) -> TaskColumns:
+    """Return the row of a task. ``revision`` is the one that the change is made from."""
+    return TaskColumns(
+        code=task.code,
+        uid=task.uid,
+        sprint_code=task.sprint_code,
+        status=task.status,
+        priority=task.priority,
+        assignee=task.assignee,
+        labels=task.labels,
+        revision=revision,
+        create_time=to_datetime(task.create_time),
+        update_time=update_time,
+        body=task.SerializeToString(),
+    )
 
 
 def created(call: Call, new: task_pb2.NewTask, now: datetime) -> tuple[task_pb2.Task, TaskColumns, EventRow]:
@@ -336,20 +322,20 @@ def created(call: Call, new: task_pb2.NewTask, now: datetime) -> tuple[task_pb2.
     task.CopyFrom(new.task)
     for name in _SET_BY_SERVER:
         task.ClearField(name)  # type: ignore[arg-type]  # the names are the table's
-    task.uid = convert.new_uid()
+    task.uid = new_uid()
     task.status = task.status or common_pb2.TASK_STATUS_PENDING
     task.priority = task.priority or PRIORITY_DEFAULT  # type: ignore[assignment]
-    occur = convert.moment(new.occur_time) if new.HasField("occur_time") else None
-    task.create_time.CopyFrom(convert.stamp(occur or now))
+    occur = to_datetime(new.occur_time) if new.HasField("occur_time") else None
+    task.create_time.CopyFrom(to_timestamp(occur or now))
     task.DiscardUnknownFields()
-    for name in convert.TASK_STRUCTS:
+    for name in TASK_STRUCTS:
         if not getattr(task, name).fields:
             task.ClearField(name)  # type: ignore[arg-type]  # the names are the table's
-    content = convert.task_content(task)
+    content = task_content(task)
     _advance(task, 0, content, now)
-    payload = convert.snapshot(content, revision=task.revision, create_time=task.create_time)
+    payload = snapshot(content, revision=task.revision, create_time=task.create_time)
     told = task_event(call, "task.created", task, now, payload, occur)
-    return task, convert.task_columns(task, revision=0, update_time=now), told
+    return task, _columns(task, revision=0, update_time=now), told
 
 
 def task_event(
@@ -361,7 +347,7 @@ def task_event(
     occur: datetime | None = None,
 ) -> EventRow:
     """An event of a task."""
-    return convert.change_event(
+    return change_event(
         call, type_, now, entity=EntityType.TASK, code=task.code, uid=task.uid,
         revision=task.revision, payload=payload, sprint_code=task.sprint_code,
         priority=task.priority, occur_time=occur,
@@ -386,7 +372,7 @@ def _changed(
             told.append((type_, {"changes": {name: differs.pop(name)}}))
     if differs:
         told.append(("task.updated", {"changes": differs}))
-    told[-1][1].update(convert.snapshot(after, revision=task.revision, create_time=task.create_time))
+    told[-1][1].update(snapshot(after, revision=task.revision, create_time=task.create_time))
     return [task_event(call, type_, task, now, payload) for type_, payload in told]
 
 

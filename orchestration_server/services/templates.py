@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from orchestration.v1 import template_pb2
-from orchestration_server.codec import convert
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.content import plain, to_struct
+from orchestration_server.codec.cursors import Tokens, page_size
 from orchestration_server.model import Call
 from orchestration_server.templates import Template, TemplateKind, Templates
 from orchestration_server.templates.library import as_text
@@ -25,7 +25,7 @@ class TemplateService:
     ) -> template_pb2.ListTemplatesResponse:
         scope: Sequence[Any] = ["templates", call.project, request.kind]
         place = self._tokens.page_place(request.page_token, scope)
-        size = convert.page_size(request.page_size)
+        size = page_size(request.page_size)
         rest = [
             template
             for template in self._templates.list(TemplateKind(request.kind) if request.kind else None)
@@ -48,11 +48,11 @@ class TemplateService:
         self, request: template_pb2.RenderTemplateRequest, call: Call
     ) -> template_pb2.RenderTemplateResponse:
         template = self._templates.get(request.name)
-        variables = convert.plain(request.variables)
+        variables = plain(request.variables)
         if not template.kind.structured:
             return template_pb2.RenderTemplateResponse(text=template.render(variables))
         fields = template.fields(variables)
-        return template_pb2.RenderTemplateResponse(text=as_text(fields), preview=convert.to_struct(fields))
+        return template_pb2.RenderTemplateResponse(text=as_text(fields), preview=to_struct(fields))
 
 
 def _message(template: Template) -> template_pb2.Template:
@@ -75,5 +75,5 @@ def _message(template: Template) -> template_pb2.Template:
             required=variable.required,
         )
         if not variable.required:
-            listed.default_value.CopyFrom(convert.to_struct({"": variable.default}).fields[""])
+            listed.default_value.CopyFrom(to_struct({"": variable.default}).fields[""])
     return found

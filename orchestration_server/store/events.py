@@ -11,7 +11,6 @@ from orchestration_server.db.connection import Connection
 from orchestration_server.model import (
     BEGINNING,
     Cursor,
-    EntityType,
     EventFilter,
     Position,
     StoredEvent,
@@ -311,12 +310,3 @@ def get(conn: Connection, *, project: str, event_id: str, archived: bool = False
     if row is None:
         return None
     return StoredEvent(Position(row[0], row[1], row[2]), row[3], row[4], open=row[5] or ())
-
-
-ENTITY_NAMES = {
-    EntityType.SPRINT: "sprint",
-    EntityType.TASK: "task",
-    EntityType.SESSION: "session",
-    EntityType.ADR: "adr",
-    EntityType.BUG_REPORT: "bug_report",
-}

@@ -12,10 +12,9 @@ from uuid_utils import UUID
 
 from orchestration_server.db.arrays import Numbers, Texts, Uuids
 from orchestration_server.db.connection import Connection
-from orchestration_server.model import Cursor, EntityType, EventFilter, Position, cursor_of
+from orchestration_server.model import ENTITY_NAMES, Cursor, EntityType, EventFilter, Position, cursor_of
 from orchestration_server.store import pages
 from orchestration_server.store.event_queries import BACK_IN_LOG, IN_LOG, Selection, select
-from orchestration_server.store.events import ENTITY_NAMES
 from orchestration_server.store.horizon import OPEN_IN_EPOCH
 
 SPAN_EVENTS = 1_000
@@ -310,4 +309,4 @@ def events_known(conn: Connection, *, project: str, ids: Sequence[str]) -> set[s
 
 
 def _prefix(entity_type: int) -> str:
-    return f"orchestration.{ENTITY_NAMES[EntityType(entity_type)]}."
+    return f"orchestration.{ENTITY_NAMES[entity_type]}."

@@ -6,19 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestration.v1 import sprint_pb2, task_pb2
-from orchestration_server.codec import convert
+from orchestration_server.codec.content import SPRINT_TEXTS, TASK_LISTS, TASK_STRUCTS, TASK_TEXTS, to_struct
+from orchestration_server.codec.names import PRIORITY_NAMES, SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
 from orchestration_server.templates.filters import text
 
 Violations = dict[str, str]
 
-_STATUS = {"status": convert.SPRINT_STATUS_NAMES}
-_TASK_ENUMS = {"status": convert.TASK_STATUS_NAMES, "priority": convert.PRIORITY_NAMES}
+_STATUS = {"status": SPRINT_STATUS_NAMES}
+_TASK_ENUMS = {"status": TASK_STATUS_NAMES, "priority": PRIORITY_NAMES}
 
 
 def sprint(fields: Mapping[str, Any], wrong: Violations) -> sprint_pb2.Sprint:
     """The sprint; ``wrong`` gets the fields whose values are not of their types."""
     found = sprint_pb2.Sprint()
-    texts = ("code", *convert.SPRINT_TEXTS)
+    texts = ("code", *SPRINT_TEXTS)
     _fill(found, fields, wrong, texts=texts, structs=("metadata",), enums=_STATUS)
     return found
 
@@ -30,9 +31,9 @@ def task(fields: Mapping[str, Any], wrong: Violations) -> task_pb2.Task:
         found,
         fields,
         wrong,
-        texts=("code", *convert.TASK_TEXTS),
-        lists=convert.TASK_LISTS,
-        structs=convert.TASK_STRUCTS,
+        texts=("code", *TASK_TEXTS),
+        lists=TASK_LISTS,
+        structs=TASK_STRUCTS,
         enums=_TASK_ENUMS,
     )
     return found
@@ -69,7 +70,7 @@ def _fill(
             getattr(message, name).extend(lines(value, name, wrong))
         elif name in structs and value is not None:
             if isinstance(value, dict):
-                getattr(message, name).CopyFrom(convert.to_struct(value))
+                getattr(message, name).CopyFrom(to_struct(value))
             else:
                 wrong[name] = "must have keys"
         elif name in enums and value is not None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 from orchestration.v1 import event_pb2
-from orchestration_server.codec.convert import embed, embed_all
 from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.wire import embed, embed_all
 from orchestration_server.db.database import Connection
 from orchestration_server.errors import LedgerError
 from orchestration_server.model import BEGINNING, FIRST, Call, Cursor, EventFilter, Position, StoredEvent

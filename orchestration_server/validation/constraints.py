@@ -18,7 +18,7 @@ import orjson
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import Message
 
-from orchestration_server.codec.convert import plain
+from orchestration_server.codec.content import plain
 
 Violations = dict[str, str]
 """What is wrong, by the path below the value: "" for itself, "[3]", ".code"."""

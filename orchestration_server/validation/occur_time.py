@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from orchestration_server.codec.convert import stamp
+from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.errors import InvalidArgument
 
 AHEAD_SECONDS = 300
@@ -16,7 +16,7 @@ AHEAD_SECONDS = 300
 
 def refuse_ahead(request: Message, now: datetime) -> None:
     """Raise InvalidArgument if something in a request is said to happen more than 5 minutes after now."""
-    limit = stamp(now + timedelta(seconds=AHEAD_SECONDS))
+    limit = to_timestamp(now + timedelta(seconds=AHEAD_SECONDS))
     latest = (limit.seconds, limit.nanos)
     wrong = {
         path: f"must not be more than {AHEAD_SECONDS} seconds ahead"

@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 
 from orchestration.v1 import report_pb2, sprint_pb2, task_pb2
-from orchestration_server.codec import convert
+from orchestration_server.codec.content import plain
+from orchestration_server.codec.names import PRIORITY_NAMES, SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
 from orchestration_server.model import PRIORITY_DEFAULT
 from orchestration_server.workspace.tree import UnsafePath, parts_of, sprint_directory, task_directory
 
@@ -70,11 +71,11 @@ def _sprint(sprint: sprint_pb2.Sprint) -> Document:
         "format": FORMAT,
         "sprint": sprint.code,
         "title": sprint.title,
-        "status": convert.SPRINT_STATUS_NAMES[sprint.status],
+        "status": SPRINT_STATUS_NAMES[sprint.status],
         "owner": sprint.owner,
         "start_date": sprint.start_date,
         "end_date": sprint.end_date,
-        "metadata": _sorted(convert.plain(sprint.metadata)),
+        "metadata": _sorted(plain(sprint.metadata)),
         **_stamps(sprint),
     }
     text = _front(front) + _heading(sprint.title) + _rest(GOAL, sprint.goal)
@@ -105,13 +106,13 @@ def _task(task: task_pb2.Task, links: Links) -> Document:
         "task": task.code,
         "title": task.title,
         "sprint": task.sprint_code,
-        "status": convert.TASK_STATUS_NAMES[task.status],
-        "priority": convert.PRIORITY_NAMES[task.priority],
+        "status": TASK_STATUS_NAMES[task.status],
+        "priority": PRIORITY_NAMES[task.priority],
         "phase": task.phase,
         "assignee": task.assignee,
         "labels": list(task.labels),
         "depends_on": [_link(code, kind) for kind, code in sorted((kind, code) for code, kind in links)],
-        "metadata": _sorted(convert.plain(task.metadata)),
+        "metadata": _sorted(plain(task.metadata)),
         **_stamps(task),
         "links": links_stamp(links),
     }
@@ -122,7 +123,7 @@ def _task(task: task_pb2.Task, links: Links) -> Document:
     return Document(
         task_directory(task.code, task.sprint_code),
         RECORD,
-        {"TASK.md": text.encode(), "AGENT.yml": _yaml(_sorted(convert.plain(task.agent_config))).encode()},
+        {"TASK.md": text.encode(), "AGENT.yml": _yaml(_sorted(plain(task.agent_config))).encode()},
         task.uid,
         task.revision,
         sprint_code=task.sprint_code,

@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 
 from uuid_utils import UUID
 
-from orchestration_server.codec import causers, convert
+from orchestration_server.codec import causers
+from orchestration_server.codec.events import event_tail
+from orchestration_server.codec.timestamps import to_timestamp
+from orchestration_server.codec.wire import embed, varint
 from orchestration_server.db.arrays import Texts, Uuids
 from orchestration_server.db.database import Connection
 from orchestration_server.errors import LedgerError, OutOfBounds
@@ -126,8 +129,8 @@ class Group:
         ids: list[str] = []
         rows: list[EventRow] = []
         project = one.call.project
-        recorded = convert.event_tail(one.call, self._now)
-        happened = recorded + convert.embed(OCCUR_TIME, convert.stamp(self._now).SerializeToString())
+        recorded = event_tail(one.call, self._now)
+        happened = recorded + embed(OCCUR_TIME, to_timestamp(self._now).SerializeToString())
         scopes = causers.recorded(one.call, one.bounds)
         for draft in one.drafts:
             if draft.sampled_out:
@@ -202,10 +205,10 @@ class Group:
             if task is not None:
                 body += UID + task.uid.encode()
                 if sprint_code != draft.sprint_code:
-                    body += convert.embed(SPRINT_CODE, sprint_code.encode())
+                    body += embed(SPRINT_CODE, sprint_code.encode())
                 if draft.follows_task:
                     priority = task.priority
-                    body += PRIORITY + convert.varint(priority)
+                    body += PRIORITY + varint(priority)
                     self._stamps.add(Stamp(call.project, draft.entity_code, sprint_code, priority))
         return EventRow(
             priority in KEPT_PRIORITIES,

@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from orchestration.v1 import event_pb2
-from orchestration_server.codec import convert
+from orchestration_server.codec.content import plain, to_struct
+from orchestration_server.codec.timestamps import to_datetime, to_timestamp
 from orchestration_server.rules.emission import DEBOUNCED
 
 _STEPS = "steps"
@@ -25,7 +26,7 @@ def merged(events: Sequence[event_pb2.Event]) -> event_pb2.Event:
     It lacks what the log adds: id, times, and who called, which are those of the last.
     """
     last = events[-1]
-    payloads = [convert.plain(event.payload) for event in events]
+    payloads = [plain(event.payload) for event in events]
     before = payloads[0]["changes"]["status"]["from"]
     after = payloads[-1]["changes"]["status"]["to"]
     payload = {name: value for name, value in payloads[-1].items() if name != "snapshot"}
@@ -40,7 +41,7 @@ def merged(events: Sequence[event_pb2.Event]) -> event_pb2.Event:
         entity_revision=last.entity_revision,
         sprint_code=last.sprint_code,
         priority=last.priority,
-        payload=convert.to_struct(payload),
+        payload=to_struct(payload),
     )
 
 
@@ -50,7 +51,7 @@ def _step(event: event_pb2.Event, payload: dict[str, Any]) -> dict[str, Any]:
     return {
         "revision": event.entity_revision,
         **payload["changes"]["status"],
-        "time": convert.moment(event.emit_time).isoformat(),
+        "time": to_datetime(event.emit_time).isoformat(),
         **who,
         **rest,
     }
@@ -65,13 +66,13 @@ def apart(event: event_pb2.Event) -> list[event_pb2.Event]:
     """The events of its steps, oldest first, each with its id; the event itself where it has none."""
     if not has_steps(event):
         return [event]
-    steps: list[dict[str, Any]] = convert.plain(event.payload)[_STEPS]
+    steps: list[dict[str, Any]] = plain(event.payload)[_STEPS]
     return [_event(event, step) for step in steps]
 
 
 def _event(whole: event_pb2.Event, step: dict[str, Any]) -> event_pb2.Event:
     left = dict(step)
-    time = convert.stamp(datetime.fromisoformat(left.pop("time")))
+    time = to_timestamp(datetime.fromisoformat(left.pop("time")))
     event = event_pb2.Event(
         id=whole.id,
         type=whole.type,
@@ -86,5 +87,5 @@ def _event(whole: event_pb2.Event, step: dict[str, Any]) -> event_pb2.Event:
         **{name: left.pop(name, "") for name in _WHO},
     )
     change = {"status": {"from": left.pop("from"), "to": left.pop("to")}}
-    event.payload.CopyFrom(convert.to_struct({"changes": change, **left}))
+    event.payload.CopyFrom(to_struct({"changes": change, **left}))
     return event

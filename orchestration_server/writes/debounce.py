@@ -14,7 +14,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from orchestration.v1 import event_pb2
-from orchestration_server.codec import causers, convert
+from orchestration_server.codec import causers
+from orchestration_server.codec.events import event_row, event_tail
+from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import Held, PartitionMissing
 from orchestration_server.model import Call, Entity, EventRow, HeldRow
@@ -134,7 +136,7 @@ def _told(rows: Sequence[HeldRow], now: datetime) -> EventRow:
         RPC, rows[0].entity.project, correlation_id=last.correlation_id, session_key=last.session_key,
         agent=last.agent, scopes=causers.merged(row.scopes for row in rows),
     )  # fmt: skip
-    return convert.event_row(
-        coalesced.merged(events), call, now=now, occur_time=convert.moment(last.occur_time),
-        tail=convert.event_tail(call, now),
+    return event_row(
+        coalesced.merged(events), call, now=now, occur_time=to_datetime(last.occur_time),
+        tail=event_tail(call, now),
     )  # fmt: skip

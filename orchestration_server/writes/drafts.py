@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from uuid_utils import UUID, uuid7
 
 from orchestration.v1 import common_pb2, event_pb2
-from orchestration_server.codec import convert
+from orchestration_server.codec.requests import request_key
+from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.model import PRIORITY_DEFAULT, Bounds, Call, Request
 from orchestration_server.rules.emission import Batch, Policies, Sample, place_of
 
@@ -71,7 +72,7 @@ class Emission:
             drafts, batch = _sorted(call, drafts, policies, request.emission_policy)
         return Emission(
             call,
-            convert.request_of(call, request),
+            request_key(call, request),
             drafts,
             sum([len(draft.body) for draft in drafts]),
             batch,
@@ -121,7 +122,7 @@ def _draft(call: Call, new: event_pb2.NewEvent) -> Draft:
         new.sprint_code,
         priority,
         new.actor or call.agent,
-        convert.moment(new.occur_time) if new.HasField("occur_time") else None,
+        to_datetime(new.occur_time) if new.HasField("occur_time") else None,
         new.dedup_key,
         body,
     )

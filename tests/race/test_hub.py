@@ -13,7 +13,8 @@ import pytest
 
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
-from orchestration_server.codec import convert
+from orchestration_server.codec.events import event_row, event_tail
+from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import Call, EventFilter
 from orchestration_server.store import events as event_store
@@ -416,16 +417,16 @@ def test_a_time_misses_no_event_of_a_transaction_that_was_open_then(
     with Connection.connect(server.database_url, autocommit=True) as conn, conn.transaction():
         now = event_store.now(conn)
         call = Call(rpc="EventService/EmitEvent", project=project)
-        row = convert.event_row(
+        row = event_row(
             event_pb2.Event(type="agents.older", priority=3),  # type: ignore[arg-type]  # P2
             call,
             now=now,
             occur_time=None,
-            tail=convert.event_tail(call, now),
+            tail=event_tail(call, now),
         )
         writes.copy_events(conn, writes.begin_log(conn), [writes.copied(row)])
         later = emit(events, project, [factories.event()] * 2)
-        request = event_pb2.StreamTimelineRequest(follow=True, from_time=convert.stamp(now))
+        request = event_pb2.StreamTimelineRequest(follow=True, from_time=to_timestamp(now))
         stream = events.StreamTimeline(request, metadata=metadata, timeout=SECONDS)
         # What was stored after the open transaction began is held back until that has ended.
         assert next(stream).WhichOneof("message") == "caught_up"

@@ -15,7 +15,8 @@ from orchestration import Client
 from orchestration.v1 import context_pb2, event_pb2, report_pb2, session_pb2, sprint_pb2, task_pb2
 from orchestration.v1.common_pb2 import EntityType, SessionOutcome, SessionStatus, SprintStatus, TaskStatus
 from orchestration_server.app import App
-from orchestration_server.codec.convert import moment, plain
+from orchestration_server.codec.content import plain
+from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.config.settings import Settings
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.jobs.automation import Automation
@@ -437,7 +438,7 @@ def the_files_are_as_they_should_be(office: Office, lead: Client) -> None:
     assert found[f"{home}/SPRINT.md"] == SPRINT_FILE.format(**stamps(sprint))
     assert found[f"{home}/{TASK}/TASK.md"] == TASK_FILE.format(**stamps(office.seen[-1].task))
     assert found[f"{home}/{TASK}/AGENT.yml"] == "model: large\n"
-    decided, seen = moment(office.decision.create_time), moment(office.bug.first_seen_time)
+    decided, seen = to_datetime(office.decision.create_time), to_datetime(office.bug.first_seen_time)
     assert found[office.decision.path] == office.decision.document
     assert found[office.decision.path] == DECISION_FILE.format(date=decided.date())
     assert found[office.bug.path] == BUG_FILE.format(seen=seen.isoformat())

@@ -20,7 +20,7 @@ from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
 from orchestration_server.codec import slugs
-from orchestration_server.codec.convert import plain
+from orchestration_server.codec.content import plain
 from orchestration_server.config.settings import Settings
 from orchestration_server.reports import documents
 from tests.conftest import Server, open_channel

@@ -19,7 +19,7 @@ from orchestration.v1 import coordination_pb2, event_pb2, report_pb2, sprint_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server.codec.convert import plain
+from orchestration_server.codec.content import plain
 from orchestration_server.jobs.file_sync import FileSync
 from orchestration_server.store import outbox
 from orchestration_server.telemetry import metrics

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from orchestration import Client
 from orchestration.v1 import common_pb2, sprint_pb2, task_pb2
 from orchestration_server.cli.importing.jsonl import import_files
-from orchestration_server.codec.convert import sprint_content, task_content, to_struct
+from orchestration_server.codec.content import sprint_content, task_content, to_struct
 from orchestration_server.jobs.file_sync import FileSync
 from tests.conftest import Server, new_database
 from tests.support import factories

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestration import Client
 from orchestration.v1 import coordination_pb2, sprint_pb2, task_pb2
-from orchestration_server.codec.convert import plain
+from orchestration_server.codec.content import plain
 from tests.conftest import Server
 from tests.rpc.test_import_delegation import findings, run, sprints_of, tasks_of, write
 

@@ -15,8 +15,8 @@ from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server.codec import convert
-from orchestration_server.codec.convert import moment
+from orchestration_server.codec import content
+from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.embedded.engines import Engines
 from tests.conftest import Server
 from tests.rpc.test_random_histories import (
@@ -53,7 +53,7 @@ class Holding(Ledger):
         if last.time is not None:
             times.append(last.time)
         # As of a cursor it is what the log had told by then.
-        self.moments[-1] = last._replace(cursors=[], time=max(times, key=moment, default=None))
+        self.moments[-1] = last._replace(cursors=[], time=max(times, key=to_datetime, default=None))
 
 
 def sprint_status(code: str, status: int) -> Request:
@@ -86,7 +86,7 @@ def test_what_is_rebuilt_is_what_was_read(
     history: list[Request | None],
     data: st.DataObject,
 ) -> None:
-    monkeypatch.setattr(convert, "SNAPSHOT_EVERY", 3)
+    monkeypatch.setattr(content, "SNAPSHOT_EVERY", 3)
     ledger = Holding(sprints, tasks, coordination, events)
     first = [
         *(created_sprint(code, {}) for code in SPRINTS),

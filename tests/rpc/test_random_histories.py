@@ -19,8 +19,8 @@ from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server.codec import convert
-from orchestration_server.codec.convert import moment
+from orchestration_server.codec import content
+from orchestration_server.codec.timestamps import to_datetime
 from tests.support import factories
 from tests.support.rpc_errors import Metadata, must_be, refused
 
@@ -238,7 +238,7 @@ class Ledger:
         page = self._events.ListEvents(event_pb2.ListEventsRequest(page_size=500), metadata=self._metadata)
         new = [event for event in page.events if event.id not in self._seen]
         self._seen |= {event.id for event in new}
-        time = max((event.emit_time for event in new), key=moment, default=None)
+        time = max((event.emit_time for event in new), key=to_datetime, default=None)
         self.moments.append(Moment(state, frozenset(deleted), [event.cursor for event in new], time))
 
     def _get(self, entity: Entity) -> Any:
@@ -320,7 +320,7 @@ def test_what_is_rebuilt_is_what_was_read(
     history: list[Request],
     data: st.DataObject,
 ) -> None:
-    monkeypatch.setattr(convert, "SNAPSHOT_EVERY", snapshot_every)
+    monkeypatch.setattr(content, "SNAPSHOT_EVERY", snapshot_every)
     ledger = Ledger(sprints, tasks, coordination, events)
     first = [created_sprint(SPRINTS[0], {}), *(created(new_task(code, {}, False)) for code in TASKS[:2])]
     for request in [*first, *history]:

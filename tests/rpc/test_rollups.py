@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
-from orchestration_server.codec import convert
+from orchestration_server.codec.timestamps import to_datetime, to_timestamp
 from orchestration_server.db.database import Database
 from orchestration_server.jobs import rollups as jobs
 from orchestration_server.jobs.rollups import Rollups
@@ -82,8 +82,8 @@ class Stats:
         return self.events.GetEventStats(
             event_pb2.GetEventStatsRequest(
                 group_by=GROUPS[group],
-                start_time=convert.stamp(start),
-                end_time=convert.stamp(end),
+                start_time=to_timestamp(start),
+                end_time=to_timestamp(end),
                 limit=limit,
             ),
             metadata=self.metadata,
@@ -103,7 +103,7 @@ class Stats:
         if group in ("type", "actor"):
             assert [c.key for c in answer.counts] == [key for key, _, _ in raw]
         elif group != "entity":
-            assert [convert.moment(c.start_time) for c in answer.counts] == [key for key, _, _ in raw]
+            assert [to_datetime(c.start_time) for c in answer.counts] == [key for key, _, _ in raw]
         assert answer.total == (raw[0][2] if raw else 0)
 
     def serves(self, group: str, start: datetime, end: datetime) -> bool:
@@ -123,7 +123,7 @@ def new_event(random: Random, hours: float) -> event_pb2.NewEvent:
         fields = {"entity_type": random.choice([1, 2]), "entity_code": f"e{random.randrange(4)}"}
     return factories.event(
         f"x.{random.choice('abc')}",
-        occur_time=convert.stamp(START + timedelta(hours=hours)),
+        occur_time=to_timestamp(START + timedelta(hours=hours)),
         actor=random.choice(["", "ann", "ben"]),
         **fields,
     )

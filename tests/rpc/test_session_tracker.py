@@ -12,7 +12,7 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.auth.session_tracker import APART_SECONDS, BATCH, SESSIONS, Presence
-from orchestration_server.codec import convert
+from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import Unavailable
 from tests.conftest import Server, open_channel
@@ -56,7 +56,7 @@ class Ledger:
         with psycopg.connect(self.url, autocommit=True) as conn:
             row = conn.execute("select clock_timestamp()").fetchone()
         assert row is not None
-        return float((row[0] - convert.moment(self.get(key).last_activity_time)).total_seconds())
+        return float((row[0] - to_datetime(self.get(key).last_activity_time)).total_seconds())
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_activity_is_neither_an_event_nor_a_change(ledger: Ledger, db: Database,
 
     assert presence.flush() == 1
     after = ledger.get(key)
-    assert convert.moment(after.last_activity_time) > convert.moment(before.last_activity_time)
+    assert to_datetime(after.last_activity_time) > to_datetime(before.last_activity_time)
     after.last_activity_time.CopyFrom(before.last_activity_time)
     assert after == before
     assert presence.flush() == 0

@@ -11,7 +11,8 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server.codec import convert
+from orchestration_server.codec.content import session_content
+from orchestration_server.codec.timestamps import to_datetime
 from tests.support.rpc_errors import Metadata, details, refused, violations
 from tests.support.sessions import close, get, init, listed, log, logged, pause, payload, populate
 
@@ -50,8 +51,8 @@ def test_a_session_starts_on_a_task(sessions: SessionServiceStub, events: EventS
     assert (started.sprint_code, started.priority) == ("s", common_pb2.PRIORITY_P1)
     assert (started.agent, started.correlation_id) == ("ann", "chain")
     snapshot = payload(started)["snapshot"]
-    assert datetime.fromisoformat(snapshot.pop("create_time")) == convert.moment(session.create_time)
-    assert snapshot == convert.session_content(session)
+    assert datetime.fromisoformat(snapshot.pop("create_time")) == to_datetime(session.create_time)
+    assert snapshot == session_content(session)
 
 
 @pytest.mark.parametrize("options", [{"since_cursor": "nonsense"}, {"page_token": "nonsense"}])

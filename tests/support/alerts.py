@@ -11,7 +11,7 @@ from uuid_utils import uuid4
 
 from orchestration.v1 import admin_pb2, event_pb2
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
-from orchestration_server.codec import convert
+from orchestration_server.codec.content import plain
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.jobs.alerts import Alerts
 from orchestration_server.maintenance import storage_stats
@@ -91,4 +91,4 @@ Cause = Callable[[Alerting], None]
 
 
 def payload(event: event_pb2.Event) -> dict[str, object]:
-    return convert.plain(event.payload)
+    return plain(event.payload)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from orchestration.v1 import event_pb2
-from orchestration_server.codec import convert
+from orchestration_server.codec.events import change_event, event_row, event_tail
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import Call, EntityType, EventRow
 from orchestration_server.store import writes
@@ -28,9 +28,9 @@ class LateWriter:
     def insert(self, count: int, type_: str = "late.came", *, emit_time: datetime | None = None) -> list[str]:
         """Insert events, and return their ids."""
         now = emit_time or datetime.now(UTC)
-        tail = convert.event_tail(self._call, now)
+        tail = event_tail(self._call, now)
         rows = [
-            convert.event_row(event_pb2.Event(type=type_), self._call, now=now, occur_time=None, tail=tail)
+            event_row(event_pb2.Event(type=type_), self._call, now=now, occur_time=None, tail=tail)
             for _ in range(count)
         ]
         self._write(rows)
@@ -38,7 +38,7 @@ class LateWriter:
 
     def retitle(self, task: str, old: str, new: str) -> None:
         """Write the event that a task has a new title in its second revision."""
-        row = convert.change_event(
+        row = change_event(
             self._call, "task.updated", datetime.now(UTC), entity=EntityType.TASK, code=task, uid="",
             revision=2, payload={"changes": {"title": {"from": old, "to": new}}},
         )  # fmt: skip

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.v1 import event_pb2
-from orchestration_server.codec import convert
+from orchestration_server.codec.content import plain, to_struct
+from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.model import Entity, HeldRow
 from orchestration_server.store.held_changes import MOST_STEPS
 from orchestration_server.writes import coalesced, debounce
@@ -47,14 +48,14 @@ def test_apart_is_merged_the_other_way_round(
                 entity_code="A", entity_uid="u", entity_revision=revision, sprint_code="S",
                 priority=3,  # type: ignore[arg-type]
                 agent=agent, session_key=session, correlation_id=chain,
-                payload=convert.to_struct({"changes": {"status": {"from": status, "to": to}}, **rest}),
-                occur_time=convert.stamp(time), emit_time=convert.stamp(time),
+                payload=to_struct({"changes": {"status": {"from": status, "to": to}}, **rest}),
+                occur_time=to_timestamp(time), emit_time=to_timestamp(time),
             )
         )  # fmt: skip
         status = to
     whole = coalesced.merged(events)
     whole.id = "one"
-    told = convert.plain(whole.payload)
+    told = plain(whole.payload)
     changes = {} if status == "pending" else {"status": {"from": "pending", "to": status}}
     assert (told["changes"], told["step_count"]) == (changes, len(events))
     assert whole.entity_revision == events[-1].entity_revision
@@ -81,9 +82,7 @@ def test_an_event_is_of_so_many_steps_and_bytes(sizes: list[int], more: int) -> 
 
 
 def test_an_event_without_steps_stays_as_it_is() -> None:
-    event = event_pb2.Event(
-        type="orchestration.task.status_updated", payload=convert.to_struct({"changes": {}})
-    )
+    event = event_pb2.Event(type="orchestration.task.status_updated", payload=to_struct({"changes": {}}))
     assert coalesced.apart(event) == [event]
-    mine = event_pb2.Event(type="agents.note.taken", payload=convert.to_struct({"steps": [1]}))
+    mine = event_pb2.Event(type="agents.note.taken", payload=to_struct({"steps": [1]}))
     assert coalesced.apart(mine) == [mine]

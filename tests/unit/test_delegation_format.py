@@ -19,8 +19,14 @@ from orchestration_server.cli.importing.delegation_rows import task_row, wanted_
 from orchestration_server.cli.importing.jsonl_format import BadRow
 from orchestration_server.cli.importing.words import DEFAULT
 from orchestration_server.cli.importing.yaml_text import read_yaml
-from orchestration_server.codec import convert
-from orchestration_server.codec.convert import to_struct
+from orchestration_server.codec.content import (
+    TASK_LISTS,
+    TASK_STRUCTS,
+    plain,
+    sprint_content,
+    task_content,
+    to_struct,
+)
 from orchestration_server.workspace.rendering import LINK_KINDS, document
 
 # All that a field may hold: no surrogates, no NUL.
@@ -44,7 +50,7 @@ JSON = st.dictionaries(
 
 
 def task_of(fields: dict[str, Any]) -> task_pb2.Task:
-    structs = {name: to_struct(fields.pop(name)) for name in convert.TASK_STRUCTS}
+    structs = {name: to_struct(fields.pop(name)) for name in TASK_STRUCTS}
     everything: dict[str, Any] = {"code": "T-1", "uid": "u", "revision": 3, "hash": "h", **fields, **structs}
     return task_pb2.Task(**everything)
 
@@ -66,11 +72,11 @@ def test_a_task_comes_back_as_it_was(fields: dict[str, Any], links: set[tuple[st
     parsed = parse_task(files["TASK.md"])
     wants = [(want.task, want.kind) for want in wanted_links(parsed)]
     assert sorted(wants) == sorted((code, LINK_KINDS[kind]) for code, kind in links)
-    content = convert.task_content(task)
+    content = task_content(task)
     agent_config = parse_agent(files["AGENT.yml"])
-    assert convert.plain(to_struct(agent_config)) == content.pop("agent_config")
-    assert convert.plain(to_struct(parsed.notes.metadata)) == content.pop("metadata")
-    for name in ("labels", *convert.TASK_LISTS[1:]):
+    assert plain(to_struct(agent_config)) == content.pop("agent_config")
+    assert plain(to_struct(parsed.notes.metadata)) == content.pop("metadata")
+    for name in ("labels", *TASK_LISTS[1:]):
         assert (parsed.fields.get(name) or []) == content.pop(name)
     assert {name: parsed.text(name) for name in content} == content
     assert parsed.notes.warnings == []
@@ -91,8 +97,8 @@ def test_a_task_comes_back_as_it_was(fields: dict[str, Any], links: set[tuple[st
 def test_a_sprint_comes_back_as_it_was(fields: dict[str, Any], metadata: dict[str, Any]) -> None:
     sprint = sprint_pb2.Sprint(code="S-1", metadata=to_struct(metadata), **fields)
     parsed = parse_sprint(document("sprint", sprint.SerializeToString()).files["SPRINT.md"])
-    content = convert.sprint_content(sprint)
-    assert convert.plain(to_struct(parsed.notes.metadata)) == content.pop("metadata")
+    content = sprint_content(sprint)
+    assert plain(to_struct(parsed.notes.metadata)) == content.pop("metadata")
     assert {name: parsed.text(name) for name in content} == content
 
 

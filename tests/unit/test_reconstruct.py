@@ -8,7 +8,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
-from orchestration_server.codec import convert
+from orchestration_server.codec.content import content_hash, plain, snapshot, task_content, to_struct
 from orchestration_server.errors import FailedPrecondition
 from orchestration_server.history.chain_check import MOST_FINDINGS, Chain, Evidence, Gap, Link
 from orchestration_server.history.reconstruct import KINDS, changes_of, differences, fold, moves
@@ -18,7 +18,7 @@ from orchestration_server.rules.automation import AGENT
 Code = event_pb2.ReplayFindingCode
 _numbers = count(1)
 
-TASK = convert.task_content(
+TASK = task_content(
     task_pb2.Task(code="A", title="t", status=common_pb2.TASK_STATUS_PENDING, priority=common_pb2.PRIORITY_P2)
 )
 
@@ -34,7 +34,7 @@ def event(
         entity_code=code,
         entity_uid="uid",
         entity_revision=revision,
-        payload=convert.to_struct(payload),
+        payload=to_struct(payload),
         emit_time=Timestamp(seconds=number),
     )
 
@@ -61,14 +61,14 @@ def test_a_task_is_folded_from_its_creation() -> None:
     state = fold(KINDS[EntityType.TASK], [first, second, third])
     task = state.message()
     assert isinstance(task, task_pb2.Task)
-    assert convert.task_content(task) == TASK | {
+    assert task_content(task) == TASK | {
         "title": "u",
         "status": "in_progress",
         "priority": "P0",
         "labels": ["x"],
     }
     assert not task.HasField("metadata")
-    assert task.hash == convert.content_hash(convert.task_content(task))
+    assert task.hash == content_hash(task_content(task))
     assert (task.uid, task.revision, state.revision, state.replayed) == ("uid", 2, 2, 3)
     assert task.create_time.ToJsonString() == "2026-01-02T03:04:05.678901Z"
     # The time of a revision is that of its first event: all of them have the same.
@@ -86,7 +86,7 @@ def test_a_task_is_folded_from_its_creation() -> None:
                 title="t",
                 status=common_pb2.SPRINT_STATUS_CANCELLED,
                 start_date="2026-01-01",
-                metadata=convert.to_struct({"a": [1, "b", {"c": None}]}),
+                metadata=to_struct({"a": [1, "b", {"c": None}]}),
             ),
         ),
         (
@@ -106,7 +106,7 @@ def test_a_task_is_folded_from_its_creation() -> None:
 )
 def test_a_snapshot_holds_all_of_the_content(kind: EntityType, message: Any) -> None:
     content = KINDS[kind].content(message)
-    told = event("any.created", 1, convert.snapshot(content, revision=1, create_time=Timestamp()), kind=kind)
+    told = event("any.created", 1, snapshot(content, revision=1, create_time=Timestamp()), kind=kind)
     rebuilt: Any = fold(KINDS[kind], [told]).message()
     assert KINDS[kind].content(rebuilt) == content
     assert rebuilt.HasField("close_time") if kind == EntityType.SESSION else rebuilt.hash
@@ -120,7 +120,7 @@ def test_the_content_names_each_field_that_callers_may_set() -> None:
 
 
 def test_snapshots_come_with_the_first_revision_and_each_32nd() -> None:
-    with_one = [n for n in range(1, 100) if convert.snapshot({}, revision=n, create_time=Timestamp())]
+    with_one = [n for n in range(1, 100) if snapshot({}, revision=n, create_time=Timestamp())]
     assert with_one == [1, 32, 64, 96]
 
 
@@ -146,7 +146,7 @@ def test_what_is_no_part_of_a_revision() -> None:
 
 
 def test_a_creation_tells_of_each_field_from_null() -> None:
-    told = convert.plain(changes_of(created(TASK, labels=["x"], metadata={"n": 0})))
+    told = plain(changes_of(created(TASK, labels=["x"], metadata={"n": 0})))
     assert told == {
         "code": {"from": None, "to": "A"},
         "title": {"from": None, "to": "t"},

@@ -20,7 +20,7 @@ from orchestration_server.cli.importing.delegation_format import ParsedFile
 from orchestration_server.cli.importing.jsonl_format import ImportTaskRow
 from orchestration_server.cli.importing.tree_report import TreeListing
 from orchestration_server.cli.importing.tree_tasks import ReadTask
-from orchestration_server.codec import convert
+from orchestration_server.codec.content import content_hash, sprint_content, task_content
 from orchestration_server.workspace import writer
 from orchestration_server.workspace.rendering import LINK_KINDS, RECORD
 from orchestration_server.workspace.tree import UnsafePath, Workspace
@@ -224,13 +224,11 @@ def _without_links(row: ImportTaskRow) -> ImportTaskRow:
 
 
 def _contents(entity: Entity) -> dict[str, Any]:
-    return (
-        convert.task_content(entity) if isinstance(entity, task_pb2.Task) else convert.sprint_content(entity)
-    )
+    return task_content(entity) if isinstance(entity, task_pb2.Task) else sprint_content(entity)
 
 
 def _hash(entity: Entity) -> str:
-    return convert.content_hash(_contents(entity))
+    return content_hash(_contents(entity))
 
 
 def _differing(wanted: Entity, current: Entity) -> list[str]:
