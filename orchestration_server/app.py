@@ -15,7 +15,7 @@ from orchestration_server.auth.rate_limits import Rates
 from orchestration_server.auth.session_tracker import Presence
 from orchestration_server.cache.read_through import Cache, Link
 from orchestration_server.cache.wakes import CONNECTIONS, Wakes
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.cursors import CursorSigner
 from orchestration_server.config.settings import Settings
 from orchestration_server.context.broker import Broker
 from orchestration_server.db import connect
@@ -106,7 +106,7 @@ class App:
             secret = event_store.secret(conn)
             identity = event_store.identity(conn)
         self.clock = DatabaseClock(self.db)
-        tokens = Tokens(secret, self._nonces)
+        cursors = CursorSigner(secret, self._nonces)
         self.link = Link(
             settings.redis_url,
             connections=settings.threads + CONNECTIONS,
@@ -114,7 +114,7 @@ class App:
         )
         self.cache = Cache(self.link, identity=identity)
         traffic = Traffic()
-        self.hub = Hub(self.db, tokens, most_streams=settings.timeline_streams, traffic=traffic)
+        self.hub = Hub(self.db, cursors, most_streams=settings.timeline_streams, traffic=traffic)
         self.wakes = Wakes(self.link, identity=identity, wake=self.hub.wake)
         self.commits = GroupCommit(self.db, self._wake)
         self.presence = Presence(self.db)
@@ -125,7 +125,7 @@ class App:
         self.admission = self._admission(gate, jwt, identity)
         self.server = Server(
             settings,
-            self._servicers(gate, tokens, templates, emission),
+            self._servicers(gate, cursors, templates, emission),
             Interceptor(
                 self.presence,
                 self.admission,
@@ -156,24 +156,24 @@ class App:
         )
 
     def _servicers(
-        self, gate: Gate, tokens: Tokens, templates: Templates, emission: Policies
+        self, gate: Gate, cursors: CursorSigner, templates: Templates, emission: Policies
     ) -> dict[str, object]:
         db = self.db
         generation = Generation(gate, templates)
         files = WorkspaceFiles(self.settings.workspace)
-        broker = Broker(db, tokens, self.cache, files, tokenizer=self.settings.tokenizer)
+        broker = Broker(db, cursors, self.cache, files, tokenizer=self.settings.tokenizer)
         activities = Activities(db, gate, self.commits, emission)
-        self.events = EventService(db, self.commits, self.hub, tokens, self.cache, emission, self.clock)
+        self.events = EventService(db, self.commits, self.hub, cursors, self.cache, emission, self.clock)
         return {
-            "SprintService": SprintService(db, gate, tokens, self.cache, generation.create_sprint),
-            "TaskService": TaskService(db, gate, tokens, generation.create_tasks),
+            "SprintService": SprintService(db, gate, cursors, self.cache, generation.create_sprint),
+            "TaskService": TaskService(db, gate, cursors, generation.create_tasks),
             "EventService": self.events,
-            "SessionService": SessionService(db, gate, tokens, broker, self.presence, activities),
+            "SessionService": SessionService(db, gate, cursors, broker, self.presence, activities),
             "ContextService": ContextService(gate, broker, files),
-            "CoordinationService": CoordinationService(db, gate, tokens),
-            "TemplateService": TemplateService(tokens, templates),
-            "ReportService": ReportService(db, gate, tokens, templates),
-            "AdminService": AdminService(db, self.settings, tokens, start_time=self.clock.now()),
+            "CoordinationService": CoordinationService(db, gate, cursors),
+            "TemplateService": TemplateService(cursors, templates),
+            "ReportService": ReportService(db, gate, cursors, templates),
+            "AdminService": AdminService(db, self.settings, cursors, start_time=self.clock.now()),
         }
 
     def stop(self) -> None:

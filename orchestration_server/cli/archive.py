@@ -16,7 +16,7 @@ from orchestration_server.cli.options import refuse, with_settings
 from orchestration_server.config.settings import Settings
 
 if TYPE_CHECKING:
-    from orchestration_server.maintenance.archiver import Moved
+    from orchestration_server.maintenance.archiver import ArchivedRange
 
 _AGE = re.compile(r"([1-9]\d{0,4})([dw])")
 NEEDED_MIGRATION = "0010_archive.sql"
@@ -46,7 +46,7 @@ def archive(
     os.nice(19)
     from orchestration_server.db import connect
     from orchestration_server.db.database import Database
-    from orchestration_server.maintenance.archiver import Archive, Held, Outcome
+    from orchestration_server.maintenance.archiver import Archiver, CannotMoveYet, Outcome
     from orchestration_server.store import server
 
     if not settings.database_url:
@@ -64,7 +64,7 @@ def archive(
         )
     db = Database(settings.database_url, size=1, statement_seconds=settings.statement_seconds)
     try:
-        work = Archive(db)
+        work = Archiver(db)
         cutoff = work.cutoff(age)
         print_line(console, "before", f"{cutoff:%Y-%m-%d} in UTC")
         outcome = Outcome(cutoff)
@@ -74,8 +74,8 @@ def archive(
             while not dry_run:
                 try:
                     moved = work.step(cutoff, exact=exact)
-                except Held as held:
-                    outcome.held = held.reasons
+                except CannotMoveYet as blocked:
+                    outcome.blocked = blocked.reasons
                     break
                 if moved is None:
                     break
@@ -87,12 +87,12 @@ def archive(
         print_line(console, "would go" if dry_run else "archived", _describe_part(part))
     events, size = sum(p.events for p in outcome.moved), sum(p.bytes for p in outcome.moved)
     print_line(console, "in all", f"{events:,} events, {decimal(size)} moved as whole months")
-    for reason in outcome.held:
+    for reason in outcome.blocked:
         print_line(console, "held", reason)
-    raise typer.Exit(ExitCode.FAILED if outcome.held else ExitCode.LOADED)
+    raise typer.Exit(ExitCode.FAILED if outcome.blocked else ExitCode.LOADED)
 
 
-def _describe_part(part: Moved) -> str:
+def _describe_part(part: ArchivedRange) -> str:
     how = decimal(part.bytes) if part.whole else "in chunks"
     return f"{part.start:%Y-%m-%d} to {part.end:%Y-%m-%d}: {part.events:,} events, {how}"
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server.cache.read_through import Cache, Loaded
 from orchestration_server.codec.content import task_summary
-from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.events import change_event
 from orchestration_server.codec.timestamps import EPOCH_START, to_datetime
 from orchestration_server.codec.wire import embed_all
@@ -132,12 +132,12 @@ class Broker:
     counts tokens, as context/tokenizer.py takes it."""
 
     def __init__(
-        self, db: Database, tokens: Tokens, cache: Cache, files: WorkspaceFiles, *, tokenizer: str = ""
+        self, db: Database, cursors: CursorSigner, cache: Cache, files: WorkspaceFiles, *, tokenizer: str = ""
     ) -> None:
         self._tokenizer = tokenizer
         self._count = tokenizers.tokenizer(tokenizer)
         self._db = db
-        self._tokens = tokens
+        self._cursors = cursors
         self._cache = cache
         self._files = files
         self._sizes: dict[tuple[Position, About | None], SizedEvent] = {}
@@ -204,14 +204,14 @@ class Broker:
         scope = _scope(call, target)
         size = page_size(options.page_size)
         page = store.Page(size, -1, EPOCH_START, "")
-        if place := self._tokens.page_place(options.page_token, scope):
+        if place := self._cursors.page_position(options.page_token, scope):
             page = store.Page(size, place[1], datetime.fromisoformat(place[0]), place[2])
         if _TASKS in options.omit_sections:
             page = page._replace(limit=0)
         if not options.since_cursor:
             return FIRST, b"", page
-        since = self._tokens.read_cursor(options.since_cursor, "options.since_cursor")
-        marks = self._tokens.context_marks(options.since_cursor)
+        since = self._cursors.read_cursor(options.since_cursor, "options.since_cursor")
+        marks = self._cursors.context_digests(options.since_cursor)
         if len(marks) != _MARK * (1 + len(SECTIONS)):
             # Of another release, whose contexts had other parts: nothing is known of them.
             marks = b""
@@ -274,7 +274,7 @@ class Broker:
         # What the caller has seen above the horizon stays seen.
         latest = contents.version.latest
         as_of = asked.since.at(latest) if asked.since.open else Cursor(latest)
-        context.as_of_cursor = self._tokens.context_cursor(as_of, b"".join(marks))
+        context.as_of_cursor = self._cursors.context_cursor(as_of, b"".join(marks))
         subject = "sprint" if contents.version.own_sprint else "task"
         budget = asked.options.token_budget
         if self._count is None:
@@ -316,7 +316,7 @@ class Broker:
         if contents.listed_more:
             last = tasks[-1]
             place = [to_datetime(last.create_time).isoformat(), last.priority, last.code]
-            part.next_page_token = self._tokens.page_token(_scope(asked.call, asked.target), place)
+            part.next_page_token = self._cursors.page_token(_scope(asked.call, asked.target), place)
 
     def _sized(self, asked: _Asked, contents: store.Contents) -> list[SizedEvent]:
         """Return the events with their sizes. Those that are shown as notes or decisions are left out."""
@@ -331,7 +331,7 @@ class Broker:
     def _sized_event(self, position: Position, stored: bytes, about: About | None) -> SizedEvent:
         found = self._sizes.get((position, about))
         if found is None:
-            event = event_pb2.Event.FromString(self._tokens.event_bytes(StoredEvent(position, stored)))
+            event = event_pb2.Event.FromString(self._cursors.event_bytes(StoredEvent(position, stored)))
             if about is not None:
                 event = brief(event, about)
             found = SizedEvent(event.SerializeToString(deterministic=True), size(to_json(event)))

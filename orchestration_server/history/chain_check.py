@@ -20,7 +20,7 @@ import orjson
 from orchestration.v1 import event_pb2
 from orchestration_server.codec.content import plain
 from orchestration_server.codec.names import SESSION_STATUS_NAMES, SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
-from orchestration_server.history.reconstruct import KINDS, has_snapshot, moves
+from orchestration_server.history.reconstruct import ENTITY_CODECS, changes_revision, has_snapshot
 from orchestration_server.model import (
     BEGINNING,
     SESSION_TRANSITIONS,
@@ -65,7 +65,7 @@ _TRANSITIONS: Mapping[int, Mapping[str, frozenset[str]]] = {
 _Code = event_pb2.ReplayFindingCode
 
 
-class Link(NamedTuple):
+class ChainEvent(NamedTuple):
     """An event of the chain, with its place."""
 
     place: Position
@@ -116,7 +116,7 @@ class _Entity:
             self.known |= {name: _digest(change.get("to")) for name, change in changes.items()}
 
 
-class Chain:
+class ChainCheck:
     """The check of one chain."""
 
     def __init__(self) -> None:
@@ -134,7 +134,7 @@ class Chain:
         state = self._states.get((entity_type, code))
         return state.revision if state else 0
 
-    def gaps(self, page: Sequence[Link]) -> list[Gap]:
+    def gaps(self, page: Sequence[ChainEvent]) -> list[Gap]:
         """The parts of the log that the check of a page needs."""
         found = []
         last = {key: (state.revision, state.place) for key, state in self._states.items()}
@@ -149,7 +149,7 @@ class Chain:
                 last[key] = (event.entity_revision, place)
         return found
 
-    def check(self, page: Sequence[Link], evidence: Evidence) -> bool:
+    def check(self, page: Sequence[ChainEvent], evidence: Evidence) -> bool:
         """Checks a page of the chain. False where there is more to find than is told."""
         for place, event in page:
             found = list(self._event(place, event, evidence))
@@ -203,7 +203,7 @@ class Chain:
         found = []
         key = (event.entity_type, event.entity_code)
         changes = _changes(event)
-        told = _told(event, changes)
+        told = _claimed_fields(event, changes)
         revision = event.entity_revision
         state = self._states.get(key)
         if state is None:
@@ -274,11 +274,15 @@ def _is_before(event_id: str, time: datetime | None) -> bool:
 
 def _counts(event: event_pb2.Event) -> bool:
     """Whether the event is a part of a revision, or should be."""
-    kind = KINDS.get(event.entity_type)
+    kind = ENTITY_CODECS.get(event.entity_type)
     if kind is None or not event.type.startswith(_OWN):
         return False
     name = event.type.removeprefix(_OWN)
-    return name in _CREATIONS or name in _CHANGES or (event.entity_revision > 0 and moves(kind, event))
+    return (
+        name in _CREATIONS
+        or name in _CHANGES
+        or (event.entity_revision > 0 and changes_revision(kind, event))
+    )
 
 
 def _complete(event: event_pb2.Event) -> bool:
@@ -299,15 +303,15 @@ def _changes(event: event_pb2.Event) -> dict[str, dict[str, Any]]:
     """The changes of fields that the entity's content has."""
     if "changes" not in event.payload.fields:
         return {}
-    fields = KINDS[event.entity_type].fields
+    fields = ENTITY_CODECS[event.entity_type].fields
     told = plain(event.payload.fields["changes"].struct_value)
     return {name: change for name, change in told.items() if name in fields and isinstance(change, dict)}
 
 
-def _told(event: event_pb2.Event, changes: Mapping[str, Any]) -> set[str]:
+def _claimed_fields(event: event_pb2.Event, changes: Mapping[str, Any]) -> set[str]:
     """The fields that the event claims: a creation claims all."""
     if has_snapshot(event) and "changes" not in event.payload.fields:
-        return set(KINDS[event.entity_type].fields)
+        return set(ENTITY_CODECS[event.entity_type].fields)
     return set(changes)
 
 

@@ -37,7 +37,7 @@ _EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class EntityCodec:
     """What the fold has to know of a type of entity."""
 
     message: type[Message]
@@ -53,7 +53,7 @@ class Kind:
 
 
 @cache
-def _fields(kind: Kind) -> frozenset[str]:
+def _fields(kind: EntityCodec) -> frozenset[str]:
     return frozenset(kind.content(kind.message()))
 
 
@@ -66,10 +66,10 @@ def _closed(session: common_pb2.Session, _: dict[str, Any]) -> None:
         session.close_time.CopyFrom(session.update_time)
 
 
-KINDS: Mapping[int, Kind] = {
-    EntityType.SPRINT: Kind(sprint_pb2.Sprint, sprint_content, _hashed),
-    EntityType.TASK: Kind(task_pb2.Task, task_content, _hashed),
-    EntityType.SESSION: Kind(common_pb2.Session, session_content, _closed),
+ENTITY_CODECS: Mapping[int, EntityCodec] = {
+    EntityType.SPRINT: EntityCodec(sprint_pb2.Sprint, sprint_content, _hashed),
+    EntityType.TASK: EntityCodec(task_pb2.Task, task_content, _hashed),
+    EntityType.SESSION: EntityCodec(common_pb2.Session, session_content, _closed),
 }
 
 
@@ -83,7 +83,7 @@ def is_deletion(event: event_pb2.Event) -> bool:
     return event.type.endswith(".deleted")
 
 
-def moves(kind: Kind, event: event_pb2.Event) -> bool:
+def changes_revision(kind: EntityCodec, event: event_pb2.Event) -> bool:
     """Whether the event is a part of a revision of the entity.
 
     Others are about the entity and leave it as it is: a dependency, an activity. A change of nothing, such as
@@ -98,10 +98,10 @@ def moves(kind: Kind, event: event_pb2.Event) -> bool:
 
 
 @dataclass(slots=True)
-class State:
+class EntityState:
     """An entity as of its last event. ``revision`` is one more than the message's where it was deleted."""
 
-    kind: Kind
+    kind: EntityCodec
     content: dict[str, Any] = field(default_factory=dict)
     uid: str = ""
     revision: int = 0
@@ -151,12 +151,12 @@ class State:
         return message  # type: ignore[no-any-return]  # any message
 
 
-def fold(kind: Kind, events: Iterable[event_pb2.Event]) -> State:
+def fold(kind: EntityCodec, events: Iterable[event_pb2.Event]) -> EntityState:
     """The state after events that move one entity, in the order of the log, the first one with a snapshot.
 
     FAILED_PRECONDITION, reason HISTORY_INCOMPLETE, where a revision between them is missing.
     """
-    state = State(kind)
+    state = EntityState(kind)
     for event in events:
         state.apply(event)
     return state

@@ -144,7 +144,7 @@ class _End:
         if self.written is None or self.skipped:
             return
         revision = self.written.document.revision
-        for conflict in self.written.conflicts:
+        for conflict in self.written.edited:
             payload = {
                 "path": conflict.path,
                 "written_sha256": conflict.written,

@@ -11,7 +11,7 @@ import structlog
 from orchestration_server.config.settings import Settings
 from orchestration_server.db.database import Database
 from orchestration_server.jobs.runner import Service
-from orchestration_server.maintenance.archiver import Archive, Held, Moved
+from orchestration_server.maintenance.archiver import ArchivedRange, Archiver, CannotMoveYet
 
 log = structlog.get_logger()
 
@@ -24,26 +24,26 @@ class Retention:
 
     name: str
     interval: float
-    step: Callable[[], Moved | None]
+    step: Callable[[], ArchivedRange | None]
 
     def run_once(self) -> int:
         """Does one part; how many events it had, 1 at the least, and 0 where nothing is left that can go."""
         try:
             done = self.step()
-        except Held as held:
-            log.info("archive held", job=self.name, reasons=held.reasons)
+        except CannotMoveYet as blocked:
+            log.info("archive held", job=self.name, reasons=blocked.reasons)
             return 0
         return 0 if done is None else max(1, done.events)
 
 
 def services(db: Database, settings: Settings) -> list[Service]:
     """Those that are switched on. Whole months alone go by schedule."""
-    archive = Archive(db)
+    archive = Archiver(db)
 
-    def archive_old() -> Moved | None:
+    def archive_old() -> ArchivedRange | None:
         return archive.step(archive.cutoff(timedelta(days=settings.archive_after_days)), exact=False)
 
-    def delete_old() -> Moved | None:
+    def delete_old() -> ArchivedRange | None:
         return archive.delete(archive.cutoff(timedelta(days=settings.delete_archived_after_days)))
 
     found: list[Service] = []

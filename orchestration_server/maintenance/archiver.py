@@ -35,7 +35,7 @@ LONGEST_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class ArchivedRange:
     """What went to the archive, or would: events recorded between two times."""
 
     start: datetime
@@ -53,12 +53,12 @@ class Outcome:
     """What was done: the parts that went, and what is left that could go."""
 
     cutoff: datetime
-    moved: list[Moved] = field(default_factory=list)
+    moved: list[ArchivedRange] = field(default_factory=list)
     more: bool = False
     held: list[str] = field(default_factory=list)
     """What keeps the next part from going, for people."""
 
-    def add(self, moved: Moved) -> None:
+    def add(self, moved: ArchivedRange) -> None:
         """Adds a part, or more of the last one."""
         if self.moved and (last := self.moved[-1]).start == moved.start and last.end == moved.end:
             self.moved[-1] = replace(last, events=last.events + moved.events)
@@ -66,7 +66,7 @@ class Outcome:
             self.moved.append(moved)
 
 
-class Held(Exception):
+class CannotMoveYet(Exception):
     """A part cannot go now, for the reasons given; none where the time is up."""
 
     def __init__(self, reasons: list[str]) -> None:
@@ -75,7 +75,7 @@ class Held(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class _Segment:
     """A part of the log that is old: a month, or what of it was recorded between two times."""
 
     part: Part
@@ -86,7 +86,7 @@ class _Work:
     """Whether the archive has the part that copied events go to."""
 
 
-class Archive:
+class Archiver:
     """Any number of processes may run it; one at a time moves something."""
 
     def __init__(self, db: Database) -> None:
@@ -105,8 +105,8 @@ class Archive:
             for work in _works(conn, cutoff, exact=exact):
                 events = store.count(conn, part=work.part.name, start=work.start, end=work.end)
                 size = work.part.bytes if work.whole else 0
-                outcome.moved.append(Moved(work.start, work.end, events, size, work.whole))
-                outcome.held += _waiting(_behind(conn, work))
+                outcome.moved.append(ArchivedRange(work.start, work.end, events, size, work.whole))
+                outcome.blocked += _waiting(_behind(conn, work))
         outcome.more = bool(outcome.moved)
         return outcome
 
@@ -119,8 +119,8 @@ class Archive:
         while outcome.more and (until is None or time.monotonic() < until):
             try:
                 moved = self.step(cutoff, exact=exact, until=until, call=call)
-            except Held as held:
-                outcome.held = held.reasons
+            except CannotMoveYet as blocked:
+                outcome.blocked = blocked.reasons
                 break
             if moved is None:
                 outcome.more = False
@@ -130,27 +130,27 @@ class Archive:
 
     def step(
         self, cutoff: datetime, *, exact: bool, until: float | None = None, call: Call | None = None
-    ) -> Moved | None:
+    ) -> ArchivedRange | None:
         """Moves the oldest part that is old, or some chunks of it; None where nothing is old. ``until`` is by
-        the monotonic clock. Raises Held where it cannot go now."""
+        the monotonic clock. Raises CannotMoveYet where it cannot go now."""
         with self._alone(call) as conn:
             work = next(_works(conn, cutoff, exact=exact), None)
             if work is None:
                 return None
             if waiting := _waiting(_behind(conn, work)):
-                raise Held(waiting)
+                raise CannotMoveYet(waiting)
             moved = _move(conn, work, until) if work.whole else _split(conn, work, until)
         log.info("archived", start=f"{moved.start:%F}", end=f"{moved.end:%F}", events=moved.events)
         return moved
 
-    def delete(self, before: datetime) -> Moved | None:
+    def delete(self, before: datetime) -> ArchivedRange | None:
         """Deletes the oldest part of the archive, where all of it was recorded before a time; None where none
-        was. Raises Held where others read it all the while."""
+        was. Raises CannotMoveYet where others read it all the while."""
         with self._alone(None) as conn:
             part = next((part for part in store.archived_parts(conn) if part.upper <= before), None)
             if part is None:
                 return None
-            gone = Moved(part.lower, part.upper, _about(conn, part), part.bytes, whole=True)
+            gone = ArchivedRange(part.lower, part.upper, _about(conn, part), part.bytes, whole=True)
             _retried(lambda: store.delete(conn, part=part), part, None)
         log.info("archive deleted", start=f"{gone.start:%F}", end=f"{gone.end:%F}", events=gone.events)
         return gone
@@ -159,7 +159,7 @@ class Archive:
     def _alone(self, call: Call | None) -> Iterator[Connection]:
         with self._db.connection(call) as conn, store.alone(conn) as alone:
             if not alone:
-                raise Held(["another process is archiving: it does the same work"])
+                raise CannotMoveYet(["another process is archiving: it does the same work"])
             yield conn
 
 
@@ -168,7 +168,7 @@ def day_of(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _works(conn: Connection, cutoff: datetime, *, exact: bool) -> Iterator[_Work]:
+def _works(conn: Connection, cutoff: datetime, *, exact: bool) -> Iterator[_Segment]:
     """What there is to move, oldest first. A month that was split goes on from where the archive's part of it
     ends, once nothing before that is left."""
     archived = store.archived_parts(conn)
@@ -176,16 +176,16 @@ def _works(conn: Connection, cutoff: datetime, *, exact: bool) -> Iterator[_Work
         begun = max((a.upper for a in archived if part.lower < a.upper <= part.upper), default=part.lower)
         if part.upper <= cutoff:
             if begun > part.lower and store.has_before(conn, part=part.name, time=begun):
-                yield _Work(part, part.lower, begun, whole=False)
-            yield _Work(part, begun, part.upper, whole=True)
+                yield _Segment(part, part.lower, begun, whole=False)
+            yield _Segment(part, begun, part.upper, whole=True)
         elif exact and store.has_before(conn, part=part.name, time=cutoff):
             if begun > part.lower and store.has_before(conn, part=part.name, time=min(begun, cutoff)):
-                yield _Work(part, part.lower, min(begun, cutoff), whole=False)
+                yield _Segment(part, part.lower, min(begun, cutoff), whole=False)
             if begun < cutoff:
-                yield _Work(part, begun, cutoff, whole=False, begun=False)
+                yield _Segment(part, begun, cutoff, whole=False, begun=False)
 
 
-def _move(conn: Connection, work: _Work, until: float | None) -> Moved:
+def _move(conn: Connection, work: _Segment, until: float | None) -> ArchivedRange:
     """Moves a month as the partition that it is."""
     part = work.part
     events = _about(conn, part)
@@ -197,10 +197,10 @@ def _move(conn: Connection, work: _Work, until: float | None) -> Moved:
         )
 
     _retried(attempt, part, until)
-    return Moved(work.start, work.end, events, part.bytes, whole=True)
+    return ArchivedRange(work.start, work.end, events, part.bytes, whole=True)
 
 
-def _split(conn: Connection, work: _Work, until: float | None) -> Moved:
+def _split(conn: Connection, work: _Segment, until: float | None) -> ArchivedRange:
     """Moves events of a part of a month, some chunks of them."""
     part = work.part
     if not work.begun:
@@ -217,7 +217,7 @@ def _split(conn: Connection, work: _Work, until: float | None) -> Moved:
             chunks += 1
             # Most of the time is for those who wait for their answers.
             time.sleep(min(RESTS * (time.monotonic() - began), LONGEST_PAUSE_SECONDS))
-    return Moved(work.start, work.end, moved, 0, whole=False)
+    return ArchivedRange(work.start, work.end, moved, 0, whole=False)
 
 
 def _retried(attempt: Callable[[], bool], part: Part, until: float | None) -> None:
@@ -227,9 +227,9 @@ def _retried(attempt: Callable[[], bool], part: Part, until: float | None) -> No
             return
         pause = min(PAUSE_SECONDS * 1.5**number, LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1.0)
         if until is not None and time.monotonic() + pause >= until:
-            raise Held([])
+            raise CannotMoveYet([])
         time.sleep(pause)
-    raise Held([f"{part.name} is in use by statements that run for long: again later"])
+    raise CannotMoveYet([f"{part.name} is in use by statements that run for long: again later"])
 
 
 def _about(conn: Connection, part: Part) -> int:
@@ -239,7 +239,7 @@ def _about(conn: Connection, part: Part) -> int:
     return store.count(conn, part=part.name, start=part.lower, end=part.upper)
 
 
-def _behind(conn: Connection, work: _Work) -> list[tuple[str, str]]:
+def _behind(conn: Connection, work: _Segment) -> list[tuple[str, str]]:
     """Readers that have not read yet what is to go. The month that runs now always has something to come."""
     return store.behind(conn, part=work.part.name, before=None if work.whole else work.end)
 

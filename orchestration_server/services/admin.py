@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 from orchestration.v1 import admin_pb2
 from orchestration_server import __version__
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.cursors import CursorSigner
 from orchestration_server.codec.timestamps import to_datetime, to_timestamp
 from orchestration_server.config.settings import Settings
 from orchestration_server.db.database import Database
 from orchestration_server.errors import InvalidArgument
 from orchestration_server.maintenance import archiver, storage_stats
-from orchestration_server.maintenance.archiver import Archive
+from orchestration_server.maintenance.archiver import Archiver
 from orchestration_server.model import Call
 from orchestration_server.services import alerts
 from orchestration_server.store import events as event_store
@@ -27,12 +27,14 @@ ANSWER_SECONDS = 1.0
 class AdminService:
     """Serves operators."""
 
-    def __init__(self, db: Database, settings: Settings, tokens: Tokens, *, start_time: datetime) -> None:
+    def __init__(
+        self, db: Database, settings: Settings, cursors: CursorSigner, *, start_time: datetime
+    ) -> None:
         self._db = db
         self._settings = settings
-        self._tokens = tokens
+        self._cursors = cursors
         self._start_time = start_time
-        self._archive = Archive(db)
+        self._archive = Archiver(db)
 
     def GetServerInfo(
         self, request: admin_pb2.GetServerInfoRequest, call: Call
@@ -78,7 +80,7 @@ class AdminService:
                 for moved in outcome.moved
             ],
             more=outcome.more,
-            held=outcome.held,
+            held=outcome.blocked,
         )
 
     def GetStorageStats(
@@ -87,4 +89,4 @@ class AdminService:
         return admin_pb2.GetStorageStatsResponse(stats=storage_stats.storage(self._db, call))
 
     def ListAlerts(self, request: admin_pb2.ListAlertsRequest, call: Call) -> admin_pb2.ListAlertsResponse:
-        return alerts.page(self._db, self._tokens, request, call)
+        return alerts.page(self._db, self._cursors, request, call)

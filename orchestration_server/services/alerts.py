@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestration.v1 import admin_pb2
-from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.db.database import Database
 from orchestration_server.model import Call
@@ -16,11 +16,11 @@ from orchestration_server.store.alerts import Alert
 
 
 def page(
-    db: Database, tokens: Tokens, request: admin_pb2.ListAlertsRequest, call: Call
+    db: Database, cursors: CursorSigner, request: admin_pb2.ListAlertsRequest, call: Call
 ) -> admin_pb2.ListAlertsResponse:
     """A page of the alerts of all projects, firing ones first."""
     scope: Sequence[Any] = ["alerts", request.alert, request.include_resolved]
-    place = tokens.page_place(request.page_token, scope)
+    place = cursors.page_position(request.page_token, scope)
     size = page_size(request.page_size)
     with db.connection(call) as conn:
         found = store.list_page(
@@ -31,7 +31,7 @@ def page(
     token = ""
     if len(found) > size:
         last = found[size - 1]
-        token = tokens.page_token(scope, [last.state, last.begin_time.isoformat(), str(last.id)])
+        token = cursors.page_token(scope, [last.state, last.begin_time.isoformat(), str(last.id)])
     return admin_pb2.ListAlertsResponse(
         alerts=[_message(alert) for alert in found[:size]], next_page_token=token
     )

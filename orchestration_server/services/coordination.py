@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestration.v1 import coordination_pb2, task_pb2
-from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.events import change_event
 from orchestration_server.codec.names import DEPENDENCY_KIND_NAMES
 from orchestration_server.codec.requests import request_key
@@ -25,10 +25,10 @@ from orchestration_server.writes.gate import Gate
 class CoordinationService:
     """Keeps the graph of dependencies, and says which tasks may start."""
 
-    def __init__(self, db: Database, gate: Gate, tokens: Tokens) -> None:
+    def __init__(self, db: Database, gate: Gate, cursors: CursorSigner) -> None:
         self._db = db
         self._gate = gate
-        self._tokens = tokens
+        self._cursors = cursors
 
     def AddDependency(self, request: coordination_pb2.AddDependencyRequest, call: Call) -> bytes:
         link = _link(request.dependency)
@@ -103,7 +103,7 @@ class CoordinationService:
         kinds = sorted(set(request.kinds))
         inside = call.bounds.sprint_code if call.bounds is not None else None
         scope = ["dependencies", call.project, request.task_code, dependents, kinds, inside]
-        place = self._tokens.page_place(request.page_token, scope)
+        place = self._cursors.page_position(request.page_token, scope)
         size = page_size(request.page_size)
         with self._db.connection(call) as conn:
             rows = store.list_page(
@@ -118,20 +118,20 @@ class CoordinationService:
         if len(rows) > size:
             last = rows[size - 1]
             other = last.task_code if dependents else last.depends_on_code
-            answer.next_page_token = self._tokens.page_token(scope, [other, last.kind])
+            answer.next_page_token = self._cursors.page_token(scope, [other, last.kind])
         return answer.SerializeToString()
 
     def ListReadyTasks(self, request: coordination_pb2.ListReadyTasksRequest, call: Call) -> bytes:
         filters = {"sprint_code": request.sprint_code} if request.sprint_code else {}
         due = not request.include_not_due
         scope = ["ready", due, *task_list_scope(call.project, filters, by_priority=True)]
-        after = listed_after(self._tokens.page_place(request.page_token, scope))
+        after = listed_after(self._cursors.page_position(request.page_token, scope))
         with self._db.connection(call) as conn:
             page = task_store.list_page(
                 conn, project=call.project, filters=filters, by_priority=True, after=after,
                 limit=page_size(request.page_size), ready=True, due=due,
             )  # fmt: skip
-        return task_page(self._tokens, page, scope, tasks=1, token=2)
+        return task_page(self._cursors, page, scope, tasks=1, token=2)
 
 
 def _link(given: coordination_pb2.Dependency) -> coordination_pb2.Dependency:

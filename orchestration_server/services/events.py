@@ -17,7 +17,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from orchestration.v1 import event_pb2
 from orchestration_server.cache.read_through import Cache, Loaded
-from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.status import code_of
 from orchestration_server.codec.timestamps import to_datetime, to_timestamp
 from orchestration_server.codec.wire import embed, embed_all
@@ -65,7 +65,7 @@ class EventService:
         db: Database,
         commits: GroupCommit,
         hub: Hub,
-        tokens: Tokens,
+        cursors: CursorSigner,
         cache: Cache,
         policies: Policies,
         clock: DatabaseClock,
@@ -75,9 +75,9 @@ class EventService:
         self._db = db
         self._commits = commits
         self._hub = hub
-        self._history = History(db, tokens)
+        self._history = History(db, cursors)
         self._policies = policies
-        self._tokens = tokens
+        self._cursors = cursors
         self._open: set[SimpleQueue[Answer]] = set()
         """What waits to be answered, of each EmitEvents stream."""
         self._stopping = False
@@ -109,7 +109,7 @@ class EventService:
     def _with_cursor(self, call: Call, event_id: str, *, archived: bool) -> bytes | None:
         with self._db.connection(call) as conn:
             found = store.get(conn, project=call.project, event_id=event_id, archived=archived)
-        return None if found is None else self._tokens.event_bytes(found)
+        return None if found is None else self._cursors.event_bytes(found)
 
     def EmitEvents(self, requests: Iterator[Any], call: Call) -> Iterator[event_pb2.EmitEventsResponse]:
         """Answers in order, each after its commit, while the next messages are read already."""
@@ -175,24 +175,24 @@ class EventService:
         newest = request.order != event_pb2.EVENT_ORDER_OLDEST_FIRST
         archived = request.include_archived
         scope = ["events", call.project, repr(chosen), str(start), str(end), newest, archived]
-        place = self._tokens.page_place(request.page_token, scope)
+        place = self._cursors.page_position(request.page_token, scope)
         with self._db.connection(call) as conn:
             page = event_lists.page(
                 conn, project=call.project, chosen=chosen, start=start, end=end, newest_first=newest,
                 limit=page_size(request.page_size), archived=archived,
                 after=None if place is None else self._listed_after(place),
             )  # fmt: skip
-        body = embed_all(1, [self._tokens.event_bytes(row) for row, _ in page.events])
+        body = embed_all(1, [self._cursors.event_bytes(row) for row, _ in page.events])
         if page.more:
             last, occurred = page.events[-1]
-            view = self._tokens.cursor(page.view)
-            token = self._tokens.page_token(scope, [occurred.isoformat(), last.position.seq, view])
+            view = self._cursors.cursor(page.view)
+            token = self._cursors.page_token(scope, [occurred.isoformat(), last.position.seq, view])
             body += embed(2, token.encode())
         return body
 
     def _listed_after(self, place: list[Any]) -> event_lists.Place:
         """Return where a page of a list begins, and the moment of the list's first page."""
-        view = self._tokens.read_cursor(place[2], "page_token") if len(place) > 2 else None
+        view = self._cursors.read_cursor(place[2], "page_token") if len(place) > 2 else None
         return event_lists.Place(datetime.fromisoformat(place[0]), place[1], view)
 
     def GetEventStats(self, request: event_pb2.GetEventStatsRequest, call: Call) -> bytes:
@@ -287,7 +287,7 @@ class EventService:
             return lambda conn: Cursor(
                 log_times.before(conn, project=call.project, time=time), from_time=time
             )
-        cursor = self._tokens.read_cursor(request.after_cursor, "after_cursor")
+        cursor = self._cursors.read_cursor(request.after_cursor, "after_cursor")
         return lambda conn: known(conn, call.project, cursor, "after_cursor")
 
     def GetEntityHistory(

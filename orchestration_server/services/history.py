@@ -9,20 +9,20 @@ from typing import NamedTuple
 from google.protobuf.message import Message
 
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
-from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import CursorExpired, CursorForeign, NotFound
-from orchestration_server.history.chain_check import Chain, Evidence, Link, cause_of
+from orchestration_server.history.chain_check import ChainCheck, ChainEvent, Evidence, cause_of
 from orchestration_server.history.reconstruct import (
-    KINDS,
-    State,
+    ENTITY_CODECS,
+    EntityState,
     changes_of,
+    changes_revision,
     differences,
     fold,
     has_snapshot,
     incomplete,
-    moves,
 )
 from orchestration_server.model import BEGINNING, ENTITY_NAMES, Call, Cursor, Position, cursor_of
 from orchestration_server.store import events as event_store
@@ -43,7 +43,7 @@ END = Position(2**31 - 1, 2**63 - 1, 2**63 - 1)
 class _Rebuilt(NamedTuple):
     """An entity as of some time, with its last event's cursor and what is stored of it now."""
 
-    state: State
+    state: EntityState
     cursor: Cursor | None
     """Of its last event; None if that is to come, of a debounced change."""
     stored: store.Stored
@@ -52,9 +52,9 @@ class _Rebuilt(NamedTuple):
 class History:
     """Reads histories. EventService hands its three rpcs on."""
 
-    def __init__(self, db: Database, tokens: Tokens) -> None:
+    def __init__(self, db: Database, cursors: CursorSigner) -> None:
         self._db = db
-        self._tokens = tokens
+        self._cursors = cursors
 
     def changes(
         self, request: event_pb2.GetEntityHistoryRequest, call: Call
@@ -63,7 +63,7 @@ class History:
         kind, code = request.entity_type, request.entity_code
         newest = request.order != event_pb2.EVENT_ORDER_OLDEST_FIRST
         scope = ["history", call.project, kind, code, newest, request.include_archived]
-        place = self._tokens.page_place(request.page_token, scope)
+        place = self._cursors.page_position(request.page_token, scope)
         size = page_size(request.page_size)
         with self._db.connection(call) as conn:
             past = store.entity(
@@ -84,12 +84,12 @@ class History:
             # The next page begins behind the last event shown; where none was, with the newest one of now.
             last = logged[-1].position
             at = shown[-1].position if shown else last._replace(seq=last.seq + 1)
-            token = self._tokens.page_token(scope, list(at))
+            token = self._cursors.page_token(scope, list(at))
         return event_pb2.GetEntityHistoryResponse(changes=changes, next_page_token=token)
 
     def _change(self, logged: store.Logged) -> event_pb2.EntityChange:
         change = _change(event_pb2.Event.FromString(logged.body))
-        change.cursor = self._tokens.cursor(logged.cursor)
+        change.cursor = self._cursors.cursor(logged.cursor)
         return change
 
     def reconstruct(
@@ -101,7 +101,9 @@ class History:
         upto: Cursor | datetime | None = None
         with self._db.connection(call) as conn:
             if as_of == "cursor":
-                upto = known(conn, call.project, self._tokens.read_cursor(request.cursor, "cursor"), "cursor")
+                upto = known(
+                    conn, call.project, self._cursors.read_cursor(request.cursor, "cursor"), "cursor"
+                )
             elif as_of == "time":
                 upto = to_datetime(request.time)
             rebuilt = _rebuilt(conn, call.project, kind, code, upto=upto, revision=request.revision)
@@ -113,7 +115,7 @@ class History:
             revision=state.revision,
             deleted=state.deleted,
             event_id=state.last.id if rebuilt.cursor else "",
-            cursor=self._tokens.cursor(rebuilt.cursor) if rebuilt.cursor else "",
+            cursor=self._cursors.cursor(rebuilt.cursor) if rebuilt.cursor else "",
             emit_time=state.last.emit_time,
             events_replayed=state.replayed,
         )
@@ -124,7 +126,7 @@ class History:
 
     def replay(self, request: event_pb2.ReplayEventsRequest, call: Call) -> event_pb2.ReplayEventsResponse:
         """The check of a correlation chain."""
-        chain = Chain()
+        chain = ChainCheck()
         first, last = Cursor(BEGINNING), BEGINNING
         unseen: set[int] = set()
         # Before the log, so that what is told meanwhile is in one of them: what the log has too is left out.
@@ -140,7 +142,7 @@ class History:
                     limit=min(CHAIN_PAGE, CHAIN_EVENTS - chain.checked),
                 )  # fmt: skip
             links = [
-                Link(one.position, step)
+                ChainEvent(one.position, step)
                 for one in page.rows
                 for step in steps.apart(event_pb2.Event.FromString(one.body))
             ]
@@ -157,7 +159,7 @@ class History:
             last = links[chain.checked - before - 1].place
         if not (chain.full or page.more):
             links = [
-                Link(END, event)
+                ChainEvent(END, event)
                 for rows in held.values()
                 for event in (event_pb2.Event.FromString(row.body) for row in rows)
                 if event.entity_revision > chain.revision(event.entity_type, event.entity_code)
@@ -172,13 +174,13 @@ class History:
             findings=chain.findings,
             consistent=not (chain.findings or truncated),
             truncated=truncated,
-            first_cursor="" if last == BEGINNING else self._tokens.cursor(first),
-            last_cursor="" if last == BEGINNING else self._tokens.cursor(cursor_of(last, sorted(unseen))),
+            first_cursor="" if last == BEGINNING else self._cursors.cursor(first),
+            last_cursor="" if last == BEGINNING else self._cursors.cursor(cursor_of(last, sorted(unseen))),
             types=[event_pb2.EventCount(key=key, count=count) for key, count in types],
             entities=len(chain.entities),
         )
 
-    def _evidence(self, call: Call, chain: Chain, links: Sequence[Link]) -> Evidence:
+    def _evidence(self, call: Call, chain: ChainCheck, links: Sequence[ChainEvent]) -> Evidence:
         """What the log and the ledger say beside a page of the chain: a statement a question at the most."""
         gaps = chain.gaps(links)
         new = {(e.entity_type, e.entity_code) for _, e in links if e.entity_type} - chain.entities
@@ -279,7 +281,7 @@ def _rebuilt(
     revision: int = 0,
 ) -> _Rebuilt:
     """Reads back to the nearest snapshot, as a rule in one statement, and folds forth from it."""
-    kind, name = KINDS[entity_type], ENTITY_NAMES[entity_type]
+    kind, name = ENTITY_CODECS[entity_type], ENTITY_NAMES[entity_type]
     found: list[tuple[Cursor | None, event_pb2.Event]] = []
     whole, more = False, True
     now: store.Stored | None = None
@@ -299,7 +301,7 @@ def _rebuilt(
         # What the log had not told by a place is left out.
         held = () if after or isinstance(upto, Cursor) else past.held
         for cursor, step in _back(held, past.page.rows, begun):
-            if moves(kind, step) and (not revision or step.entity_revision <= revision):
+            if changes_revision(kind, step) and (not revision or step.entity_revision <= revision):
                 found.append((cursor, step))
                 if whole := has_snapshot(step):
                     break

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.cursors import CursorSigner
 from orchestration_server.codec.wire import embed, embed_all
 from orchestration_server.store.pages import Page
 from orchestration_server.store.tasks import Listed
@@ -24,17 +24,19 @@ def listed_after(position: list[Any] | None) -> Listed | None:
     return Listed(datetime.fromisoformat(position[0]), position[1], position[2], b"")
 
 
-def next_page_token(tokens: Tokens, page: Page[Listed], scope: list[Any]) -> str:
+def next_page_token(cursors: CursorSigner, page: Page[Listed], scope: list[Any]) -> str:
     """Return the token of the page that follows; empty for the last page."""
     if not page.more:
         return ""
     last = page.rows[-1]
-    return tokens.page_token(scope, [last.create_time.isoformat(), last.priority, last.code])
+    return cursors.page_token(scope, [last.create_time.isoformat(), last.priority, last.code])
 
 
-def task_page(tokens: Tokens, page: Page[Listed], scope: list[Any], *, tasks: int, token: int) -> bytes:
+def task_page(
+    cursors: CursorSigner, page: Page[Listed], scope: list[Any], *, tasks: int, token: int
+) -> bytes:
     """Return a serialized page. ``tasks`` and ``token`` are the field numbers in the response."""
     body = embed_all(tasks, [row.body for row in page.rows])
-    if following := next_page_token(tokens, page, scope):
+    if following := next_page_token(cursors, page, scope):
         body += embed(token, following.encode())
     return body

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestration.v1 import report_pb2, task_pb2
 from orchestration_server.codec.content import field_changes, new_uid, plain, snapshot, task_summary
-from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.events import change_event
 from orchestration_server.codec.names import PRIORITY_NAMES
 from orchestration_server.codec.requests import request_key
@@ -42,18 +42,18 @@ _REPORTED = (
 class ReportService:
     """Makes reports and documents."""
 
-    def __init__(self, db: Database, gate: Gate, tokens: Tokens, templates: Templates) -> None:
+    def __init__(self, db: Database, gate: Gate, cursors: CursorSigner, templates: Templates) -> None:
         self._db = db
         self._gate = gate
         self._templates = templates
-        self._tokens = tokens
+        self._cursors = cursors
 
     def GetSprintStatusReport(
         self, request: report_pb2.GetSprintStatusReportRequest, call: Call
     ) -> report_pb2.GetSprintStatusReportResponse:
         project, code = call.project, request.sprint_code
         scope = ["report", project, code]
-        after = listed_after(self._tokens.page_place(request.page_token, scope))
+        after = listed_after(self._cursors.page_position(request.page_token, scope))
         with self._db.connection(call) as conn, conn.snapshot():
             # Read first, so that what is read after it holds all up to there.
             as_of = event_store.last(conn, project=project) or BEGINNING
@@ -71,8 +71,8 @@ class ReportService:
         report = _report(state)
         report.throughput.extend(status_report.throughput(first.date(), changes))
         report.tasks.extend(task_summary(task_pb2.Task.FromString(row.body)) for row in page.rows)
-        report.next_page_token = next_page_token(self._tokens, page, scope)
-        report.as_of_cursor = self._tokens.cursor(as_of)
+        report.next_page_token = next_page_token(self._cursors, page, scope)
+        report.as_of_cursor = self._cursors.cursor(as_of)
         if request.include_markdown:
             report.markdown = status_report.markdown(report)
         return report

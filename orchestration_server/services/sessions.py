@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 from orchestration.v1 import common_pb2, context_pb2, session_pb2
 from orchestration_server.auth.session_tracker import Presence
 from orchestration_server.codec.content import field_changes, session_content, snapshot
-from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.events import change_event
 from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.timestamps import to_timestamp
@@ -50,7 +50,7 @@ class SessionService:
         self,
         db: Database,
         gate: Gate,
-        tokens: Tokens,
+        cursors: CursorSigner,
         broker: Broker,
         presence: Presence,
         activities: Activities,
@@ -60,7 +60,7 @@ class SessionService:
         self._db = db
         self._gate = gate
         self._presence = presence
-        self._tokens = tokens
+        self._cursors = cursors
 
     def InitAgent(self, request: session_pb2.InitAgentRequest, call: Call) -> bytes:
         if not (request.agent or call.agent):
@@ -168,7 +168,7 @@ class SessionService:
         target = None if field is None else (int(_KINDS[field]), str(getattr(request, field)))
         statuses = sorted(set(request.statuses))
         scope = ["sessions", call.project, target, request.agent, statuses]
-        place = self._tokens.page_place(request.page_token, scope)
+        place = self._cursors.page_position(request.page_token, scope)
         with self._db.connection(call) as conn:
             page = store.list_page(
                 conn, project=call.project, target=target, agent=request.agent, statuses=statuses,
@@ -178,7 +178,7 @@ class SessionService:
         body = embed_all(1, [_whole(row.body, row.last_activity) for row in page.rows])
         if page.more:
             last = page.rows[-1]
-            token = self._tokens.page_token(scope, [last.create_time.isoformat(), last.key])
+            token = self._cursors.page_token(scope, [last.create_time.isoformat(), last.key])
             body += embed(2, token.encode())
         return body
 
@@ -196,7 +196,7 @@ class SessionService:
             stored = event_store.get(conn, project=call.project, event_id=emitted.ids[0])
         if stored is None:
             raise NotFound("event", emitted.ids[0])
-        return embed(1, self._tokens.event_bytes(stored))
+        return embed(1, self._cursors.event_bytes(stored))
 
     def PauseSession(self, request: session_pb2.PauseSessionRequest, call: Call) -> bytes:
         key = request.session_key

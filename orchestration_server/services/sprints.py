@@ -10,7 +10,7 @@ from typing import Any
 from orchestration.v1 import common_pb2, sprint_pb2
 from orchestration_server.cache.read_through import Cache, Loaded
 from orchestration_server.codec.content import content_hash, field_changes, new_uid, snapshot, sprint_content
-from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.events import change_event
 from orchestration_server.codec.names import SPRINT_STATUS_NAMES
 from orchestration_server.codec.requests import request_key
@@ -49,7 +49,7 @@ class SprintService:
         self,
         db: Database,
         gate: Gate,
-        tokens: Tokens,
+        cursors: CursorSigner,
         cache: Cache,
         from_template: Callable[[sprint_pb2.CreateSprintFromTemplateRequest, Call], bytes],
     ) -> None:
@@ -57,7 +57,7 @@ class SprintService:
         self._db = db
         self._from_template = from_template
         self._gate = gate
-        self._tokens = tokens
+        self._cursors = cursors
 
     def CreateSprint(self, request: sprint_pb2.CreateSprintRequest, call: Call) -> bytes:
         key = request_key(call, request)
@@ -99,7 +99,7 @@ class SprintService:
             if full is None:
                 raise NotFound("sprint", code)
             answer = embed(1, full.body) + embed(2, task_counts(full.counts).SerializeToString())
-            answer += task_page(self._tokens, full.tasks, scope, tasks=3, token=4)
+            answer += task_page(self._cursors, full.tasks, scope, tasks=3, token=4)
             return Loaded(answer, key(full.version))
 
         with self._db.connection(call) as conn:
@@ -112,7 +112,7 @@ class SprintService:
     def ListSprints(self, request: sprint_pb2.ListSprintsRequest, call: Call) -> bytes:
         statuses = list(request.statuses)
         scope = ["sprints", call.project, sorted(statuses), request.owner]
-        place = self._tokens.page_place(request.page_token, scope)
+        place = self._cursors.page_position(request.page_token, scope)
         after = None if place is None else (datetime.fromisoformat(place[0]), place[1])
         with self._db.connection(call) as conn:
             page = store.list_page(
@@ -122,7 +122,7 @@ class SprintService:
         body = embed_all(1, [row.body for row in page.rows])
         if page.more:
             last = page.rows[-1]
-            token = self._tokens.page_token(scope, [last.create_time.isoformat(), last.code])
+            token = self._cursors.page_token(scope, [last.create_time.isoformat(), last.code])
             body += embed(2, token.encode())
         return body
 

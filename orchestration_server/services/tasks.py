@@ -18,7 +18,7 @@ from orchestration_server.codec.content import (
     snapshot,
     task_content,
 )
-from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.events import change_event
 from orchestration_server.codec.names import TASK_STATUS_NAMES
 from orchestration_server.codec.requests import request_key
@@ -58,13 +58,13 @@ class TaskService:
         self,
         db: Database,
         gate: Gate,
-        tokens: Tokens,
+        cursors: CursorSigner,
         from_template: Callable[[task_pb2.CreateTasksFromTemplateRequest, Call], bytes],
     ) -> None:
         self._db = db
         self._from_template = from_template
         self._gate = gate
-        self._tokens = tokens
+        self._cursors = cursors
 
     def CreateTask(self, request: task_pb2.CreateTaskRequest, call: Call) -> bytes:
         new = [task_pb2.NewTask(task=request.task)]
@@ -133,12 +133,12 @@ class TaskService:
         urgent = request.order == task_pb2.TASK_ORDER_PRIORITY
         scope = task_list_scope(call.project, filters, by_priority=urgent)
         size = page_size(request.page_size)
-        after = listed_after(self._tokens.page_place(request.page_token, scope))
+        after = listed_after(self._cursors.page_position(request.page_token, scope))
         with self._db.connection(call) as conn:
             page = store.list_page(
                 conn, project=call.project, filters=filters, by_priority=urgent, after=after, limit=size
             )
-        return task_page(self._tokens, page, scope, tasks=1, token=2)
+        return task_page(self._cursors, page, scope, tasks=1, token=2)
 
     def UpdateTask(self, request: task_pb2.UpdateTaskRequest, call: Call) -> bytes:
         paths = list(request.update_mask.paths)

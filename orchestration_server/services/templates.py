@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestration.v1 import template_pb2
 from orchestration_server.codec.content import plain, to_struct
-from orchestration_server.codec.cursors import Tokens, page_size
+from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.model import Call
 from orchestration_server.templates import Template, TemplateKind, Templates
 from orchestration_server.templates.library import as_text
@@ -16,22 +16,22 @@ from orchestration_server.templates.library import as_text
 class TemplateService:
     """Reads and renders templates."""
 
-    def __init__(self, tokens: Tokens, templates: Templates) -> None:
+    def __init__(self, cursors: CursorSigner, templates: Templates) -> None:
         self._templates = templates
-        self._tokens = tokens
+        self._cursors = cursors
 
     def ListTemplates(
         self, request: template_pb2.ListTemplatesRequest, call: Call
     ) -> template_pb2.ListTemplatesResponse:
         scope: Sequence[Any] = ["templates", call.project, request.kind]
-        place = self._tokens.page_place(request.page_token, scope)
+        place = self._cursors.page_position(request.page_token, scope)
         size = page_size(request.page_size)
         rest = [
             template
             for template in self._templates.list(TemplateKind(request.kind) if request.kind else None)
             if place is None or template.name > place[0]
         ]
-        token = self._tokens.page_token(scope, [rest[size - 1].name]) if len(rest) > size else ""
+        token = self._cursors.page_token(scope, [rest[size - 1].name]) if len(rest) > size else ""
         return template_pb2.ListTemplatesResponse(
             templates=[_message(template) for template in rest[:size]], next_page_token=token
         )

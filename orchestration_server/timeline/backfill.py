@@ -14,7 +14,7 @@ from queue import SimpleQueue
 
 import structlog
 
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.cursors import CursorSigner
 from orchestration_server.db.database import PATIENCE_SECONDS, Database
 from orchestration_server.errors import CursorArchived, CursorExpired, LedgerError, Unavailable
 from orchestration_server.model import BEGINNING, KEPT_PRIORITIES, Position
@@ -54,7 +54,7 @@ class History:
     def __init__(
         self,
         db: Database,
-        tokens: Tokens,
+        cursors: CursorSigner,
         *,
         take: Callable[[Stream, Page | None], None],
         fail: Callable[[Stream, LedgerError], None],
@@ -62,7 +62,7 @@ class History:
         pace: Pace,
     ) -> None:
         self._db = db
-        self._tokens = tokens
+        self._cursors = cursors
         self._take = take
         self._fail = fail
         self._give_way = give_way
@@ -142,7 +142,7 @@ class History:
             stream.progress.note(last.seq - seen.seq, time.monotonic())
         return Page(
             messages=messages_of(
-                self._tokens, rows, stream.batch, None if stream.settled else after, rest=self._pace.rest
+                self._cursors, rows, stream.batch, None if stream.settled else after, rest=self._pace.rest
             ),
             complete=complete,
             # A cursor may lie above the horizon: what it takes below itself is still to come.

@@ -15,7 +15,7 @@ import time
 import structlog
 
 from orchestration.v1 import event_pb2
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.cursors import CursorSigner
 from orchestration_server.db.database import Database
 from orchestration_server.errors import LedgerError, ResourceExhausted, ServerStopping
 from orchestration_server.model import Cursor
@@ -55,7 +55,7 @@ class Hub:
     def __init__(
         self,
         db: Database,
-        tokens: Tokens,
+        cursors: CursorSigner,
         *,
         most_streams: int,
         stuck_seconds: float = STUCK_SECONDS,
@@ -63,20 +63,20 @@ class Hub:
     ) -> None:
         """``traffic`` tells of calls, beside which history is read more slowly."""
         self._db = db
-        self._tokens = tokens
+        self._cursors = cursors
         self._most = most_streams
         self._stuck_seconds = stuck_seconds
         self._lock = threading.RLock()
         self._streams: set[Stream] = set()
         self._projects: dict[str, int] = {}
-        self._feed = Feed(tokens)
+        self._feed = Feed(cursors)
         self._woken = threading.Event()
         self._closed = False
         self._sender = Sender(drop_queue=self._drop_queue, drained=self._drained, discard=self.discard)
         self._traffic = traffic or Traffic()
         self._pace = Pace(self._traffic)
         self._history = History(
-            db, tokens, take=self._take, fail=self._fail, give_way=self._give_way, pace=self._pace
+            db, cursors, take=self._take, fail=self._fail, give_way=self._give_way, pace=self._pace
         )
         self._tailer = threading.Thread(target=self._run_tail, name="timeline-tail", daemon=True)
         self._tailer.start()
@@ -157,7 +157,7 @@ class Hub:
             stream.messages.clear()
             stream.bytes_out = stream.bytes_in
             stream.position = stream.seen = stream.sent
-            cursor = self._tokens.cursor(stream.cursor(stream.sent))
+            cursor = self._cursors.cursor(stream.cursor(stream.sent))
             notice = event_pb2.TimelineFellBehind(cursor=cursor)
             stream.push(message(fell_behind=notice), stream.sent, time.monotonic())
 
@@ -306,7 +306,7 @@ class Hub:
                     stream.push(bodies[cursor], seen, now)
 
     def _checkpoint(self, cursor: Cursor) -> bytes:
-        return message(checkpoint=event_pb2.TimelineCheckpoint(cursor=self._tokens.cursor(cursor)))
+        return message(checkpoint=event_pb2.TimelineCheckpoint(cursor=self._cursors.cursor(cursor)))
 
     def _cancel_stuck(self, now: float) -> None:
         with self._lock:

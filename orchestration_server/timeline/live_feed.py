@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from orchestration.v1 import event_pb2
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.cursors import CursorSigner
 from orchestration_server.model import BEGINNING, EventFilter, Position, StoredEvent
 from orchestration_server.store import events as event_store
 from orchestration_server.timeline.subscription import Stream, message, messages_of
@@ -43,8 +43,8 @@ class Feed:
     lay ahead of the tail when it joined.
     """
 
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
+    def __init__(self, cursors: CursorSigner) -> None:
+        self._cursors = cursors
         self.tail: Position | None = None
         """Up to where the log was read for the live streams; None as long as nobody is live."""
         self.read_at = 0.0
@@ -86,7 +86,7 @@ class Feed:
         if stream.carries:
             self._carrying.add(stream)
         self._live.setdefault(stream.project, {}).setdefault(_key(stream), set()).add(stream)
-        cursor = self._tokens.cursor(stream.cursor(stream.seen))
+        cursor = self._cursors.cursor(stream.cursor(stream.seen))
         stream.push(message(caught_up=event_pb2.TimelineCaughtUp(cursor=cursor)), stream.seen, now)
         for chunk in missing:
             if stream.live:
@@ -177,7 +177,7 @@ class Feed:
         if not wanted:
             return
         resumed_from = like.resumed_from if like.carries else None
-        messages = messages_of(self._tokens, wanted, like.batch, resumed_from)
+        messages = messages_of(self._cursors, wanted, like.batch, resumed_from)
         size = sum(len(body) for body, _, _ in messages)
         start, put = chunk.start, like.to_send.put
         overflown = []
@@ -185,7 +185,7 @@ class Feed:
             if stream.position > start:
                 # It has read a part of this for itself.
                 rest = [event for event in wanted if event.position > stream.position]
-                for body, upto, recorded in messages_of(self._tokens, rest, stream.batch, resumed_from):
+                for body, upto, recorded in messages_of(self._cursors, rest, stream.batch, resumed_from):
                     stream.push(body, upto, now, recorded)
             else:
                 # As Stream.push, for all of them at once.

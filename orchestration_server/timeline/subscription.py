@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 from orchestration.v1 import event_pb2
-from orchestration_server.codec.cursors import Tokens
+from orchestration_server.codec.cursors import CursorSigner
 from orchestration_server.codec.wire import embed, embed_all
 from orchestration_server.db.database import Connection
 from orchestration_server.errors import LedgerError
@@ -181,7 +181,7 @@ def message(
 
 
 def messages_of(
-    tokens: Tokens,
+    cursors: CursorSigner,
     events: Sequence[StoredEvent],
     batch: int,
     resumed_from: Cursor | None = None,
@@ -197,7 +197,7 @@ def messages_of(
         bodies: list[bytes] = []
         for start in range(0, len(part), SLICE_EVENTS):
             bodies += [
-                tokens.event_bytes(event, resumed_from and resumed_from.at(event.position))
+                cursors.event_bytes(event, resumed_from and resumed_from.at(event.position))
                 for event in part[start : start + SLICE_EVENTS]
             ]
             if rest is not None:

@@ -25,7 +25,7 @@ RECORD_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Conflict:
+class EditedFile:
     """A file left alone: the SHA-256 of what was written there last, if anything was, and of what it is.
 
     The latter is empty if the file is too large to be hashed.
@@ -44,7 +44,7 @@ class Written:
     files: Mapping[str, str]
     changed: frozenset[str]
     """Paths of files that were not so before."""
-    conflicts: tuple[Conflict, ...]
+    edited: tuple[EditedFile, ...]
     skipped: str = ""
     """Why nothing was written, if so."""
 
@@ -149,7 +149,7 @@ def _bring(directory: Directory, record: _Record, document: Document) -> Written
                 edited[name] = digest
     done = {name: digest for name, digest in wanted.items() if name not in edited}
     conflicts = tuple(
-        Conflict(f"{document.directory}/{name}", record.files.get(name, ""), digest)
+        EditedFile(f"{document.directory}/{name}", record.files.get(name, ""), digest)
         for name, digest in edited.items()
     )
     after = _Record(document.uid, document.revision, {**record.files, **done})

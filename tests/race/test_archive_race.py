@@ -15,7 +15,7 @@ import pytest
 
 from orchestration.v1 import event_pb2
 from orchestration_server.db.database import Database
-from orchestration_server.maintenance.archiver import Archive
+from orchestration_server.maintenance.archiver import Archiver
 from tests.conftest import Server, open_channel
 from tests.support.archive import OldLog, month
 from tests.support.ledger import Ledger
@@ -42,7 +42,7 @@ class Old(OldLog):
         self.conn.execute("analyze events")
         self.counted()
         self.before = set.union(*self.places())
-        self.archive = Archive(self.db)
+        self.archive = Archiver(self.db)
 
     def run(self) -> None:
         """All there is to move, with a month that is split first."""

@@ -273,7 +273,7 @@ def test_a_stream_that_takes_nothing_for_too_long_is_cancelled(
     events: EventServiceStub, server: Server, hub: Hub
 ) -> None:
     assert server.app is not None
-    impatient = Hub(server.app.db, hub._tokens, most_streams=10, stuck_seconds=0.1)
+    impatient = Hub(server.app.db, hub._cursors, most_streams=10, stuck_seconds=0.1)
     good, dead = Reader(), Reader()
     dead.stopped.set()
     try:

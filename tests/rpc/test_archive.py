@@ -25,7 +25,7 @@ from orchestration_server.embedded.engines import EmbeddedEngines
 from orchestration_server.jobs import retention as jobs
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Service
-from orchestration_server.maintenance.archiver import Archive
+from orchestration_server.maintenance.archiver import Archiver
 from orchestration_server.services.admin import ANSWER_SECONDS
 from orchestration_server.store import events as event_store
 from tests.conftest import Server
@@ -494,6 +494,6 @@ def test_a_restored_dump_has_its_archive(old: Old, tmp_path: Path) -> None:
             closing(Database(ledger.database_url, size=1)) as db,
         ):
             log.counted()
-            outcome = Archive(db).run(old.months[2], exact=False)
+            outcome = Archiver(db).run(old.months[2], exact=False)
             assert [(moved.whole, outcome.more) for moved in outcome.moved] == [(True, False)]
             assert log.places()[1] == set(old.ids[:40]) - old.kept

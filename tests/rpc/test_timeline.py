@@ -263,10 +263,10 @@ def test_a_cursor_ahead_of_this_copy_of_the_log_is_refused(events: EventServiceS
     with psycopg.connect(server.database_url) as conn:
         row = conn.execute("select secret from log_state").fetchone()
     assert row is not None
-    from orchestration_server.codec.cursors import Tokens
+    from orchestration_server.codec.cursors import CursorSigner
     from orchestration_server.model import Position
 
-    ahead = Tokens(row[0]).cursor(Position(1, 2**40, 1))
+    ahead = CursorSigner(row[0]).cursor(Position(1, 2**40, 1))
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "CURSOR_FOREIGN", "beginning"):
         history(events, after_cursor=ahead)
 

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from orchestration_server.db.connection import APPLICATION, Connection
 from orchestration_server.db.database import Database
-from orchestration_server.maintenance.archiver import Archive
+from orchestration_server.maintenance.archiver import Archiver
 from orchestration_server.store import archive as store
 from orchestration_server.store.horizon import HORIZON
 from tests.support.archive import OldLog, month
@@ -65,7 +65,7 @@ def test_a_partition_is_attached_without_being_read_and_keeps_its_files(database
         assert not [text for text in said if "verifying table" in text]
         moved = log.tables("archived_events")
         assert len(moved & files) == 2
-        assert Archive(db).run(month(5), exact=False).moved == []
+        assert Archiver(db).run(month(5), exact=False).moved == []
 
 
 def test_a_partition_whose_bounds_are_not_checked_is_refused(database_url: str) -> None:
@@ -91,7 +91,7 @@ def test_a_check_that_takes_too_long_is_given_up_and_leaves_the_month_where_it_i
                 conn.execute("set lock_timeout = '10ms'")
                 part = store.live_parts(conn)[0]
                 assert not store.check_bounds(conn, part=part, lower=part.lower, seconds=0.01)
-        outcome = Archive(db).run(month(6) + timedelta(days=1), exact=False)
+        outcome = Archiver(db).run(month(6) + timedelta(days=1), exact=False)
         assert [moved.events for moved in outcome.moved] == [45]
 
 

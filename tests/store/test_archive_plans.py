@@ -12,7 +12,7 @@ import pytest
 from orchestration_server.db.connection import Connection
 from orchestration_server.db.database import Database
 from orchestration_server.embedded.engines import Engines
-from orchestration_server.maintenance.archiver import Archive
+from orchestration_server.maintenance.archiver import Archiver
 from orchestration_server.model import FIRST, EntityType
 from orchestration_server.store import event_counts, event_lists, events, history, log_times
 from tests.conftest import new_database
@@ -43,7 +43,7 @@ def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explainin
         opened.execute(FILL, {"events": EVENTS})
         log.conn.execute(SPREAD, (month(BACK[0]),))
         log.counted()
-        outcome = Archive(db).run(month(BACK[3]) + timedelta(days=15), exact=True)
+        outcome = Archiver(db).run(month(BACK[3]) + timedelta(days=15), exact=True)
         assert not outcome.more
         if request.param == "analyzed":
             opened.execute("analyze events, archived_events")

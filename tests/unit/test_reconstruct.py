@@ -10,8 +10,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server.codec.content import content_hash, plain, snapshot, task_content, to_struct
 from orchestration_server.errors import FailedPrecondition
-from orchestration_server.history.chain_check import MOST_FINDINGS, Chain, Evidence, Gap, Link
-from orchestration_server.history.reconstruct import KINDS, changes_of, differences, fold, moves
+from orchestration_server.history.chain_check import MOST_FINDINGS, ChainCheck, ChainEvent, Evidence, Gap
+from orchestration_server.history.reconstruct import (
+    ENTITY_CODECS,
+    changes_of,
+    changes_revision,
+    differences,
+    fold,
+)
 from orchestration_server.model import EntityType, Position
 from orchestration_server.rules.automation import AGENT
 
@@ -58,7 +64,7 @@ def test_a_task_is_folded_from_its_creation() -> None:
         changed(2, "task.status_updated", status=("pending", "in_progress")),
         changed(2, title=("t", "u"), metadata=({"n": 1}, {}), priority=("P2", "P0")),
     )
-    state = fold(KINDS[EntityType.TASK], [first, second, third])
+    state = fold(ENTITY_CODECS[EntityType.TASK], [first, second, third])
     task = state.message()
     assert isinstance(task, task_pb2.Task)
     assert task_content(task) == TASK | {
@@ -105,17 +111,17 @@ def test_a_task_is_folded_from_its_creation() -> None:
     ],
 )
 def test_a_snapshot_holds_all_of_the_content(kind: EntityType, message: Any) -> None:
-    content = KINDS[kind].content(message)
+    content = ENTITY_CODECS[kind].content(message)
     told = event("any.created", 1, snapshot(content, revision=1, create_time=Timestamp()), kind=kind)
-    rebuilt: Any = fold(KINDS[kind], [told]).message()
-    assert KINDS[kind].content(rebuilt) == content
+    rebuilt: Any = fold(ENTITY_CODECS[kind], [told]).message()
+    assert ENTITY_CODECS[kind].content(rebuilt) == content
     assert rebuilt.HasField("close_time") if kind == EntityType.SESSION else rebuilt.hash
 
 
 def test_the_content_names_each_field_that_callers_may_set() -> None:
     """A new field that no change and no snapshot tells of would not be rebuilt."""
     follows = {"uid", "revision", "hash", "create_time", "update_time", "last_activity_time", "close_time"}
-    for kind in KINDS.values():
+    for kind in ENTITY_CODECS.values():
         assert kind.fields == {f.name for f in kind.message.DESCRIPTOR.fields} - follows
 
 
@@ -126,23 +132,23 @@ def test_snapshots_come_with_the_first_revision_and_each_32nd() -> None:
 
 def test_a_fold_needs_each_revision() -> None:
     with pytest.raises(FailedPrecondition, match="between revisions 1 and 3") as caught:
-        fold(KINDS[EntityType.TASK], [created(), changed(3, title=("t", "u"))])
+        fold(ENTITY_CODECS[EntityType.TASK], [created(), changed(3, title=("t", "u"))])
     assert caught.value.reason == "HISTORY_INCOMPLETE"
 
 
 def test_a_deletion_leaves_the_last_state() -> None:
-    state = fold(KINDS[EntityType.TASK], [created(), event("task.deleted", 2, {})])
+    state = fold(ENTITY_CODECS[EntityType.TASK], [created(), event("task.deleted", 2, {})])
     task: Any = state.message()
     assert (state.deleted, state.revision, task.revision) == (True, 2, 1)
 
 
 def test_what_is_no_part_of_a_revision() -> None:
-    kind = KINDS[EntityType.TASK]
-    assert not moves(
+    kind = ENTITY_CODECS[EntityType.TASK]
+    assert not changes_revision(
         kind, event("task.dependency_added", 1, {"changes": {"depends_on": {"from": None, "to": "B"}}})
     )
-    assert not moves(kind, event("task.generated", 1, {"template": "x"}))
-    assert moves(KINDS[EntityType.SESSION], event("session.resumed", 2, {"changes": {}}))
+    assert not changes_revision(kind, event("task.generated", 1, {"template": "x"}))
+    assert changes_revision(ENTITY_CODECS[EntityType.SESSION], event("session.resumed", 2, {"changes": {}}))
 
 
 def test_a_creation_tells_of_each_field_from_null() -> None:
@@ -166,12 +172,12 @@ def test_differences_name_fields_also_where_only_presence_differs() -> None:
 # Chains
 
 
-def links(*events: event_pb2.Event) -> list[Link]:
-    return [Link(Position(1, 10 * n, n), one) for n, one in enumerate(events, 1)]
+def links(*events: event_pb2.Event) -> list[ChainEvent]:
+    return [ChainEvent(Position(1, 10 * n, n), one) for n, one in enumerate(events, 1)]
 
 
 def findings(*events: event_pb2.Event, evidence: Evidence | None = None) -> list[tuple[int, str]]:
-    chain = Chain()
+    chain = ChainCheck()
     assert chain.check(links(*events), evidence or Evidence())
     assert chain.checked == len(events)
     return [(found.code, found.event_id) for found in chain.findings]
@@ -238,7 +244,7 @@ def test_a_type_promises_its_payload(type_: str, payload: dict[str, Any]) -> Non
 def test_a_gap_is_bridged_by_what_others_changed() -> None:
     mine, theirs, late = created(), changed(2, title=("t", "theirs")), changed(3, title=("theirs", "mine"))
     page = links(mine, late)
-    chain = Chain()
+    chain = ChainCheck()
     gap = Gap(EntityType.TASK, "A", page[0].place, page[1].place)
     assert chain.gaps(page) == [gap]
 
@@ -259,7 +265,7 @@ def test_a_gap_is_bridged_by_what_others_changed() -> None:
 
 def test_a_gap_may_span_two_pages() -> None:
     first, second = links(created(), changed(4, title=("t", "u")))
-    chain = Chain()
+    chain = ChainCheck()
     assert chain.check([first], Evidence())
     assert chain.gaps([second]) == [Gap(EntityType.TASK, "A", first.place, second.place)]
 
@@ -286,7 +292,7 @@ def test_a_missing_cause_is_found() -> None:
 
 
 def test_findings_end_at_500() -> None:
-    chain = Chain()
+    chain = ChainCheck()
     broken = [changed(2, title=("t", "u")), *(changed(1, title=("t", "u")) for _ in range(600))]
     assert not chain.check(links(*broken), Evidence())
     assert (len(chain.findings), chain.truncated) == (MOST_FINDINGS, True)
