@@ -19,14 +19,10 @@ import orjson
 
 from orchestration.v1 import event_pb2
 from orchestration_server.codec.content import plain
-from orchestration_server.codec.names import SESSION_STATUS_NAMES, SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
-from orchestration_server.history.reconstruct import ENTITY_CODECS, changes_revision, has_snapshot
+from orchestration_server.codec.entities import ENTITY_CODECS
+from orchestration_server.history.reconstruct import changes_revision, has_snapshot
 from orchestration_server.model import (
     BEGINNING,
-    SESSION_TRANSITIONS,
-    SPRINT_TRANSITIONS,
-    TASK_TRANSITIONS,
-    EntityType,
     Position,
 )
 from orchestration_server.rules.automation import AGENT
@@ -51,16 +47,6 @@ _CHANGES = frozenset(
     )
 )
 
-
-def _named(names: Sequence[str], table: Mapping[Any, Sequence[int]]) -> dict[str, frozenset[str]]:
-    return {names[status]: frozenset(names[after] for after in allowed) for status, allowed in table.items()}
-
-
-_TRANSITIONS: Mapping[int, Mapping[str, frozenset[str]]] = {
-    EntityType.SPRINT: _named(SPRINT_STATUS_NAMES, SPRINT_TRANSITIONS),
-    EntityType.TASK: _named(TASK_STATUS_NAMES, TASK_TRANSITIONS),
-    EntityType.SESSION: _named(SESSION_STATUS_NAMES, SESSION_TRANSITIONS),
-}
 
 _Code = event_pb2.ReplayFindingCode
 
@@ -326,7 +312,7 @@ def _changed(
             found.append(_finding(_Code.REPLAY_FINDING_CODE_FROM_MISMATCH, event, text))
     status = changes.get("status", {})
     before, after = status.get("from"), status.get("to")
-    if status and after not in _TRANSITIONS[event.entity_type].get(str(before), ()):
+    if status and after not in ENTITY_CODECS[event.entity_type].transition_names.get(str(before), ()):
         text = f"status {before} cannot become {after}"
         found.append(_finding(_Code.REPLAY_FINDING_CODE_TRANSITION_REFUSED, event, text))
     return found

@@ -7,7 +7,7 @@ uid, revision, and update_time, which is when it was recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -19,58 +19,17 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.structs import plain_value
-from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import event_pb2
 from orchestration_server.codec.content import (
-    content_hash,
     plain,
-    session_content,
-    sprint_content,
-    task_content,
     to_struct,
 )
+from orchestration_server.codec.entities import EntityCodec
 from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.errors import FailedPrecondition
-from orchestration_server.model import EntityType
 
 _CREATE_TIME = "create_time"
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
-
-
-@dataclass(frozen=True, slots=True)
-class EntityCodec:
-    """What the fold has to know of a type of entity."""
-
-    message: type[Message]
-    content: Callable[[Any], dict[str, Any]]
-    """The message's fields as plain values: what changes and snapshots speak of."""
-    complete: Callable[[Any, dict[str, Any]], None]
-    """Sets what follows from the content."""
-
-    @property
-    def fields(self) -> frozenset[str]:
-        """The names of the content."""
-        return _fields(self)
-
-
-@cache
-def _fields(kind: EntityCodec) -> frozenset[str]:
-    return frozenset(kind.content(kind.message()))
-
-
-def _hashed(message: Any, content: dict[str, Any]) -> None:
-    message.hash = content_hash(content)
-
-
-def _closed(session: common_pb2.Session, _: dict[str, Any]) -> None:
-    if session.status == common_pb2.SESSION_STATUS_COMPLETED:
-        session.close_time.CopyFrom(session.update_time)
-
-
-ENTITY_CODECS: Mapping[int, EntityCodec] = {
-    EntityType.SPRINT: EntityCodec(sprint_pb2.Sprint, sprint_content, _hashed),
-    EntityType.TASK: EntityCodec(task_pb2.Task, task_content, _hashed),
-    EntityType.SESSION: EntityCodec(common_pb2.Session, session_content, _closed),
-}
 
 
 def has_snapshot(event: event_pb2.Event) -> bool:
@@ -83,7 +42,7 @@ def is_deletion(event: event_pb2.Event) -> bool:
     return event.type.endswith(".deleted")
 
 
-def changes_revision(kind: EntityCodec, event: event_pb2.Event) -> bool:
+def changes_revision(codec: EntityCodec, event: event_pb2.Event) -> bool:
     """Whether the event is a part of a revision of the entity.
 
     Others are about the entity and leave it as it is: a dependency, an activity. A change of nothing, such as
@@ -94,14 +53,14 @@ def changes_revision(kind: EntityCodec, event: event_pb2.Event) -> bool:
     if "changes" not in event.payload.fields:
         return False
     told = event.payload.fields["changes"].struct_value.fields
-    return not told or any(name in kind.fields for name in told)
+    return not told or any(name in codec.fields for name in told)
 
 
 @dataclass(slots=True)
 class EntityState:
     """An entity as of its last event. ``revision`` is one more than the message's where it was deleted."""
 
-    kind: EntityCodec
+    codec: EntityCodec
     content: dict[str, Any] = field(default_factory=dict)
     uid: str = ""
     revision: int = 0
@@ -126,7 +85,7 @@ class EntityState:
             )  # fmt: skip
         elif "changes" in payload:
             for name, change in payload["changes"].struct_value.fields.items():
-                if name in self.kind.fields:
+                if name in self.codec.fields:
                     self.content[name] = plain_value(change.struct_value.fields["to"])
         if is_deletion(event):
             self.deleted = True
@@ -140,23 +99,23 @@ class EntityState:
 
     def message(self) -> Message:
         """The entity as it was read."""
-        message: Any = self.kind.message()
+        message: Any = self.codec.message()
         for name, value in self.content.items():
             _set(message, name, value)
         message.uid = self.uid
         message.revision = self.alive_revision
         message.create_time.CopyFrom(self.create_time)
         message.update_time.CopyFrom(self.update_time)
-        self.kind.complete(message, self.content)
+        self.codec.derive(message, self.content)
         return message  # type: ignore[no-any-return]  # any message
 
 
-def fold(kind: EntityCodec, events: Iterable[event_pb2.Event]) -> EntityState:
+def fold(codec: EntityCodec, events: Iterable[event_pb2.Event]) -> EntityState:
     """The state after events that move one entity, in the order of the log, the first one with a snapshot.
 
     FAILED_PRECONDITION, reason HISTORY_INCOMPLETE, where a revision between them is missing.
     """
-    state = EntityState(kind)
+    state = EntityState(codec)
     for event in events:
         state.apply(event)
     return state

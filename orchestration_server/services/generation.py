@@ -243,7 +243,11 @@ def _sprint_change(call: Call, sync: bool, plan: _Plan, found: Prepared) -> Chan
     sprint, created = sprints.created(call, plan.sprint, found.now)
     told = _told(plan.template)
     generated = sprints.sprint_event(
-        call, "generated", sprint, found.now, {**told, "tasks": len(plan.tasks), "links": len(plan.links)}
+        call,
+        "sprint.generated",
+        sprint,
+        found.now,
+        {**told, "tasks": len(plan.tasks), "links": len(plan.links)},
     )
     events = [created, generated]
     made = [tasks.created(call, task_pb2.NewTask(task=task), found.now) for task in plan.tasks]

@@ -10,12 +10,12 @@ from google.protobuf.message import Message
 
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server.codec.cursors import CursorSigner, page_size
+from orchestration_server.codec.entities import ENTITY_CODECS
 from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import CursorExpired, CursorForeign, NotFound
 from orchestration_server.history.chain_check import ChainCheck, ChainEvent, Evidence, cause_of
 from orchestration_server.history.reconstruct import (
-    ENTITY_CODECS,
     EntityState,
     changes_of,
     changes_revision,
@@ -363,7 +363,7 @@ def _begins_with_creation(conn: Connection, project: str, entity_type: int, code
 def _verified(present: _Rebuilt) -> event_pb2.StateVerification:
     """Compares an entity as it was rebuilt as of now with what is stored of it."""
     state, stored = present.state, present.stored
-    fields = differences(state.message(), state.kind.message.FromString(stored.body))
+    fields = differences(state.message(), state.codec.message.FromString(stored.body))
     if state.revision != stored.revision and "revision" not in fields:
         fields.append("revision")
     if state.deleted != stored.deleted:

@@ -12,6 +12,7 @@ from orchestration.v1 import common_pb2, context_pb2, session_pb2
 from orchestration_server.auth.session_tracker import Presence
 from orchestration_server.codec.content import field_changes, session_content, snapshot
 from orchestration_server.codec.cursors import CursorSigner, page_size
+from orchestration_server.codec.entities import SESSION
 from orchestration_server.codec.events import change_event
 from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.timestamps import to_timestamp
@@ -222,7 +223,6 @@ class SessionService:
             session.pause_reason = ""
             session.summary = request.summary
             session.outcome = request.outcome or common_pb2.SESSION_OUTCOME_SUCCEEDED
-            session.close_time.CopyFrom(to_timestamp(found.now))
             return _updated(call, found, session, revision, "closed", before)
 
         return self._write(call, request_key(call, request), key, decide)
@@ -288,9 +288,9 @@ def _changed(
     sql: LiteralString,
 ) -> Change:
     """Writes a session as its next revision, with its event; the response is the session."""
-    session.revision = revision + 1
-    session.update_time.CopyFrom(to_timestamp(found.now))
-    payload |= snapshot(session_content(session), revision=session.revision, create_time=session.create_time)
+    content = session_content(session)
+    SESSION.advance(session, revision, content, found.now)
+    payload |= snapshot(content, revision=session.revision, create_time=session.create_time)
     body = session.SerializeToString()
     target = target_of(session, found.extra)
     event: EventRow = change_event(

@@ -7,14 +7,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from orchestration.v1 import common_pb2, sprint_pb2
+from orchestration.v1 import sprint_pb2
 from orchestration_server.cache.read_through import Cache, Loaded
-from orchestration_server.codec.content import content_hash, field_changes, new_uid, snapshot, sprint_content
+from orchestration_server.codec.content import field_changes, snapshot, sprint_content
 from orchestration_server.codec.cursors import CursorSigner, page_size
+from orchestration_server.codec.entities import SPRINT
 from orchestration_server.codec.events import change_event
-from orchestration_server.codec.names import SPRINT_STATUS_NAMES
 from orchestration_server.codec.requests import request_key
-from orchestration_server.codec.timestamps import to_datetime, to_timestamp
+from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.codec.wire import embed, embed_all
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import (
@@ -22,15 +22,12 @@ from orchestration_server.errors import (
     FailedPrecondition,
     InvalidArgument,
     NotFound,
-    TransitionRefused,
 )
 from orchestration_server.model import (
-    SPRINT_TRANSITIONS,
     Call,
     EntityType,
     EventRow,
     OutboxRow,
-    SprintStatus,
 )
 from orchestration_server.services.paging import task_list_scope, task_page
 from orchestration_server.services.preconditions import check_revision, present
@@ -152,7 +149,7 @@ class SprintService:
                 sql=store.DELETE,
                 params={"c_code": code, "c_revision": row.revision, "c_update": found.now},
                 expected=1,
-                events=[sprint_event(call, "deleted", sprint, found.now, {})],
+                events=[sprint_event(call, "sprint.deleted", sprint, found.now, {})],
             )
 
         return self._gate.write(
@@ -200,16 +197,19 @@ def update(gate: Gate, request: sprint_pb2.UpdateSprintRequest, call: Call) -> b
         before = sprint_content(sprint)
         was = sprint.status
         for path in request.update_mask.paths:
-            _take(sprint, request.sprint, path)
+            SPRINT.set_field(sprint, request.sprint, path)
         after = sprint_content(sprint)
         differs = field_changes(before, after)
         if not differs:
             return Change(embed(1, row.body), outbox=_files(code, sync=request.sync_to_file))
-        _check_transition(sprint, was)
+        SPRINT.check_transition(sprint, was)
         if sprint.start_date and sprint.end_date and sprint.end_date < sprint.start_date:
             raise InvalidArgument({"sprint.end_date": "is before start_date"})
-        _advance(sprint, row.revision, after, found.now)
-        events = _changed(call, sprint, after, differs, found.now)
+        SPRINT.advance(sprint, row.revision, after, found.now)
+        events = [
+            sprint_event(call, type_, sprint, found.now, payload)
+            for type_, payload in SPRINT.change_events(sprint, after, differs)
+        ]
         change = _change(store.UPDATE, sprint, row.revision, found.now, events, sync=request.sync_to_file)
         return replace(change, policy=request.emission_policy)
 
@@ -229,48 +229,12 @@ def task_counts(counts: dict[int, int]) -> sprint_pb2.TaskCounts:
 
 
 def created(
-    call: Call, given: sprint_pb2.Sprint, now: datetime, occur: datetime | None = None
+    call: Call, given: sprint_pb2.Sprint, now: datetime, occur_time: datetime | None = None
 ) -> tuple[sprint_pb2.Sprint, EventRow]:
-    """A new sprint, and the event of its creation."""
-    sprint = sprint_pb2.Sprint()
-    sprint.CopyFrom(given)
-    sprint.uid = new_uid()
-    sprint.status = sprint.status or common_pb2.SPRINT_STATUS_PLANNING
-    sprint.create_time.CopyFrom(to_timestamp(occur or now))
-    sprint.DiscardUnknownFields()
-    if not sprint.metadata.fields:
-        sprint.ClearField("metadata")
-    content = sprint_content(sprint)
-    _advance(sprint, 0, content, now)
+    """Return a new sprint, and the event of its creation."""
+    sprint, content = SPRINT.create(given, create_time=occur_time or now, now=now)
     payload = snapshot(content, revision=sprint.revision, create_time=sprint.create_time)
-    return sprint, sprint_event(call, "created", sprint, now, payload, occur)
-
-
-def _take(sprint: sprint_pb2.Sprint, given: sprint_pb2.Sprint, path: str) -> None:
-    if path == "metadata":
-        sprint.ClearField("metadata")
-        if given.metadata.fields:
-            sprint.metadata.CopyFrom(given.metadata)
-            sprint.metadata.DiscardUnknownFields()
-    else:
-        setattr(sprint, path, getattr(given, path))
-
-
-def _check_transition(sprint: sprint_pb2.Sprint, was: int) -> None:
-    if sprint.status == was:
-        return
-    allowed = SPRINT_TRANSITIONS[SprintStatus(was)]
-    if SprintStatus(sprint.status) not in allowed:
-        names = SPRINT_STATUS_NAMES
-        raise TransitionRefused(
-            f"sprint {sprint.code}", names[was], names[sprint.status], [names[s] for s in allowed]
-        )
-
-
-def _advance(sprint: sprint_pb2.Sprint, revision: int, content: dict[str, Any], now: datetime) -> None:
-    sprint.revision = revision + 1
-    sprint.hash = content_hash(content)
-    sprint.update_time.CopyFrom(to_timestamp(now))
+    return sprint, sprint_event(call, "sprint.created", sprint, now, payload, occur_time)
 
 
 def _change(
@@ -307,7 +271,7 @@ def _files(code: str, *, sync: bool) -> list[OutboxRow]:
 
 def sprint_event(
     call: Call,
-    name: str,
+    type_: str,
     sprint: sprint_pb2.Sprint,
     now: datetime,
     payload: dict[str, Any],
@@ -315,24 +279,6 @@ def sprint_event(
 ) -> EventRow:
     """An event of a sprint."""
     return change_event(
-        call, f"sprint.{name}", now, entity=EntityType.SPRINT, code=sprint.code, uid=sprint.uid,
+        call, type_, now, entity=EntityType.SPRINT, code=sprint.code, uid=sprint.uid,
         revision=sprint.revision, payload=payload, sprint_code=sprint.code, occur_time=occur,
     )  # fmt: skip
-
-
-def _changed(
-    call: Call,
-    sprint: sprint_pb2.Sprint,
-    after: dict[str, Any],
-    differs: dict[str, dict[str, Any]],
-    now: datetime,
-) -> list[EventRow]:
-    """An event for each aspect of the change: status, metadata, and all the rest."""
-    told: list[tuple[str, dict[str, Any]]] = []
-    for name, type_ in (("status", "status_changed"), ("metadata", "metadata_updated")):
-        if name in differs:
-            told.append((type_, {"changes": {name: differs.pop(name)}}))
-    if differs:
-        told.append(("updated", {"changes": differs}))
-    told[-1][1].update(snapshot(after, revision=sprint.revision, create_time=sprint.create_time))
-    return [sprint_event(call, type_, sprint, now, payload) for type_, payload in told]

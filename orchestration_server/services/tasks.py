@@ -8,36 +8,28 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from orchestration.v1 import common_pb2, task_pb2
+from orchestration.v1 import task_pb2
 from orchestration_server.codec.content import (
-    TASK_LISTS,
-    TASK_STRUCTS,
-    content_hash,
     field_changes,
-    new_uid,
     snapshot,
     task_content,
 )
 from orchestration_server.codec.cursors import CursorSigner, page_size
+from orchestration_server.codec.entities import TASK
 from orchestration_server.codec.events import change_event
-from orchestration_server.codec.names import TASK_STATUS_NAMES
 from orchestration_server.codec.requests import request_key
-from orchestration_server.codec.timestamps import to_datetime, to_timestamp
+from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.codec.wire import embed, embed_all
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import (
     AlreadyExists,
     NotFound,
-    TransitionRefused,
 )
 from orchestration_server.model import (
-    PRIORITY_DEFAULT,
-    TASK_TRANSITIONS,
     Call,
     EntityType,
     EventRow,
     OutboxRow,
-    TaskStatus,
 )
 from orchestration_server.services.paging import listed_after, task_list_scope, task_page
 from orchestration_server.services.preconditions import check_revision, need_sprints, present
@@ -47,8 +39,6 @@ from orchestration_server.store.tasks import TaskColumns
 from orchestration_server.store.writes import Change
 from orchestration_server.validation.occur_time import refuse_ahead
 from orchestration_server.writes.gate import Gate
-
-_SET_BY_SERVER = ("uid", "revision", "hash", "create_time", "update_time")
 
 
 class TaskService:
@@ -145,7 +135,7 @@ class TaskService:
 
         def edit(task: task_pb2.Task, _: str) -> None:
             for path in paths:
-                _take(task, request.task, path)
+                TASK.set_field(task, request.task, path)
 
         sprint = request.task.sprint_code if "sprint_code" in paths else ""
         return _update(
@@ -243,12 +233,17 @@ def _update(
             if not differs:
                 bodies.append(row.body)
                 continue
-            _check_transition(task, was)
-            _advance(task, row.revision, after, found.now)
+            TASK.check_transition(task, was)
+            TASK.advance(task, row.revision, after, found.now)
             columns = _columns(task, revision=row.revision, update_time=found.now)
             rows.append(columns)
             bodies.append(columns.body)
-            events += _changed(call, task, after, differs, found.now, (reasons or {}).get(code, ""))
+            events += [
+                task_event(call, type_, task, found.now, payload)
+                for type_, payload in TASK.change_events(
+                    task, after, differs, reason=(reasons or {}).get(code, "")
+                )
+            ]
         return Change(
             answer(bodies),
             sql=store.UPDATE,
@@ -266,37 +261,6 @@ def _update(
 def _files(codes: Sequence[str], request: Message) -> list[OutboxRow]:
     """The tasks whose files the request has written: all that it names, or none."""
     return [OutboxRow("task", code) for code in codes] if getattr(request, "sync_to_file", False) else []
-
-
-def _take(task: task_pb2.Task, given: task_pb2.Task, path: str) -> None:
-    if path in TASK_LISTS:
-        getattr(task, path)[:] = list(getattr(given, path))
-    elif path in TASK_STRUCTS:
-        task.ClearField(path)  # type: ignore[arg-type]  # the names are the table's
-        if getattr(given, path).fields:
-            getattr(task, path).CopyFrom(getattr(given, path))
-            getattr(task, path).DiscardUnknownFields()
-    elif path == "priority":
-        task.priority = given.priority or PRIORITY_DEFAULT  # type: ignore[assignment]
-    else:
-        setattr(task, path, getattr(given, path))
-
-
-def _check_transition(task: task_pb2.Task, was: int) -> None:
-    if task.status == was:
-        return
-    allowed = TASK_TRANSITIONS[TaskStatus(was)]
-    if TaskStatus(task.status) not in allowed:
-        names = TASK_STATUS_NAMES
-        raise TransitionRefused(
-            f"task {task.code}", names[was], names[task.status], [names[s] for s in allowed]
-        )
-
-
-def _advance(task: task_pb2.Task, revision: int, content: dict[str, Any], now: datetime) -> None:
-    task.revision = revision + 1
-    task.hash = content_hash(content)
-    task.update_time.CopyFrom(to_timestamp(now))
 
 
 def _columns(task: task_pb2.Task, *, revision: int, update_time: datetime) -> TaskColumns:
@@ -317,25 +281,12 @@ def _columns(task: task_pb2.Task, *, revision: int, update_time: datetime) -> Ta
 
 
 def created(call: Call, new: task_pb2.NewTask, now: datetime) -> tuple[task_pb2.Task, TaskColumns, EventRow]:
-    """A new task, its row, and the event of its creation."""
-    task = task_pb2.Task()
-    task.CopyFrom(new.task)
-    for name in _SET_BY_SERVER:
-        task.ClearField(name)  # type: ignore[arg-type]  # the names are the table's
-    task.uid = new_uid()
-    task.status = task.status or common_pb2.TASK_STATUS_PENDING
-    task.priority = task.priority or PRIORITY_DEFAULT  # type: ignore[assignment]
-    occur = to_datetime(new.occur_time) if new.HasField("occur_time") else None
-    task.create_time.CopyFrom(to_timestamp(occur or now))
-    task.DiscardUnknownFields()
-    for name in TASK_STRUCTS:
-        if not getattr(task, name).fields:
-            task.ClearField(name)  # type: ignore[arg-type]  # the names are the table's
-    content = task_content(task)
-    _advance(task, 0, content, now)
+    """Return a new task, its row, and the event of its creation."""
+    occur_time = to_datetime(new.occur_time) if new.HasField("occur_time") else None
+    task, content = TASK.create(new.task, create_time=occur_time or now, now=now)
     payload = snapshot(content, revision=task.revision, create_time=task.create_time)
-    told = task_event(call, "task.created", task, now, payload, occur)
-    return task, _columns(task, revision=0, update_time=now), told
+    event = task_event(call, "task.created", task, now, payload, occur_time)
+    return task, _columns(task, revision=0, update_time=now), event
 
 
 def task_event(
@@ -352,31 +303,3 @@ def task_event(
         revision=task.revision, payload=payload, sprint_code=task.sprint_code,
         priority=task.priority, occur_time=occur,
     )  # fmt: skip
-
-
-def _changed(
-    call: Call,
-    task: task_pb2.Task,
-    after: dict[str, Any],
-    differs: dict[str, dict[str, Any]],
-    now: datetime,
-    reason: str,
-) -> list[EventRow]:
-    """An event for each aspect of the change: status, priority, assignee, and all the rest."""
-    told: list[tuple[str, dict[str, Any]]] = []
-    if status := differs.pop("status", None):
-        why = {"reason": reason} if reason else {}
-        told.append((_status_type(status), {"changes": {"status": status}, **why}))
-    for name, type_ in (("priority", "task.priority_changed"), ("assignee", "task.assigned")):
-        if name in differs:
-            told.append((type_, {"changes": {name: differs.pop(name)}}))
-    if differs:
-        told.append(("task.updated", {"changes": differs}))
-    told[-1][1].update(snapshot(after, revision=task.revision, create_time=task.create_time))
-    return [task_event(call, type_, task, now, payload) for type_, payload in told]
-
-
-def _status_type(change: dict[str, Any]) -> str:
-    if change["to"] == "blocked":
-        return "task.blocked"
-    return "task.unblocked" if change["from"] == "blocked" else "task.status_updated"

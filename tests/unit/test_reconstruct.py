@@ -9,10 +9,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
 from orchestration_server.codec.content import content_hash, plain, snapshot, task_content, to_struct
+from orchestration_server.codec.entities import ENTITY_CODECS
 from orchestration_server.errors import FailedPrecondition
 from orchestration_server.history.chain_check import MOST_FINDINGS, ChainCheck, ChainEvent, Evidence, Gap
 from orchestration_server.history.reconstruct import (
-    ENTITY_CODECS,
     changes_of,
     changes_revision,
     differences,
