@@ -1,7 +1,8 @@
-"""Moves what is old from the log to the archive, and deletes what is old there (docs/archive.md).
+"""Moves old events from the log to the archive, and deletes old parts of the archive (docs/archive.md).
 
-One step is one part: a month that goes as the partition it is, or of one that is split by a day, chunks of
-500 events. A step that is killed leaves each event where it was or where it goes, and is done by the next.
+One step is one segment: a whole month, which moves as the partition that it is, or part of a month, which
+moves in chunks of 500 events. If a step is killed, each event is either in the log or in the archive, and the
+next step continues.
 """
 
 from __future__ import annotations
@@ -24,42 +25,43 @@ from orchestration_server.store.archive import Part
 log = structlog.get_logger()
 
 CHUNK = 500
-"""Events that one statement moves where a month is split."""
+"""Events that one statement moves out of a month."""
 CHUNKS_A_STEP = 200
 RESTS = 14
-"""How much longer it rests after a chunk than the chunk took."""
+"""Pause after a chunk, as a multiple of the time that the chunk took."""
 ATTEMPTS = 40
-"""How often the locks for a part are tried for; with the pauses between them it takes half a minute."""
+"""Attempts to lock a partition. With the pauses between them they take half a minute."""
 PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedRange:
-    """What went to the archive, or would: events recorded between two times."""
+    """Events recorded between two times that moved to the archive, or would in a dry run."""
 
     start: datetime
     end: datetime
     events: int
-    """Of a whole partition by its statistics, where it has some."""
+    """For a whole partition, the number in its statistics if it has any."""
     bytes: int
-    """Of rows and indexes; 0 for events that were copied."""
+    """Bytes of rows and indexes; 0 for events that were copied."""
     whole: bool
-    """Whether it went as a partition, no row copied."""
+    """Whether a whole partition moved, without copying a row."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What was done: the parts that went, and what is left that could go."""
+    """The ranges that moved, and what is left."""
 
     cutoff: datetime
     moved: list[ArchivedRange] = field(default_factory=list)
     more: bool = False
-    held: list[str] = field(default_factory=list)
-    """What keeps the next part from going, for people."""
+    """Whether old events are left in the log."""
+    blocked: list[str] = field(default_factory=list)
+    """The reasons why the next segment cannot move, in words for people."""
 
     def add(self, moved: ArchivedRange) -> None:
-        """Adds a part, or more of the last one."""
+        """Add a range, or more events of the last one."""
         if self.moved and (last := self.moved[-1]).start == moved.start and last.end == moved.end:
             self.moved[-1] = replace(last, events=last.events + moved.events)
         else:
@@ -67,7 +69,7 @@ class Outcome:
 
 
 class CannotMoveYet(Exception):
-    """A part cannot go now, for the reasons given; none where the time is up."""
+    """A segment cannot move now, for the reasons given; without reasons, the time is up."""
 
     def __init__(self, reasons: list[str]) -> None:
         super().__init__("; ".join(reasons))
@@ -76,44 +78,47 @@ class CannotMoveYet(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """A part of the log that is old: a month, or what of it was recorded between two times."""
+    """An old part of the log: a month, or the events of a month recorded between two times."""
 
     part: Part
     start: datetime
     end: datetime
     whole: bool
     begun: bool = True
-    """Whether the archive has the part that copied events go to."""
+    """Whether the archive already has the partition that copied events go to."""
 
 
 class Archiver:
-    """Any number of processes may run it; one at a time moves something."""
+    """The archive of a database. Any number of processes may run one; they take turns."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     def cutoff(self, age: timedelta) -> datetime:
-        """The last day, in UTC, that began so long ago, which is a day at the least: retries and live readers
-        still look for what is younger. What was recorded before it is old."""
+        """Return the start of the last day, in UTC, that began at least ``age`` ago.
+
+        Events recorded before it are old. ``age`` must be a day or more: retries and live readers still look
+        up younger events.
+        """
         with self._db.connection() as conn:
             return day_of(event_store.now(conn) - age)
 
     def plan(self, cutoff: datetime, *, exact: bool, call: Call | None = None) -> Outcome:
-        """What would go, counted; nothing is changed."""
+        """Return what ``run`` would move, counted, and change nothing."""
         outcome = Outcome(cutoff)
         with self._db.connection(call) as conn:
-            for work in _works(conn, cutoff, exact=exact):
-                events = store.count(conn, part=work.part.name, start=work.start, end=work.end)
-                size = work.part.bytes if work.whole else 0
-                outcome.moved.append(ArchivedRange(work.start, work.end, events, size, work.whole))
-                outcome.blocked += _waiting(_behind(conn, work))
+            for segment in _segments(conn, cutoff, exact=exact):
+                events = store.count(conn, part=segment.part.name, start=segment.start, end=segment.end)
+                size = segment.part.bytes if segment.whole else 0
+                outcome.moved.append(ArchivedRange(segment.start, segment.end, events, size, segment.whole))
+                outcome.blocked += _reasons(_readers_behind(conn, segment))
         outcome.more = bool(outcome.moved)
         return outcome
 
     def run(
         self, cutoff: datetime, *, exact: bool, seconds: float | None = None, call: Call | None = None
     ) -> Outcome:
-        """Moves one part after the other until none is left, one is held, or the time is up."""
+        """Move one segment after the other until none is left, one is blocked, or the time is up."""
         until = None if seconds is None else time.monotonic() + seconds
         outcome = Outcome(cutoff, more=True)
         while outcome.more and (until is None or time.monotonic() < until):
@@ -131,29 +136,36 @@ class Archiver:
     def step(
         self, cutoff: datetime, *, exact: bool, until: float | None = None, call: Call | None = None
     ) -> ArchivedRange | None:
-        """Moves the oldest part that is old, or some chunks of it; None where nothing is old. ``until`` is by
-        the monotonic clock. Raises CannotMoveYet where it cannot go now."""
+        """Move the oldest old segment, or some chunks of it. Return None if nothing is old.
+
+        ``exact`` also moves the old part of a month that is not old as a whole. ``until`` is by the monotonic
+        clock. Raises CannotMoveYet if the segment is blocked.
+        """
         with self._alone(call) as conn:
-            work = next(_works(conn, cutoff, exact=exact), None)
-            if work is None:
+            segment = next(_segments(conn, cutoff, exact=exact), None)
+            if segment is None:
                 return None
-            if waiting := _waiting(_behind(conn, work)):
-                raise CannotMoveYet(waiting)
-            moved = _move(conn, work, until) if work.whole else _split(conn, work, until)
+            if reasons := _reasons(_readers_behind(conn, segment)):
+                raise CannotMoveYet(reasons)
+            moved = _move(conn, segment, until) if segment.whole else _split(conn, segment, until)
         log.info("archived", start=f"{moved.start:%F}", end=f"{moved.end:%F}", events=moved.events)
         return moved
 
     def delete(self, before: datetime) -> ArchivedRange | None:
-        """Deletes the oldest part of the archive, where all of it was recorded before a time; None where none
-        was. Raises CannotMoveYet where others read it all the while."""
+        """Delete the oldest part of the archive if all of it was recorded before a time, else return None.
+
+        Raises CannotMoveYet if other statements keep reading the part.
+        """
         with self._alone(None) as conn:
             part = next((part for part in store.archived_parts(conn) if part.upper <= before), None)
             if part is None:
                 return None
-            gone = ArchivedRange(part.lower, part.upper, _about(conn, part), part.bytes, whole=True)
-            _retried(lambda: store.delete(conn, part=part), part, None)
-        log.info("archive deleted", start=f"{gone.start:%F}", end=f"{gone.end:%F}", events=gone.events)
-        return gone
+            deleted = ArchivedRange(part.lower, part.upper, _size(conn, part), part.bytes, whole=True)
+            _retry(lambda: store.delete(conn, part=part), part, None)
+        log.info(
+            "archive deleted", start=f"{deleted.start:%F}", end=f"{deleted.end:%F}", events=deleted.events
+        )
+        return deleted
 
     @contextmanager
     def _alone(self, call: Call | None) -> Iterator[Connection]:
@@ -164,13 +176,16 @@ class Archiver:
 
 
 def day_of(moment: datetime) -> datetime:
-    """The start of a time's day, in UTC."""
+    """Return the start of a time's day, in UTC."""
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _works(conn: Connection, cutoff: datetime, *, exact: bool) -> Iterator[_Segment]:
-    """What there is to move, oldest first. A month that was split goes on from where the archive's part of it
-    ends, once nothing before that is left."""
+def _segments(conn: Connection, cutoff: datetime, *, exact: bool) -> Iterator[_Segment]:
+    """Yield the segments that are old, oldest first.
+
+    A month that was split continues from the end of its part in the archive, once no event before that is
+    left in the log.
+    """
     archived = store.archived_parts(conn)
     for part in store.live_parts(conn):
         begun = max((a.upper for a in archived if part.lower < a.upper <= part.upper), default=part.lower)
@@ -185,43 +200,43 @@ def _works(conn: Connection, cutoff: datetime, *, exact: bool) -> Iterator[_Segm
                 yield _Segment(part, begun, cutoff, whole=False, begun=False)
 
 
-def _move(conn: Connection, work: _Segment, until: float | None) -> ArchivedRange:
-    """Moves a month as the partition that it is."""
-    part = work.part
-    events = _about(conn, part)
+def _move(conn: Connection, segment: _Segment, until: float | None) -> ArchivedRange:
+    """Move a month as the partition that it is."""
+    part = segment.part
+    events = _size(conn, part)
 
     def attempt() -> bool:
         left = None if until is None else until - time.monotonic()
-        return store.check_bounds(conn, part=part, lower=work.start, seconds=left) and store.move(
-            conn, part=part, lower=work.start
+        return store.check_bounds(conn, part=part, lower=segment.start, seconds=left) and store.move(
+            conn, part=part, lower=segment.start
         )
 
-    _retried(attempt, part, until)
-    return ArchivedRange(work.start, work.end, events, part.bytes, whole=True)
+    _retry(attempt, part, until)
+    return ArchivedRange(segment.start, segment.end, events, part.bytes, whole=True)
 
 
-def _split(conn: Connection, work: _Segment, until: float | None) -> ArchivedRange:
-    """Moves events of a part of a month, some chunks of them."""
-    part = work.part
-    if not work.begun:
-        _retried(lambda: store.begin_split(conn, lower=work.start, upper=work.end), part, until)
+def _split(conn: Connection, segment: _Segment, until: float | None) -> ArchivedRange:
+    """Move some chunks of events out of a month."""
+    part = segment.part
+    if not segment.begun:
+        _retry(lambda: store.begin_split(conn, lower=segment.start, upper=segment.end), part, until)
     moved = chunks = 0
     for project in store.projects(conn, part=part.name):
-        since, size = work.start, CHUNK
+        since, size = segment.start, CHUNK
         while size == CHUNK and chunks < CHUNKS_A_STEP and (until is None or time.monotonic() < until):
             began = time.monotonic()
             size, since = store.move_chunk(
-                conn, part=part.name, project=project, since=since, before=work.end, size=CHUNK
+                conn, part=part.name, project=project, since=since, before=segment.end, size=CHUNK
             )
             moved += size
             chunks += 1
-            # Most of the time is for those who wait for their answers.
+            # Calls of clients come first: archiving takes a small share of the time.
             time.sleep(min(RESTS * (time.monotonic() - began), LONGEST_PAUSE_SECONDS))
-    return ArchivedRange(work.start, work.end, moved, 0, whole=False)
+    return ArchivedRange(segment.start, segment.end, moved, 0, whole=False)
 
 
-def _retried(attempt: Callable[[], bool], part: Part, until: float | None) -> None:
-    """Tries until it succeeds, with longer and longer pauses."""
+def _retry(attempt: Callable[[], bool], part: Part, until: float | None) -> None:
+    """Try until an attempt succeeds, with growing pauses. Raises CannotMoveYet if none does."""
     for number in range(ATTEMPTS):
         if attempt():
             return
@@ -229,22 +244,25 @@ def _retried(attempt: Callable[[], bool], part: Part, until: float | None) -> No
         if until is not None and time.monotonic() + pause >= until:
             raise CannotMoveYet([])
         time.sleep(pause)
-    raise CannotMoveYet([f"{part.name} is in use by statements that run for long: again later"])
+    raise CannotMoveYet([f"{part.name} is in use by long-running statements: try again later"])
 
 
-def _about(conn: Connection, part: Part) -> int:
-    """How many events a partition has, by its statistics; counted where it has none."""
+def _size(conn: Connection, part: Part) -> int:
+    """Return the number of events in a partition, from its statistics if it has any, else counted."""
     if part.events >= 0:
         return part.events
     return store.count(conn, part=part.name, start=part.lower, end=part.upper)
 
 
-def _behind(conn: Connection, work: _Segment) -> list[tuple[str, str]]:
-    """Readers that have not read yet what is to go. The month that runs now always has something to come."""
-    return store.behind(conn, part=work.part.name, before=None if work.whole else work.end)
+def _readers_behind(conn: Connection, segment: _Segment) -> list[tuple[str, str]]:
+    """Return the readers, each with its project, that have not read all of a segment.
+
+    A split month still gets new events, so readers need only be past the segment's end.
+    """
+    return store.behind(conn, part=segment.part.name, before=None if segment.whole else segment.end)
 
 
-def _waiting(readers: Sequence[tuple[str, str]]) -> list[str]:
+def _reasons(readers: Sequence[tuple[str, str]]) -> list[str]:
     return [
         f"{reader} have not read all of project {project} yet: run `orchestration worker`, or a server"
         " with background services"

@@ -15,9 +15,9 @@ from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration_server.db.database import Database
 from orchestration_server.jobs.measure import MeasureWorkspace, Observe
 from orchestration_server.jobs.rollups import Rollups
-from orchestration_server.maintenance import storage_stats
 from orchestration_server.store import monitoring as store
 from orchestration_server.telemetry import metrics
+from orchestration_server.workspace.usage import usage
 from tests.conftest import Server, open_channel
 from tests.support import factories
 from tests.support.ledger import Ledger
@@ -173,12 +173,12 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_files_of_sprints_are_counted_and_links_are_not(root: Path) -> None:
-    found = storage_stats.usage(root)
+    found = usage(root)
     assert found.files == 5
     assert found.markdown_files == 3
     assert found.bytes == 60 + 2 * 100 * 1024 + 1
     assert found.large_files == 1
-    assert storage_stats.usage(root / "none").files == 0
+    assert usage(root / "none").files == 0
 
 
 def test_a_worker_counts_the_files_for_servers_that_have_no_workspace(
