@@ -39,7 +39,7 @@ Change = Mapping[str, Any]
 class EntityCodec:
     """The descriptor of a type of entity: its message, its content, its statuses and its events."""
 
-    type: EntityType
+    entity_type: EntityType
     message: type[Any]
     content: Callable[[Any], dict[str, Any]]
     """Returns the message's fields as plain values, as changes and snapshots have them."""
@@ -58,7 +58,7 @@ class EntityCodec:
     @property
     def name(self) -> str:
         """The entity's name in event types and error details."""
-        return ENTITY_NAMES[self.type]
+        return ENTITY_NAMES[self.entity_type]
 
     @cached_property
     def fields(self) -> frozenset[str]:
@@ -191,4 +191,4 @@ SESSION = EntityCodec(
     SESSION_STATUS_NAMES,
     SESSION_TRANSITIONS,
 )
-ENTITY_CODECS: Mapping[int, EntityCodec] = {codec.type: codec for codec in (SPRINT, TASK, SESSION)}
+ENTITY_CODECS: Mapping[int, EntityCodec] = {codec.entity_type: codec for codec in (SPRINT, TASK, SESSION)}
