@@ -195,7 +195,7 @@ class Broker:
         directory = directory_of(version)
         if _FILES in options.omit_sections or not directory:
             return []
-        return self._files.listed(call.project, directory)
+        return self._files.list_files(call.project, directory)
 
     def _start(
         self, call: Call, target: Target, options: context_pb2.ContextOptions

@@ -1,1 +1,1 @@
-"""Files below one root: safe paths, reading, writing, rendering."""
+"""The files of sprints, tasks and documents below one root: safe paths, rendering, reading and writing."""

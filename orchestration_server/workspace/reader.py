@@ -1,6 +1,6 @@
-"""The files of a task or a sprint, named and read out of a workspace that no name and no link leads out of.
+"""Lists and reads the files of a task or a sprint.
 
-Names that begin with a dot are the synchronisation's own and count as absent.
+Names that begin with a dot belong to the synchronization and count as absent.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from orchestration_server.model import Call
 from orchestration_server.workspace.tree import UnsafePath, Workspace, parts_of
 
 LISTED = 500
-"""The most files of one listing."""
+"""Most files of one listing."""
 ENTRIES = 10_000
-"""The most entries of one directory that are looked at, and of all directories of one listing."""
+"""Most directory entries that one listing looks at, in all of its directories together."""
 DEPTH = 8
-"""How deep below the directory that is listed."""
+"""Levels of directories that a listing goes down."""
 READ_BYTES = 16 * 1024 * 1024
-"""The largest file that is read."""
+"""Size of the largest file that is read."""
 CHUNK_BYTES = 64 * 1024
 PATH_CHARACTERS = 512
 HASHED_BYTES = 256 * 1024 * 1024
-"""Of the files of one listing so many bytes are hashed."""
+"""Bytes that are hashed of the files of one listing."""
 HASHES = 10_000
-"""So many hashes are kept in mind."""
+"""Hashes that are kept in memory."""
 _NO_LINK = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class FileState(NamedTuple):
-    """A file as its directory shows it: two that are equal have equal contents."""
+    """The state of a file as its directory shows it. Files with equal states have equal contents."""
 
     path: str
     size: int
@@ -55,20 +55,20 @@ class FileState(NamedTuple):
 
     @staticmethod
     def of(path: str, found: os.stat_result) -> FileState:
-        """As the file system has it."""
+        """Return the state of a file from its stat result."""
         return FileState(path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
 class WorkspaceFiles:
-    """Lists, hashes and reads files below a root; without a root there are none."""
+    """The readable files below a root. Without a root there are no files."""
 
     def __init__(self, root: Path | None) -> None:
         self._root = root
         self._hashes: OrderedDict[tuple[str, FileState], str] = OrderedDict()
         self._lock = Lock()
 
-    def listed(self, project: str, directory: str) -> list[FileState]:
-        """The files below a directory by path, at most 500, without links and what is no plain file."""
+    def list_files(self, project: str, directory: str) -> list[FileState]:
+        """Return the plain files below a directory, at most LISTED, ordered by path. Links are left out."""
         if self._root is None:
             return []
         try:
@@ -78,12 +78,13 @@ class WorkspaceFiles:
             return []
 
     def hashes(self, call: Call, files: list[FileState]) -> dict[FileState, str]:
-        """SHA-256 of these files in hexadecimal, without those that changed or went meanwhile.
+        """Return the SHA-256 of files in hexadecimal, without the files that changed or were deleted.
 
-        Empty for those that are too large to be read, and for those after the first HASHED_BYTES: a context
-        would wait for gigabytes.
+        The hash is empty for a file that is too large to be read, and for the files after the first
+        HASHED_BYTES, because a context should not wait for gigabytes.
 
-        DEADLINE_EXCEEDED where the caller's time runs out; what was hashed until then stays known.
+        Raises DeadlineExceeded if the caller's deadline passes. The hashes made until then are kept for the
+        next call.
         """
         found = {}
         left = HASHED_BYTES
@@ -92,17 +93,20 @@ class WorkspaceFiles:
             if file.size > READ_BYTES or left < 0:
                 found[file] = ""
                 continue
-            gone = suppress(FileChanged, InvalidArgument, NotFound)
-            with gone, self._opened(call.project, file.path) as (fd, state):
+            unreadable = suppress(FileChanged, InvalidArgument, NotFound)
+            with unreadable, self._opened(call.project, file.path) as (fd, state):
                 if state == file:
                     found[file] = self._hash(call, fd, state)
         return found
 
     def read(self, call: Call, path: str, *, directory: str) -> Iterator[tuple[bytes, int, str]]:
-        """A file of a directory in pieces of up to 64 KiB, each with the size and the SHA-256 of the whole.
+        """Yield a file in pieces of up to 64 KiB, each with the size and the SHA-256 of the whole file.
 
-        NOT_FOUND, also for one of another directory; INVALID_ARGUMENT for a path through a link;
-        FAILED_PRECONDITION, NO_WORKSPACE or FILE_TOO_LARGE; ABORTED, FILE_CHANGED, where it changes.
+        Raises:
+            NotFound: The file does not exist or is not below ``directory``.
+            InvalidArgument: The path is unsafe or leads through a link.
+            FailedPrecondition: The server has no workspace, or the file is too large.
+            FileChanged: The file changed while it was read.
         """
         with self._opened(call.project, path) as (fd, state):
             if not directory or not path.startswith(f"{directory}/"):
@@ -115,12 +119,12 @@ class WorkspaceFiles:
                 )
             whole = self._hash(call, fd, state)
             digest = sha256()
-            place = 0
+            offset = 0
             while True:
-                data = os.pread(fd, min(CHUNK_BYTES, state.size - place), place)
+                data = os.pread(fd, min(CHUNK_BYTES, state.size - offset), offset)
                 digest.update(data)
-                place += len(data)
-                last = place >= state.size
+                offset += len(data)
+                last = offset >= state.size
                 if (not data and not last) or (last and digest.hexdigest() != whole):
                     raise FileChanged(path)
                 yield data, state.size, whole
@@ -129,10 +133,10 @@ class WorkspaceFiles:
 
     @contextmanager
     def _opened(self, project: str, path: str) -> Iterator[tuple[int, FileState]]:
-        """A plain file, open, as it was when it was opened."""
+        """Open a plain file and yield it with its state at that moment."""
         if self._root is None:
             raise FailedPrecondition(
-                "this server has no workspace, and so no files", reason="NO_WORKSPACE", subject="workspace"
+                "this server has no workspace and so no files", reason="NO_WORKSPACE", subject="workspace"
             )
         directory, _, name = path.rpartition("/")
         try:
@@ -142,11 +146,11 @@ class WorkspaceFiles:
         if not directory and (self._root / name).is_symlink():
             raise InvalidArgument({"path": f"{name} is a link"})
         if not directory or any(part.startswith(".") for part in path.split("/")):
-            # No target's files stand in the root itself.
+            # No target has files directly in the root.
             raise NotFound("file", path)
         try:
             with Workspace(self._root, project).directory(directory) as parent:
-                # Without O_NONBLOCK, opening a named pipe would wait for someone to write into it.
+                # Without O_NONBLOCK, opening a named pipe would block until another process writes to it.
                 fd = os.open(name, _NO_LINK | os.O_NONBLOCK, dir_fd=parent.fd)
         except UnsafePath as error:
             raise InvalidArgument({"path": str(error)}) from error
@@ -169,11 +173,13 @@ class WorkspaceFiles:
         if known is not None:
             return known
         digest = sha256()
-        place = 0
-        # One byte more shows that it grows: it might do so faster than it is read.
-        while place <= state.size and (data := os.pread(fd, min(CHUNK_BYTES, state.size + 1 - place), place)):
+        offset = 0
+        # Reading stops one byte behind the known size: the file may grow faster than it is read.
+        while offset <= state.size and (
+            data := os.pread(fd, min(CHUNK_BYTES, state.size + 1 - offset), offset)
+        ):
             digest.update(data)
-            place += len(data)
+            offset += len(data)
             if call.seconds_left() == 0:
                 raise DeadlineExceeded("the deadline passed while a file was read")
         if FileState.of(state.path, os.fstat(fd)) != state:
@@ -187,7 +193,7 @@ class WorkspaceFiles:
 
 
 def _walk(fd: int, path: str, depth: int, looked: Iterator[int]) -> Iterator[FileState]:
-    """Yield the plain files below an open directory, by their paths. ``looked`` counts entries."""
+    """Yield the plain files below an open directory, ordered by path. ``looked`` counts the entries seen."""
     names = []
     with os.scandir(fd) as entries:
         for entry in entries:
@@ -200,7 +206,7 @@ def _walk(fd: int, path: str, depth: int, looked: Iterator[int]) -> Iterator[Fil
             elif entry.is_file(follow_symlinks=False):
                 names.append(entry.name)
     for name in sorted(names):
-        # What went meanwhile is left out.
+        # A file that was deleted meanwhile is left out.
         with suppress(OSError):
             if not name.endswith("/"):
                 found = os.stat(name, dir_fd=fd, follow_symlinks=False)
@@ -215,6 +221,6 @@ def _walk(fd: int, path: str, depth: int, looked: Iterator[int]) -> Iterator[Fil
 
 
 def _nameable(path: str, name: str) -> bool:
-    """Whether ReadContextFile could be asked for it."""
+    """Return whether ReadContextFile accepts the path of a directory entry."""
     plain = name.isprintable() and "\\" not in name and not name.startswith(".")
     return plain and len(path) + len(name) < PATH_CHARACTERS

@@ -1,6 +1,6 @@
-"""Entities as files: front matter in YAML, then markdown. Equal states have equal bytes.
+"""Renders entities as files: front matter in YAML, then Markdown. Equal states have equal bytes.
 
-What is written here ``orchestration import --delegation`` reads back as it was (docs/files.md).
+``orchestration import --delegation`` reads these files back without loss (docs/files.md).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from orchestration_server.model import PRIORITY_DEFAULT
 from orchestration_server.workspace.tree import UnsafePath, parts_of, sprint_directory, task_directory
 
 FORMAT = 1
-"""Of what is written here; files of people have none."""
+"""The version of the format, in each file that the server writes. Files of people have no version."""
 FENCE = "---\n"
 LISTS: Mapping[str, str] = {
     "objectives": "Objectives",
@@ -32,19 +32,19 @@ GOAL = "Goal"
 RECORD = ".hash"
 LINK_KINDS = ("", "blocks", "parent-child", "discovered-from", "related")
 Links = Iterable[tuple[str, int]]
-"""The codes that a task depends on, and the kind of each link."""
+"""The codes of the tasks that a task depends on, each with the kind of the link."""
 _NUMBER = re.compile(r"[-+.]*[0-9][-+.:_0-9A-Fa-fxob]*")
 _PLAIN_LINE = re.compile(r'(?!"|\[[ xX]\] )\S(?:.*\S)?')
-"""An item that stands in a list as it is; any other stands there as a JSON string."""
+"""A list item that is written as it is. Any other item is written as a JSON string."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The files of one entity, and where they are below the root of its project."""
+    """The files of one entity, and their directory below the root of its project."""
 
     directory: str
     record: str
-    """The file that says what was written last."""
+    """The name of the file that records what was written last."""
     files: Mapping[str, bytes]
     uid: str
     revision: int
@@ -53,17 +53,17 @@ class Document:
 
 
 def document(kind: str, body: bytes, links: Links = ()) -> Document:
-    """Return the files of a serialized entity, of a task with its links.
+    """Return the files of a serialized entity. ``links`` are those of a task.
 
-    Raises UnsafePath if they have no place in a workspace.
+    Raises UnsafePath if a workspace cannot have files of these names.
     """
     if kind == "sprint":
         return _sprint(sprint_pb2.Sprint.FromString(body))
     if kind == "task":
         return _task(task_pb2.Task.FromString(body), links)
     if kind == "adr":
-        return _record_of(report_pb2.Adr.FromString(body))
-    return _record_of(report_pb2.BugReport.FromString(body))
+        return _report_document(report_pb2.Adr.FromString(body))
+    return _report_document(report_pb2.BugReport.FromString(body))
 
 
 def _sprint(sprint: sprint_pb2.Sprint) -> Document:
@@ -90,7 +90,7 @@ def _sprint(sprint: sprint_pb2.Sprint) -> Document:
 
 
 def links_stamp(links: Links) -> str:
-    """Return a task's links in one line, which stays as it is when a person edits the list of them."""
+    """Return a task's links in one line, by which an import sees if a person edited ``depends_on``."""
     return ", ".join(
         f"{LINK_KINDS[kind]} {code}" for kind, code in sorted((kind, code) for code, kind in links)
     )
@@ -131,11 +131,11 @@ def _task(task: task_pb2.Task, links: Links) -> Document:
     )
 
 
-def _record_of(report: report_pb2.Adr | report_pb2.BugReport) -> Document:
-    """A decision's or a bug's own document, in a directory that it shares with others."""
+def _report_document(report: report_pb2.Adr | report_pb2.BugReport) -> Document:
+    """Return the document of a decision or a bug report, whose directory has other documents too."""
     *directory, name = parts_of(report.path)
     if not directory or name.startswith("."):
-        raise UnsafePath(f"{report.path} is no place for a document")
+        raise UnsafePath(f"no document can have the path {report.path}")
     return Document(
         "/".join(directory),
         f".{report.code}{RECORD}",
@@ -147,7 +147,7 @@ def _record_of(report: report_pb2.Adr | report_pb2.BugReport) -> Document:
 
 
 def _stamps(entity: sprint_pb2.Sprint | task_pb2.Task) -> dict[str, Any]:
-    """What the server sets; an import takes the time of creation from it and nothing else."""
+    """Return the fields that the server sets. An import reads only ``create_time`` from them."""
     return {
         "create_time": entity.create_time.ToJsonString(),
         "update_time": entity.update_time.ToJsonString(),
@@ -162,7 +162,7 @@ def _front(values: Mapping[str, Any]) -> str:
 
 
 def _heading(title: str) -> str:
-    """For people: the title itself stands in the front matter, whatever is in it."""
+    """Return the title as a heading for people. The exact title is in the front matter."""
     return f"\n# {' '.join(title.split())}\n"
 
 
@@ -174,19 +174,19 @@ def _items(heading: str, items: Sequence[str]) -> str:
 
 
 def _rest(heading: str, text: str) -> str:
-    """The last section: what follows the heading is the text, up to the last line break."""
+    """Return the last section, whose text goes to the end of the file, without the last line break."""
     return f"\n## {heading}\n\n{text}\n" if text else ""
 
 
 def _sorted(value: Any) -> Any:
-    """Keys of a Struct come in any order."""
+    """Return a value with the keys of its objects in order, because the keys of a Struct have none."""
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
     return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 
 class _Dumper(yaml.SafeDumper):
-    """Lays everything out in one way; the one in C breaks lines elsewhere."""
+    """A dumper with one fixed layout. PyYAML's dumper in C breaks lines elsewhere."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -196,7 +196,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    """On one line, with escapes where it is more than printable, and never like a number of any YAML's."""
+    """Represent a text on one line, quoted if it is not printable or a YAML reader may see a number in it."""
     style = None if value.isprintable() and not _NUMBER.fullmatch(value) else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 

@@ -1,8 +1,8 @@
-"""The workspace: a tree of files below one root, which no name and no link in it leads out of.
+"""The workspace: a tree of files below one root. No name and no link in it leads out of the root.
 
-Every path is walked from the root one directory at a time, by open file descriptors, and no link is followed
-on the way, not even one that stays inside: what was checked is what is used, whoever swaps a directory for a
-link meanwhile. The root itself may be a link; that is its owner's choice.
+The server walks every path from the root one directory at a time, by open file descriptors. It follows no
+link on the way, not even one that stays inside. So it uses the directory that it checked, even if another
+process swaps that directory for a link meanwhile. The root itself may be a link, if the operator wants that.
 """
 
 from __future__ import annotations
@@ -23,36 +23,37 @@ from urllib.parse import quote, unquote
 NAME_BYTES = 255
 PATH_PARTS = 32
 LOCK_SECONDS = 5.0
-"""How long a directory that someone else writes in is waited for."""
+"""Longest wait for the lock of a directory."""
 LOCK_PAUSE = 0.01
 READ_BYTES = 1024 * 1024
 HASHED_BYTES = 16 * 1024 * 1024
-"""The largest file that is read to be hashed. The ledger writes none that is larger."""
+"""Size of the largest file that is hashed. The ledger writes no larger file."""
 READ_SECONDS = 5.0
-"""How long a file may take to be read."""
+"""Longest time that reading a file may take."""
 SWEPT = 10_000
-"""The most entries of a directory that are looked through for what killed writers left behind."""
+"""Most directory entries that are searched for files that killed writers left behind."""
 TOO_LARGE = ""
-"""Stands for the SHA-256 of a file that is too large to be hashed."""
+"""The value in place of a SHA-256 for a file that is too large to be hashed."""
 DEFAULT_PROJECT = "default"
 TEMPORARY = ".write-"
-"""What the names of files begin with that are being written."""
+"""Prefix of the names of files that are being written."""
 _FOLLOW_NOTHING = os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | _FOLLOW_NOTHING
 PROJECTS_DIRECTORY = "projects"
-"""Below the root, where the directories of all projects but the default one are."""
+"""Directory below the root that has the directories of all projects but the default one."""
 _FILES = frozenset(("sprint.md", "task.md", "agent.yml"))
 
 
 class UnsafePath(ValueError):
-    """A name or a link that would leave the workspace. Nothing was read or written."""
+    """A name or a link would lead out of the workspace. Nothing was read or written."""
 
 
 def name_of(code: str) -> str:
-    """The name of a code's directory: the code itself, but for what a name may not be or have.
+    """Return the name of a code's directory. Raises UnsafePath if no file can have the name.
 
-    Such characters stand as % and two hexadecimal digits, which ``code_of`` reads back. No two codes have
-    one name, and none has that of a file that the ledger writes.
+    The name is the code, with each character that a name cannot have as % and two hexadecimal digits;
+    ``code_of`` reads them back. Two codes never share a name, and no code has the name of a file that the
+    ledger writes.
     """
     try:
         name = quote(code, safe="")
@@ -66,12 +67,12 @@ def name_of(code: str) -> str:
 
 
 def code_of(name: str) -> str:
-    """The code whose directory has this name."""
+    """Return the code whose directory has a name."""
     return unquote(name)
 
 
 def parts_of(path: str) -> tuple[str, ...]:
-    """The names along a path below the root. UnsafePath where it is absolute, or could lead out of it."""
+    """Return the names along a path below the root. Raises UnsafePath if it is absolute or could leave it."""
     parts = tuple(path.split("/"))
     if path.startswith("/"):
         raise UnsafePath("the path is absolute")
@@ -92,23 +93,23 @@ def parts_of(path: str) -> tuple[str, ...]:
 
 
 def sprint_directory(code: str) -> str:
-    """Where a sprint's files are, below its project's root."""
+    """Return the directory of a sprint's files, below the root of its project."""
     return f"delegation/sprints/{name_of(code)}"
 
 
 def task_directory(code: str, sprint_code: str) -> str:
-    """Where a task's files are: in its sprint's directory, or among the tasks that have no sprint."""
+    """Return the directory of a task's files, below its sprint's or among the tasks without a sprint."""
     return f"{sprint_directory(sprint_code) if sprint_code else 'delegation/tasks'}/{name_of(code)}"
 
 
 class Directory:
-    """An open directory. What happens in it happens there, wherever it is moved to."""
+    """An open directory. It stays the same directory even if another process moves it."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
 
     def read(self, name: str, limit: int) -> bytes | None:
-        """A file's content; None where there is none. OSError, EFBIG, where it is longer than ``limit``."""
+        """Return a file's content, or None if there is no file. Raises OSError if it exceeds ``limit``."""
         with self._opened(name) as fd:
             if fd is None:
                 return None
@@ -118,7 +119,7 @@ class Directory:
         return content
 
     def digest(self, name: str) -> str | None:
-        """Return the SHA-256 of a file; None if there is none, and TOO_LARGE for one that is not read.
+        """Return the SHA-256 of a file; None if there is no file, TOO_LARGE if it is too large to be read.
 
         Raises OSError, ETIMEDOUT, if reading takes longer than READ_SECONDS.
         """
@@ -128,21 +129,21 @@ class Directory:
             if os.fstat(fd).st_size > HASHED_BYTES:
                 return TOO_LARGE
             digest, size = sha256(), 0
-            # It may grow meanwhile.
+            # The file may grow while it is read.
             for piece in _pieces(fd, HASHED_BYTES + 1, name):
                 digest.update(piece)
                 size += len(piece)
         return digest.hexdigest() if size <= HASHED_BYTES else TOO_LARGE
 
     def write(self, name: str, content: bytes) -> None:
-        """Puts a file there, whole or not at all, also where the machine stops in the middle."""
+        """Write a file, whole or not at all, even if the machine stops in the middle."""
         self._write(name, content, None)
 
     def replace(self, name: str, content: bytes, known: Collection[str]) -> str | None:
-        """As ``write``, but only over a file with one of these SHA-256, or over none.
+        """Write a file unless that overwrites a file whose SHA-256 is not in ``known``.
 
-        Returns the SHA-256 of the file that was left alone, or None. It is looked at last of all, so that
-        an edit while the new content is being written is seen too.
+        Return None if the file was written, else the SHA-256 of the existing file. The check comes right
+        before the rename, so that an edit while the new content is being written counts too.
         """
         return self._write(name, content, known)
 
@@ -172,7 +173,7 @@ class Directory:
         return None
 
     def sweep(self) -> None:
-        """Removes what writers left behind that were killed. The lock must be held."""
+        """Remove the files that killed writers left behind. The caller must hold the directory's lock."""
         with os.scandir(self.fd) as entries:
             looked = islice(entries, SWEPT)
             left = [entry.name for entry in looked if entry.name.startswith(TEMPORARY)]
@@ -200,7 +201,7 @@ class Directory:
 
 
 class Workspace:
-    """The files of one project below a root. Makes directories, but not the root: that may not be mounted."""
+    """The files of one project below a root. The root is never created: it may be a mount that is missing."""
 
     def __init__(self, root: Path, project: str = DEFAULT_PROJECT) -> None:
         self._root = root
@@ -208,10 +209,10 @@ class Workspace:
 
     @contextmanager
     def directory(self, path: str, *, make: bool = False) -> Iterator[Directory]:
-        """Opens a directory; ``make`` makes those on the way to it that are not there.
+        """Open a directory. With ``make``, create it and the directories on the way to it.
 
-        UnsafePath where the path leaves the root or has a link in it; FileNotFoundError where there is
-        none, and none is to be made; any other OSError.
+        Raises UnsafePath if the path leaves the root or leads through a link, FileNotFoundError if the
+        directory does not exist and ``make`` is not set, or another OSError.
         """
         parts = (*self._within, *parts_of(path))
         fd = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -226,16 +227,16 @@ class Workspace:
 
     @contextmanager
     def locked(self, path: str) -> Iterator[Directory]:
-        """Opens a directory, made where it is not there, in which nobody else writes meanwhile.
+        """Open a directory, created if necessary, and lock it against other writers.
 
-        Writers on one machine, and on several where the file system has locks, wait for each other; one
-        that is killed lets go. TimeoutError after 5 seconds.
+        Writers on one machine wait for each other, and so do writers on several machines if the file system
+        has locks. A writer that is killed releases its lock. Raises TimeoutError after LOCK_SECONDS.
         """
         with self.directory(path, make=True) as directory:
             end = time.monotonic() + LOCK_SECONDS
             while not _lock(directory.fd):
                 if time.monotonic() > end:
-                    raise TimeoutError(errno.ETIMEDOUT, "someone else holds the directory's lock", path)
+                    raise TimeoutError(errno.ETIMEDOUT, "another process holds the directory's lock", path)
                 time.sleep(LOCK_PAUSE)
             yield directory
 
@@ -258,8 +259,10 @@ def _enter(fd: int, part: str, *, make: bool) -> int:
 
 
 def _refused(part: str, fd: int, error: OSError) -> Exception:
-    """A link, as the kernel tells of it, or the error as it is. What was no directory a moment ago and is one
-    now, or is gone, may have been a link."""
+    """Return UnsafePath if the part is a link, else the error as it is.
+
+    A part that was no directory a moment ago, and is one now or is gone, may have been a link.
+    """
     try:
         mode = os.stat(part, dir_fd=fd, follow_symlinks=False).st_mode
     except OSError:

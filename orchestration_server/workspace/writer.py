@@ -1,11 +1,13 @@
-"""Writes an entity's files and leaves those alone that somebody else has changed.
+"""Writes an entity's files, except the files that a person has edited.
 
-A record beside the files says what was written last: their SHA-256, and the entity's uid and revision.
-Before files are written it also says what they are about to be, so that a worker that is killed in the middle
-leaves none that looks edited. All of it happens with the directory's lock held. A state that was read before
-the lock was taken may be older than the one that the record has: that one is of a later revision, or of the
-same one with other files, because a task's links change without its revision. Then it is read again, and what
-is read now is no older than anything that was written.
+A record beside the files has the SHA-256 of each file as it was written last, and the entity's uid and
+revision. Before the worker writes files, it also records what they are about to be. So if it is killed in the
+middle, none of them looks edited.
+
+The worker holds the lock of the directory all the while. The state that it read before it got the lock may be
+older than the recorded one. That is so if the record has a later revision, or the same revision with other
+files, because a task's links change without its revision. The worker then reads the state again. What it
+reads under the lock is no older than anything that was written.
 """
 
 from __future__ import annotations
@@ -26,27 +28,27 @@ RECORD_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class EditedFile:
-    """A file left alone: the SHA-256 of what was written there last, if anything was, and of what it is.
-
-    The latter is empty if the file is too large to be hashed.
-    """
+    """A file that was left alone because a person has edited it."""
 
     path: str
     written: str
+    """The SHA-256 of what the server wrote there last; empty if it wrote nothing."""
     found: str
+    """The SHA-256 of the file; empty if it is too large to be hashed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An entity's files that are as the ledger has them, by path with their SHA-256, and the others."""
+    """The outcome of writing one entity's files."""
 
     document: Document
     files: Mapping[str, str]
+    """The SHA-256 of each file that is as the ledger has it, by path."""
     changed: frozenset[str]
-    """Paths of files that were not so before."""
+    """The paths of those that were different before."""
     edited: tuple[EditedFile, ...]
     skipped: str = ""
-    """Why nothing was written, if so."""
+    """The reason if nothing was written."""
 
 
 @dataclass(slots=True)
@@ -58,7 +60,7 @@ class _Record:
 
     @staticmethod
     def read(directory: Directory, name: str) -> _Record:
-        """The record that is there. One that cannot be read says nothing: files that differ are conflicts."""
+        """Return the record of a directory. If it cannot be parsed it is empty, and files count as edited."""
         content = directory.read(name, RECORD_BYTES)
         try:
             values = orjson.loads(content or b"{}")
@@ -79,14 +81,14 @@ class _Record:
         directory.write(name, orjson.dumps(values, option=options))
 
     def may_be_later(self, document: Document) -> bool:
-        """Return True if what was written last may be of a later state than the document."""
+        """Return whether the files written last may be of a later state than the document."""
         if self.uid != document.uid or self.revision < document.revision:
             return False
         digests = {name: sha256(content).hexdigest() for name, content in document.files.items()}
         return self.revision > document.revision or digests != self.files
 
-    def knows(self, name: str) -> set[str]:
-        """The SHA-256 of what was, or may have been, written."""
+    def known_hashes(self, name: str) -> set[str]:
+        """Return the SHA-256 of all contents of a file that the server wrote or may have written."""
         return {known[name] for known in (self.files, self.writing) if known.get(name)}
 
 
@@ -95,11 +97,11 @@ def _hashes(values: Any) -> dict[str, str]:
 
 
 def accept(workspace: Workspace, path: str, name: str, found: Mapping[str, str]) -> bool:
-    """Note in the record of a directory that its files may be written over, edited as they are.
+    """Record that the server may overwrite edited files of a directory.
 
-    ``name`` is that of the record, ``found`` the SHA-256 of each file. Return False, and note nothing, if
-    there is no record, if it has all of them, or if a file has another content by now. Raises OSError and
-    UnsafePath as ``write`` does.
+    ``name`` is the name of the record, ``found`` has the SHA-256 of each file. Return False, and record
+    nothing, if there is no record, if it has all of these already, or if a file has changed again. Raises
+    OSError and UnsafePath as ``write`` does.
     """
     with workspace.locked(path) as directory:
         record = _Record.read(directory, name)
@@ -113,9 +115,10 @@ def accept(workspace: Workspace, path: str, name: str, found: Mapping[str, str])
 
 
 def write(workspace: Workspace, document: Document, *, again: Callable[[], Document | None]) -> Written:
-    """Brings a document's files into the workspace. ``again`` reads it once more; None where it is gone.
+    """Write a document's files into the workspace.
 
-    Raises OSError where the workspace cannot be written, and UnsafePath where a link stands in the way.
+    ``again`` reads the document once more, and returns None if its entity was deleted. Raises OSError if the
+    workspace cannot be written, and UnsafePath if a path leads through a link.
     """
     with workspace.locked(document.directory) as directory:
         directory.sweep()
@@ -126,25 +129,25 @@ def write(workspace: Workspace, document: Document, *, again: Callable[[], Docum
                 skipped = "deleted" if latest is None else "moved"
                 return Written(document, {}, frozenset(), (), skipped)
             document = latest
-        return _bring(directory, record, document)
+        return _write_files(directory, record, document)
 
 
-def _bring(directory: Directory, record: _Record, document: Document) -> Written:
+def _write_files(directory: Directory, record: _Record, document: Document) -> Written:
     wanted = {name: sha256(content).hexdigest() for name, content in document.files.items()}
     found = {name: directory.digest(name) for name in wanted}
     edited = {
         name: digest
         for name, digest in found.items()
-        if digest is not None and digest != wanted[name] and digest not in record.knows(name)
+        if digest is not None and digest != wanted[name] and digest not in record.known_hashes(name)
     }
     changed = [name for name in wanted if name not in edited and found[name] != wanted[name]]
     if changed:
-        # What is there may come from a writing that did not end: it counts as synced, whatever comes next.
+        # These contents may be of a write that was killed. They count as written, whatever is written next.
         record.files |= {name: digest for name in changed if (digest := found[name]) is not None}
         record.writing = {name: wanted[name] for name in changed}
         record.write(directory, document.record)
         for name in changed:
-            digest = directory.replace(name, document.files[name], record.knows(name))
+            digest = directory.replace(name, document.files[name], record.known_hashes(name))
             if digest is not None:
                 edited[name] = digest
     done = {name: digest for name, digest in wanted.items() if name not in edited}

@@ -206,7 +206,7 @@ def test_a_listing_is_bounded_and_in_the_order_of_paths(tmp_path: Path) -> None:
         (below / f"{number:03}.md").touch()
     (below / "000").mkdir()
     (below / "000" / "x.md").touch()
-    paths = [file.path for file in WorkspaceFiles(tmp_path).listed("default", "d")]
+    paths = [file.path for file in WorkspaceFiles(tmp_path).list_files("default", "d")]
     assert len(paths) == 500
     assert paths == sorted(paths)
     assert paths[:3] == ["d/000.md", "d/000/x.md", "d/001.md"]

@@ -158,7 +158,7 @@ def test_a_listed_file_that_grows_as_it_is_hashed_is_left_out(
     path.parent.mkdir(parents=True)
     path.write_bytes(b"x" * READ_BYTES)
     files = WorkspaceFiles(root)
-    listed = files.listed("default", "delegation/tasks")
+    listed = files.list_files("default", "delegation/tasks")
     _growing(monkeypatch, reader, "pread", path)
     assert files.hashes(Call(""), listed) == {}
     assert path.stat().st_size < 100 * READ_BYTES
@@ -171,7 +171,7 @@ def test_of_many_large_files_the_first_are_hashed(root: Path, monkeypatch: pytes
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(bytes(100))
     files = WorkspaceFiles(root)
-    found = files.hashes(Call(""), files.listed("default", "delegation/tasks"))
+    found = files.hashes(Call(""), files.list_files("default", "delegation/tasks"))
     assert [bool(digest) for digest in found.values()] == [True, True, False, False]
 
 
@@ -190,5 +190,5 @@ def test_a_listing_looks_at_so_many_entries(root: Path, monkeypatch: pytest.Monk
         return scan(fd)
 
     monkeypatch.setattr("orchestration_server.workspace.reader.os.scandir", counted)
-    assert WorkspaceFiles(root).listed("default", "delegation/tasks") == []
+    assert WorkspaceFiles(root).list_files("default", "delegation/tasks") == []
     assert looked <= 51
