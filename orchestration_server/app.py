@@ -9,12 +9,13 @@ import psycopg
 import structlog
 
 from orchestration_server.auth.admission import Admission
-from orchestration_server.auth.audit import Refusals
+from orchestration_server.auth.audit import RefusalAudit
 from orchestration_server.auth.credentials import Credentials
-from orchestration_server.auth.rate_limits import Rates
-from orchestration_server.auth.session_tracker import Presence
-from orchestration_server.cache.read_through import Cache, Link
-from orchestration_server.cache.wakes import CONNECTIONS, Wakes
+from orchestration_server.auth.rate_limits import RateLimiter
+from orchestration_server.auth.session_tracker import SessionTracker
+from orchestration_server.cache.client import RedisClient
+from orchestration_server.cache.read_through import Cache
+from orchestration_server.cache.wakes import CONNECTIONS, WakeBus
 from orchestration_server.codec.cursors import CursorSigner
 from orchestration_server.config.settings import Settings
 from orchestration_server.context.broker import Broker
@@ -50,7 +51,7 @@ from orchestration_server.services.templates import TemplateService
 from orchestration_server.store import events as event_store
 from orchestration_server.store import keys, migrations
 from orchestration_server.store.database_clock import DatabaseClock
-from orchestration_server.telemetry.access_log import CallLog
+from orchestration_server.telemetry.access_log import AccessLog
 from orchestration_server.templates import Templates
 from orchestration_server.timeline.hub import Hub
 from orchestration_server.timeline.pacing import Traffic
@@ -59,14 +60,15 @@ from orchestration_server.writes.gate import Gate
 from orchestration_server.writes.group_commit import GroupCommit
 
 if TYPE_CHECKING:
-    from orchestration_server.auth.jwt_verifier import Source
+    from orchestration_server.auth.jwt_verifier import JwtKeyFile
     from orchestration_server.telemetry.tracing import Tracing
 
 log = structlog.get_logger()
 
 BACKGROUND_CONNECTIONS = 13
-"""Beside one for each unary call: the tailer, two readers of history, three for the group commit, presence,
-what looks at keys, and five for the services and the calls that read files, which hold theirs for moments."""
+"""Beside one for each unary call: the tailer, two readers of history, three for the group commit, the session
+tracker, the refresh of credentials, and five for the services and the calls that read files, which hold
+theirs for moments."""
 WORKER_CONNECTIONS = 6
 
 
@@ -107,17 +109,17 @@ class App:
             identity = event_store.identity(conn)
         self.clock = DatabaseClock(self.db)
         cursors = CursorSigner(secret, self._nonces)
-        self.link = Link(
+        self.redis = RedisClient(
             settings.redis_url,
             connections=settings.threads + CONNECTIONS,
-            told=tracing.question if tracing else None,
+            on_command=tracing.redis_command if tracing else None,
         )
-        self.cache = Cache(self.link, identity=identity)
+        self.cache = Cache(self.redis, identity=identity)
         traffic = Traffic()
         self.hub = Hub(self.db, cursors, most_streams=settings.timeline_streams, traffic=traffic)
-        self.wakes = Wakes(self.link, identity=identity, wake=self.hub.wake)
+        self.wakes = WakeBus(self.redis, identity=identity, wake=self.hub.wake)
         self.commits = GroupCommit(self.db, self._wake)
-        self.presence = Presence(self.db)
+        self.session_tracker = SessionTracker(self.db)
         working = services(settings, self.db, self._wake) if settings.background else []
         figures = ServerFigures(self.db, alerts.load(settings.alerts_file))
         self.jobs = Runner([*working, *observing(settings, self.db), figures])
@@ -127,9 +129,9 @@ class App:
             settings,
             self._servicers(gate, cursors, templates, emission),
             Interceptor(
-                self.presence,
+                self.session_tracker,
                 self.admission,
-                CallLog(settings.log_calls),
+                AccessLog(settings.log_calls),
                 tracing,
                 answer_bytes=settings.max_answer_bytes,
                 traffic=traffic,
@@ -140,17 +142,17 @@ class App:
         self.address = f"{host}:{port}"
         return self.address
 
-    def _admission(self, gate: Gate, jwt: Source | None, identity: bytes) -> Admission:
+    def _admission(self, gate: Gate, jwt: JwtKeyFile | None, identity: bytes) -> Admission:
         settings = self.settings
         self.credentials = Credentials(self.db, jwt, now=self.clock)
-        self.refusals = Refusals(gate, self.clock.now)
+        self.refusal_audit = RefusalAudit(gate, self.clock.now)
         local = address.on_loopback(settings.address)
         return Admission(
             self.db,
             self.credentials,
-            self.refusals,
+            self.refusal_audit,
             mode=settings.auth if local else AuthMode.REQUIRED,
-            rates=Rates(self.link, identity=identity),
+            rate_limiter=RateLimiter(self.redis, identity=identity),
             calls_per_minute=settings.calls_per_minute,
             events_per_minute=settings.events_per_minute,
         )
@@ -168,7 +170,7 @@ class App:
             "SprintService": SprintService(db, gate, cursors, self.cache, generation.create_sprint),
             "TaskService": TaskService(db, gate, cursors, generation.create_tasks),
             "EventService": self.events,
-            "SessionService": SessionService(db, gate, cursors, broker, self.presence, activities),
+            "SessionService": SessionService(db, gate, cursors, broker, self.session_tracker, activities),
             "ContextService": ContextService(gate, broker, files),
             "CoordinationService": CoordinationService(db, gate, cursors),
             "TemplateService": TemplateService(cursors, templates),
@@ -181,11 +183,11 @@ class App:
         self.server.stop(self._end_streams)
         self.jobs.close()
         self.commits.close()
-        self.presence.close()
+        self.session_tracker.close()
         self.credentials.close()
-        self.refusals.close()
+        self.refusal_audit.close()
         self.wakes.close()
-        self.link.close()
+        self.redis.close()
         self.db.close()
         if self.tracing is not None:
             self.tracing.close()
@@ -213,14 +215,14 @@ def secured(settings: Settings) -> Settings:
     return tls.secured(settings)
 
 
-def jwt_source(settings: Settings) -> Source | None:
+def jwt_source(settings: Settings) -> JwtKeyFile | None:
     """What checks JWTs, where they are let in. ConfigurationError where the settings are not usable."""
     if settings.jwt_key_file is None:
         return None
     # It takes its time, and few need it.
-    from orchestration_server.auth.jwt_verifier import Source
+    from orchestration_server.auth.jwt_verifier import JwtKeyFile
 
-    return Source(
+    return JwtKeyFile(
         settings.jwt_key_file,
         algorithm=settings.jwt_algorithm,
         issuer=settings.jwt_issuer,
@@ -256,8 +258,8 @@ class Worker:
         )
         with self.db.connection() as conn:
             identity = event_store.identity(conn)
-        self.link = Link(settings.redis_url, connections=CONNECTIONS)
-        self.wakes = Wakes(self.link, identity=identity, wake=lambda: None)
+        self.redis = RedisClient(settings.redis_url, connections=CONNECTIONS)
+        self.wakes = WakeBus(self.redis, identity=identity, wake=lambda: None)
         found = services(settings, self.db, self.wakes.publish) + observing(settings, self.db)
         self.jobs = Runner(found)
         log.info(
@@ -270,7 +272,7 @@ class Worker:
         """Ends after the batches in hand."""
         self.jobs.close()
         self.wakes.close()
-        self.link.close()
+        self.redis.close()
         self.db.close()
 
 

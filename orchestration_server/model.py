@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
@@ -216,30 +216,30 @@ def cursor_of(position: Position, open_ids: Sequence[int] | None) -> Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls, as its key or token says."""
+    """The caller, as its key or JWT names it."""
 
     id: str
-    """Names the caller where its calls are counted; no secret."""
+    """The caller's name in counters and logs. It is no secret."""
     project: str
-    """The one project that it opens, or ALL_PROJECTS."""
+    """The one project that the key opens, or ALL_PROJECTS."""
     role: Role
     session_key: str = ""
-    """The session that it is held to."""
+    """The session that the key is scoped to."""
     sprint_code: str = ""
-    """The sprint that it is held to."""
+    """The sprint that the key is scoped to."""
     per_minute: int | None = None
-    """Calls a minute; None is what the server gives to all."""
+    """Calls a minute. None means the server's limit for all keys."""
     events_per_minute: int | None = None
 
     @property
-    def held(self) -> bool:
-        """Whether it opens only a part of its project."""
+    def scoped(self) -> bool:
+        """Return whether the key opens only a part of its project."""
         return bool(self.session_key or self.sprint_code)
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """What is inside for a key that is held: all of one sprint, or one session and its task or sprint."""
+class Scope:
+    """The part of a project that a scoped key opens: one sprint, or one session with its task or sprint."""
 
     session_key: str = ""
     sprint_code: str = ""
@@ -247,19 +247,19 @@ class Bounds:
     read_only: bool = False
     """Whether the key's role lets it change nothing."""
 
-    def hold(self, event: EventRow) -> bool:
-        """Whether the event tells of something inside."""
+    def covers(self, event: EventRow) -> bool:
+        """Return whether an event is about an entity of this scope."""
         if event.entity_type == EntityType.SESSION and self.session_key:
             return event.entity_code == self.session_key
         if self.sprint_code:
             return event.sprint_code == self.sprint_code
-        # Of a document the request names the task, or it would not be here.
+        # A document's event names no task. The request that wrote it did, or it would have been refused.
         return event.entity_type not in (EntityType.TASK, EntityType.SPRINT) or (
             event.entity_type == EntityType.TASK and event.entity_code == self.task_code
         )
 
     def may_see(self, sprint_code: str, session_key: str, entity_type: int, entity_code: str) -> bool:
-        """Return whether an event that was there before, of these fields, is inside."""
+        """Return whether a stored event with these fields belongs to this scope."""
         of_task = entity_type == EntityType.TASK and entity_code == self.task_code
         return (
             (bool(self.sprint_code) and sprint_code == self.sprint_code)
@@ -267,19 +267,31 @@ class Bounds:
             or (bool(self.task_code) and of_task)
         )
 
-    def hold_document(self, sprint_code: str, task_code: str) -> bool:
-        """Whether a decision or a bug report that was there before belongs inside."""
+    def covers_document(self, sprint_code: str, task_code: str) -> bool:
+        """Return whether a stored decision or bug report belongs to this scope."""
         if self.sprint_code:
             return sprint_code == self.sprint_code
         return bool(task_code) and task_code == self.task_code
 
 
-@dataclass(slots=True)
-class Call:
-    """Who calls, for which project, and how long the answer is waited for.
+class AnswerMetadata:
+    """The metadata that the server sends with an answer. The only part of a call that changes.
 
-    ``deadline`` is a ``time.monotonic()`` moment, or None. ``on_end`` registers what stops the call's
-    statement when its caller leaves.
+    It refers to nothing, so a call that holds it keeps no stream alive.
+    """
+
+    __slots__ = ("correlation_id",)
+
+    def __init__(self, correlation_id: str = "") -> None:
+        self.correlation_id = correlation_id
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call: the caller, its project and its deadline.
+
+    ``deadline`` is a ``time.monotonic()`` moment, or None. ``on_end`` registers a callback that cancels the
+    call's statement if the caller leaves.
     """
 
     rpc: str
@@ -290,21 +302,27 @@ class Call:
     deadline: float | None = None
     on_end: Callable[[Callable[[], None]], bool] | None = None
     correlated: bool = False
-    """Whether the caller gave the correlation id: it then goes before a session's."""
-    scopes: str = ""
-    """Where a rule calls, not a client: what bounds those who caused it (codec/causers.py)."""
+    """Whether the caller gave the correlation id. It then takes precedence over the session's."""
+    causer_scopes: str = ""
+    """The scopes of the callers that caused an action of automation (codec/causers.py)."""
     automation: Mapping[str, Any] | None = None
-    """Where a rule calls, not a client: what the events of its changes say of the rule."""
+    """The rule of automation that calls, as its events name it. None if a client calls."""
     principal: Principal | None = None
-    """Whose key it is; None where the ledger is open, or calls itself."""
-    bounds: Bounds | None = None
-    """Where the key is held to one sprint or session: what a write of it may be about."""
-    admit: Callable[[Any, Call], None] | None = None
-    """Raises where the key does not let a message in; for streams of messages. It gets the call, since one
-    that held it would keep it, and grpc's stream with it, until the collector comes."""
+    """The caller. None if the ledger is open, or if the server itself calls."""
+    scope: Scope | None = None
+    """The scope that a write of this request has to stay inside. None if the key has none."""
+    authorize: Callable[[Any, Call], Scope | None] | None = None
+    """Returns the scope of a request, or raises if the key does not allow it. It takes the call as an
+    argument: a closure over the call would keep it, and grpc's stream, until the garbage collector runs."""
+    answer: AnswerMetadata | None = None
+
+    def authorized(self, request: Any) -> Call:
+        """Return the call with the scope of a request. Raises if the caller's key does not allow it."""
+        scope = None if self.authorize is None else self.authorize(request, self)
+        return self if scope is None else replace(self, scope=scope)
 
     def seconds_left(self) -> float | None:
-        """How long the answer is still waited for."""
+        """Return the seconds until the deadline, or None if there is no deadline."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
 

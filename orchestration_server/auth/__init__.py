@@ -1,1 +1,1 @@
-"""Who may call, what a key may touch, how often, and the record of what was refused."""
+"""Authentication, authorization, rate limits, and the audit of refused calls."""

@@ -1,9 +1,10 @@
-"""Who is let in: what stands between the beginning of a call and its handler.
+"""Admission control: decides which calls reach their handler.
 
-Where the ledger is open a call without a credential costs nothing here. A credential that is given is judged
-in any case, before the request is taken in if that needs no look at the database, else before it is parsed.
-A key has a number of calls a minute, and a call that takes long counts for several. If a peer off loopback
-was refused often in a minute, what it has to be looked up for is refused unseen.
+If the ledger is open, a call without a credential costs nothing here. A credential that a call sends is
+always verified: before the server receives the request if no look at the database is needed, else before it
+parses the request. A key has a number of calls a minute, and a call that takes long counts as several. The
+server refuses further lookups for an address off loopback whose calls were refused too often in the last
+minute.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from orchestration_server.auth import permissions, scopes
-from orchestration_server.auth.audit import ANY, Kind, Refusals
+from orchestration_server.auth.audit import ANY, RefusalAudit, RefusalKey
 from orchestration_server.auth.credentials import Credentials, Identity
-from orchestration_server.auth.permissions import Rule
-from orchestration_server.auth.rate_limits import Rates, exhausted
+from orchestration_server.auth.permissions import RpcPolicy
+from orchestration_server.auth.rate_limits import RateLimiter, rate_limited
 from orchestration_server.db.database import Database
 from orchestration_server.errors import (
     InvalidArgument,
@@ -28,45 +29,46 @@ from orchestration_server.errors import (
     ResourceExhausted,
     Unauthenticated,
 )
-from orchestration_server.model import ALL_PROJECTS, AuthMode, Call, Principal, Share
+from orchestration_server.model import ALL_PROJECTS, AuthMode, Call, Principal, Scope, Share
 
-REFUSED_A_MINUTE = 60
+REFUSALS_PER_MINUTE = 60
 _PEER = re.compile(r"(ipv4|ipv6|unix(?:-abstract)?):(.*)", re.DOTALL)
 _PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-ADDRESSES = 4_096
-"""Whose callers are known without being looked at again."""
+ADDRESS_CACHE_SIZE = 4_096
 NETWORK_BITS = 64
 
 AUTHORIZATION = "authorization"
 PROJECT = "orchestration-project"
 STRANGERS = "\0strangers"
-"""In place of a project, for the turns of calls whose credential is not known."""
-COST_MOST = 50
-"""Calls that one call counts for beside itself, at the most."""
+"""Stands for the project when calls with an unknown credential take turns."""
+MAX_EXTRA_CALLS = 50
+"""The most calls that one long call counts for, beside itself."""
 SESSION = "orchestration-session"
 
 
 def _text(value: object) -> str:
-    """A value of the metadata; empty where there is none, or it is no text."""
+    """Return a metadata value as text; empty if it is absent or not text."""
     return value if isinstance(value, str) else ""
 
 
-@lru_cache(ADDRESSES)
+@lru_cache(ADDRESS_CACHE_SIZE)
 def address_of(peer: str) -> str:
-    """The address of ``context.peer()`` without its port; empty for a peer on this machine."""
+    """Return the address of ``context.peer()`` without its port; empty for a peer on this machine."""
     found = _PEER.fullmatch(unquote(peer))
     if found is None:
         return peer or "unknown"
     kind, rest = found.groups()
     if kind.startswith("unix"):
         return ""
-    return _caller(rest.rpartition(":")[0].strip("[]").partition("%")[0])
+    return _client_address(rest.rpartition(":")[0].strip("[]").partition("%")[0])
 
 
-@lru_cache(ADDRESSES)
-def _caller(host: str) -> str:
-    """Who calls from an address: nobody from elsewhere where it is loopback, and of IPv6 its network, as the
-    rest is the caller's to choose."""
+@lru_cache(ADDRESS_CACHE_SIZE)
+def _client_address(host: str) -> str:
+    """Return the address that refusals are counted by; empty for loopback.
+
+    For IPv6 that is the network: a client chooses the rest of its address itself.
+    """
     try:
         found = ipaddress.ip_address(host)
     except ValueError:
@@ -79,69 +81,69 @@ def _caller(host: str) -> str:
     return "" if found.is_loopback else str(found)
 
 
-def _told_in(asked: str, principal: Principal | None) -> str:
-    """The project that a refusal is told in: never one that its caller could not call."""
+def _audit_project(requested: str, principal: Principal | None) -> str:
+    """Return the project whose log records a refusal: never one that the caller may not open."""
     if principal is None:
         return permissions.DEFAULT_PROJECT
     if principal.project != ALL_PROJECTS:
         return principal.project
-    return asked if _PROJECT.fullmatch(asked) else permissions.DEFAULT_PROJECT
+    return requested if _PROJECT.fullmatch(requested) else permissions.DEFAULT_PROJECT
 
 
-def _missing() -> Unauthenticated:
+def _credential_missing() -> Unauthenticated:
     return Unauthenticated(
-        "this ledger takes a key: send the metadata `authorization: Bearer KEY`, or set"
+        "this ledger requires a key: send the metadata `authorization: Bearer KEY`, or set"
         " ORCHESTRATION_TOKEN for the Python client and `orchestration import`",
         reason="CREDENTIALS_MISSING",
     )
 
 
-def _hold_back(wait: float) -> None:
+def _raise_if_limited(wait: float) -> None:
     if wait:
-        raise exhausted("refused calls from this address", REFUSED_A_MINUTE, wait, "RATE_LIMITED")
+        raise rate_limited("refused calls from this address", REFUSALS_PER_MINUTE, wait, "RATE_LIMITED")
 
 
 class Verdict(NamedTuple):
-    """What the metadata of a call says of who calls."""
+    """The result of ``Admission.identify``."""
 
     share: Share
-    admitted: object = None
-    """Who calls, for the handler; None if that is open or not known yet."""
-    look: bool = False
-    """Who calls has to be looked up, on a thread, before the message is taken in."""
+    identity: Identity | None = None
+    """The caller. None if the ledger is open, or if the caller is not known yet."""
+    needs_lookup: bool = False
+    """Whether a thread has to call ``lookup`` before the server receives the request."""
     error: LedgerError | None = None
-    """Why the call is refused at once."""
+    """The error to refuse the call with at once."""
 
 
 class Admission:
-    """Lets calls in or refuses them."""
+    """Authenticates callers and authorizes their calls and requests."""
 
     def __init__(
         self,
         db: Database,
         credentials: Credentials,
-        refusals: Refusals,
+        audit: RefusalAudit,
         *,
         mode: AuthMode,
-        rates: Rates,
+        rate_limiter: RateLimiter,
         calls_per_minute: int,
         events_per_minute: int,
     ) -> None:
         self._db = db
         self._credentials = credentials
-        self._refusals = refusals
+        self._audit = audit
         self._mode = mode
-        self._rates = rates
-        self._calls = calls_per_minute
-        self._events = events_per_minute
+        self._rate_limiter = rate_limiter
+        self._calls_per_minute = calls_per_minute
+        self._events_per_minute = events_per_minute
 
     @property
     def open(self) -> bool:
-        """Whether a call without a credential is let in."""
+        """Return whether a call needs no credential."""
         return self._mode is AuthMode.OPEN or (self._mode is AuthMode.AUTO and not self._credentials.exist)
 
-    def judge(self, rpc: str, metadata: Iterable[tuple[str, Any]], peer: Callable[[], str]) -> Verdict:
-        """Judge who calls by what is in memory."""
+    def identify(self, rpc: str, metadata: Iterable[tuple[str, Any]], peer: Callable[[], str]) -> Verdict:
+        """Identify the caller from memory alone. It does not wait."""
         header = project = ""
         for key, value in metadata:
             if key == AUTHORIZATION:
@@ -153,42 +155,52 @@ class Admission:
                 project = _text(value)
         if not header:
             if self.open:
-                # On loopback alone: there are no addresses to tell callers by.
+                # An open ledger listens on loopback alone, so no address tells callers apart.
                 return Verdict((project or permissions.DEFAULT_PROJECT, ""))
             address = address_of(peer())
             if not address:
-                refused = self._refused(rpc, project, _missing(), peer, None)
+                refused = self._refused(rpc, project, _credential_missing(), peer, None)
                 return Verdict((STRANGERS, ""), error=refused)
-            # How often its address was refused has to be counted, which may take a while.
-            return Verdict((STRANGERS, address), look=True)
+            # Counting the refusals of an address may take a while.
+            return Verdict((STRANGERS, address), needs_lookup=True)
         identity = self._credentials.known(header)
         if identity is None or self._credentials.refusal(identity) is not None:
-            return Verdict((STRANGERS, address_of(peer())), look=True)
+            return Verdict((STRANGERS, address_of(peer())), needs_lookup=True)
         principal = identity.principal
-        everywhere = principal.project == ALL_PROJECTS
-        share = (project or permissions.DEFAULT_PROJECT) if everywhere else principal.project
+        opens_all = principal.project == ALL_PROJECTS
+        share = (project or permissions.DEFAULT_PROJECT) if opens_all else principal.project
         return Verdict((share, principal.id), identity)
 
-    def look(self, rpc: str, metadata: Iterable[tuple[str, Any]], peer: Callable[[], str]) -> Identity:
-        """Look up who calls. Raises as ``enter`` does."""
-        said = dict(metadata)
+    def lookup(self, rpc: str, metadata: Iterable[tuple[str, Any]], peer: Callable[[], str]) -> Identity:
+        """Return the caller, read from the database if need be. Raises as ``authenticate`` does."""
+        given = dict(metadata)
         try:
-            return self._identity(_text(said.get(AUTHORIZATION)), address_of(peer()))
+            return self._identity(_text(given.get(AUTHORIZATION)), address_of(peer()))
         except (Unauthenticated, ResourceExhausted) as error:
-            raise self._refused(rpc, _text(said.get(PROJECT)), error, peer, None) from None
+            raise self._refused(rpc, _text(given.get(PROJECT)), error, peer, None) from None
 
-    def enter(
-        self, rpc: str, said: Mapping[str, Any], peer: Callable[[], str], *, known: Identity | None = None
+    def authenticate(
+        self,
+        rpc: str,
+        metadata: Mapping[str, Any],
+        peer: Callable[[], str],
+        *,
+        known: Identity | None = None,
     ) -> Identity | None:
-        """Who calls, where its credential lets it call this rpc; None where that is open.
+        """Return the caller if its credential allows this rpc; None if the ledger is open.
 
-        Unauthenticated, PermissionDenied, or ResourceExhausted for what is too often. ``said`` is the call's
-        metadata as it came, and ``known`` what ``judge`` or ``look`` has found.
+        Raises Unauthenticated, PermissionDenied, or ResourceExhausted if a rate is exceeded.
+
+        Args:
+            rpc: The rpc's service and name.
+            metadata: The call's metadata, as the caller sent it.
+            peer: Returns the address of the connection.
+            known: The caller that ``identify`` or ``lookup`` found.
         """
-        header = said.get(AUTHORIZATION)
+        header = metadata.get(AUTHORIZATION)
         if not header and self.open:
             return None
-        asked = _text(said.get(PROJECT))
+        requested = _text(metadata.get(PROJECT))
         identity = known
         try:
             if identity is None:
@@ -196,104 +208,109 @@ class Admission:
             else:
                 self._credentials.check(identity)
             principal = identity.principal
-            self._count(principal)
-            rule = permissions.rule_of(rpc)
-            permissions.authorize(rule, principal)
-            permissions.project_of(principal, asked)
-            session = permissions.session_of(principal, _text(said.get(SESSION)))
+            self._count_call(principal)
+            permissions.authorize(permissions.policy_for(rpc), principal)
+            project = permissions.resolve_project(principal, requested)
+            session = permissions.resolve_session(principal, _text(metadata.get(SESSION)))
             if principal.sprint_code and session:
-                scopes.within(self._db, principal, permissions.project_of(principal, asked), session)
+                scopes.check_session(self._db, principal, project, session)
         except (Unauthenticated, PermissionDenied, ResourceExhausted) as error:
             caller = identity.principal if identity is not None else None
-            raise self._refused(rpc, asked, error, peer, caller) from None
+            raise self._refused(rpc, requested, error, peer, caller) from None
         return identity
 
-    def charge(self, call: Call, times: int) -> None:
-        """Count a call that took long as so many more."""
+    def charge(self, call: Call, calls: int) -> None:
+        """Count a long call as ``calls`` more calls of its caller."""
         principal = call.principal
         if principal is not None:
-            self._rates.charge("calls", principal.id, min(times, COST_MOST))
+            self._rate_limiter.charge("calls", principal.id, min(calls, MAX_EXTRA_CALLS))
 
     def _identity(self, header: str, address: str) -> Identity:
         identity = self._credentials.known(header) if header else None
         try:
             if identity is None:
-                # What was good once is looked up whatever its neighbours do.
+                # A credential that was valid once is looked up even if its address is limited.
                 if address and not self._credentials.remembers(header):
-                    _hold_back(self._rates.wait("refused", address))
+                    _raise_if_limited(self._rate_limiter.wait("refused", address))
                 identity = self._verified(header)
             self._credentials.check(identity)
         except Unauthenticated:
-            self._take_refusal(address)
+            self._count_refusal(address)
             raise
         return identity
 
     def _verified(self, header: str) -> Identity:
         if header:
             return self._credentials.verify(header)
-        raise _missing()
+        raise _credential_missing()
 
-    def _take_refusal(self, address: str) -> None:
-        """Counts one that is refused; ResourceExhausted where there were too many."""
+    def _count_refusal(self, address: str) -> None:
+        """Count a refusal of an address. Raises ResourceExhausted if it had too many."""
         if address:
-            _hold_back(self._rates.take("refused", address, REFUSED_A_MINUTE))
+            _raise_if_limited(self._rate_limiter.take("refused", address, REFUSALS_PER_MINUTE))
 
-    def _count(self, principal: Principal) -> None:
-        most = principal.per_minute or self._calls
-        wait = self._rates.take("calls", principal.id, most)
+    def _count_call(self, principal: Principal) -> None:
+        limit = principal.per_minute or self._calls_per_minute
+        wait = self._rate_limiter.take("calls", principal.id, limit)
         if wait:
-            raise exhausted("calls by this key", most, wait, "RATE_LIMITED")
+            raise rate_limited("calls by this key", limit, wait, "RATE_LIMITED")
 
-    def admit(self, request: Any, call: Call, peer: Callable[[], str]) -> None:
-        """Refuses a request, or one of a stream's, outside what the key is held to or above its events."""
+    def authorize_request(self, request: Any, call: Call, peer: Callable[[], str]) -> Scope | None:
+        """Return the scope of a request, or of one message of a stream; None if the key has no scope.
+
+        Raises PermissionDenied if the request leaves the key's scope, and ResourceExhausted if it exceeds the
+        key's rate of events.
+        """
         principal = call.principal
         if principal is None:
-            return
-        rule = permissions.rule_of(call.rpc)
+            return None
+        policy = permissions.policy_for(call.rpc)
+        scope = None
         try:
-            if principal.held and not rule.free:
-                assert rule.about is not None
-                call.bounds = scopes.bounds(self._db, call, principal, list(rule.about(request)))
-            if rule.events is not None:
-                self._count_events(principal, rule, request)
+            if principal.scoped and not policy.unscoped:
+                assert policy.resources is not None
+                scope = scopes.resolve_scope(self._db, call, principal, list(policy.resources(request)))
+            if policy.events is not None:
+                self._count_events(principal, policy, request)
         except (PermissionDenied, ResourceExhausted) as error:
             raise self._refused(call.rpc, call.project, error, peer, principal) from None
+        return scope
 
-    def _count_events(self, principal: Principal, rule: Rule, request: Any) -> None:
-        assert rule.events is not None
-        most = principal.events_per_minute or self._events
-        wait = self._rates.take("events", principal.id, most, rule.events(request))
+    def _count_events(self, principal: Principal, policy: RpcPolicy, request: Any) -> None:
+        assert policy.events is not None
+        limit = principal.events_per_minute or self._events_per_minute
+        wait = self._rate_limiter.take("events", principal.id, limit, policy.events(request))
         if wait:
-            raise exhausted("events by this key", most, wait, "EVENTS_RATE_LIMITED")
+            raise rate_limited("events by this key", limit, wait, "EVENTS_RATE_LIMITED")
 
     def _refused(
         self, rpc: str, project: str, error: LedgerError, peer: Callable[[], str], principal: Principal | None
     ) -> LedgerError:
-        """Notes a refusal; another error where there were too many from its address."""
+        """Record a refusal and return its error, or another one if its address had too many refusals."""
         address = address_of(peer())
         if isinstance(error, PermissionDenied):
             try:
-                self._take_refusal(address)
+                self._count_refusal(address)
             except ResourceExhausted as too_many:
                 error = too_many
         error.noted = True
         caller = "" if principal is None else principal.id
         if isinstance(error, ResourceExhausted):
-            # One kind, however many rpcs are tried.
+            # All rpcs count together, or a caller could fill the audit by trying each of them.
             rpc = ANY
-        within = _told_in(project, principal)
-        self._refusals.note(Kind(within, rpc, error.reason, address or "loopback", caller))
+        within = _audit_project(project, principal)
+        self._audit.record(RefusalKey(within, rpc, error.reason, address or "loopback", caller))
         return error
 
-    def note(self, error: Exception, call: Call | None, peer: Callable[[], str]) -> None:
-        """Notes what was refused further on, by what the call found."""
+    def record_refusal(self, error: Exception, call: Call | None, peer: Callable[[], str]) -> None:
+        """Record an error that the handler refused an authenticated call with."""
         if isinstance(error, PermissionDenied) and not error.noted and call is not None:
             self._refused(call.rpc, call.project, error, peer, call.principal)
 
     def watch(self, identity: Identity | None, end: Callable[[], object]) -> Callable[[], None] | None:
-        """Has a stream end once its credential is good no more; what is returned takes that back.
+        """Call ``end`` when a stream's credential stops being valid. Return a function that cancels this.
 
-        One without a credential ends when there is a key; None where it may stay.
+        A stream without a credential ends when the first key is made. Return None if it may stay.
         """
         if identity is None and self._mode is AuthMode.OPEN:
             return None

@@ -1,8 +1,8 @@
-"""What was refused, as a sample in the log of events: enough to see an attack, too little to be one.
+"""An audit of refused calls: a sample of them as events in the log, large enough to see an attack.
 
-The first refusal of each caller, rpc and reason in a minute is an event at once, and the others of that
-minute are counted in one at its end. A process writes at most 60 such events a minute; the metric counts
-them all.
+The first refusal of each caller, rpc and reason in a minute is logged as an event at once. The others of that
+minute are counted, and one event logs their number when the minute ends. A process logs at most 60 such
+events a minute. The metric counts all refusals.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from orchestration_server.writes.gate import Gate
 
 log = structlog.get_logger()
 
-KINDS = 1_000
-"""Callers, rpcs and reasons that are counted apart."""
-KINDS_OF_ONE = 12
-"""Of one caller, or of one address whose caller is unknown: its others are counted together."""
+MAX_KEYS = 1_000
+"""Combinations of caller, rpc and reason that are counted apart."""
+MAX_KEYS_PER_CALLER = 12
+"""The same for one caller, or for one address if the caller is unknown. Further ones are counted together."""
 OTHERS = "others"
 ANY = "any"
-"""Where what was called does not matter."""
-EVENTS_A_MINUTE = 60
+"""Stands for the rpc when all rpcs count together."""
+EVENTS_PER_MINUTE = 60
 WINDOW_SECONDS = 60.0
 COLLECT_SECONDS = 0.5
 TYPE = "access.refused"
 
 
-class Kind(NamedTuple):
-    """What refusals are counted by."""
+class RefusalKey(NamedTuple):
+    """The fields that refusals are counted by."""
 
     project: str
     rpc: str
@@ -47,81 +47,81 @@ class Kind(NamedTuple):
     peer: str
     """The caller's address, without its port."""
     caller: str
-    """The id of its key, or its token's subject; empty where that is unknown."""
+    """The id of the caller's key, or the subject of its JWT; empty if the caller is unknown."""
 
     @property
-    def one(self) -> str:
-        """Whoever is one caller as far as is known."""
+    def caller_or_peer(self) -> str:
+        """The caller, as far as the server can tell callers apart."""
         return self.caller or self.peer
 
 
 @dataclass
 class _Count:
     since: float
-    told: int = 0
-    waiting: int = 0
+    logged: int = 0
+    pending: int = 0
 
 
 @dataclass
 class _Window:
-    """Events of the minute that runs."""
+    """The events logged in the current minute."""
 
     since: float
     events: int = field(default=0)
 
 
-class Refusals:
-    """Counts refusals and has events of some written, on a thread of its own."""
+class RefusalAudit:
+    """Counts refusals and logs a sample of them as events, on its own thread."""
 
     def __init__(
         self, gate: Gate, now: Callable[[], datetime], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """``now`` is the database's clock, ``clock`` the monotonic one."""
+        """Start the thread. ``now`` is the database's clock, ``clock`` a monotonic one."""
         self._gate = gate
         self._now = now
         self._clock = clock
-        self._counts: dict[Kind, _Count] = {}
-        self._of_one: Counter[str] = Counter()
-        """How many kinds there are of each caller."""
+        self._counts: dict[RefusalKey, _Count] = {}
+        self._keys_of: Counter[str] = Counter()
+        """The number of keys of each caller."""
         self._window = _Window(clock())
         self._failing = False
         self._lock = threading.Lock()
-        self._wanted = threading.Event()
+        self._recorded = threading.Event()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="refusals", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="refusal-audit", daemon=True)
         self._thread.start()
 
-    def note(self, kind: Kind) -> None:
-        """One more call was refused. Takes no time and never fails."""
-        RPC_REFUSED.labels(reason=kind.reason).inc()
+    def record(self, key: RefusalKey) -> None:
+        """Count one more refused call. It does not wait and never fails."""
+        RPC_REFUSED.labels(reason=key.reason).inc()
         with self._lock:
-            count = self._counts.get(kind)
+            count = self._counts.get(key)
             if count is None:
-                kind = self._kept(kind)
-                count = self._counts.get(kind)
+                key = self._merged(key)
+                count = self._counts.get(key)
             if count is None:
-                count = self._counts[kind] = _Count(self._clock())
-                self._of_one[kind.one] += 1
-            count.waiting += 1
-        self._wanted.set()
+                count = self._counts[key] = _Count(self._clock())
+                self._keys_of[key.caller_or_peer] += 1
+            count.pending += 1
+        self._recorded.set()
 
-    def _kept(self, kind: Kind) -> Kind:
-        """What a kind that is new is counted as; the lock is held."""
-        if len(self._counts) >= KINDS:
-            return Kind(DEFAULT_PROJECT, OTHERS, kind.reason, OTHERS, "")
-        if self._of_one[kind.one] >= KINDS_OF_ONE:
-            return kind._replace(project=DEFAULT_PROJECT, rpc=OTHERS, reason=OTHERS)
-        return kind
+    def _merged(self, key: RefusalKey) -> RefusalKey:
+        """Return the key that a new key is counted under. The lock is held."""
+        if len(self._counts) >= MAX_KEYS:
+            return RefusalKey(DEFAULT_PROJECT, OTHERS, key.reason, OTHERS, "")
+        if self._keys_of[key.caller_or_peer] >= MAX_KEYS_PER_CALLER:
+            return key._replace(project=DEFAULT_PROJECT, rpc=OTHERS, reason=OTHERS)
+        return key
 
     def flush(self, *, last: bool = False) -> int:
-        """Writes the events that are due, with ``last`` all that waits; how many."""
+        """Log the events that are due, or with ``last`` all pending ones. Return their number."""
         due = self._due(last=last)
-        for kind, count, seconds in due:
+        for key, count, seconds in due:
             now = self._now()
-            call = Call(rpc=kind.rpc, project=kind.project)
-            payload = {"rpc": kind.rpc, "reason": kind.reason, "peer": kind.peer, "count": count}
-            if kind.caller:
-                payload["caller"] = kind.caller
+            call = Call(rpc=key.rpc, project=key.project)
+            payload = {"rpc": key.rpc, "reason": key.reason, "peer": key.peer, "count": count}
+            if key.caller:
+                payload["caller"] = key.caller
             if count > 1:
                 payload["seconds"] = round(seconds)
             event = change_event(
@@ -137,41 +137,41 @@ class Refusals:
                 self._failing = False
         return len(due)
 
-    def _due(self, *, last: bool) -> list[tuple[Kind, int, float]]:
+    def _due(self, *, last: bool) -> list[tuple[RefusalKey, int, float]]:
         now = self._clock()
-        due: list[tuple[Kind, int, float]] = []
+        due: list[tuple[RefusalKey, int, float]] = []
         with self._lock:
             if now - self._window.since >= WINDOW_SECONDS:
                 self._window = _Window(now)
-            for kind, count in list(self._counts.items()):
+            for key, count in list(self._counts.items()):
                 over = now - count.since >= WINDOW_SECONDS
-                if count.waiting and (not count.told or over or last):
-                    if self._window.events >= EVENTS_A_MINUTE:
+                if count.pending and (not count.logged or over or last):
+                    if self._window.events >= EVENTS_PER_MINUTE:
                         break
                     self._window.events += 1
-                    due.append((kind, count.waiting, now - count.since))
-                    count.told += 1
-                    count.waiting = 0
+                    due.append((key, count.pending, now - count.since))
+                    count.logged += 1
+                    count.pending = 0
                     if over:
                         count.since = now
                 elif over:
-                    del self._counts[kind]
-                    self._of_one[kind.one] -= 1
-                    if not self._of_one[kind.one]:
-                        del self._of_one[kind.one]
+                    del self._counts[key]
+                    self._keys_of[key.caller_or_peer] -= 1
+                    if not self._keys_of[key.caller_or_peer]:
+                        del self._keys_of[key.caller_or_peer]
         return due
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            # Counts of a minute that is over are told though nothing new comes.
-            self._wanted.wait(timeout=WINDOW_SECONDS if self._counts else None)
+            # The timeout logs the counts of a past minute even if no further call is refused.
+            self._recorded.wait(timeout=WINDOW_SECONDS if self._counts else None)
             self._closed.wait(COLLECT_SECONDS)
-            self._wanted.clear()
+            self._recorded.clear()
             self.flush()
         self.flush(last=True)
 
     def close(self) -> None:
-        """Writes what waits and ends."""
+        """Log the pending events and stop the thread."""
         self._closed.set()
-        self._wanted.set()
+        self._recorded.set()
         self._thread.join(timeout=5)

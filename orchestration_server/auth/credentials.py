@@ -1,84 +1,67 @@
-"""Who a credential says that calls: verified once, then known by its hash.
+"""Credentials that the server has verified, each kept under its hash.
 
-A call with a credential that is known reads no database. What is in use is looked at again behind the calls,
-every 2 seconds, so a key that is revoked is refused within that on every server, and its open streams end.
-Where the database does not answer, a key that was not looked at for 10 seconds is not taken either.
+A call with a known credential reads no database. A thread refreshes the credentials in use every 2 seconds,
+so every server refuses a revoked key within that time and ends its open streams. While the database does not
+answer, the server also refuses a key that was not refreshed for 10 seconds.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 
-from orchestration_server.auth.api_keys import KEY, LONGEST, digest
+from orchestration_server.auth.api_keys import KEY, MAX_CREDENTIAL_CHARS, digest
+from orchestration_server.cache.lru import LruDict
 from orchestration_server.config.settings import ConfigurationError
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import Unauthenticated
 from orchestration_server.model import Principal
-from orchestration_server.store import keys as store
+from orchestration_server.store import keys as key_store
 from orchestration_server.store.database_clock import DatabaseClock
 
 if TYPE_CHECKING:
-    from orchestration_server.auth.jwt_verifier import Source
+    from orchestration_server.auth.jwt_verifier import JwtKeyFile
 
 log = structlog.get_logger()
 
-KNOWN = 20_000
-"""Credentials that are kept in mind; of more, those that came last."""
-UNKNOWN = 1_000
-LOOK_SECONDS = 2.0
-"""How often what is in use is looked at again."""
+MAX_KNOWN = 20_000
+"""Credentials kept in memory."""
+MAX_UNKNOWN = 1_000
+REFRESH_SECONDS = 2.0
 STALE_SECONDS = 10.0
-"""After so long without a look a call has to look for itself."""
+"""The age from which a call has to refresh its credential itself."""
 UNKNOWN_SECONDS = 2.0
-"""How long a key that there is none of is taken for that without another look."""
-USED_SECONDS = 60.0
-"""How often it is noted which keys are in use."""
+"""How long a key that does not exist is refused without a look at the database."""
+USE_SECONDS = 60.0
+"""How often the server stores which keys are in use."""
 _SCHEME = "bearer "
 _FOREVER = float("inf")
 
-Item = TypeVar("Item")
-
-
-class _Bounded(OrderedDict[bytes, Item], Generic[Item]):
-    """Keeps what was set last."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self._most = most
-
-    def set(self, key: bytes, item: Item) -> None:
-        self[key] = item
-        self.move_to_end(key)
-        if len(self) > self._most:
-            self.popitem(last=False)
-
 
 class Identity:
-    """A credential that was good when it was last looked at."""
+    """A credential that was valid at ``checked_at``."""
 
-    __slots__ = ("expires", "key_id", "looked", "noted", "principal", "revoked", "used")
+    __slots__ = ("checked_at", "expires", "key_id", "principal", "revoked", "use_unstored", "used")
 
-    def __init__(self, principal: Principal, key_id: str, expires: float, looked: float) -> None:
+    def __init__(self, principal: Principal, key_id: str, expires: float, checked_at: float) -> None:
         self.principal = principal
         self.key_id = key_id
-        """Empty for a token."""
+        """Empty for a JWT."""
         self.expires = expires
-        self.looked = looked
+        self.checked_at = checked_at
         self.revoked = False
         self.used = True
-        """Since the last look."""
-        self.noted = True
-        """Has to be noted as in use."""
+        """Whether a call used it since the last refresh."""
+        self.use_unstored = True
+        """Whether the database has yet to be told that it is in use."""
 
     def refusal(self, now: float) -> Unauthenticated | None:
-        """Why it is not good any more."""
+        """Return the error to refuse it with; None if it is valid."""
         if self.revoked:
             return Unauthenticated("the key is revoked: ask for another", reason="KEY_REVOKED")
         if now >= self.expires:
@@ -89,48 +72,55 @@ class Identity:
 
 
 def _no_such_key() -> Unauthenticated:
-    return Unauthenticated("there is no such key here")
+    return Unauthenticated("this ledger has no such key")
 
 
 class Credentials:
-    """What one process knows of who may call. ``source`` is for JWTs, where they are let in; ``clock`` is
-    monotonic, ``now`` the database's clock."""
+    """The credentials that one process knows."""
 
     def __init__(
         self,
         db: Database,
-        source: Source | None = None,
+        jwt_keys: JwtKeyFile | None = None,
         *,
         now: DatabaseClock,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Start the thread that refreshes them.
+
+        Args:
+            db: The database with the API keys.
+            jwt_keys: The keys that sign JWTs. Without them the server accepts no JWT.
+            now: The database's clock.
+            clock: A monotonic clock.
+        """
         self._db = db
-        self._source = source
+        self._jwt_keys = jwt_keys
         self._clock = clock
         self._now = now
-        self._known: _Bounded[Identity] = _Bounded(KNOWN)
-        self._unknown: _Bounded[float] = _Bounded(UNKNOWN)
+        self._known: LruDict[bytes, Identity] = LruDict(MAX_KNOWN)
+        self._unknown: LruDict[bytes, float] = LruDict(MAX_UNKNOWN)
         self._streams: dict[object, tuple[Identity | None, Callable[[], object]]] = {}
         self._lock = threading.Lock()
         self._failing = False
-        self._noted_at = clock()
-        self.exist = source is not None
-        """Whether a key was ever made, or JWTs are let in."""
+        self._use_stored_at = clock()
+        self.exist = jwt_keys is not None
+        """Whether a key was ever made, or the server accepts JWTs."""
         with db.connection() as conn:
-            self.exist = self.exist or store.exist(conn)
+            self.exist = self.exist or key_store.exist(conn)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="credentials", daemon=True)
         self._thread.start()
 
     def known(self, header: str) -> Identity | None:
-        """Who calls by the value of ``authorization``, where that is known without a look at the database."""
+        """Return the caller of an ``authorization`` header if no look at the database is needed."""
         identity = self._remembered(header)
-        if identity is None or (identity.key_id and self._clock() - identity.looked > STALE_SECONDS):
+        if identity is None or (identity.key_id and self._clock() - identity.checked_at > STALE_SECONDS):
             return None
         return identity
 
     def remembers(self, header: str) -> bool:
-        """Whether it was good once, though it may have to be looked up again."""
+        """Return whether the credential was valid once, even if it has to be verified again."""
         return self._remembered(header) is not None
 
     def _remembered(self, header: str) -> Identity | None:
@@ -139,51 +129,51 @@ class Credentials:
         return self._known.get(digest(header[len(_SCHEME) :]))
 
     def verify(self, header: str) -> Identity:
-        """Who calls, looked up.
+        """Return the caller of an ``authorization`` header, read from the database if it is a key.
 
-        Unauthenticated where that is no credential of this ledger; UNAVAILABLE where the database is asked
-        and away.
+        Raises Unauthenticated if this is no credential of this ledger, and Unavailable if the database does
+        not answer.
         """
         credential = header[len(_SCHEME) :]
         if header[: len(_SCHEME)].lower() != _SCHEME or not credential:
             raise Unauthenticated('authorization takes "Bearer" and a key or a token')
-        mark = digest(credential)
+        hashed = digest(credential)
         key = KEY.fullmatch(credential)
         if key is not None:
-            identity = self._read(mark, key[1])
-        elif self._source is not None and len(credential) <= LONGEST:
-            verified = self._source.bearer.verify(credential)
+            identity = self._read(hashed, key[1])
+        elif self._jwt_keys is not None and len(credential) <= MAX_CREDENTIAL_CHARS:
+            verified = self._jwt_keys.verifier.verify(credential)
             identity = Identity(verified.principal, "", verified.expires, 0.0)
         else:
             raise Unauthenticated("this is no key of this ledger")
         with self._lock:
-            self._known.set(mark, identity)
+            self._known[hashed] = identity
         return identity
 
     def refusal(self, identity: Identity) -> Unauthenticated | None:
-        """Return why a credential is not good any more; None if it is."""
+        """Return the error to refuse a credential with; None if it is valid."""
         return identity.refusal(self._now.timestamp())
 
     def check(self, identity: Identity) -> None:
-        """Raises Unauthenticated where a credential is not good any more; else notes that it is in use."""
+        """Mark a credential as in use. Raises Unauthenticated if it is not valid any more."""
         refusal = self.refusal(identity)
         if refusal is not None:
             try:
                 raise refusal
             finally:
-                # A name here would hold the error, and its traceback all that the call has.
+                # The name would keep the error, and its traceback everything that belongs to the call.
                 del refusal
-        identity.used = identity.noted = True
+        identity.used = identity.use_unstored = True
 
-    def _read(self, mark: bytes, key_id: str) -> Identity:
+    def _read(self, hashed: bytes, key_id: str) -> Identity:
         now = self._clock()
-        if now < self._unknown.get(mark, 0.0):
+        if now < self._unknown.get(hashed, 0.0):
             raise _no_such_key()
         with self._db.connection() as conn:
-            row = store.get(conn, ids=[key_id]).get(key_id)
-        if row is None or not compare_digest(row.digest, mark):
+            row = key_store.get(conn, ids=[key_id]).get(key_id)
+        if row is None or not compare_digest(row.digest, hashed):
             with self._lock:
-                self._unknown.set(mark, now + UNKNOWN_SECONDS)
+                self._unknown[hashed] = now + UNKNOWN_SECONDS
             raise _no_such_key()
         self.exist = True
         principal = Principal(
@@ -196,71 +186,71 @@ class Credentials:
         return identity
 
     def watch(self, identity: Identity | None, end: Callable[[], object]) -> Callable[[], None]:
-        """Has ``end`` called when the credential is good no more; what is returned takes that back.
+        """Call ``end`` when the credential stops being valid. Return a function that cancels this.
 
-        None is for who came without one: it is good until there is a key.
+        ``identity`` is None for a caller without a credential, which may stay until the first key is made.
         """
-        place = object()
+        stream = object()
         with self._lock:
-            self._streams[place] = (identity, end)
-        return lambda: self._forget(place)
+            self._streams[stream] = (identity, end)
+        return lambda: self._forget(stream)
 
     @property
     def streams(self) -> int:
-        """How many streams are watched."""
+        """The number of streams that are watched."""
         return len(self._streams)
 
-    def _forget(self, place: object) -> None:
+    def _forget(self, stream: object) -> None:
         with self._lock:
-            self._streams.pop(place, None)
+            self._streams.pop(stream, None)
 
-    def look(self) -> None:
-        """Looks again at what is in use, and ends the streams of what is not good any more."""
+    def refresh(self) -> None:
+        """Read the credentials in use again, and end the streams of those that are not valid any more."""
         with self._lock:
             streams = list(self._streams.values())
-            held = list(self._known.values())
+            known = list(self._known.values())
         watched = {identity for identity, _ in streams if identity is not None}
         for identity in watched:
             identity.used = True
-        identities = {*held, *watched}
+        identities = {*known, *watched}
         try:
-            self._look_at({one for one in identities if one.used and one.key_id})
+            self._refresh_keys({one for one in identities if one.used and one.key_id})
         finally:
-            # Tokens, and what has expired, need no database.
-            self._look_at_bearer(identities)
+            # JWTs and expiry need no database.
+            self._refresh_jwts(identities)
             now = self._now.timestamp()
             for one, end in streams:
                 if self.exist if one is None else one.refusal(now) is not None:
                     end()
 
-    def _look_at(self, identities: set[Identity]) -> None:
+    def _refresh_keys(self, identities: set[Identity]) -> None:
         began = self._clock()
-        note = began - self._noted_at >= USED_SECONDS
-        if self.exist and not (identities or note):
+        stores_use = began - self._use_stored_at >= USE_SECONDS
+        if self.exist and not (identities or stores_use):
             return
         with self._db.connection() as conn:
-            self.exist = self.exist or store.exist(conn)
-            found = store.get(conn, ids=sorted({one.key_id for one in identities})) if identities else {}
+            self.exist = self.exist or key_store.exist(conn)
+            found = key_store.get(conn, ids=sorted({one.key_id for one in identities})) if identities else {}
             for one in identities:
                 row = found.get(one.key_id)
                 one.used = False
                 one.revoked = row is None or row.revoke_time is not None
-                one.looked = began
-            if note:
-                self._noted_at = began
-                self._note(conn)
+                one.checked_at = began
+            if stores_use:
+                self._use_stored_at = began
+                self._store_use(conn)
 
-    def _note(self, conn: Connection) -> None:
+    def _store_use(self, conn: Connection) -> None:
         with self._lock:
-            noted = [one for one in self._known.values() if one.noted and one.key_id]
-        for one in noted:
-            one.noted = False
-        if noted:
-            store.note_used(conn, ids=[one.key_id for one in noted])
+            in_use = [one for one in self._known.values() if one.use_unstored and one.key_id]
+        for one in in_use:
+            one.use_unstored = False
+        if in_use:
+            key_store.note_used(conn, ids=[one.key_id for one in in_use])
 
-    def _look_at_bearer(self, identities: set[Identity]) -> None:
+    def _refresh_jwts(self, identities: set[Identity]) -> None:
         try:
-            if self._source is None or not self._source.changed():
+            if self._jwt_keys is None or not self._jwt_keys.reload():
                 return
         except ConfigurationError as error:
             log.warning("the keys of tokens stay as they were", error=str(error))
@@ -268,14 +258,14 @@ class Credentials:
         for one in identities:
             one.revoked = one.revoked or not one.key_id
         with self._lock:
-            for mark in [mark for mark, one in self._known.items() if not one.key_id]:
-                del self._known[mark]
+            for hashed in [hashed for hashed, one in self._known.items() if not one.key_id]:
+                del self._known[hashed]
 
     def _run(self) -> None:
-        while not self._closed.wait(LOOK_SECONDS):
+        while not self._closed.wait(REFRESH_SECONDS):
             try:
                 self._now.refresh()
-                self.look()
+                self.refresh()
             except Exception as error:
                 if not self._failing:
                     log.warning("keys not looked at", error=error)
@@ -284,6 +274,6 @@ class Credentials:
                 self._failing = False
 
     def close(self) -> None:
-        """Notes what is in use and ends."""
+        """Stop the thread."""
         self._closed.set()
         self._thread.join(timeout=5)

@@ -1,8 +1,8 @@
-"""Who may call what: one table of every rpc. What does not stand in it is refused.
+"""The permissions of each rpc, in one table. An rpc without a row is refused.
 
-A row says the role that an rpc takes, and what of a request shows that it stays inside one sprint or session,
-for keys that are held to one. Where a request cannot show that, as a list without its sprint, a held key is
-refused.
+A row has the role that an rpc requires, and a function that names the resources of a request. A key that is
+scoped to a sprint or a session may send a request only if its resources show that it stays inside. A request
+that cannot show that, such as a list without its sprint, is refused.
 """
 
 from __future__ import annotations
@@ -16,191 +16,209 @@ from orchestration_server.errors import OutOfBounds, PermissionDenied
 from orchestration_server.model import ALL_PROJECTS, Principal, Role
 
 DEFAULT_PROJECT = "default"
-_WHOLE = (
-    "; this is about the ledger as a whole, and takes a key that is made with"
+_ALL_PROJECTS_HINT = (
+    "; this concerns the ledger as a whole, and requires a key made with"
     " orchestration keys create NAME --role admin --project '*'"
 )
 REFLECTION = "ServerReflection/ServerReflectionInfo"
 
 
-class About(NamedTuple):
-    """What one item of a request is about. Inside is what names something, and nothing that is outside."""
+class ResourceRef(NamedTuple):
+    """The resources that one item of a request names.
+
+    An item is inside a scope if it names at least one resource, and every resource that it names is inside.
+    """
 
     sprint: str = ""
     task: str = ""
     session: str = ""
-    recorded: str = ""
-    """The session under which events have to be recorded: that of a session's key alone shows anything."""
-    lasting: bool = False
-    """It is followed for as long as the caller likes: a task alone shows nothing then, as it may leave."""
-    own: bool = False
-    """It is recorded under the session of the call, and needs to name nothing else where the key is held
-    to that."""
+    recorded_session: str = ""
+    """The session that events have to be recorded under. It counts only for a key of that session."""
+    long_lived: bool = False
+    """Whether the caller follows the resource over time. A task alone does not count then: it may leave."""
+    in_call_session: bool = False
+    """Whether the item is recorded under the call's session. A key of that session need name nothing else."""
 
 
-Shown = Callable[[Any], Iterable[About]]
+Resources = Callable[[Any], Iterable[ResourceRef]]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """What an rpc takes."""
+class RpcPolicy:
+    """The permissions that an rpc requires."""
 
     role: Role
-    about: Shown | None = None
-    """What shows that a request stays inside; without one no request does."""
-    free: bool = False
-    """Shows and changes nothing of any project: for keys that are held, too."""
-    ledger: bool = False
-    """Concerns all projects: for keys that open each."""
-    of_others: bool = False
-    """Shows other sessions: not for a key that is held to one."""
+    resources: Resources | None = None
+    """Returns the resources of a request. Without it a scoped key may not call the rpc."""
+    unscoped: bool = False
+    """Whether the rpc neither shows nor changes anything of a project. Scoped keys may call it, too."""
+    all_projects: bool = False
+    """Whether the rpc concerns all projects and requires a key that opens each."""
+    lists_sessions: bool = False
+    """Whether the rpc shows other sessions. A key that is scoped to a session may not call it."""
     events: Callable[[Any], int] | None = None
-    """How many events a request brings, where they are counted beside the calls."""
+    """Returns the number of events in a request, if they count against the key's rate of events."""
 
 
-def _in_sprint(request: Any) -> list[About]:
-    return [About(sprint=request.sprint_code)]
+def _in_sprint(request: Any) -> list[ResourceRef]:
+    return [ResourceRef(sprint=request.sprint_code)]
 
 
-def _on_task(request: Any) -> list[About]:
-    return [About(task=request.task_code)]
+def _on_task(request: Any) -> list[ResourceRef]:
+    return [ResourceRef(task=request.task_code)]
 
 
-def _in_session(request: Any) -> list[About]:
-    return [About(session=request.session_key)]
+def _in_session(request: Any) -> list[ResourceRef]:
+    return [ResourceRef(session=request.session_key)]
 
 
-def _on_target(request: Any) -> list[About]:
-    """Of a oneof at most one is set."""
-    return [About(request.sprint_code, request.task_code, getattr(request, "session_key", ""))]
+def _on_target(request: Any) -> list[ResourceRef]:
+    # The target is a oneof, so at most one of them is set.
+    return [ResourceRef(request.sprint_code, request.task_code, getattr(request, "session_key", ""))]
 
 
-def _on_document(request: Any) -> list[About]:
-    return [About(request.sprint_code, request.task_code)]
+def _on_document(request: Any) -> list[ResourceRef]:
+    return [ResourceRef(request.sprint_code, request.task_code)]
 
 
-def _on_update(request: task_pb2.UpdateTaskRequest) -> list[About]:
-    # A task that moves is not shown to stay.
-    return [] if "sprint_code" in request.update_mask.paths else [About(task=request.task.code)]
+def _on_update(request: task_pb2.UpdateTaskRequest) -> list[ResourceRef]:
+    # A task that moves may leave the scope.
+    return [] if "sprint_code" in request.update_mask.paths else [ResourceRef(task=request.task.code)]
 
 
-def _on_dependency(request: Any) -> list[About]:
-    return [About(task=request.dependency.task_code), About(task=request.dependency.depends_on_code)]
+def _on_dependency(request: Any) -> list[ResourceRef]:
+    return [
+        ResourceRef(task=request.dependency.task_code),
+        ResourceRef(task=request.dependency.depends_on_code),
+    ]
 
 
-def _in_filter(request: Any, *, lasting: bool = False) -> list[About]:
-    chosen = request.filter
-    return [About(chosen.sprint_code, chosen.task_code, recorded=chosen.session_key, lasting=lasting)]
+def _in_filter(request: Any, *, long_lived: bool = False) -> list[ResourceRef]:
+    filter_ = request.filter
+    return [
+        ResourceRef(
+            filter_.sprint_code,
+            filter_.task_code,
+            recorded_session=filter_.session_key,
+            long_lived=long_lived,
+        )
+    ]
 
 
-def _of_entity(kind: int, code: str, sprint: str = "", *, own: bool = False) -> list[About]:
+def _of_entity(kind: int, code: str, sprint: str = "", *, in_call_session: bool = False) -> list[ResourceRef]:
     if kind == common_pb2.ENTITY_TYPE_TASK:
-        return [About(sprint, task=code, own=own)]
+        return [ResourceRef(sprint, task=code, in_call_session=in_call_session)]
     if kind == common_pb2.ENTITY_TYPE_SPRINT:
-        # Both where both are named.
-        return [About(code, own=own), *([About(sprint)] if sprint else [])]
+        # If both are named, both have to be inside.
+        return [
+            ResourceRef(code, in_call_session=in_call_session),
+            *([ResourceRef(sprint)] if sprint else []),
+        ]
     if kind == common_pb2.ENTITY_TYPE_SESSION:
-        return [About(sprint, session=code, own=own)]
-    # A document names neither sprint nor session.
-    return [] if kind else [About(sprint, own=own)]
+        return [ResourceRef(sprint, session=code, in_call_session=in_call_session)]
+    # A document names neither a sprint nor a session.
+    return [] if kind else [ResourceRef(sprint, in_call_session=in_call_session)]
 
 
-def _on_history(request: Any) -> list[About]:
+def _on_history(request: Any) -> list[ResourceRef]:
     return _of_entity(request.entity_type, request.entity_code)
 
 
-def _of_events(events: Iterable[event_pb2.NewEvent]) -> list[About]:
-    found: list[About] = []
+def _of_events(events: Iterable[event_pb2.NewEvent]) -> list[ResourceRef]:
+    found: list[ResourceRef] = []
     for event in events:
-        about = _of_entity(event.entity_type, event.entity_code, event.sprint_code, own=True)
-        if not about:
+        refs = _of_entity(event.entity_type, event.entity_code, event.sprint_code, in_call_session=True)
+        if not refs:
             return []
-        found += about
+        found += refs
     return found
 
 
-def _at_start(request: session_pb2.InitAgentRequest) -> list[About]:
+def _at_start(request: session_pb2.InitAgentRequest) -> list[ResourceRef]:
     if not request.short_form:
         return _on_target(request)
     kind, _, name = request.short_form.partition(":")
-    return [{"S": About(sprint=name), "T": About(task=name)}.get(kind, About(session=name))]
+    return [{"S": ResourceRef(sprint=name), "T": ResourceRef(task=name)}.get(kind, ResourceRef(session=name))]
 
 
 _READER, _AGENT, _ADMIN = Role.READER, Role.AGENT, Role.ADMIN
 
-RULES: Mapping[str, Rule] = {
-    "SprintService/CreateSprint": Rule(_AGENT, lambda r: [About(sprint=r.sprint.code)]),
-    "SprintService/GetSprint": Rule(_READER, _in_sprint),
-    "SprintService/ListSprints": Rule(_READER),
-    "SprintService/UpdateSprint": Rule(_AGENT, lambda r: [About(sprint=r.sprint.code)]),
-    "SprintService/DeleteSprint": Rule(_ADMIN, _in_sprint),
-    "SprintService/CreateSprintFromTemplate": Rule(_AGENT, _in_sprint),
-    "SprintService/SyncSprint": Rule(_AGENT, _in_sprint),
-    "TaskService/CreateTask": Rule(_AGENT, lambda r: [About(sprint=r.task.sprint_code)]),
-    "TaskService/GetTask": Rule(_READER, _on_task),
-    "TaskService/ListTasks": Rule(_READER, _in_sprint),
-    "TaskService/UpdateTask": Rule(_AGENT, _on_update),
-    "TaskService/UpdateTaskStatus": Rule(_AGENT, _on_task),
-    "TaskService/DeleteTask": Rule(_ADMIN, _on_task),
-    "TaskService/BatchCreateTasks": Rule(
-        _AGENT, lambda r: [About(sprint=new.task.sprint_code) for new in r.tasks]
+POLICIES: Mapping[str, RpcPolicy] = {
+    "SprintService/CreateSprint": RpcPolicy(_AGENT, lambda r: [ResourceRef(sprint=r.sprint.code)]),
+    "SprintService/GetSprint": RpcPolicy(_READER, _in_sprint),
+    "SprintService/ListSprints": RpcPolicy(_READER),
+    "SprintService/UpdateSprint": RpcPolicy(_AGENT, lambda r: [ResourceRef(sprint=r.sprint.code)]),
+    "SprintService/DeleteSprint": RpcPolicy(_ADMIN, _in_sprint),
+    "SprintService/CreateSprintFromTemplate": RpcPolicy(_AGENT, _in_sprint),
+    "SprintService/SyncSprint": RpcPolicy(_AGENT, _in_sprint),
+    "TaskService/CreateTask": RpcPolicy(_AGENT, lambda r: [ResourceRef(sprint=r.task.sprint_code)]),
+    "TaskService/GetTask": RpcPolicy(_READER, _on_task),
+    "TaskService/ListTasks": RpcPolicy(_READER, _in_sprint),
+    "TaskService/UpdateTask": RpcPolicy(_AGENT, _on_update),
+    "TaskService/UpdateTaskStatus": RpcPolicy(_AGENT, _on_task),
+    "TaskService/DeleteTask": RpcPolicy(_ADMIN, _on_task),
+    "TaskService/BatchCreateTasks": RpcPolicy(
+        _AGENT, lambda r: [ResourceRef(sprint=new.task.sprint_code) for new in r.tasks]
     ),
-    "TaskService/BatchUpdateTaskStatus": Rule(
-        _AGENT, lambda r: [About(task=change.task_code) for change in r.changes]
+    "TaskService/BatchUpdateTaskStatus": RpcPolicy(
+        _AGENT, lambda r: [ResourceRef(task=change.task_code) for change in r.changes]
     ),
-    "TaskService/CreateTasksFromTemplate": Rule(_AGENT, _in_sprint),
-    "EventService/EmitEvent": Rule(_AGENT, lambda r: _of_events([r.event]), events=lambda r: 1),
-    "EventService/EmitEvents": Rule(
+    "TaskService/CreateTasksFromTemplate": RpcPolicy(_AGENT, _in_sprint),
+    "EventService/EmitEvent": RpcPolicy(_AGENT, lambda r: _of_events([r.event]), events=lambda r: 1),
+    "EventService/EmitEvents": RpcPolicy(
         _AGENT, lambda r: _of_events(r.events), events=lambda r: max(1, len(r.events))
     ),
-    "EventService/GetEvent": Rule(_READER),
-    "EventService/ListEvents": Rule(_READER, _in_filter),
-    "EventService/StreamTimeline": Rule(_READER, lambda r: _in_filter(r, lasting=True)),
-    "EventService/GetEventStats": Rule(_READER, _in_sprint),
-    "EventService/GetEntityHistory": Rule(_READER, _on_history),
-    "EventService/ReconstructState": Rule(_READER, _on_history),
-    "EventService/ReplayEvents": Rule(_READER),
-    "SessionService/InitAgent": Rule(_AGENT, _at_start),
-    "SessionService/GetSession": Rule(_READER, _in_session),
-    "SessionService/ListSessions": Rule(_READER, _on_target, of_others=True),
-    "SessionService/GetSessionContext": Rule(_READER, _in_session),
-    "SessionService/LogActivity": Rule(_AGENT, _in_session, events=lambda r: 1),
-    "SessionService/PauseSession": Rule(_AGENT, _in_session),
-    "SessionService/CloseSession": Rule(_AGENT, _in_session),
-    "ContextService/AssembleContext": Rule(_READER, _on_target),
-    "ContextService/ReadContextFile": Rule(_READER, _on_target),
-    "CoordinationService/AddDependency": Rule(_AGENT, _on_dependency),
-    "CoordinationService/RemoveDependency": Rule(_AGENT, _on_dependency),
-    "CoordinationService/ListDependencies": Rule(_READER, _on_task),
-    "CoordinationService/ListReadyTasks": Rule(_READER, _in_sprint),
-    "TemplateService/ListTemplates": Rule(_READER, free=True),
-    "TemplateService/GetTemplate": Rule(_READER, free=True),
-    "TemplateService/RenderTemplate": Rule(_READER, free=True),
-    "ReportService/GetSprintStatusReport": Rule(_READER, _in_sprint),
-    "ReportService/CreateAdr": Rule(_AGENT, _on_document),
-    "ReportService/CreateBugReport": Rule(_AGENT, _on_document),
-    "AdminService/GetServerInfo": Rule(_READER, free=True),
-    "AdminService/ArchiveEvents": Rule(_ADMIN, ledger=True),
-    "AdminService/GetStorageStats": Rule(_ADMIN, ledger=True),
-    "AdminService/ListAlerts": Rule(_ADMIN, ledger=True),
-    REFLECTION: Rule(_READER, free=True),
+    "EventService/GetEvent": RpcPolicy(_READER),
+    "EventService/ListEvents": RpcPolicy(_READER, _in_filter),
+    "EventService/StreamTimeline": RpcPolicy(_READER, lambda r: _in_filter(r, long_lived=True)),
+    "EventService/GetEventStats": RpcPolicy(_READER, _in_sprint),
+    "EventService/GetEntityHistory": RpcPolicy(_READER, _on_history),
+    "EventService/ReconstructState": RpcPolicy(_READER, _on_history),
+    "EventService/ReplayEvents": RpcPolicy(_READER),
+    "SessionService/InitAgent": RpcPolicy(_AGENT, _at_start),
+    "SessionService/GetSession": RpcPolicy(_READER, _in_session),
+    "SessionService/ListSessions": RpcPolicy(_READER, _on_target, lists_sessions=True),
+    "SessionService/GetSessionContext": RpcPolicy(_READER, _in_session),
+    "SessionService/LogActivity": RpcPolicy(_AGENT, _in_session, events=lambda r: 1),
+    "SessionService/PauseSession": RpcPolicy(_AGENT, _in_session),
+    "SessionService/CloseSession": RpcPolicy(_AGENT, _in_session),
+    "ContextService/AssembleContext": RpcPolicy(_READER, _on_target),
+    "ContextService/ReadContextFile": RpcPolicy(_READER, _on_target),
+    "CoordinationService/AddDependency": RpcPolicy(_AGENT, _on_dependency),
+    "CoordinationService/RemoveDependency": RpcPolicy(_AGENT, _on_dependency),
+    "CoordinationService/ListDependencies": RpcPolicy(_READER, _on_task),
+    "CoordinationService/ListReadyTasks": RpcPolicy(_READER, _in_sprint),
+    "TemplateService/ListTemplates": RpcPolicy(_READER, unscoped=True),
+    "TemplateService/GetTemplate": RpcPolicy(_READER, unscoped=True),
+    "TemplateService/RenderTemplate": RpcPolicy(_READER, unscoped=True),
+    "ReportService/GetSprintStatusReport": RpcPolicy(_READER, _in_sprint),
+    "ReportService/CreateAdr": RpcPolicy(_AGENT, _on_document),
+    "ReportService/CreateBugReport": RpcPolicy(_AGENT, _on_document),
+    "AdminService/GetServerInfo": RpcPolicy(_READER, unscoped=True),
+    "AdminService/ArchiveEvents": RpcPolicy(_ADMIN, all_projects=True),
+    "AdminService/GetStorageStats": RpcPolicy(_ADMIN, all_projects=True),
+    "AdminService/ListAlerts": RpcPolicy(_ADMIN, all_projects=True),
+    REFLECTION: RpcPolicy(_READER, unscoped=True),
 }
-"""By service and rpc. Health is not among them: it is open, as whoever probes has no key."""
+"""Policies by service and rpc. Health is not among them: probes have no key, so it is open."""
 
 
-def rule_of(rpc: str) -> Rule:
-    """The row of an rpc; refused where there is none."""
-    rule = RULES.get(rpc)
-    if rule is None:
-        raise PermissionDenied("nobody was given this rpc", reason="RPC_CLOSED")
-    return rule
+def policy_for(rpc: str) -> RpcPolicy:
+    """Return the policy of an rpc. Raises PermissionDenied if it has none."""
+    policy = POLICIES.get(rpc)
+    if policy is None:
+        raise PermissionDenied("no key may call this rpc", reason="RPC_CLOSED")
+    return policy
 
 
-def project_of(principal: Principal, asked: str) -> str:
-    """The project of a call: what it asks for, else that of its key. Refused where the key opens another."""
+def resolve_project(principal: Principal, requested: str) -> str:
+    """Return the project of a call: the requested one, else the key's.
+
+    Raises PermissionDenied if the key opens another project.
+    """
     if principal.project == ALL_PROJECTS:
-        return asked or DEFAULT_PROJECT
-    if asked and asked != principal.project:
+        return requested or DEFAULT_PROJECT
+    if requested and requested != principal.project:
         raise PermissionDenied(
             f"the key opens project {principal.project}, and the call asks for another",
             reason="PROJECT_CLOSED",
@@ -208,26 +226,29 @@ def project_of(principal: Principal, asked: str) -> str:
     return principal.project
 
 
-def session_of(principal: Principal, asked: str) -> str:
-    """The session of a call: what it says, else the one that its key is held to; refused where another."""
-    if principal.session_key and asked and asked != principal.session_key:
-        raise OutOfBounds("the key is held to another session")
-    return principal.session_key or asked
+def resolve_session(principal: Principal, requested: str) -> str:
+    """Return the session of a call: the requested one, else the session that the key is scoped to.
+
+    Raises OutOfBounds if the key is scoped to another session.
+    """
+    if principal.session_key and requested and requested != principal.session_key:
+        raise OutOfBounds("the key is scoped to another session")
+    return principal.session_key or requested
 
 
-def authorize(rule: Rule, principal: Principal) -> None:
-    """Refuses what the caller's role, or what it is held to, never lets in."""
-    if principal.role < rule.role:
+def authorize(policy: RpcPolicy, principal: Principal) -> None:
+    """Raise PermissionDenied if the caller may not call an rpc, whatever the request says."""
+    if principal.role < policy.role:
         raise PermissionDenied(
-            f"this takes the role {rule.role.name.lower()}, and the key has {principal.role.name.lower()}"
-            + (_WHOLE if rule.ledger else ""),
+            f"this requires the role {policy.role.name.lower()}; the key has {principal.role.name.lower()}"
+            + (_ALL_PROJECTS_HINT if policy.all_projects else ""),
             reason="ROLE_TOO_LOW",
-            role=rule.role.name.lower(),
+            role=policy.role.name.lower(),
         )
-    if rule.ledger and (principal.project != ALL_PROJECTS or principal.held):
-        opened = "a part of one project" if principal.held else f"project {principal.project} alone"
-        raise PermissionDenied(f"the key opens {opened}" + _WHOLE, reason="PROJECT_CLOSED")
-    if principal.held and not rule.free and rule.about is None:
-        raise OutOfBounds("this cannot be held to a sprint or a session, as the key is")
-    if principal.session_key and rule.of_others:
-        raise OutOfBounds("this shows other sessions, and the key is held to one")
+    if policy.all_projects and (principal.project != ALL_PROJECTS or principal.scoped):
+        opened = "a part of one project" if principal.scoped else f"project {principal.project} alone"
+        raise PermissionDenied(f"the key opens {opened}" + _ALL_PROJECTS_HINT, reason="PROJECT_CLOSED")
+    if principal.scoped and not policy.unscoped and policy.resources is None:
+        raise OutOfBounds("a key that is scoped to a sprint or a session may not call this rpc")
+    if principal.session_key and policy.lists_sessions:
+        raise OutOfBounds("this rpc shows other sessions, and the key is scoped to one")

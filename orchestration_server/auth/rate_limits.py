@@ -1,97 +1,102 @@
-"""How much a caller may ask for in a minute.
+"""The rate limits of callers.
 
-The count is shared by all servers through Redis, and taken from there in leases of a twentieth of a
-minute's worth, so that one call in so many waits for Redis, 50 ms at the most. While Redis is away each
-process counts for itself. A lease is kept until it is spent: over a minute a caller may get one lease a
-process more than its rate.
+All servers share one count in Redis. A process takes calls from it in leases of a twentieth of a minute's
+limit, so that few calls wait for Redis, and none longer than 50 ms. While Redis is away each process counts
+alone. A lease stays until it is used: in a minute a caller may exceed its limit by one lease a process.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from orchestration_server.cache.read_through import Link
+from orchestration_server.cache.client import RedisClient
+from orchestration_server.cache.lru import LruDict
 from orchestration_server.errors import ResourceExhausted
 
-CALLERS = 20_000
-"""Callers whose leases are kept; of more, those that called last."""
+MAX_CALLERS = 20_000
+"""Callers whose leases are kept in memory."""
 LEASES = 20
-"""Leases that a minute's worth is taken in."""
-LONGEST_WAIT = 60.0
-SHORTEST_WAIT = 0.05
+"""The leases that a minute's limit is divided into."""
+MAX_WAIT_SECONDS = 60.0
+MIN_WAIT_SECONDS = 0.05
 _PREFIX = "orchestration:rate"
 
 
 class _Lease:
-    """What a caller has left of what was taken for it."""
+    """The calls taken from the shared count for one caller, and not used yet."""
 
     __slots__ = ("left", "lock", "refused", "retry_at")
 
     def __init__(self) -> None:
         self.left = 0
-        """Below 0 is what it owes."""
+        """Below 0 is the caller's debt."""
         self.retry_at = 0.0
-        """Until then so many as were refused, or more, are not to be had."""
+        """Until then a request for ``refused`` calls or more is refused again."""
         self.refused = 0
         self.lock = threading.Lock()
 
 
-class Rates:
-    """Counts what callers of one ledger, which ``identity`` tells from others, ask for."""
+class RateLimiter:
+    """Counts the calls of each caller of one ledger."""
 
-    def __init__(self, link: Link, *, identity: bytes, clock: Callable[[], float] = time.monotonic) -> None:
-        self._link = link
+    def __init__(
+        self, redis: RedisClient, *, identity: bytes, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``identity`` tells this ledger from others that use the same Redis."""
+        self._redis = redis
         self._clock = clock
         self._alone = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._shared: SlidingWindowCounterRateLimiter | None = None
-        if link.client is not None:
-            # The link's own pool, and with it the link's time limits.
-            pool = link.client.connection_pool
+        if redis.client is not None:
+            # The client's own pool has the client's timeouts.
+            pool = redis.client.connection_pool
             prefix = f"{_PREFIX}:{identity.hex()[:16]}"
             storage = RedisStorage("redis://", connection_pool=pool, key_prefix=prefix)
             self._shared = SlidingWindowCounterRateLimiter(storage)
-        self._leases: OrderedDict[tuple[str, str], _Lease] = OrderedDict()
+        self._leases: LruDict[tuple[str, str], _Lease] = LruDict(MAX_CALLERS)
         self._lock = threading.Lock()
 
     def take(self, kind: str, caller: str, per_minute: int, count: int = 1) -> float:
-        """Takes so many of a minute's worth: 0, or where there are not so many the seconds until some are.
+        """Take ``count`` calls from the caller's limit for this minute.
 
-        What is more than a minute's worth is had for that, and then nothing until the rest is made up for.
+        Return 0 if granted, else the seconds until it can be. A count above the whole limit is granted if the
+        limit is unused, and the caller gets nothing until the excess has been made up for.
         """
         lease = self._lease(kind, caller)
         with lease.lock:
             if lease.left < 0:
-                return self._paid(lease, kind, caller, per_minute, count)
-            more, count = max(0, count - per_minute), min(count, per_minute)
-            if lease.left >= count and not more:
+                return self._take_in_debt(lease, kind, caller, per_minute, count)
+            excess, count = max(0, count - per_minute), min(count, per_minute)
+            if lease.left >= count and not excess:
                 lease.left -= count
                 return 0.0
             now = self._clock()
             if now < lease.retry_at and count >= lease.refused:
                 return lease.retry_at - now
             item = RateLimitItemPerMinute(per_minute)
-            worth = max(count, per_minute // LEASES)
-            for asked in (worth, count) if worth > count else (count,):
-                if self._hit(item, kind, caller, asked):
-                    lease.left += asked - count
-                    if more:
+            size = max(count, per_minute // LEASES)
+            for wanted in (size, count) if size > count else (count,):
+                if self._hit(item, kind, caller, wanted):
+                    lease.left += wanted - count
+                    if excess:
                         lease.left, lease.refused = 0, 0
-                        lease.retry_at = now + more * 60.0 / per_minute
+                        lease.retry_at = now + excess * 60.0 / per_minute
                     return 0.0
             wait = self._wait(item, kind, caller, count)
             lease.retry_at, lease.refused = now + wait, count
             return wait
 
-    def _paid(self, lease: _Lease, kind: str, caller: str, per_minute: int, count: int) -> float:
-        """As ``take``, of a caller who owes some; the lease's lock is held. A debt is paid in parts of what a
-        minute has, and nothing else is to be had until then."""
+    def _take_in_debt(self, lease: _Lease, kind: str, caller: str, per_minute: int, count: int) -> float:
+        """Take calls for a caller in debt, with the lease's lock held.
+
+        The caller pays the debt in parts of a lease's size, and gets nothing before it is paid.
+        """
         now = self._clock()
         if now < lease.retry_at:
             return lease.retry_at - now
@@ -103,24 +108,23 @@ class Rates:
                 lease.retry_at, lease.refused = now + wait, 0
                 return wait
             lease.left += part
-        wait = (
-            0.0
-            if self._hit(item, kind, caller, min(count, per_minute))
-            else self._wait(item, kind, caller, count)
-        )
-        if wait:
-            lease.retry_at, lease.refused = now + wait, count
+        if self._hit(item, kind, caller, min(count, per_minute)):
+            return 0.0
+        wait = self._wait(item, kind, caller, count)
+        lease.retry_at, lease.refused = now + wait, count
         return wait
 
     def charge(self, kind: str, caller: str, count: int) -> None:
-        """Count so many more of what a caller has had, whether its minute has them or not: what is above that
-        it owes. Waits for nobody."""
+        """Take ``count`` calls without waiting. Calls above the caller's limit become its debt."""
         lease = self._lease(kind, caller)
         with lease.lock:
             lease.left -= count
 
     def wait(self, kind: str, caller: str) -> float:
-        """The seconds until one is to be had, as far as this process knows. Takes nothing."""
+        """Return the seconds until the caller may take a call, as far as this process knows.
+
+        Takes nothing.
+        """
         lease = self._lease(kind, caller)
         with lease.lock:
             return 0.0 if lease.left > 0 else max(0.0, lease.retry_at - self._clock())
@@ -128,37 +132,33 @@ class Rates:
     def _lease(self, kind: str, caller: str) -> _Lease:
         key = (kind, caller)
         with self._lock:
-            lease = self._leases.get(key)
+            lease = self._leases.touch(key)
             if lease is None:
                 lease = self._leases[key] = _Lease()
-                if len(self._leases) > CALLERS:
-                    self._leases.popitem(last=False)
-            else:
-                self._leases.move_to_end(key)
         return lease
 
     def _hit(self, item: RateLimitItemPerMinute, kind: str, caller: str, count: int) -> bool:
         shared = self._shared
         if shared is not None:
-            answer = self._link.ask(lambda _: shared.hit(item, kind, caller, cost=count), "rates")
+            answer = self._redis.execute(lambda _: shared.hit(item, kind, caller, cost=count), "rates")
             if answer is not None:
                 return bool(answer)
         return self._alone.hit(item, kind, caller, cost=count)
 
     def _wait(self, item: RateLimitItemPerMinute, kind: str, caller: str, count: int) -> float:
-        """About how long until so many are to be had."""
+        """Estimate the seconds until the caller may take ``count`` calls."""
         shared, stats = self._shared, None
         if shared is not None:
-            stats = self._link.ask(lambda _: shared.get_window_stats(item, kind, caller), "rates")
+            stats = self._redis.execute(lambda _: shared.get_window_stats(item, kind, caller), "rates")
         if stats is None:
             stats = self._alone.get_window_stats(item, kind, caller)
-        # The window says when it lets one more in.
+        # The window's reset is the time when it admits one more call; ``refill`` is that of ``count`` calls.
         refill = count * 60.0 / item.amount
-        return min(LONGEST_WAIT, max(SHORTEST_WAIT, refill, stats.reset_time - time.time()))
+        return min(MAX_WAIT_SECONDS, max(MIN_WAIT_SECONDS, refill, stats.reset_time - time.time()))
 
 
-def exhausted(what: str, per_minute: int, wait: float, reason: str) -> ResourceExhausted:
-    """The refusal that says when to come again."""
+def rate_limited(what: str, per_minute: int, wait: float, reason: str) -> ResourceExhausted:
+    """Return the error of an exceeded rate, with the seconds after which to retry."""
     return ResourceExhausted(
         f"more than {per_minute:,} {what} in a minute: try again in {wait:.1f} s",
         reason=reason,

@@ -1,9 +1,9 @@
-"""Which session a call belongs to, and when each session last called.
+"""The sessions that calls belong to, and the last activity of each.
 
-A session's correlation id never changes, so a process reads it once and keeps it. Last activity is noted in
-memory and written behind the calls, many sessions in one statement: it costs a call no round trip, is no
-event and no revision, and waits where the database is away. All of it is bounded: what is forgotten is read
-again, or noted again with the session's next call.
+A session's correlation id never changes, so a process reads it once and keeps it. A thread writes the last
+activity of many sessions in one statement. That costs a call no round trip, makes no event and no revision,
+and waits while the database is away. The memory for this is bounded: the tracker reads a session again that
+it has forgotten, and records its activity again with the next call.
 """
 
 from __future__ import annotations
@@ -11,125 +11,120 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import replace
+from typing import NamedTuple
 
 import structlog
 
+from orchestration_server.cache.lru import LruDict
 from orchestration_server.db.database import Database
 from orchestration_server.model import Call, Role
-from orchestration_server.store import sessions as store
+from orchestration_server.store import sessions as session_store
 
 log = structlog.get_logger()
 
-SESSIONS = 10_000
-"""So many sessions are kept in mind, and as many wait to be written."""
+MAX_SESSIONS = 10_000
+"""Sessions kept in memory, and sessions whose activity waits to be written."""
 BATCH = 1_000
 APART_SECONDS = 10
 """The least time between two writes of one session's last activity."""
 COLLECT_SECONDS = 1.0
-"""How long a first note waits for others to be written with it, and a failed write for the next try."""
+"""How long the thread collects activity before it writes, and waits before it repeats a failed write."""
 UNKNOWN_SECONDS = 1.0
-"""How long a key that names no session is taken for unknown without another look."""
+"""How long a key that names no session is taken as unknown without another look."""
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
-Key = tuple[str, str]
+SessionId = tuple[str, str]
 """A session's project and key."""
-Value = TypeVar("Value")
 
 
-class _Recent(OrderedDict[Key, Value], Generic[Value]):
-    """Keeps the sessions that were set last."""
-
-    def set(self, key: Key, value: Value) -> None:
-        self[key] = value
-        self.move_to_end(key)
-        if len(self) > SESSIONS:
-            self.popitem(last=False)
-
-
-class _Link(NamedTuple):
-    """A session's correlation id, or that there was no such session until a moment."""
+class _KnownSession(NamedTuple):
+    """A session's correlation id; empty if no such session was found."""
 
     correlation_id: str
     unknown_until: float = 0.0
 
 
-class Presence:
-    """What one process knows of the sessions that call it."""
+class SessionTracker:
+    """The sessions that one process knows from its calls."""
 
     def __init__(self, db: Database, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start the thread that writes last activity."""
         self._db = db
         self._clock = clock
-        self._links: _Recent[_Link] = _Recent()
-        self._noted: _Recent[float] = _Recent()
-        self._due: _Recent[float] = _Recent()
+        self._known: LruDict[SessionId, _KnownSession] = LruDict(MAX_SESSIONS)
+        self._active: LruDict[SessionId, float] = LruDict(MAX_SESSIONS)
+        self._due: LruDict[SessionId, float] = LruDict(MAX_SESSIONS)
         self._failing = False
         self._lock = threading.Lock()
-        self._wanted = threading.Event()
+        self._touched = threading.Event()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="session-tracker", daemon=True)
         self._thread.start()
 
-    def tie(self, call: Call) -> None:
-        """Ties a call to the session that its metadata names, if there is one.
+    def attach(self, call: Call) -> Call:
+        """Return the call as one of the session that its metadata names.
 
-        Where the caller may write it is noted as active, and its correlation id is the call's where the
-        caller gave none. A key that names no session changes nothing: it is a mark of the caller's own, kept
-        on the call's events.
-        UNAVAILABLE where the database is asked and away.
+        It gets the session's correlation id unless the caller gave one, and the session becomes active if the
+        caller may write. A key that names no session changes nothing: the server keeps it on the call's
+        events as a mark of the caller. Raises Unavailable if the session has to be read and the database is
+        away.
         """
         if not call.session_key or not _KEY.fullmatch(call.session_key):
-            return
+            return call
         if not call.correlated:
-            link = self._link(call)
-            if not link.correlation_id:
-                return
-            call.correlation_id = link.correlation_id
+            known = self._session(call)
+            if not known.correlation_id:
+                return call
+            call = replace(call, correlation_id=known.correlation_id)
         if call.principal is None or call.principal.role >= Role.AGENT:
-            self.note(call.project, call.session_key)
+            self.touch(call.project, call.session_key)
+        return call
 
-    def _link(self, call: Call) -> _Link:
+    def _session(self, call: Call) -> _KnownSession:
         key = (call.project, call.session_key)
         with self._lock:
-            link = self._links.get(key)
-        if link is not None and (link.correlation_id or self._clock() < link.unknown_until):
-            return link
+            known = self._known.get(key)
+        if known is not None and (known.correlation_id or self._clock() < known.unknown_until):
+            return known
         with self._db.connection(call) as conn:
-            found = store.correlation_id(conn, project=call.project, key=call.session_key)
-        link = _Link(found) if found else _Link("", self._clock() + UNKNOWN_SECONDS)
+            found = session_store.correlation_id(conn, project=call.project, key=call.session_key)
+        read = _KnownSession(found) if found else _KnownSession("", self._clock() + UNKNOWN_SECONDS)
         with self._lock:
-            known = self._links.get(key)
+            known = self._known.get(key)
             if known is None or not known.correlation_id:
-                self._links.set(key, link)
-        return link
+                self._known[key] = read
+        return read
 
-    def learn(self, project: str, session_key: str, correlation_id: str) -> None:
-        """A session was started here, maybe under a key that was unknown until now."""
+    def remember(self, project: str, session_key: str, correlation_id: str) -> None:
+        """Keep the correlation id of a session that was started here.
+
+        Its key may have been unknown before.
+        """
         with self._lock:
-            self._links.set((project, session_key), _Link(correlation_id))
+            self._known[project, session_key] = _KnownSession(correlation_id)
 
-    def note(self, project: str, session_key: str) -> None:
-        """The session is active now. Written soon, where its last note is 10 seconds old or more."""
+    def touch(self, project: str, session_key: str) -> None:
+        """Record that a session is active now. The thread writes it if the last time was 10 seconds ago."""
         key, now = (project, session_key), self._clock()
         with self._lock:
-            last = self._noted.get(key)
+            last = self._active.get(key)
             if last is not None and now - last < APART_SECONDS:
                 return
-            self._noted.set(key, now)
-            self._due.set(key, now)
-        self._wanted.set()
+            self._active[key] = now
+            self._due[key] = now
+        self._touched.set()
 
     def flush(self) -> int:
-        """Writes what is due; how many sessions were set. What cannot be written stays due."""
+        """Write the activity that is due and return the number of sessions. A failed write stays due."""
         written = 0
         while batch := self._take():
             now = self._clock()
-            ages = {key: int((now - noted) * 1_000) for key, noted in batch.items()}
+            ages = {key: int((now - active) * 1_000) for key, active in batch.items()}
             try:
                 with self._db.connection() as conn:
-                    written += store.touch(conn, ages=ages, apart=APART_SECONDS)
+                    written += session_store.touch(conn, ages=ages, apart=APART_SECONDS)
             except Exception as error:
                 if not self._failing:
                     log.warning("last activity not written", sessions=len(batch), error=error)
@@ -139,29 +134,31 @@ class Presence:
             self._failing = False
         return written
 
-    def _take(self) -> dict[Key, float]:
+    def _take(self) -> dict[SessionId, float]:
         with self._lock:
             return dict(self._due.popitem(last=False) for _ in range(min(BATCH, len(self._due))))
 
-    def _put_back(self, batch: dict[Key, float]) -> None:
-        """Newer notes of the same sessions stay, and the oldest go where there are too many."""
+    def _put_back(self, batch: dict[SessionId, float]) -> None:
+        """Return a batch to what is due.
+
+        Newer activity wins, and the oldest is dropped if there is too much.
+        """
         with self._lock:
             newer = dict(self._due)
             self._due.clear()
-            for key, noted in (batch | newer).items():
-                self._due.set(key, noted)
-        self._wanted.set()
+            self._due.update(batch | newer)
+        self._touched.set()
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            self._wanted.wait()
+            self._touched.wait()
             self._closed.wait(COLLECT_SECONDS)
-            self._wanted.clear()
+            self._touched.clear()
             self.flush()
         self.flush()
 
     def close(self) -> None:
-        """Writes what is due and ends."""
+        """Write the activity that is due and stop the thread."""
         self._closed.set()
-        self._wanted.set()
+        self._touched.set()
         self._thread.join(timeout=5)

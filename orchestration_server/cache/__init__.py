@@ -1,1 +1,1 @@
-"""The only user of Redis: client, read-through cache, wakes between servers."""
+"""The only user of Redis: its client, a read-through cache, and wakes between servers."""

@@ -1,7 +1,7 @@
-"""Wakes between servers: one that commits events says so through Redis, and the others look at once.
+"""Wakes between servers: a server that commits events publishes a wake, and the others read the log at once.
 
-A wake says no more than that. One that is lost costs time only, since every timeline also polls, and one
-too many is a look for nothing; so whatever Redis does, no event is missed and no call waits.
+A wake carries no data. A lost wake costs time only, since every timeline also polls, and a needless one costs
+a read of the log. So no event is missed and no call waits, whatever Redis does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import redis
 import structlog
 
-from orchestration_server.cache.read_through import Link, fault
+from orchestration_server.cache.client import RedisClient, fault
 from orchestration_server.telemetry import metrics
 
 log = structlog.get_logger()
@@ -27,25 +27,23 @@ CONNECTIONS = 2
 COALESCE_SECONDS = 0.01
 """The shortest time between two messages of one process, however many commits it has."""
 ALONE_SECONDS = 5.0
-"""How long a server that nobody else listens to says nothing. Who begins to listen says so."""
+"""How long a server without listeners publishes nothing. A server that begins to listen announces itself."""
 LISTEN_SECONDS = 0.25
-"""How long the listener takes to notice a stop while Redis is away."""
+"""The longest that the listener takes to notice a stop."""
 STOP_SECONDS = 0.4
-"""The longest that a stop waits for each of the two threads."""
+"""The longest that ``close`` waits for each of the two threads."""
 SILENCE_SECONDS = 5.0
-"""After it Redis is asked whether it is there; after twice as long the connection is given up."""
+"""Silence after which the listener pings Redis; after twice as long it closes the connection."""
 BACKOFF_FIRST_SECONDS = 0.1
 BACKOFF_MOST_SECONDS = 3.0
 
 
-class Wakes:
-    """Tells the other servers of this log, and calls ``wake`` when one of them tells.
+class WakeBus:
+    """Publishes wakes to the other servers of this log, and calls ``wake`` when one of them publishes."""
 
-    ``identity`` names the log: those of other logs on the same Redis have a channel of their own.
-    """
-
-    def __init__(self, link: Link, *, identity: bytes, wake: Callable[[], None]) -> None:
-        self._link = link
+    def __init__(self, redis_client: RedisClient, *, identity: bytes, wake: Callable[[], None]) -> None:
+        """Start the two threads. ``identity`` names the log; each log on the same Redis has its channel."""
+        self._redis = redis_client
         self._wake = wake
         name = blake2b(b"wakes", key=identity, digest_size=16).hexdigest()
         self.channel = f"orchestration:wakes:{name}"
@@ -56,24 +54,24 @@ class Wakes:
         self._listening = False
         self._alone_until = 0.0
         self._heard = 0
-        """How often another was heard, or this one began to listen: whoever was alone is so no more."""
+        """Counts the wakes of other servers and the beginnings of listening. Each ends the time alone."""
         self._threads: list[threading.Thread] = []
-        if link.client is not None:
+        if redis_client.client is not None:
             self._threads = [
                 threading.Thread(target=self._run_publisher, name="wakes-publish", daemon=True),
-                threading.Thread(target=self._run_listener, args=(link.client,), name="wakes-listen",
-                                 daemon=True),
+                threading.Thread(target=self._run_listener, args=(redis_client.client,),
+                                 name="wakes-listen", daemon=True),
             ]  # fmt: skip
         for thread in self._threads:
             thread.start()
 
     def publish(self) -> None:
-        """Has the other servers told soon. Never waits."""
+        """Publish a wake soon. It does not wait."""
         if not self._due.is_set() and time.monotonic() >= self._alone_until:
             self._due.set()
 
     def close(self) -> None:
-        """Tells what is due, and ends both threads."""
+        """Publish the wake that is due and stop both threads."""
         self._closed.set()
         self._due.set()
         for thread in self._threads:
@@ -82,12 +80,12 @@ class Wakes:
     def _run_publisher(self) -> None:
         while True:
             self._due.wait()
-            # Cleared before the message goes out: what is committed from here on asks for another.
+            # Cleared before the message goes out, so that a commit from here on asks for another wake.
             self._due.clear()
             closing = self._closed.is_set()
-            # The last one also ends this process's own listening at once.
+            # The last wake also ends this process's own listening at once.
             heard = self._heard
-            listeners = self._link.ask(lambda client: client.publish(self.channel, self._own), "publish")
+            listeners = self._redis.execute(lambda client: client.publish(self.channel, self._own), "publish")
             if listeners == 1 and self._listening:
                 self._alone_until = time.monotonic() + ALONE_SECONDS
             if heard != self._heard:
@@ -109,13 +107,13 @@ class Wakes:
                 self._lost = True
             finally:
                 self._listening = False
-            # One that lasted was good: only those that fail soon are tried ever more seldom.
+            # The delay grows only while subscriptions fail soon after they begin.
             lasted = time.monotonic() - began > BACKOFF_MOST_SECONDS
             delay = BACKOFF_FIRST_SECONDS if lasted else min(2 * delay, BACKOFF_MOST_SECONDS)
             self._closed.wait(delay * random.uniform(0.5, 1.0))
 
     def _listen(self, client: redis.Redis) -> None:
-        """Hears one subscription out: until the stop, or an error."""
+        """Listen on one subscription until ``close`` or an error."""
         with client.pubsub() as subscription:  # type: ignore[no-untyped-call]  # redis gives it no types
             subscription.subscribe(self.channel)
             heard, asked = time.monotonic(), False
@@ -137,7 +135,7 @@ class Wakes:
             if self._lost:
                 self._lost = False
                 log.info("wakes of other servers back")
-            # What was told before this moment went unheard; and who was alone is so no more.
+            # Wakes published before this moment are lost, and from now on the other servers have a listener.
             self._listening = True
             self._no_longer_alone()
             self._wake()

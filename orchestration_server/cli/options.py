@@ -58,9 +58,9 @@ def _loaded(unchecked: UncheckedSettings, names: tuple[str, ...]) -> Settings:
         if not database_errors.is_database_url(settings.database_url):
             refuse("DATABASE_URL is not valid: it reads postgresql://USER:PASSWORD@HOST:5432/NAME")
     if settings.redis_url and "redis_url" in names:
-        from orchestration_server.cache import read_through
+        from orchestration_server.cache import client
 
-        if not read_through.is_url(settings.redis_url):
+        if not client.is_url(settings.redis_url):
             refuse("REDIS_URL is not valid: it reads redis://:PASSWORD@HOST:6379/0")
     return settings
 

@@ -189,7 +189,7 @@ def _serve_processes(
                 _stop_processes(children)
                 err.print(f"a server process did not start: {_exit_summary(child)}", style="red")
                 raise typer.Exit(1)
-    registry.register(exposition.Summed([asked for _, asked in started]))
+    registry.register(exposition.MultiProcessCollector([asked for _, asked in started]))
     _print_ready(bound, data, settings, ready_file, metrics_address)
     for child in children:
         threading.Thread(target=_watch_process, args=(child, stop), daemon=True).start()

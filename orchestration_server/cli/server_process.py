@@ -25,7 +25,7 @@ def main() -> None:
     settings = Settings.model_validate_json(sys.stdin.buffer.readline())
     logs.configure(settings.log_level)
     stop = process.stop_signal()
-    exposition.answer(socket.socket(fileno=int(sys.argv[1])))
+    exposition.serve_worker(socket.socket(fileno=int(sys.argv[1])))
     app = App(settings)
     try:
         address = app.start()

@@ -11,37 +11,36 @@ from dataclasses import asdict
 
 import orjson
 
-from orchestration_server.model import Bounds, Call, EventRow, Role
+from orchestration_server.model import Call, EventRow, Role, Scope
 
 
-def recorded(call: Call, bounds: Bounds | None = None) -> str:
-    """Return what to record with the events of a call; empty if nothing bounds its caller.
-
-    ``bounds`` are those of one message of a stream, in place of the call's.
-    """
-    if call.scopes:
-        return call.scopes
-    inside = bounds or call.bounds
+def recorded(call: Call) -> str:
+    """Return the scopes to record with the events of a call; empty if nothing restricts the caller."""
+    if call.causer_scopes:
+        return call.causer_scopes
     reader = call.principal is not None and call.principal.role < Role.AGENT
-    if inside is None:
-        return _written((Bounds(),), read_only=True) if reader else ""
-    return _written((inside,), read_only=reader)
+    if call.scope is None:
+        return _serialized(Scope(), read_only=True) if reader else ""
+    return _serialized(call.scope, read_only=reader)
 
 
 def merged(scopes: Iterable[str]) -> str:
-    """Return what to record with one event of several callers: a rule has to stay inside all of it."""
+    """Return the scopes to record with one event of several callers.
+
+    A rule has to stay inside all of them.
+    """
     different = dict.fromkeys(scope for scope in scopes if scope)
     if len(different) < 2:
         return next(iter(different), "")
     return orjson.dumps([one for scope in different for one in orjson.loads(scope)]).decode()
 
 
-def allow(scopes: str, events: Sequence[EventRow]) -> bool:
+def allow(recorded_scopes: str, events: Sequence[EventRow]) -> bool:
     """Return whether callers with these scopes could have caused all of these events themselves."""
-    bounds = [Bounds(**fields) for fields in orjson.loads(scopes)] if scopes else []
-    return all(not one.read_only and all(map(one.hold, events)) for one in bounds)
+    scopes = [Scope(**fields) for fields in orjson.loads(recorded_scopes)] if recorded_scopes else []
+    return all(not one.read_only and all(map(one.covers, events)) for one in scopes)
 
 
-def _written(bounds: Sequence[Bounds], *, read_only: bool) -> str:
-    found = [{**asdict(one), "read_only": read_only} for one in bounds]
-    return orjson.dumps([{name: value for name, value in one.items() if value} for one in found]).decode()
+def _serialized(scope: Scope, *, read_only: bool) -> str:
+    fields = {**asdict(scope), "read_only": read_only}
+    return orjson.dumps([{name: value for name, value in fields.items() if value}]).decode()

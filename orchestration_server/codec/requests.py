@@ -20,7 +20,7 @@ def request_key(call: Call, message: Message) -> Request:
         return Request(call.rpc, "", b"")
     body = message.SerializeToString(deterministic=True)
     scope = b""
-    if call.principal is not None and call.principal.held:
+    if call.principal is not None and call.principal.scoped:
         names = f"{call.principal.session_key}\0{call.principal.sprint_code}"
         scope = blake2b(names.encode(), digest_size=16).digest()
     return Request(call.rpc, request_id, blake2b(body, digest_size=16, key=scope).digest())

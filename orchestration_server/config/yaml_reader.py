@@ -20,12 +20,12 @@ class YamlError(Exception):
     """Something in a file is not as it has to be; the message begins with file and line."""
 
 
-class Field:
+class YamlNode:
     """A value of a document; ``path`` is how it is reached, such as rules[2].on."""
 
     def __init__(self, source: str, path: str, node: yaml.Node) -> None:
         self._source, self._path, self._node = source, path, node
-        self._below: dict[str, Field] = {}
+        self._below: dict[str, YamlNode] = {}
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 # Keys are taken as they are written: YAML would read the key on as a boolean.
@@ -35,8 +35,8 @@ class Field:
                     raise self._of(key.value, key).error("is there twice")
                 self._below[key.value] = self._of(key.value, value)
 
-    def _of(self, key: str, node: yaml.Node) -> Field:
-        return Field(self._source, f"{self._path}.{key}".lstrip("."), node)
+    def _of(self, key: str, node: yaml.Node) -> YamlNode:
+        return YamlNode(self._source, f"{self._path}.{key}".lstrip("."), node)
 
     @property
     def line(self) -> int:
@@ -50,12 +50,12 @@ class Field:
     def __contains__(self, key: str) -> bool:
         return key in self._below
 
-    def __getitem__(self, key: str) -> Field:
+    def __getitem__(self, key: str) -> YamlNode:
         if key not in self._below:
             raise self.error(f"must have {key}")
         return self._below[key]
 
-    def inherit(self, base: Field) -> None:
+    def inherit(self, base: YamlNode) -> None:
         """Takes the keys that this mapping does not have from another one."""
         self._below = dict(base.fields()) | self._below
 
@@ -65,21 +65,21 @@ class Field:
             if key not in known:
                 raise field.error(f"is not known; known are {', '.join(known)}")
 
-    def fields(self) -> Sequence[tuple[str, Field]]:
+    def fields(self) -> Sequence[tuple[str, YamlNode]]:
         """What a mapping holds."""
         if not isinstance(self._node, yaml.MappingNode):
             raise self.error("must be a mapping")
         return list(self._below.items())
 
-    def items(self, most: int) -> list[Field]:
+    def items(self, most: int) -> list[YamlNode]:
         """What a list holds."""
         if not isinstance(self._node, yaml.SequenceNode):
             raise self.error("must be a list")
         if len(self._node.value) > most:
             raise self.error(f"must have at most {most} items")
-        return [Field(self._source, f"{self._path}[{n}]", node) for n, node in enumerate(self._node.value)]
+        return [YamlNode(self._source, f"{self._path}[{n}]", node) for n, node in enumerate(self._node.value)]
 
-    def one_or_more(self, most: int) -> list[Field]:
+    def one_or_more(self, most: int) -> list[YamlNode]:
         """What a list holds, or the one value that stands in the place of a list."""
         if isinstance(self._node, yaml.SequenceNode) and not self._node.value:
             raise self.error("must not be empty")
@@ -155,7 +155,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def read_file(path: Path) -> Field:
+def read_file(path: Path) -> YamlNode:
     """The document of a file."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -164,7 +164,7 @@ def read_file(path: Path) -> Field:
     return read(str(path), text)
 
 
-def read(source: str, text: str) -> Field:
+def read(source: str, text: str) -> YamlNode:
     """The document of a file; ``source`` is what its errors call it."""
     if len(text) > MOST_BYTES:
         raise YamlError(f"{source}: is larger than 1 MiB")
@@ -180,4 +180,4 @@ def read(source: str, text: str) -> Field:
         loader.dispose()
     if node is None:
         raise YamlError(f"{source}:1: the document is empty")
-    return Field(source, "", node)
+    return YamlNode(source, "", node)

@@ -172,7 +172,7 @@ class Broker:
             return Loaded(composed.body, loaded.key(contents.version) if composed.whole else None)
 
         body, cached = self._cache.get_or_load(
-            "context", asked.key(version), load, patience=call.seconds_left()
+            "context", asked.key(version), load, timeout=call.seconds_left()
         )
         return Assembled(body, cached, None if cached else made[0].event)
 

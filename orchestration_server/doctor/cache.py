@@ -12,7 +12,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from orchestration_server.cache.read_through import TIMEOUT_SECONDS, fault
+from orchestration_server.cache.client import TIMEOUT_SECONDS, fault
 from orchestration_server.doctor.findings import Finding, Installation, format_size, ok, warning
 
 PINGS = 20

@@ -211,7 +211,7 @@ def _event(alert: Alert, session: common_pb2.Session | None, now: datetime, told
     """What is told of an alert; of a session's among the session's own events."""
     call = Call(AGENT, alert.project, agent=AGENT)
     if session is not None:
-        call.correlation_id, call.session_key = session.correlation_id, session.key
+        call = replace(call, correlation_id=session.correlation_id, session_key=session.key)
     payload: dict[str, Any] = {
         "kind": alert.alert,
         "alert_id": str(alert.id),

@@ -58,7 +58,7 @@ class OutOfScope(Exception):
     """A caller that caused the event may not change what the action would change."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Step(Call):
     """The call of a rule: a write that moves the place from ``start`` to ``to``."""
 
@@ -99,7 +99,7 @@ class SteppingGate(Gate):
             change = decide(conn, found)
             if call.acts and not change.events:
                 raise Nothing
-            if not call.allowed and not causers.allow(call.scopes, change.events):
+            if not call.allowed and not causers.allow(call.causer_scopes, change.events):
                 raise OutOfScope
             if call.would is not None:
                 change = Change(b"", events=[call.would(found.now)])
@@ -232,17 +232,17 @@ class Automation:
         if not code:
             return
         project = walk.project
+        described = {"of": action.of, "code": code, "to": action.to}
+        required = None
+        if action.all_tasks_completed:
+            required = lambda conn: store.all_tasks_completed(conn, project=project, sprint=code)  # noqa: E731
         step = Step(
             RPC, project, correlation_id=cause.event.correlation_id, agent=AGENT, automation=told.automation,
-            scopes=cause.scopes, start=walk.start, to=at, told=walk.told, acts=True,
+            causer_scopes=cause.scopes, start=walk.start, to=at, told=walk.told, acts=True, required=required,
             # The ledger itself checks what makes the sprint complete, so it takes nobody's right.
             allowed=cause.is_change and action.all_tasks_completed,
+            would=told.would({"set_status": described}) if dry_run else None,
         )  # fmt: skip
-        if action.all_tasks_completed:
-            step.required = lambda conn: store.all_tasks_completed(conn, project=project, sprint=code)
-        described = {"of": action.of, "code": code, "to": action.to}
-        if dry_run:
-            step.would = told.would({"set_status": described})
         try:
             self._change(step, action, code)
         except OutOfScope:
@@ -301,7 +301,11 @@ class _Teller:
         """An event about what the cause is about."""
         about = self._cause.event
         call = Call(
-            RPC, self._project, correlation_id=about.correlation_id, agent=AGENT, scopes=self._cause.scopes
+            RPC,
+            self._project,
+            correlation_id=about.correlation_id,
+            agent=AGENT,
+            causer_scopes=self._cause.scopes,
         )
         told = to_struct({**payload, "automation": dict(self.automation)})
 

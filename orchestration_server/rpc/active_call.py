@@ -14,7 +14,7 @@ from orchestration_server import errors
 from orchestration_server.codec.status import status_of
 from orchestration_server.model import Call
 from orchestration_server.telemetry import metrics
-from orchestration_server.telemetry.access_log import SLOW_SECONDS, CallLog
+from orchestration_server.telemetry.access_log import SLOW_SECONDS, AccessLog
 
 if TYPE_CHECKING:
     from orchestration_server.telemetry.tracing import CallSpan
@@ -30,7 +30,7 @@ class Attempt:
 
     __slots__ = ("_open", "_rpc", "_told", "began", "call", "context", "span")
 
-    def __init__(self, rpc: metrics.Rpc, context: grpc.ServicerContext, told: CallLog) -> None:
+    def __init__(self, rpc: metrics.Rpc, context: grpc.ServicerContext, told: AccessLog) -> None:
         self._rpc = rpc
         self._told = told
         self._open = threading.Lock()
@@ -48,7 +48,8 @@ class Attempt:
 
     @property
     def correlation_id(self) -> str:
-        return "" if self.call is None else self.call.correlation_id
+        """The correlation id that the answer carries; empty until the caller is known."""
+        return "" if self.call is None or self.call.answer is None else self.call.answer.correlation_id
 
     def end(self, code: grpc.StatusCode, reason: str = "") -> None:
         """Says how it ended; a stream's end is that of its last message. Only the first end counts: a client
@@ -59,9 +60,12 @@ class Attempt:
         # Nearly all end as OK, and to ask an enum for its name takes a while.
         self._rpc.end("OK" if code is OK else code.name, took)
         if self.span is not None:
-            self.span.end(code.name, code.value[0], self.call)
+            self.span.end(code.name, code.value[0], self.call, self.correlation_id)
         if code is not OK or took > SLOW_SECONDS or self._told.every:
-            self._told.ended(self.rpc, self.call, code, took, endless=self._rpc.endless, reason=reason)
+            self._told.ended(
+                self.rpc, self.call, code, took, endless=self._rpc.endless, reason=reason,
+                correlation_id=self.correlation_id,
+            )  # fmt: skip
 
     def left(self) -> None:
         """Its caller may have left before it ended, or its deadline passed."""

@@ -20,13 +20,13 @@ from orchestration_server import errors
 from orchestration_server.auth import permissions
 from orchestration_server.auth.admission import AUTHORIZATION, PROJECT, SESSION, Admission, Verdict
 from orchestration_server.auth.credentials import Identity
-from orchestration_server.auth.session_tracker import Presence
-from orchestration_server.model import Call
+from orchestration_server.auth.session_tracker import SessionTracker
+from orchestration_server.model import AnswerMetadata, Call, Scope
 from orchestration_server.rpc.active_call import CORRELATION, OK, Attempt
 from orchestration_server.rpc.pending_call import admitted
 from orchestration_server.rpc.stream_writer import Outlet
 from orchestration_server.telemetry import metrics
-from orchestration_server.telemetry.access_log import CallLog
+from orchestration_server.telemetry.access_log import AccessLog
 from orchestration_server.timeline.pacing import Traffic
 from orchestration_server.timeline.subscription import Reply
 from orchestration_server.validation import validate
@@ -84,13 +84,13 @@ class Door:
         self._admission = admission
         self.refusal = parse.refusal
 
-    def judge(self, metadata: Any, peer: Callable[[], str]) -> Verdict:
-        """Judge by what is in memory."""
-        return self._admission.judge(self._rpc, metadata, peer)
+    def identify(self, metadata: Any, peer: Callable[[], str]) -> Verdict:
+        """Identify the caller from memory alone."""
+        return self._admission.identify(self._rpc, metadata, peer)
 
-    def look(self, metadata: Any, peer: Callable[[], str]) -> object:
-        """Look up who calls. Raises what the call is refused with."""
-        return self._admission.look(self._rpc, metadata, peer)
+    def lookup(self, metadata: Any, peer: Callable[[], str]) -> object:
+        """Return the caller. Raises the error to refuse the call with."""
+        return self._admission.lookup(self._rpc, metadata, peer)
 
 
 def counted(rpc: str, *, stream: bool = False) -> metrics.Rpc:
@@ -103,9 +103,9 @@ class Interceptor:
 
     def __init__(
         self,
-        presence: Presence,
+        session_tracker: SessionTracker,
         admission: Admission,
-        call_log: CallLog,
+        call_log: AccessLog,
         tracing: Tracing | None = None,
         *,
         answer_bytes: int,
@@ -113,7 +113,7 @@ class Interceptor:
     ) -> None:
         """``answer_bytes`` is the largest answer that the transport sends; ``traffic`` sees each call."""
         self._traffic = traffic or Traffic()
-        self._presence = presence
+        self._session_tracker = session_tracker
         self._admission = admission
         self._log = call_log
         self._tracing = tracing
@@ -142,7 +142,7 @@ class Interceptor:
         given = dict(pairs)
         if len(given) != len(pairs):
             _refuse_repeats([key for key, _ in pairs])
-        identity = self._admission.enter(
+        identity = self._admission.authenticate(
             attempt.rpc, given, context.peer, known=early if isinstance(early, Identity) else None
         )
         given.pop(AUTHORIZATION, None)
@@ -150,36 +150,48 @@ class Interceptor:
             rule = _METADATA[key]
             if value and (not isinstance(value, str) or not rule.fullmatch(value)):
                 raise errors.InvalidArgument({f"metadata.{key}": f"must match {rule.pattern}"})
-        said = cast("dict[str, str]", given).get
-        left = cast("float | None", context.time_remaining())
-        correlation = said(CORRELATION)
-        call = Call(
-            rpc=attempt.rpc,
-            project=said(PROJECT) or permissions.DEFAULT_PROJECT,
-            correlation_id=correlation or os.urandom(16).hex(),
-            session_key=said(SESSION, ""),
-            agent=said("orchestration-agent", ""),
-            deadline=None if left is None or left > NO_DEADLINE else time.monotonic() + left,
-            on_end=context.add_callback,
-            correlated=bool(correlation),
-        )
-        if identity is not None:
-            self._settle(identity, call, said(PROJECT, ""), context)
+        call = self._call(attempt.rpc, cast("dict[str, str]", given), identity, context)
         if call.rpc in WATCHED:
             forget = self._admission.watch(identity, context.cancel)
             if forget is not None and not context.add_callback(forget):
                 forget()
-        self._presence.tie(call)
+        call = self._session_tracker.attach(call)
+        assert call.answer is not None
+        call.answer.correlation_id = call.correlation_id
         context.set_trailing_metadata(((CORRELATION, call.correlation_id),))
         attempt.call = call
         return call
 
-    def _settle(self, identity: Identity, call: Call, project: str, context: grpc.ServicerContext) -> None:
-        """What the credential says of a call that was let in."""
-        principal = call.principal = identity.principal
-        call.project = permissions.project_of(principal, project)
-        call.session_key = permissions.session_of(principal, call.session_key)
-        call.admit = lambda message, own: self._admission.admit(message, own, context.peer)
+    def _call(
+        self, rpc: str, metadata: dict[str, str], identity: Identity | None, context: grpc.ServicerContext
+    ) -> Call:
+        """Return the call of an authenticated caller, by its metadata."""
+        principal, authorize = None, None
+        project = metadata.get(PROJECT) or permissions.DEFAULT_PROJECT
+        session_key = metadata.get(SESSION, "")
+        if identity is not None:
+            principal = identity.principal
+            project = permissions.resolve_project(principal, metadata.get(PROJECT, ""))
+            session_key = permissions.resolve_session(principal, session_key)
+
+            def authorize(message: Any, call: Call) -> Scope | None:
+                return self._admission.authorize_request(message, call, context.peer)
+
+        left = cast("float | None", context.time_remaining())
+        correlation = metadata.get(CORRELATION)
+        return Call(
+            rpc=rpc,
+            project=project,
+            correlation_id=correlation or os.urandom(16).hex(),
+            session_key=session_key,
+            agent=metadata.get("orchestration-agent", ""),
+            deadline=None if left is None or left > NO_DEADLINE else time.monotonic() + left,
+            on_end=context.add_callback,
+            correlated=bool(correlation),
+            principal=principal,
+            authorize=authorize,
+            answer=AnswerMetadata(),
+        )
 
     def unary(
         self, rpc: str, behavior: Unary, parse: Parser
@@ -191,18 +203,16 @@ class Interceptor:
             attempt = self._attempt(calls, context)
             try:
                 call = self.begin(attempt, context)
-                correlation = call.correlation_id
                 request = parse(body)
                 validate(request)
-                if call.admit is not None:
-                    call.admit(request, call)
+                call = call.authorized(request)
                 response = serializer(behavior(request, call))
                 if len(response) > self._answer_bytes:
                     raise errors.AnswerTooLarge(len(response), self._answer_bytes)
-                if call.correlation_id != correlation:
-                    context.set_trailing_metadata(((CORRELATION, call.correlation_id),))
+                if attempt.correlation_id != call.correlation_id:
+                    context.set_trailing_metadata(((CORRELATION, attempt.correlation_id),))
             except Exception as error:
-                self._admission.note(error, attempt.call, context.peer)
+                self._admission.record_refusal(error, attempt.call, context.peer)
                 attempt.abort(error)
             finally:
                 took = time.monotonic() - attempt.began
@@ -242,8 +252,7 @@ class Interceptor:
                 call = self.begin(attempt, context)
                 request = parse(body)
                 validate(request)
-                if call.admit is not None:
-                    call.admit(request, call)
+                call = call.authorized(request)
                 behavior(request, call, Reply(Outlet(context).send, finish, context.cancel))
             except Exception as error:
                 finish(error)
@@ -282,7 +291,7 @@ class Interceptor:
         """Each message of a stream is an activity of its session. One that cannot be made fails alone."""
         for body in bodies:
             if call.session_key:
-                self._presence.note(call.project, call.session_key)
+                self._session_tracker.touch(call.project, call.session_key)
             try:
                 yield parse(body)
             except errors.InvalidArgument as error:
@@ -304,8 +313,7 @@ class Interceptor:
                 call = self.begin(attempt, context)
                 request = parse(body)
                 validate(request)
-                if call.admit is not None:
-                    call.admit(request, call)
+                call = call.authorized(request)
                 yield from behavior(request, call)
                 attempt.end(OK)
             except Exception as error:

@@ -79,11 +79,11 @@ class Door(Protocol):
     def refusal(self, body: bytes) -> LedgerError | None:
         """Return the error of a request that is too large, by what is seen without unpacking it."""
 
-    def judge(self, metadata: Any, peer: Callable[[], str]) -> Verdict:
-        """Judge by what is in memory; it runs on grpc's serving thread and must not wait."""
+    def identify(self, metadata: Any, peer: Callable[[], str]) -> Verdict:
+        """Identify the caller from memory alone. It runs on grpc's serving thread and must not wait."""
 
-    def look(self, metadata: Any, peer: Callable[[], str]) -> object:
-        """Return who calls. Raises what the call is refused with."""
+    def lookup(self, metadata: Any, peer: Callable[[], str]) -> object:
+        """Return the caller. Raises the error to refuse the call with."""
 
 
 class Pool(Protocol):
@@ -168,11 +168,11 @@ class Arrival:
         """Return whether who calls has to be looked up first, and why the call is refused at once, if so."""
         if self._door is None:
             return False, None
-        verdict = self._door.judge(self._event.invocation_metadata, self._asked_peer)
+        verdict = self._door.identify(self._event.invocation_metadata, self._asked_peer)
         self.share = verdict.share
-        self._state.admitted = verdict.admitted
-        self._looking = verdict.look
-        return verdict.look, None if verdict.error is None else Refusal.of_error(verdict.error)
+        self._state.admitted = verdict.identity
+        self._looking = verdict.needs_lookup
+        return verdict.needs_lookup, None if verdict.error is None else Refusal.of_error(verdict.error)
 
     def ask(self) -> None:
         """Start to receive the message, with the call's lock held."""
@@ -249,7 +249,7 @@ class Arrival:
         assert self._door is not None
         self._looking = False
         try:
-            self._state.admitted = self._door.look(self._event.invocation_metadata, self._asked_peer)
+            self._state.admitted = self._door.lookup(self._event.invocation_metadata, self._asked_peer)
         except Exception as error:
             self._state.admitted = error
             return False

@@ -12,7 +12,7 @@ from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 
-from orchestration_server.config.yaml_reader import Field, read_file
+from orchestration_server.config.yaml_reader import YamlNode, read_file
 from orchestration_server.model import AlertSeverity
 
 SESSION_INACTIVE = "session_inactive"
@@ -184,13 +184,13 @@ def load(path: Path | None) -> Sequence[AlertRule]:
     return tuple(changed.values())
 
 
-def _entries(path: Path) -> list[Field]:
+def _entries(path: Path) -> list[YamlNode]:
     document = read_file(path)
     document.keys("alerts")
     return document["alerts"].items(len(BUILT_IN))
 
 
-def _changed(rule: AlertRule, entry: Field) -> AlertRule:
+def _changed(rule: AlertRule, entry: YamlNode) -> AlertRule:
     if "threshold" in entry:
         threshold = entry["threshold"].number(0)
         if threshold > 100 and rule.unit == "%":

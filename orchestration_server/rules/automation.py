@@ -17,7 +17,7 @@ from typing import Any
 from orchestration.v1 import common_pb2, event_pb2
 from orchestration_server.codec.content import plain
 from orchestration_server.codec.names import PRIORITY_NAMES
-from orchestration_server.config.yaml_reader import Field, read, read_file
+from orchestration_server.config.yaml_reader import YamlNode, read, read_file
 from orchestration_server.model import ENTITY_NAMES, SprintStatus, TaskStatus
 
 AGENT = "orchestration.automation"
@@ -195,10 +195,10 @@ def load(path: Path | None = None) -> tuple[Rule, ...]:
     Raises YamlError, which names the file and the line, where one of them is not valid.
     """
     built_in = resources.files(__package__).joinpath("automation.yaml").read_text()
-    raw: dict[str, Field] = {}
+    raw: dict[str, YamlNode] = {}
     for document in (read("automation.yaml", built_in), *([read_file(path)] if path is not None else [])):
         document.keys("rules")
-        given: dict[str, Field] = {}
+        given: dict[str, YamlNode] = {}
         for entry in document["rules"].items(MOST_RULES):
             name = entry["name"].text(
                 _NAME, "1 to 128 characters of [A-Za-z0-9._-], the first a letter or a digit"
@@ -215,7 +215,7 @@ def load(path: Path | None = None) -> tuple[Rule, ...]:
     return tuple(rule for rule, enabled in rules if enabled)
 
 
-def _rule(name: str, entry: Field) -> tuple[Rule, bool]:
+def _rule(name: str, entry: YamlNode) -> tuple[Rule, bool]:
     entry.keys("name", "enabled", "dry_run", "on", "when", "then")
     on = tuple(_type_on(item) for item in entry["on"].one_or_more(MOST_TYPES))
     when: dict[str, tuple[Scalar, ...]] = {}
@@ -230,14 +230,14 @@ def _rule(name: str, entry: Field) -> tuple[Rule, bool]:
     return rule, entry.flag("enabled", default=True)
 
 
-def _type_on(item: Field) -> str:
+def _type_on(item: YamlNode) -> str:
     type_ = item.text(_ON, "a type of event such as orchestration.task.blocked, or one that ends in .*")
     if type_.startswith(OWN):
         raise item.error("is a type that tells of the rules themselves: no rule is for it")
     return type_
 
 
-def _action(item: Field) -> Action:
+def _action(item: YamlNode) -> Action:
     item.keys("emit", "set_status")
     if len(item.fields()) != 1:
         raise item.error("must be one of emit and set_status")
@@ -246,7 +246,7 @@ def _action(item: Field) -> Action:
     return _set_status(item["set_status"])
 
 
-def _emit(item: Field) -> Emit:
+def _emit(item: YamlNode) -> Emit:
     item.keys("type", "priority", "payload")
     type_ = item["type"].text(_TYPE, "two or more parts of [a-z0-9_-] with dots between")
     if type_.startswith("orchestration.") and type_ not in _EMITTED:
@@ -256,7 +256,7 @@ def _emit(item: Field) -> Emit:
     return Emit(type_, priority, _payload(item["payload"]) if "payload" in item else {})
 
 
-def _payload(item: Field) -> dict[str, Any]:
+def _payload(item: YamlNode) -> dict[str, Any]:
     payload: dict[str, Any] = {}
     for key, value in item.fields():
         if key == "automation":
@@ -271,7 +271,7 @@ def _payload(item: Field) -> dict[str, Any]:
     return payload
 
 
-def _set_status(item: Field) -> SetStatus:
+def _set_status(item: YamlNode) -> SetStatus:
     item.keys("of", "to", "require")
     of = item["of"].choice(tuple(_OF))
     to = item["to"].choice(tuple(_STATUSES[_OF[of]]))
@@ -282,7 +282,7 @@ def _set_status(item: Field) -> SetStatus:
     return SetStatus(of, to, all_tasks_completed="require" in item)
 
 
-def _check_path(path: str, at: Field) -> None:
+def _check_path(path: str, at: YamlNode) -> None:
     if not _PATH.fullmatch(path) or not (path in _FIELDS or path.startswith("payload.")):
         raise at.error(f"names {path!r}, which is neither below payload. nor one of {', '.join(_FIELDS)}")
 

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from orchestration.v1 import common_pb2
-from orchestration_server.config.yaml_reader import Field, read_file
+from orchestration_server.config.yaml_reader import YamlNode, read_file
 from orchestration_server.model import KEPT_PRIORITIES
 
 DEBOUNCED = frozenset(("orchestration.task.status_updated", "orchestration.sprint.status_changed"))
@@ -62,7 +62,7 @@ class Debounce:
 Policy = Batch | Sample | Debounce | None
 """None: at once."""
 
-_WISHES: Mapping[int, Callable[[], Policy]] = {
+_REQUESTED: Mapping[int, Callable[[], Policy]] = {
     common_pb2.EMISSION_POLICY_BATCH: Batch,
     common_pb2.EMISSION_POLICY_SAMPLE: Sample,
     common_pb2.EMISSION_POLICY_DEBOUNCE: Debounce,
@@ -94,17 +94,19 @@ class Policies:
         """Whether events of callers are treated in more than one way."""
         self._configured = lru_cache(_CHOICES)(self._first)
 
-    def of(self, type_: str, priority: int, wish: int = common_pb2.EMISSION_POLICY_UNSPECIFIED) -> Policy:
-        """The policy of an event; ``wish`` is its caller's, which is followed as far as the rules go."""
-        if wish == common_pb2.EMISSION_POLICY_IMMEDIATE:
+    def policy_for(
+        self, type_: str, priority: int, requested: int = common_pb2.EMISSION_POLICY_UNSPECIFIED
+    ) -> Policy:
+        """The policy of an event; ``requested`` is its caller's, which is followed as far as the rules go."""
+        if requested == common_pb2.EMISSION_POLICY_IMMEDIATE:
             return None
         configured = self._configured(type_, priority)
-        if wish not in _WISHES:
+        if requested not in _REQUESTED:
             return configured
-        wished = _WISHES[wish]()
-        if type(configured) is type(wished):
+        asked_for = _REQUESTED[requested]()
+        if type(configured) is type(asked_for):
             return configured
-        return wished if _allowed(wished, type_, priority) else None
+        return asked_for if _allowed(asked_for, type_, priority) else None
 
     def _first(self, type_: str, priority: int) -> Policy:
         return next((entry.policy for entry in self._entries if entry.takes(type_, priority)), None)
@@ -143,7 +145,7 @@ def load(path: Path | None = None) -> Policies:
     return Policies([_entry(item) for item in document["policies"].items(MOST_POLICIES)])
 
 
-def _entry(field: Field) -> Entry:
+def _entry(field: YamlNode) -> Entry:
     kind = field["emit"].choice(("immediate", "batch", "sample", "debounce"))
     field.keys("on", "priorities", "emit", *_KEYS[kind])
     policy = _POLICIES[kind](field)
@@ -166,7 +168,7 @@ def _entry(field: Field) -> Entry:
     return Entry(tuple(types), priorities, policy)
 
 
-def _debounce(field: Field) -> Debounce:
+def _debounce(field: YamlNode) -> Debounce:
     stable = _number(field, "stable_seconds", Debounce().stable_seconds, 0.1, MOST_HELD_SECONDS)
     latest = _number(field, "latest_seconds", Debounce().latest_seconds, 0.1, MOST_HELD_SECONDS)
     if latest < stable:
@@ -174,18 +176,18 @@ def _debounce(field: Field) -> Debounce:
     return Debounce(stable, latest)
 
 
-def _batch(field: Field) -> Batch:
+def _batch(field: YamlNode) -> Batch:
     events = _number(field, "events", Batch().events, 1, MOST_BATCH_EVENTS)
     if not float(events).is_integer():
         raise field["events"].error("must be a whole number")
     return Batch(int(events), _number(field, "seconds", Batch().seconds, 0.001, MOST_BATCH_SECONDS))
 
 
-def _sample(field: Field) -> Sample:
+def _sample(field: YamlNode) -> Sample:
     return Sample(_number(field, "rate", Sample().rate, 0.0, 1.0))
 
 
-def _number(field: Field, key: str, default: float, low: float, high: float) -> float:
+def _number(field: YamlNode, key: str, default: float, low: float, high: float) -> float:
     return field[key].number(low, high) if key in field else default
 
 
@@ -196,7 +198,7 @@ _KEYS: Mapping[str, Sequence[str]] = {
     "sample": ("rate",),
     "debounce": ("stable_seconds", "latest_seconds"),
 }
-_POLICIES: Mapping[str, Callable[[Field], Policy]] = {
+_POLICIES: Mapping[str, Callable[[YamlNode], Policy]] = {
     "immediate": lambda _: None,
     "batch": _batch,
     "sample": _sample,

@@ -59,7 +59,7 @@ class Activities:
     def _decide(self, request: session_pb2.LogActivityRequest, call: Call, found: Prepared) -> Change:
         session, _ = opened(found, request.session_key)
         target = target_of(session, found.extra)
-        mine = tied(call, session)
+        mine = attached(call, session)
         event = change_event(
             mine, ACTIVITY.removeprefix("orchestration."), found.now,
             entity=EntityType(session.target_type), code=session.target_code, uid=target.uid, revision=0,
@@ -73,7 +73,7 @@ class Activities:
             events=[event],
             stamps=stamps_of(call, session, target),
         )
-        policy = self._policies.of(ACTIVITY, target.priority, request.emission_policy)
+        policy = self._policies.policy_for(ACTIVITY, target.priority, request.emission_policy)
         place = place_of(call.project, mine.session_key, mine.correlation_id)
         if not isinstance(policy, Sample) or place < policy.rate:
             return change
@@ -94,7 +94,7 @@ class Activities:
             return None
         session, _ = opened(found, request.session_key)
         target = target_of(session, found.extra)
-        policy = self._policies.of(ACTIVITY, target.priority, request.emission_policy)
+        policy = self._policies.policy_for(ACTIVITY, target.priority, request.emission_policy)
         if not isinstance(policy, Batch):
             return None
         new = event_pb2.NewEvent(
@@ -106,7 +106,7 @@ class Activities:
             payload=to_struct(_payload(request)),
         )
         uid = target.uid if session.target_type == common_pb2.ENTITY_TYPE_SPRINT else ""
-        return Emission.activity(tied(call, session), key, new, uid, policy)
+        return Emission.activity(attached(call, session), key, new, uid, policy)
 
 
 def _payload(request: session_pb2.LogActivityRequest) -> dict[str, Any]:
@@ -153,11 +153,17 @@ def stamps_of(call: Call, session: common_pb2.Session, target: TargetOf) -> list
     return [Stamp(call.project, session.target_code, target.sprint_code, target.priority)]
 
 
-def tied(call: Call, session: common_pb2.Session, agent: str = "") -> Call:
-    """The call as one of the session's: linked by the session's correlation id where the caller gave none.
+def attached(call: Call, session: common_pb2.Session, agent: str = "") -> Call:
+    """Return the call as one of the session, with the session's correlation id unless the caller gave one.
 
-    The call itself gets that id too, since it is returned to its caller.
+    The answer carries that id, too.
     """
-    if not call.correlated:
-        call.correlation_id = session.correlation_id
-    return replace(call, session_key=session.key, agent=agent or call.agent or session.agent)
+    correlation_id = call.correlation_id if call.correlated else session.correlation_id
+    if call.answer is not None:
+        call.answer.correlation_id = correlation_id
+    return replace(
+        call,
+        correlation_id=correlation_id,
+        session_key=session.key,
+        agent=agent or call.agent or session.agent,
+    )

@@ -101,7 +101,7 @@ class CoordinationService:
     def ListDependencies(self, request: coordination_pb2.ListDependenciesRequest, call: Call) -> bytes:
         dependents = request.direction == coordination_pb2.DEPENDENCY_DIRECTION_DEPENDENTS
         kinds = sorted(set(request.kinds))
-        inside = call.bounds.sprint_code if call.bounds is not None else None
+        inside = call.scope.sprint_code if call.scope is not None else None
         scope = ["dependencies", call.project, request.task_code, dependents, kinds, inside]
         place = self._cursors.page_position(request.page_token, scope)
         size = page_size(request.page_size)

@@ -30,7 +30,7 @@ from orchestration_server.errors import (
     ServerStopping,
     Unavailable,
 )
-from orchestration_server.model import BEGINNING, ENTITY_NAMES, Bounds, Call, Cursor, EventFilter
+from orchestration_server.model import BEGINNING, ENTITY_NAMES, Call, Cursor, EventFilter, Scope
 from orchestration_server.rules.emission import Policies
 from orchestration_server.services.history import History, known
 from orchestration_server.store import event_counts, event_lists, log_times, rollups
@@ -99,8 +99,8 @@ class EventService:
         if emitted.accepted:
             return embed(1, emission.drafts[0].body)
         body = self._with_cursor(call, emitted.ids[0], archived=True)
-        if emitted.duplicates and call.bounds is not None:
-            _must_hold(call.bounds, body or b"")
+        if emitted.duplicates and call.scope is not None:
+            _check_visible(call.scope, body or b"")
         if body is None:
             # Its key is taken for ever, though the event was deleted since.
             body = event_pb2.Event(id=emitted.ids[0], dedup_key=request.event.dedup_key).SerializeToString()
@@ -153,8 +153,7 @@ class EventService:
     def _submit(self, request: Any, call: Call) -> tuple[str, Future[Emitted] | LedgerError]:
         try:
             check(request)
-            if call.admit is not None:
-                call.admit(request, call)
+            call = call.authorized(request)
             refuse_ahead(request, self._clock.now())
             emission = Emission.of(call, request, request.events, self._policies)
             return request.request_id, self._commits.submit(emission)
@@ -233,7 +232,7 @@ class EventService:
             return Loaded(answer, key if same else None)
 
         key = [call.project, group, start, end, request.sprint_code, limit, version]
-        body, cached = self._cache.get_or_load("stats", key, load, patience=call.seconds_left())
+        body, cached = self._cache.get_or_load("stats", key, load, timeout=call.seconds_left())
         if cached:
             return body
         elapsed = Duration()
@@ -310,11 +309,11 @@ def _stopping() -> ServerStopping:
     return ServerStopping("the server is stopping; send again what was not answered")
 
 
-def _must_hold(bounds: Bounds, body: bytes) -> None:
-    """Refuses to show the event that was first with a dedup_key where it is of something outside."""
+def _check_visible(scope: Scope, body: bytes) -> None:
+    """Raise OutOfBounds if the event that was first with a dedup_key is outside the scope."""
     event = event_pb2.Event.FromString(body)
-    if not bounds.may_see(event.sprint_code, event.session_key, event.entity_type, event.entity_code):
-        raise OutOfBounds("the event with this dedup_key is not of what the key is held to")
+    if not scope.may_see(event.sprint_code, event.session_key, event.entity_type, event.entity_code):
+        raise OutOfBounds("the event with this dedup_key is not in the scope of the key")
 
 
 def _must_be_past(start: datetime, now: datetime) -> None:

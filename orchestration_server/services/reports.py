@@ -134,8 +134,8 @@ class ReportService:
                 payload = snapshot(documents.bug_content(bug), revision=1, create_time=bug.create_time)
             else:
                 bug, payload = _seen_again(request, call, found, known, own_sprint)
-                if call.bounds is not None and not call.bounds.hold_document(bug.sprint_code, bug.task_code):
-                    raise OutOfBounds("the bug is known, and not of what the key is held to")
+                if call.scope is not None and not call.scope.covers_document(bug.sprint_code, bug.task_code):
+                    raise OutOfBounds("the bug is known, and not in the scope of the key")
                 sql, answer = store.UPDATE_BUG, _DUPLICATE
             body = bug.SerializeToString()
             return Change(

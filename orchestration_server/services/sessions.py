@@ -9,7 +9,7 @@ from typing import Any, LiteralString
 from uuid_utils import uuid7
 
 from orchestration.v1 import common_pb2, context_pb2, session_pb2
-from orchestration_server.auth.session_tracker import Presence
+from orchestration_server.auth.session_tracker import SessionTracker
 from orchestration_server.codec.content import field_changes, session_content, snapshot
 from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.entities import SESSION
@@ -21,7 +21,7 @@ from orchestration_server.context.broker import Broker, Target
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import AlreadyExists, InvalidArgument, NotFound
 from orchestration_server.model import ENTITY_NAMES, Call, EntityType, EventRow, Request
-from orchestration_server.services.activities import Activities, opened, stamps_of, target_of, tied
+from orchestration_server.services.activities import Activities, attached, opened, stamps_of, target_of
 from orchestration_server.store import events as event_store
 from orchestration_server.store import sessions as store
 from orchestration_server.store.prepared import Prepared
@@ -53,14 +53,14 @@ class SessionService:
         gate: Gate,
         cursors: CursorSigner,
         broker: Broker,
-        presence: Presence,
+        session_tracker: SessionTracker,
         activities: Activities,
     ) -> None:
         self._activities = activities
         self._broker = broker
         self._db = db
         self._gate = gate
-        self._presence = presence
+        self._session_tracker = session_tracker
         self._cursors = cursors
 
     def InitAgent(self, request: session_pb2.InitAgentRequest, call: Call) -> bytes:
@@ -73,8 +73,8 @@ class SessionService:
         else:
             stored = self._begin(call, request, _KINDS[target], name, agent)
         session = session_pb2.InitAgentResponse.FromString(stored).session
-        self._presence.learn(call.project, session.key, session.correlation_id)
-        self._presence.note(call.project, session.key)
+        self._session_tracker.remember(call.project, session.key, session.correlation_id)
+        self._session_tracker.touch(call.project, session.key)
         return stored + self._briefing(call, session.key, request.context_options)
 
     def _resume(self, call: Call, message: session_pb2.InitAgentRequest, key: str, agent: str) -> bytes:
@@ -190,7 +190,7 @@ class SessionService:
 
     def LogActivity(self, request: session_pb2.LogActivityRequest, call: Call) -> bytes:
         emitted = self._activities.log(request, call)
-        self._presence.note(call.project, request.session_key)
+        self._session_tracker.touch(call.project, request.session_key)
         if emitted.sampled_out:
             return session_pb2.LogActivityResponse(sampled_out=True).SerializeToString()
         with self._db.connection(call) as conn:
@@ -294,7 +294,7 @@ def _changed(
     body = session.SerializeToString()
     target = target_of(session, found.extra)
     event: EventRow = change_event(
-        tied(call, session, agent), f"session.{name}", found.now, entity=EntityType.SESSION,
+        attached(call, session, agent), f"session.{name}", found.now, entity=EntityType.SESSION,
         code=session.key, uid=session.uid, revision=session.revision, payload=payload,
         sprint_code=target.sprint_code, priority=target.priority,
     )  # fmt: skip

@@ -103,7 +103,7 @@ class SprintService:
             found = store.version(conn, project=call.project, code=code)
         if found is None:
             raise NotFound("sprint", code)
-        answer, _ = self._cache.get_or_load("sprint", key(found), load, patience=call.seconds_left())
+        answer, _ = self._cache.get_or_load("sprint", key(found), load, timeout=call.seconds_left())
         return answer
 
     def ListSprints(self, request: sprint_pb2.ListSprintsRequest, call: Call) -> bytes:

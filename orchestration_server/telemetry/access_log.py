@@ -29,7 +29,7 @@ _SERVER_FAULTS = frozenset(
 )
 
 
-class CallLog:
+class AccessLog:
     """Logs calls by a policy: none, failed, slow (the failed and the slow ones) or all."""
 
     def __init__(self, policy: str = "slow", clock: Callable[[], float] = time.monotonic) -> None:
@@ -50,6 +50,7 @@ class CallLog:
         *,
         endless: bool,
         reason: str = "",
+        correlation_id: str = "",
     ) -> None:
         """A call has ended. ``endless`` ones are neither slow, nor failed where their caller left."""
         if self._policy == "none":
@@ -68,7 +69,7 @@ class CallLog:
                 "project": call.project,
                 "session": call.session_key,
                 "agent": call.agent,
-                "correlation_id": call.correlation_id,
+                "correlation_id": correlation_id or call.correlation_id,
             }
         if code in _SERVER_FAULTS:
             log.warning("call failed", **known)

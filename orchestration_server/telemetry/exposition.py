@@ -127,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
 # Several processes
 
 
-def answer(asked: socket.socket) -> None:
+def serve_worker(asked: socket.socket) -> None:
     """Tells the process at the other end what this one has, each time that it asks; until it is gone."""
     threading.Thread(target=_answer, args=(asked,), name="metrics", daemon=True).start()
 
@@ -158,7 +158,7 @@ def dumped(registry: CollectorRegistry) -> bytes:
     )  # fmt: skip
 
 
-class Summed(Collector):
+class MultiProcessCollector(Collector):
     """What several processes have together: sums, but of gauges that tell of the ledger the largest."""
 
     def __init__(self, processes: Sequence[socket.socket]) -> None:

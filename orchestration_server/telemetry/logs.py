@@ -120,7 +120,7 @@ def configure(level: str = "info") -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            without_values,
+            redact,
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
             if sys.stderr.isatty()
             else structlog.processors.JSONRenderer(),
@@ -139,7 +139,7 @@ def _uncaught(failed: threading.ExceptHookArgs) -> None:
         log.error("thread failed", thread=name, exc_info=failed.exc_value)
 
 
-def without_values(_logger: object, _method: str, event: Event) -> Event:
+def redact(_logger: object, _method: str, event: Event) -> Event:
     """Puts what may be told of errors in their place."""
     error = event.pop("exc_info", None)
     if error is True:

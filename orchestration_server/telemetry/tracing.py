@@ -61,7 +61,7 @@ class Tracing:
             f"sql {name}", seconds, failed, {"db.system.name": "postgresql", "db.query.summary": name}
         )
 
-    def question(self, name: str, seconds: float, failed: bool) -> None:
+    def redis_command(self, name: str, seconds: float, failed: bool) -> None:
         """Redis has answered, or has not."""
         self._ended(f"redis {name}", seconds, failed, {"db.system.name": "redis", "db.operation.name": name})
 
@@ -91,14 +91,14 @@ class CallSpan:
         self._span = span
         self._token = token
 
-    def end(self, code: str, number: int, call: Call | None) -> None:
+    def end(self, code: str, number: int, call: Call | None, correlation_id: str) -> None:
         """The call has ended, on the thread on which it began where that was its own."""
         if self._token is not None:
             detach(self._token)
         span = self._span
         if call is not None:
             span.set_attribute("orchestration.project", call.project)
-            span.set_attribute("orchestration.correlation_id", call.correlation_id)
+            span.set_attribute("orchestration.correlation_id", correlation_id)
             if call.session_key:
                 span.set_attribute("orchestration.session", call.session_key)
         span.set_attribute("rpc.grpc.status_code", number)

@@ -16,13 +16,13 @@ from orchestration_server.db.database import Connection
 from orchestration_server.errors import LedgerError, OutOfBounds
 from orchestration_server.model import (
     KEPT_PRIORITIES,
-    Bounds,
     Call,
     Entity,
     EntityType,
     EventRow,
     Request,
     SampledOut,
+    Scope,
 )
 from orchestration_server.store import emission as store
 from orchestration_server.store import events as event_store
@@ -122,16 +122,16 @@ class Group:
                 return Emitted.of(check_answer(self._answers[key], request))
             except LedgerError as error:
                 return error
-        if one.bounds is not None and not self._is_inside(one, one.bounds):
-            return OutOfBounds("an event is not of what the key is held to any more")
-        if one.bounds is not None and not self._may_see_known(one, one.bounds):
-            return OutOfBounds("the event with this dedup_key is not of what the key is held to")
+        if one.call.scope is not None and not self._is_inside(one, one.call.scope):
+            return OutOfBounds("an event is not in the scope of the key any more")
+        if one.call.scope is not None and not self._may_see_known(one, one.call.scope):
+            return OutOfBounds("the event with this dedup_key is not in the scope of the key")
         ids: list[str] = []
         rows: list[EventRow] = []
         project = one.call.project
         recorded = event_tail(one.call, self._now)
         happened = recorded + embed(OCCUR_TIME, to_timestamp(self._now).SerializeToString())
-        scopes = causers.recorded(one.call, one.bounds)
+        scopes = causers.recorded(one.call)
         for draft in one.drafts:
             if draft.sampled_out:
                 self._sampled_out[self._counted(project, draft)] += 1
@@ -159,28 +159,29 @@ class Group:
         return emitted
 
     def _asked(self, group: Sequence[Emission]) -> list[str]:
-        keys = {(one.call.project, draft.dedup_key) for one in group if one.bounds for draft in one.drafts}
+        scoped = [one for one in group if one.call.scope is not None]
+        keys = {(one.call.project, draft.dedup_key) for one in scoped for draft in one.drafts}
         return sorted({self._keys[key] for key in keys if key in self._keys})
 
-    def _may_see_known(self, one: Emission, bounds: Bounds) -> bool:
+    def _may_see_known(self, one: Emission, scope: Scope) -> bool:
         """Return whether the answer tells the caller of events inside alone."""
         ids = [self._keys.get((one.call.project, draft.dedup_key)) for draft in one.drafts if draft.dedup_key]
         known = [self._known.get(name) for name in ids if name is not None]
-        return all(event is not None and bounds.may_see(*event) for event in known)
+        return all(event is not None and scope.may_see(*event) for event in known)
 
-    def _is_inside(self, one: Emission, bounds: Bounds) -> bool:
-        """Whether its tasks, as far as they are there, are still in the sprint that its key is held to.
+    def _is_inside(self, one: Emission, scope: Scope) -> bool:
+        """Whether its tasks, as far as they are there, are still in the sprint that its key is scoped to.
 
         The rest was checked when the message was let in, and cannot change.
         """
-        if not bounds.sprint_code:
+        if not scope.sprint_code:
             return True
         found = [
             self._tasks.get((one.call.project, draft.entity_code))
             for draft in one.drafts
             if draft.entity_type == EntityType.TASK
         ]
-        return all(task is None or task.sprint_code == bounds.sprint_code for task in found)
+        return all(task is None or task.sprint_code == scope.sprint_code for task in found)
 
     def _counted(self, project: str, draft: Draft) -> SampledOut:
         """What an event that is left out counts as."""

@@ -50,7 +50,7 @@ def hold(change: Change, policies: Policies, now: datetime) -> Change:
     for event in change.events:
         policy = None
         if event.type in DEBOUNCED and parts[entity_of(event)] == 1:
-            policy = policies.of(event.type, event.priority, change.policy)
+            policy = policies.policy_for(event.type, event.priority, change.policy)
         if isinstance(policy, Debounce):
             held.append(_held(event, policy, now))
         else:
@@ -134,7 +134,7 @@ def _told(rows: Sequence[HeldRow], now: datetime) -> EventRow:
     last = events[-1]
     call = Call(
         RPC, rows[0].entity.project, correlation_id=last.correlation_id, session_key=last.session_key,
-        agent=last.agent, scopes=causers.merged(row.scopes for row in rows),
+        agent=last.agent, causer_scopes=causers.merged(row.scopes for row in rows),
     )  # fmt: skip
     return event_row(
         coalesced.merged(events), call, now=now, occur_time=to_datetime(last.occur_time),

@@ -13,7 +13,7 @@ from uuid_utils import UUID, uuid7
 from orchestration.v1 import common_pb2, event_pb2
 from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.timestamps import to_datetime
-from orchestration_server.model import PRIORITY_DEFAULT, Bounds, Call, Request
+from orchestration_server.model import PRIORITY_DEFAULT, Call, Request
 from orchestration_server.rules.emission import Batch, Policies, Sample, place_of
 
 
@@ -52,8 +52,6 @@ class Emission:
     """How long it may wait for others; not at all where None."""
     accepted: bool = False
     """Whether its caller has been answered already."""
-    bounds: Bounds | None = None
-    """The call's when the message was let in: those of a stream's call are the next message's soon."""
     done: Future[Emitted] = field(default_factory=Future)
 
     @staticmethod
@@ -77,7 +75,6 @@ class Emission:
             sum([len(draft.body) for draft in drafts]),
             batch,
             accepted=request.durability == event_pb2.DURABILITY_ACCEPTED,
-            bounds=call.bounds,
         )
 
     @staticmethod
@@ -88,7 +85,7 @@ class Emission:
             draft = draft._replace(body=draft.body + UID + uid.encode())
         else:
             draft = draft._replace(follows_task=True)
-        return Emission(call, request, [draft], len(draft.body), batch, bounds=call.bounds)
+        return Emission(call, request, [draft], len(draft.body), batch)
 
     def accept(self) -> Emitted:
         """What its caller is answered before anything is stored."""
@@ -129,7 +126,7 @@ def _draft(call: Call, new: event_pb2.NewEvent) -> Draft:
 
 
 def _sorted(
-    call: Call, drafts: Sequence[Draft], policies: Policies, wish: int
+    call: Call, drafts: Sequence[Draft], policies: Policies, requested: int
 ) -> tuple[list[Draft], Batch | None]:
     """The drafts with those that sampling leaves out marked, and the batch that the message may wait for.
 
@@ -140,7 +137,7 @@ def _sorted(
     found: list[Draft] = []
     batches: list[Batch | None] = []
     for draft in drafts:
-        policy = policies.of(draft.type, draft.priority, wish)
+        policy = policies.policy_for(draft.type, draft.priority, requested)
         if isinstance(policy, Sample) and place >= policy.rate and not draft.dedup_key:
             found.append(draft._replace(sampled_out=True, body=b""))
             continue

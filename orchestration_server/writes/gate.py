@@ -91,8 +91,8 @@ class Gate:
         def decided(conn: Connection, found: Prepared) -> Change:
             nonlocal change
             change = decide(conn, found)
-            if call.bounds is not None and not all(map(call.bounds.hold, change.events)):
-                raise OutOfBounds("the change is not of what the key is held to alone")
+            if call.scope is not None and not all(map(call.scope.covers, change.events)):
+                raise OutOfBounds("the change leaves the scope of the key")
             if change.events and (self._policies.debounces or change.policy):
                 change = debounce.hold(change, self._policies, found.now)
             return change

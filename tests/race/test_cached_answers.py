@@ -210,7 +210,7 @@ def race(start_app: Callable[..., App], tmp_path: Path, monkeypatch: pytest.Monk
     cached = start_app(workspace=root)
     fresh = start_app(workspace=root, redis_url="")
     memory = Memory()
-    monkeypatch.setattr(cached.cache, "_link", memory)
+    monkeypatch.setattr(cached.cache, "_redis", memory)
     get_or_load = Cache.get_or_load
 
     def slowed(self: Cache, kind: str, version: Any, load: Callable[[], Loaded], **given: Any) -> Any:
@@ -252,7 +252,7 @@ def test_what_comes_and_goes_while_an_answer_is_loaded_is_in_no_later_one(
     """Without the second look, the control, the context of one moment is found at another."""
     app = start_app()
     memory = Memory()
-    monkeypatch.setattr(app.cache, "_link", memory)
+    monkeypatch.setattr(app.cache, "_redis", memory)
     get_or_load = Cache.get_or_load if looks else unchecked(Cache.get_or_load)
     with open_channel(app.address) as channel:
         ledger = Ledger(channel)

@@ -19,5 +19,5 @@ def app(server: Server) -> App:
 def closed(app: App, database_url: str) -> App:
     """A server that takes keys, as a first one was made."""
     make_key(database_url, project="another")
-    app.credentials.look()
+    app.credentials.refresh()
     return app

@@ -46,7 +46,7 @@ def test_the_first_key_closes_the_ledger_and_its_end_does_not_open_it(
     with refused(UNAUTHENTICATED, "CREDENTIALS_MISSING"):
         tasks.ListTasks(LIST)
     revoke(database_url, key)
-    app.credentials.look()
+    app.credentials.refresh()
     with refused(UNAUTHENTICATED, "CREDENTIALS_MISSING"):
         tasks.ListTasks(LIST)
     with refused(UNAUTHENTICATED, "KEY_REVOKED"):
@@ -56,7 +56,7 @@ def test_the_first_key_closes_the_ledger_and_its_end_does_not_open_it(
 def test_another_server_learns_of_the_first_key(app: App, tasks: TaskServiceStub, database_url: str) -> None:
     make_key(database_url)
     tasks.ListTasks(LIST)
-    app.credentials.look()
+    app.credentials.refresh()
     with refused(UNAUTHENTICATED, "CREDENTIALS_MISSING"):
         tasks.ListTasks(LIST)
 
@@ -75,7 +75,7 @@ def test_a_revoked_key_ends_its_streams_and_no_others(
     messages.put(event_pb2.EmitEventsRequest(request_id="1", events=[factories.event()]))
     assert next(emitting).stored == 1
     revoke(database_url, key)
-    closed.credentials.look()
+    closed.credentials.refresh()
     for stream in (ended, emitting):
         with pytest.raises(grpc.RpcError) as caught:
             list(stream)
@@ -96,7 +96,7 @@ def test_streams_without_a_credential_end_when_there_is_a_key(
     messages.put(event_pb2.EmitEventsRequest(request_id="1", events=[factories.event()]))
     assert next(emitting).stored == 1
     make_key(database_url)
-    app.credentials.look()
+    app.credentials.refresh()
     for ended in (stream, emitting):
         with refused(grpc.StatusCode.CANCELLED):
             list(ended)
@@ -111,7 +111,7 @@ def test_reflection_ends_with_its_key(closed: App, channel: grpc.Channel, databa
     asked.put(reflection_pb2.ServerReflectionRequest(list_services=""))
     next(answers)
     revoke(database_url, key)
-    closed.credentials.look()
+    closed.credentials.refresh()
     with refused(grpc.StatusCode.CANCELLED):
         list(answers)
     asked.put(None)
@@ -127,7 +127,7 @@ def test_an_expired_key_ends_its_streams_while_the_database_is_away(
     Reads(monkeypatch).away = True
     monkeypatch.setattr(closed.clock, "timestamp", lambda: time.time() + 3600)
     with pytest.raises(Unavailable):
-        closed.credentials.look()
+        closed.credentials.refresh()
     with refused(grpc.StatusCode.CANCELLED):
         list(stream)
 
@@ -178,13 +178,13 @@ def test_a_refusal_is_told_in_no_project_that_its_caller_cannot_call(
         tasks.ListTasks(LIST, metadata=(there,))
     with refused(DENIED, "PROJECT_CLOSED"):
         tasks.ListTasks(LIST, metadata=bearer(make_key(database_url), there))
-    assert {kind.project for kind in closed.refusals._counts} == {"default"}
+    assert {kind.project for kind in closed.refusal_audit._counts} == {"default"}
 
 
 def test_a_server_looks_by_itself(
     database_url: str, start_server: Callable[[str], Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(credentials, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(credentials, "REFRESH_SECONDS", 0.05)
     key = make_key(database_url)
     with open_channel(start_server(database_url).address) as channel:
         stream = EventServiceStub(channel).StreamTimeline(
@@ -254,7 +254,7 @@ def test_what_was_refused_stands_in_the_log_once_and_counted(
     for _ in range(5):
         with refused(DENIED, "ROLE_TOO_LOW"):
             tasks.CreateTask(made, metadata=bearer(key))
-        closed.refusals.flush()
+        closed.refusal_audit.flush()
     listed = event_pb2.ListEventsRequest(filter=event_pb2.EventFilter(types=["orchestration.access.refused"]))
     (found,) = events.ListEvents(listed, metadata=bearer(key)).events
     said = dict(found.payload.items())
@@ -265,6 +265,6 @@ def test_what_was_refused_stands_in_the_log_once_and_counted(
         "count": 1.0,
         "caller": key.split("_")[1],
     }
-    assert closed.refusals.flush(last=True) == 1
+    assert closed.refusal_audit.flush(last=True) == 1
     told = events.ListEvents(listed, metadata=bearer(key)).events[0]
     assert told.payload["count"] == 4

@@ -1,7 +1,7 @@
 """Every rpc with every kind of credential: the bad are refused and leave nothing, the good are let in.
 
 The rpcs come from the descriptors, so a new one fails here until someone says who may call it, in
-``access.RULES``, and with what request, in ``tests/support/rpc_catalog.py``.
+``auth.permissions.POLICIES``, and with what request, in ``tests/support/rpc_catalog.py``.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from psycopg import sql
 
 from orchestration_server.app import App
 from orchestration_server.auth.api_keys import new_key
-from orchestration_server.auth.permissions import RULES
+from orchestration_server.auth.permissions import POLICIES
 from orchestration_server.config.settings import Settings
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import AuthMode, Role
@@ -187,7 +187,7 @@ def _written(database_url: str) -> dict[str, str]:
 
 
 def test_every_rpc_has_a_rule_and_a_request() -> None:
-    assert set(RULES) == set(RPCS)
+    assert set(POLICIES) == set(RPCS)
     assert set(requests(INSIDE)) == set(RPCS)
 
 
@@ -195,14 +195,14 @@ def test_what_changes_something_takes_more_than_a_reader() -> None:
     """A mutation has a request_id: no row of the table can make one of it a reader's."""
     for rpc, method in METHODS.items():
         if "request_id" in method.input_type.fields_by_name:
-            assert RULES[rpc].role >= Role.AGENT, rpc
+            assert POLICIES[rpc].role >= Role.AGENT, rpc
 
 
 def test_what_is_about_the_whole_ledger_takes_its_admins() -> None:
     for rpc in METHODS:
         if rpc.startswith("AdminService/") and rpc != "AdminService/GetServerInfo":
-            assert RULES[rpc].ledger, rpc
-            assert RULES[rpc].role is Role.ADMIN, rpc
+            assert POLICIES[rpc].all_projects, rpc
+            assert POLICIES[rpc].role is Role.ADMIN, rpc
 
 
 def test_no_bad_credential_opens_any_rpc(guarded: Guarded, capfd: pytest.CaptureFixture[str]) -> None:
@@ -214,7 +214,7 @@ def test_no_bad_credential_opens_any_rpc(guarded: Guarded, capfd: pytest.Capture
 
     def out_of_bounds(rpc: str) -> Outcome:
         """A key that is held is of one project, so what is about all of them is refused for that."""
-        return Outcome(DENIED, "PROJECT_CLOSED" if RULES[rpc].ledger else "OUT_OF_BOUNDS")
+        return Outcome(DENIED, "PROJECT_CLOSED" if POLICIES[rpc].all_projects else "OUT_OF_BOUNDS")
 
     def refuse(name: str, rpc: str, metadata: Metadata, expected: Outcome, asked: Place = INSIDE) -> None:
         nonlocal pairs
@@ -235,10 +235,10 @@ def test_no_bad_credential_opens_any_rpc(guarded: Guarded, capfd: pytest.Capture
             ("token", bearer(guarded.issuer.token(role=role.name.lower()))),
         ):
             for rpc in RPCS:
-                if RULES[rpc].role > role:
+                if POLICIES[rpc].role > role:
                     refuse(f"{role.name} {kind}", rpc, metadata, Outcome(DENIED, "ROLE_TOO_LOW"))
     for rpc in RPCS:
-        if RULES[rpc].ledger:
+        if POLICIES[rpc].all_projects:
             metadata = bearer(make_key(url, role=Role.ADMIN))
             refuse("one project's admin", rpc, metadata, Outcome(DENIED, "PROJECT_CLOSED"))
     held = _held(guarded)
@@ -262,7 +262,7 @@ def test_no_bad_credential_opens_any_rpc(guarded: Guarded, capfd: pytest.Capture
 
 def _audited(guarded: Guarded, secrets: list[str]) -> None:
     """Some refusals are in the log, no more than a minute's worth, and none holds a secret."""
-    guarded.app.refusals.flush()
+    guarded.app.refusal_audit.flush()
     with psycopg.connect(guarded.database_url, autocommit=True) as conn:
         bodies = [body for (body,) in conn.execute(
             "select body from events where type = 'orchestration.access.refused'"
@@ -287,8 +287,8 @@ def test_every_rpc_lets_a_good_credential_in(guarded: Guarded) -> None:
         good |= {f"{name} {kind}": (metadata, role) for kind, metadata in _held(guarded, role).items()}
     for name, (metadata, role) in good.items():
         for rpc in rpcs:
-            rule = RULES[rpc]
-            if role < rule.role or (rule.ledger and "all projects" not in name):
+            rule = POLICIES[rpc]
+            if role < rule.role or (rule.all_projects and "all projects" not in name):
                 continue
             if "held" in name and (
                 rpc in CANNOT_BE_HELD or (rpc == "SessionService/ListSessions" and "session" in name)

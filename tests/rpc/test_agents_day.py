@@ -171,7 +171,7 @@ class Office:
         self.root = root
         self.address = app.start()
         # Nobody else writes: what a call has written lies below the horizon.
-        app.presence.close()
+        app.session_tracker.close()
         self.files = FileSync(app.db, root, app.hub.wake)
         self.rules = Automation(app.db, automation.load(None), app.hub.wake)
         self.seen: list[Seen] = []

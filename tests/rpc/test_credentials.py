@@ -50,7 +50,7 @@ def test_a_key_that_is_known_is_not_read_again(
     clock.now += 2
     assert credentials.known(header) is None
     credentials.check(identity)
-    credentials.look()
+    credentials.refresh()
     assert credentials.known(header) is identity
     assert reads.count == 2
 
@@ -62,7 +62,7 @@ def test_a_key_is_taken_no_longer_than_the_database_can_say_so(
     credentials.verify(header)
     reads.away = True
     with pytest.raises(Unavailable):
-        credentials.look()
+        credentials.refresh()
     clock.now += 11
     assert credentials.known(header) is None
     with pytest.raises(Unavailable):
@@ -86,8 +86,8 @@ def test_an_unknown_key_is_read_once_for_a_while(
 def test_what_is_kept_in_mind_has_a_bound(
     credentials: Credentials, monkeypatch: pytest.MonkeyPatch, database_url: str
 ) -> None:
-    monkeypatch.setattr(credentials._known, "_most", 2)
-    monkeypatch.setattr(credentials._unknown, "_most", 2)
+    monkeypatch.setattr(credentials._known, "_size", 2)
+    monkeypatch.setattr(credentials._unknown, "_size", 2)
     for _ in range(4):
         credentials.verify(f"Bearer {make_key(database_url)}")
         with pytest.raises(Unauthenticated):
@@ -100,11 +100,11 @@ def test_it_is_noted_now_and_then_which_keys_are_used(
 ) -> None:
     used, idle = make_key(database_url), make_key(database_url)
     credentials.check(credentials.verify(f"Bearer {used}"))
-    credentials.look()
+    credentials.refresh()
     with Connection.connect(database_url, autocommit=True) as conn:
         assert {row.last_used_time for row in store.list_all(conn)} == {None}
         clock.now += 61
-        credentials.look()
+        credentials.refresh()
         noted = {row.id: row.last_used_time is not None for row in store.list_all(conn)}
     assert noted == {used.split("_")[1]: True, idle.split("_")[1]: False}
 

@@ -62,7 +62,7 @@ def test_a_key_is_shown_once_kept_as_a_hash_and_revoked(
         assert keys("revoke", key_id).exit_code == 0
     assert "revoked" in keys("list").stdout
     assert server.app is not None
-    server.app.credentials.look()
+    server.app.credentials.refresh()
     with refused(grpc.StatusCode.UNAUTHENTICATED, "KEY_REVOKED"):
         tasks.ListTasks(LIST, metadata=bearer(key))
 

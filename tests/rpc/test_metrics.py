@@ -37,7 +37,7 @@ from orchestration_server.db.database import Database
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.errors import Conflict, ResourceExhausted
 from orchestration_server.telemetry import metrics
-from orchestration_server.telemetry.exposition import Exposition, Summed, added, answer
+from orchestration_server.telemetry.exposition import Exposition, MultiProcessCollector, added, serve_worker
 from orchestration_server.writes.batch import Group
 from tests.conftest import Server, open_channel
 from tests.support import factories
@@ -478,13 +478,13 @@ def test_who_sends_no_request_is_cut_off(exposition: Exposition, monkeypatch: py
 def test_a_scrape_is_whole_or_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestration_server.telemetry.exposition.ANSWER_SECONDS", 0.1)
     pairs = [socket.socketpair() for _ in range(2)]
-    answer(pairs[0][1])
+    serve_worker(pairs[0][1])
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Summed([ours for ours, _ in pairs]))
+    registry.register(MultiProcessCollector([ours for ours, _ in pairs]))
     found = Exposition("127.0.0.1:0", registry)
     assert get(found.address)[0] == 503
     # As soon as the other one answers, what it was asked before is of no matter.
-    answer(pairs[1][1])
+    serve_worker(pairs[1][1])
     monkeypatch.setattr("orchestration_server.telemetry.exposition.ANSWER_SECONDS", SECONDS)
     status, _, whole = get(found.address)
     assert status == 200

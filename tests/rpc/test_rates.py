@@ -13,8 +13,8 @@ from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
 from orchestration_server.auth import admission, credentials
 from orchestration_server.auth.api_keys import new_key
-from orchestration_server.auth.rate_limits import LEASES, Rates
-from orchestration_server.cache.read_through import Link
+from orchestration_server.auth.rate_limits import LEASES, RateLimiter
+from orchestration_server.cache.client import RedisClient
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.rpc import address as listening
 from orchestration_server.telemetry.metrics import RPC_REFUSED
@@ -167,46 +167,46 @@ def test_a_call_above_its_rate_is_counted_once(from_elsewhere: grpc.Channel, dat
 
 
 @pytest.fixture
-def link(engines: Engines) -> Iterator[Link]:
-    made = Link(engines.redis_url or "", connections=4)
+def client(engines: Engines) -> Iterator[RedisClient]:
+    made = RedisClient(engines.redis_url or "", connections=4)
     yield made
     made.close()
 
 
-def test_servers_share_a_count_and_each_has_a_lease(link: Link) -> None:
+def test_servers_share_a_count_and_each_has_a_lease(client: RedisClient) -> None:
     identity = secrets.token_bytes(8)
-    one, two = Rates(link, identity=identity), Rates(link, identity=identity)
+    one, two = RateLimiter(client, identity=identity), RateLimiter(client, identity=identity)
     taken = sum(rates.take("calls", "k", 100) == 0 for _ in range(100) for rates in (one, two))
     assert taken == 100
-    assert Rates(link, identity=secrets.token_bytes(8)).take("calls", "k", 100) == 0
+    assert RateLimiter(client, identity=secrets.token_bytes(8)).take("calls", "k", 100) == 0
 
 
-def test_a_lease_is_taken_once_for_many_calls(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_is_taken_once_for_many_calls(client: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    ask = link.ask
+    execute = client.execute
 
     def noted(use: Any, name: str) -> Any:
         asked.append(use)
-        return ask(use, name)
+        return execute(use, name)
 
-    monkeypatch.setattr(link, "ask", noted)
-    rates = Rates(link, identity=secrets.token_bytes(8))
+    monkeypatch.setattr(client, "execute", noted)
+    rates = RateLimiter(client, identity=secrets.token_bytes(8))
     for _ in range(500):
         assert rates.take("calls", "k", 1_000) == 0
     assert len(asked) == 500 / (1_000 / LEASES)
 
 
-def test_who_is_out_of_calls_asks_redis_no_more(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    rates = Rates(link, identity=secrets.token_bytes(8))
+def test_who_is_out_of_calls_asks_redis_no_more(client: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = RateLimiter(client, identity=secrets.token_bytes(8))
     while rates.take("calls", "k", 20) == 0:
         pass
-    monkeypatch.setattr(link, "ask", None)
+    monkeypatch.setattr(client, "execute", None)
     assert 0 < rates.take("calls", "k", 20) <= 60
 
 
 def test_without_redis_each_process_counts_for_itself() -> None:
-    away = Link("redis://127.0.0.1:1", connections=1)
-    one, two = Rates(away, identity=b"a"), Rates(away, identity=b"a")
+    away = RedisClient("redis://127.0.0.1:1", connections=1)
+    one, two = RateLimiter(away, identity=b"a"), RateLimiter(away, identity=b"a")
     for rates in (one, two):
         assert [rates.take("calls", "k", 3) == 0 for _ in range(4)] == [True, True, True, False]
         assert rates.take("calls", "other", 3) == 0
@@ -215,22 +215,22 @@ def test_without_redis_each_process_counts_for_itself() -> None:
 
 def test_more_than_a_minute_s_worth_is_made_up_for() -> None:
     clock = FakeClock()
-    rates = Rates(Link("", connections=1), identity=b"a", clock=clock)
+    rates = RateLimiter(RedisClient("", connections=1), identity=b"a", clock=clock)
     assert rates.take("events", "k", 10, 500) == 0
     clock.now += 49 * 60 - 1
     assert rates.take("events", "k", 10) == pytest.approx(1)
 
 
 def test_who_asked_for_too_much_is_given_less() -> None:
-    rates = Rates(Link("", connections=1), identity=b"a", clock=FakeClock())
+    rates = RateLimiter(RedisClient("", connections=1), identity=b"a", clock=FakeClock())
     assert rates.take("events", "k", 1_000, 600) == 0
     assert rates.take("events", "k", 1_000, 500) > 0
     assert rates.take("events", "k", 1_000, 1) == 0
 
 
 def test_what_is_kept_of_callers_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestration_server.auth.rate_limits.CALLERS", 3)
-    rates = Rates(Link("", connections=1), identity=b"a")
+    monkeypatch.setattr("orchestration_server.auth.rate_limits.MAX_CALLERS", 3)
+    rates = RateLimiter(RedisClient("", connections=1), identity=b"a")
     for n in range(10):
         rates.take("refused", str(n), 60)
     assert len(rates._leases) == 3

@@ -17,7 +17,8 @@ from structlog.testing import capture_logs
 from orchestration.v1 import sprint_pb2
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration_server.app import App
-from orchestration_server.cache.read_through import Cache, Link, Loaded, fault
+from orchestration_server.cache.client import RedisClient, fault
+from orchestration_server.cache.read_through import Cache, Loaded
 from orchestration_server.config.settings import Settings
 from orchestration_server.doctor import cache as doctor
 from orchestration_server.doctor.findings import Finding, Installation, Level
@@ -145,15 +146,15 @@ def looked(url: str) -> list[Finding]:
 
 @parametrized
 def test_a_refusal_is_counted_and_said_once(tmp_path: Path, kind: Kind, error: str) -> None:
-    with contextmanager(kind)(tmp_path) as url, closing(Link(url, connections=2)) as link:
-        cache, before = Cache(link, identity=b"log"), count(error)
+    with contextmanager(kind)(tmp_path) as url, closing(RedisClient(url, connections=2)) as client:
+        cache, before = Cache(client, identity=b"log"), count(error)
         with capture_logs() as logged:
             for version in range(3):
-                link._retry_at = 0.0
+                client._retry_at = 0.0
                 loaded = Loaded(b"loaded", [version])
                 value, _ = cache.get_or_load("sprint", [version], partial(lambda one: one, loaded))
                 assert value == b"loaded"
-                assert link.failing
+                assert client.failing
         assert count(error) >= before + 3
         found = [entry for entry in logged if entry["event"] == "redis refuses"]
         # Once for each command that is refused.
@@ -191,20 +192,24 @@ def test_the_ledger_answers_all_the_same(
 
 
 def test_a_value_of_another_kind_is_no_failure(tmp_path: Path) -> None:
-    with valkey(tmp_path) as url, closing(Link(url, connections=1)) as link:
+    with valkey(tmp_path) as url, closing(RedisClient(url, connections=1)) as client:
         run(url, "lpush", "a", "b")
-        assert link.ask(lambda client: client.get("a"), "get") is None
-        assert not link.failing
+        assert client.execute(lambda client: client.get("a"), "get") is None
+        assert not client.failing
 
 
 def test_one_that_works_again_says_so(tmp_path: Path) -> None:
-    with valkey(tmp_path) as url, closing(Link(url, connections=1)) as link, capture_logs() as logged:
+    with (
+        valkey(tmp_path) as url,
+        closing(RedisClient(url, connections=1)) as client,
+        capture_logs() as logged,
+    ):
         run(url, "config", "set", "maxmemory", "1")
-        assert link.ask(lambda client: client.set("a", "b"), "set") is None
+        assert client.execute(lambda client: client.set("a", "b"), "set") is None
         run(url, "config", "set", "maxmemory", "0")
-        link._retry_at = 0.0
+        client._retry_at = 0.0
         # That another command works says nothing of this one.
-        assert link.ask(lambda client: client.ping(), "ping")
+        assert client.execute(lambda client: client.ping(), "ping")
         assert [entry["event"] for entry in logged] == ["redis refuses"]
-        assert link.ask(lambda client: client.set("a", "b"), "set")
+        assert client.execute(lambda client: client.set("a", "b"), "set")
         assert [entry["event"] for entry in logged] == ["redis refuses", "redis back"]

@@ -82,15 +82,15 @@ def _moved(task: str, sprint: str) -> task_pb2.UpdateTaskRequest:
 
 def _moves_once_admitted(admin: As, monkeypatch: pytest.MonkeyPatch, moved_to: str) -> None:
     """The next request is checked, then the task moves, then the write decides."""
-    checked = scopes.bounds
+    checked = scopes.resolve_scope
 
     def then_move(*given: Any) -> Any:
         found = checked(*given)
-        monkeypatch.setattr(scopes, "bounds", checked)
+        monkeypatch.setattr(scopes, "resolve_scope", checked)
         admin.ledger.tasks.UpdateTask(_moved("t", moved_to))
         return found
 
-    monkeypatch.setattr(scopes, "bounds", then_move)
+    monkeypatch.setattr(scopes, "resolve_scope", then_move)
 
 
 @pytest.mark.parametrize("server", ["policies: []", DEBOUNCE], indirect=True, ids=["at_once", "debounced"])
@@ -318,24 +318,24 @@ def test_a_call_is_of_a_session_of_the_sprint_or_refused(
     tasks = TaskServiceStub(channel)
     key = make_key(database_url, sprint_code="s")
     listed = task_pb2.ListTasksRequest(sprint_code="s")
-    closed.presence._noted.clear()
+    closed.session_tracker._active.clear()
     tasks.ListTasks(listed, metadata=bearer(key, ("orchestration-session", "k")))
-    assert ("default", "k") in closed.presence._noted
+    assert ("default", "k") in closed.session_tracker._active
     for other in ("k2", "none"):
         with refused(DENIED, "OUT_OF_BOUNDS") as caught:
             tasks.ListTasks(listed, metadata=bearer(key, ("orchestration-session", other)))
         assert "orchestration-correlation-id" not in str(caught.value.trailing_metadata())
-        assert ("default", other) not in closed.presence._noted
+        assert ("default", other) not in closed.session_tracker._active
 
 
 def test_a_reader_marks_no_session_active(
     admin: As, closed: App, channel: grpc.Channel, database_url: str
 ) -> None:
     key = make_key(database_url, role=Role.READER)
-    closed.presence._noted.clear()
+    closed.session_tracker._active.clear()
     named = bearer(key, ("orchestration-session", "k"))
     TaskServiceStub(channel).ListTasks(task_pb2.ListTasksRequest(), metadata=named)
-    assert not closed.presence._noted
+    assert not closed.session_tracker._active
 
 
 def test_a_message_of_a_held_stream_leaves_nothing_on_its_call(

@@ -11,7 +11,7 @@ from orchestration.v1 import common_pb2, event_pb2, session_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server.auth.session_tracker import APART_SECONDS, BATCH, SESSIONS, Presence
+from orchestration_server.auth.session_tracker import APART_SECONDS, BATCH, MAX_SESSIONS, SessionTracker
 from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import Unavailable
@@ -63,7 +63,7 @@ class Ledger:
 def ledger(server: Server, channel: grpc.Channel) -> Ledger:
     """Its server notes who is active, and writes none of it."""
     assert server.app is not None
-    server.app.presence.close()
+    server.app.session_tracker.close()
     return Ledger(server.database_url, channel)
 
 
@@ -79,100 +79,100 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-def still(db: Database, clock: FakeClock) -> Presence:
+def still(db: Database, clock: FakeClock) -> SessionTracker:
     """It writes only when it is told to."""
-    presence = Presence(db, clock)
-    presence.close()
-    return presence
+    tracker = SessionTracker(db, clock)
+    tracker.close()
+    return tracker
 
 
 def test_activity_is_neither_an_event_nor_a_change(ledger: Ledger, db: Database, clock: FakeClock) -> None:
     key = ledger.start()
     before = ledger.get(key)
-    presence = still(db, clock)
+    tracker = still(db, clock)
 
-    presence.note("default", key)
+    tracker.touch("default", key)
 
-    assert presence.flush() == 1
+    assert tracker.flush() == 1
     after = ledger.get(key)
     assert to_datetime(after.last_activity_time) > to_datetime(before.last_activity_time)
     after.last_activity_time.CopyFrom(before.last_activity_time)
     assert after == before
-    assert presence.flush() == 0
+    assert tracker.flush() == 0
 
 
 def test_it_is_written_at_most_every_ten_seconds(ledger: Ledger, db: Database, clock: FakeClock) -> None:
     key = ledger.start()
-    presence, elsewhere = still(db, clock), still(db, clock)
-    presence.note("default", key)
-    assert presence.flush() == 1
+    tracker, elsewhere = still(db, clock), still(db, clock)
+    tracker.touch("default", key)
+    assert tracker.flush() == 1
 
     clock.now = APART_SECONDS - 0.1
     ledger.rest(key)
-    presence.note("default", key)
-    assert presence.flush() == 0
+    tracker.touch("default", key)
+    assert tracker.flush() == 0
     clock.now = APART_SECONDS
-    presence.note("default", key)
-    assert presence.flush() == 1
-    elsewhere.note("default", key)
+    tracker.touch("default", key)
+    assert tracker.flush() == 1
+    elsewhere.touch("default", key)
     assert elsewhere.flush() == 0
 
 
 def test_the_time_is_that_of_the_call(ledger: Ledger, db: Database, clock: FakeClock) -> None:
     key = ledger.start()
-    presence = still(db, clock)
-    presence.note("default", key)
+    tracker = still(db, clock)
+    tracker.touch("default", key)
     clock.now = 100.0
 
-    assert presence.flush() == 1
+    assert tracker.flush() == 1
     assert 100 <= ledger.idle(key) < LONG
 
 
 def test_a_closed_session_is_left_alone(ledger: Ledger, db: Database, clock: FakeClock) -> None:
-    presence = still(db, clock)
+    tracker = still(db, clock)
     key = ledger.start()
     ledger.sessions.CloseSession(session_pb2.CloseSessionRequest(session_key=key))
 
-    presence.note("default", key)
-    presence.note("default", "unknown")
+    tracker.touch("default", key)
+    tracker.touch("default", "unknown")
 
-    assert presence.flush() == 0
+    assert tracker.flush() == 0
     assert ledger.idle(key) >= LONG
 
 
 def test_what_the_database_did_not_take_is_written_when_it_is_back(
     ledger: Ledger, db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    presence = still(db, clock)
+    tracker = still(db, clock)
     keys = [ledger.start(key) for key in ("one", "two")]
-    presence.note("default", "one")
+    tracker.touch("default", "one")
 
     def away() -> Connection:
         raise Unavailable
 
     with monkeypatch.context() as patch:
         patch.setattr(db, "connection", away)
-        assert presence.flush() == 0
+        assert tracker.flush() == 0
         clock.now = APART_SECONDS
         for key in keys:
-            presence.note("default", key)
-        assert presence.flush() == 0
+            tracker.touch("default", key)
+        assert tracker.flush() == 0
 
-    assert presence.flush() == 2
+    assert tracker.flush() == 2
     assert max(ledger.idle(key) for key in keys) < LONG
 
 
 def test_no_more_is_kept_than_there_is_room_for(
     ledger: Ledger, db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    presence = still(db, clock)
+    tracker = still(db, clock)
     oldest, newest = ledger.start("oldest"), ledger.start("newest")
-    presence.note("default", oldest)
-    for number in range(SESSIONS - 1):
-        presence.note("default", f"s{number}")
-    presence.note("default", newest)
+    tracker.touch("default", oldest)
+    for number in range(MAX_SESSIONS - 1):
+        tracker.touch("default", f"s{number}")
+    tracker.touch("default", newest)
     sizes = count()
-    take = presence._take
+    take = tracker._take
 
     def counting() -> dict[tuple[str, str], float]:
         batch = take()
@@ -180,10 +180,10 @@ def test_no_more_is_kept_than_there_is_room_for(
         next(sizes)
         return batch
 
-    monkeypatch.setattr(presence, "_take", counting)
+    monkeypatch.setattr(tracker, "_take", counting)
 
-    assert presence.flush() == 1
-    assert next(sizes) == SESSIONS // BATCH + 1
+    assert tracker.flush() == 1
+    assert next(sizes) == MAX_SESSIONS // BATCH + 1
     assert ledger.idle(newest) < LONG <= ledger.idle(oldest)
 
 
@@ -204,7 +204,7 @@ def test_whoever_carries_a_sessions_key_is_active_in_it(
         list(EventServiceStub(channel).EmitEvents(iter([message]), metadata=call(emitted)))
         activity = session_pb2.LogActivityRequest(session_key=logged, kind="note", message="x")
         SessionServiceStub(channel).LogActivity(activity)
-    server.app.presence.close()
+    server.app.session_tracker.close()
 
     assert max(ledger.idle(key) for key in (read, emitted, logged)) < LONG
 

@@ -18,9 +18,10 @@ from structlog.testing import capture_logs
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration_server.app import App
-from orchestration_server.cache import read_through, wakes
-from orchestration_server.cache.read_through import Link
-from orchestration_server.cache.wakes import Wakes
+from orchestration_server.cache import client as redis_client
+from orchestration_server.cache import wakes
+from orchestration_server.cache.client import RedisClient
+from orchestration_server.cache.wakes import WakeBus
 from orchestration_server.config.settings import Settings
 from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import EmbeddedEngines, Engines
@@ -93,12 +94,12 @@ def valkey(tmp_path: Path) -> Iterator[Valkey]:
         engines.stop()
 
 
-class Listening(Wakes):
+class Listening(WakeBus):
     """Notes each message once it has been dealt with."""
 
-    def __init__(self, link: Link, *, identity: bytes, wake: Callable[[], None]) -> None:
+    def __init__(self, client: RedisClient, *, identity: bytes, wake: Callable[[], None]) -> None:
         self.taken: SimpleQueue[Any] = SimpleQueue()
-        super().__init__(link, identity=identity, wake=wake)
+        super().__init__(client, identity=identity, wake=wake)
 
     def _take(self, message: dict[str, Any]) -> None:
         super()._take(message)
@@ -110,8 +111,8 @@ class Peer:
 
     def __init__(self, url: str, log: bytes) -> None:
         self._heard: SimpleQueue[None] = SimpleQueue()
-        self.link = Link(url, connections=wakes.CONNECTIONS)
-        self.wakes = Listening(self.link, identity=log, wake=lambda: self._heard.put(None))
+        self.client = RedisClient(url, connections=wakes.CONNECTIONS)
+        self.wakes = Listening(self.client, identity=log, wake=lambda: self._heard.put(None))
 
     def hears(self, timeout: float = SECONDS) -> bool:
         try:
@@ -134,7 +135,7 @@ class Peer:
         began = monotonic()
         self.wakes.close()
         took = monotonic() - began
-        self.link.close()
+        self.client.close()
         return took
 
 
@@ -325,22 +326,22 @@ def test_a_redis_that_stays_away_is_told_of_once(
     for module, name in (
         (wakes, "BACKOFF_FIRST_SECONDS"),
         (wakes, "BACKOFF_MOST_SECONDS"),
-        (read_through, "OPEN_SECONDS"),
+        (redis_client, "OPEN_SECONDS"),
     ):
         monkeypatch.setattr(module, name, 0.0)
     tried = Semaphore(0)
-    listen = Wakes._listen
+    listen = WakeBus._listen
 
-    def counted(self: Wakes, client: redis.Redis) -> None:
+    def counted(self: WakeBus, client: redis.Redis) -> None:
         tried.release()
         listen(self, client)
 
-    monkeypatch.setattr(Wakes, "_listen", counted)
+    monkeypatch.setattr(WakeBus, "_listen", counted)
     with capture_logs() as logged:
         peer = new_peer(url="unix:///nowhere/valkey.sock")
         for _ in range(50):
             assert tried.acquire(timeout=SECONDS)
-            assert peer.link.ask(lambda client: client.ping()) is None
+            assert peer.client.execute(lambda client: client.ping()) is None
         peer.close()
     assert sorted(entry["event"] for entry in logged) == ["redis away", "wakes of other servers away"]
 

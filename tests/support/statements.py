@@ -11,7 +11,7 @@ import pytest
 
 from orchestration_server.db.connection import Connection, Rows
 
-BY_THE_CLOCK = ("credentials", "presence", "refusals", "db-probe", "timeline-tail", "job-")
+BY_THE_CLOCK = ("credentials", "session-tracker", "refusal-audit", "db-probe", "timeline-tail", "job-")
 """Threads of the server that read the database now and then, whatever is called."""
 
 

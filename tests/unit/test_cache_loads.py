@@ -6,7 +6,8 @@ from queue import SimpleQueue
 
 import pytest
 
-from orchestration_server.cache.read_through import Cache, Link, Loaded
+from orchestration_server.cache.client import RedisClient
+from orchestration_server.cache.read_through import Cache, Loaded
 
 CALLS = 8
 SECONDS = 10
@@ -14,7 +15,7 @@ SECONDS = 10
 
 @pytest.fixture
 def cache() -> Cache:
-    return Cache(Link("", connections=1), identity=b"log")
+    return Cache(RedisClient("", connections=1), identity=b"log")
 
 
 class Load:
@@ -84,11 +85,11 @@ def test_a_load_that_fails_fails_its_own_call_alone(cache: Cache) -> None:
 
 @pytest.mark.parametrize("error", [ValueError("$abc"), RecursionError(), UnicodeError()])
 def test_what_is_no_answer_at_all_counts_as_away(error: Exception) -> None:
-    link = Link("redis://127.0.0.1:1/0", connections=1)
+    client = RedisClient("redis://127.0.0.1:1/0", connections=1)
 
     def use(_: object) -> None:
         raise error
 
-    assert link.ask(use) is None
-    assert link.failing
-    link.close()
+    assert client.execute(use) is None
+    assert client.failing
+    client.close()

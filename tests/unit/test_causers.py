@@ -7,25 +7,25 @@ from hypothesis import strategies as st
 from uuid_utils import uuid7
 
 from orchestration_server.codec import causers
-from orchestration_server.model import Bounds, Call, EntityType, EventRow, Principal, Role
+from orchestration_server.model import Call, EntityType, EventRow, Principal, Role, Scope
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 scopes = st.builds(
-    Bounds, session_key=st.sampled_from(["", "k"]), sprint_code=st.sampled_from(["", "s1", "s2"]),
+    Scope, session_key=st.sampled_from(["", "k"]), sprint_code=st.sampled_from(["", "s1", "s2"]),
     task_code=st.sampled_from(["", "t1"]),
 )  # fmt: skip
 
 
 @given(st.lists(st.tuples(st.none() | scopes, st.sampled_from(list(Role))), max_size=4), scopes)
 def test_one_event_of_several_callers_allows_what_each_of_them_may(
-    callers: list[tuple[Bounds | None, Role]], about: Bounds
+    callers: list[tuple[Scope | None, Role]], about: Scope
 ) -> None:
-    def caller(bounds: Bounds | None, role: Role) -> Call:
-        return Call("", principal=Principal("x", "p", role), bounds=bounds)
+    def caller(scope: Scope | None, role: Role) -> Call:
+        return Call("", principal=Principal("x", "p", role), scope=scope)
 
-    def may(bounds: Bounds | None, role: Role) -> bool:
-        return role >= Role.AGENT and (bounds is None or bounds.hold(row))
+    def may(scope: Scope | None, role: Role) -> bool:
+        return role >= Role.AGENT and (scope is None or scope.covers(row))
 
     kind, code = (
         (EntityType.TASK, about.task_code) if about.task_code else (EntityType.SPRINT, about.sprint_code)
@@ -34,4 +34,4 @@ def test_one_event_of_several_callers_allows_what_each_of_them_may(
     recorded = causers.merged(causers.recorded(caller(*one)) for one in callers)
     assert causers.allow(recorded, [row]) == all(may(*one) for one in callers)
     # What a rule caused is recorded as what bounds those who caused that.
-    assert causers.recorded(Call("", scopes=recorded)) == recorded
+    assert causers.recorded(Call("", causer_scopes=recorded)) == recorded

@@ -32,8 +32,8 @@ def policies(folder: Path, text: str) -> Policies:
 
 def test_without_a_file_everything_is_stored_at_once() -> None:
     assert load(None) is AT_ONCE
-    assert AT_ONCE.of(STATUS, P4) is None
-    assert AT_ONCE.of("agents.note.taken", P4) is None
+    assert AT_ONCE.policy_for(STATUS, P4) is None
+    assert AT_ONCE.policy_for("agents.note.taken", P4) is None
 
 
 def test_the_first_policy_for_an_event_counts(tmp_path: Path) -> None:
@@ -50,26 +50,27 @@ policies:
   - {{on: {STATUS}, emit: debounce, stable_seconds: 2}}
 """,
     )
-    assert found.of("agents.trace.first", P4) is None
-    assert found.of("agents.trace.second", P4) == found.of(ACTIVITY, P3) == Sample(0.25)
-    assert found.of("agents.trace.second", P2) == found.of("agents.trace.second", P0) == Batch(100, 1.0)
-    assert found.of("agents.traces", P4) is None
-    assert found.of(STATUS, P2) == Debounce(2.0, 60.0)
-    assert found.of(STATUS, P1) is None
+    assert found.policy_for("agents.trace.first", P4) is None
+    assert found.policy_for("agents.trace.second", P4) == found.policy_for(ACTIVITY, P3) == Sample(0.25)
+    for priority in (P2, P0):
+        assert found.policy_for("agents.trace.second", priority) == Batch(100, 1.0)
+    assert found.policy_for("agents.traces", P4) is None
+    assert found.policy_for(STATUS, P2) == Debounce(2.0, 60.0)
+    assert found.policy_for(STATUS, P1) is None
 
 
 def test_a_wish_goes_as_far_as_the_rules(tmp_path: Path) -> None:
     found = policies(tmp_path, f"policies: [{{on: {STATUS}, emit: debounce, stable_seconds: 2}}]")
-    assert found.of(STATUS, P2, IMMEDIATE) is None
-    assert found.of(STATUS, P2, DEBOUNCE) == Debounce(2.0, 60.0)
-    assert AT_ONCE.of(STATUS, P2, DEBOUNCE) == Debounce()
-    assert AT_ONCE.of("orchestration.task.blocked", P2, DEBOUNCE) is None
-    assert AT_ONCE.of(STATUS, P1, DEBOUNCE) is None
-    assert AT_ONCE.of("agents.note.taken", P2, SAMPLE) == Sample()
-    assert AT_ONCE.of("agents.note.taken", P0, SAMPLE) is None
-    assert AT_ONCE.of("agents.note.taken", P0, BATCH) == Batch()
-    assert AT_ONCE.of(STATUS, P2, SAMPLE) is AT_ONCE.of(STATUS, P2, BATCH) is None
-    assert AT_ONCE.of(ACTIVITY, P2, SAMPLE) == Sample()
+    assert found.policy_for(STATUS, P2, IMMEDIATE) is None
+    assert found.policy_for(STATUS, P2, DEBOUNCE) == Debounce(2.0, 60.0)
+    assert AT_ONCE.policy_for(STATUS, P2, DEBOUNCE) == Debounce()
+    assert AT_ONCE.policy_for("orchestration.task.blocked", P2, DEBOUNCE) is None
+    assert AT_ONCE.policy_for(STATUS, P1, DEBOUNCE) is None
+    assert AT_ONCE.policy_for("agents.note.taken", P2, SAMPLE) == Sample()
+    assert AT_ONCE.policy_for("agents.note.taken", P0, SAMPLE) is None
+    assert AT_ONCE.policy_for("agents.note.taken", P0, BATCH) == Batch()
+    assert AT_ONCE.policy_for(STATUS, P2, SAMPLE) is AT_ONCE.policy_for(STATUS, P2, BATCH) is None
+    assert AT_ONCE.policy_for(ACTIVITY, P2, SAMPLE) == Sample()
 
 
 @given(
@@ -78,7 +79,7 @@ def test_a_wish_goes_as_far_as_the_rules(tmp_path: Path) -> None:
     st.integers(0, 4),
 )
 def test_no_wish_breaks_the_rules(type_: str, priority: int, wish: int) -> None:
-    policy = AT_ONCE.of(type_, priority, wish)
+    policy = AT_ONCE.policy_for(type_, priority, wish)
     if isinstance(policy, Debounce):
         assert type_ == STATUS
     if isinstance(policy, Batch | Sample):

@@ -12,14 +12,14 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from orchestration_server.auth.jwt_verifier import Bearer, BearerError, Source
+from orchestration_server.auth.jwt_verifier import JwtConfigurationError, JwtKeyFile, JwtVerifier
 from orchestration_server.errors import Unauthenticated
 from orchestration_server.model import Role
 from tests.support.credentials import AUDIENCE, ISSUER, Issuer
 
 
-def source(file: Path, algorithm: str) -> Source:
-    return Source(file, algorithm=algorithm, issuer=ISSUER, audience=AUDIENCE, leeway=30)
+def key_file(file: Path, algorithm: str) -> JwtKeyFile:
+    return JwtKeyFile(file, algorithm=algorithm, issuer=ISSUER, audience=AUDIENCE, leeway=30)
 
 
 def claims(**more: Any) -> dict[str, Any]:
@@ -44,24 +44,24 @@ KEYS: dict[str, Any] = {
 def test_a_public_key_checks_tokens_of_its_algorithm(tmp_path: Path, algorithm: str) -> None:
     file = tmp_path / "key.pem"
     file.write_bytes(pem(KEYS[algorithm]))
-    bearer = source(file, algorithm).bearer
-    found = bearer.verify(jwt.encode(claims(session="k"), KEYS[algorithm], algorithm=algorithm))
+    verifier = key_file(file, algorithm).verifier
+    found = verifier.verify(jwt.encode(claims(session="k"), KEYS[algorithm], algorithm=algorithm))
     assert (found.principal.id, found.principal.project, found.principal.role) == ("jwt:me", "p", Role.READER)
     assert found.principal.session_key == "k"
     assert 300 < found.expires - datetime.now(UTC).timestamp() <= 330
     other = next(name for name in KEYS if name != algorithm)
     with pytest.raises(Unauthenticated):
-        bearer.verify(jwt.encode(claims(), KEYS[other], algorithm=other))
+        verifier.verify(jwt.encode(claims(), KEYS[other], algorithm=other))
 
 
 def test_a_shared_secret_checks_tokens(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     secret = secrets.token_urlsafe(32)
     file.write_text(secret + "\n")
-    bearer = source(file, "HS256").bearer
-    assert bearer.verify(jwt.encode(claims(), secret, algorithm="HS256")).principal.role is Role.READER
+    verifier = key_file(file, "HS256").verifier
+    assert verifier.verify(jwt.encode(claims(), secret, algorithm="HS256")).principal.role is Role.READER
     with pytest.raises(Unauthenticated):
-        bearer.verify(jwt.encode(claims(), secret + secret, algorithm="HS512"))
+        verifier.verify(jwt.encode(claims(), secret + secret, algorithm="HS512"))
 
 
 def test_a_set_of_keys_is_asked_by_name(tmp_path: Path) -> None:
@@ -72,13 +72,13 @@ def test_a_set_of_keys_is_asked_by_name(tmp_path: Path) -> None:
     ]
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps({"keys": listed}))
-    bearer = source(file, "ES256").bearer
-    bearer.verify(jwt.encode(claims(), two, algorithm="ES256", headers={"kid": "2"}))
+    verifier = key_file(file, "ES256").verifier
+    verifier.verify(jwt.encode(claims(), two, algorithm="ES256", headers={"kid": "2"}))
     for kid in ("1", "3", "none", ""):
         with pytest.raises(Unauthenticated):
-            bearer.verify(jwt.encode(claims(), two, algorithm="ES256", headers={"kid": kid}))
+            verifier.verify(jwt.encode(claims(), two, algorithm="ES256", headers={"kid": kid}))
     with pytest.raises(Unauthenticated):
-        bearer.verify(jwt.encode(claims(), two, algorithm="ES256"))
+        verifier.verify(jwt.encode(claims(), two, algorithm="ES256"))
 
 
 def test_a_key_that_a_token_brings_itself_is_not_taken(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_key_that_a_token_brings_itself_is_not_taken(tmp_path: Path) -> None:
     brought = json.loads(jwt.get_algorithm_by_name("ES256").to_jwk(own.public_key()))
     token = jwt.encode(claims(), own, algorithm="ES256", headers={"jwk": brought, "jku": "https://x.example"})
     with pytest.raises(Unauthenticated):
-        source(file, "ES256").bearer.verify(token)
+        key_file(file, "ES256").verifier.verify(token)
 
 
 @pytest.mark.parametrize(
@@ -110,16 +110,16 @@ def test_a_file_without_a_key_of_the_algorithm_is_refused(
 ) -> None:
     file = tmp_path / "key"
     file.write_bytes(content)
-    with pytest.raises(BearerError, match=said):
-        source(file, algorithm)
+    with pytest.raises(JwtConfigurationError, match=said):
+        key_file(file, algorithm)
 
 
 @pytest.mark.parametrize("listed", [["text"], [None], [{"kty": "EC"}], 1, {"kty": "EC"}])
 def test_a_set_of_keys_that_is_none_is_refused(tmp_path: Path, listed: object) -> None:
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps({"keys": listed}))
-    with pytest.raises(BearerError, match="no key for ES256"):
-        source(file, "ES256")
+    with pytest.raises(JwtConfigurationError, match="no key for ES256"):
+        key_file(file, "ES256")
 
 
 def jwk(key: Any, **more: Any) -> dict[str, Any]:
@@ -127,10 +127,10 @@ def jwk(key: Any, **more: Any) -> dict[str, Any]:
     return found | more
 
 
-def bearer_of(tmp_path: Path, *members: object) -> Bearer:
+def verifier_of(tmp_path: Path, *members: object) -> JwtVerifier:
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps({"keys": members}))
-    return source(file, "ES256").bearer
+    return key_file(file, "ES256").verifier
 
 
 UNUSABLE = [
@@ -151,47 +151,47 @@ UNUSABLE = [
 def test_a_member_that_is_not_usable_is_left_out(tmp_path: Path, unusable: object) -> None:
     key = KEYS["ES256"]
     for members in ([unusable, jwk(key, kid="k")], [jwk(key, kid="k"), unusable]):
-        bearer = bearer_of(tmp_path, *members)
-        bearer.verify(jwt.encode(claims(), key, algorithm="ES256", headers={"kid": "k"}))
+        verifier = verifier_of(tmp_path, *members)
+        verifier.verify(jwt.encode(claims(), key, algorithm="ES256", headers={"kid": "k"}))
 
 
 def test_a_member_whose_name_is_no_text_is_left_out(tmp_path: Path) -> None:
-    with pytest.raises(BearerError, match="no key for ES256"):
-        bearer_of(tmp_path, jwk(KEYS["ES256"], kid=["k"]))
+    with pytest.raises(JwtConfigurationError, match="no key for ES256"):
+        verifier_of(tmp_path, jwk(KEYS["ES256"], kid=["k"]))
 
 
 def test_every_key_without_a_name_is_tried(tmp_path: Path) -> None:
     one, two, named, other = (ec.generate_private_key(ec.SECP256R1()) for _ in range(4))
-    bearer = bearer_of(tmp_path, jwk(one), jwk(named, kid="k"), jwk(two), jwk(other, kid="k"))
+    verifier = verifier_of(tmp_path, jwk(one), jwk(named, kid="k"), jwk(two), jwk(other, kid="k"))
     for key in (one, two):
         for headers in ({}, {"kid": "k"}, {"kid": "another"}):
-            bearer.verify(jwt.encode(claims(), key, algorithm="ES256", headers=headers))
+            verifier.verify(jwt.encode(claims(), key, algorithm="ES256", headers=headers))
     # Two keys may have one name while one takes the other's place.
     for key in (named, other):
-        bearer.verify(jwt.encode(claims(), key, algorithm="ES256", headers={"kid": "k"}))
+        verifier.verify(jwt.encode(claims(), key, algorithm="ES256", headers={"kid": "k"}))
         with pytest.raises(Unauthenticated):
-            bearer.verify(jwt.encode(claims(), key, algorithm="ES256", headers={"kid": "another"}))
+            verifier.verify(jwt.encode(claims(), key, algorithm="ES256", headers={"kid": "another"}))
     late = claims(exp=datetime.now(UTC) - timedelta(hours=1))
     with pytest.raises(Unauthenticated) as expired:
-        bearer.verify(jwt.encode(late, two, algorithm="ES256"))
+        verifier.verify(jwt.encode(late, two, algorithm="ES256"))
     assert expired.value.reason == "TOKEN_EXPIRED"
 
 
 def test_another_file_is_read_and_a_broken_one_left(tmp_path: Path) -> None:
     first, second = Issuer(), Issuer()
     file = first.publish(tmp_path)
-    tokens = source(file, "RS256")
-    assert not tokens.changed()
+    keys = key_file(file, "RS256")
+    assert not keys.reload()
     written = tmp_path / "new"
     written.write_bytes(second.public)
     written.replace(file)
-    assert tokens.changed()
-    tokens.bearer.verify(second.token())
+    assert keys.reload()
+    keys.verifier.verify(second.token())
     with pytest.raises(Unauthenticated):
-        tokens.bearer.verify(first.token())
+        keys.verifier.verify(first.token())
     file.write_bytes(b"broken")
     os.utime(file, ns=(1, 1))
-    with pytest.raises(BearerError):
-        tokens.changed()
-    tokens.bearer.verify(second.token())
-    assert not tokens.changed()
+    with pytest.raises(JwtConfigurationError):
+        keys.reload()
+    keys.verifier.verify(second.token())
+    assert not keys.reload()

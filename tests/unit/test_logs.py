@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from orchestration_server.errors import NotFound, StaleRevision
 from orchestration_server.model import Call
 from orchestration_server.telemetry import access_log, logs, metrics
-from orchestration_server.telemetry.access_log import CallLog
+from orchestration_server.telemetry.access_log import AccessLog
 
 SECRET = "canary-7f3a"
 Code = grpc.StatusCode
@@ -44,12 +44,12 @@ def raised(error: Exception, cause: Exception | None = None) -> Exception:
 )
 def test_an_error_is_told_of_without_its_text(error: Exception, told: str) -> None:
     event: dict[str, Any] = {"event": "it failed", "error": error}
-    assert logs.without_values(None, "warning", event) == {"event": "it failed", "error": told}
+    assert logs.redact(None, "warning", event) == {"event": "it failed", "error": told}
 
 
 def test_a_traceback_says_where_and_what_kind_all_the_way_back() -> None:
     error = raised(RuntimeError(SECRET), raised(ValueError(SECRET)))
-    event = logs.without_values(None, "error", {"event": "it failed", "exc_info": error})
+    event = logs.redact(None, "error", {"event": "it failed", "exc_info": error})
     assert "in raised" in event["exception"]
     assert event["exception"].index("ValueError") < event["exception"].index("RuntimeError")
     assert SECRET not in event["exception"]
@@ -146,7 +146,7 @@ ENDED: list[tuple[Code, float]] = [
     ],
 )
 def test_a_policy_says_which_calls_are_logged(policy: str, logged: list[str]) -> None:
-    found = CallLog(policy)
+    found = AccessLog(policy)
     with capture_logs() as lines:
         for code, seconds in ENDED:
             found.ended(CALL.rpc, CALL, code, seconds, endless=False)
@@ -155,7 +155,7 @@ def test_a_policy_says_which_calls_are_logged(policy: str, logged: list[str]) ->
 
 def test_a_call_is_logged_with_who_called_and_how_it_ended() -> None:
     with capture_logs() as lines:
-        CallLog("failed").ended(CALL.rpc, CALL, Code.NOT_FOUND, 0.25, endless=False, reason="NOT_FOUND")
+        AccessLog("failed").ended(CALL.rpc, CALL, Code.NOT_FOUND, 0.25, endless=False, reason="NOT_FOUND")
     assert lines == [
         {"event": "call failed", "log_level": "info", "rpc": "TaskService/GetTask", "code": "NOT_FOUND",
          "reason": "NOT_FOUND", "seconds": 0.25, "project": "p", "session": "s", "agent": "a",
@@ -165,14 +165,14 @@ def test_a_call_is_logged_with_who_called_and_how_it_ended() -> None:
 
 def test_a_timeline_that_its_reader_leaves_has_not_failed() -> None:
     with capture_logs() as lines:
-        CallLog("slow").ended("EventService/StreamTimeline", CALL, Code.CANCELLED, 900.0, endless=True)
-        CallLog("slow").ended("EventService/StreamTimeline", CALL, Code.OK, 900.0, endless=True)
+        AccessLog("slow").ended("EventService/StreamTimeline", CALL, Code.CANCELLED, 900.0, endless=True)
+        AccessLog("slow").ended("EventService/StreamTimeline", CALL, Code.OK, 900.0, endless=True)
     assert lines == []
 
 
 def test_a_flood_of_failures_is_counted() -> None:
     now = 10.5
-    found = CallLog("failed", clock=lambda: now)
+    found = AccessLog("failed", clock=lambda: now)
 
     def fail(times: int) -> None:
         for _ in range(times):

@@ -281,7 +281,7 @@ def read_map(path: Path) -> Words:
         raise MapError(str(error)) from error
 
 
-def _extended(document: yaml_reader.Field) -> Words:
+def _extended(document: yaml_reader.YamlNode) -> Words:
     document.keys("statuses", "sprint_statuses", "priorities", "kinds")
     tasks = {status.name.lower(): TaskWord(status) for status in TaskStatus}
     tasks["deleted"] = TaskWord(TaskStatus.CANCELLED, deleted=True)
@@ -297,7 +297,7 @@ def _extended(document: yaml_reader.Field) -> Words:
     )
 
 
-def _added(document: yaml_reader.Field, name: str, values: Mapping[str, T]) -> dict[str, Meaning[T]]:
+def _added(document: yaml_reader.YamlNode, name: str, values: Mapping[str, T]) -> dict[str, Meaning[T]]:
     added: dict[str, Meaning[T]] = {}
     for word, value in document[name].fields() if name in document else ():
         folded = fold(word)
