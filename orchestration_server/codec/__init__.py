@@ -1,1 +1,1 @@
-"""Converts between protobuf messages and rows: content, events, cursors, errors."""
+"""Conversions between protobuf messages and rows: content, events, cursors, errors."""

@@ -1,4 +1,4 @@
-"""Texts as parts of names of files."""
+"""Slugs: texts as parts of file names."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _OTHER = re.compile(r"[^a-z0-9]+")
 
 
 def slug(text: str, length: int) -> str:
-    """Return a text as up to ``length`` of [a-z0-9-]; empty if it has no such letter or digit.
+    """Return a text as at most ``length`` characters of [a-z0-9-]; empty if it has no letter or digit.
 
-    Each character is normalized apart. To put a run of combining marks in order takes the square of its
-    length, and none of them is left in the end.
+    Characters are normalized one by one. Normalizing the whole text would take time quadratic in the length
+    of a run of combining marks, and the slug drops these marks anyway.
     """
     if not text.isascii():
         text = "".join([unicodedata.normalize("NFKD", character) for character in text])

@@ -1,4 +1,4 @@
-"""From the ledger's errors to rich statuses, in one switch."""
+"""Rich gRPC statuses of the ledger's errors, in one place."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CODES: list[tuple[type[errors.LedgerError], grpc.StatusCode]] = [
 
 
 def code_of(error: errors.LedgerError) -> grpc.StatusCode:
-    """The status code of an error."""
+    """Return the status code of an error."""
     for kind, code in _CODES:
         if isinstance(error, kind):
             return code
@@ -36,7 +36,7 @@ def code_of(error: errors.LedgerError) -> grpc.StatusCode:
 
 
 def status_of(error: errors.LedgerError) -> status_pb2.Status:
-    """The rich status of an error."""
+    """Return the rich status of an error, with its details."""
     details: list[Message] = [
         error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=dict(error.metadata))
     ]

@@ -1,1 +1,1 @@
-"""Pure functions over the events of an entity: rebuild its state, check a chain."""
+"""Pure functions over events: rebuild an entity's state, check a correlation chain."""

@@ -1,8 +1,8 @@
-"""Whether a correlation chain is whole and consistent: a pure check over its events.
+"""Checks that a correlation chain is complete and consistent: pure functions over its events.
 
-The chain comes in the order of the log, page by page. Where an entity's revision goes on by more than one
-between two of its events, ``gaps`` names the part of the log that has to explain it. Of each entity only the
-revision and a digest of each field are kept, so that a chain of any size fits.
+The chain comes in the order of the log, page by page. If an entity's revision grows by more than one between
+two of its events, ``gaps`` names the part of the log that must contain the revisions between. The check keeps
+only the revision and a digest of each field of an entity, so that a chain of any size fits into memory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from orchestration_server.model import (
 from orchestration_server.rules.automation import AGENT
 
 MOST_FINDINGS = 500
-_OWN = "orchestration."
+"""Findings after which the check stops."""
+_LEDGER = "orchestration."
 _CREATIONS = frozenset(("sprint.created", "task.created", "session.started"))
 _CHANGES = frozenset(
     (
@@ -52,14 +53,14 @@ _Code = event_pb2.ReplayFindingCode
 
 
 class ChainEvent(NamedTuple):
-    """An event of the chain, with its place."""
+    """An event of the chain, with its position in the log."""
 
-    place: Position
+    position: Position
     event: event_pb2.Event
 
 
 class Gap(NamedTuple):
-    """A part of the log between two events of a chain that skip revisions of one entity."""
+    """The part of the log between two events of a chain that skip revisions of one entity."""
 
     entity_type: int
     code: str
@@ -69,30 +70,30 @@ class Gap(NamedTuple):
 
 @dataclass(slots=True)
 class Evidence:
-    """What the log says beside a page of the chain."""
+    """The facts from the log and the ledger that the check of a page needs."""
 
     between: Mapping[Gap, Sequence[event_pb2.Event]] = field(default_factory=dict)
-    """The events of each gap, in the order of the log; a gap that was not read is left out."""
+    """The events of each gap, in the order of the log. A gap that was not read is left out."""
     unknown: frozenset[tuple[int, str]] = frozenset()
-    """Entities, by type and code, that the ledger does not have."""
+    """Entities that the ledger does not have, by type and code."""
     missing: frozenset[str] = frozenset()
-    """Ids of causes that the log does not have."""
+    """Ids of causing events that the log does not have."""
     deleted: Position = BEGINNING
-    """Up to where events may have been deleted from the archive."""
+    """The position up to which events may have been deleted from the archive."""
     deleted_before: datetime | None = None
-    """What was recorded at or after this was not; None where nothing was deleted."""
+    """Events recorded at or after this time were not deleted. None if no event was deleted."""
 
 
 @dataclass(slots=True)
 class _Entity:
-    """What the chain has told of an entity so far."""
+    """The state of an entity, as far as the chain has been checked."""
 
     revision: int
-    place: Position
-    told: set[str] = field(default_factory=set)
-    """Fields of the last revision."""
+    position: Position
+    claimed: set[str] = field(default_factory=set)
+    """The fields that events of the last revision claim to change."""
     known: dict[str, bytes] = field(default_factory=dict)
-    """A digest of what each field is."""
+    """A digest of each field's value."""
 
     def learn(self, event: event_pb2.Event, changes: Mapping[str, Any]) -> None:
         if has_snapshot(event):
@@ -103,7 +104,7 @@ class _Entity:
 
 
 class ChainCheck:
-    """The check of one chain."""
+    """The check of one chain, page by page."""
 
     def __init__(self) -> None:
         self.checked = 0
@@ -111,34 +112,35 @@ class ChainCheck:
         self.entities: set[tuple[int, str]] = set()
         self.findings: list[event_pb2.ReplayFinding] = []
         self.truncated = False
+        """Whether events were deleted, or not read, that the check needs."""
         self.full = False
-        """Whether there is more to find than is told."""
+        """Whether the check stopped at MOST_FINDINGS."""
         self._states: dict[tuple[int, str], _Entity] = {}
 
     def revision(self, entity_type: int, code: str) -> int:
-        """The last revision of an entity that was checked; 0 where there was none."""
+        """Return the last checked revision of an entity; 0 if the chain has none of it so far."""
         state = self._states.get((entity_type, code))
         return state.revision if state else 0
 
     def gaps(self, page: Sequence[ChainEvent]) -> list[Gap]:
-        """The parts of the log that the check of a page needs."""
+        """Return the parts of the log that the check of a page needs."""
         found = []
-        last = {key: (state.revision, state.place) for key, state in self._states.items()}
-        for place, event in page:
-            if not _counts(event):
+        last = {key: (state.revision, state.position) for key, state in self._states.items()}
+        for position, event in page:
+            if not _is_revision(event):
                 continue
             key = (event.entity_type, event.entity_code)
-            revision, after = last.get(key, (0, place))
+            revision, after = last.get(key, (0, position))
             if revision and event.entity_revision > revision + 1:
-                found.append(Gap(*key, after, place))
+                found.append(Gap(*key, after, position))
             if event.entity_revision >= revision:
-                last[key] = (event.entity_revision, place)
+                last[key] = (event.entity_revision, position)
         return found
 
     def check(self, page: Sequence[ChainEvent], evidence: Evidence) -> bool:
-        """Checks a page of the chain. False where there is more to find than is told."""
-        for place, event in page:
-            found = list(self._event(place, event, evidence))
+        """Check a page of the chain. Return False if the check stopped at MOST_FINDINGS."""
+        for position, event in page:
+            found = list(self._check_event(position, event, evidence))
             room = MOST_FINDINGS - len(self.findings)
             self.findings += found[:room]
             self.checked += 1
@@ -150,8 +152,8 @@ class ChainCheck:
                 return False
         return True
 
-    def _event(
-        self, place: Position, event: event_pb2.Event, evidence: Evidence
+    def _check_event(
+        self, position: Position, event: event_pb2.Event, evidence: Evidence
     ) -> list[event_pb2.ReplayFinding]:
         found = []
         cause = cause_of(event)
@@ -163,14 +165,14 @@ class ChainCheck:
                     _Code.REPLAY_FINDING_CODE_CAUSE_MISSING, event, f"its cause {cause} is not in the log"
                 )
             )
-        if not event.type.startswith(_OWN):
+        if not event.type.startswith(_LEDGER):
             return found
         key = (event.entity_type, event.entity_code)
         if key in evidence.unknown and key not in self.entities:
             found.append(
                 _finding(_Code.REPLAY_FINDING_CODE_ENTITY_UNKNOWN, event, "the ledger has no such entity")
             )
-        if not _complete(event):
+        if not _is_complete(event):
             found.append(
                 _finding(
                     _Code.REPLAY_FINDING_CODE_PAYLOAD_INCOMPLETE,
@@ -178,37 +180,37 @@ class ChainCheck:
                     "it lacks its changes or its snapshot",
                 )
             )
-        if _counts(event):
-            found += self._revision(place, event, evidence)
+        if _is_revision(event):
+            found += self._check_revision(position, event, evidence)
         return found
 
-    def _revision(
-        self, place: Position, event: event_pb2.Event, evidence: Evidence
+    def _check_revision(
+        self, position: Position, event: event_pb2.Event, evidence: Evidence
     ) -> list[event_pb2.ReplayFinding]:
-        """Checks a part of a revision, and takes it into what is known of its entity."""
+        """Check one event of a revision, and update the state of its entity."""
         found = []
         key = (event.entity_type, event.entity_code)
         changes = _changes(event)
-        told = _claimed_fields(event, changes)
+        claimed = _claimed_fields(event, changes)
         revision = event.entity_revision
         state = self._states.get(key)
         if state is None:
-            state = self._states[key] = _Entity(revision, place)
+            state = self._states[key] = _Entity(revision, position)
         elif revision < state.revision:
             text = f"revision {revision} comes after revision {state.revision}"
             return [_finding(_Code.REPLAY_FINDING_CODE_REVISION_ORDER, event, text)]
         elif revision == state.revision:
-            if twice := told & state.told:
+            if twice := claimed & state.claimed:
                 text = f"revision {revision} changes {', '.join(sorted(twice))} twice"
                 found.append(_finding(_Code.REPLAY_FINDING_CODE_REVISION_ORDER, event, text))
         else:
             if revision > state.revision + 1:
-                between = evidence.between.get(Gap(*key, state.place, place))
-                found += self._bridge(state, event, between, deleted=state.place <= evidence.deleted)
-            state.told = set()
-        found += _changed(event, changes, state)
-        state.revision, state.place = revision, place
-        state.told |= told
+                between = evidence.between.get(Gap(*key, state.position, position))
+                found += self._bridge(state, event, between, deleted=state.position <= evidence.deleted)
+            state.claimed = set()
+        found += _check_changes(event, changes, state)
+        state.revision, state.position = revision, position
+        state.claimed |= claimed
         state.learn(event, changes)
         return found
 
@@ -220,11 +222,13 @@ class ChainCheck:
         *,
         deleted: bool,
     ) -> list[event_pb2.ReplayFinding]:
-        """Takes what other chains changed meanwhile into the state; a finding where that is not all,
-        unless the rest may have been deleted."""
+        """Apply the revisions that other chains made between two events of this chain.
+
+        Return a finding if revisions are missing, unless they may have been deleted.
+        """
         reached = state.revision
         for other in between or ():
-            if _counts(other) and other.entity_revision in (reached, reached + 1):
+            if _is_revision(other) and other.entity_revision in (reached, reached + 1):
                 state.learn(other, _changes(other))
                 reached = other.entity_revision
         if reached == event.entity_revision - 1:
@@ -233,23 +237,22 @@ class ChainCheck:
         if between is None or deleted:
             self.truncated = True
             return []
-        text = f"the log has nothing between revisions {reached} and {event.entity_revision}"
+        text = f"the log has no events between revisions {reached} and {event.entity_revision}"
         return [_finding(_Code.REPLAY_FINDING_CODE_REVISION_GAP, event, text)]
 
 
 def cause_of(event: event_pb2.Event) -> str:
-    """The id of the event that a rule answered with this one; empty where it names none."""
-    told = event.payload.fields
-    if event.agent != AGENT:
-        # A caller may write such a field too.
+    """Return the id of the event that a rule of automation answered with this one; empty if it has none."""
+    payload = event.payload.fields
+    # A caller may write such a field too: it counts only in events of automation.
+    if event.agent != AGENT or "automation" not in payload:
         return ""
-    if "automation" not in told or "cause" not in told["automation"].struct_value.fields:
-        return ""
-    return told["automation"].struct_value.fields["cause"].string_value
+    automation = payload["automation"].struct_value.fields
+    return automation["cause"].string_value if "cause" in automation else ""
 
 
 def _is_before(event_id: str, time: datetime | None) -> bool:
-    """Whether the id of an event, a UUIDv7, was made before a time."""
+    """Return whether the id of an event, a UUIDv7, was made before a time."""
     if time is None:
         return False
     try:
@@ -258,12 +261,12 @@ def _is_before(event_id: str, time: datetime | None) -> bool:
         return False
 
 
-def _counts(event: event_pb2.Event) -> bool:
-    """Whether the event is a part of a revision, or should be."""
+def _is_revision(event: event_pb2.Event) -> bool:
+    """Return whether an event is part of a revision, or should be."""
     kind = ENTITY_CODECS.get(event.entity_type)
-    if kind is None or not event.type.startswith(_OWN):
+    if kind is None or not event.type.startswith(_LEDGER):
         return False
-    name = event.type.removeprefix(_OWN)
+    name = event.type.removeprefix(_LEDGER)
     return (
         name in _CREATIONS
         or name in _CHANGES
@@ -271,9 +274,9 @@ def _counts(event: event_pb2.Event) -> bool:
     )
 
 
-def _complete(event: event_pb2.Event) -> bool:
-    """Whether the event has what its type promises."""
-    name = event.type.removeprefix(_OWN)
+def _is_complete(event: event_pb2.Event) -> bool:
+    """Return whether an event has the payload that its type requires."""
+    name = event.type.removeprefix(_LEDGER)
     payload = event.payload.fields
     if name in _CREATIONS:
         return has_snapshot(event)
@@ -286,29 +289,29 @@ def _complete(event: event_pb2.Event) -> bool:
 
 
 def _changes(event: event_pb2.Event) -> dict[str, dict[str, Any]]:
-    """The changes of fields that the entity's content has."""
+    """Return an event's changes of fields that are in the entity's content."""
     if "changes" not in event.payload.fields:
         return {}
     fields = ENTITY_CODECS[event.entity_type].fields
-    told = plain(event.payload.fields["changes"].struct_value)
-    return {name: change for name, change in told.items() if name in fields and isinstance(change, dict)}
+    changes = plain(event.payload.fields["changes"].struct_value)
+    return {name: change for name, change in changes.items() if name in fields and isinstance(change, dict)}
 
 
 def _claimed_fields(event: event_pb2.Event, changes: Mapping[str, Any]) -> set[str]:
-    """The fields that the event claims: a creation claims all."""
+    """Return the fields that an event claims to set. A creation claims all of them."""
     if has_snapshot(event) and "changes" not in event.payload.fields:
         return set(ENTITY_CODECS[event.entity_type].fields)
     return set(changes)
 
 
-def _changed(
+def _check_changes(
     event: event_pb2.Event, changes: Mapping[str, Mapping[str, Any]], state: _Entity
 ) -> list[event_pb2.ReplayFinding]:
-    """What is wrong with each field's way from one value to the other."""
+    """Return a finding for each change that does not follow from the value before, or is not allowed."""
     found = []
     for name, change in sorted(changes.items()):
         if name in state.known and state.known[name] != _digest(change.get("from")):
-            text = f"{name} was not what the change was made from"
+            text = f"{name} had another value than the change says"
             found.append(_finding(_Code.REPLAY_FINDING_CODE_FROM_MISMATCH, event, text))
     status = changes.get("status", {})
     before, after = status.get("from"), status.get("to")

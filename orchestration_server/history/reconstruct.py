@@ -1,8 +1,8 @@
-"""An entity as it was, folded from its events: pure functions over the messages of the log.
+"""Rebuilds the past state of an entity from its events: pure functions over the messages of the log.
 
-A change's event carries ``changes: {field: {from, to}}``; the first revision and each 32nd also carry a
-snapshot, so that a fold is short (docs/decisions/0006). What stands in neither follows from the event:
-uid, revision, and update_time, which is when it was recorded.
+The event of a change carries ``changes: {field: {from, to}}``. The first revision and each 32nd also carry a
+snapshot, so that few events have to be replayed (docs/decisions/0006). The other fields follow from the event
+itself: uid, revision, and update_time, which is the event's emit_time.
 """
 
 from __future__ import annotations
@@ -33,46 +33,49 @@ _EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
 def has_snapshot(event: event_pb2.Event) -> bool:
-    """Whether a fold may begin with the event."""
+    """Return whether a replay can start with an event."""
     return "snapshot" in event.payload.fields
 
 
 def is_deletion(event: event_pb2.Event) -> bool:
-    """Whether the entity was deleted with the event."""
+    """Return whether an event is the deletion of its entity."""
     return event.type.endswith(".deleted")
 
 
 def changes_revision(codec: EntityCodec, event: event_pb2.Event) -> bool:
-    """Whether the event is a part of a revision of the entity.
+    """Return whether an event is part of a revision of its entity.
 
-    Others are about the entity and leave it as it is: a dependency, an activity. A change of nothing, such as
-    the resuming of a session that is active, is a revision too.
+    Other events are about the entity and leave it unchanged, such as a dependency or an activity. An event
+    with no changed field is a revision too, such as the resumption of an active session.
     """
     if has_snapshot(event) or is_deletion(event):
         return True
     if "changes" not in event.payload.fields:
         return False
-    told = event.payload.fields["changes"].struct_value.fields
-    return not told or any(name in codec.fields for name in told)
+    changed = event.payload.fields["changes"].struct_value.fields
+    return not changed or any(name in codec.fields for name in changed)
 
 
 @dataclass(slots=True)
 class EntityState:
-    """An entity as of its last event. ``revision`` is one more than the message's where it was deleted."""
+    """The state of an entity after an event."""
 
     codec: EntityCodec
     content: dict[str, Any] = field(default_factory=dict)
     uid: str = ""
     revision: int = 0
+    """The revision of the last event: a deletion counts as one."""
     alive_revision: int = 0
+    """The revision in the message: the last one before a deletion."""
     create_time: Timestamp = field(default_factory=Timestamp)
     update_time: Timestamp = field(default_factory=Timestamp)
     deleted: bool = False
     last: event_pb2.Event = field(default_factory=event_pb2.Event)
     replayed: int = 0
+    """The number of events that were applied."""
 
     def apply(self, event: event_pb2.Event) -> None:
-        """Takes the next event that moves the entity; the first one must have a snapshot."""
+        """Apply the next event that changes the revision. The first one must have a snapshot."""
         payload = event.payload.fields
         if has_snapshot(event):
             content = plain(payload["snapshot"].struct_value)
@@ -80,8 +83,8 @@ class EntityState:
             self.content = content
         elif event.entity_revision not in (self.revision, self.revision + 1):
             raise incomplete(
-                event.entity_code, f"it lacks what is between revisions {self.revision}"
-                f" and {event.entity_revision}",
+                event.entity_code,
+                f"it has no events between revisions {self.revision} and {event.entity_revision}",
             )  # fmt: skip
         elif "changes" in payload:
             for name, change in payload["changes"].struct_value.fields.items():
@@ -98,7 +101,7 @@ class EntityState:
         self.replayed += 1
 
     def message(self) -> Message:
-        """The entity as it was read."""
+        """Return the entity as a read would have returned it."""
         message: Any = self.codec.message()
         for name, value in self.content.items():
             _set(message, name, value)
@@ -111,9 +114,10 @@ class EntityState:
 
 
 def fold(codec: EntityCodec, events: Iterable[event_pb2.Event]) -> EntityState:
-    """The state after events that move one entity, in the order of the log, the first one with a snapshot.
+    """Return the state of an entity after its events, which come in the order of the log.
 
-    FAILED_PRECONDITION, reason HISTORY_INCOMPLETE, where a revision between them is missing.
+    The first event must have a snapshot. Raises FailedPrecondition, reason HISTORY_INCOMPLETE, if a revision
+    between the events is missing.
     """
     state = EntityState(codec)
     for event in events:
@@ -122,7 +126,7 @@ def fold(codec: EntityCodec, events: Iterable[event_pb2.Event]) -> EntityState:
 
 
 def incomplete(code: str, why: str) -> FailedPrecondition:
-    """The log no longer has all that it takes."""
+    """Return the error for a log that no longer has the events that a replay needs."""
     return FailedPrecondition(
         f"the log does not have the whole history of {code}: {why}",
         reason="HISTORY_INCOMPLETE",
@@ -131,7 +135,7 @@ def incomplete(code: str, why: str) -> FailedPrecondition:
 
 
 def differences(rebuilt: Message, stored: Message) -> list[str]:
-    """Names of the fields that two messages of one type do not have in common, in their order."""
+    """Return the names of the fields in which two messages of one type differ, in the order of the fields."""
     return [
         f.name
         for f in rebuilt.DESCRIPTOR.fields
@@ -141,28 +145,28 @@ def differences(rebuilt: Message, stored: Message) -> list[str]:
 
 
 def _comparable(message: Message, name: str) -> Any:
-    """A field as events tell of it: -0 is 0, as in the canonical JSON of content hashes."""
+    """Return a field as events record it: -0 is 0, as in the canonical JSON of content hashes."""
     value = getattr(message, name)
     return to_struct(plain(value)) if isinstance(value, Struct) else value
 
 
 def changes_of(event: event_pb2.Event) -> Struct:
-    """An event's changes; those of a creation are its fields that are not empty, from null."""
+    """Return an event's changes. A creation changes its non-empty fields from null."""
     payload = event.payload.fields
     if "changes" in payload:
         return payload["changes"].struct_value
-    told = plain(payload["snapshot"].struct_value) if "snapshot" in payload else {}
+    created = plain(payload["snapshot"].struct_value) if "snapshot" in payload else {}
     return to_struct(
         {
             name: {"from": None, "to": value}
-            for name, value in told.items()
+            for name, value in created.items()
             if name != _CREATE_TIME and value not in _EMPTY
         }
     )
 
 
 def _set(message: Any, name: str, value: Any) -> None:
-    """Sets a field from its plain value: the other way round than ``content``."""
+    """Set a field to a plain value, the inverse of ``EntityCodec.content``."""
     described = message.DESCRIPTOR.fields_by_name[name]
     if described.enum_type is not None:
         setattr(message, name, _enum_numbers(described.enum_type)[value])
@@ -177,7 +181,7 @@ def _set(message: Any, name: str, value: Any) -> None:
 
 @cache
 def _enum_numbers(enum: EnumDescriptor) -> dict[str, int]:
-    """The numbers of an enum by the names that events have for them, such as "in_progress" or "P2"."""
+    """Return the numbers of an enum by their names in events, such as "in_progress" or "P2"."""
     prefix = enum.values[0].name.removesuffix("UNSPECIFIED")
     numbers = {value.name.removeprefix(prefix): value.number for value in enum.values}
     return {"": 0} | numbers | {name.lower(): number for name, number in numbers.items()}

@@ -1,4 +1,4 @@
-"""Decisions and bug reports: their codes, the paths of their files, what their templates and events hold."""
+"""The codes, paths, template variables and event content of decisions and bug reports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestration_server.codec.names import ADR_STATUS_NAMES, BUG_SEVERITY_NAME
 from orchestration_server.codec.slugs import slug
 from orchestration_server.codec.timestamps import to_datetime
 
-SHORT_LENGTH = 60
+SLUG_LENGTH = 60
 _ADR_TEXTS = ("code", "title", "sprint_code", "task_code", "author", "document", "path")
 _BUG_TEXTS = (
     "code", "fingerprint", "title", "component", "reporter", "sprint_code", "task_code", "document", "path",
@@ -17,30 +17,30 @@ _BUG_TEXTS = (
 
 
 def number_adr(adr: report_pb2.Adr, number: int) -> None:
-    """Gives a decision its number, and what follows from it."""
+    """Set a decision's number, code and path."""
     adr.number = number
     adr.code = f"ADR-{number:04}"
     adr.path = _path("docs/adr", f"{number:04}", adr.title)
 
 
 def number_bug(bug: report_pb2.BugReport, number: int) -> None:
-    """Gives a bug its code, and what follows from it."""
+    """Set a bug report's code and path."""
     bug.code = f"BUG-{number:04}"
     bug.path = _path("delegation/backlog", bug.code, bug.title)
 
 
 def _path(directory: str, head: str, title: str) -> str:
-    return f"{directory}/{'-'.join(filter(None, (head, slug(title, SHORT_LENGTH))))}.md"
+    return f"{directory}/{'-'.join(filter(None, (head, slug(title, SLUG_LENGTH))))}.md"
 
 
 def adr_content(adr: report_pb2.Adr) -> dict[str, Any]:
-    """All of a decision but uid, revision and times, as plain values."""
+    """Return a decision as plain values, without uid, revision and times."""
     content: dict[str, Any] = {"number": adr.number, "status": ADR_STATUS_NAMES[adr.status]}
     return content | {name: getattr(adr, name) for name in _ADR_TEXTS}
 
 
 def bug_content(bug: report_pb2.BugReport) -> dict[str, Any]:
-    """All of a bug but uid, revision and the times that the server set, as plain values."""
+    """Return a bug report as plain values, without uid, revision and the times that the server sets."""
     return {
         **{name: getattr(bug, name) for name in _BUG_TEXTS},
         "severity": BUG_SEVERITY_NAMES[bug.severity],
@@ -51,7 +51,7 @@ def bug_content(bug: report_pb2.BugReport) -> dict[str, Any]:
 
 
 def adr_variables(request: report_pb2.CreateAdrRequest, adr: report_pb2.Adr) -> dict[str, Any]:
-    """What a decision's template is given by itself; ``adr`` has its number."""
+    """Return the built-in variables of a decision's template. ``adr`` must have its number."""
     return {
         "title": adr.title,
         "context": request.context,
@@ -68,7 +68,7 @@ def adr_variables(request: report_pb2.CreateAdrRequest, adr: report_pb2.Adr) -> 
 
 
 def bug_variables(request: report_pb2.CreateBugReportRequest, bug: report_pb2.BugReport) -> dict[str, Any]:
-    """What a bug report's template is given by itself; ``bug`` has its code."""
+    """Return the built-in variables of a bug report's template. ``bug`` must have its code."""
     return {
         "title": bug.title,
         "description": request.description,

@@ -1,12 +1,12 @@
-"""Tells whether two reports are of one bug: what differs from one occurrence to the next is left out."""
+"""Fingerprints of bug reports, which ignore what differs between two occurrences of one bug."""
 
 from __future__ import annotations
 
 import re
 from hashlib import sha256
 
-# A report may be 100,000 characters of anything: each pattern begins where none of its own characters stands
-# before, so that none looks at a text again and again.
+# A report may have 100,000 arbitrary characters. Each pattern starts only after a character that it cannot
+# contain, so that no pattern scans a text more than once.
 _QUOTES = str.maketrans(dict.fromkeys('"`´‘’“”„«»', "'"))
 _WORD_START = r"(?<![^\W_])"
 _WORD_END = r"(?![^\W_])"
@@ -29,7 +29,7 @@ _TIMES = (
     r"\d{1,2}:\d\d:\d\d(?:[.,]\d+)?(?: ?[ap]m)?",
 )
 _TIME = re.compile(_WORD_START + "(?:" + "|".join(_TIMES) + ")" + _WORD_END)
-# One mark for all: an id in hexadecimal may happen to have no letters.
+# Numbers and hexadecimal ids get one placeholder, because such an id may happen to have no letters.
 _NUMBER = re.compile(
     _WORD_START + r"(?:0x[0-9a-f]+|(?=\d*[a-f])[0-9a-f]{8,})" + _WORD_END
     + r"|(?:(?<!\w)[+-])?\d+(?:[.,]\d+)*(?:e[+-]?\d+)?"
@@ -37,7 +37,7 @@ _NUMBER = re.compile(
 
 
 def normalized(text: str) -> str:
-    """The text as it would be in another occurrence of the same bug."""
+    """Return a text with placeholders for paths, UUIDs, times and numbers."""
     text = " ".join(text.lower().translate(_QUOTES).split())
     text = _PATH.sub("<path>", text)
     text = _UUID.sub("<uuid>", text)
@@ -46,10 +46,10 @@ def normalized(text: str) -> str:
 
 
 def fingerprint(*, component: str, title: str, error_text: str, stack_trace: str) -> bytes:
-    """SHA-256 of what tells the bug from others; BugReport.fingerprint says what that is.
+    """Return the SHA-256 of the texts that identify a bug, as documented at BugReport.fingerprint.
 
-    ``title`` counts where there is neither an error nor a stack trace.
+    ``title`` counts only if the report has neither an error text nor a stack trace.
     """
-    told = [normalized(error_text), normalized(stack_trace)]
-    parts = [normalized(component), *(told if any(told) else [normalized(title)])]
+    evidence = [normalized(error_text), normalized(stack_trace)]
+    parts = [normalized(component), *(evidence if any(evidence) else [normalized(title)])]
     return sha256("\0".join(parts).encode()).digest()

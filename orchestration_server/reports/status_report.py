@@ -1,4 +1,4 @@
-"""Status reports: from what the store found to a message, and from that to markdown."""
+"""Sprint status reports: the parts of the message, and its rendering as Markdown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from orchestration.v1 import event_pb2, report_pb2, task_pb2
+from orchestration.v1 import common_pb2, event_pb2, report_pb2, task_pb2
 from orchestration_server.codec.content import task_summary
 from orchestration_server.codec.names import PRIORITY_NAMES, SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
 from orchestration_server.codec.timestamps import to_datetime, to_timestamp
@@ -17,18 +17,17 @@ from orchestration_server.store.reports import Blocked
 
 DAYS = 7
 COMPLETED = Value(string_value="completed").SerializeToString()
-"""What the body of each event has that tells of a completion, and others may have."""
-_BLOCKED = 3
+"""Bytes that the body of each completion's event contains. Other events may contain them too."""
 _MARKUP = re.compile(r"([\\`*<\[|])")
 
 
 def progress(*, completed: int, counted: int) -> float:
-    """Percent with one decimal; 0 of nothing."""
+    """Return the share of completed tasks in percent, with one decimal; 0 if no task counts."""
     return round(100 * completed / counted, 1) if counted else 0.0
 
 
 def blocked(found: Blocked) -> report_pb2.BlockedTask:
-    """A task that cannot go on, with the reason that its last blocking gave."""
+    """Return a task that cannot proceed, with the reason of its last blocking."""
     row = report_pb2.BlockedTask(
         task=task_summary(task_pb2.Task.FromString(found.body)), blocked_by=found.blocked_by
     )
@@ -37,18 +36,18 @@ def blocked(found: Blocked) -> report_pb2.BlockedTask:
         if "reason" in event.payload.fields:
             row.reason = event.payload.fields["reason"].string_value
         row.blocked_time.CopyFrom(event.occur_time)
-    elif row.task.status == _BLOCKED:
+    elif row.task.status == common_pb2.TASK_STATUS_BLOCKED:
         row.blocked_time.CopyFrom(to_timestamp(found.create_time))
     return row
 
 
 def first_day(now: datetime) -> datetime:
-    """Where the days begin that a report counts; ``now`` is in UTC, on the last of them."""
+    """Return the start of the first day of a report. ``now`` is a time in UTC on its last day."""
     return now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS - 1)
 
 
 def throughput(first: date, changes: Iterable[tuple[date, str, bytes]]) -> list[report_pb2.DailyThroughput]:
-    """Tasks that were completed on each day from the first; a task counts once a day."""
+    """Return the number of tasks completed on each day. A task counts once a day."""
     done: dict[date, set[str]] = {first + timedelta(days=n): set() for n in range(DAYS)}
     for day, code, body in changes:
         if day in done and code not in done[day] and _completes(body):
@@ -63,12 +62,12 @@ def _completes(body: bytes) -> bool:
     return changes.fields["status"].struct_value.fields["to"].string_value == "completed"
 
 
-# Markdown. What callers wrote stays text: it starts no line and makes no markup.
+# Markdown. Texts of callers are escaped: they start no line and make no markup.
 
 
 def markdown(report: report_pb2.GetSprintStatusReportResponse) -> str:
-    """The report for people to read, with its page of the table of tasks."""
-    parts = [*_head(report), *_blocked(report), *_done(report), *_tasks(report)]
+    """Return a report as Markdown, with its page of the table of tasks."""
+    parts = [*_head(report), *_blocked(report), *_completed(report), *_tasks(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -115,7 +114,7 @@ def _blocked(report: report_pb2.GetSprintStatusReportResponse) -> list[str]:
     ]
 
 
-def _done(report: report_pb2.GetSprintStatusReportResponse) -> list[str]:
+def _completed(report: report_pb2.GetSprintStatusReportResponse) -> list[str]:
     rows = [(day.date, str(day.completed)) for day in report.throughput]
     found = ["## Completed in the last 7 days", _table(("Day", "Tasks"), rows)]
     if report.HasField("oldest_in_progress"):

@@ -156,7 +156,7 @@ class History:
             unseen.update(xid for xid in newest.open or () if reached <= xid < newest.position.xid)
             before = chain.checked
             more = chain.check(links, self._evidence(call, chain, links)) and page.more
-            last = links[chain.checked - before - 1].place
+            last = links[chain.checked - before - 1].position
         if not (chain.full or page.more):
             links = [
                 ChainEvent(END, event)

@@ -301,4 +301,4 @@ def _text(value: str) -> Any:
     ],
 )
 def test_a_title_in_short_is_a_safe_name(title: str, short: str) -> None:
-    assert slugs.slug(title, documents.SHORT_LENGTH) == short
+    assert slugs.slug(title, documents.SLUG_LENGTH) == short

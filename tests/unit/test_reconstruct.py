@@ -245,7 +245,7 @@ def test_a_gap_is_bridged_by_what_others_changed() -> None:
     mine, theirs, late = created(), changed(2, title=("t", "theirs")), changed(3, title=("theirs", "mine"))
     page = links(mine, late)
     chain = ChainCheck()
-    gap = Gap(EntityType.TASK, "A", page[0].place, page[1].place)
+    gap = Gap(EntityType.TASK, "A", page[0].position, page[1].position)
     assert chain.gaps(page) == [gap]
 
     assert not findings(mine, late, evidence=Evidence(between={gap: [theirs]}))
@@ -267,7 +267,7 @@ def test_a_gap_may_span_two_pages() -> None:
     first, second = links(created(), changed(4, title=("t", "u")))
     chain = ChainCheck()
     assert chain.check([first], Evidence())
-    assert chain.gaps([second]) == [Gap(EntityType.TASK, "A", first.place, second.place)]
+    assert chain.gaps([second]) == [Gap(EntityType.TASK, "A", first.position, second.position)]
 
 
 def test_an_unknown_entity_is_told_of_once() -> None:
