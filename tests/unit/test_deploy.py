@@ -244,7 +244,9 @@ def test_the_pools_of_a_size_fit_while_a_server_is_replaced(size: str) -> None:
     assert bool(workers) != settings.background
 
 
-@pytest.mark.parametrize("path", ["README.md", "docs/operating.md", "docs/configuration.md"])
+@pytest.mark.parametrize(
+    "path", ["README.md", "docs/quickstart.md", "docs/operating.md", "docs/configuration.md"]
+)
 def test_commands_of_the_pages_are_there(path: str) -> None:
     text = (ROOT / path).read_text().replace("\\|", "|")
     found = re.findall(r"(?:^|[`\n /])orchestration ([a-z]+)((?: --?[\w.-]+(?: [^\s`-][^\s`|]*)?)*)", text)
