@@ -12,8 +12,9 @@ from typing import Any
 import grpc
 import pytest
 
+from orchestration import ErrorDetails, retry
 from orchestration.v1 import event_pb2, task_pb2
-from orchestration_server.cli.importing import client as ledger_module
+from orchestration_server.cli.importing import client as client_module
 from orchestration_server.cli.importing.client import CallFailed, ImportClient
 from orchestration_server.cli.importing.jsonl_format import ImportEventRow, ImportTaskRow
 from orchestration_server.cli.importing.loader import (
@@ -95,9 +96,8 @@ class Events:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_module, "_PAUSES", (0.0,) * 7)
-    monkeypatch.setattr(ledger_module, "_FIRST_PAUSES", (0.0,) * 4)
-    monkeypatch.setattr(ledger_module, "_RATE_PAUSE", 0.0)
+    monkeypatch.setattr(retry, "_LONGEST", 0.0)
+    monkeypatch.setattr(client_module, "FIRST_RETRY_TIMEOUT", 0.5)
 
 
 def handler(service: str, rpc: str, method: Any) -> grpc.GenericRpcHandler:
@@ -241,9 +241,12 @@ def test_violations_that_name_no_row_of_the_batch_are_not_trusted() -> None:
     invalid = grpc.StatusCode.INVALID_ARGUMENT
     rows = task_rows(4)
     for path in ("request_id", "tasks", "tasks[4].task.code", "tasks[x]"):
-        failure = CallFailed(invalid, "no", violations={path: "bad", "tasks[0].task.code": "bad"})
+        failure = CallFailed(
+            ErrorDetails(invalid, "no", violations={path: "bad", "tasks[0].task.code": "bad"})
+        )
         assert split_refused(rows, failure) == ([], [rows[:2], rows[2:]])
-    failure = CallFailed(invalid, "no", violations={"tasks[1].task.code": "a", "tasks[1].task.title": "b"})
+    violations = {"tasks[1].task.code": "a", "tasks[1].task.title": "b"}
+    failure = CallFailed(ErrorDetails(invalid, "no", violations=violations))
     assert split_refused(rows, failure) == (
         [(rows[1], "task.code: a; task.title: b")],
         [[rows[0], rows[2], rows[3]]],

@@ -15,7 +15,7 @@ import grpc
 from orchestration.errors import ErrorDetails, LedgerError, error_details, status_code
 from orchestration.interceptors import new_request_id
 from orchestration.retry import ENDED, Retry
-from orchestration.v1.event_pb2 import EmitEventsRequest, EmitEventsResponse, NewEvent
+from orchestration.v1.event_pb2 import EmitError, EmitEventsRequest, EmitEventsResponse, NewEvent
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 
 if TYPE_CHECKING:
@@ -131,22 +131,26 @@ class _Outbox:
 
     def _refused(self, answer: EmitEventsResponse) -> float:
         error = answer.error
-        details = ErrorDetails(
-            code=status_code(error.code),
-            message=error.message,
-            reason=error.reason,
-            metadata={
-                "request_id": answer.request_id,
-                "first_event": str(self._offsets[answer.request_id]),
-            },
-            violations=dict(error.violations),
+        details = emit_error_details(
+            error, request_id=answer.request_id, first_event=str(self._offsets[answer.request_id])
         )
         if not error.retryable:
             raise LedgerError(details)
         return self._retry.pause(details, retryable=True)
 
 
-class _Stream:
+def emit_error_details(error: EmitError, **metadata: str) -> ErrorDetails:
+    """Return the error of a message that the server refused."""
+    return ErrorDetails(
+        code=status_code(error.code),
+        message=error.message,
+        reason=error.reason,
+        metadata=metadata,
+        violations=dict(error.violations),
+    )
+
+
+class EmitStream:
     """One call of EmitEvents. What is sent waits in a queue that grpc's own thread empties."""
 
     def __init__(self, stub: EventServiceStub, first: Iterable[EmitEventsRequest]) -> None:
@@ -181,7 +185,7 @@ def emit_all(
 ) -> EmitTotals:
     """Does what ``Client.emit_all`` says."""
     outbox, messages = _Outbox(retry_timeout), _messages(events, batch)
-    stream: _Stream | None = None
+    stream: EmitStream | None = None
     try:
         while True:
             while not outbox.full and (message := next(messages, None)) is not None:
@@ -190,7 +194,7 @@ def emit_all(
                     stream.send(message)
             if not outbox.pending:
                 break
-            stream = stream or _Stream(stub, outbox.pending.values())
+            stream = stream or EmitStream(stub, outbox.pending.values())
             answer = stream.receive()
             if (delay := outbox.take_answer(answer)) is not None:
                 stream.abandon()

@@ -28,13 +28,32 @@ _AMBIGUOUS_ATTEMPTS = 5
 
 _log = logging.getLogger("orchestration")
 
+OnRetry = Callable[[ErrorDetails, float], None]
+
+
+def _log_retry(error: ErrorDetails, delay: float) -> None:
+    # This package sets the deadline, to leave a stream that hangs.
+    level = logging.DEBUG if error.code is grpc.StatusCode.DEADLINE_EXCEEDED else logging.WARNING
+    _log.log(level, "stream broke: %s: %s; again in %.2f s", error.code.name, error.message, delay)
+
 
 class Retry:
     """Backoff with jitter, from 0.05 to 5 seconds, since the last sign of progress."""
 
-    def __init__(self, timeout: float | None, clock: Callable[[], float] = time.monotonic) -> None:
-        """``retry_timeout``: seconds without progress after which an error is raised; None for never."""
-        self._timeout, self._clock = timeout, clock
+    def __init__(
+        self,
+        timeout: float | None,
+        clock: Callable[[], float] = time.monotonic,
+        on_retry: OnRetry | None = None,
+    ) -> None:
+        """Initialize.
+
+        Args:
+            timeout: The seconds without progress after which an error is raised; None to retry for ever.
+            clock: The clock, in seconds.
+            on_retry: Called with each error and the seconds to wait. The default logs a warning.
+        """
+        self._timeout, self._clock, self._on_retry = timeout, clock, on_retry or _log_retry
         self._attempts, self._ambiguous = 0, 0
         self._broken_since: float | None = None
 
@@ -55,9 +74,7 @@ class Retry:
             raise LedgerError(error)
         ceiling = min(_LONGEST, _INITIAL * 2.0 ** min(self._attempts - 1, 10))
         delay = max(ceiling * random.uniform(0.5, 1.0), error.retry_delay or 0.0)
-        # A deadline is this package's own way to leave a stream that hangs.
-        level = logging.DEBUG if error.code is grpc.StatusCode.DEADLINE_EXCEEDED else logging.WARNING
-        _log.log(level, "stream broke: %s: %s; again in %.2f s", error.code.name, error.message, delay)
+        self._on_retry(error, delay)
         return delay
 
     def _may_succeed(self, error: ErrorDetails) -> bool:

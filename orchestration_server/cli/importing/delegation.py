@@ -114,7 +114,7 @@ class TreeLoader:
             self.sprints.created += 1
             return True
         except CallFailed as failure:
-            if not failure.about_rows or failure.retryable:
+            if not failure.about_rows:
                 raise
             if failure.code is not grpc.StatusCode.ALREADY_EXISTS:
                 self._listing.refused(line, f"sprint {code}: {failure}")

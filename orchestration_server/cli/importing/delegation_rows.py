@@ -12,7 +12,6 @@ from google.protobuf.struct_pb2 import Struct
 
 from orchestration.v1 import sprint_pb2, task_pb2
 from orchestration_server.cli.importing import task_fields, values
-from orchestration_server.cli.importing.client import new_request_id
 from orchestration_server.cli.importing.delegation_format import ParsedFile
 from orchestration_server.cli.importing.jsonl_format import ImportTaskRow, TaskLink
 from orchestration_server.cli.importing.row_notes import brief
@@ -57,7 +56,7 @@ def sprint_request(code: str, name: str, parsed: ParsedFile, words: Words) -> sp
     )
     time = task_fields.moment(parsed.fields.get("create_time"), "create_time", notes)
     sprint.metadata.CopyFrom(_metadata(parsed))
-    return sprint_pb2.CreateSprintRequest(sprint=sprint, occur_time=time, request_id=new_request_id())
+    return sprint_pb2.CreateSprintRequest(sprint=sprint, occur_time=time)
 
 
 def task_row(

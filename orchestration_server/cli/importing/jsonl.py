@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from orchestration import DEFAULT_ADDRESS
+from orchestration import DEFAULT_ADDRESS, ErrorDetails
 from orchestration.settings import ADDRESS_VARIABLE
 from orchestration_server.cli.importing import words as words_table
 from orchestration_server.cli.importing.client import CallFailed, ImportClient
@@ -146,8 +146,9 @@ def load_events(
         )
 
 
-def _print_waiting(console: Console, failure: CallFailed) -> None:
-    print_line(console, "waiting", f"and trying again, later waits are not listed: {failure}")
+def _print_waiting(console: Console, error: ErrorDetails) -> None:
+    text = f"{error.code.name}: {error.message}"
+    print_line(console, "waiting", f"and trying again, later waits are not listed: {text}")
 
 
 FileOption = Annotated[

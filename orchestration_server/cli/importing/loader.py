@@ -13,9 +13,10 @@ from typing import Protocol, TypeVar
 import grpc
 
 from orchestration.v1 import coordination_pb2, event_pb2, task_pb2
-from orchestration_server.cli.importing.client import CallFailed, EventStream, ImportClient, new_request_id
+from orchestration_server.cli.importing.client import CallFailed, EventStream, ImportClient
 from orchestration_server.cli.importing.jsonl_format import ImportEventRow, ImportTaskRow, TaskLink
 from orchestration_server.cli.importing.missing_sprints import MissingSprints
+from orchestration_server.cli.importing.progress import Listing
 from orchestration_server.cli.importing.row_notes import ORIGINAL_STATUS
 from orchestration_server.cli.importing.unmet_blockers import UnmetBlockers
 from orchestration_server.cli.importing.words import TOMBSTONE
@@ -42,18 +43,6 @@ class SizedRow(Protocol):
 
 
 _Row = TypeVar("_Row", bound=SizedRow)
-
-
-class Listing(Protocol):
-    """Takes the rows that were not loaded, and those that were loaded with another meaning."""
-
-    def refused(self, line: int, reason: str) -> None: ...
-
-    def unresolved(self, line: int, reason: str) -> None: ...
-
-    def changed(self, line: int, reason: str) -> None: ...
-
-    def warning(self, line: int, reason: str) -> None: ...
 
 
 @dataclass
@@ -173,14 +162,12 @@ class TaskLoader:
             try:
                 self._create_batch(batch)
             except CallFailed as failure:
-                if not failure.about_rows or failure.retryable:
+                if not failure.about_rows:
                     raise
                 todo.extend(reversed(self._after_refusal(batch, failure)))
 
     def _create_batch(self, rows: Sequence[ImportTaskRow]) -> None:
-        request = task_pb2.BatchCreateTasksRequest(
-            tasks=[row.new for row in rows], request_id=new_request_id()
-        )
+        request = task_pb2.BatchCreateTasksRequest(tasks=[row.new for row in rows])
         self._client.call(self._client.tasks.BatchCreateTasks, request)
         self.tasks.created += len(rows)
         self._created.update(row.code for row in rows)
@@ -261,12 +248,12 @@ class TaskLoader:
         dependency = coordination_pb2.Dependency(
             task_code=waiting, depends_on_code=blocker, kind=_KINDS[link.kind]
         )
-        request = coordination_pb2.AddDependencyRequest(dependency=dependency, request_id=new_request_id())
+        request = coordination_pb2.AddDependencyRequest(dependency=dependency)
         try:
             self._client.call(self._client.coordination.AddDependency, request)
             self.links.in_place += 1
         except CallFailed as failure:
-            if not failure.about_rows or failure.retryable:
+            if not failure.about_rows:
                 raise
             self._note_unmet(line, waiting, blocker, link)
             if failure.code is grpc.StatusCode.NOT_FOUND and link.code not in self._lines:
@@ -296,12 +283,12 @@ class TaskLoader:
 
     def _delete(self, code: str) -> CallFailed | None:
         """Delete a task. Return the refusal of this one task; raises Fault for any other failure."""
-        request = task_pb2.DeleteTaskRequest(task_code=code, request_id=new_request_id())
+        request = task_pb2.DeleteTaskRequest(task_code=code)
         try:
             self._client.call(self._client.tasks.DeleteTask, request)
         except CallFailed as failure:
             about_task = failure.about_rows or failure.code is grpc.StatusCode.PERMISSION_DENIED
-            if not about_task or failure.retryable:
+            if not about_task:
                 raise
             return failure
         self.tasks.deleted += 1

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 
 from orchestration.v1 import sprint_pb2
-from orchestration_server.cli.importing.client import CallFailed, ImportClient, new_request_id
+from orchestration_server.cli.importing.client import CallFailed, ImportClient
 from orchestration_server.cli.importing.jsonl_format import ImportTaskRow
-
-
-class Listing(Protocol):
-    """Takes the rows whose sprint was not there."""
-
-    def changed(self, line: int, reason: str) -> None: ...
+from orchestration_server.cli.importing.progress import Listing
 
 
 class MissingSprints:
@@ -47,7 +42,7 @@ class MissingSprints:
         if self._allow_overwrite(sprints.GetSprint, request, unless=grpc.StatusCode.NOT_FOUND):
             return True
         sprint = sprint_pb2.Sprint(code=code, title=code)
-        create = sprint_pb2.CreateSprintRequest(sprint=sprint, request_id=new_request_id())
+        create = sprint_pb2.CreateSprintRequest(sprint=sprint)
         if not self._allow_overwrite(sprints.CreateSprint, create, unless=grpc.StatusCode.ALREADY_EXISTS):
             return False
         self._listing.changed(line, f"sprint {code} was not in the ledger: made, as one that is planned")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import orjson
 from rich.console import Console
@@ -82,6 +82,18 @@ class ImportReport:
         left = sum(self.counts.values()) - len(self._listed)
         if left:
             console.print(f"  and {left:,} more; --report FILE writes all of them", markup=False)
+
+
+class Listing(Protocol):
+    """Takes the rows that were not loaded, and those that were loaded with another meaning."""
+
+    def refused(self, line: int, reason: str) -> None: ...
+
+    def unresolved(self, line: int, reason: str) -> None: ...
+
+    def changed(self, line: int, reason: str) -> None: ...
+
+    def warning(self, line: int, reason: str) -> None: ...
 
 
 class ProgressBars:

@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 
 from orchestration.v1 import coordination_pb2, sprint_pb2, task_pb2
-from orchestration_server.cli.importing.client import CallFailed, ImportClient, new_request_id
+from orchestration_server.cli.importing.client import CallFailed, ImportClient
 from orchestration_server.cli.importing.delegation_format import ParsedFile
 from orchestration_server.cli.importing.jsonl_format import ImportTaskRow
 from orchestration_server.cli.importing.tree_report import TreeListing
@@ -142,7 +142,7 @@ class TreeUpdates:
                 return self._send(wanted, fields, int(stamp))
             except CallFailed as failure:
                 if failure.code is not grpc.StatusCode.ABORTED:
-                    if not failure.about_rows or failure.retryable:
+                    if not failure.about_rows:
                         raise
                     self._listing.refused(line, f"{what}: {failure}")
                     return None
@@ -153,15 +153,11 @@ class TreeUpdates:
     def _send(self, wanted: Entity, fields: list[str], revision: int) -> Entity:
         request: Any
         if isinstance(wanted, task_pb2.Task):
-            request = task_pb2.UpdateTaskRequest(
-                task=wanted, expected_revision=revision, request_id=new_request_id()
-            )
+            request = task_pb2.UpdateTaskRequest(task=wanted, expected_revision=revision)
             request.update_mask.paths.extend(fields)
             method = self._client.tasks.UpdateTask
             return self._client.call(method, request, final=grpc.StatusCode.ABORTED).task
-        request = sprint_pb2.UpdateSprintRequest(
-            sprint=wanted, expected_revision=revision, request_id=new_request_id()
-        )
+        request = sprint_pb2.UpdateSprintRequest(sprint=wanted, expected_revision=revision)
         request.update_mask.paths.extend(fields)
         change = self._client.sprints.UpdateSprint
         return self._client.call(change, request, final=grpc.StatusCode.ABORTED).sprint
@@ -177,12 +173,12 @@ class TreeUpdates:
         for other, kind in sorted(links):
             link = coordination_pb2.Dependency(task_code=code, depends_on_code=other)
             link.kind = LINK_KINDS.index(kind)  # type: ignore[assignment]  # the numbers are the same
-            request = coordination_pb2.RemoveDependencyRequest(dependency=link, request_id=new_request_id())
+            request = coordination_pb2.RemoveDependencyRequest(dependency=link)
             try:
                 self._client.call(self._client.coordination.RemoveDependency, request)
                 self.counts.links += 1
             except CallFailed as failure:
-                if not failure.about_rows or failure.retryable:
+                if not failure.about_rows:
                     raise
                 if failure.code is not grpc.StatusCode.NOT_FOUND:
                     self._listing.refused(line, f"task {code} depends on {other} still: {failure}")
@@ -202,7 +198,7 @@ class TreeUpdates:
         """Ask for the files of an entity by a change that changes nothing."""
         request: Any
         fields: dict[str, Any] = {
-            "expected_revision": entity.revision, "request_id": new_request_id(), "sync_to_file": True,
+            "expected_revision": entity.revision, "sync_to_file": True,
         }  # fmt: skip
         try:
             if isinstance(entity, task_pb2.Task):

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import Protocol
 
 import grpc
 
 from orchestration.v1 import common_pb2, task_pb2
-from orchestration_server.cli.importing.client import CallFailed, ImportClient, new_request_id
+from orchestration_server.cli.importing.client import CallFailed, ImportClient
+from orchestration_server.cli.importing.progress import Listing
 from orchestration_server.cli.importing.row_notes import NOT_READY, join_reasons
 
 # A task that others change at the same time is read again.
 _TRIES = 5
-
-
-class Listing(Protocol):
-    """Takes the tasks that are not ready, contrary to their row."""
-
-    def changed(self, line: int, reason: str) -> None: ...
 
 
 class UnmetBlockers:
@@ -70,9 +64,7 @@ class UnmetBlockers:
         blocked = task_pb2.Task(code=task.code, status=common_pb2.TASK_STATUS_BLOCKED)
         blocked.metadata.CopyFrom(task.metadata)
         blocked.metadata.update({NOT_READY: reason})
-        request = task_pb2.UpdateTaskRequest(
-            task=blocked, expected_revision=task.revision, request_id=new_request_id()
-        )
+        request = task_pb2.UpdateTaskRequest(task=blocked, expected_revision=task.revision)
         request.update_mask.paths.extend(["status", "metadata"])
         try:
             self._client.call(self._client.tasks.UpdateTask, request, final=grpc.StatusCode.ABORTED)
@@ -85,6 +77,5 @@ class UnmetBlockers:
                 status=common_pb2.TASK_STATUS_BLOCKED,
                 reason=reason,
                 expected_revision=task.revision,
-                request_id=new_request_id(),
             )
             self._client.call(self._client.tasks.UpdateTaskStatus, status, final=grpc.StatusCode.ABORTED)
