@@ -1,11 +1,11 @@
-"""The command `orchestration`."""
+"""The `orchestration` command."""
 
 from __future__ import annotations
 
 import sys
 
 INTERRUPTED = 130
-"""What a shell gives for a command that Ctrl-C ended."""
+"""The exit code that a shell reports for a command ended by Ctrl-C."""
 
 try:
     import typer
@@ -21,7 +21,7 @@ try:
     from orchestration_server.cli.worker import worker
     from orchestration_server.telemetry import logs
 except KeyboardInterrupt:
-    # They take a second or two, in which nothing else would catch it.
+    # The imports take a second or two, and nothing else catches Ctrl-C in that time.
     sys.exit(INTERRUPTED)
 
 cli = typer.Typer(
@@ -41,7 +41,7 @@ cli.add_typer(keys.cli, name="keys")
 
 
 def main() -> None:
-    """Runs the command."""
+    """Run the command."""
     try:
         process.reset_signals()
         logs.configure()

@@ -1,1 +1,1 @@
-"""The commands of `orchestration`, one a file."""
+"""The commands of `orchestration`, one per module."""

@@ -1,4 +1,4 @@
-"""`orchestration archive`: moves old events of a database to its archive."""
+"""`orchestration archive`: move old events of a database to its archive."""
 
 from __future__ import annotations
 
@@ -21,28 +21,27 @@ if TYPE_CHECKING:
 _AGE = re.compile(r"([1-9]\d{0,4})([dw])")
 NEEDED_MIGRATION = "0010_archive.sql"
 
-OlderThan = Annotated[
-    str, typer.Option(help="How old events become before they go: days as 90d, weeks as 13w.")
-]
+OlderThan = Annotated[str, typer.Option(help="Move events older than this: days as 90d, weeks as 13w.")]
 Exact = Annotated[
     bool,
     typer.Option(
-        "--exact", help="Also move events of a month that is old in part, in chunks of 500; else it waits."
+        "--exact",
+        help="Also move the old events of a month that is not old as a whole, in chunks of 500.",
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, counted, and change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Count what would move, and change nothing.")]
 
 
 @with_settings("database_url")
 def archive(
     settings: Settings, *, older_than: OlderThan = "90d", exact: Exact = False, dry_run: DryRun = False
 ) -> None:
-    """Move events of P2 and below that are old to the archive of DATABASE_URL, while servers run.
+    """Move old events of priority P2 and below to the archive of DATABASE_URL, while servers run.
 
-    It may be ended at any time, and called again: each event is in one place. Ends with 1 where something is
-    left that could not go.
+    You can stop it at any time and run it again: each event is in exactly one place. Exits with 1 if some
+    events could not be moved.
     """
-    # What it does can wait; who waits for an answer goes first.
+    # Archiving can wait; callers of the servers come first.
     os.nice(19)
     from orchestration_server.db import connect
     from orchestration_server.db.database import Database
@@ -50,17 +49,16 @@ def archive(
     from orchestration_server.store import server
 
     if not settings.database_url:
-        refuse("DATABASE_URL is not set; the built-in database is archived by `serve`, or by AdminService")
+        refuse("DATABASE_URL is not set; `serve` or AdminService archives the built-in database")
     age = _parse_age(older_than)
     console = Console(markup=False, emoji=False)
     with connect.open_one(settings.database_url, application="orchestration archive") as conn:
         schema = server.schema(conn)
     if schema < NEEDED_MIGRATION:
         refuse(
-            "the database is of an earlier release: run `orchestration migrate` first"
+            "the database has the schema of an earlier release: run `orchestration migrate` first"
             if schema
-            else "there is no ledger in this database, or not in a schema of the search_path: run"
-            " `orchestration migrate`"
+            else "this database has no ledger in a schema of the search_path: run `orchestration migrate`"
         )
     db = Database(settings.database_url, size=1, statement_seconds=settings.statement_seconds)
     try:

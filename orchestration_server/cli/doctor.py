@@ -1,4 +1,4 @@
-"""`orchestration doctor`: what is wrong with a ledger, here or in its database, and the fix."""
+"""`orchestration doctor`: find what is wrong with an installation, and print the fixes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ NAME_WIDTH = 18
 @with_unchecked_settings(*Settings.model_fields)
 def doctor(
     unchecked: UncheckedSettings,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
 ) -> None:
-    """Check what servers with these settings would stand on, and say the fix of each fault.
+    """Check the machine, database and cache of servers with these settings. Print a fix for each fault.
 
-    Changes nothing. Exits with 0 where nothing has failed, warnings or not, else with 1.
+    Changes nothing. Exits with 1 if a check failed, else with 0, even if there are warnings.
     """
     from orchestration_server.doctor import examine
 

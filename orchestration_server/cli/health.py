@@ -1,4 +1,4 @@
-"""`orchestration health`: whether a server of this machine serves, for supervisors that ask by a command."""
+"""`orchestration health`: ask a server for its health, for supervisors that run a command to check."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ NAMES = tuple(name for name in _ASKED if name in Settings.model_fields)
 def health(
     settings: Settings,
     service: Annotated[
-        str, typer.Option(help="A service, such as orchestration.v1.TaskService; empty asks for all of them.")
+        str, typer.Option(help="A service, such as orchestration.v1.TaskService; empty means all services.")
     ] = "",
-    server_name: Annotated[str, typer.Option(help="The name in the certificate, where it is not HOST.")] = "",
-    seconds: Annotated[float, typer.Option(min=0.1, help="How long an answer is waited for.")] = 3.0,
+    server_name: Annotated[str, typer.Option(help="The name in the certificate, if it is not HOST.")] = "",
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long to wait for an answer.")] = 3.0,
 ) -> None:
-    """Ask the server at ADDRESS for its health. Exits with 0 where it serves, else with 1.
+    """Ask the server at ADDRESS for its health. Exits with 0 if it serves, else with 1.
 
-    Give it the server's own settings, or those of a client: ORCHESTRATION_CA_FILE, and for mutual TLS
-    ORCHESTRATION_CLIENT_CERT and ORCHESTRATION_CLIENT_KEY.
+    Run it with the server's own settings, or with those of a client: ORCHESTRATION_CA_FILE, and for mutual
+    TLS ORCHESTRATION_CLIENT_CERT and ORCHESTRATION_CLIENT_KEY.
     """
     from orchestration_server.rpc import health_probe
 

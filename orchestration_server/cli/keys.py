@@ -1,4 +1,4 @@
-"""`orchestration keys`: the keys of the API, made, listed and revoked in the ledger's database."""
+"""`orchestration keys`: create, list and revoke API keys in the ledger's database."""
 
 from __future__ import annotations
 
@@ -29,31 +29,29 @@ _PIPE_WIDTH = 400
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
 _ROLES = {role.name.lower(): role for role in Role}
 
-cli = typer.Typer(help="Make, list and revoke keys of the API.", no_args_is_help=True)
+cli = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
 
 
 @cli.command()
 @with_settings("database_url", "data_dir")
 def create(
     settings: Settings,
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Whose key it is; no other of the project has it.")
-    ],
-    project: Annotated[str, typer.Option(help="The project that it opens; '*' is all.")] = "default",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the key, unique in the project.")],
+    project: Annotated[str, typer.Option(help="The project of the key; '*' means all projects.")] = "default",
     role: Annotated[str, typer.Option(help="reader, agent or admin.")] = "agent",
-    session: Annotated[str, typer.Option(help="The session that it is held to, by its session_key.")] = "",
-    sprint: Annotated[str, typer.Option(help="The sprint that it is held to, by its code.")] = "",
+    session: Annotated[str, typer.Option(help="Scope the key to this session, by its session_key.")] = "",
+    sprint: Annotated[str, typer.Option(help="Scope the key to this sprint, by its code.")] = "",
     per_minute: Annotated[
         int | None,
-        typer.Option(min=1, max=10_000_000, help="Calls a minute, if not the server's limit."),
+        typer.Option(min=1, max=10_000_000, help="Calls a minute, in place of the server's limit."),
     ] = None,
     events_per_minute: Annotated[
         int | None,
-        typer.Option(min=1, max=1_000_000_000, help="Events a minute, if not the server's limit."),
+        typer.Option(min=1, max=1_000_000_000, help="Events a minute, in place of the server's limit."),
     ] = None,
-    expires: Annotated[str, typer.Option(help="For how long it is good, such as 12h or 90d.")] = "",
+    expires: Annotated[str, typer.Option(help="How long the key is valid, such as 12h or 90d.")] = "",
 ) -> None:
-    """Make a key and print it, this once: it is kept as a hash."""
+    """Create a key and print it. It is printed only once: the ledger stores a hash."""
     from orchestration_server.auth.api_keys import digest, new_key
 
     if not _NAME.fullmatch(name):
@@ -63,11 +61,11 @@ def create(
     if role not in _ROLES:
         refuse(f"a role is one of {', '.join(_ROLES)}")
     if any(held and not _CODE.fullmatch(held) for held in (session, sprint)):
-        refuse(f"a session's key and a sprint's code match {_CODE.pattern}")
+        refuse(f"a session_key and the code of a sprint match {_CODE.pattern}")
     if session and sprint:
-        refuse("a key is held to a session or to a sprint, not to both")
+        refuse("a key is scoped to a session or to a sprint, not to both")
     if project == ALL_PROJECTS and (session or sprint):
-        refuse("a key that is held to a sprint or a session is of one project")
+        refuse("a key that is scoped to a sprint or a session belongs to one project")
     span = _parse_duration(expires) if expires else None
     key_id, key = new_key()
     with _database(settings) as conn:
@@ -86,10 +84,11 @@ def create(
         missing = _missing_scope(conn, row)
     err.print(f"key {key_id}, {role} of {_project_name(project)}: it is not shown again")
     if first:
-        err.print("it is the first: from now on the ledger takes a key, unless auth=open")
+        err.print("it is the first key: from now on callers need a key, unless auth=open")
     if missing:
         err.print(
-            f"{_project_name(project)} has no {missing}: until it does, the key opens no work", style="yellow"
+            f"{_project_name(project)} has no {missing}: until it does, the key gives no access",
+            style="yellow",
         )
     print(key)
 
@@ -97,11 +96,11 @@ def create(
 @cli.command(name="list")
 @with_settings("database_url", "data_dir")
 def list_(settings: Settings) -> None:
-    """List all keys, without the keys themselves."""
+    """List all keys. The keys themselves are not shown."""
     with _database(settings) as conn:
         found, now = store.list_all(conn), diagnosis.clock(conn)
     table = Table(box=None)
-    for column in ("id", "name", "project", "role", "held to", "a minute", "made", "last used", "state"):
+    for column in ("id", "name", "project", "role", "scoped to", "a minute", "made", "last used", "state"):
         table.add_column(column, no_wrap=column == "id")
     for key in found:
         held = f"session {key.session_key}" if key.session_key else ""
@@ -111,20 +110,20 @@ def list_(settings: Settings) -> None:
             key.id, key.name, key.project, key.role.name.lower(), held, rate, _format_day(key.create_time),
             _format_minute(key.last_used_time), _describe_state(key, now),
         )  # fmt: skip
-    # Elsewhere than on a terminal a row is a line, whatever its length.
+    # If the output is no terminal, each row stays on one line.
     Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, markup=False, emoji=False).print(table)
 
 
 @cli.command()
 @with_settings("database_url", "data_dir")
 def revoke(
-    settings: Settings, key_id: Annotated[str, typer.Argument(metavar="ID", help="As the list has it.")]
+    settings: Settings, key_id: Annotated[str, typer.Argument(metavar="ID", help="The id in the list.")]
 ) -> None:
-    """Revoke a key, for good: every server refuses it within seconds, and ends its streams."""
+    """Revoke a key for good. Every server refuses it within seconds and ends its streams."""
     with _database(settings) as conn:
         found = store.revoke(conn, key_id=key_id)
     if not found:
-        err.print(f"there is no key {key_id!r}: `orchestration keys list` shows the ids", style="red")
+        err.print(f"key {key_id!r} does not exist: `orchestration keys list` shows the ids", style="red")
         raise typer.Exit(1)
     err.print(f"key {key_id} is revoked")
 
@@ -137,7 +136,7 @@ def _parse_duration(text: str) -> timedelta:
 
 
 def _missing_scope(conn: Connection, key: store.KeyRow) -> str:
-    """Return the sprint or session that the key is scoped to; empty if it is there, or if there is none."""
+    """Return the sprint or session that the key is scoped to if it does not exist, else an empty string."""
     if key.sprint_code and sprints.get(conn, project=key.project, code=key.sprint_code) is None:
         return f"sprint {key.sprint_code!r}"
     if key.session_key and sessions.get(conn, project=key.project, key=key.session_key) is None:
@@ -167,8 +166,10 @@ def _describe_state(key: store.KeyRow, now: datetime) -> str:
 
 @contextmanager
 def _database(settings: Settings) -> Iterator[Connection]:
-    """A connection to the ledger's database: that of DATABASE_URL, else the built-in one of the data
-    directory, which is started for as long as it takes where no server runs it."""
+    """Connect to the database of DATABASE_URL, else to the built-in one of the data directory.
+
+    If no server runs the built-in database, start it for the duration of the block.
+    """
     if settings.database_url:
         with _connection(settings.database_url) as conn:
             yield conn

@@ -1,4 +1,4 @@
-"""/metrics of the commands that run for long."""
+"""The metrics endpoint of long-running commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 @contextmanager
 def serve_metrics(settings: Settings, registry: CollectorRegistry) -> Iterator[str]:
-    """Answers Prometheus while the block lasts; gives the address, or an empty one where that is off."""
+    """Serve /metrics for the duration of the block. Yield the address, or "" if metrics are off."""
     if not settings.metrics_address:
         yield ""
         return
@@ -31,7 +31,7 @@ def serve_metrics(settings: Settings, registry: CollectorRegistry) -> Iterator[s
         exposition = Exposition(settings.metrics_address, registry)
     except OSError as error:
         named = settings.metrics_address
-        err.print(f"cannot answer on {named}: {error}; choose another --metrics-address", style="red")
+        err.print(f"cannot listen on {named}: {error}; choose another --metrics-address", style="red")
         raise typer.Exit(1) from error
     try:
         log.info("metrics", address=exposition.address)

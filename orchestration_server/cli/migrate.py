@@ -1,4 +1,4 @@
-"""`orchestration migrate`: the database's schema, brought to this release's."""
+"""`orchestration migrate`: bring the database to the schema of this release."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ NewEpoch = Annotated[
     bool,
     typer.Option(
         "--new-epoch",
-        help="The database lost its last commits, as by a restore to a point in time: the log goes on in a"
-        " new epoch, and cursors of lost events are refused. Once, before the first server starts.",
+        help="Use this once if the database lost its last commits, for example by a restore to a point in"
+        " time, before the first server starts. The log goes on in a new epoch, and cursors of lost events"
+        " are refused.",
     ),
 ]
 
 
 @with_settings("database_url")
 def migrate(settings: Settings, *, new_epoch: NewEpoch = False) -> None:
-    """Bring the database of DATABASE_URL to this release's schema."""
+    """Bring the database of DATABASE_URL to the schema of this release."""
     from orchestration_server.app import migrate as run
 
     if not settings.database_url:
@@ -36,13 +37,16 @@ def migrate(settings: Settings, *, new_epoch: NewEpoch = False) -> None:
 
 
 def _refuse_beside_servers(database_url: str) -> None:
-    """Servers that run write in the epoch that is to end: what they wrote would pass for what was kept."""
+    """Refuse a new epoch while servers run.
+
+    They write in the old epoch, and their events would be taken for some that the database has kept.
+    """
     from orchestration_server.store import diagnosis
 
     with diagnosis.connect(database_url) as conn:
         found = diagnosis.connections(conn).of_servers
     if found:
         refuse(
-            f"servers or workers are connected to this database, with {found} sessions: stop them all, then"
-            " run this again; --new-epoch is for before the first of them starts"
+            f"servers or workers are connected to this database, with {found} sessions: stop all of them, and"
+            " run this before the first one starts again"
         )

@@ -1,4 +1,4 @@
-"""Options of commands, made from the table of settings."""
+"""Command line options, derived from the settings."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from rich.console import Console
 
 from orchestration_server.config.settings import FILE_VARIABLE, ConfigurationError, Settings, load, variable
 
-# What it says holds paths and addresses as they were given: nothing in them is markup or an emoji.
+# Messages contain paths and addresses of the user, which rich must not read as markup or emoji.
 err = Console(stderr=True, markup=False, emoji=False, soft_wrap=True, highlight=False)
 
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help=f"A file of settings, as TOML. [{FILE_VARIABLE}]")
+    Path | None, typer.Option("--config", help=f"A TOML file of settings. [{FILE_VARIABLE}]")
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class UncheckedSettings:
-    """What a command was called with, before it is known to be valid."""
+    """The settings that a command was called with, not validated yet."""
 
     file: Path | None
     flags: Mapping[str, Any]
 
     def load(self) -> Settings:
-        """The settings. ConfigurationError where one is not valid."""
+        """Return the settings. Raises ConfigurationError if one is not valid."""
         return load(self.file, **self.flags)
 
 
 def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command, whose first parameter is ``settings``, an option for each of the settings named."""
+    """Add an option for each named setting to a command whose first parameter is ``settings``."""
     return _with_options(names, lambda unchecked: _loaded(unchecked, names))
 
 
 def with_unchecked_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """As ``with_settings``, for a command that itself says what is not valid: it gets ``Given``."""
+    """Add options like ``with_settings``, for a command that validates its ``UncheckedSettings`` itself."""
     return _with_options(names, lambda unchecked: unchecked)
 
 
@@ -51,7 +51,7 @@ def _loaded(unchecked: UncheckedSettings, names: tuple[str, ...]) -> Settings:
         settings = unchecked.load()
     except ConfigurationError as error:
         refuse(str(error))
-    # What drivers say of a URL that is none holds its text, the password too.
+    # A driver's error about an invalid URL quotes it, including the password.
     if settings.database_url and "database_url" in names:
         from orchestration_server.doctor import database_errors
 
@@ -67,8 +67,10 @@ def _loaded(unchecked: UncheckedSettings, names: tuple[str, ...]) -> Settings:
 
 @contextmanager
 def _explaining_database_errors(first: object, names: tuple[str, ...]) -> Iterator[None]:
-    """End the command with a line and the fix if its database does not answer, lets its role do too little,
-    or is none that a ledger can run on."""
+    """End the command with an explanation and a fix if the database cannot be used.
+
+    It may not answer, its role may lack rights, or it may be one on which a ledger cannot run.
+    """
     if "database_url" not in names or not isinstance(first, Settings):
         yield
         return
@@ -90,40 +92,42 @@ def _explaining_database_errors(first: object, names: tuple[str, ...]) -> Iterat
 
 
 def _with_options(
-    names: tuple[str, ...], first: Callable[[UncheckedSettings], object]
+    names: tuple[str, ...], first_argument: Callable[[UncheckedSettings], object]
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    def given_to(command: Callable[..., None]) -> Callable[..., None]:
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
         _, *rest = inspect.signature(command).parameters.values()
         hints = get_type_hints(command, include_extras=True)
-        options = [_parameter("config", ConfigFile, None), *(_option(name) for name in names)]
-        own = [_parameter(one.name, hints[one.name], one.default) for one in rest]
+        parameters = [
+            _parameter("config", ConfigFile, None),
+            *(_option(name) for name in names),
+            *(_parameter(one.name, hints[one.name], one.default) for one in rest),
+        ]
 
         @wraps(command)
-        def run(**unchecked: Any) -> None:
-            flags = {name: value for name in names if (value := unchecked.pop(name)) is not None}
-            of = first(UncheckedSettings(unchecked.pop("config"), flags))
-            with _explaining_database_errors(of, names):
-                command(of, **unchecked)
+        def run(**arguments: Any) -> None:
+            flags = {name: value for name in names if (value := arguments.pop(name)) is not None}
+            first = first_argument(UncheckedSettings(arguments.pop("config"), flags))
+            with _explaining_database_errors(first, names):
+                command(first, **arguments)
 
-        parameters = [*options, *own]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
         run.__annotations__ = {one.name: one.annotation for one in parameters}
-        del run.__wrapped__  # its annotations would win
+        del run.__wrapped__  # typer would read its annotations instead
         return run
 
-    return given_to
+    return decorate
 
 
 def shell_path(path: Path) -> str:
-    """Return a path as a shell in this directory takes it."""
-    # The directory may be gone, or another one.
+    """Return a path quoted for a shell, relative to the working directory if it is below it."""
+    # The working directory may have been removed.
     with suppress(OSError, ValueError):
         path = path.relative_to(Path.cwd())
     return shlex.quote(str(path))
 
 
 def refuse(text: str) -> NoReturn:
-    """Ends the command as wrongly used, and says why."""
+    """Print the reason and end the command with the exit code for wrong usage."""
     err.print(text, style="red")
     raise typer.Exit(2)
 

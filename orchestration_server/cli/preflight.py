@@ -1,4 +1,4 @@
-"""What a command checks of its settings before it begins, and says with file and line."""
+"""Checks of the files that settings name, made before a command begins. Errors name file and line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestration_server.config.settings import Settings
 
 
 def check_rules(settings: Settings) -> None:
-    """Ends the command where a rule of automation or of alerts is not valid."""
+    """End the command if a rule of automation or alerts is not valid."""
     from orchestration_server.config.yaml_reader import YamlError
     from orchestration_server.rules import alerts, automation
 
@@ -18,7 +18,7 @@ def check_rules(settings: Settings) -> None:
 
 
 def check_policies(settings: Settings) -> None:
-    """Ends the command where an emission policy is not valid."""
+    """End the command if an emission policy is not valid."""
     from orchestration_server.config.yaml_reader import YamlError
     from orchestration_server.rules import emission
 
@@ -26,21 +26,21 @@ def check_policies(settings: Settings) -> None:
 
 
 def check_templates(settings: Settings) -> None:
-    """Ends the command where a template is not valid."""
+    """End the command if a template is not valid."""
     from orchestration_server.templates import TemplateFileError, Templates
 
     _check(lambda: Templates(settings.templates_dir), TemplateFileError)
 
 
 def check_tokenizer(settings: Settings) -> None:
-    """Ends the command where there is no such tokenizer."""
+    """End the command if the tokenizer does not exist."""
     from orchestration_server.context.tokenizer import tokenizer
 
     _check(lambda: tokenizer(settings.tokenizer), ValueError)
 
 
 def check_traces(settings: Settings) -> None:
-    """Ends the command where traces are asked for and their packages are not there."""
+    """End the command if traces are on and their packages are not installed or the URL is not valid."""
     if not settings.traces:
         return
     from orchestration_server.doctor.configuration import INSTALL_TRACES, can_trace, is_collector
@@ -48,14 +48,14 @@ def check_traces(settings: Settings) -> None:
     if not can_trace():
         refuse(f"traces need packages that are not installed: {INSTALL_TRACES}")
     if not is_collector(settings.traces):
-        refuse(f"traces: {settings.traces} is no URL of a collector, such as http://127.0.0.1:4317")
+        refuse(f"traces: {settings.traces} is not the URL of a collector, such as http://127.0.0.1:4317")
 
 
 def warn_of_workspace(settings: Settings) -> None:
-    """Says where files cannot be written yet: the disk may come later."""
+    """Warn if the workspace does not exist. It may be a disk that is mounted later."""
     if settings.workspace is not None and not settings.workspace.is_dir():
         err.print(
-            f"workspace {settings.workspace} is not a directory, and is not made: files wait for it",
+            f"workspace {settings.workspace} is not a directory; no files are written until it is one",
             style="yellow",
         )
 

@@ -1,4 +1,4 @@
-"""What each server process does beside serving."""
+"""Settings of the interpreter and the signals of a command's process."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ import sys
 import threading
 
 COLLECT_OBJECTS = 20_000
-"""How many more objects there have to be before the collector looks at the young ones."""
+"""The number of new objects after which the garbage collector examines the young generation."""
 POLL_SECONDS = 0.2
 SWITCH_SECONDS = 0.001
-"""How long one thread keeps the interpreter from another that waits for it. A call needs it about five times
-on its way, so Python's 5 ms made 20 of a call of one millisecond beside threads that assemble contexts."""
+"""The time for which a thread may keep the interpreter while another waits for it.
+
+A call takes the interpreter about five times. With Python's default of 5 ms, a call of 1 ms took 20 ms beside
+threads that assemble contexts.
+"""
 
 
 def freeze_gc() -> None:
-    """Let threads switch often, and take what is loaded by now out of the collector's sight, which would walk
-    it again and again."""
+    """Exclude everything that is loaded from garbage collection, and let threads switch more often.
+
+    Without this, each full collection would examine all loaded modules again.
+    """
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()
@@ -37,7 +42,7 @@ def reset_signals() -> None:
 
 
 def stop_signal() -> threading.Event:
-    """What SIGTERM and SIGINT set from now on."""
+    """Return an event that SIGTERM and SIGINT set."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -45,10 +50,10 @@ def stop_signal() -> threading.Event:
 
 
 def wait_for(stop: threading.Event) -> None:
-    """Waits for the event of ``stop_signal``.
+    """Wait for the event of ``stop_signal``, by polling.
 
     A handler runs when the main thread next wakes up. A signal that another thread received, or that came
-    just before the wait began, wakes nobody: under load one stop in ten was not noticed.
+    just before the wait began, does not wake it: under load one stop in ten went unnoticed.
     """
     while not stop.wait(POLL_SECONDS):
         pass

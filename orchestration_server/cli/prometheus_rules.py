@@ -1,4 +1,4 @@
-"""`orchestration prometheus-rules`: the table of alerts as rules for Prometheus."""
+"""`orchestration prometheus-rules`: print the table of alerts as rules for Prometheus."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def prometheus_rules(settings: Settings) -> None:
 
 
 def render_rules(rules: Sequence[AlertRule]) -> str:
-    """The file of rules."""
+    """Return the text of the file of rules."""
     groups = [{"name": "orchestration", "rules": [_rule(rule) for rule in rules]}]
     return HEAD + yaml.safe_dump({"groups": groups}, sort_keys=False, width=100)
 
 
 def prometheus_name(rule: AlertRule) -> str:
-    """What Prometheus calls an alert: OrchestrationEventQueueDepth for event_queue_depth."""
+    """Return the name of an alert in Prometheus: OrchestrationEventQueueDepth for event_queue_depth."""
     return "Orchestration" + "".join(part.capitalize() for part in rule.name.split("_"))
 
 
 def _rule(rule: AlertRule) -> dict[str, Any]:
-    # A whole number in full: %g would make 1e+06 of a million.
+    # %g would write a million as 1e+06.
     threshold = f"{rule.threshold:.0f}" if rule.threshold.is_integer() else f"{rule.threshold:g}"
     condition = f"{rule.expression} > {threshold}"
     return {

@@ -1,4 +1,7 @@
-"""`orchestration serve`: one process or several on one port, with engines of its own where none are named."""
+"""`orchestration serve`: run one or several server processes on one port.
+
+Without a database URL the command starts a built-in Postgres and cache.
+"""
 
 from __future__ import annotations
 
@@ -47,16 +50,16 @@ from orchestration_server.telemetry import exposition, logs, metrics
 def serve(
     settings: Settings,
     ephemeral: Annotated[
-        bool, typer.Option("--ephemeral", help="Keep nothing: data goes when the server does.")
+        bool, typer.Option("--ephemeral", help="Delete all data when the server stops.")
     ] = False,
     ready_file: Annotated[
-        Path | None, typer.Option(help="Written, as JSON, once the server answers.")
+        Path | None, typer.Option(help="A file to write, as JSON, once the server answers.")
     ] = None,
 ) -> None:
-    """Serve. Without a database URL it starts a Postgres and a cache of its own."""
+    """Run the server. Without a database URL it starts a built-in Postgres and a cache."""
     with ExitStack() as kept:
         if ephemeral and settings.auto_tls:
-            # The certificate is made there, and goes with the rest.
+            # The certificate is created there and deleted with the other data.
             made = kept.enter_context(TemporaryDirectory(prefix="orchestration-"))
             settings = settings.model_copy(update={"data_dir": Path(made)})
         _check_and_serve(settings, ephemeral, ready_file)
@@ -94,11 +97,11 @@ def _check_and_serve(settings: Settings, ephemeral: bool, ready_file: Path | Non
 
 
 def _check_port_free(settings: Settings) -> None:
-    """Ends the command where another server has the port: before engines start for nothing, and grpc logs."""
+    """End the command if another process has the port, before engines start in vain and grpc logs errors."""
     if settings.share_port:
         return
     host, port = listening.split(settings.address) or ("", 0)
-    # On all addresses grpc takes what there is of IPv4 and IPv6; that of IPv4 is taken with either.
+    # On a wildcard address grpc binds IPv4 and IPv6 as available; IPv4 is bound in either case.
     found: list[OSError] = []
     try:
         places = socket.getaddrinfo(
@@ -107,10 +110,10 @@ def _check_port_free(settings: Settings) -> None:
         for family, kind, protocol, _, place in places:
             try:
                 with socket.socket(family, kind, protocol) as tried:
-                    # As the server's own: what is left of an ended connection does not count.
+                    # As the server does: a connection in TIME_WAIT does not count.
                     tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     tried.bind(place)
-                    # One of a name's addresses is enough for grpc.
+                    # If a name has several addresses, grpc needs only one of them.
                     return
             except OSError as error:
                 found.append(error)
@@ -132,7 +135,7 @@ def _serve(settings: Settings, data: str, ready_file: Path | None) -> None:
     check_keys(settings)
     stop = process.stop_signal()
     registry = metrics.REGISTRY if settings.workers == 1 else CollectorRegistry(auto_describe=False)
-    # Its port is taken first: where it is not free, nothing has to be ended.
+    # The metrics port comes first: if it is not free, there is nothing to stop yet.
     with serve_metrics(settings, registry) as metrics_address:
         if settings.workers > 1:
             _serve_processes(settings, data, ready_file, stop, registry, metrics_address)
@@ -164,14 +167,14 @@ def _serve_processes(
     registry: CollectorRegistry,
     metrics_address: str,
 ) -> None:
-    """Processes of their own on one port; when one ends by itself, all end."""
+    """Run several server processes on one port. If one ends by itself, stop all of them."""
     from orchestration_server.app import migrate
 
-    # Once for all of them; and what is wrong with the database is told here, not by each.
+    # Once for all processes; a fault of the database is reported here and not by each of them.
     migrate(settings.database_url)
     host, _, port = settings.address.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The port is shared by these processes, not with another server: that has to be seen before.
+    # These processes share the port with each other but not with another server, so check it before.
     _check_port_free(settings)
     with socket.socket(family) as held:
         try:
@@ -196,19 +199,19 @@ def _serve_processes(
     process.wait_for(stop)
     died = [child for child in children if child.poll() is not None]
     for child in died:
-        err.print(f"{_exit_summary(child)}; all others are ended too", style="red")
+        err.print(f"{_exit_summary(child)}; all other server processes are stopped", style="red")
     _stop_processes(children)
     if died:
         raise typer.Exit(1)
 
 
 def _exit_summary(child: subprocess.Popen[bytes]) -> str:
-    """Return how a server process ended."""
+    """Return how a server process ended, for people."""
     code = child.returncode
     if code >= 0:
         return f"server process {child.pid} ended with exit code {code} (the log above says why)"
     name = signal.Signals(-code).name
-    hint = " (dmesg says if the kernel did that as memory was short)" if -code == signal.SIGKILL else ""
+    hint = " (dmesg says if the kernel did that because memory was short)" if -code == signal.SIGKILL else ""
     return f"server process {child.pid} was ended by {name}{hint}"
 
 
@@ -225,8 +228,10 @@ def _watch_process(child: subprocess.Popen[bytes], stop: threading.Event) -> Non
 
 
 def _start_process(settings: Settings) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Starts a process that reads its settings from its standard input, where nobody else sees them; with the
-    socket on which it is asked for its metrics."""
+    """Start a server process. Return it with the socket on which this process asks for its metrics.
+
+    The child reads its settings from standard input, so that no other user sees them.
+    """
     ours, theirs = socket.socketpair()
     with theirs:
         child = subprocess.Popen(
@@ -253,7 +258,7 @@ def _print_ready(
             "metrics_address": metrics_address,
             "pid": os.getpid(),
         }
-        # The URLs may hold passwords: nobody else reads it.
+        # The URLs may contain passwords, so only this user may read the file.
         part = ready_file.with_suffix(".part")
         part.unlink(missing_ok=True)
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -1,8 +1,8 @@
 """One of several server processes on one port, started by ``serve --workers N``.
 
-Its settings are the first line of its standard input; its argument is the file descriptor of the socket on
-which it is asked for its metrics. It ends on SIGTERM, and when the process that started it is gone: its
-standard input closes then.
+The first line of standard input has the settings as JSON. The argument is the file descriptor of the socket
+on which the parent asks for metrics. The process ends on SIGTERM, and when its parent ends, which closes
+standard input.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from orchestration_server.telemetry import exposition, logs
 
 
 def main() -> None:
-    """Serves until told to stop."""
+    """Run the server until SIGTERM or until the parent ends."""
     settings = Settings.model_validate_json(sys.stdin.buffer.readline())
     logs.configure(settings.log_level)
     stop = process.stop_signal()
@@ -30,7 +30,7 @@ def main() -> None:
     try:
         address = app.start()
     except connect.FAULTS as error:
-        # It takes its time, and few need it.
+        # Imported late: it is slow to import and seldom needed.
         from orchestration_server.doctor import database_errors, engines
 
         found = database_errors.explain(engines.find_installation(settings), error)
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def _watch_parent(stop: threading.Event) -> None:
-    # Past the buffer: a thread that waits in it as the interpreter ends takes the process down.
+    # Not by sys.stdin: a thread that waits in its buffer while the interpreter ends crashes the process.
     os.read(sys.stdin.fileno(), 1)
     stop.set()
 

@@ -1,4 +1,4 @@
-"""What `serve` sees to before it listens: that it may, with what certificate, and that there is a key."""
+"""What `serve` checks and prepares before it listens: the address, certificates and keys."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from orchestration_server.config.settings import ConfigurationError, Settings
 from orchestration_server.model import AuthMode
 from orchestration_server.rpc import address as listening
 
+NO_KEYS = (
+    "{address} can be reached from other machines, but no key exists, so nobody could call. Create one first:"
+    " `orchestration keys create NAME`, with the same --data-dir or DATABASE_URL"
+)
+
 
 def with_certificate(settings: Settings) -> Settings:
-    """The settings with the certificate that they ask for. Ends the command where they are not safe or not
-    usable, before anything is started."""
+    """Return the settings with the certificate of --auto-tls, after checking that they are safe and usable.
+
+    If they are not, end the command before anything is started.
+    """
     try:
         listening.check(settings)
         if settings.jwt_key_file is not None:
@@ -23,9 +30,9 @@ def with_certificate(settings: Settings) -> Settings:
         if settings.auto_tls or settings.tls_cert is not None:
             from orchestration_server.rpc import tls
 
-            unchecked, settings = settings, tls.secured(settings)
+            requested, settings = settings, tls.secured(settings)
             tls.credentials(settings)
-            if unchecked.auto_tls:
+            if requested.auto_tls:
                 assert settings.tls_cert is not None
                 _print_certificate(
                     settings.tls_cert, tls.fingerprint(settings.tls_cert), tls.names(settings.tls_cert)
@@ -38,45 +45,48 @@ def with_certificate(settings: Settings) -> Settings:
 def _print_certificate(cert: Path, fingerprint: str, names: list[str]) -> None:
     err.print(f"certificate {cert}: clients take it as ORCHESTRATION_CA_FILE")
     err.print(f"SHA-256     {fingerprint}")
-    err.print(f"good for    {', '.join(names)}")
+    err.print(f"valid for   {', '.join(names)}")
 
 
 def check_keys(settings: Settings) -> None:
-    """Ends the command where other machines could connect and nobody could call. The database is up."""
+    """End the command if other machines can connect but no key exists. The database must run."""
     if listening.on_loopback(settings.address):
         return
     from orchestration_server.app import has_credentials
 
     if not has_credentials(settings):
-        refuse(listening.NO_KEYS.format(address=settings.address))
+        refuse(NO_KEYS.format(address=settings.address))
 
 
 def access_summary(settings: Settings) -> tuple[bool, list[tuple[str, str]]]:
-    """Whether a server that answers is open, and what it says of who may call, and how."""
+    """Return True if the server takes calls without a key, and the lines of its banner on access.
+
+    Each line is a name and a text: who may call, and how connections are protected.
+    """
     from orchestration_server.app import has_credentials
 
     is_open = True
-    make = f"`{shell_path(Path(sys.executable).with_name('orchestration'))} keys create NAME`"
+    create = f"`{shell_path(Path(sys.executable).with_name('orchestration'))} keys create NAME`"
     if settings.auth is AuthMode.OPEN:
-        access = "open to all on this machine, as auth=open says"
+        access = "open to all on this machine, because auth=open"
     elif settings.auth is AuthMode.AUTO and not has_credentials(settings):
-        access = f"open to all on this machine, until {make} makes a first key"
+        access = f"open to all on this machine, until {create} makes a first key"
     else:
         is_open = False
-        access = f"with a key or a token ({make} makes one)"
-    way = "in the clear" if settings.tls_cert is None else f"TLS, {settings.tls_cert}"
+        access = f"with a key or a token ({create} makes one)"
+    connections = "in the clear" if settings.tls_cert is None else f"TLS, {settings.tls_cert}"
     if settings.tls_client_ca is not None:
-        way += f", clients signed by {settings.tls_client_ca}"
-    return is_open, [("access", access), ("connections", way)]
+        connections += f", clients signed by {settings.tls_client_ca}"
+    return is_open, [("access", access), ("connections", connections)]
 
 
 def client_environment(settings: Settings, address: str, *, with_key: bool) -> str:
-    """What a client's environment says to reach a server that listens on the address."""
-    said = [f"ORCHESTRATION_ADDRESS={listening.reachable(address)}"]
+    """Return the environment variables with which a client reaches a server that listens on the address."""
+    variables = [f"ORCHESTRATION_ADDRESS={listening.reachable(address)}"]
     if settings.tls_cert is not None:
-        said.append(f"ORCHESTRATION_CA_FILE={settings.tls_cert}")
+        variables.append(f"ORCHESTRATION_CA_FILE={settings.tls_cert}")
     if settings.tls_client_ca is not None:
-        said.append("ORCHESTRATION_CLIENT_CERT=CERT ORCHESTRATION_CLIENT_KEY=KEY")
+        variables.append("ORCHESTRATION_CLIENT_CERT=CERT ORCHESTRATION_CLIENT_KEY=KEY")
     if with_key:
-        said.append("ORCHESTRATION_TOKEN=KEY")
-    return " ".join(said)
+        variables.append("ORCHESTRATION_TOKEN=KEY")
+    return " ".join(variables)

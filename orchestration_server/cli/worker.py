@@ -1,4 +1,4 @@
-"""`orchestration worker`: the background services beside the servers of a database."""
+"""`orchestration worker`: run the background services of a database in a process without a server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestration_server.telemetry import logs, metrics
     "log_level",
 )  # fmt: skip
 def worker(settings: Settings) -> None:
-    """Run the background services beside the servers of DATABASE_URL; as many workers as you like."""
+    """Run the background services of DATABASE_URL beside its servers. Any number of workers may run."""
     from orchestration_server.app import Worker
 
     if not settings.database_url:

@@ -88,9 +88,3 @@ def check(settings: Settings) -> None:
             f"{where}, and keys would travel in the clear. Either give --tls-cert and --tls-key, or"
             " --auto-tls for a first try, or listen on 127.0.0.1. Where a proxy encrypts, --allow-plaintext"
         )
-
-
-NO_KEYS = (
-    "{address} can be reached from other machines, and there is no key yet, so nobody could call. Make one"
-    " first: `orchestration keys create NAME`, with the same --data-dir or DATABASE_URL"
-)

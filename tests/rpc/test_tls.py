@@ -209,7 +209,7 @@ def test_serve_says_what_the_certificate_is_good_for_and_keeps_none_that_is_ephe
         kept = CliRunner().invoke(cli, command).output
     names = ", ".join(tls.names(tmp_path / "data" / "tls" / "cert.pem"))
     for said in (ephemeral, kept):
-        assert f"good for    {names}\n" in said
+        assert f"valid for   {names}\n" in said
     made = Path(ephemeral.partition("certificate ")[2].partition(":")[0])
     assert made.name == "cert.pem"
     assert not made.parent.parent.exists()
