@@ -319,7 +319,7 @@ def test_a_directory_without_a_sprint_or_a_task_is_listed(server: Server, tmp_pa
     root = write(tmp_path / "tree", {"notes.txt": "nothing to do"})
     result = run(server, "--delegation", root)
     assert result.exit_code == 0, result.output
-    assert f"warning {root}: it holds no file of a sprint or a task" in result.output
+    assert f"warning {root}: it has no file of a sprint or a task" in result.output
 
 
 def test_other_projects_and_wrong_usage(server: Server, tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_an_array_in_place_of_lines_is_reported_once(server: Server, tmp_path: P
         result = run(server, option, file)
         assert result.exit_code == 3
         assert "1 refused, 0 unresolved" in result.output
-        assert "a JSON array in place of lines; make lines of it with: jq -c '.[]'" in result.output
+        assert "a JSON array instead of lines; convert it with: jq -c '.[]'" in result.output
 
 
 def test_an_object_over_several_lines_is_reported_once(server: Server, tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_an_object_over_several_lines_is_reported_once(server: Server, tmp_path:
     file.write_text(json.dumps({"code": "a", "title": "A"}, indent=2))
     result = run(server, "--tasks", file)
     assert "1 refused, 0 unresolved" in result.output
-    assert "one JSON object over several lines" in result.output
+    assert "a JSON object that spans several lines" in result.output
 
 
 def test_names_that_are_not_utf8_are_reported(server: Server, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_an_address_is_not_taken_for_an_emoji() -> None:
 def test_the_line_to_try_names_this_python_and_what_the_server_asks_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(serve, "told", lambda _: (True, []))
+    monkeypatch.setattr(serve, "access_summary", lambda _: (True, []))
     python = tmp_path / "own env" / "bin" / "python"
     monkeypatch.setattr(sys, "executable", str(python))
     elsewhere = tmp_path / "elsewhere"
@@ -52,6 +52,6 @@ def test_the_line_to_try_names_this_python_and_what_the_server_asks_for(
 def test_what_serve_print_readys_is_not_either(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(serve, "told", lambda _: (True, []))
+    monkeypatch.setattr(serve, "access_summary", lambda _: (True, []))
     serve._print_ready("127.0.0.1:1", "/data[red]/:x:", Settings(), None, "")
     assert "/data[red]/:x:" in capsys.readouterr().out

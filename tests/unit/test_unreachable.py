@@ -54,7 +54,7 @@ def test_a_redis_url_that_is_none_is_refused(url: str) -> None:
 
 
 def test_others_do_not_read_the_ready_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "told", lambda _: (True, []))
+    monkeypatch.setattr(serve, "access_summary", lambda _: (True, []))
     monkeypatch.setattr(serve, "Console", lambda **_: Console(quiet=True))
     ready = tmp_path / "ready.json"
     (tmp_path / "ready.part").touch(0o644)

@@ -1,4 +1,4 @@
-"""`orchestration import --delegation`: loads a tree of files through the public rpcs (docs/files.md)."""
+"""`orchestration import --delegation`: load a tree of files through the public rpcs (docs/files.md)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from orchestration_server.cli.importing.words import Words
 
 @dataclass(slots=True)
 class SprintCounts:
-    """What became of the sprints."""
+    """Counts of the sprints of a tree by their outcome."""
 
     read: int = 0
     created: int = 0
@@ -36,7 +36,7 @@ class SprintCounts:
 
 
 class TreeLoader:
-    """Creates the sprints of a tree, then its tasks, then their links."""
+    """A loader that creates the sprints of a tree, then its tasks, then their links."""
 
     def __init__(
         self, root: Path, client: ImportClient, report: ImportReport, words: Words, *, update: bool
@@ -47,7 +47,7 @@ class TreeLoader:
         self._words = words
         self._codes = TreeCodes(self._listing.name)
         self._sprint_of: dict[Path, str | None] = {}
-        """The code of each sprint's directory; None if it was not taken."""
+        """The code of the sprint in each directory; None if the sprint was refused."""
         self._sprint_names = NameIndex()
         self._existing_sprints: set[str] | None = None
         self.files = TreeTasks(self._listing, self._codes, words, self._sprint_named)
@@ -55,7 +55,7 @@ class TreeLoader:
         self.updates = TreeUpdates(client, self._listing) if update else None
 
     def load_sprint(self, found: SprintFile) -> None:
-        """Create a sprint, or find it there."""
+        """Create a sprint, or find that the ledger has it."""
         self.sprints.read += 1
         name = found.directory.name
         line = self._listing.number(found.file or found.directory)
@@ -76,11 +76,11 @@ class TreeLoader:
             self._sprint_names.add(code, (name, request.sprint.title, parsed.text("code")))
 
     def read_task(self, found: TaskFile) -> ReadTask | None:
-        """Read a task's file; None, and listed, if there is no task in it."""
+        """Read a task's file. If it has no task, list it and return None."""
         return self.files.read(found, self._sprint_of[found.sprint] if found.sprint is not None else "")
 
     def admitted(self, tasks: list[ReadTask]) -> Iterator[ImportTaskRow]:
-        """Yield the rows of the tasks that were read, and list what is to be said of them."""
+        """Yield the rows of the tasks that were read, and list the notes about them."""
         for task, row in zip(tasks, self.files.rows(tasks), strict=True):
             edited = None
             if self.updates is not None and task.parsed.stamps:
@@ -95,7 +95,7 @@ class TreeLoader:
     def _parsed_sprint(self, found: SprintFile, line: int) -> ParsedFile:
         parsed = ParsedFile()
         if found.file is None:
-            parsed.notes.warnings.append("there is no SPRINT.md: made of the directory's name")
+            parsed.notes.warnings.append("there is no SPRINT.md: the directory's name is used")
             return parsed
         try:
             content = delegation_tree.read(found.file)
@@ -103,11 +103,11 @@ class TreeLoader:
             parsed.digests[found.file.name] = sha256(content).hexdigest()
             return parsed
         except BadRow as error:
-            self._listing.refused(line, f"{error}; the sprint is made of the directory's name")
+            self._listing.refused(line, f"{error}; the directory's name is used for the sprint")
             return ParsedFile()
 
     def _create_sprint(self, line: int, request: sprint_pb2.CreateSprintRequest) -> bool:
-        """Create a sprint; False, and listed, if there can be none of this code."""
+        """Create a sprint. If there can be none with this code, list that and return False."""
         code = request.sprint.code
         try:
             self._client.call(self._client.sprints.CreateSprint, request)
@@ -126,12 +126,12 @@ class TreeLoader:
         return True
 
     def _sprint_named(self, name: str) -> str | None:
-        """Return the code of the one sprint that a name means: of the tree, else of the ledger."""
+        """Return the code of the one sprint that a name means, in the tree or else in the ledger."""
         found = self._sprint_names.find(name)
         return found if found is not None else name if name in self._all_sprints() else None
 
     def _all_sprints(self) -> set[str]:
-        """Return the codes of the ledger's sprints, as they were when they were first asked for."""
+        """Return the codes of the ledger's sprints, read at the first call."""
         if self._existing_sprints is None:
             self._existing_sprints = {sprint.code for sprint in self._client.list_sprints()}
         return self._existing_sprints
@@ -147,14 +147,14 @@ def load_delegation(
     *,
     update: bool = False,
 ) -> None:
-    """Create the sprints and tasks of a tree; what is there already stays as it is without ``update``."""
+    """Create the sprints and tasks of a tree. What exists already is changed only if ``update`` is set."""
 
     def listed(kind: str) -> Callable[[str, str], None]:
         return lambda file, reason: report.add(kind, file, None, reason)
 
     tree = delegation_tree.find(root, refuse=listed("refused"), warn=listed("warning"))
     if not tree.sprints and not tree.tasks:
-        report.add("warning", str(root), None, "it holds no file of a sprint or a task: see docs/files.md")
+        report.add("warning", str(root), None, "it has no file of a sprint or a task: see docs/files.md")
     loader = TreeLoader(root, client, report, words, update=update)
     tasks = loader.tasks
     read: list[ReadTask] = []

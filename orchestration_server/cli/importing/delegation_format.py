@@ -1,8 +1,9 @@
-"""SPRINT.md, TASK.md and AGENT.yml as a ledger or a person wrote them, and the fields that they hold.
+"""Parsers of SPRINT.md, TASK.md and AGENT.yml, written by a ledger or a person.
 
-Nothing here reads a tree or talks to a server. A file of the ledger's own (``format`` in its front matter)
-is read back as it was. What people wrote is read as far as it can be: a part that cannot be taken is left
-out, kept in the metadata, and noted. Only a file that is no text raises BadRow. docs/files.md has the fields.
+Nothing here reads a tree or talks to a server. A file that the ledger wrote (with ``format`` in its front
+matter) is read back as it was. A file of a person is read as far as possible: a part that cannot be used is
+left out, kept in the metadata and noted. Only a file that is not text raises BadRow. docs/files.md lists the
+fields.
 """
 
 from __future__ import annotations
@@ -59,28 +60,28 @@ _FLAGS = {
     "completed_date": "done", "completed_at": "done", "closed_at": "done", "cancelled": "cancelled",
     "canceled": "cancelled", "archived": "archived", "blocked": "blocked", "draft": "draft",
 }  # fmt: skip
-"""Names of the front matter that say a status where none is given: `done: true`, `closed_at: 2026-01-02`."""
+"""Fields of the front matter that imply a status if none is given: `done: true`, `closed_at: 2026-01-02`."""
 _BINARY_SHARE = 0.3
 
 
 @dataclass
 class ParsedFile:
-    """The fields of a file under the ledger's names, and the notes about it."""
+    """A file's fields by the ledger's names, and the notes about it."""
 
     fields: dict[str, Any] = field(default_factory=dict)
     notes: RowNotes = field(default_factory=RowNotes)
     stamps: dict[str, Any] = field(default_factory=dict)
-    """The fields that the ledger set when it wrote the file; empty for a file of people."""
+    """The fields that the ledger set when it wrote the file; empty if a person wrote it."""
     digests: dict[str, str] = field(default_factory=dict)
     """The SHA-256 of each file that was read, by its name."""
 
     def text(self, name: str) -> str:
-        """Return a field as one text; empty if it is not there."""
+        """Return a field as text; empty if it is missing."""
         value = self.fields.get(name)
         return "" if value is None or isinstance(value, dict | list) else str(value)
 
     def short(self, name: str) -> Any:
-        """Return a field; None if nothing stands there, or a template's placeholder, which is noted."""
+        """Return a field; None if it is empty, or a placeholder of a template, which is noted."""
         value = self.fields.get(name)
         if self.stamps or not isinstance(value, str):
             return value
@@ -110,7 +111,7 @@ def stamp_of(content: bytes) -> tuple[str, int] | None:
 
 
 def parse_agent(content: bytes) -> dict[str, Any]:
-    """Return an AGENT.yml. Raises BadRow if it is no mapping of YAML."""
+    """Return the content of an AGENT.yml. Raises BadRow if it is not a YAML mapping."""
     value = read_yaml(_decoded(content))
     if value is None:
         return {}
@@ -120,7 +121,7 @@ def parse_agent(content: bytes) -> dict[str, Any]:
 
 
 def agent_task(config: dict[str, Any]) -> ParsedFile | None:
-    """Return the task that an AGENT.yml holds: `task: {title, status}` and `task_id`; None if it has none."""
+    """Return the task in an AGENT.yml, such as `task: {title, status}` and `task_id`; None without one."""
     inner = config.get("task")
     given = dict(inner) if isinstance(inner, dict) else {}
     if isinstance(inner, str | int) and "task_id" not in config:
@@ -161,7 +162,7 @@ def _parse(
 def _take_fields(
     parsed: ParsedFile, values: Mapping[str, Any], spelled: Mapping[str, Any], names: Mapping[str, str]
 ) -> None:
-    """Take fields by their names; all others are metadata."""
+    """Store the fields with known names; all others become metadata."""
     metadata: Any = None
     for name, value in values.items():
         known = names.get(fold_name(name))
@@ -170,7 +171,7 @@ def _take_fields(
         if known == "metadata" and metadata is None:
             metadata = value
         elif known == "parent" and isinstance(value, dict) and not value.keys() & {"code", "task", "id"}:
-            # The sprint and the phase around a task, as an AGENT.yml has them.
+            # An AGENT.yml has the task's sprint and phase here.
             parsed.notes.metadata[name] = value
         elif known is not None and known not in parsed.fields:
             parsed.fields[known] = spelled.get(name, value)
@@ -183,7 +184,7 @@ def _take_fields(
 
 
 def _decoded(content: bytes) -> str:
-    """Return the text of a file. One byte that is not UTF-8 is kept as an escape."""
+    """Return the text of a file. A byte that is not UTF-8 is kept as an escape."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = content.decode("utf-16", "replace")
     else:
@@ -194,7 +195,7 @@ def _decoded(content: bytes) -> str:
 
 
 def _ledger_sections(body: str, lists: Sequence[str], heading: str) -> dict[str, Any] | None:
-    """The sections as ``rendering`` lays them out; None where somebody has laid them out otherwise."""
+    """Return the sections if they are laid out as ``rendering`` writes them, else None."""
     match = re.match(r"\n# [^\n]*\n", body)
     if match is None:
         return None
@@ -216,7 +217,7 @@ def _ledger_sections(body: str, lists: Sequence[str], heading: str) -> dict[str,
 def _read_free_form(
     text: str, kind: str, names: Mapping[str, str], lists: Sequence[str], rest: str, parsed: ParsedFile
 ) -> None:
-    """Take the parts of a body that a person wrote."""
+    """Store the fields, lists and text of a body that a person wrote."""
     body = markdown_fields.read_body(text, names=names, lists=lists, text_headings=_TEXT_HEADINGS[kind])
     for name, value in body.fields.items():
         parsed.fields.setdefault(names[name], value)
@@ -226,7 +227,7 @@ def _read_free_form(
         parsed.fields.setdefault(name, items)
     for name, written in body.originals.items():
         parsed.notes.keep(name, written)
-        what = "the items below its sub-headings are taken as one list" if name in body.grouped else ""
+        what = "the items below its sub-headings become one list" if name in body.grouped else ""
         what = what or "the ticks of its items are left out"
         parsed.notes.warnings.append(f"{name}: {what}, kept in metadata.original_{name}")
     if kind == "task" and body.waits:
@@ -240,7 +241,7 @@ def _read_free_form(
 
 
 def _status_of_flags(parsed: ParsedFile) -> None:
-    """Take a status from a field such as `done: true`."""
+    """Infer the status from a field such as `done: true`."""
     for name, value in parsed.notes.metadata.items():
         word = _FLAGS.get(fold_name(name))
         if word is None or value in (None, False, "", 0) or str(value).lower() in ("false", "no", "0"):

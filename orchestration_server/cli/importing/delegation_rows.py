@@ -1,4 +1,4 @@
-"""The requests that the files of a tree become, with every field within the ledger's limits."""
+"""Requests made of the files of a tree, with every field within the ledger's limits."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _NO_TASK = frozenset(("", "-", "–", "none", "n/a", "na", "nothing", "null", "t
 
 @dataclass(frozen=True, slots=True)
 class WantedLink:
-    """A link that a file asks for, in a person's words."""
+    """A link that a file asks for, in the words of its author."""
 
     task: str
     kind: str = "blocks"
     reverse: bool = False
     sure: bool = True
-    """False for an item of a list that may be no task at all."""
+    """False for a list item that may name no task."""
 
 
 def sprint_request(code: str, name: str, parsed: ParsedFile, words: Words) -> sprint_pb2.CreateSprintRequest:
@@ -62,7 +62,7 @@ def sprint_request(code: str, name: str, parsed: ParsedFile, words: Words) -> sp
 def task_row(
     line: int, code: str, name: str, sprint: str, parsed: ParsedFile, links: Sequence[TaskLink], words: Words
 ) -> ImportTaskRow:
-    """Return the row of a task whose links are known."""
+    """Return the row of a task whose links are resolved."""
     notes, fields = parsed.notes, parsed.fields
     bad_links = tuple(fields.get("bad_links", ()))
     notes.not_ready.extend(bad_links)
@@ -93,7 +93,7 @@ def task_row(
 
 
 def wanted_links(parsed: ParsedFile) -> list[WantedLink]:
-    """Return the links that a file asks for; an entry that names no task is noted as a bad link."""
+    """Return the links that a file asks for. An entry that names no task is noted as a bad link."""
     wants: list[WantedLink] = []
     for name, kind, reverse in (
         ("depends_on", "blocks", False), ("blocks", "blocks", True), ("parent", "parent-child", False),
@@ -116,21 +116,21 @@ def wanted_links(parsed: ParsedFile) -> list[WantedLink]:
 
 
 def _single_item(value: Any) -> Any:
-    """Return the item of a list that has one."""
+    """Return the only item of a list, or the value itself if it is no such list."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _status_word(written: Any) -> Any:
-    """Return a status as one word, if it is one."""
+    """Return a status or priority as one text, with alternatives joined by `|`."""
     written = _single_item(written)
     return " | ".join(str(word) for word in written) if isinstance(written, list) else written
 
 
 def _status_by_place(parsed: ParsedFile, status: TaskStatus) -> TaskStatus:
-    """Return the status of a task whose file lies among drafts or in an archive."""
+    """Return the status that a file's place implies: not ready among drafts, cancelled in an archive."""
     place = parsed.fields.get("place")
     if place == "archive" and status not in (TaskStatus.COMPLETED, TaskStatus.CANCELLED):
-        parsed.notes.warnings.append("lies in an archive: taken as cancelled")
+        parsed.notes.warnings.append("lies in an archive: read as cancelled")
         parsed.notes.keep("status", parsed.fields.get("status") or "")
         parsed.notes.not_ready.clear()
         return TaskStatus.CANCELLED
@@ -141,7 +141,7 @@ def _status_by_place(parsed: ParsedFile, status: TaskStatus) -> TaskStatus:
 
 
 def _priority(parsed: ParsedFile, words: Words) -> int:
-    """Return the number of a priority; a remark after the word is left out: `P1 (high)`."""
+    """Return the number of a priority, without a remark after the word: `P1 (high)`."""
     written = _status_word(parsed.fields.get("priority"))
     if isinstance(written, str) and words.priority(written) is None:
         first = re.split(r"\s[-–—]\s|[(,;:]", written.strip())[0]
@@ -157,19 +157,19 @@ def _title(parsed: ParsedFile, name: str, code: str) -> str:
 
 
 def _first(parsed: ParsedFile, name: str) -> Any:
-    """Return a field, of a list the first item; the list is kept."""
+    """Return a field. Of a list, return the first item and keep the list in the metadata."""
     value = _single_item(parsed.short(name))
     if not isinstance(value, list):
         return value
     if value:
         parsed.notes.keep(name, value)
-        parsed.notes.warnings.append(f"{name} is a list of {len(value)}: {brief(value[0])} is taken")
+        parsed.notes.warnings.append(f"{name} is a list of {len(value)}: {brief(value[0])} is used")
     return value[0] if value else None
 
 
 def _labels(parsed: ParsedFile) -> list[str]:
     value = parsed.short("labels")
-    # What the ledger wrote has blank labels too, as the API takes them.
+    # The API accepts blank labels, so a file of the ledger may have them.
     if parsed.stamps and isinstance(value, list) and _all_fit(value):
         return value
     return task_fields.labels(value, parsed.notes)
@@ -181,13 +181,13 @@ def _all_fit(labels: list[Any]) -> bool:
 
 
 def _lines(parsed: ParsedFile, name: str) -> list[str]:
-    """Return a list of lines; one text is one line, commas and all."""
+    """Return a list of lines. A single text is one line, even if it has commas."""
     value = parsed.fields.get(name)
     return task_fields.lines([value] if isinstance(value, str) and value else value, name, parsed.notes)
 
 
 def _day(name: str, parsed: ParsedFile) -> str:
-    """Return a day as the ledger has it; empty, and kept, if it is none."""
+    """Return a day as YYYY-MM-DD. If the value is no day, keep it in the metadata and return ""."""
     written = parsed.short(name)
     if written is None or written == "":
         return ""
@@ -203,7 +203,7 @@ def _day(name: str, parsed: ParsedFile) -> str:
 
 
 def _metadata(parsed: ParsedFile) -> Struct:
-    """Return the metadata; call it last. What the ledger wrote may take all of the room."""
+    """Return the metadata. Call this last. A file of the ledger may use all of the space."""
     most = {"most": STRUCT_BYTES} if parsed.stamps else {}
     return values.struct(parsed.notes.metadata, "metadata", parsed.notes, **most)
 

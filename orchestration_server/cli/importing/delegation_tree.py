@@ -1,4 +1,4 @@
-"""Finds the sprints and tasks of a tree of files. No link is followed; what is not taken is listed."""
+"""The search for sprints and tasks in a tree of files. It follows no links and lists the files it skips."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _NO_TASK = frozenset((
     "report", "status", "complete", "completed", "completion", "done", "checklist", "breakdown", "plan",
     "planning", "progress", "update", "updates", "sprint",
 ))  # fmt: skip
-"""Words of which the names of files about tasks are made: TASK_TEMPLATE.md, TASK_CREATED.md."""
+"""Words in the names of files that are about tasks but hold none: TASK_TEMPLATE.md, TASK_CREATED.md."""
 _NEVER = frozenset(["readme", "task", "tasks", "sprint", "template", "templates", "index"])
-"""As above, among tasks, where `report.md` may be a task."""
+"""The same words for files in a directory of tasks, where `report.md` may be a task."""
 _DOCUMENT = re.compile(r".+\.(md|yml|yaml)", re.IGNORECASE)
 _ELSEWHERE = frozenset(("adr", "backlog", "decisions"))
 _DRAFTS, _COMPLETED = "drafts", "completed"
 _ARCHIVES = frozenset(("archive", "archived", "_archive"))
 
 Warn = Callable[[str, str], None]
-"""Takes a path below the root, and what is to be told of it."""
+"""Takes a path below the root, and what to report of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SprintFile:
-    """A sprint's directory; ``file`` is None where it has no SPRINT.md."""
+    """A sprint's directory. ``file`` is None if it has no SPRINT.md."""
 
     directory: Path
     file: Path | None
@@ -43,37 +43,37 @@ class SprintFile:
 
 @dataclass(frozen=True, slots=True)
 class TaskFile:
-    """A task's file and its AGENT.yml, of which one may be missing, and the directory of its sprint."""
+    """A task's file with its AGENT.yml, either of which may be missing, and the directory of its sprint."""
 
     file: Path
     agent: Path | None
     sprint: Path | None
     place: str = ""
-    """`draft` or `archive` for a task that is put aside."""
+    """`draft` or `archive` if the task is put aside, else empty."""
 
     @property
     def by_name(self) -> bool:
-        """Return True if the file's name alone says that it is a task."""
+        """True if only the file's name shows that it is a task."""
         return self.file.name.lower() not in (_TASK, *_AGENTS)
 
     @property
     def name(self) -> str:
-        """Return the name of its place, which its code is made of if the file gives none."""
+        """The name of the file or its directory, of which the code is made if the file gives none."""
         return self.file.stem if self.by_name else self.file.parent.name
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What a tree holds."""
+    """The sprints and tasks of a tree."""
 
     sprints: list[SprintFile]
     tasks: list[TaskFile]
 
 
 def find(root: Path, *, refuse: Warn, warn: Warn) -> Tree:
-    """Return the sprints and tasks below a root, in the order of their paths, each TASK.md first.
+    """Return the sprints and tasks below a root, in the order of their paths.
 
-    A file that only its name makes a task comes last: it does not take the code of a TASK.md.
+    Files that are tasks by their name alone come last, so that none of them takes the code of a TASK.md.
     """
     base = root / "delegation" if (root / "delegation").is_dir() else root
     sprints: dict[Path, SprintFile] = {}
@@ -102,7 +102,7 @@ def find(root: Path, *, refuse: Warn, warn: Warn) -> Tree:
 
 
 def read(path: Path) -> bytes:
-    """A file's content."""
+    """Return a file's content. Raises BadRow if it cannot be read or is too large."""
     try:
         with path.open("rb") as file:
             content = file.read(MOST_FILE_BYTES + 1)
@@ -114,7 +114,7 @@ def read(path: Path) -> bytes:
 
 
 def _walk(base: Path, root: Path, refuse: Warn) -> Iterator[tuple[Path, list[str]]]:
-    """Each directory with the names of its files; hidden ones are left out."""
+    """Yield each directory with the names of its files, without hidden ones."""
 
     def unreadable(error: OSError) -> None:
         refuse(str(Path(error.filename).relative_to(root)), f"cannot be read: {error.strerror}")
@@ -134,7 +134,7 @@ def _printable(path: Path, root: Path) -> str:
 
 
 def _place(directory: Path, base: Path, sprint: Path | None) -> str:
-    """Return what the place of a directory says of its tasks: that they are drafts, or archived."""
+    """Return `draft` or `archive` if the tasks of a directory are put aside, else an empty string."""
     if directory.name.lower() == _DRAFTS and _beside_tasks(directory):
         return "draft"
     for up in (directory, *directory.parents):
@@ -150,9 +150,9 @@ def _beside_tasks(directory: Path) -> bool:
 
 
 def _is_task_by_name(directory: Path, name: str) -> bool:
-    """Return True if an older tree keeps a task in this file: TASK-7.md, or any markdown among tasks.
+    """Return True if the file is a task in an older tree: TASK-7.md, or any markdown in a directory of tasks.
 
-    Beside a directory of tasks there may be one of completed ones, and one of drafts.
+    Beside a directory of tasks there may be one of completed tasks and one of drafts.
     """
     stem, _, ending = name.lower().rpartition(".")
     words = set(re.findall(r"[^\W_]+", stem))
@@ -170,5 +170,5 @@ def _left(directory: Path, name: str) -> str:
     if directory.name.lower() in _ELSEWHERE and name.lower().endswith(".md"):
         return "decisions and bug reports are not imported: record them with CreateAdr and CreateBugReport"
     if _TASK_FILE.fullmatch(name):
-        return "by its name a file about tasks, and no task: left out"
+        return "its name says that it is about tasks and is no task itself: left out"
     return "neither a sprint nor a task: left out"

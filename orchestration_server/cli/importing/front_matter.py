@@ -1,7 +1,7 @@
 """Front matter: the fields at the head of a markdown file, in YAML between `---` or in TOML between `+++`.
 
-People write front matter that no parser takes: `title: Auth: part 2`, a fence that is missing, a key that
-stands twice. Such a block is read field by field; a field that cannot be parsed is taken as it is written.
+People write front matter that no parser accepts: `title: Auth: part 2`, a missing fence, a repeated key. Such
+a block is read field by field, and a field that cannot be parsed is used as it is written.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _KEY = {
 
 
 _MOST_PARSED = 1_000
-"""Fields of a block that does not parse which are parsed by themselves; any other is a text."""
+"""The number of fields of an invalid block that are parsed one by one; further ones are read as text."""
 _MOST_VALUES = 20
 
 
 class _RepeatedValues(list[Any]):
-    """The values of a key that stands more than once."""
+    """The values of a repeated key."""
 
 
 @dataclass
@@ -41,14 +41,14 @@ class FrontMatter:
 
     body: str
     values: dict[str, Any] = field(default_factory=dict)
-    """As JSON would have them."""
+    """The values as JSON has them."""
     spelled: dict[str, Any] = field(default_factory=dict)
-    """The same with each scalar as it is written: a code `2.10` is no number."""
+    """The values with each scalar as it is written, because a code `2.10` is no number."""
     warnings: list[str] = field(default_factory=list)
 
 
 def split(text: str) -> FrontMatter:
-    """Return the front matter of a text; none if the text does not begin with any."""
+    """Return the front matter of a text, which has no fields if the text does not begin with a fence."""
     start = _START.match(text)
     if start is None:
         return FrontMatter(text)
@@ -86,7 +86,7 @@ def _toml(block: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _plain(value: Any, *, spelled: bool = False) -> Any:
-    """Return a value of TOML as JSON would have it: times are texts."""
+    """Return a TOML value as JSON has it: times become text."""
     if isinstance(value, dict):
         return {join_surrogates(key): _plain(item, spelled=spelled) for key, item in value.items()}
     if isinstance(value, list):
@@ -101,7 +101,7 @@ def _plain(value: Any, *, spelled: bool = False) -> Any:
 
 
 def _unclosed(text: str, fence: str, rest: str) -> FrontMatter:
-    """Read fields up to the first line that is none; a first line that is none makes the fence a rule."""
+    """Read fields up to the first line that is none. Without any field the fence is a horizontal rule."""
     lines = rest.splitlines(keepends=True)
     count = _field_lines(lines, _KEY[fence])
     if not count:
@@ -113,7 +113,7 @@ def _unclosed(text: str, fence: str, rest: str) -> FrontMatter:
 
 
 def _field_lines(lines: list[str], key: re.Pattern[str]) -> int:
-    """Return how many lines, from the first, belong to fields."""
+    """Return the number of leading lines that belong to fields."""
     count, last = 0, 0
     for place, line in enumerate(lines, 1):
         bare = line.rstrip("\r\n")
@@ -128,7 +128,7 @@ def _field_lines(lines: list[str], key: re.Pattern[str]) -> int:
 
 
 def _by_field(text: str, fence: str, block: str, body: str, reason: str) -> FrontMatter:
-    """Read a block that does not parse field by field. What is no field belongs to the text."""
+    """Read an invalid block field by field. Lines that are no field belong to the text."""
     lines = block.splitlines(keepends=True)
     key = _KEY[fence]
     first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
@@ -138,7 +138,7 @@ def _by_field(text: str, fence: str, block: str, body: str, reason: str) -> Fron
         found = FrontMatter(text)
         found.warnings.append(f"front matter: {reason}: taken as text")
         return found
-    # A rule far below a fence that was never closed looks like its end.
+    # If a fence was never closed, a horizontal rule far below looks like its end.
     if _leaves_fields(lines, key):
         return _unclosed(text, fence, text[text.index(block) :])
     found = FrontMatter(body)
@@ -184,12 +184,12 @@ def _read_fields(fence: str, lines: list[str], found: FrontMatter) -> None:
         for one, value in values.items():
             _put(found.values, one, value)
             _put(found.spelled, one, spelled.get(one))
-    # What is no field was a part of the text.
+    # Lines that are no field were part of the text.
     found.body = "".join(stray) + found.body
 
 
 def _put(into: dict[str, Any], name: str, value: Any) -> None:
-    """Set a field. A second, other value stands beside the first: nobody can say which is meant."""
+    """Set a field. If it has a different value already, keep both: it is unknown which one is meant."""
     if name not in into:
         into[name] = value
         return

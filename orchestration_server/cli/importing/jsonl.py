@@ -1,6 +1,6 @@
-"""`orchestration import`: loads files of sprints, tasks and events into a running ledger.
+"""`orchestration import`: load files of sprints, tasks and events into a running ledger.
 
-It uses the public rpcs alone. docs/import.md and docs/files.md have the fields and what becomes of them.
+It uses only public rpcs. docs/import.md and docs/files.md list the fields and what they become.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,30 +33,30 @@ _Row = TypeVar("_Row", ImportTaskRow, ImportEventRow)
 
 
 class FileListing:
-    """The part of the report that belongs to one file."""
+    """The part of the report about one file."""
 
     def __init__(self, report: ImportReport, file: Path) -> None:
         self._report = report
         self._file = file
 
     def refused(self, line: int | None, reason: str) -> None:
-        """A row, or a link of one, that was not taken; no line is the file as a whole."""
+        """List a row, or a link of one, that was refused. Without a line it is the whole file."""
         self._report.add("refused", self._file.name, line, reason)
 
     def unresolved(self, line: int, reason: str) -> None:
-        """A link to a task that is not there."""
+        """List a link to a task that does not exist."""
         self._report.add("unresolved", self._file.name, line, reason)
 
     def changed(self, line: int, reason: str) -> None:
-        """A row that the ledger has with another meaning, or in part."""
+        """List a row that the ledger has with another meaning or only in part."""
         self._report.add("changed", self._file.name, line, reason)
 
     def warning(self, line: int, reason: str) -> None:
-        """A row that is written otherwise in the ledger, and means the same."""
+        """List a row that is written differently in the ledger and means the same."""
         self._report.add("warning", self._file.name, line, reason)
 
     def notes_of(self, row: ImportTaskRow | ImportEventRow, what: str) -> None:
-        """List the notes of a row that was taken."""
+        """List the notes about a row that was accepted."""
         for text in row.changes:
             self.changed(row.line, f"{what}: {text}")
         for text in row.warnings:
@@ -66,7 +66,7 @@ class FileListing:
 def parse_rows(
     path: Path, parse: Callable[[Line], _Row], listing: FileListing, bars: ProgressBars, what: str
 ) -> Iterator[_Row]:
-    """Yields the rows of a file that can be parsed and lists the others."""
+    """Yield the rows of a file that can be parsed, and list the others."""
     bar = bars.start(f"{what} kB", path.stat().st_size // 1000)
     last = 0
     try:
@@ -84,7 +84,7 @@ def parse_rows(
 def load_tasks(
     path: Path, client: ImportClient, report: ImportReport, bars: ProgressBars, console: Console, words: Words
 ) -> None:
-    """Creates the tasks of a file, links them and deletes the tombstones."""
+    """Create the tasks of a file, link them and delete the tombstones."""
     listing = FileListing(report, path)
     loader = TaskLoader(client, listing)
 
@@ -121,7 +121,7 @@ def load_tasks(
 def load_events(
     path: Path, client: ImportClient, report: ImportReport, bars: ProgressBars, console: Console
 ) -> None:
-    """Stores the events of a file."""
+    """Store the events of a file."""
     listing = FileListing(report, path)
     loader = EventLoader(client, listing)
     reader = EventReader()
@@ -172,7 +172,7 @@ def import_files(
     update: Annotated[
         bool,
         typer.Option(
-            "--update", help="Send edits of files that the ledger wrote, if it has not changed since."
+            "--update", help="Send edits of files that the ledger wrote, if the ledger has not changed since."
         ),
     ] = False,
     project: Annotated[str, typer.Option(help="The project to load into.")] = "default",
@@ -183,25 +183,25 @@ def import_files(
             exists=True,
             dir_okay=False,
             readable=True,
-            help="More words for statuses, priorities and kinds of links, as YAML or JSON.",
+            help="A YAML or JSON file of more words for statuses, priorities and kinds of links.",
         ),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(dir_okay=False, help="Write every listed row to this file, as JSONL."),
+        typer.Option(dir_okay=False, help="Write all listed rows to this file, as JSONL."),
     ] = None,
 ) -> None:
     """Load tasks and events from JSONL files, or a tree of files. A second run changes nothing.
 
-    If the ledger takes a key, set ORCHESTRATION_TOKEN to it.
+    If the ledger needs a key, set ORCHESTRATION_TOKEN to it.
 
-    Exits with 0 if everything was taken as it stands, 1 if the import stopped (run it again to go on), 2 for
+    Exits with 0 if everything was loaded unchanged, 1 if the import stopped (run it again to go on), 2 for
     wrong usage, 3 if rows or links were refused, and 4 if something has another meaning in the ledger.
     """
     if tasks is None and events is None and delegation is None:
         raise typer.BadParameter("name what to load: --tasks, --events, --delegation, or several of them")
     if update and delegation is None:
-        raise typer.BadParameter("--update is about the files of --delegation")
+        raise typer.BadParameter("--update needs --delegation")
     console = Console(markup=False, emoji=False)
     try:
         table = words_table.DEFAULT if words is None else words_table.read_map(words)

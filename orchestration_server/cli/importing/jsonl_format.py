@@ -1,7 +1,7 @@
-"""The JSONL form of a fleet's tasks and events, and what each line becomes in the ledger.
+"""Parsers of tasks and events in JSONL.
 
-Nothing here talks to a server. A line whose essential fields cannot be used raises BadRow with the reason;
-the other fields are fitted into the ledger, with notes. docs/import.md describes the fields.
+Nothing here talks to a server. A line whose essential fields cannot be used raises BadRow with the reason.
+The other fields are made to fit the ledger, with notes. docs/import.md describes the fields.
 """
 
 import gzip
@@ -23,25 +23,25 @@ from orchestration_server.cli.importing import task_fields, values
 from orchestration_server.cli.importing.row_notes import RowNotes, brief
 from orchestration_server.cli.importing.words import DEFAULT, Words
 
-# Longer lines are not read into memory; the largest row that the ledger takes is far below this.
+# Longer lines are not read into memory. The largest row that the ledger accepts is far smaller.
 MAX_LINE_BYTES = 4 * 1024 * 1024
-# Of a line that is too long so many more bytes are passed over.
+# At most this many bytes of a line that is too long are skipped.
 MOST_SKIPPED_BYTES = 256 * 1024 * 1024
 
-# Other trackers' names of depends_on.
+# Other trackers' names for depends_on.
 _LINKS = ("depends_on", "dependencies", "blocked_by", "depends")
-# The fields that the ledger has; everything else goes into the metadata.
+# The fields of the ledger. All others go into the metadata.
 _TASK_FIELDS = {
     "code", "title", "description", "status", "priority", "assignee", "labels", "created_at", "sprint_code",
     "phase", "objectives", "deliverables", "acceptance_criteria", "agent_config", "metadata", *_LINKS,
 }  # fmt: skip
-# Everything else goes into the payload, beside what stands in data.
+# All other fields go into the payload, beside those of data.
 _EVENT_FIELDS = {"at", "type", "code", "data"}
 _NO_LINKS = frozenset(("", "none", "n/a", "-"))
 
 
 class BadRow(ValueError):
-    """A line, or a part of one, that cannot be taken; its text says why."""
+    """Raised for a line, or a part of one, that cannot be used. The message says why."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ class Line:
     """A line of a file."""
 
     number: int
-    # None where the line is longer than MAX_LINE_BYTES.
+    # None if the line is longer than MAX_LINE_BYTES.
     data: bytes | None
-    # How much of the file, as it lies on the disk, was read so far.
+    # The bytes of the file on disk that were read so far.
     position: int
 
 
 @dataclass(frozen=True)
 class TaskLink:
-    """One entry of depends_on; if `reverse`, the other task depends on this one."""
+    """An entry of depends_on. If `reverse` is set, the other task depends on this one."""
 
     code: str
     kind: str
@@ -66,7 +66,7 @@ class TaskLink:
 
 @dataclass(frozen=True)
 class ImportTaskRow:
-    """A line of the tasks file, or a file of a tree."""
+    """A task from a line of a file or from a file of a tree."""
 
     line: int
     new: task_pb2.NewTask
@@ -85,7 +85,7 @@ class ImportTaskRow:
         return self.new
 
     def without(self, names: Iterable[str]) -> "ImportTaskRow":
-        """Return the row without some optional fields, which the metadata keeps as they were."""
+        """Return the row without some optional fields, which the metadata keeps unchanged."""
         new = task_pb2.NewTask()
         new.CopyFrom(self.new)
         notes = RowNotes(json_format.MessageToDict(new.task.metadata))
@@ -103,7 +103,7 @@ class ImportTaskRow:
 
 @dataclass(frozen=True)
 class ImportEventRow:
-    """A line of the events file."""
+    """An event from a line of a file."""
 
     line: int
     event: event_pb2.NewEvent
@@ -116,9 +116,9 @@ class ImportEventRow:
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """Yield the lines of a file, plain or gzip (told by its first bytes), without the empty ones.
+    """Yield the lines of a file, without the empty ones. A gzip file is recognized by its first bytes.
 
-    Raises BadRow where a compressed file is damaged: what came before it has been yielded.
+    Raises BadRow if a compressed file is damaged, after the lines before the damage.
     """
     with path.open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
@@ -137,7 +137,7 @@ def read_lines(path: Path) -> Iterator[Line]:
                         data = stream.readline(MAX_LINE_BYTES)
                         skipped += len(data)
                         if skipped > MOST_SKIPPED_BYTES:
-                            raise BadRow(f"line {number} has no end: these are no lines of JSON")
+                            raise BadRow(f"line {number} does not end: this is no file of JSON lines")
                     yield Line(number, None, raw.tell())
                     continue
                 data = (data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data).strip()
@@ -148,16 +148,16 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 
 def _check_lines(first: bytes) -> None:
-    """Raise BadRow if a file, which begins with `first`, is one JSON document over all lines."""
+    """Raise BadRow if the file that begins with `first` is a single JSON document."""
     first = first.removeprefix(b"\xef\xbb\xbf").strip()
     if first[:1] == b"[":
-        raise BadRow("a JSON array in place of lines; make lines of it with: jq -c '.[]'")
+        raise BadRow("a JSON array instead of lines; convert it with: jq -c '.[]'")
     if first == b"{":
-        raise BadRow("one JSON object over several lines; make lines of it with: jq -c .")
+        raise BadRow("a JSON object that spans several lines; convert it with: jq -c .")
 
 
 def parse_object(line: Line) -> dict[str, Any]:
-    """Return the JSON object of a line. Numbers that a double would change are texts."""
+    """Return the JSON object of a line. A number that a double would change is a text."""
     if line.data is None:
         raise BadRow(f"longer than {MAX_LINE_BYTES:,} bytes")
     try:
@@ -203,7 +203,7 @@ def parse_task(line: Line, words: Words = DEFAULT) -> ImportTaskRow:
 
 
 class EventReader:
-    """Turns lines into events; counts equal lines, so use one for one file, from its start."""
+    """A parser of events that counts equal lines. Use one per file, from its start."""
 
     def __init__(self) -> None:
         self._seen: Counter[bytes] = Counter()
@@ -231,16 +231,16 @@ class EventReader:
 
 
 def content_digest(row: dict[str, Any]) -> bytes:
-    """Return the SHA-256 of an object's content, whatever the order of its fields and the space between them.
+    """Return the SHA-256 of an object's content, independent of the order of its fields and of white space.
 
-    It lives on in stored dedup keys: to change it would import every event a second time.
+    Stored dedup keys contain it: changing it would import every event a second time.
     """
     text = json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).digest()
 
 
 def _as_first_read(line: Line, row: dict[str, Any]) -> dict[str, Any]:
-    """Return the object with its numbers as doubles, as the digests of stored events have them."""
+    """Return the object with its numbers as doubles, as in the digests of stored events."""
     try:
         value: dict[str, Any] = orjson.loads(line.data or b"")
     except orjson.JSONDecodeError:
@@ -281,7 +281,7 @@ def _sprint(value: Any, notes: RowNotes) -> str:
 
 
 def _take_metadata(value: Any, notes: RowNotes) -> None:
-    """Add what a row has as metadata to the fields that the ledger has none for."""
+    """Merge a row's own metadata with the fields that the ledger does not have."""
     if isinstance(value, dict):
         for name, item in value.items():
             if name in notes.metadata:
@@ -293,7 +293,7 @@ def _take_metadata(value: Any, notes: RowNotes) -> None:
 
 
 def _take_data(value: Any, notes: RowNotes) -> None:
-    """Add an event's data to the fields beside it; a field that stands in both is kept twice."""
+    """Merge an event's data with the fields beside it. A field in both is kept twice."""
     if value is None:
         return
     if not isinstance(value, dict):
@@ -302,14 +302,14 @@ def _take_data(value: Any, notes: RowNotes) -> None:
     for name, item in value.items():
         if name in notes.metadata:
             notes.warnings.append(
-                f"{name} stands both beside data and in it: the first is kept as original_{name}"
+                f"{name} is both beside data and in it: the first is kept as original_{name}"
             )
             notes.keep(name, notes.metadata[name])
         notes.metadata[name] = item
 
 
 def _event_type(value: Any, notes: RowNotes) -> str:
-    """Return the type in the characters that the ledger allows."""
+    """Return the type, with only the characters that the ledger allows."""
     if value is None or value == "":
         raise BadRow("type is missing")
     if not isinstance(value, str):
@@ -320,7 +320,7 @@ def _event_type(value: Any, notes: RowNotes) -> str:
         raise BadRow(f"type {brief(value)} has no letter of [a-z]")
     if kind != value:
         notes.keep("type", value)
-        notes.warnings.append(f"type {brief(value)} is taken as {kind}")
+        notes.warnings.append(f"type {brief(value)} is read as {kind}")
     return kind
 
 
@@ -340,9 +340,9 @@ def _links(
 def links_of(
     value: Any, words: Words, notes: RowNotes, *, name: str = "depends_on"
 ) -> tuple[tuple[TaskLink, ...], tuple[str, ...]]:
-    """Return the links that can be asked for, and what is wrong with each of the others.
+    """Return the valid links, and what is wrong with each of the others.
 
-    One that cannot be read may be one that the task waits for, so the task is not ready.
+    An invalid link may be to a task that this one waits for, so this task is not ready.
     """
     if isinstance(value, str):
         value = [part for part in map(str.strip, value.split(",")) if part.lower() not in _NO_LINKS]
@@ -367,7 +367,7 @@ def links_of(
 
 
 def _entry(entry: Any) -> tuple[str, Any]:
-    """Return the code of the other task and the kind of one entry; an empty code if it has none."""
+    """Return the other task's code and the kind of an entry. The code is empty if the entry has none."""
     if not isinstance(entry, dict):
         return task_fields.usable_code(entry), "blocks"
     code = next((entry[key] for key in ("code", "depends_on_id", "id") if entry.get(key) is not None), None)

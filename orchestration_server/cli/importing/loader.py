@@ -1,6 +1,6 @@
-"""Loads rows: batches, the search for the bad rows of a refused one, links, deletions.
+"""Loading of rows: batches, the search for the bad rows of a refused batch, links and deletions.
 
-A second run finds what is there by its code or dedup key and changes nothing.
+A second run finds existing rows by their code or dedup key and changes nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from orchestration_server.cli.importing.row_notes import ORIGINAL_STATUS
 from orchestration_server.cli.importing.unmet_blockers import UnmetBlockers
 from orchestration_server.cli.importing.words import TOMBSTONE
 
-# A server takes 4 MiB a message unless told otherwise; a single row may be larger than BATCH_BYTES.
+# By default a server accepts messages of 4 MiB. A single row may be larger than BATCH_BYTES.
 BATCH_ROWS = 500
 BATCH_BYTES = 1024 * 1024
 
@@ -31,7 +31,7 @@ _KINDS = {
     "discovered-from": coordination_pb2.DEPENDENCY_KIND_DISCOVERED_FROM,
     "related": coordination_pb2.DEPENDENCY_KIND_RELATED,
 }
-# Without these a task is nothing; any other field that the ledger refuses is left out.
+# A task needs these. Any other field that the ledger refuses is left out.
 _ESSENTIAL = frozenset(("task", "task.code", "task.title"))
 
 
@@ -47,7 +47,7 @@ _Row = TypeVar("_Row", bound=SizedRow)
 
 @dataclass
 class TaskCounts:
-    """What became of the tasks."""
+    """Counts of the tasks by their outcome."""
 
     read: int = 0
     created: int = 0
@@ -57,7 +57,7 @@ class TaskCounts:
 
 @dataclass
 class LinkCounts:
-    """What became of the links. One that was there before counts as in place."""
+    """Counts of the links by their outcome. A link that existed before counts as in place."""
 
     read: int = 0
     in_place: int = 0
@@ -66,7 +66,7 @@ class LinkCounts:
 
 @dataclass
 class EventCounts:
-    """What became of the events."""
+    """Counts of the events by their outcome."""
 
     read: int = 0
     stored: int = 0
@@ -74,7 +74,7 @@ class EventCounts:
 
 
 def batches(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
-    """Cuts rows into batches of at most BATCH_ROWS and about BATCH_BYTES."""
+    """Yield batches of at most BATCH_ROWS rows and about BATCH_BYTES bytes."""
     batch: list[_Row] = []
     size = 0
     for row in rows:
@@ -91,10 +91,9 @@ def batches(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
 def split_refused(
     rows: Sequence[_Row], failure: CallFailed
 ) -> tuple[list[tuple[_Row, str]], list[Sequence[_Row]]]:
-    """Splits a refused batch: the rows known to be bad with the reason, and what to try again.
+    """Split a refused batch into the bad rows, with reasons, and the parts to send again.
 
-    Where the refusal names its rows, the others are one part; else the batch is halved until what
-    is refused is a single row.
+    If the refusal names rows, the others are one part. Else the batch is halved, down to a single row.
     """
     named = failure.by_row(len(rows))
     if named:
@@ -108,20 +107,20 @@ def split_refused(
 
 
 class TaskLoader:
-    """Creates tasks, then links them, then deletes the tombstones."""
+    """A loader that creates tasks, then links them, then deletes the tombstones."""
 
     def __init__(self, client: ImportClient, listing: Listing) -> None:
         self.tasks = TaskCounts()
         self.links = LinkCounts()
         self._client = client
         self._listing = listing
-        # Line and links of every row, for the second pass.
+        # The line, code and links of every row, for the second pass.
         self._to_link: list[tuple[int, str, tuple[TaskLink, ...]]] = []
         self._lines: dict[str, int] = {}
-        # Codes in use by deleted tasks.
+        # Codes of deleted tasks, which cannot be used again.
         self._deleted_codes: set[str] = set()
-        # Each code in the ledger, and whether an import made it for a tombstone. Read when a code
-        # is first found in use.
+        # The codes in the ledger, with True if an import created the task for a tombstone. Read when
+        # a code is first found in use.
         self._existing: dict[str, bool] | None = None
         self._refused: set[str] = set()
         self._created: set[str] = set()
@@ -132,7 +131,7 @@ class TaskLoader:
 
     @property
     def deleted_codes(self) -> frozenset[str]:
-        """Return the codes of rows whose task was deleted in the ledger."""
+        """The codes of rows whose task was deleted in the ledger."""
         return frozenset(self._deleted_codes)
 
     @property
@@ -140,10 +139,10 @@ class TaskLoader:
         return len(self._to_delete)
 
     def admit(self, row: ImportTaskRow) -> bool:
-        """Takes note of a row; False, and listed, where its code stands in the file already."""
+        """Note a row. If an earlier row has its code, list it as refused and return False."""
         first = self._lines.setdefault(row.code, row.line)
         if first != row.line:
-            self._listing.refused(row.line, f"task {row.code} stands on line {first} already")
+            self._listing.refused(row.line, f"task {row.code} is on line {first} already")
             return False
         if row.links or row.bad_links:
             self._to_link.append((row.line, row.code, row.links))
@@ -153,7 +152,7 @@ class TaskLoader:
         return True
 
     def create(self, rows: Sequence[ImportTaskRow]) -> None:
-        """Creates a batch of tasks, without those that are there or cannot be."""
+        """Create a batch of tasks, without those that exist or are refused."""
         todo: list[Sequence[ImportTaskRow]] = [self._sprints.with_usable_sprints(rows)]
         while todo:
             batch = [row for row in todo.pop() if not self._exists(row)]
@@ -187,7 +186,7 @@ class TaskLoader:
         fields = {rows[index].code: named for index, named in failure.fields_by_row(len(rows)).items()}
         reduced: list[ImportTaskRow] = []
         for row, reason in bad:
-            # The rules of fields come first, the database's clock after them: a row may be refused for each.
+            # The server checks fields first and times later, so a row may be refused for each of them.
             names = _optional(fields.get(row.code, {}))
             if names and not self._reduced.issuperset((row.code, name) for name in names):
                 self._reduced |= {(row.code, name) for name in names}
@@ -199,7 +198,7 @@ class TaskLoader:
         return [*again, reduced] if reduced else again
 
     def _found_in_use(self, row: ImportTaskRow) -> None:
-        """The code is in use and was not listed: by a deleted task, or by one made just now."""
+        """Note a code that is in use but was not listed: its task was deleted, or was created just now."""
         self.tasks.already_there += 1
         request = task_pb2.GetTaskRequest(task_code=row.code)
         try:
@@ -213,8 +212,8 @@ class TaskLoader:
         if self._existing is None or row.code not in self._existing:
             return False
         self.tasks.already_there += 1
-        # An import that was broken off before its deletions is completed; a task that others made
-        # under the code of a tombstone is left alone.
+        # Complete an import that stopped before its deletions. A task that others created with the code of
+        # a tombstone stays.
         if row.tombstone and self._existing[row.code]:
             self._to_delete.append((row.line, row.code))
         return True
@@ -227,7 +226,7 @@ class TaskLoader:
         return codes
 
     def link(self) -> Iterator[int]:
-        """Makes the links, all tasks being there; yields how many entries are done."""
+        """Create the links, after all tasks. Yield the number of entries that are done."""
         for line, code, links in self._to_link:
             for link in links:
                 self._link(line, code, link)
@@ -242,7 +241,7 @@ class TaskLoader:
             return
         for end in (code, link.code):
             if end in self._refused:
-                self._listing.unresolved(line, f"{what}: {end} was not taken")
+                self._listing.unresolved(line, f"{what}: {end} was refused")
                 self._note_unmet(line, waiting, blocker, link)
                 return
         dependency = coordination_pb2.Dependency(
@@ -263,14 +262,14 @@ class TaskLoader:
                 self._listing.refused(line, f"{what}: {failure}")
 
     def _note_unmet(self, line: int, waiting: str, blocker: str, link: TaskLink) -> None:
-        """Note that a task waits for one that no link could be made to."""
+        """Note that a task waits for a task to which no link could be created."""
         if link.kind == "blocks":
             self._unmet_blockers.add(line, waiting, f"waits for {blocker}, and could not be linked to it")
 
     def delete_tombstones(self) -> Iterator[int]:
-        """Delete the tombstones of the file, after their links were made.
+        """Delete the tombstones of the file, after their links were created.
 
-        If the caller's key may not delete tasks, list all of them as refused: they stay cancelled.
+        If the key may not delete tasks, list all tombstones as refused: they stay cancelled.
         """
         forbidden: CallFailed | None = None
         for line, code in self._to_delete:
@@ -282,7 +281,7 @@ class TaskLoader:
             yield 1
 
     def _delete(self, code: str) -> CallFailed | None:
-        """Delete a task. Return the refusal of this one task; raises Fault for any other failure."""
+        """Delete a task. Return the failure if it is about this task. Raises CallFailed for any other."""
         request = task_pb2.DeleteTaskRequest(task_code=code)
         try:
             self._client.call(self._client.tasks.DeleteTask, request)
@@ -296,14 +295,14 @@ class TaskLoader:
 
 
 def _optional(violations: Mapping[str, str]) -> set[str]:
-    """Return the fields that violations name; empty if a task cannot be without one of them."""
+    """Return the fields that the violations name; empty if the task needs one of them."""
     names = {re.sub(r"[.\[].*", "", path.removeprefix("task.")) for path in violations}
     known = names <= {*task_pb2.Task.DESCRIPTOR.fields_by_name, "occur_time"}
     return names if known and not _ESSENTIAL & violations.keys() else set()
 
 
 class EventLoader:
-    """Streams events; the bad ones of a refused message are found and listed."""
+    """A loader that streams events, and lists the bad events of a refused message."""
 
     def __init__(self, client: ImportClient, listing: Listing) -> None:
         self.events = EventCounts()
@@ -311,21 +310,21 @@ class EventLoader:
         self._listing = listing
 
     def load(self, groups: Iterable[list[ImportEventRow]]) -> None:
-        """Sends all batches and waits for their answers."""
+        """Send all batches and wait for their answers."""
         with EventStream[ImportEventRow](self._client, self) as stream:
             for group in groups:
                 stream.send(group)
             stream.drain()
 
     def stored(self, stored: int, duplicates: int) -> None:
-        """Counts what a message came to."""
+        """Count the events of a message."""
         self.events.stored += stored
         self.events.duplicates += duplicates
 
     def refused(
         self, items: Sequence[ImportEventRow], failure: CallFailed
     ) -> Sequence[Sequence[ImportEventRow]]:
-        """Lists the bad events of a message and returns the others."""
+        """List the bad events of a message, and return the others."""
         bad, again = split_refused(items, failure)
         for row, reason in bad:
             self._listing.refused(row.line, f"event about {row.event.entity_code}: {reason}")

@@ -1,4 +1,4 @@
-"""Makes the sprints that rows name and the ledger does not have."""
+"""Creation of sprints that rows name and the ledger does not have."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class MissingSprints:
     def __init__(self, client: ImportClient, listing: Listing) -> None:
         self._client = client
         self._listing = listing
-        # Each code that was asked for, and whether a task may name it.
+        # The codes that were looked up, with True if a task may name the sprint.
         self._usable: dict[str, bool] = {}
 
     def with_usable_sprints(self, rows: Sequence[ImportTaskRow]) -> list[ImportTaskRow]:
-        """Return the rows, each with a sprint that is there; one that can never be is left out."""
+        """Return the rows with sprints that exist. A sprint that was deleted is left out of its row."""
         settled: list[ImportTaskRow] = []
         for row in rows:
             code = row.new.task.sprint_code
@@ -36,7 +36,7 @@ class MissingSprints:
         return settled
 
     def _make(self, line: int, code: str) -> bool:
-        """Make a sprint if it is not there; return False if its code belongs to a deleted one."""
+        """Create a sprint if it does not exist. Return False if it was deleted."""
         sprints = self._client.sprints
         request = sprint_pb2.GetSprintRequest(sprint_code=code)
         if self._allow_overwrite(sprints.GetSprint, request, unless=grpc.StatusCode.NOT_FOUND):
@@ -45,11 +45,11 @@ class MissingSprints:
         create = sprint_pb2.CreateSprintRequest(sprint=sprint)
         if not self._allow_overwrite(sprints.CreateSprint, create, unless=grpc.StatusCode.ALREADY_EXISTS):
             return False
-        self._listing.changed(line, f"sprint {code} was not in the ledger: made, as one that is planned")
+        self._listing.changed(line, f"sprint {code} was not in the ledger: created in planning")
         return True
 
     def _allow_overwrite(self, method: Any, request: Any, *, unless: grpc.StatusCode) -> bool:
-        """Call, and return False if the answer is the code `unless`."""
+        """Call a method. Return False if it fails with the code `unless`."""
         try:
             self._client.call(method, request)
         except CallFailed as failure:

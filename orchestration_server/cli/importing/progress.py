@@ -1,4 +1,4 @@
-"""What an import says: progress while it runs, and at the end what was not taken."""
+"""Output of an import: progress bars while it runs, and a report of refused and changed rows at the end."""
 
 from collections.abc import Iterator
 from enum import IntEnum
@@ -13,12 +13,12 @@ from rich.progress import TimeRemainingColumn as Remaining
 
 from orchestration_server.cli.importing.values import escaped
 
-# How many rows are listed on the console; --report takes all of them.
+# The number of rows listed on the console. --report writes all of them.
 _LISTED = 50
 
 
 class ExitCode(IntEnum):
-    """Exit codes. 2 is what every command gives for wrong usage."""
+    """Exit codes of an import. Every command exits with 2 for wrong usage."""
 
     LOADED = 0
     FAILED = 1
@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
 
 
 class ImportReport:
-    """Collects what was not taken or not taken as it stands, and lists it at the end."""
+    """The findings of an import: rows that were refused or changed. It prints them at the end."""
 
     def __init__(self, path: Path | None) -> None:
         self.counts = {"refused": 0, "unresolved": 0, "conflict": 0, "changed": 0, "warning": 0}
@@ -47,12 +47,12 @@ class ImportReport:
             self._file.close()
 
     def add(self, kind: str, file: str, line: int | None, reason: str) -> None:
-        """Take one finding of a kind: refused, unresolved, conflict, changed or warning.
+        """Add a finding of a kind: refused, unresolved, conflict, changed or warning.
 
-        No line is the whole file.
+        Without a line, the finding is about the whole file.
         """
         self.counts[kind] += 1
-        # The name of a file, and what a file says, may hold bytes that are no text.
+        # A file's name and its content may contain bytes that are no text.
         file, reason = escaped(file), escaped(reason)
         if self._file:
             row = {"kind": kind, "file": file, "line": line, "reason": reason}
@@ -63,20 +63,20 @@ class ImportReport:
 
     @property
     def exit(self) -> ExitCode:
-        """The exit code: refused rows and links come before those that were changed."""
+        """The exit code. Refused rows and links take precedence over changed ones."""
         if self.counts["refused"] or self.counts["unresolved"] or self.counts["conflict"]:
             return ExitCode.ROWS_LISTED
         return ExitCode.CHANGED if self.counts["changed"] else ExitCode.LOADED
 
     def print(self, console: Console) -> None:
-        """Prints the counts and the first findings."""
+        """Print the counts and the first findings."""
         text = f"{self.counts['refused']:,} refused, {self.counts['unresolved']:,} unresolved"
         if self.counts["conflict"]:
             text += f", {self.counts['conflict']:,} conflicts"
         text += f", {self.counts['changed']:,} changed, {self.counts['warning']:,} warnings"
         print_line(console, "listed", text)
         for kind, finding in self._listed:
-            # Text from a file: no markup, no control characters.
+            # The text comes from a file, so markup and control characters must have no effect.
             clean = "".join(c if c.isprintable() else "�" for c in finding)
             console.print(f"  {kind} {clean}", markup=False, highlight=False, soft_wrap=True)
         left = sum(self.counts.values()) - len(self._listed)
@@ -85,7 +85,7 @@ class ImportReport:
 
 
 class Listing(Protocol):
-    """Takes the rows that were not loaded, and those that were loaded with another meaning."""
+    """A list of rows that were not loaded, or were loaded with another meaning."""
 
     def refused(self, line: int, reason: str) -> None: ...
 
@@ -97,7 +97,7 @@ class Listing(Protocol):
 
 
 class ProgressBars:
-    """Progress bars on a terminal; nothing where the output goes elsewhere."""
+    """Progress bars, shown only if the output is a terminal."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -124,20 +124,20 @@ class ProgressBars:
         self._progress.stop()
 
     def start(self, what: str, total: int) -> TaskID:
-        """Shows one more bar."""
+        """Add a bar."""
         return self._progress.add_task(what, total=total)
 
     def at(self, bar: TaskID, position: int) -> None:
-        """Moves a bar to a place."""
+        """Move a bar to a position."""
         self._progress.update(bar, completed=position)
 
     def follow(self, what: str, total: int, steps: Iterator[int]) -> None:
-        """Runs through steps that each tell how many of the total they did."""
+        """Run all steps. Each yields how many of the total it has done."""
         bar = self.start(what, total)
         for step in steps:
             self._progress.advance(bar, step)
 
 
 def print_line(console: Console, what: str, text: str) -> None:
-    """Prints one line of the summary."""
+    """Print one line of the summary."""
     console.print(f"{what:<9}{text}", markup=False, highlight=False, soft_wrap=True)
