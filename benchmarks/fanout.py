@@ -141,7 +141,7 @@ class LiveStreams:
 
     def _round(self, phase: Phase, *, hanging: int = 0) -> None:
         receipts = Receipts()
-        with self._open(phase.streams, receipts) as watchers:
+        with opened(self._started.address, phase.streams, receipts) as watchers:
             missing = phase.streams - receipts.caught_up
             if missing:
                 phase.reasons["streams that did not open"] += missing
@@ -177,34 +177,6 @@ class LiveStreams:
                 outcomes.append(ghz.run(self._program, self._started.address, self._load))
         return outcomes
 
-    @contextmanager
-    def _open(self, streams: int, receipts: Receipts) -> Iterator[Watchers | None]:
-        """The streams, all caught up, or as many as are after a minute.
-
-        They open as many at a time as one connection holds, as clients with backoff would.
-        """
-        if not streams:
-            yield None
-            return
-        request = event_pb2.StreamTimelineRequest(last=1, follow=True)
-        watchers = Watchers(
-            self._started.address,
-            PATH,
-            request.SerializeToString(),
-            on_message=receipts.take,
-        )
-        try:
-            deadline = time.monotonic() + OPEN_TIMEOUT
-            for opened in range(0, streams, STREAMS_A_CONNECTION):
-                wanted = min(streams, opened + STREAMS_A_CONNECTION)
-                watchers.add(wanted - opened)
-                while receipts.caught_up < wanted and time.monotonic() < deadline:
-                    time.sleep(0.005)
-            receipts.latencies.clear()  # the last event before the streams opened
-            yield watchers
-        finally:
-            watchers.close()
-
     def _emit(self, ending: threading.Event, sent: Counter[str]) -> None:
         """Emits at a steady rate; an event tells when it left."""
         due = time.monotonic()
@@ -218,3 +190,27 @@ class LiveStreams:
                 sent["EmitEvent failed"] += 1
             else:
                 sent["stored"] += 1
+
+
+@contextmanager
+def opened(address: str, streams: int, receipts: Receipts) -> Iterator[Watchers | None]:
+    """The streams, all caught up, or as many as are after a minute; None if there are to be none.
+
+    They open as many at a time as one connection holds, as clients with backoff would.
+    """
+    if not streams:
+        yield None
+        return
+    request = event_pb2.StreamTimelineRequest(last=1, follow=True)
+    watchers = Watchers(address, PATH, request.SerializeToString(), on_message=receipts.take)
+    try:
+        deadline = time.monotonic() + OPEN_TIMEOUT
+        for begun in range(0, streams, STREAMS_A_CONNECTION):
+            wanted = min(streams, begun + STREAMS_A_CONNECTION)
+            watchers.add(wanted - begun)
+            while receipts.caught_up < wanted and time.monotonic() < deadline:
+                time.sleep(0.005)
+        receipts.latencies.clear()  # the last event before the streams opened
+        yield watchers
+    finally:
+        watchers.close()

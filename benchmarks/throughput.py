@@ -37,10 +37,10 @@ def measure_emit(started: RunningServer, seeded: Seeded, rounds: int) -> Measure
         grpc.insecure_channel(started.address, options) as channel,
         psycopg.connect(started.database_url, autocommit=True) as conn,
     ):
-        _emit(channel, rows)
+        emit(channel, rows)
         copy = _Copy(conn)
         for _ in range(rounds):
-            emitted.append(_emit(channel, rows))
+            emitted.append(emit(channel, rows))
             copied.append(copy.run())
     shares = [one / other for one, other in zip(emitted, copied, strict=True)]
     figures = {
@@ -51,7 +51,7 @@ def measure_emit(started: RunningServer, seeded: Seeded, rounds: int) -> Measure
     return Measurement("emit", "throughput", figures, {})
 
 
-def _emit(channel: grpc.Channel, rows: list[event_pb2.NewEvent]) -> float:
+def emit(channel: grpc.Channel, rows: list[event_pb2.NewEvent]) -> float:
     """Events a second from the first message to the last answer. Raises where one is not stored."""
     messages = [
         event_pb2.EmitEventsRequest(

@@ -1,0 +1,277 @@
+"""A server of which one hand-made part is replaced by its library.
+
+python -m benchmarks.alternatives_server PART serve …: PART is `ours` or a key of SWAPS.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any, LiteralString
+
+import psycopg
+import psycopg_pool
+import rfc8785
+from psycopg.adapt import Transformer
+from psycopg.types.array import ListBinaryDumper
+from psycopg.types.numeric import Int8BinaryDumper
+
+from orchestration.v1 import task_pb2
+from orchestration_server.__main__ import main
+from orchestration_server.codec import entities
+from orchestration_server.db import arrays, connection, database
+from orchestration_server.rpc import executor, interceptor, pending_call, server
+from orchestration_server.services import tasks
+from orchestration_server.store import writes
+
+SENDERS = 8
+"""Threads that wait for clients, if grpcio's callback sends."""
+
+
+def _replace(module: Any, name: str, value: object) -> None:
+    """Put another object in the place of a module's own."""
+    assert hasattr(module, name), f"{module.__name__} has no {name}"
+    setattr(module, name, value)
+
+
+class _LibraryThreads(ThreadPoolExecutor):
+    """grpcio's own way: a thread takes each call and waits for its message."""
+
+    def __init__(self, threads: int, *, name: str, **_: Any) -> None:
+        super().__init__(threads, thread_name_prefix=name)
+
+
+def _executor() -> None:
+    _replace(server, "RequestThreads", _LibraryThreads)
+
+
+def _answer() -> None:
+    """Answer unary calls by ``grpc._server._unary_response_in_pool``."""
+    _replace(pending_call, "_unary_response_in_pool", None)
+
+
+class _FirstInFirstOut:
+    """Calls that wait, without regard to who sent them."""
+
+    def __init__(self, part: int, most: int) -> None:
+        self._waiting: deque[Any] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def push(self, item: Any) -> None:
+        self._waiting.append(item)
+
+    def pop(self) -> Any:
+        if not self._waiting:
+            return None
+        item = self._waiting.popleft()
+        item.began = time.monotonic()
+        return item
+
+    def over(self, item: Any) -> None:
+        """Count nothing."""
+
+    def late(self, since: float) -> list[Any]:
+        found = []
+        while self._waiting and self._waiting[0].since < since:
+            found.append(self._waiting.popleft())
+        return found
+
+    def greedier(self, share: object) -> bool:
+        return False
+
+    def drop(self, share: object) -> None:
+        return None
+
+
+def _turns() -> None:
+    _replace(executor, "Turns", _FirstInFirstOut)
+
+
+_sending = threading.local()
+_senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
+
+
+class _CallbackWriter:
+    """grpcio's callback, which waits until the transport took the message; so it has threads."""
+
+    def __init__(self, context: object) -> None:
+        self._send: Callable[[object], None] = _sending.send
+
+    def send(self, body: bytes, done: Callable[[], None]) -> bool:
+        def run() -> None:
+            self._send(body)
+            done()
+
+        _senders.submit(run)
+        return True
+
+
+def _stream_writer() -> None:
+    _replace(interceptor, "Outlet", _CallbackWriter)
+    timeline = interceptor.Interceptor.timeline
+
+    def remembering(self: Any, rpc: str, behavior: Any, parse: Any) -> Callable[..., None]:
+        inner = timeline(self, rpc, behavior, parse)
+
+        def handle(body: bytes, context: object, send: Callable[[object], None]) -> None:
+            _sending.send = send
+            inner(body, context, send)
+
+        vars(handle).update(vars(inner))
+        return handle
+
+    _replace(interceptor.Interceptor, "timeline", remembering)
+
+
+class _ArrayDumper(psycopg.adapt.Dumper):
+    """Arrays as they are now, so that only the way of the statement differs."""
+
+    format = psycopg.pq.Format.BINARY
+
+    def __init__(self, cls: type, context: Any = None) -> None:
+        super().__init__(cls, context)
+        self.oid = cls.oid  # type: ignore[attr-defined]  # it is registered for arrays alone
+
+    def dump(self, obj: Any) -> bytes:
+        encoded: bytes = obj.encoded()
+        return encoded
+
+
+class _LibraryConnection(connection.Connection):
+    """psycopg's own `execute` and `transaction`."""
+
+    def execute(  # type: ignore[override]  # as the one that it replaces
+        self, query: LiteralString, params: Mapping[str, Any] | None = None, *, name: str = "other"
+    ) -> Any:
+        cursor = self.cursor(binary=True)
+        with self.timed(name):
+            return cursor.execute(query, params, prepare=True)
+
+    @contextmanager
+    def _between(self, begin: bytes) -> Iterator[None]:
+        after: list[Callable[[], None]] = []
+        self._after_commit = after
+        try:
+            with psycopg.Connection.transaction(self):
+                if b"repeatable" in begin:
+                    psycopg.Connection.execute(
+                        self, "set transaction isolation level repeatable read read only"
+                    )
+                yield
+        finally:
+            self._after_commit = None
+        for call in after:
+            call()
+
+
+def _connection() -> None:
+    for kind in arrays.Array.__subclasses__():
+        psycopg.adapters.register_dumper(kind, _ArrayDumper)
+    psycopg.adapters.register_dumper(int, Int8BinaryDumper)
+    _replace(database, "Connection", _LibraryConnection)
+
+
+def _arrays() -> None:
+    """psycopg's dumper of lists, one for each type of array, made once."""
+    for kind in arrays.Array.__subclasses__():
+        told = {"oid": kind.oid, "element_oid": kind.element_oid}
+        dumper = type(f"{kind.__name__}Dumper", (ListBinaryDumper,), told)(list, Transformer())
+
+        def encoded(self: arrays.Array, dump: Callable[[list[Any]], Any] = dumper.dump) -> bytes:
+            return bytes(dump(self.items))
+
+        _replace(kind, "encoded", encoded)
+
+
+_COPY_OIDS = [16, 2950, 21, 21, 1184, 1184, *[25] * 9, 17, 23]
+
+
+def _copy() -> None:
+    """psycopg's `Copy.write_row`, row by row."""
+
+    def copied(event: Any) -> Any:
+        return (
+            event.kept, event.event_id, event.entity_type, event.priority, event.occur_time, event.emit_time,
+            event.project, event.type, event.entity_code, event.sprint_code, event.correlation_id,
+            event.session_key, event.actor, event.agent, event.scopes, event.body,
+        )  # fmt: skip
+
+    def copy_events(conn: Any, epoch: int, rows: Any) -> None:
+        with conn.timed("writes.copy_events"), conn.cursor().copy(writes._COPY) as copy:  # noqa: SLF001  # its statement
+            copy.set_types(_COPY_OIDS)
+            for row in rows:
+                copy.write_row((*row, epoch))
+        writes.count_emitted(conn, len(rows))
+
+    _replace(writes, "copied", copied)
+    _replace(writes, "copy_events", copy_events)
+
+
+class _LibraryPool(psycopg_pool.ConnectionPool[connection.Connection]):
+    """psycopg's own pool, whose connections take turns."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, open=True)
+
+    def refill(self) -> None:
+        """Open nothing again."""
+
+    def answers(self, seconds: float) -> bool:
+        return True
+
+
+def _pool() -> None:
+    _replace(database, "Pool", _LibraryPool)
+
+
+def _wire() -> None:
+    """Parse the tasks that were stored, and serialize a message of them."""
+
+    def embed(field: int, body: bytes) -> bytes:
+        whole: bytes = task_pb2.GetTaskResponse(task=task_pb2.Task.FromString(body)).SerializeToString()
+        return whole
+
+    def embed_all(field: int, bodies: Iterable[bytes]) -> bytes:
+        found = [task_pb2.Task.FromString(body) for body in bodies]
+        whole: bytes = task_pb2.ListTasksResponse(tasks=found).SerializeToString()
+        return whole
+
+    _replace(tasks, "embed", embed)
+    _replace(tasks, "embed_all", embed_all)
+
+
+def _content_hash() -> None:
+    def content_hash(values: dict[str, Any]) -> str:
+        return sha256(rfc8785.dumps(values)).hexdigest()
+
+    _replace(entities, "content_hash", content_hash)
+
+
+SWAPS: Mapping[str, Callable[[], None]] = {
+    "executor": _executor,
+    "answer": _answer,
+    "turns": _turns,
+    "stream_writer": _stream_writer,
+    "connection": _connection,
+    "arrays": _arrays,
+    "copy": _copy,
+    "pool": _pool,
+    "wire": _wire,
+    "content_hash": _content_hash,
+}
+"""What puts the library in the place of each part."""
+
+
+if __name__ == "__main__":
+    part = sys.argv.pop(1)
+    if part != "ours":
+        SWAPS[part]()
+    main()
