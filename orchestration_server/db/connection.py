@@ -22,6 +22,7 @@ from typing import Any, LiteralString, NamedTuple, cast
 
 import psycopg
 import structlog
+from prometheus_client import Histogram
 from psycopg import abc, errors
 from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format
@@ -78,11 +79,11 @@ class _Statement(NamedTuple):
     """What runs statements, in metrics, logs and traces: the store's function, or the part of it."""
 
     name: str
-    timing: metrics.Timing
+    timing: Histogram
 
 
 def _statement(name: str) -> _Statement:
-    return _Statement(name, metrics.SQL_SECONDS.of(name))
+    return _Statement(name, metrics.SQL_SECONDS.labels(name))
 
 
 _BY_NAME: dict[str, _Statement] = {name: _statement(name) for name in ("begin", "commit", "rollback")}

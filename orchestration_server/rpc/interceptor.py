@@ -95,7 +95,7 @@ class Door:
 
 def counted(rpc: str, *, stream: bool = False) -> metrics.Rpc:
     """Where the calls of an rpc are counted: looked up once, when it is registered."""
-    return metrics.RPCS.of(rpc, stream=stream, endless=rpc in ENDLESS)
+    return metrics.rpc(rpc, stream=stream, endless=rpc in ENDLESS)
 
 
 class Interceptor:

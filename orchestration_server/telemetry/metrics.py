@@ -1,19 +1,15 @@
-"""What is counted and timed, for Prometheus; one registry a process. docs/monitoring.md says what each means.
+"""Counters, gauges and histograms for Prometheus; one registry a process. docs/monitoring.md explains each.
 
-What every call touches is a counter of our own: one lock, taken once, where prometheus_client takes one for
-the count, one for the sum and one for the bucket (0.2 µs against 0.5, and 1.6 where it shares them between
-processes by files). Labels are bound when they are first met, and hold no text of callers but types.
+What every call touches has its labels bound once. Labels hold no text of callers but types.
 """
 
 from __future__ import annotations
 
-import threading
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
@@ -25,138 +21,6 @@ counts, where others are summed."""
 
 BOUNDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds: the speed goals stand among them, so that a quantile at a goal is exact."""
-_NAMES = (*(str(bound) for bound in BOUNDS), "+Inf")
-
-
-class Timing:
-    """How often something happened, and how long it took."""
-
-    __slots__ = ("_counts", "_lock", "_total")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts = [0] * len(_NAMES)
-        self._total = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Counts one that took so long."""
-        place = bisect_left(BOUNDS, seconds)
-        with self._lock:
-            self._counts[place] += 1
-            self._total += seconds
-
-    def read(self) -> tuple[list[tuple[str, float]], float]:
-        """Buckets as Prometheus has them, each with all below it, and the sum."""
-        with self._lock:
-            counts, total = list(self._counts), self._total
-        return _cumulated(counts), total
-
-
-def _cumulated(counts: Iterable[int]) -> list[tuple[str, float]]:
-    buckets = []
-    below = 0
-    for name, count in zip(_NAMES, counts, strict=True):
-        below += count
-        buckets.append((name, float(below)))
-    return buckets
-
-
-class Timings(Collector):
-    """A histogram of ``Timing``, by one label or by none."""
-
-    def __init__(self, name: str, documentation: str, label: str = "") -> None:
-        self._name, self._documentation, self._label = name, documentation, label
-        self._of: dict[str, Timing] = {}
-        REGISTRY.register(self)
-
-    def of(self, value: str = "") -> Timing:
-        """The one of a label's value: keep it where it is used often."""
-        found = self._of.get(value)
-        return found if found is not None else self._of.setdefault(value, Timing())
-
-    def collect(self) -> Iterable[Metric]:
-        """What Prometheus asks for."""
-        labels = [self._label] if self._label else []
-        family = HistogramMetricFamily(self._name, self._documentation, labels=labels)
-        for value, timing in list(self._of.items()):
-            buckets, total = timing.read()
-            family.add_metric([value] if labels else [], buckets, total)
-        yield family
-
-
-class Rpc:
-    """The calls of one rpc. ``endless`` ones last as long as their callers like: they are not timed."""
-
-    __slots__ = ("_lock", "codes", "counts", "endless", "name", "open", "stream", "total")
-
-    def __init__(self, name: str, *, stream: bool, endless: bool) -> None:
-        self.name, self.stream, self.endless = name, stream, endless
-        self._lock = threading.Lock()
-        self.open = 0
-        self.codes: dict[str, int] = {}
-        self.counts = [0] * len(_NAMES)
-        self.total = 0.0
-
-    def begin(self) -> None:
-        """One more is at work."""
-        with self._lock:
-            self.open += 1
-
-    def end(self, code: str, seconds: float) -> None:
-        """One has ended, with a code."""
-        place = bisect_left(BOUNDS, seconds)
-        with self._lock:
-            self.open -= 1
-            self.codes[code] = self.codes.get(code, 0) + 1
-            self.counts[place] += 1
-            self.total += seconds
-
-    def never_began(self, code: str) -> None:
-        """One ended before its handler began: it is counted, and not timed."""
-        with self._lock:
-            self.codes[code] = self.codes.get(code, 0) + 1
-
-    def read(self) -> tuple[int, dict[str, int], list[int], float]:
-        """How many are open, those that ended by code and by duration, and the sum of all durations."""
-        with self._lock:
-            return self.open, dict(self.codes), list(self.counts), self.total
-
-
-class _Rpcs(Collector):
-    """All rpcs of this process, of however many servers it has."""
-
-    def __init__(self) -> None:
-        self._of: dict[str, Rpc] = {}
-        REGISTRY.register(self)
-
-    def of(self, name: str, *, stream: bool = False, endless: bool = False) -> Rpc:
-        return self._of.setdefault(name, Rpc(name, stream=stream, endless=endless))
-
-    def collect(self) -> Iterator[Metric]:
-        calls = CounterMetricFamily(
-            "orchestration_rpc_calls",
-            "Calls that have ended, by rpc and status code.",
-            labels=["rpc", "code"],
-        )
-        seconds = HistogramMetricFamily(
-            "orchestration_rpc_seconds",
-            "How long calls took in the handler; streams without an end are left out.",
-            labels=["rpc"],
-        )
-        streams = GaugeMetricFamily("orchestration_streams_open", "Streams that are open.", labels=["rpc"])
-        unary = GaugeMetricFamily("orchestration_rpc_in_flight", "Unary calls at work.", labels=["rpc"])
-        for rpc in list(self._of.values()):
-            opened, codes, counts, total = rpc.read()
-            for code, count in codes.items():
-                calls.add_metric([rpc.name, code], count)
-            if not rpc.endless:
-                seconds.add_metric([rpc.name], _cumulated(counts), total)
-            (streams if rpc.stream else unary).add_metric([rpc.name], opened)
-        yield calls
-        yield seconds
-        yield unary
-        yield streams
-
 
 Readings = Mapping[str, float]
 """Values by that of the label; of what has no label, by an empty text."""
@@ -198,6 +62,10 @@ def _counter(name: str, documentation: str, *labels: str) -> Counter:
     return Counter(f"orchestration_{name}", documentation, labels, registry=REGISTRY)
 
 
+def _histogram(name: str, documentation: str, *labels: str) -> Histogram:
+    return Histogram(f"orchestration_{name}", documentation, labels, buckets=BOUNDS, registry=REGISTRY)
+
+
 def _gauge(name: str, documentation: str, *labels: str, largest: bool = True) -> Gauge:
     if largest:
         LARGEST.add(f"orchestration_{name}")
@@ -206,16 +74,63 @@ def _gauge(name: str, documentation: str, *labels: str, largest: bool = True) ->
 
 # Calls and streams
 
-RPCS = _Rpcs()
+RPC_CALLS = _counter("rpc_calls", "Calls that have ended, by rpc and status code.", "rpc", "code")
+RPC_SECONDS = _histogram(
+    "rpc_seconds", "How long calls took in the handler; streams without an end are left out.", "rpc"
+)
+RPC_IN_FLIGHT = _gauge("rpc_in_flight", "Unary calls at work.", "rpc", largest=False)
+STREAMS_OPEN = _gauge("streams_open", "Streams that are open.", "rpc", largest=False)
+
+
+class Rpc:
+    """The metrics of one rpc, with its name bound.
+
+    ``endless`` calls last as long as their callers like, and are not timed.
+    """
+
+    __slots__ = ("_codes", "_open", "_seconds", "endless", "name", "stream")
+
+    def __init__(self, name: str, *, stream: bool, endless: bool) -> None:
+        self.name, self.stream, self.endless = name, stream, endless
+        self._codes: dict[str, Counter] = {}
+        self._open = (STREAMS_OPEN if stream else RPC_IN_FLIGHT).labels(name)
+        self._seconds = None if endless else RPC_SECONDS.labels(name)
+
+    def begin(self) -> None:
+        """Count a call that begins."""
+        self._open.inc()
+
+    def end(self, code: str, seconds: float) -> None:
+        """Count and time a call that has ended."""
+        self._open.dec()
+        self.never_began(code)
+        if self._seconds is not None:
+            self._seconds.observe(seconds)
+
+    def never_began(self, code: str) -> None:
+        """Count a call that ended before its handler began; it is not timed."""
+        calls = self._codes.get(code)
+        if calls is None:
+            calls = self._codes[code] = RPC_CALLS.labels(self.name, code)
+        calls.inc()
+
+
+_RPCS: dict[str, Rpc] = {}
+
+
+def rpc(name: str, *, stream: bool = False, endless: bool = False) -> Rpc:
+    """Return the metrics of an rpc of this process, of however many servers it has."""
+    return _RPCS.setdefault(name, Rpc(name, stream=stream, endless=endless))
+
+
 RPC_REFUSED = _counter(
     "rpc_refused",
     "Calls refused for who calls, or because a limit was reached, by the reason of the error.",
     "reason",
 )
-FANOUT_SECONDS = Timings(
-    "orchestration_fanout_seconds",
-    "From when a live event was recorded until the transport was handed it, once a stream.",
-).of()
+FANOUT_SECONDS = _histogram(
+    "fanout_seconds", "From when a live event was recorded until the transport was handed it, once a stream."
+)
 SLOW_READERS = _counter(
     "slow_readers", "Times a timeline's client read too slowly: sent back to the log, or cut off."
 )
@@ -228,12 +143,10 @@ HORIZON_AGE = _gauge(
 POOL_CONNECTIONS = Sampled(
     "orchestration_pool_connections", "Connections to Postgres: idle, used, and size, which is both.", "state"
 )
-POOL_WAIT_SECONDS = Timings(
-    "orchestration_pool_wait_seconds", "How long it took to get a connection of the pool."
-).of()
+POOL_WAIT_SECONDS = _histogram("pool_wait_seconds", "How long it took to get a connection of the pool.")
 POOL_EXHAUSTED = _counter("pool_exhausted", "Times there was no connection to be had.")
-SQL_SECONDS = Timings(
-    "orchestration_sql_seconds", "How long statements took, by the function that runs them.", "statement"
+SQL_SECONDS = _histogram(
+    "sql_seconds", "How long statements took, by the function that runs them.", "statement"
 )
 SQL_SLOW = _counter("sql_slow", "Statements that took longer than slow_statement_seconds.", "statement")
 CACHE_REQUESTS = _counter(

@@ -115,7 +115,7 @@ def serving(waiting_seconds: float = SECONDS, receive_seconds: float = SECONDS) 
         assert go_on.wait(SECONDS)
         return request
 
-    echo.calls = metrics.RPCS.of(ECHO)  # type: ignore[attr-defined]  # as the interceptor does
+    echo.calls = metrics.rpc(ECHO)  # type: ignore[attr-defined]  # as the interceptor does
 
     def stream(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         entered.put(threading.current_thread().name)
