@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import rfc8785
-from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from uuid_utils import uuid7
 
@@ -40,21 +40,9 @@ def new_uid() -> str:
 
 def to_struct(values: dict[str, Any]) -> Struct:
     """Return plain values as a Struct."""
-    return Struct(fields={key: _value(item) for key, item in values.items()})
-
-
-def _value(item: Any) -> Value:
-    if item is None:
-        return Value(null_value=0)  # type: ignore[arg-type]  # NULL_VALUE
-    if isinstance(item, bool):
-        return Value(bool_value=item)
-    if isinstance(item, str):
-        return Value(string_value=item)
-    if isinstance(item, int | float):
-        return Value(number_value=item)
-    if isinstance(item, dict):
-        return Value(struct_value=to_struct(item))
-    return Value(list_value=ListValue(values=[_value(part) for part in item]))
+    struct = Struct()
+    struct.update(values)
+    return struct
 
 
 def task_content(task: task_pb2.Task) -> dict[str, Any]:
