@@ -10,19 +10,19 @@ from orchestration_server.config.settings import Settings
 
 def check_rules(settings: Settings) -> None:
     """End the command if a rule of automation or alerts is not valid."""
-    from orchestration_server.config.yaml_reader import YamlError
+    from orchestration_server.config.yaml_reader import FileError
     from orchestration_server.rules import alerts, automation
 
-    _check(lambda: automation.load(settings.rules_file), YamlError)
-    _check(lambda: alerts.load(settings.alerts_file), YamlError)
+    _check(lambda: automation.load(settings.rules_file), FileError)
+    _check(lambda: alerts.load(settings.alerts_file), FileError)
 
 
 def check_policies(settings: Settings) -> None:
     """End the command if an emission policy is not valid."""
-    from orchestration_server.config.yaml_reader import YamlError
+    from orchestration_server.config.yaml_reader import FileError
     from orchestration_server.rules import emission
 
-    _check(lambda: emission.load(settings.emission_file), YamlError)
+    _check(lambda: emission.load(settings.emission_file), FileError)
 
 
 def check_templates(settings: Settings) -> None:

@@ -17,7 +17,7 @@ from orchestration_server.config.settings import (
     unknown_variables,
     variable,
 )
-from orchestration_server.config.yaml_reader import YamlError
+from orchestration_server.config.yaml_reader import FileError
 from orchestration_server.context.tokenizer import tokenizer as find_tokenizer
 from orchestration_server.doctor.findings import Finding, Installation, failed, ok, warning
 from orchestration_server.rules import alerts as alert_rules
@@ -51,19 +51,19 @@ def valid(given: Path | None) -> Finding:
 def rules(installation: Installation) -> Iterable[Finding]:
     """Rules of automation are valid."""
     file = installation.settings.rules_file
-    return _valid(lambda: automation.load(file), YamlError, str(file) if file else "the built-in ones")
+    return _valid(lambda: automation.load(file), FileError, str(file) if file else "the built-in ones")
 
 
 def emission(installation: Installation) -> Iterable[Finding]:
     """Policies of emission are valid."""
     file = installation.settings.emission_file
-    return _valid(lambda: policies.load(file), YamlError, str(file) if file else "every event is recorded")
+    return _valid(lambda: policies.load(file), FileError, str(file) if file else "every event is recorded")
 
 
 def alerts(installation: Installation) -> Iterable[Finding]:
     """Thresholds of alerts are valid."""
     file = installation.settings.alerts_file
-    return _valid(lambda: alert_rules.load(file), YamlError, str(file) if file else "the built-in ones")
+    return _valid(lambda: alert_rules.load(file), FileError, str(file) if file else "the built-in ones")
 
 
 def jwt(installation: Installation) -> Iterable[Finding]:

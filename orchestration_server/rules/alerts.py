@@ -169,7 +169,7 @@ _NAME = re.compile(r"[a-z0-9_]{1,64}")
 
 
 def load(path: Path | None) -> Sequence[AlertRule]:
-    """The rules, as the file changes them. YamlError, with file and line, where it is not valid."""
+    """The rules, as the file changes them. FileError, with file and line, where it is not valid."""
     changed = dict(_BY_NAME)
     for entry in [] if path is None else _entries(path):
         entry.keys("name", "threshold", "for", "severity", "enabled")

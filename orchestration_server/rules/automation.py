@@ -17,7 +17,7 @@ from typing import Any
 from orchestration.v1 import common_pb2, event_pb2
 from orchestration_server.codec.content import plain
 from orchestration_server.codec.names import PRIORITY_NAMES
-from orchestration_server.config.yaml_reader import YamlNode, read, read_file
+from orchestration_server.config.yaml_reader import Scalar, YamlNode, read, read_file
 from orchestration_server.model import ENTITY_NAMES, SprintStatus, TaskStatus
 
 AGENT = "orchestration.automation"
@@ -56,8 +56,6 @@ _STATUSES: Mapping[str, Mapping[str, int]] = {
 }
 _OF: Mapping[str, str] = {"task": "task", "sprint": "sprint", "previous_sprint": "sprint"}
 """Whose status a rule can change, and what that is."""
-
-Scalar = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +190,7 @@ class Cause:
 def load(path: Path | None = None) -> tuple[Rule, ...]:
     """The rules that are on, by name: the built-in ones, with what a file adds and changes.
 
-    Raises YamlError, which names the file and the line, where one of them is not valid.
+    Raises FileError, which names the file and the line, where one of them is not valid.
     """
     built_in = resources.files(__package__).joinpath("automation.yaml").read_text()
     raw: dict[str, YamlNode] = {}

@@ -136,7 +136,7 @@ def place_of(project: str, session_key: str, correlation_id: str) -> float:
 def load(path: Path | None = None) -> Policies:
     """The policies of a file; without one everything is stored at once.
 
-    Raises YamlError, which names the file and the line, where one is not valid or breaks the rules.
+    Raises FileError, which names the file and the line, where one is not valid or breaks the rules.
     """
     if path is None:
         return AT_ONCE

@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
+from orchestration_server.config.yaml_reader import FileError
 from orchestration_server.errors import InvalidArgument, NotFound
 from orchestration_server.templates.budget import TEXT_BYTES, TOO_LARGE
-from orchestration_server.templates.markup import FileFault
 from orchestration_server.templates.template import (
     BODY_BYTES,
     Template,
@@ -75,7 +75,7 @@ def _built_in() -> Mapping[str, Template]:
     """Part of the package, so it does not change while the process runs."""
     folder = resources.files(__package__).joinpath("built_in")
     files = [file for file in folder.iterdir() if file.name.endswith(SUFFIXES)]
-    parsed = [parse(_name(file.name), file.read_bytes(), built_in=True) for file in files]
+    parsed = [parse(_name(file.name), file.read_bytes(), source=file.name, built_in=True) for file in files]
     return {template.name: template for template in parsed}
 
 
@@ -92,34 +92,35 @@ def _of_directory(directory: Path) -> dict[str, Template]:
         raise TemplateFileError(f"{directory}: has more than {FILES} templates")
     for file in files:
         try:
-            template = _of_file(root, file)
+            source = str(directory / file.name)
+            template = _of_file(root, file, source)
             if template.name in found:
-                raise FileFault(1, f"there is another template {template.name} with another suffix")
+                raise FileError(source, 1, f"there is another template {template.name} with another suffix")
             built_in = _built_in().get(template.name, template)
             if built_in.kind is not template.kind:
-                raise FileFault(1, f"the built-in template {template.name} is of kind {built_in.kind.label}")
+                kind = built_in.kind.label
+                raise FileError(source, 1, f"the built-in template {template.name} is of kind {kind}")
             found[template.name] = template
-        except FileFault as error:
-            wrong.append(f"{directory / file.name}:{error.line}: {error}")
+        except FileError as error:
+            wrong.append(str(error))
     if wrong:
         raise TemplateFileError("\n".join(wrong))
     return found
 
 
-def _of_file(root: Path, file: Path) -> Template:
+def _of_file(root: Path, file: Path, source: str) -> Template:
     name = _name(file.name)
     if not NAME.fullmatch(name):
-        raise FileFault(
-            1, "the file's name must have 1 to 128 characters of [A-Za-z0-9._-] before its suffix"
-        )
+        text = "the file's name must have 1 to 128 characters of [A-Za-z0-9._-] before its suffix"
+        raise FileError(source, 1, text)
     try:
         if not file.resolve(strict=True).is_relative_to(root):
-            raise FileFault(1, "the link points out of the templates directory")
+            raise FileError(source, 1, "the link points out of the templates directory")
         if not file.is_file() or file.stat().st_size > FILE_BYTES:
-            raise FileFault(1, f"must be a file of at most {FILE_BYTES // 1024} KiB")
-        return parse(name, file.read_bytes(), built_in=False)
+            raise FileError(source, 1, f"must be a file of at most {FILE_BYTES // 1024} KiB")
+        return parse(name, file.read_bytes(), source=source, built_in=False)
     except OSError as error:
-        raise FileFault(1, f"cannot be read: {error.strerror}") from None
+        raise FileError(source, 1, f"cannot be read: {error.strerror}") from None
 
 
 def _name(file: str) -> str:

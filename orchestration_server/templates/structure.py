@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
+from orchestration_server.config.yaml_reader import FileError, YamlNode
 from orchestration_server.templates.budget import Fault, LimitPassed
 from orchestration_server.templates.filters import text
-from orchestration_server.templates.markup import FileFault, Item
 from orchestration_server.templates.sandbox import Program, Run, Syntax
 
 _TASK = (
@@ -67,24 +67,24 @@ _Part = _Text | _Constant | _List | _Mapping | _Repeated
 class Structure:
     """The compiled body of a template of a sprint, a task or an agent's settings."""
 
-    def __init__(self, item: Item, kind: str, known: frozenset[str]) -> None:
-        """Compiles. FileFault where a field is not one of this kind's, or a text not a template."""
+    def __init__(self, node: YamlNode, kind: str, known: frozenset[str]) -> None:
+        """Compiles. FileError where a field is not one of this kind's, or a text not a template."""
         match kind:
             case "SPRINT":
-                parts = item.mapping(("sprint", "tasks"), required=("sprint",))
-                tasks = parts["tasks"].items() if "tasks" in parts else ()
+                node.keys("sprint", "tasks")
+                tasks = node["tasks"].items() if "tasks" in node else ()
                 self._body: dict[str, _Part] = {
-                    "sprint": _fields(parts["sprint"], _SPRINT, known, {"code": "sprint_code"}),
+                    "sprint": _fields(node["sprint"], _SPRINT, known, {"code": "sprint_code"}),
                     "tasks": _List([_task_of_sprint(task, known) for task in tasks]),
                 }
             case "TASK":
-                parts = item.mapping(("task",), required=("task",))
+                node.keys("task")
                 given = {"code": "task_code", "sprint_code": "sprint_code"}
-                self._body = {"task": _fields(parts["task"], _TASK, known, given)}
+                self._body = {"task": _fields(node["task"], _TASK, known, given)}
             case _:
-                parts = item.mapping(("agent_config",), required=("agent_config",))
-                parts["agent_config"].pairs()
-                self._body = {"agent_config": _free(parts["agent_config"], known)}
+                node.keys("agent_config")
+                node["agent_config"].fields()
+                self._body = {"agent_config": _free(node["agent_config"], known)}
 
     def run(self, run: Run) -> dict[str, Any]:
         """The fields, with values as the templates give them."""
@@ -104,56 +104,63 @@ class _At(Exception):
 
 
 def _fields(
-    item: Item, names: tuple[str, ...], known: frozenset[str], variables: Mapping[str, str]
+    node: YamlNode, names: tuple[str, ...], known: frozenset[str], variables: Mapping[str, str]
 ) -> _Mapping:
     """Fields as the file has them, and those that are the values of given variables."""
-    found = item.mapping(names, required=("title",))
-    parts: dict[str, _Part] = {name: _variable(of, item, known) for name, of in variables.items()}
-    parts.update((name, _field(name, part, known)) for name, part in found.items())
+    node.keys(*names)
+    _require(node, "title")
+    parts: dict[str, _Part] = {name: _variable(of, node, known) for name, of in variables.items()}
+    parts.update((name, _field(name, value, known)) for name, value in node.fields())
     return _Mapping(parts)
 
 
-def _variable(name: str, item: Item, known: frozenset[str]) -> _Text:
-    return _compiled("{{ " + name + " }}", item.line, known)
+def _require(node: YamlNode, *keys: str) -> None:
+    for key in keys:
+        node[key]
 
 
-def _field(name: str, item: Item, known: frozenset[str]) -> _Part:
-    if name not in _FREE and item.is_mapping():
-        raise FileFault(item.line, f"{name} cannot have keys")
-    return _free(item, known)
+def _variable(name: str, node: YamlNode, known: frozenset[str]) -> _Text:
+    return _compiled("{{ " + name + " }}", node, known)
 
 
-def _task_of_sprint(item: Item, known: frozenset[str]) -> _Repeated:
-    names = ("code", *_TASK, "depends_on", *_CONTROL)
-    found = item.mapping(names, required=("code", "title"))
-    loop = _free(found["loop"], known) if "loop" in found else None
+def _field(name: str, node: YamlNode, known: frozenset[str]) -> _Part:
+    if name not in _FREE and node.is_mapping:
+        raise node.error("must not be a mapping")
+    return _free(node, known)
+
+
+def _task_of_sprint(node: YamlNode, known: frozenset[str]) -> _Repeated:
+    node.keys("code", *_TASK, "depends_on", *_CONTROL)
+    _require(node, "code", "title")
+    loop = _free(node["loop"], known) if "loop" in node else None
     inner = known | _IN_LOOP if loop else known
     when = None
-    if "when" in found:
-        when = _compiled("{{ " + found["when"].text() + " }}", found["when"].line, inner)
+    if "when" in node:
+        when = _compiled("{{ " + node["when"].text() + " }}", node["when"], inner)
         if not when.program.expression:
-            raise FileFault(found["when"].line, "when must be one expression, without braces")
-    parts = {name: _field(name, part, inner) for name, part in found.items() if name not in _CONTROL}
-    parts["sprint_code"] = _variable("sprint_code", item, known)
-    return _Repeated(when, loop, _Mapping(parts), item.line)
+            raise node["when"].error("must be one expression, without braces")
+    parts = {name: _field(name, value, inner) for name, value in node.fields() if name not in _CONTROL}
+    parts["sprint_code"] = _variable("sprint_code", node, known)
+    return _Repeated(when, loop, _Mapping(parts), node.line)
 
 
-def _free(item: Item, known: frozenset[str]) -> _Part:
+def _free(node: YamlNode, known: frozenset[str]) -> _Part:
     """Any YAML, whose texts are templates; its keys are not."""
-    if item.is_mapping():
-        return _Mapping({name: _free(part, known) for name, part in item.pairs().items()})
-    if item.is_list():
-        return _List([_free(part, known) for part in item.items()])
-    if item.is_text() and any(mark in item.text() for mark in ("{{", "{%", "{#")):
-        return _compiled(item.text(), item.line, known)
-    return _Constant(item.value())
+    if node.is_mapping:
+        return _Mapping({name: _free(value, known) for name, value in node.fields()})
+    if node.is_list:
+        return _List([_free(item, known) for item in node.items()])
+    if node.is_text and any(mark in node.text() for mark in ("{{", "{%", "{#")):
+        return _compiled(node.text(), node, known)
+    return _Constant(node.plain(dates=True))
 
 
-def _compiled(source: str, line: int, known: frozenset[str]) -> _Text:
+def _compiled(text: str, node: YamlNode, known: frozenset[str]) -> _Text:
+    """Compile the text of a node. Raises FileError with the line of the file in which it is wrong."""
     try:
-        return _Text(Program(source, known, typed=True), line)
+        return _Text(Program(text, known, typed=True), node.text_line)
     except Syntax as error:
-        raise FileFault(line + error.line - 1, str(error)) from None
+        raise FileError(node.source, node.text_line + error.line - 1, str(error)) from None
 
 
 def _value(part: _Part, run: Run) -> Any:

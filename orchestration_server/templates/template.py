@@ -13,10 +13,10 @@ from enum import IntEnum
 from hashlib import sha256
 from typing import Any
 
+from orchestration_server.config.yaml_reader import FileError, YamlNode, read
 from orchestration_server.errors import FailedPrecondition, InvalidArgument
 from orchestration_server.templates import builtin_variables
 from orchestration_server.templates.budget import TEXT_BYTES, TOO_LARGE, Budget, LimitPassed, NoText
-from orchestration_server.templates.markup import FileFault, Item, read
 from orchestration_server.templates.sandbox import RESERVED, Program, Run, Syntax
 from orchestration_server.templates.structure import Evaluation, Structure
 
@@ -192,32 +192,35 @@ def _in_ascii(name: str) -> str:
     return name[:NAMED].encode("ascii", "backslashreplace").decode()[:NAMED]
 
 
-def parse(name: str, content: bytes, *, built_in: bool) -> Template:
-    """A template from its file. FileFault where it is none."""
+def parse(name: str, content: bytes, *, source: str, built_in: bool) -> Template:
+    """Return the template of a file. Raises FileError, which names ``source`` and the line, if it is none."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise FileFault(content[: error.start].count(b"\n") + 1, "is not UTF-8") from None
+        raise FileError(source, content[: error.start].count(b"\n") + 1, "is not UTF-8") from None
     if "\0" in text:
-        raise FileFault(text[: text.index("\0")].count("\n") + 1, "contains NUL")
-    head, body, line = _split(text)
+        raise FileError(source, text[: text.index("\0")].count("\n") + 1, "contains NUL")
+    head, body, line = _split(source, text)
     if len(body.encode()) > BODY_BYTES:
-        raise FileFault(line, f"the body exceeds {BODY_BYTES // 1024} KiB")
-    front = read(head, 2).mapping(_HEAD_KEYS, required=("kind", "title"))
-    label = front["kind"].text()
-    if label not in _KINDS:
-        raise FileFault(front["kind"].line, f"kind must be one of {', '.join(_KINDS)}")
-    kind = _KINDS[label]
-    variables = _given(kind) + _variables(front.get("variables"), _given(kind))
+        raise FileError(source, line, f"the body exceeds {BODY_BYTES // 1024} KiB")
+    front = read(source, head, first_line=2)
+    front.keys(*_HEAD_KEYS)
+    kind = _KINDS[front["kind"].choice(tuple(_KINDS))]
+    title = front["title"].text()
+    variables = _given(kind) + _variables(front, _given(kind))
     known = frozenset(variable.name for variable in variables)
-    try:
-        compiled = Structure(read(body, line), kind.name, known) if kind.structured else Program(body, known)
-    except Syntax as error:
-        raise FileFault(line + error.line - 1, str(error)) from None
+    compiled: Structure | Program
+    if kind.structured:
+        compiled = Structure(read(source, body, first_line=line), kind.name, known)
+    else:
+        try:
+            compiled = Program(body, known)
+        except Syntax as error:
+            raise FileError(source, line + error.line - 1, str(error)) from None
     return Template(
         name=name,
         kind=kind,
-        title=front["title"].text(),
+        title=title,
         description=front["description"].text() if "description" in front else "",
         variables=variables,
         built_in=built_in,
@@ -228,50 +231,43 @@ def parse(name: str, content: bytes, *, built_in: bool) -> Template:
     )
 
 
-def _split(text: str) -> tuple[str, str, int]:
-    """Front matter, body, and the line that the body begins in."""
+def _split(source: str, text: str) -> tuple[str, str, int]:
+    """Return the front matter, the body, and the line in which the body begins."""
     lines = text.replace("\r\n", "\n").split("\n")
     if lines[0] != "---":
-        raise FileFault(1, 'must begin with front matter: a line "---", kind and title, a line "---"')
+        raise FileError(source, 1, 'must begin with front matter: a line "---", kind and title, a line "---"')
     if "---" not in lines[1:]:
-        raise FileFault(len(lines), 'the front matter has no end: a line "---"')
+        raise FileError(source, len(lines), 'the front matter has no end: a line "---"')
     end = lines.index("---", 1)
     return "\n".join(lines[1:end]), "\n".join(lines[end + 1 :]), end + 2
 
 
-def _variables(listed: Item | None, taken: tuple[Variable, ...]) -> tuple[Variable, ...]:
-    found: dict[str, Variable] = {}
-    names = {variable.name for variable in taken}
-    for item in listed.items() if listed else ():
-        variable = _variable(item)
+def _variables(front: YamlNode, builtin: tuple[Variable, ...]) -> tuple[Variable, ...]:
+    found: list[Variable] = []
+    names = {variable.name for variable in builtin}
+    for node in front["variables"].items(VARIABLES) if "variables" in front else ():
+        variable = _variable(node)
         if variable.name in names:
-            raise FileFault(item.line, f"{variable.name} is given already")
+            raise node["name"].error(f"is {variable.name}, which is given already")
         names.add(variable.name)
-        found[variable.name] = variable
-    if listed and len(found) > VARIABLES:
-        raise FileFault(listed.line, f"has more than {VARIABLES} variables")
-    return tuple(found.values())
+        found.append(variable)
+    return tuple(found)
 
 
-def _variable(item: Item) -> Variable:
-    parts = item.mapping(_VARIABLE_KEYS, required=("name",))
-    name = parts["name"].text()
+def _variable(node: YamlNode) -> Variable:
+    node.keys(*_VARIABLE_KEYS)
+    name = node["name"].text()
     if not _NAME.fullmatch(name) or name.startswith("_") or name in RESERVED:
-        raise FileFault(
-            parts["name"].line,
-            "a variable's name is 1 to 64 characters of [A-Za-z0-9_], the first a letter, and none of "
-            + ", ".join(sorted(RESERVED)),
+        raise node["name"].error(
+            "must be 1 to 64 characters of [A-Za-z0-9_], the first a letter, and none of "
+            + ", ".join(sorted(RESERVED))
         )
-    label = parts["type"].text() if "type" in parts else "any"
-    if label not in _TYPES:
-        raise FileFault(parts["type"].line, f"type must be one of {', '.join(_TYPES)}")
-    required = parts["required"].value() if "required" in parts else "default" not in parts
-    if not isinstance(required, bool):
-        raise FileFault(parts["required"].line, "required must be true or false")
-    if required == ("default" in parts):
-        raise FileFault(item.line, f"{name} needs a default or required: true, and not both")
-    default = None if required else parts["default"].value()
-    if not required and not _TYPES[label].takes(default):
-        raise FileFault(parts["default"].line, f"the default of {name} must be of type {label}")
-    description = parts["description"].text() if "description" in parts else ""
-    return Variable(name, description, _TYPES[label], required, default)
+    type_ = _TYPES[node["type"].choice(tuple(_TYPES)) if "type" in node else "any"]
+    required = node.flag("required", default="default" not in node)
+    if required == ("default" in node):
+        raise node.error("must have a default or required: true, and not both")
+    default = None if required else node["default"].plain(dates=True)
+    if not required and not type_.takes(default):
+        raise node["default"].error(f"must be of type {type_.name.lower()}")
+    description = node["description"].text() if "description" in node else ""
+    return Variable(name, description, type_, required, default)

@@ -17,7 +17,7 @@ from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
 from orchestration_server.config.settings import Settings
-from orchestration_server.config.yaml_reader import YamlError
+from orchestration_server.config.yaml_reader import FileError
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.jobs import automation as jobs
 from orchestration_server.rules.automation import load
@@ -371,14 +371,14 @@ def test_what_is_wrong_with_a_file_is_said_with_its_line(
 ) -> None:
     path = tmp_path / "rules.yaml"
     path.write_text(text)
-    with pytest.raises(YamlError) as caught:
+    with pytest.raises(FileError) as caught:
         load(path)
     assert str(caught.value).startswith(f"{path}:{line}: ")
     assert says in str(caught.value)
 
 
 def test_a_file_that_cannot_be_read_is_said_by_name(tmp_path: Path) -> None:
-    with pytest.raises(YamlError, match=r"none\.yaml"):
+    with pytest.raises(FileError, match=r"none\.yaml"):
         load(tmp_path / "none.yaml")
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration_server.config.yaml_reader import YamlError
+from orchestration_server.config.yaml_reader import FileError
 from orchestration_server.jobs.alerts import decide
 from orchestration_server.model import AlertSeverity, AlertState
 from orchestration_server.rules import alerts
@@ -83,13 +83,13 @@ alerts:
 )
 def test_what_is_wrong_in_a_file_is_said_with_its_line(tmp_path: Path, entry: str, said: str) -> None:
     path = written(tmp_path, f"alerts:\n  - {entry}\n")
-    with pytest.raises(YamlError, match=said) as refused:
+    with pytest.raises(FileError, match=said) as refused:
         alerts.load(path)
     assert str(refused.value).startswith(f"{path}:")
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(YamlError, match="cannot be read"):
+    with pytest.raises(FileError, match="cannot be read"):
         alerts.load(tmp_path / "none.yaml")
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.v1 import common_pb2
-from orchestration_server.config.yaml_reader import YamlError
+from orchestration_server.config.yaml_reader import FileError
 from orchestration_server.rules.emission import (
     ACTIVITY,
     AT_ONCE,
@@ -115,14 +115,14 @@ REFUSED = [
 def test_what_breaks_the_rules_is_refused_with_its_line(
     tmp_path: Path, text: str, line: int, why: str
 ) -> None:
-    with pytest.raises(YamlError) as refused:
+    with pytest.raises(FileError) as refused:
         policies(tmp_path, text)
     assert str(refused.value).startswith(f"{tmp_path / 'emission.yaml'}:{line}: ")
     assert why in str(refused.value)
 
 
 def test_a_file_that_is_not_there_is_told_of(tmp_path: Path) -> None:
-    with pytest.raises(YamlError, match="cannot be read"):
+    with pytest.raises(FileError, match="cannot be read"):
         load(tmp_path / "none.yaml")
 
 

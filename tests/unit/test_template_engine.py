@@ -12,11 +12,11 @@ from jinja2 import UndefinedError
 from typer.testing import CliRunner
 
 from orchestration_server.__main__ import cli
+from orchestration_server.config.yaml_reader import FileError
 from orchestration_server.errors import FailedPrecondition, InvalidArgument, NotFound
 from orchestration_server.templates import Template, TemplateFileError, TemplateKind, Templates
 from orchestration_server.templates.budget import STEPS, TEXT_BYTES, Budget, LimitPassed
 from orchestration_server.templates.filters import FILTERS, SLUG_SOURCE, TESTS
-from orchestration_server.templates.markup import FileFault
 from orchestration_server.templates.sandbox import Program, Run, Syntax
 from orchestration_server.templates.template import parse
 
@@ -40,7 +40,7 @@ def run(source: str, **values: Any) -> Any:
 
 def document(body: str, variables: str = "") -> Template:
     head = f"---\nkind: adr\ntitle: T\n{variables}---\n"
-    return parse("mine", (head + body).encode(), built_in=False)
+    return parse("mine", (head + body).encode(), source="mine.yaml", built_in=False)
 
 
 def rendered(template: Template, **variables: Any) -> str:
@@ -305,7 +305,7 @@ def test_any_template_is_refused_or_gives_a_bounded_text_or_fails_as_one(source:
         template = document(
             source, "variables:\n" + "".join(f"  - {{name: {n}, default: 0}}\n" for n in KNOWN)
         )
-    except FileFault:
+    except FileError:
         return
     first = _outcome(template)
     assert isinstance(first, str)
@@ -328,8 +328,8 @@ def _outcome(template: Template) -> str:
 def test_any_text_is_a_document_or_is_refused_with_its_line(source: str) -> None:
     try:
         template = document(source)
-    except FileFault as error:
-        line = error.line
+    except FileError as error:
+        line = error.line or 0
     else:
         _outcome(template)
         line = 1
@@ -379,7 +379,7 @@ def test_what_is_missing_unknown_or_mistyped_is_named(given_: Mapping[str, Any],
 def fields(body: str, **values: Any) -> dict[str, Any]:
     names = "".join(f"  - {{name: {name}}}\n" for name in values)
     head = f"---\nkind: sprint\ntitle: T\n{'variables:' if names else ''}\n{names}---\n"
-    template = parse("mine", (head + body).encode(), built_in=False)
+    template = parse("mine", (head + body).encode(), source="mine.yaml", built_in=False)
     return template.fields({"sprint_code": "s", **values})
 
 
@@ -458,43 +458,52 @@ SPRINT = "---\nkind: sprint\ntitle: T\n---\n"
         ("kind: sprint\n", "mine.yaml:1: must begin with front matter"),
         ("---\nkind: sprint\n", "mine.yaml:3: the front matter has no end"),
         ("---\nkind: epic\ntitle: T\n---\n", "mine.yaml:2: kind must be one of sprint, task"),
-        ("---\nkind: adr\n---\n", "mine.yaml:2: title is missing"),
-        ("---\nkind: adr\ntitle: T\nauthor: me\n---\n", "mine.yaml:4: author is not known here"),
+        ("---\nkind: adr\n---\n", "mine.yaml:2: the document must have title"),
+        (
+            "---\nkind: adr\ntitle: T\nauthor: me\n---\n",
+            "mine.yaml:4: author is not known",
+        ),
         ("---\nkind: adr\ntitle: [\n---\n", "mine.yaml:4: "),
         ("---\nkind: adr\ntitle: T\nvariables:\n  - name: 1x\n---\n", "mine.yaml:5: "),
         (
             "---\nkind: adr\ntitle: T\nvariables:\n  - name: title\n---\n",
-            "mine.yaml:5: title is given already",
+            "mine.yaml:5: variables[0].name is title, which is given already",
         ),
-        ("---\nkind: adr\ntitle: T\nvariables:\n  - name: loop\n---\n", "mine.yaml:5: a variable's name is"),
+        (
+            "---\nkind: adr\ntitle: T\nvariables:\n  - name: loop\n---\n",
+            "mine.yaml:5: variables[0].name must",
+        ),
         (
             "---\nkind: adr\ntitle: T\nvariables:\n  - name: x\n    type: int\n---\n",
-            "mine.yaml:6: type must be one of any, string",
+            "mine.yaml:6: variables[0].type must be one of any, string",
         ),
         (
             "---\nkind: adr\ntitle: T\nvariables:\n  - {name: x, required: true, default: 1}\n---\n",
-            "mine.yaml:5: x needs a default or required: true",
+            "mine.yaml:5: variables[0] must have a default or required: true",
         ),
         (
             "---\nkind: adr\ntitle: T\nvariables:\n  - {name: x, type: list, default: a}\n---\n",
-            "mine.yaml:5: the default of x must be of type list",
+            "mine.yaml:5: variables[0].default must be of type list",
         ),
         ("---\nkind: adr\ntitle: T\n---\n\n\n{{ unknown }}\n", "mine.yaml:7: unknown is not a variable"),
-        (SPRINT, "mine.yaml:5: is empty"),
-        (SPRINT + "tasks: []\n", "mine.yaml:5: sprint is missing"),
-        (SPRINT + "sprint:\n  title: T\n  colour: red\n", "mine.yaml:7: colour is not known here"),
-        (SPRINT + "sprint: {title: T}\ntasks:\n  - title: T\n", "mine.yaml:7: code is missing"),
+        (SPRINT, "mine.yaml:5: the document is empty"),
+        (SPRINT + "tasks: []\n", "mine.yaml:5: the document must have sprint"),
+        (SPRINT + "sprint:\n  title: T\n  colour: red\n", "mine.yaml:7: sprint.colour is not known"),
+        (SPRINT + "sprint: {title: T}\ntasks:\n  - title: T\n", "mine.yaml:7: tasks[0] must have code"),
         (
             SPRINT + "sprint:\n  title: T\n  goal: |\n    one\n    {{ two }}\n",
             "mine.yaml:9: two is not a variable",
         ),
         (SPRINT + "sprint:\n  title: T\n  goal: '{{ item }}'\n", "mine.yaml:7: item is not a variable"),
-        (SPRINT + "sprint:\n  title: &a T\n  goal: *a\n", "mine.yaml:7: an anchor is used"),
-        (SPRINT + "sprint:\n  title: !!python/name:os.system x\n", "mine.yaml:6: the tag"),
-        (SPRINT + "sprint:\n  title: T\n  title: T\n", "mine.yaml:7: title is there twice"),
+        (SPRINT + "sprint:\n  title: &a T\n  goal: *a\n", "mine.yaml:7: aliases are not allowed"),
+        (
+            SPRINT + "sprint:\n  title: !!python/name:os.system x\n",
+            "mine.yaml:6: sprint.title must not have",
+        ),
+        (SPRINT + "sprint:\n  title: T\n  title: T\n", "mine.yaml:7: sprint.title is there twice"),
         (SPRINT + "sprint:\n  title: {{ x }}\n", "mine.yaml:6: "),
         (SPRINT + "sprint: {title: T}\ntasks:\n  - {code: c, title: T, when: 'a }}{{ b'}\n", "mine.yaml:7: "),
-        (SPRINT + "sprint: " + "[" * 250_000, "mine.yaml:5: is nested more than 24 levels deep"),
+        (SPRINT + "sprint: " + "[" * 250_000, "mine.yaml:5: is nested too deeply: more than 24 levels"),
         (SPRINT.encode() + b"sprint:\n  title: \xff\n", "mine.yaml:6: is not UTF-8"),
         (SPRINT + "sprint:\n  title: \0\n", "mine.yaml:6: contains NUL"),
         (SPRINT + "sprint: {title: " + "T" * 262_144 + "}\n", "mine.yaml:5: the body exceeds 256 KiB"),
@@ -574,7 +583,9 @@ def test_every_built_in_template_names_all_that_it_needs() -> None:
 
 def test_the_documented_example_is_a_template() -> None:
     page = (Path(__file__).parents[2] / "docs" / "templates.md").read_text()
-    example = parse("example", page.split("```yaml\n")[1].split("```")[0].encode(), built_in=False)
+    example = parse(
+        "example", page.split("```yaml\n")[1].split("```")[0].encode(), source="mine.yaml", built_in=False
+    )
 
     found = example.fields({"sprint_code": "s", "goal": "g", "services": ["Log in", "Pay"]})
 
@@ -629,7 +640,7 @@ def test_so_it_is_where_a_field_is_printed() -> None:
     task = (
         'kind: task\ntitle: T\nvariables: [{name: x}]\n---\ntask:\n  title: t\n  description: "a {{ x }}"\n'
     )
-    template = parse("mine", f"---\n{task}".encode(), built_in=False)
+    template = parse("mine", f"---\n{task}".encode(), source="mine.yaml", built_in=False)
     assert template.fields({"task_code": "A", "x": 1})["task"]["description"] == "a 1"
     with pytest.raises(InvalidArgument, match="template mine in line 8: a list or an object"):
         template.fields({"task_code": "A", "x": {}})

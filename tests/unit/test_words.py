@@ -208,7 +208,7 @@ def test_a_map_may_be_json(tmp_path: Path) -> None:
         ("status: {}\n", ":1: status is not known"),
         ("statuses: [done]\n", ":1: statuses must be a mapping"),
         ("statuses:\n  '': pending\n", ":2: statuses. is an empty word"),
-        ("statuses: {a: &x pending}\nkinds: {b: *x}\n", ":2: aliases are not taken"),
+        ("statuses: {a: &x pending}\nkinds: {b: *x}\n", ":2: aliases are not allowed"),
         ("kinds: {", "expected"),
         ("", "the document is empty"),
     ],

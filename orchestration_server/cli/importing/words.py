@@ -277,7 +277,7 @@ def read_map(path: Path) -> Words:
     """Return the table with the words of a YAML or JSON file added. Raises MapError."""
     try:
         return _extended(yaml_reader.read_file(path))
-    except yaml_reader.YamlError as error:
+    except yaml_reader.FileError as error:
         raise MapError(str(error)) from error
 
 
