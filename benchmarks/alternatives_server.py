@@ -46,9 +46,12 @@ class _LibraryThreads(ThreadPoolExecutor):
     def __init__(self, threads: int, *, name: str, **_: Any) -> None:
         super().__init__(threads, thread_name_prefix=name)
 
+    def start(self) -> None:
+        """Start nothing: the library starts a thread when it needs one."""
+
 
 def _executor() -> None:
-    _replace(server, "RequestThreads", _LibraryThreads)
+    _replace(server, "RequestExecutor", _LibraryThreads)
 
 
 def _answer() -> None:
@@ -59,7 +62,7 @@ def _answer() -> None:
 class _FirstInFirstOut:
     """Calls that wait, without regard to who sent them."""
 
-    def __init__(self, part: int, most: int) -> None:
+    def __init__(self, contended_limit: int, alone_limit: int) -> None:
         self._waiting: deque[Any] = deque()
 
     def __len__(self) -> int:
@@ -72,27 +75,27 @@ class _FirstInFirstOut:
         if not self._waiting:
             return None
         item = self._waiting.popleft()
-        item.began = time.monotonic()
+        item.started_at = time.monotonic()
         return item
 
-    def over(self, item: Any) -> None:
+    def finish(self, item: Any) -> None:
         """Count nothing."""
 
-    def late(self, since: float) -> list[Any]:
+    def pop_older(self, moment: float) -> list[Any]:
         found = []
-        while self._waiting and self._waiting[0].since < since:
+        while self._waiting and self._waiting[0].queued_at < moment:
             found.append(self._waiting.popleft())
         return found
 
-    def greedier(self, share: object) -> bool:
+    def other_has_more(self, share: object) -> bool:
         return False
 
-    def drop(self, share: object) -> None:
+    def drop_newest(self, share: object) -> None:
         return None
 
 
-def _turns() -> None:
-    _replace(executor, "Turns", _FirstInFirstOut)
+def _fair_queue() -> None:
+    _replace(executor, "FairQueue", _FirstInFirstOut)
 
 
 _sending = threading.local()
@@ -105,18 +108,18 @@ class _CallbackWriter:
     def __init__(self, context: object) -> None:
         self._send: Callable[[object], None] = _sending.send
 
-    def send(self, body: bytes, done: Callable[[], None]) -> bool:
+    def send(self, body: bytes, on_taken: Callable[[], None]) -> bool:
         def run() -> None:
             self._send(body)
-            done()
+            on_taken()
 
         _senders.submit(run)
         return True
 
 
 def _stream_writer() -> None:
-    _replace(interceptor, "Outlet", _CallbackWriter)
-    timeline = interceptor.Interceptor.timeline
+    _replace(interceptor, "StreamWriter", _CallbackWriter)
+    timeline = interceptor.Interceptor.detached_stream
 
     def remembering(self: Any, rpc: str, behavior: Any, parse: Any) -> Callable[..., None]:
         inner = timeline(self, rpc, behavior, parse)
@@ -128,7 +131,7 @@ def _stream_writer() -> None:
         vars(handle).update(vars(inner))
         return handle
 
-    _replace(interceptor.Interceptor, "timeline", remembering)
+    _replace(interceptor.Interceptor, "detached_stream", remembering)
 
 
 class _ArrayDumper(psycopg.adapt.Dumper):
@@ -258,7 +261,7 @@ def _content_hash() -> None:
 SWAPS: Mapping[str, Callable[[], None]] = {
     "executor": _executor,
     "answer": _answer,
-    "turns": _turns,
+    "turns": _fair_queue,
     "stream_writer": _stream_writer,
     "connection": _connection,
     "arrays": _arrays,

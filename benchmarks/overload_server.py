@@ -14,42 +14,42 @@ import grpc
 
 from orchestration_server.__main__ import main
 from orchestration_server.rpc import executor, pending_call
-from orchestration_server.rpc.active_call import Attempt
+from orchestration_server.rpc.active_call import ActiveCall
 
 _handlers: list[float] = []
-_arrivals: list[float] = []
+_pending: list[float] = []
 
 
 def _watch_handlers() -> None:
-    end = Attempt.end
+    end = ActiveCall.end
 
-    def ended(self: Attempt, code: grpc.StatusCode, reason: str = "") -> None:
+    def ended(self: ActiveCall, code: grpc.StatusCode, reason: str = "") -> None:
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
             _handlers.append(time.monotonic() - self.began)
         end(self, code, reason)
 
-    Attempt.end = ended  # type: ignore[method-assign]  # there is no other way to look on
+    ActiveCall.end = ended  # type: ignore[method-assign]  # there is no other way to look on
 
 
-class _TimedArrival(pending_call.Arrival):
-    __slots__ = ("_came",)
+class _TimedPendingCall(pending_call.PendingCall):
+    __slots__ = ("_received_at",)
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self._came = time.monotonic()
+        self._received_at = time.monotonic()
 
-    def _abort(self, refusal: pending_call.Refusal) -> None:
-        super()._abort(refusal)
-        if refusal not in (executor.TOO_LONG, executor.TOO_SLOW):
-            _arrivals.append(time.monotonic() - self._came)
+    def _abort(self, status: pending_call.StaticStatus) -> None:
+        super()._abort(status)
+        if status not in (executor.TOO_LONG, executor.TOO_SLOW):
+            _pending.append(time.monotonic() - self._received_at)
 
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
     del sys.argv[1]
     _watch_handlers()
-    setattr(executor, "Arrival", _TimedArrival)  # noqa: B010  # mypy takes no assignment to a class
+    setattr(executor, "PendingCall", _TimedPendingCall)  # noqa: B010  # mypy takes no assignment to a class
     try:
         main()
     finally:
-        target.write_text(json.dumps({"handlers": _handlers, "arrivals": _arrivals}))
+        target.write_text(json.dumps({"handlers": _handlers, "arrivals": _pending}))

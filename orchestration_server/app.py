@@ -26,10 +26,10 @@ from orchestration_server.jobs.alerts import Alerts
 from orchestration_server.jobs.automation import Automation
 from orchestration_server.jobs.debounce import Debounced
 from orchestration_server.jobs.file_sync import FileSync
-from orchestration_server.jobs.measure import MeasureStorage, MeasureWorkspace, Observe
+from orchestration_server.jobs.measure import ExportGauges, MeasureStorage, MeasureWorkspace
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Runner, Service
-from orchestration_server.jobs.server_stats import ServerFigures
+from orchestration_server.jobs.server_stats import ServerStats
 from orchestration_server.model import AuthMode
 from orchestration_server.rpc import address
 from orchestration_server.rpc.interceptor import Interceptor
@@ -121,7 +121,7 @@ class App:
         self.commits = GroupCommit(self.db, self._wake)
         self.session_tracker = SessionTracker(self.db)
         working = services(settings, self.db, self._wake) if settings.background else []
-        figures = ServerFigures(self.db, alerts.load(settings.alerts_file))
+        figures = ServerStats(self.db, alerts.load(settings.alerts_file))
         self.jobs = Runner([*working, *observing(settings, self.db), figures])
         gate = Gate(self.db, self._wake, emission, answer_bytes=settings.max_answer_bytes)
         self.admission = self._admission(gate, jwt, identity)
@@ -212,7 +212,7 @@ def secured(settings: Settings) -> Settings:
         return settings
     from orchestration_server.rpc import tls
 
-    return tls.secured(settings)
+    return tls.with_auto_tls(settings)
 
 
 def jwt_source(settings: Settings) -> JwtKeyFile | None:
@@ -294,7 +294,7 @@ def services(settings: Settings, db: Database, wake: Callable[[], None]) -> list
 
 def observing(settings: Settings, db: Database) -> list[Service]:
     """What every process does whose metrics are asked for."""
-    return [Observe(db)] if settings.metrics_address else []
+    return [ExportGauges(db)] if settings.metrics_address else []
 
 
 def migrate(database_url: str, *, new_epoch: bool = False) -> list[str]:

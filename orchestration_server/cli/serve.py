@@ -105,7 +105,7 @@ def _check_port_free(settings: Settings) -> None:
     found: list[OSError] = []
     try:
         places = socket.getaddrinfo(
-            "0.0.0.0" if listening.everywhere(host) else host, port, type=socket.SOCK_STREAM
+            "0.0.0.0" if listening.is_wildcard(host) else host, port, type=socket.SOCK_STREAM
         )
         for family, kind, protocol, _, place in places:
             try:

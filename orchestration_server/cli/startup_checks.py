@@ -30,7 +30,7 @@ def with_certificate(settings: Settings) -> Settings:
         if settings.auto_tls or settings.tls_cert is not None:
             from orchestration_server.rpc import tls
 
-            requested, settings = settings, tls.secured(settings)
+            requested, settings = settings, tls.with_auto_tls(settings)
             tls.credentials(settings)
             if requested.auto_tls:
                 assert settings.tls_cert is not None
@@ -82,7 +82,7 @@ def access_summary(settings: Settings) -> tuple[bool, list[tuple[str, str]]]:
 
 def client_environment(settings: Settings, address: str, *, with_key: bool) -> str:
     """Return the environment variables with which a client reaches a server that listens on the address."""
-    variables = [f"ORCHESTRATION_ADDRESS={listening.reachable(address)}"]
+    variables = [f"ORCHESTRATION_ADDRESS={listening.dial_address(address)}"]
     if settings.tls_cert is not None:
         variables.append(f"ORCHESTRATION_CA_FILE={settings.tls_cert}")
     if settings.tls_client_ca is not None:

@@ -59,7 +59,7 @@ def listen_address(installation: Installation) -> Iterator[Finding]:
 
 
 def _taken(installation: Installation, number: int) -> Finding:
-    address = listening.reachable(installation.settings.address)
+    address = listening.dial_address(installation.settings.address)
     try:
         with health_probe.open_channel(installation.settings) as channel:
             info = AdminServiceStub(channel).GetServerInfo(GetServerInfoRequest(), timeout=ASK_SECONDS)

@@ -52,7 +52,7 @@ class MeasureWorkspace:
         return 0
 
 
-class Observe:
+class ExportGauges:
     """The service that tells this process's metrics what is so in the database: the timeline's horizon, also
     where nobody listens, what waits for the other services, and what was measured last."""
 

@@ -42,7 +42,7 @@ class _Totals(NamedTuple):
     """Bounds in microseconds, and how many stand below each."""
 
 
-class ServerFigures:
+class ServerStats:
     """The service: one in each server process, whether it runs the others or not."""
 
     name = "server-figures"

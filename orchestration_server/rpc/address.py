@@ -32,13 +32,13 @@ def split(address: str) -> tuple[str, int] | None:
     return address.rpartition(":")[0].strip("[]"), int(found["port"])
 
 
-def reachable(address: str) -> str:
+def dial_address(address: str) -> str:
     """The address at which a server that listens on this one is reached from the same machine."""
     host, _, port = address.rpartition(":")
     return f"{_ANYWHERE.get(host, host)}:{port}"
 
 
-def everywhere(host: str) -> bool:
+def is_wildcard(host: str) -> bool:
     """Whether who listens on this host, without brackets, listens on all addresses of the machine."""
     return host in ("", "*", "0.0.0.0", "::")
 

@@ -1,11 +1,12 @@
-"""Threads for calls with one request, each taken when the request is there.
+"""The thread pool of calls with one request, which takes a thread once the request is there.
 
-grpcio takes a thread when a call arrives; the thread asks for the message and waits for it. That costs two
-switches of threads a call, and a client that opens calls and sends nothing holds a thread for each. Here
-grpc's serving thread asks for the message, and a thread is taken once it came (docs/decisions/0008).
+grpcio takes a thread when a call arrives, and the thread waits for the request. That costs two thread
+switches a call, and a client that opens calls and sends nothing holds a thread for each. Here grpc's serving
+thread receives the request, and the call gets a thread afterwards (docs/decisions/0008).
 
-rpc/pending_call.py is one call, rpc/incoming_calls.py who sends, and rpc/fair_queue.py who waits for a
-thread. Other insides of grpcio than those of the pinned release show in tests/rpc/test_executor.py.
+rpc/pending_call.py is one call, rpc/incoming_calls.py holds the calls whose request is still to come, and
+rpc/fair_queue.py those that wait for a thread. tests/rpc/test_executor.py fails if a release of grpcio
+changes the private parts that this depends on.
 """
 
 from __future__ import annotations
@@ -20,45 +21,55 @@ from typing import Any
 
 import structlog
 
-from orchestration_server.rpc.fair_queue import Turns
-from orchestration_server.rpc.incoming_calls import GRACE_SECONDS, SLOW_SECONDS, OnTheWay
-from orchestration_server.rpc.pending_call import Arrival, Refusal
+from orchestration_server.rpc.fair_queue import FairQueue
+from orchestration_server.rpc.incoming_calls import GRACE_SECONDS, SLOW_SECONDS, IncomingCalls
+from orchestration_server.rpc.pending_call import PendingCall, StaticStatus
 
 log = structlog.get_logger()
 
 WAITING_CALLS = 1_000
 WAITING_SECONDS = 5.0
 WAITING_BYTES = 64 * 1024 * 1024
-"""Requests that wait for a thread, in bytes, above which the next one is refused."""
-LEAST_ALONE = 2
-"""Threads that one project may have while it is alone, however few there are."""
+"""Bytes of requests that wait for a thread, above which the next request is refused."""
+MIN_THREADS_ALONE = 2
+"""Threads that a project may use while it is alone, even in a small pool."""
 JOIN_SECONDS = 5.0
-"""How long a stop waits for the calls that are still at work when grpc has given them up."""
+"""How long a shutdown waits for calls that still run after grpc has given them up."""
 RECEIVE_SECONDS = 20.0
 """How long a call may take to send its request."""
 SLOW_REQUESTS = 16
-"""Requests that may take longer than SLOW_SECONDS to come, at once."""
+"""Requests that may take longer than SLOW_SECONDS to arrive, at once."""
 
-TOO_MANY = Refusal.of("too many calls wait for a thread; try again shortly", "TOO_MANY_CALLS")
-TOO_MUCH = Refusal.of(
+TOO_MANY = StaticStatus.exhausted("too many calls wait for a thread; try again shortly", "TOO_MANY_CALLS")
+TOO_MUCH = StaticStatus.exhausted(
     "the requests that wait for a thread are too large; try again shortly", "TOO_MANY_CALLS"
 )
-GAVE_WAY = Refusal.of(
+DISPLACED = StaticStatus.exhausted(
     "too many calls have not sent their request, and this is the oldest; try again shortly", "TOO_MANY_CALLS"
 )
-TOO_LONG = Refusal.of("no thread came free in time; try again shortly", "WAITED_TOO_LONG")
-TOO_SLOW = Refusal.of("the request did not come in time", "SENT_TOO_SLOWLY")
+TOO_LONG = StaticStatus.exhausted("no thread came free in time; try again shortly", "WAITED_TOO_LONG")
+TOO_SLOW = StaticStatus.exhausted("the request did not come in time", "SENT_TOO_SLOWLY")
 
 
-class RequestThreads(ThreadPoolExecutor):
-    """The pool of a grpc.server; only for handlers that take one request, not a stream of them.
+class RequestExecutor(ThreadPoolExecutor):
+    """The pool of a ``grpc.server`` whose methods take one request, not a stream of requests.
 
-    Calls whose requests are there wait for a thread, each project and caller in turn; their number, their
-    bytes together and their time are bounded. What is above that is refused by grpc's serving thread, or by
-    the one that looks after those who wait; no refusal needs a thread of the pool, all of which may be held.
+    Calls wait for a thread in a fair queue. Their number, their bytes and their time in the queue are
+    bounded. A call above a bound is refused on grpc's serving thread or on the reaper's, never on a thread
+    of the pool, since all of those may be in use.
 
-    ``part`` is how many threads one project, or one caller in it, may have while others are about; while none
-    are, it may have all but one, which is for the first call of another.
+    Args:
+        threads: The size of the pool.
+        name: The prefix of the names of its threads.
+        contended_threads: How many threads a project, or a caller in it, may use while others are active. A
+            project that is alone may use all but one, which is for the first call of another. None turns
+            this bound off.
+        waiting_calls: How many calls may wait for a thread.
+        waiting_bytes: How many bytes their requests may have together.
+        waiting_seconds: How long a call may wait.
+        receive_seconds: How long a call may take to send its request.
+        slow_requests: How many requests may take longer than SLOW_SECONDS, at once.
+        grace_seconds: The age below which a call that has sent nothing is not displaced by its own peer.
     """
 
     def __init__(
@@ -66,7 +77,7 @@ class RequestThreads(ThreadPoolExecutor):
         threads: int,
         *,
         name: str,
-        part: int | None = None,
+        contended_threads: int | None = None,
         waiting_calls: int = WAITING_CALLS,
         waiting_bytes: int = WAITING_BYTES,
         waiting_seconds: float = WAITING_SECONDS,
@@ -74,158 +85,171 @@ class RequestThreads(ThreadPoolExecutor):
         slow_requests: int = SLOW_REQUESTS,
         grace_seconds: float = GRACE_SECONDS,
     ) -> None:
-        super().__init__(1)  # what grpc expects to be given; that one thread is never started
-        self._due: SimpleQueue[bool] = SimpleQueue()
-        """True for each call that waits, or did; False for each thread that is to end."""
+        super().__init__(1)  # grpc expects a ThreadPoolExecutor; its one thread never starts
+        self._wakeups: SimpleQueue[bool] = SimpleQueue()
+        """True for each call that was queued and not parked; False for each thread that is to end."""
         self._parked = 0
-        """Calls that wait though a thread took note of them: their project has its part."""
-        self._turns: Turns[Arrival] = (
-            Turns(threads, threads) if part is None else Turns(part, max(LEAST_ALONE, threads - 1))
+        """Calls in the queue that no wakeup stands for, since their project is at its bound."""
+        self._queue: FairQueue[PendingCall] = (
+            FairQueue(threads, threads)
+            if contended_threads is None
+            else FairQueue(contended_threads, max(MIN_THREADS_ALONE, threads - 1))
         )
-        self._coming: OnTheWay[Arrival] = OnTheWay(
-            most=waiting_calls + threads, most_slow=slow_requests, grace_seconds=grace_seconds
+        self._receiving: IncomingCalls[PendingCall] = IncomingCalls(
+            max_calls=waiting_calls + threads, max_slow=slow_requests, grace_seconds=grace_seconds
         )
-        self._most = waiting_calls
-        self._idle = threads
-        """Threads that are at no call. A call that finds one does not wait."""
-        self._free = waiting_bytes
-        self._seconds = waiting_seconds
+        self._max_waiting = waiting_calls
+        self._idle_count = threads
+        """Threads without a call. A call that finds one does not count as waiting."""
+        self._free_bytes = waiting_bytes
+        self._waiting_seconds = waiting_seconds
         self._receive_seconds = receive_seconds
         self._lock = threading.Lock()
-        self._ending = threading.Event()
-        self._workers = [
+        self._stopping = threading.Event()
+        self._pool_threads = [
             threading.Thread(target=self._run, name=f"{name}-{n}", daemon=True) for n in range(threads)
         ]
-        self._looker = threading.Thread(target=self._look_after, name=f"{name}-waiting", daemon=True)
-        for worker in (*self._workers, self._looker):
-            worker.start()
+        self._reaper = threading.Thread(target=self._reap, name=f"{name}-waiting", daemon=True)
+        self._started: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start the threads. Calls that arrive before wait in the queue."""
+        for thread in (self._reaper, *self._pool_threads):
+            thread.start()
+            self._started.append(thread)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """What grpc's serving thread calls when a call arrives, with the call's lock held."""
-        arrival: Any = Arrival(self, fn, *args)
-        look, refusal = arrival.judge()
-        other: Arrival | None = None
-        if refusal is None and look:
-            refusal = self.let_in(arrival)
-        elif refusal is None:
-            refusal, other = self.expect(arrival)
-        if refusal is not None:
-            arrival.refuse(refusal)
-        if other is not None:
-            self.give_way(other)
-        # Of the future grpc asks one thing: to be told of its end.
-        return arrival  # type: ignore[no-any-return]
+        """Take in a call. grpc's serving thread calls this, with the call's lock held."""
+        call: Any = PendingCall(self, fn, *args)
+        needs_lookup, status = call.identify()
+        displaced: PendingCall | None = None
+        if status is None and needs_lookup:
+            status = self.enqueue(call)
+        elif status is None:
+            status, displaced = self.receive(call)
+        if status is not None:
+            call.refuse(status)
+        if displaced is not None:
+            self.refuse_displaced(displaced)
+        # grpc uses one method of the future: add_done_callback.
+        return call  # type: ignore[no-any-return]
 
-    def expect(self, arrival: Arrival) -> tuple[Refusal | None, Arrival | None]:
-        """Have a call send its message, with its lock held, or return why not; and who gives way to it."""
+    def receive(self, call: PendingCall) -> tuple[StaticStatus | None, PendingCall | None]:
+        """Start to receive the request of a call whose lock the caller holds.
+
+        Return the status if the call is refused, and the call that is displaced by this one, if any.
+        """
         with self._lock:
-            # Before its message is taken in; if more are on their way, let_in looks again.
-            if self._full() and not self._turns.greedier(arrival.share):
+            # Refuse before the request is received; enqueue checks the bound again.
+            if self._is_full() and not self._queue.other_has_more(call.share):
                 return TOO_MANY, None
-            other = self._coming.add(arrival, time.monotonic())
-        if other is arrival:
+            displaced = self._receiving.add(call, time.monotonic())
+        if displaced is call:
             return TOO_MANY, None
-        arrival.ask()
-        return None, other
+        call.start_receiving()
+        return None, displaced
 
-    def give_way(self, arrival: Arrival) -> None:
-        """Refuse a call that gives way to another."""
-        arrival.refuse(GAVE_WAY)
+    def refuse_displaced(self, call: PendingCall) -> None:
+        """Refuse a call that was displaced by another."""
+        call.refuse(DISPLACED)
 
-    def _full(self) -> bool:
-        return len(self._turns) >= self._most + self._idle
+    def _is_full(self) -> bool:
+        return len(self._queue) >= self._max_waiting + self._idle_count
 
-    def came(self, arrival: Arrival) -> bool:
-        """Take note that a request is there, or never will be. Return False if the call was refused."""
+    def received(self, call: PendingCall) -> bool:
+        """Note that the receive operation has ended. Return False if the call was refused meanwhile."""
         with self._lock:
-            return self._coming.remove(arrival)
+            return self._receiving.remove(call)
 
-    def let_in(self, arrival: Arrival) -> Refusal | None:
-        """Have a call answered, or looked up, or return why not."""
-        arrival.since = time.monotonic()
-        dropped: list[Arrival] = []
-        refusal: Refusal | None = None
+    def enqueue(self, call: PendingCall) -> StaticStatus | None:
+        """Queue a call for a thread. Return the status if it is refused."""
+        call.queued_at = time.monotonic()
+        dropped: list[PendingCall] = []
+        status: StaticStatus | None = None
         with self._lock:
-            while refusal is None and (self._full() or arrival.size > self._free):
-                # Whoever has the most waiting gives way to others.
-                one = self._turns.drop(arrival.share)
-                if one is None:
-                    refusal = TOO_MANY if self._full() else TOO_MUCH
+            while status is None and (self._is_full() or call.size > self._free_bytes):
+                # The project with the most calls in the queue loses its newest.
+                other = self._queue.drop_newest(call.share)
+                if other is None:
+                    status = TOO_MANY if self._is_full() else TOO_MUCH
                 else:
-                    dropped.append(one)
-                    self._left(one)
-            if refusal is None:
-                self._free -= arrival.size
-                self._turns.push(arrival)
-        if refusal is None:
-            self._due.put(True)
-        for one in dropped:
-            one.refuse(TOO_MANY)
-        return refusal
+                    dropped.append(other)
+                    self._note_removed(other)
+            if status is None:
+                self._free_bytes -= call.size
+                self._queue.push(call)
+        if status is None:
+            self._wakeups.put(True)
+        for other in dropped:
+            other.refuse(TOO_MANY)
+        return status
 
-    def _left(self, arrival: Arrival) -> None:
-        """Note that a call waits no more and was not answered; the lock is held."""
-        self._free += arrival.size
+    def _note_removed(self, call: PendingCall) -> None:
+        """Note that a call left the queue without a thread. The caller holds the lock."""
+        self._free_bytes += call.size
         if self._parked:
             self._parked -= 1
         else:
             with suppress(Empty):
-                self._due.get_nowait()
+                self._wakeups.get_nowait()
 
     def _run(self) -> None:
-        while self._due.get():
+        while self._wakeups.get():
             with self._lock:
-                arrival = self._turns.pop()
-                if arrival is None:
-                    # It was refused meanwhile, or its project has its part of the threads.
-                    self._parked = min(self._parked + 1, len(self._turns))
+                call = self._queue.pop()
+                if call is None:
+                    # The call was refused meanwhile, or its project is at its bound.
+                    self._parked = min(self._parked + 1, len(self._queue))
                     continue
-                self._free += arrival.size
-                self._idle -= 1
+                self._free_bytes += call.size
+                self._idle_count -= 1
             try:
-                arrival.answer()
+                call.run()
             except Exception as error:
                 log.exception("call failed", exc_info=error)
             with self._lock:
-                self._idle += 1
-                self._turns.over(arrival)
-                self._unpark(1)
-            # Or what the call holds would stay until the next one.
-            del arrival
+                self._idle_count += 1
+                self._queue.finish(call)
+                self._wake_parked(1)
+            # Without this the call lives until the thread's next one.
+            del call
 
-    def _unpark(self, most: int) -> None:
-        """Have threads look again whether one of the calls that wait may be answered; the lock is held."""
-        for _ in range(min(most, self._parked)):
+    def _wake_parked(self, limit: int) -> None:
+        """Have threads try up to `limit` parked calls again. The caller holds the lock."""
+        for _ in range(min(limit, self._parked)):
             self._parked -= 1
-            self._due.put(True)
+            self._wakeups.put(True)
 
-    def _look_after(self) -> None:
-        """Refuse those who have waited too long, which nothing else would do while all threads are held, and
-        those whose request does not come."""
-        pause = min(self._seconds / 10, self._receive_seconds / 10, SLOW_SECONDS / 4)
-        while not self._ending.wait(pause):
+    def _reap(self) -> None:
+        """Refuse calls that have waited too long and calls whose request does not arrive.
+
+        This needs its own thread: the threads of the pool may all be in use.
+        """
+        pause = min(self._waiting_seconds / 10, self._receive_seconds / 10, SLOW_SECONDS / 4)
+        while not self._stopping.wait(pause):
             now = time.monotonic()
             with self._lock:
-                slow = self._coming.slow(now) + self._coming.late(now - self._receive_seconds)
-                late = self._turns.late(now - self._seconds)
-                for arrival in late:
-                    self._left(arrival)
-                # Others may be about no more.
-                self._unpark(self._idle)
-            for arrival in late:
-                arrival.refuse(TOO_LONG)
-            for arrival in slow:
-                arrival.refuse(TOO_SLOW)
+                slow = self._receiving.pop_slow(now) + self._receiving.pop_older(now - self._receive_seconds)
+                late = self._queue.pop_older(now - self._waiting_seconds)
+                for call in late:
+                    self._note_removed(call)
+                # A project may have become alone since, and may use more threads.
+                self._wake_parked(self._idle_count)
+            for call in late:
+                call.refuse(TOO_LONG)
+            for call in slow:
+                call.refuse(TOO_SLOW)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the threads after the calls that they are at; the server has stopped before."""
-        self._ending.set()
-        # It might take what the others are to end by.
-        self._looker.join()
-        for _ in self._workers:
-            self._due.put(False)
+        """End the threads after their current calls. The server has stopped before."""
+        self._stopping.set()
+        if self._reaper in self._started:
+            # It might take the wakeups that end the other threads.
+            self._reaper.join()
+        for _ in self._pool_threads:
+            self._wakeups.put(False)
         if wait:
-            # A call that still waits for something is not waited for: its thread ends with the process.
+            # A call that does not end is not waited for: its daemon thread ends with the process.
             end = time.monotonic() + JOIN_SECONDS
-            for worker in self._workers:
-                worker.join(max(0.0, end - time.monotonic()))
+            for thread in self._started:
+                thread.join(max(0.0, end - time.monotonic()))

@@ -1,10 +1,10 @@
-"""Whose turn it is: a queue of calls that is fair among projects, and in a project among its callers.
+"""A queue of calls that is fair among projects, and among the callers of a project.
 
-Each project has its turn, and in it each caller; what one of them sends waits in the order in which it came.
-While others are about, one project gets at most its part of the threads, and so does one caller in it: a
-thread is free for the next call of the others. A quarter of that part if its calls take long: they compete
-with the others' for the interpreter and the processors, too. Who is alone may have more, and leaves one for a
-newcomer.
+Projects take turns, and in each project its callers; the calls of one caller keep their order. While others
+are active, a project, or a caller in it, may use only its share of the threads, so that the next call of
+another finds a thread. If its calls take long, it may use a quarter of that share, since long calls also
+compete with others for the interpreter and the processors. A project that is alone may use more, and leaves
+one thread for a newcomer.
 """
 
 from __future__ import annotations
@@ -16,31 +16,29 @@ from typing import Generic, Protocol, TypeVar
 
 from orchestration_server.model import Share
 
-ABOUT_SECONDS = 2.0
-"""For how long after its last call a project or a caller counts as about."""
+ACTIVE_SECONDS = 2.0
+"""How long after its last call a project or a caller counts as active."""
 LONG_SECONDS = 0.01
-"""The mean duration of calls from which on a quarter of a part is enough."""
-WEIGHT = 0.2
-"""Of the last call in that mean."""
-IDLE_GROUPS = 1_000
-"""Projects that are remembered though nothing of theirs waits or is at work."""
+"""The mean duration of calls from which a quarter of the share has to do."""
+MEAN_WEIGHT = 0.2
+"""The weight of the last call in that mean."""
+IDLE_QUEUES = 1_000
+"""Projects that are remembered although they have no call that waits or runs; the same for callers."""
 
 
-class Waiting(Protocol):
-    """A call that can wait for its turn."""
+class QueuedCall(Protocol):
+    """A call that can wait in the queue."""
 
     share: Share
-    since: float
-    """When it began to wait."""
-    began: float
-    """When its turn came."""
+    queued_at: float
+    started_at: float
 
 
-Item = TypeVar("Item", bound=Waiting)
+CallT = TypeVar("CallT", bound=QueuedCall)
 
 
-class _Seen:
-    """The last two of those who called, so that each can be told whether another is about."""
+class _Activity:
+    """The last two parties that called, which tells each whether another is active."""
 
     __slots__ = ("_last", "_last_at", "_other_at")
 
@@ -48,171 +46,187 @@ class _Seen:
         self._last: object = None
         self._last_at = self._other_at = float("-inf")
 
-    def note(self, who: object, now: float) -> None:
-        if who is not self._last:
-            self._last, self._other_at = who, self._last_at
+    def note(self, party: object, now: float) -> None:
+        if party is not self._last:
+            self._last, self._other_at = party, self._last_at
         self._last_at = now
 
-    def alone(self, who: object, now: float) -> bool:
-        other_at = self._other_at if who is self._last else self._last_at
-        return now - other_at > ABOUT_SECONDS
+    def is_alone(self, party: object, now: float) -> bool:
+        other_at = self._other_at if party is self._last else self._last_at
+        return now - other_at > ACTIVE_SECONDS
 
 
-class _Line(Generic[Item]):
-    """One caller."""
+class _CallerQueue(Generic[CallT]):
+    """The calls of one caller."""
 
-    __slots__ = ("at_work", "seconds", "waiting")
-
-    def __init__(self) -> None:
-        self.waiting: deque[Item] = deque()
-        self.at_work = 0
-        self.seconds = 0.0
-        """The mean duration of its last calls."""
-
-
-class _Group(Generic[Item]):
-    """One project."""
-
-    __slots__ = ("at_work", "lines", "seconds", "seen", "turn", "waiting")
+    __slots__ = ("mean_seconds", "running", "waiting")
 
     def __init__(self) -> None:
-        self.lines: dict[str, _Line[Item]] = {}
-        self.turn: deque[_Line[Item]] = deque()
-        """The callers of whom something waits."""
-        self.seen = _Seen()
+        self.waiting: deque[CallT] = deque()
+        self.running = 0
+        self.mean_seconds = 0.0
+        """The mean duration of the last calls."""
+
+
+class _ProjectQueue(Generic[CallT]):
+    """The callers of one project."""
+
+    __slots__ = ("activity", "callers", "mean_seconds", "rotation", "running", "waiting")
+
+    def __init__(self) -> None:
+        self.callers: dict[str, _CallerQueue[CallT]] = {}
+        self.rotation: deque[_CallerQueue[CallT]] = deque()
+        """The callers with a call that waits, the next one first."""
+        self.activity = _Activity()
         self.waiting = 0
-        self.at_work = 0
-        self.seconds = 0.0
-        """The mean duration of its last calls."""
+        self.running = 0
+        self.mean_seconds = 0.0
+        """The mean duration of the last calls."""
 
 
-class Turns(Generic[Item]):
-    """The queue. It is not safe for threads: its owner holds a lock.
+class FairQueue(Generic[CallT]):
+    """A fair queue of calls. It is not thread-safe: its owner holds a lock.
 
-    ``part`` is how many items of one project, or of one caller in it, may be at work while others are about,
-    a quarter of it for one whose items take long, and ``most`` how many while none are.
+    Args:
+        contended_limit: How many calls of a project, or of a caller in it, may run while others are active;
+            a quarter of that if its calls take long.
+        alone_limit: How many may run while no other is active.
+        clock: The monotonic clock.
     """
 
-    def __init__(self, part: int, most: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._part = part
-        self._most = most
+    def __init__(
+        self, contended_limit: int, alone_limit: int, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._contended_limit = contended_limit
+        self._alone_limit = alone_limit
         self._clock = clock
-        self._groups: dict[str, _Group[Item]] = {}
-        self._turn: deque[_Group[Item]] = deque()
-        self._seen = _Seen()
+        self._projects: dict[str, _ProjectQueue[CallT]] = {}
+        self._rotation: deque[_ProjectQueue[CallT]] = deque()
+        """The projects with a call that waits, the next one first."""
+        self._activity = _Activity()
         self._waiting = 0
 
     def __len__(self) -> int:
         return self._waiting
 
-    def push(self, item: Item) -> None:
-        """Let an item wait for its turn."""
-        project, caller = item.share
-        group = self._groups.get(project)
-        if group is None:
-            group = self._groups[project] = _Group()
-            if len(self._groups) > IDLE_GROUPS:
-                self._forget_idle(group)
-        line = group.lines.get(caller)
-        if line is None:
-            line = group.lines[caller] = _Line()
-            if len(group.lines) > IDLE_GROUPS:
-                busy = {name: one for name, one in group.lines.items() if one.waiting or one.at_work}
-                group.lines = {**busy, caller: line}
-        self._seen.note(group, item.since)
-        group.seen.note(line, item.since)
-        if not line.waiting:
-            group.turn.append(line)
-        if not group.waiting:
-            self._turn.append(group)
-        line.waiting.append(item)
-        group.waiting += 1
+    def push(self, call: CallT) -> None:
+        """Add a call that waits."""
+        project_name, caller_name = call.share
+        project = self._projects.get(project_name)
+        if project is None:
+            project = self._projects[project_name] = _ProjectQueue()
+            if len(self._projects) > IDLE_QUEUES:
+                self._forget_idle(project)
+        caller = project.callers.get(caller_name)
+        if caller is None:
+            caller = project.callers[caller_name] = _CallerQueue()
+            if len(project.callers) > IDLE_QUEUES:
+                busy = {name: one for name, one in project.callers.items() if one.waiting or one.running}
+                project.callers = {**busy, caller_name: caller}
+        self._activity.note(project, call.queued_at)
+        project.activity.note(caller, call.queued_at)
+        if not caller.waiting:
+            project.rotation.append(caller)
+        if not project.waiting:
+            self._rotation.append(project)
+        caller.waiting.append(call)
+        project.waiting += 1
         self._waiting += 1
 
-    def pop(self) -> Item | None:
-        """Return the item whose turn it is, from now on at work; None if nobody who waits may have more."""
+    def pop(self) -> CallT | None:
+        """Remove the next call and count it as running.
+
+        Return None if the queue is empty, or if all that wait are at their limits.
+        """
         now = self._clock()
-        for _ in range(len(self._turn)):
-            group = self._turn[0]
-            line = self._line(group, now) if self._may(group, self._seen, now) else None
-            if line is None:
-                self._turn.rotate(-1)
+        for _ in range(len(self._rotation)):
+            project = self._rotation[0]
+            caller = self._pop_caller(project, now) if self._may_run(project, self._activity, now) else None
+            if caller is None:
+                self._rotation.rotate(-1)
                 continue
-            self._turn.popleft()
-            item = self._taken(group, line, line.waiting.popleft())
-            if line.waiting:
-                group.turn.append(line)
-            if group.waiting:
-                self._turn.append(group)
-            group.at_work += 1
-            line.at_work += 1
-            item.began = now
-            return item
+            self._rotation.popleft()
+            call = self._uncount(project, caller.waiting.popleft())
+            if caller.waiting:
+                project.rotation.append(caller)
+            if project.waiting:
+                self._rotation.append(project)
+            project.running += 1
+            caller.running += 1
+            call.started_at = now
+            return call
         return None
 
-    def _may(self, who: _Group[Item] | _Line[Item], seen: _Seen, now: float) -> bool:
-        part = self._part if who.seconds < LONG_SECONDS else max(1, self._part // 4)
-        return who.at_work < part or (who.at_work < self._most and seen.alone(who, now))
+    def _may_run(
+        self, party: _ProjectQueue[CallT] | _CallerQueue[CallT], activity: _Activity, now: float
+    ) -> bool:
+        limit = self._contended_limit
+        if party.mean_seconds >= LONG_SECONDS:
+            limit = max(1, limit // 4)
+        return party.running < limit or (party.running < self._alone_limit and activity.is_alone(party, now))
 
-    def _line(self, group: _Group[Item], now: float) -> _Line[Item] | None:
-        """Return the caller of a project whose turn it is, taken out of the project's turns."""
-        for _ in range(len(group.turn)):
-            line = group.turn.popleft()
-            if self._may(line, group.seen, now):
-                return line
-            group.turn.append(line)
+    def _pop_caller(self, project: _ProjectQueue[CallT], now: float) -> _CallerQueue[CallT] | None:
+        """Remove the next caller that may run a call from the rotation of its project."""
+        for _ in range(len(project.rotation)):
+            caller = project.rotation.popleft()
+            if self._may_run(caller, project.activity, now):
+                return caller
+            project.rotation.append(caller)
         return None
 
-    def _taken(self, group: _Group[Item], line: _Line[Item], item: Item) -> Item:
-        group.waiting -= 1
+    def _uncount(self, project: _ProjectQueue[CallT], call: CallT) -> CallT:
+        project.waiting -= 1
         self._waiting -= 1
-        return item
+        return call
 
-    def over(self, item: Item) -> None:
-        """Note that an item is at work no more."""
-        project, caller = item.share
-        group = self._groups[project]
-        took = self._clock() - item.began
-        for one in (group, group.lines[caller]):
-            one.at_work -= 1
-            one.seconds += WEIGHT * (took - one.seconds)
+    def finish(self, call: CallT) -> None:
+        """Note that a running call has ended."""
+        project_name, caller_name = call.share
+        project = self._projects[project_name]
+        took = self._clock() - call.started_at
+        for party in (project, project.callers[caller_name]):
+            party.running -= 1
+            party.mean_seconds += MEAN_WEIGHT * (took - party.mean_seconds)
 
-    def late(self, since: float) -> list[Item]:
-        """Take out the items that have waited since before then."""
-        found: list[Item] = []
-        for group in list(self._turn):
-            for line in list(group.turn):
-                while line.waiting and line.waiting[0].since < since:
-                    found.append(self._taken(group, line, line.waiting.popleft()))
-            self._clear(group)
+    def pop_older(self, moment: float) -> list[CallT]:
+        """Remove the calls that were queued before a moment."""
+        found: list[CallT] = []
+        for project in list(self._rotation):
+            for caller in list(project.rotation):
+                while caller.waiting and caller.waiting[0].queued_at < moment:
+                    found.append(self._uncount(project, caller.waiting.popleft()))
+            self._leave_rotation(project)
         return found
 
-    def greedier(self, share: Share) -> bool:
-        """Return whether another project has more waiting than this one, with one more of its own."""
-        mine = self._groups.get(share[0])
-        waits = mine.waiting if mine is not None else 0
-        return any(group.waiting > waits + 1 for group in self._turn if group is not mine)
+    def other_has_more(self, share: Share) -> bool:
+        """Return whether another project has more calls that wait than this one with one call added."""
+        mine = self._projects.get(share[0])
+        waiting = mine.waiting if mine is not None else 0
+        return any(project.waiting > waiting + 1 for project in self._rotation if project is not mine)
 
-    def drop(self, share: Share) -> Item | None:
-        """Take out the newest item of the project with the most, for one of this project; None if no other
-        project has more waiting."""
-        if not self.greedier(share):
+    def drop_newest(self, share: Share) -> CallT | None:
+        """Remove the newest call of the project with the most, to make room for a call of this share.
+
+        Return None if no other project has more calls that wait.
+        """
+        if not self.other_has_more(share):
             return None
-        group = max(self._turn, key=lambda one: one.waiting)
-        line = max(group.turn, key=lambda one: len(one.waiting))
-        item = self._taken(group, line, line.waiting.pop())
-        self._clear(group)
-        return item
+        project = max(self._rotation, key=lambda one: one.waiting)
+        caller = max(project.rotation, key=lambda one: len(one.waiting))
+        call = self._uncount(project, caller.waiting.pop())
+        self._leave_rotation(project)
+        return call
 
-    def _clear(self, group: _Group[Item]) -> None:
-        """Take those of whom nothing waits out of the turns."""
-        group.turn = deque(line for line in group.turn if line.waiting)
-        if not group.waiting:
-            self._turn.remove(group)
+    def _leave_rotation(self, project: _ProjectQueue[CallT]) -> None:
+        """Remove callers without a call that waits, and the project if it has none."""
+        project.rotation = deque(caller for caller in project.rotation if caller.waiting)
+        if not project.waiting:
+            self._rotation.remove(project)
 
-    def _forget_idle(self, but: _Group[Item]) -> None:
-        self._groups = {
-            name: group
-            for name, group in self._groups.items()
-            if group.waiting or group.at_work or group is but
+    def _forget_idle(self, new: _ProjectQueue[CallT]) -> None:
+        """Forget the projects that are idle, except for a new one."""
+        self._projects = {
+            name: project
+            for name, project in self._projects.items()
+            if project.waiting or project.running or project is new
         }

@@ -14,8 +14,8 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from orchestration_server.errors import InvalidArgument
-from orchestration_server.rpc.executor import RequestThreads
-from orchestration_server.rpc.stream_writer import Outlet
+from orchestration_server.rpc.executor import RequestExecutor
+from orchestration_server.rpc.stream_writer import StreamWriter
 from orchestration_server.validation.constraints import Text
 from orchestration_server.validation.request_parser import Parser
 
@@ -38,7 +38,11 @@ class Health:
         self._watchers: set[_Watcher] = set()
         self._lock = threading.Lock()
         # Of its own: a server that is busy is not to be taken for one that is ill.
-        self._threads = RequestThreads(1, name="health", waiting_calls=CHECKS)
+        self._threads = RequestExecutor(1, name="health", waiting_calls=CHECKS)
+
+    def start(self) -> None:
+        """Start the thread that answers."""
+        self._threads.start()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a grpc server takes."""
@@ -91,7 +95,7 @@ class Health:
         self._threads.shutdown()
 
     def _watch(self, known: bool, context: grpc.ServicerContext, send: Callable[[None], None]) -> None:
-        watcher = _Watcher(Outlet(context), send, known=known)
+        watcher = _Watcher(StreamWriter(context), send, known=known)
         with self._lock:
             full = len(self._watchers) >= WATCHES
             if not full:
@@ -111,7 +115,7 @@ class Health:
 class _Watcher:
     """One client that watches: it is told the last status, and those before where it reads fast enough."""
 
-    def __init__(self, outlet: Outlet, send: Callable[[None], None], *, known: bool) -> None:
+    def __init__(self, outlet: StreamWriter, send: Callable[[None], None], *, known: bool) -> None:
         self._outlet = outlet
         self._send = send
         self.known = known

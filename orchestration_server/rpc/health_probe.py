@@ -31,7 +31,7 @@ def open_channel(
     Where that has a certificate, it is the one that is trusted, else what the client's files name;
     ``server_name`` is the name in it, where the address is not.
     """
-    address = listening.reachable(settings.address)
+    address = listening.dial_address(settings.address)
     options: list[tuple[str, int | str]] = [
         ("grpc.use_local_subchannel_pool", 1),
         # It asks this machine: a proxy of https_proxy has no part in that.

@@ -1,7 +1,7 @@
-"""What stands around every rpc: identity, parsing, rules, deadline, errors to status, log.
+"""The wrapper of every rpc: authentication, parsing, validation, deadline, errors to status, access log.
 
-All of it runs inside the handler's own thread, never on grpc's serving thread. Each call has one beginning
-(``Interceptor.begin``) and one end (``Attempt.end``), whatever its kind and however it ends.
+All of it runs on the handler's thread, never on grpc's serving thread. Each call has one beginning
+(``Interceptor._begin``) and one end (``ActiveCall.end``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
@@ -22,13 +23,13 @@ from orchestration_server.auth.admission import AUTHORIZATION, PROJECT, SESSION,
 from orchestration_server.auth.credentials import Identity
 from orchestration_server.auth.session_tracker import SessionTracker
 from orchestration_server.model import AnswerMetadata, Call, Scope
-from orchestration_server.rpc.active_call import CORRELATION, OK, Attempt
-from orchestration_server.rpc.pending_call import admitted
-from orchestration_server.rpc.stream_writer import Outlet
+from orchestration_server.rpc.active_call import CORRELATION, ActiveCall, DetachedCall
+from orchestration_server.rpc.pending_call import take_early_result
+from orchestration_server.rpc.stream_writer import StreamWriter
 from orchestration_server.telemetry import metrics
 from orchestration_server.telemetry.access_log import AccessLog
 from orchestration_server.timeline.pacing import Traffic
-from orchestration_server.timeline.subscription import Reply
+from orchestration_server.timeline.reply import Reply
 from orchestration_server.validation import validate
 from orchestration_server.validation.request_parser import Parser, Unreadable
 
@@ -36,17 +37,17 @@ if TYPE_CHECKING:
     from orchestration_server.telemetry.tracing import Tracing
 
 READ_SECONDS = 60.0
-"""The longest that a stream which holds a thread may take to be read."""
+"""How long a client may take to read a server stream that holds a thread."""
 ENDLESS = frozenset(("EventService/StreamTimeline", "EventService/EmitEvents"))
-"""Rpcs whose calls last as long as their callers like."""
-WATCHED = ENDLESS | {permissions.REFLECTION}
-"""Rpcs whose calls end when their credential is good no more."""
+"""Rpcs whose calls last until the caller ends them."""
+REVOCABLE = ENDLESS | {permissions.REFLECTION}
+"""Rpcs whose open calls end when their credential expires or is revoked."""
 NO_DEADLINE = 1e8
-"""Seconds beyond which grpc means that the caller set no deadline."""
+"""Remaining seconds above which the caller has set no deadline, as grpc reports it."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PRINTABLE = re.compile(r"[ -~]{0,128}")
 _AGENT = re.compile(r"(?!orchestration\.)[ -~]{0,128}")
-"""The ledger's own services act under those names."""
+"""The prefix is reserved for the ledger's own services."""
 _METADATA = {
     PROJECT: _NAME,
     CORRELATION: _PRINTABLE,
@@ -55,18 +56,17 @@ _METADATA = {
 }
 _READ = frozenset((*_METADATA, AUTHORIZATION))
 _ONCE = (AUTHORIZATION, PROJECT, SESSION)
-"""Who calls and where: of two values nobody could say which one counts."""
-
-COSTLY_SECONDS = 0.1
-"""A call that takes longer counts for more than one: once more for each time as long."""
+"""Metadata that may be given once: of two values neither can be preferred."""
 
 Unary = Callable[[Any, Call], "Message | bytes"]
 Send = Callable[[None], None]
-"""grpc's callback for a stream that holds no thread. It waits for the client but with None: the end."""
+"""grpc's callback of a non-blocking handler. With None it ends the call; with a message it would block."""
+ActiveCallT = TypeVar("ActiveCallT", bound=ActiveCall)
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 def serializer(response: Message | bytes) -> bytes:
-    """Answers may be made of parts that are serialized already."""
+    """Serialize a response. A servicer may return bytes, made of parts that were serialized before."""
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 
@@ -76,82 +76,111 @@ def _refuse_repeats(given: list[str]) -> None:
         raise errors.InvalidArgument({f"metadata.{key}": "must be given once" for key in repeated})
 
 
-class Door:
-    """What judges who calls one rpc, before its message is taken in."""
+class RpcCheck:
+    """The checks of one rpc's calls before the handler runs."""
 
     def __init__(self, rpc: str, admission: Admission, parse: Parser) -> None:
         self._rpc = rpc
         self._admission = admission
-        self.refusal = parse.refusal
+        self.check_size = parse.refusal
 
     def identify(self, metadata: Any, peer: Callable[[], str]) -> Verdict:
         """Identify the caller from memory alone."""
         return self._admission.identify(self._rpc, metadata, peer)
 
     def lookup(self, metadata: Any, peer: Callable[[], str]) -> object:
-        """Return the caller. Raises the error to refuse the call with."""
+        """Return the caller's identity. Raises the error that the call is refused with."""
         return self._admission.lookup(self._rpc, metadata, peer)
 
 
-def counted(rpc: str, *, stream: bool = False) -> metrics.Rpc:
-    """Where the calls of an rpc are counted: looked up once, when it is registered."""
+def call_metrics(rpc: str, *, stream: bool = False) -> metrics.Rpc:
+    """Return the metrics of an rpc's calls. Called once for each rpc, when it is registered."""
     return metrics.rpc(rpc, stream=stream, endless=rpc in ENDLESS)
 
 
+def _with(handler: Handler, **attributes: object) -> Handler:
+    """Set attributes of a handler that grpc or rpc/pending_call.py reads."""
+    vars(handler).update(attributes)
+    return handler
+
+
 class Interceptor:
-    """Wraps the rpcs of one server."""
+    """The wrappers of the rpcs of one server.
+
+    Args:
+        session_tracker: Learns of each call of a session.
+        admission: Authenticates callers and authorizes requests.
+        access_log: Writes a line for each call that is to be logged.
+        tracing: Makes a span of each call; None turns tracing off.
+        answer_bytes: The largest response that the transport sends.
+        traffic: Learns of each unary call.
+    """
 
     def __init__(
         self,
         session_tracker: SessionTracker,
         admission: Admission,
-        call_log: AccessLog,
+        access_log: AccessLog,
         tracing: Tracing | None = None,
         *,
         answer_bytes: int,
         traffic: Traffic | None = None,
     ) -> None:
-        """``answer_bytes`` is the largest answer that the transport sends; ``traffic`` sees each call."""
         self._traffic = traffic or Traffic()
         self._session_tracker = session_tracker
         self._admission = admission
-        self._log = call_log
+        self._access_log = access_log
         self._tracing = tracing
         self._answer_bytes = answer_bytes
 
-    def _attempt(self, rpc: metrics.Rpc, context: grpc.ServicerContext) -> Attempt:
-        attempt = Attempt(rpc, context, self._log)
+    def _call(self, rpc: metrics.Rpc, context: grpc.ServicerContext) -> ActiveCall:
+        """Return a call that begins now, to be used as a context manager."""
         if not rpc.stream:
-            # A stream that is opened reads history itself, and waits for no other.
+            # A stream that opens reads history, at the pace that traffic sets: it does not count.
             self._traffic.seen()
-        if self._tracing is not None:
-            metadata = context.invocation_metadata()
-            attempt.span = self._tracing.begin(rpc.name, metadata, thread=not rpc.stream)
-        return attempt
+        return self._traced(ActiveCall(rpc, context, self._access_log, self._admission))
 
-    def begin(self, attempt: Attempt, context: grpc.ServicerContext) -> Call:
-        """Who calls, from the call's metadata, and in which session; refused where it may not."""
-        early = admitted(context)
+    def _detached_call(self, rpc: metrics.Rpc, context: grpc.ServicerContext, send: Send) -> DetachedCall:
+        """Return a call that begins now and goes on after its handler has returned."""
+        return self._traced(DetachedCall(rpc, context, self._access_log, self._admission, send))
+
+    def _traced(self, active: ActiveCallT) -> ActiveCallT:
+        if self._tracing is not None:
+            metadata = active.context.invocation_metadata()
+            active.span = self._tracing.begin(active.rpc, metadata, thread=not active.is_stream)
+        return active
+
+    def _accept(self, active: ActiveCall, body: bytes, parse: Parser) -> tuple[Call, Any]:
+        """Authenticate the caller, parse and validate the request, and authorize it."""
+        call = self._begin(active)
+        request = parse(body)
+        validate(request)
+        return call.authorized(request), request
+
+    def _begin(self, active: ActiveCall) -> Call:
+        """Authenticate the caller by the call's metadata, and attach the call to its session."""
+        context = active.context
+        early = take_early_result(context)
         if isinstance(early, Exception):
             try:
                 raise early
             finally:
-                # Or the error would hold this frame, and the frame the error and the call.
+                # Without this the error, its traceback and this frame form a cycle that keeps the call.
                 del early
         pairs = [(key, value) for key, value in context.invocation_metadata() if key in _READ]
         given = dict(pairs)
         if len(given) != len(pairs):
             _refuse_repeats([key for key, _ in pairs])
         identity = self._admission.authenticate(
-            attempt.rpc, given, context.peer, known=early if isinstance(early, Identity) else None
+            active.rpc, given, context.peer, known=early if isinstance(early, Identity) else None
         )
         given.pop(AUTHORIZATION, None)
         for key, value in given.items():
             rule = _METADATA[key]
             if value and (not isinstance(value, str) or not rule.fullmatch(value)):
                 raise errors.InvalidArgument({f"metadata.{key}": f"must match {rule.pattern}"})
-        call = self._call(attempt.rpc, cast("dict[str, str]", given), identity, context)
-        if call.rpc in WATCHED:
+        call = self._new_call(active.rpc, cast("dict[str, str]", given), identity, context)
+        if call.rpc in REVOCABLE:
             forget = self._admission.watch(identity, context.cancel)
             if forget is not None and not context.add_callback(forget):
                 forget()
@@ -159,10 +188,10 @@ class Interceptor:
         assert call.answer is not None
         call.answer.correlation_id = call.correlation_id
         context.set_trailing_metadata(((CORRELATION, call.correlation_id),))
-        attempt.call = call
+        active.call = call
         return call
 
-    def _call(
+    def _new_call(
         self, rpc: str, metadata: dict[str, str], identity: Identity | None, context: grpc.ServicerContext
     ) -> Call:
         """Return the call of an authenticated caller, by its metadata."""
@@ -196,173 +225,119 @@ class Interceptor:
     def unary(
         self, rpc: str, behavior: Unary, parse: Parser
     ) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-        """Wraps a unary rpc."""
-        calls = counted(rpc)
+        """Wrap a unary rpc."""
+        calls = call_metrics(rpc)
 
         def handle(body: bytes, context: grpc.ServicerContext) -> bytes:
-            attempt = self._attempt(calls, context)
-            try:
-                call = self.begin(attempt, context)
-                request = parse(body)
-                validate(request)
-                call = call.authorized(request)
+            with self._call(calls, context) as active:
+                call, request = self._accept(active, body, parse)
                 response = serializer(behavior(request, call))
                 if len(response) > self._answer_bytes:
                     raise errors.AnswerTooLarge(len(response), self._answer_bytes)
-                if attempt.correlation_id != call.correlation_id:
-                    context.set_trailing_metadata(((CORRELATION, attempt.correlation_id),))
-            except Exception as error:
-                self._admission.record_refusal(error, attempt.call, context.peer)
-                attempt.abort(error)
-            finally:
-                took = time.monotonic() - attempt.began
-                if took > COSTLY_SECONDS and attempt.call is not None:
-                    self._admission.charge(attempt.call, int(took / COSTLY_SECONDS))
-            attempt.end(OK)
-            return response
+                if active.correlation_id != call.correlation_id:
+                    context.set_trailing_metadata(((CORRELATION, active.correlation_id),))
+                return response
 
-        # For the calls that end before a thread is free.
-        handle.calls = calls  # type: ignore[attr-defined]  # functions take any
-        handle.door = Door(rpc, self._admission, parse)  # type: ignore[attr-defined]  # as above
-        return handle
+        return _with(handle, calls=calls, early_check=RpcCheck(rpc, self._admission, parse))
 
-    def timeline(
+    def detached_stream(
         self, rpc: str, behavior: Callable[[Any, Call, Reply], None], parse: Parser
     ) -> Callable[..., None]:
-        """Wraps a server stream that holds no thread while it waits."""
-        calls = counted(rpc, stream=True)
+        """Wrap a server stream that holds no thread while it waits."""
+        calls = call_metrics(rpc, stream=True)
 
         def handle(body: bytes, context: grpc.ServicerContext, send: Send) -> None:
-            attempt = self._attempt(calls, context)
+            with self._detached_call(calls, context, send) as active:
+                if not context.add_callback(active.abandon):
+                    active.abandon()
+                    return
+                call, request = self._accept(active, body, parse)
+                behavior(request, call, Reply(StreamWriter(context).send, active.finish, context.cancel))
 
-            def finish(error: Exception | None) -> None:
-                if error is None:
-                    attempt.end(OK)
-                else:
-                    status = attempt.status(error)
-                    context.set_code(status.code)
-                    context.set_details(status.details)
-                    context.set_trailing_metadata(status.trailing_metadata)
-                send(None)
+        check = RpcCheck(rpc, self._admission, parse)
+        return _with(handle, calls=calls, early_check=check, experimental_non_blocking=True)
 
-            if not context.add_callback(attempt.left):
-                attempt.left()
-                return
-            try:
-                call = self.begin(attempt, context)
-                request = parse(body)
-                validate(request)
-                call = call.authorized(request)
-                behavior(request, call, Reply(Outlet(context).send, finish, context.cancel))
-            except Exception as error:
-                finish(error)
-
-        handle.calls = calls  # type: ignore[attr-defined]  # as above
-        handle.door = Door(rpc, self._admission, parse)  # type: ignore[attr-defined]  # as above
-        handle.experimental_non_blocking = True  # type: ignore[attr-defined]
-        return handle
-
-    def bidirectional(
+    def bidirectional_stream(
         self, rpc: str, behavior: Callable[[Iterator[Any], Call], Iterator[Message]], parse: Parser
     ) -> Callable[[Iterator[Any], grpc.ServicerContext], Iterator[Message]]:
-        """Wraps a stream of messages that are answered one by one; each is checked by the behavior."""
+        """Wrap a stream of requests that are answered one by one. The behavior checks each request."""
+        calls = call_metrics(rpc, stream=True)
 
-        calls = counted(rpc, stream=True)
-
-        def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Message]:
-            attempt = self._attempt(calls, context)
-            try:
-                call = self.begin(attempt, context)
-                yield from behavior(self._noted(requests, call, parse), call)
-                # It ends by itself also where its caller has left.
-                if context.is_active():
-                    attempt.end(OK)
-            except grpc.RpcError:
-                return
-            except Exception as error:
-                attempt.abort(error)
-            finally:
-                # Also where grpc lets go of the answers, since nobody is there to take them.
-                attempt.left()
+        def handle(bodies: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Message]:
+            with self._call(calls, context) as active:
+                call = self._begin(active)
+                yield from behavior(self._parsed(bodies, call, parse), call)
+                if not context.is_active():
+                    # The behavior also returns when the client has left.
+                    active.abandon()
 
         return handle
 
-    def _noted(self, bodies: Iterator[bytes], call: Call, parse: Parser) -> Iterator[Any]:
-        """Each message of a stream is an activity of its session. One that cannot be made fails alone."""
+    def _parsed(self, bodies: Iterator[bytes], call: Call, parse: Parser) -> Iterator[Any]:
+        """Yield the parsed requests of a stream. A request that cannot be parsed fails alone."""
         for body in bodies:
             if call.session_key:
+                # Each request is an activity of the session.
                 self._session_tracker.touch(call.project, call.session_key)
             try:
                 yield parse(body)
             except errors.InvalidArgument as error:
                 yield Unreadable(error)
 
-    def reading(
+    def server_stream(
         self, rpc: str, behavior: Callable[[Any, Call], Iterator[Message | bytes]], parse: Parser
     ) -> Callable[[bytes, grpc.ServicerContext], Iterator[Message | bytes]]:
-        """Wraps a server stream that has an end and holds a thread until then: a client that stops taking
-        what it asked for is cut off."""
-        calls = counted(rpc, stream=True)
+        """Wrap a server stream that holds a thread to its end. A client that stops reading is cut off."""
+        calls = call_metrics(rpc, stream=True)
 
         def handle(body: bytes, context: grpc.ServicerContext) -> Iterator[Message | bytes]:
-            attempt = self._attempt(calls, context)
-            cut = threading.Timer(READ_SECONDS, context.cancel)
-            cut.daemon = True
-            cut.start()
-            try:
-                call = self.begin(attempt, context)
-                request = parse(body)
-                validate(request)
-                call = call.authorized(request)
+            with self._call(calls, context) as active, _time_limit(context):
+                call, request = self._accept(active, body, parse)
                 yield from behavior(request, call)
-                attempt.end(OK)
-            except Exception as error:
-                attempt.abort(error)
-            finally:
-                cut.cancel()
-                attempt.left()
 
-        handle.door = Door(rpc, self._admission, parse)  # type: ignore[attr-defined]  # as above
-        return handle
+        return _with(handle, early_check=RpcCheck(rpc, self._admission, parse))
 
-    def reflecting(
+    def reflection(
         self, behavior: Callable[[Any, grpc.ServicerContext], Iterator[Any]], parse: Callable[[bytes], Any]
     ) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
-        """Wraps reflection, which is another's servicer: whoever may call anything may ask what there is."""
-        calls = counted(permissions.REFLECTION, stream=True)
+        """Wrap grpcio's reflection servicer. A caller who may call any rpc may use it."""
+        calls = call_metrics(permissions.REFLECTION, stream=True)
 
         def handle(bodies: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            attempt = self._attempt(calls, context)
-            try:
-                self.begin(attempt, context)
+            with self._call(calls, context) as active:
+                self._begin(active)
                 yield from behavior(map(parse, bodies), context)
-                attempt.end(OK)
-            except Exception as error:
-                attempt.abort(error)
-            finally:
-                attempt.left()
 
         return handle
 
     def limited(
-        self, rpc: str, behavior: Callable[[Any, grpc.ServicerContext], Iterator[Any]], most: int
+        self, rpc: str, behavior: Callable[[Any, grpc.ServicerContext], Iterator[Any]], limit: int
     ) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
-        """Refuses streams above a limit at once; what is asked may be one request or many."""
-        free = threading.Semaphore(most)
-        calls = counted(rpc, stream=True)
+        """Refuse streams above a limit. The behavior may take one request or a stream of them."""
+        free = threading.Semaphore(limit)
+        calls = call_metrics(rpc, stream=True)
 
         def handle(requests: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             if not free.acquire(blocking=False):
                 error = errors.ResourceExhausted(
                     "too many streams are open on this server", reason="TOO_MANY_STREAMS", retry_after=1
                 )
-                Attempt(calls, context, self._log).abort(error)
+                ActiveCall(calls, context, self._access_log, self._admission).abort(error)
             try:
                 yield from behavior(requests, context)
             finally:
                 free.release()
 
-        handle.calls = calls  # type: ignore[attr-defined]  # as above
-        if (door := getattr(behavior, "door", None)) is not None:
-            handle.door = door  # type: ignore[attr-defined]  # as above
-        return handle
+        return _with(handle, **vars(behavior), calls=calls)
+
+
+@contextmanager
+def _time_limit(context: grpc.ServicerContext) -> Iterator[None]:
+    """Cancel the call if it takes longer than READ_SECONDS."""
+    timer = threading.Timer(READ_SECONDS, context.cancel)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -1,8 +1,8 @@
-"""One call with one request, from its arrival to its answer. Like rpc/executor.py this knows grpcio's
-insides.
+"""A call with one request message, from its arrival to its response.
 
-It does what ``grpc._server`` does in ``_unary_request`` and ``_unary_response_in_pool``, in another order:
-who calls is judged before the message is taken in, and it is parsed by the handler, which knows who calls.
+It replaces ``_unary_request`` and ``_unary_response_in_pool`` of ``grpc._server`` and does the same work in
+another order: the caller is checked before the message is received, and the handler parses the message,
+since it knows the caller. Like rpc/executor.py it depends on private parts of grpcio.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import grpc
 import structlog
 from grpc._common import STATUS_CODE_TO_CYGRPC_STATUS_CODE, decode, deserialize
-from grpc._cython import cygrpc  # type: ignore[attr-defined]  # it is written in C
+from grpc._cython import cygrpc  # type: ignore[attr-defined]  # a C extension without stubs
 from grpc._server import (
     _CLOSED,
     _OPEN,
@@ -41,232 +41,245 @@ NO_MESSAGE = b"the call takes one request message and got none"
 NOT_READ = b"the request message was not read"
 FAILED = b"the handler failed"
 RETRY_SECONDS = 0.25
-NOBODY: Share = ("", "")
-"""The share of calls whose pool does not ask who calls."""
+NO_SHARE: Share = ("", "")
+"""The share of calls to a server that does not check its callers, such as the health service."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """An answer to a call that is not begun, made once: a refusal needs no thread and next to no time."""
+class StaticStatus:
+    """The status of a refused call, built once. To send it takes no thread of the pool and little time."""
 
     code: Any
     details: bytes
     trailing: Any = None
     reason: str = ""
-    """What its caller is told, where that is more than the transport's own words."""
+    """The ledger's reason; empty if the status is one of the transport's."""
     name: str = ""
-    """The code's."""
+    """The name of the status code."""
 
     @staticmethod
-    def of(message: str, reason: str) -> Refusal:
-        """Return RESOURCE_EXHAUSTED with its reason and when to come again."""
-        return Refusal.of_error(ResourceExhausted(message, reason=reason, retry_after=RETRY_SECONDS))
+    def exhausted(message: str, reason: str) -> StaticStatus:
+        """Return RESOURCE_EXHAUSTED with a reason and the time after which to try again."""
+        return StaticStatus.from_error(ResourceExhausted(message, reason=reason, retry_after=RETRY_SECONDS))
 
     @staticmethod
-    def of_error(error: LedgerError) -> Refusal:
-        """Return the answer that an error makes."""
+    def from_error(error: LedgerError) -> StaticStatus:
+        """Return the status of an error."""
         status, code = rpc_status.to_status(status_of(error)), code_of(error)
         native = STATUS_CODE_TO_CYGRPC_STATUS_CODE[code]
-        return Refusal(native, status.details.encode(), status.trailing_metadata, error.reason, code.name)
+        return StaticStatus(
+            native, status.details.encode(), status.trailing_metadata, error.reason, code.name
+        )
 
 
-EMPTY = Refusal(cygrpc.StatusCode.unimplemented, NO_MESSAGE)
+NO_REQUEST = StaticStatus(cygrpc.StatusCode.unimplemented, NO_MESSAGE)
 
 
-class Door(Protocol):
-    """What judges who calls, as the attribute ``door`` of a handler."""
+class EarlyCheck(Protocol):
+    """The checks of a call before its handler runs; the ``early_check`` attribute of the handler."""
 
-    def refusal(self, body: bytes) -> LedgerError | None:
-        """Return the error of a request that is too large, by what is seen without unpacking it."""
+    def check_size(self, body: bytes) -> LedgerError | None:
+        """Return the error of a request that is too large, judged without parsing it."""
 
     def identify(self, metadata: Any, peer: Callable[[], str]) -> Verdict:
-        """Identify the caller from memory alone. It runs on grpc's serving thread and must not wait."""
+        """Identify the caller from memory alone. Runs on grpc's serving thread and must not block."""
 
     def lookup(self, metadata: Any, peer: Callable[[], str]) -> object:
-        """Return the caller. Raises the error to refuse the call with."""
+        """Return the caller's identity. Raises the error that the call is refused with."""
 
 
-class Pool(Protocol):
-    """What calls wait in."""
+class CallPool(Protocol):
+    """The pool that a pending call waits in."""
 
-    def came(self, arrival: Arrival) -> bool:
-        """Take note that a request is there, or never will be. Return False if the call was refused."""
+    def receive(self, call: PendingCall) -> tuple[StaticStatus | None, PendingCall | None]:
+        """Start to receive the request of a call whose lock the caller holds.
 
-    def let_in(self, arrival: Arrival) -> Refusal | None:
-        """Have a call answered, or return why not."""
+        Return the status if the call is refused, and the call that is displaced by this one, if any.
+        """
 
-    def expect(self, arrival: Arrival) -> tuple[Refusal | None, Arrival | None]:
-        """Have a call send its message, with its lock held, or return why not; and who gives way to it."""
+    def refuse_displaced(self, call: PendingCall) -> None:
+        """Refuse a call that was displaced.
 
-    def give_way(self, arrival: Arrival) -> None:
-        """Refuse a call that gives way; no lock of another call may be held but by grpc's serving thread."""
+        Only grpc's serving thread may hold the lock of another call meanwhile.
+        """
+
+    def received(self, call: PendingCall) -> bool:
+        """Note that the receive operation has ended. Return False if the call was refused meanwhile."""
+
+    def enqueue(self, call: PendingCall) -> StaticStatus | None:
+        """Queue a call for a thread. Return the status if it is refused."""
 
 
-def admitted(context: grpc.ServicerContext) -> object:
-    """Return, once, what was found of who calls before the message was taken in: an error, or a verdict's."""
+def take_early_result(context: grpc.ServicerContext) -> object:
+    """Return what the early check found of the caller, an error or an identity, and forget it."""
     inside: Any = context
-    # grpc makes the context of a stream, so it stands in the state of the call.
-    return vars(inside._state).pop("admitted", None)  # noqa: SLF001
+    # grpc makes the context of a stream, so the result is kept in the state of the call.
+    return vars(inside._state).pop("early_result", None)  # noqa: SLF001
 
 
-class Arrival:
-    """A call from its arrival to its answer."""
+class PendingCall:
+    """A call from its arrival to its response."""
 
-    __slots__ = ("_behavior", "_body", "_deserializer", "_door", "_ended", "_enter", "_event", "_looking",
-                 "_over", "_peer", "_pool", "_respond", "_serializer", "_state", "began", "share", "since",
-                 "size")  # fmt: skip
+    __slots__ = ("_behavior", "_body", "_check", "_context_run", "_deserializer", "_done", "_event",
+                 "_needs_lookup", "_on_done", "_peer", "_pool", "_respond", "_serializer", "_state",
+                 "queued_at", "share", "size", "started_at")  # fmt: skip
 
     def __init__(
         self,
-        pool: Pool,
-        enter: Callable[..., Any],
+        pool: CallPool,
+        context_run: Callable[..., Any],
         respond: Callable[..., None],
         event: Any,
         state: Any,
         behavior: Callable[..., Any],
-        _ask_and_wait: Callable[[], Any],
+        _receive_and_wait: Callable[[], Any],
         deserializer: Callable[[bytes], Any] | None,
         serializer: Callable[[Any], bytes] | None,
     ) -> None:
         self._pool = pool
-        self._enter = enter
+        self._context_run = context_run
         self._respond = respond
         self._event = event
         self._state = state
         self._behavior = behavior
         self._deserializer = deserializer
         self._serializer = serializer
-        self._door: Door | None = getattr(behavior, "door", None)
-        self._looking = False
+        self._check: EarlyCheck | None = getattr(behavior, "early_check", None)
+        self._needs_lookup = False
         self._peer = ""
         self._body = b""
-        self._over: Callable[[Arrival], None] | None = None
-        self._ended = False
-        self.share = NOBODY
+        self._on_done: Callable[[PendingCall], None] | None = None
+        self._done = False
+        self.share = NO_SHARE
         self.size = 0
         """Bytes of the request."""
-        self.since = self.began = 0.0
-        """When it began to wait for a thread."""
+        self.queued_at = self.started_at = 0.0
 
-    def add_done_callback(self, over: Callable[[Arrival], None]) -> None:
-        """grpc counts the calls at work. It says so before its serving thread takes the next event."""
-        self._over = over
-        if self._ended:
-            over(self)
+    def add_done_callback(self, on_done: Callable[[PendingCall], None]) -> None:
+        """Set the callback by which grpc counts active calls, as on a future.
+
+        grpc sets it before its serving thread takes the next event.
+        """
+        self._on_done = on_done
+        if self._done:
+            on_done(self)
 
     @property
     def peer(self) -> str:
-        """The connection. To say it grpc lets go of the interpreter, so it is asked for when it is needed."""
+        """The connection. grpc releases the interpreter to read it, so it is read on first use."""
         if not self._peer:
             self._peer = decode(self._event.call.peer())
         return self._peer
 
-    def _asked_peer(self) -> str:
+    def _get_peer(self) -> str:
         return self.peer
 
-    def judge(self) -> tuple[bool, Refusal | None]:
-        """Return whether who calls has to be looked up first, and why the call is refused at once, if so."""
-        if self._door is None:
+    def identify(self) -> tuple[bool, StaticStatus | None]:
+        """Return whether the caller has to be looked up first, and the status if the call is refused."""
+        if self._check is None:
             return False, None
-        verdict = self._door.identify(self._event.invocation_metadata, self._asked_peer)
+        verdict = self._check.identify(self._event.invocation_metadata, self._get_peer)
         self.share = verdict.share
-        self._state.admitted = verdict.identity
-        self._looking = verdict.needs_lookup
-        return verdict.needs_lookup, None if verdict.error is None else Refusal.of_error(verdict.error)
+        self._state.early_result = verdict.identity
+        self._needs_lookup = verdict.needs_lookup
+        return verdict.needs_lookup, None if verdict.error is None else StaticStatus.from_error(verdict.error)
 
-    def ask(self) -> None:
-        """Start to receive the message, with the call's lock held."""
-        self._event.call.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), self._received)
+    def start_receiving(self) -> None:
+        """Start to receive the request. The caller holds the call's lock."""
+        self._event.call.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), self._on_received)
         self._state.due.add(_RECEIVE_MESSAGE_TOKEN)
 
-    def _received(self, came: Any) -> Any:
-        """What grpc's serving thread runs when the message came or never will; whether the call ended."""
+    def _on_received(self, event: Any) -> Any:
+        """Handle the end of the receive operation on grpc's serving thread.
+
+        Return whether the call has ended, as grpc expects.
+        """
         state = self._state
-        body = came.batch_operations[0].message()
-        if not self._pool.came(self):
+        body = event.batch_operations[0].message()
+        if not self._pool.received(self):
             with state.condition:
                 return _possibly_finish_call(state, _RECEIVE_MESSAGE_TOKEN)
-        refusal: Refusal | None = EMPTY
+        status: StaticStatus | None = NO_REQUEST
         if body is not None:
-            refusal = self._too_large(body)
-            if refusal is None:
+            status = self._size_status(body)
+            if status is None:
                 self._body, self.size = body, len(body)
-                refusal = self._pool.let_in(self)
+                status = self._pool.enqueue(self)
         with state.condition:
-            if refusal is not None:
+            if status is not None:
                 if body is None and state.client is _OPEN:
                     state.client = _CLOSED
-                self._abort(refusal)
+                self._abort(status)
             ended = _possibly_finish_call(state, _RECEIVE_MESSAGE_TOKEN)
-        if refusal is not None:
-            self._end()
+        if status is not None:
+            self._finish()
         return ended
 
-    def _too_large(self, body: bytes) -> Refusal | None:
-        error = None if self._door is None else self._door.refusal(body)
-        return None if error is None else Refusal.of_error(error)
+    def _size_status(self, body: bytes) -> StaticStatus | None:
+        error = None if self._check is None else self._check.check_size(body)
+        return None if error is None else StaticStatus.from_error(error)
 
-    def refuse(self, refusal: Refusal) -> None:
-        """Answer it without a handler."""
+    def refuse(self, status: StaticStatus) -> None:
+        """End the call with a status. Its handler does not run."""
         with self._state.condition:
-            self._abort(refusal)
-        self._end()
+            self._abort(status)
+        self._finish()
 
-    def _abort(self, refusal: Refusal) -> None:
+    def _abort(self, status: StaticStatus) -> None:
         self._body = b""
-        self._state.trailing_metadata = refusal.trailing
-        _abort(self._state, self._event.call, refusal.code, refusal.details)
-        if refusal.reason:
-            if refusal.name != "UNAUTHENTICATED":
-                # Refusals for who calls are counted where they are noted.
-                metrics.RPC_REFUSED.labels(refusal.reason).inc()
-            self._count(refusal.name)
+        self._state.trailing_metadata = status.trailing
+        _abort(self._state, self._event.call, status.code, status.details)
+        if status.reason:
+            if status.name != "UNAUTHENTICATED":
+                # The audit counts refused callers.
+                metrics.RPC_REFUSED.labels(status.reason).inc()
+            self._count(status.name)
 
-    def answer(self) -> None:
-        """Run the handler, or look up who calls, on a thread of the pool."""
-        asked = False
+    def run(self) -> None:
+        """Run the handler, or look up the caller, on a thread of the pool."""
+        continues = False
         try:
             with self._state.condition:
                 if not _is_rpc_state_active(self._state):
-                    # Its caller left, or its deadline passed, while it waited.
+                    # The caller cancelled the call, or its deadline passed, while it was queued.
                     self._count("CANCELLED")
                     return
-            if self._looking and self._look():
-                asked = True
+            if self._needs_lookup and self._look_up():
+                continues = True
             elif self._respond is _unary_response_in_pool:
-                self._enter(self._answer_unary)
+                self._context_run(self._run_unary)
             else:
-                self._enter(
+                self._context_run(
                     self._respond, self._event, self._state, self._behavior, self._request,
                     self._deserializer, self._serializer,
                 )  # fmt: skip
         finally:
-            if not asked:
-                self._end()
+            if not continues:
+                self._finish()
 
-    def _look(self) -> bool:
-        """Look up who calls, and have the message sent. Return False if the handler is to refuse the call."""
-        assert self._door is not None
-        self._looking = False
+    def _look_up(self) -> bool:
+        """Look up the caller and receive the request. Return False if the handler is to refuse the call."""
+        assert self._check is not None
+        self._needs_lookup = False
         try:
-            self._state.admitted = self._door.lookup(self._event.invocation_metadata, self._asked_peer)
+            self._state.early_result = self._check.lookup(self._event.invocation_metadata, self._get_peer)
         except Exception as error:
-            self._state.admitted = error
+            self._state.early_result = error
             return False
         with self._state.condition:
             active = _is_rpc_state_active(self._state)
-            refusal, other = self._pool.expect(self) if active else (None, None)
-        if other is not None:
-            self._pool.give_way(other)
+            status, displaced = self._pool.receive(self) if active else (None, None)
+        if displaced is not None:
+            self._pool.refuse_displaced(displaced)
         if not active:
             self._count("CANCELLED")
-            self._end()
-        elif refusal is not None:
-            self.refuse(refusal)
+            self._finish()
+        elif status is not None:
+            self.refuse(status)
         return True
 
-    def _answer_unary(self) -> None:
-        """As grpc's ``_unary_response_in_pool``, without what its census of calls needs."""
+    def _run_unary(self) -> None:
+        """Do what grpc's ``_unary_response_in_pool`` does, except for grpc's per-call statistics."""
         request = self._request()
         if request is None:
             return
@@ -276,14 +289,14 @@ class Arrival:
         except Exception as error:
             if not self._state.aborted:
                 log.exception("handler failed", exc_info=error)
-            # What the handler aborted with stands in the state, and goes before this.
+            # If the handler aborted the call, the state has its status, which takes precedence.
             with self._state.condition:
                 _abort(self._state, self._event.call, cygrpc.StatusCode.unknown, FAILED)
             return
         _status(self._event, self._state, body)
 
     def _count(self, code: str) -> None:
-        """Count a call that no handler sees, if its handler says that its calls are counted."""
+        """Count a call that ends before its handler runs, if the handler has metrics."""
         calls: metrics.Rpc | None = getattr(self._behavior, "calls", None)
         if calls is not None:
             calls.never_began(code)
@@ -295,7 +308,7 @@ class Arrival:
                 _abort(self._state, self._event.call, cygrpc.StatusCode.internal, NOT_READ)
         return request
 
-    def _end(self) -> None:
-        self._ended = True
-        if self._over is not None:
-            self._over(self)
+    def _finish(self) -> None:
+        self._done = True
+        if self._on_done is not None:
+            self._on_done(self)

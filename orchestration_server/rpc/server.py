@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from time import sleep
 from typing import Any
 
@@ -28,7 +29,7 @@ from orchestration_server.auth import permissions
 from orchestration_server.config.settings import Settings
 from orchestration_server.errors import CannotListen
 from orchestration_server.rpc import health, interceptor
-from orchestration_server.rpc.executor import WAITING_BYTES, RequestThreads
+from orchestration_server.rpc.executor import WAITING_BYTES, RequestExecutor
 from orchestration_server.rpc.health import Health
 from orchestration_server.validation import RULES
 from orchestration_server.validation.constraints import Int, Rules, Sub, Text
@@ -84,10 +85,10 @@ class Server:
     ) -> None:
         self._settings = settings
         self._interceptor = around
-        self._unary = RequestThreads(
+        self._unary = RequestExecutor(
             settings.threads,
             name="rpc",
-            part=max(1, settings.threads // 2),
+            contended_threads=max(1, settings.threads // 2),
             slow_requests=settings.slow_requests,
             waiting_calls=settings.waiting_calls,
             waiting_bytes=max(WAITING_BYTES, 4 * settings.max_message_bytes),
@@ -95,7 +96,7 @@ class Server:
         )
         # A stream holds its thread; the spare ones refuse what is above the limit.
         self._emit = ThreadPoolExecutor(settings.emit_streams + SPARE, thread_name_prefix="emit")
-        self._read = RequestThreads(
+        self._read = RequestExecutor(
             settings.file_streams + SPARE,
             name="read",
             waiting_calls=settings.waiting_calls,
@@ -120,7 +121,7 @@ class Server:
         servicer = reflection.ReflectionServicer(names)
         request = reflection_pb2.ServerReflectionRequest
         parse = Parser(request, _REFLECTION_RULES, most_bytes=self._settings.max_message_bytes)
-        asked = self._interceptor.reflecting(servicer.ServerReflectionInfo, parse)
+        asked = self._interceptor.reflection(servicer.ServerReflectionInfo, parse)
         handle = self._interceptor.limited(permissions.REFLECTION, asked, REFLECTIONS)
         handle.experimental_thread_pool = self._reflect  # type: ignore[attr-defined]
         handler: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(
@@ -153,36 +154,49 @@ class Server:
         write = interceptor.serializer
         # A handler gets bytes, which it parses once it knows who calls.
         if method.client_streaming:
-            handle = around.limited(rpc, around.bidirectional(rpc, behavior, parse), streams.emit_streams)
+            handle = around.limited(
+                rpc, around.bidirectional_stream(rpc, behavior, parse), streams.emit_streams
+            )
             handle.experimental_thread_pool = self._emit  # type: ignore[attr-defined]
             return grpc.stream_stream_rpc_method_handler(handle, None, write)
         if method.server_streaming and rpc in HOLDS_NO_THREAD:
-            return grpc.unary_stream_rpc_method_handler(around.timeline(rpc, behavior, parse), None, write)
+            return grpc.unary_stream_rpc_method_handler(
+                around.detached_stream(rpc, behavior, parse), None, write
+            )
         if method.server_streaming:
-            handle = around.limited(rpc, around.reading(rpc, behavior, parse), streams.file_streams)
+            handle = around.limited(rpc, around.server_stream(rpc, behavior, parse), streams.file_streams)
             handle.experimental_thread_pool = self._read  # type: ignore[attr-defined]
             return grpc.unary_stream_rpc_method_handler(handle, None, write)
         return grpc.unary_unary_rpc_method_handler(around.unary(rpc, behavior, parse), None, write)
 
     def start(self) -> int:
-        """Listens and serves; returns the port. Raises CannotListen if the address is not to be had."""
+        """Listen, serve, and return the port. Raises CannotListen if the address cannot be bound."""
+        with ExitStack() as stack:
+            for pool in (self._unary, self._read):
+                stack.callback(pool.shutdown)
+                pool.start()
+            stack.callback(self._health.shutdown)
+            self._health.start()
+            port = self._listen()
+            self._server.start()
+            stack.pop_all()
+        self._health.set(serving=True)
+        return port
+
+    def _listen(self) -> int:
         settings = self._settings
         credentials = None
         if settings.tls_cert is not None:
-            # It takes its time, and few need it.
+            # Few servers use TLS, and the import is slow.
             from orchestration_server.rpc import tls
 
             credentials = tls.credentials(settings)
         try:
             if credentials is None:
-                port = self._server.add_insecure_port(settings.address)
-            else:
-                port = self._server.add_secure_port(settings.address, credentials)
+                return self._server.add_insecure_port(settings.address)
+            return self._server.add_secure_port(settings.address, credentials)
         except RuntimeError as error:
             raise CannotListen(str(error)) from error
-        self._server.start()
-        self._health.set(serving=True)
-        return port
 
     def stop(self, before_grace: Callable[[], None]) -> None:
         """Takes no new calls and lets those in flight end; ``before_grace`` ends the open streams.

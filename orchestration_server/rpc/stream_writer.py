@@ -1,11 +1,11 @@
-"""Messages to one client without waiting for it. Like rpc/executor.py this knows grpcio's insides.
+"""Messages to a client without waiting for it. Like rpc/executor.py this uses private parts of grpcio.
 
-grpcio gives a handler that holds no thread a callback to send with, which despite its name waits until the
-transport took the message: it costs two switches of threads a message, and a thread for each client that
-does not read. This starts the same batch as ``grpc._server._send_response`` and returns at once.
+grpcio gives a non-blocking handler a callback to send with. In spite of its name the callback waits until
+the transport has taken the message: that costs two thread switches a message, and a thread for each client
+that does not read. StreamWriter starts the same batch as ``grpc._server._send_response`` and returns.
 
-Which release it was written against stands below; pyproject.toml and requirements/ pin it exactly. Other
-insides show in tests/rpc/test_stream_writer.py.
+GRPCIO is the release that this was written for; pyproject.toml and requirements/ pin it.
+tests/rpc/test_stream_writer.py fails if another release changes those private parts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 
-# The first is written in C; the second's own annotations are not all right.
+# cygrpc is a C extension without stubs, and some annotations of grpc._server are wrong.
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 from grpc._server import (
     _SEND_INITIAL_METADATA_AND_SEND_MESSAGE_TOKEN,
@@ -29,28 +29,28 @@ GRPCIO = "1.85.1"
 NO_FLAGS = 0
 
 
-class Outlet:
-    """The way to the client of one call.
+class StreamWriter:
+    """The writer of one call's messages.
 
-    One message at a time, and the status after the last was taken: whoever uses this keeps to that, so a
-    batch can be started when ``condition`` is released. With it held, grpc's serving thread, which is told
-    of the end before the start returns, would stop to wait for it at every third message: 8% more CPU.
+    The caller sends one message at a time, and ends the call after the last was taken. So a batch can be
+    started after ``condition`` is released. Otherwise grpc's serving thread, which learns of the end before
+    the start returns, would wait for the lock at every third message, which takes 8% more CPU.
     """
 
-    __slots__ = ("_call", "_done", "_state", "_token")
+    __slots__ = ("_call", "_on_taken", "_state", "_token")
 
     def __init__(self, context: grpc.ServicerContext) -> None:
         inside: Any = context
-        self._call = inside._rpc_event.call  # noqa: SLF001  # there is no other way to the call
+        self._call = inside._rpc_event.call  # noqa: SLF001  # grpc has no public way to the call
         self._state = inside._state  # noqa: SLF001
         self._token = ""
-        self._done: Callable[[], None] | None = None
+        self._on_taken: Callable[[], None] | None = None
 
-    def send(self, body: bytes, done: Callable[[], None]) -> bool:
-        """Starts to send a message; False where the call has ended.
+    def send(self, body: bytes, on_taken: Callable[[], None]) -> bool:
+        """Start to send a message. Return False if the call has ended.
 
-        ``done`` is called on grpc's serving thread once the transport took the message, or gave it up
-        with the call; it must neither block nor raise.
+        grpc's serving thread calls ``on_taken`` once the transport has taken the message, or has dropped it
+        because the call ended. The callback must neither block nor raise.
         """
         state = self._state
         operations: tuple[Any, ...] = (cygrpc.SendMessageOperation(body, NO_FLAGS),)
@@ -62,22 +62,22 @@ class Outlet:
                 operations = (_get_initial_metadata_operation(state, None), *operations)
                 state.initial_metadata_allowed = False
                 token = _SEND_INITIAL_METADATA_AND_SEND_MESSAGE_TOKEN
-            # As long as a token is due the call is kept, and the server does not end.
+            # While a token is due, grpc keeps the call, and the server does not stop.
             state.due.add(token)
-        self._token, self._done = token, done
-        error = self._call.start_server_batch(operations, self._sent)
+        self._token, self._on_taken = token, on_taken
+        error = self._call.start_server_batch(operations, self._on_sent)
         if error:
             with state.condition:
                 state.due.remove(token)
             raise RuntimeError(f"grpc did not start a batch: error {error}")
         return True
 
-    def _sent(self, _event: object) -> Any:
-        """What grpc's serving thread runs at the end of the batch; the answer says whether the call ended."""
-        state, done = self._state, self._done
-        self._done = None
+    def _on_sent(self, _event: object) -> Any:
+        """Handle the end of the batch on grpc's serving thread. Return whether the call has ended."""
+        state, on_taken = self._state, self._on_taken
+        self._on_taken = None
         with state.condition:
             ended = _possibly_finish_call(state, self._token)
-        if done is not None:
-            done()
+        if on_taken is not None:
+            on_taken()
         return ended

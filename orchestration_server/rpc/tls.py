@@ -23,8 +23,8 @@ from orchestration_server.rpc import address
 
 log = structlog.get_logger()
 
-MADE_FOR = timedelta(days=365)
-MADE_AGAIN = timedelta(days=30)
+VALID_FOR = timedelta(days=365)
+RENEW_BEFORE = timedelta(days=30)
 """So long before its end a certificate of our own is made again."""
 
 
@@ -111,14 +111,14 @@ def _public(key: object) -> bytes:
     return found
 
 
-class Made(NamedTuple):
+class CertificateFiles(NamedTuple):
     """A certificate of our own, and its key."""
 
     cert: Path
     key: Path
 
 
-def secured(settings: Settings) -> Settings:
+def with_auto_tls(settings: Settings) -> Settings:
     """The settings with a certificate of our own, where they ask for one; otherwise as they are."""
     if not settings.auto_tls:
         return settings
@@ -138,7 +138,9 @@ def fingerprint(cert: Path) -> str:
     return found.fingerprint(hashes.SHA256()).hex(":").upper()
 
 
-def make(directory: Path, host: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Made:
+def make(
+    directory: Path, host: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> CertificateFiles:
     """The self-signed certificate in the directory, made where there is none for this host or it ends soon.
 
     It is good for ``host`` (where that is all addresses, for this machine's own), this machine's name and
@@ -146,19 +148,19 @@ def make(directory: Path, host: str, *, now: Callable[[], datetime] = lambda: da
     ConfigurationError where the directory cannot be written.
     """
     cert, key = directory / "cert.pem", directory / "key.pem"
-    named = _everywhere() if address.everywhere(host) else {host}
+    named = _own_names() if address.is_wildcard(host) else {host}
     names = sorted({"localhost", "127.0.0.1", "::1", socket.gethostname(), *named})
     found: x509.Certificate | None = None
     with suppress(OSError, ValueError, TypeError):
         # Whoever made them may have ended between the two.
         found = _fitting(cert.read_bytes(), key.read_bytes())
-    fresh = found is not None and found.not_valid_after_utc - now() > MADE_AGAIN
+    fresh = found is not None and found.not_valid_after_utc - now() > RENEW_BEFORE
     if found is None or not fresh or not set(names) <= set(_names_of(found)):
         try:
             _make(directory, cert, key, names, now())
         except OSError as error:
             raise ConfigurationError(f"cannot write {directory}: {error.strerror}") from None
-    return Made(cert, key)
+    return CertificateFiles(cert, key)
 
 
 def _fitting(chain: bytes, key: bytes) -> x509.Certificate | None:
@@ -168,7 +170,7 @@ def _fitting(chain: bytes, key: bytes) -> x509.Certificate | None:
     return found if _public(found.public_key()) == _public(private.public_key()) else None
 
 
-def _everywhere() -> set[str]:
+def _own_names() -> set[str]:
     """How other machines may call this one: its full name, and its addresses as far as they are found."""
     found = {socket.getfqdn()}
     for family, elsewhere in _ELSEWHERE:
@@ -204,7 +206,7 @@ def _make(directory: Path, cert: Path, key: Path, names: list[str], now: datetim
         .public_key(private.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + MADE_FOR)
+        .not_valid_after(now + VALID_FOR)
         .add_extension(x509.SubjectAlternativeName([_name(name) for name in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

@@ -37,7 +37,8 @@ from orchestration_server.store import event_counts, event_lists, log_times, rol
 from orchestration_server.store import events as store
 from orchestration_server.store.database_clock import DatabaseClock
 from orchestration_server.timeline.hub import Hub
-from orchestration_server.timeline.subscription import PAGE_FIRST, Leaving, Reply, Stream
+from orchestration_server.timeline.reply import Reply
+from orchestration_server.timeline.subscription import PAGE_FIRST, DisconnectHook, Subscription
 from orchestration_server.validation import check
 from orchestration_server.validation.events import STATS_SECONDS
 from orchestration_server.validation.occur_time import refuse_ahead
@@ -246,10 +247,10 @@ class EventService:
         reply: Reply,
     ) -> None:
         latest = request.last if request.last <= PAGE_FIRST else 0
-        leaving = Leaving()
-        stream = Stream(
+        leaving = DisconnectHook()
+        stream = Subscription(
             project=call.project,
-            chosen=_filter(request.filter),
+            filter=_filter(request.filter),
             follow=request.follow,
             batch=request.batch_size or 500,
             reply=reply,

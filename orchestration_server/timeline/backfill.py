@@ -22,7 +22,7 @@ from orchestration_server.store import events as event_store
 from orchestration_server.store import pages
 from orchestration_server.timeline.pacing import PAGE_EVENTS as CROWDED_EVENTS
 from orchestration_server.timeline.pacing import Pace
-from orchestration_server.timeline.subscription import Message, Stream, messages_of
+from orchestration_server.timeline.subscription import Message, Subscription, messages_of
 
 log = structlog.get_logger()
 
@@ -31,7 +31,7 @@ READERS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class BackfillPage:
     """One reading of a stream's history."""
 
     messages: Sequence[Message]
@@ -43,7 +43,7 @@ class Page:
     """The last event up to there, wanted or not; the beginning where none was seen."""
 
 
-class History:
+class Backfill:
     """Reads the next page of each stream that asks, in turn.
 
     ``take`` is called with each page, with None where the log ends before the place that the stream has
@@ -56,8 +56,8 @@ class History:
         db: Database,
         cursors: CursorSigner,
         *,
-        take: Callable[[Stream, Page | None], None],
-        fail: Callable[[Stream, LedgerError], None],
+        take: Callable[[Subscription, BackfillPage | None], None],
+        fail: Callable[[Subscription, LedgerError], None],
         give_way: Callable[[], None],
         pace: Pace,
     ) -> None:
@@ -67,14 +67,14 @@ class History:
         self._fail = fail
         self._give_way = give_way
         self._pace = pace
-        self._wanted: SimpleQueue[Stream | None] = SimpleQueue()
+        self._wanted: SimpleQueue[Subscription | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._run, name="timeline-read", daemon=True) for _ in range(READERS)
         ]
         for thread in self._threads:
             thread.start()
 
-    def read(self, stream: Stream) -> None:
+    def read(self, stream: Subscription) -> None:
         """Asks for a stream's next page."""
         self._wanted.put(stream)
 
@@ -101,7 +101,7 @@ class History:
                 log.warning("timeline read failed", error=error)
                 self._fail(stream, Unavailable())
 
-    def _page(self, stream: Stream) -> Page | None:
+    def _page(self, stream: Subscription) -> BackfillPage | None:
         with self._db.connection(stream.call, patience=PATIENCE_SECONDS) as conn:
             if stream.start is not None:
                 stream.resumed_from = stream.start(conn)
@@ -117,13 +117,13 @@ class History:
             after = stream.cursor(start)
             if latest:
                 rows, cut, stream.large, horizon, last, edge = event_store.latest(
-                    conn, project=stream.project, count=latest, chosen=stream.chosen,
+                    conn, project=stream.project, count=latest, chosen=stream.filter,
                     archived=stream.archived,
                 )  # fmt: skip
                 stream.latest = 0
             else:
                 rows, cut, stream.large, horizon, last, edge = event_store.page(
-                    conn, project=stream.project, after=after, limit=limit, chosen=stream.chosen,
+                    conn, project=stream.project, after=after, limit=limit, chosen=stream.filter,
                     archived=stream.archived, large=stream.large,
                 )  # fmt: skip
         if horizon < start and start > stream.seen:
@@ -140,7 +140,7 @@ class History:
         seen = rows[-1].position if rows else BEGINNING
         if seen.epoch == last.epoch:
             stream.progress.note(last.seq - seen.seq, time.monotonic())
-        return Page(
+        return BackfillPage(
             messages=messages_of(
                 self._cursors, rows, stream.batch, None if stream.settled else after, rest=self._pace.rest
             ),
@@ -151,7 +151,7 @@ class History:
         )
 
 
-def _check_edge(stream: Stream, edge: event_store.Edge) -> None:
+def _check_edge(stream: Subscription, edge: event_store.Edge) -> None:
     """Refuses a page that lacks what was there when the stream began, or when its cursor was given.
 
     One that starts at the beginning, or by a time, gets what there is: it is refused where more goes while it
@@ -159,6 +159,6 @@ def _check_edge(stream: Stream, edge: event_store.Edge) -> None:
     """
     gone = stream.resumed if stream.moves is None else stream.moves != edge.moves
     stream.moves = edge.moves
-    only_kept = bool(stream.chosen.priorities) and KEPT_PRIORITIES.issuperset(stream.chosen.priorities)
+    only_kept = bool(stream.filter.priorities) and KEPT_PRIORITIES.issuperset(stream.filter.priorities)
     if gone and stream.position < edge.place and edge.upto is not None and not only_kept:
         raise (CursorExpired if stream.archived else CursorArchived)(edge.upto.isoformat())

@@ -21,11 +21,11 @@ from orchestration_server.errors import LedgerError, ResourceExhausted, ServerSt
 from orchestration_server.model import Cursor
 from orchestration_server.store import events as event_store
 from orchestration_server.telemetry import metrics
-from orchestration_server.timeline.backfill import History, Page
-from orchestration_server.timeline.live_feed import Chunk, Feed
+from orchestration_server.timeline.backfill import Backfill, BackfillPage
+from orchestration_server.timeline.live_feed import LiveFeed, TailBatch
 from orchestration_server.timeline.pacing import Pace, Progress, Traffic
 from orchestration_server.timeline.sender import Sender
-from orchestration_server.timeline.subscription import Stream, message
+from orchestration_server.timeline.subscription import Subscription, message
 
 log = structlog.get_logger()
 
@@ -67,16 +67,21 @@ class Hub:
         self._most = most_streams
         self._stuck_seconds = stuck_seconds
         self._lock = threading.RLock()
-        self._streams: set[Stream] = set()
+        self._streams: set[Subscription] = set()
         self._projects: dict[str, int] = {}
-        self._feed = Feed(cursors)
+        self._feed = LiveFeed(cursors)
         self._woken = threading.Event()
         self._closed = False
-        self._sender = Sender(drop_queue=self._drop_queue, drained=self._drained, discard=self.discard)
+        self._sender = Sender(reset_slow=self._reset_slow, drained=self._drained, discard=self.discard)
         self._traffic = traffic or Traffic()
         self._pace = Pace(self._traffic)
-        self._history = History(
-            db, cursors, take=self._take, fail=self._fail, give_way=self._give_way, pace=self._pace
+        self._backfill = Backfill(
+            db,
+            cursors,
+            take=self._page_read,
+            fail=self._read_failed,
+            give_way=self._give_way,
+            pace=self._pace,
         )
         self._tailer = threading.Thread(target=self._run_tail, name="timeline-tail", daemon=True)
         self._tailer.start()
@@ -86,9 +91,9 @@ class Hub:
         if self._streams:
             self._woken.set()
 
-    def open(self, stream: Stream) -> None:
+    def open(self, stream: Subscription) -> None:
         """Takes a stream in. RESOURCE_EXHAUSTED where there are too many."""
-        stream.key = repr((stream.chosen, stream.batch))
+        stream.key = repr((stream.filter, stream.batch))
         stream.to_send = self._sender.queue
         with self._lock:
             if self._closed:
@@ -105,13 +110,13 @@ class Hub:
             self._projects[stream.project] = self._projects.get(stream.project, 0) + 1
             self._read_on(stream)
 
-    def leave(self, stream: Stream) -> None:
+    def leave(self, stream: Subscription) -> None:
         """Says that a stream's call has ended. Waits for nothing: grpc's serving thread calls it."""
         stream.closed = True
         stream.messages.clear()
         self._sender.queue.put(stream)
 
-    def discard(self, stream: Stream) -> None:
+    def discard(self, stream: Subscription) -> None:
         """Forgets a stream."""
         with self._lock:
             stream.closed = True
@@ -145,11 +150,11 @@ class Hub:
             self.discard(stream)
         self._woken.set()
         self._tailer.join(timeout=2)
-        self._history.close()
+        self._backfill.close()
 
     # What the sender calls
 
-    def _drop_queue(self, stream: Stream) -> None:
+    def _reset_slow(self, stream: Subscription) -> None:
         """Lets a stream read again from what was last sent, once its client has taken that."""
         metrics.SLOW_READERS.inc()
         with self._lock:
@@ -161,14 +166,14 @@ class Hub:
             notice = event_pb2.TimelineFellBehind(cursor=cursor)
             stream.push(message(fell_behind=notice), stream.sent, time.monotonic())
 
-    def _drained(self, stream: Stream) -> None:
+    def _drained(self, stream: Subscription) -> None:
         with self._lock:
             if not self._has_enough(stream):
                 self._read_on(stream)
 
     # What the readers of history call
 
-    def _take(self, stream: Stream, page: Page | None) -> None:
+    def _page_read(self, stream: Subscription, page: BackfillPage | None) -> None:
         with self._lock:
             stream.reading = False
             if page is None:
@@ -192,7 +197,7 @@ class Hub:
             elif not self._has_enough(stream):
                 self._read_on(stream)
 
-    def _fail(self, stream: Stream, error: LedgerError) -> None:
+    def _read_failed(self, stream: Subscription, error: LedgerError) -> None:
         with self._lock:
             stream.failure = error
             self._end(stream)
@@ -205,7 +210,7 @@ class Hub:
 
     # The lock is held.
 
-    def _has_enough(self, stream: Stream) -> bool:
+    def _has_enough(self, stream: Subscription) -> bool:
         """Return whether a stream reads on only once its client has taken more of what is there.
 
         While others are about, a client that does not read costs them no more than one page.
@@ -214,16 +219,16 @@ class Hub:
             return bool(stream.messages) or stream.in_flight
         return len(stream.messages) > READ_AHEAD
 
-    def _read_on(self, stream: Stream) -> None:
+    def _read_on(self, stream: Subscription) -> None:
         if not (stream.reading or stream.live or stream.behind or stream.closed or stream.ending):
             stream.reading = True
-            self._history.read(stream)
+            self._backfill.read(stream)
 
-    def _start_over(self, stream: Stream) -> None:
+    def _start_over(self, stream: Subscription) -> None:
         stream.position = stream.seen
         self._read_on(stream)
 
-    def _end(self, stream: Stream) -> None:
+    def _end(self, stream: Subscription) -> None:
         stream.reading = False
         stream.ending = True
         if not stream.in_flight:
@@ -281,7 +286,7 @@ class Hub:
         size = sum(len(row.body) for row in rows)
         if rows:
             self._traffic.seen()
-        chunk = Chunk(start, end, frozenset(projects), by_project, size, read_at)
+        chunk = TailBatch(start, end, frozenset(projects), by_project, size, read_at)
         with self._lock:
             for stream in self._feed.take(chunk, time.monotonic()):
                 self._read_on(stream)
@@ -299,7 +304,7 @@ class Hub:
         with self._lock:
             for stream in self._feed:
                 if now - stream.last_message > CHECKPOINT_SECONDS and not stream.messages:
-                    seen = self._feed.seen(stream)
+                    seen = self._feed.last_event(stream)
                     cursor = stream.cursor(seen) if stream.carries else Cursor(seen)
                     if cursor not in bodies:
                         bodies[cursor] = self._checkpoint(cursor)

@@ -11,11 +11,11 @@ from orchestration.v1 import event_pb2
 from orchestration_server.codec.cursors import CursorSigner
 from orchestration_server.model import BEGINNING, EventFilter, Position, StoredEvent
 from orchestration_server.store import events as event_store
-from orchestration_server.timeline.subscription import Stream, message, messages_of
+from orchestration_server.timeline.subscription import Subscription, message, messages_of
 
 QUEUE_MESSAGES = 64
 QUEUE_BYTES = 4 * 1024 * 1024
-RECENT_CHUNKS = 64
+RECENT_BATCHES = 64
 RECENT_BYTES = 32 * 1024 * 1024
 SETTLED = timedelta(minutes=15)
 """How long after its from_time a live stream leaves out what was recorded before it: longer than any write
@@ -23,7 +23,7 @@ takes. What a clock that was set back records later is sent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class TailBatch:
     """What one reading of the tail brought: complete for its projects between its two places."""
 
     start: Position
@@ -36,7 +36,7 @@ class Chunk:
     """A moment before it was read."""
 
 
-class Feed:
+class LiveFeed:
     """The live streams of a hub, whose lock is held for every call.
 
     A live stream has been given, or has read, all up to the tail; or up to its own position where that
@@ -49,12 +49,12 @@ class Feed:
         """Up to where the log was read for the live streams; None as long as nobody is live."""
         self.read_at = 0.0
         """A moment before the oldest of the readings that the live streams stand on."""
-        self._live: dict[str, dict[str, set[Stream]]] = {}
+        self._live: dict[str, dict[str, set[Subscription]]] = {}
         """By project, then by what they take."""
         self._last: dict[str, Position] = {}
         """The last event that the tail brought of a project."""
-        self._recent: deque[Chunk] = deque(maxlen=RECENT_CHUNKS)
-        self._carrying: set[Stream] = set()
+        self._recent: deque[TailBatch] = deque(maxlen=RECENT_BATCHES)
+        self._carrying: set[Subscription] = set()
         """Those that share messages only with streams that resumed from the same cursor."""
 
     @property
@@ -62,19 +62,19 @@ class Feed:
         """Whether no stream is live."""
         return not self._live
 
-    def __iter__(self) -> Iterator[Stream]:
+    def __iter__(self) -> Iterator[Subscription]:
         for project in self._live:
             yield from self._of(project)
 
-    def _of(self, project: str) -> Iterator[Stream]:
+    def _of(self, project: str) -> Iterator[Subscription]:
         for alike in self._live[project].values():
             yield from alike
 
-    def join(self, stream: Stream, now: float) -> bool:
+    def join(self, stream: Subscription, now: float) -> bool:
         """Makes a stream live that has read all up to its position. False where it has to read on first."""
         if self.tail is None:
             self.tail, self.read_at = stream.position, stream.read_at
-        missing: list[Chunk] = []
+        missing: list[TailBatch] = []
         if stream.position < self.tail:
             missing = [chunk for chunk in self._recent if chunk.end > stream.position]
             covered = bool(missing) and missing[0].start <= stream.position
@@ -93,12 +93,12 @@ class Feed:
                 self._hand_out(chunk, [stream], now)
         return True
 
-    def leave(self, stream: Stream) -> None:
+    def leave(self, stream: Subscription) -> None:
         """Takes a stream out, which may be live or not; it has read what the feed has given it."""
         if not stream.live:
             return
         stream.live = False
-        stream.seen = self.seen(stream)
+        stream.seen = self.last_event(stream)
         if self.tail is not None:
             stream.position, stream.read_at = max(stream.position, self.tail), self.read_at
         alike, key = self._live[stream.project], _key(stream)
@@ -110,11 +110,11 @@ class Feed:
             del self._live[stream.project]
             self._last.pop(stream.project, None)
 
-    def seen(self, stream: Stream) -> Position:
+    def last_event(self, stream: Subscription) -> Position:
         """The last event that was read for a live stream, wanted or not."""
         return max(stream.seen, self._last.get(stream.project, BEGINNING))
 
-    def clear(self) -> list[Stream]:
+    def clear(self) -> list[Subscription]:
         """Begins anew with the next stream that joins; those that were live, and are no more."""
         streams = list(self)
         for stream in streams:
@@ -123,7 +123,7 @@ class Feed:
         self._recent.clear()
         return streams
 
-    def take(self, chunk: Chunk, now: float) -> list[Stream]:
+    def take(self, chunk: TailBatch, now: float) -> list[Subscription]:
         """Hands out what was read after the tail. Those that had to leave and read for themselves, since
         their project was not asked for when the reading began."""
         sent_back = [
@@ -146,7 +146,7 @@ class Feed:
         self._settle(chunk)
         return sent_back
 
-    def _settle(self, chunk: Chunk) -> None:
+    def _settle(self, chunk: TailBatch) -> None:
         """Let streams share messages with all others once it no longer matters where they started."""
         for stream in list(self._carrying):
             start, rows = stream.resumed_from, chunk.rows.get(stream.project)
@@ -163,7 +163,7 @@ class Feed:
             alike.setdefault(_key(stream), set()).add(stream)
 
     def _hand_out(
-        self, chunk: Chunk, streams: Collection[Stream], now: float, *, fresh: bool = False
+        self, chunk: TailBatch, streams: Collection[Subscription], now: float, *, fresh: bool = False
     ) -> None:
         """Gives a chunk, just read or kept, to streams that take the same. There may be thousands: every step
         counts."""
@@ -171,7 +171,7 @@ class Feed:
         wanted = [
             StoredEvent(row.position, row.body, recorded=now - row.age if fresh else 0.0)
             for row in chunk.rows.get(like.project, ())
-            if matches(like.chosen, row)
+            if matches(like.filter, row)
             and (not like.carries or like.resumed_from.takes(row.position, row.emit_time))
         ]
         if not wanted:
@@ -188,7 +188,7 @@ class Feed:
                 for body, upto, recorded in messages_of(self._cursors, rest, stream.batch, resumed_from):
                     stream.push(body, upto, now, recorded)
             else:
-                # As Stream.push, for all of them at once.
+                # As Subscription.push, for all of them at once.
                 stream.messages.extend(messages)
                 stream.bytes_in += size
                 stream.last_message = now
@@ -204,7 +204,7 @@ class Feed:
             stream.notify()
 
 
-def _key(stream: Stream) -> str:
+def _key(stream: Subscription) -> str:
     """Return a text that is equal for streams that take the same messages."""
     return stream.key + repr(stream.resumed_from) if stream.carries else stream.key
 

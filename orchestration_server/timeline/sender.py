@@ -11,12 +11,12 @@ from queue import SimpleQueue
 import structlog
 
 from orchestration_server.telemetry import metrics
-from orchestration_server.timeline.subscription import Stream
+from orchestration_server.timeline.subscription import Subscription
 
 log = structlog.get_logger()
 
 BURST = 8
-BREATH_SECONDS = 50e-6
+YIELD_SECONDS = 50e-6
 """After so many messages the sender stands aside for so long. Each send lets go of the interpreter, but for
 less time than a waiting thread takes to wake, so unary calls would stand still during a fan-out, up to 5 ms
 each time that they need it: beside 2,000 streams their p95 was 7 to 10 ms without this, and is 4 with it."""
@@ -25,7 +25,7 @@ each time that they need it: beside 2,000 streams their p95 was 7 to 10 ms witho
 class Sender:
     """Empties the queues of the streams that stand on ``queue``.
 
-    It calls ``drop_queue`` for a stream that has fallen behind, ``drained`` where one that is not live
+    It calls ``reset_slow`` for a stream that has fallen behind, ``drained`` where one that is not live
     may want to read on, and ``discard`` for one that has ended. For a message of a live stream it takes
     no lock of the hub's: the tailer holds that while it feeds thousands of streams.
     """
@@ -33,14 +33,14 @@ class Sender:
     def __init__(
         self,
         *,
-        drop_queue: Callable[[Stream], None],
-        drained: Callable[[Stream], None],
-        discard: Callable[[Stream], None],
+        reset_slow: Callable[[Subscription], None],
+        drained: Callable[[Subscription], None],
+        discard: Callable[[Subscription], None],
     ) -> None:
-        self._drop_queue = drop_queue
+        self._reset_slow = reset_slow
         self._drained = drained
         self._discard = discard
-        self.queue: SimpleQueue[Stream | None] = SimpleQueue()
+        self.queue: SimpleQueue[Subscription | None] = SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="timeline-send", daemon=True)
         self._thread.start()
@@ -67,15 +67,15 @@ class Sender:
                 self._discard(stream)
             turns += 1
             if turns % BURST == 0:
-                time.sleep(BREATH_SECONDS)
+                time.sleep(YIELD_SECONDS)
 
-    def _send_next(self, stream: Stream) -> None:
+    def _send_next(self, stream: Subscription) -> None:
         stream.queued = False
         if stream.closed:
             self._discard(stream)
             return
         if stream.behind:
-            self._drop_queue(stream)
+            self._reset_slow(stream)
         if stream.in_flight:
             return
         # Read before the queue is: the last message was there before this was set.

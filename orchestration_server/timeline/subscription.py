@@ -15,6 +15,7 @@ from orchestration_server.db.database import Connection
 from orchestration_server.errors import LedgerError
 from orchestration_server.model import BEGINNING, FIRST, Call, Cursor, EventFilter, Position, StoredEvent
 from orchestration_server.timeline.pacing import SLICE_EVENTS, Progress
+from orchestration_server.timeline.reply import Reply
 
 PAGE_FIRST = 200
 BATCH_BYTES = 1 * 1024 * 1024
@@ -24,21 +25,7 @@ Message = tuple[bytes, Position, float]
 ``time.monotonic`` when the first of its events was recorded; 0 where it tells of none, or of the past."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The way back to one client. None of these waits for it.
-
-    ``send`` starts to send a message and says whether it could; the callable it is given is called on
-    another thread once the transport took the message, and before that nothing else may be sent.
-    ``finish`` ends the stream after what was sent, ``cancel`` at once.
-    """
-
-    send: Callable[[bytes, Callable[[], None]], bool]
-    finish: Callable[[LedgerError | None], None]
-    cancel: Callable[[], object]
-
-
-class Leaving:
+class DisconnectHook:
     """What is to stop when a stream's client leaves: the reading that is under way.
 
     grpc keeps every hook of a call until the call ends, and a stream reads again and again.
@@ -67,7 +54,7 @@ class Leaving:
 
 
 @dataclass(eq=False, slots=True)
-class Stream:
+class Subscription:
     """One open StreamTimeline.
 
     The hub's lock guards it, but for its queue. Messages are appended with the lock held; the hub's one
@@ -78,7 +65,7 @@ class Stream:
     """
 
     project: str
-    chosen: EventFilter
+    filter: EventFilter
     follow: bool
     batch: int
     reply: Reply
@@ -125,7 +112,7 @@ class Stream:
     messages: deque[Message] = field(default_factory=deque)
     bytes_in: int = 0
     """What was ever appended; less ``bytes_out`` it is the queue's size. Each has one writer."""
-    to_send: SimpleQueue[Stream | None] = field(default_factory=SimpleQueue)
+    to_send: SimpleQueue[Subscription | None] = field(default_factory=SimpleQueue)
     """The hub's queue of streams that have something to send."""
     queued: bool = False
     """Stands on ``to_send``."""

@@ -23,8 +23,9 @@ from orchestration_server.telemetry import metrics
 from orchestration_server.timeline import hub as timeline
 from orchestration_server.timeline.hub import READ_AHEAD, Hub
 from orchestration_server.timeline.live_feed import QUEUE_BYTES, QUEUE_MESSAGES
+from orchestration_server.timeline.reply import Reply
 from orchestration_server.timeline.sender import Sender
-from orchestration_server.timeline.subscription import Reply, Stream
+from orchestration_server.timeline.subscription import Subscription
 from tests.conftest import Server
 from tests.support import factories
 
@@ -44,10 +45,10 @@ class Reader:
     messages: queue.SimpleQueue[event_pb2.StreamTimelineResponse] = field(default_factory=queue.SimpleQueue)
     kinds: list[str] = field(default_factory=list)
 
-    def stream(self, project: str, batch: int = 500, types: tuple[str, ...] = ()) -> Stream:
-        return Stream(
+    def stream(self, project: str, batch: int = 500, types: tuple[str, ...] = ()) -> Subscription:
+        return Subscription(
             project=project,
-            chosen=EventFilter(types=list(types)),
+            filter=EventFilter(types=list(types)),
             follow=True,
             batch=batch,
             reply=Reply(self._send, lambda error: None, self.cancelled.set),
@@ -116,7 +117,7 @@ def hub(server: Server) -> Hub:
 
 @pytest.fixture
 def open_reader(hub: Hub) -> Iterator[Callable[..., Reader]]:
-    opened: list[Stream] = []
+    opened: list[Subscription] = []
 
     def start(project: str, reader: Reader | None = None, **fields: Any) -> Reader:
         reader = reader or Reader()

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from orchestration.v1 import admin_pb2, common_pb2, event_pb2, session_pb2
-from orchestration_server.jobs.server_stats import NO_BOUND, ServerFigures
+from orchestration_server.jobs.server_stats import NO_BOUND, ServerStats
 from orchestration_server.model import IMPORT_AGENT
 from orchestration_server.rules import alerts
 from orchestration_server.rules.alerts import AlertRule
@@ -305,7 +305,7 @@ def test_servers_show_what_fires(alerting: Alerting) -> None:
     def shown(name: str, **labels: str) -> float | None:
         return metrics.REGISTRY.get_sample_value(f"orchestration_{name}", labels)
 
-    figures = ServerFigures(alerting.db, RULES, clock=alerting.clock)
+    figures = ServerStats(alerting.db, RULES, clock=alerting.clock)
     with an_idle_session(alerting):
         alerting.evaluate(seconds=15)
         figures.run_once()
@@ -319,7 +319,7 @@ def test_servers_show_what_fires(alerting: Alerting) -> None:
 
 
 def test_a_server_counts_its_own_calls(alerting: Alerting) -> None:
-    figures = ServerFigures(alerting.db, RULES)
+    figures = ServerStats(alerting.db, RULES)
     alerting.ledger.task("t")
     before = figures._figures()
     for _ in range(3):

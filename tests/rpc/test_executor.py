@@ -1,5 +1,7 @@
-"""What rpc/executor.py and rpc/pending_call.py take for granted of grpcio's insides. A test that fails here
-after an upgrade of grpcio means: compare grpc._server._unary_request with rpc/pending_call.py."""
+"""The assumptions of rpc/executor.py and rpc/pending_call.py about private parts of grpcio.
+
+If a test fails here after an upgrade of grpcio, compare grpc._server._unary_request with rpc/pending_call.py.
+"""
 
 from __future__ import annotations  # grpc's classes take type arguments in its stubs alone
 
@@ -14,7 +16,7 @@ from typing import Any, cast
 import grpc
 import pytest
 
-from orchestration_server.rpc.executor import TOO_MUCH, RequestThreads
+from orchestration_server.rpc.executor import TOO_MUCH, RequestExecutor
 from orchestration_server.rpc.pending_call import FAILED, NO_MESSAGE, NOT_READ, RETRY_SECONDS
 from orchestration_server.telemetry import metrics
 from tests.conftest import open_channel
@@ -24,20 +26,20 @@ SECONDS = 10
 ECHO = "Receiving/Echo"
 THREADS = 2
 WAITING = 10_000
-"""Bytes of the requests that may wait for a thread."""
+"""Bytes of requests that may wait for a thread."""
 WAITING_CALLS = 30
 SILENT = 20
-"""Calls that send nothing: many more than there are threads."""
+"""Calls that send nothing: many more than the pool has threads."""
 
 
 @dataclass
 class Calls:
-    """A server with the methods Echo, which may have to wait, Stream, and Picky, which reads nothing."""
+    """A server with the methods Echo, which can be blocked, Stream, and Picky, which parses no request."""
 
     server: grpc.Server
     channel: grpc.Channel
     entered: SimpleQueue[str]
-    """The name of the thread of each call that a handler was entered for."""
+    """The name of the thread of each call whose handler ran."""
     go_on: threading.Event
 
     def method(self, name: str) -> grpc.UnaryUnaryMultiCallable[bytes, bytes]:
@@ -45,7 +47,7 @@ class Calls:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Every thread of the pool is at a call of Echo, which is answered at the end."""
+        """Block every thread of the pool in a call of Echo until the end of the block."""
         self.go_on.clear()
         echo = self.method("Echo")
         held = [echo.future(b"held", timeout=SECONDS) for _ in range(THREADS)]
@@ -58,7 +60,7 @@ class Calls:
         assert [call.result() for call in held] == [b"held"] * THREADS
 
     def silent(self, messages: Iterator[bytes]) -> Any:
-        """A call of Echo that sends these messages: the client takes it for a stream."""
+        """Start a call of Echo that sends these messages, as a client that takes Echo for a stream."""
         call: grpc.StreamUnaryMultiCallable[bytes, bytes]
         call = self.channel.stream_unary("/test.Receiving/Echo")
         return call.future(messages, timeout=SECONDS)
@@ -67,20 +69,20 @@ class Calls:
         return cast(Any, self.server)._state
 
     def wait_for_none(self) -> None:
-        """Until the server has forgotten every call."""
+        """Wait until the server has forgotten every call."""
         self.wait_for(0)
-        self.wait_for(0, at_work=True)
+        self.wait_for(0, active=True)
 
-    def wait_for(self, calls: int, *, at_work: bool = False) -> None:
-        """Until the server knows of so many calls, or counts so many as at work."""
+    def wait_for(self, calls: int, *, active: bool = False) -> None:
+        """Wait until the server knows `calls` calls, or counts `calls` of them as active."""
         settled = threading.Event()
         state = self.state()
         for _ in range(SECONDS * 100):
             with state.lock:
-                if (state.active_rpc_count if at_work else len(state.rpc_states)) == calls:
+                if (state.active_rpc_count if active else len(state.rpc_states)) == calls:
                     return
             settled.wait(0.01)
-        raise AssertionError(f"{len(state.rpc_states)} calls, {state.active_rpc_count} at work")
+        raise AssertionError(f"{len(state.rpc_states)} calls, {state.active_rpc_count} active")
 
 
 def fail(request: bytes, context: grpc.ServicerContext) -> bytes:
@@ -105,7 +107,7 @@ def calls() -> Iterator[Calls]:
 
 @contextmanager
 def serving(waiting_seconds: float = SECONDS, receive_seconds: float = SECONDS) -> Iterator[Calls]:
-    """A server whose calls wait for a thread, and take to send their request, no longer than that."""
+    """Run a server with these limits on the wait for a thread and on the time to send a request."""
     entered: SimpleQueue[str] = SimpleQueue()
     go_on = threading.Event()
     go_on.set()
@@ -122,7 +124,7 @@ def serving(waiting_seconds: float = SECONDS, receive_seconds: float = SECONDS) 
         yield from [request] * 3
 
     with ExitStack() as stack:
-        pool = RequestThreads(
+        pool = RequestExecutor(
             THREADS,
             name="unary",
             waiting_calls=WAITING_CALLS,
@@ -131,6 +133,7 @@ def serving(waiting_seconds: float = SECONDS, receive_seconds: float = SECONDS) 
             receive_seconds=receive_seconds,
         )
         stack.callback(pool.shutdown)
+        pool.start()
         server = grpc.server(pool)
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             "Echo": grpc.unary_unary_rpc_method_handler(echo),
@@ -150,7 +153,7 @@ def serving(waiting_seconds: float = SECONDS, receive_seconds: float = SECONDS) 
 
 
 def held_back(release: threading.Event) -> Iterator[bytes]:
-    """A stream of no message, for as long as it is not released."""
+    """Return a stream without a message that ends when it is released."""
     release.wait(SECONDS)
     yield from ()
 
@@ -162,13 +165,13 @@ def failed(call: Callable[[], object]) -> tuple[grpc.StatusCode, str | None]:
     return error.code(), error.details()
 
 
-def test_a_call_is_answered_on_a_thread_of_the_pool(calls: Calls) -> None:
+def test_a_handler_runs_on_a_thread_of_the_pool(calls: Calls) -> None:
     assert calls.method("Echo")(b"hello", timeout=SECONDS) == b"hello"
     assert calls.entered.get().startswith("unary-")
     calls.wait_for_none()
 
 
-def test_a_stream_of_answers_is_sent_by_the_pool_too(calls: Calls) -> None:
+def test_a_handler_of_a_server_stream_runs_on_a_thread_of_the_pool(calls: Calls) -> None:
     call: grpc.UnaryStreamMultiCallable[bytes, bytes] = calls.channel.unary_stream("/test.Receiving/Stream")
     assert list(call(b"hello", timeout=SECONDS)) == [b"hello"] * 3
     assert calls.entered.get().startswith("unary-")
@@ -185,10 +188,10 @@ def test_calls_that_send_nothing_hold_no_thread(calls: Calls) -> None:
     calls.wait_for_none()
 
 
-def test_calls_that_are_given_up_before_they_send_leave_nothing(calls: Calls) -> None:
+def test_calls_that_are_cancelled_before_they_send_leave_nothing_behind(calls: Calls) -> None:
     release = threading.Event()
     silent = [calls.silent(held_back(release)) for _ in range(SILENT)]
-    # So the server has seen all of them, which came before on the same connection.
+    # The server has seen all of them: they came before this call on the same connection.
     assert calls.method("Echo")(b"hello", timeout=SECONDS) == b"hello"
     for call in silent:
         call.cancel()
@@ -196,20 +199,20 @@ def test_calls_that_are_given_up_before_they_send_leave_nothing(calls: Calls) ->
     calls.wait_for_none()
 
 
-def test_calls_that_are_given_up_while_they_wait_for_a_thread_leave_nothing(calls: Calls) -> None:
+def test_calls_that_are_cancelled_while_they_wait_for_a_thread_leave_nothing_behind(calls: Calls) -> None:
     with calls.hold():
         echo = calls.method("Echo")
         waiting = [echo.future(b"waiting", timeout=SECONDS) for _ in range(SILENT)]
         for call in waiting:
             call.cancel()
-        # Refused without a thread, and on the same connection: what was sent before has come.
+        # The server refuses this call without a thread, so it has seen the cancellations sent before.
         assert failed(lambda: calls.method("None")(b"", timeout=SECONDS))[0] == grpc.StatusCode.UNIMPLEMENTED
         calls.wait_for(THREADS)
     calls.wait_for_none()
-    assert calls.entered.empty(), "a call that had ended was answered"
+    assert calls.entered.empty(), "a handler ran for a cancelled call"
 
 
-def test_requests_that_wait_are_bounded_in_bytes(calls: Calls) -> None:
+def test_the_bytes_of_waiting_requests_are_bounded(calls: Calls) -> None:
     echo = calls.method("Echo")
     with calls.hold():
         fits = echo.future(bytes(WAITING), timeout=SECONDS)
@@ -223,14 +226,14 @@ def test_requests_that_wait_are_bounded_in_bytes(calls: Calls) -> None:
     calls.wait_for_none()
 
 
-def test_calls_that_wait_are_bounded_in_number(calls: Calls) -> None:
+def test_the_number_of_waiting_calls_is_bounded(calls: Calls) -> None:
     echo = calls.method("Echo")
     ended: SimpleQueue[Any] = SimpleQueue()
     with calls.hold():
         many = [echo.future(b"many", timeout=SECONDS) for _ in range(WAITING_CALLS + SILENT)]
         for call in many:
             call.add_done_callback(ended.put)
-        # No thread is free: what ends now was refused without one.
+        # No thread is free, so the calls that end now were refused without one.
         for _ in range(SILENT):
             call = ended.get(timeout=SECONDS)
             with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS") as caught:
@@ -244,7 +247,7 @@ def test_calls_that_wait_are_bounded_in_number(calls: Calls) -> None:
     calls.wait_for_none()
 
 
-def test_calls_that_are_about_to_send_are_bounded_in_number(calls: Calls) -> None:
+def test_the_number_of_calls_without_their_request_is_bounded(calls: Calls) -> None:
     release, ended = threading.Event(), SimpleQueue[Any]()
     silent = [calls.silent(held_back(release)) for _ in range(WAITING_CALLS + THREADS + SILENT)]
     for call in silent:
@@ -284,10 +287,10 @@ def test_a_call_that_waits_too_long_is_refused_while_all_threads_are_held() -> N
             calls.wait_for(THREADS)
         assert echo(b"hello", timeout=SECONDS) == b"hello"
         calls.wait_for_none()
-        assert calls.entered.qsize() == 1, "a call that was refused was answered"
+        assert calls.entered.qsize() == 1, "a handler ran for a refused call"
 
 
-def test_calls_that_no_handler_sees_are_counted(calls: Calls) -> None:
+def test_calls_that_end_before_their_handler_runs_are_counted(calls: Calls) -> None:
     def counted(code: str) -> float:
         labels = {"rpc": ECHO, "code": code}
         return metrics.REGISTRY.get_sample_value("orchestration_rpc_calls_total", labels) or 0.0
@@ -296,7 +299,7 @@ def test_calls_that_no_handler_sees_are_counted(calls: Calls) -> None:
     echo = calls.method("Echo")
     with calls.hold():
         waiting = echo.future(bytes(WAITING), timeout=SECONDS)
-        # Refused, so the other one waits.
+        # This call is refused, so the one before is in the queue.
         failed(lambda: echo(b"one more", timeout=SECONDS))
         waiting.cancel()
         calls.wait_for(THREADS)
@@ -305,7 +308,7 @@ def test_calls_that_no_handler_sees_are_counted(calls: Calls) -> None:
     assert counted("CANCELLED") == left + 1
 
 
-def test_a_request_that_cannot_be_read_fails_alone(calls: Calls) -> None:
+def test_a_request_that_cannot_be_parsed_fails_alone(calls: Calls) -> None:
     picky = calls.method("Picky")
     for _ in range(THREADS + 1):
         found = failed(lambda: picky(b"?", timeout=SECONDS))
@@ -314,13 +317,13 @@ def test_a_request_that_cannot_be_read_fails_alone(calls: Calls) -> None:
     calls.wait_for_none()
 
 
-def test_a_handler_that_fails_tells_nothing_of_it(calls: Calls) -> None:
+def test_a_handler_that_fails_gives_the_client_no_details(calls: Calls) -> None:
     found = failed(lambda: calls.method("Fail")(b"secret", timeout=SECONDS))
     assert found == (grpc.StatusCode.UNKNOWN, FAILED.decode())
     calls.wait_for_none()
 
 
-def test_a_handler_that_aborts_is_answered_with_its_status(calls: Calls) -> None:
+def test_a_handler_that_aborts_sets_the_status(calls: Calls) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         calls.method("Abort")(b"", timeout=SECONDS)
     error = cast(grpc.Call, caught.value)
@@ -329,7 +332,7 @@ def test_a_handler_that_aborts_is_answered_with_its_status(calls: Calls) -> None
     calls.wait_for_none()
 
 
-def test_the_end_waits_for_the_calls_at_work() -> None:
+def test_a_shutdown_waits_for_running_calls() -> None:
     entered, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
     def handle(request: bytes, context: grpc.ServicerContext) -> bytes:
@@ -337,7 +340,8 @@ def test_the_end_waits_for_the_calls_at_work() -> None:
         assert go_on.wait(SECONDS)
         return request
 
-    pool = RequestThreads(1, name="only")
+    pool = RequestExecutor(1, name="only")
+    pool.start()
     server = grpc.server(pool)
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]]
     handlers = {"Echo": grpc.unary_unary_rpc_method_handler(handle)}

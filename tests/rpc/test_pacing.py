@@ -13,7 +13,7 @@ from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.timeline import pacing
-from orchestration_server.timeline.backfill import History
+from orchestration_server.timeline.backfill import Backfill
 from orchestration_server.timeline.pacing import PAGE_EVENTS, Pace, Progress, Traffic
 from tests.conftest import Server, open_channel
 from tests.support import factories
@@ -32,9 +32,9 @@ class Pages:
         self.sizes: list[int] = []
         self.at_once = self.most_at_once = 0
         self.changed = threading.Condition()
-        read = History._page
+        read = Backfill._page
 
-        def counted(history: History, stream: Any) -> Any:
+        def counted(history: Backfill, stream: Any) -> Any:
             with self.changed:
                 self.at_once += 1
                 self.most_at_once = max(self.most_at_once, self.at_once)
@@ -49,7 +49,7 @@ class Pages:
                 self.changed.notify_all()
             return page
 
-        monkeypatch.setattr(History, "_page", counted)
+        monkeypatch.setattr(Backfill, "_page", counted)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_client_that_does_not_read_costs_one_page_beside_others(
         sent.set()
         return True
 
-    monkeypatch.setattr("orchestration_server.rpc.stream_writer.Outlet.send", never_taken)
+    monkeypatch.setattr("orchestration_server.rpc.stream_writer.StreamWriter.send", never_taken)
     request = event_pb2.StreamTimelineRequest(batch_size=100)
     for _ in range(READERS):
         channel = opened.enter_context(open_channel(server.address))
@@ -117,7 +117,7 @@ def test_a_client_that_does_not_read_costs_one_page_beside_others(
     with pages.changed:
         assert pages.changed.wait_for(lambda: len(pages.sizes) >= wanted, SECONDS)
     assert server.app is not None
-    history = server.app.hub._history
+    history = server.app.hub._backfill
     if crowded:
         with pages.changed:
             assert not pages.changed.wait_for(lambda: len(pages.sizes) > wanted or pages.at_once, 0)
@@ -172,10 +172,10 @@ def test_a_reader_arrives_though_the_log_grows_faster_than_it_is_read_beside_oth
     _crowded(monkeypatch, True)
     monkeypatch.setattr(pacing, "LOSING_SECONDS", 0.0)
     events = EventServiceStub(opened.enter_context(open_channel(server.address)))
-    read = History._page
+    read = Backfill._page
     pages = 0
 
-    def grown(history: History, stream: Any) -> Any:
+    def grown(history: Backfill, stream: Any) -> Any:
         """With each page come more events than a page has beside others, for as long as that may take."""
         nonlocal pages
         pages += 1
@@ -186,7 +186,7 @@ def test_a_reader_arrives_though_the_log_grows_faster_than_it_is_read_beside_oth
             stored.extend(next(events.EmitEvents(iter([request]))).event_ids)
         return read(history, stream)
 
-    monkeypatch.setattr(History, "_page", grown)
+    monkeypatch.setattr(Backfill, "_page", grown)
     assert _read(opened.enter_context(open_channel(server.address))) == stored
     assert pages <= MOST_PAGES
 

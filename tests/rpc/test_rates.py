@@ -44,7 +44,7 @@ def from_elsewhere(start_app: Callable[..., App], monkeypatch: pytest.MonkeyPatc
     app = start_app(
         address="0.0.0.0:0", allow_plaintext=True, calls_per_minute=CALLS, events_per_minute=EVENTS
     )
-    with open_channel(listening.reachable(app.address)) as channel:
+    with open_channel(listening.dial_address(app.address)) as channel:
         yield channel
 
 

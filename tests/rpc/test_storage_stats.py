@@ -13,7 +13,7 @@ import pytest
 from orchestration.v1 import admin_pb2, event_pb2, task_pb2
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration_server.db.database import Database
-from orchestration_server.jobs.measure import MeasureWorkspace, Observe
+from orchestration_server.jobs.measure import ExportGauges, MeasureWorkspace
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.store import monitoring as store
 from orchestration_server.telemetry import metrics
@@ -206,7 +206,7 @@ def test_what_was_measured_is_told_by_a_process_that_did_not_measure(
     Rollups(db).run_once()
     MeasureWorkspace(db, root).run_once()
     stats(admin)
-    Observe(db).run_once()
+    ExportGauges(db).run_once()
     assert value("event_rows", state="live") == 4
     assert value("event_rows", state="archived") == 0
     assert (value("event_bytes", state="live") or 0) > 0
@@ -222,7 +222,7 @@ def test_what_was_measured_is_told_by_a_process_that_did_not_measure(
 def test_what_holds_the_horizon_back_is_seen_where_nobody_listens(ledger: Ledger, database_url: str) -> None:
     # Two looks at a transaction are two waits for connections: it is older at the second.
     db = Database(database_url, size=1)
-    observe = Observe(db)
+    observe = ExportGauges(db)
     with psycopg.connect(database_url) as holder:
         observe.run_once()
         assert value("horizon_age_seconds") == 0
@@ -242,7 +242,7 @@ def test_what_waits_for_the_services_is_seen(ledger: Ledger, db: Database) -> No
     request = task_pb2.CreateTaskRequest(task=factories.task("t"), sync_to_file=True)
     ledger.tasks.CreateTask(request)
     ledger.task("u")
-    observe = Observe(db)
+    observe = ExportGauges(db)
     observe.run_once()
     assert value("job_queue_rows", name="file-sync") == 1
     assert (value("job_oldest_seconds", name="file-sync") or 0.0) > 0

@@ -15,7 +15,7 @@ import pytest
 from grpc._server import _RPCState
 
 from orchestration_server.rpc import stream_writer
-from orchestration_server.rpc.stream_writer import Outlet
+from orchestration_server.rpc.stream_writer import StreamWriter
 from tests.conftest import open_channel
 from tests.support.rpc_errors import must_be
 
@@ -31,7 +31,7 @@ class Opened:
 
     context: grpc.ServicerContext
     end: Callable[[None], None]
-    outlet: Outlet
+    outlet: StreamWriter
     taken: SimpleQueue[str] = field(default_factory=SimpleQueue)
     """The names of the threads that said that a message was taken."""
     over: threading.Event = field(default_factory=threading.Event)
@@ -62,7 +62,7 @@ def calls() -> Iterator[Calls]:
     opened: SimpleQueue[Opened] = SimpleQueue()
 
     def handle(request: bytes, context: grpc.ServicerContext, end: Callable[[None], None]) -> None:
-        found = Opened(context, end, Outlet(context))
+        found = Opened(context, end, StreamWriter(context))
         assert context.add_callback(found.over.set)
         opened.put(found)
 
@@ -173,5 +173,5 @@ def test_a_batch_that_grpc_refuses_is_not_due() -> None:
     event = SimpleNamespace(call=SimpleNamespace(start_server_batch=lambda operations, tag: 8))
     context = cast(Any, SimpleNamespace(_rpc_event=event, _state=state))
     with pytest.raises(RuntimeError, match="error 8"):
-        Outlet(context).send(b"", lambda: None)
+        StreamWriter(context).send(b"", lambda: None)
     assert state.due == set()

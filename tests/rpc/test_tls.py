@@ -25,7 +25,7 @@ ASK = GetServerInfoRequest()
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> tls.Made:
+def made(tmp_path: Path) -> tls.CertificateFiles:
     return tls.make(tmp_path / "tls", "127.0.0.1")
 
 
@@ -33,7 +33,7 @@ def made(tmp_path: Path) -> tls.Made:
 def start(database_url: str) -> Iterator[Callable[..., str]]:
     with ExitStack() as stack:
 
-        def started(made: tls.Made, client_ca: Path | None = None) -> str:
+        def started(made: tls.CertificateFiles, client_ca: Path | None = None) -> str:
             app = App(
                 Settings(
                     address="127.0.0.1:0",
@@ -66,7 +66,7 @@ def unreached(address: str, authorities: Path, **own: bytes) -> bool:
 
 
 def test_who_trusts_the_certificate_is_answered(
-    made: tls.Made, start: Callable[..., str], tmp_path: Path, database_url: str
+    made: tls.CertificateFiles, start: Callable[..., str], tmp_path: Path, database_url: str
 ) -> None:
     address = start(made)
     assert ask(address, made.cert)
@@ -80,7 +80,7 @@ def test_who_trusts_the_certificate_is_answered(
 
 
 def test_an_agent_gets_by_with_the_environment(
-    made: tls.Made, start: Callable[..., str], database_url: str, monkeypatch: pytest.MonkeyPatch
+    made: tls.CertificateFiles, start: Callable[..., str], database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORCHESTRATION_ADDRESS", start(made))
     monkeypatch.setenv("ORCHESTRATION_CA_FILE", str(made.cert))
@@ -90,12 +90,12 @@ def test_an_agent_gets_by_with_the_environment(
 
 
 def test_with_an_authority_for_clients_each_shows_a_certificate(
-    made: tls.Made, start: Callable[..., str], tmp_path: Path
+    made: tls.CertificateFiles, start: Callable[..., str], tmp_path: Path
 ) -> None:
     client, stranger = (tls.make(tmp_path / name, "client") for name in ("client", "stranger"))
     address = start(made, client.cert)
 
-    def shown(one: tls.Made) -> dict[str, bytes]:
+    def shown(one: tls.CertificateFiles) -> dict[str, bytes]:
         return {"private_key": one.key.read_bytes(), "certificate_chain": one.cert.read_bytes()}
 
     assert ask(address, made.cert, **shown(client))
@@ -103,7 +103,9 @@ def test_with_an_authority_for_clients_each_shows_a_certificate(
     assert unreached(address, made.cert, **shown(stranger))
 
 
-def test_health_asks_as_a_client_does(made: tls.Made, start: Callable[..., str], tmp_path: Path) -> None:
+def test_health_asks_as_a_client_does(
+    made: tls.CertificateFiles, start: Callable[..., str], tmp_path: Path
+) -> None:
     client = tls.make(tmp_path / "client", "client")
     address = start(made, client.cert)
 
@@ -126,7 +128,7 @@ def test_health_asks_as_a_client_does(made: tls.Made, start: Callable[..., str],
 
 
 def test_another_certificate_is_taken_up_and_a_broken_one_is_not(
-    made: tls.Made, start: Callable[..., str], tmp_path: Path
+    made: tls.CertificateFiles, start: Callable[..., str], tmp_path: Path
 ) -> None:
     address = start(made)
     assert ask(address, made.cert)
@@ -138,7 +140,7 @@ def test_another_certificate_is_taken_up_and_a_broken_one_is_not(
     assert ask(address, newer.cert)
 
 
-def test_files_that_are_not_usable_are_said_at_the_start(made: tls.Made, tmp_path: Path) -> None:
+def test_files_that_are_not_usable_are_said_at_the_start(made: tls.CertificateFiles, tmp_path: Path) -> None:
     other = tls.make(tmp_path / "other", "127.0.0.1")
     broken = tmp_path / "broken"
     broken.write_bytes(b"broken")
@@ -157,7 +159,7 @@ def test_a_data_directory_that_is_first_made_for_the_certificate_is_its_owners_a
     before = os.umask(0)
     try:
         settings = Settings(auto_tls=True, data_dir=data_dir, address="127.0.0.1:0")
-        tls.secured(settings)
+        tls.with_auto_tls(settings)
     finally:
         os.umask(before)
     made = [data_dir, *data_dir.rglob("*")]
@@ -215,7 +217,7 @@ def test_serve_says_what_the_certificate_is_good_for_and_keeps_none_that_is_ephe
     assert not made.parent.parent.exists()
 
 
-def test_a_pair_that_was_left_half_made_is_made_again(made: tls.Made, tmp_path: Path) -> None:
+def test_a_pair_that_was_left_half_made_is_made_again(made: tls.CertificateFiles, tmp_path: Path) -> None:
     other = tls.make(tmp_path / "other", "127.0.0.1")
     for left in (other.key.read_bytes(), b"nothing"):
         made.key.write_bytes(left)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from orchestration_server.db.database import Database
-from orchestration_server.jobs.server_stats import NO_BOUND, ServerFigures, quantile
+from orchestration_server.jobs.server_stats import NO_BOUND, ServerStats, quantile
 from orchestration_server.rules.alerts import ASSEMBLE, BUILT_IN, ERROR_CODES, Measure
 from orchestration_server.store.alerts import Figures
 from orchestration_server.telemetry import metrics
@@ -34,7 +34,7 @@ class Counting:
         self.now = 1_000.0
         # It is never asked.
         db = cast("Database", None)
-        self.figures = ServerFigures(db, (), registry, monotonic=lambda: self.now)
+        self.figures = ServerStats(db, (), registry, monotonic=lambda: self.now)
 
     def said(self, seconds: float = 10.0) -> Figures:
         self.now += seconds
@@ -76,7 +76,7 @@ def test_a_pause_is_survived() -> None:
 
 
 def test_nothing_counted_is_nothing() -> None:
-    assert ServerFigures(cast("Database", None), (), CollectorRegistry())._figures() == Figures(
+    assert ServerStats(cast("Database", None), (), CollectorRegistry())._figures() == Figures(
         context_bounds=[], context_counts=[]
     )
 
