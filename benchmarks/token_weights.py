@@ -21,8 +21,9 @@ from typing import Any
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration_server.cli.importing.jsonl_format import EventReader, parse_task, read_lines
 from orchestration_server.context.compact_json import encoded, to_json
-from orchestration_server.context.events import About, brief
+from orchestration_server.context.events import ContextSubject, shortened
 from orchestration_server.context.token_estimate import UNITS, WEIGHTS, counts, estimate
+from orchestration_server.model import EntityType
 
 DATA = Path(__file__).parents[1] / "tests" / "data" / "fleet"
 MARGIN = 1.04
@@ -69,8 +70,8 @@ def fleet(random: Random) -> Iterator[str]:
     for line in read_lines(DATA / "tasks.jsonl.gz"):
         row = parse_task(line)
         task = task_pb2.Task.FromString(row.new.task.SerializeToString())
-        about = About(2, row.code, "", frozenset((task.title, task.description)))
-        shown_events = [to_json(brief(event, about)) for event in events.get(row.code, ())]
+        subject = ContextSubject(EntityType.TASK, row.code, "", frozenset((task.title, task.description)))
+        shown_events = [to_json(shortened(event, subject)) for event in events.get(row.code, ())]
         for most in (len(shown_events), random.randint(0, 12), 3, 0):
             shown = to_json(task) | {"description": task.description[: random.choice((100, 800, 100_000))]}
             context: dict[str, Any] = {

@@ -34,9 +34,9 @@ def check_templates(settings: Settings) -> None:
 
 def check_tokenizer(settings: Settings) -> None:
     """End the command if the tokenizer does not exist."""
-    from orchestration_server.context.tokenizer import tokenizer
+    from orchestration_server.context.tokenizer import load_tokenizer
 
-    _check(lambda: tokenizer(settings.tokenizer), ValueError)
+    _check(lambda: load_tokenizer(settings.tokenizer), ValueError)
 
 
 def check_traces(settings: Settings) -> None:

@@ -23,7 +23,7 @@ from orchestration_server.codec.wire import embed_all
 from orchestration_server.context import background, compact_json, token_budget
 from orchestration_server.context import tokenizer as tokenizers
 from orchestration_server.context.compact_json import size, to_json
-from orchestration_server.context.events import About, brief
+from orchestration_server.context.events import ContextSubject, shortened
 from orchestration_server.context.sections import SECTIONS, file, parts_of
 from orchestration_server.context.token_budget import SizedEvent
 from orchestration_server.db.database import Database
@@ -135,12 +135,12 @@ class Broker:
         self, db: Database, cursors: CursorSigner, cache: Cache, files: WorkspaceFiles, *, tokenizer: str = ""
     ) -> None:
         self._tokenizer = tokenizer
-        self._count = tokenizers.tokenizer(tokenizer)
+        self._count = tokenizers.load_tokenizer(tokenizer)
         self._db = db
         self._cursors = cursors
         self._cache = cache
         self._files = files
-        self._sizes: dict[tuple[Position, About | None], SizedEvent] = {}
+        self._sizes: dict[tuple[Position, ContextSubject | None], SizedEvent] = {}
         self._lock = Lock()
 
     def assemble(self, call: Call, target: Target, options: context_pb2.ContextOptions) -> Assembled:
@@ -328,12 +328,12 @@ class Broker:
             if position not in shown
         ]
 
-    def _sized_event(self, position: Position, stored: bytes, about: About | None) -> SizedEvent:
+    def _sized_event(self, position: Position, stored: bytes, about: ContextSubject | None) -> SizedEvent:
         found = self._sizes.get((position, about))
         if found is None:
             event = event_pb2.Event.FromString(self._cursors.event_bytes(StoredEvent(position, stored)))
             if about is not None:
-                event = brief(event, about)
+                event = shortened(event, about)
             found = SizedEvent(event.SerializeToString(deterministic=True), size(to_json(event)))
             with self._lock:
                 if len(self._sizes) >= SIZES:
@@ -342,16 +342,16 @@ class Broker:
         return found
 
 
-def _about(contents: store.Contents) -> About:
+def _about(contents: store.Contents) -> ContextSubject:
     """Return what events need not repeat: the names and texts of what the context is about."""
     version = contents.version
     if version.own_sprint:
         sprint = sprint_pb2.Sprint.FromString(contents.sprint or b"")
         texts = frozenset(filter(None, (sprint.title, sprint.goal)))
-        return About(int(EntityType.SPRINT), version.own_sprint, version.own_sprint, texts)
+        return ContextSubject(int(EntityType.SPRINT), version.own_sprint, version.own_sprint, texts)
     task = task_pb2.Task.FromString(contents.task or b"")
     texts = frozenset(filter(None, (task.title, task.description)))
-    return About(int(EntityType.TASK), version.task_code, version.sprint_code, texts)
+    return ContextSubject(int(EntityType.TASK), version.task_code, version.sprint_code, texts)
 
 
 def _noted(contents: store.Contents, omitted: Sequence[int]) -> set[Position]:

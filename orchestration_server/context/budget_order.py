@@ -1,4 +1,4 @@
-"""The order in which a token budget gives the parts of a context room, and how their items are shortened."""
+"""The order in which sections of a context get room in a token budget, and how their items are shortened."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHARES: dict[int, float] = {
     context_pb2.CONTEXT_SECTION_FILES: 0,
     EVENTS: 0,
 }
-"""The parts of a context in the order of their use, and the share of a budget that each gets first."""
+"""The sections of a context, most useful first, and the share of a budget that each gets at first."""
 ALWAYS = ("target_type", "target_code", "unchanged", "as_of_cursor", "version")
 LISTS: dict[int, str] = {
     context_pb2.CONTEXT_SECTION_NOTES: "notes",
@@ -48,16 +48,16 @@ WHOLES: dict[int, tuple[str, ...]] = {
     context_pb2.CONTEXT_SECTION_AGENT_CONFIG: ("agent_config",),
     context_pb2.CONTEXT_SECTION_SPRINT: ("sprint",),
 }
-# What goes last comes first; what has no name here comes after the codes.
+# Fields of the target, the last to be left out first. Fields without a place here come right after the codes.
 _CODES = ("key", "code")
 _LAST_TO_GO = (
     "title", "pause_reason", "labels", "description", "goal", "summary", "objectives", "deliverables",
     "metadata", "close_time", "update_time", "create_time", "correlation_id", "uid", "hash",
 )  # fmt: skip
-LINES = frozenset(("labels", "objectives", "deliverables"))
-TEXTS = frozenset(("title", "pause_reason", "description", "goal", "summary"))
-# Of an item that does not fit, these texts are cut, or left out, the first ones first.
-SOFT: dict[int, tuple[str, ...]] = {
+LINE_FIELDS = frozenset(("labels", "objectives", "deliverables"))
+TEXT_FIELDS = frozenset(("title", "pause_reason", "description", "goal", "summary"))
+# Texts of an item that are cut or left out if it does not fit, in this order.
+CUTTABLE: dict[int, tuple[str, ...]] = {
     context_pb2.CONTEXT_SECTION_NOTES: ("text",),
     context_pb2.CONTEXT_SECTION_BLOCKERS: ("description", "outcome", "title"),
     context_pb2.CONTEXT_SECTION_DEPENDENCIES: ("description", "outcome", "title"),
@@ -73,17 +73,18 @@ _NEEDED: dict[int, tuple[str, ...]] = {
     TASKS: ("title",),
     context_pb2.CONTEXT_SECTION_SESSIONS: ("summary",),
 }
-# An event of which only a part fits tells this first.
+# The fields that an event keeps first if only a part of it fits.
 _EVENT_FIRST = ("type", "occur_time", "id", "entity_type", "entity_code", "agent", "actor", "payload")
 
 
 @dataclass(slots=True)
-class Mark:
-    """What is known to be left out of a part."""
+class SectionTrim:
+    """The parts of a section that are left out."""
 
     section: int
     left_out: int
     shortened: bool = False
+    """Whether a text was cut."""
 
     def size(self) -> int:
         return size(to_json(self.message())) + STRUCTURE
@@ -97,7 +98,7 @@ class Mark:
 
 
 class Piece(NamedTuple):
-    """A field of the target, with the message that it is of."""
+    """A field of the target, with the name of the message that has it."""
 
     owner: str
     name: str
@@ -105,7 +106,7 @@ class Piece(NamedTuple):
 
 
 def pieces_of(whole: dict[str, Any], owners: Sequence[str]) -> list[Piece]:
-    """Return the fields of the target's messages, the last to go first."""
+    """Return the fields of the target's messages, the last to be left out first."""
 
     def rank(piece: Piece) -> int:
         if piece.name in _CODES:
@@ -117,13 +118,13 @@ def pieces_of(whole: dict[str, Any], owners: Sequence[str]) -> list[Piece]:
 
 
 def shorter_piece(piece: Piece, room: int) -> tuple[Any, int]:
-    """Return as much of a field as fits, and how many of its items are left out."""
+    """Return as much of a field as fits, and the number of its items that are left out."""
     if size(piece.value) <= room:
         return piece.value, 0
-    if piece.name in TEXTS:
+    if piece.name in TEXT_FIELDS:
         part = cut(piece.value, room)
         return part or None, 0 if part else 1
-    if piece.name in LINES:
+    if piece.name in LINE_FIELDS:
         lines: list[str] = []
         used = STRUCTURE
         for line in piece.value:
@@ -136,7 +137,7 @@ def shorter_piece(piece: Piece, room: int) -> tuple[Any, int]:
 
 
 def shorter_event(event: dict[str, Any], room: int) -> dict[str, Any] | None:
-    """Return as much of an event as fits; None if not even its type does."""
+    """Return as much of an event as fits; None if not even its type fits."""
     order = [*(n for n in _EVENT_FIRST if n in event), *(n for n in event if n not in _EVENT_FIRST)]
     part = members(event, room, order, frozenset(("payload",)))
     return part if part and "type" in part else None
@@ -146,11 +147,11 @@ def shorter_item(section: int, item: Any, room: int) -> Any:
     """Return an item of a list with its texts cut; None if that does not make it fit."""
     if isinstance(item, str):
         return cut(item, room) or None
-    soft, needed = SOFT.get(section, ()), _NEEDED.get(section, ())
+    cuttable, needed = CUTTABLE.get(section, ()), _NEEDED.get(section, ())
     if not needed or not all(name in item for name in needed):
-        return None  # a file, or a link to a deleted task: nothing of it can be cut
-    # What names the item has to be there, then come its texts, the shortest first.
-    order = [*(name for name in item if name not in soft), *reversed(soft)]
-    part = members(item, room, [name for name in order if name in item], frozenset(soft))
-    firm = (item.keys() - set(soft)) | set(needed)
-    return part if part and firm <= part.keys() else None
+        return None  # A file, or a link to a deleted task, has no text that can be cut.
+    # The fields that name the item come first, then its texts, the shortest first.
+    order = [*(name for name in item if name not in cuttable), *reversed(cuttable)]
+    part = members(item, room, [name for name in order if name in item], frozenset(cuttable))
+    kept_whole = (item.keys() - set(cuttable)) | set(needed)
+    return part if part and kept_whole <= part.keys() else None

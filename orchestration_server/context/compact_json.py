@@ -1,7 +1,7 @@
-"""Messages as compact JSON: how many tokens it takes, and how it is made shorter.
+"""Messages as compact JSON: its size, and how it is shortened.
 
-Sizes are in units of context/token_estimate.py, without white space, and add up: an object or a list takes
-one STRUCTURE and, for each thing in it, that thing and one STRUCTURE more.
+Sizes are in units of context/token_estimate.py and add up: an object or a list takes one STRUCTURE, and for
+each member or item its own size and one more STRUCTURE.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ def encoded(value: Any) -> str:
 
 
 def size(value: Any) -> int:
-    """Return how many units a value of JSON takes."""
+    """Return the size of a JSON value in units."""
     return estimate(encoded(value))
 
 
 @lru_cache(1_024)
 def name_size(name: str) -> int:
-    """Return how many units the name of a member takes, with its colon."""
+    """Return the size of a member's name with its colon."""
     return estimate(encoded(name) + ":")
 
 
 def head(name: str) -> int:
-    """Return how many units a member that is a list or an object takes beside what is in it."""
+    """Return the size of a member that is an empty list or object."""
     return name_size(name) + 2 * STRUCTURE
 
 
 def member(name: str, value: Any) -> int:
-    """Return how many units a member of an object takes."""
+    """Return the size of a member of an object."""
     return name_size(name) + STRUCTURE + size(value)
 
 
 def to_json(message: Message) -> dict[str, Any]:
-    """Return a message in the JSON that tokens are counted of."""
+    """Return a message as the JSON whose tokens are counted."""
     return MessageToDict(message, preserving_proto_field_name=True)
 
 
@@ -54,7 +54,7 @@ def text(message: Message) -> str:
 
 
 def cut(text: str, room: int) -> str:
-    """Return the longest beginning of a text that takes at most `room` units as JSON; it may be empty."""
+    """Return the longest prefix of a text that takes at most ``room`` units as JSON; it may be empty."""
     fits, fails = 0, len(text) + 1
     while fits + 1 < fails:
         middle = (fits + fails) // 2
@@ -66,9 +66,9 @@ def cut(text: str, room: int) -> str:
 
 
 def shorten(value: Any, room: int) -> Any:
-    """Return as much of a value of JSON as takes at most `room` units; None if that is nothing.
+    """Return as much of a JSON value as fits into ``room`` units; None if nothing fits.
 
-    Members of objects come by name, and what does not fit gives way to what comes after it.
+    Members of objects are tried in the order of their names. If one does not fit, the next ones still may.
     """
     if size(value) <= room:
         return value
@@ -90,14 +90,14 @@ def shorten(value: Any, room: int) -> Any:
 
 
 def members(
-    value: dict[str, Any], room: int, order: Sequence[str], soft: frozenset[str]
+    value: dict[str, Any], room: int, order: Sequence[str], cuttable: frozenset[str]
 ) -> dict[str, Any] | None:
-    """Return the members of an object that fit, in an order; those that are `soft` may be shortened."""
+    """Return the members of an object that fit, tried in ``order``. ``cuttable`` names those to shorten."""
     members: dict[str, Any] = {}
     used = STRUCTURE
     for name in order:
         free = room - used - name_size(name) - STRUCTURE
-        part = shorten(value[name], free) if name in soft else value[name]
+        part = shorten(value[name], free) if name in cuttable else value[name]
         if part is not None and (taken := size(part)) <= free:
             members[name] = part
             used += name_size(name) + STRUCTURE + taken

@@ -1,6 +1,6 @@
-"""Events as a context shows them: what happened, when, who did it and what changed.
+"""Events as a context shows them: type, time, agent, entity and changes.
 
-Everything else about an event is either shown elsewhere in the context or of no use to its reader.
+The other fields of an event are shown elsewhere in the context, or its reader has no use for them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from orchestration_server.codec.content import plain, to_struct
 from orchestration_server.context.compact_json import encoded
 
 VALUE_CHARACTERS = 160
-"""A value before or after a change that is longer, as JSON, is shown as CUT."""
+"""A longer value of a change, as JSON, is shown as CUT."""
 CUT = "…"
 _LEDGER = "orchestration."
 
 
 @dataclass(frozen=True)
-class About:
-    """The subject of a context, whose name and texts its events need not repeat."""
+class ContextSubject:
+    """The task or sprint that a context is subject. Events need not repeat its name and texts."""
 
     entity_type: int
     entity_code: str
@@ -28,25 +28,25 @@ class About:
     texts: frozenset[str] = frozenset()
 
 
-def brief(event: event_pb2.Event, about: About) -> event_pb2.Event:
-    """Return an event without what the context says anyway, and without ids."""
+def shortened(event: event_pb2.Event, subject: ContextSubject) -> event_pb2.Event:
+    """Return an event without ids and without what the context shows elsewhere."""
     short = event_pb2.Event(type=event.type, agent=event.agent)
     if event.actor != event.agent:
         short.actor = event.actor
-    if (event.entity_type, event.entity_code) != (about.entity_type, about.entity_code):
+    if (event.entity_type, event.entity_code) != (subject.entity_type, subject.entity_code):
         short.entity_type, short.entity_code = event.entity_type, event.entity_code
-    if event.sprint_code not in (about.sprint_code, short.entity_code):
+    if event.sprint_code not in (subject.sprint_code, short.entity_code):
         short.sprint_code = event.sprint_code
     short.occur_time.seconds = event.occur_time.seconds
     if event.payload.fields:
-        payload = _payload(event.type, plain(event.payload), about)
+        payload = _payload(event.type, plain(event.payload), subject)
         if payload:
             short.payload.CopyFrom(to_struct(payload))
     return short
 
 
-def _payload(type_: str, payload: dict[str, Any], about: About) -> dict[str, Any]:
-    kept = {name: value for name, value in payload.items() if not _repeats(value, about)}
+def _payload(type_: str, payload: dict[str, Any], subject: ContextSubject) -> dict[str, Any]:
+    kept = {name: value for name, value in payload.items() if not _repeats(value, subject)}
     if not type_.startswith(_LEDGER):
         return kept
     kept.pop("snapshot", None)
@@ -56,8 +56,8 @@ def _payload(type_: str, payload: dict[str, Any], about: About) -> dict[str, Any
     return kept
 
 
-def _repeats(value: Any, about: About) -> bool:
-    return isinstance(value, str) and value in about.texts
+def _repeats(value: Any, subject: ContextSubject) -> bool:
+    return isinstance(value, str) and value in subject.texts
 
 
 def _change(change: Any) -> Any:
@@ -71,7 +71,7 @@ def _short(value: Any) -> Any:
 
 
 def without_ids(message: Any) -> None:
-    """Clear what only another program can use of an entity: ids, hashes, and times below a second."""
+    """Clear the fields of an entity that only a program can use: ids, hashes, and fractions of seconds."""
     for name in ("uid", "hash", "correlation_id", "last_activity_time"):
         if name in message.DESCRIPTOR.fields_by_name:
             message.ClearField(name)

@@ -1,6 +1,6 @@
-"""What to do next, in sentences: read off the state by rules, so that equal states say the same.
+"""The next steps of a context, in sentences. Rules derive them from the state, so equal states agree.
 
-docs/context.md lists the rules. The first sentence is the most pressing one.
+docs/context.md lists the rules. The most urgent step comes first.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from orchestration_server.codec.names import SPRINT_STATUS_NAMES, TASK_STATUS_NA
 from orchestration_server.model import SprintStatus, is_due
 
 NAMED = 3
-"""The most codes that one sentence names."""
+"""Most codes that one sentence names."""
 
 
-def of(context: context_pb2.Context, ready: Sequence[str]) -> list[str]:
-    """The next steps of a context that is whole but for them; ``ready`` names the sprint's next tasks."""
+def next_steps(context: context_pb2.Context, ready: Sequence[str]) -> list[str]:
+    """Return the next steps for a context. ``ready`` has the codes of the sprint's ready tasks."""
     steps = _of_session(context) if context.HasField("session") else []
     if context.HasField("task"):
         return steps + _of_task(context)
@@ -28,14 +28,14 @@ def of(context: context_pb2.Context, ready: Sequence[str]) -> list[str]:
 def _of_session(context: context_pb2.Context) -> list[str]:
     session = context.session
     kind = "task" if session.target_type == common_pb2.ENTITY_TYPE_TASK else "sprint"
-    there = context.HasField("task") if kind == "task" else context.HasField("sprint")
+    exists = context.HasField("task") if kind == "task" else context.HasField("sprint")
     steps = []
     if session.status == common_pb2.SESSION_STATUS_COMPLETED:
         steps.append(f"This session is closed: start another to go on with {kind} {session.target_code}.")
     elif session.status == common_pb2.SESSION_STATUS_PAUSED:
         reason = f" ({session.pause_reason})" if session.pause_reason else ""
         steps.append(f"This session is paused{reason}: resume it before you go on.")
-    if not there and session.status != common_pb2.SESSION_STATUS_COMPLETED:
+    if not exists and session.status != common_pb2.SESSION_STATUS_COMPLETED:
         steps.append(f"The {kind} {session.target_code} was deleted: close this session.")
     return steps
 

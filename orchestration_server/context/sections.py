@@ -5,8 +5,9 @@ from __future__ import annotations
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.v1 import context_pb2, coordination_pb2, sprint_pb2, task_pb2
-from orchestration_server.context import background, next_steps
+from orchestration_server.context import background
 from orchestration_server.context.events import without_ids
+from orchestration_server.context.next_steps import next_steps
 from orchestration_server.model import EntityType, TaskStatus
 from orchestration_server.store import context as store
 from orchestration_server.store.dependencies import BLOCKS
@@ -30,7 +31,7 @@ def parts_of(
         _progress(whole, contents.version.counts)
     _links(whole, contents)
     _background(whole, contents, code if kind == EntityType.SESSION else "")
-    whole.next_steps.extend(next_steps.of(whole, contents.ready))
+    whole.next_steps.extend(next_steps(whole, contents.ready))
     if not ids:
         _without_ids(whole, own_sprint=own_sprint)
     sections: dict[context_pb2.ContextSection.ValueType, tuple[str, ...]] = {

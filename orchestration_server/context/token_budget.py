@@ -1,8 +1,7 @@
-"""Fits a context into a token budget: the same context and budget always leave out the same.
+"""Fits a context into a token budget. The same context and budget always give the same result.
 
-All is reckoned in the units of context/token_estimate.py, which add up over the parts of a JSON text. Parts
-get room in the order of their use (SHARES): a share of the budget each, then what is left, the first ones
-first.
+Sizes are in units of context/token_estimate.py, which add up over the parts of a JSON text. Sections get room
+in the order of SHARES: first a share of the budget each, then, in the same order, the rest of the budget.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ from google.protobuf.json_format import ParseDict
 from orchestration.v1 import context_pb2, event_pb2
 from orchestration_server.context.budget_order import (
     ALWAYS,
+    CUTTABLE,
     EVENTS,
-    LINES,
+    LINE_FIELDS,
     LISTS,
     SHARES,
-    SOFT,
     TARGET,
     TASKS,
-    TEXTS,
+    TEXT_FIELDS,
     WHOLES,
-    Mark,
     Piece,
+    SectionTrim,
     pieces_of,
     shorter_event,
     shorter_item,
@@ -36,24 +35,24 @@ from orchestration_server.context.compact_json import cut, head, member, name_si
 from orchestration_server.context.token_estimate import STRUCTURE, UNITS, tokens
 
 FILLED = 0.9
-"""Below this share of its budget a context takes texts that are cut."""
+"""The share of its budget that a context should fill, with texts that are cut if necessary."""
 ROUNDS = 2
-"""How often room that was left is given out again."""
+"""Times that room that was left over is distributed again."""
 SHORTEST = 16 * UNITS
-"""In less room than this no text is cut."""
-MARKS = 0.15
-"""The most of a budget that may say what is left out; but one part is always named."""
+"""The least room for which a text is cut."""
+TRIMS = 0.15
+"""The share of a budget that may be used to name what is left out. One section is always named."""
 
 
 class SizedEvent(NamedTuple):
-    """A serialized event, and how many units its JSON takes."""
+    """A serialized event, and the size of its JSON in units."""
 
     body: bytes
     size: int
 
 
 class Fitted(NamedTuple):
-    """A context without its events, those that it has, and how many tokens all of it takes."""
+    """A context without its events, the events, and the estimate of all of it in tokens."""
 
     context: context_pb2.Context
     events: list[bytes]
@@ -61,9 +60,9 @@ class Fitted(NamedTuple):
 
 
 def fit(whole: context_pb2.Context, events: Sequence[SizedEvent], budget: int, *, subject: str) -> Fitted:
-    """Return what fits of a context, which comes without its events; all of it if `budget`, in tokens, is 0.
+    """Return as much of a context as fits into a budget in tokens; all of it if the budget is 0.
 
-    `subject` is the field of what it is about, "task" or "sprint".
+    ``whole`` has no events. ``subject`` is the field of its target, "task" or "sprint".
     """
     found = everything(whole, events)
     if not budget or found.estimate <= budget:
@@ -77,7 +76,7 @@ def everything(whole: context_pb2.Context, events: Sequence[SizedEvent]) -> Fitt
 
 
 def within(whole: context_pb2.Context, events: Sequence[SizedEvent], units: int, *, subject: str) -> Fitted:
-    """Return what `units` have room for."""
+    """Return as much of a context as fits into ``units``."""
     fitting = _Fitting(to_json(whole), events, units, subject)
     fitting.run()
     return fitting.fitted()
@@ -85,7 +84,7 @@ def within(whole: context_pb2.Context, events: Sequence[SizedEvent], units: int,
 
 @dataclass(slots=True)
 class _Fitting:
-    """One context on its way into its budget."""
+    """The work of fitting one context into its budget."""
 
     _whole: dict[str, Any]
     _events: Sequence[SizedEvent]
@@ -94,45 +93,45 @@ class _Fitting:
     _used: int = STRUCTURE
     _target: dict[str, dict[str, Any]] = field(default_factory=dict)
     _rest: list[Piece] = field(default_factory=list)
-    """Pieces of the target that are left out or cut, in their order."""
+    """Fields of the target that are left out or cut, in their order."""
     _singles: dict[str, Any] = field(default_factory=dict)
     _kept: dict[int, dict[int, Any]] = field(default_factory=dict)
-    """Items of lists by their place; None if one is whole."""
-    _marks: dict[int, Mark] = field(default_factory=dict)
+    """The items of lists by index: the shortened item, or None if the item is whole."""
+    _trims: dict[int, SectionTrim] = field(default_factory=dict)
 
     def run(self) -> None:
         self._begin()
         rooms = self._allot()
         for _ in range(ROUNDS):
             used = self._fill(rooms)
-            short = [section for section in rooms if section in self._marks]
+            short = [section for section in rooms if section in self._trims]
             left = self._cap - self._used - self._reserve(short)
             if not short or left < (1 - FILLED) * self._cap:
                 break
-            # What later parts could not use goes back to the first one that was cut, and on from there.
+            # Room that later sections could not use goes to the first one that was cut.
             rooms = used | {short[0]: used[short[0]] + left}
             self._begin()
         else:
             self._fill(rooms)
-        # A small budget has no room to say all that it leaves out.
+        # A small budget has no room to name all that is left out.
         for section in reversed(SHARES):
-            if len(self._marks) > 1 and self._size_of_marks() > MARKS * self._cap:
-                self._marks.pop(section, None)
+            if len(self._trims) > 1 and self._size_of_trims() > TRIMS * self._cap:
+                self._trims.pop(section, None)
         self._top_up()
-        while self._marks and self._used + self._size_of_marks() > self._cap:
-            del self._marks[next(section for section in reversed(SHARES) if section in self._marks)]
+        while self._trims and self._used + self._size_of_trims() > self._cap:
+            del self._trims[next(section for section in reversed(SHARES) if section in self._trims)]
 
     def _begin(self) -> None:
-        """Take what is always there, and nothing else."""
+        """Start again with only the fields that a context always has."""
         self._used, self._rest = STRUCTURE, []
-        for taken in (self._target, self._singles, self._kept, self._marks):
+        for taken in (self._target, self._singles, self._kept, self._trims):
             taken.clear()
         for name in ALWAYS:
             if name in self._whole:
                 self._take(name, self._whole[name])
 
     def _fill(self, rooms: dict[int, int]) -> dict[int, int]:
-        """Give each part its room, and what it does not use to the next. Return what each takes."""
+        """Fill each section's room, and pass unused room on to the next. Return the size that each takes."""
         carried, used = 0, {}
         for section, room in rooms.items():
             before = self._used
@@ -140,29 +139,29 @@ class _Fitting:
             if self._size(section) <= room:
                 self._take_all(section)
             else:
-                mark = self._marks[section] = Mark(section, 0)
+                trim = self._trims[section] = SectionTrim(section, 0)
                 if section == TARGET:
-                    self._fit_target(mark, room)
+                    self._fit_target(trim, room)
                 elif section in WHOLES:
-                    mark.left_out = 1
+                    trim.left_out = 1
                 else:
-                    self._fit_list(section, mark, room)
+                    self._fit_list(section, trim, room)
             used[section] = self._used - before
             carried = room - used[section]
         return used
 
     def _reserve(self, sections: Sequence[int]) -> int:
-        """Return the room that is kept to say what these parts lack."""
+        """Return the room that is reserved to name what these sections lack."""
         if not sections:
             return 0
-        worst = sum(Mark(section, self._count(section), shortened=True).size() for section in sections)
-        return min(head("trimmed") + worst, int(MARKS * self._cap))
+        worst = sum(SectionTrim(section, self._count(section), shortened=True).size() for section in sections)
+        return min(head("trimmed") + worst, int(TRIMS * self._cap))
 
     def _allot(self) -> dict[int, int]:
-        """Return the room that each part gets.
+        """Return the room that each section gets.
 
-        Room for the marks of parts that get less than they take is kept free. As fewer parts need one, more
-        room is left, so the parts that get less only become fewer.
+        Room is reserved to name the sections that are trimmed. The fewer these are, the more room is left, so
+        their number only falls from one round to the next.
         """
         wanted = {s: self._size(s) for s in SHARES if self._count(s)}
         short = list(wanted)
@@ -183,7 +182,7 @@ class _Fitting:
                 free -= min(more, free)
         return rooms
 
-    # What a part takes
+    # Sizes of sections
 
     def _messages(self) -> list[str]:
         return [name for name in ("session", self._subject) if name in self._whole]
@@ -195,16 +194,16 @@ class _Fitting:
         return [n for n in names if n in self._whole and n not in self._messages()]
 
     def _count(self, section: int) -> int:
-        """Return how many things can be left out of a part."""
+        """Return the number of items that can be left out of a section."""
         if section == TARGET:
             pieces = self._pieces()
-            return sum(len(p.value) if p.name in LINES else 1 for p in pieces)
+            return sum(len(p.value) if p.name in LINE_FIELDS else 1 for p in pieces)
         if section in WHOLES:
             return min(1, len(self._names(section)))
         return len(self._sizes(section))
 
     def _sizes(self, section: int) -> list[int]:
-        """Return what each item of a list takes."""
+        """Return the size of each item of a list."""
         if section == EVENTS:
             return [event.size for event in self._events]
         return [size(item) for item in self._whole.get(LISTS[section], ())]
@@ -217,10 +216,10 @@ class _Fitting:
             found += member("next_page_token", self._whole["next_page_token"])
         return found
 
-    def _size_of_marks(self) -> int:
-        return head("trimmed") + sum(mark.size() for mark in self._marks.values()) if self._marks else 0
+    def _size_of_trims(self) -> int:
+        return head("trimmed") + sum(trim.size() for trim in self._trims.values()) if self._trims else 0
 
-    # Taking it
+    # Taking sections
 
     def _take(self, name: str, value: Any) -> None:
         self._singles[name] = value
@@ -236,7 +235,7 @@ class _Fitting:
         if section == TASKS and "next_page_token" in self._whole:
             self._singles["next_page_token"] = self._whole["next_page_token"]
 
-    def _fit_list(self, section: int, mark: Mark, free: int) -> None:
+    def _fit_list(self, section: int, trim: SectionTrim, free: int) -> None:
         sizes = self._sizes(section)
         kept: dict[int, Any] = {}
         self._kept[section] = kept
@@ -246,28 +245,28 @@ class _Fitting:
                 self._take("next_page_token", token)
                 free -= member("next_page_token", token)
             else:
-                mark.shortened = True
-        for place in _order(section, len(sizes)):
-            taken = sizes[place] + STRUCTURE + (0 if kept else head(LISTS[section]))
+                trim.shortened = True
+        for index in _order(section, len(sizes)):
+            taken = sizes[index] + STRUCTURE + (0 if kept else head(LISTS[section]))
             if taken <= free:
-                kept[place] = None
+                kept[index] = None
                 free -= taken
                 self._used += taken
             elif (
-                section in SOFT
-                and not mark.shortened
+                section in CUTTABLE
+                and not trim.shortened
                 and free >= SHORTEST
-                and (used := self._cut_item(section, place, free))
+                and (used := self._cut_item(section, index, free))
             ):
-                # One text is cut, and what comes after it may still fit.
-                mark.shortened = True
+                # One text is cut. Items after it may still fit.
+                trim.shortened = True
                 free -= used
-        mark.left_out = len(sizes) - len(kept)
+        trim.left_out = len(sizes) - len(kept)
 
     def _pieces(self) -> list[Piece]:
         return pieces_of(self._whole, self._messages())
 
-    def _fit_target(self, mark: Mark, free: int) -> None:
+    def _fit_target(self, trim: SectionTrim, free: int) -> None:
         pieces = self._pieces()
         for done, piece in enumerate(pieces):
             part, left_out = shorter_piece(piece, free - self._overhead(piece))
@@ -275,9 +274,9 @@ class _Fitting:
                 free -= self._add_piece(piece, part)
             if left_out or part != piece.value:
                 self._rest = pieces[done:]
-                mark.shortened = part is not None and piece.name in TEXTS
-                others = sum(len(p.value) if p.name in LINES else 1 for p in pieces[done + 1 :])
-                mark.left_out = left_out + others
+                trim.shortened = part is not None and piece.name in TEXT_FIELDS
+                others = sum(len(p.value) if p.name in LINE_FIELDS else 1 for p in pieces[done + 1 :])
+                trim.left_out = left_out + others
                 return
 
     def _overhead(self, piece: Piece) -> int:
@@ -290,31 +289,31 @@ class _Fitting:
         self._used += taken
         return taken
 
-    # Filling what is left with texts that are cut
+    # Filling the rest of the budget with texts that are cut
 
     def _top_up(self) -> None:
-        while self._used + self._size_of_marks() < self._cap * FILLED:
-            if not any(self._cut_into(section) for section in SHARES if section in self._marks):
+        while self._used + self._size_of_trims() < self._cap * FILLED:
+            if not any(self._cut_into(section) for section in SHARES if section in self._trims):
                 return
 
     def _cut_into(self, section: int) -> bool:
-        """Give one thing of a part in a shorter form. Return whether that was possible."""
-        mark = self._marks[section]
-        before = (mark.left_out, mark.shortened)
-        mark.shortened = True
-        free = self._cap - self._used - self._size_of_marks()
+        """Take one item of a section in a shorter form. Return whether that was possible."""
+        trim = self._trims[section]
+        before = (trim.left_out, trim.shortened)
+        trim.shortened = True
+        free = self._cap - self._used - self._size_of_trims()
         if section == TARGET:
             done = self._cut_target(free)
         else:
             done = section in LISTS and self._cut_any(section, free)
         if done:
-            mark.left_out -= 1
+            trim.left_out -= 1
         else:
-            mark.left_out, mark.shortened = before
+            trim.left_out, trim.shortened = before
         return done
 
     def _cut_target(self, free: int) -> bool:
-        if not self._rest or self._rest[0].name not in (*LINES, "metadata"):
+        if not self._rest or self._rest[0].name not in (*LINE_FIELDS, "metadata"):
             return False
         piece = self._rest[0]
         if piece.name == "metadata":
@@ -337,28 +336,28 @@ class _Fitting:
         return True
 
     def _cut_any(self, section: int, free: int) -> bool:
-        places = _order(section, len(self._sizes(section)))
-        return any(self._cut_item(section, place, free) for place in places)
+        indexes = _order(section, len(self._sizes(section)))
+        return any(self._cut_item(section, index, free) for index in indexes)
 
-    def _cut_item(self, section: int, place: int, free: int) -> int:
-        """Take an item in a shorter form. Return the room that it takes; 0 if that is not possible."""
+    def _cut_item(self, section: int, index: int, free: int) -> int:
+        """Take an item in a shorter form. Return the size that it takes; 0 if that is not possible."""
         kept = self._kept[section]
-        if place in kept:
+        if index in kept:
             return 0
         overhead = STRUCTURE + (0 if kept else head(LISTS[section]))
         room = free - overhead
         if section == EVENTS:
-            part = shorter_event(to_json(event_pb2.Event.FromString(self._events[place].body)), room)
+            part = shorter_event(to_json(event_pb2.Event.FromString(self._events[index].body)), room)
         else:
-            part = shorter_item(section, self._whole[LISTS[section]][place], room)
+            part = shorter_item(section, self._whole[LISTS[section]][index], room)
         if part is None:
             return 0
-        kept[place] = part
+        kept[index] = part
         taken = size(part) + overhead
         self._used += taken
         return taken
 
-    # The outcome
+    # The result
 
     def fitted(self) -> Fitted:
         outcome = self._singles | self._target
@@ -370,15 +369,15 @@ class _Fitting:
             items = self._whole[LISTS[section]] if kept else []
             outcome[LISTS[section]] = [items[p] if kept[p] is None else kept[p] for p in sorted(kept)]
         context = ParseDict(outcome, context_pb2.Context())
-        context.trimmed.extend(self._marks[section].message() for section in sorted(self._marks))
-        return Fitted(context, events, tokens(self._used + self._size_of_marks()))
+        context.trimmed.extend(self._trims[section].message() for section in sorted(self._trims))
+        return Fitted(context, events, tokens(self._used + self._size_of_trims()))
 
     def _fitted_events(self, kept: dict[int, Any]) -> Iterator[bytes]:
-        for place in sorted(kept):
-            if kept[place] is None:
-                yield self._events[place].body
+        for index in sorted(kept):
+            if kept[index] is None:
+                yield self._events[index].body
             else:
-                event = ParseDict(kept[place], event_pb2.Event())
+                event = ParseDict(kept[index], event_pb2.Event())
                 yield event.SerializeToString(deterministic=True)
 
 
@@ -388,5 +387,5 @@ def _size_of_all(whole: dict[str, Any], events: Sequence[SizedEvent]) -> int:
 
 
 def _order(section: int, count: int) -> range:
-    """In which order items get room: events from the newest on."""
+    """Return the order in which items get room. Events start with the newest."""
     return range(count - 1, -1, -1) if section == EVENTS else range(count)

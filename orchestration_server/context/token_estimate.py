@@ -1,15 +1,15 @@
-"""Estimates how many tokens a text takes: an upper bound that is cheap and the same on every server.
+"""Estimates the number of tokens of a text: an upper bound that is cheap and the same on every server.
 
-The bytes of the text are sorted into classes, and some patterns of them are counted. The weights of the
-counts are fitted so that no tokenizer that was tried takes more tokens for any sample:
-benchmarks/token_weights.py makes them, and docs/context.md has the figures. No pattern reaches across a
-quotation mark, a bracket or a comma of JSON, so the estimates of its parts add up.
+The estimate classifies the bytes of the text and counts some patterns of classes. benchmarks/token_weights.py
+fits the weights of the patterns so that the estimate is not below the count of any tested tokenizer for any
+sample; docs/context.md has the figures. No pattern crosses a quotation mark, a bracket or a comma of JSON, so
+the estimates of a text's parts add up.
 """
 
 from __future__ import annotations
 
 UNITS = 1_000
-"""Units in a token: sums of whole numbers are exact."""
+"""Units in a token. Sums of integers are exact."""
 
 _CLASSES = {
     "l": b"abcdefghijklmnopqrstuvwxyz",
@@ -30,8 +30,8 @@ _KINDS = {byte: name for name, members in _CLASSES.items() for byte in members}
 _TABLE = bytes(ord(_KINDS.get(byte, "p")) for byte in range(256))
 _OTHERS = b"qj:e_pc"
 
-# A word, a capital or a number begins after anything that is not of its own kind; after a space it costs less
-# or more than elsewhere. Text begins as after a quotation mark.
+# A word, a run of capitals or a number begins after a byte of another class. After a space its weight is
+# another one. The start of a text counts as a position after a quotation mark.
 WEIGHTS: dict[str, int] = {
     "word after a space": 1_267,
     "word": 1_159,
@@ -90,20 +90,20 @@ _PATTERNS = tuple(
 
 
 def counts(text: str) -> dict[str, int]:
-    """Return what is counted of a text, by the names of the weights."""
+    """Return how often each pattern occurs in a text, by the names of the weights."""
     kinds = _kinds(text)
     return {name: sum(map(kinds.count, patterns)) - (name == "quotation mark")
             for name, patterns in _COUNTED.items()}  # fmt: skip
 
 
 def estimate(text: str) -> int:
-    """Return the most units that a text takes; 0 if it is empty."""
+    """Return the estimate of a text in units; 0 if it is empty."""
     count = _kinds(text).count
     return sum([weight * found for pattern, weight in _PATTERNS if (found := count(pattern))]) - _OPENING
 
 
 def tokens(units: int) -> int:
-    """Return how many whole tokens hold `units`."""
+    """Return units as whole tokens, rounded up."""
     return -(-units // UNITS)
 
 

@@ -1,4 +1,4 @@
-"""Counts tokens with a tokenizer of the operator's own, and fits contexts by what it says."""
+"""Fits contexts into a budget by the operator's own tokenizer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from orchestration_server.context.token_budget import FILLED, Fitted, SizedEvent
 from orchestration_server.context.token_estimate import UNITS
 
 TRIES = 10
-"""How often a context is made anew, at the most."""
+"""Most attempts to fit one context."""
 
 
-def tokenizer(name: str) -> Callable[[str], int] | None:
-    """What ``module:function`` names; None for an empty name. ValueError where there is no such thing."""
+def load_tokenizer(name: str) -> Callable[[str], int] | None:
+    """Return the function that ``module:function`` names; None for an empty name.
+
+    Raises ValueError if it cannot be imported or does not count tokens.
+    """
     if not name:
         return None
     module, _, attribute = name.partition(":")
@@ -37,9 +40,10 @@ def fit(
     subject: str,
     count: Callable[[Fitted], int],
 ) -> Fitted:
-    """As ``token_budget.fit``, where ``count`` says how many tokens a context takes.
+    """Return as much of a context as fits into a budget, as ``token_budget.fit`` does.
 
-    That does not add up as the estimate does, so it looks for the estimate that takes the budget.
+    ``count`` returns the tokens of a context. Counts of parts do not add up as estimates do, so this searches
+    for the estimate at which the count fills the budget.
     """
     best = everything(whole, events)
     estimate = count(best)
@@ -58,5 +62,5 @@ def fit(
         else:
             high = cap
         cap = (low + high) // 2
-    # A budget below what names a context is passed, as it is without a tokenizer.
+    # A context that is trimmed as far as possible may still exceed a tiny budget.
     return fitting or found

@@ -18,7 +18,7 @@ from orchestration_server.config.settings import (
     variable,
 )
 from orchestration_server.config.yaml_reader import FileError
-from orchestration_server.context.tokenizer import tokenizer as find_tokenizer
+from orchestration_server.context.tokenizer import load_tokenizer
 from orchestration_server.doctor.findings import Finding, Installation, failed, ok, warning
 from orchestration_server.rules import alerts as alert_rules
 from orchestration_server.rules import automation
@@ -108,7 +108,7 @@ def templates(installation: Installation) -> Iterable[Finding]:
 def tokenizer(installation: Installation) -> Iterable[Finding]:
     """The tokenizer is there."""
     name = installation.settings.tokenizer
-    return _valid(lambda: find_tokenizer(name), ValueError, name or "the built-in estimate")
+    return _valid(lambda: load_tokenizer(name), ValueError, name or "the built-in estimate")
 
 
 def _valid(use: Callable[[], object], fault: type[Exception], named: str) -> Iterator[Finding]:

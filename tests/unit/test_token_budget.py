@@ -17,7 +17,7 @@ from orchestration_server.context import compact_json
 from orchestration_server.context import tokenizer as tokenizers
 from orchestration_server.context.budget_order import SHARES
 from orchestration_server.context.compact_json import cut, shorten, size, to_json
-from orchestration_server.context.next_steps import of as next_steps
+from orchestration_server.context.next_steps import next_steps
 from orchestration_server.context.token_budget import Fitted, SizedEvent, fit
 from tests.support import tokenizer
 from tests.support.tokenizer import tokens_of
@@ -145,7 +145,7 @@ def test_a_tokenizer_counts_instead(budget: int) -> None:
 
 @pytest.mark.parametrize("name", ["", "tests.support.tokenizer:count"])
 def test_a_tokenizer_is_found_by_its_name(name: str) -> None:
-    found = tokenizers.tokenizer(name)
+    found = tokenizers.load_tokenizer(name)
     assert found is None if not name else found is not None and found("two words") == 2
 
 
@@ -155,7 +155,7 @@ def test_a_tokenizer_is_found_by_its_name(name: str) -> None:
 )
 def test_a_tokenizer_that_cannot_be_used_is_named(name: str) -> None:
     with pytest.raises(ValueError, match=name):
-        tokenizers.tokenizer(name)
+        tokenizers.load_tokenizer(name)
 
 
 words = st.text(st.characters(codec="utf-8"), max_size=60)
