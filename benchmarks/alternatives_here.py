@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import random
 import socket
 import statistics
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
 from typing import Any
 
+import rfc8785
 from google.protobuf.timestamp_pb2 import Timestamp
 from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
+from psycopg.adapt import Transformer
+from psycopg.types.array import ListBinaryDumper
 
 from benchmarks import attacks, raw_http2_client
+from benchmarks.seed import new_task
+from orchestration.v1 import task_pb2
+from orchestration_server.codec.content import content_hash, task_content
 from orchestration_server.codec.timestamps import to_datetime, to_timestamp
+from orchestration_server.codec.wire import embed, embed_all
+from orchestration_server.db.arrays import Texts
 from orchestration_server.templates.budget import Budget
 from orchestration_server.templates.sandbox import Program, Run
 
@@ -89,6 +100,44 @@ def _timestamps(rounds: int) -> list[str]:
     return [
         _compare("to_timestamp", "a time", lambda: to_timestamp(now), from_datetime, rounds),
         _compare("to_datetime", "a time", lambda: to_datetime(at), lambda: at.ToDatetime(UTC), rounds),
+    ]
+
+
+def _arrays(rounds: int) -> list[str]:
+    """Encode arrays of texts by ours, and by a dumper of psycopg's that knows its type and is made once."""
+    told = {"oid": Texts.oid, "element_oid": Texts.element_oid}
+    dumper = type("TextsDumper", (ListBinaryDumper,), told)(list, Transformer())
+    return [
+        _compare("arrays", f"{count} texts", Texts(texts).encoded, partial(dumper.dump, texts), rounds)
+        for count in (1, 10)
+        for texts in [["seed-task-000001"] * count]
+    ]
+
+
+def _content_hash(rounds: int) -> list[str]:
+    values = task_content(new_task("seed-task-000001", "sprint", random.Random(1)))
+
+    def library() -> str:
+        return sha256(rfc8785.dumps(values)).hexdigest()
+
+    return [_compare("content_hash", "a task", lambda: content_hash(values), library, rounds)]
+
+
+def _wire(rounds: int) -> list[str]:
+    """Answer with the bytes of a stored task, or of 50, and with messages that are parsed of them."""
+    body = new_task("seed-task-000001", "sprint", random.Random(1)).SerializeToString()
+    page = [body] * 50
+
+    def message() -> bytes:
+        return task_pb2.GetTaskResponse(task=task_pb2.Task.FromString(body)).SerializeToString()
+
+    def messages() -> bytes:
+        found = [task_pb2.Task.FromString(one) for one in page]
+        return task_pb2.ListTasksResponse(tasks=found).SerializeToString()
+
+    return [
+        _compare("wire", "a task", lambda: embed(1, body), message, rounds),
+        _compare("wire", "a page of 50 tasks", lambda: embed_all(1, page), messages, rounds),
     ]
 
 
@@ -230,6 +279,9 @@ class _H2:
 
 
 PARTS: Mapping[str, Callable[[int], list[str]]] = {
+    "arrays of texts": _arrays,
+    "hash of a task": _content_hash,
+    "messages of tasks": _wire,
     "timestamps": _timestamps,
     "sandbox": _sandbox,
     "http2": _http2,
