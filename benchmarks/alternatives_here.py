@@ -26,7 +26,7 @@ from benchmarks import attacks, raw_http2_client
 from benchmarks.seed import new_task
 from orchestration.v1 import task_pb2
 from orchestration_server.codec.content import content_hash, task_content
-from orchestration_server.codec.timestamps import to_datetime, to_timestamp
+from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.codec.wire import embed, embed_all
 from orchestration_server.db.arrays import Texts
 from orchestration_server.templates.budget import Budget
@@ -90,17 +90,13 @@ def _times(work: Work) -> int:
 
 def _timestamps(rounds: int) -> list[str]:
     now = datetime.now(UTC)
-    at = to_timestamp(now)
 
     def from_datetime() -> Timestamp:
         found = Timestamp()
         found.FromDatetime(now)
         return found
 
-    return [
-        _compare("to_timestamp", "a time", lambda: to_timestamp(now), from_datetime, rounds),
-        _compare("to_datetime", "a time", lambda: to_datetime(at), lambda: at.ToDatetime(UTC), rounds),
-    ]
+    return [_compare("to_timestamp", "a time", lambda: to_timestamp(now), from_datetime, rounds)]
 
 
 def _arrays(rounds: int) -> list[str]:
