@@ -28,7 +28,7 @@ from orchestration.v1 import task_pb2
 from orchestration_server.codec.content import content_hash, task_content
 from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.codec.wire import embed, embed_all
-from orchestration_server.db.arrays import Texts
+from orchestration_server.db.arrays import TextArray
 from orchestration_server.templates.budget import Budget
 from orchestration_server.templates.sandbox import Program, Run
 
@@ -101,10 +101,10 @@ def _timestamps(rounds: int) -> list[str]:
 
 def _arrays(rounds: int) -> list[str]:
     """Encode arrays of texts by ours, and by a dumper of psycopg's that knows its type and is made once."""
-    told = {"oid": Texts.oid, "element_oid": Texts.element_oid}
+    told = {"oid": TextArray.oid, "element_oid": TextArray.element_oid}
     dumper = type("TextsDumper", (ListBinaryDumper,), told)(list, Transformer())
     return [
-        _compare("arrays", f"{count} texts", Texts(texts).encoded, partial(dumper.dump, texts), rounds)
+        _compare("arrays", f"{count} texts", TextArray(texts).encoded, partial(dumper.dump, texts), rounds)
         for count in (1, 10)
         for texts in [["seed-task-000001"] * count]
     ]

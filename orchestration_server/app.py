@@ -49,7 +49,8 @@ from orchestration_server.services.sprints import SprintService
 from orchestration_server.services.tasks import TaskService
 from orchestration_server.services.templates import TemplateService
 from orchestration_server.store import events as event_store
-from orchestration_server.store import keys, migrations
+from orchestration_server.store import keys as key_store
+from orchestration_server.store import migrations
 from orchestration_server.store.database_clock import DatabaseClock
 from orchestration_server.telemetry.access_log import AccessLog
 from orchestration_server.templates import Templates
@@ -102,7 +103,7 @@ class App:
             size=settings.connections or settings.threads + BACKGROUND_CONNECTIONS,
             statement_seconds=settings.statement_seconds,
             slow_seconds=settings.slow_statement_seconds,
-            told=tracing.statement if tracing else None,
+            on_statement=tracing.statement if tracing else None,
         )
         with self.db.connection() as conn:
             secret = event_store.secret(conn)
@@ -236,8 +237,8 @@ def has_credentials(settings: Settings) -> bool:
     migrate(settings.database_url)
     if settings.jwt_key_file is not None:
         return True
-    with connect.open_one(settings.database_url, application="orchestration keys") as conn:
-        return keys.exist(conn)
+    with connect.open_connection(settings.database_url, application="orchestration keys") as conn:
+        return key_store.exist(conn)
 
 
 class Worker:

@@ -289,7 +289,7 @@ class Conflict(Exception):
     """A write lost a race and left nothing behind. The write gate tries again; no caller sees it."""
 
 
-class Held(Conflict):
+class PendingChanges(Conflict):
     """An event would have come before what is held of its entity, and left nothing behind."""
 
 

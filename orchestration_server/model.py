@@ -358,7 +358,7 @@ class Entity(NamedTuple):
     code: str
 
 
-class HeldRow(NamedTuple):
+class PendingChange(NamedTuple):
     """A step of an entity that an event to come will tell of; ``body`` is an event of it alone."""
 
     entity: Entity

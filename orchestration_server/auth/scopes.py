@@ -26,11 +26,11 @@ def resolve_scope(db: Database, call: Call, principal: Principal, resources: Seq
     own = principal.session_key
     tasks = sorted({ref.task for ref in resources if ref.task})
     sessions = sorted({ref.session for ref in resources if ref.session} | ({own} if own else set()))
-    found = key_store.Places({}, {})
+    found = key_store.Memberships({}, {})
     if tasks or sessions:
         # A message of a stream must register no callback on its call, which may last for days.
         with db.connection(replace(call, on_end=None)) as conn:
-            found = key_store.places(conn, project=call.project, tasks=tasks, sessions=sessions)
+            found = key_store.memberships(conn, project=call.project, tasks=tasks, sessions=sessions)
     scope = Scope(sprint_code=principal.sprint_code)
     if own:
         place = found.sessions.get(own)
@@ -50,12 +50,14 @@ def resolve_scope(db: Database, call: Call, principal: Principal, resources: Seq
 def check_session(db: Database, principal: Principal, project: str, session: str) -> None:
     """Raise OutOfBounds if a call's session is not in the sprint that its key is scoped to."""
     with db.connection() as conn:
-        found = key_store.places(conn, project=project, tasks=(), sessions=(session,)).sessions.get(session)
+        found = key_store.memberships(conn, project=project, tasks=(), sessions=(session,)).sessions.get(
+            session
+        )
     if found is None or found.sprint_code != principal.sprint_code:
         raise OutOfBounds("the call's session is not in the sprint that the key is scoped to")
 
 
-def _is_inside(ref: ResourceRef, scope: Scope, found: key_store.Places) -> bool:
+def _is_inside(ref: ResourceRef, scope: Scope, found: key_store.Memberships) -> bool:
     named = [
         _sprint_inside(ref.sprint, scope),
         _task_inside(ref.task, scope, found),
@@ -72,7 +74,7 @@ def _sprint_inside(code: str, scope: Scope) -> bool | None:
     return code == scope.sprint_code if code else None
 
 
-def _task_inside(code: str, scope: Scope, found: key_store.Places) -> bool | None:
+def _task_inside(code: str, scope: Scope, found: key_store.Memberships) -> bool | None:
     if not code:
         return None
     if scope.task_code:
@@ -80,7 +82,7 @@ def _task_inside(code: str, scope: Scope, found: key_store.Places) -> bool | Non
     return bool(scope.sprint_code) and found.tasks.get(code) == scope.sprint_code
 
 
-def _session_inside(key: str, scope: Scope, found: key_store.Places) -> bool | None:
+def _session_inside(key: str, scope: Scope, found: key_store.Memberships) -> bool | None:
     if not key:
         return None
     if scope.session_key:

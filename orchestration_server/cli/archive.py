@@ -52,7 +52,7 @@ def archive(
         refuse("DATABASE_URL is not set; `serve` or AdminService archives the built-in database")
     age = _parse_age(older_than)
     console = Console(markup=False, emoji=False)
-    with connect.open_one(settings.database_url, application="orchestration archive") as conn:
+    with connect.open_connection(settings.database_url, application="orchestration archive") as conn:
         schema = server.schema(conn)
     if schema < NEEDED_MIGRATION:
         refuse(

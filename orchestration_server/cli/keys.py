@@ -18,8 +18,10 @@ from orchestration_server.config.settings import Settings
 from orchestration_server.db import connect
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import ALL_PROJECTS, Role
-from orchestration_server.store import diagnosis, sessions, sprints
-from orchestration_server.store import keys as store
+from orchestration_server.store import diagnosis
+from orchestration_server.store import keys as key_store
+from orchestration_server.store import sessions as session_store
+from orchestration_server.store import sprints as sprint_store
 
 _PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -70,13 +72,13 @@ def create(
     key_id, key = new_key()
     with _database(settings) as conn:
         now = diagnosis.clock(conn)
-        row = store.KeyRow(
+        row = key_store.KeyRow(
             key_id, digest(key), name, project, _ROLES[role], session, sprint, per_minute, events_per_minute,
             now, None if span is None else now + span, None, None,
         )  # fmt: skip
-        first = not store.exist(conn)
-        if not store.insert(conn, row):
-            other = store.named(conn, project=project, name=name)
+        first = not key_store.exist(conn)
+        if not key_store.insert(conn, row):
+            other = key_store.find_by_name(conn, project=project, name=name)
             err.print(
                 f"{_project_name(project)} already has a key {name!r}, {other}: revoke it or use another name"
             )
@@ -98,7 +100,7 @@ def create(
 def list_(settings: Settings) -> None:
     """List all keys. The keys themselves are not shown."""
     with _database(settings) as conn:
-        found, now = store.list_all(conn), diagnosis.clock(conn)
+        found, now = key_store.list_all(conn), diagnosis.clock(conn)
     table = Table(box=None)
     for column in ("id", "name", "project", "role", "scoped to", "a minute", "made", "last used", "state"):
         table.add_column(column, no_wrap=column == "id")
@@ -121,7 +123,7 @@ def revoke(
 ) -> None:
     """Revoke a key for good. Every server refuses it within seconds and ends its streams."""
     with _database(settings) as conn:
-        found = store.revoke(conn, key_id=key_id)
+        found = key_store.revoke(conn, key_id=key_id)
     if not found:
         err.print(f"key {key_id!r} does not exist: `orchestration keys list` shows the ids", style="red")
         raise typer.Exit(1)
@@ -135,11 +137,11 @@ def _parse_duration(text: str) -> timedelta:
     return int(found[1]) * _UNITS[found[2]]
 
 
-def _missing_scope(conn: Connection, key: store.KeyRow) -> str:
+def _missing_scope(conn: Connection, key: key_store.KeyRow) -> str:
     """Return the sprint or session that the key is scoped to if it does not exist, else an empty string."""
-    if key.sprint_code and sprints.get(conn, project=key.project, code=key.sprint_code) is None:
+    if key.sprint_code and sprint_store.get(conn, project=key.project, code=key.sprint_code) is None:
         return f"sprint {key.sprint_code!r}"
-    if key.session_key and sessions.get(conn, project=key.project, key=key.session_key) is None:
+    if key.session_key and session_store.get(conn, project=key.project, key=key.session_key) is None:
         return f"session {key.session_key!r}"
     return ""
 
@@ -156,7 +158,7 @@ def _format_minute(time: datetime | None) -> str:
     return "never" if time is None else f"{time:%Y-%m-%d %H:%M}"
 
 
-def _describe_state(key: store.KeyRow, now: datetime) -> str:
+def _describe_state(key: key_store.KeyRow, now: datetime) -> str:
     if key.revoke_time is not None:
         return "revoked"
     if key.expire_time is None:
@@ -195,5 +197,5 @@ def _connection(database_url: str) -> Iterator[Connection]:
     from orchestration_server.app import migrate
 
     migrate(database_url)
-    with connect.open_one(database_url, application="orchestration keys") as conn:
+    with connect.open_connection(database_url, application="orchestration keys") as conn:
         yield conn

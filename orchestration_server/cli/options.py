@@ -80,7 +80,7 @@ def _explaining_database_errors(first: object, names: tuple[str, ...]) -> Iterat
 
     try:
         yield
-    except connect.FAULTS as error:
+    except connect.CONNECT_ERRORS as error:
         from orchestration_server.doctor import database_errors, engines
 
         found = database_errors.explain(engines.find_installation(first), error)

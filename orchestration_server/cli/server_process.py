@@ -29,7 +29,7 @@ def main() -> None:
     app = App(settings)
     try:
         address = app.start()
-    except connect.FAULTS as error:
+    except connect.CONNECT_ERRORS as error:
         # Imported late: it is slow to import and seldom needed.
         from orchestration_server.doctor import database_errors, engines
 

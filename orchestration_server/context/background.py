@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, report_pb2, task_pb2
 from orchestration_server.codec.names import ADR_STATUS_NAMES
 from orchestration_server.model import Position
-from orchestration_server.store import context as store
+from orchestration_server.store import context as context_store
 from orchestration_server.store import context_background as background
 
 TEXT = 1_000
@@ -25,7 +25,7 @@ _COMPLETED = common_pb2.SESSION_STATUS_COMPLETED
 _DECISION = re.compile(r"^#+ *decision[^\n]*\n(.*?)(?=^#|\Z)", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 
 
-def activities(contents: store.Contents) -> tuple[list[tuple[Position, event_pb2.Event]], ...]:
+def activities(contents: context_store.Contents) -> tuple[list[tuple[Position, event_pb2.Event]], ...]:
     """Return the activities that are hand-over notes, and those that are decisions; the newest first."""
     found: dict[str, list[tuple[Position, event_pb2.Event]]] = {background.NOTE: [], background.DECISION: []}
     for position, body in reversed(contents.notes):
@@ -63,7 +63,7 @@ def decisions(
     return sorted(found, key=lambda each: (-each.log_time.seconds, each.code, each.title))
 
 
-def sessions(contents: store.Contents, own_key: str) -> list[context_pb2.ContextSession]:
+def sessions(contents: context_store.Contents, own_key: str) -> list[context_pb2.ContextSession]:
     """Return the earlier sessions on the target that ended or wait, the newest first."""
     found: list[context_pb2.ContextSession] = []
     for key, body in contents.earlier:

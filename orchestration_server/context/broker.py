@@ -39,7 +39,7 @@ from orchestration_server.model import (
     Position,
     StoredEvent,
 )
-from orchestration_server.store import context as store
+from orchestration_server.store import context as context_store
 from orchestration_server.store import events as event_store
 from orchestration_server.workspace.reader import FileState, WorkspaceFiles
 from orchestration_server.workspace.tree import sprint_directory, task_directory
@@ -88,7 +88,7 @@ class _Asked:
     since: Cursor
     marks: bytes
     """What the caller's context said of its parts; empty where nothing is known of it."""
-    page: store.Page
+    page: context_store.TaskPageRequest
     files: list[FileState]
     tokenizer: str
 
@@ -97,7 +97,7 @@ class _Asked:
         """How many of the last events at most."""
         return 0 if _EVENTS in self.options.omit_sections else self.options.max_events or EVENTS_DEFAULT
 
-    def key(self, version: store.Version) -> list[object]:
+    def key(self, version: context_store.ContextVersion) -> list[object]:
         """All that the context depends on."""
         options = context_pb2.ContextOptions()
         options.CopyFrom(self.options)
@@ -180,16 +180,18 @@ class Broker:
         """Refuses a cursor or a page token that is not of this log, or of another target."""
         self._start(call, target, options)
 
-    def version(self, call: Call, target: Target, since: Cursor = FIRST) -> store.Version:
+    def version(self, call: Call, target: Target, since: Cursor = FIRST) -> context_store.ContextVersion:
         """What the target's state is called. NotFound where it is not there; a session outlives its own."""
         with self._db.connection(call) as conn:
-            found = store.version(conn, project=call.project, kind=target.kind, code=target.code, since=since)
+            found = context_store.version(
+                conn, project=call.project, kind=target.kind, code=target.code, since=since
+            )
         if found is None or (target.kind != EntityType.SESSION and found.deleted):
             raise NotFound(ENTITY_NAMES[target.kind], target.code)
         return found
 
     def _listed(
-        self, call: Call, version: store.Version, options: context_pb2.ContextOptions
+        self, call: Call, version: context_store.ContextVersion, options: context_pb2.ContextOptions
     ) -> list[FileState]:
         """Return the target's files, if they are asked for."""
         directory = directory_of(version)
@@ -199,13 +201,13 @@ class Broker:
 
     def _start(
         self, call: Call, target: Target, options: context_pb2.ContextOptions
-    ) -> tuple[Cursor, bytes, store.Page]:
+    ) -> tuple[Cursor, bytes, context_store.TaskPageRequest]:
         """Where events and tasks begin."""
         scope = _scope(call, target)
         size = page_size(options.page_size)
-        page = store.Page(size, -1, EPOCH_START, "")
+        page = context_store.TaskPageRequest(size, -1, EPOCH_START, "")
         if place := self._cursors.page_position(options.page_token, scope):
-            page = store.Page(size, place[1], datetime.fromisoformat(place[0]), place[2])
+            page = context_store.TaskPageRequest(size, place[1], datetime.fromisoformat(place[0]), place[2])
         if _TASKS in options.omit_sections:
             page = page._replace(limit=0)
         if not options.since_cursor:
@@ -221,10 +223,10 @@ class Broker:
             )
         return since, marks[_MARK:], page
 
-    def _load(self, asked: _Asked) -> store.Contents:
+    def _load(self, asked: _Asked) -> context_store.Contents:
         target = asked.target
         with self._db.connection(asked.call) as conn:
-            found = store.load(
+            found = context_store.load(
                 conn, project=asked.call.project, kind=target.kind, code=target.code, since=asked.since,
                 events=asked.events, page=asked.page,
             )  # fmt: skip
@@ -232,7 +234,7 @@ class Broker:
             raise NotFound(ENTITY_NAMES[target.kind], target.code)
         return found
 
-    def _composed_whole(self, asked: _Asked, contents: store.Contents) -> tuple[_Asked, _Composed]:
+    def _composed_whole(self, asked: _Asked, contents: context_store.Contents) -> tuple[_Asked, _Composed]:
         """Return the context and what it is of: files that changed before they were read are listed again."""
         composed = self._composed(asked, contents)
         for _ in range(LISTINGS):
@@ -246,7 +248,7 @@ class Broker:
             composed = self._composed(asked, contents)
         return asked, composed
 
-    def _composed(self, asked: _Asked, contents: store.Contents) -> _Composed:
+    def _composed(self, asked: _Asked, contents: context_store.Contents) -> _Composed:
         """The context of what was read, as it was asked for."""
         parts = self._parts(asked, contents)
         context = context_pb2.Context(
@@ -296,7 +298,7 @@ class Broker:
         return self._count(compact_json.text(context))
 
     def _parts(
-        self, asked: _Asked, contents: store.Contents
+        self, asked: _Asked, contents: context_store.Contents
     ) -> Mapping[context_pb2.ContextSection.ValueType, context_pb2.Context]:
         """Each part that is not left out; events come for themselves."""
         parts = parts_of(contents, asked.target.kind, asked.target.code, ids=asked.options.include_ids)
@@ -309,7 +311,7 @@ class Broker:
             del parts[section]
         return parts
 
-    def _page(self, asked: _Asked, contents: store.Contents, part: context_pb2.Context) -> None:
+    def _page(self, asked: _Asked, contents: context_store.Contents, part: context_pb2.Context) -> None:
         """The sprint's tasks in short, and where they go on."""
         tasks = [task_pb2.Task.FromString(body) for body in contents.listed]
         part.tasks.extend(task_summary(task) for task in tasks)
@@ -318,7 +320,7 @@ class Broker:
             place = [to_datetime(last.create_time).isoformat(), last.priority, last.code]
             part.next_page_token = self._cursors.page_token(_scope(asked.call, asked.target), place)
 
-    def _sized(self, asked: _Asked, contents: store.Contents) -> list[SizedEvent]:
+    def _sized(self, asked: _Asked, contents: context_store.Contents) -> list[SizedEvent]:
         """Return the events with their sizes. Those that are shown as notes or decisions are left out."""
         about = None if asked.options.include_ids else _about(contents)
         shown = _noted(contents, asked.options.omit_sections)
@@ -342,7 +344,7 @@ class Broker:
         return found
 
 
-def _about(contents: store.Contents) -> ContextSubject:
+def _about(contents: context_store.Contents) -> ContextSubject:
     """Return what events need not repeat: the names and texts of what the context is about."""
     version = contents.version
     if version.own_sprint:
@@ -354,7 +356,7 @@ def _about(contents: store.Contents) -> ContextSubject:
     return ContextSubject(int(EntityType.TASK), version.task_code, version.sprint_code, texts)
 
 
-def _noted(contents: store.Contents, omitted: Sequence[int]) -> set[Position]:
+def _noted(contents: context_store.Contents, omitted: Sequence[int]) -> set[Position]:
     """Return the places of the events that other parts show."""
     noted, decided = background.activities(contents)
     found = [] if context_pb2.CONTEXT_SECTION_NOTES in omitted else noted
@@ -363,14 +365,14 @@ def _noted(contents: store.Contents, omitted: Sequence[int]) -> set[Position]:
     return {position for position, _ in found}
 
 
-def directory_of(version: store.Version) -> str:
+def directory_of(version: context_store.ContextVersion) -> str:
     """Where the files of a target are; empty where it has none."""
     if version.own_sprint:
         return sprint_directory(version.own_sprint)
     return task_directory(version.task_code, version.sprint_code) if version.task_code else ""
 
 
-def _event(asked: _Asked, contents: store.Contents, payload: dict[str, Any]) -> EventRow:
+def _event(asked: _Asked, contents: context_store.Contents, payload: dict[str, Any]) -> EventRow:
     """Says that a context was assembled. P2 whatever its target is: nothing of it has to be kept for ever."""
     uid = (
         common_pb2.Session.FromString(contents.session or b"").uid
@@ -379,7 +381,7 @@ def _event(asked: _Asked, contents: store.Contents, payload: dict[str, Any]) -> 
     )
     session = asked.target.code if asked.target.kind == EntityType.SESSION else asked.call.session_key
     return change_event(
-        replace(asked.call, session_key=session), store.ASSEMBLED.removeprefix("orchestration."),
+        replace(asked.call, session_key=session), context_store.ASSEMBLED.removeprefix("orchestration."),
         contents.version.now, entity=asked.target.kind, code=asked.target.code, uid=uid, revision=0,
         payload=payload, sprint_code=contents.version.sprint_code,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from orchestration_server.context import background
 from orchestration_server.context.events import without_ids
 from orchestration_server.context.next_steps import next_steps
 from orchestration_server.model import EntityType, TaskStatus
-from orchestration_server.store import context as store
+from orchestration_server.store import context as context_store
 from orchestration_server.store.dependencies import BLOCKS
 from orchestration_server.workspace.reader import FileState
 
@@ -20,7 +20,7 @@ _OPEN = frozenset(map(int, (TaskStatus.PENDING, TaskStatus.IN_PROGRESS, TaskStat
 
 
 def parts_of(
-    contents: store.Contents, kind: EntityType, code: str, *, ids: bool
+    contents: context_store.Contents, kind: EntityType, code: str, *, ids: bool
 ) -> dict[context_pb2.ContextSection.ValueType, context_pb2.Context]:
     """Return each part as a context that holds nothing else. Tasks, events and files come for themselves."""
     parts = {section: context_pb2.Context() for section in SECTIONS}
@@ -63,7 +63,7 @@ def _set(part: context_pb2.Context, name: str, value: object) -> None:
         getattr(part, name).extend(value)
 
 
-def _entities(contents: store.Contents) -> context_pb2.Context:
+def _entities(contents: context_store.Contents) -> context_pb2.Context:
     """The entities, and what stands apart from them taken out."""
     whole = context_pb2.Context()
     if contents.session is not None:
@@ -88,7 +88,7 @@ def _entities(contents: store.Contents) -> context_pb2.Context:
     return whole
 
 
-def _background(whole: context_pb2.Context, contents: store.Contents, own_key: str) -> None:
+def _background(whole: context_pb2.Context, contents: context_store.Contents, own_key: str) -> None:
     """Add what is known beside the target."""
     noted, decided = background.activities(contents)
     whole.notes.extend(background.notes([event for _, event in noted], own_task=contents.version.task_code))
@@ -123,7 +123,7 @@ def _progress(whole: context_pb2.Context, counts: tuple[int, int, int, int, int]
     whole.progress_percent = round(100 * completed / counted, 1) if counted else 0.0
 
 
-def _links(whole: context_pb2.Context, contents: store.Contents) -> None:
+def _links(whole: context_pb2.Context, contents: context_store.Contents) -> None:
     """Add what holds the work back, and the other links."""
     for link in contents.links:
         shown = context_pb2.ContextDependency(
@@ -139,7 +139,7 @@ def _links(whole: context_pb2.Context, contents: store.Contents) -> None:
                 shown.description = other.description[: background.TEXT]
                 shown.outcome = background.outcome(other, contents.outcomes.get(other.code))
         group = whole.blockers if link.kind == BLOCKS and shown.status in _OPEN else whole.dependencies
-        if len(group) < store.LINKS:
+        if len(group) < context_store.LINKS:
             group.append(shown)
 
 

@@ -24,7 +24,7 @@ def microseconds(time: datetime) -> int:
     return (time - _POSTGRES_START) // _MICROSECOND
 
 
-def encoded_time(time: datetime) -> bytes:
+def encode_time(time: datetime) -> bytes:
     """A timestamptz in binary."""
     return _INT8.pack(microseconds(time))
 
@@ -58,49 +58,49 @@ class Array:
         return b"".join(parts)
 
 
-class Texts(Array):
+class TextArray(Array):
     """text[]"""
 
     __slots__ = ()
     oid, element_oid, element = 1009, 25, staticmethod(str.encode)
 
 
-class Bodies(Array):
+class ByteaArray(Array):
     """bytea[]"""
 
     __slots__ = ()
     oid, element_oid, element = 1001, 17, staticmethod(bytes)
 
 
-class Numbers(Array):
+class BigintArray(Array):
     """bigint[]"""
 
     __slots__ = ()
     oid, element_oid, element = 1016, 20, staticmethod(_INT8.pack)
 
 
-class Reals(Array):
+class FloatArray(Array):
     """double precision[]"""
 
     __slots__ = ()
     oid, element_oid, element = 1022, 701, staticmethod(_FLOAT8.pack)
 
 
-class Times(Array):
+class TimestampArray(Array):
     """timestamptz[], of aware datetimes"""
 
     __slots__ = ()
-    oid, element_oid, element = 1185, 1184, staticmethod(encoded_time)
+    oid, element_oid, element = 1185, 1184, staticmethod(encode_time)
 
 
-class Flags(Array):
+class BoolArray(Array):
     """boolean[]"""
 
     __slots__ = ()
     oid, element_oid, element = 1000, 16, staticmethod(_FLAGS.__getitem__)
 
 
-class Uuids(Array):
+class UuidArray(Array):
     """uuid[]"""
 
     __slots__ = ()

@@ -23,7 +23,7 @@ AGAIN_SECONDS = 0.02
 """After which a stop is repeated, then after twice that: it may have come between two statements."""
 
 
-class Cancels:
+class StatementCanceller:
     """Stops the statements of callers that left, from threads of its own.
 
     The hook of a call also runs when the call ends as it should: the block disarms it first, under a lock,
@@ -32,7 +32,7 @@ class Cancels:
     """
 
     def __init__(self) -> None:
-        self._wanted: list[tuple[float, int, float, Watch]] = []
+        self._wanted: list[tuple[float, int, float, CancelHandle]] = []
         """By the moment that each is due at, then a number, as watches have no order; and the next pause."""
         self._count = 0
         self._changed = threading.Condition()
@@ -43,9 +43,9 @@ class Cancels:
         for thread in self._threads:
             thread.start()
 
-    def watch(self, conn: Connection, call: Call) -> Watch | None:
+    def arm(self, conn: Connection, call: Call) -> CancelHandle | None:
         """Arms the hook of a call; None where the call has ended already."""
-        watched = Watch(conn)
+        watched = CancelHandle(conn)
 
         def left() -> None:
             if watched.armed:
@@ -54,13 +54,13 @@ class Cancels:
         assert call.on_end is not None
         return watched if call.on_end(left) else None
 
-    def _want(self, watched: Watch, due: float, pause: float) -> None:
+    def _want(self, watched: CancelHandle, due: float, pause: float) -> None:
         with self._changed:
             self._count += 1
             heapq.heappush(self._wanted, (due, self._count, pause, watched))
             self._changed.notify()
 
-    def _next(self) -> tuple[Watch, float] | None:
+    def _next(self) -> tuple[CancelHandle, float] | None:
         with self._changed:
             while not self._closed:
                 wait = self._wanted[0][0] - time.monotonic() if self._wanted else None
@@ -85,7 +85,7 @@ class Cancels:
             thread.join(timeout=2)
 
 
-class Watch:
+class CancelHandle:
     """A lent connection whose statements are stopped when the call ends."""
 
     __slots__ = ("armed", "conn", "doubtful", "lock", "since")

@@ -16,15 +16,15 @@ from psycopg import conninfo, errors
 from psycopg.pq import Conninfo, DiagnosticField, ExecStatus, PGconn
 from psycopg.pq.abc import PGresult
 
-from orchestration_server.db.connection import APPLICATION, Connection
+from orchestration_server.db.connection import APPLICATION_NAME, Connection
 from orchestration_server.errors import LedgerError, UnfitDatabase
 
-Plain = psycopg.Connection[tuple[Any, ...]]
-FAULTS = (psycopg.Error, LedgerError, UnfitDatabase)
+PlainConnection = psycopg.Connection[tuple[Any, ...]]
+CONNECT_ERRORS = (psycopg.Error, LedgerError, UnfitDatabase)
 """What is raised if a database cannot be reached, is unfit, or fails."""
 _Kind = TypeVar("_Kind", bound=psycopg.Connection[Any])
 
-ASKED: Mapping[str, str] = {
+STARTUP_SETTINGS: Mapping[str, str] = {
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
@@ -58,7 +58,7 @@ ASKED: Mapping[str, str] = {
 }
 """What each session asks for when it starts, as Postgres shows it. That wins over what its role, its database
 and the server's files say."""
-_SET_AFTERWARDS: Mapping[str, tuple[str, frozenset[str]]] = {
+_SETTINGS_AFTER_START: Mapping[str, tuple[str, frozenset[str]]] = {
     "client_encoding": ("UTF8", frozenset()),
     # Stronger ones are the operator's.
     "synchronous_commit": ("on", frozenset(("local", "remote_write", "remote_apply"))),
@@ -69,16 +69,18 @@ _SET_AFTERWARDS: Mapping[str, tuple[str, frozenset[str]]] = {
 }
 """What cannot be asked for at the start: the value that is set where it is another one, and those that are
 left."""
-_OF_ENVIRONMENT = frozenset(("DateStyle", "TimeZone", "client_encoding"))
+_SENT_FROM_ENVIRONMENT = frozenset(("DateStyle", "TimeZone", "client_encoding"))
 """libpq sends these beside the others where PGDATESTYLE, PGTZ or PGCLIENTENCODING is set, and they win."""
-_CHECKED = (*ASKED, *_SET_AFTERWARDS)
-_ABOUT: LiteralString = (
+_CHECKED_SETTINGS = (*STARTUP_SETTINGS, *_SETTINGS_AFTER_START)
+_SERVER_COLUMNS: LiteralString = (
     ", pg_backend_pid(), extract(epoch from pg_postmaster_start_time()),"
     " coalesce(current_schema()::text, ''), current_setting('server_encoding'), current_user::text,"
     " current_database()::text"
 )
-_SOURCE: LiteralString = "select name, source from pg_settings where name = any(string_to_array($1, ','))"
-_DEFAULTS: Mapping[str, int] = {
+_SETTING_SOURCES: LiteralString = (
+    "select name, source from pg_settings where name = any(string_to_array($1, ','))"
+)
+_DEFAULT_PARAMETERS: Mapping[str, int] = {
     "connect_timeout": 5,
     "keepalives_idle": 30,
     "keepalives_interval": 5,
@@ -88,14 +90,14 @@ _DEFAULTS: Mapping[str, int] = {
 """For what neither the URL nor the environment says. A database that is silently gone, behind a firewall that
 forgot its connections say, is noticed after seconds; the kernel's own limit is a quarter of an hour and more.
 """
-_PRIMARY = frozenset(("primary", "read-write"))
-STRAIGHT = (
+_PRIMARY_ATTRS = frozenset(("primary", "read-write"))
+DIRECT_CONNECTION_FIX = (
     "point DATABASE_URL straight at Postgres, or at a pooler in session mode that passes `options` on; each"
     " server has a pool of its own"
 )
 
 
-class Session(NamedTuple):
+class ServerSession(NamedTuple):
     """What a connection that was checked is connected to."""
 
     node: str
@@ -106,23 +108,23 @@ class Session(NamedTuple):
     """Whether something between here and Postgres lends its own connections."""
 
 
-def parameters(
+def connection_parameters(
     url: str,
     *,
     statement_seconds: float | None = None,
-    application: str = APPLICATION,
-    anywhere: bool = False,
+    application: str = APPLICATION_NAME,
+    allow_standby: bool = False,
 ) -> dict[str, Any]:
     """Return the parameters of a connection: those of the URL, merged with the ledger's own.
 
     The ledger's win if the meaning of statements depends on them. Without ``statement_seconds`` statements
-    and locks have all the time they take. ``anywhere`` also takes a server that is a standby.
+    and locks have all the time they take. ``allow_standby`` also takes a server that is a standby.
     """
     given: dict[str, Any] = dict(conninfo.conninfo_to_dict(url))
     effective = _environment(str(given.get("service", ""))) | given
-    given |= {name: value for name, value in _DEFAULTS.items() if not effective.get(name)}
+    given |= {name: value for name, value in _DEFAULT_PARAMETERS.items() if not effective.get(name)}
     wish = str(effective.get("target_session_attrs") or "")
-    given["target_session_attrs"] = "any" if anywhere else wish if wish in _PRIMARY else "primary"
+    given["target_session_attrs"] = "any" if allow_standby else wish if wish in _PRIMARY_ATTRS else "primary"
     given["application_name"] = application
     given["client_encoding"] = "UTF8"
     # Postgres takes the last of two values.
@@ -135,8 +137,8 @@ def connect(
     kind: type[_Kind],
     *,
     statement_seconds: float | None = None,
-    application: str = APPLICATION,
-    anywhere: bool = False,
+    application: str = APPLICATION_NAME,
+    allow_standby: bool = False,
     checked: bool = True,
     connect_seconds: int | None = None,
     **arguments: Any,
@@ -147,7 +149,9 @@ def connect(
     what the ledger needs. Without ``checked`` the caller checks it. ``connect_seconds`` wins over the URL's
     ``connect_timeout``.
     """
-    given = parameters(url, statement_seconds=statement_seconds, application=application, anywhere=anywhere)
+    given = connection_parameters(
+        url, statement_seconds=statement_seconds, application=application, allow_standby=allow_standby
+    )
     if connect_seconds is not None:
         given["connect_timeout"] = connect_seconds
     conn = kind.connect(autocommit=True, **given, **arguments)
@@ -160,33 +164,33 @@ def connect(
     return conn
 
 
-def open_one(url: str, *, application: str, statement_seconds: float | None = 30.0) -> Connection:
+def open_connection(url: str, *, application: str, statement_seconds: float | None = 30.0) -> Connection:
     """Open a connection of the ledger's own kind, for a command or a look."""
     return connect(url, Connection, statement_seconds=statement_seconds, application=application)
 
 
-def check(conn: psycopg.Connection[Any]) -> Session:
+def check(conn: psycopg.Connection[Any]) -> ServerSession:
     """Set what could not be asked for at the start, and return what the connection is connected to.
 
     Takes one round trip if all is as it was asked for. Raises UnfitDatabase if a setting is not, or if the
     database's encoding cannot hold what agents write.
     """
-    found = _shown(conn)
+    found = _read_settings(conn)
     _check_encoding(found)
-    wrong = _wrong(found)
-    lost = sorted(name for name in wrong if name in ASKED and name not in _OF_ENVIRONMENT)
+    wrong = _differing(found)
+    lost = sorted(name for name in wrong if name in STARTUP_SETTINGS and name not in _SENT_FROM_ENVIRONMENT)
     if lost:
         raise UnfitDatabase(
-            f"the settings that a session asks for do not arrive ({_named(found, lost)}): a pooler in between"
-            " drops them, or a login trigger changes them",
-            STRAIGHT,
+            f"the settings that a session asks for do not arrive ({_listed(found, lost)}): a pooler in"
+            " between drops them, or a login trigger changes them",
+            DIRECT_CONNECTION_FIX,
         )
     if wrong:
-        _set(conn, found, wrong)
-        found = _shown(conn)
-        if wrong := _wrong(found):
-            raise _refused(conn, found, wrong)
-    return Session(
+        _set_settings(conn, found, wrong)
+        found = _read_settings(conn)
+        if wrong := _differing(found):
+            raise _cannot_set(conn, found, wrong)
+    return ServerSession(
         node=found["node"], schema=found["schema"], pooled=int(found["pid"]) != conn.info.backend_pid
     )
 
@@ -196,17 +200,17 @@ def check_lasting(url: str, conn: psycopg.Connection[Any]) -> None:
 
     What a session set, prepared or locked would be met on the connections of others.
     """
-    seen, others = {_shown(conn)["pid"]}, set()
+    seen, others = {_read_settings(conn)["pid"]}, set()
     with connect(url, psycopg.Connection, application="orchestration probe", prepare_threshold=None) as other:
         for _ in range(2):
-            others.add(_shown(other)["pid"])
-            seen.add(_shown(conn)["pid"])
+            others.add(_read_settings(other)["pid"])
+            seen.add(_read_settings(conn)["pid"])
         with other.transaction():
             # It has the connection now that such a pooler would lend next.
             other.execute("select pg_backend_pid()")
-            seen.add(_shown(conn)["pid"])
+            seen.add(_read_settings(conn)["pid"])
     if len(seen) > 1 or len(others) > 1 or seen & others:
-        raise UnfitDatabase("a pooler in transaction mode is in between", STRAIGHT)
+        raise UnfitDatabase("a pooler in transaction mode is in between", DIRECT_CONNECTION_FIX)
 
 
 def _options(statement_seconds: float | None) -> str:
@@ -216,7 +220,7 @@ def _options(statement_seconds: float | None) -> str:
         "lock_timeout": "0" if statement_seconds is None else "10s",
         "idle_in_transaction_session_timeout": "60s" if statement_seconds is None else "10s",
     }
-    asked = {name: value.replace(" ", "\\ ") for name, value in ASKED.items()}
+    asked = {name: value.replace(" ", "\\ ") for name, value in STARTUP_SETTINGS.items()}
     return " ".join(f"-c {name}={value}" for name, value in (asked | limits).items())
 
 
@@ -232,14 +236,18 @@ def _environment(service: str) -> dict[str, str]:
     return {one.keyword.decode(): one.val.decode(errors="replace") for one in found if one.val}
 
 
-def _shown(conn: psycopg.Connection[Any]) -> dict[str, str]:
+def _read_settings(conn: psycopg.Connection[Any]) -> dict[str, str]:
     """Return the settings of a session, and what it is connected to."""
-    text = "select " + ", ".join(f"current_setting('{name}', true)" for name in _CHECKED) + _ABOUT
+    text = (
+        "select "
+        + ", ".join(f"current_setting('{name}', true)" for name in _CHECKED_SETTINGS)
+        + _SERVER_COLUMNS
+    )
     # As one simple query, which needs nothing that a pooler could lose.
     result = conn.pgconn.exec_(text.encode())
     if result.status != ExecStatus.TUPLES_OK:
         raise _error(result)
-    names = (*_CHECKED, "pid", "node", "schema", "encoding", "user", "database")
+    names = (*_CHECKED_SETTINGS, "pid", "node", "schema", "encoding", "user", "database")
     return {name: (result.get_value(0, n) or b"").decode(errors="replace") for n, name in enumerate(names)}
 
 
@@ -249,33 +257,33 @@ def _error(result: PGresult) -> psycopg.Error:
     return errors.error_from_result(result)
 
 
-def _wrong(found: Mapping[str, str]) -> list[str]:
-    wrong = [name for name, value in ASKED.items() if found[name] != value]
-    for name, (value, others) in _SET_AFTERWARDS.items():
+def _differing(found: Mapping[str, str]) -> list[str]:
+    wrong = [name for name, value in STARTUP_SETTINGS.items() if found[name] != value]
+    for name, (value, others) in _SETTINGS_AFTER_START.items():
         if found[name] != value and found[name] not in others:
             wrong.append(name)
     return wrong
 
 
-def _named(found: Mapping[str, str], names: list[str]) -> str:
+def _listed(found: Mapping[str, str], names: list[str]) -> str:
     return ", ".join(f"{name} is {found[name]!r}" for name in names[:3])
 
 
-def _set(conn: psycopg.Connection[Any], found: Mapping[str, str], wrong: list[str]) -> None:
+def _set_settings(conn: psycopg.Connection[Any], found: Mapping[str, str], wrong: list[str]) -> None:
     for name in wrong:
-        value = ASKED[name] if name in ASKED else _SET_AFTERWARDS[name][0]
+        value = STARTUP_SETTINGS[name] if name in STARTUP_SETTINGS else _SETTINGS_AFTER_START[name][0]
         result = conn.pgconn.exec_(f"select set_config('{name}', '{value}', false)".encode())
         if result.status != ExecStatus.TUPLES_OK:
             error = _error(result)
             if not isinstance(error, errors.InsufficientPrivilege):
                 raise error
-            raise _refused(conn, found, [name])
+            raise _cannot_set(conn, found, [name])
 
 
-def _refused(conn: psycopg.Connection[Any], found: Mapping[str, str], wrong: list[str]) -> UnfitDatabase:
+def _cannot_set(conn: psycopg.Connection[Any], found: Mapping[str, str], wrong: list[str]) -> UnfitDatabase:
     """Return the error that names settings which cannot be changed, where they come from, and the fix."""
     names = ",".join(wrong).encode()
-    result = conn.pgconn.exec_params(_SOURCE.encode(), [names])
+    result = conn.pgconn.exec_params(_SETTING_SOURCES.encode(), [names])
     sources = {
         (result.get_value(row, 0) or b"").decode(): (result.get_value(row, 1) or b"").decode()
         for row in range(result.ntuples)
@@ -286,16 +294,16 @@ def _refused(conn: psycopg.Connection[Any], found: Mapping[str, str], wrong: lis
         "user": f"alter role {user} reset {name}",
         "database": f"alter database {database} reset {name}",
         "database user": f"alter role {user} in database {database} reset {name}",
-    }.get(sources.get(name, ""), f"alter role {user} set {name} = '{_value(name)}'")
+    }.get(sources.get(name, ""), f"alter role {user} set {name} = '{_wanted_value(name)}'")
     return UnfitDatabase(
         f"a session of {user} has settings that the ledger cannot run with and may not change:"
-        f" {_named(found, wrong)}; needed is {_value(name)!r}",
+        f" {_listed(found, wrong)}; needed is {_wanted_value(name)!r}",
         f"as a superuser: {fix}",
     )
 
 
-def _value(name: str) -> str:
-    return ASKED[name] if name in ASKED else _SET_AFTERWARDS[name][0]
+def _wanted_value(name: str) -> str:
+    return STARTUP_SETTINGS[name] if name in STARTUP_SETTINGS else _SETTINGS_AFTER_START[name][0]
 
 
 def _check_encoding(found: Mapping[str, str]) -> None:

@@ -28,23 +28,23 @@ from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
-from orchestration_server.db.arrays import Array, encoded_time
+from orchestration_server.db.arrays import Array, encode_time
 from orchestration_server.telemetry import metrics
 
 log = structlog.get_logger()
 
-APPLICATION = "orchestration"
+APPLICATION_NAME = "orchestration"
 """What servers and workers call themselves in pg_stat_activity."""
-PREPARED = 300
+MAX_PREPARED_STATEMENTS = 300
 """Statements that a connection keeps prepared; of more, those that were used last."""
-_TEXTS = 1_000
+_MAX_CACHED_QUERIES = 1_000
 _DONE = frozenset((ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK, ExecStatus.EMPTY_QUERY))
 """An empty statement is what the pool looks with whether a connection is alive."""
 _PLACEHOLDER = re.compile(r"%(?:%|\((\w+)\)[sb])")
 _Encoder = Callable[[Any], bytes | None]
 
 
-class _Scalars(dict[type, tuple[int, Format, _Encoder]]):
+class _ScalarEncoders(dict[type, tuple[int, Format, _Encoder]]):
     """By type: the one that Postgres is told, the format, and what encodes a value."""
 
     def __missing__(self, kind: type) -> tuple[int, Format, _Encoder]:
@@ -63,13 +63,13 @@ def _text(value: str) -> bytes:
 
 # A text has no type of its own: it is read as what stands in its place. Numbers have one type whatever their
 # size, so a statement is prepared once.
-_SCALARS = _Scalars(
+_SCALAR_ENCODERS = _ScalarEncoders(
     {
         str: (0, Format.TEXT, _text),
         int: (20, Format.BINARY, Struct("!q").pack),
         bool: (16, Format.BINARY, (b"\x00", b"\x01").__getitem__),
         bytes: (17, Format.BINARY, bytes),
-        datetime: (1184, Format.BINARY, encoded_time),
+        datetime: (1184, Format.BINARY, encode_time),
         NoneType: (0, Format.TEXT, lambda _: None),
     }
 )
@@ -89,12 +89,12 @@ def _statement(name: str) -> _Statement:
 _BY_NAME: dict[str, _Statement] = {name: _statement(name) for name in ("begin", "commit", "rollback")}
 
 
-def _named(name: str) -> _Statement:
+def _statement_named(name: str) -> _Statement:
     return _BY_NAME.get(name) or _BY_NAME.setdefault(name, _statement(name))
 
 
-@lru_cache(_TEXTS)
-def _query(text: str) -> tuple[bytes, tuple[str, ...]]:
+@lru_cache(_MAX_CACHED_QUERIES)
+def _to_libpq(text: str) -> tuple[bytes, tuple[str, ...]]:
     """A statement as Postgres takes it, and what its parameters are called, in its order."""
     found: dict[str, int] = {}
 
@@ -138,7 +138,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     slow_seconds = 1.0
     """From here on a statement is logged."""
-    told: Callable[[str, float, bool], None] | None = None
+    on_statement: Callable[[str, float, bool], None] | None = None
     """Is told of each statement that has ended: its name, how many seconds it took, and whether it failed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -159,7 +159,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
         It is timed under ``name``: ``tasks.get`` for the store's function, of which there may be few.
         """
-        text, names = _query(query)
+        text, names = _to_libpq(query)
         given = params or {}
         values: list[bytes | None] = []
         oids: list[int] = []
@@ -171,11 +171,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
                 oids.append(value.oid)
                 formats.append(Format.BINARY)
             else:
-                oid, format_, encode = _SCALARS[type(value)]
+                oid, format_, encode = _SCALAR_ENCODERS[type(value)]
                 values.append(encode(value))
                 oids.append(oid)
                 formats.append(format_)
-        statement = _named(name)
+        statement = _statement_named(name)
         began = time.monotonic()
         prepared = self._name(text, tuple(oids))
         result = self.pgconn.exec_prepared(prepared, cast("list[bytes]", values), formats, Format.BINARY)
@@ -196,7 +196,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             yield
             failed = False
         finally:
-            self._ended(_named(name), b"", began, failed)
+            self._ended(_statement_named(name), b"", began, failed)
 
     def _ended(self, statement: _Statement, text: bytes, began: float, failed: bool) -> None:
         took = time.monotonic() - began
@@ -205,8 +205,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             metrics.SQL_SLOW.labels(statement.name).inc()
             # As Postgres got it, for an explain: the values stand elsewhere.
             log.warning("slow statement", statement=statement.name, seconds=round(took, 3), sql=text.decode())
-        if self.told is not None:
-            self.told(statement.name, took, failed)
+        if self.on_statement is not None:
+            self.on_statement(statement.name, took, failed)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:  # type: ignore[override]  # there are none in others
@@ -254,7 +254,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         result = self.pgconn.exec_(command)
         failed = result.status != ExecStatus.COMMAND_OK
         word = command.partition(b" ")[0]
-        self._ended(_named(word.decode()), command, began, failed)
+        self._ended(_statement_named(word.decode()), command, began, failed)
         if failed:
             raise self._error(result)
         if result.command_status != word.upper():
@@ -271,7 +271,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             result = self.pgconn.prepare(name, text, types)
             if result.status != ExecStatus.COMMAND_OK:
                 raise self._error(result)
-            if len(self._named) >= PREPARED:
+            if len(self._named) >= MAX_PREPARED_STATEMENTS:
                 oldest = next(iter(self._named))
                 self.pgconn.exec_(b"deallocate " + self._named.pop(oldest))
         self._named[key] = name

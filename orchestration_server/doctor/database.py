@@ -28,7 +28,7 @@ def connected(installation: Installation) -> Finding:
 
 def version(installation: Installation) -> Iterator[Finding]:
     """One of those that the ledger is tested with, and no replica."""
-    about = diagnosis.about(installation.conn)
+    about = diagnosis.postgres_facts(installation.conn)
     named = f"Postgres {about.version}"
     if about.replica:
         yield failed(f"{named} is a read replica", "DATABASE_URL has to name the primary")
@@ -42,7 +42,7 @@ def version(installation: Installation) -> Iterator[Finding]:
 
 def encoding(installation: Installation) -> Iterator[Finding]:
     """UTF8: other encodings cannot hold what agents write."""
-    about = diagnosis.about(installation.conn)
+    about = diagnosis.postgres_facts(installation.conn)
     if about.encoding == "UTF8":
         yield ok("UTF8")
     else:
@@ -54,7 +54,7 @@ def encoding(installation: Installation) -> Iterator[Finding]:
 
 def durability(installation: Installation) -> Iterator[Finding]:
     """What a call is answered stays, also when the machine stops."""
-    about = diagnosis.about(installation.conn)
+    about = diagnosis.postgres_facts(installation.conn)
     lost = "what was acknowledged can be lost"
     for name, on in (("fsync", about.fsync), ("full_page_writes", about.full_page_writes)):
         if not on:
@@ -75,7 +75,7 @@ def _alter(installation: Installation, name: str) -> str:
 
 def role(installation: Installation) -> Iterator[Finding]:
     """It may make tables and partitions, and sees who holds the horizon."""
-    about, found = diagnosis.about(installation.conn), diagnosis.role(installation.conn)
+    about, found = diagnosis.postgres_facts(installation.conn), diagnosis.role_rights(installation.conn)
     if not about.schema:
         yield failed(
             f"the search_path of {about.user} names no schema that is there and that it may use",
@@ -144,7 +144,7 @@ def connections(installation: Installation) -> Iterator[Finding]:
 
 
 def _more_connections(installation: Installation, limit: str, number: int, reserved: int) -> str:
-    about = diagnosis.about(installation.conn)
+    about = diagnosis.postgres_facts(installation.conn)
     if limit == ROLE_LIMIT:
         return installation.as_superuser(f"alter role {about.user} connection limit {number}")
     if limit == DATABASE_LIMIT:
@@ -177,8 +177,8 @@ def sessions(installation: Installation) -> Iterator[Finding]:
 
 
 def _session(installation: Installation) -> Connection:
-    return connect.open_one(
+    return connect.open_connection(
         installation.database_url,
-        application=diagnosis.NAME,
+        application=diagnosis.DOCTOR_APPLICATION_NAME,
         statement_seconds=installation.settings.statement_seconds,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import psycopg
 from psycopg import conninfo, errors
 
-from orchestration_server.db.connect import STRAIGHT
+from orchestration_server.db.connect import DIRECT_CONNECTION_FIX
 from orchestration_server.doctor.findings import Finding, Installation, failed
 from orchestration_server.errors import LedgerError, UnfitDatabase
 
@@ -38,7 +38,7 @@ def explain(installation: Installation, error: Exception) -> Finding:
             "orchestration migrate",
         )
     if isinstance(error, _OF_OTHERS):
-        return failed(f"a pooler in transaction mode is in between: {text}", STRAIGHT)
+        return failed(f"a pooler in transaction mode is in between: {text}", DIRECT_CONNECTION_FIX)
     if error.sqlstate is None:
         return explain_unreachable(installation, error)
     return failed(f"the database refused a statement: {text} (SQLSTATE {error.sqlstate})", DOCTOR)
@@ -62,7 +62,7 @@ def explain_unreachable(installation: Installation, error: psycopg.Error) -> Fin
     elif "too many clients" in text or "connection slots" in text:
         fix = f'psql{place} -c "alter system set max_connections = 300"    # as a superuser; then restart it'
     elif "startup parameter" in text or "command-line options" in text:
-        text, fix = f"a pooler in between takes no settings for a session: {text}", STRAIGHT
+        text, fix = f"a pooler in between takes no settings for a session: {text}", DIRECT_CONNECTION_FIX
     elif "hot standby" in text or "not in hot standby" in text or "read-only" in text:
         text, fix = f"a read replica answers, not the primary: {text}", "DATABASE_URL has to name the primary"
     elif "does not exist" in text and "database" in text:

@@ -27,9 +27,9 @@ SLOT_BYTES = 10 * 1024**3
 
 def horizon(installation: Installation) -> Iterator[Finding]:
     """No write is open for long: no event behind the oldest one is sent."""
-    sessions = diagnosis.writing(installation.conn)
-    waiting = diagnosis.prepared(installation.conn)
-    user = diagnosis.about(installation.conn).user
+    sessions = diagnosis.sessions_holding_horizon(installation.conn)
+    waiting = diagnosis.prepared_transactions(installation.conn)
+    user = diagnosis.postgres_facts(installation.conn).user
     for session in sessions:
         if session.seconds is None:
             yield warning(
@@ -59,18 +59,18 @@ def horizon(installation: Installation) -> Iterator[Finding]:
 
 def idle(installation: Installation) -> Iterator[Finding]:
     """No session sits in a transaction and does nothing."""
-    found = diagnosis.idle(installation.conn, seconds=IDLE_SECONDS)
+    found = diagnosis.idle_transactions(installation.conn, seconds=IDLE_SECONDS)
     yield from _each(installation, found, "has done nothing in its transaction", IDLE_SECONDS)
 
 
 def old_views(installation: Installation) -> Iterator[Finding]:
     """No statement reads for hours: what is deleted after it began cannot be cleaned away."""
-    found = diagnosis.seeing(installation.conn, seconds=OLD_VIEW_SECONDS)
+    found = diagnosis.sessions_holding_vacuum(installation.conn, seconds=OLD_VIEW_SECONDS)
     yield from _each(installation, found, "has kept dead rows", OLD_VIEW_SECONDS)
 
 
 def _each(
-    installation: Installation, found: Sequence[diagnosis.Session], what: str, seconds: float
+    installation: Installation, found: Sequence[diagnosis.BackendSession], what: str, seconds: float
 ) -> Iterator[Finding]:
     for session in found:
         yield warning(
@@ -103,5 +103,5 @@ def slots(installation: Installation) -> Iterator[Finding]:
         yield ok("none")
 
 
-def _terminate(installation: Installation, session: diagnosis.Session) -> str:
+def _terminate(installation: Installation, session: diagnosis.BackendSession) -> str:
     return installation.psql_command(f"select pg_terminate_backend({session.pid})")

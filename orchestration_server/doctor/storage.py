@@ -22,7 +22,7 @@ SLOW_MILLISECONDS = 1_000.0
 
 def autovacuum(installation: Installation) -> Iterator[Finding]:
     """It is on, for every table, and keeps up."""
-    about = diagnosis.about(installation.conn)
+    about = diagnosis.postgres_facts(installation.conn)
     left_alone = diagnosis.autovacuum_off(installation.conn)
     if not about.autovacuum:
         yield failed(

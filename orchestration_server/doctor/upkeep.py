@@ -54,7 +54,7 @@ def is_ledger(installation: Installation) -> bool:
     """Whether the database holds a ledger that this release knows, and the role may read it."""
     try:
         with installation.conn.transaction():
-            return diagnosis.applied(installation.conn) == released()
+            return diagnosis.applied_migrations(installation.conn) == released()
     except psycopg.Error:
         # What is missing is said by the checks of the role and of the schema.
         return False
@@ -63,7 +63,7 @@ def is_ledger(installation: Installation) -> bool:
 def schema(installation: Installation) -> Iterator[Finding]:
     """That of this release."""
     try:
-        applied, known = diagnosis.applied(installation.conn), released()
+        applied, known = diagnosis.applied_migrations(installation.conn), released()
     except psycopg.errors.UndefinedColumn:
         yield failed(
             "the table migrations of this schema is another program's",
@@ -157,7 +157,7 @@ def requests(installation: Installation) -> Iterator[Finding]:
 
 def pending_changes(installation: Installation) -> Iterator[Finding]:
     """Held changes are told of when they are due."""
-    found = diagnosis.held(installation.conn)
+    found = diagnosis.pending_changes(installation.conn)
     if found.oldest > PENDING_SECONDS:
         yield warning(
             f"{found.rows:,} changes of a status are held, and one should have been told of"

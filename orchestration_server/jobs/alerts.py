@@ -30,10 +30,11 @@ from orchestration_server.model import (
     EventRow,
 )
 from orchestration_server.rules.alerts import LEAST_CALLS, SESSION_INACTIVE, AlertRule, Measure
-from orchestration_server.store import alerts as store
+from orchestration_server.store import alerts as alert_store
 from orchestration_server.store import events as event_store
-from orchestration_server.store import monitoring, writes
-from orchestration_server.store.alerts import Alert, Subject
+from orchestration_server.store import monitoring as monitoring_store
+from orchestration_server.store import writes
+from orchestration_server.store.alerts import Alert, AlertSubject
 
 log = structlog.get_logger()
 
@@ -47,7 +48,7 @@ AGENT = "orchestration.alerts"
 MOVED = 0.05
 """A value is written anew where it has moved by this share."""
 
-Readings = Mapping[Measure, Sequence[Subject]]
+Readings = Mapping[Measure, Sequence[AlertSubject]]
 """What was measured; nothing where there was nothing to measure."""
 
 
@@ -99,14 +100,14 @@ class Alerts:
         if not writes.try_lock(conn, self._lock):
             return 0
         now = self._clock(conn)
-        if not store.due(conn, now=now, apart=APART):
+        if not alert_store.is_due(conn, now=now, apart=APART):
             return 0
         readings = measure(conn, now)
-        verdict = decide(self._rules, readings, store.active(conn), now)
+        verdict = decide(self._rules, readings, alert_store.active(conn), now)
         events = [*self._events(conn, verdict.raised, readings, now, "raised"),
                   *self._events(conn, verdict.cleared, readings, now, "cleared")]  # fmt: skip
         idle = readings[Measure.SESSION_IDLE]
-        change = store.evaluated(
+        change = alert_store.evaluated(
             now=now, idle=idle[0].value if idle else 0.0, dropped=verdict.dropped,
             written=[*verdict.raised, *verdict.cleared, *verdict.noted],
         )  # fmt: skip
@@ -124,20 +125,20 @@ class Alerts:
         about = [(a.project, a.subject) for a in alerts if _is_of_session(a)]
         sessions = {
             key: common_pb2.Session.FromString(body)
-            for key, body in store.session_bodies(conn, about).items()
+            for key, body in alert_store.session_bodies(conn, about).items()
         }
         return [_event(alert, sessions.get((alert.project, alert.subject)), now, told) for alert in alerts]
 
 
 def measure(conn: Connection, now: datetime) -> Readings:
     """What all rules look at."""
-    servers = store.servers(conn, now=now)
+    servers = alert_store.servers(conn, now=now)
     calls = sum(figures.calls for figures in servers)
     errors = sum(figures.errors for figures in servers)
-    found: dict[Measure, Sequence[Subject]] = {
-        Measure.HORIZON_AGE: [_whole(monitoring.horizon(conn).seconds or 0.0)],
-        Measure.AGENT_EVENTS: store.busiest_agents(conn, now=now, limit=MOST_SUBJECTS),
-        Measure.SESSION_IDLE: store.idle_sessions(conn, now=now, limit=MOST_SUBJECTS),
+    found: dict[Measure, Sequence[AlertSubject]] = {
+        Measure.HORIZON_AGE: [_whole(monitoring_store.horizon(conn).seconds or 0.0)],
+        Measure.AGENT_EVENTS: alert_store.busiest_agents(conn, now=now, limit=MOST_SUBJECTS),
+        Measure.SESSION_IDLE: alert_store.idle_sessions(conn, now=now, limit=MOST_SUBJECTS),
     }
     storage = storage_stats.last_storage(conn)
     if storage is not None:
@@ -152,8 +153,8 @@ def measure(conn: Connection, now: datetime) -> Readings:
     return found
 
 
-def _whole(value: float) -> Subject:
-    return Subject(LEDGER_PROJECT, "", float(value))
+def _whole(value: float) -> AlertSubject:
+    return AlertSubject(LEDGER_PROJECT, "", float(value))
 
 
 def decide(rules: Sequence[AlertRule], readings: Readings, active: Sequence[Alert], now: datetime) -> Verdict:
@@ -178,7 +179,7 @@ def decide(rules: Sequence[AlertRule], readings: Readings, active: Sequence[Aler
     return verdict
 
 
-def _alert(rule: AlertRule, about: Subject, held: Alert | None, now: datetime) -> Alert:
+def _alert(rule: AlertRule, about: AlertSubject, held: Alert | None, now: datetime) -> Alert:
     """The alert as it is now; ``held`` is what it was."""
     begin = now if held is None else held.begin_time
     fires = now - begin >= rule.hold or (held is not None and held.state == AlertState.FIRING)

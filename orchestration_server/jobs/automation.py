@@ -26,9 +26,9 @@ from orchestration_server.model import Call, EventRow, Position, Request
 from orchestration_server.rules.automation import AGENT, DEPTH, OWN, Action, Cause, Emit, Rule, SetStatus
 from orchestration_server.rules.emission import AT_ONCE, Policies
 from orchestration_server.services import sprints, tasks
-from orchestration_server.store import automation as store
+from orchestration_server.store import automation as automation_store
 from orchestration_server.store import log_positions
-from orchestration_server.store.log_positions import START, Progress
+from orchestration_server.store.log_positions import START, LogPosition
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
 from orchestration_server.writes.gate import Gate
@@ -62,8 +62,8 @@ class OutOfScope(Exception):
 class Step(Call):
     """The call of a rule: a write that moves the place from ``start`` to ``to``."""
 
-    start: Progress = START
-    to: Progress = START
+    start: LogPosition = START
+    to: LogPosition = START
     told: Sequence[Told] = ()
     """Events of the actions before it, which are written with it."""
     required: Callable[[Connection], bool] | None = None
@@ -92,7 +92,7 @@ class SteppingGate(Gate):
         assert isinstance(call, Step)
 
         def step(conn: Connection, found: Prepared) -> Change:
-            if log_positions.hold(conn, reader=store.READER, project=call.project) != call.start:
+            if log_positions.lock(conn, reader=automation_store.READER, project=call.project) != call.start:
                 raise Passed
             if call.required is not None and not call.required(conn):
                 raise Nothing
@@ -104,7 +104,7 @@ class SteppingGate(Gate):
             if call.would is not None:
                 change = Change(b"", events=[call.would(found.now)])
             events = [told(found.now) for told in call.told]
-            return store.moving(replace(change, events=[*events, *change.events]), call.to)
+            return automation_store.with_position(replace(change, events=[*events, *change.events]), call.to)
 
         # The place is held for as long as the decision has to hold.
         return super().write(call, request, locks=locks, prepare=prepare, decide=step, locked=True)
@@ -115,11 +115,11 @@ class _Walk:
     """The way through one batch: where the place is, and what waits to be told."""
 
     project: str
-    start: Progress
+    start: LogPosition
     told: list[Told] = field(default_factory=list)
     acted: bool = False
 
-    def moved(self, to: Progress) -> None:
+    def moved(self, to: LogPosition) -> None:
         """What waited was written, and moved the place."""
         self.start, self.told, self.acted = to, [], True
 
@@ -174,17 +174,19 @@ class Automation:
     def _projects(self) -> list[str]:
         """Goes round them, so that busy ones do not keep it from the others."""
         with self._db.connection() as conn:
-            found = log_positions.behind(conn, reader=store.READER, after=self._after, limit=PROJECTS)
+            found = log_positions.behind(
+                conn, reader=automation_store.READER, after=self._after, limit=PROJECTS
+            )
             if not found and self._after:
-                found = log_positions.behind(conn, reader=store.READER, after="", limit=PROJECTS)
+                found = log_positions.behind(conn, reader=automation_store.READER, after="", limit=PROJECTS)
         self._after = found[-1] if len(found) == PROJECTS else ""
         return found
 
     def _batch(self, project: str) -> tuple[int, bool]:
         """Return how many events it were, and whether there are others behind them, or they led to some."""
         with self._db.connection() as conn:
-            start = log_positions.get(conn, reader=store.READER, project=project)
-            batch = store.batch(
+            start = log_positions.get(conn, reader=automation_store.READER, project=project)
+            batch = automation_store.read_batch(
                 conn, project=project, progress=start, types=self._types, prefixes=self._prefixes,
                 limit=BATCH,
             )  # fmt: skip
@@ -194,20 +196,20 @@ class Automation:
         for place, body, scopes in batch.events:
             cause = Cause(event_pb2.Event.FromString(body), scopes)
             for rule, number, action in self._due(cause, place, start):
-                self._act(walk, cause, rule, action, Progress(place, rule.name, number))
+                self._act(walk, cause, rule, action, LogPosition(place, rule.name, number))
         acted = self._finish(walk, batch.last)
         return batch.size, acted or batch.more
 
-    def _due(self, cause: Cause, place: Position, start: Progress) -> Iterator[tuple[Rule, int, Action]]:
+    def _due(self, cause: Cause, place: Position, start: LogPosition) -> Iterator[tuple[Rule, int, Action]]:
         """The actions for an event that are not done yet, by the names of their rules."""
-        done = (start.rule, start.action) if place == start.place and start.rule is not None else ("", 0)
+        done = (start.rule, start.action) if place == start.position and start.rule is not None else ("", 0)
         for rule in self._rules:
             if rule.takes(cause):
                 for number, action in enumerate(rule.then, 1):
                     if (rule.name, number) > done:
                         yield rule, number, action
 
-    def _act(self, walk: _Walk, cause: Cause, rule: Rule, action: Action, at: Progress) -> None:
+    def _act(self, walk: _Walk, cause: Cause, rule: Rule, action: Action, at: LogPosition) -> None:
         told = _Teller(walk.project, cause, rule.name)
         if told.depth > DEPTH:
             if at.action == 1:
@@ -220,13 +222,13 @@ class Automation:
             payload = cause.filled(dict(action.payload))
             self._tell(walk, told.of(action.type, payload, priority=action.priority), at)
 
-    def _tell(self, walk: _Walk, told: Told, at: Progress) -> None:
+    def _tell(self, walk: _Walk, told: Told, at: LogPosition) -> None:
         walk.told.append(told)
         if len(walk.told) >= TOLD:
             self._write(walk, at)
 
     def _set_status(
-        self, walk: _Walk, cause: Cause, action: SetStatus, at: Progress, told: _Teller, *, dry_run: bool
+        self, walk: _Walk, cause: Cause, action: SetStatus, at: LogPosition, told: _Teller, *, dry_run: bool
     ) -> None:
         code = cause.code(action.of)
         if not code:
@@ -235,7 +237,7 @@ class Automation:
         described = {"of": action.of, "code": code, "to": action.to}
         required = None
         if action.all_tasks_completed:
-            required = lambda conn: store.all_tasks_completed(conn, project=project, sprint=code)  # noqa: E731
+            required = lambda conn: automation_store.all_tasks_completed(conn, project=project, sprint=code)  # noqa: E731
         step = Step(
             RPC, project, correlation_id=cause.event.correlation_id, agent=AGENT, automation=told.automation,
             causer_scopes=cause.scopes, start=walk.start, to=at, told=walk.told, acts=True, required=required,
@@ -269,21 +271,25 @@ class Automation:
                 self._gate, task_pb2.UpdateTaskStatusRequest(task_code=code, status=status), step
             )
 
-    def _write(self, walk: _Walk, to: Progress) -> None:
+    def _write(self, walk: _Walk, to: LogPosition) -> None:
         """Writes what was told, with the place."""
         step = Step(RPC, walk.project, agent=AGENT, start=walk.start, to=to, told=walk.told)
         self._gate.write(
-            step, Request(RPC, "", b""), locks=(), prepare=store.now, decide=lambda *_: Change(b"")
+            step,
+            Request(RPC, "", b""),
+            locks=(),
+            prepare=automation_store.prepare,
+            decide=lambda *_: Change(b""),
         )
         walk.moved(to)
 
     def _finish(self, walk: _Walk, last: Position) -> bool:
         """Moves the place behind the batch; whether something was done in it."""
         if walk.told:
-            self._write(walk, Progress(last))
+            self._write(walk, LogPosition(last))
             return True
         with self._db.connection() as conn:
-            if not store.advance(conn, project=walk.project, start=walk.start, place=last):
+            if not automation_store.advance(conn, project=walk.project, start=walk.start, position=last):
                 raise Passed
         return walk.acted
 

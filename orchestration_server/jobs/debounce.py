@@ -7,7 +7,7 @@ from datetime import datetime
 
 from orchestration_server.db.database import Database
 from orchestration_server.store import events as event_store
-from orchestration_server.store import held_changes, writes
+from orchestration_server.store import pending_changes, writes
 from orchestration_server.writes import debounce
 
 BATCH = 50
@@ -36,14 +36,17 @@ class Debounced:
         """Tells of the next entities that are due; how many events it took."""
         now = self._clock() if self._clock else None
         with self._db.connection() as conn:
-            due = {writes.entity_key(one.entity): one for one in held_changes.due(conn, now=now, limit=BATCH)}
+            due = {
+                writes.entity_key(one.entity): one
+                for one in pending_changes.list_due(conn, now=now, limit=BATCH)
+            }
             if not due:
                 return 0
             late = sorted(key for key, one in due.items() if one.late)
             with conn.transaction():
                 writes.lock(conn, late)
                 mine = [*late, *writes.try_locks(conn, sorted(due.keys() - set(late)))]
-                told = debounce.tell(
+                told = debounce.flush(
                     conn, [due[key].entity for key in mine], due=now or event_store.now(conn)
                 )
         if told:

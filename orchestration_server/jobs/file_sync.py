@@ -28,7 +28,7 @@ from orchestration_server.db.database import Database
 from orchestration_server.model import PRIORITY_DEFAULT, Call, EntityType, EventRow
 from orchestration_server.store import events as event_store
 from orchestration_server.store import outbox
-from orchestration_server.store.outbox import Claimed, Entity, Finished
+from orchestration_server.store.outbox import ClaimedRow, FinishedRow, SerializedEntity
 from orchestration_server.telemetry import metrics
 from orchestration_server.workspace import rendering, writer
 from orchestration_server.workspace.rendering import Document
@@ -80,7 +80,7 @@ class FileSync:
             now = event_store.now(conn)
         events = [event for end in ends for event in end.events(now)]
         finished = [end.finished() for end in ends]
-        debounce.write_after_held(
+        debounce.flush_and_write(
             self._db,
             events,
             lambda conn: outbox.finish(conn, claim=claim, rows=finished, events=events),
@@ -89,7 +89,7 @@ class FileSync:
             self._wake()
         return len(rows)
 
-    def _write(self, row: Claimed, entity: Entity | None) -> _End:
+    def _write(self, row: ClaimedRow, entity: SerializedEntity | None) -> _End:
         """Write one entity's files. One that is deleted has none to be written."""
         if entity is None:
             return _End(row, skipped="absent")
@@ -108,13 +108,13 @@ class FileSync:
             log.warning("files not written", project=row.project, kind=row.kind, error=error)
             return _End(row, document, error=_said(error))
 
-    def _read(self, row: Claimed) -> Document | None:
+    def _read(self, row: ClaimedRow) -> Document | None:
         with self._db.connection() as conn:
             entity = outbox.entities(conn, [row]).get(row.key)
         return None if entity is None or entity.deleted else _document(row, entity)
 
 
-def _document(row: Claimed, entity: Entity) -> Document:
+def _document(row: ClaimedRow, entity: SerializedEntity) -> Document:
     return rendering.document(row.kind, entity.body, entity.links)
 
 
@@ -122,18 +122,18 @@ def _document(row: Claimed, entity: Entity) -> Document:
 class _End:
     """How the work on a row ended: written, failed, or nothing to do."""
 
-    row: Claimed
+    row: ClaimedRow
     document: Document | None = None
     written: writer.Written | None = None
     error: str = ""
     skipped: str = ""
 
-    def finished(self) -> Finished:
+    def finished(self) -> FinishedRow:
         """What becomes of the row."""
         if not self.error:
-            return Finished(self.row)
+            return FinishedRow(self.row)
         seconds = min(PAUSE_SECONDS * 2.0 ** min(self.row.attempts, 20), LONGEST_PAUSE_SECONDS)
-        return Finished(self.row, self.error, int(seconds * 1_000 * random.uniform(0.5, 1.0)))
+        return FinishedRow(self.row, self.error, int(seconds * 1_000 * random.uniform(0.5, 1.0)))
 
     def events(self, now: datetime) -> Iterator[EventRow]:
         """What is told of it."""

@@ -12,11 +12,11 @@ from pathlib import Path
 from orchestration.v1 import admin_pb2
 from orchestration_server.db.database import Database
 from orchestration_server.maintenance import storage_stats
-from orchestration_server.store import monitoring as store
-from orchestration_server.store import rollups
+from orchestration_server.store import monitoring as monitoring_store
+from orchestration_server.store import rollups as rollup_store
 from orchestration_server.telemetry import metrics
 
-READERS = ("automation", rollups.READER)
+READERS = ("automation", rollup_store.READER)
 OTHER = "other"
 TYPES_SHOWN = 50
 """So many types have a value of their own."""
@@ -69,12 +69,12 @@ class ExportGauges:
     def run_once(self) -> int:
         """Looks once."""
         with self._db.connection() as conn:
-            self._horizon(store.horizon(conn))
-            _waits("file-sync", store.files_waiting(conn))
-            _waits("debounce", store.held_waiting(conn))
+            self._horizon(monitoring_store.horizon(conn))
+            _waits("file-sync", monitoring_store.file_backlog(conn))
+            _waits("debounce", monitoring_store.pending_changes_backlog(conn))
             for reader in READERS:
-                _waits(reader, store.events_waiting(conn, reader=reader))
-            found = store.measured(conn, seconds=storage_stats.KEPT_SECONDS)
+                _waits(reader, monitoring_store.event_backlog(conn, reader=reader))
+            found = monitoring_store.get_measurements(conn, seconds=storage_stats.KEPT_SECONDS)
         if storage_stats.STORAGE in found:
             at, body = found[storage_stats.STORAGE]
             metrics.MEASURED.labels(storage_stats.STORAGE).set(at.timestamp())
@@ -85,7 +85,7 @@ class ExportGauges:
             _workspace(admin_pb2.WorkspaceStats.FromString(body))
         return 0
 
-    def _horizon(self, horizon: store.Horizon) -> None:
+    def _horizon(self, horizon: monitoring_store.HorizonHolder) -> None:
         now = time.monotonic()
         if horizon.transaction != self._held:
             self._held, self._held_since = horizon.transaction, now
@@ -103,7 +103,7 @@ class ExportGauges:
         metrics.AGENT_EVENTS_MINUTE.set(stats.busiest_agent_events)
 
 
-def _waits(name: str, waiting: store.Waiting) -> None:
+def _waits(name: str, waiting: monitoring_store.Backlog) -> None:
     metrics.JOB_QUEUE_ROWS.labels(name).set(waiting.rows)
     metrics.JOB_OLDEST.labels(name).set(waiting.oldest)
 

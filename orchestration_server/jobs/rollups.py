@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from orchestration_server.db.database import Database
 from orchestration_server.store import log_positions, log_times
-from orchestration_server.store import rollups as store
+from orchestration_server.store import rollups as rollup_store
 
 BATCH = 1_000
 """Events counted in one statement, which is one transaction. What is written meanwhile reaches the timeline
@@ -34,12 +34,14 @@ class Rollups:
         counted = 0
         more = False
         with self._db.connection() as conn:
-            projects = log_positions.behind(conn, reader=store.READER, after=self._after, limit=PROJECTS)
+            projects = log_positions.behind(
+                conn, reader=rollup_store.READER, after=self._after, limit=PROJECTS
+            )
             if not projects and self._after:
-                projects = log_positions.behind(conn, reader=store.READER, after="", limit=PROJECTS)
+                projects = log_positions.behind(conn, reader=rollup_store.READER, after="", limit=PROJECTS)
             for project in projects:
-                log_positions.begin(conn, reader=store.READER, project=project)
-                batch = store.roll(conn, project=project, limit=BATCH)
+                log_positions.begin(conn, reader=rollup_store.READER, project=project)
+                batch = rollup_store.roll(conn, project=project, limit=BATCH)
                 counted += batch
                 more |= batch == BATCH
                 for _ in range(MARKS):

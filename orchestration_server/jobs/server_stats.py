@@ -19,7 +19,7 @@ from uuid_utils import uuid4
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import ResourceExhausted, Unavailable
 from orchestration_server.rules.alerts import ASSEMBLE, ERROR_CODES, WINDOW, AlertRule
-from orchestration_server.store import alerts as store
+from orchestration_server.store import alerts as alert_store
 from orchestration_server.store import events as event_store
 from orchestration_server.store.alerts import Figures
 from orchestration_server.telemetry import metrics
@@ -69,8 +69,8 @@ class ServerStats:
         figures = self._figures()
         try:
             with self._db.connection() as conn:
-                idle = store.publish(conn, server=self._server, now=self._clock(conn), figures=figures)
-                firing = store.firing(conn)
+                idle = alert_store.publish(conn, server=self._server, now=self._clock(conn), figures=figures)
+                firing = alert_store.count_firing(conn)
         except (Unavailable, ResourceExhausted):
             # The next turn is soon: a pause that grows would leave this server out of the sums.
             return 0

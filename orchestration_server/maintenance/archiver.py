@@ -18,9 +18,9 @@ import structlog
 
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.model import Call
-from orchestration_server.store import archive as store
+from orchestration_server.store import archive as archive_store
 from orchestration_server.store import events as event_store
-from orchestration_server.store.archive import Part
+from orchestration_server.store.archive import Partition
 
 log = structlog.get_logger()
 
@@ -80,7 +80,7 @@ class CannotMoveYet(Exception):
 class _Segment:
     """An old part of the log: a month, or the events of a month recorded between two times."""
 
-    part: Part
+    part: Partition
     start: datetime
     end: datetime
     whole: bool
@@ -108,7 +108,9 @@ class Archiver:
         outcome = Outcome(cutoff)
         with self._db.connection(call) as conn:
             for segment in _segments(conn, cutoff, exact=exact):
-                events = store.count(conn, part=segment.part.name, start=segment.start, end=segment.end)
+                events = archive_store.count(
+                    conn, part=segment.part.name, start=segment.start, end=segment.end
+                )
                 size = segment.part.bytes if segment.whole else 0
                 outcome.moved.append(ArchivedRange(segment.start, segment.end, events, size, segment.whole))
                 outcome.blocked += _reasons(_readers_behind(conn, segment))
@@ -157,11 +159,13 @@ class Archiver:
         Raises CannotMoveYet if other statements keep reading the part.
         """
         with self._alone(None) as conn:
-            part = next((part for part in store.archived_parts(conn) if part.upper <= before), None)
+            part = next(
+                (part for part in archive_store.archived_partitions(conn) if part.upper <= before), None
+            )
             if part is None:
                 return None
             deleted = ArchivedRange(part.lower, part.upper, _size(conn, part), part.bytes, whole=True)
-            _retry(lambda: store.delete(conn, part=part), part, None)
+            _retry(lambda: archive_store.delete(conn, part=part), part, None)
         log.info(
             "archive deleted", start=f"{deleted.start:%F}", end=f"{deleted.end:%F}", events=deleted.events
         )
@@ -169,7 +173,7 @@ class Archiver:
 
     @contextmanager
     def _alone(self, call: Call | None) -> Iterator[Connection]:
-        with self._db.connection(call) as conn, store.alone(conn) as alone:
+        with self._db.connection(call) as conn, archive_store.exclusive(conn) as alone:
             if not alone:
                 raise CannotMoveYet(["another process is archiving: it does the same work"])
             yield conn
@@ -186,15 +190,15 @@ def _segments(conn: Connection, cutoff: datetime, *, exact: bool) -> Iterator[_S
     A month that was split continues from the end of its part in the archive, once no event before that is
     left in the log.
     """
-    archived = store.archived_parts(conn)
-    for part in store.live_parts(conn):
+    archived = archive_store.archived_partitions(conn)
+    for part in archive_store.live_partitions(conn):
         begun = max((a.upper for a in archived if part.lower < a.upper <= part.upper), default=part.lower)
         if part.upper <= cutoff:
-            if begun > part.lower and store.has_before(conn, part=part.name, time=begun):
+            if begun > part.lower and archive_store.has_before(conn, part=part.name, time=begun):
                 yield _Segment(part, part.lower, begun, whole=False)
             yield _Segment(part, begun, part.upper, whole=True)
-        elif exact and store.has_before(conn, part=part.name, time=cutoff):
-            if begun > part.lower and store.has_before(conn, part=part.name, time=min(begun, cutoff)):
+        elif exact and archive_store.has_before(conn, part=part.name, time=cutoff):
+            if begun > part.lower and archive_store.has_before(conn, part=part.name, time=min(begun, cutoff)):
                 yield _Segment(part, part.lower, min(begun, cutoff), whole=False)
             if begun < cutoff:
                 yield _Segment(part, begun, cutoff, whole=False, begun=False)
@@ -207,9 +211,9 @@ def _move(conn: Connection, segment: _Segment, until: float | None) -> ArchivedR
 
     def attempt() -> bool:
         left = None if until is None else until - time.monotonic()
-        return store.check_bounds(conn, part=part, lower=segment.start, seconds=left) and store.move(
-            conn, part=part, lower=segment.start
-        )
+        return archive_store.check_bounds(
+            conn, part=part, lower=segment.start, seconds=left
+        ) and archive_store.move(conn, part=part, lower=segment.start)
 
     _retry(attempt, part, until)
     return ArchivedRange(segment.start, segment.end, events, part.bytes, whole=True)
@@ -219,13 +223,13 @@ def _split(conn: Connection, segment: _Segment, until: float | None) -> Archived
     """Move some chunks of events out of a month."""
     part = segment.part
     if not segment.begun:
-        _retry(lambda: store.begin_split(conn, lower=segment.start, upper=segment.end), part, until)
+        _retry(lambda: archive_store.begin_split(conn, lower=segment.start, upper=segment.end), part, until)
     moved = chunks = 0
-    for project in store.projects(conn, part=part.name):
+    for project in archive_store.projects(conn, part=part.name):
         since, size = segment.start, CHUNK
         while size == CHUNK and chunks < CHUNKS_A_STEP and (until is None or time.monotonic() < until):
             began = time.monotonic()
-            size, since = store.move_chunk(
+            size, since = archive_store.move_chunk(
                 conn, part=part.name, project=project, since=since, before=segment.end, size=CHUNK
             )
             moved += size
@@ -235,7 +239,7 @@ def _split(conn: Connection, segment: _Segment, until: float | None) -> Archived
     return ArchivedRange(segment.start, segment.end, moved, 0, whole=False)
 
 
-def _retry(attempt: Callable[[], bool], part: Part, until: float | None) -> None:
+def _retry(attempt: Callable[[], bool], part: Partition, until: float | None) -> None:
     """Try until an attempt succeeds, with growing pauses. Raises CannotMoveYet if none does."""
     for number in range(ATTEMPTS):
         if attempt():
@@ -247,11 +251,11 @@ def _retry(attempt: Callable[[], bool], part: Part, until: float | None) -> None
     raise CannotMoveYet([f"{part.name} is in use by long-running statements: try again later"])
 
 
-def _size(conn: Connection, part: Part) -> int:
+def _size(conn: Connection, part: Partition) -> int:
     """Return the number of events in a partition, from its statistics if it has any, else counted."""
     if part.events >= 0:
         return part.events
-    return store.count(conn, part=part.name, start=part.lower, end=part.upper)
+    return archive_store.count(conn, part=part.name, start=part.lower, end=part.upper)
 
 
 def _readers_behind(conn: Connection, segment: _Segment) -> list[tuple[str, str]]:
@@ -259,7 +263,9 @@ def _readers_behind(conn: Connection, segment: _Segment) -> list[tuple[str, str]
 
     A split month still gets new events, so readers need only be past the segment's end.
     """
-    return store.behind(conn, part=segment.part.name, before=None if segment.whole else segment.end)
+    return archive_store.readers_behind(
+        conn, part=segment.part.name, before=None if segment.whole else segment.end
+    )
 
 
 def _reasons(readers: Sequence[tuple[str, str]]) -> list[str]:

@@ -10,9 +10,9 @@ from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.model import Call
 from orchestration_server.store import events as event_store
-from orchestration_server.store import monitoring as store
+from orchestration_server.store import monitoring as monitoring_store
 from orchestration_server.store import writes
-from orchestration_server.store.monitoring import Table
+from orchestration_server.store.monitoring import TableSize
 from orchestration_server.workspace.usage import usage
 
 STORAGE, WORKSPACE = "storage", "workspace"
@@ -35,7 +35,7 @@ def storage(db: Database, call: Call | None = None) -> admin_pb2.StorageStats:
             with conn.transaction():
                 writes.lock(conn, [writes.lock_key("", "measure", STORAGE)])
                 stats = last_storage(conn, FRESH_SECONDS) or _measure(conn)
-        found = store.measured(conn, seconds=KEPT_SECONDS).get(WORKSPACE)
+        found = monitoring_store.get_measurements(conn, seconds=KEPT_SECONDS).get(WORKSPACE)
     if found is not None:
         stats.workspace.MergeFromString(found[1])
     return stats
@@ -43,14 +43,14 @@ def storage(db: Database, call: Call | None = None) -> admin_pb2.StorageStats:
 
 def last_storage(conn: Connection, seconds: int = KEPT_SECONDS) -> admin_pb2.StorageStats | None:
     """Return the last measurement of the ledger; None if it is older than ``seconds``."""
-    found = store.measured(conn, seconds=seconds).get(STORAGE)
+    found = monitoring_store.get_measurements(conn, seconds=seconds).get(STORAGE)
     return None if found is None else admin_pb2.StorageStats.FromString(found[1])
 
 
 def _measure(conn: Connection) -> admin_pb2.StorageStats:
     now = event_store.now(conn)
-    tables = store.tables(conn)
-    types, events = store.week(conn, limit=TYPES)
+    tables = monitoring_store.tables(conn)
+    types, events = monitoring_store.count_week_by_type(conn, limit=TYPES)
     live = _of_kind(tables, "live")
     archived = _of_kind(tables, "archived")
     stats = admin_pb2.StorageStats(
@@ -62,13 +62,13 @@ def _measure(conn: Connection) -> admin_pb2.StorageStats:
         tables=_of_kind(tables, "table"),
         week_types=[admin_pb2.TypeCount(type=type_, count=count) for type_, count in types],
         week_events=events,
-        busiest_agent_events=store.busiest_agent(conn),
+        busiest_agent_events=monitoring_store.busiest_agent(conn),
     )
-    store.save(conn, name=STORAGE, time=now, body=stats.SerializeToString())
+    monitoring_store.save(conn, name=STORAGE, time=now, body=stats.SerializeToString())
     return stats
 
 
-def _of_kind(tables: Iterable[Table], kind: str) -> list[admin_pb2.TableStats]:
+def _of_kind(tables: Iterable[TableSize], kind: str) -> list[admin_pb2.TableStats]:
     return [
         admin_pb2.TableStats(name=table.name, rows=table.rows, exact=table.exact, bytes=table.bytes)
         for table in tables
@@ -88,10 +88,10 @@ def _sum(name: str, parts: Iterable[admin_pb2.TableStats]) -> admin_pb2.TableSta
 def measure_workspace(db: Database, root: Path) -> None:
     """Count the files of the workspace unless a process did so in the last WORKSPACE_SECONDS."""
     with db.connection() as conn:
-        if WORKSPACE in store.measured(conn, seconds=WORKSPACE_SECONDS):
+        if WORKSPACE in monitoring_store.get_measurements(conn, seconds=WORKSPACE_SECONDS):
             return
     counted = usage(root)
     with db.connection() as conn:
         now = event_store.now(conn)
         counted.measure_time.CopyFrom(to_timestamp(now))
-        store.save(conn, name=WORKSPACE, time=now, body=counted.SerializeToString())
+        monitoring_store.save(conn, name=WORKSPACE, time=now, body=counted.SerializeToString())

@@ -13,7 +13,7 @@ from orchestration.v1 import common_pb2, event_pb2, report_pb2, task_pb2
 from orchestration_server.codec.content import task_summary
 from orchestration_server.codec.names import PRIORITY_NAMES, SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
 from orchestration_server.codec.timestamps import to_datetime, to_timestamp
-from orchestration_server.store.reports import Blocked
+from orchestration_server.store.reports import BlockedTask
 
 DAYS = 7
 COMPLETED = Value(string_value="completed").SerializeToString()
@@ -26,7 +26,7 @@ def progress(*, completed: int, counted: int) -> float:
     return round(100 * completed / counted, 1) if counted else 0.0
 
 
-def blocked(found: Blocked) -> report_pb2.BlockedTask:
+def blocked(found: BlockedTask) -> report_pb2.BlockedTask:
     """Return a task that cannot proceed, with the reason of its last blocking."""
     row = report_pb2.BlockedTask(
         task=task_summary(task_pb2.Task.FromString(found.body)), blocked_by=found.blocked_by

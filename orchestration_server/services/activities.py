@@ -13,11 +13,11 @@ from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import FailedPrecondition, NotFound
 from orchestration_server.model import PRIORITY_DEFAULT, Call, EntityType, Request, SampledOut
 from orchestration_server.rules.emission import ACTIVITY, Batch, Policies, Sample, place_of
-from orchestration_server.store import sessions as store
+from orchestration_server.store import sessions as session_store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change, Stamp
 from orchestration_server.telemetry import metrics
-from orchestration_server.writes.drafts import Emission, Emitted
+from orchestration_server.writes.drafts import EmitRequest, EmitResult
 from orchestration_server.writes.gate import Gate
 from orchestration_server.writes.group_commit import GroupCommit
 
@@ -31,7 +31,7 @@ class Activities:
         self._commits = commits
         self._policies = policies
 
-    def log(self, request: session_pb2.LogActivityRequest, call: Call) -> Emitted:
+    def log(self, request: session_pb2.LogActivityRequest, call: Call) -> EmitResult:
         """Stores or counts an activity of an open session; returns after the commit."""
         key = request_key(call, request)
         if self._policies.sorts_emitted or request.emission_policy:
@@ -43,7 +43,7 @@ class Activities:
 
         def prepare(conn: Connection) -> Prepared:
             nonlocal answered
-            found = store.prepare(conn, project=call.project, request=key, key=request.session_key)
+            found = session_store.prepare(conn, project=call.project, request=key, key=request.session_key)
             answered = found.answer is not None
             return found
 
@@ -51,7 +51,7 @@ class Activities:
             call, key, locks=[("session", request.session_key)], prepare=prepare,
             decide=lambda _, found: self._decide(request, call, found),
         )  # fmt: skip
-        emitted = Emitted.of(stored)
+        emitted = EmitResult.from_body(stored)
         if not answered:
             metrics.EVENTS_SAMPLED_OUT.inc(emitted.sampled_out)
         return emitted
@@ -66,8 +66,8 @@ class Activities:
             payload=_payload(request), sprint_code=target.sprint_code, priority=target.priority,
         )  # fmt: skip
         change = Change(
-            Emitted([str(event.event_id)], 1, 0).body(),
-            sql=store.OPEN,
+            EmitResult([str(event.event_id)], 1, 0).body(),
+            sql=session_store.OPEN,
             params={"c_key": session.key},
             expected=1,
             events=[event],
@@ -81,15 +81,17 @@ class Activities:
             call.project, found.now.replace(second=0, microsecond=0), ACTIVITY, event.actor,
             event.entity_type, event.entity_code, event.sprint_code,
         )  # fmt: skip
-        return replace(change, response=Emitted([""], 0, 0, 1).body(), events=(), sampled_out=[counted])
+        return replace(change, response=EmitResult([""], 0, 0, 1).body(), events=(), sampled_out=[counted])
 
-    def _batched(self, request: session_pb2.LogActivityRequest, call: Call, key: Request) -> Emission | None:
+    def _batched(
+        self, request: session_pb2.LogActivityRequest, call: Call, key: Request
+    ) -> EmitRequest | None:
         """The activity as a message for the group commit, where its policy is to be batched.
 
         That the session is open is looked up now; it may be closed before the batch is stored.
         """
         with self._db.connection(call) as conn:
-            found = store.prepare(conn, project=call.project, request=key, key=request.session_key)
+            found = session_store.prepare(conn, project=call.project, request=key, key=request.session_key)
         if found.answer is not None:
             return None
         session, _ = opened(found, request.session_key)
@@ -106,7 +108,7 @@ class Activities:
             payload=to_struct(_payload(request)),
         )
         uid = target.uid if session.target_type == common_pb2.ENTITY_TYPE_SPRINT else ""
-        return Emission.activity(attached(call, session), key, new, uid, policy)
+        return EmitRequest.from_activity(attached(call, session), key, new, uid, policy)
 
 
 def _payload(request: session_pb2.LogActivityRequest) -> dict[str, Any]:
@@ -137,7 +139,7 @@ class TargetOf(NamedTuple):
     priority: int
 
 
-def target_of(session: common_pb2.Session, subject: store.Subject) -> TargetOf:
+def target_of(session: common_pb2.Session, subject: session_store.SessionFacts) -> TargetOf:
     """What the events of a session say of its target."""
     body = b"" if subject.target is None else subject.target.body
     if session.target_type == common_pb2.ENTITY_TYPE_TASK:

@@ -11,7 +11,7 @@ from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.db.database import Database
 from orchestration_server.model import Call
-from orchestration_server.store import alerts as store
+from orchestration_server.store import alerts as alert_store
 from orchestration_server.store.alerts import Alert
 
 
@@ -23,7 +23,7 @@ def page(
     place = cursors.page_position(request.page_token, scope)
     size = page_size(request.page_size)
     with db.connection(call) as conn:
-        found = store.list_page(
+        found = alert_store.list_page(
             conn, alert=request.alert, resolved=request.include_resolved,
             after=None if place is None else (place[0], datetime.fromisoformat(place[1]), place[2]),
             limit=size + 1,

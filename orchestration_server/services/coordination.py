@@ -15,7 +15,7 @@ from orchestration_server.errors import DependencyCycle, NotFound
 from orchestration_server.model import Call, EntityType, EventRow, Request
 from orchestration_server.services.paging import listed_after, task_list_scope, task_page
 from orchestration_server.services.preconditions import present
-from orchestration_server.store import dependencies as store
+from orchestration_server.store import dependencies as dependency_store
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import EntityRow, Prepared
 from orchestration_server.store.writes import Change, Stamp
@@ -41,19 +41,19 @@ class CoordinationService:
             if found.extra.linked:
                 return Change(response)
             # The statement decides, with the locks held; this is for an answer that names the cycle.
-            if link.kind == store.BLOCKS and found.extra.walkable:
+            if link.kind == dependency_store.BLOCKS and found.extra.walkable:
                 _refuse_cycle(conn, call, link)
             added = {"from": None, "to": link.depends_on_code}
             return Change(
                 response,
-                sql=store.INSERT,
+                sql=dependency_store.INSERT,
                 params=_params(link) | {"c_create": found.now},
                 expected=1,
                 stamps=[_stamp(call, task)],
                 events=[link_event(call, "task.dependency_added", task, link, found, added)],
             )
 
-        return self._write(call, key, link, decide, graph=link.kind == store.BLOCKS)
+        return self._write(call, key, link, decide, graph=link.kind == dependency_store.BLOCKS)
 
     def RemoveDependency(self, request: coordination_pb2.RemoveDependencyRequest, call: Call) -> bytes:
         link = _link(request.dependency)
@@ -66,7 +66,7 @@ class CoordinationService:
             removed = {"from": link.depends_on_code, "to": None}
             return Change(
                 b"",
-                sql=store.DELETE,
+                sql=dependency_store.DELETE,
                 params=_params(link),
                 expected=1,
                 stamps=[_stamp(call, task)],
@@ -81,7 +81,7 @@ class CoordinationService:
         """``graph``: the change may close a cycle, so such changes take turns in a project."""
 
         def prepare(conn: Connection) -> Prepared:
-            return store.prepare(
+            return dependency_store.prepare(
                 conn, project=call.project, request=key, task=link.task_code,
                 depends_on=link.depends_on_code, kind=link.kind,
             )  # fmt: skip
@@ -106,7 +106,7 @@ class CoordinationService:
         place = self._cursors.page_position(request.page_token, scope)
         size = page_size(request.page_size)
         with self._db.connection(call) as conn:
-            rows = store.list_page(
+            rows = dependency_store.list_page(
                 conn, project=call.project, task=request.task_code, dependents=dependents, kinds=kinds,
                 inside=inside, after=("", 0) if place is None else (place[0], place[1]), limit=size + 1,
             )  # fmt: skip
@@ -159,7 +159,9 @@ def _stamp(call: Call, task: task_pb2.Task) -> Stamp:
 
 
 def _refuse_cycle(conn: Connection, call: Call, link: coordination_pb2.Dependency) -> None:
-    cycle = store.cycle(conn, project=call.project, task=link.task_code, depends_on=link.depends_on_code)
+    cycle = dependency_store.cycle(
+        conn, project=call.project, task=link.task_code, depends_on=link.depends_on_code
+    )
     if cycle:
         raise DependencyCycle(cycle)
 

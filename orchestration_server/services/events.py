@@ -33,8 +33,9 @@ from orchestration_server.errors import (
 from orchestration_server.model import BEGINNING, ENTITY_NAMES, Call, Cursor, EventFilter, Scope
 from orchestration_server.rules.emission import Policies
 from orchestration_server.services.history import History, known
-from orchestration_server.store import event_counts, event_lists, log_times, rollups
-from orchestration_server.store import events as store
+from orchestration_server.store import event_counts, event_lists, log_times
+from orchestration_server.store import events as event_store
+from orchestration_server.store import rollups as rollup_store
 from orchestration_server.store.database_clock import DatabaseClock
 from orchestration_server.timeline.hub import Hub
 from orchestration_server.timeline.reply import Reply
@@ -42,7 +43,7 @@ from orchestration_server.timeline.subscription import PAGE_FIRST, DisconnectHoo
 from orchestration_server.validation import check
 from orchestration_server.validation.events import STATS_SECONDS
 from orchestration_server.validation.occur_time import refuse_ahead
-from orchestration_server.writes.drafts import Emission, Emitted
+from orchestration_server.writes.drafts import EmitRequest, EmitResult
 from orchestration_server.writes.group_commit import GroupCommit
 
 log = structlog.get_logger()
@@ -54,7 +55,7 @@ STATS_DAYS = 7
 _GROUPS = ("type", "hour", "day", "week", "type", "entity", "actor")
 
 
-Answer = tuple[str, "Future[Emitted] | LedgerError"] | Unavailable | None
+Answer = tuple[str, "Future[EmitResult] | LedgerError"] | Unavailable | None
 """A message's request_id and what becomes of it; an error that ends the stream, or None for its end."""
 
 
@@ -93,7 +94,7 @@ class EventService:
 
     def EmitEvent(self, request: event_pb2.EmitEventRequest, call: Call) -> bytes:
         refuse_ahead(request, self._clock.now())
-        emission = Emission.of(call, request, [request.event], self._policies)
+        emission = EmitRequest.from_message(call, request, [request.event], self._policies)
         emitted = self._commits.emit(emission, call)
         if emitted.sampled_out:
             return event_pb2.EmitEventResponse(sampled_out=True).SerializeToString()
@@ -109,7 +110,7 @@ class EventService:
 
     def _with_cursor(self, call: Call, event_id: str, *, archived: bool) -> bytes | None:
         with self._db.connection(call) as conn:
-            found = store.get(conn, project=call.project, event_id=event_id, archived=archived)
+            found = event_store.get(conn, project=call.project, event_id=event_id, archived=archived)
         return None if found is None else self._cursors.event_bytes(found)
 
     def EmitEvents(self, requests: Iterator[Any], call: Call) -> Iterator[event_pb2.EmitEventsResponse]:
@@ -151,12 +152,12 @@ class EventService:
             with self._lock:
                 self._open.discard(waiting)
 
-    def _submit(self, request: Any, call: Call) -> tuple[str, Future[Emitted] | LedgerError]:
+    def _submit(self, request: Any, call: Call) -> tuple[str, Future[EmitResult] | LedgerError]:
         try:
             check(request)
             call = call.authorized(request)
             refuse_ahead(request, self._clock.now())
-            emission = Emission.of(call, request, request.events, self._policies)
+            emission = EmitRequest.from_message(call, request, request.events, self._policies)
             return request.request_id, self._commits.submit(emission)
         except LedgerError as error:
             # Its traceback would hold the call until the collector comes.
@@ -169,17 +170,17 @@ class EventService:
         return embed(1, body)
 
     def ListEvents(self, request: event_pb2.ListEventsRequest, call: Call) -> bytes:
-        chosen = _filter(request.filter)
+        event_filter = _filter(request.filter)
         start = to_datetime(request.start_time) if request.HasField("start_time") else None
         end = to_datetime(request.end_time) if request.HasField("end_time") else None
         newest = request.order != event_pb2.EVENT_ORDER_OLDEST_FIRST
         archived = request.include_archived
-        scope = ["events", call.project, repr(chosen), str(start), str(end), newest, archived]
+        scope = ["events", call.project, repr(event_filter), str(start), str(end), newest, archived]
         place = self._cursors.page_position(request.page_token, scope)
         with self._db.connection(call) as conn:
             page = event_lists.page(
-                conn, project=call.project, chosen=chosen, start=start, end=end, newest_first=newest,
-                limit=page_size(request.page_size), archived=archived,
+                conn, project=call.project, event_filter=event_filter, start=start, end=end,
+                newest_first=newest, limit=page_size(request.page_size), archived=archived,
                 after=None if place is None else self._listed_after(place),
             )  # fmt: skip
         body = embed_all(1, [self._cursors.event_bytes(row) for row, _ in page.events])
@@ -190,16 +191,16 @@ class EventService:
             body += embed(2, token.encode())
         return body
 
-    def _listed_after(self, place: list[Any]) -> event_lists.Place:
+    def _listed_after(self, place: list[Any]) -> event_lists.EventListPosition:
         """Return where a page of a list begins, and the moment of the list's first page."""
         view = self._cursors.read_cursor(place[2], "page_token") if len(place) > 2 else None
-        return event_lists.Place(datetime.fromisoformat(place[0]), place[1], view)
+        return event_lists.EventListPosition(datetime.fromisoformat(place[0]), place[1], view)
 
     def GetEventStats(self, request: event_pb2.GetEventStatsRequest, call: Call) -> bytes:
         began = monotonic()
         with self._db.connection(call) as conn:
             version = event_counts.version(conn, project=call.project)
-            now = store.now(conn)
+            now = event_store.now(conn)
         # Without an end the minute that runs now is the last: an answer serves all calls of a minute.
         end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
         if request.HasField("end_time"):
@@ -215,7 +216,7 @@ class EventService:
             with self._db.connection(call) as conn:
                 rows = None
                 if not request.sprint_code:
-                    rows = rollups.stats(
+                    rows = rollup_store.stats(
                         conn, project=call.project, group=group, start=start, end=end, limit=limit
                     )
                 if rows is None:
@@ -277,9 +278,11 @@ class EventService:
             return None
         archived = request.include_archived
         if start == "last":
-            chosen, last = _filter(request.filter), request.last
+            event_filter, last = _filter(request.filter), request.last
             return lambda conn: Cursor(
-                store.before_last(conn, project=call.project, last=last, chosen=chosen, archived=archived)
+                event_store.before_last(
+                    conn, project=call.project, last=last, event_filter=event_filter, archived=archived
+                )
                 or BEGINNING
             )
         if start == "from_time":
@@ -345,7 +348,7 @@ def _count(group: str, key: Any, count: int) -> event_pb2.EventCount:
     return event_pb2.EventCount(key=key, count=count)
 
 
-def _answer(request_id: str, result: Future[Emitted] | LedgerError) -> event_pb2.EmitEventsResponse:
+def _answer(request_id: str, result: Future[EmitResult] | LedgerError) -> event_pb2.EmitEventsResponse:
     try:
         if isinstance(result, LedgerError):
             raise result

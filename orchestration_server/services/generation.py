@@ -18,7 +18,7 @@ from orchestration_server.errors import ARROW, AlreadyExists, InvalidArgument, L
 from orchestration_server.model import Call, OutboxRow, Request
 from orchestration_server.services import coordination, sprints, tasks
 from orchestration_server.services.preconditions import need_sprints
-from orchestration_server.store import generation as store
+from orchestration_server.store import generation as generation_store
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.generation import LinkColumns, SprintColumns
 from orchestration_server.store.prepared import Prepared
@@ -56,7 +56,7 @@ class Generation:
         code = request.sprint_code
 
         def prepare(conn: Connection, key: Request, codes: Sequence[str]) -> Prepared:
-            return store.prepare(conn, project=call.project, request=key, sprint=code, codes=codes)
+            return generation_store.prepare(conn, project=call.project, request=key, sprint=code, codes=codes)
 
         def decide(plan: _Plan, found: Prepared) -> Change:
             if found.extra is not None:
@@ -271,8 +271,8 @@ def _sprint_change(call: Call, sync: bool, plan: _Plan, found: Prepared) -> Chan
     files = [OutboxRow("sprint", sprint.code), *(OutboxRow("task", row.code) for row in rows)]
     return Change(
         embed(1, body) + embed_all(2, [row.body for row in rows]),
-        sql=store.INSERT,
-        params=store.columns(
+        sql=generation_store.INSERT,
+        params=generation_store.columns(
             SprintColumns(sprint.code, sprint.status, sprint.owner, found.now, body), rows, plan.links
         ),
         expected=1 + len(rows) + len(plan.links),

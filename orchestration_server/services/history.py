@@ -26,8 +26,8 @@ from orchestration_server.history.reconstruct import (
 )
 from orchestration_server.model import BEGINNING, ENTITY_NAMES, Call, Cursor, Position, cursor_of
 from orchestration_server.store import events as event_store
-from orchestration_server.store import held_changes as held_store
-from orchestration_server.store import history as store
+from orchestration_server.store import history as history_store
+from orchestration_server.store import pending_changes
 from orchestration_server.writes import coalesced as steps
 
 REPLAY_EVENTS = 256
@@ -46,7 +46,7 @@ class _Rebuilt(NamedTuple):
     state: EntityState
     cursor: Cursor | None
     """Of its last event; None if that is to come, of a debounced change."""
-    stored: store.Stored
+    stored: history_store.StoredEntity
 
 
 class History:
@@ -66,7 +66,7 @@ class History:
         place = self._cursors.page_position(request.page_token, scope)
         size = page_size(request.page_size)
         with self._db.connection(call) as conn:
-            past = store.entity(
+            past = history_store.entity(
                 conn, project=call.project, entity_type=kind, code=code, newest_first=newest, limit=size,
                 after=Position(*place) if place else None, archived=request.include_archived,
             )  # fmt: skip
@@ -74,20 +74,22 @@ class History:
             raise NotFound(ENTITY_NAMES[kind], code)
         logged = past.page.rows
         # What is held is newer than all of the log: the first of newest, the last of oldest.
-        pending = bool(past.held) and (place is None if newest else not past.page.more and len(logged) < size)
+        pending = bool(past.pending) and (
+            place is None if newest else not past.page.more and len(logged) < size
+        )
         shown = logged[:-1] if pending and len(logged) == size else logged
         changes = [self._change(one) for one in shown]
         if pending:
-            changes.insert(0 if newest else len(changes), _pending(past.held))
+            changes.insert(0 if newest else len(changes), _pending(past.pending))
         token = ""
-        if past.page.more or len(shown) < len(logged) or (past.held and not newest and not pending):
+        if past.page.more or len(shown) < len(logged) or (past.pending and not newest and not pending):
             # The next page begins behind the last event shown; where none was, with the newest one of now.
             last = logged[-1].position
             at = shown[-1].position if shown else last._replace(seq=last.seq + 1)
             token = self._cursors.page_token(scope, list(at))
         return event_pb2.GetEntityHistoryResponse(changes=changes, next_page_token=token)
 
-    def _change(self, logged: store.Logged) -> event_pb2.EntityChange:
+    def _change(self, logged: history_store.LoggedEvent) -> event_pb2.EntityChange:
         change = _change(event_pb2.Event.FromString(logged.body))
         change.cursor = self._cursors.cursor(logged.cursor)
         return change
@@ -131,20 +133,20 @@ class History:
         unseen: set[int] = set()
         # Before the log, so that what is told meanwhile is in one of them: what the log has too is left out.
         with self._db.connection(call) as conn:
-            held = held_store.of_chain(
+            held = pending_changes.list_by_correlation(
                 conn, project=call.project, correlation_id=request.correlation_id, limit=CHAIN_EVENTS
             )
         more = True
         while more and chain.checked < CHAIN_EVENTS:
             with self._db.connection(call) as conn:
-                page = store.chain(
+                page = history_store.chain(
                     conn, project=call.project, correlation_id=request.correlation_id, after=last,
                     limit=min(CHAIN_PAGE, CHAIN_EVENTS - chain.checked),
                 )  # fmt: skip
             links = [
                 ChainEvent(one.position, step)
                 for one in page.rows
-                for step in steps.apart(event_pb2.Event.FromString(one.body))
+                for step in steps.expand(event_pb2.Event.FromString(one.body))
             ]
             if not links:
                 break
@@ -186,24 +188,27 @@ class History:
         new = {(e.entity_type, e.entity_code) for _, e in links if e.entity_type} - chain.entities
         causes = {cause for _, event in links if (cause := cause_of(event))}
         with self._db.connection(call) as conn:
-            unknown = store.unknown(conn, project=call.project, entities=sorted(new))
-            missing = causes - store.events_known(conn, project=call.project, ids=sorted(causes))
-            between = store.between(
-                conn, project=call.project, spans=[store.Span(*gap) for gap in gaps], limit=BETWEEN_EVENTS
+            unknown = history_store.missing_entities(conn, project=call.project, entities=sorted(new))
+            missing = causes - history_store.known_event_ids(conn, project=call.project, ids=sorted(causes))
+            between = history_store.list_spans(
+                conn,
+                project=call.project,
+                spans=[history_store.EventSpan(*gap) for gap in gaps],
+                limit=BETWEEN_EVENTS,
             )
-            edge = event_store.Edge(BEGINNING, 0, None)
+            edge = event_store.ArchiveEdge(BEGINNING, 0, None)
             if gaps or missing:
                 # Last, so that what was deleted meanwhile is not taken for missing.
                 edge = event_store.edge(conn, project=call.project, deleted=True)
         return Evidence(
             between={
-                gap: [step for body in bodies for step in steps.apart(event_pb2.Event.FromString(body))]
+                gap: [step for body in bodies for step in steps.expand(event_pb2.Event.FromString(body))]
                 for gap, bodies in zip(gaps, between, strict=True)
                 if bodies is not None
             },
             unknown=frozenset(unknown),
             missing=frozenset(missing),
-            deleted=edge.place,
+            deleted=edge.position,
             deleted_before=edge.upto,
         )
 
@@ -221,7 +226,7 @@ def _change(event: event_pb2.Event) -> event_pb2.EntityChange:
         occur_time=event.occur_time,
         emit_time=event.emit_time,
         event_id=event.id,
-        steps=[_step(one) for one in steps.apart(event)] if steps.has_steps(event) else (),
+        steps=[_step(one) for one in steps.expand(event)] if steps.has_steps(event) else (),
     )
 
 
@@ -247,7 +252,7 @@ def _step(event: event_pb2.Event) -> event_pb2.ChangeStep:
 def _pending(held: Sequence[bytes]) -> event_pb2.EntityChange:
     """What an event to come will tell of."""
     events = [event_pb2.Event.FromString(body) for body in held]
-    last, event = events[-1], steps.merged(events)
+    last, event = events[-1], steps.coalesce(events)
     event.agent, event.session_key, event.correlation_id = last.agent, last.session_key, last.correlation_id
     event.occur_time.CopyFrom(last.occur_time)
     event.emit_time.CopyFrom(last.emit_time)
@@ -263,9 +268,9 @@ def known(conn: Connection, project: str, cursor: Cursor, field: str) -> Cursor:
         if event_store.is_elsewhere(conn, place, project=project):
             raise CursorForeign(field, of_another_project=True)
         edge = event_store.edge(conn, project=project, deleted=True)
-        if place == edge.place:
+        if place == edge.position:
             return cursor
-        if edge.upto is not None and BEGINNING < place < edge.place:
+        if edge.upto is not None and BEGINNING < place < edge.position:
             raise CursorExpired(edge.upto.isoformat())
         raise CursorForeign(field, of_another_project=False)
     return cursor
@@ -284,11 +289,11 @@ def _rebuilt(
     kind, name = ENTITY_CODECS[entity_type], ENTITY_NAMES[entity_type]
     found: list[tuple[Cursor | None, event_pb2.Event]] = []
     whole, more = False, True
-    now: store.Stored | None = None
+    now: history_store.StoredEntity | None = None
     after: Position | None = None
     begun = _Begun(upto if isinstance(upto, datetime) else None)
     while more and not whole and len(found) <= REPLAY_EVENTS:
-        past = store.entity(
+        past = history_store.entity(
             conn, project=project, entity_type=entity_type, code=code, newest_first=True,
             limit=REPLAY_EVENTS, after=after, upto=upto,
         )  # fmt: skip
@@ -299,7 +304,7 @@ def _rebuilt(
             lacks = f"{name} {code!r} has no revision {revision} yet; the present one is {now.revision}"
             raise NotFound(name, code, message=lacks)
         # What the log had not told by a place is left out.
-        held = () if after or isinstance(upto, Cursor) else past.held
+        held = () if after or isinstance(upto, Cursor) else past.pending
         for cursor, step in _back(held, past.page.rows, begun):
             if changes_revision(kind, step) and (not revision or step.entity_revision <= revision):
                 found.append((cursor, step))
@@ -319,7 +324,7 @@ def _rebuilt(
 
 
 def _back(
-    held: Sequence[bytes], logged: Sequence[store.Logged], begun: _Begun
+    held: Sequence[bytes], logged: Sequence[history_store.LoggedEvent], begun: _Begun
 ) -> Iterator[tuple[Cursor | None, event_pb2.Event]]:
     """An entity's past step by step, newest first: what is held is newer than all that the log has."""
     for body in reversed(held):
@@ -341,7 +346,7 @@ class _Begun:
 
     def steps(self, event: event_pb2.Event) -> list[event_pb2.Event]:
         """The parts of the next older event that belong to the past, newest first."""
-        parts = steps.apart(event)[::-1]
+        parts = steps.expand(event)[::-1]
         if self._time is None:
             return parts
         if to_datetime(event.emit_time) <= self._time:
@@ -354,7 +359,7 @@ class _Begun:
 
 def _begins_with_creation(conn: Connection, project: str, entity_type: int, code: str) -> bool:
     """Whether the log has the entity from its first revision on."""
-    past = store.entity(
+    past = history_store.entity(
         conn, project=project, entity_type=entity_type, code=code, newest_first=False, limit=1
     )
     return any(event_pb2.Event.FromString(one.body).entity_revision == 1 for one in past.page.rows)

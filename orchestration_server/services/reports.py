@@ -22,7 +22,7 @@ from orchestration_server.reports.fingerprint import fingerprint
 from orchestration_server.services.paging import listed_after, next_page_token
 from orchestration_server.services.sprints import task_counts
 from orchestration_server.store import events as event_store
-from orchestration_server.store import reports as store
+from orchestration_server.store import reports as report_store
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import EntityRow, Prepared
 from orchestration_server.store.writes import Change
@@ -57,11 +57,11 @@ class ReportService:
         with self._db.connection(call) as conn, conn.snapshot():
             # Read first, so that what is read after it holds all up to there.
             as_of = event_store.last(conn, project=project) or BEGINNING
-            state = store.state(conn, project=project, sprint=code)
+            state = report_store.sprint_state(conn, project=project, sprint=code)
             if state is None:
                 raise NotFound("sprint", code)
             first = status_report.first_day(state.now)
-            changes = store.completions(
+            changes = report_store.completions(
                 conn, project=project, sprint=code, since=first, becoming=status_report.COMPLETED
             )
             page = task_store.list_page(
@@ -82,7 +82,7 @@ class ReportService:
         sprint, task = request.sprint_code, request.task_code
 
         def prepare(conn: Connection) -> Prepared:
-            return store.prepare_adr(conn, project=call.project, request=key, sprint=sprint, task=task)
+            return report_store.prepare_adr(conn, project=call.project, request=key, sprint=sprint, task=task)
 
         def decide(_: Connection, found: Prepared) -> Change:
             adr = self._new_adr(request, call, found, _sprint_of(found, sprint, task))
@@ -90,7 +90,7 @@ class ReportService:
             body = adr.SerializeToString()
             return Change(
                 embed(1, body),
-                sql=store.INSERT_ADR,
+                sql=report_store.INSERT_ADR,
                 params={
                     "c_number": adr.number, "c_code": adr.code, "c_sprint": adr.sprint_code,
                     "c_task": adr.task_code, "c_update": found.now, "c_body": body,
@@ -120,7 +120,7 @@ class ReportService:
         )
 
         def prepare(conn: Connection) -> Prepared:
-            return store.prepare_bug(
+            return report_store.prepare_bug(
                 conn, project=call.project, request=key, sprint=sprint, task=task, fingerprint=mark
             )
 
@@ -130,13 +130,13 @@ class ReportService:
             known = next(iter(found.rows.values()), None)
             if known is None:
                 bug = self._new_bug(request, call, found, mark, own_sprint)
-                sql, answer = store.INSERT_BUG, b""
+                sql, answer = report_store.INSERT_BUG, b""
                 payload = snapshot(documents.bug_content(bug), revision=1, create_time=bug.create_time)
             else:
                 bug, payload = _seen_again(request, call, found, known, own_sprint)
                 if call.scope is not None and not call.scope.covers_document(bug.sprint_code, bug.task_code):
                     raise OutOfBounds("the bug is known, and not in the scope of the key")
-                sql, answer = store.UPDATE_BUG, _DUPLICATE
+                sql, answer = report_store.UPDATE_BUG, _DUPLICATE
             body = bug.SerializeToString()
             return Change(
                 embed(1, body) + answer,
@@ -220,7 +220,7 @@ class ReportService:
         return self._templates.render(request.template or _TEMPLATES[kind], {**further, **fields}, kind)
 
 
-def _report(state: store.State) -> report_pb2.GetSprintStatusReportResponse:
+def _report(state: report_store.SprintState) -> report_pb2.GetSprintStatusReportResponse:
     """The report but for its throughput and its table."""
     by_status: dict[int, int] = {}
     by_priority: dict[int, int] = {}

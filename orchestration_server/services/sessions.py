@@ -23,7 +23,7 @@ from orchestration_server.errors import AlreadyExists, InvalidArgument, NotFound
 from orchestration_server.model import ENTITY_NAMES, Call, EntityType, EventRow, Request
 from orchestration_server.services.activities import Activities, attached, opened, stamps_of, target_of
 from orchestration_server.store import events as event_store
-from orchestration_server.store import sessions as store
+from orchestration_server.store import sessions as session_store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
 from orchestration_server.writes.gate import Gate
@@ -97,13 +97,13 @@ class SessionService:
         key = message.new_session_key or f"ses_{uid.hex}"
 
         def prepare(conn: Connection) -> Prepared:
-            return store.prepare_on_target(
+            return session_store.prepare_on_target(
                 conn, project=call.project, request=request, target_type=kind, code=code, agent=agent,
                 key=key,
             )  # fmt: skip
 
         def decide(_: Connection, found: Prepared) -> Change:
-            subject: store.Subject = found.extra
+            subject: session_store.SessionFacts = found.extra
             _need_target(subject, kind, code)
             if subject.key and not message.force_new:
                 self._check(call, subject.key, message)
@@ -125,7 +125,15 @@ class SessionService:
                 session.metadata.CopyFrom(message.metadata)
                 session.metadata.DiscardUnknownFields()
             return _changed(
-                call, found, session, 0, "started", {}, agent=agent, activity=found.now, sql=store.INSERT
+                call,
+                found,
+                session,
+                0,
+                "started",
+                {},
+                agent=agent,
+                activity=found.now,
+                sql=session_store.INSERT,
             )
 
         # Which session is the newest depends on rows that are not there yet: one call of the agent for the
@@ -137,7 +145,7 @@ class SessionService:
 
     def _write(self, call: Call, request: Request, key: str, decide: Callable[[Prepared], Change]) -> bytes:
         def prepare(conn: Connection) -> Prepared:
-            return store.prepare(conn, project=call.project, request=request, key=key)
+            return session_store.prepare(conn, project=call.project, request=request, key=key)
 
         return self._gate.write(
             call, request, locks=[("session", key)], prepare=prepare,
@@ -159,7 +167,7 @@ class SessionService:
 
     def GetSession(self, request: session_pb2.GetSessionRequest, call: Call) -> bytes:
         with self._db.connection(call) as conn:
-            found = store.get(conn, project=call.project, key=request.session_key)
+            found = session_store.get(conn, project=call.project, key=request.session_key)
         if found is None:
             raise NotFound("session", request.session_key)
         return embed(1, _whole(found[1], found[0]))
@@ -171,7 +179,7 @@ class SessionService:
         scope = ["sessions", call.project, target, request.agent, statuses]
         place = self._cursors.page_position(request.page_token, scope)
         with self._db.connection(call) as conn:
-            page = store.list_page(
+            page = session_store.list_page(
                 conn, project=call.project, target=target, agent=request.agent, statuses=statuses,
                 after=None if place is None else (datetime.fromisoformat(place[0]), place[1]),
                 limit=page_size(request.page_size),
@@ -242,7 +250,7 @@ def _whole(body: bytes, last_activity: datetime) -> bytes:
     return body + embed(_LAST_ACTIVITY_TIME, to_timestamp(last_activity).SerializeToString())
 
 
-def _need_target(subject: store.Subject, kind: int, code: str) -> None:
+def _need_target(subject: session_store.SessionFacts, kind: int, code: str) -> None:
     if subject.target is None or subject.target.deleted:
         raise NotFound(ENTITY_NAMES[kind], code)
 
@@ -271,7 +279,7 @@ def _updated(
     own = agent or call.session_key == session.key
     return _changed(
         call, found, session, revision, name, payload, agent=agent, activity=found.now if own else None,
-        sql=store.UPDATE,
+        sql=session_store.UPDATE,
     )  # fmt: skip
 
 

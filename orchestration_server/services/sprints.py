@@ -32,7 +32,7 @@ from orchestration_server.model import (
 from orchestration_server.services.paging import task_list_scope, task_page
 from orchestration_server.services.preconditions import check_revision, present
 from orchestration_server.store import outbox
-from orchestration_server.store import sprints as store
+from orchestration_server.store import sprints as sprint_store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
 from orchestration_server.validation.occur_time import refuse_ahead
@@ -61,7 +61,7 @@ class SprintService:
         code = request.sprint.code
 
         def prepare(conn: Connection) -> Prepared:
-            return store.prepare(conn, project=call.project, request=key, code=code)
+            return sprint_store.prepare(conn, project=call.project, request=key, code=code)
 
         def decide(_: Connection, found: Prepared) -> Change:
             if code in found.rows:
@@ -69,7 +69,7 @@ class SprintService:
             refuse_ahead(request, found.now)
             occur = to_datetime(request.occur_time) if request.HasField("occur_time") else None
             sprint, event = created(call, request.sprint, found.now, occur)
-            return _change(store.INSERT, sprint, 0, found.now, [event], sync=request.sync_to_file)
+            return _change(sprint_store.INSERT, sprint, 0, found.now, [event], sync=request.sync_to_file)
 
         return self._gate.write(call, key, locks=[("sprint", code)], prepare=prepare, decide=decide)
 
@@ -78,7 +78,7 @@ class SprintService:
         if request.view == sprint_pb2.SPRINT_VIEW_FULL:
             return self._full(code, page_size(request.task_page_size), call)
         with self._db.connection(call) as conn:
-            body = store.get(conn, project=call.project, code=code)
+            body = sprint_store.get(conn, project=call.project, code=code)
         if body is None:
             raise NotFound("sprint", code)
         return embed(1, body)
@@ -87,12 +87,12 @@ class SprintService:
         """Return the sprint with its tasks: cached under the version that the database has now."""
         scope = task_list_scope(call.project, {"sprint_code": code}, by_priority=True)
 
-        def key(version: store.Version) -> list[Any]:
+        def key(version: sprint_store.SprintVersion) -> list[Any]:
             return [call.project, code, version.revision, version.tasks, size]
 
         def load() -> Loaded:
             with self._db.connection(call) as conn:
-                full = store.full(conn, project=call.project, code=code, limit=size)
+                full = sprint_store.get_with_tasks(conn, project=call.project, code=code, limit=size)
             if full is None:
                 raise NotFound("sprint", code)
             answer = embed(1, full.body) + embed(2, task_counts(full.counts).SerializeToString())
@@ -100,7 +100,7 @@ class SprintService:
             return Loaded(answer, key(full.version))
 
         with self._db.connection(call) as conn:
-            found = store.version(conn, project=call.project, code=code)
+            found = sprint_store.version(conn, project=call.project, code=code)
         if found is None:
             raise NotFound("sprint", code)
         answer, _ = self._cache.get_or_load("sprint", key(found), load, timeout=call.seconds_left())
@@ -112,7 +112,7 @@ class SprintService:
         place = self._cursors.page_position(request.page_token, scope)
         after = None if place is None else (datetime.fromisoformat(place[0]), place[1])
         with self._db.connection(call) as conn:
-            page = store.list_page(
+            page = sprint_store.list_page(
                 conn, project=call.project, statuses=statuses, owner=request.owner, after=after,
                 limit=page_size(request.page_size),
             )  # fmt: skip
@@ -131,12 +131,12 @@ class SprintService:
         code = request.sprint_code
 
         def prepare(conn: Connection) -> Prepared:
-            return store.prepare(conn, project=call.project, request=key, code=code)
+            return sprint_store.prepare(conn, project=call.project, request=key, code=code)
 
         def decide(conn: Connection, found: Prepared) -> Change:
             row = present(found, "sprint", code)
             check_revision(f"sprint {code}", request.expected_revision, row.revision)
-            if not store.hold_empty(conn, project=call.project, code=code):
+            if not sprint_store.hold_empty(conn, project=call.project, code=code):
                 raise FailedPrecondition(
                     f"sprint {code} still has tasks: move or delete them first",
                     reason="SPRINT_NOT_EMPTY",
@@ -146,7 +146,7 @@ class SprintService:
             sprint.revision = row.revision + 1
             return Change(
                 b"",
-                sql=store.DELETE,
+                sql=sprint_store.DELETE,
                 params={"c_code": code, "c_revision": row.revision, "c_update": found.now},
                 expected=1,
                 events=[sprint_event(call, "sprint.deleted", sprint, found.now, {})],
@@ -188,7 +188,7 @@ def update(gate: Gate, request: sprint_pb2.UpdateSprintRequest, call: Call) -> b
     code = request.sprint.code
 
     def prepare(conn: Connection) -> Prepared:
-        return store.prepare(conn, project=call.project, request=key, code=code)
+        return sprint_store.prepare(conn, project=call.project, request=key, code=code)
 
     def decide(_: Connection, found: Prepared) -> Change:
         row = present(found, "sprint", code)
@@ -210,7 +210,9 @@ def update(gate: Gate, request: sprint_pb2.UpdateSprintRequest, call: Call) -> b
             sprint_event(call, type_, sprint, found.now, payload)
             for type_, payload in SPRINT.change_events(sprint, after, differs)
         ]
-        change = _change(store.UPDATE, sprint, row.revision, found.now, events, sync=request.sync_to_file)
+        change = _change(
+            sprint_store.UPDATE, sprint, row.revision, found.now, events, sync=request.sync_to_file
+        )
         return replace(change, policy=request.emission_policy)
 
     return gate.write(call, key, locks=[("sprint", code)], prepare=prepare, decide=decide)

@@ -33,7 +33,7 @@ from orchestration_server.model import (
 )
 from orchestration_server.services.paging import listed_after, task_list_scope, task_page
 from orchestration_server.services.preconditions import check_revision, need_sprints, present
-from orchestration_server.store import tasks as store
+from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.tasks import TaskColumns
 from orchestration_server.store.writes import Change
@@ -77,7 +77,9 @@ class TaskService:
         sprints = sorted({n.task.sprint_code for n in new if n.task.sprint_code})
 
         def prepare(conn: Connection) -> Prepared:
-            return store.prepare(conn, project=call.project, request=request, codes=codes, sprints=sprints)
+            return task_store.prepare(
+                conn, project=call.project, request=request, codes=codes, sprints=sprints
+            )
 
         def decide(_: Connection, found: Prepared) -> Change:
             for code in codes:
@@ -89,8 +91,8 @@ class TaskService:
             rows = [row for _, row, _ in made]
             return Change(
                 answer([row.body for row in rows]),
-                sql=store.INSERT,
-                params=store.columns(rows),
+                sql=task_store.INSERT,
+                params=task_store.columns(rows),
                 expected=len(rows),
                 events=[event for _, _, event in made],
                 anchors=sprints,
@@ -103,7 +105,7 @@ class TaskService:
 
     def GetTask(self, request: task_pb2.GetTaskRequest, call: Call) -> bytes:
         with self._db.connection(call) as conn:
-            body = store.get(conn, project=call.project, code=request.task_code)
+            body = task_store.get(conn, project=call.project, code=request.task_code)
         if body is None:
             raise NotFound("task", request.task_code)
         return embed(1, body)
@@ -125,7 +127,7 @@ class TaskService:
         size = page_size(request.page_size)
         after = listed_after(self._cursors.page_position(request.page_token, scope))
         with self._db.connection(call) as conn:
-            page = store.list_page(
+            page = task_store.list_page(
                 conn, project=call.project, filters=filters, by_priority=urgent, after=after, limit=size
             )
         return task_page(self._cursors, page, scope, tasks=1, token=2)
@@ -163,7 +165,7 @@ class TaskService:
         code = request.task_code
 
         def prepare(conn: Connection) -> Prepared:
-            return store.prepare(conn, project=call.project, request=key, codes=[code])
+            return task_store.prepare(conn, project=call.project, request=key, codes=[code])
 
         def decide(_: Connection, found: Prepared) -> Change:
             row = present(found, "task", code)
@@ -173,7 +175,7 @@ class TaskService:
             event = task_event(call, "task.deleted", task, found.now, {})
             return Change(
                 b"",
-                sql=store.DELETE,
+                sql=task_store.DELETE,
                 params={"c_code": code, "c_revision": row.revision, "c_update": found.now},
                 expected=1,
                 events=[event],
@@ -214,7 +216,7 @@ def _update(
     codes = list(expected)
 
     def prepare(conn: Connection) -> Prepared:
-        return store.prepare(conn, project=call.project, request=request, codes=codes, sprints=sprints)
+        return task_store.prepare(conn, project=call.project, request=request, codes=codes, sprints=sprints)
 
     def decide(_: Connection, found: Prepared) -> Change:
         need_sprints(found, sprints)
@@ -246,8 +248,8 @@ def _update(
             ]
         return Change(
             answer(bodies),
-            sql=store.UPDATE,
-            params=store.columns(rows),
+            sql=task_store.UPDATE,
+            params=task_store.columns(rows),
             expected=len(rows),
             events=events,
             anchors=sprints if rows else (),

@@ -9,7 +9,7 @@ from typing import LiteralString, NamedTuple
 
 from uuid_utils import UUID
 
-from orchestration_server.db.arrays import Numbers, Reals, Texts, Uuids
+from orchestration_server.db.arrays import BigintArray, FloatArray, TextArray, UuidArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import IMPORT_AGENT, AlertSeverity, AlertState
 from orchestration_server.store.log_positions import PROJECTS
@@ -141,7 +141,7 @@ class Figures:
     context_counts: Sequence[int] = ()
 
 
-class Subject(NamedTuple):
+class AlertSubject(NamedTuple):
     """What an alert is about, with what was measured; both are empty for the whole ledger."""
 
     project: str
@@ -182,8 +182,8 @@ def publish(conn: Connection, *, server: str, now: datetime, figures: Figures) -
             "queue_events": figures.queue_events,
             "calls": figures.calls,
             "errors": figures.errors,
-            "bounds": Numbers(figures.context_bounds),
-            "counts": Numbers(figures.context_counts),
+            "bounds": BigintArray(figures.context_bounds),
+            "counts": BigintArray(figures.context_counts),
         },
         name="alerts.publish",
     ).fetchone()
@@ -191,7 +191,7 @@ def publish(conn: Connection, *, server: str, now: datetime, figures: Figures) -
     return float(row[0])
 
 
-def firing(conn: Connection) -> dict[str, int]:
+def count_firing(conn: Connection) -> dict[str, int]:
     """How many alerts fire, by the names of those that do."""
     return dict(conn.execute(_FIRING, name="alerts.firing").fetchall())
 
@@ -202,7 +202,7 @@ def servers(conn: Connection, *, now: datetime) -> list[Figures]:
     return [Figures(*row) for row in rows]
 
 
-def busiest_agents(conn: Connection, *, now: datetime, limit: int) -> list[Subject]:
+def busiest_agents(conn: Connection, *, now: datetime, limit: int) -> list[AlertSubject]:
     """Return agents by how many events they emitted in the minute before, most first.
 
     The ledger's own agents and the import are not among them.
@@ -211,13 +211,15 @@ def busiest_agents(conn: Connection, *, now: datetime, limit: int) -> list[Subje
         "now": now, "after": "", "projects": MOST_PROJECTS, "each": PROJECT_EVENTS, "most": MOST_EVENTS,
         "limit": limit, "import": IMPORT_AGENT,
     }  # fmt: skip
-    return [Subject(*row) for row in conn.execute(_AGENTS, params, name="alerts.busiest_agents").fetchall()]
+    return [
+        AlertSubject(*row) for row in conn.execute(_AGENTS, params, name="alerts.busiest_agents").fetchall()
+    ]
 
 
-def idle_sessions(conn: Connection, *, now: datetime, limit: int) -> list[Subject]:
+def idle_sessions(conn: Connection, *, now: datetime, limit: int) -> list[AlertSubject]:
     """Active sessions by the seconds since their last call, longest first."""
     return [
-        Subject(*row)
+        AlertSubject(*row)
         for row in conn.execute(_IDLE, {"now": now, "limit": limit}, name="alerts.idle_sessions").fetchall()
     ]
 
@@ -225,7 +227,7 @@ def idle_sessions(conn: Connection, *, now: datetime, limit: int) -> list[Subjec
 # Alerts
 
 
-def due(conn: Connection, *, now: datetime, apart: float) -> bool:
+def is_due(conn: Connection, *, now: datetime, apart: float) -> bool:
     """Whether the last evaluation is so many seconds old."""
     row = conn.execute(_DUE, {"now": now, "apart": int(apart * 1_000)}, name="alerts.due").fetchone()
     assert row is not None
@@ -241,7 +243,7 @@ def session_bodies(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tu
     """The serialized sessions of these (project, key)."""
     if not keys:
         return {}
-    params = {"projects": Texts(key[0] for key in keys), "keys": Texts(key[1] for key in keys)}
+    params = {"projects": TextArray(key[0] for key in keys), "keys": TextArray(key[1] for key in keys)}
     return {(row[0], row[1]): row[2] for row in conn.execute(_UIDS, params, name="alerts.session_bodies")}
 
 
@@ -259,18 +261,18 @@ def evaluated(*, now: datetime, idle: float, written: Sequence[Alert], dropped: 
             "a_kept": KEPT_SECONDS,
             "a_fresh": FRESH_SECONDS,
             "a_most": FORGOTTEN,
-            "a_dropped": Uuids(dropped),
-            "a_id": Uuids(one.id for one in written),
-            "a_alert": Texts(one.alert for one in written),
-            "a_project": Texts(one.project for one in written),
-            "a_subject": Texts(one.subject for one in written),
-            "a_state": Numbers(one.state for one in written),
-            "a_severity": Numbers(one.severity for one in written),
-            "a_value": Reals(one.value for one in written),
-            "a_threshold": Reals(one.threshold for one in written),
-            "a_unit": Texts(one.unit for one in written),
-            "a_summary": Texts(one.summary for one in written),
-            "a_action": Texts(one.action for one in written),
+            "a_dropped": UuidArray(dropped),
+            "a_id": UuidArray(one.id for one in written),
+            "a_alert": TextArray(one.alert for one in written),
+            "a_project": TextArray(one.project for one in written),
+            "a_subject": TextArray(one.subject for one in written),
+            "a_state": BigintArray(one.state for one in written),
+            "a_severity": BigintArray(one.severity for one in written),
+            "a_value": FloatArray(one.value for one in written),
+            "a_threshold": FloatArray(one.threshold for one in written),
+            "a_unit": TextArray(one.unit for one in written),
+            "a_summary": TextArray(one.summary for one in written),
+            "a_action": TextArray(one.action for one in written),
         },
         expected=len(written) + len(dropped),
     )

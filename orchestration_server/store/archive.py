@@ -67,7 +67,7 @@ from ledger_archive_chunk(%(part)s::text::regclass, %(project)s, %(since)s, %(be
 _DELETE: LiteralString = "select ledger_delete_archived(%(part)s::text::regclass, %(upper)s)"
 
 
-class Part(NamedTuple):
+class Partition(NamedTuple):
     """A partition, and what of the time by emit_time it takes."""
 
     name: str
@@ -79,18 +79,20 @@ class Part(NamedTuple):
     """By the statistics of the table; -1 where it has none yet."""
 
 
-def live_parts(conn: Connection) -> list[Part]:
+def live_partitions(conn: Connection) -> list[Partition]:
     """The months of the log, oldest first."""
     return _parts(conn, "events_rest")
 
 
-def archived_parts(conn: Connection) -> list[Part]:
+def archived_partitions(conn: Connection) -> list[Partition]:
     """The parts of the archive, oldest first."""
     return _parts(conn, "archived_events")
 
 
-def _parts(conn: Connection, parent: str) -> list[Part]:
-    return [Part(*row) for row in conn.execute(_PARTS, {"parent": parent}, name="archive.parts").fetchall()]
+def _parts(conn: Connection, parent: str) -> list[Partition]:
+    return [
+        Partition(*row) for row in conn.execute(_PARTS, {"parent": parent}, name="archive.parts").fetchall()
+    ]
 
 
 def count(conn: Connection, *, part: str, start: datetime, end: datetime) -> int:
@@ -117,7 +119,7 @@ def has_before(conn: Connection, *, part: str, time: datetime) -> bool:
 
 
 @contextmanager
-def alone(conn: Connection) -> Iterator[bool]:
+def exclusive(conn: Connection) -> Iterator[bool]:
     """Whether nobody else moves or deletes parts, for the length of the block."""
     key = {"name": "archive"}
     row = conn.execute(
@@ -137,7 +139,7 @@ def alone(conn: Connection) -> Iterator[bool]:
                 conn.close()
 
 
-def behind(conn: Connection, *, part: str, before: datetime | None = None) -> list[tuple[str, str]]:
+def readers_behind(conn: Connection, *, part: str, before: datetime | None = None) -> list[tuple[str, str]]:
     """Readers of the log that have not read all of a partition yet, or all of it that was recorded before a
     time, each with the project: at most 20."""
     command = sql.SQL(_BEHIND if before is None else _BEHIND_TIME).format(
@@ -148,7 +150,7 @@ def behind(conn: Connection, *, part: str, before: datetime | None = None) -> li
     ]
 
 
-def check_bounds(conn: Connection, *, part: Part, lower: datetime, seconds: float | None) -> bool:
+def check_bounds(conn: Connection, *, part: Partition, lower: datetime, seconds: float | None) -> bool:
     """Sees to it that a partition is known to have events between two times alone, all of which may go.
 
     Those that are made with that knowledge are not read. Others are, which takes a second for some million
@@ -187,21 +189,21 @@ def check_bounds(conn: Connection, *, part: Part, lower: datetime, seconds: floa
     return True
 
 
-def move(conn: Connection, *, part: Part, lower: datetime) -> bool:
+def move(conn: Connection, *, part: Partition, lower: datetime) -> bool:
     """Moves a partition whose bounds are checked to the archive. False where others hold it: then nothing is
     changed, and nobody waited for more than 100 ms."""
     try:
         conn.execute(
             _MOVE,
             {"part": part.name, "lower": lower, "upper": part.upper, "bounds": bounds_name(lower),
-             "name": archived_name(lower)}, name="archive.move",
+             "name": archived_partition_name(lower)}, name="archive.move",
         )  # fmt: skip
     except _BUSY:
         return False
     return True
 
 
-def archived_name(lower: datetime) -> str:
+def archived_partition_name(lower: datetime) -> str:
     """The name of the part of the archive that begins with a day."""
     return f"archived_events_{lower.astimezone(UTC):%Y_%m_%d}"
 
@@ -210,7 +212,7 @@ def begin_split(conn: Connection, *, lower: datetime, upper: datetime) -> bool:
     """Makes the part of the archive that events of a part of a month are moved to."""
     try:
         with conn.transaction():
-            name = sql.Identifier(archived_name(lower))
+            name = sql.Identifier(archived_partition_name(lower))
             _run(
                 conn,
                 "create table {name} (like archived_events including constraints)"
@@ -248,7 +250,7 @@ def move_chunk(
     return int(row[0]), row[1] or since
 
 
-def delete(conn: Connection, *, part: Part) -> bool:
+def delete(conn: Connection, *, part: Partition) -> bool:
     """Deletes a part of the archive. False where others hold it."""
     try:
         conn.execute(_DELETE, {"part": part.name, "upper": part.upper}, name="archive.delete")

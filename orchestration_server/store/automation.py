@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import LiteralString, NamedTuple
 
-from orchestration_server.db.arrays import Texts
+from orchestration_server.db.arrays import TextArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import BEGINNING, Position
 from orchestration_server.store import pages
 from orchestration_server.store.horizon import HORIZON
-from orchestration_server.store.log_positions import Progress
+from orchestration_server.store.log_positions import LogPosition
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
 
@@ -79,7 +79,7 @@ select count(*) filter (where status = 4), count(*) filter (where status not in 
 """
 
 
-class Batch(NamedTuple):
+class EventBatch(NamedTuple):
     """The next events of a project: how many, the last one's place, and those of the types asked for.
 
     Each has its message and the scopes of the callers that caused it.
@@ -92,57 +92,57 @@ class Batch(NamedTuple):
     events: Sequence[tuple[Position, bytes, str]]
 
 
-def batch(
+def read_batch(
     conn: Connection,
     *,
     project: str,
-    progress: Progress,
+    progress: LogPosition,
     types: Sequence[str],
     prefixes: Sequence[str],
     limit: int,
-) -> Batch:
+) -> EventBatch:
     """Read on below the horizon, from the event at the place itself if that is dealt with in part: ``limit``
     events, or 4 MiB of those asked for."""
-    place = progress.place
+    position = progress.position
     rows = conn.execute(
         _BATCH,
         {
             "project": project,
-            "epoch": place.epoch,
-            "xid": str(place.xid),
-            "seq": place.seq - (progress.rule is not None),
-            "types": Texts(types),
-            "prefixes": Texts(prefix.replace("_", r"\_") + "%" for prefix in prefixes),
+            "epoch": position.epoch,
+            "xid": str(position.xid),
+            "seq": position.seq - (progress.rule is not None),
+            "types": TextArray(types),
+            "prefixes": TextArray(prefix.replace("_", r"\_") + "%" for prefix in prefixes),
             "limit": limit,
             "bytes": pages.PAGE_BYTES,
         },
         name="automation.batch",
     ).fetchall()
     if not rows:
-        return Batch(0, False, BEGINNING, ())
+        return EventBatch(0, False, BEGINNING, ())
     events = [(Position(r[0], r[1], r[2]), r[3], r[4]) for r in rows if r[3] is not None]
     last = rows[-1]
-    return Batch(last[5], last[6] or last[5] == limit, Position(last[0], last[1], last[2]), events)
+    return EventBatch(last[5], last[6] or last[5] == limit, Position(last[0], last[1], last[2]), events)
 
 
-def now(conn: Connection) -> Prepared:
+def prepare(conn: Connection) -> Prepared:
     """What a write of events alone has to know: the database's clock."""
     row = conn.execute(_NOW, name="automation.now").fetchone()
     assert row is not None
     return Prepared(row[0], None, {})
 
 
-def moving(change: Change, to: Progress) -> Change:
+def with_position(change: Change, to: LogPosition) -> Change:
     """The change with the place moved, which the transaction holds."""
-    place = to.place
+    position = to.position
     return replace(
         change,
         sql=_MOVED + change.sql.removeprefix("changed ") + _BOTH,
         params=change.params
         | {
-            "m_epoch": place.epoch,
-            "m_xid": str(place.xid),
-            "m_seq": place.seq,
+            "m_epoch": position.epoch,
+            "m_xid": str(position.xid),
+            "m_seq": position.seq,
             "m_rule": to.rule,
             "m_action": to.action,
         },
@@ -150,11 +150,11 @@ def moving(change: Change, to: Progress) -> Change:
     )
 
 
-def advance(conn: Connection, *, project: str, start: Progress, place: Position) -> bool:
+def advance(conn: Connection, *, project: str, start: LogPosition, position: Position) -> bool:
     """Moves the place behind events that no rule is for. False where someone else has moved it."""
     params = {
-        "project": project, "epoch": place.epoch, "xid": str(place.xid), "seq": place.seq,
-        "s_epoch": start.place.epoch, "s_xid": str(start.place.xid), "s_seq": start.place.seq,
+        "project": project, "epoch": position.epoch, "xid": str(position.xid), "seq": position.seq,
+        "s_epoch": start.position.epoch, "s_xid": str(start.position.xid), "s_seq": start.position.seq,
         "s_rule": start.rule, "s_action": start.action,
     }  # fmt: skip
     return conn.execute(_ADVANCE, params, name="automation.advance").rowcount == 1

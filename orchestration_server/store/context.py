@@ -177,7 +177,7 @@ class _Part(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ContextVersion:
     """What the state of a context is called: two that are equal have equal contents.
 
     It holds revisions, counts and sums over all that a context tells, and its scope's last event.
@@ -228,7 +228,7 @@ class Version:
         return BEGINNING if epoch is None else Position(epoch, xid or 0, seq or 0)
 
 
-class Link(NamedTuple):
+class ContextLink(NamedTuple):
     """A link of a task, with the task that it depends on."""
 
     task_code: str
@@ -244,7 +244,7 @@ class Link(NamedTuple):
 class Contents:
     """All that a context tells, serialized as stored."""
 
-    version: Version
+    version: ContextVersion
     session: bytes | None = None
     task: bytes | None = None
     sprint: bytes | None = None
@@ -252,7 +252,7 @@ class Contents:
     """A page of the sprint's tasks."""
     listed_more: bool = False
     """Whether there are tasks behind those."""
-    links: list[Link] = field(default_factory=list)
+    links: list[ContextLink] = field(default_factory=list)
     ready: list[str] = field(default_factory=list)
     events: list[tuple[Position, bytes]] = field(default_factory=list)
     """In the order of the log."""
@@ -266,7 +266,7 @@ class Contents:
     """Activities that may be notes or decisions, in the order of the log."""
 
 
-class Page(NamedTuple):
+class TaskPageRequest(NamedTuple):
     """A place in a sprint's tasks, and how many are read after it."""
 
     limit: int
@@ -275,7 +275,9 @@ class Page(NamedTuple):
     code: str
 
 
-def version(conn: Connection, *, project: str, kind: EntityType, code: str, since: Cursor) -> Version | None:
+def version(
+    conn: Connection, *, project: str, kind: EntityType, code: str, since: Cursor
+) -> ContextVersion | None:
     """What the state is called now; None where there never was such a target."""
     row = conn.execute(
         HORIZON + _head(kind),
@@ -293,7 +295,7 @@ def load(
     code: str,
     since: Cursor,
     events: int,
-    page: Page,
+    page: TaskPageRequest,
 ) -> Contents | None:
     """Return all of a context with its version, in one snapshot: of the events after a place the last ones,
     and of these and of the tasks 4 MiB at the most. None if there never was such a target.
@@ -345,10 +347,10 @@ def _newest(kind: EntityType, columns: LiteralString, bounds: LiteralString, lim
     return Selection(_SCOPES[kind], {}).in_log(columns, bounds, BACK_IN_LOG, limit)
 
 
-def _version(numbers: list[int | None], texts: list[str | None]) -> Version:
+def _version(numbers: list[int | None], texts: list[str | None]) -> ContextVersion:
     *state, known, now = numbers
     time = _START + timedelta(microseconds=now or 0)
-    return Version(tuple(state), tuple(texts), knows_since=bool(known), now=time)
+    return ContextVersion(tuple(state), tuple(texts), knows_since=bool(known), now=time)
 
 
 def _add_once(events: list[tuple[Position, bytes]], position: Position, body: bytes) -> None:
@@ -376,7 +378,7 @@ def _contents(rows: list[tuple[Any, ...]], page_limit: int) -> Contents | None:
                 found.listed.append(body)
                 found.listed_more = bool(numbers[1])
         elif part == _Part.LINK:
-            found.links.append(Link(texts[0], texts[1], numbers[1], numbers[2], body))
+            found.links.append(ContextLink(texts[0], texts[1], numbers[1], numbers[2], body))
         elif part == _Part.READY:
             found.ready.append(texts[0])
         elif part == _Part.EARLIER:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, LiteralString
 
-from orchestration_server.db.arrays import Numbers
+from orchestration_server.db.arrays import BigintArray
 from orchestration_server.model import Cursor
 
 _AFTER: LiteralString = """
@@ -34,7 +34,7 @@ def params(cursor: Cursor) -> dict[str, Any]:
         "s_from_xid": str(start.xid), "s_from_seq": start.seq,
     }  # fmt: skip
     if cursor.open:
-        found["s_open"] = Numbers(cursor.open)
+        found["s_open"] = BigintArray(cursor.open)
     if cursor.from_time is not None:
         found["s_time"] = cursor.from_time
     return found

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, LiteralString, NamedTuple
 
-from orchestration_server.db.arrays import Numbers
+from orchestration_server.db.arrays import BigintArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
@@ -106,7 +106,7 @@ def list_page(
     query = _BACK if dependents else _FORWARD
     if kinds:
         query += _KINDS
-        params["kinds"] = Numbers(kinds)
+        params["kinds"] = BigintArray(kinds)
     if dependents and inside is not None:
         query += _INSIDE
         params["sprint"] = inside

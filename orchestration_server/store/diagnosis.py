@@ -13,11 +13,11 @@ import psycopg
 from psycopg import sql
 
 from orchestration_server.db import connect as connecting
-from orchestration_server.db.connection import APPLICATION
-from orchestration_server.store.monitoring import HELD, Waiting
+from orchestration_server.db.connection import APPLICATION_NAME
+from orchestration_server.store.monitoring import PENDING_CHANGES, Backlog
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-NAME = "orchestration-doctor"
+DOCTOR_APPLICATION_NAME = "orchestration-doctor"
 
 _ABOUT: LiteralString = """
 select current_setting('server_version_num')::integer / 10000, current_setting('server_version'),
@@ -166,7 +166,7 @@ order by s.mean_exec_time desc limit %s
 """
 
 
-class About(NamedTuple):
+class PostgresFacts(NamedTuple):
     """What a Postgres is."""
 
     major: int
@@ -183,7 +183,7 @@ class About(NamedTuple):
     frozen_age: int
 
 
-class Role(NamedTuple):
+class RoleRights(NamedTuple):
     """What the role may do."""
 
     creates: bool
@@ -204,7 +204,7 @@ class Connections(NamedTuple):
     hosts: int
 
 
-class Session(NamedTuple):
+class BackendSession(NamedTuple):
     """A session and how long it has been so, in seconds; None where the role may not know."""
 
     pid: int
@@ -221,7 +221,7 @@ class PreparedTransaction(NamedTuple):
     seconds: float
 
 
-class Slot(NamedTuple):
+class ReplicationSlot(NamedTuple):
     """A replication slot: how many transactions and how many bytes of log it holds back."""
 
     name: str
@@ -230,7 +230,7 @@ class Slot(NamedTuple):
     bytes: int
 
 
-class Partition(NamedTuple):
+class LivePartition(NamedTuple):
     """A partition of the live events."""
 
     name: str
@@ -238,7 +238,7 @@ class Partition(NamedTuple):
     bytes: int
 
 
-class Statement(NamedTuple):
+class SlowStatement(NamedTuple):
     """A statement of pg_stat_statements; milliseconds."""
 
     queryid: int
@@ -247,7 +247,7 @@ class Statement(NamedTuple):
     mean: float
 
 
-class Outbox(NamedTuple):
+class OutboxState(NamedTuple):
     """Files that are to be written."""
 
     rows: int
@@ -259,7 +259,12 @@ class Outbox(NamedTuple):
 def connect(url: str) -> Connection:
     """Open a connection for what is below, to a standby too. What is wrong with it is for checks to say."""
     return connecting.connect(
-        url, psycopg.Connection, application=NAME, anywhere=True, checked=False, prepare_threshold=None
+        url,
+        psycopg.Connection,
+        application=DOCTOR_APPLICATION_NAME,
+        allow_standby=True,
+        checked=False,
+        prepare_threshold=None,
     )
 
 
@@ -277,56 +282,56 @@ def clock(conn: Connection) -> datetime:
     return now
 
 
-def about(conn: Connection) -> About:
+def postgres_facts(conn: Connection) -> PostgresFacts:
     """What this Postgres is."""
-    return About(*_row(conn.execute(_ABOUT)))
+    return PostgresFacts(*_row(conn.execute(_ABOUT)))
 
 
-def role(conn: Connection) -> Role:
+def role_rights(conn: Connection) -> RoleRights:
     """What this role may do."""
-    return Role(*_row(conn.execute(_ROLE)))
+    return RoleRights(*_row(conn.execute(_ROLE)))
 
 
 def connections(conn: Connection) -> Connections:
     """Who has how many connections."""
-    return Connections(*_row(conn.execute(_CONNECTIONS, (APPLICATION, APPLICATION))))
+    return Connections(*_row(conn.execute(_CONNECTIONS, (APPLICATION_NAME, APPLICATION_NAME))))
 
 
-def writing(conn: Connection) -> list[Session]:
+def sessions_holding_horizon(conn: Connection) -> list[BackendSession]:
     """The sessions of this database that hold the horizon, the oldest first."""
-    return [Session(*row) for row in conn.execute(_WRITING)]
+    return [BackendSession(*row) for row in conn.execute(_WRITING)]
 
 
-def prepared(conn: Connection) -> list[PreparedTransaction]:
+def prepared_transactions(conn: Connection) -> list[PreparedTransaction]:
     """The prepared transactions of this database, the oldest first."""
     return [PreparedTransaction(*row) for row in conn.execute(_PREPARED)]
 
 
-def idle(conn: Connection, *, seconds: float) -> list[Session]:
+def idle_transactions(conn: Connection, *, seconds: float) -> list[BackendSession]:
     """The sessions that have done nothing in a transaction for longer than this."""
-    return [Session(*row) for row in conn.execute(_IDLE, (seconds,))]
+    return [BackendSession(*row) for row in conn.execute(_IDLE, (seconds,))]
 
 
-def seeing(conn: Connection, *, seconds: float) -> list[Session]:
+def sessions_holding_vacuum(conn: Connection, *, seconds: float) -> list[BackendSession]:
     """The sessions whose old view keeps dead rows from being cleaned away."""
-    return [Session(*row) for row in conn.execute(_SEEING, (seconds,))]
+    return [BackendSession(*row) for row in conn.execute(_SEEING, (seconds,))]
 
 
-def slots(conn: Connection) -> list[Slot]:
+def slots(conn: Connection) -> list[ReplicationSlot]:
     """All replication slots."""
-    return [Slot(*row) for row in conn.execute(_SLOTS)]
+    return [ReplicationSlot(*row) for row in conn.execute(_SLOTS)]
 
 
-def applied(conn: Connection) -> list[str] | None:
+def applied_migrations(conn: Connection) -> list[str] | None:
     """The names of the migrations that this database has had; None where it is no ledger."""
     if not _row(conn.execute(_IS_THERE, ("migrations",)))[0]:
         return None
     return [name for (name,) in conn.execute(_MIGRATIONS)]
 
 
-def partitions(conn: Connection) -> list[Partition]:
+def partitions(conn: Connection) -> list[LivePartition]:
     """The partitions of the live events."""
-    return [Partition(*row) for row in conn.execute(_PARTITIONS)]
+    return [LivePartition(*row) for row in conn.execute(_PARTITIONS)]
 
 
 def keys(conn: Connection) -> tuple[int, int]:
@@ -372,23 +377,23 @@ def oldest_request(conn: Connection) -> float | None:
     return seconds
 
 
-def held(conn: Connection) -> Waiting:
+def pending_changes(conn: Connection) -> Backlog:
     """Changes that no event tells of yet; of the oldest, for how long it should have been told."""
-    return Waiting(*_row(conn.execute(HELD)))
+    return Backlog(*_row(conn.execute(PENDING_CHANGES)))
 
 
-def outbox(conn: Connection) -> Outbox:
+def outbox(conn: Connection) -> OutboxState:
     """What waits to be written to the workspace."""
-    return Outbox(*_row(conn.execute(_OUTBOX)))
+    return OutboxState(*_row(conn.execute(_OUTBOX)))
 
 
-def slowest(conn: Connection, *, limit: int) -> list[Statement] | None:
+def slowest(conn: Connection, *, limit: int) -> list[SlowStatement] | None:
     """The ledger's slowest statements; None where pg_stat_statements is not there."""
     extension = conn.execute(_EXTENSION).fetchone()
     if extension is None:
         return None
     query = sql.SQL(_STATEMENTS).format(sql.Identifier(extension[0]))
-    return [Statement(*row) for row in conn.execute(query, (limit,))]
+    return [SlowStatement(*row) for row in conn.execute(query, (limit,))]
 
 
 def _row(cursor: psycopg.Cursor[tuple[Any, ...]]) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import LiteralString, NamedTuple
 
-from orchestration_server.db.arrays import Texts
+from orchestration_server.db.arrays import TextArray
 from orchestration_server.db.connection import Connection
 
 _KEYS: LiteralString = """
@@ -45,13 +45,13 @@ def keys(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str,
         return {}
     rows = conn.execute(
         _KEYS,
-        {"projects": Texts(w[0] for w in wanted), "keys": Texts(w[1] for w in wanted)},
+        {"projects": TextArray(w[0] for w in wanted), "keys": TextArray(w[1] for w in wanted)},
         name="emission.keys",
     ).fetchall()
     return {(r[0], r[1]): r[2] for r in rows}
 
 
-class Known(NamedTuple):
+class KnownEvent(NamedTuple):
     """What an event that was first with a dedup_key is of."""
 
     sprint_code: str
@@ -60,15 +60,15 @@ class Known(NamedTuple):
     entity_code: str
 
 
-def known(conn: Connection, ids: Sequence[str]) -> dict[str, Known]:
+def known(conn: Connection, ids: Sequence[str]) -> dict[str, KnownEvent]:
     """Return what these events are of; one that retention deleted is missing."""
     if not ids:
         return {}
-    rows = conn.execute(_KNOWN, {"ids": Texts(ids)}, name="emission.known").fetchall()
-    return {row[0]: Known(*row[1:]) for row in rows}
+    rows = conn.execute(_KNOWN, {"ids": TextArray(ids)}, name="emission.known").fetchall()
+    return {row[0]: KnownEvent(*row[1:]) for row in rows}
 
 
-class TaskOf(NamedTuple):
+class EventTask(NamedTuple):
     """What an event of a task says of it."""
 
     uid: str
@@ -76,16 +76,16 @@ class TaskOf(NamedTuple):
     priority: int
 
 
-def tasks(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], TaskOf]:
+def tasks(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], EventTask]:
     """The tasks of these (project, code), where they are there."""
     if not wanted:
         return {}
     rows = conn.execute(
         _ENTITIES,
-        {"projects": Texts(w[0] for w in wanted), "codes": Texts(w[1] for w in wanted)},
+        {"projects": TextArray(w[0] for w in wanted), "codes": TextArray(w[1] for w in wanted)},
         name="emission.tasks",
     ).fetchall()
-    return {(r[0], r[1]): TaskOf(*r[3:]) for r in rows if r[2]}
+    return {(r[0], r[1]): EventTask(*r[3:]) for r in rows if r[2]}
 
 
 def answers(
@@ -97,9 +97,9 @@ def answers(
     rows = conn.execute(
         _ANSWERS,
         {
-            "projects": Texts(w[0] for w in wanted),
-            "rpcs": Texts(w[1] for w in wanted),
-            "ids": Texts(w[2] for w in wanted),
+            "projects": TextArray(w[0] for w in wanted),
+            "rpcs": TextArray(w[1] for w in wanted),
+            "ids": TextArray(w[2] for w in wanted),
         },
         name="emission.answers",
     ).fetchall()

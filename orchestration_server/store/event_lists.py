@@ -10,7 +10,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, LiteralString, NamedTuple
 
-from orchestration_server.db.arrays import Numbers
+from orchestration_server.db.arrays import BigintArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import Cursor, EventFilter, Position, StoredEvent
 from orchestration_server.store import pages, wildcards
@@ -32,7 +32,7 @@ _IN_VIEW: LiteralString = """
         and xid < %(v_xid)s::text::xid8 and xid::text::bigint <> all(%(v_open)s::bigint[]) then true end"""
 
 
-class Place(NamedTuple):
+class EventListPosition(NamedTuple):
     """The event that a page begins after, and what the pages of its list show."""
 
     occur_time: datetime
@@ -41,7 +41,7 @@ class Place(NamedTuple):
     """Takes what came into the log after the first page was read; None in tokens of earlier releases."""
 
 
-class Page(NamedTuple):
+class EventListPage(NamedTuple):
     """Events with their occur_time, in the order that was asked for."""
 
     events: list[tuple[StoredEvent, datetime]]
@@ -53,17 +53,17 @@ def page(
     conn: Connection,
     *,
     project: str,
-    chosen: EventFilter,
+    event_filter: EventFilter,
     start: datetime | None,
     end: datetime | None,
     newest_first: bool,
-    after: Place | None,
+    after: EventListPosition | None,
     limit: int,
     archived: bool = False,
-) -> Page:
+) -> EventListPage:
     """Return a page of ``limit`` events, or of 4 MiB of them, and of one at least; the archive's too if
     ``archived``."""
-    selected = wildcards.selected(conn, project, chosen)
+    selected = wildcards.selected(conn, project, event_filter)
     params: dict[str, Any] = selected.params | pages.limits(limit)
     bounds: LiteralString = ""
     if start is not None:
@@ -81,7 +81,7 @@ def page(
     if after is not None and after.view is not None:
         at = after.view.position
         bounds += _IN_VIEW
-        params |= {"v_epoch": at.epoch, "v_xid": str(at.xid), "v_open": Numbers(after.view.open)}
+        params |= {"v_epoch": at.epoch, "v_xid": str(at.xid), "v_open": BigintArray(after.view.open)}
     order = _NEWEST_FIRST if newest_first else _OLDEST_FIRST
     columns: LiteralString = "epoch, xid::text::bigint, seq, body, occur_time"
     query = selected.by_time(columns, bounds, order, limit + 1, archived=archived)
@@ -100,7 +100,7 @@ def page(
         limit,
         lambda *r: (StoredEvent(Position(r[0], r[1], r[2]), r[3], r[5], open=_open(r[0], view)), r[4]),
     )
-    return Page(events, view, more)
+    return EventListPage(events, view, more)
 
 
 def _open(epoch: int, view: Cursor) -> tuple[int, ...]:

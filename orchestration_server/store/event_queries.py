@@ -12,12 +12,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any, LiteralString, NamedTuple
 
-from orchestration_server.db.arrays import Numbers, Texts
+from orchestration_server.db.arrays import BigintArray, TextArray
 from orchestration_server.model import KEPT_PRIORITIES, EventFilter, Position
 
 IN_LOG: LiteralString = " order by epoch, xid, seq"
 BACK_IN_LOG: LiteralString = " order by epoch desc, xid desc, seq desc"
-MOST_BRANCHES = 20
+MAX_BRANCHES = 20
 """Exact types that are read each for itself; above that the project's own index is walked."""
 
 # The hash leads. The texts are asked for inside a case: in the open, the project would let its own index in,
@@ -66,7 +66,7 @@ class Selection(NamedTuple):
 
     branches: list[LiteralString]
     params: dict[str, Any]
-    few: bool = False
+    sparse: bool = False
     """Led by a field that has few events a key and no index by occur_time: they are read and sorted."""
     rest: LiteralString = ""
     """The conditions beside the leading field and the types."""
@@ -101,8 +101,8 @@ class Selection(NamedTuple):
         archived: bool = False,
     ) -> LiteralString:
         """The query in an order of occur_time, cut at ``%(limit)s``; ``archived`` is as of in_log."""
-        walked = () if self.few else self.branches
-        sorted_ = self.branches if self.few else (self.end,) if self.end else ()
+        walked = () if self.sparse else self.branches
+        sorted_ = self.branches if self.sparse else (self.end,) if self.end else ()
         sources: list[_Source] = [("", " where " + branch + bounds) for branch in walked]
         # With the bounds in its sight the planner would skip through the project's index by time.
         sources += [
@@ -136,38 +136,38 @@ def _merged(
     return "select * from (" + all_parts + ") merged" + order + " limit %(limit)s::bigint"
 
 
-def select(project: str, chosen: EventFilter) -> Selection:
+def select(project: str, event_filter: EventFilter) -> Selection:
     """What reads the events of a filter."""
     params: dict[str, Any] = {"project": project}
     lead: LiteralString = ""
     rest: LiteralString = ""
     for name, (param, condition) in _CONDITIONS.items():
-        value = getattr(chosen, name)
+        value = getattr(event_filter, name)
         if value:
-            params[param] = Numbers(value) if name == "priorities" else value
+            params[param] = BigintArray(value) if name == "priorities" else value
             if lead or name not in LEADS:
                 rest += condition
             else:
                 lead = LEADS[name]
-    kept = KEPT_PRIORITIES.intersection(chosen.priorities)
-    if chosen.priorities and kept == set(chosen.priorities):
+    kept = KEPT_PRIORITIES.intersection(event_filter.priorities)
+    if event_filter.priorities and kept == set(event_filter.priorities):
         rest += _KEPT
-    elif chosen.priorities and not kept:
+    elif event_filter.priorities and not kept:
         rest += _NOT_KEPT
-    exact = list(dict.fromkeys(t for t in chosen.types if not t.endswith(".*")))
-    prefixes = [_like(t[:-1]) for t in chosen.types if t.endswith(".*")]
-    if exact and not (lead or prefixes) and len(exact) <= MOST_BRANCHES:
+    exact = list(dict.fromkeys(t for t in event_filter.types if not t.endswith(".*")))
+    prefixes = [_like(t[:-1]) for t in event_filter.types if t.endswith(".*")]
+    if exact and not (lead or prefixes) and len(exact) <= MAX_BRANCHES:
         params |= {f"f_type{n}": type_ for n, type_ in enumerate(exact)}
         return Selection([_of_type(n) + rest for n in range(len(exact))], params)
     of_types: LiteralString = ""
     if prefixes:
-        params |= {"f_types": Texts(exact), "f_prefixes": Texts(prefixes)}
+        params |= {"f_types": TextArray(exact), "f_prefixes": TextArray(prefixes)}
         of_types = _MIXED
     elif exact:
-        params["f_types"] = Texts(exact)
+        params["f_types"] = TextArray(exact)
         of_types = _EXACT
-    few = bool(lead) and lead != LEADS["sprint_code"]
-    return Selection([(lead or _PROJECT) + rest + of_types], params, few=few, rest=rest)
+    sparse = bool(lead) and lead != LEADS["sprint_code"]
+    return Selection([(lead or _PROJECT) + rest + of_types], params, sparse=sparse, rest=rest)
 
 
 def select_types(plain: Selection, types: Sequence[str], upto: Position) -> Selection:

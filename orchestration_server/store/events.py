@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
-from orchestration_server.db.arrays import Texts
+from orchestration_server.db.arrays import TextArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import (
     BEGINNING,
@@ -151,10 +151,10 @@ def now(conn: Connection) -> datetime:
     return value
 
 
-class Edge(NamedTuple):
+class ArchiveEdge(NamedTuple):
     """How far a project's log is gone for a reader: archived, or for one of the archive deleted."""
 
-    place: Position
+    position: Position
     """The last event that is gone; the beginning where none is."""
     moves: int
     """Grows whenever some go."""
@@ -162,7 +162,7 @@ class Edge(NamedTuple):
     """What was recorded from then on is all there."""
 
 
-class Page(NamedTuple):
+class LogPage(NamedTuple):
     """Events in the order of the log."""
 
     events: list[StoredEvent]
@@ -175,7 +175,7 @@ class Page(NamedTuple):
     last: Position
     """The last event of the project below the horizon, wanted or not, gone or not; the beginning where there
     is none."""
-    edge: Edge
+    edge: ArchiveEdge
 
 
 def page(
@@ -184,13 +184,13 @@ def page(
     project: str,
     after: Cursor,
     limit: int,
-    chosen: EventFilter,
+    event_filter: EventFilter,
     archived: bool = False,
     large: bool = False,
-) -> Page:
+) -> LogPage:
     """Return the next ``limit`` events below the horizon that a cursor takes, or 4 MiB of them; the archive's
     too if asked. ``large`` is what the page before said."""
-    selected = wildcards.selected(conn, project, chosen)
+    selected = wildcards.selected(conn, project, event_filter)
     bounds = cursors.unseen(after) + _UP_TO
     query = selected.in_log("epoch, xid, seq, body", bounds, IN_LOG, limit, archived=archived)
     params = selected.params | cursors.params(after) | {"limit": limit}
@@ -198,11 +198,11 @@ def page(
 
 
 def latest(
-    conn: Connection, *, project: str, count: int, chosen: EventFilter, archived: bool = False
-) -> Page:
+    conn: Connection, *, project: str, count: int, event_filter: EventFilter, archived: bool = False
+) -> LogPage:
     """Return the last ``count`` events of the log, or of these the first 4 MiB; the archive's too if
     ``archived``."""
-    selected = wildcards.selected(conn, project, chosen)
+    selected = wildcards.selected(conn, project, event_filter)
     query = selected.in_log("epoch, xid, seq, body", _UP_TO, BACK_IN_LOG, count, archived=archived)
     query = "select * from (" + query + ") newest" + IN_LOG
     return _page(conn, query, selected.params | {"limit": count}, archived=archived, large=False)
@@ -210,7 +210,7 @@ def latest(
 
 def _page(
     conn: Connection, query: LiteralString, params: dict[str, Any], *, archived: bool, large: bool
-) -> Page:
+) -> LogPage:
     columns: LiteralString = "epoch, xid, seq, body"
     time: LiteralString = ""
     if archived:
@@ -225,15 +225,15 @@ def _page(
     )
     first = rows[0]
     last = BEGINNING if first[2] is None else Position(first[2], first[3], first[4])
-    edge = Edge(BEGINNING, 0, None)
+    edge = ArchiveEdge(BEGINNING, 0, None)
     if first[5] is not None:
-        edge = Edge(Position(first[5], first[6], first[7]), first[8], first[9])
-    return Page(
+        edge = ArchiveEdge(Position(first[5], first[6], first[7]), first[8], first[9])
+    return LogPage(
         [StoredEvent(Position(r[10], r[11], r[12]), *r[13:-1]) for r in rows if r[10] is not None],
         bool(rows[-1][-1]),
         measured,
         Position(first[0], first[1], 0),
-        max(last, edge.place),
+        max(last, edge.position),
         edge,
     )
 
@@ -245,7 +245,7 @@ def tail(
     more, and the horizon they were read below."""
     rows = conn.execute(
         _TAIL,
-        {"projects": Texts(projects), "epoch": after.epoch, "xid": str(after.xid), "seq": after.seq,
+        {"projects": TextArray(projects), "epoch": after.epoch, "xid": str(after.xid), "seq": after.seq,
          **pages.limits(limit)}, name="events.tail",
     ).fetchall()  # fmt: skip
     bound = Position(rows[0][0], rows[0][1], 0)
@@ -255,10 +255,10 @@ def tail(
 
 
 def before_last(
-    conn: Connection, *, project: str, last: int, chosen: EventFilter, archived: bool = False
+    conn: Connection, *, project: str, last: int, event_filter: EventFilter, archived: bool = False
 ) -> Position | None:
     """The place after which the last so many matching events stand; None where there are fewer."""
-    selected = wildcards.selected(conn, project, chosen)
+    selected = wildcards.selected(conn, project, event_filter)
     places = selected.in_log("epoch, xid, seq", _BELOW, BACK_IN_LOG, last + 1, archived=archived)
     row = conn.execute(
         HORIZON + _PLACES_HEAD + places + _PLACES_TAIL,
@@ -270,7 +270,7 @@ def before_last(
 
 def last(conn: Connection, *, project: str) -> Position | None:
     """The last event below the horizon; None where there is none."""
-    return before_last(conn, project=project, last=0, chosen=EventFilter())
+    return before_last(conn, project=project, last=0, event_filter=EventFilter())
 
 
 def knows(conn: Connection, place: Position, *, project: str) -> bool:
@@ -294,10 +294,14 @@ def is_elsewhere(conn: Connection, place: Position, *, project: str) -> bool:
     return row is not None and bool(row[0])
 
 
-def edge(conn: Connection, *, project: str, deleted: bool) -> Edge:
+def edge(conn: Connection, *, project: str, deleted: bool) -> ArchiveEdge:
     """How far a project's log is archived, or its archive deleted."""
     row = conn.execute(_EDGE, {"project": project, "deleted": deleted}, name="events.edge").fetchone()
-    return Edge(BEGINNING, 0, None) if row is None else Edge(Position(row[0], row[1], row[2]), row[3], row[4])
+    return (
+        ArchiveEdge(BEGINNING, 0, None)
+        if row is None
+        else ArchiveEdge(Position(row[0], row[1], row[2]), row[3], row[4])
+    )
 
 
 def get(conn: Connection, *, project: str, event_id: str, archived: bool = False) -> StoredEvent | None:

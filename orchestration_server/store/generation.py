@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
-from orchestration_server.db.arrays import Texts
+from orchestration_server.db.arrays import TextArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.dependencies import BLOCKS
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
-from orchestration_server.store.tasks import TaskColumns, inserted
+from orchestration_server.store.tasks import TaskColumns, insert_cte
 
 _PREPARE: LiteralString = """
 select clock_timestamp(), r.fingerprint, r.response, t.code, t.revision, t.delete_time is not null, t.body,
@@ -30,7 +30,7 @@ INSERT: LiteralString = (
     from locked
     returning 1
 ), """
-    + inserted("new_tasks", "new_sprint")
+    + insert_cte("new_tasks", "new_sprint")
     + """, new_links as (
     insert into dependencies (project, task_code, depends_on_code, kind, create_time)
     select %(project)s, d.task_code, d.depends_on_code, %(d_kind)s::smallint, %(s_create)s
@@ -68,7 +68,7 @@ def prepare(
         _PREPARE,
         {
             "project": project, "rpc": request.rpc, "request_id": request.request_id,
-            "sprint": sprint, "codes": Texts(codes),
+            "sprint": sprint, "codes": TextArray(codes),
         }, name="generation.prepare",
     ).fetchall()  # fmt: skip
     found = {r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6]) for r in rows if r[3] is not None}
@@ -86,7 +86,7 @@ def columns(
         "s_owner": sprint.owner,
         "s_create": sprint.create_time,
         "s_body": sprint.body,
-        "d_task": Texts(link.task_code for link in links),
-        "d_depends_on": Texts(link.depends_on_code for link in links),
+        "d_task": TextArray(link.task_code for link in links),
+        "d_depends_on": TextArray(link.depends_on_code for link in links),
         "d_kind": BLOCKS,
     }

@@ -10,7 +10,7 @@ from typing import Any, LiteralString, NamedTuple
 
 from uuid_utils import UUID
 
-from orchestration_server.db.arrays import Numbers, Texts, Uuids
+from orchestration_server.db.arrays import BigintArray, TextArray, UuidArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import ENTITY_NAMES, Cursor, EntityType, EventFilter, Position, cursor_of
 from orchestration_server.store import pages
@@ -138,7 +138,7 @@ where event_id = any(%(ids)s::uuid[]) and case when project = %(project)s then t
 """
 
 
-class Stored(NamedTuple):
+class StoredEntity(NamedTuple):
     """An entity as it is stored."""
 
     revision: int
@@ -146,7 +146,7 @@ class Stored(NamedTuple):
     body: bytes
 
 
-class Logged(NamedTuple):
+class LoggedEvent(NamedTuple):
     """An event with its place."""
 
     position: Position
@@ -160,17 +160,17 @@ class Logged(NamedTuple):
         return cursor_of(self.position, self.open)
 
 
-class Past(NamedTuple):
+class EntityHistory(NamedTuple):
     """What there is of an entity at one moment."""
 
-    stored: Stored | None
+    stored: StoredEntity | None
     """None where the ledger stores no such entity."""
-    held: list[bytes]
+    pending: list[bytes]
     """Events that tell of one step each, which the log has not, in the order of revisions."""
-    page: pages.Page[Logged]
+    page: pages.Page[LoggedEvent]
 
 
-class Span(NamedTuple):
+class EventSpan(NamedTuple):
     """A part of an entity's events: those between two places."""
 
     entity_type: int
@@ -190,7 +190,7 @@ def entity(
     after: Position | None = None,
     upto: Cursor | datetime | None = None,
     archived: bool = True,
-) -> Past:
+) -> EntityHistory:
     """A page of the ledger's events of an entity, what is held of it and how it is stored at the same moment.
 
     ``after`` is the last event of the page before; ``upto`` leaves out what a cursor's reader had not seen,
@@ -219,14 +219,14 @@ def entity(
         params |= {"to_epoch": upto.position.epoch, "to_xid": str(upto.position.xid)}
         if unseen := upto.open[1:] if upto.read else upto.open:
             bounds += _SEEN
-            params["to_open"] = Numbers(unseen)
+            params["to_open"] = BigintArray(unseen)
     order = BACK_IN_LOG if newest_first else IN_LOG
     page = Selection([_OF_ENTITY], params).in_log(_COLUMNS, bounds, order, limit + 1, archived=archived)
     stored = _ENTITY_HEAD + _STORED[entity_type] + _ENTITY_TAIL
     rows = conn.execute(head + stored + pages.cut(_LOGGED, page), params, name="history.entity").fetchall()
     beside = [r for r in rows if r[0] is None]
-    return Past(
-        next((Stored(r[4], r[5], r[3]) for r in beside if r[5] is not None), None),
+    return EntityHistory(
+        next((StoredEntity(r[4], r[5], r[3]) for r in beside if r[5] is not None), None),
         [r[3] for r in sorted(beside, key=itemgetter(4)) if r[5] is None],
         _page([r for r in rows if r[0] is not None], limit, newest_first=newest_first),
     )
@@ -234,7 +234,7 @@ def entity(
 
 def chain(
     conn: Connection, *, project: str, correlation_id: str, after: Position, limit: int
-) -> pages.Page[Logged]:
+) -> pages.Page[LoggedEvent]:
     """A page of the events of a correlation, in the order of the log, the archive's too."""
     selected = select(project, EventFilter(correlation_id=correlation_id))
     page = selected.in_log(_COLUMNS, _AFTER, IN_LOG, limit + 1, archived=True)
@@ -245,12 +245,14 @@ def chain(
     return _page(rows, limit, newest_first=False)
 
 
-def _page(rows: list[tuple[Any, ...]], limit: int, *, newest_first: bool) -> pages.Page[Logged]:
+def _page(rows: list[tuple[Any, ...]], limit: int, *, newest_first: bool) -> pages.Page[LoggedEvent]:
     rows.sort(key=itemgetter(0, 1, 2), reverse=newest_first)
-    return pages.page(rows, limit, lambda *r: Logged(Position(r[0], r[1], r[2]), r[3], r[6]))
+    return pages.page(rows, limit, lambda *r: LoggedEvent(Position(r[0], r[1], r[2]), r[3], r[6]))
 
 
-def between(conn: Connection, *, project: str, spans: Sequence[Span], limit: int) -> list[list[bytes] | None]:
+def list_spans(
+    conn: Connection, *, project: str, spans: Sequence[EventSpan], limit: int
+) -> list[list[bytes] | None]:
     """The ledger's events of each span, oldest first; None for a span that ``limit`` or 4 MiB cut off."""
     if not spans:
         return []
@@ -258,16 +260,16 @@ def between(conn: Connection, *, project: str, spans: Sequence[Span], limit: int
         _BETWEEN,
         {
             "project": project,
-            "entities": Texts(f"{project}/{int(s.entity_type)}/{s.code}" for s in spans),
-            "types": Numbers(s.entity_type for s in spans),
-            "codes": Texts(s.code for s in spans),
-            "prefixes": Texts(_prefix(s.entity_type) for s in spans),
-            "from_epochs": Numbers(s.after.epoch for s in spans),
-            "from_xids": Numbers(s.after.xid for s in spans),
-            "from_seqs": Numbers(s.after.seq for s in spans),
-            "to_epochs": Numbers(s.before.epoch for s in spans),
-            "to_xids": Numbers(s.before.xid for s in spans),
-            "to_seqs": Numbers(s.before.seq for s in spans),
+            "entities": TextArray(f"{project}/{int(s.entity_type)}/{s.code}" for s in spans),
+            "types": BigintArray(s.entity_type for s in spans),
+            "codes": TextArray(s.code for s in spans),
+            "prefixes": TextArray(_prefix(s.entity_type) for s in spans),
+            "from_epochs": BigintArray(s.after.epoch for s in spans),
+            "from_xids": BigintArray(s.after.xid for s in spans),
+            "from_seqs": BigintArray(s.after.seq for s in spans),
+            "to_epochs": BigintArray(s.before.epoch for s in spans),
+            "to_xids": BigintArray(s.before.xid for s in spans),
+            "to_seqs": BigintArray(s.before.seq for s in spans),
             **pages.limits(limit),
         },
         name="history.between",
@@ -281,7 +283,9 @@ def between(conn: Connection, *, project: str, spans: Sequence[Span], limit: int
     return [found if n < whole and len(found) < SPAN_EVENTS else None for n, found in enumerate(bodies)]
 
 
-def unknown(conn: Connection, *, project: str, entities: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
+def missing_entities(
+    conn: Connection, *, project: str, entities: Sequence[tuple[int, str]]
+) -> set[tuple[int, str]]:
     """Those of (type, code) that the ledger does not store."""
     if not entities:
         return set()
@@ -289,21 +293,21 @@ def unknown(conn: Connection, *, project: str, entities: Sequence[tuple[int, str
         _UNKNOWN,
         {
             "project": project,
-            "types": Numbers(e[0] for e in entities),
-            "codes": Texts(e[1] for e in entities),
+            "types": BigintArray(e[0] for e in entities),
+            "codes": TextArray(e[1] for e in entities),
         },
         name="history.unknown",
     ).fetchall()
     return {(r[0], r[1]) for r in rows}
 
 
-def events_known(conn: Connection, *, project: str, ids: Sequence[str]) -> set[str]:
+def known_event_ids(conn: Connection, *, project: str, ids: Sequence[str]) -> set[str]:
     """Those of the ids that the log has events of; what is no id is not known."""
     wanted = [UUID(one) for one in ids if _ID.fullmatch(one)]
     if not wanted:
         return set()
     rows = conn.execute(
-        _EVENTS_KNOWN, {"project": project, "ids": Uuids(wanted)}, name="history.events_known"
+        _EVENTS_KNOWN, {"project": project, "ids": UuidArray(wanted)}, name="history.events_known"
     ).fetchall()
     return {r[0] for r in rows}
 

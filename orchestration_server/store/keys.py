@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import LiteralString, NamedTuple
 
-from orchestration_server.db.arrays import Texts
+from orchestration_server.db.arrays import TextArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import EntityType, Role
 
@@ -29,7 +29,7 @@ class KeyRow(NamedTuple):
     revoke_time: datetime | None
 
 
-class SessionPlace(NamedTuple):
+class SessionMembership(NamedTuple):
     """What a session is about, and the sprint of that."""
 
     target_type: EntityType
@@ -37,11 +37,11 @@ class SessionPlace(NamedTuple):
     sprint_code: str
 
 
-class Places(NamedTuple):
+class Memberships(NamedTuple):
     """Where tasks and sessions belong: a task's sprint by its code, and a session's target by its key."""
 
     tasks: dict[str, str]
-    sessions: dict[str, SessionPlace]
+    sessions: dict[str, SessionMembership]
 
 
 _COLUMNS: LiteralString = """
@@ -93,7 +93,7 @@ def insert(conn: Connection, key: KeyRow) -> bool:
     return conn.execute(_INSERT, key._asdict() | {"role": int(key.role)}, name="keys.insert").rowcount == 1
 
 
-def named(conn: Connection, *, project: str, name: str) -> str | None:
+def find_by_name(conn: Connection, *, project: str, name: str) -> str | None:
     """Return the id of the key of a name in a project that is not revoked; None if there is none."""
     row = conn.execute(_NAMED, {"project": project, "name": name}, name="keys.named").fetchone()
     return None if row is None else str(row[0])
@@ -106,7 +106,7 @@ def list_all(conn: Connection) -> list[KeyRow]:
 
 def get(conn: Connection, *, ids: Sequence[str]) -> dict[str, KeyRow]:
     """The keys of these ids, as far as there are such."""
-    return {row[0]: _row(*row) for row in conn.execute(_GET, {"ids": Texts(ids)}, name="keys.get")}
+    return {row[0]: _row(*row) for row in conn.execute(_GET, {"ids": TextArray(ids)}, name="keys.get")}
 
 
 def exist(conn: Connection) -> bool:
@@ -123,18 +123,20 @@ def revoke(conn: Connection, *, key_id: str) -> bool:
 
 def note_used(conn: Connection, *, ids: Sequence[str]) -> None:
     """Notes that these keys are in use."""
-    conn.execute(_USED, {"ids": Texts(ids)}, name="keys.note_used")
+    conn.execute(_USED, {"ids": TextArray(ids)}, name="keys.note_used")
 
 
-def places(conn: Connection, *, project: str, tasks: Sequence[str], sessions: Sequence[str]) -> Places:
+def memberships(
+    conn: Connection, *, project: str, tasks: Sequence[str], sessions: Sequence[str]
+) -> Memberships:
     """Where these tasks and sessions belong, as far as they are there."""
-    found = Places({}, {})
-    params = {"project": project, "tasks": Texts(tasks), "sessions": Texts(sessions)}
+    found = Memberships({}, {})
+    params = {"project": project, "tasks": TextArray(tasks), "sessions": TextArray(sessions)}
     for kind, code, sprint, target_type, target in conn.execute(_PLACES, params, name="keys.places"):
         if kind == EntityType.TASK:
             found.tasks[code] = sprint
         else:
-            found.sessions[code] = SessionPlace(EntityType(target_type), target, sprint)
+            found.sessions[code] = SessionMembership(EntityType(target_type), target, sprint)
     return found
 
 

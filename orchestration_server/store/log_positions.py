@@ -48,19 +48,19 @@ where reader = %(reader)s and project = %(project)s
 _HOLD: LiteralString = _GET + " for update"
 
 
-class Progress(NamedTuple):
+class LogPosition(NamedTuple):
     """Where a reader is in a project's log.
 
     All before ``place`` is dealt with. Of the event at it, what comes up to ``action`` of ``rule``; where
     ``rule`` is None, all of it.
     """
 
-    place: Position
+    position: Position
     rule: str | None = None
     action: int = 0
 
 
-START = Progress(BEGINNING)
+START = LogPosition(BEGINNING)
 
 
 def behind(conn: Connection, *, reader: str, after: str, limit: int) -> list[str]:
@@ -72,12 +72,12 @@ def behind(conn: Connection, *, reader: str, after: str, limit: int) -> list[str
     return [row[0] for row in rows]
 
 
-def get(conn: Connection, *, reader: str, project: str) -> Progress:
+def get(conn: Connection, *, reader: str, project: str) -> LogPosition:
     """Where the reader is; it is put at the beginning where it is nowhere yet."""
-    found = _progress(conn, _GET, reader, project)
+    found = _read(conn, _GET, reader, project)
     if found is None:
         begin(conn, reader=reader, project=project)
-        found = _progress(conn, _GET, reader, project)
+        found = _read(conn, _GET, reader, project)
         assert found is not None
     return found
 
@@ -87,11 +87,11 @@ def begin(conn: Connection, *, reader: str, project: str) -> None:
     conn.execute(_BEGIN, {"reader": reader, "project": project}, name="positions.begin")
 
 
-def hold(conn: Connection, *, reader: str, project: str) -> Progress | None:
+def lock(conn: Connection, *, reader: str, project: str) -> LogPosition | None:
     """Where the reader is, and stays until the transaction ends."""
-    return _progress(conn, _HOLD, reader, project)
+    return _read(conn, _HOLD, reader, project)
 
 
-def _progress(conn: Connection, query: LiteralString, reader: str, project: str) -> Progress | None:
+def _read(conn: Connection, query: LiteralString, reader: str, project: str) -> LogPosition | None:
     row = conn.execute(query, {"reader": reader, "project": project}, name="positions.progress").fetchone()
-    return None if row is None else Progress(Position(row[0], row[1], row[2]), row[3], row[4])
+    return None if row is None else LogPosition(Position(row[0], row[1], row[2]), row[3], row[4])

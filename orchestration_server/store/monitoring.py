@@ -30,7 +30,7 @@ _FILES: LiteralString = """
 select count(*), coalesce(extract(epoch from clock_timestamp() - min(queue_time)), 0)::float8 from file_outbox
 """
 # Counted as far as 10,000 steps; of each entity's, one event tells.
-HELD: LiteralString = """
+PENDING_CHANGES: LiteralString = """
 select coalesce(sum(steps), 0)::bigint,
     greatest(coalesce(extract(epoch from clock_timestamp() - min(due)), 0), 0)::float8
 from (
@@ -111,7 +111,7 @@ on conflict (name) do update set measure_time = excluded.measure_time, body = ex
 """
 
 
-class Horizon(NamedTuple):
+class HorizonHolder(NamedTuple):
     """What holds the timeline's horizon back: a transaction's id, and for how many seconds it has run.
 
     Both are None where nothing does; the seconds also where the database does not show them.
@@ -121,14 +121,14 @@ class Horizon(NamedTuple):
     seconds: float | None
 
 
-class Waiting(NamedTuple):
+class Backlog(NamedTuple):
     """What waits for a background service: how many rows, and for how many seconds the oldest has."""
 
     rows: int
     oldest: float
 
 
-class Table(NamedTuple):
+class TableSize(NamedTuple):
     """A table, or a partition of the log: ``kind`` is table, live or archived."""
 
     kind: str
@@ -139,43 +139,43 @@ class Table(NamedTuple):
     """With its indexes."""
 
 
-def horizon(conn: Connection) -> Horizon:
+def horizon(conn: Connection) -> HorizonHolder:
     """Who holds the timeline's horizon back now."""
     row = conn.execute(_HORIZON, name="monitoring.horizon").fetchone()
     assert row is not None
-    return Horizon(row[0], row[1] if row[0] is not None else None)
+    return HorizonHolder(row[0], row[1] if row[0] is not None else None)
 
 
-def files_waiting(conn: Connection) -> Waiting:
+def file_backlog(conn: Connection) -> Backlog:
     """Entities whose files are to be written."""
     row = conn.execute(_FILES, name="monitoring.files_waiting").fetchone()
     assert row is not None
-    return Waiting(row[0], row[1])
+    return Backlog(row[0], row[1])
 
 
-def held_waiting(conn: Connection) -> Waiting:
+def pending_changes_backlog(conn: Connection) -> Backlog:
     """Steps that no event tells of yet, counted up to 10,000; the oldest by when it was due to be told."""
-    row = conn.execute(HELD, name="monitoring.held_waiting").fetchone()
+    row = conn.execute(PENDING_CHANGES, name="monitoring.held_waiting").fetchone()
     assert row is not None
-    return Waiting(row[0], row[1])
+    return Backlog(row[0], row[1])
 
 
-def events_waiting(conn: Connection, *, reader: str) -> Waiting:
+def event_backlog(conn: Connection, *, reader: str) -> Backlog:
     """Events that a background reader has not dealt with, counted up to 1,000 a project and 10,000 of all."""
     row = conn.execute(_READER, {"reader": reader, "after": ""}, name="monitoring.events_waiting").fetchone()
     assert row is not None
-    return Waiting(row[0], row[1])
+    return Backlog(row[0], row[1])
 
 
-def tables(conn: Connection) -> list[Table]:
+def tables(conn: Connection) -> list[TableSize]:
     """All tables of the ledger, and the partitions of its log."""
     return [
-        Table(*row)
+        TableSize(*row)
         for row in conn.execute(_TABLES, {"most": COUNTED_BYTES}, name="monitoring.tables").fetchall()
     ]
 
 
-def week(conn: Connection, *, limit: int) -> tuple[list[tuple[str, int]], int]:
+def count_week_by_type(conn: Connection, *, limit: int) -> tuple[list[tuple[str, int]], int]:
     """Events of the last 7 days by type, the most first, and of all types; as far as they are rolled up."""
     rows = conn.execute(_WEEK, {"limit": limit}, name="monitoring.week").fetchall()
     return [(row[0], row[1]) for row in rows], rows[0][2] if rows else 0
@@ -190,7 +190,7 @@ def busiest_agent(conn: Connection) -> int:
     return int(row[0])
 
 
-def measured(conn: Connection, *, seconds: int) -> dict[str, tuple[datetime, bytes]]:
+def get_measurements(conn: Connection, *, seconds: int) -> dict[str, tuple[datetime, bytes]]:
     """What was measured in the last so many seconds, by name."""
     rows: Sequence[tuple[str, datetime, bytes]] = conn.execute(
         _GET, {"seconds": seconds}, name="monitoring.measured"

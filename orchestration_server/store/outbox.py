@@ -12,7 +12,7 @@ from typing import LiteralString, NamedTuple
 
 from uuid_utils import UUID
 
-from orchestration_server.db.arrays import Numbers, Texts
+from orchestration_server.db.arrays import BigintArray, TextArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import EventRow, Request
 from orchestration_server.store import writes
@@ -105,7 +105,7 @@ _FINISH: LiteralString = """held as materialized (
 ), changed as (select 1 from locked where false)"""
 
 
-class Claimed(NamedTuple):
+class ClaimedRow(NamedTuple):
     """A row of work of one worker's."""
 
     project: str
@@ -122,7 +122,7 @@ class Claimed(NamedTuple):
         return self.project, self.kind, self.code
 
 
-class Entity(NamedTuple):
+class SerializedEntity(NamedTuple):
     """A serialized entity; of a task also the codes that it depends on, and the kind of each link."""
 
     body: bytes
@@ -130,10 +130,10 @@ class Entity(NamedTuple):
     links: tuple[tuple[str, int], ...] = ()
 
 
-class Finished(NamedTuple):
+class FinishedRow(NamedTuple):
     """What became of a row: done where ``error`` is empty, else to be tried again after ``pause`` ms."""
 
-    row: Claimed
+    row: ClaimedRow
     error: str = ""
     pause: int = 0
 
@@ -150,42 +150,47 @@ def prepare_sprint(conn: Connection, *, project: str, request: Request, code: st
     return prepared(row, found, extra=row[7])
 
 
-def claim(conn: Connection, *, claim: UUID, limit: int, seconds: int) -> list[Claimed]:
+def claim(conn: Connection, *, claim: UUID, limit: int, seconds: int) -> list[ClaimedRow]:
     """Takes rows that are due, the longest waiting first; after so many seconds others may take them."""
     rows = conn.execute(
         _CLAIM, {"claim": str(claim), "limit": limit, "seconds": seconds}, name="outbox.claim"
     ).fetchall()
-    return [Claimed(*row) for row in rows]
+    return [ClaimedRow(*row) for row in rows]
 
 
-def entities(conn: Connection, rows: Iterable[Claimed]) -> dict[tuple[str, str, str], Entity]:
+def entities(conn: Connection, rows: Iterable[ClaimedRow]) -> dict[tuple[str, str, str], SerializedEntity]:
     """Return the entities of these rows, as far as they are there; one statement a kind."""
-    by_kind: dict[str, list[Claimed]] = {}
+    by_kind: dict[str, list[ClaimedRow]] = {}
     for row in rows:
         by_kind.setdefault(row.kind, []).append(row)
     found = {}
     for kind, wanted in by_kind.items():
-        params = {"projects": Texts(w.project for w in wanted), "codes": Texts(w.code for w in wanted)}
+        params = {
+            "projects": TextArray(w.project for w in wanted),
+            "codes": TextArray(w.code for w in wanted),
+        }
         for project, code, body, deleted, codes, kinds in conn.execute(
             _ENTITIES[kind], params, name="outbox.entities"
         ):
-            found[project, kind, code] = Entity(body, deleted, tuple(zip(codes, kinds, strict=True)))
+            found[project, kind, code] = SerializedEntity(
+                body, deleted, tuple(zip(codes, kinds, strict=True))
+            )
     return found
 
 
-def finish(conn: Connection, *, claim: UUID, rows: Sequence[Finished], events: Sequence[EventRow]) -> None:
+def finish(conn: Connection, *, claim: UUID, rows: Sequence[FinishedRow], events: Sequence[EventRow]) -> None:
     """Ends the work on these rows, in one transaction with the events that tell of it."""
     change = Change(
         b"",
         sql=_FINISH,
         params={
             "f_claim": str(claim),
-            "f_project": Texts(f.row.project for f in rows),
-            "f_kind": Texts(f.row.kind for f in rows),
-            "f_code": Texts(f.row.code for f in rows),
-            "f_generation": Numbers(f.row.generation for f in rows),
-            "f_pause": Numbers(f.pause for f in rows),
-            "f_error": Texts(f.error for f in rows),
+            "f_project": TextArray(f.row.project for f in rows),
+            "f_kind": TextArray(f.row.kind for f in rows),
+            "f_code": TextArray(f.row.code for f in rows),
+            "f_generation": BigintArray(f.row.generation for f in rows),
+            "f_pause": BigintArray(f.pause for f in rows),
+            "f_error": TextArray(f.error for f in rows),
         },
         events=events,
     )

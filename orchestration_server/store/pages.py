@@ -14,7 +14,7 @@ from orchestration_server.db.connection import Connection
 PAGE_BYTES = 4 * 1024 * 1024
 """The most bytes of bodies in a page, unless its first one alone is larger."""
 
-FEW = 100
+SMALL_PAGE_ROWS = 100
 """The most rows of a list's page that is expected to need no cut."""
 
 Row = TypeVar("Row")
@@ -90,7 +90,7 @@ def listed(
 ) -> Page[Row]:
     """Return a page of a list, whose ``params`` hold ``limits``."""
     limit = params["limit"] - 1
-    rows, _ = read(conn, name, lambda cut: cut(columns, query), params, large=limit > FEW)
+    rows, _ = read(conn, name, lambda cut: cut(columns, query), params, large=limit > SMALL_PAGE_ROWS)
     return page(rows, limit, make)
 
 

@@ -157,7 +157,7 @@ UPDATE_BUG: LiteralString = """changed as (
 )"""
 
 
-class Blocked(NamedTuple):
+class BlockedTask(NamedTuple):
     """A task that cannot go on."""
 
     body: bytes
@@ -168,27 +168,27 @@ class Blocked(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class SprintState:
     """How a sprint stands, as of one moment."""
 
     now: datetime
     sprint: bytes
     counts: Sequence[tuple[int, int, int]]
     """Status, priority, and how many tasks have them."""
-    blocked: Sequence[Blocked]
+    blocked: Sequence[BlockedTask]
     blocked_total: int
     oldest: tuple[bytes, datetime] | None
     """The task that has been in progress for longest, and since when."""
 
 
-class Belongs(NamedTuple):
+class DocumentTarget(NamedTuple):
     """What a document belongs to, and the number that it would get."""
 
     task: bytes | None
     number: int
 
 
-def state(conn: Connection, *, project: str, sprint: str) -> State | None:
+def sprint_state(conn: Connection, *, project: str, sprint: str) -> SprintState | None:
     """How the sprint stands; None where there is none or it is deleted."""
     params = {
         "project": project,
@@ -203,11 +203,11 @@ def state(conn: Connection, *, project: str, sprint: str) -> State | None:
     if not parts["sprint"] or parts["sprint"][0][4] is None:
         return None
     oldest = parts["oldest"]
-    return State(
+    return SprintState(
         now=parts["sprint"][0][3],
         sprint=parts["sprint"][0][4],
         counts=[row[:3] for row in parts["count"]],
-        blocked=[Blocked(row[4], row[3], row[5], row[6]) for row in parts["blocked"]],
+        blocked=[BlockedTask(row[4], row[3], row[5], row[6]) for row in parts["blocked"]],
         blocked_total=parts["stuck"][0][2],
         oldest=(oldest[0][4], oldest[0][3]) if oldest else None,
     )
@@ -231,7 +231,7 @@ def prepare_adr(conn: Connection, *, project: str, request: Request, sprint: str
         _PREPARE_ADR, _params(project, request, sprint, task), name="reports.prepare_adr"
     ).fetchone()
     assert row is not None
-    return prepared(row, {}, sprints=frozenset(row[4] or ()), extra=Belongs(row[3], row[5]))
+    return prepared(row, {}, sprints=frozenset(row[4] or ()), extra=DocumentTarget(row[3], row[5]))
 
 
 def prepare_bug(
@@ -242,7 +242,7 @@ def prepare_bug(
     row = conn.execute(_PREPARE_BUG, params, name="reports.prepare_bug").fetchone()
     assert row is not None
     found = {} if row[6] is None else {row[6]: EntityRow(revision=row[7], deleted=False, body=row[8])}
-    return prepared(row, found, sprints=frozenset(row[4] or ()), extra=Belongs(row[3], row[5]))
+    return prepared(row, found, sprints=frozenset(row[4] or ()), extra=DocumentTarget(row[3], row[5]))
 
 
 def _params(project: str, request: Request, sprint: str, task: str) -> dict[str, Any]:

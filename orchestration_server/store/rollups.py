@@ -15,7 +15,7 @@ from orchestration_server.store.event_counts import BY_COUNT, BY_KEY, NOT_EMPTY,
 from orchestration_server.store.horizon import HORIZON
 
 READER = "rollups"
-MOST_BEHIND = 20_000
+MAX_UNROLLED = 20_000
 """Events behind the place above which raw counting is no slower."""
 
 # A second one that runs meanwhile finds the place locked, and does nothing.
@@ -101,9 +101,9 @@ def roll(conn: Connection, *, project: str, limit: int) -> int:
     return int(row[0])
 
 
-def behind(conn: Connection, *, project: str) -> int:
+def count_unrolled(conn: Connection, *, project: str) -> int:
     """How many of the project's events are in no rollup yet, counted up to one above MOST_BEHIND."""
-    params = {"project": project, "limit": MOST_BEHIND + 1}
+    params = {"project": project, "limit": MAX_UNROLLED + 1}
     row = conn.execute(_COUNT_BEHIND, params, name="rollups.behind").fetchone()
     assert row is not None
     return int(row[0])
@@ -119,7 +119,7 @@ def stats(
         return None
     if first < start:
         first += timedelta(hours=1)
-    if first == last or behind(conn, project=project) > MOST_BEHIND:
+    if first == last or count_unrolled(conn, project=project) > MAX_UNROLLED:
         return None
     dimension, rolled = _DIMENSIONS[group]
     raw, known = STATS_KEYS[group], NOT_EMPTY.get(group, "")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
-from orchestration_server.db.arrays import Numbers, Texts
+from orchestration_server.db.arrays import BigintArray, TextArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request, SessionStatus
 from orchestration_server.store import pages
@@ -116,7 +116,7 @@ class TargetRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class SessionFacts:
     """What a write of a session knows beside the session itself."""
 
     key: str = ""
@@ -129,7 +129,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedSession:
     """A session of a list, with where in its order it stands."""
 
     create_time: datetime
@@ -194,7 +194,9 @@ def prepare_on_target(
 def _prepared(row: tuple[Any, ...], *, taken: bool) -> Prepared:
     _, _, _, key, revision, body, last_activity, target, deleted, *_ = row
     rows = {} if key is None else {key: EntityRow(revision=revision, deleted=False, body=body)}
-    subject = Subject(key or "", last_activity, None if target is None else TargetRow(deleted, target), taken)
+    subject = SessionFacts(
+        key or "", last_activity, None if target is None else TargetRow(deleted, target), taken
+    )
     return prepared(row, rows, extra=subject)
 
 
@@ -207,7 +209,7 @@ def list_page(
     statuses: Sequence[int],
     after: tuple[datetime, str] | None,
     limit: int,
-) -> pages.Page[Listed]:
+) -> pages.Page[ListedSession]:
     """Return a page of sessions, newest first.
 
     The narrowest condition leads: a target, an agent, being open.
@@ -224,13 +226,13 @@ def list_page(
             query += _AGENT_LEADS
     if statuses:
         query += _STATUSES
-        params["statuses"] = Numbers(statuses)
+        params["statuses"] = BigintArray(statuses)
         if target is None and SessionStatus.COMPLETED not in statuses:
             query += _STATUSES_OPEN
     if after is not None:
         query += _AFTER
         params |= {"time": after[0], "key": after[1]}
-    return pages.listed(conn, "sessions.list_page", _LISTED, query + _ORDER, params, Listed)
+    return pages.listed(conn, "sessions.list_page", _LISTED, query + _ORDER, params, ListedSession)
 
 
 def touch(conn: Connection, *, ages: dict[tuple[str, str], int], apart: int) -> int:
@@ -242,9 +244,9 @@ def touch(conn: Connection, *, ages: dict[tuple[str, str], int], apart: int) -> 
         _TOUCH,
         {
             "lock": _TOUCH_LOCK,
-            "projects": Texts(project for project, _ in ages),
-            "keys": Texts(key for _, key in ages),
-            "ages": Numbers(ages.values()),
+            "projects": TextArray(project for project, _ in ages),
+            "keys": TextArray(key for _, key in ages),
+            "ages": BigintArray(ages.values()),
             "apart": apart,
         },
         name="sessions.touch",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
-from orchestration_server.db.arrays import Numbers
+from orchestration_server.db.arrays import BigintArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request
 from orchestration_server.store import pages
@@ -101,7 +101,7 @@ _ORDER: LiteralString = " order by create_time desc, code desc limit %(limit)s::
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedSprint:
     """A sprint of a list, with where in its order it stands."""
 
     create_time: datetime
@@ -115,31 +115,31 @@ def get(conn: Connection, *, project: str, code: str) -> bytes | None:
     return row[0] if row else None
 
 
-class Version(NamedTuple):
+class SprintVersion(NamedTuple):
     """A sprint's revision and the version of its tasks. Both only grow."""
 
     revision: int
     tasks: int
 
 
-class Full(NamedTuple):
+class SprintWithTasks(NamedTuple):
     """A sprint with what its tasks are, as of one moment."""
 
-    version: Version
+    version: SprintVersion
     body: bytes
     counts: dict[int, int]
     """How many tasks have each status."""
-    tasks: pages.Page[task_store.Listed]
+    tasks: pages.Page[task_store.ListedTask]
     """The first ones by priority, then age."""
 
 
-def version(conn: Connection, *, project: str, code: str) -> Version | None:
+def version(conn: Connection, *, project: str, code: str) -> SprintVersion | None:
     """Return the version of the sprint with its tasks; None if there is no such sprint."""
     row = conn.execute(_VERSION, {"project": project, "code": code}, name="sprints.version").fetchone()
-    return None if row is None else Version(*row)
+    return None if row is None else SprintVersion(*row)
 
 
-def full(conn: Connection, *, project: str, code: str, limit: int) -> Full | None:
+def get_with_tasks(conn: Connection, *, project: str, code: str, limit: int) -> SprintWithTasks | None:
     """Return the sprint with its first ``limit`` tasks, in one snapshot; None if there is no such sprint."""
     # The rows of an append come in its order, those of the page in the page's.
     rows = conn.execute(
@@ -154,10 +154,10 @@ def full(conn: Connection, *, project: str, code: str, limit: int) -> Full | Non
             counts[number] = size
     if sprint is None:
         return None
-    version = Version(sprint[0], sum(row[2] for row in rows))
+    version = SprintVersion(sprint[0], sum(row[2] for row in rows))
     listed = [(row[4], row[1], row[5], row[6], row[7]) for row in rows if row[0] == 2]
-    tasks = pages.page(listed, limit, task_store.Listed)
-    return Full(version, sprint[1], counts, tasks)
+    tasks = pages.page(listed, limit, task_store.ListedTask)
+    return SprintWithTasks(version, sprint[1], counts, tasks)
 
 
 def prepare(conn: Connection, *, project: str, request: Request, code: str) -> Prepared:
@@ -188,17 +188,17 @@ def list_page(
     owner: str,
     after: tuple[datetime, str] | None,
     limit: int,
-) -> pages.Page[Listed]:
+) -> pages.Page[ListedSprint]:
     """Return a page of sprints, newest first."""
     query = _LIST
     params: dict[str, Any] = {"project": project, **pages.limits(limit)}
     if statuses:
         query += _STATUSES
-        params["statuses"] = Numbers(statuses)
+        params["statuses"] = BigintArray(statuses)
     if owner:
         query += _OWNER
         params["owner"] = owner
     if after is not None:
         query += _AFTER
         params |= {"time": after[0], "code": after[1]}
-    return pages.listed(conn, "sprints.list_page", _LISTED, query + _ORDER, params, Listed)
+    return pages.listed(conn, "sprints.list_page", _LISTED, query + _ORDER, params, ListedSprint)

@@ -9,7 +9,7 @@ from typing import Any, LiteralString
 
 import orjson
 
-from orchestration_server.db.arrays import Array, Bodies, Numbers, Texts, Times
+from orchestration_server.db.arrays import Array, BigintArray, ByteaArray, TextArray, TimestampArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request
 from orchestration_server.store import pages
@@ -30,7 +30,7 @@ left join tasks t on r.request_id is null and t.project = %(project)s and t.code
 """
 
 
-def inserted(name: LiteralString, source: LiteralString) -> LiteralString:
+def insert_cte(name: LiteralString, source: LiteralString) -> LiteralString:
     """The part of a statement that adds tasks, once ``source`` has its row."""
     return (
         name
@@ -50,7 +50,7 @@ def inserted(name: LiteralString, source: LiteralString) -> LiteralString:
     )
 
 
-INSERT: LiteralString = inserted("changed", "locked")
+INSERT: LiteralString = insert_cte("changed", "locked")
 
 # The planner does not see into ``c``, so it has one way to find a task: by project and code. With the project
 # in its sight, a plan made while the table was empty walked all tasks of the project, and stood until the
@@ -89,7 +89,7 @@ _FILTERS: dict[str, LiteralString] = {
     "assignee": " and assignee = %(assignee)s and assignee <> ''",
     "labels": " and labels @> %(labels)s::text[] and labels <> '{}'",
 }
-_ARRAYS: dict[str, type[Array]] = {"statuses": Numbers, "priorities": Numbers, "labels": Texts}
+_ARRAYS: dict[str, type[Array]] = {"statuses": BigintArray, "priorities": BigintArray, "labels": TextArray}
 _NEWEST: LiteralString = " order by create_time desc, code desc limit %(limit)s::bigint"
 _AFTER_NEWEST: LiteralString = " and (create_time, code) < (%(time)s::timestamptz, %(code)s)"
 _URGENT: LiteralString = " order by priority, create_time, code limit %(limit)s::bigint"
@@ -128,7 +128,7 @@ class TaskColumns:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedTask:
     """A task of a list, with where in its order it stands."""
 
     create_time: datetime
@@ -158,8 +158,8 @@ def prepare(
             "project": project,
             "rpc": request.rpc,
             "request_id": request.request_id,
-            "codes": Texts(codes),
-            "sprints": Texts(sprints),
+            "codes": TextArray(codes),
+            "sprints": TextArray(sprints),
         },
         name="tasks.prepare",
     ).fetchall()
@@ -170,17 +170,17 @@ def prepare(
 def columns(rows: Sequence[TaskColumns]) -> dict[str, Array]:
     """Parameters of INSERT and UPDATE."""
     return {
-        "c_code": Texts(r.code for r in rows),
-        "c_uid": Texts(r.uid for r in rows),
-        "c_sprint": Texts(r.sprint_code for r in rows),
-        "c_status": Numbers(r.status for r in rows),
-        "c_priority": Numbers(r.priority for r in rows),
-        "c_assignee": Texts(r.assignee for r in rows),
-        "c_labels": Texts(orjson.dumps(list(r.labels)).decode() for r in rows),
-        "c_revision": Numbers(r.revision for r in rows),
-        "c_create": Times(r.create_time for r in rows),
-        "c_update": Times(r.update_time for r in rows),
-        "c_body": Bodies(r.body for r in rows),
+        "c_code": TextArray(r.code for r in rows),
+        "c_uid": TextArray(r.uid for r in rows),
+        "c_sprint": TextArray(r.sprint_code for r in rows),
+        "c_status": BigintArray(r.status for r in rows),
+        "c_priority": BigintArray(r.priority for r in rows),
+        "c_assignee": TextArray(r.assignee for r in rows),
+        "c_labels": TextArray(orjson.dumps(list(r.labels)).decode() for r in rows),
+        "c_revision": BigintArray(r.revision for r in rows),
+        "c_create": TimestampArray(r.create_time for r in rows),
+        "c_update": TimestampArray(r.update_time for r in rows),
+        "c_body": ByteaArray(r.body for r in rows),
     }
 
 
@@ -190,11 +190,11 @@ def list_page(
     project: str,
     filters: dict[str, Any],
     by_priority: bool,
-    after: Listed | None,
+    after: ListedTask | None,
     limit: int,
     ready: bool = False,
     due: bool = False,
-) -> pages.Page[Listed]:
+) -> pages.Page[ListedTask]:
     """Return a page of tasks. ``filters`` holds the keys of the request that are set.
 
     ``ready`` takes tasks that are pending and wait for nothing, ``due`` those of no sprint or an active one.
@@ -214,4 +214,4 @@ def list_page(
         query += _AFTER_URGENT if by_priority else _AFTER_NEWEST
         params |= {"time": after.create_time, "code": after.code, "priority": after.priority}
     query += _URGENT if by_priority else _NEWEST
-    return pages.listed(conn, "tasks.list_page", _LISTED, query, params, Listed)
+    return pages.listed(conn, "tasks.list_page", _LISTED, query, params, ListedTask)

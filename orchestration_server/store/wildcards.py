@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import LiteralString
 
-from orchestration_server.db.arrays import Texts
+from orchestration_server.db.arrays import TextArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import EventFilter, Position
-from orchestration_server.store.event_queries import LEADS, MOST_BRANCHES, Selection, select, select_types
+from orchestration_server.store.event_queries import LEADS, MAX_BRANCHES, Selection, select, select_types
 
-MOST_BEHIND = 2_000
+MAX_UNROLLED = 2_000
 """Events behind the rollups above which the project's own index is walked, as without them."""
 # Types are found by skipping from one to the next. In this collation "/" comes right after ".".
 _TYPES: LiteralString = """
@@ -43,27 +43,27 @@ from at
 """
 
 
-def selected(conn: Connection, project: str, chosen: EventFilter) -> Selection:
+def selected(conn: Connection, project: str, event_filter: EventFilter) -> Selection:
     """Return what reads the events of a filter, each type below its wildcards by the index of types."""
-    plain = select(project, chosen)
-    prefixes = [type_[:-1] for type_ in chosen.types if type_.endswith(".*")]
-    if not prefixes or any(getattr(chosen, name) for name in LEADS):
+    plain = select(project, event_filter)
+    prefixes = [type_[:-1] for type_ in event_filter.types if type_.endswith(".*")]
+    if not prefixes or any(getattr(event_filter, name) for name in LEADS):
         return plain
     row = conn.execute(
         _TYPES,
         {
             "project": project,
-            "prefixes": Texts(prefixes),
-            "ends": Texts(prefix[:-1] + "/" for prefix in prefixes),
-            "most": MOST_BRANCHES + 1,
-            "behind": MOST_BEHIND,
+            "prefixes": TextArray(prefixes),
+            "ends": TextArray(prefix[:-1] + "/" for prefix in prefixes),
+            "most": MAX_BRANCHES + 1,
+            "behind": MAX_UNROLLED,
         },
         name="wildcards.selected",
     ).fetchone()
     if row is None or row[4]:
         return plain
-    exact = [type_ for type_ in chosen.types if not type_.endswith(".*")]
+    exact = [type_ for type_ in event_filter.types if not type_.endswith(".*")]
     types = list(dict.fromkeys([*exact, *row[3]]))
-    if len(types) > MOST_BRANCHES:
+    if len(types) > MAX_BRANCHES:
         return plain
     return select_types(plain, types, Position(row[0], row[1], row[2]))

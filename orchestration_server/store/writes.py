@@ -16,9 +16,26 @@ from hashlib import blake2b
 from struct import Struct
 from typing import Any, LiteralString, NamedTuple
 
-from orchestration_server.db.arrays import Array, Bodies, Flags, Numbers, Texts, Times, Uuids, microseconds
+from orchestration_server.db.arrays import (
+    Array,
+    BigintArray,
+    BoolArray,
+    ByteaArray,
+    TextArray,
+    TimestampArray,
+    UuidArray,
+    microseconds,
+)
 from orchestration_server.db.connection import Connection
-from orchestration_server.model import Entity, EntityType, EventRow, HeldRow, OutboxRow, Request, SampledOut
+from orchestration_server.model import (
+    Entity,
+    EntityType,
+    EventRow,
+    OutboxRow,
+    PendingChange,
+    Request,
+    SampledOut,
+)
 from orchestration_server.telemetry import metrics
 
 _LOCKED: LiteralString = """
@@ -145,7 +162,7 @@ NOTHING: LiteralString = "changed as (select 1 from locked where false)"
 
 
 _LOCKED_AS: Mapping[int, str] = {EntityType.SPRINT: "sprint", EntityType.TASK: "task"}
-HOLDABLE = frozenset(_LOCKED_AS)
+DEBOUNCEABLE = frozenset(_LOCKED_AS)
 """Types of entities whose changes may be held."""
 
 
@@ -181,9 +198,9 @@ class Change:
     """Events that are counted and not stored, each kind once."""
     policy: int = 0
     """The emission policy that the caller wishes, by its number in common.proto; 0 for the configured one."""
-    held: Sequence[HeldRow] = ()
+    pending: Sequence[PendingChange] = ()
     """Steps that an event to come will tell of."""
-    tells_held: bool = False
+    flushes_pending: bool = False
     """Whether its events tell of what is held of their entities: others have to come after."""
 
 
@@ -207,7 +224,7 @@ def lock(conn: Connection, locks: Sequence[int]) -> None:
     """Takes the locks before the transaction reads anything, so that what it reads is current."""
     conn.execute(
         "select pg_advisory_xact_lock(k) from unnest(%(locks)s::bigint[]) as k",
-        {"locks": Numbers(locks)},
+        {"locks": BigintArray(locks)},
         name="writes.lock",
     )
 
@@ -224,7 +241,7 @@ def try_lock(conn: Connection, key: int) -> bool:
 def try_locks(conn: Connection, keys: Sequence[int]) -> list[int]:
     """Takes those of the locks that nobody else has, until the transaction ends."""
     query: LiteralString = "select k from unnest(%(keys)s::bigint[]) as k where pg_try_advisory_xact_lock(k)"
-    return [row[0] for row in conn.execute(query, {"keys": Numbers(keys)}, name="writes.try_locks")]
+    return [row[0] for row in conn.execute(query, {"keys": BigintArray(keys)}, name="writes.try_locks")]
 
 
 def apply(
@@ -247,61 +264,61 @@ def apply(
         | event_columns(change.events)
         | {
             "project": project,
-            "locks": Numbers(locks),
-            "anchors": Texts(anchors),
+            "locks": BigintArray(locks),
+            "anchors": TextArray(anchors),
             "expected": change.expected + len(anchors) + len(change.stamps),
-            "r_project": Texts(r[0] for r in requests),
-            "r_rpc": Texts(r[1].rpc for r in requests),
-            "r_id": Texts(r[1].request_id for r in requests),
-            "r_fingerprint": Bodies(r[1].fingerprint for r in requests),
-            "r_response": Bodies(r[2] for r in requests),
+            "r_project": TextArray(r[0] for r in requests),
+            "r_rpc": TextArray(r[1].rpc for r in requests),
+            "r_id": TextArray(r[1].request_id for r in requests),
+            "r_fingerprint": ByteaArray(r[1].fingerprint for r in requests),
+            "r_response": ByteaArray(r[2] for r in requests),
         }
     )
     sql = change.sql
     if change.stamps:
         sql = _STAMPED + ("" if change.waits else " skip locked") + _STAMPED_END + sql
         params |= {
-            "t_project": Texts(s.project for s in change.stamps),
-            "t_code": Texts(s.code for s in change.stamps),
-            "t_sprint": Texts(s.sprint_code for s in change.stamps),
-            "t_priority": Numbers(s.priority for s in change.stamps),
-            "t_revision": Numbers(s.revision for s in change.stamps),
+            "t_project": TextArray(s.project for s in change.stamps),
+            "t_code": TextArray(s.code for s in change.stamps),
+            "t_sprint": TextArray(s.sprint_code for s in change.stamps),
+            "t_priority": BigintArray(s.priority for s in change.stamps),
+            "t_revision": BigintArray(s.revision for s in change.stamps),
         }
     if change.outbox:
         queued = sorted(set(change.outbox))
         sql += _QUEUED
         params |= {
             "correlation": correlation_id,
-            "o_kind": Texts(row.kind for row in queued),
-            "o_code": Texts(row.code for row in queued),
+            "o_kind": TextArray(row.kind for row in queued),
+            "o_code": TextArray(row.code for row in queued),
         }
-    if change.held:
+    if change.pending:
         sql += _HELD
         params |= {
-            "h_project": Texts(h.entity.project for h in change.held),
-            "h_type": Numbers(h.entity.entity_type for h in change.held),
-            "h_code": Texts(h.entity.code for h in change.held),
-            "h_revision": Numbers(h.revision for h in change.held),
-            "h_stable": Times(h.stable_time for h in change.held),
-            "h_latest": Times(h.latest_time for h in change.held),
-            "h_correlation": Texts(h.correlation_id for h in change.held),
-            "h_body": Bodies(h.body for h in change.held),
-            "h_scopes": Texts(h.scopes for h in change.held),
+            "h_project": TextArray(h.entity.project for h in change.pending),
+            "h_type": BigintArray(h.entity.entity_type for h in change.pending),
+            "h_code": TextArray(h.entity.code for h in change.pending),
+            "h_revision": BigintArray(h.revision for h in change.pending),
+            "h_stable": TimestampArray(h.stable_time for h in change.pending),
+            "h_latest": TimestampArray(h.latest_time for h in change.pending),
+            "h_correlation": TextArray(h.correlation_id for h in change.pending),
+            "h_body": ByteaArray(h.body for h in change.pending),
+            "h_scopes": TextArray(h.scopes for h in change.pending),
         }
     if change.sampled_out:
         sql += _SAMPLED_OUT
         params |= {
-            "s_project": Texts(s.project for s in change.sampled_out),
-            "s_minute": Times(s.minute for s in change.sampled_out),
-            "s_type": Texts(s.type for s in change.sampled_out),
-            "s_actor": Texts(s.actor for s in change.sampled_out),
-            "s_entity_type": Numbers(s.entity_type for s in change.sampled_out),
-            "s_entity_code": Texts(s.entity_code for s in change.sampled_out),
-            "s_sprint_code": Texts(s.sprint_code for s in change.sampled_out),
-            "s_count": Numbers(s.events for s in change.sampled_out),
+            "s_project": TextArray(s.project for s in change.sampled_out),
+            "s_minute": TimestampArray(s.minute for s in change.sampled_out),
+            "s_type": TextArray(s.type for s in change.sampled_out),
+            "s_actor": TextArray(s.actor for s in change.sampled_out),
+            "s_entity_type": BigintArray(s.entity_type for s in change.sampled_out),
+            "s_entity_code": TextArray(s.entity_code for s in change.sampled_out),
+            "s_sprint_code": TextArray(s.sprint_code for s in change.sampled_out),
+            "s_count": BigintArray(s.events for s in change.sampled_out),
         }
     sql = _LOCKED + sql + _LOGGED + (_STAMPED_COUNT if change.stamps else "") + _EXPECTED
-    if not change.tells_held:
+    if not change.flushes_pending:
         sql += _NONE_HELD
     conn.execute(sql, params, name=_name(change.sql))
     count_emitted(conn, len(change.events))
@@ -326,22 +343,22 @@ def _name(change: str) -> str:
 def event_columns(events: Sequence[EventRow]) -> dict[str, Array]:
     """The events as one array a column."""
     return {
-        "e_kept": Flags(e.kept for e in events),
-        "e_project": Texts(e.project for e in events),
-        "e_id": Uuids(e.event_id for e in events),
-        "e_type": Texts(e.type for e in events),
-        "e_entity_type": Numbers(e.entity_type for e in events),
-        "e_entity_code": Texts(e.entity_code for e in events),
-        "e_sprint_code": Texts(e.sprint_code for e in events),
-        "e_priority": Numbers(e.priority for e in events),
-        "e_correlation": Texts(e.correlation_id for e in events),
-        "e_session": Texts(e.session_key for e in events),
-        "e_actor": Texts(e.actor for e in events),
-        "e_occur": Times(e.occur_time for e in events),
-        "e_emit": Times(e.emit_time for e in events),
-        "e_body": Bodies(e.body for e in events),
-        "e_agent": Texts(e.agent for e in events),
-        "e_scopes": Texts(e.scopes for e in events),
+        "e_kept": BoolArray(e.kept for e in events),
+        "e_project": TextArray(e.project for e in events),
+        "e_id": UuidArray(e.event_id for e in events),
+        "e_type": TextArray(e.type for e in events),
+        "e_entity_type": BigintArray(e.entity_type for e in events),
+        "e_entity_code": TextArray(e.entity_code for e in events),
+        "e_sprint_code": TextArray(e.sprint_code for e in events),
+        "e_priority": BigintArray(e.priority for e in events),
+        "e_correlation": TextArray(e.correlation_id for e in events),
+        "e_session": TextArray(e.session_key for e in events),
+        "e_actor": TextArray(e.actor for e in events),
+        "e_occur": TimestampArray(e.occur_time for e in events),
+        "e_emit": TimestampArray(e.emit_time for e in events),
+        "e_body": ByteaArray(e.body for e in events),
+        "e_agent": TextArray(e.agent for e in events),
+        "e_scopes": TextArray(e.scopes for e in events),
     }
 
 
@@ -392,9 +409,9 @@ def begin_log(conn: Connection, about: Collection[Entity] = ()) -> int:
     ``about`` is what its events are about: raises SQLSTATE OL002 where something is held of it.
     """
     params = {
-        "e_project": Texts(e.project for e in about),
-        "e_entity_type": Numbers(e.entity_type for e in about),
-        "e_entity_code": Texts(e.code for e in about),
+        "e_project": TextArray(e.project for e in about),
+        "e_entity_type": BigintArray(e.entity_type for e in about),
+        "e_entity_code": TextArray(e.code for e in about),
     }
     row = conn.execute(_BEGIN, params, name="writes.begin_log").fetchone()
     assert row is not None

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 import structlog
 
 from orchestration_server.codec.cursors import CursorSigner
-from orchestration_server.db.database import PATIENCE_SECONDS, Database
+from orchestration_server.db.database import BACKGROUND_TIMEOUT_SECONDS, Database
 from orchestration_server.errors import CursorArchived, CursorExpired, LedgerError, Unavailable
 from orchestration_server.model import BEGINNING, KEPT_PRIORITIES, Position
 from orchestration_server.store import events as event_store
@@ -102,7 +102,7 @@ class Backfill:
                 self._fail(stream, Unavailable())
 
     def _page(self, stream: Subscription) -> BackfillPage | None:
-        with self._db.connection(stream.call, patience=PATIENCE_SECONDS) as conn:
+        with self._db.connection(stream.call, timeout=BACKGROUND_TIMEOUT_SECONDS) as conn:
             if stream.start is not None:
                 stream.resumed_from = stream.start(conn)
                 stream.position = stream.seen = stream.sent = stream.resumed_from.start
@@ -117,13 +117,13 @@ class Backfill:
             after = stream.cursor(start)
             if latest:
                 rows, cut, stream.large, horizon, last, edge = event_store.latest(
-                    conn, project=stream.project, count=latest, chosen=stream.filter,
+                    conn, project=stream.project, count=latest, event_filter=stream.filter,
                     archived=stream.archived,
                 )  # fmt: skip
                 stream.latest = 0
             else:
                 rows, cut, stream.large, horizon, last, edge = event_store.page(
-                    conn, project=stream.project, after=after, limit=limit, chosen=stream.filter,
+                    conn, project=stream.project, after=after, limit=limit, event_filter=stream.filter,
                     archived=stream.archived, large=stream.large,
                 )  # fmt: skip
         if horizon < start and start > stream.seen:
@@ -151,7 +151,7 @@ class Backfill:
         )
 
 
-def _check_edge(stream: Subscription, edge: event_store.Edge) -> None:
+def _check_edge(stream: Subscription, edge: event_store.ArchiveEdge) -> None:
     """Refuses a page that lacks what was there when the stream began, or when its cursor was given.
 
     One that starts at the beginning, or by a time, gets what there is: it is refused where more goes while it
@@ -160,5 +160,5 @@ def _check_edge(stream: Subscription, edge: event_store.Edge) -> None:
     gone = stream.resumed if stream.moves is None else stream.moves != edge.moves
     stream.moves = edge.moves
     only_kept = bool(stream.filter.priorities) and KEPT_PRIORITIES.issuperset(stream.filter.priorities)
-    if gone and stream.position < edge.place and edge.upto is not None and not only_kept:
+    if gone and stream.position < edge.position and edge.upto is not None and not only_kept:
         raise (CursorExpired if stream.archived else CursorArchived)(edge.upto.isoformat())

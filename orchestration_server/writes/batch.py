@@ -11,7 +11,7 @@ from orchestration_server.codec import causers
 from orchestration_server.codec.events import event_tail
 from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.codec.wire import embed, varint
-from orchestration_server.db.arrays import Texts, Uuids
+from orchestration_server.db.arrays import TextArray, UuidArray
 from orchestration_server.db.database import Connection
 from orchestration_server.errors import LedgerError, OutOfBounds
 from orchestration_server.model import (
@@ -24,10 +24,9 @@ from orchestration_server.model import (
     SampledOut,
     Scope,
 )
-from orchestration_server.store import emission as store
+from orchestration_server.store import emission as emission_store
 from orchestration_server.store import events as event_store
-from orchestration_server.store import held_changes as held_store
-from orchestration_server.store import writes
+from orchestration_server.store import pending_changes, writes
 from orchestration_server.store.writes import Change, Stamp
 from orchestration_server.writes import debounce
 from orchestration_server.writes.drafts import (
@@ -36,8 +35,8 @@ from orchestration_server.writes.drafts import (
     SPRINT_CODE,
     UID,
     Draft,
-    Emission,
-    Emitted,
+    EmitRequest,
+    EmitResult,
 )
 from orchestration_server.writes.gate import check_answer
 
@@ -45,23 +44,23 @@ COPY_EVENTS = 32
 """From so many events on, a transaction with a COPY is faster than one statement."""
 
 
-class Group:
+class EmitBatch:
     """Several messages as rows, by what the database says of their tasks, keys and request_ids."""
 
-    def __init__(self, conn: Connection, group: Sequence[Emission]) -> None:
-        self._now, held = held_store.now(conn)
-        if held and _tell_first(conn, group):
+    def __init__(self, conn: Connection, group: Sequence[EmitRequest]) -> None:
+        self._now, held = pending_changes.now_and_any(conn)
+        if held and _flush_first(conn, group):
             self._now = event_store.now(conn)
-        self._answers = store.answers(
+        self._answers = emission_store.answers(
             conn,
             [(e.call.project, e.request.rpc, e.request.request_id) for e in group if e.request.request_id],
         )
-        self._keys = store.keys(
+        self._keys = emission_store.keys(
             conn, sorted({(e.call.project, d.dedup_key) for e in group for d in e.drafts if d.dedup_key})
         )
-        self._known = store.known(conn, self._asked(group))
+        self._known = emission_store.known(conn, self._asked(group))
         """Of the events that were first with a key, for callers that may not see each."""
-        self._tasks = store.tasks(
+        self._tasks = emission_store.tasks(
             conn,
             sorted({(e.call.project, d.entity_code) for e in group for d in e.drafts
                     if d.entity_type == EntityType.TASK}),
@@ -80,7 +79,7 @@ class Group:
         if len(self._rows) >= COPY_EVENTS:
             self._copied = [writes.copied(row) for row in self._rows]
             about = {(row.project, row.entity_type, row.entity_code) for row in self._rows}
-            self._about = [Entity(*one) for one in about if one[1] in writes.HOLDABLE]
+            self._about = [Entity(*one) for one in about if one[1] in writes.DEBOUNCEABLE]
 
     def commit(self, conn: Connection, begun: Callable[[], None]) -> None:
         """Stores the group. Raises Conflict where what was read of it is no longer so; Held where something
@@ -100,11 +99,11 @@ class Group:
     def _apply(self, conn: Connection, events: Sequence[EventRow]) -> None:
         change = Change(
             b"",
-            sql=store.KEYED,
+            sql=emission_store.KEYED,
             params={
-                "k_project": Texts(k[0] for k in self._new_keys),
-                "k_key": Texts(k[1] for k in self._new_keys),
-                "k_id": Uuids(k[2] for k in self._new_keys),
+                "k_project": TextArray(k[0] for k in self._new_keys),
+                "k_key": TextArray(k[1] for k in self._new_keys),
+                "k_id": UuidArray(k[2] for k in self._new_keys),
             },
             expected=len(self._new_keys),
             events=events,
@@ -114,12 +113,12 @@ class Group:
         )
         writes.apply(conn, change, project="", locks=(), requests=self._requests)
 
-    def _message(self, one: Emission) -> Emitted | LedgerError:
+    def _message(self, one: EmitRequest) -> EmitResult | LedgerError:
         request = one.request
         key = (one.call.project, request.rpc, request.request_id)
         if request.request_id and key in self._answers:
             try:
-                return Emitted.of(check_answer(self._answers[key], request))
+                return EmitResult.from_body(check_answer(self._answers[key], request))
             except LedgerError as error:
                 return error
         if one.call.scope is not None and not self._is_inside(one, one.call.scope):
@@ -143,7 +142,7 @@ class Group:
                     ids.append(known)
                     continue
                 self._keys[project, draft.dedup_key] = draft.name
-                self._known[draft.name] = store.Known(
+                self._known[draft.name] = emission_store.KnownEvent(
                     self._sprint_code(project, draft), one.call.session_key, draft.entity_type,
                     draft.entity_code,
                 )  # fmt: skip
@@ -153,23 +152,23 @@ class Group:
             ids.append(draft.name)
         self._rows += rows
         left_out = ids.count("")
-        emitted = Emitted(ids, len(rows), len(ids) - len(rows) - left_out, left_out)
+        emitted = EmitResult(ids, len(rows), len(ids) - len(rows) - left_out, left_out)
         if request.request_id:
             self._requests.append((project, request, emitted.body()))
         return emitted
 
-    def _asked(self, group: Sequence[Emission]) -> list[str]:
+    def _asked(self, group: Sequence[EmitRequest]) -> list[str]:
         scoped = [one for one in group if one.call.scope is not None]
         keys = {(one.call.project, draft.dedup_key) for one in scoped for draft in one.drafts}
         return sorted({self._keys[key] for key in keys if key in self._keys})
 
-    def _may_see_known(self, one: Emission, scope: Scope) -> bool:
+    def _may_see_known(self, one: EmitRequest, scope: Scope) -> bool:
         """Return whether the answer tells the caller of events inside alone."""
         ids = [self._keys.get((one.call.project, draft.dedup_key)) for draft in one.drafts if draft.dedup_key]
         known = [self._known.get(name) for name in ids if name is not None]
         return all(event is not None and scope.may_see(*event) for event in known)
 
-    def _is_inside(self, one: Emission, scope: Scope) -> bool:
+    def _is_inside(self, one: EmitRequest, scope: Scope) -> bool:
         """Whether its tasks, as far as they are there, are still in the sprint that its key is scoped to.
 
         The rest was checked when the message was let in, and cannot change.
@@ -231,41 +230,41 @@ class Group:
         )
 
 
-def commit_after_held(conn: Connection, group: Sequence[Emission], begun: Callable[[], None]) -> Group:
+def flush_and_commit(conn: Connection, group: Sequence[EmitRequest], begun: Callable[[], None]) -> EmitBatch:
     """Reads and stores a group in one transaction, which first tells of what is held of its entities.
 
     Its locks keep more from being held meanwhile, so no writer of a status is first again and again.
     """
     with conn.transaction():
-        _tell(conn, _about(group))
-        made = Group(conn, group)
+        _flush(conn, _debounceable(group))
+        made = EmitBatch(conn, group)
         made.commit(conn, begun)
     return made
 
 
-def _tell_first(conn: Connection, group: Sequence[Emission]) -> int:
+def _flush_first(conn: Connection, group: Sequence[EmitRequest]) -> int:
     """Tells of what is held of the tasks and sprints that the events are about, in a transaction of its own.
 
     So the group needs no locks. What is held after this makes it ``Held``.
     """
-    held = held_store.held(conn, _about(group))
+    held = pending_changes.with_pending(conn, _debounceable(group))
     if not held:
         return 0
     with conn.transaction():
-        return _tell(conn, held)
+        return _flush(conn, held)
 
 
-def _about(group: Sequence[Emission]) -> list[Entity]:
+def _debounceable(group: Sequence[EmitRequest]) -> list[Entity]:
     return sorted(
         {
             Entity(one.call.project, draft.entity_type, draft.entity_code)
             for one in group
             for draft in one.drafts
-            if draft.entity_type in writes.HOLDABLE
+            if draft.entity_type in writes.DEBOUNCEABLE
         }
     )
 
 
-def _tell(conn: Connection, entities: Sequence[Entity]) -> int:
+def _flush(conn: Connection, entities: Sequence[Entity]) -> int:
     writes.lock(conn, sorted(map(writes.entity_key, entities)))
-    return debounce.tell(conn, entities)
+    return debounce.flush(conn, entities)

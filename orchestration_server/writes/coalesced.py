@@ -20,7 +20,7 @@ _STEPS = "steps"
 _WHO = ("agent", "session_key", "correlation_id")
 
 
-def merged(events: Sequence[event_pb2.Event]) -> event_pb2.Event:
+def coalesce(events: Sequence[event_pb2.Event]) -> event_pb2.Event:
     """One event of what several events of one entity tell of, oldest first, one a revision.
 
     It lacks what the log adds: id, times, and who called, which are those of the last.
@@ -62,7 +62,7 @@ def has_steps(event: event_pb2.Event) -> bool:
     return event.type in DEBOUNCED and _STEPS in event.payload.fields
 
 
-def apart(event: event_pb2.Event) -> list[event_pb2.Event]:
+def expand(event: event_pb2.Event) -> list[event_pb2.Event]:
     """The events of its steps, oldest first, each with its id; the event itself where it has none."""
     if not has_steps(event):
         return [event]

@@ -18,17 +18,16 @@ from orchestration_server.codec import causers
 from orchestration_server.codec.events import event_row, event_tail
 from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.db.database import Connection, Database
-from orchestration_server.errors import Held, PartitionMissing
-from orchestration_server.model import Call, Entity, EventRow, HeldRow
+from orchestration_server.errors import PartitionMissing, PendingChanges
+from orchestration_server.model import Call, Entity, EventRow, PendingChange
 from orchestration_server.rules.emission import DEBOUNCED, Debounce, Policies
 from orchestration_server.store import events as event_store
-from orchestration_server.store import held_changes as store
-from orchestration_server.store import writes
-from orchestration_server.store.writes import HOLDABLE, Change
+from orchestration_server.store import pending_changes, writes
+from orchestration_server.store.writes import DEBOUNCEABLE, Change
 from orchestration_server.writes import coalesced
 
 RPC = "Debounce"
-MOST_BYTES = 256 * 1024
+MAX_EVENT_BYTES = 256 * 1024
 """Of the steps of one event, unless it is a single one: a large entity's snapshots are in them."""
 
 
@@ -37,29 +36,29 @@ def entity_of(event: EventRow) -> Entity:
     return Entity(event.project, event.entity_type, event.entity_code)
 
 
-def holdable(events: Sequence[EventRow]) -> set[Entity]:
+def debounceable(events: Sequence[EventRow]) -> set[Entity]:
     """What the events are about, as far as something may be held of it."""
-    return {entity_of(event) for event in events if event.entity_type in HOLDABLE}
+    return {entity_of(event) for event in events if event.entity_type in DEBOUNCEABLE}
 
 
-def hold(change: Change, policies: Policies, now: datetime) -> Change:
+def defer(change: Change, policies: Policies, now: datetime) -> Change:
     """The change with the events held that its policy debounces: those that tell all of a revision."""
     parts = Counter(map(entity_of, change.events))
     events: list[EventRow] = []
-    held: list[HeldRow] = []
+    pending: list[PendingChange] = []
     for event in change.events:
         policy = None
         if event.type in DEBOUNCED and parts[entity_of(event)] == 1:
             policy = policies.policy_for(event.type, event.priority, change.policy)
         if isinstance(policy, Debounce):
-            held.append(_held(event, policy, now))
+            pending.append(_pending(event, policy, now))
         else:
             events.append(event)
-    return replace(change, events=events, held=held) if held else change
+    return replace(change, events=events, pending=pending) if pending else change
 
 
-def _held(event: EventRow, policy: Debounce, now: datetime) -> HeldRow:
-    return HeldRow(
+def _pending(event: EventRow, policy: Debounce, now: datetime) -> PendingChange:
+    return PendingChange(
         entity_of(event),
         event_pb2.Event.FromString(event.body).entity_revision,
         now + timedelta(seconds=policy.stable_seconds),
@@ -70,66 +69,66 @@ def _held(event: EventRow, policy: Debounce, now: datetime) -> HeldRow:
     )
 
 
-def is_due(rows: Sequence[HeldRow], now: datetime) -> bool:
+def is_due(rows: Sequence[PendingChange], now: datetime) -> bool:
     """Whether the steps of an entity are to be told of."""
     stable, latest = max(row.stable_time for row in rows), min(row.latest_time for row in rows)
-    return min(stable, latest) <= now or len(rows) >= store.MOST_STEPS
+    return min(stable, latest) <= now or len(rows) >= pending_changes.MAX_PENDING
 
 
-def tell(conn: Connection, entities: Collection[Entity], *, due: datetime | None = None) -> int:
+def flush(conn: Connection, entities: Collection[Entity], *, due: datetime | None = None) -> int:
     """Tells of all steps of these entities, or of those that are due by then; how many events it took.
 
     The caller's transaction has the locks of all of them, and has written nothing before it took them.
     """
     if not entities:
         return 0
-    found = store.steps(conn, entities)
+    found = pending_changes.list_by_entity(conn, entities)
     told = [rows for rows in found.values() if due is None or is_due(rows, due)]
     if not told:
         return 0
     now = event_store.now(conn)
-    events = [_told(part, now) for rows in told for part in parts(rows)]
-    store.take(conn, rows=[row for rows in told for row in rows], events=events)
+    events = [_coalesced_row(part, now) for rows in told for part in split(rows)]
+    pending_changes.replace_with_events(conn, rows=[row for rows in told for row in rows], events=events)
     return len(events)
 
 
-def parts(rows: Sequence[HeldRow]) -> Iterator[Sequence[HeldRow]]:
+def split(rows: Sequence[PendingChange]) -> Iterator[Sequence[PendingChange]]:
     """The steps of an entity that one event tells of each: as many as it may, by their number and bytes."""
     start = size = 0
     for place, row in enumerate(rows):
         size += len(row.body)
-        if place > start and (place - start >= store.MOST_STEPS or size > MOST_BYTES):
+        if place > start and (place - start >= pending_changes.MAX_PENDING or size > MAX_EVENT_BYTES):
             yield rows[start:place]
             start, size = place, len(row.body)
     yield rows[start:]
 
 
-def write_after_held(
+def flush_and_write(
     db: Database, events: Sequence[EventRow], write: Callable[[Connection], None], call: Call | None = None
 ) -> None:
     """Writes events that change nothing; what is held of what they are about is told of first."""
     try:
-        _write_after_held(db, events, write, call)
+        _flush_and_write(db, events, write, call)
     except PartitionMissing:
         # It was made since.
-        _write_after_held(db, events, write, call)
+        _flush_and_write(db, events, write, call)
 
 
-def _write_after_held(
+def _flush_and_write(
     db: Database, events: Sequence[EventRow], write: Callable[[Connection], None], call: Call | None
 ) -> None:
     try:
         with db.connection(call) as conn:
             write(conn)
-    except Held:
-        entities = holdable(events)
+    except PendingChanges:
+        entities = debounceable(events)
         with db.connection(call) as conn, conn.transaction():
             writes.lock(conn, sorted(map(writes.entity_key, entities)))
-            tell(conn, entities)
+            flush(conn, entities)
             write(conn)
 
 
-def _told(rows: Sequence[HeldRow], now: datetime) -> EventRow:
+def _coalesced_row(rows: Sequence[PendingChange], now: datetime) -> EventRow:
     events = [event_pb2.Event.FromString(row.body) for row in rows]
     last = events[-1]
     call = Call(
@@ -137,6 +136,6 @@ def _told(rows: Sequence[HeldRow], now: datetime) -> EventRow:
         agent=last.agent, causer_scopes=causers.merged(row.scopes for row in rows),
     )  # fmt: skip
     return event_row(
-        coalesced.merged(events), call, now=now, occur_time=to_datetime(last.occur_time),
+        coalesced.coalesce(events), call, now=now, occur_time=to_datetime(last.occur_time),
         tail=event_tail(call, now),
     )  # fmt: skip

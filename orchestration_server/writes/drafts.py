@@ -41,7 +41,7 @@ class Draft(NamedTuple):
 
 
 @dataclass(slots=True)
-class Emission:
+class EmitRequest:
     """Events of one caller's message, on their way into the log."""
 
     call: Call
@@ -52,15 +52,15 @@ class Emission:
     """How long it may wait for others; not at all where None."""
     accepted: bool = False
     """Whether its caller has been answered already."""
-    done: Future[Emitted] = field(default_factory=Future)
+    done: Future[EmitResult] = field(default_factory=Future)
 
     @staticmethod
-    def of(
+    def from_message(
         call: Call,
         request: event_pb2.EmitEventRequest | event_pb2.EmitEventsRequest,
         events: Iterable[event_pb2.NewEvent],
         policies: Policies,
-    ) -> Emission:
+    ) -> EmitRequest:
         """Made on the caller's own thread, while the group before it is being stored."""
         # The events are kept as they came: a field unknown to NewEvent may mean something in Event.
         request.DiscardUnknownFields()
@@ -68,7 +68,7 @@ class Emission:
         drafts = [_draft(call, new) for new in events]
         if policies.sorts_emitted or request.emission_policy:
             drafts, batch = _sorted(call, drafts, policies, request.emission_policy)
-        return Emission(
+        return EmitRequest(
             call,
             request_key(call, request),
             drafts,
@@ -78,20 +78,22 @@ class Emission:
         )
 
     @staticmethod
-    def activity(call: Call, request: Request, new: event_pb2.NewEvent, uid: str, batch: Batch) -> Emission:
+    def from_activity(
+        call: Call, request: Request, new: event_pb2.NewEvent, uid: str, batch: Batch
+    ) -> EmitRequest:
         """Of an activity, which is an event of the ledger's own; ``uid`` is that of its sprint."""
         draft = _draft(call, new)
         if uid:
             draft = draft._replace(body=draft.body + UID + uid.encode())
         else:
             draft = draft._replace(follows_task=True)
-        return Emission(call, request, [draft], len(draft.body), batch)
+        return EmitRequest(call, request, [draft], len(draft.body), batch)
 
-    def accept(self) -> Emitted:
+    def accept(self) -> EmitResult:
         """What its caller is answered before anything is stored."""
         ids = ["" if draft.sampled_out else draft.name for draft in self.drafts]
         left_out = ids.count("")
-        return Emitted(ids, 0, 0, left_out, accepted=len(ids) - left_out)
+        return EmitResult(ids, 0, 0, left_out, accepted=len(ids) - left_out)
 
 
 _DEFAULT_PRIORITY = event_pb2.Event(priority=common_pb2.PRIORITY_P2).SerializeToString()
@@ -150,7 +152,7 @@ def _sorted(
 
 
 @dataclass(frozen=True, slots=True)
-class Emitted:
+class EmitResult:
     """What became of a message: ids in its order, which of them were there before, and the new rows."""
 
     ids: list[str]
@@ -178,7 +180,7 @@ class Emitted:
         )
 
     @staticmethod
-    def of(body: bytes) -> Emitted:
+    def from_body(body: bytes) -> EmitResult:
         """The other way round."""
         answer = event_pb2.EmitEventsResponse.FromString(body)
-        return Emitted(list(answer.event_ids), answer.stored, answer.duplicates, answer.sampled_out)
+        return EmitResult(list(answer.event_ids), answer.stored, answer.duplicates, answer.sampled_out)

@@ -16,8 +16,8 @@ from orchestration_server.errors import (
     AnswerTooLarge,
     Conflict,
     FailedPrecondition,
-    Held,
     OutOfBounds,
+    PendingChanges,
 )
 from orchestration_server.model import (
     Call,
@@ -94,7 +94,7 @@ class Gate:
             if call.scope is not None and not all(map(call.scope.covers, change.events)):
                 raise OutOfBounds("the change leaves the scope of the key")
             if change.events and (self._policies.debounces or change.policy):
-                change = debounce.hold(change, self._policies, found.now)
+                change = debounce.defer(change, self._policies, found.now)
             return change
 
         for attempt in range(ATTEMPTS):
@@ -105,12 +105,12 @@ class Gate:
                     if locked or attempt:
                         with conn.transaction():
                             writes.lock(conn, keys)
-                            debounce.tell(conn, held)
+                            debounce.flush(conn, held)
                             response = self._once(conn, call, request, keys, prepare, decided)
                     else:
                         response = self._once(conn, call, request, keys, prepare, decided)
-            except Held:
-                held |= debounce.holdable(change.events)
+            except PendingChanges:
+                held |= debounce.debounceable(change.events)
                 keys = sorted({*keys, *map(writes.entity_key, held)})
                 continue
             except Conflict:
@@ -118,15 +118,15 @@ class Gate:
                 keys = sorted({*keys, *map(writes.stamp_key, change.stamps)})
                 continue
             self._wake()
-            if change.held:
-                metrics.EVENTS_DEBOUNCED.inc(len(change.held))
+            if change.pending:
+                metrics.EVENTS_DEBOUNCED.inc(len(change.pending))
             return response
         raise Aborted("other writers were first again and again: try again")
 
     def record(self, call: Call, events: Sequence[EventRow]) -> None:
         """Writes events of the ledger's own that tell of no change."""
         change = Change(b"", events=events)
-        debounce.write_after_held(
+        debounce.flush_and_write(
             self._db,
             events,
             lambda conn: writes.apply(conn, change, project=call.project, locks=(), requests=()),

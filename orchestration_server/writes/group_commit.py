@@ -18,19 +18,19 @@ from orchestration_server.errors import (
     Aborted,
     Conflict,
     DeadlineExceeded,
-    Held,
     LedgerError,
+    PendingChanges,
     ResourceExhausted,
     ServerStopping,
     Unavailable,
 )
 from orchestration_server.model import Call
 from orchestration_server.telemetry import metrics
-from orchestration_server.writes.acceptance import Acceptance
-from orchestration_server.writes.batch import Group, commit_after_held
-from orchestration_server.writes.drafts import Emission, Emitted
+from orchestration_server.writes.acceptance import AcceptedMessages
+from orchestration_server.writes.batch import EmitBatch, flush_and_commit
+from orchestration_server.writes.drafts import EmitRequest, EmitResult
 from orchestration_server.writes.gate import ATTEMPTS
-from orchestration_server.writes.project_lines import Lines, Room
+from orchestration_server.writes.project_queues import ProjectQueues, QueueLimit
 
 log = structlog.get_logger()
 
@@ -61,14 +61,14 @@ class Clock:
 
 
 @dataclass(slots=True)
-class _Patience:
+class _BatchTimer:
     """What may wait does so until a message comes that may not, so many events wait, or the time is up."""
 
     over: bool = False
     events: float = inf
     end: float = inf
 
-    def add(self, emission: Emission, clock: Clock) -> None:
+    def add(self, emission: EmitRequest, clock: Clock) -> None:
         """Takes a message that waits now into account."""
         if emission.batch is None:
             self.over = True
@@ -81,7 +81,7 @@ class _Patience:
         return self.over or waiting >= self.events or (self.end < inf and clock.now() >= self.end)
 
 
-def _full(*, accepted: bool) -> ResourceExhausted:
+def _queue_full(*, accepted: bool) -> ResourceExhausted:
     if accepted:
         return ResourceExhausted(
             "too many events are accepted and not stored yet; try again shortly", reason="ACCEPTED_QUEUE_FULL"
@@ -95,7 +95,7 @@ class GroupCommit:
     While a group is being stored, what comes becomes the next one. Where enough for a group waits already, it
     is taken at once, made into rows, and begun as soon as the one before has its transaction id: two are then
     stored side by side, in the order in which they were taken. Each project has its part of a group, if more
-    than one has messages waiting (writes/project_lines.py). Messages of one stream stand in their order, but
+    than one has messages waiting (writes/project_queues.py). Messages of one stream stand in their order, but
     where the earlier one's group has to be written again, as when someone else was first with a key of it.
 
     A message that is to be batched waits for others, but no longer than its policy says, and goes along with
@@ -106,15 +106,15 @@ class GroupCommit:
         self._db = db
         self._wake = wake
         self._clock = clock or Clock()
-        self._waiting = Lines()
+        self._waiting = ProjectQueues()
         self._events = self._storing = 0
         """Those that wait, and those that were taken and are not stored."""
-        self._queue = Room(QUEUE_EVENTS, QUEUE_BYTES)
-        self._accepted = Room(ACCEPTED_EVENTS, ACCEPTED_BYTES)
-        self._acceptance = Acceptance(self._clock.now)
+        self._queue = QueueLimit(QUEUE_EVENTS, QUEUE_BYTES)
+        self._accepted = QueueLimit(ACCEPTED_EVENTS, ACCEPTED_BYTES)
+        self._acceptance = AcceptedMessages(self._clock.now)
         self._last_stored = 0.0
         """When the last group was, by the clock."""
-        self._patience = _Patience()
+        self._timer = _BatchTimer()
         self._changed = threading.Condition()
         self._taken = self._begun = self._stored = 0
         """Groups, counted. A group has begun when those after it can only come after it in the log."""
@@ -135,7 +135,7 @@ class GroupCommit:
             (metrics.EVENTS_ACCEPTED_QUEUE, lambda: {"": self._accepted.events}),
         )
 
-    def submit(self, emission: Emission) -> Future[Emitted]:
+    def submit(self, emission: EmitRequest) -> Future[EmitResult]:
         """Queues a message, which is answered once it is stored, or accepted if its caller wants that.
 
         RESOURCE_EXHAUSTED where too much waits already.
@@ -143,30 +143,30 @@ class GroupCommit:
         with self._changed:
             if self._closed:
                 raise ServerStopping("the server is stopping")
-            room = self._accepted if emission.accepted else self._queue
-            if not room.takes(emission):
-                raise _full(accepted=emission.accepted)
-            room.add(emission)
+            limit = self._accepted if emission.accepted else self._queue
+            if not limit.has_room(emission):
+                raise _queue_full(accepted=emission.accepted)
+            limit.add(emission)
             answer = emission.done
             if emission.accepted:
                 answer = self._acceptance.add(emission, ahead=self._events + self._storing)
             self._waiting.add(emission)
             self._events += len(emission.drafts)
-            self._patience.add(emission, self._clock)
+            self._timer.add(emission, self._clock)
             if emission.batch is not None or self._due():
                 self._changed.notify_all()
         if emission.accepted:
             emission.done.add_done_callback(lambda done: self._settled(emission, done))
         return answer
 
-    def emit(self, emission: Emission, call: Call) -> Emitted:
+    def emit(self, emission: EmitRequest, call: Call) -> EmitResult:
         """Queues a message and waits for its answer, no longer than its caller does."""
         try:
             return self.submit(emission).result(timeout=call.seconds_left())
         except TimeoutError as error:
             raise DeadlineExceeded("the events were not stored in time; they may be yet") from error
 
-    def _settled(self, emission: Emission, done: Future[Emitted]) -> None:
+    def _settled(self, emission: EmitRequest, done: Future[EmitResult]) -> None:
         """After what was accepted is stored, or lost."""
         with self._changed:
             self._accepted.remove(emission)
@@ -192,7 +192,7 @@ class GroupCommit:
 
     def _due(self) -> bool:
         """Whether a group is to be taken now."""
-        if not self._waiting or not (self._closed or self._patience.is_over(self._events, self._clock)):
+        if not self._waiting or not (self._closed or self._timer.is_over(self._events, self._clock)):
             return False
         return self._taken == self._stored or (self._events >= AHEAD_EVENTS and self._taken == self._begun)
 
@@ -200,14 +200,14 @@ class GroupCommit:
         while True:
             with self._changed:
                 while not self._due() and not (self._closed and not self._waiting):
-                    self._clock.wait(self._changed, self._patience.end if self._waiting else inf)
+                    self._clock.wait(self._changed, self._timer.end if self._waiting else inf)
                 if not self._waiting:
                     return
                 turn = self._taken
                 self._taken += 1
                 group = self._take()
                 began = self._clock.now()
-            made = self._made(group)
+            made = self._prepare(group)
             with self._changed:
                 while self._begun != turn or turn - self._stored >= STORED_AT_ONCE:
                     self._changed.wait()
@@ -218,7 +218,7 @@ class GroupCommit:
                 with self._changed:
                     now = self._clock.now()
                     events = sum(len(one.drafts) for one in group)
-                    self._acceptance.measured(events, now - max(began, self._last_stored))
+                    self._acceptance.add_rate(events, now - max(began, self._last_stored))
                     self._last_stored = now
                     self._stored += 1
                     self._changed.notify_all()
@@ -232,7 +232,7 @@ class GroupCommit:
                 self._begun += 1
                 self._changed.notify_all()
 
-    def _take(self) -> list[Emission]:
+    def _take(self) -> list[EmitRequest]:
         group = self._waiting.take(GROUP_EVENTS, GROUP_BYTES)
         events = sum(len(one.drafts) for one in group)
         self._events -= events
@@ -241,16 +241,16 @@ class GroupCommit:
             if not one.accepted:
                 self._queue.remove(one)
         # What is left has waited for this group already.
-        self._patience = _Patience(over=bool(self._waiting))
+        self._timer = _BatchTimer(over=bool(self._waiting))
         return group
 
-    def _made(self, group: list[Emission]) -> Group | None:
+    def _prepare(self, group: list[EmitRequest]) -> EmitBatch | None:
         """The group's rows; None where the database did not answer, which storing it will meet again."""
         with suppress(Exception), self._db.connection() as conn:
-            return Group(conn, group)
+            return EmitBatch(conn, group)
         return None
 
-    def _store(self, group: list[Emission], made: Group | None, begun: Callable[[], None]) -> None:
+    def _store(self, group: list[EmitRequest], made: EmitBatch | None, begun: Callable[[], None]) -> None:
         try:
             results = self._commit(group, made, begun)
         except Exception as error:
@@ -270,33 +270,33 @@ class GroupCommit:
         self._wake()
         self._passed(group)
         for one, result in zip(group, results, strict=True):
-            if isinstance(result, Emitted):
+            if isinstance(result, EmitResult):
                 one.done.set_result(result)
             else:
                 one.done.set_exception(result)
 
-    def _passed(self, group: list[Emission]) -> None:
+    def _passed(self, group: list[EmitRequest]) -> None:
         """Note that a group waits no more, before its callers are answered and send the next messages."""
         events = sum(len(one.drafts) for one in group)
         with self._changed:
             self._storing -= events
-            self._acceptance.passed(events)
+            self._acceptance.add_stored(events)
 
     def _commit(
-        self, group: list[Emission], made: Group | None, begun: Callable[[], None]
-    ) -> list[Emitted | LedgerError]:
+        self, group: list[EmitRequest], made: EmitBatch | None, begun: Callable[[], None]
+    ) -> list[EmitResult | LedgerError]:
         held = False
         for attempt in range(ATTEMPTS):
             try:
                 with self._db.connection() as conn:
                     if held:
-                        made = commit_after_held(conn, group, begun)
+                        made = flush_and_commit(conn, group, begun)
                     else:
-                        made = made or Group(conn, group)
+                        made = made or EmitBatch(conn, group)
                         made.commit(conn, begun)
                 metrics.EVENTS_SAMPLED_OUT.inc(made.sampled_out)
                 return made.results
-            except Held:
+            except PendingChanges:
                 held = True
             except Conflict:
                 # Another writer, or the group before, was first with a key, a request_id or a task. The

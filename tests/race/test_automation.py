@@ -18,7 +18,7 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.jobs.automation import Automation
-from orchestration_server.store import automation as store
+from orchestration_server.store import automation as automation_store
 from tests.conftest import Server
 from tests.support import factories
 from tests.support.automation import automation, by_rules, drain, history, payload, rules_of
@@ -125,7 +125,7 @@ def test_a_runner_that_dies_between_any_two_steps_leaves_each_done_once(
     codes = sprint_of(sprints, tasks, "s", 3)
     for code in codes:
         turn(tasks, code, BLOCKED)
-    moving = store.moving
+    moving = automation_store.with_position
     lives: Iterator[bool] = iter(())
 
     def die() -> None:
@@ -142,7 +142,7 @@ def test_a_runner_that_dies_between_any_two_steps_leaves_each_done_once(
                 drain(automation(server, rules, wake=die))
             else:
                 with monkeypatch.context() as patch:
-                    patch.setattr(store, "moving", moving_or_dying)
+                    patch.setattr(automation_store, "with_position", moving_or_dying)
                     drain(automation(server, rules))
             break
         except Killed:
@@ -226,7 +226,7 @@ def test_a_task_that_joins_after_the_decision_comes_after_the_completion(
 ) -> None:
     (code,) = sprint_of(sprints, tasks, "s", 1)
     turn(tasks, code, COMPLETED)
-    decide = store.all_tasks_completed
+    decide = automation_store.all_tasks_completed
     with ThreadPoolExecutor(1) as pool, waiting(server.database_url) as wait:
         joining: list[Any] = []
 
@@ -237,7 +237,7 @@ def test_a_task_that_joins_after_the_decision_comes_after_the_completion(
             wait()
             return decided
 
-        monkeypatch.setattr(store, "all_tasks_completed", decide_and_wait)
+        monkeypatch.setattr(automation_store, "all_tasks_completed", decide_and_wait)
         drain(automation(server))
         joining[0].result(timeout=SECONDS)
     types = [event.type for event in history(events)]
@@ -250,15 +250,15 @@ def test_a_place_that_another_has_moved_is_left_to_it(
 ) -> None:
     tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("a")))
     turn(tasks, "a", BLOCKED)
-    read = store.batch
+    read = automation_store.read_batch
 
     def overtaken(*args: Any, **kwargs: Any) -> Any:
         found = read(*args, **kwargs)
-        monkeypatch.setattr(store, "batch", read)
+        monkeypatch.setattr(automation_store, "read_batch", read)
         assert drain(automation(server)) == 2
         return found
 
-    monkeypatch.setattr(store, "batch", overtaken)
+    monkeypatch.setattr(automation_store, "read_batch", overtaken)
     slow = automation(server)
     assert slow.run_once() == 0
     assert acts(history(events)).total() == 1
@@ -272,7 +272,7 @@ def test_a_project_that_fails_does_not_keep_others(
         tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("t")), metadata=metadata)
         change = task_pb2.UpdateTaskStatusRequest(task_code="t", status=BLOCKED)
         tasks.UpdateTaskStatus(change, metadata=metadata)
-    read = store.batch
+    read = automation_store.read_batch
 
     def failing(conn: Any, **kwargs: Any) -> Any:
         if kwargs["project"] == "a":
@@ -280,7 +280,7 @@ def test_a_project_that_fails_does_not_keep_others(
         return read(conn, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "batch", failing)
+        patch.setattr(automation_store, "read_batch", failing)
         with pytest.raises(ValueError, match="broken"):
             automation(server).run_once()
     assert len(by_rules(history(events, "b"))) == 1

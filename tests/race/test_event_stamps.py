@@ -18,7 +18,10 @@ from orchestration.v1 import coordination_pb2, event_pb2, session_pb2, task_pb2
 from orchestration.v1.common_pb2 import TaskStatus
 from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines
-from orchestration_server.store import dependencies, emission, sessions, writes
+from orchestration_server.store import dependencies as dependency_store
+from orchestration_server.store import emission as emission_store
+from orchestration_server.store import sessions as session_store
+from orchestration_server.store import writes
 from orchestration_server.store.writes import Change
 from tests.conftest import Server, open_channel
 from tests.rpc.test_templates import of_sprint
@@ -242,7 +245,7 @@ def test_a_batched_activity_carries_what_its_task_has_when_it_is_stored(
     one.sprint("S1")
     one.task("A", sprint_code="S1")
     one.session("A", task_code="A")
-    looked_up, read_once = emission.tasks, count()
+    looked_up, read_once = emission_store.tasks, count()
 
     def interrupted(conn: Connection, wanted: Any) -> Any:
         found = looked_up(conn, wanted)
@@ -250,7 +253,7 @@ def test_a_batched_activity_carries_what_its_task_has_when_it_is_stored(
             update(two.tasks, "A", priority=1, sprint_code="")
         return found
 
-    monkeypatch.setattr(emission, "tasks", interrupted)
+    monkeypatch.setattr(emission_store, "tasks", interrupted)
     log_activity(one)
     told = history(one.events)[-1]
     assert (told.type, told.sprint_code, told.priority) == (ACTIVITY, "", 1)
@@ -272,10 +275,10 @@ def begin(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("read", "write", "type_"),
     [
-        ((dependencies, "prepare"), lambda ledger: ledger.link("A", "B"), "task.dependency_added"),
-        ((sessions, "prepare"), log_activity, "activity.logged"),
-        ((sessions, "prepare"), pause, "session.paused"),
-        ((sessions, "prepare_on_target"), begin, "session.started"),
+        ((dependency_store, "prepare"), lambda ledger: ledger.link("A", "B"), "task.dependency_added"),
+        ((session_store, "prepare"), log_activity, "activity.logged"),
+        ((session_store, "prepare"), pause, "session.paused"),
+        ((session_store, "prepare_on_target"), begin, "session.started"),
     ],
 )
 def test_what_changes_between_the_reading_and_the_write_is_read_again(

@@ -463,7 +463,7 @@ def test_a_timeline_says_so_where_what_it_was_to_read_next_goes(
     old.counted()
     read, pages = event_store.page, count()
 
-    def page(conn: Any, **given: Any) -> event_store.Page:
+    def page(conn: Any, **given: Any) -> event_store.LogPage:
         """After the first page what comes next is archived."""
         if next(pages) == 1:
             old.archive(old.months[1])

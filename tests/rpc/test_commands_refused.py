@@ -255,5 +255,5 @@ def test_of_several_hosts_the_primary_is_taken_whatever_the_url_wishes_for(place
             url = make_conninfo(
                 place.engines.database_url, host=",".join(map(str, order)), target_session_attrs=wish
             )
-            with connect.open_one(url, application="test") as conn:
+            with connect.open_connection(url, application="test") as conn:
                 assert conn.execute("select pg_is_in_recovery()").fetchone() == (False,)

@@ -10,7 +10,7 @@ from orchestration_server.auth.credentials import Credentials
 from orchestration_server.db.connection import Connection
 from orchestration_server.db.database import Database
 from orchestration_server.errors import Unauthenticated, Unavailable
-from orchestration_server.store import keys as store
+from orchestration_server.store import keys as key_store
 from orchestration_server.store.database_clock import DatabaseClock
 from tests.support.clock import FakeClock
 from tests.support.credentials import Reads, make_key
@@ -102,10 +102,10 @@ def test_it_is_noted_now_and_then_which_keys_are_used(
     credentials.check(credentials.verify(f"Bearer {used}"))
     credentials.refresh()
     with Connection.connect(database_url, autocommit=True) as conn:
-        assert {row.last_used_time for row in store.list_all(conn)} == {None}
+        assert {row.last_used_time for row in key_store.list_all(conn)} == {None}
         clock.now += 61
         credentials.refresh()
-        noted = {row.id: row.last_used_time is not None for row in store.list_all(conn)}
+        noted = {row.id: row.last_used_time is not None for row in key_store.list_all(conn)}
     assert noted == {used.split("_")[1]: True, idle.split("_")[1]: False}
 
 

@@ -216,7 +216,7 @@ def test_a_caller_that_leaves_between_two_statements_stops_the_second(
 
     with pytest.raises(DeadlineExceeded):
         work()
-    with db.connection(patience=SECONDS) as conn:
+    with db.connection(timeout=SECONDS) as conn:
         conn.execute("select pg_sleep(0.1)")
 
 
@@ -235,5 +235,5 @@ def test_a_connection_whose_stop_may_still_arrive_is_not_lent_again(
         monkeypatch.setattr(conn, "cancel_safe", cancel_safe)
         leaver.leave()
         assert tried.wait(SECONDS)
-    with db.connection(patience=SECONDS) as conn:
+    with db.connection(timeout=SECONDS) as conn:
         assert backend(conn) != first

@@ -21,10 +21,10 @@ from orchestration_server.jobs.file_sync import FileSync
 from orchestration_server.model import Call
 from orchestration_server.rules.emission import AT_ONCE
 from orchestration_server.store import writes
-from orchestration_server.store.held_changes import MOST_STEPS
+from orchestration_server.store.pending_changes import MAX_PENDING
 from orchestration_server.telemetry import metrics
-from orchestration_server.writes.batch import COPY_EVENTS, Group
-from orchestration_server.writes.drafts import Emission
+from orchestration_server.writes.batch import COPY_EVENTS, EmitBatch
+from orchestration_server.writes.drafts import EmitRequest
 from orchestration_server.writes.group_commit import GroupCommit
 from tests.conftest import Server, open_channel
 from tests.support import factories
@@ -157,15 +157,15 @@ def test_what_is_held_comes_before_any_other_event_of_its_task(server: Server, l
 
 def _flip_after_each_reading(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Task A changes whenever a group that keeps nobody from it has been read; the flips are counted."""
-    read, flips = Group.__init__, [0]
+    read, flips = EmitBatch.__init__, [0]
 
-    def then_flip(self: Group, conn: Connection, group: Sequence[Emission]) -> None:
+    def then_flip(self: EmitBatch, conn: Connection, group: Sequence[EmitRequest]) -> None:
         read(self, conn, group)
         if conn.info.transaction_status is TransactionStatus.IDLE:
             flips[0] += 1
             status(ledger.tasks, "A", IN_PROGRESS if flips[0] % 2 else PENDING)
 
-    monkeypatch.setattr(Group, "__init__", then_flip)
+    monkeypatch.setattr(EmitBatch, "__init__", then_flip)
     return flips
 
 
@@ -204,13 +204,13 @@ def test_what_was_told_of_for_a_group_that_fails_is_woken_for(
     def fails(*_: Any) -> None:
         raise Unavailable
 
-    monkeypatch.setattr(Group, "commit", fails)
+    monkeypatch.setattr(EmitBatch, "commit", fails)
     assert server.app is not None
     woken = threading.Event()
     commits = GroupCommit(server.app.db, woken.set)
     try:
         request = event_pb2.EmitEventRequest(event=factories.event(entity_type=TASK, entity_code="A"))
-        one = Emission.of(Call("EmitEvent"), request, [request.event], AT_ONCE)
+        one = EmitRequest.from_message(Call("EmitEvent"), request, [request.event], AT_ONCE)
         with pytest.raises(Unavailable):
             commits.submit(one).result(10)
     finally:
@@ -426,12 +426,12 @@ def test_rules_see_what_the_changes_come_to(server: Server, ledger: Ledger) -> N
 def test_most_steps_of_one_event(server: Server, ledger: Ledger) -> None:
     create(ledger.tasks, "A")
     service = teller(server, Clock())
-    for n in range(MOST_STEPS + 1):
+    for n in range(MAX_PENDING + 1):
         status(ledger.tasks, "A", IN_PROGRESS if n % 2 == 0 else PENDING)
     # Due by their number, long before they are stable.
     assert service.run_once() == 2
     counts = [payload(event).get("step_count") for event in log_of(ledger.events)]
-    assert counts == [None, MOST_STEPS, 1]
+    assert counts == [None, MAX_PENDING, 1]
     assert replay(ledger.events).consistent
 
 

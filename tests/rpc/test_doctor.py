@@ -156,13 +156,13 @@ def test_an_encoding_that_cannot_hold_what_agents_write(engines: Engines) -> Non
 def test_a_version_that_is_not_tested(
     glance: Look, monkeypatch: pytest.MonkeyPatch, major: int, wanted: Level
 ) -> None:
-    about = diagnosis.about
+    about = diagnosis.postgres_facts
     monkeypatch.setattr(diagnosis, "about", lambda conn: about(conn)._replace(major=major))
     assert levels(glance(database.version)) == [wanted]
 
 
 def test_a_replica_takes_no_writes(glance: Look, monkeypatch: pytest.MonkeyPatch) -> None:
-    about = diagnosis.about
+    about = diagnosis.postgres_facts
     monkeypatch.setattr(diagnosis, "about", lambda conn: about(conn)._replace(replica=True))
     assert levels(glance(database.version)) == [FAILED, OK]
 
@@ -336,7 +336,7 @@ def test_a_view_that_stays_open_keeps_dead_rows(
 def test_what_a_role_may_not_know_and_what_is_prepared_is_said(
     glance: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(diagnosis, "writing", lambda _: [diagnosis.Session(7, "other", "", None)])
+    monkeypatch.setattr(diagnosis, "writing", lambda _: [diagnosis.BackendSession(7, "other", "", None)])
     prepared = [diagnosis.PreparedTransaction("g", "o", 90.0), diagnosis.PreparedTransaction("h", "o", 1.0)]
     monkeypatch.setattr(diagnosis, "prepared", lambda _: prepared)
     hidden, old, new = glance(horizon.horizon)
@@ -348,13 +348,13 @@ def test_what_a_role_may_not_know_and_what_is_prepared_is_said(
 @pytest.mark.parametrize(
     ("slot", "wanted"),
     [
-        (diagnosis.Slot("s", active=True, age=5, bytes=10), OK),
-        (diagnosis.Slot("s", active=True, age=5, bytes=2**40), WARNING),
-        (diagnosis.Slot("s", active=False, age=5, bytes=10), WARNING),
+        (diagnosis.ReplicationSlot("s", active=True, age=5, bytes=10), OK),
+        (diagnosis.ReplicationSlot("s", active=True, age=5, bytes=2**40), WARNING),
+        (diagnosis.ReplicationSlot("s", active=False, age=5, bytes=10), WARNING),
     ],
 )
 def test_slots_that_hold_back_what_nobody_reads(
-    glance: Look, monkeypatch: pytest.MonkeyPatch, slot: diagnosis.Slot, wanted: Level
+    glance: Look, monkeypatch: pytest.MonkeyPatch, slot: diagnosis.ReplicationSlot, wanted: Level
 ) -> None:
     monkeypatch.setattr(diagnosis, "slots", lambda _: [slot])
     assert levels(glance(horizon.slots)) == [wanted]
@@ -365,7 +365,7 @@ def test_tables_that_autovacuum_leaves_alone(look: Look, own: Plain, monkeypatch
     (found,) = look(storage.autovacuum)
     assert found.level == WARNING
     assert "alter table tasks reset" in found.fix
-    about = diagnosis.about
+    about = diagnosis.postgres_facts
     monkeypatch.setattr(
         diagnosis, "about", lambda conn: about(conn)._replace(autovacuum=False, frozen_age=1_900_000_000)
     )
@@ -479,7 +479,7 @@ def test_the_slowest_statements(glance: Look, monkeypatch: pytest.MonkeyPatch) -
     (found,) = glance(storage.statements)
     assert found.level == OK
     assert "create extension pg_stat_statements" in found.fix
-    slow = [diagnosis.Statement(n, "select 1", 5, mean) for n, mean in ((7, 1_500.0), (8, 0.5))]
+    slow = [diagnosis.SlowStatement(n, "select 1", 5, mean) for n, mean in ((7, 1_500.0), (8, 0.5))]
     monkeypatch.setattr(diagnosis, "slowest", lambda *_, **__: slow)
     assert levels(glance(storage.statements)) == [WARNING, OK]
     monkeypatch.setattr(diagnosis, "slowest", lambda *_, **__: [])

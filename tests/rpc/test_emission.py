@@ -26,7 +26,7 @@ from orchestration_server.rules.emission import AT_ONCE, place_of
 from orchestration_server.store import writes
 from orchestration_server.telemetry import metrics
 from orchestration_server.writes import acceptance, group_commit
-from orchestration_server.writes.drafts import Emission, Emitted
+from orchestration_server.writes.drafts import EmitRequest, EmitResult
 from orchestration_server.writes.group_commit import Clock, GroupCommit
 from tests.conftest import Server, open_channel
 from tests.support import factories
@@ -80,10 +80,10 @@ def committing(server: Server, clock: Clock) -> Iterator[GroupCommit]:
         commits.close()
 
 
-def emission(number: int = 1, **fields: Any) -> Emission:
+def emission(number: int = 1, **fields: Any) -> EmitRequest:
     events = [factories.event(payload={"n": n}) for n in range(number)]
     request = event_pb2.EmitEventsRequest(events=events, **fields)
-    return Emission.of(Call("EmitEvents"), request, request.events, AT_ONCE)
+    return EmitRequest.from_message(Call("EmitEvents"), request, request.events, AT_ONCE)
 
 
 def writes_of(statements: list[str]) -> int:
@@ -430,7 +430,7 @@ def test_no_more_is_accepted_while_the_database_does_not_store_what_was(
 def test_accepted_events_that_cannot_be_stored_are_counted(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost: Future[Emitted] = Future()
+    lost: Future[EmitResult] = Future()
 
     def fails(*_: Any, **__: Any) -> None:
         raise Unavailable

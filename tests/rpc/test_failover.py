@@ -143,13 +143,13 @@ def test_reads_after_an_acknowledged_write_show_it_whoever_was_connected_before(
 
 def test_a_pool_that_takes_standbys_reads_what_is_older(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of the one above, without the two guards."""
-    anywhere = pair.app.db._parameters | {"target_session_attrs": "any"}
-    pair.app.db._parameters = anywhere
-    pair.app.db._pool.kwargs = {"autocommit": True, **anywhere}
-    monkeypatch.setattr(connect, "_PRIMARY", frozenset(("any",)))
-    monkeypatch.setattr(connect, "parameters", lambda url, **_: anywhere)
-    monkeypatch.setattr(db_module.Database, "_trusted", lambda _, pool, patience: pool.getconn(patience))
-    monkeypatch.setattr(db_module, "WATCH_SECONDS", LONG_SECONDS)
+    any_server = pair.app.db._parameters | {"target_session_attrs": "any"}
+    pair.app.db._parameters = any_server
+    pair.app.db._pool.kwargs = {"autocommit": True, **any_server}
+    monkeypatch.setattr(connect, "_PRIMARY_ATTRS", frozenset(("any",)))
+    monkeypatch.setattr(connect, "connection_parameters", lambda url, **_: any_server)
+    monkeypatch.setattr(db_module.Database, "_trusted", lambda _, pool, timeout: pool.getconn(timeout))
+    monkeypatch.setattr(db_module, "PROBE_INTERVAL_SECONDS", LONG_SECONDS)
     pair.create("a")
     swap(pair)
     end = monotonic() + LONG_SECONDS

@@ -20,7 +20,7 @@ from orchestration_server.config.settings import Settings
 from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines, running_database
 from orchestration_server.model import Role
-from orchestration_server.store import keys as store
+from orchestration_server.store import keys as key_store
 from tests.conftest import Server
 from tests.support.credentials import bearer
 from tests.support.locks import waiting
@@ -81,7 +81,9 @@ def test_keys_of_a_project_have_different_names(keys: Callable[..., Result], dat
     assert keys("create", "builder").exit_code == 0
     with Connection.connect(database_url, autocommit=True) as conn:
         states = [
-            (key.name, key.revoke_time is None) for key in store.list_all(conn) if key.project == "default"
+            (key.name, key.revoke_time is None)
+            for key in key_store.list_all(conn)
+            if key.project == "default"
         ]
     assert sorted(states) == [("Builder", True), ("builder", False), ("builder", True)]
 
@@ -109,8 +111,8 @@ def test_of_two_who_make_a_key_of_one_name_at_once_one_does(database_url: str) -
     """The second waits for the first to commit, and finds its key there."""
     now = datetime.now(UTC)
 
-    def row(key_id: str) -> store.KeyRow:
-        return store.KeyRow(
+    def row(key_id: str) -> key_store.KeyRow:
+        return key_store.KeyRow(
             key_id, b"", "n", "default", Role.AGENT, "", "", None, None, now, None, None, None
         )
 
@@ -120,12 +122,12 @@ def test_of_two_who_make_a_key_of_one_name_at_once_one_does(database_url: str) -
         ThreadPoolExecutor(1) as pool,
     ):
         with one.transaction():
-            assert store.insert(one, row("a"))
-            late = pool.submit(store.insert, two, row("b"))
+            assert key_store.insert(one, row("a"))
+            late = pool.submit(key_store.insert, two, row("b"))
             with psycopg.connect(database_url, autocommit=True) as looking:
                 waiting(looking, 1, f"{BLOCKED} and pid = {two.info.backend_pid}")
         assert late.result(30) is False
-        assert [key.id for key in store.list_all(one)] == ["a"]
+        assert [key.id for key in key_store.list_all(one)] == ["a"]
 
 
 def test_there_is_no_such_key(keys: Callable[..., Result]) -> None:
@@ -153,7 +155,7 @@ def test_what_makes_no_key_is_refused(
 ) -> None:
     assert keys("create", *arguments).exit_code == 2
     with Connection.connect(database_url, autocommit=True) as conn:
-        assert not store.exist(conn)
+        assert not key_store.exist(conn)
 
 
 def test_a_server_names_a_command_that_makes_a_key(database_url: str) -> None:

@@ -38,7 +38,7 @@ from orchestration_server.embedded.engines import Engines
 from orchestration_server.errors import Conflict, ResourceExhausted
 from orchestration_server.telemetry import metrics
 from orchestration_server.telemetry.exposition import Exposition, MultiProcessCollector, added, serve_worker
-from orchestration_server.writes.batch import Group
+from orchestration_server.writes.batch import EmitBatch
 from tests.conftest import Server, open_channel
 from tests.support import factories
 
@@ -324,16 +324,16 @@ def test_events_of_a_transaction_that_is_undone_are_not_counted(
     since: Since, events: EventServiceStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A group whose events are copied already is undone where someone else was first with one of its keys."""
-    apply = Group._apply
+    apply = EmitBatch._apply
     undone: list[float] = []
 
-    def late(group: Group, *given: Any) -> None:
+    def late(group: EmitBatch, *given: Any) -> None:
         if len(undone) < 2:
             undone.append(since.value("events_emitted_total"))
             raise Conflict
         apply(group, *given)
 
-    monkeypatch.setattr(Group, "_apply", late)
+    monkeypatch.setattr(EmitBatch, "_apply", late)
     request = event_pb2.EmitEventsRequest(request_id="r", events=[factories.event()] * 40)
     assert [answer.stored for answer in events.EmitEvents(iter([request]))] == [40]
     assert undone == [0, 0]

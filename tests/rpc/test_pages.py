@@ -27,8 +27,9 @@ from orchestration.v1 import (
     sprint_pb2,
     task_pb2,
 )
-from orchestration_server.store import automation, pages
-from orchestration_server.store.log_positions import START, Progress
+from orchestration_server.store import automation as automation_store
+from orchestration_server.store import pages
+from orchestration_server.store.log_positions import START, LogPosition
 from tests.support import factories
 from tests.support.histories import BLOCKED, TASK
 from tests.support.ledger import Ledger
@@ -376,13 +377,13 @@ def test_automation_reads_large_events_a_few_at_a_time(
     with connected(database_url) as conn:
         while more:
             with fetched(monkeypatch) as sizes:
-                batch = automation.batch(
+                batch = automation_store.read_batch(
                     conn, project=str(filled.metadata[0][1]), progress=progress, types=[NOTED], prefixes=[],
                     limit=1_000,
                 )  # fmt: skip
             assert max(sizes) < PAGE_BYTES + BESIDE
             found += [event_pb2.Event.FromString(body).id for _, body, _ in batch.events]
-            progress, more = Progress(batch.last), batch.more
+            progress, more = LogPosition(batch.last), batch.more
     assert found == notes
 
 

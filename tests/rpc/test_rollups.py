@@ -22,7 +22,7 @@ from orchestration_server.db.database import Database
 from orchestration_server.jobs import rollups as jobs
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.store import event_counts, log_positions, migrations
-from orchestration_server.store import rollups as store
+from orchestration_server.store import rollups as rollup_store
 from tests.conftest import Server
 from tests.support import factories
 from tests.support.query_plans import Explaining
@@ -108,7 +108,7 @@ class Stats:
 
     def serves(self, group: str, start: datetime, end: datetime) -> bool:
         with self.db.connection() as conn:
-            found = store.stats(conn, project=self.project, group=group, start=start, end=end, limit=1)
+            found = rollup_store.stats(conn, project=self.project, group=group, start=start, end=end, limit=1)
         return found is not None
 
 
@@ -158,8 +158,8 @@ def test_counts_equal_raw_counts_whatever_is_rolled_up(
             stats.roll()
         else:
             with stats.db.connection() as conn:
-                log_positions.begin(conn, reader=store.READER, project=stats.project)
-                store.roll(conn, project=stats.project, limit=3)
+                log_positions.begin(conn, reader=rollup_store.READER, project=stats.project)
+                rollup_store.roll(conn, project=stats.project, limit=3)
         start, end = sorted(random.choice(ranges))
         stats.check(random.choice(list(GROUPS)), *moments(start, end))
     for start, end in ranges:
@@ -197,7 +197,7 @@ def test_counts_are_exact_while_others_emit_and_roll_up(
                     # One snapshot for both ways of counting.
                     conn.execute("set transaction isolation level repeatable read")
                     params: dict[str, Any] = {"project": stats.project, "group": group, "limit": 1_000}
-                    rolled = store.stats(conn, start=first, end=last, **params)
+                    rolled = rollup_store.stats(conn, start=first, end=last, **params)
                     raw = event_counts.stats(conn, start=first, end=last, sprint="", **params)
                 assert rolled == raw
                 seen.append(raw[0][2] if raw else 0)
@@ -277,7 +277,7 @@ def test_rollups_serve_where_there_is_a_whole_hour_and_little_is_behind(
     assert not stats.serves("type", START + hour / 4, START + hour / 2)
     stats.emit([new_event(Random(n), n * 0.3) for n in range(20)])
     assert stats.serves("type", START, START + hour)
-    monkeypatch.setattr(store, "MOST_BEHIND", 19)
+    monkeypatch.setattr(rollup_store, "MAX_UNROLLED", 19)
     assert not stats.serves("type", START, START + hour)
     stats.check("type", START, START + hour)
     latest = datetime.max.replace(tzinfo=UTC)
@@ -310,7 +310,7 @@ def test_a_whole_range_reads_little(stats: Stats, monkeypatch: pytest.MonkeyPatc
     with stats.db.connection() as conn:
         explaining: Any = Explaining(conn)
         for group in ROLLED:
-            found = store.stats(
+            found = rollup_store.stats(
                 explaining, project=stats.project, group=group, start=start, end=end, limit=100
             )
             assert found

@@ -351,7 +351,7 @@ def test_a_message_of_a_held_stream_leaves_nothing_on_its_call(
             messages.put(request)
             assert next(answers).stored == 1
         gc.collect()
-        return sum(type(one) is cancellation.Watch for one in gc.get_objects())
+        return sum(type(one) is cancellation.CancelHandle for one in gc.get_objects())
 
     before = watches(1)
     assert watches(30) < before + 10

@@ -242,8 +242,8 @@ def test_without_the_pinned_isolation_level_both_links_are_made(
     start_app: Start, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control of the one above: the race is one."""
-    pinned = {k: v for k, v in connect.ASKED.items() if k != "default_transaction_isolation"}
-    monkeypatch.setattr(connect, "ASKED", pinned)
+    pinned = {k: v for k, v in connect.STARTUP_SETTINGS.items() if k != "default_transaction_isolation"}
+    monkeypatch.setattr(connect, "STARTUP_SETTINGS", pinned)
     change(database_url, "default_transaction_isolation", "repeatable read")
     for ledger in served(start_app, database_url):
         assert any(ledger.cycles() for _ in range(RUNS))
@@ -273,7 +273,7 @@ def test_a_service_gives_what_the_url_does_not(
         database_url = make_conninfo(database_url, service="ledger")
     else:
         monkeypatch.setenv("PGSERVICE", "ledger")
-    with connect.open_one(database_url, application="test") as conn:
+    with connect.open_connection(database_url, application="test") as conn:
         found = conn.execute("select current_setting('work_mem'), current_setting('jit')").fetchone()
         assert found == ("7MB", "off")
         assert conn.info.get_parameters()["connect_timeout"] == "9"
@@ -289,7 +289,7 @@ def test_parameters_of_the_url_are_merged_with_the_ledgers(database_url: str) ->
         client_encoding="LATIN1",
         target_session_attrs="any",
     )
-    with connect.open_one(url, application="test", statement_seconds=12) as conn:
+    with connect.open_connection(url, application="test", statement_seconds=12) as conn:
         found = conn.execute(
             "select current_setting('work_mem'), current_setting('transaction_isolation'),"
             " current_setting('statement_timeout'), current_setting('client_encoding')"
@@ -299,7 +299,7 @@ def test_parameters_of_the_url_are_merged_with_the_ledgers(database_url: str) ->
         assert (parameters["connect_timeout"], parameters["keepalives_idle"]) == ("9", "11")
         assert (parameters["target_session_attrs"], parameters["application_name"]) == ("primary", "test")
         assert parameters["tcp_user_timeout"] == "10000"
-    kept = connect.parameters(make_conninfo(database_url, target_session_attrs="read-write"))
+    kept = connect.connection_parameters(make_conninfo(database_url, target_session_attrs="read-write"))
     assert kept["target_session_attrs"] == "read-write"
 
 
@@ -350,7 +350,7 @@ def test_a_setting_that_only_a_superuser_may_change_is_refused_by_its_name(
 @pytest.mark.parametrize("wish", ["on", "remote_apply", "local"])
 def test_a_commit_that_waits_for_more_is_the_operators(database_url: str, wish: str) -> None:
     change(database_url, "synchronous_commit", wish)
-    with connect.open_one(database_url, application="test") as conn:
+    with connect.open_connection(database_url, application="test") as conn:
         assert conn.execute("select current_setting('synchronous_commit')").fetchone() == (wish,)
 
 
@@ -387,9 +387,9 @@ def test_what_was_acknowledged_outlives_a_kill_where_commits_are_set_not_to_wait
 ) -> None:
     """Without the pin, which the control leaves out, a commit stays in memory for ten seconds here."""
     if not pinned:
-        left = {k: v for k, v in connect._SET_AFTERWARDS.items() if k != "synchronous_commit"}
-        monkeypatch.setattr(connect, "_SET_AFTERWARDS", left)
-        monkeypatch.setattr(connect, "_CHECKED", (*connect.ASKED, *left))
+        left = {k: v for k, v in connect._SETTINGS_AFTER_START.items() if k != "synchronous_commit"}
+        monkeypatch.setattr(connect, "_SETTINGS_AFTER_START", left)
+        monkeypatch.setattr(connect, "_CHECKED_SETTINGS", (*connect.STARTUP_SETTINGS, *left))
     engines = EmbeddedEngines(
         None, valkey=False, settings={"synchronous_commit": "off", "wal_writer_delay": "10s"}
     )

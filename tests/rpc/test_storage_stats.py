@@ -15,7 +15,7 @@ from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration_server.db.database import Database
 from orchestration_server.jobs.measure import ExportGauges, MeasureWorkspace
 from orchestration_server.jobs.rollups import Rollups
-from orchestration_server.store import monitoring as store
+from orchestration_server.store import monitoring as monitoring_store
 from orchestration_server.telemetry import metrics
 from orchestration_server.workspace.usage import usage
 from tests.conftest import Server, open_channel
@@ -124,9 +124,9 @@ def test_rows_of_large_tables_are_estimated(ledger: Ledger, db: Database, databa
         )
         conn.execute("analyze requests")
     with db.connection() as opened:
-        found = {table.name: table for table in store.tables(opened)}["requests"]
+        found = {table.name: table for table in monitoring_store.tables(opened)}["requests"]
     assert not found.exact
-    assert found.bytes > store.COUNTED_BYTES
+    assert found.bytes > monitoring_store.COUNTED_BYTES
     assert 8_500 < found.rows < 9_500
 
 

@@ -45,7 +45,7 @@ def listed(ledger: Ledger, chosen: event_pb2.EventFilter, order: event_pb2.Event
         request.page_token = page.next_page_token
 
 
-@pytest.mark.parametrize("behind", [wildcards.MOST_BEHIND, 5])
+@pytest.mark.parametrize("behind", [wildcards.MAX_UNROLLED, 5])
 def test_a_wildcard_takes_its_own_at_any_time(
     ledger: Ledger, app: App, behind: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

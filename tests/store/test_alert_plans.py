@@ -10,7 +10,7 @@ import pytest
 
 from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines
-from orchestration_server.store import alerts as store
+from orchestration_server.store import alerts as alert_store
 from tests.conftest import new_database
 from tests.support.query_plans import Explaining, connected
 
@@ -53,7 +53,7 @@ def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explainin
 
 
 def test_the_sessions_that_are_open(conn: Explaining) -> None:
-    found = store.idle_sessions(cast("Connection", conn), now=NOW, limit=10)
+    found = alert_store.idle_sessions(cast("Connection", conn), now=NOW, limit=10)
     assert len(found) == 10
     values = [about.value for about in found]
     assert values == sorted(values, reverse=True)
@@ -62,10 +62,10 @@ def test_the_sessions_that_are_open(conn: Explaining) -> None:
 
 
 def test_the_events_of_the_last_minute(conn: Explaining) -> None:
-    found = store.busiest_agents(cast("Connection", conn), now=NOW, limit=1_000)
+    found = alert_store.busiest_agents(cast("Connection", conn), now=NOW, limit=1_000)
     assert len(found) == 2 * PROJECTS
     assert {about.value for about in found} == {LATE / PROJECTS / 2}
     read = [node for node in conn.nodes() if node.get("Relation Name", "").startswith("events_")]
     assert "Seq Scan" not in {node["Node Type"] for node in read}
     assert sum(node["Actual Rows"] * node["Actual Loops"] for node in read) <= LATE + 2 * PROJECTS + 10
-    assert store.busiest_agents(cast("Connection", conn), now=NOW + timedelta(minutes=1), limit=9) == []
+    assert alert_store.busiest_agents(cast("Connection", conn), now=NOW + timedelta(minutes=1), limit=9) == []

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from orchestration_server.db.connection import APPLICATION, Connection
+from orchestration_server.db.connection import APPLICATION_NAME, Connection
 from orchestration_server.db.database import Database
 from orchestration_server.maintenance.archiver import Archiver
-from orchestration_server.store import archive as store
+from orchestration_server.store import archive as archive_store
 from orchestration_server.store.horizon import HORIZON
 from tests.support.archive import OldLog, month
 
@@ -53,13 +53,13 @@ def test_a_partition_is_attached_without_being_read_and_keeps_its_files(database
         files = log.tables("events_rest")
         for back in (7, 6):
             with db.connection() as conn:
-                part = store.live_parts(conn)[0]
+                part = archive_store.live_partitions(conn)[0]
                 assert part.lower == month(back)
-                assert store.check_bounds(conn, part=part, lower=part.lower, seconds=None)
+                assert archive_store.check_bounds(conn, part=part, lower=part.lower, seconds=None)
             log.conn.execute(
                 "select ledger_archive_part(%s::regclass, %s, %s, %s, %s)",
                 (part.name, part.lower, part.upper, f"recorded_from_{part.lower:%Y_%m_%d}",
-                 store.archived_name(part.lower)),
+                 archive_store.archived_partition_name(part.lower)),
             )  # fmt: skip
         assert len([text for text in said if re.search("implied by existing constraints", text)]) == 2
         assert not [text for text in said if "verifying table" in text]
@@ -89,8 +89,8 @@ def test_a_check_that_takes_too_long_is_given_up_and_leaves_the_month_where_it_i
             other.execute(f"lock table events_rest_{month(7):%Y_%m} in share update exclusive mode".encode())
             with db.connection() as conn:
                 conn.execute("set lock_timeout = '10ms'")
-                part = store.live_parts(conn)[0]
-                assert not store.check_bounds(conn, part=part, lower=part.lower, seconds=0.01)
+                part = archive_store.live_partitions(conn)[0]
+                assert not archive_store.check_bounds(conn, part=part, lower=part.lower, seconds=0.01)
         outcome = Archiver(db).run(month(6) + timedelta(days=1), exact=False)
         assert [moved.events for moved in outcome.moved] == [45]
 
@@ -100,7 +100,7 @@ def test_no_reader_of_the_log_waits_while_a_month_is_read(
 ) -> None:
     """The check of a month's bounds has a transaction id for as long as it reads."""
     seen: list[tuple[int, int]] = []
-    run = store._run
+    run = archive_store._run
 
     def looked_at(conn: Connection, text: LiteralString, **parts: sql.Composable) -> None:
         run(conn, text, **parts)
@@ -117,11 +117,11 @@ def test_no_reader_of_the_log_waits_while_a_month_is_read(
     with closing(OldLog(database_url)) as log, closing(Database(database_url, size=1)) as db:
         log.add_month(7, checked=False)
         log.fill(7, 50)
-        monkeypatch.setattr(store, "_run", looked_at)
+        monkeypatch.setattr(archive_store, "_run", looked_at)
         with db.connection() as conn:
-            part = store.live_parts(conn)[0]
-            assert store.check_bounds(conn, part=part, lower=part.lower, seconds=None)
-            assert conn.execute("show application_name").fetchone() == (APPLICATION,)
+            part = archive_store.live_partitions(conn)[0]
+            assert archive_store.check_bounds(conn, part=part, lower=part.lower, seconds=None)
+            assert conn.execute("show application_name").fetchone() == (APPLICATION_NAME,)
     ((own, horizon),) = seen
     assert horizon > own
 
@@ -144,10 +144,10 @@ def test_a_reader_is_behind_though_a_thousand_events_recorded_later_are_not(data
             last,
         )
         with db.connection() as conn:
-            found = store.behind(conn, part=part, before=before)
+            found = archive_store.readers_behind(conn, part=part, before=before)
             assert found == [("automation", "default"), ("rollups", "default")]
-            assert store.behind(conn, part=part, before=late) == []
+            assert archive_store.readers_behind(conn, part=part, before=late) == []
             log.conn.execute("delete from log_positions where reader = 'rollups'")
-            found = store.behind(conn, part=part, before=before)
+            found = archive_store.readers_behind(conn, part=part, before=before)
             assert found == [("automation", "default"), ("rollups", "default")]
-            assert store.behind(conn, part=part) == found
+            assert archive_store.readers_behind(conn, part=part) == found

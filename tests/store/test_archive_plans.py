@@ -14,7 +14,9 @@ from orchestration_server.db.database import Database
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.maintenance.archiver import Archiver
 from orchestration_server.model import FIRST, EntityType
-from orchestration_server.store import event_counts, event_lists, events, history, log_times
+from orchestration_server.store import event_counts, event_lists, log_times
+from orchestration_server.store import events as event_store
+from orchestration_server.store import history as history_store
 from tests.conftest import new_database
 from tests.store.test_selection_plans import EVENTS, FILL, FILTERS, PAGE, SINCE
 from tests.support.archive import OldLog, month
@@ -62,14 +64,14 @@ def parents(conn: Explaining) -> set[str]:
 
 @pytest.mark.parametrize("name", FILTERS)
 def test_a_timeline_reads_its_own_events(conn: Explaining, name: str) -> None:
-    chosen: Any = {"project": "default", "chosen": FILTERS[name], "archived": True}
-    rows = events.page(connection(conn), after=FIRST, limit=PAGE, **chosen).events
+    event_filter: Any = {"project": "default", "event_filter": FILTERS[name], "archived": True}
+    rows = event_store.page(connection(conn), after=FIRST, limit=PAGE, **event_filter).events
     assert len(rows) == PAGE
     assert [row.position for row in rows] == sorted({row.position for row in rows})
     assert conn.blocks() < BLOCKS, conn.plan
-    assert len(events.latest(connection(conn), count=PAGE, **chosen).events) == PAGE
+    assert len(event_store.latest(connection(conn), count=PAGE, **event_filter).events) == PAGE
     assert conn.blocks() < BLOCKS, conn.plan
-    events.before_last(connection(conn), last=PAGE, **chosen)
+    event_store.before_last(connection(conn), last=PAGE, **event_filter)
     assert conn.blocks() < BLOCKS, conn.plan
 
 
@@ -79,7 +81,7 @@ def test_a_list_reads_its_own_events(conn: Explaining, name: str, newest_first: 
     rows = event_lists.page(
         connection(conn),
         project="default",
-        chosen=FILTERS[name],
+        event_filter=FILTERS[name],
         start=SINCE,
         end=SINCE + timedelta(days=1),
         newest_first=newest_first,
@@ -93,16 +95,18 @@ def test_a_list_reads_its_own_events(conn: Explaining, name: str, newest_first: 
 
 
 def test_one_event_and_a_place_are_probes(conn: Explaining) -> None:
-    row = events.latest(connection(conn), project="default", count=1, chosen=FILTERS["all"]).events[0]
-    assert events.knows(connection(conn), row.position, project="default")
+    row = event_store.latest(
+        connection(conn), project="default", count=1, event_filter=FILTERS["all"]
+    ).events[0]
+    assert event_store.knows(connection(conn), row.position, project="default")
     assert conn.blocks() < 100, conn.plan
-    gone = events.page(
-        connection(conn), project="default", after=FIRST, limit=20, chosen=FILTERS["all"], archived=True
+    gone = event_store.page(
+        connection(conn), project="default", after=FIRST, limit=20, event_filter=FILTERS["all"], archived=True
     ).events
     place = next(one.position for one in gone if one.archive_time is not None)
-    assert events.knows(connection(conn), place, project="default")
+    assert event_store.knows(connection(conn), place, project="default")
     assert conn.blocks() < 100, conn.plan
-    unknown = events.get(
+    unknown = event_store.get(
         connection(conn), project="default", event_id="00000000-0000-7000-8000-000000000000", archived=True
     )
     assert unknown is None
@@ -112,12 +116,14 @@ def test_one_event_and_a_place_are_probes(conn: Explaining) -> None:
 
 
 def test_what_does_not_ask_for_the_archive_reads_none_of_it(conn: Explaining) -> None:
-    events.page(connection(conn), project="default", after=FIRST, limit=PAGE, chosen=FILTERS["all"])
+    event_store.page(
+        connection(conn), project="default", after=FIRST, limit=PAGE, event_filter=FILTERS["all"]
+    )
     assert parents(conn) == {"events_k", "events_r"}
 
 
 def test_an_entity_and_statistics_read_their_own_part_of_both(conn: Explaining) -> None:
-    history.entity(
+    history_store.entity(
         connection(conn), project="default", entity_type=EntityType.TASK, code="task-1", newest_first=True,
         limit=PAGE, upto=datetime.now(UTC),
     )  # fmt: skip

@@ -13,7 +13,15 @@ import pytest
 from uuid_utils import uuid7
 
 from orchestration_server.db import connection
-from orchestration_server.db.arrays import Array, Bodies, Flags, Numbers, Texts, Times, Uuids
+from orchestration_server.db.arrays import (
+    Array,
+    BigintArray,
+    BoolArray,
+    ByteaArray,
+    TextArray,
+    TimestampArray,
+    UuidArray,
+)
 from orchestration_server.db.connection import Connection
 from orchestration_server.db.database import Database
 from orchestration_server.errors import ResourceExhausted
@@ -48,11 +56,11 @@ def test_a_value_comes_back_as_it_was_bound(conn: Connection, query: str, value:
 @pytest.mark.parametrize(
     ("array", "items"),
     [
-        (Texts, ["", "a", "b" * 300]),
-        (Bodies, [b"", b"\0"]),
-        (Numbers, [-1, 2**62]),
-        (Times, [NOW]),
-        (Flags, [True, False]),
+        (TextArray, ["", "a", "b" * 300]),
+        (ByteaArray, [b"", b"\0"]),
+        (BigintArray, [-1, 2**62]),
+        (TimestampArray, [NOW]),
+        (BoolArray, [True, False]),
     ],
 )
 def test_arrays_come_back_as_they_were_bound(conn: Connection, array: type[Array], items: list[Any]) -> None:
@@ -63,7 +71,7 @@ def test_arrays_come_back_as_they_were_bound(conn: Connection, array: type[Array
 
 def test_uuids_come_back_as_they_were_bound(conn: Connection) -> None:
     ids = [uuid7(), uuid7()]
-    rows = conn.execute("select i::text from unnest(%(ids)s) i", {"ids": Uuids(ids)}).fetchall()
+    rows = conn.execute("select i::text from unnest(%(ids)s) i", {"ids": UuidArray(ids)}).fetchall()
     assert rows == [(str(one),) for one in ids]
 
 
@@ -97,7 +105,7 @@ def test_a_transaction_that_failed_does_not_pass_for_kept(conn: Connection) -> N
 def test_statements_that_were_not_used_for_longest_are_given_up(
     conn: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "PREPARED", 3)
+    monkeypatch.setattr(connection, "MAX_PREPARED_STATEMENTS", 3)
     for n in (0, 1, 2, 0, 3, 0, 4):
         assert conn.execute(f"select {n}").fetchone() == (n,)
     rows = conn.execute("select statement from pg_prepared_statements order by 1").fetchall()
@@ -145,12 +153,12 @@ def test_who_comes_late_gets_a_connection_that_is_free_and_none_that_is_not(data
     """A busy machine may take all the time that a call has to wait before the pool is looked at."""
     db = Database(database_url, size=1)
     try:
-        with db.connection(patience=-1.0) as conn:
+        with db.connection(timeout=-1.0) as conn:
             assert conn.execute("select 1").fetchone() == (1,)
-            for patience in (-1.0, 0.0):
-                with pytest.raises(ResourceExhausted), db.connection(patience=patience):
+            for timeout in (-1.0, 0.0):
+                with pytest.raises(ResourceExhausted), db.connection(timeout=timeout):
                     pass
-        with db.connection(patience=0.0) as conn:
+        with db.connection(timeout=0.0) as conn:
             assert conn.execute("select 1").fetchone() == (1,)
     finally:
         db.close()
@@ -173,7 +181,7 @@ def test_an_overload_is_no_reason_to_take_free_connections_from_the_pool(
         with db.connection():
             # When it looks again, all that follows from the look before is done.
             for _ in range(2):
-                with pytest.raises(ResourceExhausted), db.connection(patience=0.0):
+                with pytest.raises(ResourceExhausted), db.connection(timeout=0.0):
                     pass
                 looks.get(timeout=10)
         assert checks == []

@@ -12,7 +12,7 @@ from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import BEGINNING, EntityType
 from orchestration_server.model import FIRST as SEEN_NOTHING
-from orchestration_server.store import context
+from orchestration_server.store import context as context_store
 from tests.conftest import new_database
 from tests.support.query_plans import Explaining, connected
 
@@ -20,7 +20,7 @@ TASKS = 8_000
 """In sprints of 50; each with an event, and each but the first of a sprint waits for the one before."""
 BLOCKS = 2_500
 """Some of a sprint's tasks, each with its link and the task at its end, and as many events."""
-FIRST = context.Page(50, -1, datetime(1970, 1, 1, tzinfo=UTC), "")
+FIRST = context_store.TaskPageRequest(50, -1, datetime(1970, 1, 1, tzinfo=UTC), "")
 FILL = (
     """
 insert into sprints (project, code, status, owner, revision, create_time, update_time, body)
@@ -71,13 +71,13 @@ def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explainin
 @pytest.mark.parametrize(("kind", "code"), TARGETS)
 def test_a_context_reads_its_own(conn: Explaining, kind: EntityType, code: str) -> None:
     plain = cast(Connection, conn)
-    version = context.version(plain, project="default", kind=kind, code=code, since=SEEN_NOTHING)
+    version = context_store.version(plain, project="default", kind=kind, code=code, since=SEEN_NOTHING)
     assert version is not None
     assert sum(version.counts) == 50
     assert version.latest != BEGINNING
     assert conn.blocks() < BLOCKS, conn.plan
 
-    found = context.load(
+    found = context_store.load(
         plain, project="default", kind=kind, code=code, since=SEEN_NOTHING, events=100, page=FIRST
     )
     assert found is not None

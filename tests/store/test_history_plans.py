@@ -11,7 +11,7 @@ import pytest
 from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import BEGINNING, Cursor, EntityType, Position
-from orchestration_server.store import history
+from orchestration_server.store import history as history_store
 from tests.conftest import new_database
 from tests.support.query_plans import Explaining, connected
 
@@ -64,7 +64,7 @@ def test_an_entity_reads_its_own_events(conn: Explaining, task: int, newest_firs
         (datetime(9999, 1, 1, tzinfo=UTC), 256),
         (datetime(2000, 1, 1, tzinfo=UTC), 0),
     ):
-        stored, _, page = history.entity(
+        stored, _, page = history_store.entity(
             connection(conn), project="default", entity_type=EntityType.TASK, code=f"task-{task}",
             newest_first=newest_first, limit=256, upto=upto,
         )  # fmt: skip
@@ -80,7 +80,7 @@ def test_the_next_page_goes_on_where_the_last_one_ended(conn: Explaining) -> Non
     found: list[Position] = []
     more = True
     while more:
-        _, _, page = history.entity(
+        _, _, page = history_store.entity(
             connection(conn), project="default", entity_type=EntityType.TASK, code="task-7",
             newest_first=True, limit=99, after=after,
         )  # fmt: skip
@@ -91,7 +91,7 @@ def test_the_next_page_goes_on_where_the_last_one_ended(conn: Explaining) -> Non
 
 
 def test_a_chain_reads_its_own_events(conn: Explaining) -> None:
-    page = history.chain(
+    page = history_store.chain(
         connection(conn), project="default", correlation_id="correlation-23", after=BEGINNING, limit=500
     )
     assert (len(page.rows), page.more) == (500, True)
@@ -100,7 +100,7 @@ def test_a_chain_reads_its_own_events(conn: Explaining) -> None:
 
 def test_what_stands_between_is_read_by_the_entity(conn: Explaining) -> None:
     spans = [
-        history.Span(
+        history_store.EventSpan(
             EntityType.TASK,
             f"task-{task}",
             Position(1, 1000 + task * OF_ONE + 10, EVENTS),
@@ -108,16 +108,16 @@ def test_what_stands_between_is_read_by_the_entity(conn: Explaining) -> None:
         )
         for task in range(0, 120, 3)
     ]
-    found = history.between(connection(conn), project="default", spans=spans, limit=1_000)
+    found = history_store.list_spans(connection(conn), project="default", spans=spans, limit=1_000)
     assert [len(bodies or ()) for bodies in found] == [10] * 40
     assert conn.blocks() < WIDE, conn.plan
     # A limit cuts off the last one, and all behind it.
-    found = history.between(connection(conn), project="default", spans=spans, limit=25)
+    found = history_store.list_spans(connection(conn), project="default", spans=spans, limit=25)
     assert [bodies is None for bodies in found] == [False] * 2 + [True] * 38
 
 
 def test_unknown_entities_are_found_by_their_codes(conn: Explaining) -> None:
     asked = [(int(kind), f"task-{n}") for kind in EntityType if kind for n in range(118, 122)]
-    found = history.unknown(connection(conn), project="default", entities=asked)
+    found = history_store.missing_entities(connection(conn), project="default", entities=asked)
     assert found == {one for one in asked if one not in [(2, "task-118"), (2, "task-119")]}
     assert conn.blocks() < WIDE, conn.plan

@@ -12,7 +12,7 @@ from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import Request
 from orchestration_server.store import outbox
-from orchestration_server.store.outbox import Finished
+from orchestration_server.store.outbox import FinishedRow
 from orchestration_server.store.writes import Change, apply
 from tests.conftest import new_database
 from tests.support.query_plans import Explaining, connected
@@ -69,7 +69,7 @@ def test_a_claim_and_its_end(conn: Explaining) -> None:
     assert conn.blocks() < BLOCKS
     assert len(outbox.entities(connection(conn), rows)) == 50
     assert conn.blocks() < BLOCKS
-    ends = [Finished(row) for row in rows]
+    ends = [FinishedRow(row) for row in rows]
     outbox.finish(connection(conn), claim=claim, rows=ends, events=[])
     assert conn.blocks() < BLOCKS
 

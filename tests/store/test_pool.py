@@ -110,7 +110,7 @@ def test_who_is_in_stays_in_while_nobody_else_gets_in(role: Role) -> None:
     with closing(Database(role.url, size=SIZE)) as db:
         role.password_is_another()
         for _ in range(3):
-            db.suspect(lost=False)
+            db.report_failure(lost=False)
             until(lambda: db._doubted.is_set(), False)
             assert asked(db)
         assert not db.away

@@ -5,8 +5,8 @@ from typing import cast
 import pytest
 
 from orchestration_server.db.connection import Connection
-from orchestration_server.store import tasks
-from orchestration_server.store.tasks import Listed
+from orchestration_server.store import tasks as task_store
+from orchestration_server.store.tasks import ListedTask
 from tests.support.query_plans import Explaining
 
 TASKS = 100_000
@@ -76,8 +76,8 @@ def test_the_ready_tasks_of_a_sprint_are_found_by_an_index(database_url: str, sp
         assert "Seq Scan" not in {node["Node Type"] for node in explaining.nodes()}
 
 
-def page(conn: Explaining, after: Listed | None, **filters: str) -> list[Listed]:
-    return tasks.list_page(
+def page(conn: Explaining, after: ListedTask | None, **filters: str) -> list[ListedTask]:
+    return task_store.list_page(
         cast(Connection, conn),
         project="default",
         filters=filters,

@@ -13,7 +13,7 @@ from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import Request
 from orchestration_server.reports import status_report
-from orchestration_server.store import reports as store
+from orchestration_server.store import reports as report_store
 from tests.conftest import new_database
 from tests.support.query_plans import Explaining, connected
 
@@ -87,18 +87,18 @@ def connection(conn: Explaining) -> Connection:
 
 
 def test_the_state_of_a_sprint_reads_its_own_rows(conn: Explaining) -> None:
-    state = store.state(connection(conn), project="default", sprint="sprint")
+    state = report_store.sprint_state(connection(conn), project="default", sprint="sprint")
 
     assert state is not None
     assert sum(count for *_, count in state.counts) == TASKS
-    assert len(state.blocked) == store.BLOCKED_LISTED
+    assert len(state.blocked) == report_store.BLOCKED_LISTED
     assert state.blocked_total == TASKS // 10 * 6
     assert conn.blocks() < STATE_BLOCKS, conn.plan
 
 
 def test_completions_are_read_from_the_changes_of_status_alone(conn: Explaining) -> None:
     end = BEGINNING + timedelta(minutes=EVENTS)
-    found = store.completions(
+    found = report_store.completions(
         connection(conn),
         project="default",
         sprint="sprint",
@@ -111,14 +111,14 @@ def test_completions_are_read_from_the_changes_of_status_alone(conn: Explaining)
 
 def test_a_document_is_prepared_by_a_few_probes(conn: Explaining) -> None:
     request = Request("ReportService/CreateAdr", "once", b"")
-    found = store.prepare_adr(
+    found = report_store.prepare_adr(
         connection(conn), project="default", request=request, sprint="sprint", task="task-1"
     )
     assert found.extra.number == DOCUMENTS // 2 + 1
     assert found.sprints == {"sprint"}
     assert conn.blocks() < DOCUMENT_BLOCKS, conn.plan
 
-    known = store.prepare_bug(
+    known = report_store.prepare_bug(
         connection(conn),
         project="default",
         request=request,

@@ -11,7 +11,9 @@ import pytest
 from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import FIRST, EventFilter
-from orchestration_server.store import event_lists, events, log_positions, rollups
+from orchestration_server.store import event_lists, log_positions
+from orchestration_server.store import events as event_store
+from orchestration_server.store import rollups as rollup_store
 from tests.conftest import new_database
 from tests.support.query_plans import Explaining, connected
 
@@ -59,8 +61,8 @@ WILDCARDS = {
 def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
     with new_database(engines) as url, connected(url) as opened:
         opened.execute(FILL, {"events": EVENTS})
-        log_positions.begin(opened, reader=rollups.READER, project="default")
-        while rollups.roll(opened, project="default", limit=EVENTS // 2):
+        log_positions.begin(opened, reader=rollup_store.READER, project="default")
+        while rollup_store.roll(opened, project="default", limit=EVENTS // 2):
             pass
         # Behind the place of the rollups: these types are in none of them.
         opened.execute(FILL.replace("'rare.type' else", "'rare.new' else"), {"events": 40})
@@ -72,14 +74,23 @@ def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explainin
 @pytest.mark.parametrize("newest_first", [True, False])
 @pytest.mark.parametrize("name", WILDCARDS)
 def test_a_wildcard_reads_its_own_events(conn: Explaining, name: str, newest_first: bool) -> None:
-    chosen = WILDCARDS[name]
-    rows = events.page(connection(conn), project="default", after=FIRST, limit=PAGE, chosen=chosen).events
+    event_filter = WILDCARDS[name]
+    rows = event_store.page(
+        connection(conn), project="default", after=FIRST, limit=PAGE, event_filter=event_filter
+    ).events
     assert len(rows) == PAGE
     assert conn.blocks() < BLOCKS, conn.plan
-    assert len(events.latest(connection(conn), project="default", count=PAGE, chosen=chosen).events) == PAGE
+    assert (
+        len(
+            event_store.latest(
+                connection(conn), project="default", count=PAGE, event_filter=event_filter
+            ).events
+        )
+        == PAGE
+    )
     assert conn.blocks() < BLOCKS, conn.plan
     listed = event_lists.page(
-        connection(conn), project="default", chosen=chosen, start=None, end=None,
+        connection(conn), project="default", event_filter=event_filter, start=None, end=None,
         newest_first=newest_first, after=None, limit=PAGE,
     )  # fmt: skip
     assert len(listed.events) == PAGE
@@ -92,13 +103,22 @@ def connection(conn: Explaining) -> Connection:
 
 @pytest.mark.parametrize("name", FILTERS)
 def test_a_timeline_reads_its_own_events(conn: Explaining, name: str) -> None:
-    chosen = FILTERS[name]
-    rows = events.page(connection(conn), project="default", after=FIRST, limit=PAGE, chosen=chosen).events
+    event_filter = FILTERS[name]
+    rows = event_store.page(
+        connection(conn), project="default", after=FIRST, limit=PAGE, event_filter=event_filter
+    ).events
     assert len(rows) == PAGE
     assert conn.blocks() < BLOCKS, conn.plan
-    assert len(events.latest(connection(conn), project="default", count=PAGE, chosen=chosen).events) == PAGE
+    assert (
+        len(
+            event_store.latest(
+                connection(conn), project="default", count=PAGE, event_filter=event_filter
+            ).events
+        )
+        == PAGE
+    )
     assert conn.blocks() < BLOCKS, conn.plan
-    events.before_last(connection(conn), project="default", last=PAGE, chosen=chosen)
+    event_store.before_last(connection(conn), project="default", last=PAGE, event_filter=event_filter)
     assert conn.blocks() < BLOCKS, conn.plan
 
 
@@ -109,7 +129,7 @@ def test_a_list_reads_its_own_events(conn: Explaining, name: str, ranged: bool, 
     rows = event_lists.page(
         connection(conn),
         project="default",
-        chosen=FILTERS[name],
+        event_filter=FILTERS[name],
         start=SINCE if ranged else None,
         end=SINCE + timedelta(days=1) if ranged else None,
         newest_first=newest_first,

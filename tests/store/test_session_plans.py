@@ -10,7 +10,7 @@ import pytest
 from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import EntityType, Request, SessionStatus
-from orchestration_server.store import sessions
+from orchestration_server.store import sessions as session_store
 from tests.conftest import new_database
 from tests.support.query_plans import Explaining, connected
 
@@ -69,12 +69,12 @@ def test_a_list_reads_its_own_sessions(conn: Explaining, name: str) -> None:
     expected, chosen = LISTS[name]
     asked: dict[str, Any] = {"target": None, "agent": "", "statuses": [], **chosen}
 
-    rows = sessions.list_page(connection(conn), project="default", after=None, limit=PAGE, **asked).rows
+    rows = session_store.list_page(connection(conn), project="default", after=None, limit=PAGE, **asked).rows
 
     assert len(rows) == expected
     assert conn.blocks() < BLOCKS, conn.plan
     last = rows[expected // 2]
-    after, _ = sessions.list_page(
+    after, _ = session_store.list_page(
         connection(conn), project="default", after=(last.create_time, last.key), limit=PAGE, **asked
     )
     assert [row.key for row in after][: expected - expected // 2 - 1] == [
@@ -85,7 +85,7 @@ def test_a_list_reads_its_own_sessions(conn: Explaining, name: str) -> None:
 
 @pytest.mark.parametrize("code", ["task-0", "task-7", "none"])
 def test_the_session_to_resume_is_looked_up(conn: Explaining, code: str) -> None:
-    found = sessions.prepare_on_target(
+    found = session_store.prepare_on_target(
         connection(conn), project="default", request=Request("rpc", "id", b""),
         target_type=EntityType.TASK, code=code, agent="ann", key="session-5",
     )  # fmt: skip
@@ -99,7 +99,7 @@ def test_the_session_to_resume_is_looked_up(conn: Explaining, code: str) -> None
 def test_a_session_is_looked_up_with_its_target(conn: Explaining) -> None:
     request = Request("rpc", "id", b"")
 
-    found = sessions.prepare(connection(conn), project="default", request=request, key="session-77")
+    found = session_store.prepare(connection(conn), project="default", request=request, key="session-77")
 
     assert list(found.rows) == ["session-77"]
     assert found.extra.target is not None
@@ -109,6 +109,6 @@ def test_a_session_is_looked_up_with_its_target(conn: Explaining) -> None:
 def test_last_activity_is_written_by_key(conn: Explaining) -> None:
     ages = {("default", f"session-{number}"): 0 for number in range(20)}
 
-    sessions.touch(connection(conn), ages=ages, apart=0)
+    session_store.touch(connection(conn), ages=ages, apart=0)
 
     assert conn.blocks() < 20 * 20, conn.plan

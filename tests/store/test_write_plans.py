@@ -10,7 +10,8 @@ from uuid_utils import uuid7
 
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request
-from orchestration_server.store import generation, tasks
+from orchestration_server.store import generation as generation_store
+from orchestration_server.store import tasks as task_store
 from orchestration_server.store.writes import Change, apply
 from tests.support.query_plans import Explaining, connected
 
@@ -18,11 +19,12 @@ from tests.support.query_plans import Explaining, connected
 def test_a_change_of_tasks_looks_each_up_by_its_code(database_url: str) -> None:
     now = datetime.now(UTC)
     rows = [
-        tasks.TaskColumns(code, str(uuid7()), "", 1, 3, "", [], 0, now, now, b"") for code in ("one", "two")
+        task_store.TaskColumns(code, str(uuid7()), "", 1, 3, "", [], 0, now, now, b"")
+        for code in ("one", "two")
     ]
     with connected(database_url) as conn:
         explaining = Explaining(conn)
-        change = Change(b"", sql=tasks.UPDATE, params=tasks.columns(rows))
+        change = Change(b"", sql=task_store.UPDATE, params=task_store.columns(rows))
         apply(cast("Connection", explaining), change, project="default", locks=[1], requests=[])
     found = [node["Index Cond"] for node in explaining.nodes() if node.get("Index Name") == "tasks_pkey"]
     assert found == ["((project = c.project) AND (code = c.code))"]
@@ -32,17 +34,17 @@ def test_an_answer_is_read_once_and_not_with_each_row(database_url: str) -> None
     """A retry of a batch of a thousand tasks would read its answer, of megabytes, a thousand times."""
     now = datetime.now(UTC)
     codes = ["one", "two"]
-    rows = [tasks.TaskColumns(code, str(uuid7()), "", 1, 3, "", [], 0, now, now, b"") for code in codes]
+    rows = [task_store.TaskColumns(code, str(uuid7()), "", 1, 3, "", [], 0, now, now, b"") for code in codes]
     request = Request("TaskService/BatchCreateTasks", "r", b"print")
     with connected(database_url) as conn:
-        change = Change(b"", sql=tasks.INSERT, params=tasks.columns(rows), expected=2)
+        change = Change(b"", sql=task_store.INSERT, params=task_store.columns(rows), expected=2)
         remembered = [("default", request, b"answer")]
         apply(conn, change, project="default", locks=[1], requests=remembered)
         for request_id, answer, there in (("r", (b"print", b"answer"), []), ("other", None, codes)):
             asked = replace(request, request_id=request_id)
             for found in (
-                tasks.prepare(conn, project="default", request=asked, codes=codes),
-                generation.prepare(conn, project="default", request=asked, sprint="", codes=codes),
+                task_store.prepare(conn, project="default", request=asked, codes=codes),
+                generation_store.prepare(conn, project="default", request=asked, sprint="", codes=codes),
             ):
                 assert found.answer == answer
                 assert sorted(found.rows) == there

@@ -17,7 +17,7 @@ from orchestration_server.jobs.alerts import Alerts
 from orchestration_server.maintenance import storage_stats
 from orchestration_server.rules import alerts
 from orchestration_server.rules.alerts import AlertRule
-from orchestration_server.store import alerts as store
+from orchestration_server.store import alerts as alert_store
 from orchestration_server.store import events as event_store
 from orchestration_server.store.alerts import Figures
 from tests.conftest import Server
@@ -59,7 +59,7 @@ class Alerting:
         """What each server says of itself now."""
         with self.db.connection() as conn:
             for server, said in zip(self.servers, figures, strict=False):
-                store.publish(conn, server=server, now=self.clock(conn), figures=said)
+                alert_store.publish(conn, server=server, now=self.clock(conn), figures=said)
 
     def sql(self, query: str) -> None:
         with psycopg.connect(self.database_url, autocommit=True) as conn:

@@ -20,7 +20,7 @@ from orchestration_server.auth.api_keys import digest, new_key
 from orchestration_server.db.connection import Connection
 from orchestration_server.errors import Unavailable
 from orchestration_server.model import Role
-from orchestration_server.store import keys as store
+from orchestration_server.store import keys as key_store
 from tests.support.rpc_errors import Metadata
 
 ISSUER = "https://id.example"
@@ -30,7 +30,7 @@ AUDIENCE = "ledger"
 def make_key(database_url: str, *, role: Role = Role.AGENT, project: str = "default", **fields: Any) -> str:
     """A key that the ledger knows; fields are those of its row."""
     key_id, key = new_key()
-    row = store.KeyRow(
+    row = key_store.KeyRow(
         key_id,
         digest(key),
         f"test {key_id}",
@@ -46,13 +46,13 @@ def make_key(database_url: str, *, role: Role = Role.AGENT, project: str = "defa
         None,
     )
     with Connection.connect(database_url, autocommit=True) as conn:
-        assert store.insert(conn, row._replace(**fields))
+        assert key_store.insert(conn, row._replace(**fields))
     return key
 
 
 def revoke(database_url: str, key: str) -> None:
     with Connection.connect(database_url, autocommit=True) as conn:
-        assert store.revoke(conn, key_id=key.split("_")[1])
+        assert key_store.revoke(conn, key_id=key.split("_")[1])
 
 
 def bearer(key: str, *more: tuple[str, str]) -> Metadata:
@@ -78,7 +78,7 @@ class Reads:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count, self.away = 0, False
-        get = store.get
+        get = key_store.get
 
         def counted(*given: Any, **named: Any) -> Any:
             self.count += 1
@@ -86,7 +86,7 @@ class Reads:
                 raise Unavailable
             return get(*given, **named)
 
-        monkeypatch.setattr(store, "get", counted)
+        monkeypatch.setattr(key_store, "get", counted)
 
 
 class Issuer:

@@ -14,8 +14,8 @@ from orchestration_server.errors import Unavailable
 from orchestration_server.model import Call
 from orchestration_server.rules.emission import AT_ONCE
 from orchestration_server.writes import acceptance
-from orchestration_server.writes.acceptance import ACCEPTED_SECONDS, Acceptance
-from orchestration_server.writes.drafts import Emission, Emitted
+from orchestration_server.writes.acceptance import ACCEPTED_SECONDS, AcceptedMessages
+from orchestration_server.writes.drafts import EmitRequest, EmitResult
 from tests.support import factories
 from tests.support.clock import FakeClock
 
@@ -27,16 +27,16 @@ class Queue:
 
     def __init__(self, seconds: FakeClock) -> None:
         self.seconds = seconds
-        self.acceptance = Acceptance(seconds)
-        self.waiting: list[tuple[Emission, Future[Emitted]]] = []
+        self.acceptance = AcceptedMessages(seconds)
+        self.waiting: list[tuple[EmitRequest, Future[EmitResult]]] = []
         self.answered_at: dict[int, float] = {}
         self.lost_after: list[float] = []
 
-    def submit(self, events: int) -> Future[Emitted]:
+    def submit(self, events: int) -> Future[EmitResult]:
         request = event_pb2.EmitEventsRequest(
             request_id="r", events=[factories.event()] * events, durability=event_pb2.DURABILITY_ACCEPTED
         )
-        emission = Emission.of(Call(""), request, request.events, AT_ONCE)
+        emission = EmitRequest.from_message(Call(""), request, request.events, AT_ONCE)
         answer = self.acceptance.add(emission)
         self.waiting.append((emission, answer))
         self._look()
@@ -122,11 +122,11 @@ def test_nothing_is_answered_behind_more_than_is_stored_in_the_time(queue: Queue
     request = event_pb2.EmitEventsRequest(
         events=[factories.event()], durability=event_pb2.DURABILITY_ACCEPTED
     )
-    one, other = (Emission.of(Call(""), request, request.events, AT_ONCE) for _ in range(2))
+    one, other = (EmitRequest.from_message(Call(""), request, request.events, AT_ONCE) for _ in range(2))
     assert queue.acceptance.add(one, ahead=most).done()
     held_back = queue.acceptance.add(other, ahead=most + 2)
     assert not held_back.done()
-    queue.acceptance.passed(2)
+    queue.acceptance.add_stored(2)
     _, answers = queue.acceptance.remove(one)
     assert len(answers) == 1
     answers[0]()
@@ -135,9 +135,9 @@ def test_nothing_is_answered_behind_more_than_is_stored_in_the_time(queue: Queue
 
 def test_the_bound_follows_what_the_database_does(queue: Queue) -> None:
     for _ in range(100):
-        queue.acceptance.measured(100, 1.0)
+        queue.acceptance.add_rate(100, 1.0)
     assert [queue.submit(5).done() for _ in range(3)] == [True, True, False]
-    queue.acceptance.measured(100, 0.0)
+    queue.acceptance.add_rate(100, 0.0)
     assert [queue.submit(5).done() for _ in range(1)] == [False]
 
 

@@ -16,7 +16,7 @@ from orchestration_server.jobs.alerts import decide
 from orchestration_server.model import AlertSeverity, AlertState
 from orchestration_server.rules import alerts
 from orchestration_server.rules.alerts import BUILT_IN, AlertRule, Measure
-from orchestration_server.store.alerts import Alert, Subject
+from orchestration_server.store.alerts import Alert, AlertSubject
 
 BY_NAME = {rule.name: rule for rule in BUILT_IN}
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -118,7 +118,7 @@ class Told:
 
     def step(self, at: int, values: dict[str, float]) -> None:
         now = START + timedelta(seconds=at)
-        readings = {self.rule.measure: [Subject("p", name, value) for name, value in values.items()]}
+        readings = {self.rule.measure: [AlertSubject("p", name, value) for name, value in values.items()]}
         verdict = decide([self.rule], readings, list(self.active.values()), now)
         for alert in [*verdict.raised, *verdict.noted]:
             assert alert.value > self.rule.threshold
@@ -158,8 +158,8 @@ def test_an_alert_is_told_of_once_where_it_holds_for_long_enough(steps: list[Ste
 
 
 def test_a_value_is_written_anew_where_it_has_moved() -> None:
-    begun = decide([RULE], {RULE.measure: [Subject("p", "a", 100.0)]}, [], START).noted
+    begun = decide([RULE], {RULE.measure: [AlertSubject("p", "a", 100.0)]}, [], START).noted
     for value, moved in ((104.0, False), (96.0, False), (106.0, True), (94.0, True)):
-        found = decide([RULE], {RULE.measure: [Subject("p", "a", value)]}, begun, START)
+        found = decide([RULE], {RULE.measure: [AlertSubject("p", "a", value)]}, begun, START)
         assert [alert.value for alert in found.noted] == ([value] if moved else [])
         assert found.raised == found.cleared == found.dropped == []

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from orchestration.v1 import event_pb2
 from orchestration_server.codec.content import plain, to_struct
 from orchestration_server.codec.timestamps import to_timestamp
-from orchestration_server.model import Entity, HeldRow
-from orchestration_server.store.held_changes import MOST_STEPS
+from orchestration_server.model import Entity, PendingChange
+from orchestration_server.store.pending_changes import MAX_PENDING
 from orchestration_server.writes import coalesced, debounce
-from orchestration_server.writes.debounce import MOST_BYTES
+from orchestration_server.writes.debounce import MAX_EVENT_BYTES
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 UPDATED = "orchestration.task.status_updated"
@@ -53,36 +53,38 @@ def test_apart_is_merged_the_other_way_round(
             )
         )  # fmt: skip
         status = to
-    whole = coalesced.merged(events)
+    whole = coalesced.coalesce(events)
     whole.id = "one"
     told = plain(whole.payload)
     changes = {} if status == "pending" else {"status": {"from": "pending", "to": status}}
     assert (told["changes"], told["step_count"]) == (changes, len(events))
     assert whole.entity_revision == events[-1].entity_revision
     assert "snapshot" not in told
-    assert coalesced.apart(event_pb2.Event.FromString(whole.SerializeToString())) == events
+    assert coalesced.expand(event_pb2.Event.FromString(whole.SerializeToString())) == events
 
 
 @given(
-    st.lists(st.sampled_from((100, MOST_BYTES // 3, MOST_BYTES // 2, MOST_BYTES + 1)), min_size=1),
-    st.integers(0, 3 * MOST_STEPS),
+    st.lists(
+        st.sampled_from((100, MAX_EVENT_BYTES // 3, MAX_EVENT_BYTES // 2, MAX_EVENT_BYTES + 1)), min_size=1
+    ),
+    st.integers(0, 3 * MAX_PENDING),
 )
 def test_an_event_is_of_so_many_steps_and_bytes(sizes: list[int], more: int) -> None:
     sizes += [100] * more
     task = Entity("default", 2, "A")
-    rows = [HeldRow(task, n, START, START, "", bytes(size)) for n, size in enumerate(sizes, 2)]
-    parts = list(debounce.parts(rows))
+    rows = [PendingChange(task, n, START, START, "", bytes(size)) for n, size in enumerate(sizes, 2)]
+    parts = list(debounce.split(rows))
     assert [row for part in parts for row in part] == rows
     for part, next_part in zip(parts, [*parts[1:], ()], strict=True):
         size = sum(len(row.body) for row in part)
-        assert 1 <= len(part) <= MOST_STEPS
-        assert size <= MOST_BYTES or len(part) == 1
+        assert 1 <= len(part) <= MAX_PENDING
+        assert size <= MAX_EVENT_BYTES or len(part) == 1
         # And of as many as it may.
-        assert not next_part or len(part) == MOST_STEPS or size + len(next_part[0].body) > MOST_BYTES
+        assert not next_part or len(part) == MAX_PENDING or size + len(next_part[0].body) > MAX_EVENT_BYTES
 
 
 def test_an_event_without_steps_stays_as_it_is() -> None:
     event = event_pb2.Event(type="orchestration.task.status_updated", payload=to_struct({"changes": {}}))
-    assert coalesced.apart(event) == [event]
+    assert coalesced.expand(event) == [event]
     mine = event_pb2.Event(type="agents.note.taken", payload=to_struct({"steps": [1]}))
-    assert coalesced.apart(mine) == [mine]
+    assert coalesced.expand(mine) == [mine]

@@ -9,20 +9,20 @@ from hypothesis import strategies as st
 from orchestration.v1 import event_pb2
 from orchestration_server.model import Call
 from orchestration_server.rules.emission import AT_ONCE
-from orchestration_server.writes.drafts import Emission
-from orchestration_server.writes.project_lines import SMALL_SHARE, SPARE_SHARE, Lines, Room
+from orchestration_server.writes.drafts import EmitRequest
+from orchestration_server.writes.project_queues import SMALL_SHARE, SPARE_SHARE, ProjectQueues, QueueLimit
 from tests.support import factories
 
 BYTES = 1_000_000
 
 
-def message(project: str, events: int, request_id: str = "") -> Emission:
+def message(project: str, events: int, request_id: str = "") -> EmitRequest:
     request = event_pb2.EmitEventsRequest(request_id=request_id, events=[factories.event()] * events)
-    return Emission.of(Call("", project), request, request.events, AT_ONCE)
+    return EmitRequest.from_message(Call("", project), request, request.events, AT_ONCE)
 
 
-def waiting(*messages: Emission) -> Lines:
-    lines = Lines()
+def waiting(*messages: EmitRequest) -> ProjectQueues:
+    lines = ProjectQueues()
     for one in messages:
         lines.add(one)
     return lines
@@ -70,7 +70,7 @@ def test_each_message_is_taken_once_and_each_line_keeps_its_order(
 ) -> None:
     messages = [message(*one) for one in given_]
     lines = waiting(*messages)
-    taken: list[Emission] = []
+    taken: list[EmitRequest] = []
     while lines:
         group = lines.take(most, BYTES)
         ids = [(one.call.project, one.request.request_id) for one in group if one.request.request_id]
@@ -83,22 +83,22 @@ def test_each_message_is_taken_once_and_each_line_keeps_its_order(
 
 
 def test_a_project_that_fills_the_room_keeps_no_other_out() -> None:
-    room = Room(100, BYTES)
-    while room.takes(message("greedy", 10)):
+    room = QueueLimit(100, BYTES)
+    while room.has_room(message("greedy", 10)):
         room.add(message("greedy", 10))
     assert room.events == 100
-    assert not room.takes(message("greedy", 1))
+    assert not room.has_room(message("greedy", 1))
     small = message("small", 100 // SMALL_SHARE)
-    assert room.takes(small)
+    assert room.has_room(small)
     room.add(small)
-    assert not room.takes(message("small", 1))
+    assert not room.has_room(message("small", 1))
     room.remove(small)
-    assert room.takes(small)
+    assert room.has_room(small)
 
 
 def test_however_many_projects_there_are_the_room_has_an_end() -> None:
-    room = Room(100, BYTES)
+    room = QueueLimit(100, BYTES)
     for number in range(1_000):
-        if room.takes(one := message(f"p{number}", 1)):
+        if room.has_room(one := message(f"p{number}", 1)):
             room.add(one)
     assert room.events == 100 + 100 // SPARE_SHARE

@@ -12,7 +12,8 @@ from uuid_utils import uuid7
 from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import Cursor, Entity, EntityType, EventRow, Position
-from orchestration_server.store import held_changes, history
+from orchestration_server.store import history as history_store
+from orchestration_server.store import pending_changes
 from orchestration_server.store.writes import NOTHING, Change, apply
 from tests.conftest import new_database
 from tests.support.query_plans import Explaining, connected
@@ -64,15 +65,15 @@ def a_write(conn: Explaining) -> None:
 
 
 def a_look(conn: Explaining) -> None:
-    held_changes.held(connection(conn), entities())
+    pending_changes.with_pending(connection(conn), entities())
 
 
 def a_reading(conn: Explaining) -> None:
-    held_changes.steps(connection(conn), entities())
+    pending_changes.list_by_entity(connection(conn), entities())
 
 
 def a_past(conn: Explaining) -> None:
-    history.entity(
+    history_store.entity(
         connection(conn), project="default", entity_type=EntityType.TASK, code="task-3", newest_first=True,
         limit=50, upto=Cursor(Position(1, 1, 1)),
     )  # fmt: skip
@@ -93,5 +94,5 @@ def test_it_is_found_by_its_key(conn: Explaining, ask: object) -> None:
 
 
 def test_a_look_for_what_is_due_is_one_pass(conn: Explaining) -> None:
-    assert held_changes.due(connection(conn), now=None, limit=50) == []
+    assert pending_changes.list_due(connection(conn), now=None, limit=50) == []
     assert conn.blocks() < BLOCKS, conn.plan

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, deque
 
-from orchestration_server.writes.drafts import Emission
+from orchestration_server.writes.drafts import EmitRequest
 
 SMALL_SHARE = 20
 """A project that has no more than this part of the room waiting finds some where others have filled it."""
@@ -17,25 +17,25 @@ SPARE_SHARE = 4
 """So much is kept free for such projects, as a part of the room."""
 
 
-class Lines:
+class ProjectQueues:
     """The messages, by project. It is not safe for threads: its owner holds a lock."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, deque[Emission]] = {}
+        self._lines: dict[str, deque[EmitRequest]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._lines)
 
-    def add(self, emission: Emission) -> None:
+    def add(self, emission: EmitRequest) -> None:
         """Put a message at the end of its project's line."""
         self._lines.setdefault(emission.call.project, deque()).append(emission)
 
-    def take(self, most_events: int, most_bytes: int) -> list[Emission]:
+    def take(self, most_events: int, most_bytes: int) -> list[EmitRequest]:
         """Take out so many events, or one message more.
 
         Of two messages with one request_id the second is left, and with it what stands behind it in its line.
         """
-        group: list[Emission] = []
+        group: list[EmitRequest] = []
         events = size = 0
         seen: set[tuple[str, str]] = set()
         turns = [(0, place, project) for place, project in enumerate(self._lines)]
@@ -59,7 +59,7 @@ class Lines:
         return group
 
 
-class Room:
+class QueueLimit:
     """Bounds what waits. A message that is larger than all the room is let in alone.
 
     What is above the room is for projects that have little waiting, so none is kept out by another.
@@ -71,7 +71,7 @@ class Room:
         self._of_project: Counter[str] = Counter()
         self.events = self.bytes = 0
 
-    def takes(self, emission: Emission) -> bool:
+    def has_room(self, emission: EmitRequest) -> bool:
         """Whether there is room for it."""
         events, size = self._most_events, self._most_bytes
         own = self._of_project[emission.call.project] + len(emission.drafts)
@@ -81,13 +81,13 @@ class Room:
             not self.bytes or self.bytes + emission.size <= size
         )
 
-    def add(self, emission: Emission) -> None:
+    def add(self, emission: EmitRequest) -> None:
         """Take its room."""
         self.events += len(emission.drafts)
         self.bytes += emission.size
         self._of_project[emission.call.project] += len(emission.drafts)
 
-    def remove(self, emission: Emission) -> None:
+    def remove(self, emission: EmitRequest) -> None:
         """Give its room back."""
         self.events -= len(emission.drafts)
         self.bytes -= emission.size

@@ -10,13 +10,13 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import LiteralString, NamedTuple
 
-from orchestration_server.db.arrays import Numbers, Texts
+from orchestration_server.db.arrays import BigintArray, TextArray
 from orchestration_server.db.connection import Connection
-from orchestration_server.model import Entity, EventRow, HeldRow
+from orchestration_server.model import Entity, EventRow, PendingChange
 from orchestration_server.store import writes
 from orchestration_server.store.writes import Change
 
-MOST_STEPS = 100
+MAX_PENDING = 100
 """So many steps of an entity are told of at once, however short the time."""
 
 _NOW: LiteralString = "select clock_timestamp(), exists (select from held_changes)"
@@ -76,84 +76,90 @@ _TAKE: LiteralString = """changed as (
 )"""
 
 
-class Entities(NamedTuple):
+class _EntityArrays(NamedTuple):
     """Parameters that name entities."""
 
-    projects: Texts
-    types: Numbers
-    codes: Texts
+    projects: TextArray
+    types: BigintArray
+    codes: TextArray
 
     @staticmethod
-    def of(entities: Collection[Entity]) -> Entities:
+    def of(entities: Collection[Entity]) -> _EntityArrays:
         """As one array a column."""
-        return Entities(
-            Texts(e.project for e in entities),
-            Numbers(e.entity_type for e in entities),
-            Texts(e.code for e in entities),
+        return _EntityArrays(
+            TextArray(e.project for e in entities),
+            BigintArray(e.entity_type for e in entities),
+            TextArray(e.code for e in entities),
         )
 
 
-def now(conn: Connection) -> tuple[datetime, bool]:
+def now_and_any(conn: Connection) -> tuple[datetime, bool]:
     """The database's clock, and whether anything is held at all."""
     row = conn.execute(_NOW, name="held.now").fetchone()
     assert row is not None
     return row[0], row[1]
 
 
-class Due(NamedTuple):
+class DueEntity(NamedTuple):
     """An entity whose steps are to be told of; ``late`` where the first has waited for as long as it may."""
 
     entity: Entity
     late: bool
 
 
-def due(conn: Connection, *, now: datetime | None, limit: int) -> list[Due]:
+def list_due(conn: Connection, *, now: datetime | None, limit: int) -> list[DueEntity]:
     """What is to be told of, the longest waiting first; None is the database's clock."""
-    rows = conn.execute(_DUE, {"now": now, "steps": MOST_STEPS, "limit": limit}, name="held.due").fetchall()
-    return [Due(Entity(*row[:3]), row[3]) for row in rows]
+    rows = conn.execute(_DUE, {"now": now, "steps": MAX_PENDING, "limit": limit}, name="held.due").fetchall()
+    return [DueEntity(Entity(*row[:3]), row[3]) for row in rows]
 
 
-def held(conn: Connection, entities: Collection[Entity]) -> list[Entity]:
+def with_pending(conn: Connection, entities: Collection[Entity]) -> list[Entity]:
     """Those of the entities that have steps which nothing has told of."""
     if not entities:
         return []
-    return [Entity(*row) for row in conn.execute(_ANY, Entities.of(entities)._asdict(), name="held.held")]
+    return [
+        Entity(*row) for row in conn.execute(_ANY, _EntityArrays.of(entities)._asdict(), name="held.held")
+    ]
 
 
-def steps(conn: Connection, entities: Collection[Entity]) -> dict[Entity, list[HeldRow]]:
+def list_by_entity(conn: Connection, entities: Collection[Entity]) -> dict[Entity, list[PendingChange]]:
     """The steps of each of these entities that has some, in the order of revisions."""
-    return _by_entity(conn.execute(_STEPS, Entities.of(entities)._asdict(), name="held.steps").fetchall())
+    return _by_entity(
+        conn.execute(_STEPS, _EntityArrays.of(entities)._asdict(), name="held.steps").fetchall()
+    )
 
 
-def of_chain(
+def list_by_correlation(
     conn: Connection, *, project: str, correlation_id: str, limit: int
-) -> dict[Entity, list[HeldRow]]:
+) -> dict[Entity, list[PendingChange]]:
     """The steps of entities whose next event will be of this correlation."""
     params = {"project": project, "correlation": correlation_id, "limit": limit}
     return _by_entity(conn.execute(_OF_CHAIN, params, name="held.of_chain").fetchall())
 
 
-def take(conn: Connection, *, rows: Sequence[HeldRow], events: Sequence[EventRow]) -> None:
+def replace_with_events(
+    conn: Connection, *, rows: Sequence[PendingChange], events: Sequence[EventRow]
+) -> None:
     """Takes steps away with the events that tell of them, where all of them are there."""
     change = Change(
         b"",
         sql=_TAKE,
         params={
-            "h_project": Texts(r.entity.project for r in rows),
-            "h_type": Numbers(r.entity.entity_type for r in rows),
-            "h_code": Texts(r.entity.code for r in rows),
-            "h_revision": Numbers(r.revision for r in rows),
+            "h_project": TextArray(r.entity.project for r in rows),
+            "h_type": BigintArray(r.entity.entity_type for r in rows),
+            "h_code": TextArray(r.entity.code for r in rows),
+            "h_revision": BigintArray(r.revision for r in rows),
         },
         expected=len(rows),
         events=events,
-        tells_held=True,
+        flushes_pending=True,
     )
     writes.apply(conn, change, project="", locks=(), requests=())
 
 
-def _by_entity(rows: Sequence[tuple[object, ...]]) -> dict[Entity, list[HeldRow]]:
-    found: dict[Entity, list[HeldRow]] = {}
+def _by_entity(rows: Sequence[tuple[object, ...]]) -> dict[Entity, list[PendingChange]]:
+    found: dict[Entity, list[PendingChange]] = {}
     for project, entity_type, code, *rest in rows:
         entity = Entity(project, entity_type, code)  # type: ignore[arg-type]  # as the columns are
-        found.setdefault(entity, []).append(HeldRow(entity, *rest))  # type: ignore[arg-type]  # the same
+        found.setdefault(entity, []).append(PendingChange(entity, *rest))  # type: ignore[arg-type]  # the same
     return found
