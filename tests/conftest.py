@@ -20,6 +20,7 @@ import grpc
 import psycopg
 import psycopg_pool.base
 import pytest
+from google.protobuf.message import Message
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 
@@ -38,12 +39,17 @@ from orchestration_server.app import App
 from orchestration_server.config.settings import Settings
 from orchestration_server.embedded.engines import EmbeddedEngines, Engines
 from orchestration_server.store import migrations
-from tests.support import clean_process
+from orchestration_server.validation import RULES, request_parser
+from orchestration_server.validation.constraints import Rules
+from orchestration_server.validation.wire_bounds import Bounds, bounds_of
+from tests.support import clean_process, projects
 
 clean_process.replace()
 
 TEMPLATE = "ledger_template"
 START_SECONDS = 20
+OWN = {"server", "database_url", "start_app", "start_server", "start_process"}
+"""Fixtures of a test that needs its own server."""
 MAX_MESSAGE = 16 * 1024 * 1024
 MEMORY_BYTES = 8 * 1024**3
 
@@ -67,6 +73,21 @@ settings.load_profile("ledger")
 # The pool opens connections on threads of its own and draws a number for each. Drawn from the shared
 # generator while an example is made, that would count as the strategy's, and the example as flaky.
 psycopg_pool.base.random = Random().random  # type: ignore[attr-defined]  # imported there, and meant
+
+
+_bounds: dict[type[Message], Bounds] = {}
+
+
+def _remembered(message: type[Message], rules: Rules) -> Bounds:
+    if rules is not RULES:
+        return bounds_of(message, rules)
+    if message not in _bounds:
+        _bounds[message] = bounds_of(message, rules)
+    return _bounds[message]
+
+
+# All servers have the same bounds of requests, and working them out takes a third of a server's start.
+request_parser.bounds_of = _remembered  # type: ignore[attr-defined]  # imported there, and meant
 
 
 @dataclass(frozen=True)
@@ -102,7 +123,9 @@ def new_database(engines: Engines) -> Iterator[str]:
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(engines.database_url, autocommit=True) as conn:
         conn.execute(
-            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+            sql.SQL("create database {} template {} strategy file_copy").format(
+                sql.Identifier(name), sql.Identifier(TEMPLATE)
+            )
         )
         url = _other(engines.database_url, name)
         with psycopg.connect(url, autocommit=True) as own:
@@ -188,10 +211,26 @@ def start_process(engines: Engines, tmp_path: Path) -> Iterator[Callable[..., Se
         yield start
 
 
+@pytest.fixture(scope="session")
+def shared_address(engines: Engines) -> Iterator[str]:
+    """The address of a server that the tests marked `shared_server` use, each in its own project."""
+    with new_database(engines) as url:
+        app = App(Settings(address="127.0.0.1:0", database_url=url, redis_url=engines.redis_url or ""))
+        try:
+            yield app.start()
+        finally:
+            app.stop()
+
+
 @pytest.fixture
-def channel(server: Server) -> Iterator[grpc.Channel]:
-    with open_channel(server.address) as found:
-        yield found
+def channel(request: pytest.FixtureRequest) -> Iterator[grpc.Channel]:
+    """A channel to the test's own server, or to the shared one if the test needs no more than a channel."""
+    if request.node.get_closest_marker("shared_server") and OWN.isdisjoint(request.fixturenames):
+        with open_channel(request.getfixturevalue("shared_address")) as found:
+            yield projects.in_project(found, projects.new_project())
+    else:
+        with open_channel(request.getfixturevalue("server").address) as found:
+            yield found
 
 
 def open_channel(address: str) -> grpc.Channel:

@@ -24,6 +24,8 @@ from tests.support import factories, statements, tokenizer
 from tests.support.ledger import ASSEMBLED, TARGETS, Ledger, Target
 from tests.support.rpc_errors import refused
 
+pytestmark = pytest.mark.shared_server
+
 
 @pytest.fixture
 def ledger(channel: grpc.Channel) -> Ledger:

@@ -17,6 +17,8 @@ from tests.support.ledger import TARGETS, Ledger, S, Target
 from tests.support.rpc_errors import refused, violations
 from tests.support.tokenizer import tokens_of
 
+pytestmark = pytest.mark.shared_server
+
 
 @pytest.fixture
 def ledger(channel: grpc.Channel) -> Ledger:

@@ -25,6 +25,8 @@ from orchestration_server.model import TaskStatus as Status
 from tests.support import factories
 from tests.support.rpc_errors import Metadata, details, must_be, refused
 
+pytestmark = pytest.mark.shared_server
+
 BLOCKS = coordination_pb2.DEPENDENCY_KIND_BLOCKS
 RELATED = coordination_pb2.DEPENDENCY_KIND_RELATED
 _projects = count(1)

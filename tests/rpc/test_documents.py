@@ -27,6 +27,8 @@ from tests.conftest import Server, open_channel
 from tests.support import factories
 from tests.support.rpc_errors import refused, violations
 
+pytestmark = pytest.mark.shared_server
+
 AGENT = (("orchestration-agent", "ann"),)
 PROPOSED, ACCEPTED = report_pb2.ADR_STATUS_PROPOSED, report_pb2.ADR_STATUS_ACCEPTED
 CRITICAL, HIGH = report_pb2.BUG_SEVERITY_CRITICAL, report_pb2.BUG_SEVERITY_HIGH

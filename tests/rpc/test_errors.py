@@ -14,6 +14,8 @@ from tests.conftest import MAX_MESSAGE, Server, open_channel
 from tests.support import factories
 from tests.support.rpc_errors import details, reason, refused, violations
 
+pytestmark = pytest.mark.shared_server
+
 FILES = (sprint_pb2, task_pb2, event_pb2, coordination_pb2)
 METHODS = [
     (f"/{service.full_name}/{method.name}", method)

@@ -20,6 +20,8 @@ from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from tests.support import factories
 from tests.support.rpc_errors import refused, violations
 
+pytestmark = pytest.mark.shared_server
+
 START = datetime(2024, 3, 1, tzinfo=UTC)
 
 

@@ -34,6 +34,8 @@ from tests.support.rpc_errors import refused, violations
 from tests.support.sessions import close, init, pause, populate
 from tests.support.statements import counted
 
+pytestmark = pytest.mark.shared_server
+
 # GetEntityHistory
 
 

@@ -38,6 +38,8 @@ from tests.support.rpc_catalog import METHODS, answers
 from tests.support.rpc_errors import Metadata
 from tests.support.statements import fetched
 
+pytestmark = pytest.mark.shared_server
+
 PAGE_BYTES = 20_000
 """What pages are cut at in these tests."""
 LARGE = 15_000

@@ -30,6 +30,8 @@ from tests.support.histories import (
 from tests.support.rpc_errors import refused, violations
 from tests.support.statements import counted
 
+pytestmark = pytest.mark.shared_server
+
 Code = event_pb2.ReplayFindingCode
 
 

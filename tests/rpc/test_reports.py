@@ -18,6 +18,8 @@ from tests.support import factories
 from tests.support.rpc_errors import refused
 from tests.support.statements import counted
 
+pytestmark = pytest.mark.shared_server
+
 PENDING = TaskStatus.TASK_STATUS_PENDING
 IN_PROGRESS = TaskStatus.TASK_STATUS_IN_PROGRESS
 BLOCKED = TaskStatus.TASK_STATUS_BLOCKED

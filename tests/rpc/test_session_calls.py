@@ -15,6 +15,8 @@ from tests.support import factories
 from tests.support.sessions import carrying, close, get, init, listed, log, logged, pause, populate
 from tests.support.statements import counted
 
+pytestmark = pytest.mark.shared_server
+
 
 @pytest.fixture
 def sessions(

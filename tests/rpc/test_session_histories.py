@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 import grpc
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from tests.support import factories
 from tests.support.rpc_errors import Metadata, refused
+
+pytestmark = pytest.mark.shared_server
 
 ACTIVE = common_pb2.SESSION_STATUS_ACTIVE
 PAUSED = common_pb2.SESSION_STATUS_PAUSED

@@ -16,6 +16,8 @@ from orchestration_server.codec.timestamps import to_datetime
 from tests.support.rpc_errors import Metadata, details, refused, violations
 from tests.support.sessions import close, get, init, listed, log, logged, pause, payload, populate
 
+pytestmark = pytest.mark.shared_server
+
 ACTIVE = common_pb2.SESSION_STATUS_ACTIVE
 PAUSED = common_pb2.SESSION_STATUS_PAUSED
 COMPLETED = common_pb2.SESSION_STATUS_COMPLETED

@@ -16,6 +16,8 @@ from orchestration_server.model import SprintStatus as Status
 from tests.support import factories
 from tests.support.rpc_errors import details, refused, violations
 
+pytestmark = pytest.mark.shared_server
+
 
 def create(sprints: SprintServiceStub, code: str, **fields: object) -> sprint_pb2.Sprint:
     request = sprint_pb2.CreateSprintRequest(sprint=factories.sprint(code, **fields))

@@ -18,6 +18,8 @@ from orchestration_server.model import TaskStatus as Status
 from tests.support import factories
 from tests.support.rpc_errors import details, refused, violations
 
+pytestmark = pytest.mark.shared_server
+
 BATCH = 1_000
 
 

@@ -25,6 +25,8 @@ from tests.support import factories
 from tests.support.rpc_errors import details, must_be, refused, violations
 from tests.support.statements import counted
 
+pytestmark = pytest.mark.shared_server
+
 STATEMENTS = 2
 """One reads all that the write has to know, one writes."""
 FEATURE = {"feature": "Log in with a key", "parts": ["Keys", "Pages", "Audit log"]}

@@ -18,6 +18,8 @@ from tests.conftest import Server, new_database, open_channel
 from tests.support import factories
 from tests.support.rpc_errors import refused, violations
 
+pytestmark = pytest.mark.shared_server
+
 SECONDS = 10
 
 
