@@ -206,7 +206,7 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_loaded(server: Server, tm
     assert (sprints["wrong"].start_date, sprints["noise"].title) == ("", "noise")
     refused = {file.removeprefix("sprints/"): reason for file, reason in findings(report)["refused"]}
     for file, reason in {
-        "good/fine/AGENT.yml": "is not a mapping; the task is taken without it",
+        "good/fine/AGENT.yml": "is not a mapping; the task is loaded without it",
         "good/noise/TASK.md": "is not text",
         "noise/SPRINT.md": "is not text; the sprint is made of the directory's name",
         "good/twice/TASK.md": "task fine is in sprints/good/fine/TASK.md already",
@@ -345,6 +345,7 @@ def test_names_that_are_no_text(server: Server, tmp_path: Path) -> None:
     # Another name of bytes that are no text is another code.
     assert code.startswith("T-")
     assert len(code) == len("T-") + 8
-    assert (r"sprints/s/T-\xff/TASK.md", rf"task {code}: 'T-\udcff' is no code: taken as {code}") in findings(
-        report
-    )["warning"]
+    assert (
+        r"sprints/s/T-\xff/TASK.md",
+        rf"task {code}: 'T-\udcff' is no valid code: {code} is used",
+    ) in findings(report)["warning"]

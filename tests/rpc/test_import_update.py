@@ -270,7 +270,7 @@ def test_what_has_no_way_in_is_listed(desk: Desk) -> None:
     assert code == 3
     assert {Path(file).parent.name: reason for file, reason in found["conflict"]} == {
         "mow": "task mow was deleted in the ledger",
-        "dig": "task dig: the file was written of another one: left as it is",
+        "dig": "task dig: the file is about another one: left as it is",
     }
     refused = {Path(file).parent.name: reason for file, reason in found["refused"]}
     assert refused.keys() == {"sow", "S-1"}

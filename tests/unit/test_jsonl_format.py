@@ -100,7 +100,7 @@ def test_text_labels_and_time() -> None:
     assert row.new.task.description == "Ünï\ncode"
     assert row.new.task.assignee == "alice"
     assert list(row.new.task.labels) == ["a", "b"]
-    assert row.warnings == ("a label stands twice: taken once",)
+    assert row.warnings == ("a label is repeated: used once",)
     assert row.new.occur_time.ToJsonString() == "2025-10-14T06:16:20.601292Z"
     assert not task().new.HasField("occur_time")
 
@@ -386,5 +386,5 @@ def test_a_line_without_an_end_is_given_up(tmp_path: Path, monkeypatch: pytest.M
     os.truncate(path, 8 * 2**40)
     lines = jsonl_format.read_lines(path)
     assert next(lines).number == 1
-    with pytest.raises(BadRow, match="line 2 has no end"):
+    with pytest.raises(BadRow, match="line 2 does not end"):
         next(lines)

@@ -204,7 +204,7 @@ def test_a_map_may_be_json(tmp_path: Path) -> None:
     ("text", "where"),
     [
         ("statuses:\n  odd: maybe\n", ":2: statuses.odd must be one of pending"),
-        ("statuses:\n  a-b: pending\n  A B: blocked\n", ":3: statuses.A B is there twice"),
+        ("statuses:\n  a-b: pending\n  A B: blocked\n", ":3: statuses.A B is a duplicate"),
         ("status: {}\n", ":1: status is not known"),
         ("statuses: [done]\n", ":1: statuses must be a mapping"),
         ("statuses:\n  '': pending\n", ":2: statuses. is an empty word"),

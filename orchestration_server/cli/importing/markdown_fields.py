@@ -1,7 +1,7 @@
-"""The body of a markdown file that a person wrote: fields, lists and text, told apart by headings.
+"""The body of a markdown file that a person wrote: fields, lists and text, separated by headings.
 
-Fields stand as `**Status**: done`, `Status: done`, `## Status: done`, a heading with the value below it, or
-a row of a table. Whatever is no field and no list stays in the text.
+A field is written as `**Status**: done`, `Status: done`, `## Status: done`, a heading with the value below
+it, or a row of a table. Everything that is no field and no list stays in the text.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SHORT = frozenset((
     "status", "priority", "assignee", "assignees", "assigned_to", "owner", "labels", "tags", "sprint",
     "sprint_id", "sprint_code", "depends_on", "dependencies", "blocked_by", "state", "task_status",
 ))  # fmt: skip
-"""Names whose value may stand in or below a heading."""
+"""Names of fields whose value may be in or below a heading."""
 _IN_HEADING = SHORT | {"task_id", "task_code", "phase"}
 _LINK_FIELDS = frozenset(("blocked_by", "depends_on", "blocks"))
 _WAITS = frozenset(("dependencies", "depends_on", "blocked_by", "depends on", "blocked by"))
@@ -52,21 +52,21 @@ class MarkdownBody:
 
     title: str = ""
     fields: dict[str, str] = field(default_factory=dict)
-    """By the name in lower case, with `_` for spaces."""
+    """The values by name, in lower case and with `_` for spaces."""
     lists: dict[str, list[str]] = field(default_factory=dict)
     text: str = ""
     waits: list[str] = field(default_factory=list)
-    """Items below a heading such as Dependencies; they stay in the text too."""
+    """Items below a heading such as Dependencies. They stay in the text too."""
     originals: dict[str, str] = field(default_factory=dict)
-    """Each list whose items lose something, as it is written."""
+    """The source of each list whose items lose something, such as ticks or sub-headings."""
     grouped: list[str] = field(default_factory=list)
-    """The names of the lists with sub-headings."""
+    """The names of lists with sub-headings."""
     status: str = ""
-    """A status that stands somewhere in the text."""
+    """A status found somewhere in the text."""
 
 
 def fold_name(name: str) -> str:
-    """Return the name of a field in the form that tables have: `task_id` for `Task ID` and `taskId`."""
+    """Return the name of a field as the tables of names have it: `task_id` for `Task ID` and `taskId`."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
     return re.sub(r"[\s-]+", "_", spaced.lower())
 
@@ -74,7 +74,14 @@ def fold_name(name: str) -> str:
 def read_body(
     body: str, *, names: Mapping[str, str], lists: Sequence[str], text_headings: Sequence[str]
 ) -> MarkdownBody:
-    """Read a body. ``names`` are those of fields, ``text_headings`` those of the text itself."""
+    """Parse a body.
+
+    Args:
+        body: The text.
+        names: The names of fields.
+        lists: The fields that are lists.
+        text_headings: The headings of the main text.
+    """
     reader = _BodyReader(names, lists, text_headings)
     lines = _with_atx(body.replace("\r\n", "\n").split("\n"), names)
     for number, line in enumerate(lines):
@@ -83,7 +90,7 @@ def read_body(
 
 
 def item_text(text: str) -> str:
-    """Return an item as it was before it was put into a line."""
+    """Return an item as it was before the ledger wrote it as one line."""
     if text.startswith('"'):
         try:
             value = json.loads(text)
@@ -125,7 +132,7 @@ def _with_atx(lines: list[str], names: Mapping[str, str]) -> list[str]:
 
 
 class _BodyReader:
-    """Reads a body line by line."""
+    """A parser that reads a body line by line."""
 
     def __init__(self, names: Mapping[str, str], lists: Sequence[str], text_headings: Sequence[str]) -> None:
         self._names = names
@@ -138,7 +145,7 @@ class _BodyReader:
         self._raw: list[str] = []
         self._groups = 0
         self._asked = ""
-        """The name of a heading whose value is still to come."""
+        """The name of a heading whose value follows."""
         self._below: list[str] = []
         self._waiting = False
         self._head = True
@@ -146,7 +153,7 @@ class _BodyReader:
         self._comment = False
 
     def read(self, line: str, following: list[str]) -> None:
-        """Take one line."""
+        """Read one line."""
         if self._in_code(line) or self._in_comment(line):
             self._keep(line)
             return
@@ -170,7 +177,7 @@ class _BodyReader:
         self._keep(line)
 
     def end(self) -> MarkdownBody:
-        """Return what was read."""
+        """Return the body after its last line."""
         self._answer()
         self._close_list()
         while self._text and (not self._text[-1].strip() or _RULE.fullmatch(self._text[-1])):
@@ -233,7 +240,7 @@ class _BodyReader:
         self._text.append(line)
 
     def _answer(self) -> None:
-        """Take the lines below a heading that names a field as its value."""
+        """Store the lines below a heading that names a field as the field's value."""
         name, lines = self._asked, self._below
         self._asked, self._below = "", []
         if not name:
@@ -255,7 +262,7 @@ class _BodyReader:
         self._found.fields.setdefault(fold_name(name), plain_value(value))
 
     def _take_fields(self, line: str, following: list[str]) -> bool:
-        """Take the fields of a line above the first section; False if it has none."""
+        """Store the fields of a line above the first section. Return False if it has none."""
         bare = re.sub(r"^\s*(?:[-*>]\s+)?", "", line)
         places = list(_BOLD.finditer(bare))
         if places and places[0].start() == 0 and self._known(places[0][1]):
@@ -279,12 +286,12 @@ class _BodyReader:
             and self._known(cells[0])
             and not (following and _DELIMITER.fullmatch(following[0]))
         ):
-            # The row stays: it is a part of a table.
+            # The row stays in the text, because it is part of a table.
             self._set(*cells)
         return False
 
     def _status_line(self, line: str, following: list[str]) -> None:
-        """Note a line of the text that reads as a status."""
+        """Note a status if a line of the text reads as one."""
         match = _STATUS_LINE.fullmatch(line)
         if match is None:
             return
@@ -293,12 +300,12 @@ class _BodyReader:
             value = value.rstrip("|").strip()
             if len(following) == 2 and _DELIMITER.fullmatch(following[0]):
                 cells = following[1].strip().strip("|").split("|")
-                # Of another number of cells, nobody knows which is the status.
+                # If the rows differ in length, it is unknown which cell has the status.
                 value = cells[0] if len(cells) == line.strip().strip("|").count("|") + 1 else following[1]
         self._found.status = plain_value(value)
 
     def _keep(self, line: str) -> None:
-        """Keep a line that is no heading and no field."""
+        """Store a line that is no heading and no field."""
         if self._into:
             self._raw.append(line)
             if line.strip() and not (self._comment or self._fence) and _is_item(line):
@@ -312,7 +319,7 @@ class _BodyReader:
             self._text.append(line)
 
     def _waits(self, line: str) -> None:
-        """Take what a line below Dependencies says; it stays in the text."""
+        """Note the tasks that a line below Dependencies names. The line stays in the text."""
         item = _ITEM.fullmatch(line)
         bare = (item[1] if item else line).strip()
         bold = _BOLD.match(bare)
@@ -331,7 +338,7 @@ class _BodyReader:
 
 
 def _is_item(line: str) -> bool:
-    """Return False for what stands between the items of a list: rules, markers, comments."""
+    """Return False for a rule, a marker or a comment between the items of a list."""
     ends_comment = "-->" in line and "<!--" not in line
     return not (_RULE.fullmatch(line) or _COMMENT.fullmatch(line) or ends_comment)
 
@@ -348,5 +355,5 @@ def _add(items: list[str], line: str) -> None:
 
 
 def parts(body: MarkdownBody) -> dict[str, Any]:
-    """Return a body's fields and lists in one table."""
+    """Return a body's fields and lists in one mapping."""
     return {**body.fields, **body.lists}

@@ -1,7 +1,7 @@
-"""Notes that an importer takes while it reads one row: warnings, and the metadata that keeps originals.
+"""Notes about one row: warnings, and the metadata that keeps original values.
 
-Both importers read statuses and priorities through `Notes`, so that a word that is not known is treated
-alike: the task is not ready, the word is kept, and the import says so.
+Both importers read statuses and priorities through `RowNotes`, so that they treat an unknown word alike: the
+task is not ready, the word is kept, and the import reports it.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from orchestration_server.model import PRIORITY_DEFAULT, SprintStatus, TaskStatu
 ORIGINAL = "original_"
 ORIGINAL_STATUS = ORIGINAL + "status"
 NOT_READY = "import_not_ready"
-"""In a task's metadata: why the import blocked it."""
+"""The field of a task's metadata that says why the import blocked it."""
 _REASON_CHARACTERS = 1_000
 
 
 @dataclass
 class RowNotes:
-    """The findings about one row."""
+    """Findings about one row."""
 
     metadata: dict[str, Any] = field(default_factory=dict)
-    """The fields that the ledger has none for, and originals under `original_<field>`."""
+    """Fields that the ledger does not have, and original values under `original_<field>`."""
     warnings: list[str] = field(default_factory=list)
-    """Values that stand elsewhere or are written otherwise, and mean the same."""
+    """Values that are moved or written differently, and mean the same."""
     changes: list[str] = field(default_factory=list)
-    """Values that the ledger has otherwise than the row, or only in part. They decide the exit code."""
+    """Values that differ in the ledger or are there only in part. They decide the exit code."""
     not_ready: list[str] = field(default_factory=list)
-    """Reasons for which the task must not be ready."""
+    """Reasons why the task must not be ready."""
 
     def keep(self, name: str, value: Any) -> None:
-        """Keep the original of a field in the metadata, beside what the row itself has under that name."""
+        """Keep the original value of a field in the metadata, beside a value of the row under that name."""
         key = ORIGINAL + name
         while key in self.metadata:
             key += "_"
         self.metadata[key] = value
 
     def task_status(self, words: Words, written: object) -> tuple[TaskStatus, bool]:
-        """Return the status of a task, and True if the task is to be deleted at the end."""
+        """Return the status of a task, with True if the task must be deleted at the end."""
         if _absent(written):
             return TaskStatus.PENDING, False
         found = words.task_status(written)
@@ -52,7 +52,7 @@ class RowNotes:
             self.block(f"status {brief(written)} is not known")
             return TaskStatus.BLOCKED, False
         if found.value.deleted:
-            # The loader recognises its own tombstones by this mark.
+            # The loader recognizes its own tombstones by this mark.
             if ORIGINAL_STATUS in self.metadata:
                 self.keep("status", self.metadata[ORIGINAL_STATUS])
             self.metadata[ORIGINAL_STATUS] = TOMBSTONE
@@ -63,40 +63,40 @@ class RowNotes:
         return found.value.status, found.value.deleted
 
     def sprint_status(self, words: Words, written: object) -> SprintStatus:
-        """Return the status of a sprint: planning if the word is not known."""
+        """Return the status of a sprint; planning if the word is unknown."""
         if _absent(written):
             return SprintStatus.PLANNING
         found = words.sprint_status(written)
         if found is None:
             self.keep("status", written)
-            self.changes.append(f"status {brief(written)} is not known: taken as planning")
+            self.changes.append(f"status {brief(written)} is not known: read as planning")
             return SprintStatus.PLANNING
         if not found.exact:
             self.keep("status", written)
         return found.value
 
     def priority(self, words: Words, written: object) -> int:
-        """Return the number of a priority, 1 for P0: that of P2 if the word is not known."""
+        """Return the number of a priority, 1 for P0; that of P2 if the word is unknown."""
         if _absent(written):
             return PRIORITY_DEFAULT
         found = words.priority(written)
         if found is None:
             self.keep("priority", written)
-            self.changes.append(f"priority {brief(written)} is not known: taken as P2")
+            self.changes.append(f"priority {brief(written)} is not known: read as P2")
             return PRIORITY_DEFAULT
         if not found.exact:
             self.keep("priority", written)
         return int(found.value[1:]) + 1
 
     def block(self, reason: str) -> None:
-        """Note that the task must not be ready; the reason goes into the metadata and the report."""
+        """Note that the task must not be ready. The reason goes into the metadata and the report."""
         self.not_ready.append(reason)
         self.changes.append(f"{reason}: not ready")
 
     def final_status(self, status: TaskStatus) -> TaskStatus:
-        """Return the status that the task is created with: blocked in place of pending if a reason is noted.
+        """Return the status to create the task with: blocked instead of pending if a reason is noted.
 
-        Call it last: it writes the reasons into the metadata.
+        Call this last, because it writes the reasons into the metadata.
         """
         if not self.not_ready:
             return status
@@ -109,7 +109,7 @@ class RowNotes:
 
 
 def join_reasons(reasons: Sequence[str]) -> str:
-    """Return reasons as one text of at most 1,000 characters, which says how many it leaves out."""
+    """Return reasons as one text of at most 1,000 characters, with their number if some are left out."""
     text = "; ".join(reasons[:20])
     if len(reasons) <= 20 and len(text) <= _REASON_CHARACTERS:
         return text

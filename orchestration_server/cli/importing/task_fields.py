@@ -1,7 +1,7 @@
-"""The fields of a task as the ledger can take them, made from whatever a row has there.
+"""Conversion of any values to fields of a task that the ledger accepts.
 
 Only a task's code and title are essential. Any other field is cut at the ledger's limit or left out rather
-than losing the row; the original is kept in the metadata, and the notes say so. Both importers use this.
+than losing the row. The original is kept in the metadata, with a note. Both importers use this module.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from orchestration_server.validation.constraints import STRUCT_BYTES, Items, Tex
 from orchestration_server.validation.occur_time import AHEAD_SECONDS
 from orchestration_server.validation.work import RULES
 
-# Of a longer field, only what does not fit is kept in the metadata, which is smaller than the field.
+# The metadata is smaller than a field above this limit, so it keeps only the part that does not fit.
 _LONG = 10_000
 
 
 def limit(name: str) -> int:
-    """Return the characters that a text field of a task may have."""
+    """Return the maximum length of a text field of a task."""
     rule = RULES[task_pb2.Task][name]
     assert isinstance(rule, Text)
     return rule.high
@@ -41,7 +41,7 @@ def _limits(name: str) -> tuple[int, int]:
 
 
 def text(value: Any, name: str, notes: RowNotes, *, most: int) -> str:
-    """Return a text field of at most `most` characters; empty if the row has none or something else."""
+    """Return a text field of at most `most` characters; empty if the value is missing or no text."""
     plain = _scalar(value)
     if plain is None:
         if value not in ([], {}, None):
@@ -53,7 +53,9 @@ def text(value: Any, name: str, notes: RowNotes, *, most: int) -> str:
         return plain
     if most >= _LONG:
         notes.keep(f"{name}_rest", plain[most:])
-        notes.changes.append(f"{name} has {len(plain):,} characters: cut to {most:,}, the rest is kept apart")
+        notes.changes.append(
+            f"{name} has {len(plain):,} characters: cut to {most:,}, the rest is kept in the metadata"
+        )
     else:
         notes.keep(name, plain)
         notes.changes.append(f"{name} has {len(plain):,} characters: cut to {most:,}")
@@ -61,12 +63,12 @@ def text(value: Any, name: str, notes: RowNotes, *, most: int) -> str:
 
 
 def assignee(value: Any, notes: RowNotes) -> str:
-    """Return the assignee: the first of a list, which is kept as a whole."""
+    """Return the assignee. Of a list, return the first name and keep the list in the metadata."""
     if not isinstance(value, list):
         return text(value, "assignee", notes, most=limit("assignee"))
     names = [name for item in value if (name := _named(item))]
     if names:
-        notes.changes.append(f"assignee is a list of {len(value)}: {brief(names[0])} is taken")
+        notes.changes.append(f"assignee is a list of {len(value)}: {brief(names[0])} is used")
     elif value:
         notes.changes.append("assignee is a list without a name: left out")
     if value:
@@ -75,7 +77,7 @@ def assignee(value: Any, notes: RowNotes) -> str:
 
 
 def labels(value: Any, notes: RowNotes) -> list[str]:
-    """Return the labels, each once; a text is read as labels with commas between them."""
+    """Return the labels without duplicates. A text is split at commas."""
     if value is None:
         return []
     items = value.split(",") if isinstance(value, str) else value
@@ -93,13 +95,13 @@ def labels(value: Any, notes: RowNotes) -> list[str]:
         found.append(values.text_of(name, "labels", notes))
     cut = list(dict.fromkeys(label[:length] for label in found))
     if len(cut) < len(found):
-        notes.warnings.append("a label stands twice: taken once")
+        notes.warnings.append("a label is repeated: used once")
     wrong = [
         f"{left_out} that are empty or no text are left out" if left_out else "",
         f"one has more than {length} characters and is cut"
         if max(map(len, found), default=0) > length
         else "",
-        f"the first {count} of {len(cut)} are taken" if len(cut) > count else "",
+        f"the first {count} of {len(cut)} are used" if len(cut) > count else "",
     ]
     if any(wrong) and items:
         notes.changes.append("labels: " + ", ".join(filter(None, wrong)))
@@ -109,7 +111,7 @@ def labels(value: Any, notes: RowNotes) -> list[str]:
 
 
 def lines(value: Any, name: str, notes: RowNotes) -> list[str]:
-    """Return a list of lines, such as the objectives; a text is read line by line."""
+    """Return a list of lines, such as the objectives. A text is split into its lines."""
     if value is None or value in ([], {}):
         return []
     items = [one for one in value.splitlines() if one.strip()] if isinstance(value, str) else value
@@ -122,7 +124,7 @@ def lines(value: Any, name: str, notes: RowNotes) -> list[str]:
         f"one has more than {length:,} characters and is cut"
         if max(map(len, found), default=0) > length
         else "",
-        f"the first {count} of {len(found)} are taken" if len(found) > count else "",
+        f"the first {count} of {len(found)} are used" if len(found) > count else "",
     ]
     if any(wrong):
         notes.changes.append(f"{name}: " + ", ".join(filter(None, wrong)))
@@ -131,7 +133,7 @@ def lines(value: Any, name: str, notes: RowNotes) -> list[str]:
 
 
 def moment(value: Any, name: str, notes: RowNotes, *, zone_needed: bool = False) -> Timestamp | None:
-    """Return a time that the ledger takes as that of a creation; None if the row has none."""
+    """Return a time of creation that the ledger accepts; None if the row has none."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     wrong = "is no ISO 8601 time"
@@ -154,7 +156,7 @@ def moment(value: Any, name: str, notes: RowNotes, *, zone_needed: bool = False)
 
 
 def _out_of_range(found: datetime) -> str:
-    """Return what is wrong with a time that the ledger would refuse. Raises OverflowError."""
+    """Return why the ledger would refuse a time; empty if it accepts it. Raises OverflowError."""
     seconds = found.timestamp()
     if seconds < 0:
         return "is before 1970"
@@ -162,7 +164,7 @@ def _out_of_range(found: datetime) -> str:
 
 
 def settings(value: Any, name: str, notes: RowNotes) -> Struct | None:
-    """Return an object field, such as agent_config; None if the row has none or the ledger cannot take it."""
+    """Return an object field, such as agent_config; None if it is missing or does not fit the ledger."""
     if value is None or value == {}:
         return None
     if isinstance(value, dict) and values.fits(value):
@@ -174,12 +176,12 @@ def settings(value: Any, name: str, notes: RowNotes) -> Struct | None:
 
 
 def metadata(notes: RowNotes) -> Struct:
-    """Return what the notes keep as a task's metadata. Call it last."""
+    """Return a task's metadata with everything that the notes keep. Call this last."""
     return values.struct(notes.metadata, "metadata", notes)
 
 
 def _scalar(value: Any) -> str | None:
-    """Return a text, number or boolean as a text; None for anything else."""
+    """Return a text, number or boolean as text; None for any other value."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer() and abs(value) <= values.LARGEST:
@@ -188,7 +190,7 @@ def _scalar(value: Any) -> str | None:
 
 
 def _named(item: Any) -> str | None:
-    """Return a name that is a text, or that stands in an object as trackers write people and labels."""
+    """Return a name given as text, or as an object in which trackers write people and labels."""
     if isinstance(item, dict):
         keys: Sequence[str] = ("name", "login", "username", "title")
         return next((str(item[key]) for key in keys if isinstance(item.get(key), str) and item[key]), None)
@@ -196,6 +198,6 @@ def _named(item: Any) -> str | None:
 
 
 def usable_code(value: Any) -> str:
-    """Return a code as text; empty if the row has none that the ledger takes."""
+    """Return a code as text; empty if the value is no valid code."""
     plain = "" if isinstance(value, bool) else _scalar(value) or ""
     return plain if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", plain) else ""

@@ -1,4 +1,4 @@
-"""Codes for what people named otherwise, and the sprints and tasks that they mean by a name."""
+"""Codes for sprints and tasks that people named freely, and lookup of those by name."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _DIGEST = 8
 
 
 def code_and_title(name: str) -> tuple[str, str]:
-    """Return the code and the title of a file's name: `task-12 - Paint it`; the title may be empty."""
+    """Return the code and title in a file's name, such as `task-12 - Paint it`. The title may be empty."""
     match = _NUMBERED.fullmatch(name)
     return (match[1], match[2]) if match else (name, "")
 
 
 def derived_code(name: str, kind: str, *, apart: bool = False) -> str:
-    """Return a code for a name that is none, the same for the same name.
+    """Return a code made of a name that is no valid code, always the same for the same name.
 
-    Letters that a code cannot have are gone from it, so a digest of the name tells such codes apart;
-    ``apart`` asks for it anyway.
+    If the name has letters that a code cannot have, a digest of the name keeps the code unique. ``apart``
+    adds the digest in any case.
     """
     normal = unicodedata.normalize("NFC", name)
     plain = unicodedata.normalize("NFKC", normal)
@@ -49,23 +49,23 @@ def derived_code(name: str, kind: str, *, apart: bool = False) -> str:
 
 
 def visible(text: str) -> bool:
-    """Return False for a text of blanks and characters that nobody sees."""
+    """Return False for a text of only white space and invisible characters."""
     return not is_blank(text)
 
 
 class TreeCodes:
-    """The codes that the files of a tree have, each of one file."""
+    """The codes of the files of a tree, each of which belongs to one file."""
 
     def __init__(self, name_of: Callable[[Path], str]) -> None:
         self._name_of = name_of
         self._files: dict[tuple[str, str], str] = {}
 
     def file_of(self, kind: str, code: str) -> str | None:
-        """Return the file that has a code already."""
+        """Return the file that has a code, or None."""
         return self._files.get((kind, code))
 
     def take(self, kind: str, parsed: ParsedFile, name: str, file: Path) -> str:
-        """Return the code that the file gives, else that of its name; one is made of what is no code.
+        """Return the code in the file, else that of its name. If it is no valid code, make one of it.
 
         Raises BadRow if another file has the code.
         """
@@ -77,15 +77,15 @@ class TreeCodes:
             if (kind, code) in self._files:
                 code = derived_code(written, kind, apart=True)
             parsed.notes.keep("code", written)
-            parsed.notes.warnings.append(f"{written[:60]!r} is no code: taken as {code}")
+            parsed.notes.warnings.append(f"{written[:60]!r} is no valid code: {code} is used")
         first = self._files.setdefault((kind, code), self._name_of(file))
         if first != self._name_of(file):
-            raise BadRow(f"{kind} {code} is in {first} already")
+            raise BadRow(f"{kind} {code} is already in {first}")
         return code
 
 
 class NameIndex:
-    """The codes of a tree's sprints or tasks, found by whatever a person calls them."""
+    """An index of a tree's sprints or tasks by the names that people give them."""
 
     def __init__(self) -> None:
         self._codes: set[str] = set()
@@ -96,33 +96,33 @@ class NameIndex:
         return code in self._codes
 
     def add(self, code: str, names: Iterable[str]) -> None:
-        """Add a code with the other names that it goes by."""
+        """Add a code with its other names."""
         self._codes.add(code)
         every = {name for name in (code, *names) if name}
-        # `DASH-006-audit`, or `DASH-006: Audit`, is called DASH-006 too.
+        # People call `DASH-006-audit` or `DASH-006: Audit` DASH-006, too.
         for name in every | {found[0] for name in every if (found := _PREFIX.match(name))}:
             self._by_case.setdefault(name.casefold(), set()).add(code)
             self._by_letters.setdefault(fold(name), set()).add(code)
 
     def find(self, name: str) -> str | None:
-        """Return the one code that a name means; None if there is none, or several."""
+        """Return the code that a name means; None if it means no code or several."""
         if name in self._codes:
             return name
         found = self._by_case.get(name.casefold(), set())
-        # In a code with a number, punctuation counts: T-1.0 is not T-10.
+        # Punctuation counts in a code with a number: T-1.0 is not T-10.
         if not found and not (CODE.fullmatch(name) and re.search(r"\d", name)):
             found = self._by_letters.get(fold(name), set())
         return next(iter(found)) if len(found) == 1 else None
 
     def find_first(self, text: str) -> str | None:
-        """Return the code that a text means or begins with: `T-1 (the parser)`."""
+        """Return the code that a text means or begins with, such as `T-1 (the parser)`."""
         found = self.find(text)
         if found is not None:
             return found
         if (ticked := _TICKED.match(text)) and (found := self.find(ticked[1].strip())):
             return found
         word = _FIRST_WORD.match(text)
-        # Of a sentence, a first word without a digit is no code.
+        # The first word of a sentence is a code only if it has a digit.
         if word is None or not (_AFTER_CODE.fullmatch(word[2]) or re.search(r"\d", word[1])):
             return None
         return self.find(word[1].rstrip(".-"))

@@ -1,4 +1,4 @@
-"""The part of an import's report that belongs to a tree: a row's number stands for its file."""
+"""The part of an import's report about a tree. Row numbers stand for files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestration_server.cli.importing.row_notes import RowNotes
 
 
 class TreeListing:
-    """Lists the files of a tree that were not taken, or not as they are."""
+    """A list of the files of a tree that were refused or changed."""
 
     def __init__(self, report: ImportReport, root: Path) -> None:
         self._report = report
@@ -18,7 +18,7 @@ class TreeListing:
         self._incomplete: set[int] = set()
 
     def number(self, file: Path) -> int:
-        """Return the number of a file."""
+        """Return a new number for a file."""
         self._files.append(self.name(file))
         return len(self._files) - 1
 
@@ -27,14 +27,14 @@ class TreeListing:
         return str(file.relative_to(self._root))
 
     def notes(self, line: int, what: str, notes: RowNotes) -> None:
-        """List the notes that were taken while a file was read."""
+        """List the notes about a file."""
         for text in notes.changes:
             self.changed(line, f"{what}: {text}")
         for text in notes.warnings:
             self.warning(line, f"{what}: {text}")
 
     def complete(self, line: int) -> bool:
-        """Return True if the ledger has all that the file says, as far as it was listed."""
+        """Return True if nothing was listed that the ledger does not have of the file."""
         return line not in self._incomplete
 
     def _add(self, kind: str, line: int, reason: str) -> None:
@@ -42,21 +42,21 @@ class TreeListing:
         self._report.add(kind, self._files[line], None, reason)
 
     def conflict(self, line: int, reason: str) -> None:
-        """List a file that was edited while the ledger changed, too."""
+        """List a file that was edited while the ledger changed as well."""
         self._add("conflict", line, reason)
 
     def refused(self, line: int, reason: str) -> None:
-        """List a file, or a link of one, that was not taken."""
+        """List a file, or a link of one, that was refused."""
         self._add("refused", line, reason)
 
     def unresolved(self, line: int, reason: str) -> None:
-        """List a link to a task that is not there."""
+        """List a link to a task that does not exist."""
         self._add("unresolved", line, reason)
 
     def changed(self, line: int, reason: str) -> None:
-        """List a value that the ledger has otherwise than the file, or only in part."""
+        """List a value that differs in the ledger or is there only in part."""
         self._add("changed", line, reason)
 
     def warning(self, line: int, reason: str) -> None:
-        """List a value that stands elsewhere than usual, or is left out and kept."""
+        """List a value at an unusual place, or one that is left out and kept in the metadata."""
         self._report.add("warning", self._files[line], None, reason)

@@ -1,4 +1,4 @@
-"""The tasks of a tree: their files are read first, so that a link or a sprint may be named in any way."""
+"""The tasks of a tree. All files are read before any row is made, so that links may use any task's name."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from orchestration_server.cli.importing.words import Words
 from orchestration_server.model import TaskStatus
 
 SprintNamed = Callable[[str], str | None]
-"""Returns the code of the one sprint that a name means, of the tree or the ledger."""
+"""Returns the code of the sprint that a name means, in the tree or the ledger, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadTask:
-    """A task's file that was read."""
+    """A task's file after it was read."""
 
     line: int
     found: TaskFile
@@ -42,7 +42,7 @@ class ReadTask:
 
 
 class TreeTasks:
-    """Reads the files of tasks, then makes their rows."""
+    """A reader of the files of tasks, which makes their rows at the end."""
 
     def __init__(
         self, listing: TreeListing, codes: TreeCodes, words: Words, sprint_named: SprintNamed
@@ -53,16 +53,16 @@ class TreeTasks:
         self._sprint_named = sprint_named
         self._names = NameIndex()
         self._later: dict[Path, Path] = {}
-        """The file with the last revision of a task, by each other one that a ledger wrote of it."""
+        """For each outdated file of a task, the file with its last revision."""
 
     def find_moved(self, files: Iterable[TaskFile]) -> None:
-        """Find the tasks that a ledger wrote at several places: it leaves the file of one that moves."""
+        """Find tasks with several files: if a task moves, the ledger leaves its old file behind."""
         written: dict[str, list[tuple[int, Path]]] = {}
         for found in files:
             try:
                 stamp = stamp_of(delegation_tree.read(found.file))
             except BadRow:
-                # It is listed when it is its turn.
+                # `read` lists it.
                 continue
             if stamp is not None:
                 code, revision = stamp
@@ -72,9 +72,9 @@ class TreeTasks:
             self._later |= {earlier: file for revision, earlier in places if revision < last}
 
     def read(self, found: TaskFile, lies_in: str | None) -> ReadTask | None:
-        """Read a task's file; None, and listed, if there is no task in it.
+        """Read a task's file. If it has no task, list it and return None.
 
-        ``lies_in`` is the code of the sprint around it: empty if there is none, None if it was not taken.
+        ``lies_in`` is the code of the sprint around the file: empty if it is in none, None if it was refused.
         """
         line = self._listing.number(found.file)
         later = self._later.get(found.file)
@@ -90,7 +90,7 @@ class TreeTasks:
                 return None
             code = self._codes.take("task", parsed, named, found.file)
             if lies_in is None:
-                raise BadRow("the sprint that it lies in was not taken")
+                raise BadRow("its sprint was refused")
         except BadRow as error:
             self._listing.refused(line, str(error))
             return None
@@ -119,7 +119,7 @@ class TreeTasks:
             )
 
     def _parsed(self, found: TaskFile) -> ParsedFile:
-        """Return the fields of a task's file, with those of its AGENT.yml that it does not have itself."""
+        """Return the fields of a task's file, completed with those of its AGENT.yml."""
         if found.agent is None:
             return self._read(found.file)
         alone = found.agent == found.file
@@ -127,7 +127,7 @@ class TreeTasks:
         inner = agent_task(config)
         if alone:
             if inner is None:
-                raise BadRow("there is no TASK.md beside it, and it holds no task")
+                raise BadRow("there is no TASK.md beside it, and it has no task")
             parsed = inner
             config = {key: value for key, value in config.items() if key not in ("task", "task_id")}
         else:
@@ -141,7 +141,7 @@ class TreeTasks:
         return parsed
 
     def _compare(self, parsed: ParsedFile, agent: ParsedFile) -> None:
-        """Note a task that one of its files has as done or put aside, and the other one as due."""
+        """Block a task that is due in TASK.md but done or put aside in AGENT.yml."""
         statuses = [one.fields.get("status") for one in (parsed, agent)]
         if None in statuses:
             return
@@ -164,11 +164,11 @@ class TreeTasks:
         except BadRow as error:
             if alone:
                 raise
-            self._listing.refused(self._listing.number(file), f"{error}; the task is taken without it")
+            self._listing.refused(self._listing.number(file), f"{error}; the task is loaded without it")
             return {}, ""
 
     def _sprint(self, parsed: ParsedFile, lies_in: str) -> str:
-        """Return the code of the sprint that the file names, else of the one that it lies in."""
+        """Return the code of the sprint that the file names, else of the one in whose directory it is."""
         written = parsed.short("sprint_code")
         named = str(written[0]) if isinstance(written, list) and len(written) == 1 else written
         if not isinstance(named, str | int | float) or not str(named).strip():
@@ -180,18 +180,18 @@ class TreeTasks:
         found = self._sprint_named(named)
         if found is not None:
             if found != named:
-                parsed.notes.warnings.append(f"sprint {brief(named)} is taken as {found}")
+                parsed.notes.warnings.append(f"sprint {brief(named)} is read as {found}")
             return found
         if not lies_in and CODE.fullmatch(named):
-            # The loader makes it.
+            # The loader creates it.
             return named
         parsed.notes.keep("sprint", named)
-        taken = f"taken as {lies_in}, where it lies" if lies_in else "left out"
-        parsed.notes.changes.append(f"sprint {brief(named)} is not in the tree or the ledger: {taken}")
+        used = f"{lies_in} is used, in whose directory the file is" if lies_in else "left out"
+        parsed.notes.changes.append(f"sprint {brief(named)} is not in the tree or the ledger: {used}")
         return lies_in
 
     def _link(self, want: WantedLink, task: ReadTask) -> TaskLink | None:
-        """Return the link that a file asks for; None, and noted, if it names no task."""
+        """Return the link that a file asks for. If it names no task, note that and return None."""
         code = self._code_of(want, own=bool(task.parsed.stamps))
         if code is None:
             if want.sure:
@@ -209,10 +209,10 @@ class TreeTasks:
         return TaskLink(code, meaning.value.kind, reverse=meaning.value.reverse != want.reverse)
 
     def _code_of(self, want: WantedLink, *, own: bool) -> str | None:
-        """Return the code of the task that is meant; one that is not in the tree may be in the ledger."""
+        """Return the code of the task that a link means, which may be in the ledger and not in the tree."""
         code = want.task if CODE.fullmatch(want.task) else None
         if own and code is not None:
-            # The ledger writes codes, of tasks in other trees too.
+            # The ledger writes codes, also those of tasks in other trees.
             return code
         found = self._names.find(want.task) if want.sure else None
         return found or self._names.find_first(want.task) or (code if want.sure else None)

@@ -1,8 +1,8 @@
-"""A person's edits of files that the ledger wrote: sent with the revision that the file was written of.
+"""A person's edits of files that the ledger wrote, sent with the revision that the file has.
 
-A file has a way in if the ledger still has that revision, or says the same anyway. Else it is a conflict, and
-nothing is changed on either side. Links are edits of a set: those that the file has more than the ledger
-wrote are added, those that it has less are removed, whatever others did to the rest.
+An edit is accepted if the ledger still has that revision, or has the same content anyway. Else it is a
+conflict, and neither side is changed. Links are edited as a set: links that were added to the file are added
+in the ledger, links that were removed from it are removed, and all other links stay.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Entity = sprint_pb2.Sprint | task_pb2.Task
 
 @dataclass(slots=True)
 class UpdateCounts:
-    """What became of the edits."""
+    """Counts of the edits that were accepted."""
 
     sprints: int = 0
     tasks: int = 0
@@ -41,7 +41,7 @@ class UpdateCounts:
 
 @dataclass(frozen=True, slots=True)
 class _AcceptedFile:
-    """A file whose content the ledger has."""
+    """A file whose content the ledger accepted."""
 
     line: int
     directory: Path
@@ -59,7 +59,7 @@ class TreeUpdates:
         self._accepted_files: list[_AcceptedFile] = []
 
     def sprint(self, line: int, directory: Path, wanted: sprint_pb2.Sprint, parsed: ParsedFile) -> None:
-        """Send the edit of a sprint that is there."""
+        """Send the edit of an existing sprint."""
         if not parsed.stamps:
             return
         request = sprint_pb2.GetSprintRequest(sprint_code=wanted.code)
@@ -70,7 +70,7 @@ class TreeUpdates:
             self._accepted_files.append(_AcceptedFile(line, directory, parsed.digests, now))
 
     def task(self, task: ReadTask, row: ImportTaskRow) -> ImportTaskRow | None:
-        """Send the edit of a task, and return its row with the links to add; None if it is not there."""
+        """Send the edit of a task. Return its row with the links to add; None if the task does not exist."""
         current = self._task(row.code)
         if current is None:
             return None
@@ -94,13 +94,13 @@ class TreeUpdates:
         return ImportTaskRow(row.line, row.new, tuple(added))
 
     def list_deleted(self, tasks: Iterable[ReadTask], deleted: frozenset[str]) -> None:
-        """List the files of tasks that were deleted in the ledger: an edit of one has no way in."""
+        """List as conflicts the files of tasks that were deleted in the ledger."""
         for task in tasks:
             if task.parsed.stamps and task.code in deleted:
                 self._listing.conflict(task.line, f"task {task.code} was deleted in the ledger")
 
     def finish(self) -> Iterator[int]:
-        """Have the files written anew that the ledger has taken, after their links were made."""
+        """Request new files for all accepted edits, after their links were created."""
         for taken in self._accepted_files:
             if self._listing.complete(taken.line) and self._allow_overwrite(taken):
                 self._sync(taken.entity)
@@ -116,26 +116,26 @@ class TreeUpdates:
             return None
 
     def _content(self, line: int, wanted: Entity, current: Entity, parsed: ParsedFile) -> Entity | None:
-        """Bring the ledger to what the file says; None, and listed, if that cannot be.
+        """Update the ledger to the content of the file, and return the entity after that.
 
-        Return the entity as the ledger has it then.
+        If the edit cannot be accepted, list it and return None.
         """
         what = f"{'task' if isinstance(wanted, task_pb2.Task) else 'sprint'} {wanted.code}"
         fields = _differing(wanted, current)
         stamp = str(parsed.stamps.get("revision", ""))
         if parsed.stamps.get("uid") != current.uid or not stamp.isdecimal():
             if fields:
-                self._listing.conflict(line, f"{what}: the file was written of another one: left as it is")
+                self._listing.conflict(line, f"{what}: the file is about another one: left as it is")
             return None
         if not fields or _hash(wanted) == parsed.stamps.get("hash"):
-            # It says what the ledger says, or nobody has edited it and the ledger went on.
+            # The file agrees with the ledger, or it was not edited and the ledger has a later revision.
             return current
         if parsed.notes.changes:
-            self._listing.refused(line, f"{what}: not updated, because a value of the file cannot be taken")
+            self._listing.refused(line, f"{what}: not updated, because a value of the file is not valid")
             return None
         for _ in range(_TRIES):
             if current.revision != int(stamp):
-                both = f"the file is an edit of revision {stamp}, and the ledger has {current.revision}"
+                both = f"the file is an edit of revision {stamp}, but the ledger has {current.revision}"
                 self._listing.conflict(line, f"{what}: {both}: they differ in {', '.join(fields)}")
                 return None
             try:
@@ -147,7 +147,7 @@ class TreeUpdates:
                     self._listing.refused(line, f"{what}: {failure}")
                     return None
             current = self._again(current)
-        self._listing.refused(line, f"{what}: others change it all the time: run the import again")
+        self._listing.refused(line, f"{what}: others keep changing it: run the import again")
         return None
 
     def _send(self, wanted: Entity, fields: list[str], revision: int) -> Entity:
@@ -169,7 +169,7 @@ class TreeUpdates:
         return self._client.call(self._client.sprints.GetSprint, request).sprint
 
     def _remove(self, line: int, code: str, links: set[tuple[str, str]]) -> None:
-        """Remove links; one that is gone already is as it should be."""
+        """Remove links. A link that does not exist any more is no error."""
         for other, kind in sorted(links):
             link = coordination_pb2.Dependency(task_code=code, depends_on_code=other)
             link.kind = LINK_KINDS.index(kind)  # type: ignore[assignment]  # the numbers are the same
@@ -181,21 +181,21 @@ class TreeUpdates:
                 if not failure.about_rows:
                     raise
                 if failure.code is not grpc.StatusCode.NOT_FOUND:
-                    self._listing.refused(line, f"task {code} depends on {other} still: {failure}")
+                    self._listing.refused(line, f"task {code} still depends on {other}: {failure}")
 
     def _allow_overwrite(self, taken: _AcceptedFile) -> bool:
-        """Tell the file sync that an edited file may be written over; False if it is not to know."""
+        """Allow the file sync to overwrite an edited file. Return False if the sync does not manage it."""
         directory = taken.directory.resolve()
         try:
             if not (directory / RECORD).is_file():
                 return False
             return writer.accept(Workspace(directory.parent), directory.name, RECORD, taken.digests)
         except (OSError, UnsafePath) as error:
-            self._listing.warning(taken.line, f"the ledger has it, but {RECORD} cannot be written: {error}")
+            self._listing.warning(taken.line, f"it is updated, but {RECORD} cannot be written: {error}")
             return False
 
     def _sync(self, entity: Entity) -> None:
-        """Ask for the files of an entity by a change that changes nothing."""
+        """Request the files of an entity, by an update that changes nothing."""
         request: Any
         fields: dict[str, Any] = {
             "expected_revision": entity.revision, "sync_to_file": True,
@@ -210,7 +210,7 @@ class TreeUpdates:
                 request.update_mask.paths.append("title")
                 self._client.call(self._client.sprints.UpdateSprint, request, final=grpc.StatusCode.ABORTED)
         except CallFailed as failure:
-            # Another one changed it meanwhile: the next sync writes what is there then.
+            # Someone changed it meanwhile, and the sync of that change writes the files.
             if failure.code is not grpc.StatusCode.ABORTED:
                 raise
 
@@ -233,7 +233,7 @@ def _differing(wanted: Entity, current: Entity) -> list[str]:
 
 
 def _base(parsed: ParsedFile) -> set[tuple[str, str]] | None:
-    """Return the links that the file was written with; None if it does not say, or has no list any more."""
+    """Return the links that the ledger wrote into the file; None if its stamp or its list is missing."""
     stamp = parsed.stamps.get("links")
     if not isinstance(stamp, str) or "depends_on" not in parsed.fields:
         return None

@@ -1,4 +1,4 @@
-"""Keeps a task from being ready whose blocker did not come into the ledger."""
+"""Blocking of tasks whose blockers could not be loaded, so that they are not ready by mistake."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from orchestration_server.cli.importing.client import CallFailed, ImportClient
 from orchestration_server.cli.importing.progress import Listing
 from orchestration_server.cli.importing.row_notes import NOT_READY, join_reasons
 
-# A task that others change at the same time is read again.
+# A task that others change at the same time is read again, this often.
 _TRIES = 5
 
 
 class UnmetBlockers:
-    """The tasks of one import that wait for a task that is not there."""
+    """The tasks of one import that wait for a task that could not be loaded."""
 
     def __init__(self, client: ImportClient, listing: Listing) -> None:
         self._client = client
@@ -28,10 +28,10 @@ class UnmetBlockers:
         self._reasons.setdefault(code, (line, []))[1].append(reason)
 
     def apply(self, made: Container[str]) -> None:
-        """Block the tasks noted. `made` has the codes that this run created.
+        """Block the noted tasks. `made` has the codes of tasks that this run created.
 
-        A task that an earlier run left behind is blocked if nobody has changed it since, so that a second run
-        does not undo a person's decision.
+        A task of an earlier run is blocked only if nobody has changed it since, so that a second run does not
+        undo a person's decision.
         """
         for code, (line, reasons) in self._reasons.items():
             reason = join_reasons(reasons)
@@ -71,7 +71,7 @@ class UnmetBlockers:
         except CallFailed as failure:
             if failure.code is not grpc.StatusCode.INVALID_ARGUMENT:
                 raise
-            # The metadata is full: the reason is on the event alone.
+            # The metadata is full, so only the event has the reason.
             status = task_pb2.UpdateTaskStatusRequest(
                 task_code=task.code,
                 status=common_pb2.TASK_STATUS_BLOCKED,

@@ -1,7 +1,7 @@
-"""JSON and YAML values as the ledger can keep them, without a silent loss.
+"""Conversion of JSON and YAML values to a Struct of the ledger, without silent loss.
 
-A Struct has doubles, no NUL, no half of a surrogate pair, 16 levels and 64 KiB. A number that a double would
-change becomes the text that was written; so do the other values that do not fit, each with a note.
+A Struct has doubles, no NUL, no lone surrogate, 16 levels and 64 KiB. A number that a double would change
+becomes the text that was written. So do other values that do not fit, each with a note.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from orchestration_server.cli.importing.row_notes import NOT_READY, RowNotes
 from orchestration_server.validation.constraints import STRUCT_BYTES, STRUCT_DEPTH
 
 LARGEST = 2**53 - 1
-"""Whole numbers up to here are told apart by a double, and JSON's integers as RFC 8785 has them."""
-# The loader may add the reason why a task is not ready later.
+"""The largest whole number that a double represents exactly, as RFC 8785 requires of integers in JSON."""
+# The loader may later add the reason why a task is not ready.
 REASON_BYTES = 1500
 _FIT_BYTES = STRUCT_BYTES - REASON_BYTES - 500
-# What orjson would change or refuse: long numbers, exponents, a minus zero, escapes of surrogates, NaN.
+# Values that orjson would change or refuse: long numbers, exponents, minus zero, escapes of surrogates, NaN.
 _CAREFUL = re.compile(rb"[0-9.]{16}|[0-9][eE]|-0|\\u[dD][89a-fA-F]|NaN|Infinity")
 _BAD_CHARACTERS = re.compile("[\0\ud800-\udfff]")
 
 
 class NumberText(str):
-    """The text of a number that the ledger would change if it kept it as a number."""
+    """The text of a number that the ledger would change if it stored it as a number."""
 
     __slots__ = ()
 
 
 def number(text: str) -> int | float | NumberText:
-    """Return the number that `text` writes, or the text if a double does not have exactly this value.
+    """Return the number that `text` denotes, or the text if no double has exactly this value.
 
-    Whole numbers from 2^53 on stay text: a reader that has doubles would take two of them for one.
+    Whole numbers from 2^53 on stay text, because readers that use doubles could not distinguish them.
     """
     if re.fullmatch(r"[-+]?[0-9]+", text):
         if len(text) > 17 or abs(whole := int(text)) > LARGEST:
@@ -56,10 +56,10 @@ def number(text: str) -> int | float | NumberText:
 
 
 def parse_json(data: bytes) -> Any:
-    """Return a JSON value with each number that a double would change as text. Raises ValueError.
+    """Return a JSON value in which each number that a double would change is text. Raises ValueError.
 
-    NaN and control characters inside texts are taken, because programs write them; a byte that is not UTF-8
-    becomes a lone surrogate, which `storable` writes as an escape.
+    NaN and control characters inside texts are accepted, because programs write them. A byte that is not
+    UTF-8 becomes a lone surrogate, which `storable` writes as an escape.
     """
     if not _CAREFUL.search(data):
         try:
@@ -74,7 +74,7 @@ def parse_json(data: bytes) -> Any:
 
 
 def text_of(value: str, name: str, notes: RowNotes) -> str:
-    """Return a text with NUL and lone surrogates written as escapes, and note it."""
+    """Return a text with NUL and lone surrogates written as escapes, with a note if there were any."""
     if not _BAD_CHARACTERS.search(value):
         return str(value)
     notes.warnings.append(f"{name}: NUL and halves of characters are written as \\u0000")
@@ -88,12 +88,12 @@ def escaped(text: str) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
-    # What was a byte that is not UTF-8.
+    # A byte that is not UTF-8.
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 class _StorableWalk:
-    """One pass over a value, which collects the places where it had to change something."""
+    """A pass over a value that converts it and collects the places of all changes."""
 
     def __init__(self) -> None:
         self.numbers: list[str] = []
@@ -142,7 +142,7 @@ def _digits(value: float) -> str:
     try:
         return str(value)
     except ValueError:
-        # An integer of more digits than Python writes in decimal.
+        # The integer has more digits than Python converts to decimal.
         return hex(int(value))
 
 
@@ -154,9 +154,9 @@ def _json_text(value: Any) -> str:
 
 
 def storable(value: Any, name: str, notes: RowNotes) -> Any:
-    """Return a value as a Struct can keep it, with a warning for each kind of change.
+    """Return a value that fits into a Struct, with a warning for each kind of change.
 
-    `name` is the path of the value in the row, and empty for the row itself.
+    `name` is the path of the value in the row; it is empty for the row itself.
     """
     walk = _StorableWalk()
     kept = walk.value(value, name, 1)
@@ -178,7 +178,7 @@ def _places(paths: Sequence[str]) -> str:
 
 
 def struct(value: dict[str, Any], name: str, notes: RowNotes, *, most: int = _FIT_BYTES) -> Struct:
-    """Return an object as a Struct of at most `most` bytes of JSON; what is cut is noted as a change."""
+    """Return an object as a Struct of at most `most` bytes of JSON. Each cut is noted as a change."""
     kept = storable(value, "", notes)
     if _size(kept) > most:
         kept = _fitted(kept, name, most, notes)
@@ -188,7 +188,7 @@ def struct(value: dict[str, Any], name: str, notes: RowNotes, *, most: int = _FI
 
 
 def fits(value: dict[str, Any]) -> bool:
-    """Return True if an object is small enough for a Struct of the ledger."""
+    """Return True if an object fits into a Struct of the ledger."""
     return _size(storable(value, "", RowNotes())) <= STRUCT_BYTES
 
 
@@ -197,7 +197,7 @@ def _size(value: Any) -> int:
 
 
 def _fitted(value: dict[str, Any], name: str, most: int, notes: RowNotes) -> dict[str, Any]:
-    """Cut the largest values of an object, all to one size, so that it has at most `most` bytes."""
+    """Cut the largest values of an object to one common size, so that it has at most `most` bytes."""
     names = {key: _size(key) + 2 for key in value}
     sizes = {key: _size(item) for key, item in value.items()}
     room = most - 2 - sum(names.values())
@@ -216,7 +216,7 @@ def _fitted(value: dict[str, Any], name: str, most: int, notes: RowNotes) -> dic
 
 
 def _share(sizes: list[int], room: int) -> int:
-    """Return the largest size to which values may be cut so that they fit into `room` together."""
+    """Return the size to which values must be cut so that together they fit into `room`."""
     for place, size in enumerate(sizes):
         share = room // (len(sizes) - place)
         if size > share:
@@ -226,7 +226,7 @@ def _share(sizes: list[int], room: int) -> int:
 
 
 def _fewer(value: dict[str, Any], name: str, most: int, notes: RowNotes) -> dict[str, Any]:
-    """Keep the leading entries of an object that has too many, each at most a quarter of the room."""
+    """Keep the first entries of an object that has too many, each of at most a quarter of the space."""
     kept: dict[str, Any] = {}
     size = 2
     for key, item in value.items():
@@ -240,7 +240,7 @@ def _fewer(value: dict[str, Any], name: str, most: int, notes: RowNotes) -> dict
 
 
 def _cut(value: Any, most: int) -> Any:
-    """Return the beginning of a value, of at most `most` bytes of JSON."""
+    """Return the beginning of a value, at most `most` bytes of JSON."""
     if _size(value) <= most:
         return value
     if isinstance(value, list):

@@ -1,6 +1,6 @@
-"""The words that trackers use for statuses, priorities and kinds of links, and their meaning in the ledger.
+"""Words that trackers use for statuses, priorities and kinds of links, with their meaning in the ledger.
 
-Both importers read words through this table. A word that is not in it must never make a task ready:
+Both importers look words up in this table. A word that is not in it must never make a task ready:
 ``row_notes`` blocks such a task. docs/import.md shows the table, and a test compares the two.
 """
 
@@ -30,7 +30,7 @@ class Meaning(Generic[T]):
 
     value: T
     exact: bool = True
-    """False if the word says more than the value does, so that an importer keeps the word."""
+    """False if the word says more than the value, so that the importer keeps the word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +39,20 @@ class TaskWord:
 
     status: TaskStatus
     deleted: bool = False
-    """The tracker has deleted the task: it is created as cancelled, linked, and deleted."""
+    """True if the tracker has deleted the task: it is created as cancelled, linked, and deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class KindWord:
-    """The meaning of a link's kind, as an entry of a task's depends_on has it."""
+    """The meaning of a link's kind in an entry of a task's depends_on."""
 
     kind: str
     reverse: bool = False
-    """The other task depends on this one."""
+    """True if the other task depends on this one."""
 
 
 Rows = Sequence[tuple[T, bool, str]]
-"""A value, whether its words are exact, and the words, separated by commas."""
+"""Rows of a value, True if its words are exact, and the words, separated by commas."""
 
 TASK_ROWS: Rows[TaskWord] = (
     (
@@ -170,18 +170,18 @@ KIND_ROWS: Rows[KindWord] = (
 
 
 LONGEST_WORD = 200
-"""Characters of a text that may be a word: to normalize combining marks takes the square of their number."""
+"""The maximum length of a word. Normalizing combining marks takes quadratic time."""
 
 
 class MapError(Exception):
-    """An error in the file of --map; the message begins with file and line."""
+    """Raised for an error in the file of --map. The message begins with file and line."""
 
 
 def fold(text: str) -> str:
-    """Return the form in which words are compared: letters and digits alone, without case.
+    """Return the form in which words are compared: only letters and digits, without case.
 
-    A text that has neither, such as an emoji, stands for itself. A sign before a number is kept, and a
-    question mark puts a word in doubt.
+    A text that has neither, such as an emoji, is compared as it is. A sign before a number is kept. A text
+    with a question mark is compared as it is, because the author was in doubt.
     """
     if len(text) > LONGEST_WORD:
         return text
@@ -203,7 +203,7 @@ def _table(rows: Rows[T]) -> dict[str, Meaning[T]]:
 
 @dataclass(frozen=True)
 class Words:
-    """The table, with the words that the operator has added."""
+    """The table of words, with those that the operator added."""
 
     tasks: dict[str, Meaning[TaskWord]] = field(default_factory=lambda: _table(TASK_ROWS))
     sprints: dict[str, Meaning[SprintStatus]] = field(default_factory=lambda: _table(SPRINT_ROWS))
@@ -211,10 +211,10 @@ class Words:
     kinds: dict[str, Meaning[KindWord]] = field(default_factory=lambda: _table(KIND_ROWS))
 
     def task_status(self, written: object) -> Meaning[TaskWord] | None:
-        """Return the meaning of a task's status; None if the word is not known.
+        """Return the meaning of a task's status; None if the word is unknown.
 
-        A remark after the word is left out: `✅ Completed (see notes)`. After a word for pending it is
-        not, because it may say why the task cannot start.
+        A remark after the word is ignored: `✅ Completed (see notes)`. A remark after a word for pending
+        makes the status unknown, because it may say why the task cannot start.
         """
         text = _text(written)
         found = self.tasks.get(fold(text))
@@ -227,7 +227,7 @@ class Words:
         return Meaning(found.value, exact=False)
 
     def sprint_status(self, written: object) -> Meaning[SprintStatus] | None:
-        """Return the meaning of a sprint's status; None if the word is not known. Remarks are left out."""
+        """Return the meaning of a sprint's status; None if the word is unknown. Remarks are ignored."""
         text = _text(written)
         found = self.sprints.get(fold(text))
         if found is not None:
@@ -237,16 +237,16 @@ class Words:
         return Meaning(found.value, exact=False) if found else None
 
     def priority(self, written: object) -> Meaning[str] | None:
-        """Return P0 to P4; None if the word is not known."""
+        """Return P0 to P4; None if the word is unknown."""
         return self.priorities.get(fold(_text(written)))
 
     def kind(self, written: object) -> Meaning[KindWord] | None:
-        """Return the meaning of a link's kind; None if the word is not known."""
+        """Return the meaning of a link's kind; None if the word is unknown."""
         return self.kinds.get(fold(_text(written)))
 
 
 def _text(written: object) -> str:
-    """Return a word as text; empty, which no table has, if the value is no word."""
+    """Return a word as text; empty, which is in no table, if the value is no word."""
     if isinstance(written, float) and written.is_integer():
         written = int(written)
     if isinstance(written, bool) or not isinstance(written, str | int):
@@ -255,7 +255,7 @@ def _text(written: object) -> str:
 
 
 def _without_remark(text: str) -> tuple[str, str]:
-    """Split a status from what follows it: a dash between spaces, a bracket, a colon, a number, an emoji."""
+    """Split a status from a remark that begins with a spaced dash, a bracket, a colon, a number or an emoji."""
     text = text.strip()
     start = re.search(r"[^\W_]", text)
     if start is None:
@@ -264,7 +264,7 @@ def _without_remark(text: str) -> tuple[str, str]:
     if end is None:
         return text[start.start() :], ""
     place = start.start() + end.start()
-    # These separate alternatives, or put the word in doubt.
+    # These separate alternatives, or express doubt.
     if text[place] in "|/&?":
         return "", ""
     return text[start.start() : place], text[place:]
@@ -304,7 +304,7 @@ def _added(document: yaml_reader.YamlNode, name: str, values: Mapping[str, T]) -
         if not folded:
             raise value.error("is an empty word")
         if folded in added:
-            raise value.error("is there twice: case, spaces and punctuation do not count")
+            raise value.error("is a duplicate: case, spaces and punctuation do not count")
         added[folded] = Meaning(values[value.choice(tuple(values))], exact=False)
     return added
 
@@ -314,7 +314,7 @@ END = "<!-- The end of the table of words. -->"
 
 
 def page(text: str) -> str:
-    """Return docs/import.md with the table between its marks."""
+    """Return docs/import.md with the table written between its marks."""
     head, rest = text.split(BEGIN)
     _, tail = rest.split(END)
     return f"{head}{BEGIN}\n{''.join(_lines())}{END}{tail}"

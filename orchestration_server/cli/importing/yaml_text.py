@@ -1,6 +1,6 @@
-"""YAML as JSON would have it: no dates, no yes and no, no number that a double would change.
+"""YAML read as JSON: no dates, no yes and no as booleans, no number that a double would change.
 
-Nothing here raises anything but BadRow.
+All functions here raise only BadRow.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ MAX_BYTES = 1024 * 1024
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes what JSON has, and all else as text: no dates, no yes and no.
+    """A loader of the types of JSON that reads everything else as text.
 
-    Refuses aliases, by which a small file can hold a huge value, and nesting without an end.
+    It refuses aliases, with which a small file can expand to a huge value, and very deep nesting.
     """
 
     depth = 0
@@ -29,7 +29,7 @@ class _Loader(yaml.SafeLoader):
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # yaml gives it no types
         mark = event.start_mark
         if isinstance(event, yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem="aliases are not taken", problem_mark=mark)
+            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=mark)
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise yaml.MarkedYAMLError(problem="is nested too deeply", problem_mark=mark)
@@ -53,7 +53,7 @@ _PLAIN_TAGS = frozenset(_TAG + name for name in ("null", "bool", "int", "float",
 
 
 def read_yaml(text: str) -> Any:
-    """Return a YAML document as JSON would have it; keys are the texts that stand there."""
+    """Return a YAML document as JSON has it, with keys as they are written."""
     return _read(text, _Values(spelled=False))
 
 
@@ -63,7 +63,7 @@ def spelled_yaml(text: str) -> Any:
 
 
 def join_surrogates(text: str) -> str:
-    """Return a text in which two halves of a character that follow each other are the character."""
+    """Return a text in which adjacent halves of a surrogate pair are joined to one character."""
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
@@ -89,7 +89,7 @@ def _read(text: str, values: _Values) -> Any:
 
 
 class _Values:
-    """Turns nodes into values. A number that a double would change is a text."""
+    """A converter of nodes to values. A number that a double would change becomes text."""
 
     def __init__(self, *, spelled: bool) -> None:
         self._spelled = spelled
@@ -101,7 +101,7 @@ class _Values:
         if isinstance(node, yaml.MappingNode) and node.tag.endswith(":map"):
             return self._mapping(node)
         if node.tag not in _PLAIN_TAGS:
-            raise BadRow(f"{line}{node.tag} is nothing that the ledger can keep")
+            raise BadRow(f"{line}the ledger cannot store {node.tag}")
         return self._scalar(node.tag.removeprefix(_TAG), str(node.value))
 
     def _mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class _Values:
                 raise BadRow(f"{line}a key is no text")
             name = join_surrogates(key.value)
             if name in values:
-                raise BadRow(f"{line}{name[:60]!r} is there twice")
+                raise BadRow(f"{line}{name[:60]!r} is a duplicate")
             values[name] = self.of(item)
         return values
 
