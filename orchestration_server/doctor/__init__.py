@@ -1,4 +1,4 @@
-"""What a first-time operator gets wrong, and the fix: the checks of `orchestration doctor`, in one table."""
+"""The checks of `orchestration doctor` in one table: common mistakes of operators, each with its fix."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ MACHINE_CHECKS: Mapping[str, Check] = {
     "disk": machine.disk,
     "cache": cache.cache,
 }
-"""About this machine and the cache; nothing of it needs the database."""
+"""Checks of this machine and the cache, which need no database."""
 DATABASE_CHECKS: Mapping[str, Check] = {
     "version": database.version,
     "encoding": database.encoding,
@@ -61,7 +61,7 @@ DATABASE_CHECKS: Mapping[str, Check] = {
     "replication slots": horizon.slots,
     "autovacuum": storage.autovacuum,
 }
-"""About any Postgres."""
+"""Checks of any Postgres."""
 LEDGER_CHECKS: Mapping[str, Check] = {
     "keys": address.keys,
     "partitions": upkeep.partitions,
@@ -75,14 +75,18 @@ LEDGER_CHECKS: Mapping[str, Check] = {
     "sizes": storage.sizes,
     "statements": storage.statements,
 }
-"""About a database that holds a ledger of this release."""
+"""Checks of a database with a ledger of this release."""
 
 
 def examine(load: Callable[[], Settings], *, file: Path | None = None) -> Iterator[tuple[str, Finding]]:
-    """Yields what each check found, by the check's name. ``file`` is the one given for the settings.
+    """Yield the findings of each check, with the check's name.
 
-    What cannot be looked at, because what it stands on is not there, is left out: without valid settings all
-    but those, without a connection all of the database.
+    Checks that cannot run are left out: all others if the settings are not valid, those of the database if
+    there is no connection.
+
+    Args:
+        load: Returns the settings.
+        file: The file of settings that the operator named.
     """
     for finding in configuration.unknown_names():
         yield "configuration", finding
@@ -114,6 +118,6 @@ def _run(checks: Mapping[str, Check], installation: Installation) -> Iterator[tu
         try:
             found = list(installation.transaction(check))
         except psycopg.Error as error:
-            found = [warning(f"could not be looked at: {database_errors.first_line(error)}")]
+            found = [warning(f"could not be checked: {database_errors.first_line(error)}")]
         for finding in found:
             yield name, finding

@@ -1,4 +1,4 @@
-"""Where the server listens."""
+"""Checks of the address on which the server listens."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ASK_SECONDS = 2.0
 _REFUSALS = frozenset((grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED))
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _CREATE_KEY = "orchestration keys create NAME"
-_UNSURE = "whether it is of this database is not looked at"
+_UNSURE = "this does not check that it uses this database"
 _OTHER_ADDRESS = f"orchestration serve --address {DEFAULT_ADDRESS}"
 
 
 def listen_address(installation: Installation) -> Iterator[Finding]:
-    """It can be listened on, or a server of ours does so already."""
+    """Check that the server can listen on the address, or that a ledger already does."""
     address = installation.settings.address
     parts = _parts(installation)
     if parts is None:
@@ -38,15 +38,15 @@ def listen_address(installation: Installation) -> Iterator[Finding]:
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
     except OSError as error:
-        yield failed(f"{host} is no address of this machine: {error.strerror}", _OTHER_ADDRESS)
+        yield failed(f"{host} is not an address of this machine: {error.strerror}", _OTHER_ADDRESS)
         return
     with socket.socket(family, kind, protocol) as tried:
-        # As the server's own: what is left of an ended connection does not count.
+        # As the server does: a connection in TIME_WAIT does not count.
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             tried.bind(place)
         except PermissionError:
-            yield failed(f"port {number} is for root alone", _OTHER_ADDRESS)
+            yield failed(f"only root may listen on port {number}", _OTHER_ADDRESS)
             return
         except OSError as error:
             yield (
@@ -67,7 +67,7 @@ def _taken(installation: Installation, number: int) -> Finding:
         return failed(f"{error.filename} cannot be read: {error.strerror}", f"ls -l {error.filename}")
     except grpc.RpcError as error:
         if error.code() in _REFUSALS:
-            return ok(f"a ledger answers on {address}, and wants a key before it says more; {_UNSURE}")
+            return ok(f"a ledger answers on {address} and needs a key to say more; {_UNSURE}")
         return failed(
             f"{installation.settings.address} is in use by a program that does not answer as the ledger does",
             f"ss -ltnp 'sport = :{number}'",
@@ -81,7 +81,7 @@ def _taken(installation: Installation, number: int) -> Finding:
 
 
 def port(installation: Installation) -> Iterator[Finding]:
-    """No outgoing connection can hold the port: a bind then fails now and then, at random."""
+    """Check that no outgoing connection can occupy the port, which makes a start fail at random."""
     parts = _parts(installation)
     if parts is None or not parts[1]:
         return
@@ -91,15 +91,15 @@ def port(installation: Installation) -> Iterator[Finding]:
         return
     if first <= parts[1] <= last:
         yield warning(
-            f"{parts[1]} is a port of outgoing connections ({first}-{last}): a start can fail at random",
+            f"outgoing connections use ports {first}-{last}, so a start on {parts[1]} can fail at random",
             f"{_OTHER_ADDRESS}    # or: sysctl -w net.ipv4.ip_local_reserved_ports={parts[1]}",
         )
     else:
-        yield ok(f"{parts[1]} is none of those that outgoing connections get ({first}-{last})")
+        yield ok(f"outgoing connections do not use {parts[1]} (they use {first}-{last})")
 
 
 def security(installation: Installation) -> Iterator[Finding]:
-    """Off loopback nobody gets in without a key, and nothing is sent in the clear."""
+    """Check that an address off loopback needs a key and is encrypted."""
     if _parts(installation) is None:
         return
     settings = installation.settings
@@ -109,35 +109,35 @@ def security(installation: Installation) -> Iterator[Finding]:
         yield failed(str(error), _OTHER_ADDRESS)
     else:
         if listening.on_loopback(settings.address):
-            yield ok("on loopback: no other machine reaches it")
+            yield ok("on loopback: no other machine can connect")
         elif settings.tls_cert is not None or settings.auto_tls:
-            yield ok("encrypted, as it has to be where other machines reach it")
+            yield ok("encrypted, as it must be if other machines connect")
         else:
             yield warning(
-                f"{settings.address} is reached from other machines in the clear: a proxy or the network has"
-                " to encrypt, else keys can be read on the way",
+                f"other machines connect to {settings.address} in the clear: a proxy or the network has to"
+                " encrypt, else keys can be read on the way",
                 f"orchestration serve --address {settings.address} --tls-cert FILE --tls-key FILE",
             )
     for path in (settings.tls_cert, settings.tls_key, settings.tls_client_ca):
         if path is not None and not os.access(path, os.R_OK):
-            yield failed(f"{path} is not there, or may not be read", f"ls -l {path}")
+            yield failed(f"{path} does not exist or cannot be read", f"ls -l {path}")
 
 
 def keys(installation: Installation) -> Iterator[Finding]:
-    """Whoever is to call can: off loopback nobody does without a key."""
+    """Check that callers can authenticate: off loopback each of them needs a key."""
     settings = installation.settings
     made, good = diagnosis.keys(installation.conn)
     if good or settings.jwt_key_file is not None:
-        yield ok(f"{good} good of {made} made" if made else "JWTs are let in")
+        yield ok(f"{good} of {made} keys are valid" if made else "JWTs are accepted")
     elif settings.auth is AuthMode.REQUIRED or not listening.on_loopback(settings.address):
-        yield failed("calls take a key, and there is no good one", _CREATE_KEY)
+        yield failed("calls need a key, and no valid key exists", _CREATE_KEY)
     elif made:
-        yield warning("a key was made once, so calls take one, and none is good any more", _CREATE_KEY)
+        yield warning("keys were created, so calls need one, but none of them is valid any more", _CREATE_KEY)
     else:
-        yield ok("none yet: on loopback the ledger is open until there is one")
+        yield ok("none yet: on loopback the ledger is open until a key exists")
 
 
 def _parts(installation: Installation) -> tuple[str, int] | None:
-    """Host and port of the address; None where one of them is missing."""
+    """Return host and port of the address; None if one of them is missing."""
     parts = listening.split(installation.settings.address)
     return parts if parts is not None and parts[0] else None

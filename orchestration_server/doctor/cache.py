@@ -1,4 +1,4 @@
-"""Redis or Valkey. A ledger runs without one, so whatever is wrong with it is a warning."""
+"""Checks of Redis or Valkey. A ledger runs without a cache, so every fault is a warning."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from orchestration_server.cache.client import TIMEOUT_SECONDS, fault
 from orchestration_server.doctor.findings import Finding, Installation, format_size, ok, warning
 
 PINGS = 20
-_PRIMARY = "REDIS_URL has to name the primary, not a replica"
-_NO_CLUSTER = "REDIS_URL has to name a Redis that is not in cluster mode"
+_PRIMARY = "REDIS_URL must name the primary, not a replica"
+_NO_CLUSTER = "REDIS_URL must name a Redis that is not in cluster mode"
 SLOW_SECONDS = 0.01
 WAIT_SECONDS = 2.0
 
 
 def cache(installation: Installation) -> Iterator[Finding]:
-    """It answers, soon, and makes room when it is full."""
+    """Check that the cache answers quickly and evicts entries when it is full."""
     if not installation.redis_url:
         yield ok(
-            "none, and all works: contexts and reports are made anew each time, and servers of one ledger"
-            " look for each other's events every 100 ms"
+            "none: everything works, but contexts and reports are assembled anew each time, and servers of"
+            " one ledger poll for each other's events every 100 ms"
         )
         return
     client: redis.Redis | None = None
@@ -48,9 +48,9 @@ def cache(installation: Installation) -> Iterator[Finding]:
     except redis.ResponseError as error:
         yield _refused("ping or info", fault(error))
     except (redis.RedisError, OSError) as error:
-        # Without the text of the error, which may hold what the URL does.
+        # The text of the error is left out, because it may quote the URL.
         yield warning(
-            f"does not answer ({type(error).__name__}): all works without it, slower",
+            f"does not answer ({type(error).__name__}): everything works without it, but slower",
             'redis-cli -u "$REDIS_URL" ping',
         )
     finally:
@@ -59,7 +59,7 @@ def cache(installation: Installation) -> Iterator[Finding]:
 
 
 def _use(client: redis.Redis) -> Finding:
-    """Do what servers do with it: keep and read an answer, and wake another server."""
+    """Use the cache as servers do: store and read an answer, and wake another server."""
     name = f"orchestration:doctor:{secrets.token_hex(8)}"
     step = "set"
     try:
@@ -67,7 +67,7 @@ def _use(client: redis.Redis) -> Finding:
         step = "get"
         if client.get(name) != b"1":
             return warning(
-                "what was stored is not there a moment later: nothing is cached",
+                "a stored value is missing a moment later: nothing is cached",
                 'redis-cli -u "$REDIS_URL" info memory    # it may be full',
             )
         step = "del"
@@ -82,12 +82,12 @@ def _use(client: redis.Redis) -> Finding:
     except (redis.RedisError, OSError) as error:
         return _refused(step, fault(error))
     if message is None or message.get("data") != b"1":
-        return warning("a message that is published is not heard: servers do not wake each other", _PRIMARY)
+        return warning("published messages do not arrive: servers do not wake each other", _PRIMARY)
     return ok("set, get, del, publish and subscribe work")
 
 
 def _refused(step: str, error: str) -> Finding:
-    """Return what a command that was refused means; nothing of its text, which may hold names of keys."""
+    """Return the finding about a refused command, without the error's text, which may have names of keys."""
     fixes = {
         "ReadOnlyError": _PRIMARY,
         "MovedError": _NO_CLUSTER,
@@ -95,10 +95,10 @@ def _refused(step: str, error: str) -> Finding:
         "NoPermissionError": "redis-cli acl setuser USER '~orchestration:*' '&orchestration:*'"
         " +@all -@dangerous +info    # as the default user",
         "OutOfMemoryError": 'redis-cli -u "$REDIS_URL" config set maxmemory-policy allkeys-lru',
-        "MISCONF": 'redis-cli -u "$REDIS_URL" config set save ""    # nothing in it has to be kept',
+        "MISCONF": 'redis-cli -u "$REDIS_URL" config set save ""    # no need to persist a cache',
     }
     fix = fixes.get(error, 'redis-cli -u "$REDIS_URL" ping')
-    return warning(f"{step} is refused ({error}): all works without it, slower", fix)
+    return warning(f"{step} is refused ({error}): everything works without it, but slower", fix)
 
 
 def _ping(client: redis.Redis) -> float:
@@ -109,11 +109,11 @@ def _ping(client: redis.Redis) -> float:
 
 def _speed(server: dict[str, Any], seconds: float) -> Finding:
     valkey = server.get("valkey_version")
-    name = f"Valkey {valkey}" if valkey else f"Redis {server.get('redis_version', 'of no version')}"
-    text = f"{name} answers in {seconds * 1_000:.2f} ms at the median; the ledger would run without it"
+    name = f"Valkey {valkey}" if valkey else f"Redis {server.get('redis_version', 'of unknown version')}"
+    text = f"{name} answers in {seconds * 1_000:.2f} ms at the median; the ledger also runs without it"
     if seconds > SLOW_SECONDS:
-        limit = f"what takes {TIMEOUT_SECONDS * 1_000:.0f} ms counts as away"
-        return warning(f"{text}; {limit}", "a cache near the servers; without one they may be faster")
+        limit = f"the ledger gives up on a command after {TIMEOUT_SECONDS * 1_000:.0f} ms"
+        return warning(f"{text}; {limit}", "move the cache near the servers, or run without it")
     return ok(text)
 
 
@@ -121,12 +121,12 @@ def _memory(memory: dict[str, Any]) -> Finding:
     policy, most = memory.get("maxmemory_policy", ""), int(memory.get("maxmemory", 0))
     if not most:
         return warning(
-            "no limit of memory: what is cached goes after 5 minutes, and until then it grows",
+            "its memory is not limited: entries expire after 5 minutes, and until then it grows",
             'redis-cli -u "$REDIS_URL" config set maxmemory 256mb',
         )
     if not policy.startswith("allkeys-"):
         return warning(
-            f"with the policy {policy or 'noeviction'} a full cache of {format_size(most)} takes nothing new",
+            f"with the policy {policy or 'noeviction'} a full cache ({format_size(most)}) stores nothing new",
             'redis-cli -u "$REDIS_URL" config set maxmemory-policy allkeys-lru',
         )
     return ok(f"{format_size(most)} at most, {policy}")

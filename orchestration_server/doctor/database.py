@@ -1,4 +1,4 @@
-"""Postgres itself: reached, of a version that is supported, with the rights and the room servers need."""
+"""Checks of Postgres itself: its version, and the rights and connections that servers need."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ ROLE_LIMIT, DATABASE_LIMIT = "the role's limit", "the database's limit"
 
 
 def connected(installation: Installation) -> Finding:
-    """There is a connection."""
+    """Return the finding about a connection that works."""
     where = "the built-in Postgres" if installation.built_in else "DATABASE_URL"
     return ok(f"{where} answers")
 
 
 def version(installation: Installation) -> Iterator[Finding]:
-    """One of those that the ledger is tested with, and no replica."""
+    """Check that Postgres has a version that the ledger is tested with, and is no replica."""
     about = diagnosis.postgres_facts(installation.conn)
     named = f"Postgres {about.version}"
     if about.replica:
-        yield failed(f"{named} is a read replica", "DATABASE_URL has to name the primary")
+        yield failed(f"{named} is a read replica", "DATABASE_URL must name the primary")
     if about.major < OLDEST:
         yield failed(f"{named}: the ledger needs {OLDEST} to {NEWEST}", "pg_upgrade, or a newer server")
     elif about.major > NEWEST:
-        yield warning(f"{named} is newer than the ledger is tested with ({OLDEST} to {NEWEST})")
+        yield warning(f"{named} is newer than the versions the ledger is tested with ({OLDEST} to {NEWEST})")
     else:
         yield ok(named)
 
 
 def encoding(installation: Installation) -> Iterator[Finding]:
-    """UTF8: other encodings cannot hold what agents write."""
+    """Check for UTF8: other encodings cannot store all that agents write."""
     about = diagnosis.postgres_facts(installation.conn)
     if about.encoding == "UTF8":
         yield ok("UTF8")
     else:
         yield failed(
             f"the database's encoding is {about.encoding}",
-            f"createdb --encoding=UTF8 --template=template0 {about.database}_utf8    # then load a dump",
+            f"createdb --encoding=UTF8 --template=template0 {about.database}_utf8    # then restore a dump",
         )
 
 
 def durability(installation: Installation) -> Iterator[Finding]:
-    """What a call is answered stays, also when the machine stops."""
+    """Check that acknowledged writes survive a crash of Postgres or of the machine."""
     about = diagnosis.postgres_facts(installation.conn)
-    lost = "what was acknowledged can be lost"
+    lost = "acknowledged writes can be lost"
     for name, on in (("fsync", about.fsync), ("full_page_writes", about.full_page_writes)):
         if not on:
             yield failed(f"{name} is off: {lost} when the machine stops, and more may be damaged",
@@ -74,11 +74,11 @@ def _alter(installation: Installation, name: str) -> str:
 
 
 def role(installation: Installation) -> Iterator[Finding]:
-    """It may make tables and partitions, and sees who holds the horizon."""
+    """Check that the role may create tables and partitions, and sees the transactions of other roles."""
     about, found = diagnosis.postgres_facts(installation.conn), diagnosis.role_rights(installation.conn)
     if not about.schema:
         yield failed(
-            f"the search_path of {about.user} names no schema that is there and that it may use",
+            f"the search_path of {about.user} names no existing schema that the role may use",
             installation.as_superuser(f"grant usage, create on schema public to {about.user}")
             + ", or end DATABASE_URL in ?options=-csearch_path%3DSCHEMA",
         )
@@ -90,17 +90,17 @@ def role(installation: Installation) -> Iterator[Finding]:
     if found.not_owned:
         yield failed(
             f"{about.user} does not own {', '.join(found.not_owned)}: no partition can be added",
-            "docs/operating.md, Backup and restore: into a database of its own, with --role",
+            "docs/operating.md, Backup and restore: restore into a separate database, with --role",
         )
     if not found.reads_control:
         yield failed(
-            f"{about.user} may not call pg_control_system(), which tells a restored copy from the log it was"
-            " taken from",
+            f"{about.user} may not call pg_control_system(), which distinguishes a restored copy from its"
+            " original",
             installation.as_superuser(f"grant execute on function pg_control_system() to {about.user}"),
         )
     if not found.sees_sessions:
         yield warning(
-            f"{about.user} does not see how old the transactions of other roles are",
+            f"{about.user} does not see the age of other roles' transactions",
             installation.as_superuser(f"grant pg_read_all_stats to {about.user}"),
         )
     if found.creates and not found.not_owned and found.reads_control:
@@ -108,7 +108,7 @@ def role(installation: Installation) -> Iterator[Finding]:
 
 
 def clock(installation: Installation) -> Iterator[Finding]:
-    """The clocks agree: events have the database's time, leases and logs are read by this one's."""
+    """Check that the clocks agree: events have the database's time, logs and leases this machine's."""
     before = datetime.now(UTC)
     there = diagnosis.clock(installation.conn)
     after = datetime.now(UTC)
@@ -120,7 +120,7 @@ def clock(installation: Installation) -> Iterator[Finding]:
 
 
 def connections(installation: Installation) -> Iterator[Finding]:
-    """The pools of the server that these settings make fit beside what is connected already."""
+    """Check that the connections of a server with these settings fit beside the open ones."""
     settings, found = installation.settings, diagnosis.connections(installation.conn)
     each = settings.connections or settings.threads + BACKGROUND_CONNECTIONS
     wanted = settings.workers * each
@@ -130,7 +130,7 @@ def connections(installation: Installation) -> Iterator[Finding]:
     room, limit = min(limits)
     text = (
         f"one server: {wanted}, {settings.workers} x ({settings.threads} threads + {BACKGROUND_CONNECTIONS});"
-        f" {room} may be open by {limit}, {found.open} are, {found.of_servers} of them by servers and workers"
+        f" {limit} allows {room}, {found.open} are open, {found.of_servers} of them of servers and workers"
     )
     if wanted > room:
         yield failed(text, _more_connections(installation, limit, 2 * wanted, found.reserved))
@@ -156,13 +156,15 @@ def _more_connections(installation: Installation, limit: str, number: int, reser
 
 
 def sessions(installation: Installation) -> Iterator[Finding]:
-    """A session keeps its settings and what it prepared: behind a pooler that lends a connection for each
-    transaction it does not."""
+    """Check that a session keeps its settings and prepared statements.
+
+    Behind a pooler that assigns a connection for each transaction it does not.
+    """
     try:
         with _session(installation) as one, _session(installation) as other:
             one.execute("select current_setting('plan_cache_mode')")
             with other.transaction():
-                # It now has the connection that a pooler would lend next.
+                # It now has the connection that a pooler would assign next.
                 other.execute("select pg_backend_pid()")
                 one.execute("select current_setting('plan_cache_mode')")
             pooled = connect.check(one).pooled

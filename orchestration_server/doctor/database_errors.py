@@ -1,6 +1,6 @@
-"""What an error of the database says to an operator, and what to do about it.
+"""Explanations of database errors for operators, with fixes.
 
-The URL is not shown, for it may hold a password, nor are statements or rows.
+They show neither the URL, which may contain a password, nor statements or rows.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from orchestration_server.errors import LedgerError, UnfitDatabase
 DOCTOR = "orchestration doctor"
 _NO_LEDGER = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
 _OF_OTHERS = (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
-"""What was prepared is not there, or is there already: the connection was lent to somebody else."""
+"""A prepared statement is missing or exists already: a pooler gave the connection to another client."""
 _RIGHTS = (errors.InsufficientPrivilege, errors.InvalidSchemaName)
 
 
 def explain(installation: Installation, error: Exception) -> Finding:
-    """Return what an error of the driver or of the ledger means, with the fix."""
+    """Return what an error of the driver or the ledger means, with a fix."""
     if isinstance(error, UnfitDatabase):
         return failed(error.message, error.fix)
     if isinstance(error, LedgerError):
@@ -28,24 +28,26 @@ def explain(installation: Installation, error: Exception) -> Finding:
     assert isinstance(error, psycopg.Error)
     text = first_line(error)
     if isinstance(error, _RIGHTS):
-        what = "the role of DATABASE_URL lacks rights, or its search_path names no schema that is there"
+        what = "the role of DATABASE_URL lacks rights, or its search_path names no existing schema"
         return failed(f"{what}: {text}; run: {DOCTOR}")
     if isinstance(error, errors.ReadOnlySqlTransaction):
-        return failed(f"the database is read-only: {text}", "DATABASE_URL has to name the primary")
+        return failed(f"the database is read-only: {text}", "DATABASE_URL must name the primary")
     if isinstance(error, _NO_LEDGER):
         return failed(
-            f"the database holds no ledger of this release, or not in a schema of the search_path: {text}",
+            f"the database has no ledger of this release in a schema of the search_path: {text}",
             "orchestration migrate",
         )
     if isinstance(error, _OF_OTHERS):
-        return failed(f"a pooler in transaction mode is in between: {text}", DIRECT_CONNECTION_FIX)
+        return failed(
+            f"a pooler in transaction mode is between server and database: {text}", DIRECT_CONNECTION_FIX
+        )
     if error.sqlstate is None:
         return explain_unreachable(installation, error)
     return failed(f"the database refused a statement: {text} (SQLSTATE {error.sqlstate})", DOCTOR)
 
 
 def explain_unreachable(installation: Installation, error: psycopg.Error) -> Finding:
-    """Return why there is no connection, and what that calls for."""
+    """Return why no connection can be opened, with a fix."""
     if not is_database_url(installation.database_url):
         return failed(
             "DATABASE_URL is not valid", "export DATABASE_URL=postgresql://USER:PASSWORD@HOST:5432/NAME"
@@ -62,13 +64,16 @@ def explain_unreachable(installation: Installation, error: psycopg.Error) -> Fin
     elif "too many clients" in text or "connection slots" in text:
         fix = f'psql{place} -c "alter system set max_connections = 300"    # as a superuser; then restart it'
     elif "startup parameter" in text or "command-line options" in text:
-        text, fix = f"a pooler in between takes no settings for a session: {text}", DIRECT_CONNECTION_FIX
+        text, fix = (
+            f"a pooler between server and database refuses session settings: {text}",
+            DIRECT_CONNECTION_FIX,
+        )
     elif "hot standby" in text or "not in hot standby" in text or "read-only" in text:
-        text, fix = f"a read replica answers, not the primary: {text}", "DATABASE_URL has to name the primary"
+        text, fix = f"a read replica answers, not the primary: {text}", "DATABASE_URL must name the primary"
     elif "does not exist" in text and "database" in text:
         fix = f"createdb{place} {database}"
     elif "does not exist" in text and "role" in text:
-        # Without a question for the password, which nobody would answer in a script.
+        # psql must not prompt for the password, because nobody answers in a script.
         fix = f"psql{place} -c \"create role {user} login password 'PASSWORD'\"    # as a superuser"
     elif "password" in text or "pg_hba" in text:
         fix = 'psql "$DATABASE_URL" -c "select 1"    # with another user or password'
@@ -76,8 +81,11 @@ def explain_unreachable(installation: Installation, error: psycopg.Error) -> Fin
 
 
 def is_database_url(text: str) -> bool:
-    """Whether libpq takes it. Not where a part of the password would be taken for the host or the port, which
-    errors name: where an @ in it is not written as %40, say."""
+    """Return True if libpq accepts the URL and errors cannot reveal its password.
+
+    If an @ in the password is not written as %40, libpq takes a part of the password for the host or port,
+    which errors name.
+    """
     try:
         given = conninfo.conninfo_to_dict(text)
     except psycopg.Error:
@@ -87,5 +95,5 @@ def is_database_url(text: str) -> bool:
 
 
 def first_line(error: psycopg.Error) -> str:
-    """What the driver says, without the statement."""
+    """Return the driver's message without the statement."""
     return str(error).strip().partition("\n")[0] or type(error).__name__

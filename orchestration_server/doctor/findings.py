@@ -1,4 +1,4 @@
-"""What a check looks at, and what it says."""
+"""The installation that checks examine, and the findings that they return."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 
 
 class Level(StrEnum):
-    """How bad it is. A ledger runs with warnings, and does not, or not safely, with what has failed."""
+    """The severity of a finding. A ledger runs with warnings. After a failed check it does not run safely."""
 
     OK = "ok"
     WARNING = "warning"
@@ -23,7 +23,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found. ``fix`` is a command where there is one, else what to do; or empty."""
+    """A finding of a check. ``fix`` is a command if possible, else a text; it may be empty."""
 
     level: Level
     text: str
@@ -32,9 +32,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What is examined: the settings, and the engines that they lead to.
+    """An installation to examine: the settings, and the database and cache that they name.
 
-    ``database_url`` is empty where there is no database to look at: a built-in one that does not run.
+    ``database_url`` is empty if there is no database to examine, because the built-in one does not run.
     """
 
     settings: Settings
@@ -45,12 +45,12 @@ class Installation:
 
     @property
     def conn(self) -> diagnosis.Connection:
-        """The connection, for the checks of the database."""
+        """The connection. Only checks of the database may use it."""
         assert self.connection is not None
         return self.connection
 
     def transaction(self, check: Check) -> list[Finding]:
-        """Runs a check; where there is a connection, in a transaction that only reads."""
+        """Run a check, in a read-only transaction if there is a connection."""
         if self.connection is None:
             return list(check(self))
         with self.connection.transaction():
@@ -58,14 +58,14 @@ class Installation:
             return list(check(self))
 
     def psql_command(self, statement: str) -> str:
-        """A statement as a command. It names no password: those are in the environment or in a file."""
+        """Return a command that runs a statement. The password stays in the environment or in a file."""
         url = f"'{self.database_url}'" if self.built_in else '"$DATABASE_URL"'
         return f'psql {url} -c "{statement}"'
 
     def as_superuser(self, *statements: str, note: str = "") -> str:
-        """The same for what the ledger's own role may not do: neither its name nor its password is in it."""
+        """Return a command that runs statements as a superuser, without the ledger's own role or password."""
         if self.built_in:
-            # Its role is one.
+            # The role of the built-in database is a superuser.
             place = f"'{self.database_url}'"
         else:
             info = self.conn.info
@@ -79,22 +79,22 @@ Check = Callable[[Installation], Iterable[Finding]]
 
 
 def ok(text: str, fix: str = "") -> Finding:
-    """All is well; ``fix`` may say what would be better still."""
+    """Return a finding that all is well. ``fix`` may name an improvement."""
     return Finding(Level.OK, text, fix)
 
 
 def warning(text: str, fix: str = "") -> Finding:
-    """It runs so, but will not for ever, or not as well as it could."""
+    """Return a finding of a fault with which a ledger runs, but not for ever or not well."""
     return Finding(Level.WARNING, text, fix)
 
 
 def failed(text: str, fix: str = "") -> Finding:
-    """It does not run so, or not safely."""
+    """Return a finding of a fault with which a ledger does not run, or not safely."""
     return Finding(Level.FAILED, text, fix)
 
 
 def format_duration(seconds: float) -> str:
-    """A length of time for people, in its largest unit."""
+    """Return a duration in its largest unit."""
     for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
         if seconds >= 2 * unit:
             return f"{seconds / unit:.0f} {name}"
@@ -102,7 +102,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_size(count: float) -> str:
-    """Bytes for people."""
+    """Return a number of bytes in its largest unit."""
     for unit, name in ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB")):
         if count >= unit:
             return f"{count / unit:.1f} {name}"

@@ -1,4 +1,4 @@
-"""What holds the timeline back, and what keeps dead rows: transactions that stay open, and slots."""
+"""Checks for open transactions and replication slots that delay the timeline or keep dead rows."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from orchestration_server.doctor.findings import (
 from orchestration_server.store import diagnosis
 
 SLOW_SECONDS = 5.0
-"""How old a write may be before readers notice."""
+"""The age of an open write from which readers notice the delay."""
 STUCK_SECONDS = 60.0
 IDLE_SECONDS = 10.0
-"""What the ledger's own sessions are given."""
+"""The timeout of idle transactions in the ledger's own sessions."""
 OLD_VIEW_SECONDS = HOUR
 SLOT_BYTES = 10 * 1024**3
 
 
 def horizon(installation: Installation) -> Iterator[Finding]:
-    """No write is open for long: no event behind the oldest one is sent."""
+    """Check that no write stays open for long, because events behind the oldest one are not sent."""
     sessions = diagnosis.sessions_holding_horizon(installation.conn)
     waiting = diagnosis.prepared_transactions(installation.conn)
     user = diagnosis.postgres_facts(installation.conn).user
     for session in sessions:
         if session.seconds is None:
             yield warning(
-                f"{session.name} (pid {session.pid}) holds the timeline back; how long is hidden",
+                f"{session.name} (pid {session.pid}) delays the timeline; since when is hidden",
                 installation.as_superuser(f"grant pg_read_all_stats to {user}"),
             )
         elif session.seconds > SLOW_SECONDS:
             say = failed if session.seconds > STUCK_SECONDS else warning
             yield say(
-                f"{session.name} (pid {session.pid}, {session.state}) has held the timeline back for"
+                f"{session.name} (pid {session.pid}, {session.state}) has delayed the timeline for"
                 f" {format_duration(session.seconds)}",
                 _terminate(installation, session),
             )
     for transaction in waiting:
         say = failed if transaction.seconds > STUCK_SECONDS else warning
         yield say(
-            f"the prepared transaction {transaction.gid} of {transaction.owner} has held the timeline back"
+            f"the prepared transaction {transaction.gid} of {transaction.owner} has delayed the timeline"
             f" for {format_duration(transaction.seconds)}",
             installation.as_superuser(f"rollback prepared '{transaction.gid}'", note="or: commit prepared"),
         )
@@ -58,13 +58,13 @@ def horizon(installation: Installation) -> Iterator[Finding]:
 
 
 def idle(installation: Installation) -> Iterator[Finding]:
-    """No session sits in a transaction and does nothing."""
+    """Check that no session is idle in a transaction."""
     found = diagnosis.idle_transactions(installation.conn, seconds=IDLE_SECONDS)
-    yield from _each(installation, found, "has done nothing in its transaction", IDLE_SECONDS)
+    yield from _each(installation, found, "has been idle in a transaction", IDLE_SECONDS)
 
 
 def old_views(installation: Installation) -> Iterator[Finding]:
-    """No statement reads for hours: what is deleted after it began cannot be cleaned away."""
+    """Check that no statement runs for hours, because rows deleted after its start cannot be cleaned up."""
     found = diagnosis.sessions_holding_vacuum(installation.conn, seconds=OLD_VIEW_SECONDS)
     yield from _each(installation, found, "has kept dead rows", OLD_VIEW_SECONDS)
 
@@ -83,7 +83,7 @@ def _each(
 
 
 def slots(installation: Installation) -> Iterator[Finding]:
-    """No replication slot keeps dead rows, or log until the disk is full, for a reader that is gone."""
+    """Check that no replication slot without a reader keeps dead rows, or log until the disk is full."""
     found = diagnosis.slots(installation.conn)
     for slot in found:
         text = (
@@ -93,11 +93,11 @@ def slots(installation: Installation) -> Iterator[Finding]:
         if slot.active and slot.bytes < SLOT_BYTES:
             yield ok(text)
         else:
-            state = "is read, and far behind" if slot.active else "is read by nobody"
+            state = "its reader is far behind" if slot.active else "nobody reads it"
             drop = f"select pg_drop_replication_slot('{slot.name}')"
             yield warning(
                 f"{text}, and {state}",
-                installation.as_superuser(drop, note="where nobody comes back to it"),
+                installation.as_superuser(drop, note="if its reader does not return"),
             )
     if not found:
         yield ok("none")

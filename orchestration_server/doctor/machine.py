@@ -1,4 +1,4 @@
-"""This machine: Python, limits, disks."""
+"""Checks of this machine: Python, limits and disks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 from orchestration_server.doctor.findings import Finding, Installation, failed, format_size, ok, warning
 
 OPEN_FILES = 4_096
-"""One for each connection of a client, and some for pools and files."""
+"""Enough for one per client connection, and some for pools and files."""
 LEAST_FREE, SMALL_FREE = 1024**3, 0.1
 OLDEST = (3, 11)
 
 
 def python(installation: Installation) -> Iterator[Finding]:
-    """One that the packages are made for."""
+    """Check that the packages support this version of Python."""
     found = f"Python {platform.python_version()}"
     if sys.version_info < OLDEST:
         yield failed(f"{found} is too old", "make venv PYTHON=python3.11")
@@ -29,12 +29,12 @@ def python(installation: Installation) -> Iterator[Finding]:
 
 
 def open_files(installation: Installation) -> Iterator[Finding]:
-    """Each connection takes one."""
+    """Check the limit of open files: each connection needs one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < OPEN_FILES:
         more = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
         yield warning(
-            f"{soft:,} files may be open at once, and each connection of a client takes one",
+            f"{soft:,} files may be open at once, and each connection of a client needs one",
             f"ulimit -n {more}    # in a systemd unit: LimitNOFILE=65536",
         )
     else:
@@ -42,7 +42,7 @@ def open_files(installation: Installation) -> Iterator[Finding]:
 
 
 def workspace(installation: Installation) -> Iterator[Finding]:
-    """It is there and can be written in."""
+    """Check that the workspace exists and can be written to."""
     root = installation.settings.workspace
     if root is None:
         yield ok("none: no files are written here")
@@ -54,13 +54,13 @@ def workspace(installation: Installation) -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=root):
             pass
     except OSError as error:
-        yield failed(f"{root} cannot be written in: {error.strerror}", f"chown {os.geteuid()} {root}")
+        yield failed(f"{root} cannot be written to: {error.strerror}", f"chown {os.geteuid()} {root}")
         return
     yield from _free(root)
 
 
 def disk(installation: Installation) -> Iterator[Finding]:
-    """Room for the built-in Postgres."""
+    """Check the disk space of the built-in Postgres."""
     if not installation.settings.database_url:
         yield from _free(existing_parent(installation.settings.data_dir.expanduser()))
 
@@ -77,7 +77,7 @@ def _free(path: Path) -> Iterator[Finding]:
 
 
 def existing_parent(path: Path) -> Path:
-    """The path, or what there is of it."""
+    """Return the path, or its nearest parent that exists."""
     while not path.exists() and path != path.parent:
         path = path.parent
     return path

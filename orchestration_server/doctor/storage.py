@@ -1,4 +1,4 @@
-"""Tables and indexes: cleaned, as large as they should be, and read the fast way."""
+"""Checks of tables, indexes and statements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestration_server.doctor.findings import Finding, Installation, failed, 
 from orchestration_server.store import diagnosis
 
 FROZEN_AGE = 1_000_000_000
-"""Of about two billion, after which Postgres takes no more writes."""
+"""Half of the about two billion transactions after which Postgres refuses writes."""
 DEAD_LEAST, DEAD_SHARE = 10_000, 0.2
 VISIBLE_PAGES, VISIBLE_SHARE = 1_000, 0.5
 LARGEST = 5
@@ -21,12 +21,12 @@ SLOW_MILLISECONDS = 1_000.0
 
 
 def autovacuum(installation: Installation) -> Iterator[Finding]:
-    """It is on, for every table, and keeps up."""
+    """Check that autovacuum is on for every table and keeps up."""
     about = diagnosis.postgres_facts(installation.conn)
     left_alone = diagnosis.autovacuum_off(installation.conn)
     if not about.autovacuum:
         yield failed(
-            "autovacuum is off, or track_counts is: tables grow for ever",
+            "autovacuum or track_counts is off: tables grow for ever",
             installation.as_superuser("alter system set autovacuum = on", "select pg_reload_conf()"),
         )
     for table in left_alone:
@@ -35,7 +35,7 @@ def autovacuum(installation: Installation) -> Iterator[Finding]:
     if about.frozen_age > FROZEN_AGE:
         yield failed(
             f"the oldest row is {about.frozen_age:,} transactions old and not frozen; near 2,000,000,000"
-            " Postgres takes no more writes",
+            " Postgres refuses writes",
             f"vacuumdb --freeze {about.database}",
         )
     if about.autovacuum and not left_alone and about.frozen_age <= FROZEN_AGE:
@@ -43,7 +43,7 @@ def autovacuum(installation: Installation) -> Iterator[Finding]:
 
 
 def indexes(installation: Installation) -> Iterator[Finding]:
-    """Each is used."""
+    """Check that each index is valid."""
     found = diagnosis.invalid_indexes(installation.conn)
     for index in found:
         yield warning(f"{index} is not valid: it costs writes and serves no query",
@@ -53,7 +53,7 @@ def indexes(installation: Installation) -> Iterator[Finding]:
 
 
 def visibility(installation: Installation) -> Iterator[Finding]:
-    """Statistics are answered from an index alone where the pages are marked as visible to all."""
+    """Check that pages are marked visible to all, so that statistics need only read an index."""
     found = diagnosis.not_visible(installation.conn, pages=VISIBLE_PAGES, share=VISIBLE_SHARE)
     for name, pages, visible in found:
         yield warning(
@@ -65,7 +65,7 @@ def visibility(installation: Installation) -> Iterator[Finding]:
 
 
 def dead_rows(installation: Installation) -> Iterator[Finding]:
-    """No table is mostly dead rows."""
+    """Check that no table has many dead rows."""
     found = diagnosis.dead_rows(installation.conn, least=DEAD_LEAST, share=DEAD_SHARE)
     for name, live, dead in found:
         yield warning(f"{name} has {dead:,} dead rows beside {live:,} live ones",
@@ -75,16 +75,16 @@ def dead_rows(installation: Installation) -> Iterator[Finding]:
 
 
 def sizes(installation: Installation) -> Iterator[Finding]:
-    """How large the database and its largest tables are."""
+    """Report the size of the database and its largest tables."""
     total, largest = diagnosis.sizes(installation.conn, limit=LARGEST)
     yield ok(f"{format_size(total)} in all: {', '.join(largest)}")
 
 
 def statements(installation: Installation) -> Iterator[Finding]:
-    """What takes longest, of pg_stat_statements; without the values of any call."""
+    """Report the slowest statements in pg_stat_statements, without the values of any call."""
     found = diagnosis.slowest(installation.conn, limit=STATEMENTS)
     if found is None:
-        # The built-in Postgres has a configuration that the server writes.
+        # The server writes the configuration of the built-in Postgres, so there is no fix for it.
         fix = (
             ""
             if installation.built_in
@@ -93,7 +93,7 @@ def statements(installation: Installation) -> Iterator[Finding]:
                 + installation.as_superuser("create extension pg_stat_statements")
             )
         )
-        yield ok("pg_stat_statements is not there, which tells the slowest", fix)
+        yield ok("pg_stat_statements, which lists the slowest statements, is not installed", fix)
         return
     for statement in found:
         text = (
@@ -105,11 +105,11 @@ def statements(installation: Installation) -> Iterator[Finding]:
         else:
             yield ok(text)
     if not found:
-        yield ok("pg_stat_statements is there, and has seen none of the ledger's yet")
+        yield ok("pg_stat_statements is installed and has no statement of the ledger yet")
 
 
 def statement_summary(text: str) -> str:
-    """What a statement is about, in few words: it changes or reads these tables. Many begin alike."""
+    """Return the tables that a statement changes, else those it reads. Many statements begin alike."""
     common = frozenset(re.findall(r"\b(\w+) as (?:not )?(?:materialized )?\(", text))
     parts = dict.fromkeys(
         part for part in _PARTS.findall(text) if part.split()[-1] not in common | _NO_TABLES
@@ -118,5 +118,4 @@ def statement_summary(text: str) -> str:
     reads = [
         part for part in parts if not part.startswith(_WRITES) and not part.split()[-1].startswith("pg_")
     ]
-    said = ", ".join(writes or reads)
-    return said or text[:LETTERS]
+    return ", ".join(writes or reads) or text[:LETTERS]

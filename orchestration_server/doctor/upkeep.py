@@ -1,4 +1,4 @@
-"""The ledger's own upkeep: its schema, and what the background services have to keep doing."""
+"""Checks of the ledger's schema and of the work of its background services."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from orchestration_server.store import diagnosis
 from orchestration_server.store.migrations import released
 
 REQUEST_SECONDS = 25 * HOUR
-"""Answers are kept for 24 hours, and looked for each minute."""
+"""Answers are kept for 24 hours. A service deletes older ones each minute."""
 PENDING_SECONDS = 60.0
 OUTBOX_ROWS = 1_000
 OUTBOX_SECONDS = 300.0
@@ -51,34 +51,34 @@ _WORK = "orchestration worker    # or serve without --no-background"
 
 
 def is_ledger(installation: Installation) -> bool:
-    """Whether the database holds a ledger that this release knows, and the role may read it."""
+    """Return True if the database has a ledger of this release that the role may read."""
     try:
         with installation.conn.transaction():
             return diagnosis.applied_migrations(installation.conn) == released()
     except psycopg.Error:
-        # What is missing is said by the checks of the role and of the schema.
+        # The checks of the role and the schema report what is missing.
         return False
 
 
 def schema(installation: Installation) -> Iterator[Finding]:
-    """That of this release."""
+    """Check that the schema is that of this release."""
     try:
         applied, known = diagnosis.applied_migrations(installation.conn), released()
     except psycopg.errors.UndefinedColumn:
         yield failed(
-            "the table migrations of this schema is another program's",
+            "the table migrations in this schema belongs to another program",
             "create schema ledger, then end DATABASE_URL in ?options=-csearch_path%3Dledger",
         )
         return
     migrate = "orchestration migrate" if not installation.built_in else "orchestration serve"
     if applied is None:
-        yield warning("there is no ledger in this database yet", migrate)
+        yield warning("this database has no ledger yet", migrate)
         return
     ahead = [name for name in applied if name not in known]
     missing = [name for name in known if name not in applied]
     if ahead:
         yield failed(
-            f"the database is ahead of this release, by {', '.join(ahead)}",
+            f"the database is ahead of this release by {', '.join(ahead)}",
             "git pull && make venv    # the release that migrated it, or a newer one",
         )
     elif missing:
@@ -88,7 +88,7 @@ def schema(installation: Installation) -> Iterator[Finding]:
 
 
 def partitions(installation: Installation) -> Iterator[Finding]:
-    """There are some for three months to come; no events are in their way, or where nobody reads them."""
+    """Check that event partitions exist for the next three months, and that no events are outside of them."""
     found = diagnosis.partitions(installation.conn)
     now = diagnosis.clock(installation.conn)
     end = covered_until(now, [bounds for one in found if (bounds := _months(one.bounds)) is not None])
@@ -99,8 +99,8 @@ def partitions(installation: Installation) -> Iterator[Finding]:
         )
     elif end < wanted:
         yield warning(
-            f"event partitions end on {end:%Y-%m-%d}: for {MONTHS_AHEAD} months there should be some, and no"
-            " service makes them",
+            f"event partitions end on {end:%Y-%m-%d}: there should be some for {MONTHS_AHEAD} months, and no"
+            " service creates them",
             f"orchestration migrate && {_WORK}",
         )
     else:
@@ -108,21 +108,21 @@ def partitions(installation: Installation) -> Iterator[Finding]:
     for one in found:
         if one.bounds == "DEFAULT" and one.bytes:
             yield failed(
-                f"the default partition {one.name} holds rows ({format_size(one.bytes)}): no partition can be"
-                " made for their months",
+                f"the default partition {one.name} has rows ({format_size(one.bytes)}): no partition can be"
+                " created for their months",
                 installation.psql_command(f"alter table events_rest detach partition {one.name}")
                 + "    # then move its rows, and drop it",
             )
     for name in diagnosis.stray_partitions(installation.conn):
         yield warning(
-            f"the events in {name} are read by nobody: it is attached to nothing",
+            f"no query reads the events in {name}: it is not attached to a table",
             installation.psql_command(f"\\d+ {name}")
             + "    # then attach it to the parent of its months, or drop it",
         )
 
 
 def covered_until(now: datetime, months: list[tuple[datetime, datetime]]) -> datetime:
-    """Up to when there is a partition for every moment from now on."""
+    """Return the time until which there is a partition for every moment from now on."""
     end = now
     for first, last in sorted(months):
         if first <= end:
@@ -143,7 +143,7 @@ def _first_of_month(now: datetime, ahead: int) -> datetime:
 
 
 def requests(installation: Installation) -> Iterator[Finding]:
-    """Remembered answers go after a day."""
+    """Check that remembered answers are deleted after a day."""
     seconds = diagnosis.oldest_request(installation.conn)
     if seconds is not None and seconds > REQUEST_SECONDS:
         yield warning(
@@ -156,20 +156,20 @@ def requests(installation: Installation) -> Iterator[Finding]:
 
 
 def pending_changes(installation: Installation) -> Iterator[Finding]:
-    """Held changes are told of when they are due."""
+    """Check that pending changes are logged when they are due."""
     found = diagnosis.pending_changes(installation.conn)
     if found.oldest > PENDING_SECONDS:
         yield warning(
-            f"{found.rows:,} changes of a status are held, and one should have been told of"
+            f"{found.rows:,} changes of a status are pending, and one should have been logged"
             f" {format_duration(found.oldest)} ago: no background service runs",
             _WORK,
         )
     else:
-        yield ok(f"{found.rows:,} held, none for too long" if found.rows else "none")
+        yield ok(f"{found.rows:,} pending, none for too long" if found.rows else "none")
 
 
 def outbox(installation: Installation) -> Iterator[Finding]:
-    """Files are written as they are asked for."""
+    """Check that requested files are written."""
     found = diagnosis.outbox(installation.conn)
     if not found.rows:
         yield ok("empty")
@@ -182,13 +182,13 @@ def outbox(installation: Installation) -> Iterator[Finding]:
         )
     elif found.rows > OUTBOX_ROWS or (found.seconds or 0.0) > OUTBOX_SECONDS:
         root = installation.settings.workspace
-        yield warning(text, f"orchestration worker --workspace {root or 'DIR'}    # one more")
+        yield warning(text, f"orchestration worker --workspace {root or 'DIR'}    # one more worker")
     else:
         yield ok(text)
 
 
 def shared_workspace(installation: Installation) -> Iterator[Finding]:
-    """Servers of several machines need one workspace, so it cannot be on a disk of this one."""
+    """Check that the workspace is shared if servers of several machines use the database."""
     root = installation.settings.workspace
     if root is None or not root.is_dir():
         return
@@ -200,11 +200,11 @@ def shared_workspace(installation: Installation) -> Iterator[Finding]:
             "a directory that all of them mount, on NFS for example",
         )
     else:
-        yield ok(f"on {kind}; every server and worker needs this very directory")
+        yield ok(f"on {kind}; every server and worker needs this same directory")
 
 
 def file_system(path: Path) -> str:
-    """The kind of the file system that a path is on."""
+    """Return the type of the file system of a path."""
     best, kind = Path("/"), "unknown"
     real = path.resolve()
     for line in Path("/proc/self/mounts").read_text().splitlines():

@@ -253,7 +253,7 @@ def test_a_limit_of_the_role_counts_as_one_of_postgres(glance: Look, monkeypatch
 @pytest.mark.parametrize(
     ("mode", "wanted", "said"),
     [
-        (Mode.REFUSES, FAILED, "takes no settings for a session"),
+        (Mode.REFUSES, FAILED, "refuses session settings"),
         (Mode.DROPS, FAILED, "do not arrive"),
         (Mode.TRANSACTION, FAILED, "pooler in transaction mode"),
         (Mode.SESSION, OK, "through a pooler"),
@@ -403,7 +403,7 @@ def test_events_that_are_in_the_way_or_that_nobody_reads(look: Look, own: Plain)
     )
     found = look(upkeep.partitions)
     assert levels(found) == [OK, FAILED, WARNING]
-    assert "events_rest_other holds rows" in found[1].text
+    assert "events_rest_other has rows" in found[1].text
 
 
 def test_an_index_that_serves_nobody(look: Look, own: Plain) -> None:

@@ -208,8 +208,8 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_loaded(server: Server, tm
     for file, reason in {
         "good/fine/AGENT.yml": "is not a mapping; the task is loaded without it",
         "good/noise/TASK.md": "is not text",
-        "noise/SPRINT.md": "is not text; the sprint is made of the directory's name",
-        "good/twice/TASK.md": "task fine is in sprints/good/fine/TASK.md already",
+        "noise/SPRINT.md": "is not text; the directory's name is used for the sprint",
+        "good/twice/TASK.md": "task fine is already in sprints/good/fine/TASK.md",
         "good/big/TASK.md": "larger than 4,194,304 bytes",
         "good/stray/AGENT.yml": "there is no TASK.md beside it",
         "good/link": "is a link: not followed",
@@ -307,10 +307,10 @@ def test_files_of_one_code_that_no_ledger_ordered_are_refused_but_for_the_first(
     }  # fmt: skip
     found = findings(report)
     assert found["refused"] == [
-        ("b/TASK.md", "task copied is in a/TASK.md already"),
-        ("e/TASK.md", "task mixed is in c/TASK.md already"),
-        ("g/TASK.md", "task odd is in f/TASK.md already"),
-        ("h/TASK.md", "task odd is in f/TASK.md already"),
+        ("b/TASK.md", "task copied is already in a/TASK.md"),
+        ("e/TASK.md", "task mixed is already in c/TASK.md"),
+        ("g/TASK.md", "task odd is already in f/TASK.md"),
+        ("h/TASK.md", "task odd is already in f/TASK.md"),
     ]
     assert found["warning"] == [("d/TASK.md", "e/TASK.md has a later revision: left out")]
 

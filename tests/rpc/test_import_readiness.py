@@ -171,7 +171,7 @@ def test_the_fields_of_the_ledger_are_read(server: Server, tmp_path: Path) -> No
     result = run(server, "--tasks", file, project="elsewhere")
     assert result.exit_code == 4
     assert "1 changed" in result.output
-    assert "sprint S-1 was not in the ledger: made" in result.output
+    assert "sprint S-1 was not in the ledger: created in planning" in result.output
     assert tasks_of(server, "elsewhere")["b"].sprint_code == "S-1"
 
 

@@ -73,7 +73,7 @@ def test_keys_of_a_project_have_different_names(keys: Callable[..., Result], dat
     again = keys("create", "builder", "--role", "admin")
     assert (again.exit_code, again.stdout) == (1, "")
     assert first[1] in again.stderr
-    assert "choose another name" in again.stderr
+    assert "use another name" in again.stderr
     assert keys("create", "builder", "--project", "web").exit_code == 0
     assert keys("create", "Builder").exit_code == 0
     # A name is free again once its key is revoked.
@@ -133,7 +133,7 @@ def test_of_two_who_make_a_key_of_one_name_at_once_one_does(database_url: str) -
 def test_there_is_no_such_key(keys: Callable[..., Result]) -> None:
     result = keys("revoke", "nothing")
     assert result.exit_code == 1
-    assert "no key 'nothing'" in result.stderr
+    assert "key 'nothing' does not exist" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -277,7 +277,7 @@ def test_no_new_epoch_is_opened_beside_servers(database_url: str) -> None:
         with serving(database_url):
             code, text = asked()
             assert code == 2
-            assert "stop them all" in text
+            assert "stop all of them" in text
             assert conn.execute("select epoch from log_state").fetchone() == (1,)
         # Those of the server have ended for it, and maybe not yet for Postgres.
         conn.execute(

@@ -255,7 +255,7 @@ def _text(written: object) -> str:
 
 
 def _without_remark(text: str) -> tuple[str, str]:
-    """Split a status from a remark that begins with a spaced dash, a bracket, a colon, a number or an emoji."""
+    """Split a status from a remark, which begins with a spaced dash, bracket, colon, number or emoji."""
     text = text.strip()
     start = re.search(r"[^\W_]", text)
     if start is None:
