@@ -1,4 +1,4 @@
-"""What a session's agent tells of its work: activities, and what the events of a session say."""
+"""Activities that agents log in their sessions, and the fields that a session's events share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from orchestration_server.writes.group_commit import GroupCommit
 
 
 class Activities:
-    """Logs activities: each at once, or as its policy says. SessionService hands LogActivity on."""
+    """The implementation of SessionService.LogActivity: each activity is logged by its emission policy."""
 
     def __init__(self, db: Database, gate: Gate, commits: GroupCommit, policies: Policies) -> None:
         self._db = db
@@ -32,7 +32,7 @@ class Activities:
         self._policies = policies
 
     def log(self, request: session_pb2.LogActivityRequest, call: Call) -> EmitResult:
-        """Stores or counts an activity of an open session; returns after the commit."""
+        """Log an activity of an open session, or count it if it is sampled out. Return after the commit."""
         key = request_key(call, request)
         if self._policies.sorts_emitted or request.emission_policy:
             emission = self._batched(request, call, key)
@@ -57,11 +57,11 @@ class Activities:
         return emitted
 
     def _decide(self, request: session_pb2.LogActivityRequest, call: Call, found: Prepared) -> Change:
-        session, _ = opened(found, request.session_key)
+        session, _ = open_session(found, request.session_key)
         target = target_of(session, found.extra)
-        mine = attached(call, session)
+        own_call = attached(call, session)
         event = change_event(
-            mine, ACTIVITY.removeprefix("orchestration."), found.now,
+            own_call, ACTIVITY.removeprefix("orchestration."), found.now,
             entity=EntityType(session.target_type), code=session.target_code, uid=target.uid, revision=0,
             payload=_payload(request), sprint_code=target.sprint_code, priority=target.priority,
         )  # fmt: skip
@@ -71,10 +71,10 @@ class Activities:
             params={"c_key": session.key},
             expected=1,
             events=[event],
-            stamps=stamps_of(call, session, target),
+            stamps=session_stamps(call, session, target),
         )
         policy = self._policies.policy_for(ACTIVITY, target.priority, request.emission_policy)
-        place = place_of(call.project, mine.session_key, mine.correlation_id)
+        place = place_of(call.project, own_call.session_key, own_call.correlation_id)
         if not isinstance(policy, Sample) or place < policy.rate:
             return change
         counted = SampledOut(
@@ -86,15 +86,15 @@ class Activities:
     def _batched(
         self, request: session_pb2.LogActivityRequest, call: Call, key: Request
     ) -> EmitRequest | None:
-        """The activity as a message for the group commit, where its policy is to be batched.
+        """Return the activity as a request for the group commit if its policy says so, else None.
 
-        That the session is open is looked up now; it may be closed before the batch is stored.
+        The session must be open now. It may be closed before the batch is committed.
         """
         with self._db.connection(call) as conn:
             found = session_store.prepare(conn, project=call.project, request=key, key=request.session_key)
         if found.answer is not None:
             return None
-        session, _ = opened(found, request.session_key)
+        session, _ = open_session(found, request.session_key)
         target = target_of(session, found.extra)
         policy = self._policies.policy_for(ACTIVITY, target.priority, request.emission_policy)
         if not isinstance(policy, Batch):
@@ -118,8 +118,11 @@ def _payload(request: session_pb2.LogActivityRequest) -> dict[str, Any]:
     return payload
 
 
-def opened(found: Prepared, key: str) -> tuple[common_pb2.Session, int]:
-    """The session with its revision, where it is there and not closed."""
+def open_session(found: Prepared, key: str) -> tuple[common_pb2.Session, int]:
+    """Return an open session and its revision.
+
+    Raises NotFound if it does not exist, and FailedPrecondition if it is closed.
+    """
     row = found.rows.get(key)
     if row is None:
         raise NotFound("session", key)
@@ -131,25 +134,25 @@ def opened(found: Prepared, key: str) -> tuple[common_pb2.Session, int]:
     return session, row.revision
 
 
-class TargetOf(NamedTuple):
-    """What a session's events say of the task or sprint that it works on."""
+class SessionTarget(NamedTuple):
+    """The fields of the task or sprint of a session that the session's events carry."""
 
     uid: str
     sprint_code: str
     priority: int
 
 
-def target_of(session: common_pb2.Session, subject: session_store.SessionFacts) -> TargetOf:
-    """What the events of a session say of its target."""
+def target_of(session: common_pb2.Session, subject: session_store.SessionFacts) -> SessionTarget:
+    """Return the fields of a session's target that its events carry."""
     body = b"" if subject.target is None else subject.target.body
     if session.target_type == common_pb2.ENTITY_TYPE_TASK:
         task = task_pb2.Task.FromString(body)
-        return TargetOf(task.uid, task.sprint_code, task.priority)
-    return TargetOf(sprint_pb2.Sprint.FromString(body).uid, session.target_code, PRIORITY_DEFAULT)
+        return SessionTarget(task.uid, task.sprint_code, task.priority)
+    return SessionTarget(sprint_pb2.Sprint.FromString(body).uid, session.target_code, PRIORITY_DEFAULT)
 
 
-def stamps_of(call: Call, session: common_pb2.Session, target: TargetOf) -> list[Stamp]:
-    """Return what a session's event carries of its task. A session on a sprint carries what never changes."""
+def session_stamps(call: Call, session: common_pb2.Session, target: SessionTarget) -> list[Stamp]:
+    """Return the stamp of a session's task for its event. The fields of a sprint never change: no stamp."""
     if session.target_type != common_pb2.ENTITY_TYPE_TASK or not target.uid:
         return []
     return [Stamp(call.project, session.target_code, target.sprint_code, target.priority)]

@@ -11,21 +11,21 @@ from orchestration_server.codec.timestamps import to_datetime, to_timestamp
 from orchestration_server.config.settings import Settings
 from orchestration_server.db.database import Database
 from orchestration_server.errors import InvalidArgument
-from orchestration_server.maintenance import archiver, storage_stats
-from orchestration_server.maintenance.archiver import Archiver
+from orchestration_server.maintenance import storage_stats
+from orchestration_server.maintenance.archiver import Archiver, day_of
 from orchestration_server.model import Call
-from orchestration_server.services import alerts
+from orchestration_server.services.alerts import alerts_page
 from orchestration_server.store import events as event_store
 from orchestration_server.store import server as store
 from orchestration_server.validation.events import EVENTS_IN_MESSAGE
 
 ARCHIVING_SECONDS = 600.0
 ANSWER_SECONDS = 1.0
-"""Before its deadline a call of ArchiveEvents is answered, so that its caller learns what was done."""
+"""Seconds before its deadline at which ArchiveEvents responds, so that its caller learns what moved."""
 
 
 class AdminService:
-    """Serves operators."""
+    """The rpcs of AdminService."""
 
     def __init__(
         self, db: Database, settings: Settings, cursors: CursorSigner, *, start_time: datetime
@@ -34,7 +34,7 @@ class AdminService:
         self._settings = settings
         self._cursors = cursors
         self._start_time = start_time
-        self._archive = Archiver(db)
+        self._archiver = Archiver(db)
 
     def GetServerInfo(
         self, request: admin_pb2.GetServerInfoRequest, call: Call
@@ -54,19 +54,19 @@ class AdminService:
         self, request: admin_pb2.ArchiveEventsRequest, call: Call
     ) -> admin_pb2.ArchiveEventsResponse:
         if request.HasField("older_than"):
-            cutoff = self._archive.cutoff(request.older_than.ToTimedelta())
+            cutoff = self._archiver.cutoff(request.older_than.ToTimedelta())
         else:
-            asked = to_datetime(request.cutoff)
+            requested = to_datetime(request.cutoff)
             with self._db.connection(call) as conn:
-                if asked > event_store.now(conn) - timedelta(days=1):
+                if requested > event_store.now(conn) - timedelta(days=1):
                     raise InvalidArgument({"cutoff": "must be at least 86400 seconds ago"})
-            cutoff = archiver.day_of(asked)
+            cutoff = day_of(requested)
         if request.dry_run:
-            outcome = self._archive.plan(cutoff, exact=request.exact, call=call)
+            outcome = self._archiver.plan(cutoff, exact=request.exact, call=call)
         else:
             left = call.seconds_left()
             seconds = ARCHIVING_SECONDS if left is None else left - ANSWER_SECONDS
-            outcome = self._archive.run(cutoff, exact=request.exact, seconds=seconds, call=call)
+            outcome = self._archiver.run(cutoff, exact=request.exact, seconds=seconds, call=call)
         return admin_pb2.ArchiveEventsResponse(
             cutoff_time=to_timestamp(outcome.cutoff),
             parts=[
@@ -89,4 +89,4 @@ class AdminService:
         return admin_pb2.GetStorageStatsResponse(stats=storage_stats.storage(self._db, call))
 
     def ListAlerts(self, request: admin_pb2.ListAlertsRequest, call: Call) -> admin_pb2.ListAlertsResponse:
-        return alerts.page(self._db, self._cursors, request, call)
+        return alerts_page(self._db, self._cursors, request, call)

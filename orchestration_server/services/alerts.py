@@ -1,4 +1,4 @@
-"""Alerts as AdminService lists them."""
+"""The implementation of AdminService.ListAlerts."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from orchestration_server.store import alerts as alert_store
 from orchestration_server.store.alerts import Alert
 
 
-def page(
+def alerts_page(
     db: Database, cursors: CursorSigner, request: admin_pb2.ListAlertsRequest, call: Call
 ) -> admin_pb2.ListAlertsResponse:
-    """A page of the alerts of all projects, firing ones first."""
+    """Return a page of the alerts of all projects. Firing alerts come first."""
     scope: Sequence[Any] = ["alerts", request.alert, request.include_resolved]
-    place = cursors.page_position(request.page_token, scope)
+    position = cursors.page_position(request.page_token, scope)
+    after = None
+    if position is not None:
+        after = position[0], datetime.fromisoformat(position[1]), position[2]
     size = page_size(request.page_size)
     with db.connection(call) as conn:
         found = alert_store.list_page(
-            conn, alert=request.alert, resolved=request.include_resolved,
-            after=None if place is None else (place[0], datetime.fromisoformat(place[1]), place[2]),
-            limit=size + 1,
-        )  # fmt: skip
+            conn, alert=request.alert, resolved=request.include_resolved, after=after, limit=size + 1
+        )
     token = ""
     if len(found) > size:
         last = found[size - 1]

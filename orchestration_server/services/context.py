@@ -11,16 +11,17 @@ from orchestration_server.model import Call, EntityType
 from orchestration_server.workspace.reader import WorkspaceFiles
 from orchestration_server.writes.gate import Gate
 
-_KINDS = {
+TARGET_TYPES = {
     "task_code": EntityType.TASK,
     "sprint_code": EntityType.SPRINT,
     "session_key": EntityType.SESSION,
 }
+"""The types of entities by the fields in which requests name a target."""
 _FROM_CACHE = context_pb2.AssembleContextResponse(from_cache=True).SerializeToString()
 
 
 class ContextService:
-    """Assembles contexts and reads the files that they name."""
+    """The rpcs of ContextService."""
 
     def __init__(self, gate: Gate, broker: Broker, files: WorkspaceFiles) -> None:
         self._gate = gate
@@ -37,15 +38,15 @@ class ContextService:
         self, request: context_pb2.ReadContextFileRequest, call: Call
     ) -> Iterator[context_pb2.ReadContextFileResponse]:
         directory = directory_of(self._broker.version(call, _target(request)))
-        whole = True
+        first = True
         for data, size, digest in self._files.read(call, request.path, directory=directory):
             response = context_pb2.ReadContextFileResponse(data=data)
-            if whole:
+            if first:
                 response.size, response.sha256 = size, digest
             yield response
-            whole = False
+            first = False
 
 
 def _target(request: context_pb2.AssembleContextRequest | context_pb2.ReadContextFileRequest) -> Target:
     name = request.WhichOneof("target") or ""
-    return Target(_KINDS[name], getattr(request, name))
+    return Target(TARGET_TYPES[name], getattr(request, name))

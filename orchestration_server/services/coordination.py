@@ -23,7 +23,7 @@ from orchestration_server.writes.gate import Gate
 
 
 class CoordinationService:
-    """Keeps the graph of dependencies, and says which tasks may start."""
+    """The rpcs of CoordinationService."""
 
     def __init__(self, db: Database, gate: Gate, cursors: CursorSigner) -> None:
         self._db = db
@@ -40,7 +40,7 @@ class CoordinationService:
             response = embed(1, link.SerializeToString())
             if found.extra.linked:
                 return Change(response)
-            # The statement decides, with the locks held; this is for an answer that names the cycle.
+            # The statement checks this under the locks. Checking here as well lets the error name the cycle.
             if link.kind == dependency_store.BLOCKS and found.extra.walkable:
                 _refuse_cycle(conn, call, link)
             added = {"from": None, "to": link.depends_on_code}
@@ -78,7 +78,7 @@ class CoordinationService:
     def _write(
         self, call: Call, key: Request, link: coordination_pb2.Dependency, decide: Any, *, graph: bool = False
     ) -> bytes:
-        """``graph``: the change may close a cycle, so such changes take turns in a project."""
+        """Write a change of a link. ``graph`` marks changes that may close a cycle: they take turns."""
 
         def prepare(conn: Connection) -> Prepared:
             return dependency_store.prepare(
@@ -101,14 +101,15 @@ class CoordinationService:
     def ListDependencies(self, request: coordination_pb2.ListDependenciesRequest, call: Call) -> bytes:
         dependents = request.direction == coordination_pb2.DEPENDENCY_DIRECTION_DEPENDENTS
         kinds = sorted(set(request.kinds))
-        inside = call.scope.sprint_code if call.scope is not None else None
-        scope = ["dependencies", call.project, request.task_code, dependents, kinds, inside]
-        place = self._cursors.page_position(request.page_token, scope)
+        scope_sprint = call.scope.sprint_code if call.scope is not None else None
+        scope = ["dependencies", call.project, request.task_code, dependents, kinds, scope_sprint]
+        position = self._cursors.page_position(request.page_token, scope)
         size = page_size(request.page_size)
         with self._db.connection(call) as conn:
             rows = dependency_store.list_page(
                 conn, project=call.project, task=request.task_code, dependents=dependents, kinds=kinds,
-                inside=inside, after=("", 0) if place is None else (place[0], place[1]), limit=size + 1,
+                inside=scope_sprint, limit=size + 1,
+                after=("", 0) if position is None else (position[0], position[1]),
             )  # fmt: skip
         if rows is None:
             raise NotFound("task", request.task_code)
@@ -147,14 +148,14 @@ def _params(link: coordination_pb2.Dependency) -> dict[str, Any]:
 
 
 def _task(row: EntityRow) -> task_pb2.Task:
-    """Return the task at its row's revision: its deletion counts one more than its message does."""
+    """Return a task at its row's revision, which is one more than the message's if the task is deleted."""
     task = task_pb2.Task.FromString(row.body)
     task.revision = row.revision
     return task
 
 
 def _stamp(call: Call, task: task_pb2.Task) -> Stamp:
-    """Return what the event of a link carries of its task, which the link's statement must check."""
+    """Return the task's fields in the event of a link, which the link's statement must check."""
     return Stamp(call.project, task.code, task.sprint_code, task.priority, task.revision)
 
 
@@ -174,7 +175,7 @@ def link_event(
     found: Prepared,
     change: dict[str, Any],
 ) -> EventRow:
-    """An event of a link."""
+    """Return an event about a link, which is an event of its task."""
     payload = {
         "depends_on": link.depends_on_code,
         "kind": DEPENDENCY_KIND_NAMES[link.kind],

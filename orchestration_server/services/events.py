@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -49,18 +49,26 @@ from orchestration_server.writes.group_commit import GroupCommit
 log = structlog.get_logger()
 
 IN_FLIGHT = 12
-"""Messages of one EmitEvents stream that are read before the first of them is answered: so many that
-the next group is ready when one is stored."""
+"""Messages of one EmitEvents stream that the server reads before it answers the first of them. They fill the
+next group while one is committed."""
 STATS_DAYS = 7
-_GROUPS = ("type", "hour", "day", "week", "type", "entity", "actor")
+_GROUPS: Mapping[int, str] = {
+    event_pb2.EVENT_GROUPING_UNSPECIFIED: "type",
+    event_pb2.EVENT_GROUPING_HOUR: "hour",
+    event_pb2.EVENT_GROUPING_DAY: "day",
+    event_pb2.EVENT_GROUPING_WEEK: "week",
+    event_pb2.EVENT_GROUPING_TYPE: "type",
+    event_pb2.EVENT_GROUPING_ENTITY: "entity",
+    event_pb2.EVENT_GROUPING_ACTOR: "actor",
+}
 
 
 Answer = tuple[str, "Future[EmitResult] | LedgerError"] | Unavailable | None
-"""A message's request_id and what becomes of it; an error that ends the stream, or None for its end."""
+"""A message's request_id and its result; an error that ends the stream; or None for the end of the stream."""
 
 
 class EventService:
-    """Keeps the event log."""
+    """The rpcs of EventService."""
 
     def __init__(
         self,
@@ -81,12 +89,12 @@ class EventService:
         self._policies = policies
         self._cursors = cursors
         self._open: set[SimpleQueue[Answer]] = set()
-        """What waits to be answered, of each EmitEvents stream."""
+        """The queue of answers of each EmitEvents stream."""
         self._stopping = False
         self._lock = threading.Lock()
 
     def stop(self) -> None:
-        """Ends the EmitEvents streams, each after the answers to what it has read."""
+        """End the EmitEvents streams, each after the answers to the messages it has read."""
         with self._lock:
             self._stopping = True
             for waiting in self._open:
@@ -104,7 +112,7 @@ class EventService:
         if emitted.duplicates and call.scope is not None:
             _check_visible(call.scope, body or b"")
         if body is None:
-            # Its key is taken for ever, though the event was deleted since.
+            # A dedup_key stays taken even if its event was deleted.
             body = event_pb2.Event(id=emitted.ids[0], dedup_key=request.event.dedup_key).SerializeToString()
         return embed(1, body) + (b"\x10\x01" if emitted.duplicates else b"")
 
@@ -114,7 +122,7 @@ class EventService:
         return None if found is None else self._cursors.event_bytes(found)
 
     def EmitEvents(self, requests: Iterator[Any], call: Call) -> Iterator[event_pb2.EmitEventsResponse]:
-        """Answers in order, each after its commit, while the next messages are read already."""
+        """Answer messages in order, each after its commit, while a thread reads the next ones."""
         waiting: SimpleQueue[Answer] = SimpleQueue()
         slots = threading.Semaphore(IN_FLIGHT)
         ended = threading.Event()
@@ -135,7 +143,7 @@ class EventService:
             self._open.add(waiting)
             if self._stopping:
                 waiting.put(_stopping())
-        # It ends with the call, which may be after this.
+        # The thread ends with the call, which may be after this method.
         threading.Thread(target=read, name="emit-read", daemon=True).start()
         try:
             while (one := waiting.get()) is not None:
@@ -160,7 +168,7 @@ class EventService:
             emission = EmitRequest.from_message(call, request, request.events, self._policies)
             return request.request_id, self._commits.submit(emission)
         except LedgerError as error:
-            # Its traceback would hold the call until the collector comes.
+            # The traceback would keep the call until the garbage collector runs.
             return getattr(request, "request_id", ""), error.with_traceback(None)
 
     def GetEvent(self, request: event_pb2.GetEventRequest, call: Call) -> bytes:
@@ -176,12 +184,12 @@ class EventService:
         newest = request.order != event_pb2.EVENT_ORDER_OLDEST_FIRST
         archived = request.include_archived
         scope = ["events", call.project, repr(event_filter), str(start), str(end), newest, archived]
-        place = self._cursors.page_position(request.page_token, scope)
+        position = self._cursors.page_position(request.page_token, scope)
         with self._db.connection(call) as conn:
             page = event_lists.page(
                 conn, project=call.project, event_filter=event_filter, start=start, end=end,
                 newest_first=newest, limit=page_size(request.page_size), archived=archived,
-                after=None if place is None else self._listed_after(place),
+                after=None if position is None else self._listed_after(position),
             )  # fmt: skip
         body = embed_all(1, [self._cursors.event_bytes(row) for row, _ in page.events])
         if page.more:
@@ -191,17 +199,17 @@ class EventService:
             body += embed(2, token.encode())
         return body
 
-    def _listed_after(self, place: list[Any]) -> event_lists.EventListPosition:
-        """Return where a page of a list begins, and the moment of the list's first page."""
-        view = self._cursors.read_cursor(place[2], "page_token") if len(place) > 2 else None
-        return event_lists.EventListPosition(datetime.fromisoformat(place[0]), place[1], view)
+    def _listed_after(self, position: list[Any]) -> event_lists.EventListPosition:
+        """Return the position that a page starts after, and the view of the list's first page."""
+        view = self._cursors.read_cursor(position[2], "page_token") if len(position) > 2 else None
+        return event_lists.EventListPosition(datetime.fromisoformat(position[0]), position[1], view)
 
     def GetEventStats(self, request: event_pb2.GetEventStatsRequest, call: Call) -> bytes:
         began = monotonic()
         with self._db.connection(call) as conn:
             version = event_counts.version(conn, project=call.project)
             now = event_store.now(conn)
-        # Without an end the minute that runs now is the last: an answer serves all calls of a minute.
+        # By default the range ends with the current minute, so that the cache serves all calls of a minute.
         end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
         if request.HasField("end_time"):
             end = to_datetime(request.end_time)
@@ -272,7 +280,7 @@ class EventService:
     def _start(
         self, request: event_pb2.StreamTimelineRequest, call: Call
     ) -> Callable[[Connection], Cursor] | None:
-        """Return what finds the cursor that the stream starts after, once it is the stream's turn to read."""
+        """Return a function that finds the cursor to start after; the stream calls it when it may read."""
         start = request.WhichOneof("start")
         if start is None:
             return None
@@ -321,7 +329,7 @@ def _check_visible(scope: Scope, body: bytes) -> None:
 
 
 def _must_be_past(start: datetime, now: datetime) -> None:
-    """Raise InvalidArgument if a range that ends now does not begin in the 366 days before."""
+    """Raise InvalidArgument if a range up to now does not start in the last 366 days."""
     if start > now:
         raise InvalidArgument({"start_time": "must be past"})
     if start < now - timedelta(seconds=STATS_SECONDS):

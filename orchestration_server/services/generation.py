@@ -1,4 +1,4 @@
-"""Sprints and tasks from templates: rendered first, then written in one statement, all or none."""
+"""Sprints and tasks from templates: rendered first, then written in one statement."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from orchestration_server.writes.gate import Gate
 TASKS = 1_000
 LINKS = 10_000
 BATCH_RENDERINGS = 8
-"""The tasks of one call may together take and give as much as so many renderings."""
+"""The budget of one call's tasks together, as a multiple of the budget of one rendering."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is to be created."""
+    """The sprint, tasks and links to be created."""
 
     template: Template
     sprint: sprint_pb2.Sprint | None
@@ -45,14 +45,14 @@ class _Plan:
 
 
 class Generation:
-    """Creates from templates."""
+    """The implementation of the rpcs that create sprints and tasks from templates."""
 
     def __init__(self, gate: Gate, templates: Templates) -> None:
         self._gate = gate
         self._templates = templates
 
     def create_sprint(self, request: sprint_pb2.CreateSprintFromTemplateRequest, call: Call) -> bytes:
-        """CreateSprintFromTemplate."""
+        """Create a sprint with its tasks."""
         code = request.sprint_code
 
         def prepare(conn: Connection, key: Request, codes: Sequence[str]) -> Prepared:
@@ -68,7 +68,7 @@ class Generation:
         )
 
     def create_tasks(self, request: task_pb2.CreateTasksFromTemplateRequest, call: Call) -> bytes:
-        """CreateTasksFromTemplate."""
+        """Create tasks."""
         anchors = [request.sprint_code] if request.sprint_code else []
 
         def prepare(conn: Connection, key: Request, codes: Sequence[str]) -> Prepared:
@@ -77,10 +77,10 @@ class Generation:
         def decide(plan: _Plan, found: Prepared) -> Change:
             need_sprints(found, anchors)
             made = [tasks.created(call, task_pb2.NewTask(task=task), found.now) for task in plan.tasks]
-            told = _told(plan.template)
+            source = _template_payload(plan.template)
             events = []
             for task, _, event in made:
-                events += [event, tasks.task_event(call, "task.generated", task, found.now, told)]
+                events += [event, tasks.task_event(call, "task.generated", task, found.now, source)]
             rows = [row for _, row, _ in made]
             return Change(
                 embed_all(1, [row.body for row in rows]),
@@ -103,7 +103,7 @@ class Generation:
         decide: Callable[[_Plan, Prepared], Change],
         locks: Sequence[tuple[str, str]] = (),
     ) -> bytes:
-        """Renders, then writes. A retry is answered as before, whatever has become of the template since."""
+        """Render, then write. A retry gets the same response even if the template has changed since."""
         key = request_key(call, message)
         plan: _Plan | LedgerError
         try:
@@ -140,9 +140,9 @@ class Generation:
             raise InvalidArgument({"tasks": f"must have at most {TASKS} items"})
         made = []
         links: list[LinkColumns] = []
-        for place, given in enumerate(fields["tasks"]):
-            task = _task(f"tasks[{place}]", given, wrong)
-            on = entities.lines(given.get("depends_on"), f"tasks[{place}].depends_on", wrong)
+        for index, given in enumerate(fields["tasks"]):
+            task = _task(f"tasks[{index}]", given, wrong)
+            on = entities.lines(given.get("depends_on"), f"tasks[{index}].depends_on", wrong)
             links += [LinkColumns(task.code, other) for other in dict.fromkeys(on)]
             made.append(task)
         wrong |= _graph(made, links)
@@ -156,8 +156,8 @@ class Generation:
         budget = Budget(renderings=BATCH_RENDERINGS)
         wrong: dict[str, str] = {}
         made = []
-        for place, item in enumerate(request.items):
-            path = f"items[{place}]"
+        for index, item in enumerate(request.items):
+            path = f"items[{index}]"
             given = shared | plain(item.variables) if item.HasField("variables") else shared
             known = {"task_code": item.task_code, "sprint_code": request.sprint_code}
             try:
@@ -174,7 +174,7 @@ class Generation:
 
 
 def _variables(given: dict[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
-    """Those of the request, with what its other fields say, which no variable may say otherwise."""
+    """Return the variables of a request with those of its fields. Raises InvalidArgument if names clash."""
     twice = {f"variables.{name}": "is a field of the request" for name in known if name in given}
     if twice:
         raise InvalidArgument(twice)
@@ -208,7 +208,7 @@ def _task(path: str, given: Mapping[str, Any], wrong: dict[str, str]) -> task_pb
 
 
 def _broken(message: Message) -> Mapping[str, str]:
-    """Which rules of the API it breaks, by field."""
+    """Return the violations of the API's rules, by field."""
     try:
         validate(message)
     except InvalidArgument as error:
@@ -217,42 +217,42 @@ def _broken(message: Message) -> Mapping[str, str]:
 
 
 def _graph(made: Sequence[task_pb2.Task], links: Sequence[LinkColumns]) -> dict[str, str]:
-    """What is wrong with the codes and the links of new tasks, which depend on each other alone."""
+    """Return the violations in the codes and links of new tasks. Links must stay among these tasks."""
     if len(links) > LINKS:
         return {"tasks": f"must have at most {LINKS} dependencies"}
-    place: dict[str, int] = {}
+    first: dict[str, int] = {}
     wrong: dict[str, str] = {}
     for index, task in enumerate(made):
-        if place.setdefault(task.code, index) != index:
-            wrong[f"tasks[{index}].code"] = f"is that of tasks[{place[task.code]}] too"
+        if first.setdefault(task.code, index) != index:
+            wrong[f"tasks[{index}].code"] = f"is that of tasks[{first[task.code]}] too"
     before: dict[str, set[str]] = {}
     for link in links:
-        if link.depends_on_code not in place:
-            wrong[f"tasks[{place[link.task_code]}].depends_on"] = "names no task of this template"
+        if link.depends_on_code not in first:
+            wrong[f"tasks[{first[link.task_code]}].depends_on"] = "names no task of this template"
         before.setdefault(link.task_code, set()).add(link.depends_on_code)
     try:
         TopologicalSorter(before).prepare()
     except CycleError as error:
         cycle = error.args[1]
-        wrong[f"tasks[{place.get(cycle[0], 0)}].depends_on"] = f"closes a cycle: {ARROW.join(cycle[:10])}"
+        wrong[f"tasks[{first.get(cycle[0], 0)}].depends_on"] = f"closes a cycle: {ARROW.join(cycle[:10])}"
     return wrong
 
 
 def _sprint_change(call: Call, sync: bool, plan: _Plan, found: Prepared) -> Change:
     assert plan.sprint is not None
     sprint, created = sprints.created(call, plan.sprint, found.now)
-    told = _told(plan.template)
+    source = _template_payload(plan.template)
     generated = sprints.sprint_event(
         call,
         "sprint.generated",
         sprint,
         found.now,
-        {**told, "tasks": len(plan.tasks), "links": len(plan.links)},
+        {**source, "tasks": len(plan.tasks), "links": len(plan.links)},
     )
     events = [created, generated]
     made = [tasks.created(call, task_pb2.NewTask(task=task), found.now) for task in plan.tasks]
     for task, _, event in made:
-        events += [event, tasks.task_event(call, "task.generated", task, found.now, told)]
+        events += [event, tasks.task_event(call, "task.generated", task, found.now, source)]
     by_code = {task.code: task for task, _, _ in made}
     for link in plan.links:
         dependency = coordination_pb2.Dependency(
@@ -281,6 +281,6 @@ def _sprint_change(call: Call, sync: bool, plan: _Plan, found: Prepared) -> Chan
     )
 
 
-def _told(template: Template) -> dict[str, Any]:
-    """What the events of what was generated say of it."""
+def _template_payload(template: Template) -> dict[str, Any]:
+    """Return the template in the payload of the events of generated entities."""
     return {"template": template.name, "template_sha256": template.sha256}

@@ -1,4 +1,4 @@
-"""What EventService answers from an entity's own events: its history, its past, the check of a chain."""
+"""The rpcs of EventService that read the past: an entity's history, its past state, the check of a chain."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ from orchestration_server.store import pending_changes
 from orchestration_server.writes import coalesced as steps
 
 REPLAY_EVENTS = 256
-"""Events that a reading of an entity's past takes: twice what the revisions between two snapshots have, which
-are 32 of four events at the most. The rest is room for what is no revision, such as dependencies."""
+"""Events of an entity that one statement reads: twice the events between two snapshots, which are at most 32
+revisions of four events. The rest is room for events that are no revision, such as dependencies."""
 CHAIN_PAGE = 1_000
 CHAIN_EVENTS = 10_000
 BETWEEN_EVENTS = 10_000
 END = Position(2**31 - 1, 2**63 - 1, 2**63 - 1)
-"""Behind all that the log has: where held changes stand that it will tell of."""
+"""A position after the whole log, for pending changes."""
 
 
 class _Rebuilt(NamedTuple):
-    """An entity as of some time, with its last event's cursor and what is stored of it now."""
+    """A past state of an entity, with its last event's cursor and its current row."""
 
     state: EntityState
     cursor: Cursor | None
-    """Of its last event; None if that is to come, of a debounced change."""
+    """The cursor of the last event; None if that is a pending change."""
     stored: history_store.StoredEntity
 
 
 class History:
-    """Reads histories. EventService hands its three rpcs on."""
+    """The implementation of GetEntityHistory, ReconstructState and ReplayEvents."""
 
     def __init__(self, db: Database, cursors: CursorSigner) -> None:
         self._db = db
@@ -59,23 +59,23 @@ class History:
     def changes(
         self, request: event_pb2.GetEntityHistoryRequest, call: Call
     ) -> event_pb2.GetEntityHistoryResponse:
-        """A page of an entity's changes."""
+        """Return a page of an entity's changes."""
         kind, code = request.entity_type, request.entity_code
         newest = request.order != event_pb2.EVENT_ORDER_OLDEST_FIRST
         scope = ["history", call.project, kind, code, newest, request.include_archived]
-        place = self._cursors.page_position(request.page_token, scope)
+        position = self._cursors.page_position(request.page_token, scope)
         size = page_size(request.page_size)
         with self._db.connection(call) as conn:
             past = history_store.entity(
                 conn, project=call.project, entity_type=kind, code=code, newest_first=newest, limit=size,
-                after=Position(*place) if place else None, archived=request.include_archived,
+                after=Position(*position) if position else None, archived=request.include_archived,
             )  # fmt: skip
-        if past.stored is None and place is None and not past.page.rows:
+        if past.stored is None and position is None and not past.page.rows:
             raise NotFound(ENTITY_NAMES[kind], code)
         logged = past.page.rows
-        # What is held is newer than all of the log: the first of newest, the last of oldest.
+        # A pending change is newer than the whole log: first in newest order, last in oldest order.
         pending = bool(past.pending) and (
-            place is None if newest else not past.page.more and len(logged) < size
+            position is None if newest else not past.page.more and len(logged) < size
         )
         shown = logged[:-1] if pending and len(logged) == size else logged
         changes = [self._change(one) for one in shown]
@@ -83,7 +83,7 @@ class History:
             changes.insert(0 if newest else len(changes), _pending(past.pending))
         token = ""
         if past.page.more or len(shown) < len(logged) or (past.pending and not newest and not pending):
-            # The next page begins behind the last event shown; where none was, with the newest one of now.
+            # The next page starts after the last event shown, or with the newest event if none was shown.
             last = logged[-1].position
             at = shown[-1].position if shown else last._replace(seq=last.seq + 1)
             token = self._cursors.page_token(scope, list(at))
@@ -97,7 +97,7 @@ class History:
     def reconstruct(
         self, request: event_pb2.ReconstructStateRequest, call: Call
     ) -> event_pb2.ReconstructStateResponse:
-        """An entity as it was."""
+        """Return a past state of an entity."""
         kind, code = request.entity_type, request.entity_code
         as_of = request.WhichOneof("as_of")
         upto: Cursor | datetime | None = None
@@ -127,11 +127,11 @@ class History:
         return answer
 
     def replay(self, request: event_pb2.ReplayEventsRequest, call: Call) -> event_pb2.ReplayEventsResponse:
-        """The check of a correlation chain."""
+        """Check a correlation chain."""
         chain = ChainCheck()
         first, last = Cursor(BEGINNING), BEGINNING
         unseen: set[int] = set()
-        # Before the log, so that what is told meanwhile is in one of them: what the log has too is left out.
+        # Pending changes are read before the log. One that is logged meanwhile is in both, and dropped below.
         with self._db.connection(call) as conn:
             held = pending_changes.list_by_correlation(
                 conn, project=call.project, correlation_id=request.correlation_id, limit=CHAIN_EVENTS
@@ -152,7 +152,7 @@ class History:
                 break
             if last == BEGINNING:
                 first = page.rows[0].cursor
-            # Each page has its own snapshot: what it did not see of its part of the log is still to come.
+            # Each page has its own database snapshot: events of its open transactions are still to come.
             newest = page.rows[-1]
             reached = last.xid if last.epoch == newest.position.epoch else 0
             unseen.update(xid for xid in newest.open or () if reached <= xid < newest.position.xid)
@@ -183,7 +183,7 @@ class History:
         )
 
     def _evidence(self, call: Call, chain: ChainCheck, links: Sequence[ChainEvent]) -> Evidence:
-        """What the log and the ledger say beside a page of the chain: a statement a question at the most."""
+        """Read the facts that the check of a page needs, with at most one statement for each kind."""
         gaps = chain.gaps(links)
         new = {(e.entity_type, e.entity_code) for _, e in links if e.entity_type} - chain.entities
         causes = {cause for _, event in links if (cause := cause_of(event))}
@@ -198,7 +198,7 @@ class History:
             )
             edge = event_store.ArchiveEdge(BEGINNING, 0, None)
             if gaps or missing:
-                # Last, so that what was deleted meanwhile is not taken for missing.
+                # The edge is read last, so that events deleted meanwhile do not count as missing.
                 edge = event_store.edge(conn, project=call.project, deleted=True)
         return Evidence(
             between={
@@ -250,7 +250,7 @@ def _step(event: event_pb2.Event) -> event_pb2.ChangeStep:
 
 
 def _pending(held: Sequence[bytes]) -> event_pb2.EntityChange:
-    """What an event to come will tell of."""
+    """Return a pending change as the event that will be logged for it."""
     events = [event_pb2.Event.FromString(body) for body in held]
     last, event = events[-1], steps.coalesce(events)
     event.agent, event.session_key, event.correlation_id = last.agent, last.session_key, last.correlation_id
@@ -262,15 +262,18 @@ def _pending(held: Sequence[bytes]) -> event_pb2.EntityChange:
 
 
 def known(conn: Connection, project: str, cursor: Cursor, field: str) -> Cursor:
-    """Return a cursor whose event this copy of the log has, be it in the archive."""
-    place = cursor.position
-    if not event_store.knows(conn, place, project=project):
-        if event_store.is_elsewhere(conn, place, project=project):
+    """Return a cursor if its event is in this copy of the log or its archive.
+
+    Raises CursorExpired if the event was deleted, CursorForeign if it is of another project or log.
+    """
+    position = cursor.position
+    if not event_store.knows(conn, position, project=project):
+        if event_store.is_elsewhere(conn, position, project=project):
             raise CursorForeign(field, of_another_project=True)
         edge = event_store.edge(conn, project=project, deleted=True)
-        if place == edge.position:
+        if position == edge.position:
             return cursor
-        if edge.upto is not None and BEGINNING < place < edge.position:
+        if edge.upto is not None and BEGINNING < position < edge.position:
             raise CursorExpired(edge.upto.isoformat())
         raise CursorForeign(field, of_another_project=False)
     return cursor
@@ -285,13 +288,13 @@ def _rebuilt(
     upto: Cursor | datetime | None = None,
     revision: int = 0,
 ) -> _Rebuilt:
-    """Reads back to the nearest snapshot, as a rule in one statement, and folds forth from it."""
+    """Read back to the nearest snapshot, mostly in one statement, and replay the events from there."""
     kind, name = ENTITY_CODECS[entity_type], ENTITY_NAMES[entity_type]
     found: list[tuple[Cursor | None, event_pb2.Event]] = []
     whole, more = False, True
     now: history_store.StoredEntity | None = None
     after: Position | None = None
-    begun = _Begun(upto if isinstance(upto, datetime) else None)
+    as_of_filter = _AsOf(upto if isinstance(upto, datetime) else None)
     while more and not whole and len(found) <= REPLAY_EVENTS:
         past = history_store.entity(
             conn, project=project, entity_type=entity_type, code=code, newest_first=True,
@@ -303,9 +306,9 @@ def _rebuilt(
         if revision > now.revision:
             lacks = f"{name} {code!r} has no revision {revision} yet; the present one is {now.revision}"
             raise NotFound(name, code, message=lacks)
-        # What the log had not told by a place is left out.
+        # As of a cursor, pending changes do not count: the log did not have them.
         held = () if after or isinstance(upto, Cursor) else past.pending
-        for cursor, step in _back(held, past.page.rows, begun):
+        for cursor, step in _back(held, past.page.rows, as_of_filter):
             if changes_revision(kind, step) and (not revision or step.entity_revision <= revision):
                 found.append((cursor, step))
                 if whole := has_snapshot(step):
@@ -324,28 +327,29 @@ def _rebuilt(
 
 
 def _back(
-    held: Sequence[bytes], logged: Sequence[history_store.LoggedEvent], begun: _Begun
+    held: Sequence[bytes], logged: Sequence[history_store.LoggedEvent], as_of_filter: _AsOf
 ) -> Iterator[tuple[Cursor | None, event_pb2.Event]]:
-    """An entity's past step by step, newest first: what is held is newer than all that the log has."""
+    """Yield an entity's steps, newest first. Pending changes are newer than the whole log."""
     for body in reversed(held):
-        for step in begun.steps(event_pb2.Event.FromString(body)):
+        for step in as_of_filter.steps(event_pb2.Event.FromString(body)):
             yield None, step
     for one in logged:
-        for step in begun.steps(event_pb2.Event.FromString(one.body)):
+        for step in as_of_filter.steps(event_pb2.Event.FromString(one.body)):
             yield one.cursor, step
 
 
-class _Begun:
-    """Finds, going back, where an entity's past as of a time begins.
+class _AsOf:
+    """The filter of an entity's steps as of a time, for events that come newest first.
 
-    That is with the last event recorded by then. The event after it may tell of steps that were made by then.
+    The past starts with the last event recorded by that time. The event after it may contain steps that were
+    made by then.
     """
 
     def __init__(self, time: datetime | None) -> None:
         self._time = time
 
     def steps(self, event: event_pb2.Event) -> list[event_pb2.Event]:
-        """The parts of the next older event that belong to the past, newest first."""
+        """Return the steps of the next older event that were made by the time, newest first."""
         parts = steps.expand(event)[::-1]
         if self._time is None:
             return parts
@@ -358,7 +362,7 @@ class _Begun:
 
 
 def _begins_with_creation(conn: Connection, project: str, entity_type: int, code: str) -> bool:
-    """Whether the log has the entity from its first revision on."""
+    """Return whether the log has the entity's first revision."""
     past = history_store.entity(
         conn, project=project, entity_type=entity_type, code=code, newest_first=False, limit=1
     )
@@ -366,7 +370,7 @@ def _begins_with_creation(conn: Connection, project: str, entity_type: int, code
 
 
 def _verified(present: _Rebuilt) -> event_pb2.StateVerification:
-    """Compares an entity as it was rebuilt as of now with what is stored of it."""
+    """Compare the current state of an entity, rebuilt from its events, with its stored row."""
     state, stored = present.state, present.stored
     fields = differences(state.message(), state.codec.message.FromString(stored.body))
     if state.revision != stored.revision and "revision" not in fields:

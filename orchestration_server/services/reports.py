@@ -40,7 +40,7 @@ _REPORTED = (
 
 
 class ReportService:
-    """Makes reports and documents."""
+    """The rpcs of ReportService."""
 
     def __init__(self, db: Database, gate: Gate, cursors: CursorSigner, templates: Templates) -> None:
         self._db = db
@@ -55,7 +55,7 @@ class ReportService:
         scope = ["report", project, code]
         after = listed_after(self._cursors.page_position(request.page_token, scope))
         with self._db.connection(call) as conn, conn.snapshot():
-            # Read first, so that what is read after it holds all up to there.
+            # The cursor is read first, so that the report has all events up to it.
             as_of = event_store.last(conn, project=project) or BEGINNING
             state = report_store.sprint_state(conn, project=project, sprint=code)
             if state is None:
@@ -221,7 +221,7 @@ class ReportService:
 
 
 def _report(state: report_store.SprintState) -> report_pb2.GetSprintStatusReportResponse:
-    """The report but for its throughput and its table."""
+    """Return a report without its throughput and its table of tasks."""
     by_status: dict[int, int] = {}
     by_priority: dict[int, int] = {}
     for status, priority, count in state.counts:
@@ -248,12 +248,12 @@ def _report(state: report_store.SprintState) -> report_pb2.GetSprintStatusReport
 
 
 def _locks(kind: str, task: str) -> list[tuple[str, str]]:
-    """Who takes a number holds the kind's lock; the task stays as it is found."""
+    """Return the locks for a document: its kind's, which guards the next number, and its task's."""
     return [(kind, ""), *([("task", task)] if task else [])]
 
 
 def _sprint_of(found: Prepared, sprint: str, task: str) -> str:
-    """The sprint that a document belongs to: the task's own where none is named. Both have to be there."""
+    """Return the sprint of a document, by default that of its task. Raises NotFound if either is missing."""
     if sprint and sprint not in found.sprints:
         raise NotFound("sprint", sprint)
     if not task:
@@ -270,12 +270,12 @@ def _seen(request: report_pb2.CreateBugReportRequest, found: Prepared) -> dateti
 def _seen_again(
     request: report_pb2.CreateBugReportRequest, call: Call, found: Prepared, row: EntityRow, sprint: str
 ) -> tuple[report_pb2.BugReport, dict[str, Any]]:
-    """The bug, counted once more, and what its event says."""
+    """Return the bug report with one more occurrence, and the payload of its event."""
     bug = report_pb2.BugReport.FromString(row.body)
     before = documents.bug_content(bug)
     seen = _seen(request, found)
     bug.count += 1
-    # The lower number is the worse.
+    # A lower number is more severe.
     bug.severity = min(bug.severity, request.severity or report_pb2.BUG_SEVERITY_MEDIUM)
     bug.first_seen_time.CopyFrom(to_timestamp(min(seen, to_datetime(bug.first_seen_time))))
     bug.last_seen_time.CopyFrom(to_timestamp(max(seen, to_datetime(bug.last_seen_time))))
@@ -292,13 +292,13 @@ def _seen_again(
 
 
 def _report_of(request: report_pb2.CreateBugReportRequest) -> dict[str, Any]:
-    """What a report says beside its title, so that nothing of one that is counted only is lost."""
-    said: dict[str, Any] = {name: value for name in _REPORTED if (value := getattr(request, name))}
+    """Return the fields of a report besides its title, so that no text of a duplicate is lost."""
+    fields: dict[str, Any] = {name: value for name in _REPORTED if (value := getattr(request, name))}
     if request.steps_to_reproduce:
-        said["steps_to_reproduce"] = list(request.steps_to_reproduce)
+        fields["steps_to_reproduce"] = list(request.steps_to_reproduce)
     if request.variables.fields:
-        said["variables"] = plain(request.variables)
-    return said
+        fields["variables"] = plain(request.variables)
+    return fields
 
 
 def _bug_event(
@@ -309,7 +309,7 @@ def _bug_event(
     sprint: str,
     payload: dict[str, Any],
 ) -> EventRow:
-    """``sprint`` is where it was seen this time."""
+    """Return the event of a bug report. ``sprint`` is the sprint of this occurrence."""
     name = "created" if bug.revision == 1 else "seen_again"
     return change_event(
         call, f"bug_report.{name}", found.now, entity=EntityType.BUG_REPORT, code=bug.code, uid=bug.uid,

@@ -21,7 +21,14 @@ from orchestration_server.context.broker import Broker, Target
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import AlreadyExists, InvalidArgument, NotFound
 from orchestration_server.model import ENTITY_NAMES, Call, EntityType, EventRow, Request
-from orchestration_server.services.activities import Activities, attached, opened, stamps_of, target_of
+from orchestration_server.services.activities import (
+    Activities,
+    attached,
+    open_session,
+    session_stamps,
+    target_of,
+)
+from orchestration_server.services.context import TARGET_TYPES
 from orchestration_server.store import events as event_store
 from orchestration_server.store import sessions as session_store
 from orchestration_server.store.prepared import Prepared
@@ -41,11 +48,10 @@ _FOR_STEPS = context_pb2.ContextOptions(
     omit_sections=[context_pb2.CONTEXT_SECTION_EVENTS, context_pb2.CONTEXT_SECTION_FILES],
 )
 _SHORT = {"T": "task_code", "S": "sprint_code", "SESSION": "session_key"}
-_KINDS = {"task_code": EntityType.TASK, "sprint_code": EntityType.SPRINT}
 
 
 class SessionService:
-    """Keeps sessions."""
+    """The rpcs of SessionService."""
 
     def __init__(
         self,
@@ -67,11 +73,11 @@ class SessionService:
         if not (request.agent or call.agent):
             raise InvalidArgument({"agent": "is required: here, or as orchestration-agent of the call"})
         agent = request.agent or call.agent
-        target, name = _asked(request)
+        target, name = _requested_target(request)
         if target == "session_key":
             stored = self._resume(call, request, name, agent)
         else:
-            stored = self._begin(call, request, _KINDS[target], name, agent)
+            stored = self._begin(call, request, TARGET_TYPES[target], name, agent)
         session = session_pb2.InitAgentResponse.FromString(stored).session
         self._session_tracker.remember(call.project, session.key, session.correlation_id)
         self._session_tracker.touch(call.project, session.key)
@@ -85,13 +91,13 @@ class SessionService:
         return self._write(call, request_key(call, message), key, decide)
 
     def _check(self, call: Call, key: str, message: session_pb2.InitAgentRequest) -> None:
-        """Refuses what the briefing would refuse, before the session is written."""
+        """Raise the errors that the briefing would raise, before the session is written."""
         self._broker.check(call, Target(EntityType.SESSION, key), message.context_options)
 
     def _begin(
         self, call: Call, message: session_pb2.InitAgentRequest, kind: EntityType, code: str, agent: str
     ) -> bytes:
-        """Resumes the agent's newest open session on the target, or starts one."""
+        """Resume the agent's newest open session on the target, or start one."""
         request = request_key(call, message)
         uid = uuid7()
         key = message.new_session_key or f"ses_{uid.hex}"
@@ -136,8 +142,8 @@ class SessionService:
                 sql=session_store.INSERT,
             )
 
-        # Which session is the newest depends on rows that are not there yet: one call of the agent for the
-        # target decides at a time. The revision guards the session that it resumes.
+        # The newest session may be one that does not exist yet: an agent's calls for one target take turns.
+        # The revision protects the session that is resumed.
         return self._gate.write(
             call, request, locks=[("session", key), ("agent", f"{agent}\0{kind}\0{code}")],
             prepare=prepare, decide=decide, locked=not message.force_new,
@@ -153,7 +159,7 @@ class SessionService:
         )  # fmt: skip
 
     def _briefing(self, call: Call, key: str, options: context_pb2.ContextOptions) -> bytes:
-        """The rest of InitAgentResponse: the context as it is now, and all next steps."""
+        """Return the rest of InitAgentResponse: the current context, and all next steps."""
         target = Target(EntityType.SESSION, key)
         found = self._broker.assemble(call, target, options)
         context = context_pb2.Context.FromString(found.body)
@@ -170,21 +176,21 @@ class SessionService:
             found = session_store.get(conn, project=call.project, key=request.session_key)
         if found is None:
             raise NotFound("session", request.session_key)
-        return embed(1, _whole(found[1], found[0]))
+        return embed(1, _with_activity(found[1], found[0]))
 
     def ListSessions(self, request: session_pb2.ListSessionsRequest, call: Call) -> bytes:
         field = request.WhichOneof("target")
-        target = None if field is None else (int(_KINDS[field]), str(getattr(request, field)))
+        target = None if field is None else (int(TARGET_TYPES[field]), str(getattr(request, field)))
         statuses = sorted(set(request.statuses))
         scope = ["sessions", call.project, target, request.agent, statuses]
-        place = self._cursors.page_position(request.page_token, scope)
+        position = self._cursors.page_position(request.page_token, scope)
         with self._db.connection(call) as conn:
             page = session_store.list_page(
                 conn, project=call.project, target=target, agent=request.agent, statuses=statuses,
-                after=None if place is None else (datetime.fromisoformat(place[0]), place[1]),
+                after=None if position is None else (datetime.fromisoformat(position[0]), position[1]),
                 limit=page_size(request.page_size),
             )  # fmt: skip
-        body = embed_all(1, [_whole(row.body, row.last_activity) for row in page.rows])
+        body = embed_all(1, [_with_activity(row.body, row.last_activity) for row in page.rows])
         if page.more:
             last = page.rows[-1]
             token = self._cursors.page_token(scope, [last.create_time.isoformat(), last.key])
@@ -211,9 +217,9 @@ class SessionService:
         key = request.session_key
 
         def decide(found: Prepared) -> Change:
-            session, revision = opened(found, key)
+            session, revision = open_session(found, key)
             if session.status == _PAUSED:
-                return Change(embed(1, _whole(found.rows[key].body, found.extra.last_activity)))
+                return Change(embed(1, _with_activity(found.rows[key].body, found.extra.last_activity)))
             before = session_content(session)
             session.status = _PAUSED
             session.pause_reason = request.reason
@@ -225,7 +231,7 @@ class SessionService:
         key = request.session_key
 
         def decide(found: Prepared) -> Change:
-            session, revision = opened(found, key)
+            session, revision = open_session(found, key)
             before = session_content(session)
             session.status = _COMPLETED
             session.pause_reason = ""
@@ -236,8 +242,8 @@ class SessionService:
         return self._write(call, request_key(call, request), key, decide)
 
 
-def _asked(request: session_pb2.InitAgentRequest) -> tuple[str, str]:
-    """The field of the target that is meant, and its value, in whichever form it was given."""
+def _requested_target(request: session_pb2.InitAgentRequest) -> tuple[str, str]:
+    """Return the field of the requested target and its value, from the short form or the field itself."""
     if request.short_form:
         kind, _, name = request.short_form.partition(":")
         return _SHORT[kind], name
@@ -245,8 +251,8 @@ def _asked(request: session_pb2.InitAgentRequest) -> tuple[str, str]:
     return field, getattr(request, field)
 
 
-def _whole(body: bytes, last_activity: datetime) -> bytes:
-    """A session as callers see it: its last activity stands beside the stored message."""
+def _with_activity(body: bytes, last_activity: datetime) -> bytes:
+    """Return a session as callers see it: the stored message with the time of the last activity."""
     return body + embed(_LAST_ACTIVITY_TIME, to_timestamp(last_activity).SerializeToString())
 
 
@@ -256,7 +262,7 @@ def _need_target(subject: session_store.SessionFacts, kind: int, code: str) -> N
 
 
 def _resumed(call: Call, found: Prepared, key: str, agent: str) -> Change:
-    session, revision = opened(found, key)
+    session, revision = open_session(found, key)
     _need_target(found.extra, session.target_type, session.target_code)
     before = session_content(session)
     session.status = _ACTIVE
@@ -274,7 +280,10 @@ def _updated(
     before: dict[str, Any],
     agent: str = "",
 ) -> Change:
-    """A change of a session that is there. A call of its own, or its agent's return, is an activity too."""
+    """Return the change of an existing session.
+
+    A call of the session itself is an activity, and so is its resumption.
+    """
     payload = {"changes": field_changes(before, session_content(session))}
     own = agent or call.session_key == session.key
     return _changed(
@@ -295,7 +304,7 @@ def _changed(
     activity: datetime | None,
     sql: LiteralString,
 ) -> Change:
-    """Writes a session as its next revision, with its event; the response is the session."""
+    """Return the change that makes a session its next revision, with the session as the response."""
     content = session_content(session)
     SESSION.advance(session, revision, content, found.now)
     payload |= snapshot(content, revision=session.revision, create_time=session.create_time)
@@ -306,7 +315,7 @@ def _changed(
         code=session.key, uid=session.uid, revision=session.revision, payload=payload,
         sprint_code=target.sprint_code, priority=target.priority,
     )  # fmt: skip
-    response = embed(1, _whole(body, activity or found.extra.last_activity))
+    response = embed(1, _with_activity(body, activity or found.extra.last_activity))
     return Change(
         response + (_RESUMED if name == "resumed" else b""),
         sql=sql,
@@ -324,5 +333,5 @@ def _changed(
         },
         expected=1,
         events=[event],
-        stamps=stamps_of(call, session, target),
+        stamps=session_stamps(call, session, target),
     )

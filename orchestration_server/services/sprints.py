@@ -28,6 +28,7 @@ from orchestration_server.model import (
     EntityType,
     EventRow,
     OutboxRow,
+    TaskStatus,
 )
 from orchestration_server.services.paging import task_list_scope, task_page
 from orchestration_server.services.preconditions import check_revision, present
@@ -40,7 +41,7 @@ from orchestration_server.writes.gate import Gate
 
 
 class SprintService:
-    """Keeps sprints."""
+    """The rpcs of SprintService."""
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class SprintService:
         return embed(1, body)
 
     def _full(self, code: str, size: int, call: Call) -> bytes:
-        """Return the sprint with its tasks: cached under the version that the database has now."""
+        """Return the sprint with its tasks, from the cache if it has the current version."""
         scope = task_list_scope(call.project, {"sprint_code": code}, by_priority=True)
 
         def key(version: sprint_store.SprintVersion) -> list[Any]:
@@ -109,8 +110,8 @@ class SprintService:
     def ListSprints(self, request: sprint_pb2.ListSprintsRequest, call: Call) -> bytes:
         statuses = list(request.statuses)
         scope = ["sprints", call.project, sorted(statuses), request.owner]
-        place = self._cursors.page_position(request.page_token, scope)
-        after = None if place is None else (datetime.fromisoformat(place[0]), place[1])
+        position = self._cursors.page_position(request.page_token, scope)
+        after = None if position is None else (datetime.fromisoformat(position[0]), position[1])
         with self._db.connection(call) as conn:
             page = sprint_store.list_page(
                 conn, project=call.project, statuses=statuses, owner=request.owner, after=after,
@@ -183,7 +184,7 @@ class SprintService:
 
 
 def update(gate: Gate, request: sprint_pb2.UpdateSprintRequest, call: Call) -> bytes:
-    """Changes the fields of a sprint that the mask names."""
+    """Change the fields of a sprint that the mask names."""
     key = request_key(call, request)
     code = request.sprint.code
 
@@ -219,14 +220,14 @@ def update(gate: Gate, request: sprint_pb2.UpdateSprintRequest, call: Call) -> b
 
 
 def task_counts(counts: dict[int, int]) -> sprint_pb2.TaskCounts:
-    """How many tasks have each status, as a message."""
+    """Return the number of tasks with each status."""
     return sprint_pb2.TaskCounts(
         total=sum(counts.values()),
-        pending=counts.get(1, 0),
-        in_progress=counts.get(2, 0),
-        blocked=counts.get(3, 0),
-        completed=counts.get(4, 0),
-        cancelled=counts.get(5, 0),
+        pending=counts.get(TaskStatus.PENDING, 0),
+        in_progress=counts.get(TaskStatus.IN_PROGRESS, 0),
+        blocked=counts.get(TaskStatus.BLOCKED, 0),
+        completed=counts.get(TaskStatus.COMPLETED, 0),
+        cancelled=counts.get(TaskStatus.CANCELLED, 0),
     )
 
 
@@ -279,7 +280,7 @@ def sprint_event(
     payload: dict[str, Any],
     occur: datetime | None = None,
 ) -> EventRow:
-    """An event of a sprint."""
+    """Return an event of a sprint. ``type_`` has no ``orchestration.`` prefix."""
     return change_event(
         call, type_, now, entity=EntityType.SPRINT, code=sprint.code, uid=sprint.uid,
         revision=sprint.revision, payload=payload, sprint_code=sprint.code, occur_time=occur,

@@ -42,7 +42,7 @@ from orchestration_server.writes.gate import Gate
 
 
 class TaskService:
-    """Keeps tasks."""
+    """The rpcs of TaskService."""
 
     def __init__(
         self,
@@ -188,7 +188,7 @@ class TaskService:
 
 
 def update_status(gate: Gate, request: task_pb2.UpdateTaskStatusRequest, call: Call) -> bytes:
-    """Changes the status of a task."""
+    """Change the status of a task."""
 
     def edit(task: task_pb2.Task, _: str) -> None:
         task.status = request.status
@@ -261,7 +261,7 @@ def _update(
 
 
 def _files(codes: Sequence[str], request: Message) -> list[OutboxRow]:
-    """The tasks whose files the request has written: all that it names, or none."""
+    """Return the outbox rows of a request: one for each task, or none if it asks for no files."""
     return [OutboxRow("task", code) for code in codes] if getattr(request, "sync_to_file", False) else []
 
 
@@ -299,7 +299,7 @@ def task_event(
     payload: dict[str, Any],
     occur: datetime | None = None,
 ) -> EventRow:
-    """An event of a task."""
+    """Return an event of a task. ``type_`` has no ``orchestration.`` prefix."""
     return change_event(
         call, type_, now, entity=EntityType.TASK, code=task.code, uid=task.uid,
         revision=task.revision, payload=payload, sprint_code=task.sprint_code,

@@ -14,7 +14,7 @@ from orchestration_server.templates.library import as_text
 
 
 class TemplateService:
-    """Reads and renders templates."""
+    """The rpcs of TemplateService."""
 
     def __init__(self, cursors: CursorSigner, templates: Templates) -> None:
         self._templates = templates
@@ -24,12 +24,12 @@ class TemplateService:
         self, request: template_pb2.ListTemplatesRequest, call: Call
     ) -> template_pb2.ListTemplatesResponse:
         scope: Sequence[Any] = ["templates", call.project, request.kind]
-        place = self._cursors.page_position(request.page_token, scope)
+        position = self._cursors.page_position(request.page_token, scope)
         size = page_size(request.page_size)
         rest = [
             template
             for template in self._templates.list(TemplateKind(request.kind) if request.kind else None)
-            if place is None or template.name > place[0]
+            if position is None or template.name > position[0]
         ]
         token = self._cursors.page_token(scope, [rest[size - 1].name]) if len(rest) > size else ""
         return template_pb2.ListTemplatesResponse(
@@ -56,7 +56,7 @@ class TemplateService:
 
 
 def _message(template: Template) -> template_pb2.Template:
-    """A template without its body."""
+    """Return a template as a message, without its body."""
     found = template_pb2.Template(
         name=template.name,
         kind=template.kind.value,  # type: ignore[arg-type]  # the numbers are the same
