@@ -39,7 +39,12 @@ from orchestration_server.store import rollups as rollup_store
 from orchestration_server.store.database_clock import DatabaseClock
 from orchestration_server.timeline.hub import Hub
 from orchestration_server.timeline.reply import Reply
-from orchestration_server.timeline.subscription import PAGE_FIRST, DisconnectHook, Subscription
+from orchestration_server.timeline.subscription import (
+    PAGE_FIRST,
+    DisconnectHook,
+    Subscription,
+    TimelineRequest,
+)
 from orchestration_server.validation import check
 from orchestration_server.validation.events import STATS_SECONDS
 from orchestration_server.validation.occur_time import refuse_ahead
@@ -256,26 +261,26 @@ class EventService:
         reply: Reply,
     ) -> None:
         latest = request.last if request.last <= PAGE_FIRST else 0
-        leaving = DisconnectHook()
-        stream = Subscription(
+        disconnect = DisconnectHook()
+        timeline_request = TimelineRequest(
             project=call.project,
             filter=_filter(request.filter),
             follow=request.follow,
             batch=request.batch_size or 500,
-            reply=reply,
             start=None if latest else self._start(request, call),
             latest=latest,
-            call=replace(call, on_end=leaving.set),
+            call=replace(call, on_end=disconnect.set),
             archived=request.include_archived,
             resumed=request.HasField("after_cursor"),
         )
+        subscription = Subscription(timeline_request, reply)
 
         def left() -> None:
-            leaving.end()
-            self._hub.leave(stream)
+            disconnect.end()
+            self._hub.leave(subscription)
 
         if call.on_end is None or call.on_end(left):
-            self._hub.open(stream)
+            self._hub.open(subscription)
 
     def _start(
         self, request: event_pb2.StreamTimelineRequest, call: Call

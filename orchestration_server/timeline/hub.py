@@ -1,16 +1,17 @@
-"""The live timeline: one reader of the log for all streams of a process.
+"""The hub of the timeline: one reader of the log for all subscriptions of a process.
 
-A stream reads its history first (timeline/backfill.py). Once it has read up to the horizon it joins the live
-feed (timeline/live_feed.py): the tailer reads each new event once and puts it into the queue of every stream
-that wants it, serialized once for all that want the same. One thread empties the queues and waits for no
-client (timeline/sender.py, rpc/stream_writer.py). A stream whose queue is full goes back to reading history,
-alone.
+A subscription reads its history first (timeline/backfill.py). When it has read up to the horizon it joins the
+live feed (timeline/live_feed.py): the tailer reads each new event once and appends it to the queue of every
+subscription that takes it, serialized once for all that take the same. One thread sends from the queues and
+waits for no client (timeline/sender.py, rpc/stream_writer.py). A subscription whose queue overflows reads
+history again, alone.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 
 import structlog
 
@@ -23,9 +24,10 @@ from orchestration_server.store import events as event_store
 from orchestration_server.telemetry import metrics
 from orchestration_server.timeline.backfill import Backfill, BackfillPage
 from orchestration_server.timeline.live_feed import LiveFeed, TailBatch
+from orchestration_server.timeline.messages import notice
 from orchestration_server.timeline.pacing import Pace, Progress, Traffic
 from orchestration_server.timeline.sender import Sender
-from orchestration_server.timeline.subscription import Subscription, message
+from orchestration_server.timeline.subscription import Subscription
 
 log = structlog.get_logger()
 
@@ -37,19 +39,26 @@ TICK_SECONDS = 1.0
 TAIL_EVENTS = 5_000
 READ_AHEAD = 4
 BACKLOG = 64
-"""Streams that wait for the sender, above which the tailer lets more events come together."""
+"""Subscriptions that wait for the sender, above which the tailer lets more events gather."""
 BACKLOG_SECONDS = 1.0
 GIVE_WAY_SECONDS = 0.03
-"""How long a reader of history waits before a page, where streams are live, as long as any waits for the
-sender. By turns, beside 20 clients that read history, 200 live streams got their events after 134 to 149 ms
-without this (p95), and after 44 to 48 with it."""
+"""How long a reader of history waits before a page while any live subscription waits for the sender.
+
+Measured by turns beside 20 clients that read history: 200 live subscriptions got their events after 134 to
+149 ms without this (p95), and after 44 to 48 ms with it.
+"""
 GIVE_WAY_STEP_SECONDS = 0.002
 
 
 class Hub:
-    """All streams of this process.
+    """All subscriptions of this process.
 
-    One whose message in flight the transport has not taken after ``stuck_seconds`` is cancelled.
+    Args:
+        db: The pool of connections.
+        cursors: Makes the cursors of events.
+        max_subscriptions: Subscriptions that may be open at once.
+        stuck_seconds: A subscription is cancelled if the transport has not taken its message after this time.
+        traffic: Notes calls and deliveries; history is read more slowly beside them.
     """
 
     def __init__(
@@ -57,18 +66,18 @@ class Hub:
         db: Database,
         cursors: CursorSigner,
         *,
-        most_streams: int,
+        max_subscriptions: int,
         stuck_seconds: float = STUCK_SECONDS,
         traffic: Traffic | None = None,
     ) -> None:
-        """``traffic`` tells of calls, beside which history is read more slowly."""
         self._db = db
         self._cursors = cursors
-        self._most = most_streams
+        self._max_subscriptions = max_subscriptions
         self._stuck_seconds = stuck_seconds
         self._lock = threading.RLock()
-        self._streams: set[Subscription] = set()
+        self._subscriptions: set[Subscription] = set()
         self._projects: dict[str, int] = {}
+        """Open subscriptions by project."""
         self._feed = LiveFeed(cursors)
         self._woken = threading.Event()
         self._closed = False
@@ -78,174 +87,186 @@ class Hub:
         self._backfill = Backfill(
             db,
             cursors,
-            take=self._page_read,
-            fail=self._read_failed,
+            page_read=self._page_read,
+            read_failed=self._read_failed,
             give_way=self._give_way,
             pace=self._pace,
         )
         self._tailer = threading.Thread(target=self._run_tail, name="timeline-tail", daemon=True)
-        self._tailer.start()
+
+    def start(self) -> None:
+        """Start the threads: the sender, the readers of history and the tailer."""
+        with ExitStack() as stack:
+            stack.callback(self.close)
+            self._sender.start()
+            self._backfill.start()
+            self._tailer.start()
+            stack.pop_all()
 
     def wake(self) -> None:
-        """Says that there may be new events. A stream that joins the live feed looks for itself."""
-        if self._streams:
+        """Note that there may be new events. A subscription that joins the live feed needs no wake."""
+        if self._subscriptions:
             self._woken.set()
 
-    def open(self, stream: Subscription) -> None:
-        """Takes a stream in. RESOURCE_EXHAUSTED where there are too many."""
-        stream.key = repr((stream.filter, stream.batch))
-        stream.to_send = self._sender.queue
+    def open(self, subscription: Subscription) -> None:
+        """Add a subscription. Raises ResourceExhausted if there are too many."""
+        subscription.ready = self._sender.queue
+        project = subscription.request.project
         with self._lock:
             if self._closed:
                 raise _stopping()
-            if len(self._streams) >= self._most:
+            if len(self._subscriptions) >= self._max_subscriptions:
                 raise ResourceExhausted(
                     "too many streams are open on this server",
                     reason="TOO_MANY_STREAMS",
                     retry_after=1,
                 )
-            if stream.closed:
+            if subscription.queue.closed:
                 return
-            self._streams.add(stream)
-            self._projects[stream.project] = self._projects.get(stream.project, 0) + 1
-            self._read_on(stream)
+            self._subscriptions.add(subscription)
+            self._projects[project] = self._projects.get(project, 0) + 1
+            self._read_on(subscription)
 
-    def leave(self, stream: Subscription) -> None:
-        """Says that a stream's call has ended. Waits for nothing: grpc's serving thread calls it."""
-        stream.closed = True
-        stream.messages.clear()
-        self._sender.queue.put(stream)
+    def leave(self, subscription: Subscription) -> None:
+        """Note that a subscription's call has ended. Runs on grpc's serving thread and does not block."""
+        subscription.queue.close()
+        self._sender.queue.put(subscription)
 
-    def discard(self, stream: Subscription) -> None:
-        """Forgets a stream."""
+    def discard(self, subscription: Subscription) -> None:
+        """Remove a subscription, if it is there."""
+        project = subscription.request.project
         with self._lock:
-            stream.closed = True
-            stream.messages.clear()
-            if stream not in self._streams:
+            subscription.queue.close()
+            if subscription not in self._subscriptions:
                 return
-            self._streams.discard(stream)
-            self._feed.leave(stream)
-            self._projects[stream.project] -= 1
-            if not self._projects[stream.project]:
-                del self._projects[stream.project]
+            self._subscriptions.discard(subscription)
+            self._feed.leave(subscription)
+            self._projects[project] -= 1
+            if not self._projects[project]:
+                del self._projects[project]
 
     @property
-    def open_streams(self) -> int:
-        """How many streams are open."""
-        return len(self._streams)
+    def open_subscriptions(self) -> int:
+        """How many subscriptions are open."""
+        return len(self._subscriptions)
 
     def close(self) -> None:
-        """Ends every stream as UNAVAILABLE, so that clients resume elsewhere, and all threads."""
+        """End every subscription with UNAVAILABLE, so that clients resume elsewhere, and all threads."""
         with self._lock:
             self._closed = True
-            streams = list(self._streams)
-        # From here on nobody else sends.
+            subscriptions = list(self._subscriptions)
+        # After this only this thread sends.
         self._sender.close()
-        for stream in streams:
-            if stream.in_flight:
-                # Its client may have stopped reading; the stop does not wait for it.
-                stream.reply.cancel()
+        for subscription in subscriptions:
+            if subscription.queue.in_flight:
+                # The client may have stopped reading; do not wait for it.
+                subscription.reply.cancel()
             else:
-                stream.reply.finish(_stopping())
-            self.discard(stream)
+                subscription.reply.finish(_stopping())
+            self.discard(subscription)
         self._woken.set()
-        self._tailer.join(timeout=2)
+        if self._tailer.is_alive():
+            self._tailer.join(timeout=2)
         self._backfill.close()
 
-    # What the sender calls
+    # Called by the sender
 
-    def _reset_slow(self, stream: Subscription) -> None:
-        """Lets a stream read again from what was last sent, once its client has taken that."""
+    def _reset_slow(self, subscription: Subscription) -> None:
+        """Have a slow reader read again from the last message sent, once its client has taken that."""
         metrics.SLOW_READERS.inc()
+        read, queue = subscription.read, subscription.queue
         with self._lock:
-            stream.behind = False
-            stream.messages.clear()
-            stream.bytes_out = stream.bytes_in
-            stream.position = stream.seen = stream.sent
-            cursor = self._cursors.cursor(stream.cursor(stream.sent))
-            notice = event_pb2.TimelineFellBehind(cursor=cursor)
-            stream.push(message(fell_behind=notice), stream.sent, time.monotonic())
+            queue.overflowed = False
+            queue.messages.clear()
+            queue.bytes_out = queue.bytes_in
+            read.position = read.last_event = queue.sent
+            cursor = self._cursors.cursor(read.cursor(queue.sent))
+            fell_behind = notice(fell_behind=event_pb2.TimelineFellBehind(cursor=cursor))
+            subscription.push(fell_behind, queue.sent, time.monotonic())
 
-    def _drained(self, stream: Subscription) -> None:
+    def _drained(self, subscription: Subscription) -> None:
         with self._lock:
-            if not self._has_enough(stream):
-                self._read_on(stream)
+            if not self._has_enough(subscription):
+                self._read_on(subscription)
 
-    # What the readers of history call
+    # Called by the readers of history
 
-    def _page_read(self, stream: Subscription, page: BackfillPage | None) -> None:
+    def _page_read(self, subscription: Subscription, page: BackfillPage | None) -> None:
+        read, queue = subscription.read, subscription.queue
         with self._lock:
-            stream.reading = False
+            read.reading = False
             if page is None:
-                # The database crashed since and counts from a lower id: what was read before still stands.
-                self._start_over(stream)
+                # The database crashed and counts from a lower transaction id; events stay read.
+                self._start_over(subscription)
                 return
             now = time.monotonic()
             for body, upto, _ in page.messages:
-                stream.push(body, upto, now)
-            stream.seen = max(stream.seen, page.seen)
-            stream.position = page.reached
-            if page.complete and not stream.follow:
-                stream.push(self._checkpoint(stream.cursor(stream.seen)), stream.seen, now)
-                self._end(stream)
-            elif len(stream.messages) > READ_AHEAD:
-                # There is no hurry: when these are sent, the sender lets it read on.
+                subscription.push(body, upto, now)
+            read.last_event = max(read.last_event, page.last_event)
+            read.position = page.reached
+            if page.complete and not subscription.request.follow:
+                subscription.push(self._checkpoint(read.cursor(read.last_event)), read.last_event, now)
+                self._end(subscription)
+            elif len(queue.messages) > READ_AHEAD:
+                # When these are sent, the sender has it read on.
                 return
-            elif page.complete and not stream.closed and self._feed.join(stream, now):
-                stream.progress = Progress()
+            elif page.complete and not queue.closed and self._feed.join(subscription, now):
+                read.progress = Progress()
                 self._woken.set()
-            elif not self._has_enough(stream):
-                self._read_on(stream)
+            elif not self._has_enough(subscription):
+                self._read_on(subscription)
 
-    def _read_failed(self, stream: Subscription, error: LedgerError) -> None:
+    def _read_failed(self, subscription: Subscription, error: LedgerError) -> None:
         with self._lock:
-            stream.failure = error
-            self._end(stream)
+            subscription.queue.failure = error
+            self._end(subscription)
 
     def _give_way(self) -> None:
-        """Lets what is live be sent before a page is read, which holds the interpreter for longer."""
-        patience = time.monotonic() + GIVE_WAY_SECONDS
-        while not self._feed.empty and self._sender.backlog and time.monotonic() < patience:
+        """Let live events be sent before a page is read, which takes the interpreter for longer."""
+        deadline = time.monotonic() + GIVE_WAY_SECONDS
+        while not self._feed.empty and self._sender.backlog and time.monotonic() < deadline:
             time.sleep(GIVE_WAY_STEP_SECONDS)
 
-    # The lock is held.
+    # Called with the lock held
 
-    def _has_enough(self, stream: Subscription) -> bool:
-        """Return whether a stream reads on only once its client has taken more of what is there.
+    def _has_enough(self, subscription: Subscription) -> bool:
+        """Return whether a subscription reads on only after its client has taken more messages.
 
-        While others are about, a client that does not read costs them no more than one page.
+        While there is traffic, a client that does not read costs the server no more than one page.
         """
+        queue = subscription.queue
         if self._pace.crowded:
-            return bool(stream.messages) or stream.in_flight
-        return len(stream.messages) > READ_AHEAD
+            return bool(queue.messages) or queue.in_flight
+        return len(queue.messages) > READ_AHEAD
 
-    def _read_on(self, stream: Subscription) -> None:
-        if not (stream.reading or stream.live or stream.behind or stream.closed or stream.ending):
-            stream.reading = True
-            self._backfill.read(stream)
+    def _read_on(self, subscription: Subscription) -> None:
+        read, queue = subscription.read, subscription.queue
+        if not (read.reading or read.live or queue.overflowed or queue.closed or queue.ending):
+            read.reading = True
+            self._backfill.read(subscription)
 
-    def _start_over(self, stream: Subscription) -> None:
-        stream.position = stream.seen
-        self._read_on(stream)
+    def _start_over(self, subscription: Subscription) -> None:
+        subscription.read.position = subscription.read.last_event
+        self._read_on(subscription)
 
-    def _end(self, stream: Subscription) -> None:
-        stream.reading = False
-        stream.ending = True
-        if not stream.in_flight:
-            stream.notify()
+    def _end(self, subscription: Subscription) -> None:
+        subscription.read.reading = False
+        subscription.queue.ending = True
+        if not subscription.queue.in_flight:
+            subscription.schedule()
 
-    # The tailer
+    # The tailer thread
 
     def _run_tail(self) -> None:
         tick = min(TICK_SECONDS, self._stuck_seconds / 2)
-        looked = time.monotonic()
+        last_tick = time.monotonic()
         pause = threading.Event()
         while not self._closed:
-            self._woken.wait(min(tick, POLL_SECONDS if self._streams else 1.0))
+            self._woken.wait(min(tick, POLL_SECONDS if self._subscriptions else 1.0))
             pause.wait(COALESCE_SECONDS)
-            # More messages would only wait behind those; events that come meanwhile share one.
-            patience = time.monotonic() + BACKLOG_SECONDS
-            while self._sender.backlog > BACKLOG and time.monotonic() < patience:
+            # More messages would only wait behind the backlog, and events that gather share one.
+            deadline = time.monotonic() + BACKLOG_SECONDS
+            while self._sender.backlog > BACKLOG and time.monotonic() < deadline:
                 pause.wait(COALESCE_SECONDS)
             self._woken.clear()
             try:
@@ -256,26 +277,25 @@ class Hub:
                 self._read_again()
                 pause.wait(POLL_SECONDS)
             now = time.monotonic()
-            if now - looked >= tick:
-                looked = now
-                self._checkpoints(now)
+            if now - last_tick >= tick:
+                last_tick = now
+                self._send_checkpoints(now)
                 self._cancel_stuck(now)
 
     def _read_tail(self) -> bool:
-        """Reads what is new and hands it out. Whether there is more."""
+        """Read new events and hand them out. Return whether there are more."""
         with self._lock:
             start, projects, read_at = self._feed.tail, list(self._projects), self._feed.read_at
             if self._feed.empty:
-                # The next to join says where the tail begins.
+                # The next subscription to join sets the tail.
                 self._feed.clear()
                 return False
         assert start is not None
         with self._db.connection() as conn:
             crashed, read_at = conn.opened > read_at, time.monotonic()
             rows, more, horizon = event_store.tail(conn, projects=projects, after=start, limit=TAIL_EVENTS)
-        # The tail stands at a horizon, above transaction ids that were given out and not yet used. A Postgres
-        # that crashed gives those out again. No connection outlives that, so one that is older says that
-        # there was none.
+        # The tail is at a horizon, above transaction ids that are assigned but left no trace: a crash lets
+        # Postgres assign them again. A connection older than the tail proves that there was no crash.
         if crashed or horizon < start:
             self._read_again()
             return False
@@ -286,41 +306,46 @@ class Hub:
         size = sum(len(row.body) for row in rows)
         if rows:
             self._traffic.seen()
-        chunk = TailBatch(start, end, frozenset(projects), by_project, size, read_at)
+        batch = TailBatch(start, end, frozenset(projects), by_project, size, read_at)
         with self._lock:
-            for stream in self._feed.take(chunk, time.monotonic()):
-                self._read_on(stream)
+            for subscription in self._feed.take(batch, time.monotonic()):
+                self._read_on(subscription)
         return more
 
     def _read_again(self) -> None:
-        """Lets every live stream read from its last event: the database was away, and may have crashed."""
+        """Have every live subscription read from its last event: the database may have crashed."""
         with self._lock:
-            for stream in self._feed.clear():
-                self._start_over(stream)
+            for subscription in self._feed.clear():
+                self._start_over(subscription)
 
-    def _checkpoints(self, now: float) -> None:
-        """Says to live streams that had nothing for a while how far they are."""
+    def _send_checkpoints(self, now: float) -> None:
+        """Send checkpoints to live subscriptions that had no message for CHECKPOINT_SECONDS."""
         bodies: dict[Cursor, bytes] = {}
         with self._lock:
-            for stream in self._feed:
-                if now - stream.last_message > CHECKPOINT_SECONDS and not stream.messages:
-                    seen = self._feed.last_event(stream)
-                    cursor = stream.cursor(seen) if stream.carries else Cursor(seen)
+            for subscription in self._feed:
+                read, queue = subscription.read, subscription.queue
+                if now - queue.last_append > CHECKPOINT_SECONDS and not queue.messages:
+                    last = self._feed.last_event(subscription)
+                    cursor = read.cursor(last) if read.own_messages else Cursor(last)
                     if cursor not in bodies:
                         bodies[cursor] = self._checkpoint(cursor)
-                    stream.push(bodies[cursor], seen, now)
+                    subscription.push(bodies[cursor], last, now)
 
     def _checkpoint(self, cursor: Cursor) -> bytes:
-        return message(checkpoint=event_pb2.TimelineCheckpoint(cursor=self._cursors.cursor(cursor)))
+        return notice(checkpoint=event_pb2.TimelineCheckpoint(cursor=self._cursors.cursor(cursor)))
 
     def _cancel_stuck(self, now: float) -> None:
         with self._lock:
-            stuck = [s for s in self._streams if s.in_flight and now - s.send_began > self._stuck_seconds]
-        for stream in stuck:
+            stuck = [
+                one
+                for one in self._subscriptions
+                if one.queue.in_flight and now - one.queue.send_began > self._stuck_seconds
+            ]
+        for subscription in stuck:
             metrics.SLOW_READERS.inc()
-            log.info("timeline reader stuck", project=stream.project)
-            stream.reply.cancel()
-            self.discard(stream)
+            log.info("timeline reader stuck", project=subscription.request.project)
+            subscription.reply.cancel()
+            self.discard(subscription)
 
 
 def _stopping() -> ServerStopping:

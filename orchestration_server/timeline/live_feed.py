@@ -1,4 +1,4 @@
-"""The live feed: the streams that are live, and what the last readings of the tail brought."""
+"""The live feed: the live subscriptions, and the last batches that the tailer read."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from orchestration.v1 import event_pb2
 from orchestration_server.codec.cursors import CursorSigner
 from orchestration_server.model import BEGINNING, EventFilter, Position, StoredEvent
 from orchestration_server.store import events as event_store
-from orchestration_server.timeline.subscription import Subscription, message, messages_of
+from orchestration_server.timeline.messages import event_messages, notice
+from orchestration_server.timeline.subscription import Subscription
 
 QUEUE_MESSAGES = 64
 QUEUE_BYTES = 4 * 1024 * 1024
 RECENT_BATCHES = 64
 RECENT_BYTES = 32 * 1024 * 1024
 SETTLED = timedelta(minutes=15)
-"""How long after its from_time a live stream leaves out what was recorded before it: longer than any write
-takes. What a clock that was set back records later is sent."""
+"""How long after its from_time a live subscription leaves out events recorded before it. No write takes that
+long. An event that a clock which was set back records later is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class TailBatch:
-    """What one reading of the tail brought: complete for its projects between its two places."""
+    """The events of one read of the tail: all of its projects' events between two positions."""
 
     start: Position
     end: Position
@@ -33,33 +34,33 @@ class TailBatch:
     """By project."""
     size: int
     read_at: float
-    """A moment before it was read."""
+    """A moment before the read, by the monotonic clock."""
 
 
 class LiveFeed:
-    """The live streams of a hub, whose lock is held for every call.
+    """The live subscriptions of a hub, whose lock the caller of each method holds.
 
-    A live stream has been given, or has read, all up to the tail; or up to its own position where that
-    lay ahead of the tail when it joined.
+    A live subscription has every event up to the tail, or up to its own position if that was ahead of the
+    tail when it joined.
     """
 
     def __init__(self, cursors: CursorSigner) -> None:
         self._cursors = cursors
         self.tail: Position | None = None
-        """Up to where the log was read for the live streams; None as long as nobody is live."""
+        """The log is read up to here for the live subscriptions; None if no subscription is live."""
         self.read_at = 0.0
-        """A moment before the oldest of the readings that the live streams stand on."""
+        """A moment before the oldest of the reads that the live subscriptions depend on."""
         self._live: dict[str, dict[str, set[Subscription]]] = {}
-        """By project, then by what they take."""
+        """By project, then by the messages that they take."""
         self._last: dict[str, Position] = {}
-        """The last event that the tail brought of a project."""
+        """The last event that the tail brought of each project."""
         self._recent: deque[TailBatch] = deque(maxlen=RECENT_BATCHES)
-        self._carrying: set[Subscription] = set()
-        """Those that share messages only with streams that resumed from the same cursor."""
+        self._own_messages: set[Subscription] = set()
+        """Those that share messages only with subscriptions that resumed from the same cursor."""
 
     @property
     def empty(self) -> bool:
-        """Whether no stream is live."""
+        """Whether no subscription is live."""
         return not self._live
 
     def __iter__(self) -> Iterator[Subscription]:
@@ -70,156 +71,170 @@ class LiveFeed:
         for alike in self._live[project].values():
             yield from alike
 
-    def join(self, stream: Subscription, now: float) -> bool:
-        """Makes a stream live that has read all up to its position. False where it has to read on first."""
+    def join(self, subscription: Subscription, now: float) -> bool:
+        """Make a subscription live that has read up to its position. Return False if it has to read on."""
+        read, project = subscription.read, subscription.request.project
         if self.tail is None:
-            self.tail, self.read_at = stream.position, stream.read_at
+            self.tail, self.read_at = read.position, read.read_at
         missing: list[TailBatch] = []
-        if stream.position < self.tail:
-            missing = [chunk for chunk in self._recent if chunk.end > stream.position]
-            covered = bool(missing) and missing[0].start <= stream.position
-            if not covered or any(stream.project not in chunk.projects for chunk in missing):
+        if read.position < self.tail:
+            missing = [batch for batch in self._recent if batch.end > read.position]
+            covered = bool(missing) and missing[0].start <= read.position
+            if not covered or any(project not in batch.projects for batch in missing):
                 return False
-        stream.live = True
-        self.read_at = min(self.read_at, stream.read_at)
-        stream.carries = not stream.settled
-        if stream.carries:
-            self._carrying.add(stream)
-        self._live.setdefault(stream.project, {}).setdefault(_key(stream), set()).add(stream)
-        cursor = self._cursors.cursor(stream.cursor(stream.seen))
-        stream.push(message(caught_up=event_pb2.TimelineCaughtUp(cursor=cursor)), stream.seen, now)
-        for chunk in missing:
-            if stream.live:
-                self._hand_out(chunk, [stream], now)
+        read.live = True
+        self.read_at = min(self.read_at, read.read_at)
+        read.own_messages = not read.shares_messages
+        if read.own_messages:
+            self._own_messages.add(subscription)
+        self._live.setdefault(project, {}).setdefault(_key(subscription), set()).add(subscription)
+        cursor = self._cursors.cursor(read.cursor(read.last_event))
+        caught_up = notice(caught_up=event_pb2.TimelineCaughtUp(cursor=cursor))
+        subscription.push(caught_up, read.last_event, now)
+        for batch in missing:
+            if read.live:
+                self._hand_out(batch, [subscription], now)
         return True
 
-    def leave(self, stream: Subscription) -> None:
-        """Takes a stream out, which may be live or not; it has read what the feed has given it."""
-        if not stream.live:
+    def leave(self, subscription: Subscription) -> None:
+        """Remove a subscription if it is live. Its position becomes that of the tail."""
+        read, project = subscription.read, subscription.request.project
+        if not read.live:
             return
-        stream.live = False
-        stream.seen = self.last_event(stream)
+        read.live = False
+        read.last_event = self.last_event(subscription)
         if self.tail is not None:
-            stream.position, stream.read_at = max(stream.position, self.tail), self.read_at
-        alike, key = self._live[stream.project], _key(stream)
-        self._carrying.discard(stream)
-        alike[key].discard(stream)
+            read.position, read.read_at = max(read.position, self.tail), self.read_at
+        alike, key = self._live[project], _key(subscription)
+        self._own_messages.discard(subscription)
+        alike[key].discard(subscription)
         if not alike[key]:
             del alike[key]
         if not alike:
-            del self._live[stream.project]
-            self._last.pop(stream.project, None)
+            del self._live[project]
+            self._last.pop(project, None)
 
-    def last_event(self, stream: Subscription) -> Position:
-        """The last event that was read for a live stream, wanted or not."""
-        return max(stream.seen, self._last.get(stream.project, BEGINNING))
+    def last_event(self, subscription: Subscription) -> Position:
+        """Return the last event that was read for a subscription, whether its filter takes it or not."""
+        last = self._last.get(subscription.request.project, BEGINNING)
+        return max(subscription.read.last_event, last)
 
     def clear(self) -> list[Subscription]:
-        """Begins anew with the next stream that joins; those that were live, and are no more."""
-        streams = list(self)
-        for stream in streams:
-            self.leave(stream)
+        """Remove all subscriptions and forget the tail. Return those that were live."""
+        subscriptions = list(self)
+        for subscription in subscriptions:
+            self.leave(subscription)
         self.tail = None
         self._recent.clear()
-        return streams
+        return subscriptions
 
-    def take(self, chunk: TailBatch, now: float) -> list[Subscription]:
-        """Hands out what was read after the tail. Those that had to leave and read for themselves, since
-        their project was not asked for when the reading began."""
-        sent_back = [
-            stream
-            for project in self._live.keys() - chunk.projects
-            for stream in self._of(project)
-            if stream.position < chunk.end
+    def take(self, batch: TailBatch, now: float) -> list[Subscription]:
+        """Hand out a batch that was read after the tail.
+
+        Return the subscriptions that had to leave and have to read on, since the read did not ask for their
+        project.
+        """
+        left = [
+            subscription
+            for project in self._live.keys() - batch.projects
+            for subscription in self._of(project)
+            if subscription.read.position < batch.end
         ]
-        for stream in sent_back:
-            self.leave(stream)
-        self._recent.append(chunk)
-        while len(self._recent) > 1 and sum(c.size for c in self._recent) > RECENT_BYTES:
+        for subscription in left:
+            self.leave(subscription)
+        self._recent.append(batch)
+        while len(self._recent) > 1 and sum(one.size for one in self._recent) > RECENT_BYTES:
             self._recent.popleft()
-        self.tail, self.read_at = chunk.end, chunk.read_at
-        for project, rows in chunk.rows.items():
+        self.tail, self.read_at = batch.end, batch.read_at
+        for project, rows in batch.rows.items():
             if project in self._live:
                 self._last[project] = rows[-1].position
-                for streams in list(self._live[project].values()):
-                    self._hand_out(chunk, streams, now, fresh=True)
-        self._settle(chunk)
-        return sent_back
+                for alike in list(self._live[project].values()):
+                    self._hand_out(batch, alike, now, fresh=True)
+        self._share_messages(batch)
+        return left
 
-    def _settle(self, chunk: TailBatch) -> None:
-        """Let streams share messages with all others once it no longer matters where they started."""
-        for stream in list(self._carrying):
-            start, rows = stream.resumed_from, chunk.rows.get(stream.project)
-            if chunk.end < start.position:
+    def _share_messages(self, batch: TailBatch) -> None:
+        """Let subscriptions share messages with all others once their start no longer matters."""
+        for subscription in list(self._own_messages):
+            start = subscription.read.resumed_from
+            rows = batch.rows.get(subscription.request.project)
+            if batch.end < start.position:
                 continue
             if start.from_time is not None and not (rows and rows[-1].emit_time >= start.from_time + SETTLED):
                 continue
-            alike = self._live[stream.project]
-            alike[_key(stream)].discard(stream)
-            if not alike[_key(stream)]:
-                del alike[_key(stream)]
-            self._carrying.discard(stream)
-            stream.carries = False
-            alike.setdefault(_key(stream), set()).add(stream)
+            alike = self._live[subscription.request.project]
+            alike[_key(subscription)].discard(subscription)
+            if not alike[_key(subscription)]:
+                del alike[_key(subscription)]
+            self._own_messages.discard(subscription)
+            subscription.read.own_messages = False
+            alike.setdefault(_key(subscription), set()).add(subscription)
 
     def _hand_out(
-        self, chunk: TailBatch, streams: Collection[Subscription], now: float, *, fresh: bool = False
+        self, batch: TailBatch, alike: Collection[Subscription], now: float, *, fresh: bool = False
     ) -> None:
-        """Gives a chunk, just read or kept, to streams that take the same. There may be thousands: every step
-        counts."""
-        like = next(iter(streams))
-        wanted = [
+        """Append the messages of a batch to subscriptions that take the same.
+
+        ``fresh`` batches were just read, others are recent ones. There may be thousands of subscriptions, so
+        the loop does little.
+        """
+        first = next(iter(alike))
+        request, read = first.request, first.read
+        events = [
             StoredEvent(row.position, row.body, recorded=now - row.age if fresh else 0.0)
-            for row in chunk.rows.get(like.project, ())
-            if matches(like.filter, row)
-            and (not like.carries or like.resumed_from.takes(row.position, row.emit_time))
+            for row in batch.rows.get(request.project, ())
+            if matches(request.filter, row)
+            and (not read.own_messages or read.resumed_from.takes(row.position, row.emit_time))
         ]
-        if not wanted:
+        if not events:
             return
-        resumed_from = like.resumed_from if like.carries else None
-        messages = messages_of(self._cursors, wanted, like.batch, resumed_from)
+        resumed_from = read.resumed_from if read.own_messages else None
+        messages = event_messages(self._cursors, events, request.batch, resumed_from)
         size = sum(len(body) for body, _, _ in messages)
-        start, put = chunk.start, like.to_send.put
-        overflown = []
-        for stream in streams:
-            if stream.position > start:
-                # It has read a part of this for itself.
-                rest = [event for event in wanted if event.position > stream.position]
-                for body, upto, recorded in messages_of(self._cursors, rest, stream.batch, resumed_from):
-                    stream.push(body, upto, now, recorded)
+        start, put = batch.start, first.ready.put
+        overflowed = []
+        for subscription in alike:
+            queue = subscription.queue
+            if subscription.read.position > start:
+                # The subscription has read a part of the batch itself.
+                rest = [event for event in events if event.position > subscription.read.position]
+                for body, upto, recorded in event_messages(self._cursors, rest, request.batch, resumed_from):
+                    subscription.push(body, upto, now, recorded)
             else:
-                # As Subscription.push, for all of them at once.
-                stream.messages.extend(messages)
-                stream.bytes_in += size
-                stream.last_message = now
-                if not (stream.in_flight or stream.queued):
-                    stream.queued = True
-                    put(stream)
-            if len(stream.messages) > QUEUE_MESSAGES or stream.bytes_in - stream.bytes_out > QUEUE_BYTES:
-                overflown.append(stream)
-        for stream in overflown:
-            # Before it leaves: the sender lets a stream read on that is neither live nor behind.
-            stream.behind = True
-            self.leave(stream)
-            stream.notify()
+                # The same as Subscription.push, for all messages at once.
+                queue.messages.extend(messages)
+                queue.bytes_in += size
+                queue.last_append = now
+                if not (queue.in_flight or queue.scheduled):
+                    queue.scheduled = True
+                    put(subscription)
+            if len(queue.messages) > QUEUE_MESSAGES or queue.bytes_in - queue.bytes_out > QUEUE_BYTES:
+                overflowed.append(subscription)
+        for subscription in overflowed:
+            # Set this first: the sender lets a subscription read on that is neither live nor overflowed.
+            subscription.queue.overflowed = True
+            self.leave(subscription)
+            subscription.schedule()
 
 
-def _key(stream: Subscription) -> str:
-    """Return a text that is equal for streams that take the same messages."""
-    return stream.key + repr(stream.resumed_from) if stream.carries else stream.key
+def _key(subscription: Subscription) -> str:
+    """Return a text that is equal for subscriptions that take the same messages."""
+    read = subscription.read
+    return subscription.key + repr(read.resumed_from) if read.own_messages else subscription.key
 
 
-def matches(chosen: EventFilter, row: event_store.TailRow) -> bool:
-    """Whether a filter takes an event of its project."""
+def matches(filter_: EventFilter, row: event_store.TailRow) -> bool:
+    """Return whether a filter takes an event of its project."""
     return (
-        (not chosen.sprint_code or row.sprint_code == chosen.sprint_code)
-        and (not chosen.task_code or (row.entity_type == 2 and row.entity_code == chosen.task_code))
-        and (not chosen.session_key or row.session_key == chosen.session_key)
-        and (not chosen.correlation_id or row.correlation_id == chosen.correlation_id)
-        and (not chosen.priorities or row.priority in chosen.priorities)
-        and (not chosen.types or any(_type_matches(row.type, wanted) for wanted in chosen.types))
+        (not filter_.sprint_code or row.sprint_code == filter_.sprint_code)
+        and (not filter_.task_code or (row.entity_type == 2 and row.entity_code == filter_.task_code))
+        and (not filter_.session_key or row.session_key == filter_.session_key)
+        and (not filter_.correlation_id or row.correlation_id == filter_.correlation_id)
+        and (not filter_.priorities or row.priority in filter_.priorities)
+        and (not filter_.types or any(_type_matches(row.type, pattern) for pattern in filter_.types))
     )
 
 
-def _type_matches(type_: str, wanted: str) -> bool:
-    return type_.startswith(wanted[:-1]) if wanted.endswith(".*") else type_ == wanted
+def _type_matches(type_: str, pattern: str) -> bool:
+    return type_.startswith(pattern[:-1]) if pattern.endswith(".*") else type_ == pattern

@@ -1,9 +1,9 @@
-"""The pace at which history is read beside calls and live streams.
+"""The pace at which history is read beside unary calls and live subscriptions.
 
-A page of history takes the interpreter for milliseconds, and a thread that needs it waits up to 5 ms each
-time. So while calls come in or live streams get events, one thread at a time reads, a little at a time, and
-rests after each slice. With nobody else about, history is read as fast as it goes. So it is by a reader that
-would never arrive otherwise, since the log grows faster than it reads.
+To read a page of history takes the interpreter for milliseconds, and a thread that needs it waits up to 5 ms
+each time. So while calls arrive or live subscriptions get events, one thread at a time reads, in small pages,
+and rests after each slice. If nothing else happens, history is read at full speed. It also is by a reader
+that would never arrive otherwise, because the log grows faster than it reads.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 RECENT_SECONDS = 0.25
-"""So long after a call or a delivery to live streams the next one is expected."""
+"""How long after a call, or a delivery to live subscriptions, the next one is expected."""
 SLICE_EVENTS = 100
 PAGE_EVENTS = 200
-"""The most events of a page while others are about."""
+"""Events of a page while there is traffic, at most."""
 REST = 3.0
-"""How long a reader rests, in the time that its slice took of a processor: it leaves three quarters."""
+"""How long a reader rests, as a multiple of the CPU time of its slice: it leaves three quarters to others."""
 MOST_REST_SECONDS = 0.05
 TURN_SECONDS = 1.0
 """How long a reader waits for the one before it, which may wait for the database."""
 LOSING_SECONDS = 2.0
-"""A reader that is no nearer to the end of the log after that reads as fast as it can."""
+"""A reader that comes no nearer to the end of the log in this time reads as fast as it can."""
 
 
 class Traffic:
-    """The moments at which calls arrived and live streams were given events. Any thread may write them."""
+    """The moment of the last unary call or delivery to live subscriptions. Any thread may set it."""
 
     def __init__(self) -> None:
         self._last = -RECENT_SECONDS
 
     def seen(self) -> None:
-        """Say that there was a call, or a delivery to live streams."""
+        """Note a call, or a delivery to live subscriptions."""
         self._last = time.monotonic()
 
     @property
     def recent(self) -> bool:
-        """Whether there was one a moment ago."""
+        """Whether there was traffic in the last RECENT_SECONDS."""
         return time.monotonic() - self._last < RECENT_SECONDS
 
 
 class Progress:
-    """Whether a reader of history comes nearer to the end of the log."""
+    """The progress of a reader of history towards the end of the log."""
 
     __slots__ = ("_behind", "_since", "losing")
 
@@ -52,10 +52,10 @@ class Progress:
         self._behind = -1
         self._since = 0.0
         self.losing = False
-        """It does not, and stays so until it has arrived: others would push it back."""
+        """The reader comes no nearer. It stays so until it arrives, since traffic would push it back."""
 
     def note(self, behind: int, now: float) -> None:
-        """Say how many events are left to read."""
+        """Note how many events are left to read."""
         if self._behind < 0 or now - self._since >= LOSING_SECONDS:
             self.losing |= 0 <= self._behind <= behind
             self._behind, self._since = behind, now
@@ -71,12 +71,12 @@ class Pace:
 
     @property
     def crowded(self) -> bool:
-        """Whether others need the interpreter."""
+        """Whether other threads need the interpreter."""
         return self._traffic.recent
 
     @contextmanager
     def turn(self, progress: Progress) -> Iterator[None]:
-        """Read a page: alone while others are about, unless the reader is losing."""
+        """Read a page in the block: alone while there is traffic, unless the reader is losing."""
         self._own.losing = progress.losing
         taken = self.crowded and not progress.losing and self._turn.acquire(timeout=TURN_SECONDS)
         self._own.began = time.thread_time()
@@ -87,7 +87,7 @@ class Pace:
                 self._turn.release()
 
     def rest(self) -> None:
-        """Let go of the interpreter after a slice, for as long as the slice has earned."""
+        """Release the interpreter after a slice, in proportion to the CPU time of the slice."""
         if self.crowded and not self._own.losing:
             spent = time.thread_time() - self._own.began
             time.sleep(min(spent * REST, MOST_REST_SECONDS))

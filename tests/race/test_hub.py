@@ -25,7 +25,7 @@ from orchestration_server.timeline.hub import READ_AHEAD, Hub
 from orchestration_server.timeline.live_feed import QUEUE_BYTES, QUEUE_MESSAGES
 from orchestration_server.timeline.reply import Reply
 from orchestration_server.timeline.sender import Sender
-from orchestration_server.timeline.subscription import Subscription
+from orchestration_server.timeline.subscription import Subscription, TimelineRequest
 from tests.conftest import Server
 from tests.support import factories
 
@@ -46,13 +46,10 @@ class Reader:
     kinds: list[str] = field(default_factory=list)
 
     def stream(self, project: str, batch: int = 500, types: tuple[str, ...] = ()) -> Subscription:
-        return Subscription(
-            project=project,
-            filter=EventFilter(types=list(types)),
-            follow=True,
-            batch=batch,
-            reply=Reply(self._send, lambda error: None, self.cancelled.set),
+        request = TimelineRequest(
+            project=project, filter=EventFilter(types=list(types)), follow=True, batch=batch
         )
+        return Subscription(request, Reply(self._send, lambda error: None, self.cancelled.set))
 
     def _send(self, body: bytes, done: Callable[[], None]) -> bool:
         self.messages.put(event_pb2.StreamTimelineResponse.FromString(body))
@@ -222,7 +219,7 @@ def test_a_stream_whose_client_left_before_it_was_opened_is_not_kept(hub: Hub) -
     stream = reader.stream("p")
     hub.discard(stream)
     hub.open(stream)
-    assert hub.open_streams == 0
+    assert hub.open_subscriptions == 0
     assert hub._projects == {}
     assert reader.messages.empty()
 
@@ -230,11 +227,11 @@ def test_a_stream_whose_client_left_before_it_was_opened_is_not_kept(hub: Hub) -
     other = kept.stream("p")
     hub.open(other)
     kept.until("caught_up")
-    assert hub.open_streams == 1
+    assert hub.open_subscriptions == 1
     # Twice is once: the client may leave while the stream ends.
     hub.discard(other)
     hub.discard(other)
-    assert hub.open_streams == 0
+    assert hub.open_subscriptions == 0
     assert hub._projects == {}
 
 
@@ -254,12 +251,12 @@ def test_a_stream_that_stops_falls_behind_alone_and_misses_nothing(
         more = emit(events, "p", [factories.event()] * (QUEUE_MESSAGES + 1))
         assert good.take(more[-1]) == more
         stored += more
-    (stream,) = (one for one in hub._streams if one.batch == 1)
+    (stream,) = (one for one in hub._subscriptions if one.request.batch == 1)
     assert slow.messages.empty()
     # It is told of that when it goes on, and costs nothing until then.
-    assert len(stream.messages) == 1
-    assert not stream.live
-    assert not stream.reading
+    assert len(stream.queue.messages) == 1
+    assert not stream.read.live
+    assert not stream.read.reading
     slow.go_on()
     assert slow.until("fell_behind") == []
     assert slow.take(stored[-1]) == stored[1:]
@@ -274,7 +271,8 @@ def test_a_stream_that_takes_nothing_for_too_long_is_cancelled(
     events: EventServiceStub, server: Server, hub: Hub
 ) -> None:
     assert server.app is not None
-    impatient = Hub(server.app.db, hub._cursors, most_streams=10, stuck_seconds=0.1)
+    impatient = Hub(server.app.db, hub._cursors, max_subscriptions=10, stuck_seconds=0.1)
+    impatient.start()
     good, dead = Reader(), Reader()
     dead.stopped.set()
     try:
@@ -291,11 +289,11 @@ def test_a_stream_that_takes_nothing_for_too_long_is_cancelled(
         # What the transport says of it later wakes nobody.
         dead.go_on()
         assert good.take(emit(events, "p", [factories.event()])[0])
-        assert impatient.open_streams == 1
+        assert impatient.open_subscriptions == 1
         assert dead.messages.empty()
     finally:
         impatient.close()
-    assert impatient.open_streams == 0
+    assert impatient.open_subscriptions == 0
 
 
 class Busy:

@@ -122,7 +122,7 @@ def test_a_peer_that_is_gone_is_noticed_and_its_streams_end(
     list(dead.frames())
 
     end = monotonic() + SECONDS
-    while app.hub.open_streams > 1:
+    while app.hub.open_subscriptions > 1:
         assert monotonic() < end, "the stream of a dead client is open"
     # The one that answers is asked again and again, and stays.
     asked = 0
@@ -131,7 +131,7 @@ def test_a_peer_that_is_gone_is_noticed_and_its_streams_end(
         asked += kind == PING and not flags & ACK
         if asked == 3:
             break
-    assert app.hub.open_streams == 1
+    assert app.hub.open_subscriptions == 1
 
 
 def test_a_connection_that_is_old_is_closed_without_loss(

@@ -121,7 +121,7 @@ def test_a_client_that_does_not_read_costs_one_page_beside_others(
     if crowded:
         with pages.changed:
             assert not pages.changed.wait_for(lambda: len(pages.sizes) > wanted or pages.at_once, 0)
-        assert history._wanted.empty()
+        assert history._waiting.empty()
 
 
 def test_a_slice_is_followed_by_a_rest_that_it_has_earned(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,9 +175,9 @@ def test_a_reader_that_stops_for_too_long_is_sent_away_alone(
 
     class Impatient(Hub):
         def _cancel_stuck(self, now: float) -> None:
-            before = self.open_streams
+            before = self.open_subscriptions
             super()._cancel_stuck(now)
-            if self.open_streams < before:
+            if self.open_subscriptions < before:
                 sent_away.set()
 
     monkeypatch.setattr("orchestration_server.app.Hub", partial(Impatient, stuck_seconds=0.2))
