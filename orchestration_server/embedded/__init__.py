@@ -1,1 +1,1 @@
-"""A Postgres and a Valkey of the server's own, for a first run and tests. It knows nothing of the server."""
+"""The built-in Postgres and Valkey, for a first run and tests. They know nothing of the server."""

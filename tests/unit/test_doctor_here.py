@@ -345,7 +345,7 @@ def test_data_of_another_postgres_is_refused(data: Path) -> None:
     (old / "PG_VERSION").write_text("9\n")
     found, text, _ = built_in(data)
     assert found == FAILED
-    assert "holds data of Postgres 9" in text
+    assert "has data of Postgres 9" in text
 
 
 def test_a_data_directory_that_cannot_be_written_in(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -234,5 +234,5 @@ def test_data_of_another_version_is_refused(tmp_path: Path) -> None:
     old = tmp_path / "postgres-9"
     old.mkdir()
     (old / "PG_VERSION").write_text("9\n")
-    with pytest.raises(EngineError, match="holds data of Postgres 9"):
+    with pytest.raises(EngineError, match="has data of Postgres 9"):
         EmbeddedEngines(tmp_path, valkey=False).start()

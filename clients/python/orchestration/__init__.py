@@ -1,4 +1,4 @@
-"""Stubs and a thin client for the orchestration ledger."""
+"""Generated stubs and a thin client for the orchestration ledger."""
 
 from orchestration.async_client import AsyncClient
 from orchestration.client import Client

@@ -42,9 +42,9 @@ RequestT = TypeVar("RequestT", bound=paging.PageRequest)
 
 
 class AsyncClient:
-    """A connection to the ledger, for any number of tasks of one event loop.
+    """A connection to the ledger for any number of tasks of one event loop.
 
-    What ``Client`` says holds here too; the stubs' calls are awaited. Make it inside the loop.
+    It works like ``Client``, but the calls of the stubs are awaited. Create it inside the event loop.
     """
 
     sprints: SprintServiceAsyncStub
@@ -70,7 +70,7 @@ class AsyncClient:
         token: str | None = None,
         options: settings.Options = (),
     ) -> None:
-        """Opens a channel; arguments as those of ``Client``."""
+        """Open a channel. The arguments are those of ``Client``."""
         token = settings.resolve_token(token)
         metadata = settings.call_metadata(
             project=settings.resolve_project(project),
@@ -121,7 +121,7 @@ class AsyncClient:
         self, method: Callable[[RequestT], Awaitable[paging.TemplatePage]], request: RequestT
     ) -> AsyncIterator[Template]: ...
     def pages(self, method: Callable[[RequestT], Awaitable[Any]], request: RequestT) -> AsyncIterator[Any]:
-        """Yields the items of every page of a list, as ``Client.pages``."""
+        """Yield the items of every page of a list, as ``Client.pages`` does."""
         return paging.async_pages(method, request)
 
     def follow(
@@ -135,7 +135,7 @@ class AsyncClient:
         include_archived: bool = False,
         retry_timeout: float | None = None,
     ) -> timeline.AsyncTimeline:
-        """Follows the timeline across broken connections, as ``Client.follow``."""
+        """Follow the timeline across broken connections, as ``Client.follow`` does."""
         request = timeline.timeline_request(
             filter,
             after_cursor=after_cursor,
@@ -155,11 +155,11 @@ class AsyncClient:
         batch: int = emitting.MAX_BATCH,
         retry_timeout: float | None = 60.0,
     ) -> emitting.EmitTotals:
-        """Stores all events over one stream, as ``Client.emit_all``."""
+        """Store all events over one stream, as ``Client.emit_all`` does."""
         return await emitting.async_emit_all(self.events, events, batch=batch, retry_timeout=retry_timeout)
 
     async def close(self) -> None:
-        """Ends the timelines and closes the channel; a call under way is cancelled."""
+        """End the timelines and close the channel. Pending calls are cancelled."""
         for opened in list(self._timelines):
             opened.close()
         await self._channel.close()

@@ -1,4 +1,4 @@
-"""The client: typed stubs on one channel, and what makes them easy to use well."""
+"""The client: typed stubs on one channel, with paging, a followed timeline and reliable emission."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ RequestT = TypeVar("RequestT", bound=paging.PageRequest)
 
 
 class Client:
-    """A connection to the ledger, for any number of threads.
+    """A connection to the ledger for any number of threads.
 
     ``sprints``, ``tasks``, ``events``, ``sessions``, ``contexts``, ``coordination``, ``templates``,
-    ``reports`` and ``admin`` are the generated stubs. A unary call through them carries who calls, a
-    deadline of ``timeout`` seconds unless the call gives one, and a ``request_id`` where a mutation has
-    none, so that what the channel tries again acts once. They raise ``grpc.RpcError``;
-    ``error_details`` tells what it says.
+    ``reports`` and ``admin`` are the generated stubs. A unary call through them carries the caller's
+    metadata, a deadline of ``timeout`` seconds unless the call sets one, and a ``request_id`` if a mutation
+    has none, so that a call that the channel retries takes effect once. The stubs raise ``grpc.RpcError``;
+    ``error_details`` returns its details.
     """
 
     sprints: SprintServiceStub
@@ -63,14 +63,22 @@ class Client:
         token: str | None = None,
         options: settings.Options = (),
     ) -> None:
-        """Opens a channel; it connects with the first call.
+        """Open a channel, which connects with the first call.
 
-        ``address`` is that of ORCHESTRATION_ADDRESS where none is given, else DEFAULT_ADDRESS; ``token``,
-        a key or a JWT, that of ORCHESTRATION_TOKEN; ``project`` that of ORCHESTRATION_PROJECT, else the
-        key's own. ``credentials`` are TLS where ORCHESTRATION_CA_FILE names who signed the server's
-        certificate. Without them nothing is encrypted: ValueError where a token would go to another
-        machine so.
-        ``options`` are channel arguments that win over those of this package.
+        Args:
+            address: HOST:PORT. The default is that of ORCHESTRATION_ADDRESS, else DEFAULT_ADDRESS.
+            project: The default is that of ORCHESTRATION_PROJECT, else the project of the key.
+            agent: The name of the calling agent.
+            session: The session_key of the session to which the calls belong.
+            correlation_id: An id that the events of all calls carry.
+            timeout: The deadline of unary calls in seconds; None for no deadline.
+            credentials: The default is TLS if ORCHESTRATION_CA_FILE names the authority that signed the
+                server's certificate. Without credentials nothing is encrypted.
+            token: A key or a JWT. The default is that of ORCHESTRATION_TOKEN.
+            options: Channel arguments, which override those of this package.
+
+        Raises:
+            ValueError: An argument is not valid, or the token would go to another machine unencrypted.
         """
         token = settings.resolve_token(token)
         metadata = settings.call_metadata(
@@ -117,11 +125,11 @@ class Client:
         self, method: Callable[[RequestT], paging.TemplatePage], request: RequestT
     ) -> Iterator[Template]: ...
     def pages(self, method: Callable[[RequestT], Any], request: RequestT) -> Iterator[Any]:
-        """Yields the items of every page of a list, such as ``pages(client.tasks.ListTasks, ...)``.
+        """Yield the items of every page of a list, such as ``pages(client.tasks.ListTasks, ...)``.
 
-        The items are those of the answer's one repeated field of messages: ``tasks``, ``sprints``,
+        The items are those of the response's one repeated field of messages: ``tasks``, ``sprints``,
         ``events``, ``changes``, ``sessions`` or ``templates``. ``request.page_size`` is the size of a page,
-        not of the list. LedgerError where a page is refused.
+        not of the list. Raises LedgerError if the server refuses a page.
         """
         return paging.pages(method, request)
 
@@ -136,12 +144,20 @@ class Client:
         include_archived: bool = False,
         retry_timeout: float | None = None,
     ) -> timeline.Timeline:
-        """Follows the timeline: from the start given, the beginning where none is, each event once.
+        """Follow the timeline from a start, or from its beginning, and return each event once.
 
-        It reconnects where the stream breaks and goes on after the last event. ``follow=False``
-        ends with the history. ``retry_timeout`` is how many seconds without a message from a server out
-        of reach it takes before it raises; for ever where None. Breaks are logged as warnings of
-        the logger "orchestration".
+        If the stream breaks, the timeline reconnects and goes on after the last event. Breaks are logged as
+        warnings of the logger "orchestration".
+
+        Args:
+            filter: The events to return; None for all events.
+            after_cursor: Start after this cursor.
+            from_time: Start with the first event recorded at or after this time.
+            last: Start with the last ``last`` events.
+            follow: If False, end with the history.
+            include_archived: Include archived events.
+            retry_timeout: Raise LedgerError if no message arrives for this many seconds while the server
+                cannot be reached. None retries for ever.
         """
         request = timeline.timeline_request(
             filter,
@@ -162,19 +178,20 @@ class Client:
         batch: int = emitting.MAX_BATCH,
         retry_timeout: float | None = 60.0,
     ) -> emitting.EmitTotals:
-        """Stores all events over one stream, in messages of up to ``batch`` and of 2 MiB.
+        """Store all events over one stream, in messages of up to ``batch`` events and 2 MiB.
 
-        At most 4 messages wait for an answer, so memory stays flat however many events there are.
-        Where the stream breaks, unanswered messages are sent again under the same request_id;
-        ``retry_timeout`` is how many seconds that may go on without an answer. LedgerError where the
-        server refuses a message; ``metadata["first_event"]`` is the place of its first event in
-        ``events``. What other messages held may be stored then: give events a dedup_key where the
-        whole is to be run again.
+        At most 4 messages wait for an answer, so memory use does not grow with the number of events. If the
+        stream breaks, unanswered messages are sent again under the same request_id. ``retry_timeout`` is the
+        time in seconds for which this is retried without an answer.
+
+        Raises LedgerError if the server refuses a message; ``metadata["first_event"]`` is the index of its
+        first event in ``events``. The events of other messages may be stored then, so give events a dedup_key
+        if you may run the whole again.
         """
         return emitting.emit_all(self.events, events, batch=batch, retry_timeout=retry_timeout)
 
     def close(self) -> None:
-        """Ends the timelines and closes the channel; a call under way fails as CANCELLED."""
+        """End the timelines and close the channel. Pending calls fail with CANCELLED."""
         for opened in list(self._timelines):
             opened.close()
         self._channel.close()

@@ -1,4 +1,4 @@
-"""Many events over one stream, each message of them stored once whatever breaks."""
+"""Emission of many events over one stream. Each message is stored once, even if connections break."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 MAX_BATCH = 500
 IN_FLIGHT = 4
-# Below the 4 MB that a gRPC server takes unless told otherwise.
+# Below the 4 MB that a gRPC server accepts by default.
 _MAX_BYTES = 2 * 1024 * 1024
-# A server that stops answering is left after this, and what it did not answer is sent again.
+# If a server stops answering, the stream ends after this time, and unanswered messages are sent again.
 _STREAM_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class EmitTotals:
-    """How many events were stored, were there already by their dedup_key, or were left out by sampling."""
+    """The numbers of events that were stored, were duplicates by dedup_key, or were left out by sampling."""
 
     stored: int = 0
     duplicates: int = 0
@@ -39,7 +39,7 @@ class EmitTotals:
 
 
 class _Batcher:
-    """Packs events into messages by number and by bytes."""
+    """A packer of events into messages of limited length and size."""
 
     def __init__(self, size: int) -> None:
         if not 1 <= size <= MAX_BATCH:
@@ -47,7 +47,7 @@ class _Batcher:
         self._size, self._bytes, self._events = size, 0, list[NewEvent]()
 
     def add(self, event: NewEvent) -> EmitEventsRequest | None:
-        """Takes an event in; returns the message before it where it no longer fits there."""
+        """Add an event. If it does not fit into the current message, return that message."""
         length = event.ByteSize()
         full = len(self._events) >= self._size or self._bytes + length > _MAX_BYTES
         message = self.flush() if full else None
@@ -56,7 +56,7 @@ class _Batcher:
         return message
 
     def flush(self) -> EmitEventsRequest | None:
-        """Returns a message of what is left; None where nothing is."""
+        """Return a message of the remaining events; None if there are none."""
         if not self._events:
             return None
         message = EmitEventsRequest(request_id=new_request_id(), events=self._events)
@@ -89,7 +89,7 @@ async def _async_messages(
 
 
 class _Outbox:
-    """The messages that wait for an answer, oldest first, and what was answered so far."""
+    """The messages that wait for an answer, oldest first, and the totals of the answers so far."""
 
     def __init__(self, retry_timeout: float | None) -> None:
         self.pending: dict[str, EmitEventsRequest] = {}
@@ -111,10 +111,10 @@ class _Outbox:
         self._taken += len(message.events)
 
     def take_answer(self, answer: EmitEventsResponse | ErrorDetails) -> float | None:
-        """Books an answer, or that the stream broke.
+        """Process an answer, or the error that broke the stream.
 
-        Returns the seconds after which to send all that waits again, None where there is no need.
-        LedgerError where that would not help.
+        Return the seconds after which to send all waiting messages again, or None if there is no need. Raises
+        LedgerError if sending again would not help.
         """
         if isinstance(answer, ErrorDetails):
             return self._retry.pause(answer)
@@ -151,7 +151,7 @@ def emit_error_details(error: EmitError, **metadata: str) -> ErrorDetails:
 
 
 class EmitStream:
-    """One call of EmitEvents. What is sent waits in a queue that grpc's own thread empties."""
+    """A call of EmitEvents. Messages wait in a queue that a thread of grpc empties."""
 
     def __init__(self, stub: EventServiceStub, first: Iterable[EmitEventsRequest]) -> None:
         self._queue: queue.SimpleQueue[EmitEventsRequest | None] = queue.SimpleQueue()
@@ -163,19 +163,22 @@ class EmitStream:
         self._queue.put(message)
 
     def receive(self) -> EmitEventsResponse | ErrorDetails:
+        """Wait for the next answer. If the stream has ended, return the error."""
         try:
             return next(self._call, ENDED)
         except grpc.RpcError as broken:
             return error_details(broken)
 
     def finish(self) -> None:
-        """Tells the server that this was all."""
+        """Tell the server that there are no more messages, and wait for the end of the stream."""
         self._queue.put(None)
-        with contextlib.suppress(grpc.RpcError):  # all was answered, nothing depends on it
+        with contextlib.suppress(grpc.RpcError):  # all messages are answered, so the outcome is irrelevant
             for _ in self._call:
                 pass
 
     def abandon(self) -> None:
+        """Cancel the call."""
+        # None also frees the thread of grpc that waits for messages.
         self._queue.put(None)
         self._call.cancel()
 
@@ -183,7 +186,7 @@ class EmitStream:
 def emit_all(
     stub: EventServiceStub, events: Iterable[NewEvent], *, batch: int, retry_timeout: float | None
 ) -> EmitTotals:
-    """Does what ``Client.emit_all`` says."""
+    """Implement ``Client.emit_all``."""
     outbox, messages = _Outbox(retry_timeout), _messages(events, batch)
     stream: EmitStream | None = None
     try:
@@ -210,7 +213,7 @@ def emit_all(
 
 
 class _AsyncStream:
-    """One call of EmitEvents."""
+    """A call of EmitEvents for asyncio."""
 
     def __init__(self, stub: EventServiceAsyncStub, first: Iterable[EmitEventsRequest]) -> None:
         self._queue: asyncio.Queue[EmitEventsRequest | None] = asyncio.Queue()
@@ -233,9 +236,9 @@ class _AsyncStream:
             return error_details(broken)
 
     async def finish(self) -> None:
-        """Tells the server that this was all."""
+        """Tell the server that there are no more messages, and wait for the end of the stream."""
         self._queue.put_nowait(None)
-        with contextlib.suppress(grpc.RpcError):  # all was answered, nothing depends on it
+        with contextlib.suppress(grpc.RpcError):  # all messages are answered, so the outcome is irrelevant
             async for _ in self._answers:
                 pass
 
@@ -251,7 +254,7 @@ async def async_emit_all(
     batch: int,
     retry_timeout: float | None,
 ) -> EmitTotals:
-    """Does what ``AsyncClient.emit_all`` says."""
+    """Implement ``AsyncClient.emit_all``."""
     outbox, messages = _Outbox(retry_timeout), _async_messages(events, batch)
     stream: _AsyncStream | None = None
     try:

@@ -1,4 +1,4 @@
-"""What a refused call says, read from its google.rpc.Status."""
+"""Errors of calls, with the details of their google.rpc.Status."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.St
 
 @dataclass(frozen=True)
 class Resource:
-    """What an error is about."""
+    """The resource that an error is about."""
 
     type: str
     name: str
@@ -23,11 +23,11 @@ class Resource:
 
 @dataclass(frozen=True)
 class ErrorDetails:
-    """An error of the ledger or of the way to it.
+    """An error of the ledger or of the transport.
 
-    ``reason`` is stable and for programs, such as ``STALE_REVISION``; it is empty where the error
-    came from the transport. ``metadata`` goes with it, such as ``current_revision``. ``violations``
-    maps a path in the request to what is wrong with it. ``retry_delay`` is in seconds.
+    ``reason`` is stable and meant for programs, such as ``STALE_REVISION``; it is empty if the error came
+    from the transport. ``metadata`` belongs to the reason, such as ``current_revision``. ``violations`` maps
+    paths in the request to descriptions of what is wrong. ``retry_delay`` is in seconds.
     """
 
     code: grpc.StatusCode
@@ -40,9 +40,9 @@ class ErrorDetails:
 
 
 class LedgerError(grpc.RpcError):
-    """Raised by what this package adds to the stubs: ``pages``, ``follow`` and ``emit_all``.
+    """Raised by ``pages``, ``follow`` and ``emit_all``, which this package adds to the stubs.
 
-    It is a ``grpc.RpcError``, as what the stubs raise, so one ``except`` takes both.
+    It is a ``grpc.RpcError`` like the errors of the stubs, so one ``except`` catches both.
     """
 
     def __init__(self, error: ErrorDetails) -> None:
@@ -51,41 +51,41 @@ class LedgerError(grpc.RpcError):
         self.error = error
 
     def code(self) -> grpc.StatusCode:
-        """Returns the status code, as any ``grpc.RpcError`` does."""
+        """Return the status code, as any ``grpc.RpcError`` does."""
         return self.error.code
 
     def details(self) -> str:
-        """Returns the message for people, as any ``grpc.RpcError`` does."""
+        """Return the message for people, as any ``grpc.RpcError`` does."""
         return self.error.message
 
     @property
     def reason(self) -> str:
-        """The stable reason, for programs; empty where the error came from the transport."""
+        """The stable reason, for programs; empty if the error came from the transport."""
         return self.error.reason
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """What goes with the reason."""
+        """The values that belong to the reason."""
         return self.error.metadata
 
     @property
     def violations(self) -> Mapping[str, str]:
-        """What is wrong with which field of the request."""
+        """Descriptions of what is wrong, by path in the request."""
         return self.error.violations
 
     @property
     def resource(self) -> Resource | None:
-        """What the error is about."""
+        """The resource that the error is about, or None."""
         return self.error.resource
 
     @property
     def retry_delay(self) -> float | None:
-        """Seconds after which to try again, where the server said so."""
+        """The seconds after which to retry; None if the server did not say."""
         return self.error.retry_delay
 
 
 def error_details(error: grpc.RpcError) -> ErrorDetails:
-    """Returns what an error of a stub, sync or async, or of this package carries."""
+    """Return the details of an error of a stub, sync or async, or of this package."""
     if isinstance(error, LedgerError):
         return error.error
     if not hasattr(error, "code"):
@@ -112,12 +112,12 @@ def error_details(error: grpc.RpcError) -> ErrorDetails:
 def _packed_details(error: grpc.RpcError) -> Iterable[any_pb2.Any]:
     try:
         status = rpc_status.from_call(error)
-    except ValueError:  # what stands between rewrote the code or the message
+    except ValueError:  # a proxy rewrote the code or the message
         return ()
     details: Iterable[any_pb2.Any] = () if status is None else status.details
     return details
 
 
 def status_code(number: int) -> grpc.StatusCode:
-    """Returns the status code of a google.rpc.Code."""
+    """Return the status code of a google.rpc.Code; UNKNOWN for an invalid number."""
     return _CODES.get(number, grpc.StatusCode.UNKNOWN)

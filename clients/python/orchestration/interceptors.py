@@ -1,4 +1,4 @@
-"""What is added to every call: who calls, the caller's trace, a deadline, and a request_id."""
+"""Interceptors that add the caller's metadata, its trace, a deadline and a request_id to every call."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 def new_request_id() -> str:
-    """Returns an id that names one mutation, for its retries."""
+    """Return a new id for one mutation and its retries."""
     return uuid.uuid4().hex
 
 
 def with_request_id(request: RequestT) -> RequestT:
-    """Returns the request, or where it has an empty request_id a copy with one made."""
+    """Return the request, or a copy with a new request_id if it has a field for one that is empty."""
     if not isinstance(request, Message) or "request_id" not in request.DESCRIPTOR.fields_by_name:
         return request
     if getattr(request, "request_id"):  # noqa: B009 - a field that only some messages have
@@ -49,10 +49,10 @@ class CallInterceptor(
     grpc.UnaryStreamClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    """Adds metadata to every call, and a deadline and a request_id to a unary one.
+    """An interceptor that adds metadata to every call, and a deadline and a request_id to unary calls.
 
-    What the call itself gives wins. The messages of a stream are left as they are: their caller
-    knows the answers by their ids.
+    Values that the call itself sets take precedence. Messages of a stream stay unchanged, because the caller
+    matches answers by their ids.
     """
 
     def __init__(self, metadata: Metadata, timeout: float | None) -> None:
@@ -90,7 +90,7 @@ class CallInterceptor(
 
 
 def trace_metadata() -> Metadata:
-    """The trace that the caller is in, where it uses OpenTelemetry; the server goes on with it."""
+    """Return the metadata of the caller's trace, which the server continues; empty without OpenTelemetry."""
     if "opentelemetry.trace" not in sys.modules:
         return ()
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -106,7 +106,7 @@ def _absent(defaults: Metadata, own: Iterable[tuple[str, Any]]) -> Metadata:
 
 
 class _AsyncInterceptor:
-    """The part that the three kinds share; a channel files an interceptor under one kind only."""
+    """The common part of three interceptors: a channel registers an interceptor for one kind of call only."""
 
     def __init__(self, metadata: Metadata, timeout: float | None = None) -> None:
         self._metadata, self._timeout = metadata, timeout
@@ -153,7 +153,7 @@ class _AsyncBothStream(_AsyncInterceptor, aio.StreamStreamClientInterceptor):
 
 
 def async_interceptors(metadata: Metadata, timeout: float | None) -> list[aio.ClientInterceptor]:
-    """Returns what ``CallInterceptor`` is, for an async channel."""
+    """Return interceptors for an async channel that together do what ``CallInterceptor`` does."""
     return [
         _AsyncUnary(metadata, timeout),
         _AsyncServerStream(metadata),

@@ -1,4 +1,4 @@
-"""Lists, page by page."""
+"""Iteration over the pages of a list."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from orchestration.v1.template_pb2 import Template
 
 
 class PageRequest(Protocol):
-    """Any request for a page."""
+    """A request for a page."""
 
     page_token: str
 
 
 class Page(Protocol):
-    """Any page. Its items are its one repeated field of messages."""
+    """A page. Its items are its one repeated field of messages."""
 
     @property
     def next_page_token(self) -> str: ...
@@ -77,7 +77,7 @@ RequestT = TypeVar("RequestT", bound=PageRequest)
 
 
 def pages(method: Callable[[RequestT], Page], request: RequestT) -> Iterator[Any]:
-    """Yields the items of every page, from that of ``request.page_token`` on."""
+    """Yield the items of every page, starting at ``request.page_token``. Raises LedgerError."""
     asked = copy.deepcopy(request)
     while True:
         try:
@@ -91,7 +91,7 @@ def pages(method: Callable[[RequestT], Page], request: RequestT) -> Iterator[Any
 
 
 async def async_pages(method: Callable[[RequestT], Awaitable[Page]], request: RequestT) -> AsyncIterator[Any]:
-    """Does what ``pages`` does, for an async stub."""
+    """Yield the items of every page like ``pages``, for an async stub."""
     asked = copy.deepcopy(request)
     while True:
         try:
@@ -107,13 +107,13 @@ async def async_pages(method: Callable[[RequestT], Awaitable[Page]], request: Re
 
 def _items(page: Page) -> Iterable[Any]:
     if not isinstance(page, Message):
-        raise TypeError(f"{type(page).__name__} is no message")
+        raise TypeError(f"{type(page).__name__} is not a message")
     lists = [
         field.name
         for field in page.DESCRIPTOR.fields
         if field.is_repeated and field.type == FieldDescriptor.TYPE_MESSAGE
     ]
     if len(lists) != 1:
-        raise TypeError(f"{page.DESCRIPTOR.name} has not one list of messages but {len(lists)}")
+        raise TypeError(f"{page.DESCRIPTOR.name} has {len(lists)} lists of messages instead of one")
     items: Iterable[Any] = getattr(page, lists[0])
     return items

@@ -1,4 +1,4 @@
-"""When a broken stream is opened again, and when its error is the caller's to see."""
+"""The retry policy: when to retry after an error, and when to raise it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TRANSIENT = frozenset(
         grpc.StatusCode.ABORTED,
     }
 )
-# A connection that is reset shows as one of these, and so does a fault of the server that stays.
+# A connection reset causes one of these, and so does a permanent fault of the server.
 _AMBIGUOUS = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
 _AMBIGUOUS_ATTEMPTS = 5
 
@@ -38,7 +38,7 @@ def _log_retry(error: ErrorDetails, delay: float) -> None:
 
 
 class Retry:
-    """Backoff with jitter, from 0.05 to 5 seconds, since the last sign of progress."""
+    """A backoff with jitter, from 0.05 to 5 seconds, that restarts at each progress."""
 
     def __init__(
         self,
@@ -58,13 +58,14 @@ class Retry:
         self._broken_since: float | None = None
 
     def progress(self) -> None:
-        """Notes that a message came through."""
+        """Note that a message arrived."""
         self._attempts, self._ambiguous, self._broken_since = 0, 0, None
 
     def pause(self, error: ErrorDetails, *, retryable: bool = False) -> float:
-        """Returns how many seconds to wait before the next attempt.
+        """Return the seconds to wait before the next attempt.
 
-        Raises LedgerError where none helps. ``curable`` says that the server called it so.
+        Raises LedgerError if another attempt would not help or the timeout has passed. ``retryable`` says
+        that the server declared the error retryable.
         """
         now = self._clock()
         self._broken_since = now if self._broken_since is None else self._broken_since
@@ -79,7 +80,7 @@ class Retry:
 
     def _may_succeed(self, error: ErrorDetails) -> bool:
         if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-            # Without a delay it comes from the transport: a message too large, which stays so.
+            # Without a delay it comes from the transport and means that a message is too large.
             return error.retry_delay is not None
         if error.code in _AMBIGUOUS:
             return self._ambiguous < _AMBIGUOUS_ATTEMPTS

@@ -1,4 +1,4 @@
-"""How a client reaches the ledger: address, call metadata and channel options."""
+"""Settings of a client: address, credentials, call metadata and channel options."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ CA_VARIABLE = "ORCHESTRATION_CA_FILE"
 CERT_VARIABLE = "ORCHESTRATION_CLIENT_CERT"
 KEY_VARIABLE = "ORCHESTRATION_CLIENT_KEY"
 KNOWN_AUTHORITIES = "system"
-"""In place of a file: the authorities that grpc comes with."""
+"""The value that means the authorities that grpc comes with, in place of a file."""
 _SCHEMES = frozenset(
     ("dns", "unix", "unix-abstract", "ipv4", "ipv6", "vsock", "xds", "google-c2p", "passthrough")
 )
-"""Of the names that grpc resolves."""
+"""Schemes of the names that grpc resolves."""
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _SCHEME = re.compile(r"(?:dns:(?://[^/]*/)?|ipv4:|ipv6:|)(.*)", re.DOTALL)
 
@@ -56,9 +56,8 @@ _SERVICES = (
     admin_pb2,
 )
 
-# Streams are not among them: follow and emit_all go on where a broken one ended, by themselves. And
-# the transport must not: grpc keeps and replays what a stream sent, and a stream that ends while it
-# does so can end the process ("ILLEGAL STATE: FORWARDED_BATCH", grpcio 1.85).
+# Without streams, because follow and emit_all resume a broken stream themselves. The transport must not retry
+# one: if it ends during the replay, grpcio 1.85 can abort the process ("ILLEGAL STATE: FORWARDED_BATCH").
 RETRIED_METHODS = tuple(
     {"service": service.full_name, "method": method.name}
     for module in _SERVICES
@@ -67,8 +66,8 @@ RETRIED_METHODS = tuple(
     if not (method.client_streaming or method.server_streaming)
 )
 
-# CANCELLED is what a server that stops gracefully leaves its pending calls with. To try such a
-# call again is safe only because every mutation carries a request_id.
+# A server that stops gracefully ends its pending calls with CANCELLED. Retrying such a call is safe only
+# because every mutation carries a request_id.
 _RETRIES = {
     "maxAttempts": 5,
     "initialBackoff": "0.05s",
@@ -79,29 +78,30 @@ _RETRIES = {
 
 
 def service_config() -> dict[str, Any]:
-    """Returns how calls are retried and spread over servers, as gRPC clients of all languages take it."""
+    """Return the service config, which tells gRPC clients of all languages how to retry and balance calls."""
     return {
-        # Where a name stands for several servers, a retry goes to another one than that which ended.
+        # If a name resolves to several servers, a retry goes to another one than the one that ended.
         "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": [{"name": list(RETRIED_METHODS), "retryPolicy": _RETRIES}],
     }
 
 
 def resolve_address(address: str | None) -> str:
-    """Return the address given, else that of ORCHESTRATION_ADDRESS, else the default.
+    """Return the address, else that of ORCHESTRATION_ADDRESS, else the default.
 
-    Raises ValueError if no server can ever be reached at it: grpc answers UNAVAILABLE, which is tried again.
+    Raises ValueError if the address cannot be valid, because grpc reports that as UNAVAILABLE, which is
+    retried.
     """
     found = (address or "").strip() or _environment(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
     if wrong := _fault_of(found):
-        # A URL may hold a password.
+        # A URL may contain a password.
         shown = re.sub(r"//.*@", "//…@", found)
-        raise ValueError(f"{shown!r} is no address: {wrong}; it reads HOST:PORT, such as {DEFAULT_ADDRESS}")
+        raise ValueError(f"{shown!r} is no address: {wrong}; use HOST:PORT, such as {DEFAULT_ADDRESS}")
     return found
 
 
 def _fault_of(address: str) -> str:
-    """Return what is wrong with an address, as grpc takes it; empty if nothing is."""
+    """Return what is wrong with an address of grpc; empty if it may be valid."""
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", address)
     if scheme and scheme[1] not in _SCHEMES:
         return f"leave out {scheme[0]} (for TLS, name the authorities in {CA_VARIABLE})"
@@ -136,28 +136,34 @@ def _fault_of_host(target: str) -> str:
 
 
 def resolve_token(token: str | None) -> str:
-    """Returns the key or token given, else that of ORCHESTRATION_TOKEN, else nothing; without a newline after
-    it, as it has when it was read from a file."""
+    """Return the key or token, else that of ORCHESTRATION_TOKEN, else an empty string.
+
+    White space around it is removed, such as the newline of a file.
+    """
     return _environment(TOKEN_VARIABLE) if token is None else token.strip()
 
 
 def resolve_project(project: str) -> str:
-    """Returns the project given, else that of ORCHESTRATION_PROJECT, else nothing: the server then takes
-    the key's."""
+    """Return the project, else that of ORCHESTRATION_PROJECT, else an empty string.
+
+    If it is empty, the server uses the project of the key.
+    """
     return project or _environment(PROJECT_VARIABLE)
 
 
 def resolve_credentials(given: grpc.ChannelCredentials | None) -> grpc.ChannelCredentials | None:
-    """Returns the credentials given, else TLS with the authorities of ORCHESTRATION_CA_FILE, a PEM file or
-    "system", and where named the client's own certificate; else None. ValueError where a file cannot be
-    read, or of the certificate and its key only one is named."""
+    """Return the credentials, else TLS with the authorities of ORCHESTRATION_CA_FILE, else None.
+
+    ORCHESTRATION_CA_FILE is a PEM file or "system". If the client's own certificate is set, it is included.
+    Raises ValueError if a file cannot be read, or only one of the certificate and its key is set.
+    """
     authorities = _environment(CA_VARIABLE)
     if given is not None or not authorities:
         return given
     cert, key = _environment(CERT_VARIABLE), _environment(KEY_VARIABLE)
     if bool(cert) != bool(key):
-        # grpc ends the process where it gets one of them.
-        raise ValueError(f"{CERT_VARIABLE} and {KEY_VARIABLE} go together: name both files")
+        # grpc aborts the process if it gets only one of them.
+        raise ValueError(f"{CERT_VARIABLE} and {KEY_VARIABLE} belong together: set both")
     return grpc.ssl_channel_credentials(
         None if authorities == KNOWN_AUTHORITIES else _read(authorities, CA_VARIABLE),
         _read(key, KEY_VARIABLE),
@@ -175,21 +181,21 @@ def _read(file: str | None, variable: str) -> bytes | None:
     try:
         return Path(file).read_bytes()
     except OSError as error:
-        raise ValueError(f"cannot read {file}, which {variable} names: {error.strerror}") from None
+        raise ValueError(f"cannot read {file}, the file in {variable}: {error.strerror}") from None
 
 
 def check_secret(address: str, credentials: grpc.ChannelCredentials | None, token: str) -> None:
-    """Refuses, with ValueError, to send a token to another machine in the clear."""
+    """Raise ValueError if a token would go to another machine unencrypted."""
     if token and credentials is None and not on_loopback(address):
         raise ValueError(
-            f"a token would go to {address} in the clear: name the server's certificate, or that of who"
-            f" signed it, in {CA_VARIABLE} ({KNOWN_AUTHORITIES!r} for the known authorities), or give"
+            f"a token would go to {address} in the clear: set {CA_VARIABLE} to the certificate of the server"
+            f" or of its authority ({KNOWN_AUTHORITIES!r} for the known authorities), or pass"
             " credentials=grpc.ssl_channel_credentials(...)"
         )
 
 
 def on_loopback(address: str) -> bool:
-    """Whether an address, as grpc takes it, is of this machine. Names but localhost are not looked up."""
+    """Return True if an address of grpc is on this machine. Names other than localhost are not resolved."""
     if address.startswith(("unix:", "unix-abstract:")):
         return True
     found = _SCHEME.fullmatch(address)
@@ -204,18 +210,18 @@ def on_loopback(address: str) -> bool:
 
 
 def channel_options(extra: Options = ()) -> list[tuple[str, int | str]]:
-    """Returns the options of a channel; those in ``extra`` win."""
+    """Return the options of a channel. Those in ``extra`` override the others."""
     options: dict[str, int | str] = {
         "grpc.service_config": json.dumps(service_config()),
         "grpc.max_receive_message_length": 16 * 1024 * 1024,
         "grpc.max_send_message_length": 16 * 1024 * 1024,
-        # A peer that is gone shows within 40 seconds, on a stream where nothing happens too.
+        # A lost peer is detected within 40 seconds, even on a silent stream.
         "grpc.keepalive_time_ms": 30_000,
         "grpc.keepalive_timeout_ms": 10_000,
-        # grpcio 1.85 heeds this one alone, which is a minute unless told otherwise.
+        # grpcio 1.85 obeys only this option, whose default is a minute.
         "grpc.http2.ping_timeout_ms": 10_000,
         "grpc.http2.max_pings_without_data": 0,
-        # The transport's own backoff grows to two minutes, which a restarted server is not away.
+        # The transport's own backoff grows to two minutes, which is longer than a restart takes.
         "grpc.initial_reconnect_backoff_ms": 100,
         "grpc.min_reconnect_backoff_ms": 1_000,
         "grpc.max_reconnect_backoff_ms": 2_000,
@@ -226,7 +232,7 @@ def channel_options(extra: Options = ()) -> list[tuple[str, int | str]]:
 def call_metadata(
     *, project: str, agent: str, session: str, correlation_id: str | None, token: str
 ) -> tuple[tuple[str, str], ...]:
-    """Returns what every call says of its caller. ValueError for what a header cannot carry."""
+    """Return the metadata of every call. Raises ValueError for a value that a header cannot carry."""
     values = {
         "orchestration-project": project,
         "orchestration-agent": agent,
@@ -236,12 +242,12 @@ def call_metadata(
     }
     for key, value in values.items():
         if not (value.isascii() and value.isprintable()):
-            raise ValueError(f"{key} takes printable ASCII characters only")
+            raise ValueError(f"{key} may have only printable ASCII characters")
     return tuple((key, value) for key, value in values.items() if value)
 
 
 def open_channel(address: str, credentials: grpc.ChannelCredentials | None, options: Options) -> grpc.Channel:
-    """Opens a channel: with TLS, or whatever the credentials say, else in the clear."""
+    """Open a channel with the credentials, or unencrypted without them."""
     arguments = _directly(address, credentials) + channel_options(options)
     if credentials is None:
         return grpc.insecure_channel(address, arguments)
@@ -249,8 +255,10 @@ def open_channel(address: str, credentials: grpc.ChannelCredentials | None, opti
 
 
 def _directly(address: str, credentials: grpc.ChannelCredentials | None) -> list[tuple[str, int | str]]:
-    """The option that keeps what is in the clear, and what is of this machine, from the proxy of https_proxy:
-    grpc would hand it even a loopback's calls, the token in them."""
+    """Return the option that bypasses the proxy of https_proxy for unencrypted and loopback connections.
+
+    Without it grpc would send the proxy even calls to this machine, including the token.
+    """
     return [("grpc.enable_http_proxy", 0)] if credentials is None or on_loopback(address) else []
 
 
@@ -260,7 +268,7 @@ def open_async_channel(
     options: Options,
     interceptors: Sequence[aio.ClientInterceptor],
 ) -> aio.Channel:
-    """Does what ``open_channel`` does, for asyncio."""
+    """Open a channel for asyncio like ``open_channel``."""
     arguments = _directly(address, credentials) + channel_options(options)
     if credentials is None:
         return aio.insecure_channel(address, arguments, interceptors=interceptors)

@@ -1,7 +1,7 @@
-"""Structs as plain Python values.
+"""Conversion of Structs to plain Python values.
 
-A Struct has doubles alone, so that protobuf gives 40 back as 40.0. What people and files see of a Struct goes
-through here.
+The numbers of a Struct are doubles, so protobuf returns 40 as 40.0. Everything that people and files see of a
+Struct goes through this module.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 from google.protobuf.struct_pb2 import Struct, Value
 
 _WHOLE_BELOW = 2**53
-"""From here on two whole numbers may be one double, and RFC 8785 has no integers."""
+"""From this number on, two whole numbers may be the same double, and RFC 8785 has no integers."""
 
 
 def plain(value: Struct) -> dict[str, Any]:
     """Return a Struct as a dict of JSON values, in which whole numbers are ints.
 
-    Whole numbers from 2^53 on stay floats: which of several the writer meant is not known.
+    Whole numbers from 2^53 on stay floats, because it is unknown which of several numbers the writer meant.
     """
     return {key: plain_value(item) for key, item in value.fields.items()}
 
@@ -41,7 +41,7 @@ def plain_value(value: Value) -> Any:
 
 
 def whole(value: Any) -> Any:
-    """Return a JSON value in which floats that are whole numbers, below 2^53, are ints."""
+    """Return a JSON value in which floats that are whole numbers below 2^53 are ints."""
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) < _WHOLE_BELOW else value
     if isinstance(value, Mapping):

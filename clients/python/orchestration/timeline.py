@@ -1,4 +1,4 @@
-"""The timeline, followed across broken connections with no gap and no repeat."""
+"""Iterators that follow the timeline across broken connections, without gaps or repeats."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def timeline_request(
     follow: bool,
     include_archived: bool,
 ) -> StreamTimelineRequest:
-    """Returns the request for a timeline. ValueError for two starts or a time without a zone."""
+    """Return the request for a timeline. Raises ValueError for two starts or a time without a zone."""
     if bool(after_cursor) + (from_time is not None) + (last is not None) > 1:
         raise ValueError("give one of after_cursor, from_time and last, or none")
     request = StreamTimelineRequest(filter=event_filter, follow=follow, include_archived=include_archived)
@@ -53,7 +53,7 @@ def timeline_request(
 
 
 class _Position:
-    """Where a reader stands: what came in and was not handed out yet, and the cursor before it."""
+    """The position of a reader: events that it has not returned yet, and the cursor before them."""
 
     def __init__(self, request: StreamTimelineRequest) -> None:
         self._request = request
@@ -63,7 +63,7 @@ class _Position:
         self.caught_up = False
 
     def resume(self) -> StreamTimelineRequest:
-        """Returns what to ask for now: the original start until a first cursor is known."""
+        """Return the request to continue with. Until a first cursor is known it has the original start."""
         self.caught_up = False
         request = StreamTimelineRequest()
         request.CopyFrom(self._request)
@@ -72,7 +72,7 @@ class _Position:
         return request
 
     def accept(self, message: StreamTimelineResponse) -> None:
-        # A message is read only when all of the one before was handed out, so no cursor is early.
+        # A message is read only after all events of the last one were returned, so no cursor is too early.
         match message.WhichOneof("message"):
             case "events":
                 self._waiting.extend(message.events.events)
@@ -84,7 +84,7 @@ class _Position:
             case "fell_behind":
                 self.cursor = message.fell_behind.cursor or self.cursor
                 self.caught_up = False
-            case None:  # of a newer server
+            case None:  # a message of a newer server
                 pass
 
     def take(self) -> Event | None:
@@ -96,7 +96,7 @@ class _Position:
 
 
 def _delay(retry: Retry, failure: ErrorDetails, closed: threading.Event | asyncio.Event) -> float:
-    """Returns the seconds to wait; an error that no waiting cures ends the iteration as well."""
+    """Return the seconds to wait. If the error is not retryable, end the iteration and raise it."""
     try:
         return retry.pause(failure)
     except LedgerError:
@@ -107,9 +107,9 @@ def _delay(retry: Retry, failure: ErrorDetails, closed: threading.Event | asynci
 class Timeline:
     """An iterator over events, in the order of the log.
 
-    One thread iterates; any thread may read ``cursor`` or call ``close``, which ends the iteration.
-    LedgerError where the timeline cannot go on: the position is no longer live, a filter is
-    invalid, the caller may not read it, or ``retry_timeout`` ran out.
+    One thread iterates. Any thread may read ``cursor`` or call ``close``, which ends the iteration. Raises
+    LedgerError if the timeline cannot go on: the position is not live any more, the filter is invalid, the
+    caller may not read it, or ``retry_timeout`` has passed.
     """
 
     def __init__(
@@ -122,20 +122,20 @@ class Timeline:
 
     @property
     def cursor(self) -> str:
-        """The position to keep and to resume from, as ``after_cursor``.
+        """The position to store and to resume from, as ``after_cursor``.
 
-        It is that of the event handed out last; it moves too where nothing matches. Empty until
-        the server gave a first one.
+        It is that of the last returned event. It also advances while no event matches the filter. It is empty
+        until the server has sent a first one.
         """
         return self._position.cursor
 
     @property
     def caught_up(self) -> bool:
-        """Whether the history has been read and what follows is live."""
+        """True if the history has been read and the following events are live."""
         return self._position.caught_up
 
     def close(self) -> None:
-        """Ends the iteration, also where another thread waits in it."""
+        """End the iteration, even if another thread waits in it."""
         with self._lock:
             self._closed.set()
             if self._call is not None:
@@ -163,7 +163,7 @@ class Timeline:
         self.close()
 
     def _read(self) -> None:
-        """Takes in one message, or waits and has the next read open the stream again."""
+        """Read one message. If the stream breaks, wait; the next read opens it again."""
         if (messages := self._open()) is None:
             return
         try:
@@ -191,10 +191,10 @@ class Timeline:
 
 
 class AsyncTimeline:
-    """An async iterator over events, in the order of the log; errors as those of ``Timeline``.
+    """An async iterator over events, in the order of the log. It raises the same errors as ``Timeline``.
 
-    One task iterates; any task of its loop may read ``cursor`` or call ``close``. A wait that is
-    cancelled, as by ``asyncio.timeout``, loses nothing: the next one goes on from there.
+    One task iterates. Any task of its loop may read ``cursor`` or call ``close``. If a wait is cancelled, for
+    example by ``asyncio.timeout``, no event is lost: the next wait continues from there.
     """
 
     def __init__(
@@ -211,16 +211,16 @@ class AsyncTimeline:
 
     @property
     def cursor(self) -> str:
-        """The position to keep and to resume from, as ``Timeline.cursor``."""
+        """The position to store and to resume from, as ``Timeline.cursor``."""
         return self._position.cursor
 
     @property
     def caught_up(self) -> bool:
-        """Whether the history has been read and what follows is live."""
+        """True if the history has been read and the following events are live."""
         return self._position.caught_up
 
     def close(self) -> None:
-        """Ends the iteration, also where another task waits in it."""
+        """End the iteration, even if another task waits in it."""
         self._closed.set()
         if self._call is not None:
             self._call.cancel()
@@ -253,8 +253,8 @@ class AsyncTimeline:
         try:
             message = await anext(self._messages, None)
         except asyncio.CancelledError:
-            # A call that close() cancelled raises what the cancelling of a task does. After the
-            # latter, as by a timeout of the caller's, the next read opens the stream again.
+            # close() and the cancellation of the task, such as by the caller's timeout, raise the same error.
+            # After a cancellation the next read opens the stream again.
             self._messages = self._call = None
             task = asyncio.current_task()
             if self._closed.is_set() and not (task is not None and task.cancelling()):
