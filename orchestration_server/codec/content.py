@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -21,7 +22,7 @@ from orchestration_server.codec.names import (
     TASK_STATUS_NAMES,
 )
 from orchestration_server.codec.timestamps import to_datetime
-from orchestration_server.model import ENTITY_NAMES
+from orchestration_server.model import ENTITY_NAMES, TaskStatus
 
 SNAPSHOT_EVERY = 32
 """Revisions of an entity between two events that hold all of its content."""
@@ -98,6 +99,24 @@ def task_summary(task: task_pb2.Task) -> task_pb2.TaskSummary:
         phase=task.phase,
         update_time=task.update_time,
     )
+
+
+def task_counts(counts: Mapping[int, int]) -> sprint_pb2.TaskCounts:
+    """Return a number of tasks for each status as a message."""
+    return sprint_pb2.TaskCounts(
+        total=sum(counts.values()),
+        pending=counts.get(TaskStatus.PENDING, 0),
+        in_progress=counts.get(TaskStatus.IN_PROGRESS, 0),
+        blocked=counts.get(TaskStatus.BLOCKED, 0),
+        completed=counts.get(TaskStatus.COMPLETED, 0),
+        cancelled=counts.get(TaskStatus.CANCELLED, 0),
+    )
+
+
+def progress_percent(counts: sprint_pb2.TaskCounts) -> float:
+    """Return the share of completed tasks in percent, with one decimal. Cancelled tasks do not count."""
+    counted = counts.total - counts.cancelled
+    return round(100 * counts.completed / counted, 1) if counted else 0.0
 
 
 def content_hash(content: dict[str, Any]) -> str:

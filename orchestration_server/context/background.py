@@ -1,4 +1,4 @@
-"""What a context says beside its target: notes, decisions, earlier sessions, outcomes of linked tasks."""
+"""The background of a context's target: notes, decisions, earlier sessions, outcomes of linked tasks."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from orchestration_server.store import context as context_store
 from orchestration_server.store import context_background as background
 
 TEXT = 1_000
-"""The most characters of a text that is not the target's own."""
+"""Most characters of a text that is not the target's own."""
 NOTES = 10
 SESSIONS = 5
 _OUTCOMES = ("outcome", "resolution", "close_reason")
 _PAUSED = common_pb2.SESSION_STATUS_PAUSED
 _COMPLETED = common_pb2.SESSION_STATUS_COMPLETED
-# The section of a document that says what was decided, up to the next heading.
+# The section of a document with the decision, up to the next heading.
 _DECISION = re.compile(r"^#+ *decision[^\n]*\n(.*?)(?=^#|\Z)", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 
 
 def activities(contents: context_store.Contents) -> tuple[list[tuple[Position, event_pb2.Event]], ...]:
-    """Return the activities that are hand-over notes, and those that are decisions; the newest first."""
+    """Return the activities that are hand-over notes, and those that are decisions, newest first."""
     found: dict[str, list[tuple[Position, event_pb2.Event]]] = {background.NOTE: [], background.DECISION: []}
     for position, body in reversed(contents.notes):
         event = event_pb2.Event.FromString(body)
@@ -37,7 +37,7 @@ def activities(contents: context_store.Contents) -> tuple[list[tuple[Position, e
 
 
 def notes(events: Iterable[event_pb2.Event], *, own_task: str) -> list[context_pb2.ContextNote]:
-    """Return hand-over notes; `own_task` is the task that the context is about, if it is about one."""
+    """Return hand-over notes. ``own_task`` is the code of the context's task, if it has one."""
     return [
         context_pb2.ContextNote(
             text=_message(event),
@@ -52,7 +52,7 @@ def notes(events: Iterable[event_pb2.Event], *, own_task: str) -> list[context_p
 def decisions(
     records: Iterable[bytes], events: Iterable[event_pb2.Event]
 ) -> list[context_pb2.ContextDecision]:
-    """Return records and activities of decisions, the newest first."""
+    """Return decisions from records and from activities, newest first."""
     found = [_record(report_pb2.Adr.FromString(body)) for body in records]
     found += [
         context_pb2.ContextDecision(
@@ -64,7 +64,7 @@ def decisions(
 
 
 def sessions(contents: context_store.Contents, own_key: str) -> list[context_pb2.ContextSession]:
-    """Return the earlier sessions on the target that ended or wait, the newest first."""
+    """Return the earlier sessions on the target that are closed or paused, newest first."""
     found: list[context_pb2.ContextSession] = []
     for key, body in contents.earlier:
         session = common_pb2.Session.FromString(body)
@@ -84,14 +84,14 @@ def sessions(contents: context_store.Contents, own_key: str) -> list[context_pb2
 
 
 def outcome(task: task_pb2.Task, last_session: bytes | None) -> str:
-    """Return what came of a task; empty if nobody said."""
+    """Return the outcome of a task: its last session's summary, or a field of its metadata; empty if none."""
     if last_session is not None:
         summary = common_pb2.Session.FromString(last_session).summary
         if summary:
             return summary[:TEXT]
     fields = task.metadata.fields
-    told = (fields[name].string_value for name in _OUTCOMES if name in fields)
-    return next(filter(None, told), "")[:TEXT]
+    outcomes = (fields[name].string_value for name in _OUTCOMES if name in fields)
+    return next(filter(None, outcomes), "")[:TEXT]
 
 
 def _record(adr: report_pb2.Adr) -> context_pb2.ContextDecision:

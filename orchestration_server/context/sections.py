@@ -1,10 +1,11 @@
-"""The parts of a context, each for itself, made of what the ledger holds."""
+"""The sections of a context, made from the rows of the ledger."""
 
 from __future__ import annotations
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.v1 import context_pb2, coordination_pb2, sprint_pb2, task_pb2
+from orchestration_server.codec.content import progress_percent, task_counts
 from orchestration_server.context import background
 from orchestration_server.context.events import without_ids
 from orchestration_server.context.next_steps import next_steps
@@ -15,20 +16,21 @@ from orchestration_server.workspace.reader import FileState
 
 SECTIONS = context_pb2.ContextSection.values()[1:]
 _PARENT = coordination_pb2.DEPENDENCY_KIND_PARENT_CHILD
-_OF_SPRINT = ("code", "title", "status", "owner", "goal", "start_date", "end_date")
+_SPRINT_FIELDS = ("code", "title", "status", "owner", "goal", "start_date", "end_date")
 _OPEN = frozenset(map(int, (TaskStatus.PENDING, TaskStatus.IN_PROGRESS, TaskStatus.BLOCKED)))
 
 
-def parts_of(
+def make_sections(
     contents: context_store.Contents, kind: EntityType, code: str, *, ids: bool
 ) -> dict[context_pb2.ContextSection.ValueType, context_pb2.Context]:
-    """Return each part as a context that holds nothing else. Tasks, events and files come for themselves."""
+    """Return each section as a context with nothing else. The broker adds tasks, events and files."""
     parts = {section: context_pb2.Context() for section in SECTIONS}
     whole = _entities(contents)
     whole.target_type = int(kind)  # type: ignore[assignment]  # the numbers are the same
     own_sprint = bool(contents.version.own_sprint)
     if whole.HasField("sprint"):
-        _progress(whole, contents.version.counts)
+        whole.progress.CopyFrom(task_counts(dict(zip(TaskStatus, contents.version.counts, strict=True))))
+        whole.progress_percent = progress_percent(whole.progress)
     _links(whole, contents)
     _background(whole, contents, code if kind == EntityType.SESSION else "")
     whole.next_steps.extend(next_steps(whole, contents.ready))
@@ -47,10 +49,10 @@ def parts_of(
         context_pb2.CONTEXT_SECTION_DECISIONS: ("decisions",),
         context_pb2.CONTEXT_SECTION_SESSIONS: ("sessions",),
     }
-    held = {field.name: value for field, value in whole.ListFields()}
+    present = {field.name: value for field, value in whole.ListFields()}
     for section, names in sections.items():
-        for name in held.keys() & names:
-            _set(parts[section], name, held[name])
+        for name in present.keys() & names:
+            _set(parts[section], name, present[name])
     return parts
 
 
@@ -64,7 +66,7 @@ def _set(part: context_pb2.Context, name: str, value: object) -> None:
 
 
 def _entities(contents: context_store.Contents) -> context_pb2.Context:
-    """The entities, and what stands apart from them taken out."""
+    """Return the entities, with the fields of theirs that are sections of their own moved out."""
     whole = context_pb2.Context()
     if contents.session is not None:
         whole.session.MergeFromString(contents.session)
@@ -89,7 +91,7 @@ def _entities(contents: context_store.Contents) -> context_pb2.Context:
 
 
 def _background(whole: context_pb2.Context, contents: context_store.Contents, own_key: str) -> None:
-    """Add what is known beside the target."""
+    """Add notes, decisions and earlier sessions."""
     noted, decided = background.activities(contents)
     whole.notes.extend(background.notes([event for _, event in noted], own_task=contents.version.task_code))
     whole.decisions.extend(background.decisions(contents.decisions, [event for _, event in decided]))
@@ -101,30 +103,14 @@ def _without_ids(whole: context_pb2.Context, *, own_sprint: bool) -> None:
         if whole.HasField(name):
             without_ids(getattr(whole, name))
     if whole.HasField("sprint") and not own_sprint:
-        sprint = sprint_pb2.Sprint(**{name: getattr(whole.sprint, name) for name in _OF_SPRINT})
+        sprint = sprint_pb2.Sprint(**{name: getattr(whole.sprint, name) for name in _SPRINT_FIELDS})
         whole.sprint.CopyFrom(sprint)
     for session in whole.sessions:
         session.ClearField("key")
 
 
-def _progress(whole: context_pb2.Context, counts: tuple[int, int, int, int, int]) -> None:
-    pending, in_progress, blocked, completed, cancelled = counts
-    whole.progress.CopyFrom(
-        sprint_pb2.TaskCounts(
-            total=sum(counts),
-            pending=pending,
-            in_progress=in_progress,
-            blocked=blocked,
-            completed=completed,
-            cancelled=cancelled,
-        )
-    )
-    counted = sum(counts) - cancelled
-    whole.progress_percent = round(100 * completed / counted, 1) if counted else 0.0
-
-
 def _links(whole: context_pb2.Context, contents: context_store.Contents) -> None:
-    """Add what holds the work back, and the other links."""
+    """Add the open blockers and the other dependencies."""
     for link in contents.links:
         shown = context_pb2.ContextDependency(
             task_code=link.task_code,
@@ -143,8 +129,8 @@ def _links(whole: context_pb2.Context, contents: context_store.Contents) -> None
             group.append(shown)
 
 
-def file(state: FileState, digest: str) -> context_pb2.ContextFile:
-    """A file by name."""
+def context_file(state: FileState, digest: str) -> context_pb2.ContextFile:
+    """Return a file as a context names it."""
     modified = Timestamp()
     modified.FromNanoseconds(state.mtime_ns)
     return context_pb2.ContextFile(path=state.path, size=state.size, sha256=digest, modify_time=modified)

@@ -21,11 +21,6 @@ COMPLETED = Value(string_value="completed").SerializeToString()
 _MARKUP = re.compile(r"([\\`*<\[|])")
 
 
-def progress(*, completed: int, counted: int) -> float:
-    """Return the share of completed tasks in percent, with one decimal; 0 if no task counts."""
-    return round(100 * completed / counted, 1) if counted else 0.0
-
-
 def blocked(found: BlockedTask) -> report_pb2.BlockedTask:
     """Return a task that cannot proceed, with the reason of its last blocking."""
     row = report_pb2.BlockedTask(

@@ -7,7 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from orchestration.v1 import report_pb2, task_pb2
-from orchestration_server.codec.content import field_changes, new_uid, plain, snapshot, task_summary
+from orchestration_server.codec.content import (
+    field_changes,
+    new_uid,
+    plain,
+    progress_percent,
+    snapshot,
+    task_counts,
+    task_summary,
+)
 from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.events import change_event
 from orchestration_server.codec.names import PRIORITY_NAMES
@@ -20,7 +28,6 @@ from orchestration_server.model import BEGINNING, Call, EntityType, EventRow, Ou
 from orchestration_server.reports import documents, status_report
 from orchestration_server.reports.fingerprint import fingerprint
 from orchestration_server.services.paging import listed_after, next_page_token
-from orchestration_server.services.sprints import task_counts
 from orchestration_server.store import events as event_store
 from orchestration_server.store import reports as report_store
 from orchestration_server.store import tasks as task_store
@@ -233,9 +240,7 @@ def _report(state: report_store.SprintState) -> report_pb2.GetSprintStatusReport
         priority_counts=report_pb2.PriorityCounts(
             **{name.lower(): by_priority.get(n, 0) for n, name in enumerate(PRIORITY_NAMES) if n}
         ),
-        progress_percent=status_report.progress(
-            completed=counts.completed, counted=counts.total - counts.cancelled
-        ),
+        progress_percent=progress_percent(counts),
         blocked=[status_report.blocked(row) for row in state.blocked],
         blocked_total=state.blocked_total,
     )

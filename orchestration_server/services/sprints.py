@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestration.v1 import sprint_pb2
 from orchestration_server.cache.read_through import Cache, Loaded
-from orchestration_server.codec.content import field_changes, snapshot, sprint_content
+from orchestration_server.codec.content import field_changes, snapshot, sprint_content, task_counts
 from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.entities import SPRINT
 from orchestration_server.codec.events import change_event
@@ -28,7 +28,6 @@ from orchestration_server.model import (
     EntityType,
     EventRow,
     OutboxRow,
-    TaskStatus,
 )
 from orchestration_server.services.paging import task_list_scope, task_page
 from orchestration_server.services.preconditions import check_revision, present
@@ -217,18 +216,6 @@ def update(gate: Gate, request: sprint_pb2.UpdateSprintRequest, call: Call) -> b
         return replace(change, policy=request.emission_policy)
 
     return gate.write(call, key, locks=[("sprint", code)], prepare=prepare, decide=decide)
-
-
-def task_counts(counts: dict[int, int]) -> sprint_pb2.TaskCounts:
-    """Return the number of tasks with each status."""
-    return sprint_pb2.TaskCounts(
-        total=sum(counts.values()),
-        pending=counts.get(TaskStatus.PENDING, 0),
-        in_progress=counts.get(TaskStatus.IN_PROGRESS, 0),
-        blocked=counts.get(TaskStatus.BLOCKED, 0),
-        completed=counts.get(TaskStatus.COMPLETED, 0),
-        cancelled=counts.get(TaskStatus.CANCELLED, 0),
-    )
 
 
 def created(
