@@ -147,12 +147,12 @@ SESSION_TRANSITIONS: Mapping[SessionStatus, tuple[SessionStatus, ...]] = {
     SessionStatus.COMPLETED: (),
 }
 
-PRIORITY_DEFAULT = 3
-"""P2."""
+PRIORITY_P0, PRIORITY_P1, PRIORITY_DEFAULT = 1, 2, 3
+"""The numbers of common.proto. The default is P2."""
 IMPORT_AGENT = "orchestration-import"
 """The calling agent of `orchestration import`, whose rate of events raises no alert: no agent loops there."""
-KEPT_PRIORITIES = frozenset((1, 2))
-"""Events of P0 and P1 are kept for ever."""
+KEPT_PRIORITIES = frozenset((PRIORITY_P0, PRIORITY_P1))
+"""The priorities of events that are kept for ever."""
 
 
 class Position(NamedTuple):

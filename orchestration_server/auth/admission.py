@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from orchestration_server import names
 from orchestration_server.auth import permissions, scopes
 from orchestration_server.auth.audit import ANY, RefusalAudit, RefusalKey
 from orchestration_server.auth.credentials import Credentials, Identity
@@ -33,7 +34,6 @@ from orchestration_server.model import ALL_PROJECTS, AuthMode, Call, Principal, 
 
 REFUSALS_PER_MINUTE = 60
 _PEER = re.compile(r"(ipv4|ipv6|unix(?:-abstract)?):(.*)", re.DOTALL)
-_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 ADDRESS_CACHE_SIZE = 4_096
 NETWORK_BITS = 64
 
@@ -87,7 +87,7 @@ def _audit_project(requested: str, principal: Principal | None) -> str:
         return permissions.DEFAULT_PROJECT
     if principal.project != ALL_PROJECTS:
         return principal.project
-    return requested if _PROJECT.fullmatch(requested) else permissions.DEFAULT_PROJECT
+    return requested if names.PROJECT.fullmatch(requested) else permissions.DEFAULT_PROJECT
 
 
 def _credential_missing() -> Unauthenticated:

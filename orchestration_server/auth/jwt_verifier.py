@@ -8,7 +8,6 @@ key, as do ``session`` and ``sprint``, of which at most one may be given.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import jwt
 import structlog
 
+from orchestration_server import names
 from orchestration_server.config.settings import ConfigurationError
 from orchestration_server.errors import Unauthenticated
 from orchestration_server.model import ALL_PROJECTS, Principal, Role
@@ -26,8 +26,6 @@ log = structlog.get_logger()
 ALGORITHMS = ("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 MIN_SECRET_BYTES = 32
 ROLES = {role.name.lower(): role for role in Role}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_SUBJECT = re.compile(r"[ -~]{1,128}")
 
 
 class JwtConfigurationError(ConfigurationError):
@@ -95,11 +93,11 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
     well_formed = (
         role is not None
         and isinstance(project, str)
-        and (project == ALL_PROJECTS or (_NAME.fullmatch(project) and len(project) <= 64))
-        and all(isinstance(one, str) and (not one or _NAME.fullmatch(one)) for one in scope.values())
+        and (project == ALL_PROJECTS or names.PROJECT.fullmatch(project))
+        and all(isinstance(one, str) and (not one or names.CODE.fullmatch(one)) for one in scope.values())
         and not (scope["session"] and scope["sprint"])
         and isinstance(claims["sub"], str)
-        and _SUBJECT.fullmatch(claims["sub"])
+        and names.LABEL.fullmatch(claims["sub"])
     )
     if not well_formed or role is None:
         raise Unauthenticated(

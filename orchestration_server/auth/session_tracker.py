@@ -8,7 +8,6 @@ it has forgotten, and records its activity again with the next call.
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 import structlog
 
+from orchestration_server import names
 from orchestration_server.cache.lru import LruDict
 from orchestration_server.db.database import Database
 from orchestration_server.model import Call, Role
@@ -33,7 +33,6 @@ COLLECT_SECONDS = 1.0
 """How long the thread collects activity before it writes, and waits before it repeats a failed write."""
 UNKNOWN_SECONDS = 1.0
 """How long a key that names no session is taken as unknown without another look."""
-_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 SessionId = tuple[str, str]
 """A session's project and key."""
@@ -71,7 +70,7 @@ class SessionTracker:
         events as a mark of the caller. Raises Unavailable if the session has to be read and the database is
         away.
         """
-        if not call.session_key or not _KEY.fullmatch(call.session_key):
+        if not call.session_key or not names.CODE.fullmatch(call.session_key):
             return call
         if not call.correlated:
             known = self._session(call)

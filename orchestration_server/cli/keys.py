@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from orchestration_server import names
 from orchestration_server.cli.options import err, refuse, with_settings
 from orchestration_server.config.settings import Settings
 from orchestration_server.db import connect
@@ -23,9 +24,6 @@ from orchestration_server.store import keys as key_store
 from orchestration_server.store import sessions as session_store
 from orchestration_server.store import sprints as sprint_store
 
-_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_NAME = re.compile(r"[ -~]{1,128}")
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([hd])")
 _PIPE_WIDTH = 400
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -56,14 +54,14 @@ def create(
     """Create a key and print it. It is printed only once: the ledger stores a hash."""
     from orchestration_server.auth.api_keys import digest, new_key
 
-    if not _NAME.fullmatch(name):
+    if not names.LABEL.fullmatch(name):
         refuse("a name has 1 to 128 printable ASCII characters")
-    if project != ALL_PROJECTS and not _PROJECT.fullmatch(project):
-        refuse(f"a project matches {_PROJECT.pattern}, or is '*' for all")
+    if project != ALL_PROJECTS and not names.PROJECT.fullmatch(project):
+        refuse(f"a project matches {names.PROJECT.pattern}, or is '*' for all")
     if role not in _ROLES:
         refuse(f"a role is one of {', '.join(_ROLES)}")
-    if any(held and not _CODE.fullmatch(held) for held in (session, sprint)):
-        refuse(f"a session_key and the code of a sprint match {_CODE.pattern}")
+    if any(held and not names.CODE.fullmatch(held) for held in (session, sprint)):
+        refuse(f"a session_key and the code of a sprint match {names.CODE.pattern}")
     if session and sprint:
         refuse("a key is scoped to a session or to a sprint, not to both")
     if project == ALL_PROJECTS and (session or sprint):

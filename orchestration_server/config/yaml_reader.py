@@ -19,6 +19,7 @@ from yaml.reader import ReaderError
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 24
 MAX_NUMBER = 2**53
+MAX_TEXT = MAX_BYTES
 _TAG = "tag:yaml.org,2002:"
 _DATE = f"{_TAG}timestamp"
 _TEXTS = (f"{_TAG}str", _DATE)
@@ -138,11 +139,11 @@ class YamlNode:
             raise self.error(f"must be a number from {low:g} " + ("on" if high == inf else f"to {high:g}"))
         return float(value)
 
-    def text(self, pattern: re.Pattern[str] | None = None, description: str = "text") -> str:
-        """Return a text. ``description`` says in an error what ``pattern`` requires."""
+    def text(self, pattern: re.Pattern[str] | None = None, form: str = "text", most: int = MAX_TEXT) -> str:
+        """Return a text of at most ``most`` characters. ``form`` describes ``pattern`` in an error."""
         text: str = self._node.value if self.is_text else ""
-        if not self.is_text or (pattern is not None and not pattern.fullmatch(text)):
-            raise self.error(f"must be {description}")
+        if not self.is_text or len(text) > most or (pattern is not None and not pattern.fullmatch(text)):
+            raise self.error(f"must be {form}" + (f", at most {most} characters" if len(text) > most else ""))
         return text
 
     def choice(self, of: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from orchestration_server.jobs.server_stats import quantile
 from orchestration_server.maintenance import storage_stats
 from orchestration_server.model import (
     PRIORITY_DEFAULT,
+    PRIORITY_P1,
     AlertSeverity,
     AlertState,
     Call,
@@ -234,5 +235,5 @@ def _event(alert: Alert, session: common_pb2.Session | None, now: datetime, told
         code="" if session is None else session.key,
         uid="" if session is None else session.uid,
         revision=0, payload=payload,
-        priority=2 if alert.severity == AlertSeverity.CRITICAL else PRIORITY_DEFAULT,
+        priority=PRIORITY_P1 if alert.severity == AlertSeverity.CRITICAL else PRIORITY_DEFAULT,
     )  # fmt: skip

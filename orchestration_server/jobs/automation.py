@@ -23,6 +23,7 @@ from orchestration_server.codec.names import PRIORITY_NAMES
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import FailedPrecondition, InvalidArgument, NotFound
 from orchestration_server.model import Call, EventRow, Position, Request
+from orchestration_server.names import split_types
 from orchestration_server.rules.automation import AGENT, DEPTH, OWN, Action, Cause, Emit, Rule, SetStatus
 from orchestration_server.rules.emission import AT_ONCE, Policies
 from orchestration_server.services import sprints, tasks
@@ -141,9 +142,8 @@ class Automation:
         self._db = db
         self._gate = SteppingGate(db, wake, policies)
         self._rules = rules
-        wanted = {type_ for rule in rules for type_ in rule.on}
-        self._types = sorted(type_ for type_ in wanted if not type_.endswith(".*"))
-        self._prefixes = sorted(type_[:-1] for type_ in wanted if type_.endswith(".*"))
+        exact, prefixes = split_types(type_ for rule in rules for type_ in rule.on)
+        self._types, self._prefixes = sorted(exact), sorted(prefixes)
         self._after = ""
 
     def run_once(self) -> int:

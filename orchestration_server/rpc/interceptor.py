@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import grpc
 from google.protobuf.message import Message
 
-from orchestration_server import errors
+from orchestration_server import errors, names
 from orchestration_server.auth import permissions
 from orchestration_server.auth.admission import AUTHORIZATION, PROJECT, SESSION, Admission, Verdict
 from orchestration_server.auth.credentials import Identity
@@ -44,14 +44,12 @@ REVOCABLE = ENDLESS | {permissions.REFLECTION}
 """Rpcs whose open calls end when their credential expires or is revoked."""
 NO_DEADLINE = 1e8
 """Remaining seconds above which the caller has set no deadline, as grpc reports it."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_PRINTABLE = re.compile(r"[ -~]{0,128}")
 _AGENT = re.compile(r"(?!orchestration\.)[ -~]{0,128}")
 """The prefix is reserved for the ledger's own services."""
 _METADATA = {
-    PROJECT: _NAME,
-    CORRELATION: _PRINTABLE,
-    SESSION: _PRINTABLE,
+    PROJECT: names.PROJECT,
+    CORRELATION: names.PRINTABLE,
+    SESSION: names.PRINTABLE,
     "orchestration-agent": _AGENT,
 }
 _READ = frozenset((*_METADATA, AUTHORIZATION))

@@ -5,13 +5,13 @@ docs/alerts.md says what to do about each, and how a file changes their threshol
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 
+from orchestration_server import names
 from orchestration_server.config.yaml_reader import YamlNode, read_file
 from orchestration_server.model import AlertSeverity
 
@@ -165,7 +165,6 @@ BUILT_IN: Sequence[AlertRule] = (
 )
 
 _BY_NAME: Mapping[str, AlertRule] = {rule.name: rule for rule in BUILT_IN}
-_NAME = re.compile(r"[a-z0-9_]{1,64}")
 
 
 def load(path: Path | None) -> Sequence[AlertRule]:
@@ -173,7 +172,7 @@ def load(path: Path | None) -> Sequence[AlertRule]:
     changed = dict(_BY_NAME)
     for entry in [] if path is None else _entries(path):
         entry.keys("name", "threshold", "for", "severity", "enabled")
-        name = entry["name"].text(_NAME, "the name of an alert")
+        name = entry["name"].text(names.ALERT, "the name of an alert")
         if name not in changed:
             raise entry["name"].error(f"names no alert that is left; there are {', '.join(_BY_NAME)}")
         rule = _changed(changed[name], entry)
@@ -202,6 +201,6 @@ def _changed(rule: AlertRule, entry: YamlNode) -> AlertRule:
             raise entry["for"].error(f"must be a whole number of seconds up to {LONGEST_HOLD}")
         rule = replace(rule, hold=timedelta(seconds=seconds))
     if "severity" in entry:
-        names = [severity.name.lower() for severity in AlertSeverity]
-        rule = replace(rule, severity=AlertSeverity[entry["severity"].choice(names).upper()])
+        severities = [severity.name.lower() for severity in AlertSeverity]
+        rule = replace(rule, severity=AlertSeverity[entry["severity"].choice(severities).upper()])
     return rule

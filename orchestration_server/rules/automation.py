@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.v1 import common_pb2, event_pb2
+from orchestration_server import names
 from orchestration_server.codec.content import plain
 from orchestration_server.codec.names import PRIORITY_NAMES
 from orchestration_server.config.yaml_reader import Scalar, YamlNode, read, read_file
@@ -36,9 +37,6 @@ FILLED = 500
 """Characters of a value that is filled into a text."""
 ALL_TASKS_COMPLETED = "all_tasks_completed"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_TYPE = re.compile(r"(?=.{3,128}\Z)[a-z0-9_-]+(\.[a-z0-9_-]+)+")
-_ON = re.compile(r"(?=.{3,128}\Z)[a-z0-9_-]+(\.[a-z0-9_-]+)*\.(\*|[a-z0-9_-]+)")
 _PATH = re.compile(r"payload(\.[A-Za-z0-9_-]+)+|[a-z_]+")
 _HOLE = re.compile(r"\{([A-Za-z0-9_.-]+)\}")
 _FIELDS = (
@@ -104,7 +102,7 @@ class Rule:
         """Whether the rule is for the event."""
         return (
             not event.type.startswith(OWN)
-            and any(_is_of(event.type, wanted) for wanted in self.on)
+            and names.type_matches(event.type, self.on)
             and all(
                 any(_same(event.value(path), wanted) for wanted in values)
                 for path, values in self.when.items()
@@ -198,9 +196,7 @@ def load(path: Path | None = None) -> tuple[Rule, ...]:
         document.keys("rules")
         given: dict[str, YamlNode] = {}
         for entry in document["rules"].items(MOST_RULES):
-            name = entry["name"].text(
-                _NAME, "1 to 128 characters of [A-Za-z0-9._-], the first a letter or a digit"
-            )
+            name = entry["name"].text(names.CODE, names.CODE_FORM)
             if name in given:
                 raise entry.error(f"is the second rule {name!r}: line {given[name].line} has the first")
             if name in raw:
@@ -229,7 +225,8 @@ def _rule(name: str, entry: YamlNode) -> tuple[Rule, bool]:
 
 
 def _type_on(item: YamlNode) -> str:
-    type_ = item.text(_ON, "a type of event such as orchestration.task.blocked, or one that ends in .*")
+    form = "a type of event such as orchestration.task.blocked, or one that ends in .*"
+    type_ = item.text(names.EVENT_TYPE_FILTER, form, names.MAX_EVENT_TYPE)
     if type_.startswith(OWN):
         raise item.error("is a type that tells of the rules themselves: no rule is for it")
     return type_
@@ -246,11 +243,13 @@ def _action(item: YamlNode) -> Action:
 
 def _emit(item: YamlNode) -> Emit:
     item.keys("type", "priority", "payload")
-    type_ = item["type"].text(_TYPE, "two or more parts of [a-z0-9_-] with dots between")
+    form = "two or more parts of [a-z0-9_-] with dots between"
+    type_ = item["type"].text(names.EVENT_TYPE, form, names.MAX_EVENT_TYPE)
     if type_.startswith("orchestration.") and type_ not in _EMITTED:
         raise item["type"].error(f"must be of a prefix of your own, or one of {', '.join(_EMITTED)}")
-    names = PRIORITY_NAMES
-    priority = names.index(item["priority"].choice(names[1:])) if "priority" in item else 0
+    priority = 0
+    if "priority" in item:
+        priority = PRIORITY_NAMES.index(item["priority"].choice(PRIORITY_NAMES[1:]))
     return Emit(type_, priority, _payload(item["payload"]) if "payload" in item else {})
 
 
@@ -283,10 +282,6 @@ def _set_status(item: YamlNode) -> SetStatus:
 def _check_path(path: str, at: YamlNode) -> None:
     if not _PATH.fullmatch(path) or not (path in _FIELDS or path.startswith("payload.")):
         raise at.error(f"names {path!r}, which is neither below payload. nor one of {', '.join(_FIELDS)}")
-
-
-def _is_of(type_: str, wanted: str) -> bool:
-    return type_.startswith(wanted[:-1]) if wanted.endswith(".*") else type_ == wanted
 
 
 def _same(value: Any, wanted: Scalar) -> bool:

@@ -7,7 +7,6 @@ be batched or sampled, for they are what callers tell; all others are stored wit
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from orchestration.v1 import common_pb2
+from orchestration_server import names
 from orchestration_server.config.yaml_reader import YamlNode, read_file
 from orchestration_server.model import KEPT_PRIORITIES
 
@@ -29,8 +29,6 @@ MOST_BATCH_SECONDS = 5.0
 
 _OWN = "orchestration."
 _CHOICES = 4_096
-_TYPE = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.(\*|[a-z0-9_-]+)")
-_TYPE_TEXT = 'an event type, or one whose last part is "*"'
 _PRIORITIES: Mapping[str, int] = {f"P{n}": n + 1 for n in range(5)}
 _LESSER = frozenset(_PRIORITIES.values()) - KEPT_PRIORITIES
 
@@ -79,9 +77,7 @@ class Entry:
 
     def takes(self, type_: str, priority: int) -> bool:
         """Whether it is for such an event."""
-        return priority in self.priorities and any(
-            type_.startswith(one[:-1]) if one.endswith(".*") else type_ == one for one in self.types
-        )
+        return priority in self.priorities and names.type_matches(type_, self.types)
 
 
 class Policies:
@@ -159,7 +155,7 @@ def _entry(field: YamlNode) -> Entry:
         priorities = frozenset(_PRIORITIES[one.choice(tuple(_PRIORITIES))] for one in given)
     types = []
     for one in field["on"].one_or_more(MOST_TYPES):
-        types.append(one.text(_TYPE, _TYPE_TEXT))
+        types.append(one.text(names.EVENT_TYPE_FILTER, names.EVENT_TYPE_FILTER_FORM, names.MAX_EVENT_TYPE))
         if isinstance(policy, Debounce) and types[-1] not in DEBOUNCED:
             raise one.error(f"is not debounced: only {' and '.join(sorted(DEBOUNCED))} are")
         own = types[-1].startswith(_OWN) and types[-1] != ACTIVITY

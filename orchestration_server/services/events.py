@@ -57,6 +57,7 @@ IN_FLIGHT = 12
 """Messages of one EmitEvents stream that the server reads before it answers the first of them. They fill the
 next group while one is committed."""
 STATS_DAYS = 7
+_DUPLICATE = event_pb2.EmitEventResponse(duplicate=True).SerializeToString()
 _GROUPS: Mapping[int, str] = {
     event_pb2.EVENT_GROUPING_UNSPECIFIED: "type",
     event_pb2.EVENT_GROUPING_HOUR: "hour",
@@ -119,7 +120,7 @@ class EventService:
         if body is None:
             # A dedup_key stays taken even if its event was deleted.
             body = event_pb2.Event(id=emitted.ids[0], dedup_key=request.event.dedup_key).SerializeToString()
-        return embed(1, body) + (b"\x10\x01" if emitted.duplicates else b"")
+        return embed(1, body) + (_DUPLICATE if emitted.duplicates else b"")
 
     def _with_cursor(self, call: Call, event_id: str, *, archived: bool) -> bytes | None:
         with self._db.connection(call) as conn:

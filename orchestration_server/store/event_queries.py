@@ -14,6 +14,7 @@ from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server.db.arrays import BigintArray, TextArray
 from orchestration_server.model import KEPT_PRIORITIES, EventFilter, Position
+from orchestration_server.names import split_types
 
 IN_LOG: LiteralString = " order by epoch, xid, seq"
 BACK_IN_LOG: LiteralString = " order by epoch desc, xid desc, seq desc"
@@ -154,8 +155,8 @@ def select(project: str, event_filter: EventFilter) -> Selection:
         rest += _KEPT
     elif event_filter.priorities and not kept:
         rest += _NOT_KEPT
-    exact = list(dict.fromkeys(t for t in event_filter.types if not t.endswith(".*")))
-    prefixes = [_like(t[:-1]) for t in event_filter.types if t.endswith(".*")]
+    exact, found = split_types(event_filter.types)
+    prefixes = [_like(prefix) for prefix in found]
     if exact and not (lead or prefixes) and len(exact) <= MAX_BRANCHES:
         params |= {f"f_type{n}": type_ for n, type_ in enumerate(exact)}
         return Selection([_of_type(n) + rest for n in range(len(exact))], params)

@@ -10,6 +10,7 @@ from typing import LiteralString
 from orchestration_server.db.arrays import TextArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import EventFilter, Position
+from orchestration_server.names import split_types
 from orchestration_server.store.event_queries import LEADS, MAX_BRANCHES, Selection, select, select_types
 
 MAX_UNROLLED = 2_000
@@ -46,7 +47,7 @@ from at
 def selected(conn: Connection, project: str, event_filter: EventFilter) -> Selection:
     """Return what reads the events of a filter, each type below its wildcards by the index of types."""
     plain = select(project, event_filter)
-    prefixes = [type_[:-1] for type_ in event_filter.types if type_.endswith(".*")]
+    exact, prefixes = split_types(event_filter.types)
     if not prefixes or any(getattr(event_filter, name) for name in LEADS):
         return plain
     row = conn.execute(
@@ -62,7 +63,6 @@ def selected(conn: Connection, project: str, event_filter: EventFilter) -> Selec
     ).fetchone()
     if row is None or row[4]:
         return plain
-    exact = [type_ for type_ in event_filter.types if not type_.endswith(".*")]
     types = list(dict.fromkeys([*exact, *row[3]]))
     if len(types) > MAX_BRANCHES:
         return plain

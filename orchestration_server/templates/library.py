@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -11,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from orchestration_server import names
 from orchestration_server.config.yaml_reader import FileError
 from orchestration_server.errors import InvalidArgument, NotFound
 from orchestration_server.templates.budget import TEXT_BYTES, TOO_LARGE
@@ -25,7 +25,6 @@ from orchestration_server.templates.template import (
 SUFFIXES = (".md", ".yaml")
 FILE_BYTES = BODY_BYTES + 64 * 1024
 FILES = 1_000
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 class Templates:
@@ -110,7 +109,7 @@ def _of_directory(directory: Path) -> dict[str, Template]:
 
 def _of_file(root: Path, file: Path, source: str) -> Template:
     name = _name(file.name)
-    if not NAME.fullmatch(name):
+    if not names.CODE.fullmatch(name):
         text = "the file's name must have 1 to 128 characters of [A-Za-z0-9._-] before its suffix"
         raise FileError(source, 1, text)
     try:

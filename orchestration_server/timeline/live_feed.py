@@ -9,7 +9,8 @@ from datetime import timedelta
 
 from orchestration.v1 import event_pb2
 from orchestration_server.codec.cursors import CursorSigner
-from orchestration_server.model import BEGINNING, EventFilter, Position, StoredEvent
+from orchestration_server.model import BEGINNING, EntityType, EventFilter, Position, StoredEvent
+from orchestration_server.names import type_matches
 from orchestration_server.store import events as event_store
 from orchestration_server.timeline.messages import event_messages, notice
 from orchestration_server.timeline.subscription import Subscription
@@ -228,13 +229,12 @@ def matches(filter_: EventFilter, row: event_store.TailRow) -> bool:
     """Return whether a filter takes an event of its project."""
     return (
         (not filter_.sprint_code or row.sprint_code == filter_.sprint_code)
-        and (not filter_.task_code or (row.entity_type == 2 and row.entity_code == filter_.task_code))
+        and (
+            not filter_.task_code
+            or (row.entity_type == EntityType.TASK and row.entity_code == filter_.task_code)
+        )
         and (not filter_.session_key or row.session_key == filter_.session_key)
         and (not filter_.correlation_id or row.correlation_id == filter_.correlation_id)
         and (not filter_.priorities or row.priority in filter_.priorities)
-        and (not filter_.types or any(_type_matches(row.type, pattern) for pattern in filter_.types))
+        and (not filter_.types or type_matches(row.type, filter_.types))
     )
-
-
-def _type_matches(type_: str, pattern: str) -> bool:
-    return type_.startswith(pattern[:-1]) if pattern.endswith(".*") else type_ == pattern

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from google.protobuf.message import Message
 
 from orchestration.v1 import admin_pb2
+from orchestration_server import names
 from orchestration_server.validation.constraints import Check, Flag, Pattern, Rules, Span, Time
 from orchestration_server.validation.fields import PAGE, one_of
 
 DAY_SECONDS = 86_400
-_ALERT = Pattern(re.compile(r"[a-z0-9_]{1,64}"), "must be up to 64 characters of [a-z0-9_]")
+_ALERT = Pattern(names.ALERT, "must be up to 64 characters of [a-z0-9_]")
 
 RULES: Rules = {
     admin_pb2.GetServerInfoRequest: {},

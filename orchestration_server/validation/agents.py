@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from google.protobuf.message import Message
 
 from orchestration.v1 import context_pb2, session_pb2
+from orchestration_server import names
 from orchestration_server.validation.constraints import (
     Check,
     EnumValue,
@@ -37,7 +38,7 @@ from orchestration_server.validation.fields import (
 )
 
 _SHORT_FORM = Pattern(
-    re.compile(r"(T|S|SESSION):[A-Za-z0-9][A-Za-z0-9._-]{0,127}"),
+    re.compile(f"(T|S|SESSION):{names.CODE.pattern}"),
     'must be "T:" and a task\'s code, "S:" and a sprint\'s, or "SESSION:" and a session\'s key',
     high=len("SESSION:") + 128,
     required=True,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from google.protobuf.message import Message
 
 from orchestration.v1 import common_pb2, event_pb2
+from orchestration_server import names
 from orchestration_server.validation.constraints import (
     Check,
     EnumValue,
@@ -42,8 +43,6 @@ STATS_SECONDS = 366 * 86_400
 EVENTS_IN_MESSAGE = 500
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_TYPE = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
-_TYPE_FILTER = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.(\*|[a-z0-9_-]+)")
 _TYPE_TEXT = "must be 3 to 128 characters: two or more parts of [a-z0-9_-] with dots between"
 _REBUILT = frozenset(
     (common_pb2.ENTITY_TYPE_SPRINT, common_pb2.ENTITY_TYPE_TASK, common_pb2.ENTITY_TYPE_SESSION)
@@ -95,7 +94,7 @@ def _dry(request: event_pb2.ReplayEventsRequest) -> Violations | None:
 
 RULES: Rules = {
     event_pb2.NewEvent: {
-        "type": Pattern(_TYPE, _TYPE_TEXT, required=True),
+        "type": Pattern(names.EVENT_TYPE, _TYPE_TEXT, required=True),
         "entity_type": EnumValue(ENTITY_TYPE),
         "entity_code": CODE_OR_NONE,
         "sprint_code": CODE_OR_NONE,
@@ -127,7 +126,7 @@ RULES: Rules = {
         "session_key": NAME,
         "correlation_id": NAME,
         "types": Items(
-            50, Pattern(_TYPE_FILTER, 'must be an event type, or one whose last part is "*"', required=True)
+            50, Pattern(names.EVENT_TYPE_FILTER, f"must be {names.EVENT_TYPE_FILTER_FORM}", required=True)
         ),
         "priorities": Items(5, EnumValue(PRIORITY, required=True)),
     },

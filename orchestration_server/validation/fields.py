@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import Message
 
 from orchestration.v1 import common_pb2
+from orchestration_server import names
 from orchestration_server.validation.constraints import (
     Check,
     EnumValue,
@@ -24,11 +24,10 @@ from orchestration_server.validation.constraints import (
     day,
 )
 
-_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-CODE_TEXT = "must be 1 to 128 characters of [A-Za-z0-9._-], the first a letter or a digit"
-CODE = Pattern(_CODE, CODE_TEXT, required=True)
+CODE_TEXT = f"must be {names.CODE_FORM}"
+CODE = Pattern(names.CODE, CODE_TEXT, required=True)
 """Of a sprint or a task; a session's key and a template's name are made of the same characters."""
-CODE_OR_NONE = Pattern(_CODE, CODE_TEXT)
+CODE_OR_NONE = Pattern(names.CODE, CODE_TEXT)
 REQUEST_ID = Printable(128)
 REVISION = Int(0, 2**63 - 1)
 PAGE_SIZE = Int(0, 500)

@@ -14,6 +14,18 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from orchestration_server.codec.wire import (
+    FIXED32,
+    FIXED64,
+    LENGTH_DELIMITED,
+    LOW_BITS,
+    MAX_VARINT_BYTES,
+    MORE,
+    START_GROUP,
+    VARINT,
+    WIRE_TYPE_MASK,
+    tag,
+)
 from orchestration_server.validation import constraints as kinds
 from orchestration_server.validation.constraints import Rule, Rules
 
@@ -34,7 +46,6 @@ _ROOM = 512
 """Bytes that a request may have above those of its fields, for what a newer client adds."""
 _ROUND = 1024
 _TAG_AND_LENGTH = 8
-_VARINT = 10
 _TIME_BYTES = 32
 _IGNORED_TEXT = 1024
 _NO_RULE_BYTES = 1024 * 1024
@@ -145,21 +156,21 @@ def _value_bytes(field: FieldDescriptor, rule: Rule, rules: Rules) -> int:
         return _IGNORED_TEXT
     if field.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES):
         return _NO_RULE_BYTES
-    return _VARINT
+    return MAX_VARINT_BYTES
 
 
 # Shapes
 
-_WIRE = {
-    FieldDescriptor.TYPE_DOUBLE: 1,
-    FieldDescriptor.TYPE_FIXED64: 1,
-    FieldDescriptor.TYPE_SFIXED64: 1,
-    FieldDescriptor.TYPE_FLOAT: 5,
-    FieldDescriptor.TYPE_FIXED32: 5,
-    FieldDescriptor.TYPE_SFIXED32: 5,
-    FieldDescriptor.TYPE_STRING: 2,
-    FieldDescriptor.TYPE_BYTES: 2,
-    FieldDescriptor.TYPE_MESSAGE: 2,
+_WIRE_TYPES = {
+    FieldDescriptor.TYPE_DOUBLE: FIXED64,
+    FieldDescriptor.TYPE_FIXED64: FIXED64,
+    FieldDescriptor.TYPE_SFIXED64: FIXED64,
+    FieldDescriptor.TYPE_FLOAT: FIXED32,
+    FieldDescriptor.TYPE_FIXED32: FIXED32,
+    FieldDescriptor.TYPE_SFIXED32: FIXED32,
+    FieldDescriptor.TYPE_STRING: LENGTH_DELIMITED,
+    FieldDescriptor.TYPE_BYTES: LENGTH_DELIMITED,
+    FieldDescriptor.TYPE_MESSAGE: LENGTH_DELIMITED,
 }
 
 
@@ -172,7 +183,7 @@ def _shape(descriptor: Descriptor, rules: Rules, known: dict[str, Shape]) -> Sha
     if descriptor.full_name.startswith("orchestration."):
         own = rules.get(GetMessageClass(descriptor), {})
     for field in descriptor.fields:
-        wire = _WIRE.get(field.type, 0)
+        wire_type = _WIRE_TYPES.get(field.type, VARINT)
         rule = own.get(field.name)
         inner = field.message_type
         below = None if inner is None else _shape(inner, rules, known)
@@ -182,9 +193,10 @@ def _shape(descriptor: Descriptor, rules: Rules, known: dict[str, Shape]) -> Sha
             most = rule.high if isinstance(rule, kinds.Items) else PARSED_BYTES
             if field.full_name == "google.protobuf.FieldMask.paths":
                 most = kinds.MASK_NAMES
-        shape.parts[field.number << 3 | wire] = Part(field.name, most, below, 0, cost)
-        if field.is_repeated and wire != 2:
-            shape.parts[field.number << 3 | 2] = Part(field.name, _REPEATS, None, most * _VARINT, cost)
+        shape.parts[tag(field.number, wire_type)] = Part(field.name, most, below, 0, cost)
+        if field.is_repeated and wire_type != LENGTH_DELIMITED:
+            packed = most * MAX_VARINT_BYTES
+            shape.parts[tag(field.number)] = Part(field.name, _REPEATS, None, packed, cost)
     return shape
 
 
@@ -206,10 +218,10 @@ def _message_tags(shape: Shape) -> tuple[set[int], int]:
         if id(one) in seen:
             continue
         seen.add(id(one))
-        for tag, part in one.parts.items():
+        for number, part in one.parts.items():
             if part.shape is not None:
-                # A tag may be encoded longer than it has to be.
-                tags |= {tag & 0x7F | 0x80} if tag >= 0x80 else {tag, tag | 0x80}
+                # An encoder may write a tag with more bytes than it needs.
+                tags |= {number & LOW_BITS | MORE} if number >= MORE else {number, number | MORE}
                 dearest = max(dearest, part.cost)
                 left.append(part.shape)
     return tags, dearest
@@ -224,8 +236,8 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
     while True:
         byte = body[at]
         at += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
+        number |= (byte & LOW_BITS) << shift
+        if byte < MORE:
             return number, at
         shift += 7
         if shift > 63:
@@ -238,12 +250,12 @@ def _count_top(body: bytes, parts: Mapping[int, Part]) -> None:
     at, end, unknown = 0, len(body), 0
     try:
         while at < end:
-            tag = body[at]
+            found = body[at]
             at += 1
-            if tag > 0x7F:
-                tag, at = _varint(body, at - 1)
-            count = seen[tag] = seen.get(tag, 0) + 1
-            part = parts.get(tag)
+            if found > LOW_BITS:
+                found, at = _varint(body, at - 1)
+            count = seen[found] = seen.get(found, 0) + 1
+            part = parts.get(found)
             if part is not None:
                 if count > part.most:
                     raise TooManyItems(part.name, part.most)
@@ -251,7 +263,7 @@ def _count_top(body: bytes, parts: Mapping[int, Part]) -> None:
                 unknown += 1
                 if unknown > UNKNOWN_FIELDS:
                     raise TooMany(f"more than {UNKNOWN_FIELDS:,} fields that this release does not know")
-            at = _behind(body, at, tag)
+            at = _end_of_value(body, at, found)
     except (IndexError, _NoField):
         # It does not parse, and the parser says so; it gets no further than here.
         return
@@ -261,24 +273,24 @@ class _NoField(Exception):
     """What follows is no field."""
 
 
-def _behind(body: bytes, at: int, tag: int) -> int:
-    """Return the place behind the value of a tag."""
-    kind = tag & 7
-    if kind == 2:
+def _end_of_value(body: bytes, at: int, found: int) -> int:
+    """Return the position behind the value of the tag ``found``."""
+    wire_type = found & WIRE_TYPE_MASK
+    if wire_type == LENGTH_DELIMITED:
         size = body[at]
         at += 1
-        if size > 0x7F:
+        if size > LOW_BITS:
             size, at = _varint(body, at - 1)
         return at + size
-    if kind == 0:
-        while body[at] > 0x7F:
+    if wire_type == VARINT:
+        while body[at] > LOW_BITS:
             at += 1
         return at + 1
-    if kind == 1:
+    if wire_type == FIXED64:
         return at + 8
-    if kind == 5:
+    if wire_type == FIXED32:
         return at + 4
-    if kind == 3:
+    if wire_type == START_GROUP:
         raise TooMany("a group, which no message here has")
     raise _NoField
 
@@ -299,18 +311,18 @@ class _Walk:
         seen: dict[int, int] = {}
         try:
             while at < end:
-                tag = body[at]
+                found = body[at]
                 at += 1
-                if tag > 0x7F:
-                    tag, at = _varint(body, at - 1)
-                part = parts.get(tag)
-                behind = _behind(body, at, tag)
+                if found > LOW_BITS:
+                    found, at = _varint(body, at - 1)
+                part = parts.get(found)
+                behind = _end_of_value(body, at, found)
                 if part is None:
                     self._unknown -= 1
                     if self._unknown < 0:
                         raise TooMany(f"more than {UNKNOWN_FIELDS:,} fields that this release does not know")
                 else:
-                    self._take(part, tag, seen)
+                    self._take(part, found, seen)
                     if part.shape is not None:
                         _, start = _varint(body, at)
                         self.walk(start, min(behind, end), part.shape, level + 1)
@@ -320,8 +332,8 @@ class _Walk:
         except (IndexError, _NoField):
             return
 
-    def _take(self, part: Part, tag: int, seen: dict[int, int]) -> None:
-        count = seen[tag] = seen.get(tag, 0) + 1
+    def _take(self, part: Part, found: int, seen: dict[int, int]) -> None:
+        count = seen[found] = seen.get(found, 0) + 1
         if count > part.most:
             raise TooMany(f"more than {part.most:,} of {part.name}")
         self._left -= part.cost

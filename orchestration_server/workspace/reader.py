@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -17,6 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+from orchestration_server.cache.lru import LruDict
 from orchestration_server.errors import (
     DeadlineExceeded,
     FailedPrecondition,
@@ -64,7 +64,7 @@ class WorkspaceFiles:
 
     def __init__(self, root: Path | None) -> None:
         self._root = root
-        self._hashes: OrderedDict[tuple[str, FileState], str] = OrderedDict()
+        self._hashes: LruDict[tuple[str, FileState], str] = LruDict(HASHES)
         self._lock = Lock()
 
     def list_files(self, project: str, directory: str) -> list[FileState]:
@@ -187,8 +187,6 @@ class WorkspaceFiles:
         found = digest.hexdigest()
         with self._lock:
             self._hashes[key] = found
-            if len(self._hashes) > HASHES:
-                self._hashes.popitem(last=False)
         return found
 
 

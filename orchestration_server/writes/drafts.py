@@ -13,6 +13,7 @@ from uuid_utils import UUID, uuid7
 from orchestration.v1 import common_pb2, event_pb2
 from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.timestamps import to_datetime
+from orchestration_server.codec.wire import VARINT, tag, varint
 from orchestration_server.model import PRIORITY_DEFAULT, Call, Request
 from orchestration_server.rules.emission import Batch, Policies, Sample, place_of
 
@@ -97,11 +98,13 @@ class EmitRequest:
 
 
 _DEFAULT_PRIORITY = event_pb2.Event(priority=common_pb2.PRIORITY_P2).SerializeToString()
-_ID = b"\x0a\x24"
-UID = b"\x32\x24"
-PRIORITY = b"\x48"
-SPRINT_CODE = 8
-OCCUR_TIME = 15
+_FIELD = event_pb2.Event.DESCRIPTOR.fields_by_name
+_UUID_BYTES = 36
+_ID = varint(tag(_FIELD["id"].number)) + varint(_UUID_BYTES)
+UID = varint(tag(_FIELD["entity_uid"].number)) + varint(_UUID_BYTES)
+PRIORITY = varint(tag(_FIELD["priority"].number, VARINT))
+SPRINT_CODE = _FIELD["sprint_code"].number
+OCCUR_TIME = _FIELD["occur_time"].number
 
 
 def _draft(call: Call, new: event_pb2.NewEvent) -> Draft:

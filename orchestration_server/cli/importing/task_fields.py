@@ -6,7 +6,6 @@ than losing the row. The original is kept in the metadata, with a note. Both imp
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.v1 import task_pb2
+from orchestration_server import names
 from orchestration_server.cli.importing import values
 from orchestration_server.cli.importing.row_notes import RowNotes, brief
 from orchestration_server.validation.constraints import STRUCT_BYTES, Items, Text
@@ -200,4 +200,4 @@ def _named(item: Any) -> str | None:
 def usable_code(value: Any) -> str:
     """Return a code as text; empty if the value is no valid code."""
     plain = "" if isinstance(value, bool) else _scalar(value) or ""
-    return plain if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", plain) else ""
+    return plain if names.CODE.fullmatch(plain) else ""
