@@ -20,11 +20,11 @@ from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.events import change_event
 from orchestration_server.codec.timestamps import EPOCH_START, to_datetime
 from orchestration_server.codec.wire import embed_all
-from orchestration_server.context import background, compact_json, token_budget
+from orchestration_server.context import background, compact_json, digests, token_budget
 from orchestration_server.context import tokenizer as tokenizers
 from orchestration_server.context.compact_json import size, to_json
 from orchestration_server.context.events import ContextSubject, shortened
-from orchestration_server.context.sections import SECTIONS, context_file, make_sections
+from orchestration_server.context.sections import context_file, make_sections
 from orchestration_server.context.token_budget import SizedEvent
 from orchestration_server.db.database import Database
 from orchestration_server.errors import CursorForeign, InvalidArgument, NotFound
@@ -49,11 +49,6 @@ SIZES = 50_000
 """Most events that are kept in memory as contexts show them."""
 LISTINGS = 3
 """Times that files are listed again if some changed before they were read."""
-_DIGEST = 3
-"""Bytes of a section's digest. One in sixteen million changes goes unnoticed."""
-_NO_DIGEST = bytes(_DIGEST)
-_EVENTS_DIGEST = b"\xff" * _DIGEST
-"""The digest of the events section. The cursor's position says which events were shown."""
 _VERSION = 16
 """Decimal digits of a version. The number of digits is fixed, so that each version has one estimate."""
 _EVENTS = context_pb2.CONTEXT_SECTION_EVENTS
@@ -152,16 +147,16 @@ class Broker:
         Raises NotFound if the target does not exist, and InvalidArgument if a cursor or a page token is of
         another log or another target.
         """
-        since, digests, page = self._start(call, target, options)
+        since, known, page = self._start(call, target, options)
         version = self.version(call, target, since)
         if since.position not in (BEGINNING, version.latest) and not version.knows_since:
             with self._db.connection(call) as conn:
                 elsewhere = event_store.is_elsewhere(conn, since.position, project=call.project)
             raise CursorForeign("options.since_cursor", of_another_project=elsewhere)
         files = self._list_files(call, version, options)
-        if digests and _digest_of(digests, _EVENTS) == _NO_DIGEST:
+        if digests.lack_events(known):
             since = FIRST
-        request = _ContextRequest(call, target, options, since, digests, page, files, self._tokenizer)
+        request = _ContextRequest(call, target, options, since, known, page, files, self._tokenizer)
 
         made: list[_Composed] = []
 
@@ -221,15 +216,12 @@ class Broker:
         if not options.since_cursor:
             return FIRST, b"", page
         since = self._cursors.read_cursor(options.since_cursor, "options.since_cursor")
-        digests = self._cursors.context_digests(options.since_cursor)
-        if len(digests) != _DIGEST * (1 + len(SECTIONS)):
-            # The cursor is of a release whose contexts had other sections: its digests say nothing.
-            digests = b""
-        if digests and digests[:_DIGEST] != _section_digest(repr(scope).encode()):
+        target_digest, known = digests.split(self._cursors.context_digests(options.since_cursor))
+        if target_digest and target_digest != digests.of_target(scope):
             raise InvalidArgument(
                 {"options.since_cursor": "is of a context of another target"}, reason="CURSOR_INVALID"
             )
-        return since, digests[_DIGEST:], page
+        return since, known, page
 
     def _load(self, request: _ContextRequest) -> context_store.Contents:
         target = request.target
@@ -266,7 +258,8 @@ class Broker:
             target_code=request.target.code,
             version="0" * _VERSION,
         )
-        digests = _merge_changed(context, parts, request, contents)
+        scope = _scope(request.call, request.target)
+        changed = digests.merge_changed(context, parts, request.digests, tasks_version=contents.version.tasks)
         events = self._sized(request, contents)
         if request.since != FIRST and request.events and not events:
             context.unchanged.append(_EVENTS)
@@ -274,7 +267,7 @@ class Broker:
         # Events above the horizon that the caller has seen stay seen.
         latest = contents.version.latest
         as_of = request.since.at(latest) if request.since.open else Cursor(latest)
-        context.as_of_cursor = self._cursors.context_cursor(as_of, digests)
+        context.as_of_cursor = self._cursors.context_cursor(as_of, digests.of_target(scope) + changed)
         subject = "sprint" if contents.version.own_sprint else "task"
         budget = request.options.token_budget
         if self._count is None:
@@ -358,32 +351,6 @@ def _subject_of(contents: context_store.Contents) -> ContextSubject:
     return ContextSubject(int(EntityType.TASK), version.task_code, version.sprint_code, texts)
 
 
-def _merge_changed(
-    context: context_pb2.Context,
-    parts: Mapping[context_pb2.ContextSection.ValueType, context_pb2.Context],
-    request: _ContextRequest,
-    contents: context_store.Contents,
-) -> bytes:
-    """Merge the sections that the caller does not have yet, and name those that it has.
-
-    Return the digests of all sections, after that of the context's scope.
-    """
-    digests = [_section_digest(repr(_scope(request.call, request.target)).encode())]
-    for section in SECTIONS:
-        part = parts.get(section)
-        if part is None or section == _EVENTS:
-            digests.append(_NO_DIGEST if part is None else _EVENTS_DIGEST)
-            continue
-        state = part.SerializeToString(deterministic=True)
-        digest = _section_digest(contents.version.tasks.encode() if section == _TASKS else state)
-        digests.append(digest)
-        if digest != _digest_of(request.digests, section):
-            context.MergeFrom(part)
-        elif state:
-            context.unchanged.append(section)
-    return b"".join(digests)
-
-
 def _shown_elsewhere(contents: context_store.Contents, omitted: Sequence[int]) -> set[Position]:
     """Return the positions of the events that other sections show."""
     noted, decided = background.activities(contents)
@@ -418,12 +385,3 @@ def _event(request: _ContextRequest, contents: context_store.Contents, payload: 
 def _scope(call: Call, target: Target) -> list[object]:
     """Return the scope of the cursors and page tokens of a target's contexts."""
     return ["context", call.project, int(target.kind), target.code]
-
-
-def _digest_of(digests: bytes, section: int) -> bytes:
-    """Return the digest of one section."""
-    return digests[(section - 1) * _DIGEST : section * _DIGEST]
-
-
-def _section_digest(state: bytes) -> bytes:
-    return blake2b(state, digest_size=_DIGEST).digest()
