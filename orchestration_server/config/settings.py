@@ -47,125 +47,128 @@ class Settings(BaseSettings):
     )
 
     address: str = DEFAULT_ADDRESS
-    """HOST:PORT that the server listens on; port 0 takes a free one."""
+    """The HOST:PORT that the server listens on; port 0 selects a free one."""
     auth: AuthMode = AuthMode.AUTO
-    """Who has to have a key or a token: `auto`, on loopback nobody until a first key is made, off loopback
-    everybody; `required`, everybody; `open`, nobody, on loopback only."""
+    """Which callers need a key or a token: `auto`, on loopback none until a first key is created, off
+    loopback all; `required`, all; `open`, none, on loopback only."""
     tls_cert: Path | None = None
-    """The server's certificate as PEM, with the chain below it; read again when it changes."""
+    """The server's certificate as PEM, followed by its chain; read again when it changes."""
     tls_key: Path | None = None
     """The private key of tls_cert as PEM, without a password."""
     tls_client_ca: Path | None = None
-    """Certificates of authorities, one of which has to have signed a client's: mutual TLS."""
+    """Certificates of authorities for mutual TLS: one of them must have signed a client's certificate."""
     auto_tls: bool = False
-    """Use a certificate below data_dir, for a first try; `serve` makes it where there is none yet."""
+    """Use a certificate below data_dir, for a first try; `serve` creates it if it does not exist."""
     allow_plaintext: bool = False
-    """Listen off loopback without TLS: where a proxy on this machine or a network of its own encrypts."""
+    """Listen off loopback without TLS, because a proxy on this machine or a private network encrypts."""
     jwt_key_file: Path | None = None
-    """What JWTs are checked with: a shared secret for HS256, else a public key as PEM or a JWKS; read again
+    """The key that verifies JWTs: a shared secret for HS256, else a public key as PEM or a JWKS; read again
     when it changes."""
     jwt_algorithm: str = ""
-    """The one algorithm of JWTs, such as EdDSA, ES256, RS256 or HS256."""
+    """The only accepted algorithm of JWTs, such as EdDSA, ES256, RS256 or HS256."""
     jwt_issuer: str = ""
-    """What a JWT has as `iss`."""
+    """The required `iss` of a JWT."""
     jwt_audience: str = ""
-    """What a JWT has as `aud`."""
+    """The required `aud` of a JWT."""
     jwt_leeway_seconds: float = Field(default=30.0, ge=0, le=600)
-    """How far the clock of who issues JWTs may be off."""
+    """The accepted difference between the clocks of the server and of the issuer of JWTs."""
     calls_per_minute: int = Field(default=1_000, ge=1)
-    """Calls a minute by one key, if the key does not say otherwise; a call counts once more for each tenth of
-    a second that it takes."""
+    """Calls a minute by one key, if the key has no limit of its own; a call counts once more for each tenth
+    of a second that it takes."""
     events_per_minute: int = Field(default=60_000, ge=1)
-    """Callers' events a minute by one key, if the key does not say otherwise."""
+    """Callers' events a minute by one key, if the key has no limit of its own."""
     database_url: str = Field(default="", validation_alias="DATABASE_URL")
-    """The Postgres that keeps the ledger. Without one `serve` runs a built-in one below data_dir, where
-    `keys` and `doctor` find it; `worker`, `migrate` and `archive` need one."""
+    """The Postgres that stores the ledger. If unset, `serve` runs a built-in one below data_dir, where `keys`
+    and `doctor` find it; `worker`, `migrate` and `archive` need one."""
     redis_url: str = Field(default="", validation_alias="REDIS_URL")
-    """The Redis or Valkey in front of Postgres, for speed alone. Without one `serve` runs a built-in one
-    where its Postgres is built in, else there is none."""
+    """The Redis or Valkey in front of Postgres, which only makes reads faster. If unset, `serve` runs a
+    built-in one if its Postgres is built in; otherwise none is used."""
     data_dir: Path = Path("~/.local/share/orchestration")
-    """Where the built-in Postgres and cache keep their data, and a certificate of auto_tls is."""
+    """The directory of the built-in Postgres and cache, and of the certificate of auto_tls."""
     workspace: Path | None = None
-    """Where the ledger's files are written: a directory that is there, the same for all servers and workers.
-    Without one no files are written here."""
+    """The directory to which the ledger's files are written. It must exist and be the same for all servers
+    and workers. If unset, this process writes no files."""
     background: bool = True
-    """Run the background services in the server too; where not, `orchestration worker` has to."""
+    """Run the background services in the server too; if not, `orchestration worker` has to run them."""
     rules_file: Path | None = None
-    """Rules of automation: adds to the built-in ones, changes them or switches them off."""
+    """Automation rules that add to the built-in ones, change them or switch them off."""
     emission_file: Path | None = None
-    """Policies by type of event: which are stored in batches, sampled, or told of once a status is stable.
-    Without one every event is stored at once."""
+    """Policies by event type: which events are batched, sampled or debounced. If unset, every event is stored
+    at once."""
     alerts_file: Path | None = None
     """Thresholds of alerts that differ from the built-in ones, or alerts that are switched off."""
     templates_dir: Path | None = None
-    """Templates that are there beside the built-in ones, and win where a name is the same."""
+    """Templates in addition to the built-in ones; they take precedence over built-in ones of the same
+    name."""
     tokenizer: str = ""
-    """What counts the tokens of a context, as `module:function`, which takes a text and returns a number.
-    Without one the built-in estimate counts them."""
+    """The function that counts the tokens of a context, as `module:function`; it takes a string and returns a
+    number. If unset, the built-in estimate counts them."""
     archive_after_days: int = Field(default=90, ge=0, le=36_500)
-    """Days after which the background services archive events of P2 and below, a month at a time once all of
-    it is as old; 0 archives nothing."""
+    """Days after which the background services archive events of P2 and below, a month at a time when all of
+    it is that old; 0 archives nothing."""
     delete_archived_after_days: int = Field(default=0, ge=0, le=36_500)
-    """Days after they were recorded at which archived events are deleted for good; 0 deletes nothing."""
+    """Days after their recording at which archived events are deleted for good; 0 deletes nothing."""
     workers: int = Field(default=1, ge=1, le=64)
-    """Processes on the one port."""
+    """Processes that serve on the one port."""
     threads: int = Field(default=8, ge=2, le=256)
-    """Unary calls at work at once, in each process; as many pooled connections. More of them hold each other
-    up: on two cores 16 answered a quarter fewer reads a second. Where Postgres is far away, more pay."""
+    """Unary calls at work at the same time, in each process, and as many pooled connections. More threads
+    slow each other down: on two cores 16 answered a quarter fewer reads a second. If Postgres is far away,
+    more threads help."""
     connections: int | None = Field(default=None, ge=2, le=1024)
-    """Connections to Postgres, in each process; without it one for each thread, and 13 for the rest."""
+    """Connections to Postgres, in each process. If unset, one for each thread and 13 for the rest."""
     waiting_calls: int = Field(default=1_000, ge=0)
-    """Unary calls that wait for a thread, in each process; one more is refused at once."""
+    """Unary calls that may wait for a thread, in each process; further ones are refused at once."""
     waiting_seconds: float = Field(default=5.0, gt=0)
-    """The longest that a unary call waits for a thread; then it is refused."""
+    """The longest that a unary call waits for a thread before it is refused."""
     slow_requests: int = Field(default=16, ge=1)
-    """Requests that may take longer than a second to arrive, at once in each process; of more the oldest is
-    refused. With max_message_bytes it bounds the memory of what is on its way."""
+    """Requests that may take longer than a second to arrive, at the same time in each process; if there are
+    more, the oldest is refused. With max_message_bytes it limits the memory of requests that have not
+    arrived."""
     connection_calls: int = Field(default=200, ge=1)
-    """Calls and streams open at once on one connection; clients keep further ones until one of these ends.
-    The lower it is, the less do calls that are opened and reset cost."""
+    """Calls and streams open at the same time on one connection; clients hold further ones back until one of
+    these ends. A lower value makes calls that are opened and reset cheaper."""
     client_connections: int = Field(default=10_000, ge=1)
-    """Connections open at once, in each process; the next one is closed."""
+    """Connections open at the same time, in each process; further ones are closed."""
     emit_streams: int = Field(default=64, ge=1, le=1024)
-    """EmitEvents streams open at once, in each process."""
+    """EmitEvents streams open at the same time, in each process."""
     timeline_streams: int = Field(default=10_000, ge=1)
-    """StreamTimeline streams open at once, in each process."""
+    """StreamTimeline streams open at the same time, in each process."""
     file_streams: int = Field(default=16, ge=1, le=1024)
-    """ReadContextFile streams open at once, in each process."""
+    """ReadContextFile streams open at the same time, in each process."""
     metrics_address: str = ""
-    """HOST:PORT that answers Prometheus on /metrics; without a host it is on loopback, and empty it is off.
-    It asks for no password."""
+    """The HOST:PORT that answers Prometheus on /metrics. Without a host it is on loopback; empty switches it
+    off. It requires no password."""
     drain_seconds: float = Field(default=0.0, ge=0, le=600)
-    """How long a server that was told to stop goes on as before, but for its health, which says so at once:
-    as long as balancers take to notice."""
+    """How long a server that was told to stop continues to serve, with its health NOT_SERVING at once: as
+    long as load balancers take to notice."""
     grace_seconds: float = Field(default=10.0, ge=0, le=600)
-    """How long calls in flight may take to end on SIGTERM."""
+    """How long calls in flight may take to end after SIGTERM."""
     share_port: bool = False
-    """Let another server of the same user listen on the same port, so that a new one answers before the old
-    one ends. Both have to have the same database."""
+    """Let another server of the same user listen on the same port, so that a new one serves before the old
+    one stops. Both must use the same database."""
     keepalive_seconds: float = Field(default=60.0, gt=0)
-    """Silence on a connection after which the server asks whether its client is there."""
+    """Silence on a connection after which the server pings its client."""
     keepalive_timeout_seconds: float = Field(default=20.0, gt=0)
-    """How long a client may take to answer that; then its connection is closed and its calls end."""
+    """How long a client may take to answer the ping; then its connection is closed and its calls end."""
     connection_seconds: float = Field(default=0.0, ge=0)
-    """Age at which a connection is closed, without loss of a call, so that clients spread over new servers
-    behind a balancer; 0 for never."""
+    """The age at which a connection is closed, without loss of a call, so that clients move to new servers
+    behind a load balancer; 0 for never."""
     statement_seconds: float = Field(default=30.0, gt=0)
-    """The longest that any statement may run, whatever a caller's deadline says."""
+    """The longest that any statement may run, whatever the caller's deadline."""
     traces: str = ""
-    """URL of the collector that traces are sent to, by OTLP over grpc, such as http://127.0.0.1:4317; without
-    one there are none. Needs the packages of requirements/traces.txt."""
+    """The URL of the collector that traces are sent to, by OTLP over gRPC, such as http://127.0.0.1:4317. If
+    unset, there are no traces. Needs the packages of requirements/traces.txt."""
     traces_share: float = Field(default=1.0, ge=0, le=1)
-    """The share of calls that are traced where their callers do not say."""
+    """The share of calls that are traced if their callers do not decide it."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least that is logged: debug, info, warning or error."""
+    """The lowest level that is logged: debug, info, warning or error."""
     log_calls: Literal["none", "failed", "slow", "all"] = "slow"
-    """The calls that are logged: none, the failed ones, these and the slow ones (over 1 s), or all. But for
-    `all` it is 100 a second at the most, in each process."""
+    """The calls that are logged: none, the failed ones, these and the slow ones (over 1 s), or all. Except
+    with `all`, each process logs at most 100 calls a second."""
     slow_statement_seconds: float = Field(default=1.0, gt=0)
     """Statements that take longer are logged with their text, never with values."""
     max_message_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024)
-    """The largest message taken; of answers the largest sent is four times that."""
+    """The largest accepted message; the largest response is four times that."""
 
     @classmethod
     def settings_customise_sources(
