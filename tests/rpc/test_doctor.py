@@ -157,13 +157,13 @@ def test_a_version_that_is_not_tested(
     glance: Look, monkeypatch: pytest.MonkeyPatch, major: int, wanted: Level
 ) -> None:
     about = diagnosis.postgres_facts
-    monkeypatch.setattr(diagnosis, "about", lambda conn: about(conn)._replace(major=major))
+    monkeypatch.setattr(diagnosis, "postgres_facts", lambda conn: about(conn)._replace(major=major))
     assert levels(glance(database.version)) == [wanted]
 
 
 def test_a_replica_takes_no_writes(glance: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     about = diagnosis.postgres_facts
-    monkeypatch.setattr(diagnosis, "about", lambda conn: about(conn)._replace(replica=True))
+    monkeypatch.setattr(diagnosis, "postgres_facts", lambda conn: about(conn)._replace(replica=True))
     assert levels(glance(database.version)) == [FAILED, OK]
 
 
@@ -336,9 +336,11 @@ def test_a_view_that_stays_open_keeps_dead_rows(
 def test_what_a_role_may_not_know_and_what_is_prepared_is_said(
     glance: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(diagnosis, "writing", lambda _: [diagnosis.BackendSession(7, "other", "", None)])
+    monkeypatch.setattr(
+        diagnosis, "sessions_holding_horizon", lambda _: [diagnosis.BackendSession(7, "other", "", None)]
+    )
     prepared = [diagnosis.PreparedTransaction("g", "o", 90.0), diagnosis.PreparedTransaction("h", "o", 1.0)]
-    monkeypatch.setattr(diagnosis, "prepared", lambda _: prepared)
+    monkeypatch.setattr(diagnosis, "prepared_transactions", lambda _: prepared)
     hidden, old, new = glance(horizon.horizon)
     assert (hidden.level, old.level, new.level) == (WARNING, FAILED, WARNING)
     assert "pg_read_all_stats" in hidden.fix
@@ -367,7 +369,9 @@ def test_tables_that_autovacuum_leaves_alone(look: Look, own: Plain, monkeypatch
     assert "alter table tasks reset" in found.fix
     about = diagnosis.postgres_facts
     monkeypatch.setattr(
-        diagnosis, "about", lambda conn: about(conn)._replace(autovacuum=False, frozen_age=1_900_000_000)
+        diagnosis,
+        "postgres_facts",
+        lambda conn: about(conn)._replace(autovacuum=False, frozen_age=1_900_000_000),
     )
     assert levels(look(storage.autovacuum)) == [FAILED, WARNING, FAILED]
 

@@ -246,7 +246,7 @@ def test_both_changed(desk: Desk) -> None:
     assert exit_code == 3
     ((file, reason),) = found["conflict"]
     assert file == "delegation/sprints/S-1/sow/TASK.md"
-    assert "an edit of revision 1, and the ledger has 2: they differ in " in reason
+    assert "an edit of revision 1, but the ledger has 2: they differ in " in reason
     assert "title" in reason
     # Nothing is lost on either side, and the others came in.
     assert desk.path("sow").read_bytes() == mine

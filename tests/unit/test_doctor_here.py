@@ -374,7 +374,7 @@ def test_engines_whose_server_is_gone_are_waited_for(data: Path) -> None:
         (data / "lock").write_text("1 0")
         found, text, _ = built_in(data)
         assert found == WARNING
-        assert "still end" in text
+        assert "still run" in text
 
 
 def test_partitions_count_as_far_as_there_is_one_for_every_moment() -> None:
