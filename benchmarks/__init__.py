@@ -1,4 +1,4 @@
-"""Load, ratios and live streams against a server of this tree, and the gate that they must pass.
+"""Benchmarks of a server of this source tree, and the gate that they must pass.
 
-`python -m benchmarks --help` lists what there is; docs/benchmarks.md explains what is measured.
+`python -m benchmarks --help` lists the options. docs/benchmarks.md explains what is measured.
 """

@@ -1,4 +1,4 @@
-"""The command: python -m benchmarks."""
+"""The command `python -m benchmarks`: run the benchmarks and check them against the thresholds."""
 
 import argparse
 import signal
@@ -42,7 +42,7 @@ MISSED, BROKEN = 1, 2  # exit codes
 
 @dataclass(frozen=True)
 class Bench:
-    """What every part of a run works with."""
+    """The server, the data and the options of a run, which all parts share."""
 
     ghz: Path
     started: RunningServer
@@ -141,7 +141,7 @@ def main() -> int:
     except (tools.ProgramMissing, gate.BadThresholds) as error:
         print(error, file=sys.stderr)
         return BROKEN
-    # Ended from outside, the server still has to be stopped.
+    # SIGTERM must still stop the server.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(BROKEN))
     wanted: Collection[str] = options.only or _default(options.short)
     began = time.monotonic()
@@ -165,12 +165,12 @@ def main() -> int:
 def _run(
     program: Path, options: argparse.Namespace, wanted: Collection[str]
 ) -> tuple[list[Measurement], dict[str, object]]:
-    """Starts a server, fills it and measures what is wanted. Returns that and the setting."""
+    """Start a server, fill it and run the wanted parts. Return the measurements and the setting."""
     events = options.events or (SHORT_EVENTS if options.short else EVENTS)
     tasks = SHORT_TASKS if options.short else TASKS
     with BenchmarkServer() as started:
         ledger = LedgerStubs(started.address)
-        # The archive has old events of its own, which no rpc can make.
+        # The archive's part inserts its own old events, which no rpc can create.
         recent = SHORT_EVENTS if set(wanted) == {"archive"} else events
         _say(f"seeding {recent:,} events and {tasks:,} tasks")
         seeded = seed.fill(ledger, events=recent, tasks=tasks)
@@ -189,7 +189,7 @@ def _names() -> list[str]:
 
 
 def _measure(bench: Bench, wanted: Collection[str]) -> Iterable[Measurement]:
-    """One part after the other; what fails is reported as an error of that part."""
+    """Run one part after the other. A failure is reported as an error of its part."""
     for scenario in SCENARIOS:
         if scenario.name in wanted:
             yield from _guarded(scenario.name, scenario.group, lambda s=scenario: [bench.load(s)])  # type: ignore[misc]  # bound now
@@ -219,13 +219,13 @@ def _say(text: str) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a small table and few calls, as CI")
-    parser.add_argument("--gate", choices=["outer", "inner"], help="inner, or outer with --short")
-    parser.add_argument("--events", type=int, help=f"rows of the table ({EVENTS:,})")
+    parser.add_argument("--short", action="store_true", help="use a small table and few calls, as CI does")
+    parser.add_argument("--gate", choices=["outer", "inner"], help="default: inner, with --short outer")
+    parser.add_argument("--events", type=int, help=f"the number of events (default: {EVENTS:,})")
     parser.add_argument(
-        "--only", action="append", choices=_names(), metavar="NAME", help="a part; again for more"
+        "--only", action="append", choices=_names(), metavar="NAME", help="run this part; may be repeated"
     )
-    parser.add_argument("--list", action="store_true", help="the names that --only takes")
+    parser.add_argument("--list", action="store_true", help="list the names that --only accepts")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""The requests of what agents call all day; the form is that of benchmarks.requests."""
+"""Requests of the rpcs that agents call all day, in the form of benchmarks.requests."""
 
 import random
 
@@ -11,7 +11,7 @@ from benchmarks.target import LedgerStubs, in_parallel
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, report_pb2, session_pb2, sprint_pb2, task_pb2
 
 CACHED_CONTEXTS = 20
-SPRINT_SHARE = 5  # every so many contexts one is of a sprint
+SPRINT_SHARE = 5  # one of this many contexts is that of a sprint
 MOST_EVENTS = 100
 
 TEMPLATE = "feature-sprint"
@@ -19,7 +19,7 @@ TEMPLATE_TASKS = 20
 PARTS = ["parser", "planner", "runner", "store", "cache", "metrics", "console"]
 
 REPORT_TASKS = 1_000
-# How many of them stand where; the rest are pending.
+# The number of tasks by status. The others are pending.
 REPORT_STATUSES = {
     common_pb2.TASK_STATUS_COMPLETED: 400,
     common_pb2.TASK_STATUS_IN_PROGRESS: 200,
@@ -33,7 +33,7 @@ HISTORY_CHANGES = HISTORY_EVENTS // 4  # of status, priority, assignee and title
 
 
 def assemble_context_cold(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
-    """Another target, or other options, with each request: no cache helps."""
+    """Return requests that all differ in target or options, so that no cache helps."""
     tasks = iter(random.Random(count).sample(seeded.tasks, count))
     return [
         _of_sprint(seeded, n // SPRINT_SHARE)
@@ -44,7 +44,7 @@ def assemble_context_cold(ledger: LedgerStubs, seeded: Seeded, count: int) -> Re
 
 
 def assemble_context_cached(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
-    """Few requests asked again and again, and once before."""
+    """Return a few requests to repeat, after sending each once."""
     found = [
         _of_sprint(seeded, n)
         if n % SPRINT_SHARE == 0
@@ -56,14 +56,14 @@ def assemble_context_cached(ledger: LedgerStubs, seeded: Seeded, count: int) -> 
 
 
 def _of_sprint(seeded: Seeded, n: int) -> context_pb2.AssembleContextRequest:
-    """Each sprint in turn, in each round with one event less."""
+    """Return a request for each sprint in turn, with one event less in each round."""
     rounds, at = divmod(n, len(seeded.sprints))
     options = context_pb2.ContextOptions(max_events=MOST_EVENTS - rounds)
     return context_pb2.AssembleContextRequest(sprint_code=seeded.sprints[at], options=options)
 
 
 def init_agent(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
-    """Agents that start, each on another task."""
+    """Return requests of agents that start, each on another task."""
     tasks = random.Random(-count).sample(seeded.tasks, count)
     return [
         session_pb2.InitAgentRequest(
@@ -90,7 +90,8 @@ def _from_template(code: str) -> sprint_pb2.CreateSprintFromTemplateRequest:
 
 
 def sprint_status_report(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
-    """Of one sprint of 1,000 tasks: its table in pages of 50 and of 500, with and without markdown."""
+    """Return requests for the report of a sprint of 1,000 tasks, in pages of 50 and 500, with and without
+    markdown."""
     sprint = _sprint_under_way(ledger)
     return [
         report_pb2.GetSprintStatusReportRequest(
@@ -102,7 +103,7 @@ def sprint_status_report(ledger: LedgerStubs, seeded: Seeded, count: int) -> Req
 
 
 def _sprint_under_way(ledger: LedgerStubs) -> str:
-    """A sprint of 1,000 tasks, some of them done."""
+    """Create a sprint of 1,000 tasks, some of them done, and return its code."""
     [sprint] = make_sprints(ledger, 1)
     codes = fresh_codes(REPORT_TASKS)
     rng = random.Random(REPORT_TASKS)
@@ -129,7 +130,7 @@ def _sprint_under_way(ledger: LedgerStubs) -> str:
 
 
 def reconstruct_state(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
-    """Tasks of 500 events each, by a revision, by a place in the log, and as of now with the comparison."""
+    """Return requests for tasks of 500 events: by revision, by cursor, and as of now with the comparison."""
     codes = fresh_codes(HISTORIES)
     cursors = in_parallel(lambda code: _change_often(ledger, code), codes)
     rng = random.Random(count)
@@ -149,7 +150,7 @@ def reconstruct_state(ledger: LedgerStubs, seeded: Seeded, count: int) -> Reques
 
 
 def _change_often(ledger: LedgerStubs, code: str) -> list[str]:
-    """Makes a task and changes it, four events a change. Returns the places of its events in the log."""
+    """Create a task and change it, with four events a change. Return the cursors of its events."""
     ledger.tasks.CreateTask(
         task_pb2.CreateTaskRequest(
             task=task_pb2.Task(code=code, title="Version 0", assignee="agent-0"), request_id=request_id()

@@ -1,4 +1,4 @@
-"""Old events are archived while writers go on: what these feel of it, and whether all are there after it."""
+"""The cost of archiving old events for concurrent writers, and a count of all events afterwards."""
 
 import os
 import signal
@@ -33,15 +33,15 @@ QUIET_SECONDS = 8.0
 TURN_SECONDS = 3.0
 WATCH_SECONDS = 0.01
 SPLIT_DAYS = 10
-# Months back, the share of the events in each, and whether it was made as this release makes it, with its
-# bounds checked. The last is split by a day.
+# Months back, the share of the events in each, and True if the month's table has checked bounds, as this
+# release creates it. The last month is split at a day.
 MONTHS = ((7, 0.32, True), (6, 0.34, False), (5, 0.32, True), (4, 0.02, True))
 KEPT_SHARE = 0.02
 COLUMNS = sql.SQL(
     "kept, epoch, xid, seq, project, event_id, type, entity_type, entity_code, sprint_code, priority,"
     " correlation_id, session_key, actor, occur_time, emit_time, body"
 )
-# Ids that grow with time, as the ledger's own do, and messages of the ledger that was seeded.
+# The ids grow with time, as the ledger's own do, and the bodies are those of seeded events.
 ROWS = sql.SQL("""
 insert into {table} ({columns})
 select {kept}, 1, '3'::xid8, n, {project},
@@ -67,7 +67,7 @@ select count(*), coalesce(sum(hashtext(event_id::text)), 0), count(*) filter (wh
 
 
 def month(back: int) -> datetime:
-    """The start of the month so many months ago, in UTC."""
+    """Return the start of the month `back` months ago, in UTC."""
     found = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     for _ in range(back):
         found = (found - timedelta(days=1)).replace(day=1)
@@ -76,12 +76,15 @@ def month(back: int) -> datetime:
 
 @dataclass
 class Writers:
-    """Writers at a steady rate each. A call counts from when it was due, so that one which waits for another
-    counts that too."""
+    """Writers that each call at a steady rate.
+
+    The latency of a call counts from when it was due, so it includes the time that the call waited for an
+    earlier one.
+    """
 
     address: str
     calls: list[tuple[float, float]] = field(default_factory=list)
-    """When each was due, by the monotonic clock, and how many seconds later it was answered."""
+    """For each call, its due time by the monotonic clock and the seconds until it was answered."""
     reasons: Counter[str] = field(default_factory=Counter)
     _ending: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -117,14 +120,14 @@ class Writers:
                 due += 1 / CALLS_PER_S
 
     def latencies(self, spans: list[tuple[float, float]]) -> list[float]:
-        """In milliseconds and sorted, those of the calls that were due in one of the spans."""
+        """Return the sorted latencies, in milliseconds, of the calls that were due in one of the spans."""
         return sorted(
             took * 1000 for due, took in self.calls if any(start <= due < end for start, end in spans)
         )
 
 
 class ArchiveRun:
-    """One run: fills old months, archives them with kills in between, and counts."""
+    """A run that fills old months, archives them with kills in between, and counts the events."""
 
     def __init__(self, started: RunningServer, events: int) -> None:
         self._started = started
@@ -138,7 +141,7 @@ class ArchiveRun:
         self._conn.close()
 
     def fill(self) -> None:
-        """Months as they are after a while: analyzed, vacuumed, counted by the services."""
+        """Fill months, and bring them to their usual state: analyzed, vacuumed and counted."""
         began = time.monotonic()
         self._conn.execute("set maintenance_work_mem = '512MB'")
         self._conn.execute("set synchronous_commit = off")
@@ -164,7 +167,7 @@ class ArchiveRun:
         self.seed_seconds = time.monotonic() - began
 
     def _fill_month(self, back: int, first: int, count: int, checked: bool) -> None:
-        """Filled before it has indexes, which is several times as fast."""
+        """Fill the table of a month before it has indexes, which is several times as fast."""
         start, end = month(back), month(back - 1)
         name = f"events_rest_{start:%Y_%m}"
         checks = sql.SQL(
@@ -203,7 +206,7 @@ class ArchiveRun:
         )
 
     def count(self) -> tuple[int, int, int]:
-        """Events, the sum of hashes of their ids, and how many of them are archived."""
+        """Return the number of events, the sum of the hashes of their ids, and the number archived."""
         row = self._conn.execute(COUNT, {"project": PROJECT}).fetchone()
         assert row is not None
         return int(row[0]), int(row[1]), int(row[2])
@@ -222,7 +225,7 @@ class ArchiveRun:
         return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def doing(self) -> str:
-        """What the archive's statement is; empty where none runs."""
+        """Return the running statement of the archive; empty if none runs."""
         row = self._conn.execute(WORKING).fetchone()
         return "" if row is None else str(row[0])
 
@@ -242,11 +245,11 @@ class ArchiveRun:
 
 
 def measure(started: RunningServer, events: int) -> Measurement:
-    """Writers' p95 with and without the archive at work, and the events counted after each kill -9 of it."""
+    """Measure the writers' p95 with and without a running archive. Count the events after each kill -9."""
     with closing(ArchiveRun(started, events)) as archiving:
         archiving.fill()
         before = archiving.count()
-        # As the first month goes, while the next one's bounds are checked, and between chunks.
+        # While the first month moves, while the bounds of the next one are checked, and between chunks.
         enough = len(MONTHS) + int(events * MONTHS[-1][1] / 500 * 0.3)
         kills: list[Callable[[], bool]] = [
             lambda: archiving.parts() > 0 or "ledger_archive_part" in archiving.doing(),
@@ -317,8 +320,10 @@ def _pause(
     busy: list[tuple[float, float]],
     quiet: list[tuple[float, float]],
 ) -> float:
-    """Stops the process where it is, for a turn of the writers alone; when it went on. It holds nothing
-    between two statements, and what it runs ends first."""
+    """Stop the process during a turn of the writers alone, and return the time when it went on.
+
+    The running statement ends first, and between two statements the process has no locks.
+    """
     process.send_signal(signal.SIGSTOP)
     while archiving.doing():
         time.sleep(WATCH_SECONDS)
@@ -329,7 +334,7 @@ def _pause(
 
 
 def _wait(spans: list[tuple[float, float]], seconds: float) -> None:
-    """Lets the writers write alone for so long."""
+    """Let the writers write alone for a time, and add it to the spans."""
     began = time.monotonic()
     time.sleep(seconds)
     spans.append((began, time.monotonic()))

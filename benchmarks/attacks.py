@@ -1,8 +1,8 @@
-"""Clients that do harm, each a process of its own so that their work does not count as the server's.
+"""Hostile clients, which run in a separate process so that their work does not count as the server's.
 
 python -m benchmarks.attacks KIND HOST:PORT CLIENTS SECONDS PAUSE [CA] prints how many calls were begun and
-ended. PAUSE is how long a connection waits before it begins calls in place of those that ended; with CA, a
-file, it speaks TLS.
+ended. PAUSE is the time a connection waits before it replaces calls that have ended. With CA, a file, it uses
+TLS.
 """
 
 import contextlib
@@ -38,22 +38,22 @@ from benchmarks.raw_http2_client import (
 BATCH_CREATE = "/orchestration.v1.TaskService/BatchCreateTasks"
 GET_TASK = "/orchestration.v1.TaskService/GetTask"
 EMPTY_TASKS = b"\x0a\x02\x0a\x00"
-"""A `NewTask` with an empty task, as an item of BatchCreateTasksRequest."""
+"""An item of BatchCreateTasksRequest: a `NewTask` with an empty task."""
 BOMB = gzip.compress(EMPTY_TASKS * (4 * (1 << 20) - 64), 9)
 PLAIN_BOMB = EMPTY_TASKS * (1 << 18)
 SOURCE = "127.0.0.2"
-"""The address of the attackers, which is not that of the good client."""
+"""The source address of the attackers, which differs from that of the good client."""
 RESETS, RESETS_A_WRITE = 60_000, 500
 SILENT = 1_100
-"""Calls that all connections together hold open."""
+"""The number of calls that all connections together keep open."""
 FRAME_BYTES = 16_384
 EMPTY_REQUEST = bytes(5)
-"""A message without fields, as gRPC sends it."""
+"""The frame of a gRPC message without fields."""
 CANCEL = struct.pack(">I", 8)
 
 
 class AttackConnection:
-    """One HTTP/2 connection that opens calls and counts those that the server ended."""
+    """An HTTP/2 connection that opens calls and counts those that the server ended."""
 
     def __init__(self, address: str, ca: str | None = None) -> None:
         host, _, port = address.rpartition(":")
@@ -67,9 +67,9 @@ class AttackConnection:
         self.begun = self.ended = 0
         self._live: set[int] = set()
         self.due = 0.0
-        """When it may begin calls again."""
+        """The time from which it may begin calls again."""
         self.gone = 0
-        """Calls that ended and have no other in their place."""
+        """The number of ended calls that were not replaced."""
         self.open = True
         self._pending = b""
         settings = struct.pack(">HI", INITIAL_WINDOW, WINDOW)
@@ -83,14 +83,14 @@ class AttackConnection:
             self.open = False
 
     def stream(self) -> int:
-        """The number of the next call."""
+        """Return the stream id of a new call."""
         number, self.next = self.next, self.next + 2
         self.begun += 1
         self._live.add(number)
         return number
 
     def take(self) -> None:
-        """Read what is there, and count the calls that the server ended."""
+        """Read the available frames, and count the calls that the server ended."""
         try:
             data = self.socket.recv(1 << 18)
             while isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
@@ -123,15 +123,16 @@ class AttackConnection:
 
 @dataclass(frozen=True)
 class Attack:
-    """What one connection does when it opens and each time the server ended some of its calls."""
+    """The actions of a connection when it opens, and each time the server has ended some of its calls."""
 
     open: Callable[[AttackConnection, str, int], None]
-    """With the number of connections."""
+    """Begins the first calls. Takes the number of connections."""
     again: Callable[[AttackConnection, str, int], None]
+    """Replaces calls that have ended. Takes their number."""
     more: Callable[[AttackConnection, str], None] | None = None
-    """Opens and resets up to RESETS calls, and ignores the answers of the server."""
+    """Opens and resets up to RESETS calls, without regard to answers."""
     reconnect: bool = True
-    """Whether a connection that the server closed is opened again."""
+    """True if a connection that the server closed is opened again."""
 
 
 def _send_bomb(connection: AttackConnection, address: str, body: bytes, *, packed: bool) -> None:
@@ -148,7 +149,7 @@ def _send_bomb(connection: AttackConnection, address: str, body: bytes, *, packe
 
 
 def _send_resets(connection: AttackConnection, address: str, *, whole: bool) -> None:
-    """Open calls and reset them, if ``whole`` after their request."""
+    """Open calls and reset them. If ``whole`` is set, send their request before."""
     headers = headers_of(address, GET_TASK)
     sent = b""
     for _ in range(RESETS_A_WRITE):
@@ -170,7 +171,7 @@ def _packed(connection: AttackConnection, address: str, calls: int) -> None:
 
 
 def _plain(connection: AttackConnection, address: str, calls: int) -> None:
-    # Within the window of a new stream, so that nothing has to be waited for.
+    # The message fits into the window of a new stream, so there is no need to wait.
     for _ in range(calls):
         _send_bomb(connection, address, PLAIN_BOMB[: (1 << 16) - FRAME_BYTES], packed=False)
 
@@ -199,7 +200,7 @@ ATTACKS = {
 def run(
     kind: str, address: str, clients: int, seconds: float, pause: float, ca: str | None = None
 ) -> dict[str, int]:
-    """Attacks for that long. Returns the number of calls begun and of those that the server ended."""
+    """Attack for `seconds`. Return the number of calls begun and of those that the server ended."""
     attack = ATTACKS[kind]
     end = time.monotonic() + seconds
     selector = selectors.DefaultSelector()

@@ -1,4 +1,4 @@
-"""How soon a statement is gone once its caller's deadline has passed, and whether others feel it."""
+"""The time from a caller's deadline until its statement has ended, and the effect on other callers."""
 
 import random
 import time
@@ -19,11 +19,11 @@ from orchestration.v1.task_pb2_grpc import TaskServiceStub
 
 DEADLINE = 0.3
 AT_ONCE = {1: 20, 8: 10, 100: 5}
-"""How many statements run at once, and in how many rounds."""
+"""The number of rounds by the number of concurrent statements."""
 TRIES = 1_500
 SHORTEST, LONGEST = 0.001, 0.012
 WARM_SECONDS = 3.0
-"""In which each connection has prepared and planned the statement: the first time that takes milliseconds."""
+"""The time in which each connection prepares and plans the statement, which takes milliseconds at first."""
 TIMEOUT = 30.0
 CREATE_SLOW_TRIGGER = """
 create or replace function benchmark_slow() returns trigger language plpgsql as $$
@@ -39,7 +39,7 @@ COUNT_SLEEPING = (
 
 
 def measure(started: RunningServer) -> list[Measurement]:
-    """On a server with a thread for each call, whose statements are made slow by a trigger."""
+    """Measure on a server with a thread for each call, whose statements a trigger slows down."""
     with psycopg.connect(started.database_url, autocommit=True) as conn:
         conn.execute(CREATE_SLOW_TRIGGER.encode())
         try:
@@ -67,7 +67,7 @@ def _create(tasks: TaskServiceStub, code: str, timeout: float) -> Any:
 
 
 def _seconds_late(conn: psycopg.Connection, tasks: TaskServiceStub, at_once: int) -> float:
-    """Seconds from the last deadline until no statement is left."""
+    """Return the seconds from the last deadline until no statement is left."""
     calls = [_create(tasks, "slow", DEADLINE) for _ in range(at_once)]
     deadline = time.monotonic() + DEADLINE
     running = _sleeping(conn)
@@ -101,7 +101,7 @@ def _measurement(at_once: int, late: Sequence[float]) -> Measurement:
 
 
 def _neighbours(address: str) -> Measurement:
-    """Calls with too little time and calls with enough of it share the connections of a server."""
+    """Measure how calls with short deadlines affect calls that share their connections."""
     channel = grpc.insecure_channel(address, CHANNEL_OPTIONS)
     tasks = TaskServiceStub(channel)
     chance = random.Random(1)

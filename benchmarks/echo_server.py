@@ -1,7 +1,7 @@
-"""A bare grpcio server that answers each method with bytes it was given: what grpcio itself costs.
+"""A bare grpcio server that answers each method with given bytes, to measure the cost of grpcio itself.
 
-Run as a process: python -m benchmarks.echo_server ANSWERS READY, where ANSWERS is a folder with a file for
-each method (its path with the slashes as "+"), and READY is where the address is written.
+Run it as a process: python -m benchmarks.echo_server ANSWERS READY. ANSWERS is a directory with a file for
+each method, named by its path with "+" for slashes. The server writes its address to the file READY.
 """
 
 from __future__ import annotations  # grpc's classes take type arguments in its stubs alone
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import grpc
 
-THREADS = 16  # as the server has
+THREADS = 16  # as many as the ledger's server has
 SLASH = "+"
 
 

@@ -1,4 +1,4 @@
-"""The requests of EventService's scenarios; the form is that of benchmarks.requests."""
+"""Requests of the scenarios of EventService, in the form of benchmarks.requests."""
 
 import random
 from datetime import timedelta
@@ -10,7 +10,7 @@ from benchmarks.seed import TYPES, Seeded, new_events
 from benchmarks.target import LedgerStubs
 from orchestration.v1 import common_pb2, event_pb2
 
-# A stream of one message with events of its own; ghz fills in what differs.
+# A stream of one message. ghz fills in the request_id.
 EMIT_EVENTS = '{"request_id": "{{newUUID}}", "events": [%s]}'
 ONE_EVENT = (
     '{"type": "bench.emitted", "entity_type": 2, "entity_code": "seed-task-%06d",'
@@ -52,12 +52,12 @@ def timeline(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
 
 
 def stats_dashboard(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
-    """Few requests asked again and again, as a dashboard does."""
+    """Return a few requests to repeat, as a dashboard does."""
     return _stats(seeded, min(count, DASHBOARD_REQUESTS))
 
 
 def stats_distinct(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
-    """Requests that nobody asked before: no cache helps."""
+    """Return requests that all differ, so that no cache helps."""
     return _stats(seeded, count)
 
 
@@ -85,7 +85,7 @@ def _days(seeded: Seeded, first: float, length: float) -> tuple[Timestamp, Times
 
 
 def _filter(seeded: Seeded, n: int, rng: random.Random) -> event_pb2.EventFilter:
-    """Each kind of filter in turn."""
+    """Return a filter of each kind in turn."""
     match n % 6:
         case 0:
             return event_pb2.EventFilter(task_code=rng.choice(seeded.tasks))

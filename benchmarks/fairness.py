@@ -1,4 +1,4 @@
-"""Two projects, one of them greedy: what the other feels of forty dear calls at once."""
+"""Two projects, one of which makes forty expensive calls at once: the latency of the other."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks import ghz, seed
 from benchmarks.gate import Measurement
 from benchmarks.processes import ServerProcess
-from benchmarks.provisioning import channel, make_key, merged_latencies, temporary_database
+from benchmarks.provisioning import channel, make_key, temporary_database
 from benchmarks.rolling import change
 from benchmarks.target import LedgerStubs, RunningServer
 from orchestration.v1 import task_pb2
@@ -20,12 +20,12 @@ SECONDS = 4
 RPS = 50
 WARM_SECONDS = 1.0
 CODES = [f"modest-{number}" for number in range(50)]
-"""Tasks, so that the updates do not wait for one another."""
+"""Several tasks, so that the updates do not wait for each other."""
 TIMEOUT = 30.0
 
 
 def measure(started: RunningServer, program: Path) -> list[Measurement]:
-    """The ratio of the modest project's latencies beside the greedy one and alone, by turns."""
+    """Measure the modest project's latencies in turn alone and beside the greedy one."""
     with temporary_database(started, "fairness") as url:
         greedy, modest = make_key(url, "greedy"), make_key(url, "modest")
         with ServerProcess(url, "--auth", "required") as server:
@@ -87,8 +87,8 @@ def _compare(program: Path, address: str, greedy: str, modest: str, sprints: Seq
     reasons: dict[str, int] = {}
     for kind in alone:
         for name, share in (("p50", 0.5), ("p95", 0.95)):
-            before = ghz.percentile(merged_latencies(alone[kind]), share)
-            after = ghz.percentile(merged_latencies(beside[kind]), share)
+            before = ghz.percentile(ghz.merged_latencies(alone[kind]), share)
+            after = ghz.percentile(ghz.merged_latencies(beside[kind]), share)
             figures |= {f"{kind}_{name}_alone_ms": before, f"{kind}_{name}_ms": after}
             figures[f"{kind}_{name}_ratio"] = after / before
         for outcome in (*alone[kind], *beside[kind]):

@@ -1,4 +1,4 @@
-"""Live streams: how soon an event reaches each of many, and what the others feel of it."""
+"""Live streams: the time until an event reaches each of many, and the latency of other calls meanwhile."""
 
 import re
 import statistics
@@ -37,7 +37,7 @@ HANG_AFTER = 10_000_000  # bytes
 
 @dataclass
 class Receipts:
-    """What the streams have received; written by their one thread."""
+    """The messages that the streams have received. Only their reading thread writes it."""
 
     caught_up: int = 0
     latencies: list[float] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Receipts:
 
 @dataclass
 class Phase:
-    """The rounds of one number of open streams."""
+    """The rounds with one number of open streams."""
 
     streams: int
     latencies: list[float] = field(default_factory=list)
@@ -74,7 +74,7 @@ class Phase:
 
 
 class LiveStreams:
-    """Runs phases against one server."""
+    """A runner of phases against one server."""
 
     def __init__(self, program: Path, started: RunningServer, ledger: LedgerStubs, seeded: Seeded) -> None:
         self._program = program
@@ -90,7 +90,7 @@ class LiveStreams:
         )
 
     def measure(self, counts: list[int]) -> list[Measurement]:
-        """In turn without streams and with each count, so that all meet the same machine."""
+        """Measure in turn without streams and with each count, so that all see the same machine."""
         phases = [Phase(count) for count in (0, *counts)]
         for _ in range(ROUNDS):
             for phase in phases:
@@ -112,7 +112,7 @@ class LiveStreams:
 
     @contextmanager
     def _hanging(self, count: int, phase: Phase) -> Iterator[Callable[[], None]]:
-        """Clients that read history and stop; what is returned waits until all have."""
+        """Open clients that read history and then stop. Yield a function that waits for that."""
         if not count:
             yield lambda: None
             return
@@ -130,7 +130,7 @@ class LiveStreams:
             while hanging.stopped_reading < count and time.monotonic() < deadline:
                 time.sleep(0.05)
             if hanging.stopped_reading < count:
-                phase.reasons["streams that never came to hang"] += count - hanging.stopped_reading
+                phase.reasons["streams that did not stop reading"] += count - hanging.stopped_reading
 
         try:
             for _ in range(count):
@@ -169,7 +169,7 @@ class LiveStreams:
         phase.reasons.update({reason: count for reason, count in problems.items() if count})
 
     def _call(self, phase: Phase, hanging: int) -> list[ghz.GhzResult]:
-        """Make the unary load: while clients come to hang, and once they do."""
+        """Make the unary load: while clients stop reading, and again after all of them have."""
         with self._hanging(hanging, phase) as stopped:
             outcomes = [ghz.run(self._program, self._started.address, self._load)]
             if hanging:
@@ -178,7 +178,7 @@ class LiveStreams:
         return outcomes
 
     def _emit(self, ending: threading.Event, sent: Counter[str]) -> None:
-        """Emits at a steady rate; an event tells when it left."""
+        """Emit events at a steady rate. Each has the time when it was sent."""
         due = time.monotonic()
         while not ending.wait(max(0.0, due - time.monotonic())):
             due += 1 / EMITS_PER_S
@@ -194,9 +194,9 @@ class LiveStreams:
 
 @contextmanager
 def opened(address: str, streams: int, receipts: Receipts) -> Iterator[Watchers | None]:
-    """The streams, all caught up, or as many as are after a minute; None if there are to be none.
+    """Open the streams, and wait up to a minute until all have caught up.
 
-    They open as many at a time as one connection holds, as clients with backoff would.
+    They open in groups of one connection each, as clients with backoff would.
     """
     if not streams:
         yield None

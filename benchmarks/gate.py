@@ -1,4 +1,4 @@
-"""The gate: what was measured against what thresholds.toml asks for."""
+"""The gate, which compares measurements with thresholds.toml."""
 
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Literal
 GateName = Literal["outer", "inner", "proxy"]
 Bound = Literal["max", "min"]
 Limits = Mapping[str, Mapping[str, Mapping[Bound, float]]]
-"""Section (a scenario, a group or "every"), then figure, then bounds."""
+"""Bounds by section, which is a scenario, a group or "every", and by figure."""
 
 THRESHOLDS = Path(__file__).with_name("thresholds.toml")
 EVERY = "every"
@@ -17,7 +17,7 @@ EVERY = "every"
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one scenario showed. `reasons` counts its failed calls by what they failed with."""
+    """The figures of one scenario. `reasons` has the number of failed calls by reason."""
 
     name: str
     group: str
@@ -33,7 +33,7 @@ class Measurement:
 
 
 class BadThresholds(ValueError):
-    """The thresholds file is not of the form that it should have."""
+    """Raised if the file of thresholds is not valid."""
 
 
 def load(gate: GateName, path: Path = THRESHOLDS) -> Limits:
@@ -56,10 +56,10 @@ def misses(
     required: Collection[str],
     whole: bool = True,
 ) -> list[str]:
-    """What was missed, a line each; empty where all is good.
+    """Return a line for each missed threshold; empty if none was missed.
 
-    `required` names the scenarios that were to be measured. With `whole` unset the run was of a
-    part on purpose, and a section without a scenario is no miss.
+    `required` names the scenarios that should have been measured. If `whole` is False, only a part was run,
+    and a section without a measurement is no miss.
     """
     found = [f"{name}: was not measured" for name in required if name not in {m.name for m in measurements}]
     for section, figures in limits.items():
@@ -76,7 +76,7 @@ def _check(measurement: Measurement, figure: str, bounds: Mapping[Bound, float])
     value = measurement.figure(figure)
     if value is None:
         return [f"{measurement.name}: {figure} was not measured"]
-    # Written so that a value which is no number misses too.
+    # With this form of the conditions, NaN is a miss too.
     found = []
     if "max" in bounds and not value <= bounds["max"]:
         found.append(f"{measurement.name}: {figure} is {value:,.4g}, at most {bounds['max']:,g}")

@@ -1,4 +1,4 @@
-"""Runs ghz and reads what it found."""
+"""A wrapper that runs ghz and reads its report."""
 
 import json
 import math
@@ -30,11 +30,11 @@ TIMEOUT_SECONDS = 300.0  # seconds; more than any scenario takes
 
 @dataclass(frozen=True)
 class GhzLoad:
-    """How a method is called.
+    """A load of calls of one method.
 
-    With `rps` the calls are offered at that rate, whatever the answers do (an open loop); without,
-    each of `concurrency` callers sends the next call when the last is answered. `requests` are sent
-    in turn; a text is a ghz template, for methods that take a stream.
+    With `rps`, calls are offered at that rate, independent of the answers (an open loop). Without it, each of
+    `concurrency` callers sends the next call when the last one is answered. `requests` are sent in turn; a
+    text is a ghz template, for methods that take a stream.
     """
 
     method: str
@@ -45,12 +45,12 @@ class GhzLoad:
     connections: int
     metadata: Mapping[str, str] = field(default_factory=dict)
     ca: Path | None = None
-    """Whom the server's certificate is signed by; None without TLS."""
+    """The file of the authority that signed the server's certificate; None without TLS."""
 
 
 @dataclass(frozen=True)
 class GhzResult:
-    """What one run showed: latencies of all calls in milliseconds, sorted, and failures by kind."""
+    """The result of a run: the sorted latencies of all calls in milliseconds, and failures by reason."""
 
     latencies: Sequence[float]
     failures: Mapping[str, int]
@@ -61,14 +61,19 @@ class GhzResult:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """The nearest rank of sorted values; nan where there are none."""
+    """Return a percentile of sorted values by the nearest rank; NaN if there are none."""
     if not ordered:
         return math.nan
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
+def merged_latencies(results: Sequence[GhzResult]) -> list[float]:
+    """Return the latencies of several runs, sorted."""
+    return sorted(latency for result in results for latency in result.latencies)
+
+
 def run(program: Path, address: str, load: GhzLoad) -> GhzResult:
-    """Runs one load to its end. Raises RuntimeError where ghz itself fails."""
+    """Run a load to its end. Raises RuntimeError if ghz itself fails."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         directory = Path(name)
         command = _command(program, address, load, directory)
@@ -112,7 +117,7 @@ def _delimited(message: Message) -> bytes:
 
 
 def _protoset() -> bytes:
-    """The descriptors of all services, so that ghz needs no proto compiler."""
+    """Return the descriptors of all services, so that ghz needs no proto compiler."""
     result = FileDescriptorSet()
     done: set[str] = set()
 

@@ -1,4 +1,4 @@
-"""One key that asks for the dearest answers there are, again and again, in a process of its own.
+"""A client that keeps making the most expensive calls with one key, in a separate process.
 
 python -m benchmarks.greedy_client HOST:PORT KEY SECONDS SPRINT… prints the number of calls by status code.
 """
@@ -25,7 +25,7 @@ DAYS_BACK = 60 * 86_400
 
 
 def run(address: str, key: str, seconds: float, sprints: Sequence[str]) -> Counter[str]:
-    """Call until then. Returns the number of calls by how they ended."""
+    """Make calls for `seconds`. Return the number of calls by status code."""
     end = time.monotonic() + seconds
     ended: Counter[str] = Counter()
     budgets = itertools.count(20_000)
@@ -33,7 +33,7 @@ def run(address: str, key: str, seconds: float, sprints: Sequence[str]) -> Count
         contexts, events = ContextServiceStub(opened), EventServiceStub(opened)
 
         def context(sprint: str) -> object:
-            # Another budget each time, so that no answer is there already.
+            # The budget differs each time, so that no answer is cached.
             options = context_pb2.ContextOptions(max_events=500, token_budget=next(budgets))
             return contexts.AssembleContext.future(
                 context_pb2.AssembleContextRequest(sprint_code=sprint, options=options), timeout=TIMEOUT

@@ -1,4 +1,4 @@
-"""Strangers that do harm, and what a good client beside them feels."""
+"""Hostile clients, and the latency of a good client beside them."""
 
 import json
 import subprocess
@@ -11,16 +11,16 @@ from statistics import median
 from benchmarks import ghz
 from benchmarks.gate import Measurement
 from benchmarks.processes import ServerProcess
-from benchmarks.provisioning import channel, make_key, peak_mb, reset_peak, temporary_database
-from benchmarks.target import LedgerStubs, RunningServer
+from benchmarks.provisioning import channel, make_key, temporary_database
+from benchmarks.target import LedgerStubs, RunningServer, peak_mb, reset_peak
 from orchestration.v1 import task_pb2
 
 ROUNDS = 5
 SECONDS = 3
 PAUSE = 0.1
-"""The pause of a stranger before its next call."""
+"""The pause of a hostile client before its next call."""
 SILENT_PAUSE = 1.0
-"""The pause of a stranger before it replaces silent calls that were refused."""
+"""The pause of a hostile client before it replaces silent calls that were refused."""
 RPS = 100
 CODE = "good"
 TIMEOUT = 30.0
@@ -28,7 +28,7 @@ TIMEOUT = 30.0
 
 @dataclass(frozen=True)
 class HostileClients:
-    """One attack: its attackers, its kind, and if the ledger takes a key. The good client has one."""
+    """An attack. `auth` is `required` if callers need a key; the good client has one."""
 
     kind: str
     clients: int
@@ -62,11 +62,11 @@ class AttackTarget:
     pid: int
     key: str
     ca: Path | None = None
-    """Whom its certificate is signed by; None without TLS."""
+    """The file of the authority that signed its certificate; None without TLS."""
 
 
 def measure(started: RunningServer, program: Path) -> list[Measurement]:
-    """What each attack does to the latencies of a good client and to the server's memory."""
+    """Measure the effect of each attack on the latency of a good client and on the server's memory."""
     with temporary_database(started, "strangers") as url:
         key = make_key(url, "good")
         found = []
@@ -79,14 +79,14 @@ def measure(started: RunningServer, program: Path) -> list[Measurement]:
 
 
 def make_task(address: str, key: str) -> None:
-    """Make the task that the good client reads."""
+    """Create the task that the good client reads."""
     request = task_pb2.CreateTaskRequest(task=task_pb2.Task(code=CODE, title=CODE), request_id=CODE)
     with channel(address, key) as opened:
         LedgerStubs(address, opened).tasks.CreateTask(request, timeout=TIMEOUT)
 
 
 def measure_beside(program: Path, target: AttackTarget, case: HostileClients) -> Measurement:
-    """The good client's calls alone and beside strangers, by turns."""
+    """Measure the good client's calls in turn alone and beside hostile clients."""
     load = ghz.GhzLoad(
         method="TaskService/GetTask",
         requests=[task_pb2.GetTaskRequest(task_code=CODE)] * 50,
@@ -114,7 +114,7 @@ def measure_beside(program: Path, target: AttackTarget, case: HostileClients) ->
     for outcome in (*alone, *together):
         failures.update(outcome.failures)
     figures = {"memory_growth_mb": grown}
-    # Of rounds the median, as other work on the machine comes and goes.
+    # The median of the rounds, because other work on the machine varies.
     for name, share in (("p50", 0.5), ("p95", 0.95), ("longest", 1.0)):
         without, with_them = ([run.percentile(share) for run in runs] for runs in (alone[1:], together))
         figures |= {f"{name}_alone_ms": median(without), f"{name}_ms": median(with_them)}

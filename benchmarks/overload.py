@@ -1,4 +1,4 @@
-"""A thousand calls at once against a server with four connections, all of which are held."""
+"""A thousand calls at once against a server whose four connections are all busy."""
 
 import json
 import tempfile
@@ -26,13 +26,13 @@ CHANNELS = 20
 HELD_SECONDS = 2.0
 TIMEOUT = 30.0
 WAVES = 10
-"""As many calls again, so often, after which the server must not have grown."""
+"""The number of further waves of calls, after which the server's memory must not have grown."""
 AFTERWARDS = 500
 CODE = "limits"
 
 
 def measure(started: RunningServer) -> list[Measurement]:
-    """The calls change one task that somebody else holds, so that none ends by itself."""
+    """Measure calls that change one task whose row is locked, so that none of them ends by itself."""
     with tempfile.TemporaryDirectory(prefix="limits-") as directory:
         times = Path(directory, "times.json")
         server = ServerProcess(
@@ -102,7 +102,7 @@ def _overload(started: RunningServer, server: ServerProcess) -> tuple[dict[str, 
 
 
 def _wave(stubs: Sequence[TaskServiceStub], ended: list[tuple[float, grpc.StatusCode]]) -> list[Any]:
-    """A thousand calls at once; ``ended`` gets how long each took, and its code."""
+    """Make a thousand calls at once. Add the duration and status code of each to ``ended``."""
     calls: list[Any] = []
     for number in range(CALLS):
         call = stubs[number % CHANNELS].UpdateTask.future(change(CODE, number), timeout=TIMEOUT)
@@ -121,7 +121,7 @@ def _record_end(ended: list[tuple[float, grpc.StatusCode]]) -> Callable[[Any], N
 
 
 def _percentile(values: Sequence[float], share: float) -> float:
-    """Nan where there is none."""
+    """Return a percentile of the values; NaN if there are none."""
     if not values:
         return float("nan")
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]

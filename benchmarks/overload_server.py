@@ -1,7 +1,8 @@
-"""A server that writes down how long each refusal took, measured where it is made.
+"""A server that records how long each refusal took, measured where it is made.
 
-python -m benchmarks.overload_server FILE …: FILE is written at the end, and the rest is for `serve`. A call's
-time begins when the server hears of it, and a handler's when it is entered.
+python -m benchmarks.overload_server FILE …: the server writes FILE at the end, and the other arguments are
+those of `serve`. The time of an arriving call begins when the server learns of it, and that of a handler when
+it begins.
 """
 
 import json

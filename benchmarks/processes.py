@@ -1,4 +1,4 @@
-"""Servers on a database that is there, each a process of its own."""
+"""Server processes on an existing database."""
 
 import json
 import os
@@ -17,13 +17,13 @@ MODULE = ("-m", "orchestration_server", "serve")
 
 
 def environment() -> dict[str, str]:
-    """What the shell has, without settings that would lead a server to another database."""
+    """Return the environment without settings that would lead a server to another database."""
     ours = ("ORCHESTRATION_", "DATABASE_URL", "REDIS_URL")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def when_ready(process: subprocess.Popen[bytes], ready: Path, log: Path, seconds: float) -> dict[str, Any]:
-    """What a server writes into its ready file, once it has. Raises RuntimeError where it ends before."""
+    """Wait for a server's ready file and return its content. Raises RuntimeError if the server ends first."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if ready.exists():
@@ -38,7 +38,7 @@ def when_ready(process: subprocess.Popen[bytes], ready: Path, log: Path, seconds
 
 
 class ServerProcess:
-    """One server. Once it is started it answers on ``address``."""
+    """A server process, which answers on ``address`` when the constructor returns."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class ServerProcess:
         return self._process.pid
 
     def stop(self) -> float:
-        """Ends it as SIGTERM does; how many seconds that took."""
+        """Stop the server with SIGTERM, and return the seconds that it took."""
         began = time.monotonic()
         self._process.terminate()
         try:
@@ -93,7 +93,7 @@ class ServerProcess:
         return time.monotonic() - began
 
     def kill(self) -> None:
-        """Ends it as kill -9 does."""
+        """Kill the server with SIGKILL."""
         self._process.kill()
         self._process.wait()
         self._directory.cleanup()

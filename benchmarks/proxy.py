@@ -1,6 +1,7 @@
-"""The Envoy of deploy/envoy before a real server: attacks through it, and streams that stay open.
+"""Attacks through the Envoy of deploy/envoy on a real server, and streams that stay open through it.
 
-python -m benchmarks.proxy ENVOY: exit code 1 if a threshold is missed, 2 if Envoy refuses the configuration.
+python -m benchmarks.proxy ENVOY exits with 1 if a threshold is missed, and with 2 if Envoy refuses the
+configuration.
 """
 
 from __future__ import annotations  # grpc's classes take type arguments in its stubs alone
@@ -26,9 +27,9 @@ from benchmarks import gate, tools
 from benchmarks.gate import Measurement
 from benchmarks.hostile_clients import SILENT_PAUSE, AttackTarget, HostileClients, make_task, measure_beside
 from benchmarks.processes import ServerProcess
-from benchmarks.provisioning import make_key, peak_mb, reset_peak, temporary_database
+from benchmarks.provisioning import make_key, temporary_database
 from benchmarks.report import BenchmarkReport
-from benchmarks.target import BenchmarkServer
+from benchmarks.target import BenchmarkServer, peak_mb, reset_peak
 from orchestration.v1 import event_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration_server.rpc.tls import make
@@ -43,17 +44,17 @@ LISTENS, SERVES = "port_value: 20443", "port_value: 20051"
 TLS = "/etc/envoy/tls/"
 START_SECONDS = 20.0
 IDLE_SECONDS = 75
-"""Longer than a call may be silent; a StreamTimeline and EmitEvents may."""
+"""The silence on the streams. It is longer than other calls may be silent."""
 DELIVERY_SECONDS = 10.0
 MISSED, REFUSED = 1, 2
 
 
 def main() -> int:
-    """Run it all; 0 if all thresholds are reached."""
+    """Run everything, and return 0 if all thresholds are reached."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.proxy", description=__doc__)
-    parser.add_argument("envoy", help="the program")
-    parser.add_argument("--idle", type=int, default=IDLE_SECONDS, help="seconds without an event")
-    parser.add_argument("--check", action="store_true", help="have Envoy read the configuration, no more")
+    parser.add_argument("envoy", help="the Envoy program")
+    parser.add_argument("--idle", type=int, default=IDLE_SECONDS, help="the seconds without an event")
+    parser.add_argument("--check", action="store_true", help="only have Envoy validate the configuration")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="envoy-") as name:
         directory = Path(name)
@@ -78,7 +79,7 @@ def main() -> int:
 
 
 def _written(directory: Path, cert: Path, key: Path, listens: int, serves: int) -> Path:
-    """The configuration as it is shipped, but for its ports and the place of its certificate."""
+    """Write the shipped configuration with other ports and another certificate, and return its path."""
     text = CONFIGURATION.read_text()
     for old, new in (
         (LISTENS, f"port_value: {listens}"),
@@ -105,7 +106,7 @@ def _valid(envoy: str, configuration: Path) -> bool:
 
 @contextmanager
 def _running(envoy: str, configuration: Path, port: int) -> Iterator[int]:
-    """Envoy, once it listens; its process id."""
+    """Start Envoy, and yield its process id after it listens."""
     log = configuration.with_suffix(".log")
     command = [envoy, "-c", str(configuration), "--concurrency", "2", "--use-dynamic-base-id"]
     command += ["--log-level", "warning"]
@@ -156,7 +157,7 @@ def _measure(envoy: str, directory: Path, idle: int) -> list[Measurement]:
 
 
 def _idle(target: AttackTarget, seconds: int) -> Measurement:
-    """Streams through the proxy on which nothing happens, and what they bring afterwards."""
+    """Keep streams through the proxy silent, and check that they still deliver events afterwards."""
     assert target.ca is not None
     credentials = grpc.ssl_channel_credentials(target.ca.read_bytes())
     metadata = (("authorization", f"Bearer {target.key}"),)

@@ -1,7 +1,8 @@
-"""How near a call comes to what grpcio and Postgres allow, each measured alone in the same minute.
+"""The throughput of a call as a share of what grpcio and Postgres allow, measured in the same minute.
 
-The limit is 1/(1/echo + 1/sql): a bare grpcio server that answers the same bytes, and pgbench on
-the statements of the call. All three run in turn, round by round, with the same concurrency.
+The limit is 1/(1/echo + 1/sql), where echo is the rate of a bare grpcio server that answers the same bytes,
+and sql is the rate of pgbench on the call's statements. All three run in turn, round by round, with the same
+concurrency.
 """
 
 import random
@@ -31,12 +32,12 @@ READS = 4_800
 WRITES = 1_600
 ECHO_TIMEOUT = 20.0
 Round = tuple[Sequence[Message], str]
-"""The requests of a round, and pgbench's script for as many."""
+"""The requests of a round, and a script for pgbench with the statements of as many."""
 
 
 @dataclass(frozen=True)
 class RatioCase:
-    """One rpc against its limit. `prepare` makes the rows and requests of a round."""
+    """An rpc to compare with its limit. `prepare` creates the rows and requests of a round."""
 
     name: str
     group: str
@@ -48,7 +49,7 @@ class RatioCase:
 
 
 class Ratios:
-    """Runs the contests against one server."""
+    """A runner of the cases against one server."""
 
     def __init__(
         self, ghz_program: Path, pgbench: Path, started: RunningServer, ledger: LedgerStubs, seeded: Seeded
@@ -96,7 +97,7 @@ class Ratios:
         return (ours.calls_per_s, bare.calls_per_s, sql), dict(ours.failures)
 
     def _record(self, method: str, code: str, request: Message) -> tuple[Recorded, bytes]:
-        """The statements of a call, and the bytes that it answers."""
+        """Return the statements of a call, and the bytes of its answer."""
         call: grpc.UnaryUnaryMultiCallable[Message, bytes]
         call = self._ledger.channel.unary_unary(
             f"/{ghz.PACKAGE}.{method}",

@@ -1,7 +1,7 @@
-"""Many open streams of one method, read in one thread.
+"""A client that reads many open streams of one method in one thread.
 
-A client that costs as little as it can, so that what it measures is the server: it speaks as much
-of HTTP/2 as a call of one request and many answers takes, and looks at no more than it is asked.
+It costs as little as possible, so that measurements show the server. It implements only the part of HTTP/2
+that calls with one request and many answers need.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ WINDOW = 2**31 - 1
 RECEIVE = 1 << 18
 
 OnMessage = Callable[[bytes, int], None]
-"""Takes one message and when it was read, by the clock of `time.monotonic_ns`."""
+"""Takes a message and the time when it was read, by `time.monotonic_ns`."""
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
@@ -28,7 +28,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def _text(value: str) -> bytes:
-    """A string of HPACK, not compressed."""
+    """Return an HPACK string without compression."""
     raw = value.encode()
     if len(raw) >= 127:
         raise ValueError("too long for this client")
@@ -36,7 +36,7 @@ def _text(value: str) -> bytes:
 
 
 def headers_of(address: str, path: str) -> bytes:
-    """Indexed where the static table has it whole, else literal without indexing."""
+    """Return the headers of a call: indexed if the static table has them, else literal without indexing."""
     fields = b"\x83\x86" + b"\x04" + _text(path) + b"\x01" + _text(address)
     return fields + b"\x0f\x10" + _text("application/grpc") + b"\x00" + _text("te") + _text("trailers")
 
@@ -44,7 +44,7 @@ def headers_of(address: str, path: str) -> bytes:
 class Watchers:
     """Calls of a method with one request, on connections that `add` opens.
 
-    With `stop_after` each connection is read no more after so many bytes and stays open, as that of
+    With `stop_after`, each connection is not read any more after that many bytes but stays open, like that of
     a client that hangs.
     """
 
@@ -63,15 +63,15 @@ class Watchers:
         self._selector = selectors.DefaultSelector()
         self._ending = threading.Event()
         self.ended_streams = 0
-        """Streams that the server has ended."""
+        """The number of streams that the server has ended."""
         self.stopped_reading = 0
-        """Connections that are no longer read."""
+        """The number of connections that are not read any more."""
         self._connections: list[_Connection] = []
         self._thread = threading.Thread(target=self._read, name="watchers", daemon=True)
         self._thread.start()
 
     def add(self, streams: int) -> None:
-        """Opens a connection with so many calls."""
+        """Open a connection with `streams` calls."""
         connection = _Connection(*self._call, streams)
         self._connections.append(connection)
         self._selector.register(connection.socket, selectors.EVENT_READ, connection)
@@ -109,7 +109,7 @@ class Watchers:
 
 
 class _Connection:
-    """One connection: what arrived, cut into frames, and those of DATA into messages."""
+    """A connection that splits received bytes into frames, and DATA frames into messages."""
 
     def __init__(self, address: str, path: str, request: bytes, streams: int) -> None:
         host, _, port = address.rpartition(":")
@@ -130,7 +130,7 @@ class _Connection:
             )
 
     def take(self, data: bytes) -> list[bytes]:
-        """The messages that are whole now."""
+        """Process received bytes, and return the messages that are complete."""
         self.received += len(data)
         data = self._pending + data
         at, messages = 0, []

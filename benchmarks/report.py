@@ -1,4 +1,4 @@
-"""The result of a run: JSON for programs, a Markdown table for people."""
+"""The report of a run, as JSON for programs and as Markdown tables for people."""
 
 import json
 import os
@@ -16,7 +16,7 @@ LOAD_COLUMNS = ("calls", "offered_per_s", "calls_per_s", "p50_ms", "p95_ms", "p9
 
 @dataclass(frozen=True)
 class BenchmarkReport:
-    """One run. `seconds` is how long it took as a whole."""
+    """A run. `seconds` is its total duration."""
 
     gate: GateName
     when: datetime
@@ -26,7 +26,7 @@ class BenchmarkReport:
     misses: Sequence[str]
 
     def save(self) -> Path:
-        """Writes both forms and returns the path of the table."""
+        """Write both forms and return the path of the Markdown file."""
         REPORTS.mkdir(exist_ok=True)
         stem = REPORTS / f"{self.when:%Y%m%dT%H%M%SZ}-{self.gate}"
         stem.with_suffix(".json").write_text(json.dumps(self._document(), indent=2) + "\n")
@@ -88,7 +88,7 @@ class BenchmarkReport:
 
 
 def machine() -> dict[str, object]:
-    """What the figures stand on."""
+    """Return a description of the machine."""
     return {
         "cpus": os.cpu_count() or 0,
         "architecture": platform.machine(),

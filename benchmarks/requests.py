@@ -1,7 +1,7 @@
-"""The requests of each scenario, and the rows that they need, made before the clock starts.
+"""The requests of each scenario and the rows that they need, created before the clock starts.
 
-Every function takes the ledger, what is in it and the number of calls, and returns as many distinct
-requests (or fewer, where asking the same again is the scenario).
+Every function takes the stubs, the seeded data and the number of calls. It returns that many distinct
+requests, or fewer if the scenario repeats them.
 """
 
 import itertools
@@ -29,13 +29,13 @@ def request_id() -> str:
 
 
 def fresh_codes(count: int) -> list[str]:
-    """Codes that nothing has yet."""
+    """Return codes that are not in use."""
     run = next(_serial)
     return [f"bench-{run:03}-{n:06}" for n in range(count)]
 
 
 def make_tasks(ledger: LedgerStubs, seeded: Seeded, count: int) -> list[str]:
-    """Creates pending tasks and returns their codes."""
+    """Create pending tasks and return their codes."""
     codes = fresh_codes(count)
     rng = random.Random(count)
     for at in range(0, count, TASK_BATCH):
@@ -48,7 +48,7 @@ def make_tasks(ledger: LedgerStubs, seeded: Seeded, count: int) -> list[str]:
 
 
 def make_sprints(ledger: LedgerStubs, count: int) -> list[str]:
-    """Creates sprints without tasks and returns their codes."""
+    """Create sprints without tasks and return their codes."""
     requests = [_create_sprint(code) for code in fresh_codes(count)]
     in_parallel(ledger.sprints.CreateSprint, requests)
     return [request.sprint.code for request in requests]
@@ -186,7 +186,7 @@ def batch_update_task_status(ledger: LedgerStubs, seeded: Seeded, count: int) ->
 
 
 def _links(ledger: LedgerStubs, seeded: Seeded, count: int) -> list[coordination_pb2.Dependency]:
-    """Pairs of their own: no link closes a cycle, whatever order they are made in."""
+    """Return links between separate pairs of new tasks, so that no order of them closes a cycle."""
     codes = make_tasks(ledger, seeded, 2 * count)
     blocks = coordination_pb2.DEPENDENCY_KIND_BLOCKS
     return [

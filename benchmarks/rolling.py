@@ -1,7 +1,7 @@
-"""Servers that are replaced one after the other under load, and one of two that is killed.
+"""Replacement of servers one after the other under load, and kills of one of two servers.
 
-The load is what agents do through the Python client, which has the published service config: unary calls that
-read and write, an EmitEvents stream and a timeline. Every write is checked to have acted once.
+The load is that of agents with the Python client, which has the published service config: unary calls that
+read and write, an EmitEvents stream and a timeline. The run checks that every write took effect exactly once.
 """
 
 import logging
@@ -34,7 +34,7 @@ OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
 
 
 class AgentLoad:
-    """Callers that go on until they are told to stop, and what they saw."""
+    """Callers that run until `stop`, and their results."""
 
     def __init__(self, address: str, *, project: str = "rolling", callers: int = CALLERS) -> None:
         self._address, self._project = address, project
@@ -43,7 +43,7 @@ class AgentLoad:
         self.calls = self.emitted = 0
         self.failures: Counter[str] = Counter()
         self.slowest = 0.0
-        """Seconds that the slowest unary call took."""
+        """The duration of the slowest unary call in seconds."""
         self.read: list[str] = []
         self._clients = ExitStack()
         self._timeline = self._client().follow(event_pb2.EventFilter(types=[TYPE]))
@@ -59,7 +59,7 @@ class AgentLoad:
         )
 
     def wait(self, calls: int) -> None:
-        """Until so many more calls have ended and more has been emitted and read."""
+        """Wait until `calls` more calls have ended, and more events were emitted and read."""
         with self._changed:
             upto, emitted, read = self.calls + calls, self.emitted, len(self.read)
             arrived = self._changed.wait_for(
@@ -70,7 +70,7 @@ class AgentLoad:
             raise RuntimeError(f"the load stands still: {self.calls} calls, {len(self.read)} events read")
 
     def stop(self) -> None:
-        """Ends all calls, and the timeline when it has all that was emitted."""
+        """End all calls, and the timeline after it has all emitted events."""
         self._stopping.set()
         for thread in self._callers:
             thread.join()
@@ -81,17 +81,17 @@ class AgentLoad:
 
     @property
     def missing(self) -> int:
-        """Events that were emitted and not read."""
+        """The number of events that were emitted but not read."""
         return self.emitted - len(set(self.read))
 
     @property
     def repeated(self) -> int:
-        """Events that were read more than once: stored twice, or sent twice."""
+        """The number of events that were read more than once, because they were stored or sent twice."""
         return len(self.read) - len(set(self.read))
 
     @property
     def in_order(self) -> bool:
-        """Whether the events of each caller were read in the order in which it emitted them."""
+        """True if the events of each caller were read in the order in which it emitted them."""
         by_caller: dict[str, list[int]] = {}
         for name in self.read:
             caller, _, number = name.partition("-")
@@ -112,7 +112,7 @@ class AgentLoad:
         self._clients.close()
 
     def _call(self, caller: int) -> None:
-        """One agent's calls: a task of its own, changed and read again, and an event."""
+        """Make the calls of one agent, which changes and reads its own task, and emits events."""
         client, code = self._client(), f"task-{caller}"
         self._count(lambda: client.tasks.CreateTask(creation(code)))
         revision, number = 1, 0
@@ -192,7 +192,7 @@ def _event(actor: str) -> event_pb2.NewEvent:
 
 
 def measure(started: RunningServer) -> list[Measurement]:
-    """Six replacements; then, of two servers, one is killed three times."""
+    """Replace a server six times. Then kill one of two servers three times."""
     logging.getLogger("orchestration").setLevel(logging.ERROR)  # each stream that breaks is a warning
     return [_rolling(started), _killing(started)]
 

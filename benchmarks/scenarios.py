@@ -1,4 +1,4 @@
-"""The scenarios that ghz runs, as a table."""
+"""The table of scenarios that ghz runs."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ SHORT_SECONDS = 2
 
 @dataclass(frozen=True)
 class Scenario:
-    """One load. `calls` and `short_calls` are how many it makes; `rps` of 0 is a closed loop."""
+    """A load. `calls` and `short_calls` are the numbers of calls. An `rps` of 0 means a closed loop."""
 
     name: str
     group: str
@@ -52,8 +52,8 @@ def _query(method: str, make: RequestMaker, *, rps: int = EVENT_QUERY_RPS, name:
     return _open(method, "event_query", make, rps, name=name)
 
 
-# The three loads of S18 as written, but that the minute of status updates is pressed into ten
-# seconds (short: five): the same 100 calls, six times as dense, which is the harder load.
+# The three loads of S18. The minute of status updates is compressed to ten seconds (short: five): the same
+# 100 calls at six times the rate, which is the harder load.
 S18 = (
     Scenario(
         name="s18_create_sprint",

@@ -1,4 +1,4 @@
-"""Fills a ledger through its public rpcs, so that what is measured stands on a full table."""
+"""Filling of a ledger through its public rpcs, so that measurements use full tables."""
 
 import random
 import time
@@ -43,7 +43,7 @@ TYPES = [
 
 @dataclass(frozen=True)
 class Seeded:
-    """What is there to ask for."""
+    """The data that a ledger was filled with, for requests."""
 
     tasks: Sequence[str]
     sprints: Sequence[str]
@@ -57,7 +57,7 @@ class Seeded:
 
 
 def fill(ledger: LedgerStubs, *, events: int, tasks: int) -> Seeded:
-    """Creates sprints, tasks, links between them, and then the events."""
+    """Create sprints, tasks and links between them, and then events."""
     sprints = [f"seed-sprint-{n:04}" for n in range(max(1, tasks // TASKS_A_SPRINT))]
     codes = [f"seed-task-{n:06}" for n in range(tasks)]
     in_parallel(lambda code: _create_sprint(ledger, code), sprints)
@@ -86,8 +86,10 @@ def fill(ledger: LedgerStubs, *, events: int, tasks: int) -> Seeded:
 
 
 def wait_for_services(database_url: str) -> None:
-    """Returns when the table is as it is after a while: counted and looked at by the background services,
-    vacuumed and analyzed. Raises where they take too long."""
+    """Wait until the background services have processed all events, then vacuum and analyze the table.
+
+    Raises RuntimeError if the services take too long.
+    """
     end = time.monotonic() + SERVICES_TIMEOUT
     with psycopg.connect(database_url, autocommit=True) as conn:
         while conn.execute(SERVICES_BEHIND).fetchone() != (0,):
@@ -121,7 +123,7 @@ def _create_sprint(ledger: LedgerStubs, code: str) -> None:
 
 
 def new_task(code: str, sprint: str, rng: random.Random) -> task_pb2.Task:
-    """A task of ordinary size."""
+    """Return a task of ordinary size."""
     return task_pb2.Task(
         code=code,
         title=f"Task {code}",
@@ -166,7 +168,7 @@ def _payloads() -> list[Struct]:
 def new_events(
     rows: range, codes: Sequence[str], sprints: Sequence[str], since: datetime | None
 ) -> list[event_pb2.NewEvent]:
-    """Events about tasks, spread over types, priorities and the days since then; None for events of now."""
+    """Return events about tasks of all types and priorities, spread over the days from `since`, or of now."""
     rng = random.Random(rows.start)
     payloads = _payloads()
     start = int(since.timestamp()) if since else None
@@ -191,7 +193,7 @@ def new_events(
 def _emit(
     ledger: LedgerStubs, part: range, codes: Sequence[str], sprints: Sequence[str], since: datetime
 ) -> list[str]:
-    """One stream of one session. Returns the ids of one event a message."""
+    """Emit the events of one session over one stream. Return the id of one event per message."""
 
     def messages() -> Iterator[event_pb2.EmitEventsRequest]:
         for at in range(part.start, part.stop, EVENT_BATCH):

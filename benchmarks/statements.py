@@ -1,7 +1,6 @@
-"""What an rpc asks of Postgres, taken down from the database's own log, and run by pgbench.
+"""Recording of an rpc's statements from the log of the database, and their execution by pgbench.
 
-So the statements are those of the server, whatever its code looks like, and pgbench shows what
-Postgres alone would do with them.
+So the statements are exactly those of the server, and pgbench shows the rate of Postgres alone.
 """
 
 import re
@@ -29,7 +28,7 @@ TPS = re.compile(r"^tps = ([0-9.]+)", re.M)
 
 @dataclass(frozen=True)
 class NumberedCodes:
-    """Codes that end in a number: `prefix` and six digits."""
+    """Codes made of `prefix` and six digits."""
 
     prefix: str
 
@@ -39,16 +38,16 @@ class NumberedCodes:
 
 @dataclass(frozen=True)
 class Recorded:
-    """The statements of one call about the row `code`, each with its parameters as literals."""
+    """The statements of a call about the row `code`, each with its parameters as literals."""
 
     code: str
     statements: tuple[tuple[str, dict[int, str]], ...]
 
     def script(self, rows: NumberedCodes, pick: str) -> str:
-        """As a pgbench script that takes the row of number `pick`, an expression of pgbench.
+        """Return a pgbench script that runs the statements on the row whose number `pick` sets.
 
-        What follows from the code (the code itself, ids made of it, the lock on it) differs from
-        one run of the script to the next; the rest is as it was recorded.
+        Values that follow from the code differ between runs: the code itself, ids made of it and its lock.
+        All other values are those recorded.
         """
         number = f"'{rows.prefix}' || lpad(:n::text, {DIGITS}, '0')"
         lines = [pick]
@@ -80,9 +79,9 @@ def _logging(conn: psycopg.Connection) -> Iterator[None]:
 
 
 def record(started: RunningServer, code: str, call: Callable[[], object]) -> Recorded:
-    """The statements that a call about `code` runs. Raises RuntimeError where none is seen."""
+    """Record the statements of a call about `code`. Raises RuntimeError if the log shows none."""
     with psycopg.connect(started.database_url, autocommit=True) as conn, _logging(conn):
-        time.sleep(0.3)  # every backend reads its settings between two statements
+        time.sleep(0.3)  # each backend reads its settings between two statements
         start = started.database_log.stat().st_size
         call()
         deadline = time.monotonic() + LOG_TIMEOUT
@@ -97,7 +96,7 @@ def record(started: RunningServer, code: str, call: Callable[[], object]) -> Rec
 
 
 def _read(log: str, code: str) -> list[tuple[str, dict[int, str]]]:
-    """All statements of the connections that had to do with the code."""
+    """Return all statements of the connections whose statements have the code."""
     entries = [(found[1], found[2], found[3].strip()) for found in ENTRY.finditer(log)]
     concerned = {pid for pid, _, text in entries if code in text}
     statements: list[tuple[str, dict[int, str]]] = []
@@ -116,12 +115,12 @@ PICK_EACH_ONCE = "\\set i :i + 1\n\\set n :client_id * :each + :i"
 
 
 def pick_any(count: int) -> str:
-    """Picks a row at random."""
+    """Return the line of a script that picks a row at random."""
     return f"\\set n random(0, {count - 1})"
 
 
 def run(program: Path, started: RunningServer, script: str, *, clients: int, transactions: int) -> float:
-    """Runs a script so often and returns how often a second. Raises RuntimeError on any failure."""
+    """Run a script `transactions` times, and return the rate a second. Raises RuntimeError on any failure."""
     command = [str(program), "--no-vacuum", "--protocol=prepared", "--file=/dev/stdin"]
     command += [f"--client={clients}", "--jobs=1", f"--transactions={transactions // clients}"]
     command += ["--define=i=-1", f"--define=each={transactions // clients}"]

@@ -1,4 +1,4 @@
-"""A server of this tree on engines of its own, and a connection to it."""
+"""The server under test, with its own engines, and stubs to call it."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration.v1.template_pb2_grpc import TemplateServiceStub
 
 SERVER_LOG = Path(__file__).with_name("reports") / "server.log"
-START_TIMEOUT = 90.0  # seconds; a first start makes a database
+START_TIMEOUT = 90.0  # seconds; the first start creates a database
 STOP_TIMEOUT = 60.0
 CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class RunningServer:
-    """Where a started server answers, and what it runs on."""
+    """The addresses and files of a running server."""
 
     address: str
     database_url: str
@@ -45,7 +45,7 @@ class RunningServer:
 
 
 class BenchmarkServer:
-    """A server with a database of its own, durable as in production; gone at the end."""
+    """A server with its own database, durable as in production, which is deleted at the end."""
 
     def __init__(self) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="benchmark-")
@@ -91,7 +91,7 @@ class BenchmarkServer:
 
 
 class LedgerStubs:
-    """The stubs of one server on one channel."""
+    """The stubs of a server on one channel."""
 
     def __init__(self, address: str, channel: grpc.Channel | None = None) -> None:
         self.address = address
@@ -110,14 +110,28 @@ class LedgerStubs:
 
 
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], *, workers: int = 8) -> list[Result]:
-    """The results in the order of the items. The first error ends it."""
+    """Return the results of `work` in the order of the items. Raises the first error."""
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(work, items))
 
 
 def resident_mb(pid: int) -> float:
-    """Memory that a process holds, in megabytes."""
+    """Return the resident memory of a process in megabytes."""
+    return _memory_mb(pid, "VmRSS")
+
+
+def peak_mb(pid: int) -> float:
+    """Return the peak of a process's resident memory since `reset_peak`, in megabytes."""
+    return _memory_mb(pid, "VmHWM")
+
+
+def reset_peak(pid: int) -> None:
+    """Start a new measurement of a process's peak memory."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def _memory_mb(pid: int, field: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) / 1024
     raise RuntimeError(f"process {pid} has ended")

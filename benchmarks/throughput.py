@@ -1,4 +1,4 @@
-"""How many events a second one stream stores, and one stream reads back."""
+"""The rates at which one stream stores events and one stream reads them."""
 
 import statistics
 import threading
@@ -20,15 +20,15 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 
 EMIT = "/orchestration.v1.EventService/EmitEvents"
 ROUND_EVENTS = 20_000
-UNANSWERED = 8  # messages on their way at once
+UNANSWERED = 8  # messages in flight at once
 MADE_BY_DATABASE = ("xid", "seq")
 
 
 def measure_emit(started: RunningServer, seeded: Seeded, rounds: int) -> Measurement:
-    """Durable events a second of one stream, and as a share of COPY, in turns.
+    """Measure in turn the durable events a second of one stream, and of COPY.
 
-    The events are of now, as agents emit them. COPY takes the rows that they became into the same
-    table, all columns and indexes, in one transaction.
+    The events are of now, as agents emit them. COPY inserts the rows that they became into the same table,
+    with all columns and indexes, in one transaction.
     """
     rows = new_events(range(ROUND_EVENTS), seeded.tasks, seeded.sprints, None)
     emitted, copied = [], []
@@ -52,7 +52,10 @@ def measure_emit(started: RunningServer, seeded: Seeded, rounds: int) -> Measure
 
 
 def emit(channel: grpc.Channel, rows: list[event_pb2.NewEvent]) -> float:
-    """Events a second from the first message to the last answer. Raises where one is not stored."""
+    """Return the events a second from the first message to the last answer.
+
+    Raises RuntimeError if an event is not stored.
+    """
     messages = [
         event_pb2.EmitEventsRequest(
             request_id=request_id(), events=rows[at : at + EVENT_BATCH]
@@ -86,7 +89,7 @@ def emit(channel: grpc.Channel, rows: list[event_pb2.NewEvent]) -> float:
 
 
 class _Copy:
-    """COPY of events into their own table, under a project of its own."""
+    """COPY of events into their own table, under another project."""
 
     def __init__(self, conn: psycopg.Connection) -> None:
         self._conn = conn
@@ -110,7 +113,7 @@ class _Copy:
             self._rows = [bytes(chunk) for chunk in out]
 
     def run(self) -> float:
-        """Rows a second."""
+        """Copy the rows, and return the rate a second."""
         write = sql.SQL("copy events ({}) from stdin (format binary)").format(self._columns)
         with self._conn.cursor() as cursor:
             began = time.monotonic()
@@ -124,10 +127,10 @@ class _Copy:
 
 
 def measure_timeline(started: RunningServer, seeded: Seeded, rounds: int) -> Measurement:
-    """Events a second of one stream that reads all history, and what it costs in memory.
+    """Measure the events a second of one stream that reads all history, and the memory it costs.
 
-    The messages are parsed in this process; the growth is that of the server, at its highest, over
-    what it held before the first round.
+    This process parses the messages. The growth is the server's peak memory minus its memory before the first
+    round.
     """
     before = resident_mb(started.pid)
     memory: SimpleQueue[float] = SimpleQueue()

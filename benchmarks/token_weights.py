@@ -1,9 +1,9 @@
-"""Fits the weights of the token estimate: python -m benchmarks.token_weights [--fit].
+"""Fitting of the weights of the token estimate: python -m benchmarks.token_weights [--fit].
 
-Counts samples by real tokenizers and looks for the weights with the smallest sum of estimates under which no
-sample takes more tokens than its estimate. bpe-openai of the development packages brings o200k and cl100k;
---counter NAME=MODULE:FUNCTION adds a tokenizer of another family: a function that takes a text and returns a
-number. The weights in use were fitted with Claude's of 2023 too. --fit needs scipy.
+The program counts samples with real tokenizers, and finds the weights with the smallest sum of estimates
+under which no sample has more tokens than its estimate. bpe-openai of the development packages has o200k and
+cl100k; --counter NAME=MODULE:FUNCTION adds another tokenizer, a function that takes a text and returns a
+number. The current weights were also fitted to Claude's tokenizer of 2023. --fit needs scipy.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from orchestration_server.model import EntityType
 DATA = Path(__file__).parents[1] / "tests" / "data" / "fleet"
 MARGIN = 1.04
 PUBLIC = ("o200k_base", "cl100k_base")
-# Without a least weight a sign that samples always have in company would cost nothing.
+# Minimum weights. Without them, a sign that never occurs alone in samples would cost nothing.
 LEAST = {
     "quotation mark": 150, "bracket or comma": 150, "colon": 200, "backslash": 400, "joiner": 300,
     "other sign": 500, "digit": 330, "number": 200, "capital": 100, "capitals": 300,
@@ -36,7 +36,7 @@ LEAST = {
     "word after a space": 300, "character of 2 bytes": 900, "character of 3 bytes": 700,
     "character of 4 bytes": 1_500,
 }  # fmt: skip
-# Without a most one, rare samples would make long words and accents dear for all texts.
+# Maximum weights. Without them, rare samples would make long words and accents expensive in all texts.
 MOST = {"9 small letters": 1_000, "8 capitals": 2_000, "16 capitals": 12_000, "character of 2 bytes": 3_000}
 SENTENCES = (
     "Die Größe der Schaltfläche wird nach dem Neustart wiederhergestellt; sonst schlägt jede Anfrage fehl. ",
@@ -61,7 +61,7 @@ ALPHABETS = (
 
 
 def fleet(random: Random) -> Iterator[str]:
-    """Yield contexts of a fleet's tasks as compact JSON, whole and as budgets leave them."""
+    """Yield contexts of a fleet's tasks as compact JSON, complete and cut as budgets do."""
     events: dict[str, list[event_pb2.Event]] = {}
     reader = EventReader()
     for line in read_lines(DATA / "events.jsonl.gz"):
@@ -137,10 +137,12 @@ def fit(samples: list[str], most: list[int]) -> dict[str, int]:
 
 
 def main() -> None:
-    """Fit on every other context and the other texts, and say how the weights do on all contexts."""
+    """Fit the weights to every second context and the other texts, and report how they do on all contexts."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--counter", action="append", default=[], metavar="NAME=MODULE:FUNCTION")
-    parser.add_argument("--fit", action="store_true", help="fit new weights; else say how those in use do")
+    parser.add_argument(
+        "--fit", action="store_true", help="fit new weights instead of testing the current ones"
+    )
     arguments = parser.parse_args()
     random = Random(7)
     contexts, texts = list(fleet(random)), list(others(random))
@@ -159,8 +161,8 @@ def main() -> None:
     for name, found in real.items():
         shares = [UNITS * n / most for n, most in zip(found, estimates, strict=True)]
         print(
-            f"{name}: of the estimate, contexts {median(shares[: len(contexts)]):.1%} in the middle,"
-            f" {max(shares[: len(contexts)]):.1%} at the most; other texts {max(shares[len(contexts) :]):.1%}"
+            f"{name}: contexts have {median(shares[: len(contexts)]):.1%} of the estimate at the median,"
+            f" {max(shares[: len(contexts)]):.1%} at most; other texts {max(shares[len(contexts) :]):.1%}"
         )
 
 

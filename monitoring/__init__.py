@@ -1,1 +1,1 @@
-"""The Grafana dashboard as code, and the run that tries it and the alerts against a real Prometheus."""
+"""The Grafana dashboard as code, and a run that tests it and the alerts with a real Prometheus."""

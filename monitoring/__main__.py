@@ -1,7 +1,7 @@
-"""The command: python -m monitoring. A loaded server, a real Prometheus, and what each panel's query returns.
+"""The command `python -m monitoring`: run each panel's query on a Prometheus that scrapes a loaded server.
 
-It fails where a query is an error or returns nothing, where a rule does not load, and where an alert does not
-fire and clear in both Prometheus and the ledger.
+It fails if a query fails or returns nothing, if a rule does not load, or if an alert does not fire and clear
+in both Prometheus and the ledger.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from orchestration_server.rules.alerts import BUILT_IN, SESSION_INACTIVE
 
 START_SECONDS = 90.0
 WARM_SECONDS = 75.0
-"""By then each background service has run, so that what is shown is more than nothing."""
+"""The time after which each background service has run, so that its panels have data."""
 DATA_SECONDS = 60.0
 ALERT_SECONDS = 90.0
 ALERTS = f"alerts:\n  - {{name: {SESSION_INACTIVE}, threshold: 3}}\n"
@@ -36,9 +36,9 @@ FAILED, MISSING = 1, 2
 
 
 def main() -> int:
-    """Runs it all; 0 where all is well."""
+    """Run everything, and return 0 if all is well."""
     parser = argparse.ArgumentParser(prog="python -m monitoring", description=__doc__)
-    parser.add_argument("--workers", default="1", help="processes of the server (1)")
+    parser.add_argument("--workers", default="1", help="the number of server processes (default: 1)")
     workers = parser.parse_args().workers
     with tempfile.TemporaryDirectory(prefix="monitoring-") as name:
         directory = Path(name)
@@ -74,7 +74,7 @@ def _run(directory: Path, alerts: Path, workers: str) -> int:
 
 @contextmanager
 def _server(directory: Path, alerts: Path, workers: str) -> Iterator[dict[str, str]]:
-    """A server with engines of its own; what it says once it answers."""
+    """Start a server with built-in engines, and yield the content of its ready file."""
     ready, workspace = directory / "ready.json", directory / "workspace"
     workspace.mkdir()
     command = [sys.executable, "-m", "orchestration_server", "serve", "--ephemeral"]
@@ -95,7 +95,7 @@ def _server(directory: Path, alerts: Path, workers: str) -> Iterator[dict[str, s
 
 
 def _check_panels(prometheus: Prometheus) -> list[str]:
-    """Asks each panel's queries once everything has been measured; prints what they returned."""
+    """Run each panel's queries after everything has data, and print the results."""
     _wait_until(DATA_SECONDS, lambda: all(_ask(prometheus, query)[0] for _, _, query in _queries()))
     faults: list[str] = []
     titles = ["", ""]
@@ -118,19 +118,19 @@ def _queries() -> Iterator[tuple[str, str, Query]]:
 
 
 def _ask(prometheus: Prometheus, query: Query) -> tuple[bool, str]:
-    """Whether a query returns something, each line with the labels that its legend names; and what."""
+    """Run a query. Return True if it has data with all labels of its legend, and describe the result."""
     try:
         found = prometheus.query(query.expression)
     except ValueError as error:
-        return False, f"an error: {error}"
+        return False, f"error: {error}"
     if not found:
         return False, "no data"
     named = re.findall(r"{{(\w+)}}", query.legend)
     if not all(one.labels.get(label) for one in found for label in named):
-        return False, f"lines without {' or '.join(named)}"
+        return False, f"series without {' or '.join(named)}"
     largest = max(found, key=lambda one: one.value)
     of = " ".join(str(largest.labels[label]) for label in named)
-    return True, f"{len(found)} lines, the largest {largest.value:.4g} {of}".rstrip()
+    return True, f"{len(found)} series, the largest {largest.value:.4g} {of}".rstrip()
 
 
 def _check_rules(prometheus: Prometheus) -> list[str]:
@@ -145,7 +145,7 @@ def _check_rules(prometheus: Prometheus) -> list[str]:
 
 
 def _check_alert(prometheus: Prometheus, address: str) -> list[str]:
-    """A session that nobody calls: fires, and clears when it is closed."""
+    """Check the alert about an inactive session: it fires, and it clears after the session is closed."""
     print("\nAlert")
     faults = []
     with Client(address) as client:
@@ -167,7 +167,7 @@ def _check_alert(prometheus: Prometheus, address: str) -> list[str]:
 
 
 def _wait_until(seconds: float, holds: Callable[[], bool]) -> bool:
-    """Whether it came to hold in time."""
+    """Wait until the condition holds. Return False if it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:

@@ -27,7 +27,7 @@ _LEGEND = "{{name}}"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query of Prometheus, and what its lines are called."""
+    """A query of Prometheus, and the legend of its series."""
 
     expression: str
     legend: str = ""
@@ -35,7 +35,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A graph."""
+    """A graph of the dashboard."""
 
     title: str
     unit: str
@@ -45,25 +45,25 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Panels under one heading."""
+    """A row of panels under one heading."""
 
     title: str
     panels: Sequence[Panel]
 
 
 def _rate(name: str, *labels: str, by: str = "") -> str:
-    """What a counter grows by in a second."""
+    """Return the expression for the rate of a counter a second."""
     summed = f"sum by ({by})" if by else "sum"
     return f"{summed} (rate(orchestration_{name}{{{','.join([*labels, _HERE])}}}[$__rate_interval]))"
 
 
 def _gauge(name: str, by: str = "") -> str:
-    """A gauge of each server, of all together."""
+    """Return the expression for a gauge of servers, summed over all of them."""
     return f"{f'sum by ({by})' if by else 'sum'} (orchestration_{name}{{{_HERE}}})"
 
 
 def _ledger(name: str, by: str = "") -> str:
-    """A gauge of the ledger as a whole, of which all servers say the same."""
+    """Return the expression for a gauge of the ledger, which all servers report alike."""
     return f"{f'max by ({by})' if by else 'max'} (orchestration_{name})"
 
 
@@ -274,7 +274,7 @@ ROWS: Sequence[Row] = (
 
 
 def dashboard() -> dict[str, Any]:
-    """What Grafana imports."""
+    """Return the dashboard in the form that Grafana imports."""
     return {
         "uid": "orchestration",
         "title": "Orchestration",
@@ -351,7 +351,7 @@ def _graph(panel: Panel, number: int, position: dict[str, int]) -> dict[str, Any
 
 
 def render() -> str:
-    """The text of the file."""
+    """Return the text of the dashboard's file."""
     return json.dumps(dashboard(), indent=2) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""A load of all kinds, so that there is something to see of everything that is measured."""
+"""A load of all kinds of calls, so that every metric has data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SLOW_SECONDS = 1.2
 
 
 class MixedLoad:
-    """Calls a server from a few threads, until it is stopped."""
+    """A load on a server from a few threads, for the duration of a block."""
 
     def __init__(self, address: str, database_url: str) -> None:
         self._address = address
@@ -63,7 +63,7 @@ class MixedLoad:
             turn += 1
 
     def _work(self, client: Client) -> None:
-        """Sprints, tasks with files, contexts that the cache does not know and then does, and some errors."""
+        """Make sprints, tasks with files, contexts with and without a cache hit, and some errors."""
         for turn in self._turns():
             code = f"load-{turn}"
             client.sprints.CreateSprint(_sprint(code))
@@ -78,13 +78,13 @@ class MixedLoad:
             client.events.GetEventStats(event_pb2.GetEventStatsRequest())
 
     def _follow(self, client: Client) -> None:
-        """One live timeline."""
+        """Follow a live timeline."""
         for _ in client.follow():
             if self._stopped.is_set():
                 return
 
     def _emit(self, client: Client) -> None:
-        """One stream of events that stays open, so that others are refused by a server that allows one."""
+        """Emit events over one open stream. The server allows only one, so it refuses others."""
 
         def messages() -> Iterator[event_pb2.EmitEventsRequest]:
             for turn in self._turns():
@@ -97,7 +97,7 @@ class MixedLoad:
                     list(other.events.EmitEvents(iter(())))
 
     def _hold_row(self, client: Client) -> None:
-        """Statements that take longer than a second, since somebody holds their row."""
+        """Make statements that take longer than a second, because their row is locked."""
         while not self._stopped.is_set():
             with psycopg.connect(self._database_url) as conn:
                 conn.execute("select from sprints where code = 'held' for update")

@@ -1,4 +1,4 @@
-"""A Prometheus of its own, which scrapes one server; gone at the end."""
+"""A temporary Prometheus that scrapes one server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 INTERVAL = "2s"
 RATE_INTERVAL = "10s"
-"""What stands for Grafana's $__rate_interval: four scrapes and the one before."""
+"""The value for Grafana's $__rate_interval: four scrapes and the one before."""
 START_SECONDS = 30.0
 HINT = "needs Prometheus: apt-get install prometheus"
 CONFIG = """
@@ -31,11 +31,11 @@ scrape_configs:
 
 
 class PrometheusMissing(RuntimeError):
-    """A program is not there. The text says how to get it."""
+    """Raised if Prometheus is not installed. The message says how to install it."""
 
 
 class Series:
-    """One line of an answer."""
+    """A series of a query's result."""
 
     def __init__(self, found: Mapping[str, Any]) -> None:
         self.labels: Mapping[str, str] = found["metric"]
@@ -43,7 +43,7 @@ class Series:
 
 
 class Prometheus:
-    """Runs until its block ends. Raises `Missing` where there is none."""
+    """A Prometheus that runs for the duration of a block. Raises PrometheusMissing if it is not installed."""
 
     def __init__(self, directory: Path, *, target: str, rules: str) -> None:
         program = shutil.which("prometheus")
@@ -88,20 +88,22 @@ class Prometheus:
         self.stop()
 
     def stop(self) -> None:
-        """Ends it."""
+        """Stop Prometheus."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(timeout=30)
 
     def query(self, expression: str) -> list[Series]:
-        """What a query of a panel returns now; lines without a number are left out. ValueError says what is
-        wrong with the query."""
+        """Return the current result of a panel's query, without series that are NaN.
+
+        Raises ValueError if the query is not valid.
+        """
         asked = expression.replace("$__rate_interval", RATE_INTERVAL).replace("$instance", ".*")
         found = self._get("query", query=asked)
         return [one for one in map(Series, found["result"]) if not math.isnan(one.value)]
 
     def rules(self) -> list[dict[str, Any]]:
-        """The rules, each with its health and state."""
+        """Return the rules, each with its health and state."""
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
 
     def _get(self, what: str, **asked: str) -> Any:

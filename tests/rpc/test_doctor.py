@@ -229,7 +229,9 @@ def test_pools_that_do_not_fit(glance: Look) -> None:
     (found,) = glance(database.connections, large)
     assert found.level == FAILED
     each = 64 + BACKGROUND_CONNECTIONS
-    assert f"{64 * each}, 64 x (64 threads + {BACKGROUND_CONNECTIONS}); 297 may be open" in found.text
+    assert (
+        f"{64 * each}, 64 x (64 threads + {BACKGROUND_CONNECTIONS}); max_connections allows 297" in found.text
+    )
     assert "set max_connections" in found.fix
 
 

@@ -77,7 +77,7 @@ def test_the_environment_names_key_project_and_authority(
         monkeypatch.setenv("ORCHESTRATION_CA_FILE", authority)
         Client(ELSEWHERE[0]).close()
     monkeypatch.setenv("ORCHESTRATION_CA_FILE", str(tmp_path / "none"))
-    with pytest.raises(ValueError, match="which ORCHESTRATION_CA_FILE names"):
+    with pytest.raises(ValueError, match="the file in ORCHESTRATION_CA_FILE"):
         Client(ELSEWHERE[0])
 
 
