@@ -227,12 +227,12 @@ class _LibraryPool(psycopg_pool.ConnectionPool[connection.Connection]):
     def refill(self) -> None:
         """Open nothing again."""
 
-    def answers(self, seconds: float) -> bool:
+    def has_live_primary(self, seconds: float) -> bool:
         return True
 
 
 def _pool() -> None:
-    _replace(database, "Pool", _LibraryPool)
+    _replace(database, "LifoPool", _LibraryPool)
 
 
 def _wire() -> None:

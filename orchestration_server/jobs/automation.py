@@ -1,8 +1,8 @@
-"""Carries out the rules of automation: reads each project's log in order, and acts on what it finds.
+"""The background service that carries out the rules of automation.
 
-An action is a write as any other, through the services and the write gate; the place in the log moves in the
-same statement, and its row is held from before the decision until the commit. So an action is done once,
-whether a runner crashes, two run at once, or one reads again what the other has dealt with.
+It reads the log of each project in order. An action is a write through the gate, like any other. The write
+also moves the reader's position in the log, and locks that position before the commit. So each action is done
+once, even if a runner crashes, or if several run at once.
 """
 
 from __future__ import annotations
@@ -29,29 +29,31 @@ from orchestration_server.rules.emission import AT_ONCE, Policies
 from orchestration_server.services import sprints, tasks
 from orchestration_server.store import automation as automation_store
 from orchestration_server.store import log_positions
-from orchestration_server.store.log_positions import START, LogPosition
+from orchestration_server.store.log_positions import LogPosition
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
 from orchestration_server.writes.gate import Gate
+from orchestration_server.writes.write import Lock, Write
 
 log = structlog.get_logger()
 
 BATCH = 1_000
-"""Events of a project that are read at once."""
+"""The most events of a project that are read at once."""
 PROJECTS = 200
-TOLD = 500
-"""Events of actions that are written at once."""
+"""The most projects that one run looks at."""
+MAX_WAITING_EVENTS = 500
+"""The most events of actions that are written at once."""
 RPC = AGENT
 
-Told = Callable[[datetime], EventRow]
-"""An event of an action, once it is known when it is recorded."""
+MakeEvent = Callable[[datetime], EventRow]
+"""Makes an event of an action, given the time at which it is recorded."""
 
 
-class Passed(Exception):
-    """Another runner has moved the place: it does what there is to do."""
+class PositionMoved(Exception):
+    """Another runner moved the position of this project, and does its work."""
 
 
-class Nothing(Exception):
+class NothingToDo(Exception):
     """The action would change nothing."""
 
 
@@ -60,73 +62,78 @@ class OutOfScope(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Step(Call):
-    """The call of a rule: a write that moves the place from ``start`` to ``to``."""
-
-    start: LogPosition = START
-    to: LogPosition = START
-    told: Sequence[Told] = ()
-    """Events of the actions before it, which are written with it."""
-    required: Callable[[Connection], bool] | None = None
-    """What has to hold when it is written."""
-    allowed: bool = False
-    """Whether the change may leave the scopes of its causers."""
-    acts: bool = False
-    """Whether it is there for a change, not for the events told alone."""
-    would: Told | None = None
-    """What is told in the place of the change, where the rule runs dry."""
-
-
-class SteppingGate(Gate):
-    """The write gate of the rules. Takes calls that are a Step, and raises Passed and Nothing for them."""
-
-    def write(
-        self,
-        call: Call,
-        request: Request,
-        *,
-        locks: Sequence[tuple[str, str]],
-        prepare: Callable[[Connection], Prepared],
-        decide: Callable[[Connection, Prepared], Change],
-        locked: bool = False,
-    ) -> bytes:
-        assert isinstance(call, Step)
-
-        def step(conn: Connection, found: Prepared) -> Change:
-            if log_positions.lock(conn, reader=automation_store.READER, project=call.project) != call.start:
-                raise Passed
-            if call.required is not None and not call.required(conn):
-                raise Nothing
-            change = decide(conn, found)
-            if call.acts and not change.events:
-                raise Nothing
-            if not call.allowed and not causers.allow(call.causer_scopes, change.events):
-                raise OutOfScope
-            if call.would is not None:
-                change = Change(b"", events=[call.would(found.now)])
-            events = [told(found.now) for told in call.told]
-            return automation_store.with_position(replace(change, events=[*events, *change.events]), call.to)
-
-        # The place is held for as long as the decision has to hold.
-        return super().write(call, request, locks=locks, prepare=prepare, decide=step, locked=True)
-
-
-@dataclass(slots=True)
-class _Walk:
-    """The way through one batch: where the place is, and what waits to be told."""
+class _Step:
+    """The amendment of one write of a rule: it moves the position from ``start`` to ``to``."""
 
     project: str
     start: LogPosition
-    told: list[Told] = field(default_factory=list)
+    to: LogPosition
+    waiting: Sequence[MakeEvent]
+    """The events of earlier actions, which this write logs too."""
+
+    def __call__(self, conn: Connection, found: Prepared[object], change: Change) -> Change:
+        position = log_positions.lock(conn, reader=automation_store.READER, project=self.project)
+        if position != self.start:
+            raise PositionMoved
+        change = self._checked(conn, found, change)
+        events = [make(found.now) for make in self.waiting]
+        return automation_store.with_position(replace(change, events=[*events, *change.events]), self.to)
+
+    def _checked(self, conn: Connection, found: Prepared[object], change: Change) -> Change:
+        return change
+
+
+@dataclass(frozen=True, slots=True)
+class _ActionStep(_Step):
+    """The amendment of a write that carries out an action."""
+
+    causer_scopes: str
+    """The scopes of the callers that caused the action."""
+    required: Callable[[Connection], bool] | None
+    """The condition that has to hold when the action is written."""
+    unscoped: bool
+    """Whether the change may leave the scopes of its causers."""
+    dry_run: MakeEvent | None
+    """The event that is logged in place of the change if the rule runs dry."""
+
+    def _checked(self, conn: Connection, found: Prepared[object], change: Change) -> Change:
+        if not change.events or (self.required is not None and not self.required(conn)):
+            raise NothingToDo
+        if not self.unscoped and not causers.allow(self.causer_scopes, change.events):
+            raise OutOfScope
+        return change if self.dry_run is None else Change(b"", events=[self.dry_run(found.now)])
+
+
+class _LogEvents(Write[None]):
+    """A write of events alone: those of the actions that wait."""
+
+    @property
+    def locks(self) -> Sequence[Lock]:
+        return ()
+
+    def prepare(self, conn: Connection) -> Prepared[None]:
+        return automation_store.prepare(conn)
+
+    def decide(self, conn: Connection, found: Prepared[None]) -> Change:
+        return Change(b"")
+
+
+@dataclass(slots=True)
+class _BatchRun:
+    """The state of one batch: the position that is stored, and the events that wait to be written."""
+
+    project: str
+    start: LogPosition
+    waiting: list[MakeEvent] = field(default_factory=list)
     acted: bool = False
 
-    def moved(self, to: LogPosition) -> None:
-        """What waited was written, and moved the place."""
-        self.start, self.told, self.acted = to, [], True
+    def wrote(self, to: LogPosition) -> None:
+        """Note that the waiting events were written and the position moved."""
+        self.start, self.waiting, self.acted = to, [], True
 
 
 class Automation:
-    """The service: any number may run at once."""
+    """The background service. Any number of processes may run it at once."""
 
     name = "automation"
     interval = 1.0
@@ -138,20 +145,19 @@ class Automation:
         wake: Callable[[], None],
         policies: Policies = AT_ONCE,
     ) -> None:
-        """``wake`` is called after each commit that holds events."""
+        """Make the service. It calls ``wake`` after each commit that logs events."""
         self._db = db
-        self._gate = SteppingGate(db, wake, policies)
+        self._gate = Gate(db, wake, policies)
         self._rules = rules
         exact, prefixes = split_types(type_ for rule in rules for type_ in rule.on)
         self._types, self._prefixes = sorted(exact), sorted(prefixes)
         self._after = ""
 
     def run_once(self) -> int:
-        """Deals with the next events of projects that have some; how many it were.
+        """Handle the next events of each project that has some, and return their number.
 
-        0 where every project's came back short and led to nothing: what comes meanwhile waits for the next
-        turn. A project that fails keeps its place and does not keep others from going on; its error is
-        raised after them.
+        Return 0 if every project's batch was short and caused no event: new events wait for the next run. A
+        project that fails keeps its position, and the others go on. Its error is raised after them.
         """
         handled = 0
         failure: Exception | None = None
@@ -162,7 +168,7 @@ class Automation:
                 size, again = self._batch(project)
                 handled += size
                 more |= again
-            except Passed:
+            except PositionMoved:
                 continue
             except Exception as error:
                 log.warning("automation failed", project=project, error=error)
@@ -172,7 +178,7 @@ class Automation:
         return handled if more else 0
 
     def _projects(self) -> list[str]:
-        """Goes round them, so that busy ones do not keep it from the others."""
+        """Return the next projects with new events. A busy project does not keep the others waiting."""
         with self._db.connection() as conn:
             found = log_positions.behind(
                 conn, reader=automation_store.READER, after=self._after, limit=PROJECTS
@@ -183,7 +189,7 @@ class Automation:
         return found
 
     def _batch(self, project: str) -> tuple[int, bool]:
-        """Return how many events it were, and whether there are others behind them, or they led to some."""
+        """Return the number of events, and whether more of them follow or were caused."""
         with self._db.connection() as conn:
             start = log_positions.get(conn, reader=automation_store.READER, project=project)
             batch = automation_store.read_batch(
@@ -192,110 +198,109 @@ class Automation:
             )  # fmt: skip
         if not batch.size:
             return 0, False
-        walk = _Walk(project, start)
-        for place, body, scopes in batch.events:
+        run = _BatchRun(project, start)
+        for position, body, scopes in batch.events:
             cause = Cause(event_pb2.Event.FromString(body), scopes)
-            for rule, number, action in self._due(cause, place, start):
-                self._act(walk, cause, rule, action, LogPosition(place, rule.name, number))
-        acted = self._finish(walk, batch.last)
+            for rule, number, action in self._due(cause, position, start):
+                self._act(run, cause, rule, action, LogPosition(position, rule.name, number))
+        acted = self._finish(run, batch.last)
         return batch.size, acted or batch.more
 
-    def _due(self, cause: Cause, place: Position, start: LogPosition) -> Iterator[tuple[Rule, int, Action]]:
-        """The actions for an event that are not done yet, by the names of their rules."""
-        done = (start.rule, start.action) if place == start.position and start.rule is not None else ("", 0)
+    def _due(
+        self, cause: Cause, position: Position, start: LogPosition
+    ) -> Iterator[tuple[Rule, int, Action]]:
+        """Yield the actions for an event that are not done yet, in the order of the names of their rules."""
+        done = ("", 0)
+        if position == start.position and start.rule is not None:
+            done = (start.rule, start.action)
         for rule in self._rules:
             if rule.takes(cause):
                 for number, action in enumerate(rule.then, 1):
                     if (rule.name, number) > done:
                         yield rule, number, action
 
-    def _act(self, walk: _Walk, cause: Cause, rule: Rule, action: Action, at: LogPosition) -> None:
-        told = _Teller(walk.project, cause, rule.name)
-        if told.depth > DEPTH:
+    def _act(self, run: _BatchRun, cause: Cause, rule: Rule, action: Action, at: LogPosition) -> None:
+        events = _EventMaker(run.project, cause, rule.name)
+        if events.depth > DEPTH:
             if at.action == 1:
-                self._tell(walk, told.of(OWN + "depth_exceeded", {"limit": DEPTH}), at)
+                self._log(run, events.make(OWN + "depth_exceeded", {"limit": DEPTH}), at)
         elif isinstance(action, SetStatus):
-            self._set_status(walk, cause, action, at, told, dry_run=rule.dry_run)
+            self._set_status(run, cause, action, at, events, dry_run=rule.dry_run)
         elif rule.dry_run:
-            self._tell(walk, told.would({"emit": _described(action, cause)}), at)
+            self._log(run, events.would_act({"emit": _described(action, cause)}), at)
         else:
             payload = cause.filled(dict(action.payload))
-            self._tell(walk, told.of(action.type, payload, priority=action.priority), at)
+            self._log(run, events.make(action.type, payload, priority=action.priority), at)
 
-    def _tell(self, walk: _Walk, told: Told, at: LogPosition) -> None:
-        walk.told.append(told)
-        if len(walk.told) >= TOLD:
-            self._write(walk, at)
+    def _log(self, run: _BatchRun, event: MakeEvent, at: LogPosition) -> None:
+        run.waiting.append(event)
+        if len(run.waiting) >= MAX_WAITING_EVENTS:
+            self._write(run, at)
 
     def _set_status(
-        self, walk: _Walk, cause: Cause, action: SetStatus, at: LogPosition, told: _Teller, *, dry_run: bool
-    ) -> None:
+        self, run: _BatchRun, cause: Cause, action: SetStatus, at: LogPosition, events: _EventMaker, *,
+        dry_run: bool,
+    ) -> None:  # fmt: skip
         code = cause.code(action.of)
         if not code:
             return
-        project = walk.project
-        described = {"of": action.of, "code": code, "to": action.to}
-        required = None
-        if action.all_tasks_completed:
-            required = lambda conn: automation_store.all_tasks_completed(conn, project=project, sprint=code)  # noqa: E731
-        step = Step(
-            RPC, project, correlation_id=cause.event.correlation_id, agent=AGENT, automation=told.automation,
-            causer_scopes=cause.scopes, start=walk.start, to=at, told=walk.told, acts=True, required=required,
-            # The ledger itself checks what makes the sprint complete, so it takes nobody's right.
-            allowed=cause.is_change and action.all_tasks_completed,
-            would=told.would({"set_status": described}) if dry_run else None,
+        project = run.project
+
+        def all_tasks_completed(conn: Connection) -> bool:
+            return automation_store.all_tasks_completed(conn, project=project, sprint=code)
+
+        described = {"set_status": {"of": action.of, "code": code, "to": action.to}}
+        call = Call(
+            RPC, project, correlation_id=cause.event.correlation_id, agent=AGENT,
+            automation=events.automation, causer_scopes=cause.scopes,
+        )  # fmt: skip
+        step = _ActionStep(
+            project, run.start, at, run.waiting, cause.scopes,
+            required=all_tasks_completed if action.all_tasks_completed else None,
+            # The ledger itself checks that the sprint is complete, so the action needs nobody's right.
+            unscoped=cause.is_change and action.all_tasks_completed,
+            dry_run=events.would_act(described) if dry_run else None,
         )  # fmt: skip
         try:
-            self._change(step, action, code)
+            self._gate.write(_status_write(action, code, call), amend=step)
         except OutOfScope:
-            self._tell(walk, told.of(OWN + "out_of_scope", {"action": {"set_status": described}}), at)
+            self._log(run, events.make(OWN + "out_of_scope", {"action": described}), at)
             return
-        except (Nothing, NotFound, FailedPrecondition, InvalidArgument) as error:
+        except (NothingToDo, NotFound, FailedPrecondition, InvalidArgument) as error:
             log.debug("automation left it", rule=at.rule, code=code, reason=repr(error))
             return
-        walk.moved(at)
+        run.wrote(at)
 
-    def _change(self, step: Step, action: SetStatus, code: str) -> None:
-        status: Any = action.status
-        if action.kind == "sprint":
-            sprints.update(
-                self._gate,
-                sprint_pb2.UpdateSprintRequest(
-                    sprint=sprint_pb2.Sprint(code=code, status=status),
-                    update_mask=FieldMask(paths=["status"]),
-                ),
-                step,
-            )
-        else:
-            tasks.update_status(
-                self._gate, task_pb2.UpdateTaskStatusRequest(task_code=code, status=status), step
-            )
+    def _write(self, run: _BatchRun, to: LogPosition) -> None:
+        """Write the waiting events, and move the position."""
+        call = Call(RPC, run.project, agent=AGENT)
+        step = _Step(run.project, run.start, to, run.waiting)
+        self._gate.write(_LogEvents(call, Request(RPC, "", b"")), amend=step)
+        run.wrote(to)
 
-    def _write(self, walk: _Walk, to: LogPosition) -> None:
-        """Writes what was told, with the place."""
-        step = Step(RPC, walk.project, agent=AGENT, start=walk.start, to=to, told=walk.told)
-        self._gate.write(
-            step,
-            Request(RPC, "", b""),
-            locks=(),
-            prepare=automation_store.prepare,
-            decide=lambda *_: Change(b""),
-        )
-        walk.moved(to)
-
-    def _finish(self, walk: _Walk, last: Position) -> bool:
-        """Moves the place behind the batch; whether something was done in it."""
-        if walk.told:
-            self._write(walk, LogPosition(last))
+    def _finish(self, run: _BatchRun, last: Position) -> bool:
+        """Move the position to the end of the batch. Return whether an action was done in the batch."""
+        if run.waiting:
+            self._write(run, LogPosition(last))
             return True
         with self._db.connection() as conn:
-            if not automation_store.advance(conn, project=walk.project, start=walk.start, position=last):
-                raise Passed
-        return walk.acted
+            if not automation_store.advance(conn, project=run.project, start=run.start, position=last):
+                raise PositionMoved
+        return run.acted
 
 
-class _Teller:
-    """Makes the events that a rule tells because of another one."""
+def _status_write(action: SetStatus, code: str, call: Call) -> Write[None]:
+    """Return the write that sets the status of a sprint or task, as a caller's rpc does."""
+    status: Any = action.status
+    if action.kind == "sprint":
+        sprint = sprint_pb2.Sprint(code=code, status=status)
+        mask = FieldMask(paths=["status"])
+        return sprints.update(sprint_pb2.UpdateSprintRequest(sprint=sprint, update_mask=mask), call)
+    return tasks.update_status(task_pb2.UpdateTaskStatusRequest(task_code=code, status=status), call)
+
+
+class _EventMaker:
+    """A maker of the events that a rule logs because of another event."""
 
     def __init__(self, project: str, cause: Cause, rule: str) -> None:
         self._project = project
@@ -303,8 +308,8 @@ class _Teller:
         self.depth = cause.depth + 1
         self.automation: Mapping[str, Any] = {"rule": rule, "cause": cause.event.id, "depth": self.depth}
 
-    def of(self, type_: str, payload: Mapping[str, Any], *, priority: int = 0) -> Told:
-        """An event about what the cause is about."""
+    def make(self, type_: str, payload: Mapping[str, Any], *, priority: int = 0) -> MakeEvent:
+        """Return the maker of an event about the entity of the cause."""
         about = self._cause.event
         call = Call(
             RPC,
@@ -313,7 +318,7 @@ class _Teller:
             agent=AGENT,
             causer_scopes=self._cause.scopes,
         )
-        told = to_struct({**payload, "automation": dict(self.automation)})
+        struct = to_struct({**payload, "automation": dict(self.automation)})
 
         def row(now: datetime) -> EventRow:
             event = event_pb2.Event(
@@ -323,15 +328,15 @@ class _Teller:
                 entity_uid=about.entity_uid,
                 sprint_code=about.sprint_code,
                 priority=priority or about.priority,  # type: ignore[arg-type]  # the numbers are the same
-                payload=told,
+                payload=struct,
             )
             return event_row(event, call, now=now, occur_time=None, tail=event_tail(call, now))
 
         return row
 
-    def would(self, action: Mapping[str, Any]) -> Told:
-        """What a rule that runs dry would have done."""
-        return self.of(OWN + "would_act", {"action": dict(action)})
+    def would_act(self, action: Mapping[str, Any]) -> MakeEvent:
+        """Return the maker of the event that names what a rule would have done if it did not run dry."""
+        return self.make(OWN + "would_act", {"action": dict(action)})
 
 
 def _described(action: Emit, cause: Cause) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from orchestration.v1 import common_pb2, event_pb2, session_pb2, sprint_pb2, task_pb2
@@ -15,11 +16,13 @@ from orchestration_server.model import PRIORITY_DEFAULT, Call, EntityType, Reque
 from orchestration_server.rules.emission import ACTIVITY, Batch, Policies, Sample, place_of
 from orchestration_server.store import sessions as session_store
 from orchestration_server.store.prepared import Prepared
+from orchestration_server.store.sessions import SessionFacts
 from orchestration_server.store.writes import Change, Stamp
 from orchestration_server.telemetry import metrics
 from orchestration_server.writes.drafts import EmitRequest, EmitResult
 from orchestration_server.writes.gate import Gate
 from orchestration_server.writes.group_commit import GroupCommit
+from orchestration_server.writes.write import Lock, Write
 
 
 class Activities:
@@ -39,49 +42,11 @@ class Activities:
             if emission is not None:
                 return self._commits.emit(emission, call)
 
-        answered = False
-
-        def prepare(conn: Connection) -> Prepared:
-            nonlocal answered
-            found = session_store.prepare(conn, project=call.project, request=key, key=request.session_key)
-            answered = found.answer is not None
-            return found
-
-        stored = self._gate.write(
-            call, key, locks=[("session", request.session_key)], prepare=prepare,
-            decide=lambda _, found: self._decide(request, call, found),
-        )  # fmt: skip
-        emitted = EmitResult.from_body(stored)
-        if not answered:
+        write = _LogActivity(call, key, request, self._policies)
+        emitted = EmitResult.from_body(self._gate.write(write))
+        if not write.answered:
             metrics.EVENTS_SAMPLED_OUT.inc(emitted.sampled_out)
         return emitted
-
-    def _decide(self, request: session_pb2.LogActivityRequest, call: Call, found: Prepared) -> Change:
-        session, _ = open_session(found, request.session_key)
-        target = target_of(session, found.extra)
-        own_call = attached(call, session)
-        event = change_event(
-            own_call, ACTIVITY.removeprefix("orchestration."), found.now,
-            entity=EntityType(session.target_type), code=session.target_code, uid=target.uid, revision=0,
-            payload=_payload(request), sprint_code=target.sprint_code, priority=target.priority,
-        )  # fmt: skip
-        change = Change(
-            EmitResult([str(event.event_id)], 1, 0).body(),
-            sql=session_store.OPEN,
-            params={"c_key": session.key},
-            expected=1,
-            events=[event],
-            stamps=session_stamps(call, session, target),
-        )
-        policy = self._policies.policy_for(ACTIVITY, target.priority, request.emission_policy)
-        place = place_of(call.project, own_call.session_key, own_call.correlation_id)
-        if not isinstance(policy, Sample) or place < policy.rate:
-            return change
-        counted = SampledOut(
-            call.project, found.now.replace(second=0, microsecond=0), ACTIVITY, event.actor,
-            event.entity_type, event.entity_code, event.sprint_code,
-        )  # fmt: skip
-        return replace(change, response=EmitResult([""], 0, 0, 1).body(), events=(), sampled_out=[counted])
 
     def _batched(
         self, request: session_pb2.LogActivityRequest, call: Call, key: Request
@@ -111,6 +76,53 @@ class Activities:
         return EmitRequest.from_activity(attached(call, session), key, new, uid, policy)
 
 
+@dataclass
+class _LogActivity(Write[SessionFacts]):
+    message: session_pb2.LogActivityRequest
+    policies: Policies
+    answered: bool = False
+    """Whether the response was stored by an earlier request with this ``request_id``."""
+
+    @property
+    def locks(self) -> Sequence[Lock]:
+        return [("session", self.message.session_key)]
+
+    def prepare(self, conn: Connection) -> Prepared[SessionFacts]:
+        found = session_store.prepare(
+            conn, project=self.call.project, request=self.request, key=self.message.session_key
+        )
+        self.answered = found.answer is not None
+        return found
+
+    def decide(self, conn: Connection, found: Prepared[SessionFacts]) -> Change:
+        call, message = self.call, self.message
+        session, _ = open_session(found, message.session_key)
+        target = target_of(session, found.extra)
+        own_call = attached(call, session)
+        event = change_event(
+            own_call, ACTIVITY.removeprefix("orchestration."), found.now,
+            entity=EntityType(session.target_type), code=session.target_code, uid=target.uid, revision=0,
+            payload=_payload(message), sprint_code=target.sprint_code, priority=target.priority,
+        )  # fmt: skip
+        change = Change(
+            EmitResult([str(event.event_id)], 1, 0).body(),
+            sql=session_store.OPEN,
+            params={"c_key": session.key},
+            expected=1,
+            events=[event],
+            stamps=session_stamps(call, session, target),
+        )
+        policy = self.policies.policy_for(ACTIVITY, target.priority, message.emission_policy)
+        place = place_of(call.project, own_call.session_key, own_call.correlation_id)
+        if not isinstance(policy, Sample) or place < policy.rate:
+            return change
+        counted = SampledOut(
+            call.project, found.now.replace(second=0, microsecond=0), ACTIVITY, event.actor,
+            event.entity_type, event.entity_code, event.sprint_code,
+        )  # fmt: skip
+        return replace(change, response=EmitResult([""], 0, 0, 1).body(), events=(), sampled_out=[counted])
+
+
 def _payload(request: session_pb2.LogActivityRequest) -> dict[str, Any]:
     payload: dict[str, Any] = {"kind": request.kind, "message": request.message}
     if request.HasField("payload"):
@@ -118,7 +130,7 @@ def _payload(request: session_pb2.LogActivityRequest) -> dict[str, Any]:
     return payload
 
 
-def open_session(found: Prepared, key: str) -> tuple[common_pb2.Session, int]:
+def open_session(found: Prepared[object], key: str) -> tuple[common_pb2.Session, int]:
     """Return an open session and its revision.
 
     Raises NotFound if it does not exist, and FailedPrecondition if it is closed.
@@ -142,9 +154,9 @@ class SessionTarget(NamedTuple):
     priority: int
 
 
-def target_of(session: common_pb2.Session, subject: session_store.SessionFacts) -> SessionTarget:
+def target_of(session: common_pb2.Session, facts: SessionFacts) -> SessionTarget:
     """Return the fields of a session's target that its events carry."""
-    body = b"" if subject.target is None else subject.target.body
+    body = b"" if facts.target is None else facts.target.body
     if session.target_type == common_pb2.ENTITY_TYPE_TASK:
         task = task_pb2.Task.FromString(body)
         return SessionTarget(task.uid, task.sprint_code, task.priority)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from orchestration.v1 import coordination_pb2, task_pb2
@@ -12,14 +14,16 @@ from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.wire import embed
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import DependencyCycle, NotFound
-from orchestration_server.model import Call, EntityType, EventRow, Request
+from orchestration_server.model import Call, EntityType, EventRow
 from orchestration_server.services.paging import listed_after, task_list_scope, task_page
 from orchestration_server.services.preconditions import present
 from orchestration_server.store import dependencies as dependency_store
 from orchestration_server.store import tasks as task_store
+from orchestration_server.store.dependencies import Graph
 from orchestration_server.store.prepared import EntityRow, Prepared
 from orchestration_server.store.writes import Change, Stamp
 from orchestration_server.writes.gate import Gate
+from orchestration_server.writes.write import Lock, Write
 
 
 class CoordinationService:
@@ -32,71 +36,11 @@ class CoordinationService:
 
     def AddDependency(self, request: coordination_pb2.AddDependencyRequest, call: Call) -> bytes:
         link = _link(request.dependency)
-        key = request_key(call, request)
-
-        def decide(conn: Connection, found: Prepared) -> Change:
-            task = _task(present(found, "task", link.task_code))
-            present(found, "task", link.depends_on_code)
-            response = embed(1, link.SerializeToString())
-            if found.extra.linked:
-                return Change(response)
-            # The statement checks this under the locks. Checking here as well lets the error name the cycle.
-            if link.kind == dependency_store.BLOCKS and found.extra.walkable:
-                _refuse_cycle(conn, call, link)
-            added = {"from": None, "to": link.depends_on_code}
-            return Change(
-                response,
-                sql=dependency_store.INSERT,
-                params=_params(link) | {"c_create": found.now},
-                expected=1,
-                stamps=[_stamp(call, task)],
-                events=[link_event(call, "task.dependency_added", task, link, found, added)],
-            )
-
-        return self._write(call, key, link, decide, graph=link.kind == dependency_store.BLOCKS)
+        return self._gate.write(_AddLink(call, request_key(call, request), link))
 
     def RemoveDependency(self, request: coordination_pb2.RemoveDependencyRequest, call: Call) -> bytes:
         link = _link(request.dependency)
-        key = request_key(call, request)
-
-        def decide(_: Connection, found: Prepared) -> Change:
-            if not found.extra.linked:
-                raise NotFound("dependency", f"{link.task_code}/{link.depends_on_code}")
-            task = _task(found.rows[link.task_code])
-            removed = {"from": link.depends_on_code, "to": None}
-            return Change(
-                b"",
-                sql=dependency_store.DELETE,
-                params=_params(link),
-                expected=1,
-                stamps=[_stamp(call, task)],
-                events=[link_event(call, "task.dependency_removed", task, link, found, removed)],
-            )
-
-        return self._write(call, key, link, decide)
-
-    def _write(
-        self, call: Call, key: Request, link: coordination_pb2.Dependency, decide: Any, *, graph: bool = False
-    ) -> bytes:
-        """Write a change of a link. ``graph`` marks changes that may close a cycle: they take turns."""
-
-        def prepare(conn: Connection) -> Prepared:
-            return dependency_store.prepare(
-                conn, project=call.project, request=key, task=link.task_code,
-                depends_on=link.depends_on_code, kind=link.kind,
-            )  # fmt: skip
-
-        return self._gate.write(
-            call,
-            key,
-            locks=[
-                ("task", link.task_code),
-                ("task", link.depends_on_code),
-                *([("graph", "")] if graph else []),
-            ],
-            prepare=prepare,
-            decide=decide,
-        )
+        return self._gate.write(_RemoveLink(call, request_key(call, request), link))
 
     def ListDependencies(self, request: coordination_pb2.ListDependenciesRequest, call: Call) -> bytes:
         dependents = request.direction == coordination_pb2.DEPENDENCY_DIRECTION_DEPENDENTS
@@ -133,6 +77,68 @@ class CoordinationService:
                 limit=page_size(request.page_size), ready=True, due=due,
             )  # fmt: skip
         return task_page(self._cursors, page, scope, tasks=1, token=2)
+
+
+@dataclass
+class _LinkWrite(Write[Graph]):
+    """A write of one link."""
+
+    link: coordination_pb2.Dependency
+
+    @property
+    def locks(self) -> Sequence[Lock]:
+        return [("task", self.link.task_code), ("task", self.link.depends_on_code)]
+
+    def prepare(self, conn: Connection) -> Prepared[Graph]:
+        return dependency_store.prepare(
+            conn, project=self.call.project, request=self.request, task=self.link.task_code,
+            depends_on=self.link.depends_on_code, kind=self.link.kind,
+        )  # fmt: skip
+
+
+class _AddLink(_LinkWrite):
+    @property
+    def locks(self) -> Sequence[Lock]:
+        # Links that may close a cycle are added one at a time in a project.
+        graph = [("graph", "")] if self.link.kind == dependency_store.BLOCKS else []
+        return [*super().locks, *graph]
+
+    def decide(self, conn: Connection, found: Prepared[Graph]) -> Change:
+        call, link = self.call, self.link
+        task = _task(present(found, "task", link.task_code))
+        present(found, "task", link.depends_on_code)
+        response = embed(1, link.SerializeToString())
+        if found.extra.linked:
+            return Change(response)
+        # The statement checks this under the locks. Checking here as well lets the error name the cycle.
+        if link.kind == dependency_store.BLOCKS and found.extra.walkable:
+            _refuse_cycle(conn, call, link)
+        added = {"from": None, "to": link.depends_on_code}
+        return Change(
+            response,
+            sql=dependency_store.INSERT,
+            params=_params(link) | {"c_create": found.now},
+            expected=1,
+            stamps=[_stamp(call, task)],
+            events=[link_event(call, "task.dependency_added", task, link, found, added)],
+        )
+
+
+class _RemoveLink(_LinkWrite):
+    def decide(self, conn: Connection, found: Prepared[Graph]) -> Change:
+        call, link = self.call, self.link
+        if not found.extra.linked:
+            raise NotFound("dependency", f"{link.task_code}/{link.depends_on_code}")
+        task = _task(found.rows[link.task_code])
+        removed = {"from": link.depends_on_code, "to": None}
+        return Change(
+            b"",
+            sql=dependency_store.DELETE,
+            params=_params(link),
+            expected=1,
+            stamps=[_stamp(call, task)],
+            events=[link_event(call, "task.dependency_removed", task, link, found, removed)],
+        )
 
 
 def _link(given: coordination_pb2.Dependency) -> coordination_pb2.Dependency:
@@ -172,7 +178,7 @@ def link_event(
     type_: str,
     task: task_pb2.Task,
     link: coordination_pb2.Dependency,
-    found: Prepared,
+    found: Prepared[object],
     change: dict[str, Any],
 ) -> EventRow:
     """Return an event about a link, which is an event of its task."""

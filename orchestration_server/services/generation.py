@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -15,18 +16,19 @@ from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.wire import embed, embed_all
 from orchestration_server.db.database import Connection
 from orchestration_server.errors import ARROW, AlreadyExists, InvalidArgument, LedgerError
-from orchestration_server.model import Call, OutboxRow, Request
+from orchestration_server.model import Call, OutboxRow
 from orchestration_server.services import coordination, sprints, tasks
 from orchestration_server.services.preconditions import need_sprints
 from orchestration_server.store import generation as generation_store
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.generation import LinkColumns, SprintColumns
-from orchestration_server.store.prepared import Prepared
+from orchestration_server.store.prepared import Extra, Prepared
 from orchestration_server.store.writes import Change
 from orchestration_server.templates import Template, TemplateKind, Templates, entities
 from orchestration_server.templates.budget import Budget
 from orchestration_server.validation import validate
 from orchestration_server.writes.gate import Gate
+from orchestration_server.writes.write import Lock, Write
 
 TASKS = 1_000
 LINKS = 10_000
@@ -53,82 +55,13 @@ class Generation:
 
     def create_sprint(self, request: sprint_pb2.CreateSprintFromTemplateRequest, call: Call) -> bytes:
         """Create a sprint with its tasks."""
-        code = request.sprint_code
-
-        def prepare(conn: Connection, key: Request, codes: Sequence[str]) -> Prepared:
-            return generation_store.prepare(conn, project=call.project, request=key, sprint=code, codes=codes)
-
-        def decide(plan: _Plan, found: Prepared) -> Change:
-            if found.extra is not None:
-                raise AlreadyExists("sprint", code, deleted=found.extra)
-            return _sprint_change(call, request.sync_to_file, plan, found)
-
-        return self._write(
-            call, request, lambda: self._sprint_plan(request), prepare, decide, [("sprint", code)]
-        )
+        plan = _rendered(call, request, lambda: self._sprint_plan(request))
+        return self._gate.write(_GenerateSprint(call, request_key(call, request), plan, request))
 
     def create_tasks(self, request: task_pb2.CreateTasksFromTemplateRequest, call: Call) -> bytes:
         """Create tasks."""
-        anchors = [request.sprint_code] if request.sprint_code else []
-
-        def prepare(conn: Connection, key: Request, codes: Sequence[str]) -> Prepared:
-            return task_store.prepare(conn, project=call.project, request=key, codes=codes, sprints=anchors)
-
-        def decide(plan: _Plan, found: Prepared) -> Change:
-            need_sprints(found, anchors)
-            made = [tasks.created(call, task_pb2.NewTask(task=task), found.now) for task in plan.tasks]
-            source = _template_payload(plan.template)
-            events = []
-            for task, _, event in made:
-                events += [event, tasks.task_event(call, "task.generated", task, found.now, source)]
-            rows = [row for _, row, _ in made]
-            return Change(
-                embed_all(1, [row.body for row in rows]),
-                sql=task_store.INSERT,
-                params=task_store.columns(rows),
-                expected=len(rows),
-                events=events,
-                anchors=anchors,
-                outbox=[OutboxRow("task", row.code) for row in rows] if request.sync_to_file else (),
-            )
-
-        return self._write(call, request, lambda: self._tasks_plan(request), prepare, decide)
-
-    def _write(
-        self,
-        call: Call,
-        message: Message,
-        render: Callable[[], _Plan],
-        prepare: Callable[[Connection, Request, Sequence[str]], Prepared],
-        decide: Callable[[_Plan, Prepared], Change],
-        locks: Sequence[tuple[str, str]] = (),
-    ) -> bytes:
-        """Render, then write. A retry gets the same response even if the template has changed since."""
-        key = request_key(call, message)
-        plan: _Plan | LedgerError
-        try:
-            plan = render()
-        except LedgerError as error:
-            if not key.request_id:
-                raise
-            plan = error
-        codes = [] if isinstance(plan, LedgerError) else [task.code for task in plan.tasks]
-
-        def decided(_: Connection, found: Prepared) -> Change:
-            if isinstance(plan, LedgerError):
-                raise plan
-            for code in codes:
-                if code in found.rows:
-                    raise AlreadyExists("task", code, deleted=found.rows[code].deleted)
-            return decide(plan, found)
-
-        return self._gate.write(
-            call,
-            key,
-            locks=[*locks, *(("task", code) for code in codes)],
-            prepare=lambda conn: prepare(conn, key, codes),
-            decide=decided,
-        )
+        plan = _rendered(call, request, lambda: self._tasks_plan(request))
+        return self._gate.write(_GenerateTasks(call, request_key(call, request), plan, request))
 
     def _sprint_plan(self, request: sprint_pb2.CreateSprintFromTemplateRequest) -> _Plan:
         template = self._templates.get(request.template, TemplateKind.SPRINT)
@@ -171,6 +104,98 @@ class Generation:
         if wrong:
             raise InvalidArgument(wrong)
         return _Plan(template, None, made)
+
+
+def _rendered(call: Call, message: Message, render: Callable[[], _Plan]) -> _Plan | LedgerError:
+    """Return the rendered plan, or the error that rendering raised if a response may be stored already.
+
+    A retry gets the stored response even if the template has changed since.
+    """
+    try:
+        return render()
+    except LedgerError as error:
+        if not request_key(call, message).request_id:
+            raise
+        return error
+
+
+@dataclass
+class _Generate(Write[Extra]):
+    """A write of what a template gave."""
+
+    plan: _Plan | LedgerError
+
+    @property
+    def codes(self) -> Sequence[str]:
+        return [] if isinstance(self.plan, LedgerError) else [task.code for task in self.plan.tasks]
+
+    @property
+    def locks(self) -> Sequence[Lock]:
+        return [("task", code) for code in self.codes]
+
+    def decide(self, conn: Connection, found: Prepared[Extra]) -> Change:
+        if isinstance(self.plan, LedgerError):
+            raise self.plan
+        for code in self.codes:
+            if code in found.rows:
+                raise AlreadyExists("task", code, deleted=found.rows[code].deleted)
+        return self.generate(self.plan, found)
+
+    @abstractmethod
+    def generate(self, plan: _Plan, found: Prepared[Extra]) -> Change:
+        """Return the change that creates the entities of the plan."""
+
+
+@dataclass
+class _GenerateSprint(_Generate[bool | None]):
+    message: sprint_pb2.CreateSprintFromTemplateRequest
+
+    @property
+    def locks(self) -> Sequence[Lock]:
+        return [("sprint", self.message.sprint_code), *super().locks]
+
+    def prepare(self, conn: Connection) -> Prepared[bool | None]:
+        return generation_store.prepare(
+            conn, project=self.call.project, request=self.request, sprint=self.message.sprint_code,
+            codes=self.codes,
+        )  # fmt: skip
+
+    def generate(self, plan: _Plan, found: Prepared[bool | None]) -> Change:
+        if found.extra is not None:
+            raise AlreadyExists("sprint", self.message.sprint_code, deleted=found.extra)
+        return _sprint_change(self.call, self.message.sync_to_file, plan, found)
+
+
+@dataclass
+class _GenerateTasks(_Generate[None]):
+    message: task_pb2.CreateTasksFromTemplateRequest
+
+    @property
+    def anchors(self) -> Sequence[str]:
+        return [self.message.sprint_code] if self.message.sprint_code else []
+
+    def prepare(self, conn: Connection) -> Prepared[None]:
+        return task_store.prepare(
+            conn, project=self.call.project, request=self.request, codes=self.codes, sprints=self.anchors
+        )
+
+    def generate(self, plan: _Plan, found: Prepared[None]) -> Change:
+        need_sprints(found, self.anchors)
+        made = [tasks.created(self.call, task_pb2.NewTask(task=task), found.now) for task in plan.tasks]
+        source = _template_payload(plan.template)
+        events = []
+        for task, _, event in made:
+            events += [event, tasks.task_event(self.call, "task.generated", task, found.now, source)]
+        rows = [row for _, row, _ in made]
+        return Change(
+            embed_all(1, [row.body for row in rows]),
+            sql=task_store.INSERT,
+            params=task_store.columns(rows),
+            expected=len(rows),
+            events=events,
+            anchors=self.anchors,
+            outbox=[OutboxRow("task", row.code) for row in rows] if self.message.sync_to_file else (),
+        )
 
 
 def _variables(given: dict[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
@@ -238,7 +263,7 @@ def _graph(made: Sequence[task_pb2.Task], links: Sequence[LinkColumns]) -> dict[
     return wrong
 
 
-def _sprint_change(call: Call, sync: bool, plan: _Plan, found: Prepared) -> Change:
+def _sprint_change(call: Call, sync: bool, plan: _Plan, found: Prepared[object]) -> Change:
     assert plan.sprint is not None
     sprint, created = sprints.created(call, plan.sprint, found.now)
     source = _template_payload(plan.template)

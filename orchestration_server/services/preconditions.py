@@ -8,7 +8,7 @@ from orchestration_server.errors import NotFound, StaleRevision
 from orchestration_server.store.prepared import EntityRow, Prepared
 
 
-def present(found: Prepared, kind: str, code: str) -> EntityRow:
+def present(found: Prepared[object], kind: str, code: str) -> EntityRow:
     """Return the row of an entity. Raises NotFound if it does not exist or is deleted."""
     row = found.rows.get(code)
     if row is None or row.deleted:
@@ -22,7 +22,7 @@ def check_revision(subject: str, expected: int, current: int) -> None:
         raise StaleRevision(subject, expected=expected, current=current)
 
 
-def need_sprints(found: Prepared, sprints: Sequence[str]) -> None:
+def need_sprints(found: Prepared[object], sprints: Sequence[str]) -> None:
     """Raise NotFound if one of the sprints does not exist."""
     for code in sprints:
         if code not in found.sprints:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -32,10 +33,12 @@ from orchestration_server.store import events as event_store
 from orchestration_server.store import reports as report_store
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import EntityRow, Prepared
+from orchestration_server.store.reports import DocumentTarget
 from orchestration_server.store.writes import Change
 from orchestration_server.templates import TemplateKind, Templates
 from orchestration_server.validation.occur_time import refuse_ahead
 from orchestration_server.writes.gate import Gate
+from orchestration_server.writes.write import Lock, Write
 
 _TEMPLATES = {TemplateKind.ADR: "adr", TemplateKind.BUG_REPORT: "bug-report"}
 _DUPLICATE = report_pb2.CreateBugReportResponse(duplicate=True).SerializeToString()
@@ -44,6 +47,10 @@ _REPORTED = (
     "description", "expected_behavior", "actual_behavior", "component", "environment", "error_text",
     "stack_trace",
 )  # fmt: skip
+
+_DocumentRequest = report_pb2.CreateAdrRequest | report_pb2.CreateBugReportRequest
+Render = Callable[[TemplateKind, _DocumentRequest, Mapping[str, Any]], str]
+"""Renders the document of a request with the fields that the server sets."""
 
 
 class ReportService:
@@ -85,124 +92,158 @@ class ReportService:
         return report
 
     def CreateAdr(self, request: report_pb2.CreateAdrRequest, call: Call) -> bytes:
-        key = request_key(call, request)
-        sprint, task = request.sprint_code, request.task_code
-
-        def prepare(conn: Connection) -> Prepared:
-            return report_store.prepare_adr(conn, project=call.project, request=key, sprint=sprint, task=task)
-
-        def decide(_: Connection, found: Prepared) -> Change:
-            adr = self._new_adr(request, call, found, _sprint_of(found, sprint, task))
-            content = documents.adr_content(adr)
-            body = adr.SerializeToString()
-            return Change(
-                embed(1, body),
-                sql=report_store.INSERT_ADR,
-                params={
-                    "c_number": adr.number, "c_code": adr.code, "c_sprint": adr.sprint_code,
-                    "c_task": adr.task_code, "c_update": found.now, "c_body": body,
-                },
-                expected=1,
-                events=[change_event(
-                    call, "adr.created", found.now, entity=EntityType.ADR, code=adr.code, uid=adr.uid,
-                    revision=1, sprint_code=adr.sprint_code,
-                    payload=snapshot(content, revision=1, create_time=adr.create_time),
-                )],
-                anchors=[sprint] if sprint else (),
-                outbox=[OutboxRow("adr", adr.code)] if request.sync_to_file else (),
-            )  # fmt: skip
-
-        return self._gate.write(
-            call, key, locks=_locks("adr", task), prepare=prepare, decide=decide, locked=True
-        )
+        return self._gate.write(_CreateAdr(call, request_key(call, request), self._render, request))
 
     def CreateBugReport(self, request: report_pb2.CreateBugReportRequest, call: Call) -> bytes:
-        key = request_key(call, request)
-        sprint, task = request.sprint_code, request.task_code
-        mark = fingerprint(
-            component=request.component,
-            title=request.title,
-            error_text=request.error_text,
-            stack_trace=request.stack_trace,
-        )
+        return self._gate.write(_CreateBugReport(call, request_key(call, request), self._render, request))
 
-        def prepare(conn: Connection) -> Prepared:
-            return report_store.prepare_bug(
-                conn, project=call.project, request=key, sprint=sprint, task=task, fingerprint=mark
-            )
+    def _render(
+        self,
+        kind: TemplateKind,
+        request: _DocumentRequest,
+        fields: Mapping[str, Any],
+    ) -> str:
+        further = plain(request.variables)
+        if taken := sorted(further.keys() & fields.keys()):
+            raise InvalidArgument({f"variables.{name}": "is a field of the request" for name in taken})
+        return self._templates.render(request.template or _TEMPLATES[kind], {**further, **fields}, kind)
 
-        def decide(_: Connection, found: Prepared) -> Change:
-            refuse_ahead(request, found.now)
-            own_sprint = _sprint_of(found, sprint, task)
-            known = next(iter(found.rows.values()), None)
-            if known is None:
-                bug = self._new_bug(request, call, found, mark, own_sprint)
-                sql, answer = report_store.INSERT_BUG, b""
-                payload = snapshot(documents.bug_content(bug), revision=1, create_time=bug.create_time)
-            else:
-                bug, payload = _seen_again(request, call, found, known, own_sprint)
-                if call.scope is not None and not call.scope.covers_document(bug.sprint_code, bug.task_code):
-                    raise OutOfBounds("the bug is known, and not in the scope of the key")
-                sql, answer = report_store.UPDATE_BUG, _DUPLICATE
-            body = bug.SerializeToString()
-            return Change(
-                embed(1, body) + answer,
-                sql=sql,
-                params={
-                    "c_number": found.extra.number,
-                    "c_code": bug.code,
-                    "c_fingerprint": mark,
-                    "c_revision": bug.revision - 1,
-                    "c_update": found.now,
-                    "c_body": body,
-                },
-                expected=1,
-                events=[_bug_event(request, call, found, bug, own_sprint, payload)],
-                anchors=[sprint] if sprint else (),
-                outbox=[OutboxRow("bug_report", bug.code)] if request.sync_to_file else (),
-            )
 
-        return self._gate.write(
-            call, key, locks=_locks("bug_report", task), prepare=prepare, decide=decide, locked=True
-        )
+@dataclass
+class _DocumentWrite(Write[DocumentTarget]):
+    """A write of a document. It takes its locks first, since the next number depends on other rows."""
 
-    def _new_adr(
-        self, request: report_pb2.CreateAdrRequest, call: Call, found: Prepared, sprint: str
-    ) -> report_pb2.Adr:
+    render: Render
+
+    @property
+    def lock_first(self) -> bool:
+        return True
+
+
+@dataclass
+class _CreateAdr(_DocumentWrite):
+    message: report_pb2.CreateAdrRequest
+
+    @property
+    def locks(self) -> Sequence[Lock]:
+        return _locks("adr", self.message.task_code)
+
+    def prepare(self, conn: Connection) -> Prepared[DocumentTarget]:
+        message = self.message
+        return report_store.prepare_adr(
+            conn, project=self.call.project, request=self.request, sprint=message.sprint_code,
+            task=message.task_code,
+        )  # fmt: skip
+
+    def decide(self, conn: Connection, found: Prepared[DocumentTarget]) -> Change:
+        call, message = self.call, self.message
+        sprint = message.sprint_code
+        adr = self._new_adr(found, _sprint_of(found, sprint, message.task_code))
+        content = documents.adr_content(adr)
+        body = adr.SerializeToString()
+        return Change(
+            embed(1, body),
+            sql=report_store.INSERT_ADR,
+            params={
+                "c_number": adr.number, "c_code": adr.code, "c_sprint": adr.sprint_code,
+                "c_task": adr.task_code, "c_update": found.now, "c_body": body,
+            },
+            expected=1,
+            events=[change_event(
+                call, "adr.created", found.now, entity=EntityType.ADR, code=adr.code, uid=adr.uid,
+                revision=1, sprint_code=adr.sprint_code,
+                payload=snapshot(content, revision=1, create_time=adr.create_time),
+            )],
+            anchors=[sprint] if sprint else (),
+            outbox=[OutboxRow("adr", adr.code)] if message.sync_to_file else (),
+        )  # fmt: skip
+
+    def _new_adr(self, found: Prepared[DocumentTarget], sprint: str) -> report_pb2.Adr:
+        message = self.message
         adr = report_pb2.Adr(
             uid=new_uid(),
-            title=request.title,
-            status=request.status or report_pb2.ADR_STATUS_PROPOSED,
+            title=message.title,
+            status=message.status or report_pb2.ADR_STATUS_PROPOSED,
             sprint_code=sprint,
-            task_code=request.task_code,
-            author=call.agent,
+            task_code=message.task_code,
+            author=self.call.agent,
             revision=1,
             create_time=to_timestamp(found.now),
             update_time=to_timestamp(found.now),
         )
         documents.number_adr(adr, found.extra.number)
-        fields = documents.adr_variables(request, adr)
-        adr.document = self._render(TemplateKind.ADR, request, fields)
+        adr.document = self.render(TemplateKind.ADR, message, documents.adr_variables(message, adr))
         return adr
 
-    def _new_bug(
-        self,
-        request: report_pb2.CreateBugReportRequest,
-        call: Call,
-        found: Prepared,
-        mark: bytes,
-        sprint: str,
-    ) -> report_pb2.BugReport:
-        seen = to_timestamp(_seen(request, found))
+
+@dataclass
+class _CreateBugReport(_DocumentWrite):
+    message: report_pb2.CreateBugReportRequest
+
+    def __post_init__(self) -> None:
+        message = self.message
+        self.fingerprint = fingerprint(
+            component=message.component,
+            title=message.title,
+            error_text=message.error_text,
+            stack_trace=message.stack_trace,
+        )
+
+    @property
+    def locks(self) -> Sequence[Lock]:
+        return _locks("bug_report", self.message.task_code)
+
+    def prepare(self, conn: Connection) -> Prepared[DocumentTarget]:
+        message = self.message
+        return report_store.prepare_bug(
+            conn, project=self.call.project, request=self.request, sprint=message.sprint_code,
+            task=message.task_code, fingerprint=self.fingerprint,
+        )  # fmt: skip
+
+    def decide(self, conn: Connection, found: Prepared[DocumentTarget]) -> Change:
+        call, message = self.call, self.message
+        refuse_ahead(message, found.now)
+        own_sprint = _sprint_of(found, message.sprint_code, message.task_code)
+        known = next(iter(found.rows.values()), None)
+        if known is None:
+            bug = self._new_bug(found, own_sprint)
+            sql, answer = report_store.INSERT_BUG, b""
+            payload = snapshot(documents.bug_content(bug), revision=1, create_time=bug.create_time)
+        else:
+            bug, payload = _seen_again(message, call, found, known, own_sprint)
+            if call.scope is not None and not call.scope.covers_document(bug.sprint_code, bug.task_code):
+                raise OutOfBounds("the bug is known, and not in the scope of the key")
+            sql, answer = report_store.UPDATE_BUG, _DUPLICATE
+        body = bug.SerializeToString()
+        return Change(
+            embed(1, body) + answer,
+            sql=sql,
+            params={
+                "c_number": found.extra.number,
+                "c_code": bug.code,
+                "c_fingerprint": self.fingerprint,
+                "c_revision": bug.revision - 1,
+                "c_update": found.now,
+                "c_body": body,
+            },
+            expected=1,
+            events=[_bug_event(message, call, found, bug, own_sprint, payload)],
+            anchors=[message.sprint_code] if message.sprint_code else (),
+            outbox=[OutboxRow("bug_report", bug.code)] if message.sync_to_file else (),
+        )
+
+    def _new_bug(self, found: Prepared[DocumentTarget], sprint: str) -> report_pb2.BugReport:
+        message = self.message
+        seen = to_timestamp(_seen(message, found))
         bug = report_pb2.BugReport(
             uid=new_uid(),
-            fingerprint=mark.hex(),
-            title=request.title,
-            severity=request.severity or report_pb2.BUG_SEVERITY_MEDIUM,
-            component=request.component,
-            reporter=request.reporter or call.agent,
+            fingerprint=self.fingerprint.hex(),
+            title=message.title,
+            severity=message.severity or report_pb2.BUG_SEVERITY_MEDIUM,
+            component=message.component,
+            reporter=message.reporter or self.call.agent,
             sprint_code=sprint,
-            task_code=request.task_code,
+            task_code=message.task_code,
             count=1,
             first_seen_time=seen,
             last_seen_time=seen,
@@ -211,20 +252,8 @@ class ReportService:
             update_time=to_timestamp(found.now),
         )
         documents.number_bug(bug, found.extra.number)
-        fields = documents.bug_variables(request, bug)
-        bug.document = self._render(TemplateKind.BUG_REPORT, request, fields)
+        bug.document = self.render(TemplateKind.BUG_REPORT, message, documents.bug_variables(message, bug))
         return bug
-
-    def _render(
-        self,
-        kind: TemplateKind,
-        request: report_pb2.CreateAdrRequest | report_pb2.CreateBugReportRequest,
-        fields: Mapping[str, Any],
-    ) -> str:
-        further = plain(request.variables)
-        if taken := sorted(further.keys() & fields.keys()):
-            raise InvalidArgument({f"variables.{name}": "is a field of the request" for name in taken})
-        return self._templates.render(request.template or _TEMPLATES[kind], {**further, **fields}, kind)
 
 
 def _report(state: report_store.SprintState) -> report_pb2.GetSprintStatusReportResponse:
@@ -257,7 +286,7 @@ def _locks(kind: str, task: str) -> list[tuple[str, str]]:
     return [(kind, ""), *([("task", task)] if task else [])]
 
 
-def _sprint_of(found: Prepared, sprint: str, task: str) -> str:
+def _sprint_of(found: Prepared[DocumentTarget], sprint: str, task: str) -> str:
     """Return the sprint of a document, by default that of its task. Raises NotFound if either is missing."""
     if sprint and sprint not in found.sprints:
         raise NotFound("sprint", sprint)
@@ -268,12 +297,16 @@ def _sprint_of(found: Prepared, sprint: str, task: str) -> str:
     return sprint or task_pb2.Task.FromString(found.extra.task).sprint_code
 
 
-def _seen(request: report_pb2.CreateBugReportRequest, found: Prepared) -> datetime:
+def _seen(request: report_pb2.CreateBugReportRequest, found: Prepared[object]) -> datetime:
     return to_datetime(request.occur_time) if request.HasField("occur_time") else found.now
 
 
 def _seen_again(
-    request: report_pb2.CreateBugReportRequest, call: Call, found: Prepared, row: EntityRow, sprint: str
+    request: report_pb2.CreateBugReportRequest,
+    call: Call,
+    found: Prepared[object],
+    row: EntityRow,
+    sprint: str,
 ) -> tuple[report_pb2.BugReport, dict[str, Any]]:
     """Return the bug report with one more occurrence, and the payload of its event."""
     bug = report_pb2.BugReport.FromString(row.body)
@@ -309,7 +342,7 @@ def _report_of(request: report_pb2.CreateBugReportRequest) -> dict[str, Any]:
 def _bug_event(
     request: report_pb2.CreateBugReportRequest,
     call: Call,
-    found: Prepared,
+    found: Prepared[object],
     bug: report_pb2.BugReport,
     sprint: str,
     payload: dict[str, Any],

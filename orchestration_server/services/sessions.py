@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, LiteralString
 
 from uuid_utils import uuid7
@@ -20,7 +22,7 @@ from orchestration_server.codec.wire import embed, embed_all
 from orchestration_server.context.broker import Broker, Target
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import AlreadyExists, InvalidArgument, NotFound
-from orchestration_server.model import ENTITY_NAMES, Call, EntityType, EventRow, Request
+from orchestration_server.model import ENTITY_NAMES, Call, EntityType, EventRow
 from orchestration_server.services.activities import (
     Activities,
     attached,
@@ -32,8 +34,10 @@ from orchestration_server.services.context import TARGET_TYPES
 from orchestration_server.store import events as event_store
 from orchestration_server.store import sessions as session_store
 from orchestration_server.store.prepared import Prepared
+from orchestration_server.store.sessions import SessionFacts
 from orchestration_server.store.writes import Change
 from orchestration_server.writes.gate import Gate
+from orchestration_server.writes.write import Lock, Write
 
 _ACTIVE = common_pb2.SESSION_STATUS_ACTIVE
 _PAUSED = common_pb2.SESSION_STATUS_PAUSED
@@ -84,13 +88,10 @@ class SessionService:
         return stored + self._briefing(call, session.key, request.context_options)
 
     def _resume(self, call: Call, message: session_pb2.InitAgentRequest, key: str, agent: str) -> bytes:
-        def decide(found: Prepared) -> Change:
-            self._check(call, key, message)
-            return _resumed(call, found, key, agent)
+        check = partial(self._check, call, message)
+        return self._gate.write(_ResumeSession(call, request_key(call, message), key, agent, check))
 
-        return self._write(call, request_key(call, message), key, decide)
-
-    def _check(self, call: Call, key: str, message: session_pb2.InitAgentRequest) -> None:
+    def _check(self, call: Call, message: session_pb2.InitAgentRequest, key: str) -> None:
         """Raise the errors that the briefing would raise, before the session is written."""
         self._broker.check(call, Target(EntityType.SESSION, key), message.context_options)
 
@@ -98,65 +99,9 @@ class SessionService:
         self, call: Call, message: session_pb2.InitAgentRequest, kind: EntityType, code: str, agent: str
     ) -> bytes:
         """Resume the agent's newest open session on the target, or start one."""
-        request = request_key(call, message)
-        uid = uuid7()
-        key = message.new_session_key or f"ses_{uid.hex}"
-
-        def prepare(conn: Connection) -> Prepared:
-            return session_store.prepare_on_target(
-                conn, project=call.project, request=request, target_type=kind, code=code, agent=agent,
-                key=key,
-            )  # fmt: skip
-
-        def decide(_: Connection, found: Prepared) -> Change:
-            subject: session_store.SessionFacts = found.extra
-            _need_target(subject, kind, code)
-            if subject.key and not message.force_new:
-                self._check(call, subject.key, message)
-                return _resumed(call, found, subject.key, agent)
-            if subject.taken:
-                raise AlreadyExists("session", key, deleted=False)
-            self._check(call, key, message)
-            session = common_pb2.Session(
-                key=key,
-                uid=str(uid),
-                status=_ACTIVE,
-                agent=agent,
-                target_type=kind,  # type: ignore[arg-type]  # the numbers are the same
-                target_code=code,
-                correlation_id=call.correlation_id,
-                create_time=to_timestamp(found.now),
-            )
-            if message.metadata.fields:
-                session.metadata.CopyFrom(message.metadata)
-                session.metadata.DiscardUnknownFields()
-            return _changed(
-                call,
-                found,
-                session,
-                0,
-                "started",
-                {},
-                agent=agent,
-                activity=found.now,
-                sql=session_store.INSERT,
-            )
-
-        # The newest session may be one that does not exist yet: an agent's calls for one target take turns.
-        # The revision protects the session that is resumed.
-        return self._gate.write(
-            call, request, locks=[("session", key), ("agent", f"{agent}\0{kind}\0{code}")],
-            prepare=prepare, decide=decide, locked=not message.force_new,
-        )  # fmt: skip
-
-    def _write(self, call: Call, request: Request, key: str, decide: Callable[[Prepared], Change]) -> bytes:
-        def prepare(conn: Connection) -> Prepared:
-            return session_store.prepare(conn, project=call.project, request=request, key=key)
-
-        return self._gate.write(
-            call, request, locks=[("session", key)], prepare=prepare,
-            decide=lambda _, found: decide(found),
-        )  # fmt: skip
+        return self._gate.write(_BeginSession(
+            call, request_key(call, message), message, kind, code, agent, partial(self._check, call, message)
+        ))  # fmt: skip
 
     def _briefing(self, call: Call, key: str, options: context_pb2.ContextOptions) -> bytes:
         """Return the rest of InitAgentResponse: the current context, and all next steps."""
@@ -214,32 +159,124 @@ class SessionService:
         return embed(1, self._cursors.event_bytes(stored))
 
     def PauseSession(self, request: session_pb2.PauseSessionRequest, call: Call) -> bytes:
-        key = request.session_key
-
-        def decide(found: Prepared) -> Change:
-            session, revision = open_session(found, key)
-            if session.status == _PAUSED:
-                return Change(embed(1, _with_activity(found.rows[key].body, found.extra.last_activity)))
-            before = session_content(session)
-            session.status = _PAUSED
-            session.pause_reason = request.reason
-            return _updated(call, found, session, revision, "paused", before)
-
-        return self._write(call, request_key(call, request), key, decide)
+        return self._gate.write(
+            _PauseSession(call, request_key(call, request), request.session_key, request.reason)
+        )
 
     def CloseSession(self, request: session_pb2.CloseSessionRequest, call: Call) -> bytes:
-        key = request.session_key
+        return self._gate.write(_CloseSession(call, request_key(call, request), request.session_key, request))
 
-        def decide(found: Prepared) -> Change:
-            session, revision = open_session(found, key)
-            before = session_content(session)
-            session.status = _COMPLETED
-            session.pause_reason = ""
-            session.summary = request.summary
-            session.outcome = request.outcome or common_pb2.SESSION_OUTCOME_SUCCEEDED
-            return _updated(call, found, session, revision, "closed", before)
 
-        return self._write(call, request_key(call, request), key, decide)
+@dataclass
+class _SessionWrite(Write[SessionFacts]):
+    """A write of one session."""
+
+    key: str
+
+    @property
+    def locks(self) -> Sequence[Lock]:
+        return [("session", self.key)]
+
+    def prepare(self, conn: Connection) -> Prepared[SessionFacts]:
+        return session_store.prepare(conn, project=self.call.project, request=self.request, key=self.key)
+
+
+@dataclass
+class _ResumeSession(_SessionWrite):
+    agent: str
+    check: Callable[[str], None]
+    """Raises if the session's context cannot be assembled as the caller asks."""
+
+    def decide(self, conn: Connection, found: Prepared[SessionFacts]) -> Change:
+        self.check(self.key)
+        return _resumed(self.call, found, self.key, self.agent)
+
+
+@dataclass
+class _BeginSession(Write[SessionFacts]):
+    message: session_pb2.InitAgentRequest
+    kind: EntityType
+    code: str
+    agent: str
+    check: Callable[[str], None]
+    """Raises if the session's context cannot be assembled as the caller asks."""
+
+    def __post_init__(self) -> None:
+        self.uid = uuid7()
+        self.key = self.message.new_session_key or f"ses_{self.uid.hex}"
+
+    @property
+    def locks(self) -> Sequence[Lock]:
+        return [("session", self.key), ("agent", f"{self.agent}\0{self.kind}\0{self.code}")]
+
+    @property
+    def lock_first(self) -> bool:
+        # The newest session may be one that does not exist yet: an agent's calls for one target take turns.
+        # The revision protects the session that is resumed.
+        return not self.message.force_new
+
+    def prepare(self, conn: Connection) -> Prepared[SessionFacts]:
+        return session_store.prepare_on_target(
+            conn, project=self.call.project, request=self.request, target_type=self.kind, code=self.code,
+            agent=self.agent, key=self.key,
+        )  # fmt: skip
+
+    def decide(self, conn: Connection, found: Prepared[SessionFacts]) -> Change:
+        facts = found.extra
+        _need_target(facts, self.kind, self.code)
+        if facts.key and not self.message.force_new:
+            self.check(facts.key)
+            return _resumed(self.call, found, facts.key, self.agent)
+        if facts.taken:
+            raise AlreadyExists("session", self.key, deleted=False)
+        self.check(self.key)
+        session = common_pb2.Session(
+            key=self.key,
+            uid=str(self.uid),
+            status=_ACTIVE,
+            agent=self.agent,
+            target_type=self.kind,  # type: ignore[arg-type]  # the numbers are the same
+            target_code=self.code,
+            correlation_id=self.call.correlation_id,
+            create_time=to_timestamp(found.now),
+        )
+        if self.message.metadata.fields:
+            session.metadata.CopyFrom(self.message.metadata)
+            session.metadata.DiscardUnknownFields()
+        return _changed(
+            self.call, found, session, 0, "started", {}, agent=self.agent, activity=found.now,
+            sql=session_store.INSERT,
+        )  # fmt: skip
+
+
+@dataclass
+class _PauseSession(_SessionWrite):
+    reason: str
+
+    def decide(self, conn: Connection, found: Prepared[SessionFacts]) -> Change:
+        session, revision = open_session(found, self.key)
+        if session.status == _PAUSED:
+            body, last_activity = found.rows[self.key].body, found.extra.last_activity
+            assert last_activity is not None
+            return Change(embed(1, _with_activity(body, last_activity)))
+        before = session_content(session)
+        session.status = _PAUSED
+        session.pause_reason = self.reason
+        return _updated(self.call, found, session, revision, "paused", before)
+
+
+@dataclass
+class _CloseSession(_SessionWrite):
+    message: session_pb2.CloseSessionRequest
+
+    def decide(self, conn: Connection, found: Prepared[SessionFacts]) -> Change:
+        session, revision = open_session(found, self.key)
+        before = session_content(session)
+        session.status = _COMPLETED
+        session.pause_reason = ""
+        session.summary = self.message.summary
+        session.outcome = self.message.outcome or common_pb2.SESSION_OUTCOME_SUCCEEDED
+        return _updated(self.call, found, session, revision, "closed", before)
 
 
 def _requested_target(request: session_pb2.InitAgentRequest) -> tuple[str, str]:
@@ -256,12 +293,12 @@ def _with_activity(body: bytes, last_activity: datetime) -> bytes:
     return body + embed(_LAST_ACTIVITY_TIME, to_timestamp(last_activity).SerializeToString())
 
 
-def _need_target(subject: session_store.SessionFacts, kind: int, code: str) -> None:
-    if subject.target is None or subject.target.deleted:
+def _need_target(facts: SessionFacts, kind: int, code: str) -> None:
+    if facts.target is None or facts.target.deleted:
         raise NotFound(ENTITY_NAMES[kind], code)
 
 
-def _resumed(call: Call, found: Prepared, key: str, agent: str) -> Change:
+def _resumed(call: Call, found: Prepared[SessionFacts], key: str, agent: str) -> Change:
     session, revision = open_session(found, key)
     _need_target(found.extra, session.target_type, session.target_code)
     before = session_content(session)
@@ -273,7 +310,7 @@ def _resumed(call: Call, found: Prepared, key: str, agent: str) -> Change:
 
 def _updated(
     call: Call,
-    found: Prepared,
+    found: Prepared[SessionFacts],
     session: common_pb2.Session,
     revision: int,
     name: str,
@@ -294,7 +331,7 @@ def _updated(
 
 def _changed(
     call: Call,
-    found: Prepared,
+    found: Prepared[SessionFacts],
     session: common_pb2.Session,
     revision: int,
     name: str,
@@ -315,7 +352,9 @@ def _changed(
         code=session.key, uid=session.uid, revision=session.revision, payload=payload,
         sprint_code=target.sprint_code, priority=target.priority,
     )  # fmt: skip
-    response = embed(1, _with_activity(body, activity or found.extra.last_activity))
+    last_activity = activity or found.extra.last_activity
+    assert last_activity is not None
+    response = embed(1, _with_activity(body, last_activity))
     return Change(
         response + (_RESUMED if name == "resumed" else b""),
         sql=sql,

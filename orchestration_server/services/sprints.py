@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -37,6 +37,7 @@ from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
 from orchestration_server.validation.occur_time import refuse_ahead
 from orchestration_server.writes.gate import Gate
+from orchestration_server.writes.write import Lock, Write
 
 
 class SprintService:
@@ -57,21 +58,7 @@ class SprintService:
         self._cursors = cursors
 
     def CreateSprint(self, request: sprint_pb2.CreateSprintRequest, call: Call) -> bytes:
-        key = request_key(call, request)
-        code = request.sprint.code
-
-        def prepare(conn: Connection) -> Prepared:
-            return sprint_store.prepare(conn, project=call.project, request=key, code=code)
-
-        def decide(_: Connection, found: Prepared) -> Change:
-            if code in found.rows:
-                raise AlreadyExists("sprint", code, deleted=found.rows[code].deleted)
-            refuse_ahead(request, found.now)
-            occur = to_datetime(request.occur_time) if request.HasField("occur_time") else None
-            sprint, event = created(call, request.sprint, found.now, occur)
-            return _change(sprint_store.INSERT, sprint, 0, found.now, [event], sync=request.sync_to_file)
-
-        return self._gate.write(call, key, locks=[("sprint", code)], prepare=prepare, decide=decide)
+        return self._gate.write(_CreateSprint(call, request_key(call, request), request.sprint.code, request))
 
     def GetSprint(self, request: sprint_pb2.GetSprintRequest, call: Call) -> bytes:
         code = request.sprint_code
@@ -124,37 +111,10 @@ class SprintService:
         return body
 
     def UpdateSprint(self, request: sprint_pb2.UpdateSprintRequest, call: Call) -> bytes:
-        return update(self._gate, request, call)
+        return self._gate.write(update(request, call))
 
     def DeleteSprint(self, request: sprint_pb2.DeleteSprintRequest, call: Call) -> bytes:
-        key = request_key(call, request)
-        code = request.sprint_code
-
-        def prepare(conn: Connection) -> Prepared:
-            return sprint_store.prepare(conn, project=call.project, request=key, code=code)
-
-        def decide(conn: Connection, found: Prepared) -> Change:
-            row = present(found, "sprint", code)
-            check_revision(f"sprint {code}", request.expected_revision, row.revision)
-            if not sprint_store.hold_empty(conn, project=call.project, code=code):
-                raise FailedPrecondition(
-                    f"sprint {code} still has tasks: move or delete them first",
-                    reason="SPRINT_NOT_EMPTY",
-                    subject=f"sprint {code}",
-                )
-            sprint = sprint_pb2.Sprint.FromString(row.body)
-            sprint.revision = row.revision + 1
-            return Change(
-                b"",
-                sql=sprint_store.DELETE,
-                params={"c_code": code, "c_revision": row.revision, "c_update": found.now},
-                expected=1,
-                events=[sprint_event(call, "sprint.deleted", sprint, found.now, {})],
-            )
-
-        return self._gate.write(
-            call, key, locks=[("sprint", code)], prepare=prepare, decide=decide, locked=True
-        )
+        return self._gate.write(_DeleteSprint(call, request_key(call, request), request.sprint_code, request))
 
     def CreateSprintFromTemplate(
         self, request: sprint_pb2.CreateSprintFromTemplateRequest, call: Call
@@ -162,60 +122,123 @@ class SprintService:
         return self._from_template(request, call)
 
     def SyncSprint(self, request: sprint_pb2.SyncSprintRequest, call: Call) -> bytes:
-        key = request_key(call, request)
-        code = request.sprint_code
+        return self._gate.write(_SyncSprint(call, request_key(call, request), request.sprint_code))
 
-        def prepare(conn: Connection) -> Prepared:
-            return outbox.prepare_sprint(conn, project=call.project, request=key, code=code)
 
-        def decide(_: Connection, found: Prepared) -> Change:
-            present(found, "sprint", code)
-            queued = 1 + int(found.extra)
-            return Change(
-                sprint_pb2.SyncSprintResponse(queued=queued).SerializeToString(),
-                sql=outbox.QUEUE_SPRINT,
-                params={"c_code": code, "c_correlation": call.correlation_id},
-                expected=queued,
-                anchors=[code],
+@dataclass
+class _SprintWrite(Write[None]):
+    """A write of one sprint."""
+
+    code: str
+
+    @property
+    def locks(self) -> Sequence[Lock]:
+        return [("sprint", self.code)]
+
+    def prepare(self, conn: Connection) -> Prepared[None]:
+        return sprint_store.prepare(conn, project=self.call.project, request=self.request, code=self.code)
+
+
+@dataclass
+class _CreateSprint(_SprintWrite):
+    message: sprint_pb2.CreateSprintRequest
+
+    def decide(self, conn: Connection, found: Prepared[None]) -> Change:
+        message = self.message
+        if self.code in found.rows:
+            raise AlreadyExists("sprint", self.code, deleted=found.rows[self.code].deleted)
+        refuse_ahead(message, found.now)
+        occur = to_datetime(message.occur_time) if message.HasField("occur_time") else None
+        sprint, event = created(self.call, message.sprint, found.now, occur)
+        return _change(sprint_store.INSERT, sprint, 0, found.now, [event], sync=message.sync_to_file)
+
+
+@dataclass
+class _DeleteSprint(_SprintWrite):
+    message: sprint_pb2.DeleteSprintRequest
+
+    @property
+    def lock_first(self) -> bool:
+        # No task may join the sprint while the write decides that it has none.
+        return True
+
+    def decide(self, conn: Connection, found: Prepared[None]) -> Change:
+        row = present(found, "sprint", self.code)
+        check_revision(f"sprint {self.code}", self.message.expected_revision, row.revision)
+        if not sprint_store.hold_empty(conn, project=self.call.project, code=self.code):
+            raise FailedPrecondition(
+                f"sprint {self.code} still has tasks: move or delete them first",
+                reason="SPRINT_NOT_EMPTY",
+                subject=f"sprint {self.code}",
             )
+        sprint = sprint_pb2.Sprint.FromString(row.body)
+        sprint.revision = row.revision + 1
+        return Change(
+            b"",
+            sql=sprint_store.DELETE,
+            params={"c_code": self.code, "c_revision": row.revision, "c_update": found.now},
+            expected=1,
+            events=[sprint_event(self.call, "sprint.deleted", sprint, found.now, {})],
+        )
 
-        return self._gate.write(call, key, locks=[("sprint", code)], prepare=prepare, decide=decide)
+
+@dataclass
+class _SyncSprint(Write[int]):
+    code: str
+
+    @property
+    def locks(self) -> Sequence[Lock]:
+        return [("sprint", self.code)]
+
+    def prepare(self, conn: Connection) -> Prepared[int]:
+        return outbox.prepare_sprint(conn, project=self.call.project, request=self.request, code=self.code)
+
+    def decide(self, conn: Connection, found: Prepared[int]) -> Change:
+        present(found, "sprint", self.code)
+        queued = 1 + found.extra
+        return Change(
+            sprint_pb2.SyncSprintResponse(queued=queued).SerializeToString(),
+            sql=outbox.QUEUE_SPRINT,
+            params={"c_code": self.code, "c_correlation": self.call.correlation_id},
+            expected=queued,
+            anchors=[self.code],
+        )
 
 
-def update(gate: Gate, request: sprint_pb2.UpdateSprintRequest, call: Call) -> bytes:
-    """Change the fields of a sprint that the mask names."""
-    key = request_key(call, request)
-    code = request.sprint.code
+@dataclass
+class _UpdateSprint(_SprintWrite):
+    message: sprint_pb2.UpdateSprintRequest
 
-    def prepare(conn: Connection) -> Prepared:
-        return sprint_store.prepare(conn, project=call.project, request=key, code=code)
-
-    def decide(_: Connection, found: Prepared) -> Change:
-        row = present(found, "sprint", code)
-        check_revision(f"sprint {code}", request.expected_revision, row.revision)
+    def decide(self, conn: Connection, found: Prepared[None]) -> Change:
+        message = self.message
+        row = present(found, "sprint", self.code)
+        check_revision(f"sprint {self.code}", message.expected_revision, row.revision)
         sprint = sprint_pb2.Sprint.FromString(row.body)
         before = sprint_content(sprint)
         was = sprint.status
-        for path in request.update_mask.paths:
-            SPRINT.set_field(sprint, request.sprint, path)
+        for path in message.update_mask.paths:
+            SPRINT.set_field(sprint, message.sprint, path)
         after = sprint_content(sprint)
         differs = field_changes(before, after)
         if not differs:
-            return Change(embed(1, row.body), outbox=_files(code, sync=request.sync_to_file))
+            return Change(embed(1, row.body), outbox=_files(self.code, sync=message.sync_to_file))
         SPRINT.check_transition(sprint, was)
         if sprint.start_date and sprint.end_date and sprint.end_date < sprint.start_date:
             raise InvalidArgument({"sprint.end_date": "is before start_date"})
         SPRINT.advance(sprint, row.revision, after, found.now)
         events = [
-            sprint_event(call, type_, sprint, found.now, payload)
+            sprint_event(self.call, type_, sprint, found.now, payload)
             for type_, payload in SPRINT.change_events(sprint, after, differs)
         ]
         change = _change(
-            sprint_store.UPDATE, sprint, row.revision, found.now, events, sync=request.sync_to_file
+            sprint_store.UPDATE, sprint, row.revision, found.now, events, sync=message.sync_to_file
         )
-        return replace(change, policy=request.emission_policy)
+        return replace(change, policy=message.emission_policy)
 
-    return gate.write(call, key, locks=[("sprint", code)], prepare=prepare, decide=decide)
+
+def update(request: sprint_pb2.UpdateSprintRequest, call: Call) -> Write[None]:
+    """Return the write that changes the fields of a sprint that the mask names."""
+    return _UpdateSprint(call, request_key(call, request), request.sprint.code, request)
 
 
 def created(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +40,13 @@ from orchestration_server.store.tasks import TaskColumns
 from orchestration_server.store.writes import Change
 from orchestration_server.validation.occur_time import refuse_ahead
 from orchestration_server.writes.gate import Gate
+from orchestration_server.writes.write import Lock, Write
+
+Answer = Callable[[list[bytes]], bytes]
+"""Makes the response from the serialized tasks."""
+Edit = Callable[[task_pb2.Task, str], None]
+"""Changes a task, which has the given code."""
+Update = task_pb2.UpdateTaskRequest | task_pb2.UpdateTaskStatusRequest | task_pb2.BatchUpdateTaskStatusRequest
 
 
 class TaskService:
@@ -60,48 +68,10 @@ class TaskService:
         new = [task_pb2.NewTask(task=request.task)]
         if request.HasField("occur_time"):
             new[0].occur_time.CopyFrom(request.occur_time)
-        return self._create(call, request, new, lambda bodies: embed(1, bodies[0]))
+        return self._gate.write(_create(call, request, new, lambda bodies: embed(1, bodies[0])))
 
     def BatchCreateTasks(self, request: task_pb2.BatchCreateTasksRequest, call: Call) -> bytes:
-        return self._create(call, request, request.tasks, lambda bodies: embed_all(1, bodies))
-
-    def _create(
-        self,
-        call: Call,
-        message: Message,
-        new: Sequence[task_pb2.NewTask],
-        answer: Callable[[list[bytes]], bytes],
-    ) -> bytes:
-        request = request_key(call, message)
-        codes = [n.task.code for n in new]
-        sprints = sorted({n.task.sprint_code for n in new if n.task.sprint_code})
-
-        def prepare(conn: Connection) -> Prepared:
-            return task_store.prepare(
-                conn, project=call.project, request=request, codes=codes, sprints=sprints
-            )
-
-        def decide(_: Connection, found: Prepared) -> Change:
-            for code in codes:
-                if code in found.rows:
-                    raise AlreadyExists("task", code, deleted=found.rows[code].deleted)
-            need_sprints(found, sprints)
-            refuse_ahead(message, found.now)
-            made = [created(call, n, found.now) for n in new]
-            rows = [row for _, row, _ in made]
-            return Change(
-                answer([row.body for row in rows]),
-                sql=task_store.INSERT,
-                params=task_store.columns(rows),
-                expected=len(rows),
-                events=[event for _, _, event in made],
-                anchors=sprints,
-                outbox=_files(codes, message),
-            )
-
-        return self._gate.write(
-            call, request, locks=[("task", c) for c in codes], prepare=prepare, decide=decide
-        )
+        return self._gate.write(_create(call, request, request.tasks, lambda bodies: embed_all(1, bodies)))
 
     def GetTask(self, request: task_pb2.GetTaskRequest, call: Call) -> bytes:
         with self._db.connection(call) as conn:
@@ -140,13 +110,13 @@ class TaskService:
                 TASK.set_field(task, request.task, path)
 
         sprint = request.task.sprint_code if "sprint_code" in paths else ""
-        return _update(
-            self._gate, call, request, {request.task.code: request.expected_revision}, edit,
+        return self._gate.write(_update(
+            call, request, {request.task.code: request.expected_revision}, edit,
             lambda bodies: embed(1, bodies[0]), sprints=[sprint] if sprint else [],
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def UpdateTaskStatus(self, request: task_pb2.UpdateTaskStatusRequest, call: Call) -> bytes:
-        return update_status(self._gate, request, call)
+        return self._gate.write(update_status(request, call))
 
     def BatchUpdateTaskStatus(self, request: task_pb2.BatchUpdateTaskStatusRequest, call: Call) -> bytes:
         statuses = {c.task_code: c.status for c in request.changes}
@@ -154,82 +124,117 @@ class TaskService:
         def edit(task: task_pb2.Task, code: str) -> None:
             task.status = statuses[code]
 
-        return _update(
-            self._gate, call, request, {c.task_code: c.expected_revision for c in request.changes}, edit,
+        return self._gate.write(_update(
+            call, request, {c.task_code: c.expected_revision for c in request.changes}, edit,
             lambda bodies: embed_all(1, bodies),
             reasons={c.task_code: c.reason for c in request.changes},
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def DeleteTask(self, request: task_pb2.DeleteTaskRequest, call: Call) -> bytes:
-        key = request_key(call, request)
-        code = request.task_code
-
-        def prepare(conn: Connection) -> Prepared:
-            return task_store.prepare(conn, project=call.project, request=key, codes=[code])
-
-        def decide(_: Connection, found: Prepared) -> Change:
-            row = present(found, "task", code)
-            check_revision(f"task {code}", request.expected_revision, row.revision)
-            task = task_pb2.Task.FromString(row.body)
-            task.revision = row.revision + 1
-            event = task_event(call, "task.deleted", task, found.now, {})
-            return Change(
-                b"",
-                sql=task_store.DELETE,
-                params={"c_code": code, "c_revision": row.revision, "c_update": found.now},
-                expected=1,
-                events=[event],
+        return self._gate.write(
+            _DeleteTask(
+                call, request_key(call, request), [request.task_code], expected=request.expected_revision
             )
-
-        return self._gate.write(call, key, locks=[("task", code)], prepare=prepare, decide=decide)
+        )
 
     def CreateTasksFromTemplate(self, request: task_pb2.CreateTasksFromTemplateRequest, call: Call) -> bytes:
         return self._from_template(request, call)
 
 
-def update_status(gate: Gate, request: task_pb2.UpdateTaskStatusRequest, call: Call) -> bytes:
-    """Change the status of a task."""
+@dataclass
+class _TaskWrite(Write[None]):
+    """A write of tasks."""
 
-    def edit(task: task_pb2.Task, _: str) -> None:
-        task.status = request.status
+    codes: Sequence[str]
+    sprints: Sequence[str] = ()
 
-    return _update(
-        gate, call, request, {request.task_code: request.expected_revision}, edit,
-        lambda bodies: embed(1, bodies[0]), reasons={request.task_code: request.reason},
-    )  # fmt: skip
+    @property
+    def locks(self) -> Sequence[Lock]:
+        return [("task", code) for code in self.codes]
+
+    def prepare(self, conn: Connection) -> Prepared[None]:
+        return task_store.prepare(
+            conn, project=self.call.project, request=self.request, codes=self.codes, sprints=self.sprints
+        )
 
 
-def _update(
-    gate: Gate,
-    call: Call,
-    message: task_pb2.UpdateTaskRequest
-    | task_pb2.UpdateTaskStatusRequest
-    | task_pb2.BatchUpdateTaskStatusRequest,
-    expected: Mapping[str, int],
-    edit: Callable[[task_pb2.Task, str], None],
-    answer: Callable[[list[bytes]], bytes],
-    *,
-    reasons: Mapping[str, str] | None = None,
-    sprints: Sequence[str] = (),
-) -> bytes:
-    request = request_key(call, message)
-    codes = list(expected)
+@dataclass(kw_only=True)
+class _CreateTasks(_TaskWrite):
+    message: Message
+    new: Sequence[task_pb2.NewTask]
+    answer: Answer
 
-    def prepare(conn: Connection) -> Prepared:
-        return task_store.prepare(conn, project=call.project, request=request, codes=codes, sprints=sprints)
+    def decide(self, conn: Connection, found: Prepared[None]) -> Change:
+        for code in self.codes:
+            if code in found.rows:
+                raise AlreadyExists("task", code, deleted=found.rows[code].deleted)
+        need_sprints(found, self.sprints)
+        refuse_ahead(self.message, found.now)
+        made = [created(self.call, new, found.now) for new in self.new]
+        rows = [row for _, row, _ in made]
+        return Change(
+            self.answer([row.body for row in rows]),
+            sql=task_store.INSERT,
+            params=task_store.columns(rows),
+            expected=len(rows),
+            events=[event for _, _, event in made],
+            anchors=self.sprints,
+            outbox=_files(self.codes, self.message),
+        )
 
-    def decide(_: Connection, found: Prepared) -> Change:
-        need_sprints(found, sprints)
+
+def _create(call: Call, message: Message, new: Sequence[task_pb2.NewTask], answer: Answer) -> Write[None]:
+    return _CreateTasks(
+        call,
+        request_key(call, message),
+        codes=[one.task.code for one in new],
+        sprints=sorted({one.task.sprint_code for one in new if one.task.sprint_code}),
+        message=message,
+        new=new,
+        answer=answer,
+    )
+
+
+@dataclass(kw_only=True)
+class _DeleteTask(_TaskWrite):
+    expected: int
+
+    def decide(self, conn: Connection, found: Prepared[None]) -> Change:
+        (code,) = self.codes
+        row = present(found, "task", code)
+        check_revision(f"task {code}", self.expected, row.revision)
+        task = task_pb2.Task.FromString(row.body)
+        task.revision = row.revision + 1
+        return Change(
+            b"",
+            sql=task_store.DELETE,
+            params={"c_code": code, "c_revision": row.revision, "c_update": found.now},
+            expected=1,
+            events=[task_event(self.call, "task.deleted", task, found.now, {})],
+        )
+
+
+@dataclass(kw_only=True)
+class _UpdateTasks(_TaskWrite):
+    message: Update
+    expected: Mapping[str, int]
+    """The expected revision of each task, 0 for any."""
+    edit: Edit
+    answer: Answer
+    reasons: Mapping[str, str]
+
+    def decide(self, conn: Connection, found: Prepared[None]) -> Change:
+        need_sprints(found, self.sprints)
         rows: list[TaskColumns] = []
         events: list[EventRow] = []
         bodies = []
-        for code in codes:
+        for code in self.codes:
             row = present(found, "task", code)
-            check_revision(f"task {code}", expected[code], row.revision)
+            check_revision(f"task {code}", self.expected[code], row.revision)
             task = task_pb2.Task.FromString(row.body)
             before = task_content(task)
             was = task.status
-            edit(task, code)
+            self.edit(task, code)
             after = task_content(task)
             differs = field_changes(before, after)
             if not differs:
@@ -241,23 +246,49 @@ def _update(
             rows.append(columns)
             bodies.append(columns.body)
             events += [
-                task_event(call, type_, task, found.now, payload)
+                task_event(self.call, type_, task, found.now, payload)
                 for type_, payload in TASK.change_events(
-                    task, after, differs, reason=(reasons or {}).get(code, "")
+                    task, after, differs, reason=self.reasons.get(code, "")
                 )
             ]
         return Change(
-            answer(bodies),
+            self.answer(bodies),
             sql=task_store.UPDATE,
             params=task_store.columns(rows),
             expected=len(rows),
             events=events,
-            anchors=sprints if rows else (),
-            outbox=_files(codes, message),
-            policy=message.emission_policy,
+            anchors=self.sprints if rows else (),
+            outbox=_files(self.codes, self.message),
+            policy=self.message.emission_policy,
         )
 
-    return gate.write(call, request, locks=[("task", c) for c in codes], prepare=prepare, decide=decide)
+
+def update_status(request: task_pb2.UpdateTaskStatusRequest, call: Call) -> Write[None]:
+    """Return the write that changes the status of a task."""
+
+    def edit(task: task_pb2.Task, _: str) -> None:
+        task.status = request.status
+
+    return _update(
+        call, request, {request.task_code: request.expected_revision}, edit,
+        lambda bodies: embed(1, bodies[0]), reasons={request.task_code: request.reason},
+    )  # fmt: skip
+
+
+def _update(
+    call: Call,
+    message: Update,
+    expected: Mapping[str, int],
+    edit: Edit,
+    answer: Answer,
+    *,
+    reasons: Mapping[str, str] | None = None,
+    sprints: Sequence[str] = (),
+) -> Write[None]:
+    return _UpdateTasks(
+        call, request_key(call, message), codes=list(expected), sprints=sprints, message=message,
+        expected=expected, edit=edit, answer=answer, reasons=reasons or {},
+    )  # fmt: skip
 
 
 def _files(codes: Sequence[str], request: Message) -> list[OutboxRow]:

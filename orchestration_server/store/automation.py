@@ -16,7 +16,7 @@ from orchestration_server.model import BEGINNING, Position
 from orchestration_server.store import pages
 from orchestration_server.store.horizon import HORIZON
 from orchestration_server.store.log_positions import LogPosition
-from orchestration_server.store.prepared import Prepared
+from orchestration_server.store.prepared import Prepared, prepared
 from orchestration_server.store.writes import Change
 
 READER = "automation"
@@ -125,11 +125,11 @@ def read_batch(
     return EventBatch(last[5], last[6] or last[5] == limit, Position(last[0], last[1], last[2]), events)
 
 
-def prepare(conn: Connection) -> Prepared:
+def prepare(conn: Connection) -> Prepared[None]:
     """What a write of events alone has to know: the database's clock."""
     row = conn.execute(_NOW, name="automation.now").fetchone()
     assert row is not None
-    return Prepared(row[0], None, {})
+    return prepared(row, {}, None)
 
 
 def with_position(change: Change, to: LogPosition) -> Change:

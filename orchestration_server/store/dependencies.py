@@ -123,7 +123,7 @@ def list_page(
 
 def prepare(
     conn: Connection, *, project: str, request: Request, task: str, depends_on: str, kind: int
-) -> Prepared:
+) -> Prepared[Graph]:
     """Both tasks, and as ``extra`` whether the link is there and whether a cycle is possible."""
     rows = conn.execute(
         _PREPARE,
@@ -133,7 +133,7 @@ def prepare(
         }, name="dependencies.prepare",
     ).fetchall()  # fmt: skip
     found = {r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6]) for r in rows if r[3] is not None}
-    return prepared(rows[0], found, extra=Graph(rows[0][7], rows[0][8]))
+    return prepared(rows[0], found, Graph(rows[0][7], rows[0][8]))
 
 
 def cycle(conn: Connection, *, project: str, task: str, depends_on: str) -> list[str] | None:

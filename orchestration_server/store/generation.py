@@ -62,7 +62,7 @@ class LinkColumns(NamedTuple):
 
 def prepare(
     conn: Connection, *, project: str, request: Request, sprint: str, codes: Sequence[str]
-) -> Prepared:
+) -> Prepared[bool | None]:
     """The tasks that are there, and as ``extra`` whether the sprint is deleted; None where it never was."""
     rows = conn.execute(
         _PREPARE,
@@ -72,7 +72,7 @@ def prepare(
         }, name="generation.prepare",
     ).fetchall()  # fmt: skip
     found = {r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6]) for r in rows if r[3] is not None}
-    return prepared(rows[0], found, extra=rows[0][7])
+    return prepared(rows[0], found, rows[0][7])
 
 
 def columns(

@@ -138,7 +138,7 @@ class FinishedRow(NamedTuple):
     pause: int = 0
 
 
-def prepare_sprint(conn: Connection, *, project: str, request: Request, code: str) -> Prepared:
+def prepare_sprint(conn: Connection, *, project: str, request: Request, code: str) -> Prepared[int]:
     """All that SyncSprint has to know first; ``extra`` is the number of the sprint's tasks."""
     row = conn.execute(
         _PREPARE,
@@ -147,7 +147,7 @@ def prepare_sprint(conn: Connection, *, project: str, request: Request, code: st
     ).fetchone()
     assert row is not None
     found = {} if row[3] is None else {row[3]: EntityRow(revision=row[4], deleted=row[5], body=row[6])}
-    return prepared(row, found, extra=row[7])
+    return prepared(row, found, int(row[7]))
 
 
 def claim(conn: Connection, *, claim: UUID, limit: int, seconds: int) -> list[ClaimedRow]:

@@ -1,16 +1,19 @@
-"""What a write knows before it decides: the database's clock, an earlier answer, the rows as they are."""
+"""The rows that a write reads before it decides."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+Extra_co = TypeVar("Extra_co", covariant=True)
+Extra = TypeVar("Extra")
 
 
 @dataclass(frozen=True, slots=True)
 class EntityRow:
-    """A sprint or a task as it is."""
+    """The stored row of a sprint or a task."""
 
     revision: int
     deleted: bool
@@ -18,23 +21,28 @@ class EntityRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """``answer`` is the fingerprint and the response that this request_id had before."""
+class Prepared(Generic[Extra_co]):
+    """The rows of one write, read in one statement."""
 
     now: datetime
+    """The database's clock."""
     answer: tuple[bytes, bytes] | None
+    """The fingerprint and the response that are stored for the ``request_id``, or None."""
     rows: Mapping[str, EntityRow]
-    sprints: frozenset[str] = frozenset()
-    extra: Any = None
+    """The entities by code. A code that was never used is missing."""
+    sprints: frozenset[str]
+    """The codes of those sprints that exist."""
+    extra: Extra_co
+    """Further rows of this write."""
 
 
 def prepared(
     first: tuple[Any, ...],
     rows: Mapping[str, EntityRow],
+    extra: Extra,
     *,
     sprints: frozenset[str] = frozenset(),
-    extra: Any = None,
-) -> Prepared:
-    """From a row that begins with clock, fingerprint, response."""
+) -> Prepared[Extra]:
+    """Return what a statement read. Its first row begins with clock, fingerprint and response."""
     answer = None if first[1] is None else (first[1], first[2])
     return Prepared(first[0], answer, rows, sprints, extra)

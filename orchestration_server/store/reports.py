@@ -225,24 +225,26 @@ def completions(
     return [row[:3] for row in rows]
 
 
-def prepare_adr(conn: Connection, *, project: str, request: Request, sprint: str, task: str) -> Prepared:
+def prepare_adr(
+    conn: Connection, *, project: str, request: Request, sprint: str, task: str
+) -> Prepared[DocumentTarget]:
     """What a decision has to know first; ``extra`` is what it belongs to."""
     row = conn.execute(
         _PREPARE_ADR, _params(project, request, sprint, task), name="reports.prepare_adr"
     ).fetchone()
     assert row is not None
-    return prepared(row, {}, sprints=frozenset(row[4] or ()), extra=DocumentTarget(row[3], row[5]))
+    return prepared(row, {}, DocumentTarget(row[3], row[5]), sprints=frozenset(row[4] or ()))
 
 
 def prepare_bug(
     conn: Connection, *, project: str, request: Request, sprint: str, task: str, fingerprint: bytes
-) -> Prepared:
+) -> Prepared[DocumentTarget]:
     """As ``prepare_adr``; ``rows`` has the bug, by its code, where it was reported before."""
     params = _params(project, request, sprint, task) | {"fingerprint": fingerprint}
     row = conn.execute(_PREPARE_BUG, params, name="reports.prepare_bug").fetchone()
     assert row is not None
     found = {} if row[6] is None else {row[6]: EntityRow(revision=row[7], deleted=False, body=row[8])}
-    return prepared(row, found, sprints=frozenset(row[4] or ()), extra=DocumentTarget(row[3], row[5]))
+    return prepared(row, found, DocumentTarget(row[3], row[5]), sprints=frozenset(row[4] or ()))
 
 
 def _params(project: str, request: Request, sprint: str, task: str) -> dict[str, Any]:

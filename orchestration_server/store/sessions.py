@@ -152,7 +152,7 @@ def correlation_id(conn: Connection, *, project: str, key: str) -> str | None:
     return None if row is None else row[0]
 
 
-def prepare(conn: Connection, *, project: str, request: Request, key: str) -> Prepared:
+def prepare(conn: Connection, *, project: str, request: Request, key: str) -> Prepared[SessionFacts]:
     """All that a write of the session has to know first, in one round trip; ``extra`` is a Subject."""
     row = conn.execute(
         _PREPARE,
@@ -172,7 +172,7 @@ def prepare_on_target(
     code: str,
     agent: str,
     key: str,
-) -> Prepared:
+) -> Prepared[SessionFacts]:
     """As ``prepare``, of the agent's newest open session on the target; ``key`` is that of a new one."""
     row = conn.execute(
         _PREPARE_ON_TARGET,
@@ -191,13 +191,13 @@ def prepare_on_target(
     return _prepared(row, taken=row[9])
 
 
-def _prepared(row: tuple[Any, ...], *, taken: bool) -> Prepared:
+def _prepared(row: tuple[Any, ...], *, taken: bool) -> Prepared[SessionFacts]:
     _, _, _, key, revision, body, last_activity, target, deleted, *_ = row
     rows = {} if key is None else {key: EntityRow(revision=revision, deleted=False, body=body)}
     subject = SessionFacts(
         key or "", last_activity, None if target is None else TargetRow(deleted, target), taken
     )
-    return prepared(row, rows, extra=subject)
+    return prepared(row, rows, subject)
 
 
 def list_page(

@@ -160,7 +160,7 @@ def get_with_tasks(conn: Connection, *, project: str, code: str, limit: int) -> 
     return SprintWithTasks(version, sprint[1], counts, tasks)
 
 
-def prepare(conn: Connection, *, project: str, request: Request, code: str) -> Prepared:
+def prepare(conn: Connection, *, project: str, request: Request, code: str) -> Prepared[None]:
     """All that a write of the sprint has to know first, in one round trip."""
     row = conn.execute(
         _PREPARE,
@@ -169,7 +169,7 @@ def prepare(conn: Connection, *, project: str, request: Request, code: str) -> P
     ).fetchone()
     assert row is not None
     found = {} if row[3] is None else {row[3]: EntityRow(revision=row[4], deleted=row[5], body=row[6])}
-    return prepared(row, found)
+    return prepared(row, found, None)
 
 
 def hold_empty(conn: Connection, *, project: str, code: str) -> bool:

@@ -150,7 +150,7 @@ def prepare(
     request: Request,
     codes: Sequence[str],
     sprints: Sequence[str] = (),
-) -> Prepared:
+) -> Prepared[None]:
     """All that a write of these tasks has to know first, in one round trip."""
     rows = conn.execute(
         _PREPARE,
@@ -164,7 +164,7 @@ def prepare(
         name="tasks.prepare",
     ).fetchall()
     found = {r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6]) for r in rows if r[3] is not None}
-    return prepared(rows[0], found, sprints=frozenset(rows[0][7] or ()))
+    return prepared(rows[0], found, None, sprints=frozenset(rows[0][7] or ()))
 
 
 def columns(rows: Sequence[TaskColumns]) -> dict[str, Array]:

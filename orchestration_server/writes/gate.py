@@ -1,14 +1,15 @@
-"""The write gate: the one way to write.
+"""The write gate: the one way to change the ledger.
 
-A write is a read of all it needs to know, a decision in Python, and one statement that holds only if
-what was read still is. Where it does not, nothing was written, and the write is decided again with the
-locks of its entities held; an answer stored meanwhile under the same request_id is returned as it is.
+A write reads what it needs, decides in Python, and changes the rows in one statement that fails if they
+changed meanwhile. Then nothing is written, and the gate decides again with the locks of the entities held. A
+response that was stored meanwhile for the same ``request_id`` is returned unchanged.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import (
@@ -19,29 +20,31 @@ from orchestration_server.errors import (
     OutOfBounds,
     PendingChanges,
 )
-from orchestration_server.model import (
-    Call,
-    Entity,
-    EventRow,
-    Request,
-)
+from orchestration_server.model import Call, Entity, EventRow, Request
 from orchestration_server.rules.emission import AT_ONCE, Policies
 from orchestration_server.store import writes
-from orchestration_server.store.prepared import Prepared
+from orchestration_server.store.prepared import Extra, Prepared
 from orchestration_server.store.writes import Change
 from orchestration_server.telemetry import metrics
 from orchestration_server.writes import debounce
+from orchestration_server.writes.write import Write
 
 ATTEMPTS = 6
+"""The most times that a write is decided."""
+
+Amend = Callable[[Connection, Prepared[object], Change], Change]
+"""Changes a decision before it is written, or raises."""
 
 
 def check_answer(answer: tuple[bytes, bytes], request: Request) -> bytes:
-    """The response that a request_id had before; refused where its body was another, or its caller's key was
-    held to something else.
+    """Return the response that is stored for a ``request_id``.
+
+    Raises FailedPrecondition if the first request had another body, or if the key of its caller had another
+    scope.
     """
     if answer[0] != request.fingerprint:
         raise FailedPrecondition(
-            f"request_id {request.request_id!r} was used with another body, or another key: make a new one",
+            f"request_id {request.request_id!r} was used with another body or by another key: use a new one",
             reason="REQUEST_ID_REUSED",
             subject=request.request_id,
         )
@@ -49,7 +52,7 @@ def check_answer(answer: tuple[bytes, bytes], request: Request) -> bytes:
 
 
 class Gate:
-    """Where every write goes through. ``wake`` is called after each commit that holds events."""
+    """The gate that every write of a service passes. It calls ``wake`` after each commit that logs events."""
 
     def __init__(
         self,
@@ -59,72 +62,61 @@ class Gate:
         *,
         answer_bytes: int = sys.maxsize,
     ) -> None:
-        """``answer_bytes`` is the largest answer that can be sent: what would have a larger one is refused
-        before it is written."""
+        """Make a gate that refuses a write whose response is larger than ``answer_bytes``."""
         self._db = db
         self._wake = wake
         self._policies = policies
         self._answer_bytes = answer_bytes
 
-    def write(
-        self,
-        call: Call,
-        request: Request,
-        *,
-        locks: Sequence[tuple[str, str]],
-        prepare: Callable[[Connection], Prepared],
-        decide: Callable[[Connection, Prepared], Change],
-        locked: bool = False,
-    ) -> bytes:
-        """Writes once and returns the serialized response.
+    def write(self, write: Write[Extra], *, amend: Amend | None = None) -> bytes:
+        """Write once and return the serialized response.
 
-        Events that their policy debounces are held with the change; what is held already of an entity that
-        others are about is told of before them, in the same transaction.
+        Events that a policy debounces are stored as pending changes. Pending changes of an entity are logged
+        before any other event of it, in the same transaction.
 
-        ``decide`` may raise the ledger's errors. ``locked`` takes the locks before the first reading,
-        for a decision that depends on more rows than those that it changes.
+        ``amend`` runs with the locks held, so its result may depend on rows that it locks itself.
+
+        Raises Aborted if other writers were first each time, OutOfBounds if the change leaves the scope of
+        the key, AnswerTooLarge if the response cannot be sent, and the errors of ``write`` and ``amend``.
         """
-        keys = sorted({writes.lock_key(call.project, kind, code) for kind, code in locks})
-        held: set[Entity] = set()
-        change = Change(b"")
-
-        def decided(conn: Connection, found: Prepared) -> Change:
-            nonlocal change
-            change = decide(conn, found)
-            if call.scope is not None and not all(map(call.scope.covers, change.events)):
-                raise OutOfBounds("the change leaves the scope of the key")
-            if change.events and (self._policies.debounces or change.policy):
-                change = debounce.defer(change, self._policies, found.now)
-            return change
-
+        call = write.call
+        keys = sorted({writes.lock_key(call.project, kind, code) for kind, code in write.locks})
+        pending: set[Entity] = set()
+        lock_first = write.lock_first or amend is not None
         for attempt in range(ATTEMPTS):
-            # An attempt that finds an answer changes nothing, whatever the one before it wanted to.
+            # Stays empty if this attempt finds a stored response.
             change = Change(b"")
+            flushed = 0
+            locked = lock_first or attempt > 0
             try:
-                with self._db.connection(call) as conn:
-                    if locked or attempt:
-                        with conn.transaction():
-                            writes.lock(conn, keys)
-                            debounce.flush(conn, held)
-                            response = self._once(conn, call, request, keys, prepare, decided)
+                with self._db.connection(call) as conn, conn.transaction() if locked else nullcontext():
+                    if locked:
+                        writes.lock(conn, keys)
+                        flushed = debounce.flush(conn, pending)
+                    found = write.prepare(conn)
+                    if found.answer is not None:
+                        response = check_answer(found.answer, write.request)
                     else:
-                        response = self._once(conn, call, request, keys, prepare, decided)
+                        change = self._decide(conn, write, found, amend)
+                        response = change.response
+                        self._apply(conn, write, change, keys)
             except PendingChanges:
-                held |= debounce.debounceable(change.events)
-                keys = sorted({*keys, *map(writes.entity_key, held)})
+                pending |= debounce.debounceable(change.events)
+                keys = sorted({*keys, *map(writes.entity_key, pending)})
                 continue
             except Conflict:
-                # Then what its events carry of tasks is read under their locks as well.
+                # The next attempt also locks the tasks whose fields the events carry.
                 keys = sorted({*keys, *map(writes.stamp_key, change.stamps)})
                 continue
-            self._wake()
+            if change.events or flushed:
+                self._wake()
             if change.pending:
                 metrics.EVENTS_DEBOUNCED.inc(len(change.pending))
             return response
         raise Aborted("other writers were first again and again: try again")
 
     def record(self, call: Call, events: Sequence[EventRow]) -> None:
-        """Writes events of the ledger's own that tell of no change."""
+        """Log events of the server that report no change."""
         change = Change(b"", events=events)
         debounce.flush_and_write(
             self._db,
@@ -134,21 +126,23 @@ class Gate:
         )
         self._wake()
 
-    def _once(
-        self,
-        conn: Connection,
-        call: Call,
-        request: Request,
-        locks: Sequence[int],
-        prepare: Callable[[Connection], Prepared],
-        decide: Callable[[Connection, Prepared], Change],
-    ) -> bytes:
-        found = prepare(conn)
-        if found.answer is not None:
-            return check_answer(found.answer, request)
-        change = decide(conn, found)
+    def _decide(
+        self, conn: Connection, write: Write[Extra], found: Prepared[Extra], amend: Amend | None
+    ) -> Change:
+        change = write.decide(conn, found)
+        if amend is not None:
+            change = amend(conn, found, change)
+        scope = write.call.scope
+        if scope is not None and not all(map(scope.covers, change.events)):
+            raise OutOfBounds("the change leaves the scope of the key")
+        if change.events and (self._policies.debounces or change.policy):
+            change = debounce.defer(change, self._policies, found.now)
+        return change
+
+    def _apply(self, conn: Connection, write: Write[Extra], change: Change, locks: Sequence[int]) -> None:
         if len(change.response) > self._answer_bytes:
             raise AnswerTooLarge(len(change.response), self._answer_bytes)
+        call, request = write.call, write.request
         remembered = [(call.project, request, change.response)] if request.request_id else []
         if change.expected or remembered or change.outbox:
             writes.apply(
@@ -159,4 +153,3 @@ class Gate:
                 requests=remembered,
                 correlation_id=call.correlation_id,
             )
-        return change.response
