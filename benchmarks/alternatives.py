@@ -27,7 +27,7 @@ from benchmarks.target import BenchmarkServer, LedgerStubs
 from orchestration.v1 import event_pb2
 
 EVENTS, TASKS = 20_000, 2_000
-ROUNDS = 9
+ROUNDS = 25
 CALLERS = 16
 STREAMS, STREAM_SECONDS, STREAM_EVENTS_PER_S, STREAM_UNARY_RPS = 200, 5, 20, 100
 TIMELINES, TIMELINE_CALLERS = 500, 50
@@ -165,10 +165,10 @@ def streaming(turns: Turns, server: ServerProcess) -> Sample:
     )
 
 
-GET_TASK = closed("TaskService/GetTask", requests.get_task, 1_500)
-LIST_TASKS = closed("TaskService/ListTasks", requests.list_tasks, 600)
-CREATE_TASK = closed("TaskService/CreateTask", requests.create_task, 600)
-EMIT_EVENT = closed("EventService/EmitEvent", event_requests.emit_event, 900)
+GET_TASK = closed("TaskService/GetTask", requests.get_task, 800)
+LIST_TASKS = closed("TaskService/ListTasks", requests.list_tasks, 300)
+CREATE_TASK = closed("TaskService/CreateTask", requests.create_task, 300)
+EMIT_EVENT = closed("EventService/EmitEvent", event_requests.emit_event, 400)
 TIMELINE = closed("EventService/StreamTimeline", event_requests.timeline, TIMELINES, TIMELINE_CALLERS)
 HOT: dict[str, Load] = {"GetTask": GET_TASK, "CreateTask": CREATE_TASK, "EmitEvent": EMIT_EVENT}
 PARTS: dict[str, Part] = {
