@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import alternatives_here, event_requests, fanout, ghz, requests, seed, throughput, tools
+from benchmarks import alternatives_here, event_requests, fanout, ghz, requests, seed, tools
 from benchmarks.processes import ServerProcess
 from benchmarks.requests import RequestMaker
 from benchmarks.seed import Seeded
@@ -108,17 +108,6 @@ def closed(method: str, make: RequestMaker, calls: int, callers: int = CALLERS) 
     return run
 
 
-def emitting(turns: Turns, server: ServerProcess) -> Sample:
-    """Store events in messages of 500, as fast as one stream takes them."""
-    rows = seed.new_events(range(throughput.ROUND_EVENTS), turns.seeded.tasks, turns.seeded.sprints, None)
-    ledger = LedgerStubs(server.address)
-    before = cpu_seconds(server.pid)
-    rate = throughput.emit(ledger.channel, rows)
-    took = cpu_seconds(server.pid) - before
-    ledger.close()
-    return Sample({"wall µs an event": 1e6 / rate, "CPU µs an event": 1e6 * took / len(rows)})
-
-
 def streaming(turns: Turns, server: ServerProcess) -> Sample:
     """Follow the log with 200 streams while events are emitted and GetTask is called."""
     receipts = fanout.Receipts()
@@ -178,7 +167,6 @@ PARTS: dict[str, Part] = {
     "stream_writer": Part("grpcio's callback, on eight threads", {"200 streams": streaming}),
     "connection": Part("psycopg's execute and transaction", HOT),
     "arrays": Part("psycopg's ListBinaryDumper", {"CreateTask": CREATE_TASK, "EmitEvent": EMIT_EVENT}),
-    "copy": Part("psycopg's Copy.write_row", {"EmitEvents": emitting}),
     "pool": Part("psycopg_pool in its own order", {"500 timelines": TIMELINE}, fresh=True),
     "wire": Part("protobuf's messages", {"GetTask": GET_TASK, "ListTasks": LIST_TASKS}),
     "content_hash": Part("rfc8785 alone", {"CreateTask": CREATE_TASK}),

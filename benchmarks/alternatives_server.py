@@ -27,8 +27,7 @@ from orchestration_server.__main__ import main
 from orchestration_server.codec import entities
 from orchestration_server.db import arrays, connection, database
 from orchestration_server.rpc import executor, interceptor, pending_call, server
-from orchestration_server.services import tasks
-from orchestration_server.store import writes
+from orchestration_server.services import paging, tasks
 
 SENDERS = 8
 """Threads that wait for clients, if grpcio's callback sends."""
@@ -194,30 +193,6 @@ def _arrays() -> None:
         _replace(kind, "encoded", encoded)
 
 
-_COPY_OIDS = [16, 2950, 21, 21, 1184, 1184, *[25] * 9, 17, 23]
-
-
-def _copy() -> None:
-    """psycopg's `Copy.write_row`, row by row."""
-
-    def copied(event: Any) -> Any:
-        return (
-            event.kept, event.event_id, event.entity_type, event.priority, event.occur_time, event.emit_time,
-            event.project, event.type, event.entity_code, event.sprint_code, event.correlation_id,
-            event.session_key, event.actor, event.agent, event.scopes, event.body,
-        )  # fmt: skip
-
-    def copy_events(conn: Any, epoch: int, rows: Any) -> None:
-        with conn.timed("writes.copy_events"), conn.cursor().copy(writes._COPY) as copy:  # noqa: SLF001  # its statement
-            copy.set_types(_COPY_OIDS)
-            for row in rows:
-                copy.write_row((*row, epoch))
-        writes.count_emitted(conn, len(rows))
-
-    _replace(writes, "copied", copied)
-    _replace(writes, "copy_events", copy_events)
-
-
 class _LibraryPool(psycopg_pool.ConnectionPool[connection.Connection]):
     """psycopg's own pool, whose connections take turns."""
 
@@ -248,7 +223,7 @@ def _wire() -> None:
         return whole
 
     _replace(tasks, "embed", embed)
-    _replace(tasks, "embed_all", embed_all)
+    _replace(paging, "embed_all", embed_all)
 
 
 def _content_hash() -> None:
@@ -265,7 +240,6 @@ SWAPS: Mapping[str, Callable[[], None]] = {
     "stream_writer": _stream_writer,
     "connection": _connection,
     "arrays": _arrays,
-    "copy": _copy,
     "pool": _pool,
     "wire": _wire,
     "content_hash": _content_hash,

@@ -13,7 +13,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from hashlib import blake2b
-from struct import Struct
 from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server.db.arrays import (
@@ -24,7 +23,6 @@ from orchestration_server.db.arrays import (
     TextArray,
     TimestampArray,
     UuidArray,
-    microseconds,
 )
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import (
@@ -367,33 +365,9 @@ copy events (kept, event_id, entity_type, priority, occur_time, emit_time, proje
     sprint_code, correlation_id, session_key, actor, agent, scopes, body, epoch)
 from stdin with (format binary)
 """
-_COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_COPY_END = b"\xff\xff"
-# How many fields, and those of a fixed length, each with its length.
-_ROW = Struct("!h i? i16s ih ih iq iq")
-_LENGTH = Struct("!i")
-# Looked up, as most are short: an event took 1.4 µs with these, and 1.9 where each length was packed.
-_LENGTHS = [_LENGTH.pack(length) for length in range(1024)]
-_EPOCH = Struct("!ii")
-
-
-def copied(event: EventRow) -> bytes:
-    """An event as ``copy_events`` takes it: a row of COPY in binary, but for the epoch, which is the last."""
-    fixed = _ROW.pack(
-        17, 1, event.kept, 16, event.event_id.bytes, 2, event.entity_type, 2, event.priority,
-        8, microseconds(event.occur_time), 8, microseconds(event.emit_time),
-    )  # fmt: skip
-    texts = [
-        event.project.encode(), event.type.encode(), event.entity_code.encode(), event.sprint_code.encode(),
-        event.correlation_id.encode(), event.session_key.encode(), event.actor.encode(), event.agent.encode(),
-        event.scopes.encode(), event.body,
-    ]  # fmt: skip
-    parts = [fixed]
-    for text in texts:
-        length = len(text)
-        parts.append(_LENGTHS[length] if length < 1024 else _LENGTH.pack(length))
-        parts.append(text)
-    return b"".join(parts)
+_COPY_TYPES = (
+    "bool", "uuid", "int2", "int2", "timestamptz", "timestamptz", *["text"] * 9, "bytea", "int4",
+)  # fmt: skip
 
 
 # Mostly nothing is held at all, which is known sooner than of each of two thousand entities.
@@ -418,9 +392,14 @@ def begin_log(conn: Connection, about: Collection[Entity] = ()) -> int:
     return int(row[0])
 
 
-def copy_events(conn: Connection, epoch: int, rows: Sequence[bytes]) -> None:
-    """Appends many events inside the caller's transaction: several times as fast as an insert."""
-    last = _EPOCH.pack(4, epoch)
+def copy_events(conn: Connection, epoch: int, events: Sequence[EventRow]) -> None:
+    """Append many events inside the caller's transaction: several times as fast as an insert."""
     with conn.timed("writes.copy_events"), conn.cursor().copy(_COPY) as copy:
-        copy.write(b"".join((_COPY_HEAD, last.join((*rows, b"")), _COPY_END)))
-    count_emitted(conn, len(rows))
+        copy.set_types(_COPY_TYPES)
+        for e in events:
+            copy.write_row(
+                (e.kept, e.event_id, e.entity_type, e.priority, e.occur_time, e.emit_time, e.project, e.type,
+                 e.entity_code, e.sprint_code, e.correlation_id, e.session_key, e.actor, e.agent, e.scopes,
+                 e.body, epoch)
+            )  # fmt: skip
+    count_emitted(conn, len(events))

@@ -75,9 +75,8 @@ class EmitBatch:
         self.stored = len(self._rows)
         self.sampled_out = self._sampled_out.total()
         self._new_keys.sort()
-        self._copied: list[bytes] = []
-        if len(self._rows) >= COPY_EVENTS:
-            self._copied = [writes.copied(row) for row in self._rows]
+        self._by_copy = len(self._rows) >= COPY_EVENTS
+        if self._by_copy:
             about = {(row.project, row.entity_type, row.entity_code) for row in self._rows}
             self._about = [Entity(*one) for one in about if one[1] in writes.DEBOUNCEABLE]
 
@@ -87,11 +86,11 @@ class EmitBatch:
 
         ``begun`` is called once it has a transaction id, where it is more than one statement.
         """
-        if self._copied:
+        if self._by_copy:
             with conn.transaction():
                 epoch = writes.begin_log(conn, self._about)
                 begun()
-                writes.copy_events(conn, epoch, self._copied)
+                writes.copy_events(conn, epoch, self._rows)
                 self._apply(conn, ())
         elif self._rows or self._requests or self._sampled_out:
             self._apply(conn, self._rows)

@@ -423,7 +423,7 @@ def test_a_time_misses_no_event_of_a_transaction_that_was_open_then(
             occur_time=None,
             tail=event_tail(call, now),
         )
-        writes.copy_events(conn, writes.begin_log(conn), [writes.copied(row)])
+        writes.copy_events(conn, writes.begin_log(conn), [row])
         later = emit(events, project, [factories.event()] * 2)
         request = event_pb2.StreamTimelineRequest(follow=True, from_time=to_timestamp(now))
         stream = events.StreamTimeline(request, metadata=metadata, timeout=SECONDS)
