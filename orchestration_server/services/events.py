@@ -33,6 +33,7 @@ from orchestration_server.errors import (
 from orchestration_server.model import BEGINNING, ENTITY_NAMES, Call, Cursor, EventFilter, Scope
 from orchestration_server.rules.emission import Policies
 from orchestration_server.services.history import History, known
+from orchestration_server.services.replay import Replay
 from orchestration_server.store import event_counts, event_lists, log_times
 from orchestration_server.store import events as event_store
 from orchestration_server.store import rollups as rollup_store
@@ -92,6 +93,7 @@ class EventService:
         self._commits = commits
         self._hub = hub
         self._history = History(db, cursors)
+        self._replay = Replay(db, cursors)
         self._policies = policies
         self._cursors = cursors
         self._open: set[SimpleQueue[Answer]] = set()
@@ -215,15 +217,7 @@ class EventService:
         with self._db.connection(call) as conn:
             version = event_counts.version(conn, project=call.project)
             now = event_store.now(conn)
-        # By default the range ends with the current minute, so that the cache serves all calls of a minute.
-        end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
-        if request.HasField("end_time"):
-            end = to_datetime(request.end_time)
-        start = end - timedelta(days=STATS_DAYS)
-        if request.HasField("start_time"):
-            start = to_datetime(request.start_time)
-            if not request.HasField("end_time"):
-                _must_be_past(start, now)
+        start, end = _stats_range(request, now)
         group, limit = _GROUPS[request.group_by], request.limit or 100
 
         def load() -> Loaded:
@@ -320,7 +314,7 @@ class EventService:
     def ReplayEvents(
         self, request: event_pb2.ReplayEventsRequest, call: Call
     ) -> event_pb2.ReplayEventsResponse:
-        return self._history.replay(request, call)
+        return self._replay.replay(request, call)
 
 
 def _stopping() -> ServerStopping:
@@ -332,6 +326,23 @@ def _check_visible(scope: Scope, body: bytes) -> None:
     event = event_pb2.Event.FromString(body)
     if not scope.may_see(event.sprint_code, event.session_key, event.entity_type, event.entity_code):
         raise OutOfBounds("the event with this dedup_key is not in the scope of the key")
+
+
+def _stats_range(request: event_pb2.GetEventStatsRequest, now: datetime) -> tuple[datetime, datetime]:
+    """Return the time range of statistics, by default the last STATS_DAYS days.
+
+    The default end is that of the current minute, so that the cache serves all calls of a minute.
+    """
+    if request.HasField("end_time"):
+        end = to_datetime(request.end_time)
+    else:
+        end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    if not request.HasField("start_time"):
+        return end - timedelta(days=STATS_DAYS), end
+    start = to_datetime(request.start_time)
+    if not request.HasField("end_time"):
+        _must_be_past(start, now)
+    return start, end
 
 
 def _must_be_past(start: datetime, now: datetime) -> None:

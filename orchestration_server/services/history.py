@@ -1,4 +1,4 @@
-"""The rpcs of EventService that read the past: an entity's history, its past state, the check of a chain."""
+"""The rpcs of EventService that read an entity's past: its history, and its state as of a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from orchestration_server.codec.entities import ENTITY_CODECS
 from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import CursorExpired, CursorForeign, NotFound
-from orchestration_server.history.chain_check import ChainCheck, ChainEvent, Evidence, cause_of
 from orchestration_server.history.reconstruct import (
     EntityState,
     changes_of,
@@ -24,20 +23,14 @@ from orchestration_server.history.reconstruct import (
     has_snapshot,
     incomplete,
 )
-from orchestration_server.model import BEGINNING, ENTITY_NAMES, Call, Cursor, Position, cursor_of
+from orchestration_server.model import BEGINNING, ENTITY_NAMES, Call, Cursor, Position
 from orchestration_server.store import events as event_store
 from orchestration_server.store import history as history_store
-from orchestration_server.store import pending_changes
 from orchestration_server.writes import coalesced as steps
 
 REPLAY_EVENTS = 256
 """Events of an entity that one statement reads: twice the events between two snapshots, which are at most 32
 revisions of four events. The rest is room for events that are no revision, such as dependencies."""
-CHAIN_PAGE = 1_000
-CHAIN_EVENTS = 10_000
-BETWEEN_EVENTS = 10_000
-END = Position(2**31 - 1, 2**63 - 1, 2**63 - 1)
-"""A position after the whole log, for pending changes."""
 
 
 class _Rebuilt(NamedTuple):
@@ -50,7 +43,7 @@ class _Rebuilt(NamedTuple):
 
 
 class History:
-    """The implementation of GetEntityHistory, ReconstructState and ReplayEvents."""
+    """The implementation of GetEntityHistory and ReconstructState."""
 
     def __init__(self, db: Database, cursors: CursorSigner) -> None:
         self._db = db
@@ -125,92 +118,6 @@ class History:
         if request.verify:
             answer.verification.CopyFrom(_verified(present))
         return answer
-
-    def replay(self, request: event_pb2.ReplayEventsRequest, call: Call) -> event_pb2.ReplayEventsResponse:
-        """Check a correlation chain."""
-        chain = ChainCheck()
-        first, last = Cursor(BEGINNING), BEGINNING
-        unseen: set[int] = set()
-        # Pending changes are read before the log. One that is logged meanwhile is in both, and dropped below.
-        with self._db.connection(call) as conn:
-            held = pending_changes.list_by_correlation(
-                conn, project=call.project, correlation_id=request.correlation_id, limit=CHAIN_EVENTS
-            )
-        more = True
-        while more and chain.checked < CHAIN_EVENTS:
-            with self._db.connection(call) as conn:
-                page = history_store.chain(
-                    conn, project=call.project, correlation_id=request.correlation_id, after=last,
-                    limit=min(CHAIN_PAGE, CHAIN_EVENTS - chain.checked),
-                )  # fmt: skip
-            links = [
-                ChainEvent(one.position, step)
-                for one in page.rows
-                for step in steps.expand(event_pb2.Event.FromString(one.body))
-            ]
-            if not links:
-                break
-            if last == BEGINNING:
-                first = page.rows[0].cursor
-            # Each page has its own database snapshot: events of its open transactions are still to come.
-            newest = page.rows[-1]
-            reached = last.xid if last.epoch == newest.position.epoch else 0
-            unseen.update(xid for xid in newest.open or () if reached <= xid < newest.position.xid)
-            before = chain.checked
-            more = chain.check(links, self._evidence(call, chain, links)) and page.more
-            last = links[chain.checked - before - 1].position
-        if not (chain.full or page.more):
-            links = [
-                ChainEvent(END, event)
-                for rows in held.values()
-                for event in (event_pb2.Event.FromString(row.body) for row in rows)
-                if event.entity_revision > chain.revision(event.entity_type, event.entity_code)
-            ]
-            chain.check(links, self._evidence(call, chain, links))
-        if not chain.checked:
-            raise NotFound("correlation", request.correlation_id)
-        truncated = chain.truncated or page.more
-        types = sorted(chain.types.items(), key=lambda item: (-item[1], item[0]))
-        return event_pb2.ReplayEventsResponse(
-            events=chain.checked,
-            findings=chain.findings,
-            consistent=not (chain.findings or truncated),
-            truncated=truncated,
-            first_cursor="" if last == BEGINNING else self._cursors.cursor(first),
-            last_cursor="" if last == BEGINNING else self._cursors.cursor(cursor_of(last, sorted(unseen))),
-            types=[event_pb2.EventCount(key=key, count=count) for key, count in types],
-            entities=len(chain.entities),
-        )
-
-    def _evidence(self, call: Call, chain: ChainCheck, links: Sequence[ChainEvent]) -> Evidence:
-        """Read the facts that the check of a page needs, with at most one statement for each kind."""
-        gaps = chain.gaps(links)
-        new = {(e.entity_type, e.entity_code) for _, e in links if e.entity_type} - chain.entities
-        causes = {cause for _, event in links if (cause := cause_of(event))}
-        with self._db.connection(call) as conn:
-            unknown = history_store.missing_entities(conn, project=call.project, entities=sorted(new))
-            missing = causes - history_store.known_event_ids(conn, project=call.project, ids=sorted(causes))
-            between = history_store.list_spans(
-                conn,
-                project=call.project,
-                spans=[history_store.EventSpan(*gap) for gap in gaps],
-                limit=BETWEEN_EVENTS,
-            )
-            edge = event_store.ArchiveEdge(BEGINNING, 0, None)
-            if gaps or missing:
-                # The edge is read last, so that events deleted meanwhile do not count as missing.
-                edge = event_store.edge(conn, project=call.project, deleted=True)
-        return Evidence(
-            between={
-                gap: [step for body in bodies for step in steps.expand(event_pb2.Event.FromString(body))]
-                for gap, bodies in zip(gaps, between, strict=True)
-                if bodies is not None
-            },
-            unknown=frozenset(unknown),
-            missing=frozenset(missing),
-            deleted=edge.position,
-            deleted_before=edge.upto,
-        )
 
 
 def _change(event: event_pb2.Event) -> event_pb2.EntityChange:
@@ -289,7 +196,7 @@ def _rebuilt(
     revision: int = 0,
 ) -> _Rebuilt:
     """Read back to the nearest snapshot, mostly in one statement, and replay the events from there."""
-    kind, name = ENTITY_CODECS[entity_type], ENTITY_NAMES[entity_type]
+    codec, name = ENTITY_CODECS[entity_type], ENTITY_NAMES[entity_type]
     found: list[tuple[Cursor | None, event_pb2.Event]] = []
     whole, more = False, True
     now: history_store.StoredEntity | None = None
@@ -300,16 +207,11 @@ def _rebuilt(
             conn, project=project, entity_type=entity_type, code=code, newest_first=True,
             limit=REPLAY_EVENTS, after=after, upto=upto,
         )  # fmt: skip
-        now = now or past.stored
-        if now is None:
-            raise NotFound(name, code)
-        if revision > now.revision:
-            lacks = f"{name} {code!r} has no revision {revision} yet; the present one is {now.revision}"
-            raise NotFound(name, code, message=lacks)
+        now = _present(now or past.stored, name, code, revision)
         # As of a cursor, pending changes do not count: the log did not have them.
-        held = () if after or isinstance(upto, Cursor) else past.pending
-        for cursor, step in _back(held, past.page.rows, as_of_filter):
-            if changes_revision(kind, step) and (not revision or step.entity_revision <= revision):
+        pending = () if after or isinstance(upto, Cursor) else past.pending
+        for cursor, step in _newest_first(pending, past.page.rows, as_of_filter):
+            if changes_revision(codec, step) and (not revision or step.entity_revision <= revision):
                 found.append((cursor, step))
                 if whole := has_snapshot(step):
                     break
@@ -323,14 +225,26 @@ def _rebuilt(
     if revision and last.entity_revision != revision:
         raise incomplete(code, f"it lacks revision {revision}")
     assert now is not None
-    return _Rebuilt(fold(kind, [event for _, event in reversed(found)]), cursor, now)
+    return _Rebuilt(fold(codec, [event for _, event in reversed(found)]), cursor, now)
 
 
-def _back(
-    held: Sequence[bytes], logged: Sequence[history_store.LoggedEvent], as_of_filter: _AsOf
+def _present(
+    stored: history_store.StoredEntity | None, name: str, code: str, revision: int
+) -> history_store.StoredEntity:
+    """Return an entity's row. Raises NotFound if there is no row, or it has not reached the revision."""
+    if stored is None:
+        raise NotFound(name, code)
+    if revision > stored.revision:
+        text = f"{name} {code!r} has no revision {revision} yet; the present one is {stored.revision}"
+        raise NotFound(name, code, message=text)
+    return stored
+
+
+def _newest_first(
+    pending: Sequence[bytes], logged: Sequence[history_store.LoggedEvent], as_of_filter: _AsOf
 ) -> Iterator[tuple[Cursor | None, event_pb2.Event]]:
     """Yield an entity's steps, newest first. Pending changes are newer than the whole log."""
-    for body in reversed(held):
+    for body in reversed(pending):
         for step in as_of_filter.steps(event_pb2.Event.FromString(body)):
             yield None, step
     for one in logged:

@@ -295,7 +295,7 @@ def test_a_cursor_that_is_a_position_alone_breaks_the_promise(
     database_url: str, start_server: Callable[[str], Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: the same race, with the ids of open transactions left out of cursors."""
-    for module in ("model", "store.history", "services.history"):
+    for module in ("model", "store.history", "services.replay"):
         monkeypatch.setattr(
             f"orchestration_server.{module}.cursor_of", lambda position, _: model.Cursor(position)
         )

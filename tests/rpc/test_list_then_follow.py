@@ -177,7 +177,7 @@ def test_without_the_ids_that_were_open_the_late_events_are_lost(
 
     monkeypatch.setattr(model, "cursor_of", position_alone)
     monkeypatch.setattr("orchestration_server.store.history.cursor_of", position_alone)
-    monkeypatch.setattr("orchestration_server.services.history.cursor_of", position_alone)
+    monkeypatch.setattr("orchestration_server.services.replay.cursor_of", position_alone)
     writers[0].begin()
     cursor = answer(ledger)
     writers[0].insert(3)
