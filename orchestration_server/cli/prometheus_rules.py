@@ -45,7 +45,7 @@ def _rule(rule: AlertRule) -> dict[str, Any]:
         "expr": f"{condition} and {rule.guard}" if rule.guard else condition,
         "for": _duration(rule.hold),
         "labels": {"severity": rule.severity.name.lower(), "alert": rule.name},
-        "annotations": {"summary": rule.said, "action": rule.action},
+        "annotations": {"summary": rule.message, "action": rule.action},
     }
 
 

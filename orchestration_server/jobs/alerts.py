@@ -30,7 +30,7 @@ from orchestration_server.model import (
     EntityType,
     EventRow,
 )
-from orchestration_server.rules.alerts import LEAST_CALLS, SESSION_INACTIVE, AlertRule, Measure
+from orchestration_server.rules.alerts import MIN_CALLS, SESSION_INACTIVE, AlertRule, Measure
 from orchestration_server.store import alerts as alert_store
 from orchestration_server.store import events as event_store
 from orchestration_server.store import monitoring as monitoring_store
@@ -146,7 +146,7 @@ def measure(conn: Connection, now: datetime) -> Readings:
         found[Measure.EVENTS] = [_whole(storage.live_events.rows)]
     if servers:
         found[Measure.QUEUE_EVENTS] = [_whole(sum(figures.queue_events for figures in servers))]
-    if calls >= LEAST_CALLS:
+    if calls >= MIN_CALLS:
         found[Measure.ERROR_SHARE] = [_whole(100 * errors / calls)]
     took = quantile(0.95, servers)
     if took is not None:
@@ -194,7 +194,7 @@ def _alert(rule: AlertRule, about: AlertSubject, held: Alert | None, now: dateti
         value=about.value,
         threshold=rule.threshold,
         unit=rule.unit,
-        summary=rule.said,
+        summary=rule.message,
         action=rule.action,
         begin_time=begin,
         fire_time=(held.fire_time if held is not None and held.fire_time else now) if fires else None,

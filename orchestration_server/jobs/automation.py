@@ -24,7 +24,7 @@ from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import FailedPrecondition, InvalidArgument, NotFound
 from orchestration_server.model import Call, EventRow, Position, Request
 from orchestration_server.names import split_types
-from orchestration_server.rules.automation import AGENT, DEPTH, OWN, Action, Cause, Emit, Rule, SetStatus
+from orchestration_server.rules.automation import AGENT, MAX_DEPTH, OWN, Action, Cause, Emit, Rule, SetStatus
 from orchestration_server.rules.emission import AT_ONCE, Policies
 from orchestration_server.services import sprints, tasks
 from orchestration_server.store import automation as automation_store
@@ -221,9 +221,9 @@ class Automation:
 
     def _act(self, run: _BatchRun, cause: Cause, rule: Rule, action: Action, at: LogPosition) -> None:
         events = _EventMaker(run.project, cause, rule.name)
-        if events.depth > DEPTH:
+        if events.depth > MAX_DEPTH:
             if at.action == 1:
-                self._log(run, events.make(OWN + "depth_exceeded", {"limit": DEPTH}), at)
+                self._log(run, events.make(OWN + "depth_exceeded", {"limit": MAX_DEPTH}), at)
         elif isinstance(action, SetStatus):
             self._set_status(run, cause, action, at, events, dry_run=rule.dry_run)
         elif rule.dry_run:

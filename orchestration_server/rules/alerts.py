@@ -1,6 +1,6 @@
-"""The rules of alerts: one table, which the ledger evaluates and the Prometheus rules are made from.
+"""The rules of alerts, in one table. The ledger evaluates it, and the Prometheus rules are generated from it.
 
-docs/alerts.md says what to do about each, and how a file changes their thresholds.
+docs/alerts.md says what to do about each alert, and how a file changes the thresholds.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from orchestration_server.config.yaml_reader import YamlNode, read_file
 from orchestration_server.model import AlertSeverity
 
 SESSION_INACTIVE = "session_inactive"
-"""The rule whose alerts are each about a session."""
+"""The rule whose alerts are each about one session."""
 WINDOW = timedelta(minutes=5)
-"""What servers report of their calls is of this time, as the ranges of the expressions below."""
-LEAST_CALLS = 20
-"""Of fewer calls in that time the share of errors says nothing."""
+"""The time that the figures of calls cover, here and in the ranges of the expressions below."""
+MIN_CALLS = 20
+"""Calls in that time below which the share of errors is not evaluated."""
 ERROR_CODES = ("DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNKNOWN", "DATA_LOSS")
-"""Ends of calls that are the server's fault, or may be; the others are refusals of what was asked."""
+"""The codes that are the server's fault, or may be. All others refuse what the caller asked for."""
 ASSEMBLE = "ContextService/AssembleContext"
-LONGEST_HOLD = 24 * 3600
+MAX_HOLD_SECONDS = 24 * 3600
 
 
 class Measure(Enum):
-    """What a rule looks at."""
+    """The value that a rule compares with its threshold."""
 
     QUEUE_EVENTS = "queue_events"
     CONTEXT_P95 = "context_p95"
@@ -41,7 +41,7 @@ class Measure(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """It fires where a value has been above the threshold for so long."""
+    """A rule that fires if a value has been above ``threshold`` for ``hold``."""
 
     name: str
     measure: Measure
@@ -50,17 +50,17 @@ class AlertRule:
     hold: timedelta
     severity: AlertSeverity
     summary: str
-    """What is wrong; ``{limit}`` is filled in."""
+    """The problem; ``{limit}`` stands for the threshold."""
     action: str
-    """What to do about it."""
+    """The remedy."""
     expression: str
-    """The same value for Prometheus; without a value it does not fire."""
+    """The same value as a Prometheus expression. If it has no value, the alert does not fire."""
     guard: str = ""
-    """What has to hold for Prometheus beside it."""
+    """A second condition of the Prometheus rule."""
 
     @property
     def limit(self) -> str:
-        """The threshold for people."""
+        """Return the threshold with its unit, for people."""
         if self.unit == "s" and self.threshold >= 3600:
             return f"{self.threshold / 3600:g} hours"
         unit = {"%": "%", "s": " seconds", "events/min": " events a minute"}.get(self.unit, f" {self.unit}")
@@ -68,8 +68,8 @@ class AlertRule:
         return number + unit
 
     @property
-    def said(self) -> str:
-        """The summary with its threshold."""
+    def message(self) -> str:
+        """Return the summary with the threshold in it."""
         return self.summary.replace("{limit}", self.limit)
 
 
@@ -86,8 +86,8 @@ BUILT_IN: Sequence[AlertRule] = (
         timedelta(minutes=1),
         AlertSeverity.CRITICAL,
         "More than {limit} wait in the servers' memory to be stored.",
-        "Scale out: start another server, or more processes with --workers. Where Postgres is what is slow,"
-        " look at its disk and at the statements that take longest.",
+        "Scale out: start another server, or more processes with --workers. If Postgres is slow, look at its"
+        " disk and at the statements that take longest.",
         "sum(orchestration_emit_queue_events) + sum(orchestration_events_accepted_queue)",
     ),
     AlertRule(
@@ -112,7 +112,7 @@ BUILT_IN: Sequence[AlertRule] = (
         AlertSeverity.WARNING,
         "The live event log holds more than {limit}.",
         "Archive: orchestration archive --older-than 90d, and let a worker do it on its schedule. P0 and P1"
-        " stay. Where so many belong to 90 days, raise the threshold.",
+        " stay. If 90 days have that many events, raise the threshold.",
         'max(orchestration_event_rows{state="live"})',
     ),
     AlertRule(
@@ -123,9 +123,9 @@ BUILT_IN: Sequence[AlertRule] = (
         timedelta(minutes=2),
         AlertSeverity.CRITICAL,
         "More than {limit} of all calls end in a fault of the server's.",
-        "Read the servers' logs for the codes and rpcs that fail; where it began with a release, roll back.",
+        "Read the servers' logs for the codes and rpcs that fail. If it began with a release, roll back.",
         f"100 * sum(rate({_FAULTS}[{_MINUTES}])) / sum(rate({_CALLS}[{_MINUTES}]))",
-        f"sum(increase({_CALLS}[{_MINUTES}])) >= {LEAST_CALLS}",
+        f"sum(increase({_CALLS}[{_MINUTES}])) >= {MIN_CALLS}",
     ),
     AlertRule(
         "agent_event_rate",
@@ -147,7 +147,7 @@ BUILT_IN: Sequence[AlertRule] = (
         timedelta(0),
         AlertSeverity.WARNING,
         "An active session has seen no call for more than {limit}.",
-        "Ask whoever runs the agent; close the session, or pause it where it is meant to wait.",
+        "Ask the operator of the agent. Close the session, or pause it if it is meant to wait.",
         "max(orchestration_session_idle_seconds_max)",
     ),
     AlertRule(
@@ -168,7 +168,10 @@ _BY_NAME: Mapping[str, AlertRule] = {rule.name: rule for rule in BUILT_IN}
 
 
 def load(path: Path | None) -> Sequence[AlertRule]:
-    """The rules, as the file changes them. FileError, with file and line, where it is not valid."""
+    """Return the rules with the changes of a file.
+
+    Raises FileError, with file and line, if it is not valid.
+    """
     changed = dict(_BY_NAME)
     for entry in [] if path is None else _entries(path):
         entry.keys("name", "threshold", "for", "severity", "enabled")
@@ -197,8 +200,8 @@ def _changed(rule: AlertRule, entry: YamlNode) -> AlertRule:
         rule = replace(rule, threshold=threshold)
     if "for" in entry:
         seconds = entry["for"].number(0)
-        if seconds > LONGEST_HOLD or not seconds.is_integer():
-            raise entry["for"].error(f"must be a whole number of seconds up to {LONGEST_HOLD}")
+        if seconds > MAX_HOLD_SECONDS or not seconds.is_integer():
+            raise entry["for"].error(f"must be a whole number of seconds up to {MAX_HOLD_SECONDS}")
         rule = replace(rule, hold=timedelta(seconds=seconds))
     if "severity" in entry:
         severities = [severity.name.lower() for severity in AlertSeverity]

@@ -1,7 +1,7 @@
-"""Rules of automation: what to do when an event says that something happened.
+"""Rules of automation: the actions that follow an event.
 
-A rule is data: the types of event that it is for, conditions on their fields, and actions. docs/automation.md
-describes the file that they are read from; jobs/automation.py carries them out.
+A rule is data: types of event, conditions on their fields, and actions. docs/automation.md describes the file
+of rules; jobs/automation.py carries them out.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from orchestration_server.config.yaml_reader import Scalar, YamlNode, read, read
 from orchestration_server.model import ENTITY_NAMES, SprintStatus, TaskStatus
 
 AGENT = "orchestration.automation"
-"""Who does what rules do."""
+"""The agent that rules act as."""
 OWN = "orchestration.automation."
-"""Types of event that tell of the rules themselves. No rule is for them."""
-DEPTH = 5
-"""An event that so many rules led to, one after the other, leads to no further action."""
-MOST_RULES = 100
-MOST_ACTIONS = 5
-MOST_TYPES = 20
-MOST_VALUES = 50
-MOST_CHARACTERS = 16_000
-MOST_HOLES = 50
-FILLED = 500
-"""Characters of a value that is filled into a text."""
+"""The prefix of events about the rules themselves. No rule takes them."""
+MAX_DEPTH = 5
+"""The longest chain of rules. An event that this many rules led to, one after another, causes no action."""
+MAX_RULES = 100
+MAX_ACTIONS = 5
+MAX_TYPES = 20
+MAX_VALUES = 50
+MAX_PAYLOAD_CHARACTERS = 16_000
+MAX_PLACEHOLDERS = 50
+MAX_VALUE_CHARACTERS = 500
+"""Characters of a value that replaces a placeholder; the rest is cut."""
 ALL_TASKS_COMPLETED = "all_tasks_completed"
 
 _PATH = re.compile(r"payload(\.[A-Za-z0-9_-]+)+|[a-z_]+")
-_HOLE = re.compile(r"\{([A-Za-z0-9_.-]+)\}")
+_PLACEHOLDER = re.compile(r"\{([A-Za-z0-9_.-]+)\}")
 _FIELDS = (
     "type", "entity_type", "entity_code", "sprint_code", "priority", "correlation_id", "session_key",
     "agent", "actor",
@@ -46,19 +46,19 @@ _FIELDS = (
 _EMITTED = (
     "orchestration.alert.raised", "orchestration.announcement.made", "orchestration.notice.raised",
 )  # fmt: skip
-"""Types of the ledger's own that a rule may emit: the others tell of changes."""
+"""The ledger's own types that a rule may emit. The others are logged with changes only."""
 _CHANGES = ("orchestration.task.", "orchestration.sprint.")
 _STATUSES: Mapping[str, Mapping[str, int]] = {
     "sprint": {status.name.lower(): status.value for status in SprintStatus},
     "task": {status.name.lower(): status.value for status in TaskStatus},
 }
 _OF: Mapping[str, str] = {"task": "task", "sprint": "sprint", "previous_sprint": "sprint"}
-"""Whose status a rule can change, and what that is."""
+"""The entities whose status a rule can change, and their kinds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """Adds an event about what the cause is about. ``priority`` 0 takes the cause's."""
+    """Emits an event about the entity of the cause. ``priority`` 0 means that of the cause."""
 
     type: str
     priority: int
@@ -67,21 +67,21 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class SetStatus:
-    """Changes the status of the task or of the sprint that the cause is about, belongs to, or has left."""
+    """Sets the status of the cause's task, of its sprint, or of the sprint that it has left."""
 
     of: str
     to: str
     all_tasks_completed: bool = False
-    """Only where the sprint has a completed task, and none that is neither completed nor cancelled."""
+    """Act only if the sprint has a completed task, and all others are completed or cancelled."""
 
     @property
     def kind(self) -> str:
-        """Whether it is a task or a sprint."""
+        """Return the kind of the entity: task or sprint."""
         return _OF[self.of]
 
     @property
     def status(self) -> int:
-        """The status by its number."""
+        """Return the number of the status."""
         return _STATUSES[self.kind][self.to]
 
 
@@ -90,7 +90,7 @@ Action = Emit | SetStatus
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule, valid."""
+    """A valid rule."""
 
     name: str
     on: Sequence[str]
@@ -99,7 +99,7 @@ class Rule:
     dry_run: bool = False
 
     def takes(self, event: Cause) -> bool:
-        """Whether the rule is for the event."""
+        """Return whether the rule applies to an event."""
         return (
             not event.type.startswith(OWN)
             and names.type_matches(event.type, self.on)
@@ -111,7 +111,7 @@ class Rule:
 
 
 class Cause:
-    """An event that rules look at, with the scopes of the callers that caused it (codec/causers.py).
+    """An event that may cause actions, with the scopes of the callers that caused it (codec/causers.py).
 
     ``by_rule`` and ``is_change`` say which fields of the payload the ledger wrote. A caller may have written
     all others, so only the conditions and texts of rules read them.
@@ -124,30 +124,30 @@ class Cause:
 
     @property
     def by_rule(self) -> bool:
-        """Whether a rule made it. No caller can call itself by the agent's name."""
+        """Return whether a rule emitted it. No caller can use the agent's name."""
         return self.event.agent == AGENT
 
     @property
     def is_change(self) -> bool:
-        """Whether it tells of a change of a task or a sprint. No caller can emit these types."""
+        """Return whether it logs a change of a task or a sprint. No caller can emit these types."""
         return self.type.startswith(_CHANGES)
 
     @cached_property
     def payload(self) -> dict[str, Any]:
-        """Its payload as plain values."""
+        """The payload as plain values."""
         return plain(self.event.payload)
 
     @property
     def depth(self) -> int:
-        """How many rules led to it, one after the other."""
+        """Return the number of rules that led to it, one after another."""
         if not self.by_rule:
             return 0
-        told = self.payload.get("automation")
-        depth = told.get("depth") if isinstance(told, dict) else None
+        automation = self.payload.get("automation")
+        depth = automation.get("depth") if isinstance(automation, dict) else None
         return depth if isinstance(depth, int) and not isinstance(depth, bool) and depth > 0 else 0
 
     def value(self, path: str) -> Any:
-        """The value of a field, or below the payload; None where there is none."""
+        """Return the value of a field or of a path below the payload; None if there is no such value."""
         if not path.startswith("payload."):
             return self._fields[path]
         found: Any = self.payload
@@ -163,39 +163,40 @@ class Cause:
         return fields
 
     def filled(self, value: Any) -> Any:
-        """A payload with the cause's values in the place of {path}, each cut at 500 characters."""
+        """Return a payload whose placeholders {path} are replaced by the cause's values, cut at 500
+        characters."""
         if isinstance(value, str):
-            return _HOLE.sub(lambda hole: self._text(hole[1]), value).strip()
+            return _PLACEHOLDER.sub(lambda found: self._text(found[1]), value).strip()
         if isinstance(value, dict):
             return {key: self.filled(item) for key, item in value.items()}
         return [self.filled(item) for item in value] if isinstance(value, list) else value
 
     def _text(self, path: str) -> str:
         value = self.value(path)
-        return "" if value is None else str(value)[:FILLED]
+        return "" if value is None else str(value)[:MAX_VALUE_CHARACTERS]
 
     def code(self, of: str) -> str:
-        """The code of what it is about, belongs to, or has left; empty where there is none."""
+        """Return the code of its task, its sprint, or the sprint that it has left; empty if it has none."""
         if of == "sprint":
             return self.event.sprint_code
         if of == "previous_sprint":
-            left = self.value("payload.changes.sprint_code.from") if self.is_change else None
-            return left if isinstance(left, str) else ""
+            previous = self.value("payload.changes.sprint_code.from") if self.is_change else None
+            return previous if isinstance(previous, str) else ""
         about_task = self.event.entity_type == common_pb2.ENTITY_TYPE_TASK
         return self.event.entity_code if about_task else ""
 
 
 def load(path: Path | None = None) -> tuple[Rule, ...]:
-    """The rules that are on, by name: the built-in ones, with what a file adds and changes.
+    """Return the enabled rules by name: the built-in ones, with those that a file adds or changes.
 
-    Raises FileError, which names the file and the line, where one of them is not valid.
+    Raises FileError, which names the file and the line, if a rule is not valid.
     """
     built_in = resources.files(__package__).joinpath("automation.yaml").read_text()
     raw: dict[str, YamlNode] = {}
     for document in (read("automation.yaml", built_in), *([read_file(path)] if path is not None else [])):
         document.keys("rules")
         given: dict[str, YamlNode] = {}
-        for entry in document["rules"].items(MOST_RULES):
+        for entry in document["rules"].items(MAX_RULES):
             name = entry["name"].text(names.CODE, names.CODE_FORM)
             if name in given:
                 raise entry.error(f"is the second rule {name!r}: line {given[name].line} has the first")
@@ -203,21 +204,21 @@ def load(path: Path | None = None) -> tuple[Rule, ...]:
                 entry.inherit(raw[name])
             given[name] = entry
         raw |= given
-    if len(raw) > MOST_RULES:
-        raise raw[max(raw, key=lambda n: raw[n].line)].error(f"are more than {MOST_RULES} rules")
+    if len(raw) > MAX_RULES:
+        raise raw[max(raw, key=lambda n: raw[n].line)].error(f"are more than {MAX_RULES} rules")
     rules = [_rule(name, entry) for name, entry in sorted(raw.items())]
     return tuple(rule for rule, enabled in rules if enabled)
 
 
 def _rule(name: str, entry: YamlNode) -> tuple[Rule, bool]:
     entry.keys("name", "enabled", "dry_run", "on", "when", "then")
-    on = tuple(_type_on(item) for item in entry["on"].one_or_more(MOST_TYPES))
+    on = tuple(_type_on(item) for item in entry["on"].one_or_more(MAX_TYPES))
     when: dict[str, tuple[Scalar, ...]] = {}
     if "when" in entry:
         for path, values in entry["when"].fields():
             _check_path(path, values)
-            when[path] = tuple(value.scalar() for value in values.one_or_more(MOST_VALUES))
-    then = tuple(_action(item) for item in entry["then"].items(MOST_ACTIONS))
+            when[path] = tuple(value.scalar() for value in values.one_or_more(MAX_VALUES))
+    then = tuple(_action(item) for item in entry["then"].items(MAX_ACTIONS))
     if not then:
         raise entry["then"].error("must have an action")
     rule = Rule(name, on, when, then, dry_run=entry.flag("dry_run", default=False))
@@ -228,7 +229,7 @@ def _type_on(item: YamlNode) -> str:
     form = "a type of event such as orchestration.task.blocked, or one that ends in .*"
     type_ = item.text(names.EVENT_TYPE_FILTER, form, names.MAX_EVENT_TYPE)
     if type_.startswith(OWN):
-        raise item.error("is a type that tells of the rules themselves: no rule is for it")
+        raise item.error("is a type of events about the rules themselves: no rule is for it")
     return type_
 
 
@@ -259,12 +260,12 @@ def _payload(item: YamlNode) -> dict[str, Any]:
         if key == "automation":
             raise value.error("is the ledger's own: rule, cause and depth")
         payload[key] = value.plain()
-        for hole in _HOLE.findall(str(payload[key])):
-            _check_path(hole, value)
-    if len(text := str(payload)) > MOST_CHARACTERS:
-        raise item.error(f"must have at most {MOST_CHARACTERS} characters")
-    if len(_HOLE.findall(text)) > MOST_HOLES:
-        raise item.error(f"must have at most {MOST_HOLES} places to fill in")
+        for path in _PLACEHOLDER.findall(str(payload[key])):
+            _check_path(path, value)
+    if len(text := str(payload)) > MAX_PAYLOAD_CHARACTERS:
+        raise item.error(f"must have at most {MAX_PAYLOAD_CHARACTERS} characters")
+    if len(_PLACEHOLDER.findall(text)) > MAX_PLACEHOLDERS:
+        raise item.error(f"must have at most {MAX_PLACEHOLDERS} placeholders")
     return payload
 
 

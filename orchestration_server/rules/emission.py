@@ -1,8 +1,9 @@
 """Emission policies: when an event is stored, by its type and priority.
 
-What no policy is for is stored at once. Rules that no file and no call can break: what is urgent (P0, P1) is
-never held back and never left out; of the ledger's own events changes of a status may be held, and activities
-be batched or sampled, for they are what callers tell; all others are stored with what they tell of.
+An event without a policy is stored at once. No file and no call can change these rules: events of P0 and P1
+are never debounced and never sampled. Of the ledger's own events, changes of a status may be debounced, and
+activities may be batched or sampled, since callers log them. All others are stored in the transaction of
+their change.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ from orchestration_server.config.yaml_reader import YamlNode, read_file
 from orchestration_server.model import KEPT_PRIORITIES
 
 DEBOUNCED = frozenset(("orchestration.task.status_updated", "orchestration.sprint.status_changed"))
-"""Types that may be debounced."""
+"""The types that may be debounced."""
 ACTIVITY = "orchestration.activity.logged"
-MOST_POLICIES = 200
-MOST_TYPES = 50
-MOST_HELD_SECONDS = 60.0
-MOST_BATCH_EVENTS = 2_000
-MOST_BATCH_SECONDS = 5.0
+MAX_POLICIES = 200
+MAX_TYPES = 50
+MAX_DEBOUNCE_SECONDS = 60.0
+MAX_BATCH_EVENTS = 2_000
+MAX_BATCH_SECONDS = 5.0
 
 _OWN = "orchestration."
-_CHOICES = 4_096
+_CACHE_SIZE = 4_096
 _PRIORITIES: Mapping[str, int] = {f"P{n}": n + 1 for n in range(5)}
 _LESSER = frozenset(_PRIORITIES.values()) - KEPT_PRIORITIES
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Stored with others: as soon as so many wait, or one has waited so long."""
+    """Store events together once ``events`` of them wait, or one has waited for ``seconds``."""
 
     events: int = 500
     seconds: float = 0.2
@@ -43,22 +44,22 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A share is stored, by session; the rest is counted."""
+    """Store the events of a share of sessions, and count those of the others."""
 
     rate: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Debounce:
-    """One event tells of all changes since the last one, once there was none for so long."""
+    """Store one event for all changes of an entity, once no change came for ``stable_seconds``."""
 
     stable_seconds: float = 5.0
-    latest_seconds: float = MOST_HELD_SECONDS
-    """How long the first change waits at the most."""
+    latest_seconds: float = MAX_DEBOUNCE_SECONDS
+    """The longest that the first change waits."""
 
 
 Policy = Batch | Sample | Debounce | None
-"""None: at once."""
+"""None means that the event is stored at once."""
 
 _REQUESTED: Mapping[int, Callable[[], Policy]] = {
     common_pb2.EMISSION_POLICY_BATCH: Batch,
@@ -69,31 +70,31 @@ _REQUESTED: Mapping[int, Callable[[], Policy]] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A policy and what it is for."""
+    """A policy with the types and priorities that it applies to."""
 
     types: Sequence[str]
     priorities: frozenset[int]
     policy: Policy
 
     def takes(self, type_: str, priority: int) -> bool:
-        """Whether it is for such an event."""
+        """Return whether the policy applies to an event."""
         return priority in self.priorities and names.type_matches(type_, self.types)
 
 
 class Policies:
-    """All policies; of several for an event the first counts."""
+    """The policies of a server. If several apply to an event, the first counts."""
 
     def __init__(self, entries: Sequence[Entry] = ()) -> None:
         self._entries = entries
         self.debounces = any(isinstance(entry.policy, Debounce) for entry in entries)
         self.sorts_emitted = any(isinstance(entry.policy, Batch | Sample) for entry in entries)
-        """Whether events of callers are treated in more than one way."""
-        self._configured = lru_cache(_CHOICES)(self._first)
+        """Whether a policy batches or samples events of callers."""
+        self._configured = lru_cache(_CACHE_SIZE)(self._first)
 
     def policy_for(
         self, type_: str, priority: int, requested: int = common_pb2.EMISSION_POLICY_UNSPECIFIED
     ) -> Policy:
-        """The policy of an event; ``requested`` is its caller's, which is followed as far as the rules go."""
+        """Return the policy of an event. A policy that its caller requested counts if the rules allow it."""
         if requested == common_pb2.EMISSION_POLICY_IMMEDIATE:
             return None
         configured = self._configured(type_, priority)
@@ -116,13 +117,14 @@ def _allowed(policy: Policy, type_: str, priority: int) -> bool:
 
 
 AT_ONCE = Policies()
-"""Everything is stored at once."""
+"""Stores every event at once."""
 
 
-def place_of(project: str, session_key: str, correlation_id: str) -> float:
-    """Where a session stands from 0 to 1, the same on every server: a rate above it keeps all of it.
+def sample_position(project: str, session_key: str, correlation_id: str) -> float:
+    """Return the position of a session from 0 to 1, which is the same on every server.
 
-    What happens in no session is kept by its correlation.
+    A sample with a higher rate stores all events of the session. Events without a session go by their
+    correlation id.
     """
     text = f"{project}\0{session_key}" if session_key else f"{project}\0\0{correlation_id}"
     digest = blake2b(text.encode(), digest_size=8, person=b"emit-sample").digest()
@@ -130,31 +132,31 @@ def place_of(project: str, session_key: str, correlation_id: str) -> float:
 
 
 def load(path: Path | None = None) -> Policies:
-    """The policies of a file; without one everything is stored at once.
+    """Return the policies of a file. Without a file, every event is stored at once.
 
-    Raises FileError, which names the file and the line, where one is not valid or breaks the rules.
+    Raises FileError, which names the file and the line, if a policy is not valid or breaks the rules.
     """
     if path is None:
         return AT_ONCE
     document = read_file(path)
     document.keys("policies")
-    return Policies([_entry(item) for item in document["policies"].items(MOST_POLICIES)])
+    return Policies([_entry(item) for item in document["policies"].items(MAX_POLICIES)])
 
 
-def _entry(field: YamlNode) -> Entry:
-    kind = field["emit"].choice(("immediate", "batch", "sample", "debounce"))
-    field.keys("on", "priorities", "emit", *_KEYS[kind])
-    policy = _POLICIES[kind](field)
+def _entry(node: YamlNode) -> Entry:
+    kind = node["emit"].choice(("immediate", "batch", "sample", "debounce"))
+    node.keys("on", "priorities", "emit", *_KEYS[kind])
+    policy = _POLICIES[kind](node)
     urgent_too = policy is None or isinstance(policy, Batch)
     priorities = frozenset(_PRIORITIES.values()) if urgent_too else _LESSER
-    if "priorities" in field:
-        given = field["priorities"].one_or_more(len(_PRIORITIES))
+    if "priorities" in node:
+        given = node["priorities"].one_or_more(len(_PRIORITIES))
         for one in given:
             if one.choice(tuple(_PRIORITIES)) in ("P0", "P1") and not urgent_too:
                 raise one.error(f"must not be: events of P0 and P1 are never {_DONE[kind]}")
         priorities = frozenset(_PRIORITIES[one.choice(tuple(_PRIORITIES))] for one in given)
     types = []
-    for one in field["on"].one_or_more(MOST_TYPES):
+    for one in node["on"].one_or_more(MAX_TYPES):
         types.append(one.text(names.EVENT_TYPE_FILTER, names.EVENT_TYPE_FILTER_FORM, names.MAX_EVENT_TYPE))
         if isinstance(policy, Debounce) and types[-1] not in DEBOUNCED:
             raise one.error(f"is not debounced: only {' and '.join(sorted(DEBOUNCED))} are")
@@ -164,27 +166,27 @@ def _entry(field: YamlNode) -> Entry:
     return Entry(tuple(types), priorities, policy)
 
 
-def _debounce(field: YamlNode) -> Debounce:
-    stable = _number(field, "stable_seconds", Debounce().stable_seconds, 0.1, MOST_HELD_SECONDS)
-    latest = _number(field, "latest_seconds", Debounce().latest_seconds, 0.1, MOST_HELD_SECONDS)
+def _debounce(node: YamlNode) -> Debounce:
+    stable = _number(node, "stable_seconds", Debounce().stable_seconds, 0.1, MAX_DEBOUNCE_SECONDS)
+    latest = _number(node, "latest_seconds", Debounce().latest_seconds, 0.1, MAX_DEBOUNCE_SECONDS)
     if latest < stable:
-        raise field["latest_seconds"].error("must not be less than stable_seconds")
+        raise node["latest_seconds"].error("must not be less than stable_seconds")
     return Debounce(stable, latest)
 
 
-def _batch(field: YamlNode) -> Batch:
-    events = _number(field, "events", Batch().events, 1, MOST_BATCH_EVENTS)
+def _batch(node: YamlNode) -> Batch:
+    events = _number(node, "events", Batch().events, 1, MAX_BATCH_EVENTS)
     if not float(events).is_integer():
-        raise field["events"].error("must be a whole number")
-    return Batch(int(events), _number(field, "seconds", Batch().seconds, 0.001, MOST_BATCH_SECONDS))
+        raise node["events"].error("must be a whole number")
+    return Batch(int(events), _number(node, "seconds", Batch().seconds, 0.001, MAX_BATCH_SECONDS))
 
 
-def _sample(field: YamlNode) -> Sample:
-    return Sample(_number(field, "rate", Sample().rate, 0.0, 1.0))
+def _sample(node: YamlNode) -> Sample:
+    return Sample(_number(node, "rate", Sample().rate, 0.0, 1.0))
 
 
-def _number(field: YamlNode, key: str, default: float, low: float, high: float) -> float:
-    return field[key].number(low, high) if key in field else default
+def _number(node: YamlNode, key: str, default: float, low: float, high: float) -> float:
+    return node[key].number(low, high) if key in node else default
 
 
 _DONE: Mapping[str, str] = {"batch": "batched", "sample": "sampled", "debounce": "debounced"}

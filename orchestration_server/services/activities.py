@@ -13,7 +13,7 @@ from orchestration_server.codec.requests import request_key
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import FailedPrecondition, NotFound
 from orchestration_server.model import PRIORITY_DEFAULT, Call, EntityType, Request, SampledOut
-from orchestration_server.rules.emission import ACTIVITY, Batch, Policies, Sample, place_of
+from orchestration_server.rules.emission import ACTIVITY, Batch, Policies, Sample, sample_position
 from orchestration_server.store import sessions as session_store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.sessions import SessionFacts
@@ -113,7 +113,7 @@ class _LogActivity(Write[SessionFacts]):
             stamps=session_stamps(call, session, target),
         )
         policy = self.policies.policy_for(ACTIVITY, target.priority, message.emission_policy)
-        place = place_of(call.project, own_call.session_key, own_call.correlation_id)
+        place = sample_position(call.project, own_call.session_key, own_call.correlation_id)
         if not isinstance(policy, Sample) or place < policy.rate:
             return change
         counted = SampledOut(

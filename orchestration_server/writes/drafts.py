@@ -15,7 +15,7 @@ from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.codec.wire import VARINT, tag, varint
 from orchestration_server.model import PRIORITY_DEFAULT, Call, Request
-from orchestration_server.rules.emission import Batch, Policies, Sample, place_of
+from orchestration_server.rules.emission import Batch, Policies, Sample, sample_position
 
 
 class Draft(NamedTuple):
@@ -138,7 +138,7 @@ def _sorted(
     What has a dedup_key is never left out: its caller wants it there. A message waits where all that is
     stored of it may.
     """
-    place = place_of(call.project, call.session_key, call.correlation_id)
+    place = sample_position(call.project, call.session_key, call.correlation_id)
     found: list[Draft] = []
     batches: list[Batch | None] = []
     for draft in drafts:

@@ -150,7 +150,7 @@ def test_a_rule_fires_and_clears(alerting: Alerting, rule: AlertRule) -> None:
         check_firing(alert, rule)
         [raised] = alerting.told()
         assert payload(raised) == payload(raised) | {
-            "kind": rule.name, "alert_id": alert.id, "message": rule.said, "action": rule.action,
+            "kind": rule.name, "alert_id": alert.id, "message": rule.message, "action": rule.action,
             "threshold": rule.threshold, "value": alert.value,
             "severity": "critical" if alert.severity == 1 else "warning",
         }  # fmt: skip
@@ -181,7 +181,7 @@ def check_firing(alert: admin_pb2.Alert, rule: AlertRule) -> None:
     assert alert == admin_pb2.Alert(
         id=alert.id, alert=rule.name, project="default", subject=ABOUT.get(rule.name, ""), state=FIRING,  # type: ignore[arg-type]
         severity=rule.severity, value=alert.value, threshold=rule.threshold, unit=rule.unit,  # type: ignore[arg-type]
-        summary=rule.said, action=rule.action, begin_time=alert.begin_time, fire_time=alert.fire_time,
+        summary=rule.message, action=rule.action, begin_time=alert.begin_time, fire_time=alert.fire_time,
     )  # fmt: skip
     assert alert.value > alert.threshold
     held = alert.fire_time.ToDatetime() - alert.begin_time.ToDatetime()

@@ -22,7 +22,7 @@ from orchestration_server.errors import ResourceExhausted, Unavailable
 from orchestration_server.jobs import cleanup
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.model import Call
-from orchestration_server.rules.emission import AT_ONCE, place_of
+from orchestration_server.rules.emission import AT_ONCE, sample_position
 from orchestration_server.store import writes
 from orchestration_server.telemetry import metrics
 from orchestration_server.writes import acceptance, group_commit
@@ -103,7 +103,7 @@ def session(number: int) -> Metadata:
 
 
 def kept(number: int, rate: float = 0.1) -> bool:
-    return place_of("default", f"s-{number}", "") < rate
+    return sample_position("default", f"s-{number}", "") < rate
 
 
 # Batches

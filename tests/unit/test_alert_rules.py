@@ -39,8 +39,8 @@ def test_the_table_is_what_it_was_asked_to_be() -> None:
         "horizon_age": (30, "s", "30 seconds"),
     }
     assert {rule.measure for rule in BUILT_IN} == set(Measure)
-    assert all("{" not in rule.said + rule.action for rule in BUILT_IN)
-    assert all(rule.limit in rule.said for rule in BUILT_IN)
+    assert all("{" not in rule.message + rule.action for rule in BUILT_IN)
+    assert all(rule.limit in rule.message for rule in BUILT_IN)
 
 
 def test_a_file_changes_what_it_names(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_the_rules_of_prometheus_are_those_of_the_ledger() -> None:
     assert len(group["rules"]) == len(BUILT_IN)
     for rule, written in zip(BUILT_IN, group["rules"], strict=True):
         assert written["labels"] == {"alert": rule.name, "severity": rule.severity.name.lower()}
-        assert written["annotations"] == {"summary": rule.said, "action": rule.action}
+        assert written["annotations"] == {"summary": rule.message, "action": rule.action}
         assert f"> {rule.threshold:.0f}" in written["expr"]
         seconds = int(written["for"][:-1]) * {"s": 1, "m": 60}[written["for"][-1]]
         assert seconds == rule.hold.total_seconds()

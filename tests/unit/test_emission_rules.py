@@ -16,7 +16,7 @@ from orchestration_server.rules.emission import (
     Policies,
     Sample,
     load,
-    place_of,
+    sample_position,
 )
 
 STATUS = "orchestration.task.status_updated"
@@ -128,13 +128,13 @@ def test_a_file_that_is_not_there_is_told_of(tmp_path: Path) -> None:
 
 @given(st.text(max_size=20), st.text(min_size=1, max_size=20), st.text(max_size=20), st.text(max_size=20))
 def test_a_session_stands_at_one_place(project: str, session: str, one: str, other: str) -> None:
-    assert 0 <= place_of(project, session, one) == place_of(project, session, other) < 1
+    assert 0 <= sample_position(project, session, one) == sample_position(project, session, other) < 1
 
 
 def test_a_rate_keeps_about_that_share_of_sessions() -> None:
-    places = [place_of("p", f"s{n}", "") for n in range(10_000)]
+    places = [sample_position("p", f"s{n}", "") for n in range(10_000)]
     assert 900 < sum(place < 0.1 for place in places) < 1_100
-    chains = [place_of("p", "", f"c{n}") for n in range(10_000)]
+    chains = [sample_position("p", "", f"c{n}") for n in range(10_000)]
     assert 900 < sum(place < 0.1 for place in chains) < 1_100
 
 
