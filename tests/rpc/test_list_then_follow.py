@@ -8,7 +8,7 @@ import pytest
 
 from orchestration.v1 import common_pb2, event_pb2, session_pb2
 from orchestration_server import model
-from orchestration_server.services import history
+from orchestration_server.services import replay
 from orchestration_server.store import history as history_store
 from tests.conftest import Server, open_channel
 from tests.support import factories
@@ -266,7 +266,7 @@ def test_what_a_later_page_of_a_chain_has_seen_does_not_come_again(
         return page
 
     monkeypatch.setattr(history_store, "chain", chain)
-    monkeypatch.setattr(history, "CHAIN_PAGE", 2)
+    monkeypatch.setattr(replay, "CHAIN_PAGE", 2)
     checked = ledger.events.ReplayEvents(event_pb2.ReplayEventsRequest(correlation_id="late", dry_run=True))
     assert checked.types[1].key == "late.came"
     assert behind(ledger, checked.last_cursor) == []
