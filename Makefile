@@ -16,8 +16,14 @@ PACKAGES := pyproject.toml clients/python/pyproject.toml
 LOCK := $(BIN)/uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 
+# A module's tests stay on one worker, which sets up once what they share.
+WORKERS := -n 2 --dist loadscope
+# Commands, imports, clients and settings read the environment, the clock and the terminal; the rpcs do not.
+HOSTILE := tests/unit tests/rpc/test_commands_refused.py tests/rpc/test_keys_command.py tests/rpc/test_rights.py \
+	tests/rpc/test_doctor.py tests/rpc/test_session_settings.py $(wildcard tests/rpc/test_import*.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help serve venv test lint lint-python lint-imports lint-proto verify proto docs baseline robustness bench monitoring proxy lock clean
+.PHONY: help serve venv test test-race test-hostile check lint lint-python lint-imports lint-proto verify proto docs baseline robustness bench monitoring proxy lock clean
 
 help: ## list the targets
 	@echo "usage: make <target> [ARGS='...'] [PYTHON=python3.12]"
@@ -28,8 +34,21 @@ serve: $(RUNTIME) ## start a server, with a Postgres and a cache of its own
 
 venv: $(DEV) ## make the environment for development in .venv
 
-test: $(DEV) ## run the tests (ARGS='-k claim')
-	@$(BIN)/pytest -n 2 $(ARGS)
+test: $(DEV) ## run the tests, the long races aside (ARGS='-k claim')
+	@$(BIN)/pytest $(WORKERS) -m 'not race' $(ARGS)
+
+test-race: $(DEV) ## run the long races
+	@$(BIN)/pytest $(WORKERS) -m race $(ARGS)
+
+test-hostile: $(DEV) ## run the tests that depend on their environment in a misleading one
+	@$(BIN)/python -m tests.support.hostile_parent $(BIN)/pytest $(WORKERS) -m 'not race' $(HOSTILE) $(ARGS)
+
+check: $(DEV) ## the fast loop: lint, types and unit tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports
+	@$(BIN)/mypy
+	@$(BIN)/pytest $(WORKERS) -m 'not slow' tests/unit $(ARGS)
 
 lint: lint-python lint-imports lint-proto ## run every static check
 
@@ -51,7 +70,7 @@ lint-proto: $(DEV) ## style and compatibility of the protos, and stubs that matc
 		|| { echo "$(STUBS)/$${file#./} does not match the protos: run 'make proto'" >&2; exit 1; }; \
 	done
 
-verify: lint test ## all that a change has to pass
+verify: lint test test-race ## all that a change has to pass
 
 proto: $(DEV) ## generate the Python stubs from the protos
 	@find $(STUBS)/orchestration -name '*_pb2*.py*' -not -path '*/__pycache__/*' -delete

@@ -118,13 +118,16 @@ def engines() -> Iterator[Engines]:
 
 
 @contextmanager
-def new_database(engines: Engines) -> Iterator[str]:
-    """A migrated database of its own, whose cursors and page tokens no other one takes."""
+def new_database(engines: Engines, template: str = TEMPLATE) -> Iterator[str]:
+    """Make a copy of a database, of an empty ledger if none is named, for the block.
+
+    No other ledger accepts its cursors and page tokens. Nobody may be connected to the one that is copied.
+    """
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(engines.database_url, autocommit=True) as conn:
         conn.execute(
             sql.SQL("create database {} template {} strategy file_copy").format(
-                sql.Identifier(name), sql.Identifier(TEMPLATE)
+                sql.Identifier(name), sql.Identifier(template)
             )
         )
         url = _other(engines.database_url, name)
@@ -214,12 +217,19 @@ def start_process(engines: Engines, tmp_path: Path) -> Iterator[Callable[..., Se
 @pytest.fixture(scope="session")
 def shared_address(engines: Engines) -> Iterator[str]:
     """The address of a server that the tests marked `shared_server` use, each in its own project."""
-    with new_database(engines) as url:
-        app = App(Settings(address="127.0.0.1:0", database_url=url, redis_url=engines.redis_url or ""))
-        try:
-            yield app.start()
-        finally:
-            app.stop()
+    with new_database(engines) as url, running(engines, url) as address:
+        yield address
+
+
+@contextmanager
+def running(engines: Engines, database_url: str) -> Iterator[str]:
+    """Run a server in this process for the block; return its address."""
+    url = engines.redis_url or ""
+    app = App(Settings(address="127.0.0.1:0", database_url=database_url, redis_url=url, grace_seconds=1))
+    try:
+        yield app.start()
+    finally:
+        app.stop()
 
 
 @pytest.fixture

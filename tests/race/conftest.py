@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from threading import Barrier
 from typing import Any
 
 import grpc
 import pytest
 
-from tests.conftest import Server, open_channel
+from orchestration_server.embedded.engines import Engines
+from tests.conftest import new_database, open_channel, running
+from tests.support.projects import in_project, new_project
 
 CALLS = 16
 
@@ -25,11 +28,23 @@ def at_once(call: Callable[[], Any]) -> list[Any]:
         return list(pool.map(one, range(CALLS)))
 
 
+@pytest.fixture(scope="session")
+def shared_pair(engines: Engines) -> Iterator[list[str]]:
+    """The addresses of two servers on one ledger, which tests use in projects of their own."""
+    with new_database(engines) as url, ExitStack() as stack:
+        yield [stack.enter_context(running(engines, url)) for _ in range(2)]
+
+
 @pytest.fixture
-def channels(database_url: str, start_server: Callable[[str], Server]) -> Iterator[list[grpc.Channel]]:
-    """Two servers on one ledger, so that no lock of one process can be what makes it work."""
-    with (
-        open_channel(start_server(database_url).address) as one,
-        open_channel(start_server(database_url).address) as two,
-    ):
-        yield [one, two]
+def channels(request: pytest.FixtureRequest) -> Iterator[list[grpc.Channel]]:
+    """Channels to two servers on one ledger, so that no lock of one process can be what makes it work."""
+    with ExitStack() as stack:
+        if "database_url" in request.fixturenames:
+            url, start = request.getfixturevalue("database_url"), request.getfixturevalue("start_server")
+            addresses = [start(url).address for _ in range(2)]
+            yield [stack.enter_context(open_channel(address)) for address in addresses]
+        else:
+            project = new_project()
+            addresses = request.getfixturevalue("shared_pair")
+            opened = [stack.enter_context(open_channel(address)) for address in addresses]
+            yield [in_project(channel, project) for channel in opened]

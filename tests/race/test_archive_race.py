@@ -170,8 +170,17 @@ POINTS = {
 }
 
 
-@pytest.mark.parametrize("killed", ["process", "backend"])
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    ("point", "killed"),
+    [
+        ("validation", "process"),
+        ("swap", "backend"),
+        pytest.param("validation", "backend", marks=pytest.mark.race),
+        pytest.param("swap", "process", marks=pytest.mark.race),
+        ("chunks", "process"),
+        pytest.param("chunks", "backend", marks=pytest.mark.race),
+    ],
+)
 def test_a_kill_at_any_point_leaves_each_event_in_one_place(old: Old, point: str, killed: str) -> None:
     held, moved = POINTS[point]
     exact = point == "chunks"

@@ -16,8 +16,8 @@ from orchestration_server.cache.read_through import Cache, Loaded
 from tests.conftest import open_channel
 from tests.support.histories import update
 from tests.support.ledger import Ledger
+from tests.support.lengths import lengths
 
-WRITES = 60
 READERS = 4
 SECONDS = 10
 SIZES = (3,)
@@ -71,9 +71,9 @@ class Memory(dict[bytes, bytes]):
         assert ex
         self[key] = value
 
-    def ask(self, use: Callable[[Any], Any], name: str = "") -> Any:
+    def execute(self, command: Callable[[Any], Any], name: str = "") -> Any:
         assert name
-        return use(self)
+        return command(self)
 
 
 class Read(NamedTuple):
@@ -121,10 +121,10 @@ class Race:
             known = len(self.states)
             self._changed.wait_for(lambda: self._ended or len(self.states) > known, timeout=SECONDS)
 
-    def write(self) -> None:
+    def write(self, writes: int) -> None:
         chance = random.Random(1)
         try:
-            for _ in range(WRITES):
+            for _ in range(writes):
                 with self._changed:
                     self._begun += 1
                 self._change(chance)
@@ -179,14 +179,14 @@ class Race:
                 found.append(Read(query, answer, first, self._begun))
         return found
 
-    def play(self) -> list[str]:
+    def play(self, writes: int) -> list[str]:
         """Which answers were none of their time, and which are wrong once the writes have ended."""
         self.begin()
         with ThreadPoolExecutor(READERS + 1) as pool:
             readers = [pool.submit(self.read, number) for number in range(READERS)]
-            pool.submit(self.write).result()
+            pool.submit(self.write, writes).result()
             reads = [read for one in readers for read in one.result()]
-        assert len(reads) > WRITES
+        assert len(reads) > writes
         wrong = [
             f"{read.query} between {read.first} and {read.last}"
             for read in reads
@@ -230,8 +230,9 @@ def race(start_app: Callable[..., App], tmp_path: Path, monkeypatch: pytest.Monk
         yield found
 
 
-def test_cached_answers_are_of_their_time_and_end_up_right(race: Race) -> None:
-    assert race.play() == []
+@lengths("writes", short=20, long=60)
+def test_cached_answers_are_of_their_time_and_end_up_right(race: Race, writes: int) -> None:
+    assert race.play(writes) == []
 
 
 def unchecked(get_or_load: Callable[..., Any]) -> Callable[..., Any]:

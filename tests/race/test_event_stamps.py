@@ -29,11 +29,11 @@ from tests.support.automation import history, payload
 from tests.support.emission import DEBOUNCE, serving, tell_all
 from tests.support.histories import update
 from tests.support.ledger import Ledger
+from tests.support.lengths import lengths
 from tests.support.rpc_errors import must_be
 
 TASKS = ("A", "B")
 SPRINTS = ("", "S1", "S2")
-ROUNDS = 60
 BATCHED = """
   - on: [orchestration.activity.logged]
     emit: batch
@@ -125,10 +125,10 @@ class Writers:
             self._moved_on, self._in_batch, self._generated, self._active, self._paused,
         ]  # fmt: skip
 
-    def play(self, together: Barrier, writer: int) -> None:
+    def play(self, together: Barrier, writer: int, rounds: int) -> None:
         chance, ledger = random.Random(writer), self._ledgers[writer % 2]
         together.wait()
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             try:
                 self.kinds[writer % len(self.kinds)](ledger, chance)
             except grpc.RpcError as error:
@@ -188,7 +188,7 @@ def ledgers(
         yield [Ledger(first), Ledger(second)], one
 
 
-def race(ledgers: list[Ledger], server: Server) -> list[str]:
+def race(ledgers: list[Ledger], server: Server, rounds: int) -> list[str]:
     """What is wrong with the log after all kinds of writes at once."""
     begin = ledgers[0]
     for sprint in SPRINTS[1:]:
@@ -206,7 +206,7 @@ def race(ledgers: list[Ledger], server: Server) -> list[str]:
 
     with ThreadPoolExecutor(len(writers.kinds) + 1) as pool:
         teller = pool.submit(tell)
-        played = [pool.submit(writers.play, together, n) for n in range(len(writers.kinds))]
+        played = [pool.submit(writers.play, together, n, rounds) for n in range(len(writers.kinds))]
         try:
             for one in played:
                 one.result()
@@ -217,15 +217,17 @@ def race(ledgers: list[Ledger], server: Server) -> list[str]:
     return wrong_in(history(begin.events))
 
 
+@lengths("rounds", short=12, long=60)
 def test_events_carry_what_their_entity_had_while_all_kinds_of_writes_race(
-    ledgers: tuple[list[Ledger], Server],
+    ledgers: tuple[list[Ledger], Server], rounds: int
 ) -> None:
-    assert race(*ledgers) == []
+    assert race(*ledgers, rounds) == []
     assert misfiled(ledgers[1].database_url) == 0
 
 
+@lengths("rounds", short=20, long=60)
 def test_without_the_check_of_what_events_carry_the_race_shows_it(
-    ledgers: tuple[list[Ledger], Server], monkeypatch: pytest.MonkeyPatch
+    ledgers: tuple[list[Ledger], Server], monkeypatch: pytest.MonkeyPatch, rounds: int
 ) -> None:
     """The control: a race that finds nothing here would prove nothing above."""
     checked = writes.apply
@@ -234,7 +236,7 @@ def test_without_the_check_of_what_events_carry_the_race_shows_it(
         checked(conn, replace(change, stamps=()), **given)
 
     monkeypatch.setattr(writes, "apply", unchecked)
-    assert race(*ledgers)
+    assert race(*ledgers, rounds)
 
 
 @pytest.mark.parametrize("ledgers", [DEBOUNCE + BATCHED], ids=["batches"], indirect=True)

@@ -20,9 +20,9 @@ from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from tests.race.conftest import CALLS, at_once
 from tests.support import factories
+from tests.support.lengths import lengths
 from tests.support.rpc_errors import Metadata, must_be, refused
 
-ROUNDS = 3
 DONE = TaskStatus.TASK_STATUS_COMPLETED
 BLOCKED = TaskStatus.TASK_STATUS_BLOCKED
 TITLE = FieldMask(paths=["title"])
@@ -203,9 +203,12 @@ def _next(turns: Iterator[Callable[..., Message]], request: Message, metadata: M
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.rpc)
-def test_one_of_sixteen_identical_calls_acts(channels: list[grpc.Channel], mutation: Mutation) -> None:
+@lengths("rounds", short=1, long=3)
+def test_one_of_sixteen_identical_calls_acts(
+    channels: list[grpc.Channel], mutation: Mutation, rounds: int
+) -> None:
     calls = [getattr(mutation.service(channel), mutation.rpc) for channel in channels]
-    for number in range(ROUNDS):
+    for number in range(rounds):
         metadata = (("orchestration-project", f"round-{number}"),)
         prepare(channels[0], metadata)
         before = logged(channels[0], metadata)

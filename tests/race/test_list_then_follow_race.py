@@ -22,14 +22,14 @@ from tests.conftest import Server, open_channel
 from tests.support import factories
 from tests.support.late_writer import late_writer
 from tests.support.ledger import Ledger
+from tests.support.lengths import lengths
 
 SECONDS = 120
 BIG_WRITERS = 2
 SMALL_WRITERS = 2
 READERS = 3
-EVENTS = 12_000
-LISTINGS = 8
-"""Of each reader: each is followed to the end."""
+SHORT, CONTROL, LONG = (3_000, 3), (3_000, 8), (12_000, 8)
+"""Events, and listings of each reader, each of which is followed to the end."""
 TASK = common_pb2.ENTITY_TYPE_TASK
 END = "race.has.ended"
 
@@ -213,7 +213,9 @@ class Reader:
                 stream.cancel()
 
 
-def play(addresses: list[str], url: str, listings: int) -> tuple[list[Listing], list[str], Written]:
+def play(
+    addresses: list[str], url: str, events: int, listings: int
+) -> tuple[list[Listing], list[str], Written]:
     """Runs writers and readers; the listings, all events in the order of the log, and what was written."""
     written, stop = Written(), threading.Event()
     writers = [Writers(address, url, written, stop) for address in addresses]
@@ -234,7 +236,7 @@ def play(addresses: list[str], url: str, listings: int) -> tuple[list[Listing], 
             # Writers stop when every reader has its answers, and the log is long enough.
             for reader in readers:
                 assert reader.listed.wait(SECONDS)
-            while len(written.acknowledged()) < EVENTS and not any(one.done() for one in running):
+            while len(written.acknowledged()) < events and not any(one.done() for one in running):
                 stop.wait(0.02)
         finally:
             stop.set()
@@ -279,25 +281,31 @@ def wrong(listing: Listing, log: list[str], written: Written) -> str:
 
 
 @pytest.mark.timeout(300)
+@lengths("size", short=SHORT, long=LONG)
 def test_each_event_that_an_answer_did_not_show_comes_once_after_it(
-    database_url: str, start_process: Callable[[str], Server]
+    database_url: str, start_process: Callable[[str], Server], size: tuple[int, int]
 ) -> None:
     addresses = [start_process(database_url).address for _ in range(2)]
-    found, log, written = play(addresses, database_url, LISTINGS)
+    found, log, written = play(addresses, database_url, *size)
     assert [text for listing in found if (text := wrong(listing, log, written))] == []
-    assert len(log) > EVENTS
+    assert len(log) > size[0]
     # The race is there: cursors were given beside open transactions.
     assert sum(len(listing.cursor) > 32 for listing in found) > 2
 
 
 @pytest.mark.timeout(300)
+@lengths("size", short=CONTROL, long=LONG)
 def test_a_cursor_that_is_a_position_alone_breaks_the_promise(
-    database_url: str, start_server: Callable[[str], Server], monkeypatch: pytest.MonkeyPatch
+    database_url: str,
+    start_server: Callable[[str], Server],
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
 ) -> None:
     """The control: the same race, with the ids of open transactions left out of cursors."""
     for module in ("model", "store.history", "services.replay"):
         monkeypatch.setattr(
             f"orchestration_server.{module}.cursor_of", lambda position, _: model.Cursor(position)
         )
-    found, log, written = play([start_server(database_url).address], database_url, LISTINGS)
+    addresses = [start_server(database_url).address]
+    found, log, written = play(addresses, database_url, *size)
     assert any("did not come" in wrong(listing, log, written) for listing in found)

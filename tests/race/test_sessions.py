@@ -15,6 +15,7 @@ from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from tests.race.conftest import CALLS, at_once
 from tests.support import factories
+from tests.support.lengths import lengths
 from tests.support.rpc_errors import must_be, refused
 
 ROUNDS = 3
@@ -55,10 +56,11 @@ def logged(channel: grpc.Channel, key: str) -> list[event_pb2.Event]:
     return [event for event in found if event.type != "orchestration.context.assembled"]
 
 
+@lengths("rounds", short=1, long=ROUNDS)
 def test_one_of_sixteen_identical_inits_starts_a_session(
-    stubs: list[SessionServiceStub], channels: list[grpc.Channel]
+    stubs: list[SessionServiceStub], channels: list[grpc.Channel], rounds: int
 ) -> None:
-    for number in range(ROUNDS):
+    for number in range(rounds):
         request = session_pb2.InitAgentRequest(
             task_code=f"T{number}", agent="ann", force_new=True, request_id=f"once-{number}"
         )
@@ -74,10 +76,11 @@ def test_one_of_sixteen_identical_inits_starts_a_session(
             stubs[0].InitAgent(request)
 
 
+@lengths("rounds", short=1, long=ROUNDS)
 def test_a_resume_that_is_retried_resumes_once(
-    stubs: list[SessionServiceStub], channels: list[grpc.Channel]
+    stubs: list[SessionServiceStub], channels: list[grpc.Channel], rounds: int
 ) -> None:
-    for number in range(ROUNDS):
+    for number in range(rounds):
         start = session_pb2.InitAgentRequest(task_code=f"T{number}", agent="ann")
         key = stubs[0].InitAgent(start).session.key
         request = session_pb2.InitAgentRequest(session_key=key, agent="bob", request_id=f"once-{number}")
@@ -88,10 +91,11 @@ def test_a_resume_that_is_retried_resumes_once(
         assert len(logged(channels[0], key)) == 2
 
 
+@lengths("rounds", short=1, long=ROUNDS)
 def test_an_agent_that_starts_many_times_at_once_has_one_session(
-    stubs: list[SessionServiceStub], channels: list[grpc.Channel]
+    stubs: list[SessionServiceStub], channels: list[grpc.Channel], rounds: int
 ) -> None:
-    for number in range(ROUNDS):
+    for number in range(rounds):
         request = session_pb2.InitAgentRequest(task_code=f"T{number}", agent="ann")
 
         answers = at_once(inits(stubs, request))
@@ -120,10 +124,11 @@ def test_of_agents_that_resume_at_once_the_last_owns_the_session(
     assert session.agent == owners[CALLS + 1]
 
 
+@lengths("rounds", short=1, long=ROUNDS)
 def test_nothing_happens_in_a_session_after_its_end(
-    stubs: list[SessionServiceStub], channels: list[grpc.Channel]
+    stubs: list[SessionServiceStub], channels: list[grpc.Channel], rounds: int
 ) -> None:
-    for number in range(ROUNDS):
+    for number in range(rounds):
         start = session_pb2.InitAgentRequest(task_code=f"T{number}", agent="ann")
         key = stubs[0].InitAgent(start).session.key
         activity = session_pb2.LogActivityRequest(session_key=key, kind="note", message="x")

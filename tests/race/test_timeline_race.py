@@ -18,16 +18,17 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from tests.conftest import Server, open_channel
 from tests.support import factories
+from tests.support.lengths import lengths
 from tests.support.rpc_errors import must_be
 
 WRITERS = 8
 READERS = 4
-ROUNDS = 14
 BATCH = 100
 EMITTED = 150
 SINGLES = 16
 SHARED = 12
-EVENTS = 30_000
+EVENTS = 2_000
+"""Of one round, at least."""
 SECONDS = 100
 END = "race.has.ended"
 # Each of these may follow each other one.
@@ -57,8 +58,8 @@ class Writer:
         self._names = count()
         self.written = Written()
 
-    def run(self) -> Written:
-        for _ in range(ROUNDS):
+    def run(self, rounds: int) -> Written:
+        for _ in range(rounds):
             acts = [self._batch, self._emit, *[self._single] * SINGLES]
             self._random.shuffle(acts)
             for act in acts:
@@ -160,8 +161,9 @@ def read(number: int, addresses: list[str]) -> list[Seen]:
 
 
 @pytest.mark.timeout(200)
+@lengths("rounds", short=2, long=15)
 def test_every_reader_sees_every_event_once_in_one_order(
-    database_url: str, start_process: Callable[[str], Server]
+    database_url: str, start_process: Callable[[str], Server], rounds: int
 ) -> None:
     addresses = [start_process(database_url).address for _ in range(2)]
     with ExitStack() as stack:
@@ -173,7 +175,7 @@ def test_every_reader_sees_every_event_once_in_one_order(
         reading = [pool.submit(read, number, addresses) for number in range(READERS)]
         writers = [Writer(number, channel) for number, channel in enumerate(channels)]
         try:
-            written = [one.result() for one in [pool.submit(writer.run) for writer in writers]]
+            written = [one.result() for one in [pool.submit(writer.run, rounds) for writer in writers]]
         finally:
             EventServiceStub(channels[0]).EmitEvent(event_pb2.EmitEventRequest(event=factories.event(END)))
         seen = [reader.result() for reader in reading]
@@ -192,4 +194,4 @@ def test_every_reader_sees_every_event_once_in_one_order(
             revisions[event.code].append(event.revision)
     for code, found in revisions.items():
         assert found == list(range(1, len(found) + 1)), code
-    assert len(first) >= EVENTS
+    assert len(first) >= EVENTS * rounds

@@ -17,6 +17,7 @@ from orchestration_server.app import App
 from orchestration_server.errors import CannotListen
 from tests.conftest import Server, open_channel
 from tests.support import factories
+from tests.support.lengths import lengths
 from tests.support.locks import held, waiting
 from tests.support.rpc_errors import refused
 
@@ -24,12 +25,13 @@ SECONDS = 20
 CALLS = 40
 
 
-def test_servers_are_replaced_under_load_and_no_call_fails(database_url: str) -> None:
+@lengths("times", short=1, long=2)
+def test_servers_are_replaced_under_load_and_no_call_fails(database_url: str, times: int) -> None:
     server = ServerProcess(database_url, SHARE_PORT)
     try:
         with AgentLoad(server.address) as load:
             load.wait(CALLS)
-            for _ in range(2):
+            for _ in range(times):
                 new = ServerProcess(database_url, SHARE_PORT, address=server.address)
                 server.stop()
                 server = new

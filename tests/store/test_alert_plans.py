@@ -11,8 +11,7 @@ import pytest
 from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.store import alerts as alert_store
-from tests.conftest import new_database
-from tests.support.query_plans import Explaining, connected
+from tests.support.query_plans import Explaining, copy, filled
 
 ROWS = 8_000
 OPEN = 80
@@ -39,17 +38,23 @@ from generate_series(1, %(rows)s) n
 """
 
 
+@pytest.fixture(scope="module")
+def ledger(engines: Engines) -> Iterator[str]:
+    def fill(conn: Connection) -> None:
+        for table in ("sessions", "events_kept"):
+            conn.execute(f"alter table {table} set (autovacuum_enabled = off)")
+        conn.execute(SESSIONS, {"rows": ROWS, "open": OPEN, "now": NOW})
+        conn.execute(EVENTS, {"rows": ROWS, "late": LATE, "projects": PROJECTS, "now": NOW})
+
+    with filled(engines, fill) as name:
+        yield name
+
+
 @pytest.fixture(params=["analyzed", "without statistics"])
-def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
-    with new_database(engines) as url, connected(url) as opened:
-        if request.param != "analyzed":
-            for table in ("sessions", "events_kept"):
-                opened.execute(f"alter table {table} set (autovacuum_enabled = off)")
-        opened.execute(SESSIONS, {"rows": ROWS, "open": OPEN, "now": NOW})
-        opened.execute(EVENTS, {"rows": ROWS, "late": LATE, "projects": PROJECTS, "now": NOW})
-        if request.param == "analyzed":
-            opened.execute("analyze")
-        yield Explaining(opened)
+def conn(engines: Engines, ledger: str, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+    analyze = "" if request.param == "analyzed" else None
+    with copy(engines, ledger, analyze=analyze) as opened:
+        yield opened
 
 
 def test_the_sessions_that_are_open(conn: Explaining) -> None:

@@ -17,10 +17,9 @@ from orchestration_server.model import FIRST, EntityType
 from orchestration_server.store import event_counts, event_lists, log_times
 from orchestration_server.store import events as event_store
 from orchestration_server.store import history as history_store
-from tests.conftest import new_database
 from tests.store.test_selection_plans import EVENTS, FILL, FILTERS, PAGE, SINCE
 from tests.support.archive import OldLog, month
-from tests.support.query_plans import Explaining, connected
+from tests.support.query_plans import Explaining, copy, filled
 
 BACK = (9, 8, 7, 6, 5)
 BLOCKS = 2_000
@@ -31,25 +30,30 @@ update events set emit_time = %s + (extract(epoch from occur_time - timestamptz 
 """
 
 
-@pytest.fixture(scope="module", params=["analyzed", "without statistics"])
-def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+@pytest.fixture(scope="module")
+def ledger(engines: Engines) -> Iterator[str]:
     """Five months, of which three and a half are archived."""
-    with (
-        new_database(engines) as url,
-        connected(url) as opened,
-        closing(OldLog(url)) as log,
-        closing(Database(url, size=1)) as db,
-    ):
-        for back in BACK:
-            log.add_month(back)
-        opened.execute(FILL, {"events": EVENTS})
-        log.conn.execute(SPREAD, (month(BACK[0]),))
-        log.counted()
-        outcome = Archiver(db).run(month(BACK[3]) + timedelta(days=15), exact=True)
-        assert not outcome.more
-        if request.param == "analyzed":
-            opened.execute("analyze events, archived_events")
-        yield Explaining(opened)
+
+    def fill(conn: Connection) -> None:
+        url = conn.info.dsn
+        with closing(OldLog(url)) as log, closing(Database(url, size=1)) as db:
+            for back in BACK:
+                log.add_month(back)
+            conn.execute(FILL, {"events": EVENTS})
+            log.conn.execute(SPREAD, (month(BACK[0]),))
+            log.counted()
+            outcome = Archiver(db).run(month(BACK[3]) + timedelta(days=15), exact=True)
+            assert not outcome.more
+
+    with filled(engines, fill) as name:
+        yield name
+
+
+@pytest.fixture(scope="module", params=["analyzed", "without statistics"])
+def conn(engines: Engines, ledger: str, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+    analyze = "events, archived_events" if request.param == "analyzed" else None
+    with copy(engines, ledger, analyze=analyze) as opened:
+        yield opened
 
 
 def connection(conn: Explaining) -> Connection:

@@ -13,8 +13,7 @@ from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import BEGINNING, EntityType
 from orchestration_server.model import FIRST as SEEN_NOTHING
 from orchestration_server.store import context as context_store
-from tests.conftest import new_database
-from tests.support.query_plans import Explaining, connected
+from tests.support.query_plans import Explaining, copy, filled
 
 TASKS = 8_000
 """In sprints of 50; each with an event, and each but the first of a sprint waits for the one before."""
@@ -58,14 +57,21 @@ TARGETS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["analyzed", "without statistics"])
-def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
-    with new_database(engines) as url, connected(url) as opened:
+@pytest.fixture(scope="module")
+def ledger(engines: Engines) -> Iterator[str]:
+    def fill(conn: Connection) -> None:
         for statement in FILL:
-            opened.execute(statement, {"tasks": TASKS})
-        if request.param == "analyzed":
-            opened.execute("analyze")
-        yield Explaining(opened)
+            conn.execute(statement, {"tasks": TASKS})
+
+    with filled(engines, fill) as name:
+        yield name
+
+
+@pytest.fixture(scope="module", params=["analyzed", "without statistics"])
+def conn(engines: Engines, ledger: str, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+    analyze = "" if request.param == "analyzed" else None
+    with copy(engines, ledger, analyze=analyze) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize(("kind", "code"), TARGETS)

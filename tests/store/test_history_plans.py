@@ -12,8 +12,7 @@ from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import BEGINNING, Cursor, EntityType, Position
 from orchestration_server.store import history as history_store
-from tests.conftest import new_database
-from tests.support.query_plans import Explaining, connected
+from tests.support.query_plans import Explaining, copy, filled
 
 EVENTS = 60_000
 OF_ONE = 500
@@ -39,14 +38,21 @@ select 'default', 'task-' || n, '', 1, 3, '', '{}', 1, now(), now(), gen_random_
 """
 
 
+@pytest.fixture(scope="module")
+def ledger(engines: Engines) -> Iterator[str]:
+    def fill(conn: Connection) -> None:
+        conn.execute(FILL, {"events": EVENTS, "of_one": OF_ONE})
+        conn.execute(TASKS)
+
+    with filled(engines, fill) as name:
+        yield name
+
+
 @pytest.fixture(scope="module", params=["analyzed", "without statistics"])
-def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
-    with new_database(engines) as url, connected(url) as opened:
-        opened.execute(FILL, {"events": EVENTS, "of_one": OF_ONE})
-        opened.execute(TASKS)
-        if request.param == "analyzed":
-            opened.execute("analyze events, tasks")
-        yield Explaining(opened)
+def conn(engines: Engines, ledger: str, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+    analyze = "events, tasks" if request.param == "analyzed" else None
+    with copy(engines, ledger, analyze=analyze) as opened:
+        yield opened
 
 
 def connection(conn: Explaining) -> Connection:

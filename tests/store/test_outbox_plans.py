@@ -14,8 +14,7 @@ from orchestration_server.model import Request
 from orchestration_server.store import outbox
 from orchestration_server.store.outbox import FinishedRow
 from orchestration_server.store.writes import Change, apply
-from tests.conftest import new_database
-from tests.support.query_plans import Explaining, connected
+from tests.support.query_plans import Explaining, copy, filled
 
 ROWS = 20_000
 BLOCKS = 1_500
@@ -44,17 +43,23 @@ from generate_series(5, %(rows)s) n, generate_series(1, 4) k
 """
 
 
+@pytest.fixture(scope="module")
+def ledger(engines: Engines) -> Iterator[str]:
+    def fill(conn: Connection) -> None:
+        for table in ("file_outbox", "tasks", "sprints", "dependencies"):
+            conn.execute(f"alter table {table} set (autovacuum_enabled = off)")
+        for statement in (FILL, TASKS, SPRINTS, LINKS):
+            conn.execute(statement, {"rows": ROWS})
+
+    with filled(engines, fill) as name:
+        yield name
+
+
 @pytest.fixture(params=["analyzed", "without statistics"])
-def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
-    with new_database(engines) as url, connected(url) as opened:
-        for fill in (FILL, TASKS, SPRINTS, LINKS):
-            opened.execute(fill, {"rows": ROWS})
-        if request.param == "analyzed":
-            opened.execute("analyze")
-        else:
-            for table in ("file_outbox", "tasks", "sprints", "dependencies"):
-                opened.execute(f"alter table {table} set (autovacuum_enabled = off)")
-        yield Explaining(opened)
+def conn(engines: Engines, ledger: str, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+    analyze = "" if request.param == "analyzed" else None
+    with copy(engines, ledger, analyze=analyze) as opened:
+        yield opened
 
 
 def connection(explaining: Explaining) -> Connection:

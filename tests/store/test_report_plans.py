@@ -14,8 +14,7 @@ from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import Request
 from orchestration_server.reports import status_report
 from orchestration_server.store import reports as report_store
-from tests.conftest import new_database
-from tests.support.query_plans import Explaining, connected
+from tests.support.query_plans import Explaining, copy, filled
 
 TASKS = 1_000
 EVENTS = 100_000
@@ -69,17 +68,24 @@ select project, number, 'BUG-' || number, sha256(number::text::bytea), 1, now(),
 """
 
 
+@pytest.fixture(scope="module")
+def ledger(engines: Engines) -> Iterator[str]:
+    def fill(conn: Connection) -> None:
+        conn.execute(SPRINT)
+        conn.execute(FILL_TASKS, {"tasks": TASKS})
+        conn.execute(FILL_LINKS, {"tasks": TASKS})
+        conn.execute(FILL_EVENTS, {"events": EVENTS, "completed": status_report.COMPLETED})
+        conn.execute(FILL_DOCUMENTS, {"documents": DOCUMENTS})
+
+    with filled(engines, fill) as name:
+        yield name
+
+
 @pytest.fixture(scope="module", params=["analyzed", "without statistics"])
-def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
-    with new_database(engines) as url, connected(url) as opened:
-        opened.execute(SPRINT)
-        opened.execute(FILL_TASKS, {"tasks": TASKS})
-        opened.execute(FILL_LINKS, {"tasks": TASKS})
-        opened.execute(FILL_EVENTS, {"events": EVENTS, "completed": status_report.COMPLETED})
-        opened.execute(FILL_DOCUMENTS, {"documents": DOCUMENTS})
-        if request.param == "analyzed":
-            opened.execute("analyze")
-        yield Explaining(opened)
+def conn(engines: Engines, ledger: str, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+    analyze = "" if request.param == "analyzed" else None
+    with copy(engines, ledger, analyze=analyze) as opened:
+        yield opened
 
 
 def connection(conn: Explaining) -> Connection:

@@ -14,8 +14,7 @@ from orchestration_server.model import FIRST, EventFilter
 from orchestration_server.store import event_lists, log_positions
 from orchestration_server.store import events as event_store
 from orchestration_server.store import rollups as rollup_store
-from tests.conftest import new_database
-from tests.support.query_plans import Explaining, connected
+from tests.support.query_plans import Explaining, copy, filled
 
 EVENTS = 60_000
 PAGE = 50
@@ -57,18 +56,25 @@ WILDCARDS = {
 }
 
 
-@pytest.fixture(scope="module", params=["analyzed", "without statistics"])
-def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
-    with new_database(engines) as url, connected(url) as opened:
-        opened.execute(FILL, {"events": EVENTS})
-        log_positions.begin(opened, reader=rollup_store.READER, project="default")
-        while rollup_store.roll(opened, project="default", limit=EVENTS // 2):
+@pytest.fixture(scope="module")
+def ledger(engines: Engines) -> Iterator[str]:
+    def fill(conn: Connection) -> None:
+        conn.execute(FILL, {"events": EVENTS})
+        log_positions.begin(conn, reader=rollup_store.READER, project="default")
+        while rollup_store.roll(conn, project="default", limit=EVENTS // 2):
             pass
-        # Behind the place of the rollups: these types are in none of them.
-        opened.execute(FILL.replace("'rare.type' else", "'rare.new' else"), {"events": 40})
-        if request.param == "analyzed":
-            opened.execute("analyze events")
-        yield Explaining(opened)
+        # Behind the position of the rollups: these types are in none of them.
+        conn.execute(FILL.replace("'rare.type' else", "'rare.new' else"), {"events": 40})
+
+    with filled(engines, fill) as name:
+        yield name
+
+
+@pytest.fixture(scope="module", params=["analyzed", "without statistics"])
+def conn(engines: Engines, ledger: str, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+    analyze = "events" if request.param == "analyzed" else None
+    with copy(engines, ledger, analyze=analyze) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("newest_first", [True, False])

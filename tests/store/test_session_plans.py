@@ -11,8 +11,7 @@ from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines
 from orchestration_server.model import EntityType, Request, SessionStatus
 from orchestration_server.store import sessions as session_store
-from tests.conftest import new_database
-from tests.support.query_plans import Explaining, connected
+from tests.support.query_plans import Explaining, copy, filled
 
 SESSIONS = 80_000
 PAGE = 50
@@ -50,14 +49,21 @@ LISTS: dict[str, tuple[int, dict[str, Any]]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def ledger(engines: Engines) -> Iterator[str]:
+    def fill(conn: Connection) -> None:
+        for statement in (FILL, TASKS):
+            conn.execute(statement, {"sessions": SESSIONS})
+
+    with filled(engines, fill) as name:
+        yield name
+
+
 @pytest.fixture(scope="module", params=["analyzed", "without statistics"])
-def conn(engines: Engines, request: pytest.FixtureRequest) -> Iterator[Explaining]:
-    with new_database(engines) as url, connected(url) as opened:
-        for fill in (FILL, TASKS):
-            opened.execute(fill, {"sessions": SESSIONS})
-        if request.param == "analyzed":
-            opened.execute("analyze")
-        yield Explaining(opened)
+def conn(engines: Engines, ledger: str, request: pytest.FixtureRequest) -> Iterator[Explaining]:
+    analyze = "" if request.param == "analyzed" else None
+    with copy(engines, ledger, analyze=analyze) as opened:
+        yield opened
 
 
 def connection(conn: Explaining) -> Connection:

@@ -11,7 +11,7 @@ import grpc
 
 KEY = "orchestration-project"
 _numbers = count(1)
-_NAME = re.compile(r"[a-z]{1,40}")
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
 def new_project() -> str:

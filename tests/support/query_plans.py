@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from psycopg.conninfo import conninfo_to_dict
+
 from orchestration_server.db import connect
 from orchestration_server.db.connection import Connection, Rows
+from orchestration_server.embedded.engines import Engines
+from tests.conftest import new_database
 
 FILL_SECONDS = 120.0
 
@@ -17,6 +21,24 @@ def connected(url: str) -> Iterator[Connection]:
     """A connection that plans as those of servers do."""
     with connect.connect(url, Connection, statement_seconds=FILL_SECONDS) as opened:
         yield opened
+
+
+@contextmanager
+def filled(engines: Engines, fill: Callable[[Connection], object]) -> Iterator[str]:
+    """Fill a database for the block; return its name, of which `copy` makes copies."""
+    with new_database(engines) as url:
+        with connected(url) as conn:
+            fill(conn)
+        yield str(conninfo_to_dict(url)["dbname"])
+
+
+@contextmanager
+def copy(engines: Engines, name: str, *, analyze: str | None) -> Iterator[Explaining]:
+    """Explain on a copy of a filled database; ``analyze`` names the tables to analyze, "" all of them."""
+    with new_database(engines, name) as url, connected(url) as conn:
+        if analyze is not None:
+            conn.execute(f"analyze {analyze}")
+        yield Explaining(conn)
 
 
 class Explaining:
