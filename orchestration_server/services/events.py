@@ -48,7 +48,7 @@ from orchestration_server.timeline.subscription import (
 )
 from orchestration_server.validation import check
 from orchestration_server.validation.events import STATS_SECONDS
-from orchestration_server.validation.occur_time import refuse_ahead
+from orchestration_server.validation.occur_time import check_occur_times
 from orchestration_server.writes.drafts import EmitRequest, EmitResult
 from orchestration_server.writes.group_commit import GroupCommit
 
@@ -109,7 +109,7 @@ class EventService:
                 waiting.put(_stopping())
 
     def EmitEvent(self, request: event_pb2.EmitEventRequest, call: Call) -> bytes:
-        refuse_ahead(request, self._clock.now())
+        check_occur_times(request, self._clock.now())
         emission = EmitRequest.from_message(call, request, [request.event], self._policies)
         emitted = self._commits.emit(emission, call)
         if emitted.sampled_out:
@@ -172,7 +172,7 @@ class EventService:
         try:
             check(request)
             call = call.authorized(request)
-            refuse_ahead(request, self._clock.now())
+            check_occur_times(request, self._clock.now())
             emission = EmitRequest.from_message(call, request, request.events, self._policies)
             return request.request_id, self._commits.submit(emission)
         except LedgerError as error:

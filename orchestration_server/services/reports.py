@@ -36,7 +36,7 @@ from orchestration_server.store.prepared import EntityRow, Prepared
 from orchestration_server.store.reports import DocumentTarget
 from orchestration_server.store.writes import Change
 from orchestration_server.templates import TemplateKind, Templates
-from orchestration_server.validation.occur_time import refuse_ahead
+from orchestration_server.validation.occur_time import check_occur_times
 from orchestration_server.writes.gate import Gate
 from orchestration_server.writes.write import Lock, Write
 
@@ -202,7 +202,7 @@ class _CreateBugReport(_DocumentWrite):
 
     def decide(self, conn: Connection, found: Prepared[DocumentTarget]) -> Change:
         call, message = self.call, self.message
-        refuse_ahead(message, found.now)
+        check_occur_times(message, found.now)
         own_sprint = _sprint_of(found, message.sprint_code, message.task_code)
         known = next(iter(found.rows.values()), None)
         if known is None:

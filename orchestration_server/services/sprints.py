@@ -35,7 +35,7 @@ from orchestration_server.store import outbox
 from orchestration_server.store import sprints as sprint_store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
-from orchestration_server.validation.occur_time import refuse_ahead
+from orchestration_server.validation.occur_time import check_occur_times
 from orchestration_server.writes.gate import Gate
 from orchestration_server.writes.write import Lock, Write
 
@@ -147,7 +147,7 @@ class _CreateSprint(_SprintWrite):
         message = self.message
         if self.code in found.rows:
             raise AlreadyExists("sprint", self.code, deleted=found.rows[self.code].deleted)
-        refuse_ahead(message, found.now)
+        check_occur_times(message, found.now)
         occur = to_datetime(message.occur_time) if message.HasField("occur_time") else None
         sprint, event = created(self.call, message.sprint, found.now, occur)
         return _change(sprint_store.INSERT, sprint, 0, found.now, [event], sync=message.sync_to_file)

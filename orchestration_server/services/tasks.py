@@ -38,7 +38,7 @@ from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.tasks import TaskColumns
 from orchestration_server.store.writes import Change
-from orchestration_server.validation.occur_time import refuse_ahead
+from orchestration_server.validation.occur_time import check_occur_times
 from orchestration_server.writes.gate import Gate
 from orchestration_server.writes.write import Lock, Write
 
@@ -169,7 +169,7 @@ class _CreateTasks(_TaskWrite):
             if code in found.rows:
                 raise AlreadyExists("task", code, deleted=found.rows[code].deleted)
         need_sprints(found, self.sprints)
-        refuse_ahead(self.message, found.now)
+        check_occur_times(self.message, found.now)
         made = [created(self.call, new, found.now) for new in self.new]
         rows = [row for _, row, _ in made]
         return Change(

@@ -1,9 +1,9 @@
-"""The rules for every field of every request: one table, enforced in one place.
+"""The constraints of every field of every request, in one table.
 
-``RULES`` gives each message its rules by field name; its parts stand by service in the modules beside.
-They are compiled at import to plain functions (``rules``), so that a good request costs microseconds;
-a field without a rule fails a test. What depends on stored state (a status change, a date beside one
-that is already stored) is the services' business.
+``RULES`` maps each message to the rules of its fields. Its parts are in the modules beside, one for each
+proto. The rules are compiled to functions at import, so a valid request costs microseconds. A test fails if a
+field has no rule. Constraints that depend on stored state, such as a change of status, belong to the
+services.
 """
 
 from __future__ import annotations
@@ -42,6 +42,6 @@ def check(request: Any) -> None:
 
 
 def validate(request: Message) -> None:
-    """Raises InvalidArgument with everything that is wrong with a request, by the field's path."""
+    """Raise InvalidArgument with all violations of a request, by the path of the field."""
     if found := _CHECKS[type(request)](request):
         raise InvalidArgument(found)

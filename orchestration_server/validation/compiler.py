@@ -1,4 +1,4 @@
-"""Makes of the rules of messages one plain function each."""
+"""A compiler from the rules of a message to one function that checks it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestration_server.validation.constraints import REQUIRED, Check, Compile
 
 
 def compile_rules(rules: Rules, across: Mapping[type[Message], Check]) -> Mapping[type[Message], Check]:
-    """The check of each message that has rules, by field and across fields."""
+    """Return the check of each message: the rules of its fields, and those across fields."""
     checks: dict[type[Message], Check] = {}
 
     def compiled(message: type[Message]) -> Check:
@@ -68,7 +68,7 @@ def _walk(
 
 
 def _masked(name: str, rule: Masked, rules: Rules, compiled: Compiled) -> Check:
-    """The check of an update: the entity's code, and of the rest what update_mask names."""
+    """Return the check of an update: the entity's code and the fields that update_mask names."""
     inner = {**rules[rule.message], **dict(rule.stricter)}
     checks = {field: one for field, each in inner.items() if (one := each.check(compiled))}
 

@@ -1,7 +1,6 @@
 """The kinds of rules that a field may have.
 
-Which field has which rule is the business of ``validation``; validation/compiler.py makes plain functions of
-them.
+``validation`` assigns a rule to each field; validation/compiler.py compiles the rules to functions.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ from google.protobuf.message import Message
 from orchestration_server.codec.content import plain
 
 Violations = dict[str, str]
-"""What is wrong, by the path below the value: "" for itself, "[3]", ".code"."""
+"""Errors by the path below the value: "" for the value itself, "[3]", ".code"."""
 Check = Callable[[Any], Violations | None]
 Compiled = Callable[[type[Message]], Check]
-"""Gives the check of a whole message; its violations are by path, without a dot in front."""
+"""Returns the check of a whole message. The paths of its violations have no leading dot."""
 
 REQUIRED = "is required"
 NO_NUL = "must not contain NUL"
 STRUCT_BYTES = 64 * 1024
 STRUCT_WIRE_BYTES = 16 * STRUCT_BYTES
-"""Of a Struct of STRUCT_BYTES as JSON: a number of one digit takes 11 bytes with its length."""
+"""The most bytes of a Struct whose JSON has STRUCT_BYTES: a number of one digit takes 11 bytes."""
 MASK_NAMES = 100
-"""Field names in one mask, repeated ones included."""
+"""The most field names in one mask, repeated ones included."""
 STRUCT_DEPTH = 16
 LAST_SECOND = 253_402_300_799
 """23:59:59 on 31 December 9999, in UTC."""
@@ -41,7 +40,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def day(value: str) -> date | None:
-    """A date as YYYY-MM-DD, or None where it is none."""
+    """Return the date of a text YYYY-MM-DD, or None if it is no date."""
     if not _DATE.fullmatch(value):
         return None
     try:
@@ -51,37 +50,40 @@ def day(value: str) -> date | None:
 
 
 class Rule:
-    """What a field may hold. ``check`` makes the function; None, here and there, is all well."""
+    """A constraint on a field.
+
+    ``check`` compiles it; None instead of a function, or as its result, means valid.
+    """
 
     required = False
 
     def check(self, compiled: Compiled) -> Check | None:
-        """The compiled rule."""
+        """Return the compiled rule."""
         return None
 
 
 class Ignored(Rule):
-    """Set by the server; what a caller puts there is not looked at."""
+    """A field that the server sets. Values from callers are ignored."""
 
 
 class Flag(Rule):
-    """Either value of a bool."""
+    """A bool with either value."""
 
 
 _UNSEEN = frozenset(("Cc", "Cf", "Me", "Mn", "Zl", "Zp", "Zs"))
-"""Categories of characters that show nothing by themselves."""
+"""Categories of characters that are invisible by themselves."""
 _FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-"""Letters and symbols that show nothing: fillers of Hangul, the empty pattern of Braille."""
+"""Letters and symbols that are invisible: fillers of Hangul, the empty pattern of Braille."""
 
 
 def is_blank(text: str) -> bool:
-    """Return whether a text shows nothing: blanks, zero-width characters, marks without a letter."""
+    """Return whether a text is invisible: blanks, zero-width characters, marks without a letter."""
     return all(unicodedata.category(char) in _UNSEEN or char in _FILLERS for char in text)
 
 
 @dataclass(frozen=True)
 class Text(Rule):
-    """From ``low`` to ``high`` characters, none of them NUL; ``seen`` takes one that can be seen."""
+    """A text of ``low`` to ``high`` characters without NUL. ``seen`` requires one visible character."""
 
     low: int
     high: int
@@ -103,7 +105,7 @@ class Text(Rule):
 
 @dataclass(frozen=True)
 class Printable(Rule):
-    """Up to ``high`` printable ASCII characters."""
+    """A text of at most ``high`` printable ASCII characters."""
 
     high: int
     required: bool = False
@@ -121,7 +123,7 @@ class Printable(Rule):
 
 @dataclass(frozen=True)
 class Unreserved(Rule):
-    """By another rule, and no name that the ledger's own services act under."""
+    """A text by another rule that does not begin like the names of the ledger's own services."""
 
     rule: Rule
 
@@ -138,7 +140,7 @@ class Unreserved(Rule):
 
 @dataclass(frozen=True)
 class Pattern(Rule):
-    """Matches as a whole; ``text`` says what is expected."""
+    """A text that matches a pattern as a whole. ``text`` describes the pattern in an error."""
 
     pattern: re.Pattern[str]
     text: str
@@ -158,7 +160,7 @@ class Pattern(Rule):
 
 
 class Date(Rule):
-    """A day that exists, as YYYY-MM-DD, or empty."""
+    """An existing day as YYYY-MM-DD, or an empty text."""
 
     def check(self, compiled: Compiled) -> Check:
         def check(value: str) -> Violations | None:
@@ -169,7 +171,7 @@ class Date(Rule):
 
 @dataclass(frozen=True)
 class EnumValue(Rule):
-    """A number that the enum names; not the unspecified one where ``required``, only some where ``only``."""
+    """A value of an enum: not the unspecified one if ``required``, and one of ``only`` if that is given."""
 
     enum: EnumDescriptor
     required: bool = False
@@ -193,7 +195,7 @@ class EnumValue(Rule):
 
 @dataclass(frozen=True)
 class Int(Rule):
-    """From ``low`` to ``high``; 0 too, where ``or_zero``."""
+    """A number from ``low`` to ``high``, or 0 if ``or_zero``."""
 
     low: int
     high: int
@@ -211,7 +213,7 @@ class Int(Rule):
 
 @dataclass(frozen=True)
 class Time(Rule):
-    """In the years 1970 to 9999. Where it lies from now is judged later, by the database's clock."""
+    """A time in the years 1970 to 9999. Services compare it with the database's clock later."""
 
     def check(self, compiled: Compiled) -> Check:
         def check(value: Any) -> Violations | None:
@@ -242,11 +244,12 @@ class Span(Rule):
 
 
 class Json(Rule):
-    """A Struct of at most 64 KiB as JSON, 16 containers deep, itself the first; no NUL, no NaN, one null."""
+    """A Struct of at most 64 KiB as JSON and 16 levels, without NUL, NaN and unknown nulls."""
 
     def check(self, compiled: Compiled) -> Check:
         def check(value: Any) -> Violations | None:
-            # JSON is at most 6 times as long (control characters), and never 16 times shorter.
+            # JSON is at most 6 times as long as the wire format, because of control characters, and at least
+            # a 16th.
             size = value.ByteSize()
             wrong = "large" if size > STRUCT_WIRE_BYTES else _struct_fault(value, 1)
             if not wrong and size > STRUCT_BYTES // 6 - 2:
@@ -259,7 +262,7 @@ class Json(Rule):
 
 
 def _struct_fault(struct: Any, depth: int) -> str:
-    """The first thing wrong with a Struct at this depth; empty where nothing is."""
+    """Return the first error of a Struct at a depth; empty if it has none."""
     for key, value in struct.fields.items():
         if "\0" in key:
             return NO_NUL
@@ -291,7 +294,7 @@ def _value_fault(value: Any, depth: int) -> str:
 
 @dataclass(frozen=True)
 class Items(Rule):
-    """From ``low`` to ``high`` items, each by ``rule``; none twice where ``unique``."""
+    """A list of ``low`` to ``high`` items, each by ``rule``, without repeats if ``unique``."""
 
     high: int
     rule: Rule
@@ -322,7 +325,7 @@ class Items(Rule):
 
 @dataclass(frozen=True)
 class Sub(Rule):
-    """A message, by its own rules."""
+    """A message with its own rules."""
 
     message: type[Message]
     required: bool = False
@@ -339,7 +342,7 @@ class Sub(Rule):
 
 @dataclass(frozen=True)
 class Mask(Rule):
-    """From one to MASK_NAMES field names, all of ``allowed``."""
+    """A mask of 1 to MASK_NAMES field names, each one of ``allowed``."""
 
     allowed: frozenset[str]
     required: bool = True
@@ -359,7 +362,7 @@ class Mask(Rule):
 
 @dataclass(frozen=True)
 class Masked(Rule):
-    """A message of which ``code`` and the fields named in update_mask alone are looked at."""
+    """A message of which only ``code`` and the fields named in update_mask are checked."""
 
     message: type[Message]
     stricter: tuple[tuple[str, Rule], ...]

@@ -73,7 +73,7 @@ def _stats_range(request: event_pb2.GetEventStatsRequest) -> Violations | None:
         return None
     start = (request.start_time.seconds, request.start_time.nanos)
     if not request.HasField("end_time"):
-        # Then it is now, by the database's clock.
+        # The end is now then, by the database's clock, and the service checks it.
         return None
     end = (request.end_time.seconds, request.end_time.nanos)
     if end <= start:

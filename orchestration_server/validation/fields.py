@@ -1,4 +1,4 @@
-"""What the tables of rules share: rules of fields that many messages have, and checks across fields."""
+"""Rules of fields that many messages have, and checks across fields."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from orchestration_server.validation.constraints import (
 
 CODE_TEXT = f"must be {names.CODE_FORM}"
 CODE = Pattern(names.CODE, CODE_TEXT, required=True)
-"""Of a sprint or a task; a session's key and a template's name are made of the same characters."""
+"""The code of a sprint or a task, the key of a session, or the name of a template."""
 CODE_OR_NONE = Pattern(names.CODE, CODE_TEXT)
 REQUEST_ID = Printable(128)
 REVISION = Int(0, 2**63 - 1)
 PAGE_SIZE = Int(0, 500)
 PAGE_TOKEN = Printable(8192)
-"""Holds a cursor, if it is of a list of events."""
+"""In a list of events it contains a cursor."""
 PAGE: dict[str, Rule] = {"page_size": PAGE_SIZE, "page_token": PAGE_TOKEN}
 CURSOR = Printable(4096, required=True)
-"""As a rule 32 characters; beside an open transaction one or two more each."""
+"""Usually 32 characters, and one or two more for each open transaction."""
 CURSOR_OR_NONE = Printable(4096)
 NAME = Text(0, 200)
 AGENT = Unreserved(Printable(128))
@@ -61,7 +61,7 @@ EMITTED_POLICY = EnumValue(
         )
     ),
 )
-"""Of callers' events and activities."""
+"""The policies that callers may request for events and activities."""
 CHANGE_POLICY = EnumValue(
     _POLICY,
     only=frozenset(
@@ -72,23 +72,23 @@ CHANGE_POLICY = EnumValue(
         )
     ),
 )
-"""Of changes of a status."""
+"""The policies that callers may request for changes of a status."""
 
 
 def enum_of(message: type[Message], field: str) -> EnumValue:
-    """Any value of the field's own enum, the unspecified one too."""
+    """Return the rule of an enum field that takes any of its values, the unspecified one too."""
     enum: Any = message.DESCRIPTOR.fields_by_name[field].enum_type
     return EnumValue(enum)
 
 
 def dates_in_order(sprint: Any) -> Violations | None:
-    """A sprint ends no sooner than it starts, as far as the message has both dates."""
+    """Return a violation if a sprint ends before it starts. Checks a message with both dates."""
     start, end = day(sprint.start_date), day(sprint.end_date)
     return {"end_date": "must not be before start_date"} if start and end and end < start else None
 
 
 def no_code_twice(batch: str, path: str, code_of: Callable[[Any], str]) -> Check:
-    """No two items of a batch are of one entity."""
+    """Return the check that no two items of a batch name the same entity."""
 
     def check(request: Any) -> Violations | None:
         first: dict[str, int] = {}
@@ -103,7 +103,7 @@ def no_code_twice(batch: str, path: str, code_of: Callable[[Any], str]) -> Check
 
 
 def one_of(message: type[Message], oneof: str) -> Check:
-    """One field of the oneof is set."""
+    """Return the check that one field of a oneof is set."""
     names = ", ".join(field.name for field in message.DESCRIPTOR.oneofs_by_name[oneof].fields)
     missing = {oneof: f"is required: one of {names}"}
 

@@ -1,6 +1,6 @@
-"""From the bytes of a request to the message: unpacked, looked at and parsed, each within bounds.
+"""A parser of requests that decompresses, scans and parses the bytes within bounds.
 
-grpc is told to leave compressed messages as they are, so that none is unpacked before it is known who calls.
+grpc leaves compressed messages as they are, so that no request is decompressed before its caller is known.
 """
 
 from __future__ import annotations
@@ -14,45 +14,47 @@ from orchestration_server.validation.constraints import Rules
 from orchestration_server.validation.wire_bounds import SCAN_BYTES, TooMany, TooManyItems, bounds_of
 
 GZIP = b"\x1f\x8b"
-"""What begins so is no message: the first byte would be a tag of no type."""
-RATIO = 100
-"""How many times as long a compressed request may become, if it is longer than FREE_BYTES then."""
+"""The first bytes of a gzip stream. No message begins with them: the first would be a tag without a type."""
+MAX_RATIO = 100
+"""The most that decompression may multiply the length of a request longer than FREE_BYTES."""
 FREE_BYTES = 64 * 1024
+"""The decompressed length up to which any ratio is allowed."""
 SMALL_BYTES = 1024
-"""Up to so many are unpacked whatever size they tell: it is soon done, and shows what is wrong with them."""
+"""Compressed requests up to this size are decompressed whatever size they declare. It takes no time, and the
+error can then say what is wrong."""
 _WINDOW = 31
-"""zlib's number for gzip alone."""
+"""The zlib window that accepts gzip only."""
 
 
 class Parser:
-    """Makes messages of one type."""
+    """A parser of one type of request."""
 
     def __init__(self, message: type[Message], rules: Rules, *, most_bytes: int) -> None:
-        """``most_bytes`` is the most that any request may have; the rules may allow less."""
+        """``most_bytes`` is the limit for every type of request. The rules of this type may allow less."""
         bounds = bounds_of(message, rules)
         self.most_bytes = min(bounds.most_bytes, most_bytes)
-        """Of a request, as it is sent and unpacked."""
+        """The limit for a request as it is sent, and for the decompressed one."""
         self._scan = bounds.scan
         self._parse = message.FromString
 
     def refusal(self, body: bytes) -> InvalidArgument | None:
-        """Return the error of a body that is too long as it was sent, or by the size that gzip tells."""
+        """Return an error if a body is too long as sent, or by the size that its gzip stream declares."""
         if len(body) > self.most_bytes:
             return too_large(self.most_bytes)
         if body[:2] == GZIP and len(body) > SMALL_BYTES:
-            most = self._most_unpacked(body)
-            # gzip ends with the number of bytes that it unpacks to, so a bomb that tells it costs nothing.
+            most = self._most_decompressed(body)
+            # A gzip stream ends with its decompressed size, so a bomb that declares it costs nothing.
             if int.from_bytes(body[-4:], "little") > most:
-                return self._too_much(most)
+                return self._ratio_error(most)
         return None
 
     def __call__(self, body: bytes) -> Message:
-        """Return the message. Raises InvalidArgument if it is none, or larger than its rules allow."""
+        """Return the message. Raises InvalidArgument if it does not parse or exceeds its bounds."""
         refusal = self.refusal(body)
         if refusal is not None:
             raise refusal
         if body[:2] == GZIP:
-            body = self._unpacked(body)
+            body = self._decompressed(body)
         if len(body) > SCAN_BYTES:
             try:
                 self._scan(body)
@@ -67,33 +69,33 @@ class Parser:
                 {"": "the bytes are not a message of this rpc's request type"}, reason="UNPARSABLE"
             ) from None
 
-    def _unpacked(self, body: bytes) -> bytes:
-        most = self._most_unpacked(body)
-        unpacker = zlib.decompressobj(_WINDOW)
+    def _decompressed(self, body: bytes) -> bytes:
+        most = self._most_decompressed(body)
+        decompressor = zlib.decompressobj(_WINDOW)
         try:
-            found = unpacker.decompress(body, most + 1)
+            found = decompressor.decompress(body, most + 1)
         except zlib.error:
             raise InvalidArgument({"": "is not compressed as gzip says"}, reason="UNPARSABLE") from None
         if len(found) > most:
-            raise self._too_much(most)
-        if not unpacker.eof or unpacker.unused_data:
+            raise self._ratio_error(most)
+        if not decompressor.eof or decompressor.unused_data:
             raise InvalidArgument({"": "is not one whole gzip stream"}, reason="UNPARSABLE")
         return found
 
-    def _most_unpacked(self, body: bytes) -> int:
-        return min(self.most_bytes, max(FREE_BYTES, RATIO * len(body)))
+    def _most_decompressed(self, body: bytes) -> int:
+        return min(self.most_bytes, max(FREE_BYTES, MAX_RATIO * len(body)))
 
-    def _too_much(self, most: int) -> InvalidArgument:
+    def _ratio_error(self, most: int) -> InvalidArgument:
         if most == self.most_bytes:
             return too_large(most)
         return InvalidArgument(
-            {"": f"is more than {RATIO} times as long as it was sent: send it uncompressed"},
+            {"": f"is more than {MAX_RATIO} times as long as it was sent: send it uncompressed"},
             reason="REQUEST_TOO_LARGE",
         )
 
 
 def too_large(most: int) -> InvalidArgument:
-    """Return the error of a request above the bytes of its rpc."""
+    """Return the error of a request that is larger than its rpc allows."""
     return InvalidArgument(
         {"": f"must have at most {most:,} bytes, more than its fields may have together"},
         reason="REQUEST_TOO_LARGE",
@@ -101,7 +103,10 @@ def too_large(most: int) -> InvalidArgument:
 
 
 class Unreadable:
-    """Stands in a stream for a message that could not be made, so that it alone is refused."""
+    """A message of a stream that did not parse.
+
+    It stands in the stream so that the server refuses it alone.
+    """
 
     __slots__ = ("error",)
 

@@ -1,8 +1,8 @@
-"""The bounds of a request as bytes, taken from the rules of its fields, and a look at them before parsing.
+"""The bounds of a request in bytes, computed from the rules of its fields, and a scan before parsing.
 
-A parsed message takes up to 70 times its bytes in memory: four bytes hold an item of a list and an empty
-message in it. What is small enough is parsed as it is, since its cost is bounded. Of what is larger, the
-scan counts fields and messages without making any.
+A parsed message takes up to 70 times its bytes in memory: four bytes encode an item of a list with an empty
+message in it. A small request is parsed without a scan, since its cost is bounded. For a larger one, the scan
+counts fields and messages without making any.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from orchestration_server.validation import constraints as kinds
 from orchestration_server.validation.constraints import Rule, Rules
 
 SCAN_BYTES = 16 * 1024
-"""Up to this size a request is parsed unseen: it takes about 1 MiB at the most."""
+"""Up to this size a request is parsed without a scan. It takes at most about 1 MiB."""
 QUICK_BYTES = 8 * 1024 * 1024
-"""Memory below which an upper bound of it is enough, and nothing is counted."""
+"""The estimated memory below which the scan does not count single fields."""
 PARSED_BYTES = 32 * 1024 * 1024
-"""The most memory that a request may take once it is parsed, as estimated from its fields."""
+"""The most memory that a parsed request may take, estimated from its fields."""
 UNKNOWN_FIELDS = 20_000
-"""Fields of newer clients that this release does not know, in one request: 20 for each of 1,000 items."""
+"""The most fields of newer clients in one request: 20 for each of 1,000 items."""
 LEVELS = 64
-"""Nested messages; a Struct of 16 levels takes about 50."""
+"""The most levels of messages. A Struct of 16 levels takes about 50."""
 
 _REPEATS = 8
-"""How often a field that is no list may be there: encoders write it once, concatenation more often."""
+"""The most occurrences of a singular field. Encoders write one, concatenated messages have more."""
 _ROOM = 512
-"""Bytes that a request may have above those of its fields, for what a newer client adds."""
+"""Bytes that a request may have beside those of its fields, for fields of newer clients."""
 _ROUND = 1024
 _TAG_AND_LENGTH = 8
 _TIME_BYTES = 32
@@ -51,17 +51,17 @@ _IGNORED_TEXT = 1024
 _NO_RULE_BYTES = 1024 * 1024
 _CHARACTER = 4
 _SLOT = 16
-"""Memory of one item of a list that is no message."""
+"""The memory of one list item that is no message."""
 _SCALAR_SHARE = 8
-"""Memory of a byte on the wire in the worst case that is no message: two bytes for a slot."""
+"""The memory of one byte of scalars in the worst case, two bytes for each slot."""
 
 
 class TooMany(Exception):
-    """A request has more fields, items or levels than its rules allow."""
+    """An error of a request with more fields, items or levels than its rules allow."""
 
 
 class TooManyItems(TooMany):
-    """A list of the request itself is too long."""
+    """An error of a list in the request itself that is too long."""
 
     def __init__(self, field: str, most: int) -> None:
         super().__init__(f"more than {most:,} of {field}")
@@ -70,21 +70,21 @@ class TooManyItems(TooMany):
 
 
 class Part(NamedTuple):
-    """What a field may hold."""
+    """The bounds of a field."""
 
     name: str
     most: int
-    """Occurrences in one message."""
+    """The most occurrences in one message."""
     shape: Shape | None
-    """Of a message."""
+    """The shape of its message; None for a scalar."""
     packed: int
-    """Bytes of a packed list; 0 if the field is none."""
+    """The most bytes of a packed list; 0 if the field is no packed list."""
     cost: int
-    """Memory of one occurrence."""
+    """The memory of one occurrence."""
 
 
 class Shape:
-    """The fields of a message by tag, as they stand on the wire."""
+    """The fields of a message by their tags in the wire format."""
 
     __slots__ = ("parts",)
 
@@ -97,22 +97,22 @@ class Bounds(NamedTuple):
 
     most_bytes: int
     scan: Callable[[bytes], None]
-    """Raises TooMany."""
+    """Raises TooMany if a request exceeds its bounds."""
 
 
 def bounds_of(message: type[Message], rules: Rules) -> Bounds:
-    """Return the bounds that the rules give a request of this type."""
+    """Return the bounds of a type of request, computed from its rules."""
     descriptor: Any = message.DESCRIPTOR
     size = _message_bytes(descriptor, rules) + _ROOM
     shape = _shape(descriptor, rules, {})
-    submessages, dearest = _message_tags(shape)
+    submessages, most_memory = _message_tags(shape)
     others = bytes(set(range(256)) - submessages)
 
     def scan(body: bytes) -> None:
         _count_top(body, shape.parts)
-        # Each message has its tag: there cannot be more of them than bytes that look like one.
+        # Each message has a tag, so there are at most as many messages as bytes that could begin one.
         most = len(body.translate(None, others))
-        if most * dearest + len(body) * _SCALAR_SHARE > QUICK_BYTES:
+        if most * most_memory + len(body) * _SCALAR_SHARE > QUICK_BYTES:
             _Walk(body).walk(0, len(body), shape, 0)
 
     return Bounds(-(-size // _ROUND) * _ROUND, scan)
@@ -175,7 +175,7 @@ _WIRE_TYPES = {
 
 
 def _shape(descriptor: Descriptor, rules: Rules, known: dict[str, Shape]) -> Shape:
-    """Return the shape of a message; one that holds itself, as a JSON value does, is made once."""
+    """Return the shape of a message. A recursive message, such as a JSON value, has one shape."""
     if descriptor.full_name in known:
         return known[descriptor.full_name]
     shape = known[descriptor.full_name] = Shape()
@@ -201,17 +201,19 @@ def _shape(descriptor: Descriptor, rules: Rules, known: dict[str, Shape]) -> Sha
 
 
 def _memory(descriptor: Descriptor) -> int:
-    """Estimate what an empty message of this type takes: measured, 258 bytes for a task of 20 fields in an
-    item of two."""
+    """Estimate the memory of an empty message.
+
+    Measured: 258 bytes for a task of 20 fields in an item of 2.
+    """
     if descriptor.GetOptions().map_entry:
         return 96
     return 40 + 8 * len(descriptor.fields)
 
 
 def _message_tags(shape: Shape) -> tuple[set[int], int]:
-    """Return the first bytes of the tags of all messages in a shape, and the most memory that one takes."""
+    """Return the first bytes of all tags of messages in a shape, and the most memory of one message."""
     seen: set[int] = set()
-    tags, dearest = set(), 0
+    tags, most_memory = set(), 0
     left = [shape]
     while left:
         one = left.pop()
@@ -222,16 +224,16 @@ def _message_tags(shape: Shape) -> tuple[set[int], int]:
             if part.shape is not None:
                 # An encoder may write a tag with more bytes than it needs.
                 tags |= {number & LOW_BITS | MORE} if number >= MORE else {number, number | MORE}
-                dearest = max(dearest, part.cost)
+                most_memory = max(most_memory, part.cost)
                 left.append(part.shape)
-    return tags, dearest
+    return tags, most_memory
 
 
 # The scan
 
 
 def _varint(body: bytes, at: int) -> tuple[int, int]:
-    """Return the number at a place, and the place behind it. Raises IndexError if it has no end."""
+    """Return the number at a position and the position behind it. Raises IndexError if it has no end."""
     number = shift = 0
     while True:
         byte = body[at]
@@ -245,7 +247,10 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
 
 
 def _count_top(body: bytes, parts: Mapping[int, Part]) -> None:
-    """Count the fields of the request itself: most of what is refused is refused here, after a few steps."""
+    """Count the fields of the request itself.
+
+    Most requests that are refused are refused here, after a few steps.
+    """
     seen: dict[int, int] = {}
     at, end, unknown = 0, len(body), 0
     try:
@@ -265,12 +270,12 @@ def _count_top(body: bytes, parts: Mapping[int, Part]) -> None:
                     raise TooMany(f"more than {UNKNOWN_FIELDS:,} fields that this release does not know")
             at = _end_of_value(body, at, found)
     except (IndexError, _NoField):
-        # It does not parse, and the parser says so; it gets no further than here.
+        # The bytes are no message. The parser stops at the same place and reports it.
         return
 
 
 class _NoField(Exception):
-    """What follows is no field."""
+    """An error of bytes that are no field."""
 
 
 def _end_of_value(body: bytes, at: int, found: int) -> int:
@@ -296,7 +301,7 @@ def _end_of_value(body: bytes, at: int, found: int) -> int:
 
 
 class _Walk:
-    """One pass over all fields of a request."""
+    """A pass over all fields of a request."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -304,7 +309,7 @@ class _Walk:
         self._unknown = UNKNOWN_FIELDS
 
     def walk(self, at: int, end: int, shape: Shape, level: int) -> None:
-        """Count the fields of one message and of those in it. Raises TooMany."""
+        """Count the fields of a message and of the messages in it. Raises TooMany."""
         if level > LEVELS:
             raise TooMany(f"messages nested more than {LEVELS} deep")
         body, parts = self._body, shape.parts

@@ -19,7 +19,7 @@ from orchestration_server import names
 from orchestration_server.cli.importing import values
 from orchestration_server.cli.importing.row_notes import RowNotes, brief
 from orchestration_server.validation.constraints import STRUCT_BYTES, Items, Text
-from orchestration_server.validation.occur_time import AHEAD_SECONDS
+from orchestration_server.validation.occur_time import MAX_AHEAD_SECONDS
 from orchestration_server.validation.work import RULES
 
 # The metadata is smaller than a field above this limit, so it keeps only the part that does not fit.
@@ -160,7 +160,7 @@ def _out_of_range(found: datetime) -> str:
     seconds = found.timestamp()
     if seconds < 0:
         return "is before 1970"
-    return "is ahead of now" if seconds > time.time() + AHEAD_SECONDS else ""
+    return "is ahead of now" if seconds > time.time() + MAX_AHEAD_SECONDS else ""
 
 
 def settings(value: Any, name: str, notes: RowNotes) -> Struct | None:
