@@ -46,14 +46,14 @@ def archive(
     from orchestration_server.db import connect
     from orchestration_server.db.database import Database
     from orchestration_server.maintenance.archiver import Archiver, CannotMoveYet, Outcome
-    from orchestration_server.store import server
+    from orchestration_server.store import migrations
 
     if not settings.database_url:
         refuse("DATABASE_URL is not set; `serve` or AdminService archives the built-in database")
     age = _parse_age(older_than)
     console = Console(markup=False, emoji=False)
     with connect.open_connection(settings.database_url, application="orchestration archive") as conn:
-        schema = server.schema(conn)
+        schema = migrations.schema(conn)
     if schema < NEEDED_MIGRATION:
         refuse(
             "the database has the schema of an earlier release: run `orchestration migrate` first"

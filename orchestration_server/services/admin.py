@@ -16,7 +16,7 @@ from orchestration_server.maintenance.archiver import Archiver, day_of
 from orchestration_server.model import Call
 from orchestration_server.services.alerts import alerts_page
 from orchestration_server.store import events as event_store
-from orchestration_server.store import server as store
+from orchestration_server.store import migrations
 from orchestration_server.validation.events import EVENTS_IN_MESSAGE
 
 ARCHIVING_SECONDS = 600.0
@@ -40,7 +40,7 @@ class AdminService:
         self, request: admin_pb2.GetServerInfoRequest, call: Call
     ) -> admin_pb2.GetServerInfoResponse:
         with self._db.connection(call) as conn:
-            schema, now = store.state(conn)
+            schema, now = migrations.state(conn)
         return admin_pb2.GetServerInfoResponse(
             version=__version__,
             schema=schema.removesuffix(".sql"),

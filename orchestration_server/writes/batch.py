@@ -25,8 +25,8 @@ from orchestration_server.model import (
     Scope,
 )
 from orchestration_server.store import emission as emission_store
+from orchestration_server.store import event_rows, pending_changes, writes
 from orchestration_server.store import events as event_store
-from orchestration_server.store import pending_changes, writes
 from orchestration_server.store.writes import Change, Stamp
 from orchestration_server.writes import debounce
 from orchestration_server.writes.drafts import (
@@ -90,7 +90,7 @@ class EmitBatch:
             with conn.transaction():
                 epoch = writes.begin_log(conn, self._about)
                 begun()
-                writes.copy_events(conn, epoch, self._rows)
+                event_rows.copy_events(conn, epoch, self._rows)
                 self._apply(conn, ())
         elif self._rows or self._requests or self._sampled_out:
             self._apply(conn, self._rows)

@@ -17,8 +17,8 @@ from orchestration_server.codec.events import event_row, event_tail
 from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import Call, EventFilter
+from orchestration_server.store import event_rows, writes
 from orchestration_server.store import events as event_store
-from orchestration_server.store import writes
 from orchestration_server.telemetry import metrics
 from orchestration_server.timeline import hub as timeline
 from orchestration_server.timeline.hub import READ_AHEAD, Hub
@@ -423,7 +423,7 @@ def test_a_time_misses_no_event_of_a_transaction_that_was_open_then(
             occur_time=None,
             tail=event_tail(call, now),
         )
-        writes.copy_events(conn, writes.begin_log(conn), [row])
+        event_rows.copy_events(conn, writes.begin_log(conn), [row])
         later = emit(events, project, [factories.event()] * 2)
         request = event_pb2.StreamTimelineRequest(follow=True, from_time=to_timestamp(now))
         stream = events.StreamTimeline(request, metadata=metadata, timeout=SECONDS)

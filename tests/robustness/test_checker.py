@@ -145,7 +145,12 @@ GUARDS = {
         "a follower missed",
     ),
     "a change goes without its event": Guard(
-        (("    order by e.place\n", "    where e.type <> 'orchestration.task.updated' order by e.place\n"),),
+        (
+            (
+                "    order by e.ordinal\n",
+                "    where e.type <> 'orchestration.task.updated' order by e.ordinal\n",
+            ),
+        ),
         "the log has no event of it",
     ),
 }
