@@ -53,21 +53,21 @@ class EntityCodec:
     structs: Sequence[str] = ("metadata",)
     """Fields that are absent if they are empty."""
     aspects: Mapping[str, Callable[[Change], str]] = field(default_factory=dict)
-    """Fields whose change is an event of its own, and the name of that event for a change."""
+    """Fields whose changes get a separate event, and the function that names the event of a change."""
 
     @property
     def name(self) -> str:
-        """The entity's name in event types and error details."""
+        """Return the entity's name in event types and error details."""
         return ENTITY_NAMES[self.entity_type]
 
     @cached_property
     def fields(self) -> frozenset[str]:
-        """The names of the content's fields."""
+        """Return the names of the content's fields."""
         return frozenset(self.content(self.message()))
 
     @cached_property
     def transition_names(self) -> Mapping[str, frozenset[str]]:
-        """``transitions`` by the names of the statuses."""
+        """Return ``transitions`` by the names of the statuses."""
         return {
             self.status_names[status]: frozenset(self.status_names[after] for after in allowed)
             for status, allowed in self.transitions.items()
@@ -127,7 +127,7 @@ class EntityCodec:
     ) -> list[tuple[str, dict[str, Any]]]:
         """Return the type, without ``orchestration.``, and the payload of each event of one change.
 
-        Each aspect has an event of its own and all other fields share one. ``reason`` is the caller's, for a
+        Each aspect gets a separate event, and all other fields share one. ``reason`` is the caller's, for a
         change of status. The last event has the snapshot, if the revision has one.
         """
         events: list[tuple[str, dict[str, Any]]] = []

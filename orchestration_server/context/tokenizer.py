@@ -28,7 +28,7 @@ def load_tokenizer(name: str) -> Callable[[str], int] | None:
     except Exception as error:
         raise ValueError(f"tokenizer {name!r} cannot be used: {error!r}") from error
     if not isinstance(counted, int) or counted < 0:
-        raise ValueError(f"tokenizer {name!r} has to take a text and return how many tokens it is")
+        raise ValueError(f"tokenizer {name!r} must take a text and return its number of tokens")
     return cast("Callable[[str], int]", found)
 
 

@@ -318,7 +318,7 @@ class EventService:
 
 
 def _stopping() -> ServerStopping:
-    return ServerStopping("the server is stopping; send again what was not answered")
+    return ServerStopping("the server is stopping: send the unanswered messages again")
 
 
 def _check_visible(scope: Scope, body: bytes) -> None:
@@ -348,7 +348,7 @@ def _stats_range(request: event_pb2.GetEventStatsRequest, now: datetime) -> tupl
 def _must_be_past(start: datetime, now: datetime) -> None:
     """Raise InvalidArgument if a range up to now does not start in the last 366 days."""
     if start > now:
-        raise InvalidArgument({"start_time": "must be past"})
+        raise InvalidArgument({"start_time": "must be in the past"})
     if start < now - timedelta(seconds=STATS_SECONDS):
         raise InvalidArgument({"start_time": "must be at most 366 days before now"})
 

@@ -249,11 +249,11 @@ def _graph(made: Sequence[task_pb2.Task], links: Sequence[LinkColumns]) -> dict[
     wrong: dict[str, str] = {}
     for index, task in enumerate(made):
         if first.setdefault(task.code, index) != index:
-            wrong[f"tasks[{index}].code"] = f"is that of tasks[{first[task.code]}] too"
+            wrong[f"tasks[{index}].code"] = f"is also the code of tasks[{first[task.code]}]"
     before: dict[str, set[str]] = {}
     for link in links:
         if link.depends_on_code not in first:
-            wrong[f"tasks[{first[link.task_code]}].depends_on"] = "names no task of this template"
+            wrong[f"tasks[{first[link.task_code]}].depends_on"] = "is not the code of a task of this template"
         before.setdefault(link.task_code, set()).add(link.depends_on_code)
     try:
         TopologicalSorter(before).prepare()

@@ -156,9 +156,9 @@ def _step(event: event_pb2.Event) -> event_pb2.ChangeStep:
     )
 
 
-def _pending(held: Sequence[bytes]) -> event_pb2.EntityChange:
+def _pending(bodies: Sequence[bytes]) -> event_pb2.EntityChange:
     """Return a pending change as the event that will be logged for it."""
-    events = [event_pb2.Event.FromString(body) for body in held]
+    events = [event_pb2.Event.FromString(body) for body in bodies]
     last, event = events[-1], steps.coalesce(events)
     event.agent, event.session_key, event.correlation_id = last.agent, last.session_key, last.correlation_id
     event.occur_time.CopyFrom(last.occur_time)

@@ -212,7 +212,7 @@ class _CreateBugReport(_DocumentWrite):
         else:
             bug, payload = _seen_again(message, call, found, known, own_sprint)
             if call.scope is not None and not call.scope.covers_document(bug.sprint_code, bug.task_code):
-                raise OutOfBounds("the bug is known, and not in the scope of the key")
+                raise OutOfBounds("the bug report exists and is not in the scope of the key")
             sql, answer = report_store.UPDATE_BUG, _DUPLICATE
         body = bug.SerializeToString()
         return Change(

@@ -75,7 +75,7 @@ class SessionService:
 
     def InitAgent(self, request: session_pb2.InitAgentRequest, call: Call) -> bytes:
         if not (request.agent or call.agent):
-            raise InvalidArgument({"agent": "is required: here, or as orchestration-agent of the call"})
+            raise InvalidArgument({"agent": "is required, here or as orchestration-agent in the metadata"})
         agent = request.agent or call.agent
         target, name = _requested_target(request)
         if target == "session_key":
