@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+RESULT_FIELD = 1
+"""The number of the field with the entity, or the entities, in the responses of the services."""
+PAGE_TOKEN_FIELD = 2
+"""The number of ``next_page_token`` in the responses of lists."""
 VARINT, FIXED64, LENGTH_DELIMITED, START_GROUP, FIXED32 = 0, 1, 2, 3, 5
 """Wire types: the lowest three bits of a tag."""
 WIRE_TYPE_BITS = 3

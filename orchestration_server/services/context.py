@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestration.v1 import context_pb2
-from orchestration_server.codec.wire import embed
+from orchestration_server.codec.wire import RESULT_FIELD, embed
 from orchestration_server.context.broker import Broker, Target, directory_of
 from orchestration_server.model import Call, EntityType
 from orchestration_server.workspace.reader import WorkspaceFiles
@@ -32,7 +32,7 @@ class ContextService:
         found = self._broker.assemble(call, _target(request), request.options)
         if found.event is not None:
             self._gate.record(call, [found.event])
-        return embed(1, found.body) + (_FROM_CACHE if found.from_cache else b"")
+        return embed(RESULT_FIELD, found.body) + (_FROM_CACHE if found.from_cache else b"")
 
     def ReadContextFile(
         self, request: context_pb2.ReadContextFileRequest, call: Call

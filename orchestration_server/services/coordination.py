@@ -11,7 +11,7 @@ from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.events import change_event
 from orchestration_server.codec.names import DEPENDENCY_KIND_NAMES
 from orchestration_server.codec.requests import request_key
-from orchestration_server.codec.wire import embed
+from orchestration_server.codec.wire import PAGE_TOKEN_FIELD, RESULT_FIELD, embed
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import DependencyCycle, NotFound
 from orchestration_server.model import Call, EntityType, EventRow
@@ -76,7 +76,7 @@ class CoordinationService:
                 conn, project=call.project, filters=filters, by_priority=True, after=after,
                 limit=page_size(request.page_size), ready=True, due=due,
             )  # fmt: skip
-        return task_page(self._cursors, page, scope, tasks=1, token=2)
+        return task_page(self._cursors, page, scope, tasks=RESULT_FIELD, token=PAGE_TOKEN_FIELD)
 
 
 @dataclass
@@ -107,7 +107,7 @@ class _AddLink(_LinkWrite):
         call, link = self.call, self.link
         task = _task(present(found, "task", link.task_code))
         present(found, "task", link.depends_on_code)
-        response = embed(1, link.SerializeToString())
+        response = embed(RESULT_FIELD, link.SerializeToString())
         if found.extra.linked:
             return Change(response)
         # The statement checks this under the locks. Checking here as well lets the error name the cycle.

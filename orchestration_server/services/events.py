@@ -20,7 +20,7 @@ from orchestration_server.cache.read_through import Cache, Loaded
 from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.status import code_of
 from orchestration_server.codec.timestamps import to_datetime, to_timestamp
-from orchestration_server.codec.wire import embed, embed_all
+from orchestration_server.codec.wire import PAGE_TOKEN_FIELD, RESULT_FIELD, embed, embed_all
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import (
     InvalidArgument,
@@ -115,14 +115,14 @@ class EventService:
         if emitted.sampled_out:
             return event_pb2.EmitEventResponse(sampled_out=True).SerializeToString()
         if emitted.accepted:
-            return embed(1, emission.drafts[0].body)
+            return embed(RESULT_FIELD, emission.drafts[0].body)
         body = self._with_cursor(call, emitted.ids[0], archived=True)
         if emitted.duplicates and call.scope is not None:
             _check_visible(call.scope, body or b"")
         if body is None:
             # A dedup_key stays taken even if its event was deleted.
             body = event_pb2.Event(id=emitted.ids[0], dedup_key=request.event.dedup_key).SerializeToString()
-        return embed(1, body) + (_DUPLICATE if emitted.duplicates else b"")
+        return embed(RESULT_FIELD, body) + (_DUPLICATE if emitted.duplicates else b"")
 
     def _with_cursor(self, call: Call, event_id: str, *, archived: bool) -> bytes | None:
         with self._db.connection(call) as conn:
@@ -183,7 +183,7 @@ class EventService:
         body = self._with_cursor(call, request.event_id, archived=request.include_archived)
         if body is None:
             raise NotFound("event", request.event_id)
-        return embed(1, body)
+        return embed(RESULT_FIELD, body)
 
     def ListEvents(self, request: event_pb2.ListEventsRequest, call: Call) -> bytes:
         event_filter = _filter(request.filter)
@@ -199,12 +199,12 @@ class EventService:
                 newest_first=newest, limit=page_size(request.page_size), archived=archived,
                 after=None if position is None else self._listed_after(position),
             )  # fmt: skip
-        body = embed_all(1, [self._cursors.event_bytes(row) for row, _ in page.events])
+        body = embed_all(RESULT_FIELD, [self._cursors.event_bytes(row) for row, _ in page.events])
         if page.more:
             last, occurred = page.events[-1]
             view = self._cursors.cursor(page.view)
             token = self._cursors.page_token(scope, [occurred.isoformat(), last.position.seq, view])
-            body += embed(2, token.encode())
+            body += embed(PAGE_TOKEN_FIELD, token.encode())
         return body
 
     def _listed_after(self, position: list[Any]) -> event_lists.EventListPosition:
@@ -247,7 +247,7 @@ class EventService:
             return body
         elapsed = Duration()
         elapsed.FromMicroseconds(int((monotonic() - began) * 1e6))
-        return body + embed(5, elapsed.SerializeToString())
+        return body + embed(event_pb2.GetEventStatsResponse.ELAPSED_FIELD_NUMBER, elapsed.SerializeToString())
 
     def StreamTimeline(
         self,

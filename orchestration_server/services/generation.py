@@ -13,10 +13,10 @@ from google.protobuf.message import Message
 from orchestration.v1 import coordination_pb2, sprint_pb2, task_pb2
 from orchestration_server.codec.content import plain
 from orchestration_server.codec.requests import request_key
-from orchestration_server.codec.wire import embed, embed_all
+from orchestration_server.codec.wire import RESULT_FIELD, embed, embed_all
 from orchestration_server.db.database import Connection
 from orchestration_server.errors import ARROW, AlreadyExists, InvalidArgument, LedgerError
-from orchestration_server.model import Call, OutboxRow
+from orchestration_server.model import Call, EventRow, OutboxRow
 from orchestration_server.services import coordination, sprints, tasks
 from orchestration_server.services.preconditions import need_sprints
 from orchestration_server.store import generation as generation_store
@@ -32,6 +32,7 @@ from orchestration_server.writes.write import Lock, Write
 
 TASKS = 1_000
 LINKS = 10_000
+_TASKS_FIELD = sprint_pb2.CreateSprintFromTemplateResponse.TASKS_FIELD_NUMBER
 BATCH_RENDERINGS = 8
 """The budget of one call's tasks together, as a multiple of the budget of one rendering."""
 
@@ -188,7 +189,7 @@ class _GenerateTasks(_Generate[None]):
             events += [event, tasks.task_event(self.call, "task.generated", task, found.now, source)]
         rows = [row for _, row, _ in made]
         return Change(
-            embed_all(1, [row.body for row in rows]),
+            embed_all(RESULT_FIELD, [row.body for row in rows]),
             sql=task_store.INSERT,
             params=task_store.columns(rows),
             expected=len(rows),
@@ -278,24 +279,12 @@ def _sprint_change(call: Call, sync: bool, plan: _Plan, found: Prepared[object])
     made = [tasks.created(call, task_pb2.NewTask(task=task), found.now) for task in plan.tasks]
     for task, _, event in made:
         events += [event, tasks.task_event(call, "task.generated", task, found.now, source)]
-    by_code = {task.code: task for task, _, _ in made}
-    for link in plan.links:
-        dependency = coordination_pb2.Dependency(
-            task_code=link.task_code,
-            depends_on_code=link.depends_on_code,
-            kind=coordination_pb2.DEPENDENCY_KIND_BLOCKS,
-        )
-        added = {"from": None, "to": link.depends_on_code}
-        events.append(
-            coordination.link_event(
-                call, "task.dependency_added", by_code[link.task_code], dependency, found, added
-            )
-        )
+    events += _link_events(call, plan.links, {task.code: task for task, _, _ in made}, found)
     rows = [row for _, row, _ in made]
     body = sprint.SerializeToString()
     files = [OutboxRow("sprint", sprint.code), *(OutboxRow("task", row.code) for row in rows)]
     return Change(
-        embed(1, body) + embed_all(2, [row.body for row in rows]),
+        embed(RESULT_FIELD, body) + embed_all(_TASKS_FIELD, [row.body for row in rows]),
         sql=generation_store.INSERT,
         params=generation_store.columns(
             SprintColumns(sprint.code, sprint.status, sprint.owner, found.now, body), rows, plan.links
@@ -304,6 +293,26 @@ def _sprint_change(call: Call, sync: bool, plan: _Plan, found: Prepared[object])
         events=events,
         outbox=files if sync else (),
     )
+
+
+def _link_events(
+    call: Call,
+    links: Sequence[LinkColumns],
+    tasks_by_code: Mapping[str, task_pb2.Task],
+    found: Prepared[object],
+) -> list[EventRow]:
+    """Return the events of new links."""
+    events = []
+    for link in links:
+        dependency = coordination_pb2.Dependency(
+            task_code=link.task_code,
+            depends_on_code=link.depends_on_code,
+            kind=coordination_pb2.DEPENDENCY_KIND_BLOCKS,
+        )
+        added = {"from": None, "to": link.depends_on_code}
+        task = tasks_by_code[link.task_code]
+        events.append(coordination.link_event(call, "task.dependency_added", task, dependency, found, added))
+    return events
 
 
 def _template_payload(template: Template) -> dict[str, Any]:

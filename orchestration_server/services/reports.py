@@ -22,7 +22,7 @@ from orchestration_server.codec.events import change_event
 from orchestration_server.codec.names import PRIORITY_NAMES
 from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.timestamps import to_datetime, to_timestamp
-from orchestration_server.codec.wire import embed
+from orchestration_server.codec.wire import RESULT_FIELD, embed
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import InvalidArgument, NotFound, OutOfBounds
 from orchestration_server.model import BEGINNING, Call, EntityType, EventRow, OutboxRow
@@ -142,7 +142,7 @@ class _CreateAdr(_DocumentWrite):
         content = documents.adr_content(adr)
         body = adr.SerializeToString()
         return Change(
-            embed(1, body),
+            embed(RESULT_FIELD, body),
             sql=report_store.INSERT_ADR,
             params={
                 "c_number": adr.number, "c_code": adr.code, "c_sprint": adr.sprint_code,
@@ -216,7 +216,7 @@ class _CreateBugReport(_DocumentWrite):
             sql, answer = report_store.UPDATE_BUG, _DUPLICATE
         body = bug.SerializeToString()
         return Change(
-            embed(1, body) + answer,
+            embed(RESULT_FIELD, body) + answer,
             sql=sql,
             params={
                 "c_number": found.extra.number,

@@ -18,7 +18,7 @@ from orchestration_server.codec.entities import SESSION
 from orchestration_server.codec.events import change_event
 from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.timestamps import to_timestamp
-from orchestration_server.codec.wire import embed, embed_all
+from orchestration_server.codec.wire import PAGE_TOKEN_FIELD, RESULT_FIELD, embed, embed_all
 from orchestration_server.context.broker import Broker, Target
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import AlreadyExists, InvalidArgument, NotFound
@@ -42,7 +42,8 @@ from orchestration_server.writes.write import Lock, Write
 _ACTIVE = common_pb2.SESSION_STATUS_ACTIVE
 _PAUSED = common_pb2.SESSION_STATUS_PAUSED
 _COMPLETED = common_pb2.SESSION_STATUS_COMPLETED
-_LAST_ACTIVITY_TIME = 15
+_LAST_ACTIVITY_TIME = common_pb2.Session.LAST_ACTIVITY_TIME_FIELD_NUMBER
+_INIT = session_pb2.InitAgentResponse
 _RESUMED = session_pb2.InitAgentResponse(resumed=True).SerializeToString()
 _FROM_CACHE = session_pb2.InitAgentResponse(from_cache=True).SerializeToString()
 _CONTEXT_FROM_CACHE = session_pb2.GetSessionContextResponse(from_cache=True).SerializeToString()
@@ -113,7 +114,9 @@ class SessionService:
         if _NEXT_STEPS in cut:
             whole = self._broker.assemble(call, target, _FOR_STEPS)
             steps = context_pb2.Context.FromString(whole.body).next_steps
-        body = embed(3, found.body) + embed_all(4, [step.encode() for step in steps])
+        body = embed(_INIT.CONTEXT_FIELD_NUMBER, found.body) + embed_all(
+            _INIT.NEXT_STEPS_FIELD_NUMBER, [step.encode() for step in steps]
+        )
         return body + (_FROM_CACHE if found.from_cache else b"")
 
     def GetSession(self, request: session_pb2.GetSessionRequest, call: Call) -> bytes:
@@ -121,7 +124,7 @@ class SessionService:
             found = session_store.get(conn, project=call.project, key=request.session_key)
         if found is None:
             raise NotFound("session", request.session_key)
-        return embed(1, _with_activity(found[1], found[0]))
+        return embed(RESULT_FIELD, _with_activity(found[1], found[0]))
 
     def ListSessions(self, request: session_pb2.ListSessionsRequest, call: Call) -> bytes:
         field = request.WhichOneof("target")
@@ -135,17 +138,17 @@ class SessionService:
                 after=None if position is None else (datetime.fromisoformat(position[0]), position[1]),
                 limit=page_size(request.page_size),
             )  # fmt: skip
-        body = embed_all(1, [_with_activity(row.body, row.last_activity) for row in page.rows])
+        body = embed_all(RESULT_FIELD, [_with_activity(row.body, row.last_activity) for row in page.rows])
         if page.more:
             last = page.rows[-1]
             token = self._cursors.page_token(scope, [last.create_time.isoformat(), last.key])
-            body += embed(2, token.encode())
+            body += embed(PAGE_TOKEN_FIELD, token.encode())
         return body
 
     def GetSessionContext(self, request: session_pb2.GetSessionContextRequest, call: Call) -> bytes:
         target = Target(EntityType.SESSION, request.session_key)
         found = self._broker.assemble(call, target, request.options)
-        return embed(1, found.body) + (_CONTEXT_FROM_CACHE if found.from_cache else b"")
+        return embed(RESULT_FIELD, found.body) + (_CONTEXT_FROM_CACHE if found.from_cache else b"")
 
     def LogActivity(self, request: session_pb2.LogActivityRequest, call: Call) -> bytes:
         emitted = self._activities.log(request, call)
@@ -156,7 +159,7 @@ class SessionService:
             stored = event_store.get(conn, project=call.project, event_id=emitted.ids[0])
         if stored is None:
             raise NotFound("event", emitted.ids[0])
-        return embed(1, self._cursors.event_bytes(stored))
+        return embed(RESULT_FIELD, self._cursors.event_bytes(stored))
 
     def PauseSession(self, request: session_pb2.PauseSessionRequest, call: Call) -> bytes:
         return self._gate.write(
@@ -258,7 +261,7 @@ class _PauseSession(_SessionWrite):
         if session.status == _PAUSED:
             body, last_activity = found.rows[self.key].body, found.extra.last_activity
             assert last_activity is not None
-            return Change(embed(1, _with_activity(body, last_activity)))
+            return Change(embed(RESULT_FIELD, _with_activity(body, last_activity)))
         before = session_content(session)
         session.status = _PAUSED
         session.pause_reason = self.reason
@@ -354,23 +357,30 @@ def _changed(
     )  # fmt: skip
     last_activity = activity or found.extra.last_activity
     assert last_activity is not None
-    response = embed(1, _with_activity(body, last_activity))
+    response = embed(RESULT_FIELD, _with_activity(body, last_activity))
     return Change(
         response + (_RESUMED if name == "resumed" else b""),
         sql=sql,
-        params={
-            "c_key": session.key,
-            "c_status": session.status,
-            "c_agent": session.agent,
-            "c_type": session.target_type,
-            "c_code": session.target_code,
-            "c_correlation": session.correlation_id,
-            "c_activity": activity,
-            "c_revision": revision,
-            "c_update": found.now,
-            "c_body": body,
-        },
+        params=_columns(session, revision, body, activity, found.now),
         expected=1,
         events=[event],
         stamps=session_stamps(call, session, target),
     )
+
+
+def _columns(
+    session: common_pb2.Session, revision: int, body: bytes, activity: datetime | None, now: datetime
+) -> dict[str, Any]:
+    """Return the parameters of a session's row. ``revision`` is the one that the change is made from."""
+    return {
+        "c_key": session.key,
+        "c_status": session.status,
+        "c_agent": session.agent,
+        "c_type": session.target_type,
+        "c_code": session.target_code,
+        "c_correlation": session.correlation_id,
+        "c_activity": activity,
+        "c_revision": revision,
+        "c_update": now,
+        "c_body": body,
+    }

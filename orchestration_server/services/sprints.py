@@ -15,7 +15,7 @@ from orchestration_server.codec.entities import SPRINT
 from orchestration_server.codec.events import change_event
 from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.timestamps import to_datetime
-from orchestration_server.codec.wire import embed, embed_all
+from orchestration_server.codec.wire import PAGE_TOKEN_FIELD, RESULT_FIELD, embed, embed_all
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import (
     AlreadyExists,
@@ -38,6 +38,8 @@ from orchestration_server.store.writes import Change
 from orchestration_server.validation.occur_time import check_occur_times
 from orchestration_server.writes.gate import Gate
 from orchestration_server.writes.write import Lock, Write
+
+_FULL = sprint_pb2.GetSprintResponse
 
 
 class SprintService:
@@ -68,7 +70,7 @@ class SprintService:
             body = sprint_store.get(conn, project=call.project, code=code)
         if body is None:
             raise NotFound("sprint", code)
-        return embed(1, body)
+        return embed(RESULT_FIELD, body)
 
     def _full(self, code: str, size: int, call: Call) -> bytes:
         """Return the sprint with its tasks, from the cache if it has the current version."""
@@ -82,8 +84,16 @@ class SprintService:
                 full = sprint_store.get_with_tasks(conn, project=call.project, code=code, limit=size)
             if full is None:
                 raise NotFound("sprint", code)
-            answer = embed(1, full.body) + embed(2, task_counts(full.counts).SerializeToString())
-            answer += task_page(self._cursors, full.tasks, scope, tasks=3, token=4)
+            answer = embed(RESULT_FIELD, full.body) + embed(
+                _FULL.TASK_COUNTS_FIELD_NUMBER, task_counts(full.counts).SerializeToString()
+            )
+            answer += task_page(
+                self._cursors,
+                full.tasks,
+                scope,
+                tasks=_FULL.TASKS_FIELD_NUMBER,
+                token=_FULL.NEXT_TASK_PAGE_TOKEN_FIELD_NUMBER,
+            )
             return Loaded(answer, key(full.version))
 
         with self._db.connection(call) as conn:
@@ -103,11 +113,11 @@ class SprintService:
                 conn, project=call.project, statuses=statuses, owner=request.owner, after=after,
                 limit=page_size(request.page_size),
             )  # fmt: skip
-        body = embed_all(1, [row.body for row in page.rows])
+        body = embed_all(RESULT_FIELD, [row.body for row in page.rows])
         if page.more:
             last = page.rows[-1]
             token = self._cursors.page_token(scope, [last.create_time.isoformat(), last.code])
-            body += embed(2, token.encode())
+            body += embed(PAGE_TOKEN_FIELD, token.encode())
         return body
 
     def UpdateSprint(self, request: sprint_pb2.UpdateSprintRequest, call: Call) -> bytes:
@@ -221,7 +231,7 @@ class _UpdateSprint(_SprintWrite):
         after = sprint_content(sprint)
         differs = field_changes(before, after)
         if not differs:
-            return Change(embed(1, row.body), outbox=_files(self.code, sync=message.sync_to_file))
+            return Change(embed(RESULT_FIELD, row.body), outbox=_files(self.code, sync=message.sync_to_file))
         SPRINT.check_transition(sprint, was)
         if sprint.start_date and sprint.end_date and sprint.end_date < sprint.start_date:
             raise InvalidArgument({"sprint.end_date": "is before start_date"})
@@ -261,7 +271,7 @@ def _change(
 ) -> Change:
     body = sprint.SerializeToString()
     return Change(
-        embed(1, body),
+        embed(RESULT_FIELD, body),
         sql=sql,
         params={
             "c_code": sprint.code,

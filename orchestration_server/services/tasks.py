@@ -20,7 +20,7 @@ from orchestration_server.codec.entities import TASK
 from orchestration_server.codec.events import change_event
 from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.timestamps import to_datetime
-from orchestration_server.codec.wire import embed, embed_all
+from orchestration_server.codec.wire import PAGE_TOKEN_FIELD, RESULT_FIELD, embed, embed_all
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import (
     AlreadyExists,
@@ -68,17 +68,19 @@ class TaskService:
         new = [task_pb2.NewTask(task=request.task)]
         if request.HasField("occur_time"):
             new[0].occur_time.CopyFrom(request.occur_time)
-        return self._gate.write(_create(call, request, new, lambda bodies: embed(1, bodies[0])))
+        return self._gate.write(_create(call, request, new, lambda bodies: embed(RESULT_FIELD, bodies[0])))
 
     def BatchCreateTasks(self, request: task_pb2.BatchCreateTasksRequest, call: Call) -> bytes:
-        return self._gate.write(_create(call, request, request.tasks, lambda bodies: embed_all(1, bodies)))
+        return self._gate.write(
+            _create(call, request, request.tasks, lambda bodies: embed_all(RESULT_FIELD, bodies))
+        )
 
     def GetTask(self, request: task_pb2.GetTaskRequest, call: Call) -> bytes:
         with self._db.connection(call) as conn:
             body = task_store.get(conn, project=call.project, code=request.task_code)
         if body is None:
             raise NotFound("task", request.task_code)
-        return embed(1, body)
+        return embed(RESULT_FIELD, body)
 
     def ListTasks(self, request: task_pb2.ListTasksRequest, call: Call) -> bytes:
         filters: dict[str, Any] = {
@@ -100,7 +102,7 @@ class TaskService:
             page = task_store.list_page(
                 conn, project=call.project, filters=filters, by_priority=urgent, after=after, limit=size
             )
-        return task_page(self._cursors, page, scope, tasks=1, token=2)
+        return task_page(self._cursors, page, scope, tasks=RESULT_FIELD, token=PAGE_TOKEN_FIELD)
 
     def UpdateTask(self, request: task_pb2.UpdateTaskRequest, call: Call) -> bytes:
         paths = list(request.update_mask.paths)
@@ -112,7 +114,7 @@ class TaskService:
         sprint = request.task.sprint_code if "sprint_code" in paths else ""
         return self._gate.write(_update(
             call, request, {request.task.code: request.expected_revision}, edit,
-            lambda bodies: embed(1, bodies[0]), sprints=[sprint] if sprint else [],
+            lambda bodies: embed(RESULT_FIELD, bodies[0]), sprints=[sprint] if sprint else [],
         ))  # fmt: skip
 
     def UpdateTaskStatus(self, request: task_pb2.UpdateTaskStatusRequest, call: Call) -> bytes:
@@ -126,7 +128,7 @@ class TaskService:
 
         return self._gate.write(_update(
             call, request, {c.task_code: c.expected_revision for c in request.changes}, edit,
-            lambda bodies: embed_all(1, bodies),
+            lambda bodies: embed_all(RESULT_FIELD, bodies),
             reasons={c.task_code: c.reason for c in request.changes},
         ))  # fmt: skip
 
@@ -271,7 +273,7 @@ def update_status(request: task_pb2.UpdateTaskStatusRequest, call: Call) -> Writ
 
     return _update(
         call, request, {request.task_code: request.expected_revision}, edit,
-        lambda bodies: embed(1, bodies[0]), reasons={request.task_code: request.reason},
+        lambda bodies: embed(RESULT_FIELD, bodies[0]), reasons={request.task_code: request.reason},
     )  # fmt: skip
 
 
