@@ -41,14 +41,15 @@ test-race: $(DEV) ## run the long races
 	@$(BIN)/pytest $(WORKERS) -m race $(ARGS)
 
 test-hostile: $(DEV) ## run the tests that depend on their environment in a misleading one
-	@$(BIN)/python -m tests.support.hostile_parent $(BIN)/pytest $(WORKERS) -m 'not race' $(HOSTILE) $(ARGS)
+	@$(BIN)/python -m tests.support.hostile_parent $(BIN)/pytest -p tests.support.old_collection \
+		$(WORKERS) -m 'not race' $(HOSTILE) $(ARGS)
 
 check: $(DEV) ## the fast loop: lint, types and unit tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports
 	@$(BIN)/mypy
-	@$(BIN)/pytest $(WORKERS) -m 'not slow' tests/unit $(ARGS)
+	@$(BIN)/pytest $(WORKERS) -m 'not process' tests/unit $(ARGS)
 
 lint: lint-python lint-imports lint-proto ## run every static check
 

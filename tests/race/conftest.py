@@ -28,6 +28,12 @@ def at_once(call: Callable[[], Any]) -> list[Any]:
         return list(pool.map(one, range(CALLS)))
 
 
+@pytest.fixture
+def pool_size() -> int | None:
+    """The server's own default: races need a connection for all that happens at once."""
+    return None
+
+
 @pytest.fixture(scope="session")
 def shared_pair(engines: Engines) -> Iterator[list[str]]:
     """The addresses of two servers on one ledger, which tests use in projects of their own."""

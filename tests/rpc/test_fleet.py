@@ -4,7 +4,7 @@ import gzip
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 import typer
@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from orchestration import Client
 from orchestration.v1 import context_pb2, coordination_pb2, event_pb2
 from orchestration_server.cli.importing.jsonl import import_files
+from tests.support.lengths import lengths
 from tests.support.tokenizer import tokens_of
 
 DATA = Path(__file__).parents[1] / "data" / "fleet"
@@ -52,19 +53,69 @@ def ready_by_hand(tasks: list[dict[str, Any]]) -> set[str]:
     }
 
 
+class Part(NamedTuple):
+    """Some of the fleet's tasks, and all events about them, in files of their own."""
+
+    tasks: list[dict[str, Any]]
+    events: list[dict[str, Any]]
+
+    @property
+    def deleted(self) -> int:
+        return sum(task["status"] == "tombstone" for task in self.tasks)
+
+    @property
+    def links(self) -> tuple[int, int]:
+        """The links to tasks of the part, and the links that lead out of it."""
+        codes = {task["code"] for task in self.tasks}
+        to = [link["code"] in codes for task in self.tasks for link in task.get("depends_on", [])]
+        return sum(to), len(to) - sum(to)
+
+
+def part(every: int) -> Part:
+    """Return each ``every``-th task of the fleet and the busiest, and their events."""
+    tasks, events = lines(TASKS), lines(EVENTS)
+    busiest = Counter(event["code"] for event in events).most_common(BUSIEST)
+    codes = {task["code"] for task in tasks[::every]} | {code for code, _ in busiest}
+    return Part(
+        [task for task in tasks if task["code"] in codes],
+        [event for event in events if event["code"] in codes],
+    )
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        file.writelines(f"{json.dumps(row)}\n" for row in rows)
+    return path
+
+
+def test_the_whole_fleet_is_what_was_counted_once() -> None:
+    fleet = part(1)
+    assert (len(fleet.tasks), len(fleet.events), fleet.deleted, fleet.links) == (3_237, 18_567, 20, (438, 7))
+
+
 @pytest.mark.timeout(300)
-def test_the_fleet_is_imported_once(server: Server) -> None:
-    arguments = ["--address", server.address, "--tasks", str(TASKS), "--events", str(EVENTS)]
+@lengths("every", short=8, long=1)
+def test_the_fleet_is_imported_once(server: Server, tmp_path: Path, every: int) -> None:
+    fleet = part(every)
+    tasks, (linked, unresolved) = fleet.tasks, fleet.links
+    files = (
+        ("--tasks", write(tmp_path / "tasks.jsonl.gz", tasks)),
+        (
+            "--events",
+            write(tmp_path / "events.jsonl.gz", fleet.events),
+        ),
+    )
+    arguments = ["--address", server.address, *(str(one) for flag in files for one in flag)]
+    count, events = f"{len(tasks):,}", f"{len(fleet.events):,}"
     first = CliRunner().invoke(app, arguments)
-    # Seven links point at codes that are not in the file.
+    # Some links point at codes that are not in the file.
     assert first.exit_code == 3, first.output
-    assert "3,237 read, 3,237 created, 0 already there, 20 deleted" in first.output
-    assert "445 read, 438 in place" in first.output
-    assert "18,567 read, 18,567 stored, 0 already there" in first.output
-    assert "0 refused, 7 unresolved, 0 changed, 0 warnings" in first.output
+    assert f"{count} read, {count} created, 0 already there, {fleet.deleted} deleted" in first.output
+    assert f"{linked + unresolved} read, {linked} in place" in first.output
+    assert f"{events} read, {events} stored, 0 already there" in first.output
+    assert f"0 refused, {unresolved} unresolved, 0 changed, 0 warnings" in first.output
     assert "tasks.jsonl.gz:" in first.output
 
-    tasks = lines(TASKS)
     with Client(server.address) as client:
         log = list(client.follow(follow=False))
         request = coordination_pb2.ListReadyTasksRequest(page_size=500, include_not_due=True)
@@ -81,7 +132,7 @@ def test_the_fleet_is_imported_once(server: Server) -> None:
         for event in log
         if event.type.startswith("import.")
     )
-    assert imported == Counter(expected_event(row) for row in lines(EVENTS))
+    assert imported == Counter(expected_event(row) for row in fleet.events)
 
     own = Counter(
         (event.type.removeprefix("orchestration.task."), event.entity_code)
@@ -101,9 +152,9 @@ def test_the_fleet_is_imported_once(server: Server) -> None:
 
     second = CliRunner().invoke(app, arguments)
     assert second.exit_code == 3, second.output
-    assert "3,237 read, 0 created, 3,237 already there, 0 deleted" in second.output
-    assert "18,567 read, 0 stored, 18,567 already there" in second.output
-    assert "0 refused, 7 unresolved, 0 changed, 0 warnings" in second.output
+    assert f"{count} read, 0 created, {count} already there, 0 deleted" in second.output
+    assert f"{events} read, 0 stored, {events} already there" in second.output
+    assert f"0 refused, {unresolved} unresolved, 0 changed, 0 warnings" in second.output
     with Client(server.address) as client:
         assert list(client.follow(follow=False)) == log
 

@@ -14,14 +14,14 @@ from google.protobuf import json_format
 from orchestration.v1 import event_pb2, session_pb2, task_pb2
 from orchestration_server.cli.importing.jsonl_format import EventReader, parse_task, read_lines
 from tests.support.ledger import Ledger
+from tests.support.lengths import lengths
 from tests.support.tokenizer import real_tokenizer, tokens_of
 
 DATA = Path(__file__).parents[1] / "data" / "fleet"
 BUDGETS = (500, 1_000, 2_000, 4_000, 8_000)
 TOKENIZERS = ("o200k_base", "cl100k_base")
-EVERY = 25
-"""One task in so many, and those that much happened to."""
-BUSY = 25
+SHORT, LONG = (150, 8), (25, 25)
+"""One task in each 150 or 25, and the 8 or 25 tasks with the most events."""
 BATCH = 500
 NOTE = 300
 LEAST_USE = 0.7
@@ -31,7 +31,7 @@ LEAST_USE = 0.7
 class Fleet:
     """A server that holds a sample of the fleet's tasks with all their events, notes and outcomes."""
 
-    def __init__(self, channel: grpc.Channel) -> None:
+    def __init__(self, channel: grpc.Channel, every: int, most: int) -> None:
         self.ledger = Ledger(channel)
         reader = EventReader()
         events: dict[str, list[event_pb2.NewEvent]] = {}
@@ -41,9 +41,9 @@ class Fleet:
                 event_pb2.NewEvent.FromString(new.SerializeToString())
             )
         rows = {row.code: row for row in map(parse_task, read_lines(DATA / "tasks.jsonl.gz"))}
-        busy = sorted(rows, key=lambda code: (-len(events.get(code, ())), code))[:BUSY]
-        described = sorted(rows, key=lambda code: (-len(rows[code].new.task.description), code))[:BUSY]
-        self.codes = sorted({*busy, *described, *islice(rows, 0, None, EVERY)})
+        busy = sorted(rows, key=lambda code: (-len(events.get(code, ())), code))[:most]
+        described = sorted(rows, key=lambda code: (-len(rows[code].new.task.description), code))[:most]
+        self.codes = sorted({*busy, *described, *islice(rows, 0, None, every)})
         linked = {link.code for code in self.codes for link in rows[code].links if link.code in rows}
         wanted = [rows[code] for code in sorted({*self.codes, *linked})]
         for first in range(0, len(wanted), BATCH):
@@ -75,8 +75,9 @@ class Fleet:
             assert not answer.HasField("error"), answer.error
 
 
-def test_no_real_tokenizer_takes_more_than_the_budget(channel: grpc.Channel) -> None:
-    fleet = Fleet(channel)
+@lengths("size", short=SHORT, long=LONG)
+def test_no_real_tokenizer_takes_more_than_the_budget(channel: grpc.Channel, size: tuple[int, int]) -> None:
+    fleet = Fleet(channel, *size)
     encodings = {name: real_tokenizer(name) for name in TOKENIZERS}
     used: dict[int, list[float]] = {budget: [] for budget in BUDGETS}
     over = []

@@ -12,6 +12,8 @@ from time import monotonic
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[2]
 HOSTILE = [sys.executable, "-m", "tests.support.hostile_parent"]
 COMMAND = str(Path(sys.executable).with_name("orchestration"))

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 CLIENT = Path(__file__).parents[2] / "clients" / "python" / "orchestration"
 PROGRAM = """
 from orchestration import Client

@@ -263,6 +263,7 @@ def test_without_a_cache_all_works() -> None:
     assert level(cache.cache, Settings()) == [OK]
 
 
+@pytest.mark.process
 def test_a_cache_that_answers_tells_what_it_is(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "SLOW_SECONDS", 10.0)
     monkeypatch.setattr(cache, "WAIT_SECONDS", 30.0)

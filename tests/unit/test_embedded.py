@@ -17,6 +17,8 @@ import redis
 from orchestration_server.embedded import engines as embedded
 from orchestration_server.embedded.engines import EmbeddedEngines, EngineError, Engines
 
+pytestmark = pytest.mark.process
+
 DEADLINE = 20  # seconds, for what takes far less
 
 # A server in a process of its own: says what it started, then waits to be killed.

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 # SIGINT comes as the module that is named is looked for.
 RUN = """
 import os, runpy, signal, sys
