@@ -1,4 +1,4 @@
-"""Writes the table of settings into docs/configuration.md: `make docs`."""
+"""The generator of the table of settings in docs/configuration.md (`make docs`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less tha
 
 
 def page(text: str) -> str:
-    """The page with the table as it has to be now; what is around it stays. ValueError without its marks."""
+    """Return the page with the current table. Raises ValueError if the page has no marks for it."""
     before, found, rest = text.partition(BEGIN)
     _, ended, after = rest.partition(END)
     if not found or not ended:
@@ -60,7 +60,7 @@ def _limits(field: FieldInfo) -> str:
 
 
 def main() -> None:
-    """Writes the page named on the command line."""
+    """Write the page named on the command line."""
     path = Path(sys.argv[1])
     path.write_text(page(path.read_text()))
 

@@ -1,4 +1,4 @@
-"""Settings: one table of them all, and the only reader of the environment and of the configuration file."""
+"""The settings, and the only reader of the environment and of the configuration file."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ DEFAULT_ADDRESS = "127.0.0.1:20051"
 PREFIX = "ORCHESTRATION_"
 FILE_VARIABLE = "ORCHESTRATION_CONFIG"
 _OF_CLIENTS = ("TOKEN", "PROJECT", "CA_FILE", "CLIENT_CERT", "CLIENT_KEY")
-"""What else has the prefix: the client package reads these."""
+"""The other variables with the prefix. The client package reads them."""
 
 
 class ConfigurationError(Exception):
-    """A setting that is not valid, or that there is none of; for people."""
+    """An error in a setting: an invalid value or an unknown name."""
 
 
 class ClientFiles(NamedTuple):
-    """What a client's environment names for TLS; authorities may be "system" in place of a file."""
+    """The TLS files that a client's environment names. ``authorities`` may be "system" instead of a file."""
 
     authorities: str = ""
     cert: Path | None = None
@@ -33,10 +33,10 @@ class ClientFiles(NamedTuple):
 
 
 class Settings(BaseSettings):
-    """All settings. Flags win over the environment, which wins over the file, which wins over the defaults.
+    """The settings. Flags win over the environment, it over the file, and the file over the defaults.
 
-    A setting's variable is ORCHESTRATION_<NAME>, but for DATABASE_URL and REDIS_URL. What is written below
-    each is its help and its row in docs/configuration.md.
+    A setting's variable is ORCHESTRATION_<NAME>, except for DATABASE_URL and REDIS_URL. The docstring of a
+    setting is its help and its row in docs/configuration.md.
     """
 
     model_config = SettingsConfigDict(
@@ -179,55 +179,57 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read arguments and the environment alone: the other two sources cost 10 ms and are not in use."""
+        """Read only arguments and the environment. The other two sources cost 10 ms and are not used."""
         return init_settings, env_settings
 
     @field_validator("*", mode="before")
     @classmethod
     def _stripped(cls, value: Any) -> Any:
-        """Leave out a newline after a value, as secrets have it that come from files."""
+        """Strip white space from a value: a secret from a file may end in a newline."""
         return value.strip() if isinstance(value, str) else value
 
     @property
     def max_answer_bytes(self) -> int:
-        """The largest answer sent."""
+        """Return the size of the largest answer that the server sends."""
         return 4 * self.max_message_bytes
 
 
 def variable(name: str) -> str:
-    """The environment variable of a setting."""
+    """Return the environment variable of a setting."""
     alias = Settings.model_fields[name].validation_alias
     return alias if isinstance(alias, str) else PREFIX + name.upper()
 
 
 def unknown_variables() -> list[str]:
-    """The variables that are meant for this program, by their prefix, and that nothing reads."""
+    """Return the variables that have the prefix and that no part of the program reads."""
     known = {FILE_VARIABLE, *(PREFIX + name.upper() for name in (*Settings.model_fields, *_OF_CLIENTS))}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
 
 
 def client_files() -> ClientFiles:
-    """The files that the client package takes too. ConfigurationError where of certificate and key one is
-    missing."""
+    """Return the TLS files of the client package.
+
+    Raises ConfigurationError if only one of certificate and key is given.
+    """
     authorities, cert, key = (
         os.environ.get(PREFIX + name, "").strip() for name in ("CA_FILE", "CLIENT_CERT", "CLIENT_KEY")
     )
     if bool(cert) != bool(key):
-        # grpc ends the process where it gets one of them.
+        # grpc ends the process if it gets only one of them.
         raise ConfigurationError(f"{PREFIX}CLIENT_CERT and {PREFIX}CLIENT_KEY go together: name both files")
     return ClientFiles(authorities, Path(cert) if cert else None, Path(key) if key else None)
 
 
 def named_file(given: Path | None = None) -> Path | None:
-    """The configuration file: the one given, else that of the environment."""
+    """Return the configuration file: the given one, else that of the environment."""
     named = os.environ.get(FILE_VARIABLE, "").strip()
     return Path(named) if given is None and named else given
 
 
 def load(file: Path | None = None, **flags: Any) -> Settings:
-    """The settings of a command: its flags, the environment, and the file given or named by the environment.
+    """Return the settings of a command from its flags, the environment and the configuration file.
 
-    ConfigurationError where one is not valid, or the file names one that there is none of.
+    Raises ConfigurationError if a value is invalid, or if the file has an unknown setting.
     """
     file = named_file(file)
     written = {} if file is None else _read(file)
@@ -238,7 +240,7 @@ def load(file: Path | None = None, **flags: Any) -> Settings:
     try:
         return Settings(**below | flags)
     except ValidationError as error:
-        # Without the value: it may be a secret.
+        # The message leaves out the value, which may be a secret.
         faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
         raise ConfigurationError("\n".join(faults)) from None
 

@@ -1,4 +1,4 @@
-"""Which calls are logged, and what of them: who called what and how it ended, never what it held."""
+"""The access log: the caller, the rpc and the result of calls, without their content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 SLOW_SECONDS = 1.0
 LINES_PER_SECOND = 100
-"""Of more calls each second the log tells how many there were."""
+"""The most lines a second. The log reports the number of the others."""
 _OK = grpc.StatusCode.OK
 _SERVER_FAULTS = frozenset(
     (
@@ -30,12 +30,12 @@ _SERVER_FAULTS = frozenset(
 
 
 class AccessLog:
-    """Logs calls by a policy: none, failed, slow (the failed and the slow ones) or all."""
+    """A log of calls by a policy: none, failed, slow (the failed and the slow ones) or all."""
 
     def __init__(self, policy: str = "slow", clock: Callable[[], float] = time.monotonic) -> None:
         self._policy = policy
         self.every = policy == "all"
-        """Whether also what is neither slow nor failed is logged."""
+        """Whether calls that are neither slow nor failed are logged, too."""
         self._clock = clock
         self._lock = threading.Lock()
         self._second = 0
@@ -52,7 +52,10 @@ class AccessLog:
         reason: str = "",
         correlation_id: str = "",
     ) -> None:
-        """A call has ended. ``endless`` ones are neither slow, nor failed where their caller left."""
+        """Log a call that has ended.
+
+        ``endless`` calls are never slow, and not failed if their caller left.
+        """
         if self._policy == "none":
             return
         failed = code is not _OK and not (endless and code is grpc.StatusCode.CANCELLED)
@@ -81,7 +84,7 @@ class AccessLog:
             log.info("call", **known)
 
     def _has_room(self) -> bool:
-        """Whether this second's lines are not all written yet."""
+        """Return whether another line may be logged in this second."""
         second = int(self._clock())
         with self._lock:
             left_out = 0

@@ -1,9 +1,9 @@
-"""/metrics: one small HTTP server a command, also where the command is several processes.
+"""The HTTP server of /metrics: one for each command, even if the command runs several processes.
 
-Each process counts for itself, in memory (telemetry/metrics.py). Where there are several, the one that
-started them answers: it asks each of them over a socket for all it has, and adds that up. What the others
-count costs nobody a lock that is shared, and a scrape is whole or fails: a process that does not answer is
-never left out of a sum, which would look as if the counters had begun anew.
+Each process counts in its own memory (telemetry/metrics.py). If there are several, the process that started
+them answers: it asks each of them over a socket for its metrics and adds them up. So counting needs no shared
+lock. A scrape is complete or it fails: without one process, sums would shrink as if the counters had started
+anew.
 """
 
 from __future__ import annotations
@@ -30,69 +30,69 @@ log = structlog.get_logger()
 
 PATH = "/metrics"
 ANSWER_SECONDS = 5.0
-"""How long a process may take to tell what it has."""
+"""How long a process may take to send its metrics."""
 REQUEST_SECONDS = 1.0
-"""How long a client may take to ask, from the connection to the whole request."""
+"""How long a client may take to send its request, from the connection on."""
 CLIENT_SECONDS = 10.0
-"""How long a scrape may take, from the request to the last byte taken."""
+"""How long a scrape may take, from the request to the last byte of the answer."""
 _ASK = b"?"
 _PIECE = 256 * 1024
 
 
 class Exposition:
-    """Serves a registry over HTTP until it is closed."""
+    """An HTTP server of a registry."""
 
     def __init__(self, address: str, registry: CollectorRegistry) -> None:
         host, _, port = address.rpartition(":")
         host = host.strip("[]") or "127.0.0.1"
         self._server = _Server((host, int(port)), registry)
         self.address = f"{f'[{host}]' if ':' in host else host}:{self._server.server_port}"
-        """Where it answers."""
+        """The HOST:PORT that it listens on."""
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Answers nobody any more."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
 
 
 class _Server(HTTPServer):
-    """One request at a time: whoever is slow is cut off, and never holds a thread."""
+    """A server of one request at a time. It closes the connection of a slow client, which holds no thread."""
 
     def __init__(self, address: tuple[str, int], registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._cut = threading.Timer(0, _cut)
+        self._timer = threading.Timer(0, _close_connection)
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        # HTTPServer's own asks the resolver for a name that nobody needs.
+        # HTTPServer's own method resolves a host name that the server does not need.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_port = self.socket.getsockname()[1]
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Answers one request, or gives it up: who asks nothing keeps the next one waiting for a second."""
-        self.cut_after(REQUEST_SECONDS, request)
+        """Answer one request, or close its connection. A silent client delays the next one by a second."""
+        self.close_after(REQUEST_SECONDS, request)
         try:
             super().finish_request(request, client_address)
         finally:
-            self._cut.cancel()
+            self._timer.cancel()
 
-    def cut_after(self, seconds: float, request: socket.socket) -> None:
-        """Cuts the connection in so many seconds from now, and no sooner."""
-        self._cut.cancel()
-        self._cut = threading.Timer(seconds, _cut, (request,))
-        self._cut.daemon = True
-        self._cut.start()
+    def close_after(self, seconds: float, request: socket.socket) -> None:
+        """Close the connection in ``seconds`` from now; an earlier limit no longer counts."""
+        self._timer.cancel()
+        self._timer = threading.Timer(seconds, _close_connection, (request,))
+        self._timer.daemon = True
+        self._timer.start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing: that a client went away is no news."""
+        """Log nothing when a client has left."""
 
 
-def _cut(request: socket.socket) -> None:
+def _close_connection(request: socket.socket) -> None:
     with suppress(OSError):
         request.shutdown(socket.SHUT_RDWR)
 
@@ -103,9 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        self.server.cut_after(CLIENT_SECONDS, self.connection)
+        self.server.close_after(CLIENT_SECONDS, self.connection)
         if self.path.partition("?")[0] != PATH:
-            self.send_error(HTTPStatus.NOT_FOUND, f"there is only {PATH}")
+            self.send_error(HTTPStatus.NOT_FOUND, f"the only page is {PATH}")
             return
         encode, content_type = choose_encoder(self.headers.get("Accept", ""))
         try:
@@ -120,35 +120,35 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name it has above
-        """Scrapes are not logged."""
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name in the base class
+        """Log no scrapes."""
 
 
 # Several processes
 
 
 def serve_worker(asked: socket.socket) -> None:
-    """Tells the process at the other end what this one has, each time that it asks; until it is gone."""
+    """Send this process's metrics to the process at the other end whenever it asks, until it exits."""
     threading.Thread(target=_answer, args=(asked,), name="metrics", daemon=True).start()
 
 
 def _answer(asked: socket.socket) -> None:
     while True:
-        # Each question brings the socket to answer it on: one that was given up leaves nothing behind.
-        question, ways, *_ = socket.recv_fds(asked, len(_ASK), 1)
-        if not question:
+        # Each request brings the socket for its answer, so an abandoned request leaves nothing behind.
+        request, sockets, *_ = socket.recv_fds(asked, len(_ASK), 1)
+        if not request:
             return
-        for number in ways:
-            with socket.socket(fileno=number) as way:
-                way.settimeout(ANSWER_SECONDS)
+        for number in sockets:
+            with socket.socket(fileno=number) as reply:
+                reply.settimeout(ANSWER_SECONDS)
                 try:
-                    way.sendall(dumped(metrics.REGISTRY))
+                    reply.sendall(dumped(metrics.REGISTRY))
                 except Exception as error:
-                    log.warning("metrics not told", error=error)
+                    log.warning("metrics not sent", error=error)
 
 
 def dumped(registry: CollectorRegistry) -> bytes:
-    """All that a registry has now."""
+    """Return the present values of a registry as JSON."""
     return orjson.dumps(
         [
             (family.name, family.documentation, family.type,
@@ -159,26 +159,26 @@ def dumped(registry: CollectorRegistry) -> bytes:
 
 
 class MultiProcessCollector(Collector):
-    """What several processes have together: sums, but of gauges that tell of the ledger the largest."""
+    """The metrics of several processes: sums, except the largest value of gauges about the ledger."""
 
     def __init__(self, processes: Sequence[socket.socket]) -> None:
         self._processes = processes
 
     def describe(self) -> list[Metric]:
-        """Nothing: to register it is not to ask."""
+        """Return nothing, so that registering it asks no process."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Asks all at once. OSError where one does not answer in time."""
+        """Ask all processes at once. Raises OSError if one does not answer in time."""
         deadline = time.monotonic() + ANSWER_SECONDS
         with ExitStack() as stack:
-            ways = [stack.enter_context(_asked(process)) for process in self._processes]
-            dumps = [orjson.loads(_received(way, deadline)) for way in ways]
+            replies = [stack.enter_context(_request(process)) for process in self._processes]
+            dumps = [orjson.loads(_receive(reply, deadline)) for reply in replies]
         yield from added(dumps)
 
 
-def _asked(process: socket.socket) -> socket.socket:
-    """Where a process will answer."""
+def _request(process: socket.socket) -> socket.socket:
+    """Ask a process for its metrics and return the socket of its answer."""
     ours, theirs = socket.socketpair()
     with theirs:
         try:
@@ -190,19 +190,19 @@ def _asked(process: socket.socket) -> socket.socket:
     return ours
 
 
-def _received(way: socket.socket, deadline: float) -> bytes:
-    """All that comes, to its end."""
+def _receive(reply: socket.socket, deadline: float) -> bytes:
+    """Return all bytes until the end of the stream."""
     parts = bytearray()
     while True:
-        way.settimeout(max(deadline - time.monotonic(), 0.001))
-        part = way.recv(_PIECE)
+        reply.settimeout(max(deadline - time.monotonic(), 0.001))
+        part = reply.recv(_PIECE)
         if not part:
             return bytes(parts)
         parts += part
 
 
 def added(dumps: Sequence[list[Any]]) -> Iterator[Metric]:
-    """The families of several processes as one of each."""
+    """Yield the metric families of several processes, merged."""
     families: dict[str, Metric] = {}
     values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
     for dump in dumps:

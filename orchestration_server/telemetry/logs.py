@@ -1,8 +1,8 @@
-"""How the server logs: for people on a terminal, JSON elsewhere; never the values of a call.
+"""The log of the server: readable on a terminal, JSON elsewhere, and without the values of calls.
 
-Whoever logs waits for nobody: a thread writes the lines, and where what reads them is slower than they come,
-some are dropped and counted. Of an error the log tells its type, its SQLSTATE or errno, and where it was
-raised: texts of errors hold users' data, so they are left out, and so are the local variables of tracebacks.
+Logging does not wait: a thread writes the lines. If the reader of the log is too slow, lines are dropped and
+counted. An error is logged with its type, its SQLSTATE or errno, and its traceback. Texts of errors contain
+users' data, so they are left out, as are the local variables of tracebacks.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from orchestration_server.errors import LedgerError
 from orchestration_server.telemetry import metrics
 
 LINES = 5_000
-"""So many lines wait to be written; those above are dropped."""
+"""The most lines that wait to be written. Further lines are dropped."""
 LINE_CHARACTERS = 65_536
-"""Lines are cut there."""
+"""The length at which lines are cut."""
 TRACE_CHARACTERS = 8_192
-"""So much of a traceback is kept: its end, where the error was raised."""
+"""The length of a traceback that is kept: its end, which shows where the error was raised."""
 STDERR = 2
 STOP_SECONDS = 2.0
-"""How long the end of the process waits for what is still to be written."""
+"""How long the process waits at its end for lines to be written."""
 
 Event = MutableMapping[str, Any]
 
@@ -39,18 +39,18 @@ log = structlog.get_logger()
 
 
 class Writer:
-    """Writes lines to a file descriptor, from a thread of its own."""
+    """A writer of lines to a file descriptor, with its own thread."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._lines: SimpleQueue[str | None] = SimpleQueue()
         self._dropped = 0
-        self._told = 0
+        self._reported = 0
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
     def put(self, line: str) -> None:
-        """Has a line written soon, or drops it. Never waits."""
+        """Queue a line, or drop it if too many wait. It does not block."""
         if self._lines.qsize() >= LINES:
             self._dropped += 1
             metrics.LOG_LINES_DROPPED.inc()
@@ -58,7 +58,7 @@ class Writer:
         self._lines.put(line)
 
     def close(self) -> None:
-        """Writes what waits, for a moment."""
+        """Write the queued lines, for at most STOP_SECONDS."""
         self._lines.put(None)
         self._thread.join(timeout=STOP_SECONDS)
 
@@ -66,9 +66,9 @@ class Writer:
         while (line := self._lines.get()) is not None:
             self._write(line)
             dropped = self._dropped
-            if dropped > self._told and self._lines.qsize() < LINES // 2:
-                log.warning("log lines dropped", lines=dropped - self._told)
-                self._told = dropped
+            if dropped > self._reported and self._lines.qsize() < LINES // 2:
+                log.warning("log lines dropped", lines=dropped - self._reported)
+                self._reported = dropped
 
     def _write(self, line: str) -> None:
         left = memoryview((line[:LINE_CHARACTERS] + "\n").encode(errors="backslashreplace"))
@@ -76,12 +76,12 @@ class Writer:
             while left:
                 left = left[os.write(self._fd, left) :]
         except OSError:
-            # Nobody reads it any more, and there is nowhere else to say so.
+            # The reader of the log has gone, and there is nowhere else to report it.
             self._dropped += 1
 
 
 class _Logger:
-    """What structlog hands a finished line to."""
+    """The logger that receives rendered lines from structlog."""
 
     def __init__(self, writer: Writer) -> None:
         self._put = writer.put
@@ -93,13 +93,13 @@ class _Logger:
 
 
 class _Foreign(logging.Handler):
-    """Takes in what libraries log: grpc, psycopg and its pool, redis."""
+    """A handler for the logs of libraries: grpc, psycopg and its pool, redis."""
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(record.args, tuple):
-            record.args = tuple(_told(one) for one in record.args)
-        # Where an error goes with it, its text may stand behind a colon.
+            record.args = tuple(_redacted(one) for one in record.args)
+        # The text of the error may follow the colon of the message.
         text = record.getMessage() if error is None else str(record.msg).partition(":")[0]
         log.log(record.levelno, text, logger=record.name, **({"exc_info": error} if error else {}))
 
@@ -108,8 +108,8 @@ _configured: Writer | None = None
 
 
 def configure(level: str = "info") -> None:
-    """Sets the log up; again, for another level, before anything is logged."""
-    global _configured  # stderr is one, and so is its writer
+    """Configure the log. To change the level, call it again before the first line is logged."""
+    global _configured  # a process has one stderr and one writer of it
     if _configured is None:
         _configured = Writer(STDERR)
         atexit.register(_configured.close)
@@ -140,7 +140,7 @@ def _uncaught(failed: threading.ExceptHookArgs) -> None:
 
 
 def redact(_logger: object, _method: str, event: Event) -> Event:
-    """Puts what may be told of errors in their place."""
+    """Replace errors in a log event by what may be logged of them."""
     error = event.pop("exc_info", None)
     if error is True:
         error = sys.exc_info()[1]
@@ -153,7 +153,7 @@ def redact(_logger: object, _method: str, event: Event) -> Event:
 
 
 def named(error: BaseException) -> str:
-    """What kind of error it is: nothing in it is a caller's."""
+    """Return the type of an error with its code, which contain no data of callers."""
     state = getattr(error, "sqlstate", None)
     if isinstance(error, LedgerError):
         state = error.reason
@@ -163,9 +163,11 @@ def named(error: BaseException) -> str:
     return f"{kind} {state}" if isinstance(state, str) else kind
 
 
-def _told(value: object) -> object:
-    """What a library's message may hold in place of a value. Without an SQLSTATE the text of a database's
-    error is the driver's own, of a connection: who is not reached, and why."""
+def _redacted(value: object) -> object:
+    """Return what a library's message may contain instead of a value.
+
+    A database error without an SQLSTATE is the driver's own. Its text is about the connection, and is kept.
+    """
     if not isinstance(value, BaseException):
         return value
     if type(value).__module__.startswith("psycopg") and getattr(value, "sqlstate", None) is None:
@@ -174,7 +176,7 @@ def _told(value: object) -> object:
 
 
 def _trace(error: BaseException) -> Iterator[str]:
-    """Where an error was raised, and what had been before it."""
+    """Yield the traceback of an error, after those of its causes."""
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if before is not None:
         yield from _trace(before)

@@ -1,6 +1,7 @@
 """Counters, gauges and histograms for Prometheus; one registry a process. docs/monitoring.md explains each.
 
-What every call touches has its labels bound once. Labels hold no text of callers but types.
+The labels of metrics that every call changes are bound once. Types of events are the only labels from
+callers.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # 
 
 REGISTRY = CollectorRegistry()
 LARGEST: set[str] = set()
-"""Gauges that say something of the ledger and not of a process: of several processes' values the largest
-counts, where others are summed."""
+"""Gauges about the ledger instead of one process. Of several processes' values the largest counts; values of
+other gauges are added."""
 
 BOUNDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""Seconds: the speed goals stand among them, so that a quantile at a goal is exact."""
+"""Buckets in seconds. The speed goals are among them, so that a quantile at a goal is exact."""
 
 Readings = Mapping[str, float]
-"""Values by that of the label; of what has no label, by an empty text."""
+"""Numbers by the value of the label, or by an empty text if the gauge has no label."""
 
 
 class Sampled(Collector):
-    """A gauge that is read when Prometheus asks: the sum of what all that are watched say."""
+    """A gauge that is read at each scrape: the sum of the readings of all watched owners."""
 
     def __init__(self, name: str, documentation: str, label: str = "", *, largest: bool = False) -> None:
         self._name, self._documentation, self._label = name, documentation, label
@@ -37,15 +38,15 @@ class Sampled(Collector):
         REGISTRY.register(self)
 
     def watch(self, owner: object, read: Callable[[], Readings]) -> None:
-        """Asks ``read`` from now on, which may neither wait nor fail."""
+        """Call ``read`` at each scrape. It may neither wait nor fail."""
         self._watched[owner] = read
 
     def forget(self, owner: object) -> None:
-        """Asks it no more."""
+        """Stop reading an owner."""
         self._watched.pop(owner, None)
 
     def collect(self) -> Iterator[Metric]:
-        """What Prometheus asks for."""
+        """Yield the gauge with the present sums."""
         summed: dict[str, float] = {}
         for read in list(self._watched.values()):
             for value, number in read().items():
@@ -76,7 +77,7 @@ def _gauge(name: str, documentation: str, *labels: str, largest: bool = True) ->
 
 RPC_CALLS = _counter("rpc_calls", "Calls that have ended, by rpc and status code.", "rpc", "code")
 RPC_SECONDS = _histogram(
-    "rpc_seconds", "How long calls took in the handler; streams without an end are left out.", "rpc"
+    "rpc_seconds", "Time that calls took in the handler, without endless streams.", "rpc"
 )
 RPC_IN_FLIGHT = _gauge("rpc_in_flight", "Unary calls at work.", "rpc", largest=False)
 STREAMS_OPEN = _gauge("streams_open", "Streams that are open.", "rpc", largest=False)
@@ -85,7 +86,7 @@ STREAMS_OPEN = _gauge("streams_open", "Streams that are open.", "rpc", largest=F
 class Rpc:
     """The metrics of one rpc, with its name bound.
 
-    ``endless`` calls last as long as their callers like, and are not timed.
+    ``endless`` calls last until their callers end them, and are not timed.
     """
 
     __slots__ = ("_codes", "_open", "_seconds", "endless", "name", "stream")
@@ -119,23 +120,25 @@ _RPCS: dict[str, Rpc] = {}
 
 
 def rpc(name: str, *, stream: bool = False, endless: bool = False) -> Rpc:
-    """Return the metrics of an rpc of this process, of however many servers it has."""
+    """Return the metrics of an rpc, which all servers of this process share."""
     return _RPCS.setdefault(name, Rpc(name, stream=stream, endless=endless))
 
 
 RPC_REFUSED = _counter(
     "rpc_refused",
-    "Calls refused for who calls, or because a limit was reached, by the reason of the error.",
+    "Calls refused because of their credential, scope or a limit, by the reason of the error.",
     "reason",
 )
 FANOUT_SECONDS = _histogram(
-    "fanout_seconds", "From when a live event was recorded until the transport was handed it, once a stream."
+    "fanout_seconds",
+    "Time from the recording of a live event to its hand-over to the transport, once a stream.",
 )
 SLOW_READERS = _counter(
-    "slow_readers", "Times a timeline's client read too slowly: sent back to the log, or cut off."
+    "slow_readers", "Times a timeline's client read too slowly and was sent back to the log or disconnected."
 )
 HORIZON_AGE = _gauge(
-    "horizon_age_seconds", "For how long one open transaction has held back the timeline; 0 where none does."
+    "horizon_age_seconds",
+    "Seconds for which one open transaction has held back the timeline; 0 if none does.",
 )
 
 # The database and the cache
@@ -143,35 +146,33 @@ HORIZON_AGE = _gauge(
 POOL_CONNECTIONS = Sampled(
     "orchestration_pool_connections", "Connections to Postgres: idle, used, and size, which is both.", "state"
 )
-POOL_WAIT_SECONDS = _histogram("pool_wait_seconds", "How long it took to get a connection of the pool.")
-POOL_EXHAUSTED = _counter("pool_exhausted", "Times there was no connection to be had.")
-SQL_SECONDS = _histogram(
-    "sql_seconds", "How long statements took, by the function that runs them.", "statement"
-)
+POOL_WAIT_SECONDS = _histogram("pool_wait_seconds", "Time that a caller waited for a connection of the pool.")
+POOL_EXHAUSTED = _counter("pool_exhausted", "Times that no connection was free in time.")
+SQL_SECONDS = _histogram("sql_seconds", "Duration of statements, by name.", "statement")
 SQL_SLOW = _counter("sql_slow", "Statements that took longer than slow_statement_seconds.", "statement")
 CACHE_REQUESTS = _counter(
     "cache_requests",
-    "Questions to the cache by what was asked for and the result: hit, miss, error (the cache was away).",
+    "Requests to the cache, by kind and result: hit, miss, error (the cache was away).",
     "kind",
     "result",
 )
-REDIS_ERRORS = _counter(
-    "redis_errors", "Failures of Redis, by the command and what went wrong.", "command", "error"
-)
+REDIS_ERRORS = _counter("redis_errors", "Failures of Redis, by command and error.", "command", "error")
 for _command in ("connection", "subscribe"):
-    # A rate sees no failure that begins a series.
+    # A rate misses the first failure of a series unless the series starts at 0.
     REDIS_ERRORS.labels(_command, "ConnectionError")
 
 # Events
 
-EVENTS_EMITTED = _counter("events_emitted", "Events written, counted once they are committed.")
+EVENTS_EMITTED = _counter("events_emitted", "Events written, counted after their commit.")
 EMIT_QUEUE_EVENTS = Sampled(
     "orchestration_emit_queue_events",
-    "Callers' events that wait to be stored; accepted ones count apart.",
+    "Callers' events that wait to be stored; accepted ones are counted separately.",
 )
-EMIT_QUEUE_BYTES = Sampled("orchestration_emit_queue_bytes", "Their bytes.")
-EVENTS_DEBOUNCED = _counter("events_debounced", "Changes whose event was left to a later one.")
-EVENTS_SAMPLED_OUT = _counter("events_sampled_out", "Events that were counted and not kept.")
+EMIT_QUEUE_BYTES = Sampled(
+    "orchestration_emit_queue_bytes", "Bytes of callers' events that wait to be stored."
+)
+EVENTS_DEBOUNCED = _counter("events_debounced", "Changes that are logged by a later event.")
+EVENTS_SAMPLED_OUT = _counter("events_sampled_out", "Events that were counted instead of stored.")
 EVENTS_ACCEPTED_QUEUE = Sampled(
     "orchestration_events_accepted_queue", "Events that were accepted and are not stored yet."
 )
@@ -185,23 +186,23 @@ JOB_BATCHES = _counter(
     "name",
     "result",
 )
-JOB_ROWS = _counter("job_rows", "Rows that background services dealt with.", "name")
+JOB_ROWS = _counter("job_rows", "Rows that background services processed.", "name")
 JOB_SECONDS = Histogram(
     "orchestration_job_seconds",
-    "How long one batch of a background service took.",
+    "Duration of one batch of a background service.",
     ("name",),
     registry=REGISTRY,
 )
 JOB_FAILING = _gauge(
     "job_failing",
-    "How often in a row a background service of this process has failed; 0 where it works.",
+    "Consecutive failures of a background service of this process; 0 if it works.",
     "name",
 )
 JOB_QUEUE_ROWS = _gauge(
-    "job_queue_rows", "What waits for a background service: rows, or events up to a limit.", "name"
+    "job_queue_rows", "Rows, or events up to a limit, that wait for a background service.", "name"
 )
 JOB_OLDEST = _gauge(
-    "job_oldest_seconds", "For how long the oldest of it has waited; 0 where nothing does.", "name"
+    "job_oldest_seconds", "Seconds for which the oldest of them has waited; 0 if none waits.", "name"
 )
 FILES = _counter(
     "files",
@@ -213,7 +214,7 @@ FILE_SYNC_FAILURES = _counter(
 )
 FILE_SYNC_SECONDS = Histogram(
     "orchestration_file_sync_seconds",
-    "How long it took to write one entity's files.",
+    "Duration of writing one entity's files.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
     registry=REGISTRY,
 )
@@ -221,28 +222,28 @@ FILE_SYNC_SLOW = _counter("file_sync_slow", "Entities whose files took longer th
 
 # Logs
 
-LOG_LINES_DROPPED = _counter("log_lines_dropped", "Lines of the log that nobody took in time.")
+LOG_LINES_DROPPED = _counter(
+    "log_lines_dropped", "Lines of the log that were dropped because its reader was too slow."
+)
 
-# What there is, measured now and then by one process of all
+# Measured at intervals by one of all processes
 
 EVENT_ROWS = _gauge("event_rows", "Rows of the event log: live, archived.", "state")
-EVENT_BYTES = _gauge("event_bytes", "Their bytes on disk, with indexes: live, archived.", "state")
+EVENT_BYTES = _gauge("event_bytes", "Bytes of the event log on disk, with indexes: live, archived.", "state")
 EVENTS_WEEK = Sampled(
     "orchestration_events_week",
-    "Events of the last 7 days by type: of the 50 with the most, and of all 'other' ones.",
+    "Events of the last 7 days by type: the 50 most frequent ones, and all others as 'other'.",
     "type",
     largest=True,
 )
-AGENT_EVENTS_MINUTE = _gauge(
-    "agent_events_minute_max", "Events in the last minute of the agent with the most."
-)
+AGENT_EVENTS_MINUTE = _gauge("agent_events_minute_max", "Events of the most active agent in the last minute.")
 WORKSPACE_FILES = _gauge("workspace_files", "Files under delegation/sprints of all projects.")
-WORKSPACE_MARKDOWN = _gauge("workspace_markdown_files", "Those of them that end in .md.")
-WORKSPACE_BYTES = _gauge("workspace_bytes", "Their bytes.")
-WORKSPACE_LARGE = _gauge("workspace_large_files", "Those of them above 100 KB.")
-MEASURED = _gauge("measured_timestamp_seconds", "When the above were last measured.", "what")
+WORKSPACE_MARKDOWN = _gauge("workspace_markdown_files", "Files under delegation/sprints that end in .md.")
+WORKSPACE_BYTES = _gauge("workspace_bytes", "Bytes of the files under delegation/sprints.")
+WORKSPACE_LARGE = _gauge("workspace_large_files", "Files under delegation/sprints above 100 KB.")
+MEASURED = _gauge("measured_timestamp_seconds", "Time of the last measurement.", "what")
 SESSION_IDLE = _gauge(
     "session_idle_seconds_max",
-    "Since the last call of the active session that has been idle longest; 0 where none is.",
+    "Seconds since the last call of the active session that has been idle longest; 0 if none is active.",
 )
-ALERT_FIRING = _gauge("alert_firing", "How many alerts of a rule fire.", "alert")
+ALERT_FIRING = _gauge("alert_firing", "Number of alerts of a rule that fire.", "alert")

@@ -1,7 +1,7 @@
-"""Traces, for OpenTelemetry: a span of each call, and below it those of its statements and of Redis.
+"""Traces for OpenTelemetry: a span for each call, with spans of its statements and Redis commands below it.
 
-It is imported only where traces are asked for. Nothing in them is a value of a call: statements are named as
-in the metrics. A call whose ``traceparent`` says that its caller is traced continues the caller's trace.
+The module is imported only if traces are configured. Spans contain no values of calls; statements have the
+names that they have in the metrics. A call with a ``traceparent`` continues its caller's trace.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ SERVICE = "orchestration"
 PACKAGE = "orchestration.v1"
 _CARRIED = ("traceparent", "tracestate")
 _FAULTS = frozenset(("UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"))
-"""The codes that OpenTelemetry takes for an error of a server's."""
+"""The codes that OpenTelemetry counts as errors of a server."""
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class Tracing:
-    """Makes the spans of one server."""
+    """The tracer of one server."""
 
     def __init__(self, processor: SpanProcessor, *, share: float = 1.0) -> None:
         resource = Resource.create({"service.name": SERVICE, "service.version": __version__})
@@ -40,8 +40,10 @@ class Tracing:
         self._tracer = self._provider.get_tracer(SERVICE, __version__)
 
     def begin(self, rpc: str, metadata: Iterable[tuple[str, str | bytes]], *, thread: bool) -> CallSpan:
-        """Begins the span of a call. Where the call has this ``thread`` for itself to its end, what it does
-        on it stands below its span."""
+        """Begin the span of a call.
+
+        ``thread`` says that the call keeps this thread to its end. Its statements are then below its span.
+        """
         carried = {key: value for key, value in metadata if key in _CARRIED and isinstance(value, str)}
         above = _PROPAGATOR.extract(carried, context=Context())
         service, _, method = rpc.partition("/")
@@ -56,18 +58,18 @@ class Tracing:
         return CallSpan(span, attach(set_span_in_context(span, above)) if thread else None)
 
     def statement(self, name: str, seconds: float, failed: bool) -> None:
-        """A statement has ended, on the thread that waited for it."""
+        """Record a statement that has ended, on the thread that waited for it."""
         self._ended(
             f"sql {name}", seconds, failed, {"db.system.name": "postgresql", "db.query.summary": name}
         )
 
     def redis_command(self, name: str, seconds: float, failed: bool) -> None:
-        """Redis has answered, or has not."""
+        """Record a Redis command that has ended."""
         self._ended(f"redis {name}", seconds, failed, {"db.system.name": "redis", "db.operation.name": name})
 
     def _ended(self, name: str, seconds: float, failed: bool, attributes: dict[str, str]) -> None:
         if not get_current_span().is_recording():
-            # Of a background service's, or of a call that is not traced.
+            # The statement belongs to a background service or to a call that is not traced.
             return
         end = time.time_ns()
         span = self._tracer.start_span(
@@ -78,12 +80,12 @@ class Tracing:
         span.end(end)
 
     def close(self) -> None:
-        """Sends what is not sent yet, and ends."""
+        """Send the remaining spans and stop."""
         self._provider.shutdown()
 
 
 class CallSpan:
-    """The span of a call that runs."""
+    """The span of an open call."""
 
     __slots__ = ("_span", "_token")
 
@@ -92,7 +94,7 @@ class CallSpan:
         self._token = token
 
     def end(self, code: str, number: int, call: Call | None, correlation_id: str) -> None:
-        """The call has ended, on the thread on which it began where that was its own."""
+        """End the span, on the thread on which it began if that thread belongs to the call."""
         if self._token is not None:
             detach(self._token)
         span = self._span
@@ -108,6 +110,8 @@ class CallSpan:
 
 
 def to_collector(url: str, *, share: float) -> Tracing:
-    """Sends spans to a collector, by OTLP over grpc, from a thread of its own; what it does not take in time
-    is dropped."""
+    """Return a tracer whose own thread sends spans to a collector, by OTLP over gRPC.
+
+    Spans that the collector does not accept in time are dropped.
+    """
     return Tracing(BatchSpanProcessor(OTLPSpanExporter(url)), share=share)
