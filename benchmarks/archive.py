@@ -291,7 +291,6 @@ def measure(started: RunningServer, events: int) -> Measurement:
     expected = sum(int(events * share) for _, share, _ in MONTHS)
     if after[2] != expected:
         reasons["events not archived"] += max(1, expected - after[2])
-    without, beside = writers.latencies(quiet), writers.latencies(busy)
     figures = {
         "events_archived": float(after[2]),
         "events_before": float(before[0]),
@@ -299,18 +298,20 @@ def measure(started: RunningServer, events: int) -> Measurement:
         "kills": float(killed),
         "archiving_s": sum(end - start for start, end in busy),
         "seed_s": archiving.seed_seconds,
-        "writes_without": float(len(without)),
-        "writes_beside": float(len(beside)),
-        "p50_without_ms": ghz.percentile(without, 0.50),
-        "p50_beside_ms": ghz.percentile(beside, 0.50),
-        "p95_without_ms": ghz.percentile(without, 0.95),
-        "p95_beside_ms": ghz.percentile(beside, 0.95),
-        "p99_without_ms": ghz.percentile(without, 0.99),
-        "p99_beside_ms": ghz.percentile(beside, 0.99),
-        "longest_beside_ms": beside[-1] if beside else 0.0,
-        "p95_ratio": ghz.percentile(beside, 0.95) / ghz.percentile(without, 0.95),
+        **_latency_figures(writers.latencies(quiet), writers.latencies(busy)),
     }
     return Measurement("archive", "archive", figures, dict(reasons + writers.reasons))
+
+
+def _latency_figures(without: list[float], beside: list[float]) -> dict[str, float]:
+    """Return the writers' figures without and beside a running archive."""
+    figures = {"writes_without": float(len(without)), "writes_beside": float(len(beside))}
+    for name, share in (("p50", 0.50), ("p95", 0.95), ("p99", 0.99)):
+        figures[f"{name}_without_ms"] = ghz.percentile(without, share)
+        figures[f"{name}_beside_ms"] = ghz.percentile(beside, share)
+    figures["longest_beside_ms"] = beside[-1] if beside else 0.0
+    figures["p95_ratio"] = figures["p95_beside_ms"] / figures["p95_without_ms"]
+    return figures
 
 
 def _pause(

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,48 +44,24 @@ def measure(started: RunningServer, program: Path) -> list[Measurement]:
 
 
 def _compare(program: Path, address: str, greedy: str, modest: str, sprints: Sequence[str]) -> Measurement:
-    get = [task_pb2.GetTaskRequest(task_code=code) for code in CODES]
     alone: dict[str, list[ghz.GhzResult]] = {"get": [], "update": []}
     beside: dict[str, list[ghz.GhzResult]] = {"get": [], "update": []}
+    command = [sys.executable, "-m", "benchmarks.greedy_client", address, greedy, str(2 * SECONDS + 3)]
     answered = refused = 0
     for round_ in range(ROUNDS):
-
-        def run(kind: str, round_: int = round_) -> ghz.GhzResult:
-            calls = RPS * SECONDS
-            update = [change(CODES[n % len(CODES)], round_ * calls + n) for n in range(calls)]
-            load = ghz.GhzLoad(
-                method="TaskService/GetTask" if kind == "get" else "TaskService/UpdateTask",
-                requests=get if kind == "get" else update,
-                calls=calls,
-                rps=RPS,
-                concurrency=20,
-                connections=5,
-                metadata={"authorization": f"Bearer {modest}"},
-            )
-            return ghz.run(program, address, load)
-
         for kind, found in alone.items():
-            found.append(run(kind))
-        command = [
-            sys.executable,
-            "-m",
-            "benchmarks.greedy_client",
-            address,
-            greedy,
-            str(2 * SECONDS + 3),
-            *sprints,
-        ]
-        other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            found.append(ghz.run(program, address, _load(kind, round_, modest)))
+        other = subprocess.Popen([*command, *sprints], stdout=subprocess.PIPE, text=True)
         try:
             other.wait(WARM_SECONDS)
         except subprocess.TimeoutExpired:
             for kind, found in beside.items():
-                found.append(run(kind))
+                found.append(ghz.run(program, address, _load(kind, round_, modest)))
         ended = json.loads(other.communicate()[0])
         answered += ended.get("OK", 0)
         refused += sum(ended.values()) - ended.get("OK", 0)
     figures = {"greedy_answered": float(answered), "greedy_refused": float(refused)}
-    reasons: dict[str, int] = {}
+    reasons: Counter[str] = Counter()
     for kind in alone:
         for name, share in (("p50", 0.5), ("p95", 0.95)):
             before = ghz.percentile(ghz.merged_latencies(alone[kind]), share)
@@ -92,6 +69,21 @@ def _compare(program: Path, address: str, greedy: str, modest: str, sprints: Seq
             figures |= {f"{kind}_{name}_alone_ms": before, f"{kind}_{name}_ms": after}
             figures[f"{kind}_{name}_ratio"] = after / before
         for outcome in (*alone[kind], *beside[kind]):
-            for reason, count in outcome.failures.items():
-                reasons[reason] = reasons.get(reason, 0) + count
-    return Measurement("fairness", "fairness", figures, reasons)
+            reasons.update(outcome.failures)
+    return Measurement("fairness", "fairness", figures, dict(reasons))
+
+
+def _load(kind: str, round_: int, key: str) -> ghz.GhzLoad:
+    """Return the load of the modest project: reads, or updates that differ in each round."""
+    calls = RPS * SECONDS
+    get = [task_pb2.GetTaskRequest(task_code=code) for code in CODES]
+    update = [change(CODES[n % len(CODES)], round_ * calls + n) for n in range(calls)]
+    return ghz.GhzLoad(
+        method="TaskService/GetTask" if kind == "get" else "TaskService/UpdateTask",
+        requests=get if kind == "get" else update,
+        calls=calls,
+        rps=RPS,
+        concurrency=20,
+        connections=5,
+        metadata={"authorization": f"Bearer {key}"},
+    )

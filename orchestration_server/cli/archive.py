@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +16,7 @@ from orchestration_server.cli.options import refuse, with_settings
 from orchestration_server.config.settings import Settings
 
 if TYPE_CHECKING:
-    from orchestration_server.maintenance.archiver import ArchivedRange
+    from orchestration_server.maintenance.archiver import ArchivedRange, Archiver, Outcome
 
 _AGE = re.compile(r"([1-9]\d{0,4})([dw])")
 NEEDED_MIGRATION = "0010_archive.sql"
@@ -45,7 +45,7 @@ def archive(
     os.nice(19)
     from orchestration_server.db import connect
     from orchestration_server.db.database import Database
-    from orchestration_server.maintenance.archiver import Archiver, CannotMoveYet, Outcome
+    from orchestration_server.maintenance.archiver import Archiver
     from orchestration_server.store import migrations
 
     if not settings.database_url:
@@ -53,32 +53,16 @@ def archive(
     age = _parse_age(older_than)
     console = Console(markup=False, emoji=False)
     with connect.open_connection(settings.database_url, application="orchestration archive") as conn:
-        schema = migrations.schema(conn)
-    if schema < NEEDED_MIGRATION:
-        refuse(
-            "the database has the schema of an earlier release: run `orchestration migrate` first"
-            if schema
-            else "this database has no ledger in a schema of the search_path: run `orchestration migrate`"
-        )
+        _check_schema(migrations.schema(conn))
     db = Database(settings.database_url, size=1, statement_seconds=settings.statement_seconds)
     try:
-        work = Archiver(db)
-        cutoff = work.cutoff(age)
+        archiver = Archiver(db)
+        cutoff = archiver.cutoff(age)
         print_line(console, "before", f"{cutoff:%Y-%m-%d} in UTC")
-        outcome = Outcome(cutoff)
         if dry_run:
-            outcome = work.plan(cutoff, exact=exact)
-        with console.status("") as status:
-            while not dry_run:
-                try:
-                    moved = work.step(cutoff, exact=exact)
-                except CannotMoveYet as blocked:
-                    outcome.blocked = blocked.reasons
-                    break
-                if moved is None:
-                    break
-                outcome.add(moved)
-                status.update(_describe_part(outcome.moved[-1]))
+            outcome = archiver.plan(cutoff, exact=exact)
+        else:
+            outcome = _archive_all(archiver, cutoff, exact, console)
     finally:
         db.close()
     for part in outcome.moved:
@@ -86,8 +70,30 @@ def archive(
     events, size = sum(p.events for p in outcome.moved), sum(p.bytes for p in outcome.moved)
     print_line(console, "in all", f"{events:,} events, {decimal(size)} moved as whole months")
     for reason in outcome.blocked:
-        print_line(console, "held", reason)
+        print_line(console, "blocked", reason)
     raise typer.Exit(ExitCode.FAILED if outcome.blocked else ExitCode.LOADED)
+
+
+def _check_schema(schema: str) -> None:
+    if not schema:
+        refuse("this database has no ledger in a schema of the search_path: run `orchestration migrate`")
+    if schema < NEEDED_MIGRATION:
+        refuse("the database has the schema of an earlier release: run `orchestration migrate` first")
+
+
+def _archive_all(archiver: Archiver, cutoff: datetime, exact: bool, console: Console) -> Outcome:
+    """Archive range by range until nothing is left to move, or the next range is blocked."""
+    from orchestration_server.maintenance.archiver import CannotMoveYet, Outcome
+
+    outcome = Outcome(cutoff)
+    with console.status("") as status:
+        try:
+            while (moved := archiver.step(cutoff, exact=exact)) is not None:
+                outcome.add(moved)
+                status.update(_describe_part(outcome.moved[-1]))
+        except CannotMoveYet as blocked:
+            outcome.blocked = blocked.reasons
+    return outcome
 
 
 def _describe_part(part: ArchivedRange) -> str:

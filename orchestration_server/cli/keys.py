@@ -54,18 +54,7 @@ def create(
     """Create a key and print it. It is printed only once: the ledger stores a hash."""
     from orchestration_server.auth.api_keys import digest, new_key
 
-    if not names.LABEL.fullmatch(name):
-        refuse("a name has 1 to 128 printable ASCII characters")
-    if project != ALL_PROJECTS and not names.PROJECT.fullmatch(project):
-        refuse(f"a project matches {names.PROJECT.pattern}, or is '*' for all")
-    if role not in _ROLES:
-        refuse(f"a role is one of {', '.join(_ROLES)}")
-    if any(held and not names.CODE.fullmatch(held) for held in (session, sprint)):
-        refuse(f"a session_key and the code of a sprint match {names.CODE.pattern}")
-    if session and sprint:
-        refuse("a key is scoped to a session or to a sprint, not to both")
-    if project == ALL_PROJECTS and (session or sprint):
-        refuse("a key that is scoped to a sprint or a session belongs to one project")
+    _check_new_key(name, project, role, session, sprint)
     span = _parse_duration(expires) if expires else None
     key_id, key = new_key()
     with _database(settings) as conn:
@@ -93,6 +82,21 @@ def create(
     print(key)
 
 
+def _check_new_key(name: str, project: str, role: str, session: str, sprint: str) -> None:
+    if not names.LABEL.fullmatch(name):
+        refuse("a name has 1 to 128 printable ASCII characters")
+    if project != ALL_PROJECTS and not names.PROJECT.fullmatch(project):
+        refuse(f"a project matches {names.PROJECT.pattern}, or is '*' for all")
+    if role not in _ROLES:
+        refuse(f"a role is one of {', '.join(_ROLES)}")
+    if any(code and not names.CODE.fullmatch(code) for code in (session, sprint)):
+        refuse(f"a session_key and the code of a sprint match {names.CODE.pattern}")
+    if session and sprint:
+        refuse("a key is scoped to a session or to a sprint, not to both")
+    if project == ALL_PROJECTS and (session or sprint):
+        refuse("a key that is scoped to a sprint or a session belongs to one project")
+
+
 @cli.command(name="list")
 @with_settings("database_url", "data_dir")
 def list_(settings: Settings) -> None:
@@ -100,14 +104,14 @@ def list_(settings: Settings) -> None:
     with _database(settings) as conn:
         found, now = key_store.list_all(conn), diagnosis.clock(conn)
     table = Table(box=None)
-    for column in ("id", "name", "project", "role", "scoped to", "a minute", "made", "last used", "state"):
+    for column in ("id", "name", "project", "role", "scoped to", "a minute", "created", "last used", "state"):
         table.add_column(column, no_wrap=column == "id")
     for key in found:
-        held = f"session {key.session_key}" if key.session_key else ""
-        held = f"sprint {key.sprint_code}" if key.sprint_code else held
+        scope = f"session {key.session_key}" if key.session_key else ""
+        scope = f"sprint {key.sprint_code}" if key.sprint_code else scope
         rate = "" if key.per_minute is None else f"{key.per_minute:,}"
         table.add_row(
-            key.id, key.name, key.project, key.role.name.lower(), held, rate, _format_day(key.create_time),
+            key.id, key.name, key.project, key.role.name.lower(), scope, rate, _format_day(key.create_time),
             _format_minute(key.last_used_time), _describe_state(key, now),
         )  # fmt: skip
     # If the output is no terminal, each row stays on one line.

@@ -176,22 +176,17 @@ def _serve_processes(
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # These processes share the port with each other but not with another server, so check it before.
     _check_port_free(settings)
-    with socket.socket(family) as held:
+    with socket.socket(family) as reserved:
         try:
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            held.bind((host.strip("[]"), int(port)))
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            reserved.bind((host.strip("[]"), int(port)))
         except OSError as error:
             _cannot_listen(settings, error)
-        bound = f"{host}:{held.getsockname()[1]}"
+        bound = f"{host}:{reserved.getsockname()[1]}"
         shared = settings.model_copy(update={"address": bound})
         started = [_start_process(shared) for _ in range(settings.workers)]
         children = [child for child, _ in started]
-        for child in children:
-            assert child.stdout is not None
-            if not child.stdout.readline():
-                _stop_processes(children)
-                err.print(f"a server process did not start: {_exit_summary(child)}", style="red")
-                raise typer.Exit(1)
+        _wait_started(children)
     registry.register(exposition.MultiProcessCollector([asked for _, asked in started]))
     _print_ready(bound, data, settings, ready_file, metrics_address)
     for child in children:
@@ -203,6 +198,15 @@ def _serve_processes(
     _stop_processes(children)
     if died:
         raise typer.Exit(1)
+
+
+def _wait_started(children: list[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        assert child.stdout is not None
+        if not child.stdout.readline():
+            _stop_processes(children)
+            err.print(f"a server process did not start: {_exit_summary(child)}", style="red")
+            raise typer.Exit(1)
 
 
 def _exit_summary(child: subprocess.Popen[bytes]) -> str:

@@ -186,22 +186,26 @@ def load_delegation(
             loader.updates.list_deleted(read, tasks.deleted_codes)
             bars.follow("updates", len(tree.sprints) + len(read), loader.updates.finish())
     finally:
-        made, found, links = loader.sprints, tasks.tasks, tasks.links
+        _print_counts(console, loader, len(tree.tasks))
+
+
+def _print_counts(console: Console, loader: TreeLoader, files: int) -> None:
+    sprints, tasks, links = loader.sprints, loader.tasks.tasks, loader.tasks.links
+    print_line(
+        console,
+        "sprints",
+        f"{sprints.read:,} read, {sprints.created:,} created, {sprints.already_there:,} already there",
+    )
+    print_line(
+        console,
+        "tasks",
+        f"{files:,} read, {tasks.created:,} created, {tasks.already_there:,} already there",
+    )
+    print_line(console, "links", f"{links.read:,} read, {links.in_place:,} in place")
+    if loader.updates is not None:
+        edits = loader.updates.counts
         print_line(
             console,
-            "sprints",
-            f"{made.read:,} read, {made.created:,} created, {made.already_there:,} already there",
+            "updates",
+            f"{edits.sprints:,} sprints, {edits.tasks:,} tasks, {edits.links:,} links changed",
         )
-        print_line(
-            console,
-            "tasks",
-            f"{len(tree.tasks):,} read, {found.created:,} created, {found.already_there:,} already there",
-        )
-        print_line(console, "links", f"{links.read:,} read, {links.in_place:,} in place")
-        if loader.updates is not None:
-            edits = loader.updates.counts
-            print_line(
-                console,
-                "updates",
-                f"{edits.sprints:,} sprints, {edits.tasks:,} tasks, {edits.links:,} links changed",
-            )

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 
+from orchestration_server import names
 from orchestration_server.cli.importing.delegation_format import ParsedFile
 from orchestration_server.cli.importing.jsonl_format import BadRow
 from orchestration_server.cli.importing.words import fold
 from orchestration_server.validation.constraints import is_blank
 from orchestration_server.workspace.tree import code_of
 
-CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NUMBERED = re.compile(r"([A-Za-z][A-Za-z0-9_]*-\d+(?:\.\d+)*)\s+-\s+(\S.*)")
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]*-\d+(?:\.\d+)*(?![A-Za-z0-9])")
 _TICKED = re.compile(r"\s*`([^`]+)`")
@@ -72,7 +72,7 @@ class TreeCodes:
         own_name = code_of(name)
         written = parsed.text("code").strip() or own_name
         code = written
-        if not CODE.fullmatch(code):
+        if not names.CODE.fullmatch(code):
             code = derived_code(written, kind)
             if (kind, code) in self._files:
                 code = derived_code(written, kind, apart=True)
@@ -110,7 +110,7 @@ class NameIndex:
             return name
         found = self._by_case.get(name.casefold(), set())
         # Punctuation counts in a code with a number: T-1.0 is not T-10.
-        if not found and not (CODE.fullmatch(name) and re.search(r"\d", name)):
+        if not found and not (names.CODE.fullmatch(name) and re.search(r"\d", name)):
             found = self._by_letters.get(fold(name), set())
         return next(iter(found)) if len(found) == 1 else None
 

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from orchestration_server import names
 from orchestration_server.cli.importing import delegation_tree
 from orchestration_server.cli.importing.delegation_format import (
     ParsedFile,
@@ -20,7 +21,7 @@ from orchestration_server.cli.importing.delegation_rows import WantedLink, task_
 from orchestration_server.cli.importing.delegation_tree import TaskFile
 from orchestration_server.cli.importing.jsonl_format import BadRow, ImportTaskRow, TaskLink
 from orchestration_server.cli.importing.row_notes import brief
-from orchestration_server.cli.importing.tree_codes import CODE, NameIndex, TreeCodes, code_and_title
+from orchestration_server.cli.importing.tree_codes import NameIndex, TreeCodes, code_and_title
 from orchestration_server.cli.importing.tree_report import TreeListing
 from orchestration_server.cli.importing.words import Words
 from orchestration_server.model import TaskStatus
@@ -182,7 +183,7 @@ class TreeTasks:
             if found != named:
                 parsed.notes.warnings.append(f"sprint {brief(named)} is read as {found}")
             return found
-        if not lies_in and CODE.fullmatch(named):
+        if not lies_in and names.CODE.fullmatch(named):
             # The loader creates it.
             return named
         parsed.notes.keep("sprint", named)
@@ -210,7 +211,7 @@ class TreeTasks:
 
     def _code_of(self, want: WantedLink, *, own: bool) -> str | None:
         """Return the code of the task that a link means, which may be in the ledger and not in the tree."""
-        code = want.task if CODE.fullmatch(want.task) else None
+        code = want.task if names.CODE.fullmatch(want.task) else None
         if own and code is not None:
             # The ledger writes codes, also those of tasks in other trees.
             return code
