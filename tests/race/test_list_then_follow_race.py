@@ -302,7 +302,7 @@ def test_a_cursor_that_is_a_position_alone_breaks_the_promise(
     size: tuple[int, int],
 ) -> None:
     """The control: the same race, with the ids of open transactions left out of cursors."""
-    for module in ("model", "store.history", "services.replay"):
+    for module in ("model.log", "store.history", "services.replay"):
         monkeypatch.setattr(
             f"orchestration_server.{module}.cursor_of", lambda position, _: model.Cursor(position)
         )

@@ -175,7 +175,7 @@ def test_without_the_ids_that_were_open_the_late_events_are_lost(
     def position_alone(position: model.Position, _: object) -> model.Cursor:
         return model.Cursor(position)
 
-    monkeypatch.setattr(model, "cursor_of", position_alone)
+    monkeypatch.setattr("orchestration_server.model.log.cursor_of", position_alone)
     monkeypatch.setattr("orchestration_server.store.history.cursor_of", position_alone)
     monkeypatch.setattr("orchestration_server.services.replay.cursor_of", position_alone)
     writers[0].begin()
