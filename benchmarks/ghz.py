@@ -7,11 +7,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
+from google.protobuf.proto import serialize_length_prefixed
 
 from orchestration.v1 import (
     context_pb2,
@@ -101,19 +103,12 @@ def _command(program: Path, address: str, load: GhzLoad, directory: Path) -> lis
         data.write_text(load.requests)
         command += ["--data-file", str(data)]
     else:
-        data.write_bytes(b"".join(_delimited(request) for request in load.requests))
+        output = BytesIO()
+        for request in load.requests:
+            serialize_length_prefixed(request, output)
+        data.write_bytes(output.getvalue())
         command += ["--binary", "--binary-file", str(data), "--disable-template-data"]
     return [*command, address]
-
-
-def _delimited(message: Message) -> bytes:
-    body = message.SerializeToString()
-    length, prefix = len(body), bytearray()
-    while length > 0x7F:
-        prefix.append(length & 0x7F | 0x80)
-        length >>= 7
-    prefix.append(length)
-    return bytes(prefix) + body
 
 
 def _protoset() -> bytes:
