@@ -9,6 +9,7 @@ docs/decisions/0015 has the figures by which each part was kept or deleted.
 from __future__ import annotations  # grpc's classes take type arguments in its stubs alone
 
 import argparse
+import random
 import sys
 import threading
 import time
@@ -24,13 +25,14 @@ from benchmarks.processes import ServerProcess
 from benchmarks.requests import RequestMaker
 from benchmarks.seed import Seeded
 from benchmarks.target import BenchmarkServer, LedgerStubs
-from orchestration.v1 import event_pb2
+from orchestration.v1 import event_pb2, task_pb2
 
 EVENTS, TASKS = 20_000, 2_000
 ROUNDS = 25
 CALLERS = 16
 STREAMS, STREAM_SECONDS, STREAM_EVENTS_PER_S, STREAM_UNARY_RPS = 200, 5, 20, 100
 TIMELINES, TIMELINE_CALLERS = 500, 50
+BATCH = 200
 SERVER = ("-m", "benchmarks.alternatives_server")
 LIBRARIES = ("grpcio", "psycopg", "psycopg-pool", "prometheus-client", "jinja2", "protobuf", "rfc8785", "h2")
 
@@ -108,6 +110,21 @@ def closed(method: str, make: RequestMaker, calls: int, callers: int = CALLERS) 
     return run
 
 
+def _batches(ledger: LedgerStubs, seeded: Seeded, count: int) -> list[task_pb2.BatchCreateTasksRequest]:
+    """Return requests of BatchCreateTasks, each with as many tasks as an import sends."""
+    rng = random.Random(count)
+    return [
+        task_pb2.BatchCreateTasksRequest(
+            tasks=[
+                task_pb2.NewTask(task=seed.new_task(code, rng.choice(seeded.sprints), rng))
+                for code in requests.fresh_codes(BATCH)
+            ],
+            request_id=requests.request_id(),
+        )
+        for _ in range(count)
+    ]
+
+
 def streaming(turns: Turns, server: ServerProcess) -> Sample:
     """Follow the log with 200 streams while events are emitted and GetTask is called."""
     receipts = fanout.Receipts()
@@ -159,6 +176,7 @@ LIST_TASKS = closed("TaskService/ListTasks", requests.list_tasks, 300)
 CREATE_TASK = closed("TaskService/CreateTask", requests.create_task, 300)
 EMIT_EVENT = closed("EventService/EmitEvent", event_requests.emit_event, 400)
 TIMELINE = closed("EventService/StreamTimeline", event_requests.timeline, TIMELINES, TIMELINE_CALLERS)
+BATCH_CREATE = closed("TaskService/BatchCreateTasks", _batches, 20, 4)
 HOT: dict[str, Load] = {"GetTask": GET_TASK, "CreateTask": CREATE_TASK, "EmitEvent": EMIT_EVENT}
 PARTS: dict[str, Part] = {
     "executor": Part("grpcio's ThreadPoolExecutor", HOT),
@@ -166,10 +184,15 @@ PARTS: dict[str, Part] = {
     "turns": Part("a queue that is first in, first out", {"GetTask": GET_TASK}),
     "stream_writer": Part("grpcio's callback, on eight threads", {"200 streams": streaming}),
     "connection": Part("psycopg's execute and transaction", HOT),
-    "arrays": Part("psycopg's ListBinaryDumper", {"CreateTask": CREATE_TASK, "EmitEvent": EMIT_EVENT}),
+    "arrays": Part(
+        "psycopg's ListBinaryDumper",
+        {"CreateTask": CREATE_TASK, "EmitEvent": EMIT_EVENT, f"BatchCreateTasks of {BATCH}": BATCH_CREATE},
+    ),
     "pool": Part("psycopg_pool in its own order", {"500 timelines": TIMELINE}, fresh=True),
     "wire": Part("protobuf's messages", {"GetTask": GET_TASK, "ListTasks": LIST_TASKS}),
-    "content_hash": Part("rfc8785 alone", {"CreateTask": CREATE_TASK}),
+    "content_hash": Part(
+        "rfc8785 alone", {"CreateTask": CREATE_TASK, f"BatchCreateTasks of {BATCH}": BATCH_CREATE}
+    ),
 }
 
 
