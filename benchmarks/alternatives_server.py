@@ -26,7 +26,7 @@ from orchestration.v1 import task_pb2
 from orchestration_server.__main__ import main
 from orchestration_server.codec import entities
 from orchestration_server.db import arrays, connection, database
-from orchestration_server.rpc import executor, interceptor, pending_call, server
+from orchestration_server.rpc import executor, interceptor, server
 from orchestration_server.services import paging, tasks
 
 SENDERS = 8
@@ -51,11 +51,6 @@ class _LibraryThreads(ThreadPoolExecutor):
 
 def _executor() -> None:
     _replace(server, "RequestExecutor", _LibraryThreads)
-
-
-def _answer() -> None:
-    """Answer unary calls by ``grpc._server._unary_response_in_pool``."""
-    _replace(pending_call, "_unary_response_in_pool", None)
 
 
 class _FirstInFirstOut:
@@ -235,7 +230,6 @@ def _content_hash() -> None:
 
 SWAPS: Mapping[str, Callable[[], None]] = {
     "executor": _executor,
-    "answer": _answer,
     "turns": _fair_queue,
     "stream_writer": _stream_writer,
     "connection": _connection,

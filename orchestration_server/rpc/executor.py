@@ -5,8 +5,8 @@ switches a call, and a client that opens calls and sends nothing holds a thread 
 thread receives the request, and the call gets a thread afterwards (docs/decisions/0008).
 
 rpc/pending_call.py is one call, rpc/incoming_calls.py holds the calls whose request is still to come, and
-rpc/fair_queue.py those that wait for a thread. tests/rpc/test_executor.py fails if a release of grpcio
-changes the private parts that this depends on.
+rpc/fair_queue.py those that wait for a thread. tests/unit/test_library_internals.py names the private parts
+of grpcio that this depends on.
 """
 
 from __future__ import annotations
