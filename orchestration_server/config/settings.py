@@ -246,7 +246,7 @@ def load(file: Path | None = None, **flags: Any) -> Settings:
 
 
 def _in_environment(name: str) -> bool:
-    """Whether a variable sets this; one with the prefix is taken also where another is documented."""
+    """Return whether the environment sets a setting, by its documented variable or by one with the prefix."""
     written = (os.environ.get(variable(name), ""), os.environ.get(PREFIX + name.upper(), ""))
     return any(value.strip() for value in written)
 

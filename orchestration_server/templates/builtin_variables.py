@@ -1,6 +1,7 @@
-"""The variables that every template of a kind has without declaring them: what its callers always know.
+"""The variables that every template of a kind has without declaring them.
 
-Name, type, default and description; the names are those of the fields of the requests that use the templates.
+Each has a name, a type, a default and a description. The names are those of the fields of the requests that
+use the templates.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 REQUIRED: Final = object()
-"""In the place of a default: the variable has to be given."""
+"""Stands for the default of a variable that callers have to give."""
 
 _Given = tuple[str, str, Any, str]
 
 _ABOUT: tuple[_Given, ...] = (
-    ("sprint_code", "string", "", "The sprint that it belongs to."),
-    ("task_code", "string", "", "The task that it belongs to."),
-    ("code", "string", "", "The document's own code."),
-    ("date", "string", "", "The day that it is recorded on, as YYYY-MM-DD."),
+    ("sprint_code", "string", "", "The sprint of the document."),
+    ("task_code", "string", "", "The task of the document."),
+    ("code", "string", "", "The code of the document."),
+    ("date", "string", "", "The day of the record, as YYYY-MM-DD."),
 )
 
 VARIABLES: Mapping[str, tuple[_Given, ...]] = {
@@ -28,28 +29,28 @@ VARIABLES: Mapping[str, tuple[_Given, ...]] = {
     ),
     "AGENT": (),
     "ADR": (
-        ("title", "string", REQUIRED, "What is decided, in a line."),
-        ("context", "string", "", "What led to it."),
-        ("decision", "string", REQUIRED, "What was decided."),
-        ("consequences", "string", "", "What follows from it."),
-        ("alternatives", "list", [], "What else was thought of: texts."),
+        ("title", "string", REQUIRED, "The decision in one line."),
+        ("context", "string", "", "The circumstances that led to the decision."),
+        ("decision", "string", REQUIRED, "The decision."),
+        ("consequences", "string", "", "The consequences of the decision."),
+        ("alternatives", "list", [], "The alternatives: a list of texts."),
         ("status", "string", "proposed", "proposed, accepted, rejected, deprecated or superseded."),
-        ("author", "string", "", "Who recorded it."),
+        ("author", "string", "", "The author of the record."),
         *_ABOUT,
     ),
     "BUG_REPORT": (
-        ("title", "string", REQUIRED, "What is wrong, in a line."),
-        ("description", "string", "", "What is wrong."),
-        ("steps_to_reproduce", "list", [], "How to see it: texts."),
-        ("expected_behavior", "string", "", "What should happen."),
-        ("actual_behavior", "string", "", "What happens."),
+        ("title", "string", REQUIRED, "The bug in one line."),
+        ("description", "string", "", "The bug."),
+        ("steps_to_reproduce", "list", [], "The steps that show the bug: a list of texts."),
+        ("expected_behavior", "string", "", "The expected behavior."),
+        ("actual_behavior", "string", "", "The actual behavior."),
         ("severity", "string", "medium", "critical, high, medium or low."),
-        ("component", "string", "", "The part of the system that it is in."),
-        ("environment", "string", "", "Where it was seen: versions, machines, settings."),
-        ("error_text", "string", "", "The error's message."),
+        ("component", "string", "", "The part of the system that has the bug."),
+        ("environment", "string", "", "The environment of the bug: versions, machines, settings."),
+        ("error_text", "string", "", "The message of the error."),
         ("stack_trace", "string", "", "The stack trace."),
-        ("reporter", "string", "", "Who reports it."),
-        ("occur_time", "string", "", "When it was seen, as an RFC 3339 time."),
+        ("reporter", "string", "", "The reporter of the bug."),
+        ("occur_time", "string", "", "The time of the bug, as RFC 3339."),
         *_ABOUT,
     ),
 }

@@ -1,4 +1,4 @@
-"""What templates give, as sprints and tasks of the API."""
+"""Conversion of rendered fields to sprints and tasks of the API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TASK_ENUMS = {"status": TASK_STATUS_NAMES, "priority": PRIORITY_NAMES}
 
 
 def sprint(fields: Mapping[str, Any], wrong: Violations) -> sprint_pb2.Sprint:
-    """The sprint; ``wrong`` gets the fields whose values are not of their types."""
+    """Return a sprint. Adds the fields whose values have the wrong type to ``wrong``."""
     found = sprint_pb2.Sprint()
     texts = ("code", *SPRINT_TEXTS)
     _fill(found, fields, wrong, texts=texts, structs=("metadata",), enums=_STATUS)
@@ -25,7 +25,7 @@ def sprint(fields: Mapping[str, Any], wrong: Violations) -> sprint_pb2.Sprint:
 
 
 def task(fields: Mapping[str, Any], wrong: Violations) -> task_pb2.Task:
-    """The task; as ``sprint``."""
+    """Return a task. Adds the fields whose values have the wrong type to ``wrong``."""
     found = task_pb2.Task()
     _fill(
         found,
@@ -40,7 +40,7 @@ def task(fields: Mapping[str, Any], wrong: Violations) -> task_pb2.Task:
 
 
 def lines(value: Any, path: str, wrong: Violations) -> list[str]:
-    """A list of texts; a text alone is a list of one."""
+    """Return a list of texts. A single text becomes a list of one."""
     if value is None or value == "":
         return []
     found = value if isinstance(value, list) else [value]

@@ -1,4 +1,4 @@
-"""The filters and tests that templates have. Each pays for its work before it does it."""
+"""The filters and tests of templates. Each pays for its work before it begins."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from orchestration.structs import whole
 from orchestration_server.codec import slugs
 from orchestration_server.templates.budget import Budget, Fault, NoText
 
-WIDEST_INDENT = 16
+MAX_INDENT = 16
 SLUG_LENGTH = 48
 SLUG_SOURCE = 16 * SLUG_LENGTH
-"""Characters that a slug is made of."""
+"""The characters of a text that a slug is made from."""
 
 
 def text(value: Any) -> str:
-    """A scalar as it is printed."""
+    """Return the printed text of a scalar. Raises NoText for a list or an object."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -31,7 +31,7 @@ def text(value: Any) -> str:
     if isinstance(value, int | float):
         return str(whole(value))
     if isinstance(value, Undefined):
-        return str(value)  # which raises, and says what is missing
+        return str(value)  # raises an error that names the missing value
     raise NoText("a list or an object has no text of its own: use join, tojson or a loop")
 
 
@@ -78,8 +78,8 @@ def _truncate(context: Any, value: Any, length: int = 80, end: str = "…") -> s
 @pass_context
 def _indent(context: Any, value: Any, width: int = 4, first: bool = False) -> str:
     found = _string(value)
-    if type(width) is not int or not 0 <= width <= WIDEST_INDENT:
-        raise Fault(f"indent takes a width of 0 to {WIDEST_INDENT}")
+    if type(width) is not int or not 0 <= width <= MAX_INDENT:
+        raise Fault(f"indent takes a width of 0 to {MAX_INDENT}")
     breaks = found.count("\n")
     _budget(context).spend(breaks)
     _budget(context).make(len(found) + (breaks + 1) * width)
@@ -144,9 +144,9 @@ def _last(context: Any, value: Any) -> Any:
     return _end(context, value, -1)
 
 
-def _end(context: Any, value: Any, place: int) -> Any:
+def _end(context: Any, value: Any, index: int) -> Any:
     found = _list(value)
-    return found[place] if found else context.environment.undefined("the list is empty")
+    return found[index] if found else context.environment.undefined("the list is empty")
 
 
 @pass_context
@@ -161,7 +161,7 @@ def _tojson(context: Any, value: Any) -> str:
     if isinstance(value, Undefined):
         text(value)
     budget = _budget(context)
-    # A character takes up to 6 in JSON.
+    # A character takes up to 6 characters in JSON.
     budget.make(budget.weigh(value))
     made = orjson.dumps(whole(value)).decode()
     budget.make(len(made))
@@ -204,7 +204,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "wrap": _wrap,
 }
 
-# Formatting tests such as even are left out: of a text, they are "%": the sandbox does not see that.
+# Tests such as even are left out: on a text, their "%" formats it, and the sandbox does not see that.
 TESTS: dict[str, Callable[[Any], bool]] = {
     "boolean": lambda value: isinstance(value, bool),
     "defined": lambda value: not isinstance(value, Undefined),
@@ -216,7 +216,7 @@ TESTS: dict[str, Callable[[Any], bool]] = {
     "undefined": lambda value: isinstance(value, Undefined),
 }
 
-# What the syntax tree is rewritten with; no template can write these names.
+# Filters that the rewriter of the syntax tree inserts. No template can write their names.
 
 EACH, CONCAT, COMPARE = "(each)", "(concat)", "(compare)"
 
@@ -266,7 +266,7 @@ def _compare(context: Any, left: Any, how: str, right: Any) -> bool:
         budget.read(len(left))
     if how in ("in", "notin"):
         if isinstance(right, list):
-            # Texts of one length are compared to their ends.
+            # Texts of equal length may be compared to their ends.
             budget.spend(len(right))
             budget.read(sum([len(part) for part in right if isinstance(part, str)]))
         elif isinstance(right, str) and isinstance(left, str):

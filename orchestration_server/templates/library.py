@@ -1,4 +1,5 @@
-"""The templates of a server: those that come with it, and those of its templates directory, which win."""
+"""The templates of a server: the built-in ones, and those of its templates directory, which take
+precedence."""
 
 from __future__ import annotations
 
@@ -24,23 +25,23 @@ from orchestration_server.templates.template import (
 
 SUFFIXES = (".md", ".yaml")
 FILE_BYTES = BODY_BYTES + 64 * 1024
-FILES = 1_000
+MAX_FILES = 1_000
 
 
 class Templates:
-    """All templates, read and compiled once: a file that changes is taken with the next start."""
+    """All templates, read and compiled once. A changed file takes effect at the next start."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        """TemplateFileError where a file of the directory is not a template."""
+        """Read the directory. Raises TemplateFileError if one of its files is not a template."""
         own = {} if directory is None else _of_directory(directory)
         self._all = dict(sorted({**_built_in(), **own}.items()))
 
     def list(self, kind: TemplateKind | None = None) -> Sequence[Template]:
-        """By name; of this kind, where given."""
+        """Return the templates by name, or those of one kind."""
         return [found for found in self._all.values() if kind is None or found.kind is kind]
 
     def get(self, name: str, kind: TemplateKind | None = None) -> Template:
-        """One template. NotFound where there is none; InvalidArgument where it is of another kind."""
+        """Return a template. Raises NotFound, or InvalidArgument if it is of another kind."""
         found = self._all.get(name)
         if found is None:
             raise NotFound("template", name)
@@ -51,9 +52,9 @@ class Templates:
         return found
 
     def render(self, name: str, variables: Mapping[str, Any], kind: TemplateKind | None = None) -> str:
-        """The text of a document, or the fields of another template as JSON; up to 1 MiB.
+        """Return the text of a document, or the fields of another template as JSON, up to 1 MiB.
 
-        Errors as ``get`` and ``Template``.
+        Raises the errors of ``get`` and of ``Template``.
         """
         template = self.get(name, kind)
         if template.kind.structured:
@@ -62,7 +63,7 @@ class Templates:
 
 
 def as_text(fields: dict[str, Any]) -> str:
-    """Fields as indented JSON, which is YAML too and takes a hundredth of the time to write."""
+    """Return fields as indented JSON, which is valid YAML and takes a hundredth of the time to write."""
     text = orjson.dumps(fields, option=orjson.OPT_INDENT_2)
     if len(text) > TEXT_BYTES:
         raise InvalidArgument({"variables": TOO_LARGE}, reason="TEMPLATE_LIMIT")
@@ -71,7 +72,7 @@ def as_text(fields: dict[str, Any]) -> str:
 
 @cache
 def _built_in() -> Mapping[str, Template]:
-    """Part of the package, so it does not change while the process runs."""
+    """Return the built-in templates. They are part of the package and do not change at run time."""
     folder = resources.files(__package__).joinpath("built_in")
     files = [file for file in folder.iterdir() if file.name.endswith(SUFFIXES)]
     parsed = [parse(_name(file.name), file.read_bytes(), source=file.name, built_in=True) for file in files]
@@ -79,7 +80,7 @@ def _built_in() -> Mapping[str, Template]:
 
 
 def _of_directory(directory: Path) -> dict[str, Template]:
-    """One name, one file; files that begin with a dot, and of other kinds, are left alone."""
+    """Return the templates of a directory. Ignores files with other suffixes or a leading dot."""
     found: dict[str, Template] = {}
     wrong: list[str] = []
     try:
@@ -87,8 +88,8 @@ def _of_directory(directory: Path) -> dict[str, Template]:
         files = sorted(file for file in root.iterdir() if file.suffix in SUFFIXES and file.name[0] != ".")
     except OSError as error:
         raise TemplateFileError(f"{directory}: the templates cannot be read: {error.strerror}") from None
-    if len(files) > FILES:
-        raise TemplateFileError(f"{directory}: has more than {FILES} templates")
+    if len(files) > MAX_FILES:
+        raise TemplateFileError(f"{directory}: has more than {MAX_FILES} templates")
     for file in files:
         try:
             source = str(directory / file.name)

@@ -1,8 +1,8 @@
-"""Jinja2 within bounds: an allowlist on the syntax tree, and a budget of steps and characters.
+"""A sandbox for Jinja2: an allowlist of syntax nodes, and a budget of steps and characters.
 
-What a template may do is small enough to be counted, so no clock decides: the same template with the same
-variables always ends the same way. Nothing can be called; what grows, loops or compares goes through a filter
-that pays for it.
+The budget counts operations instead of time, so the same template with the same variables always ends the
+same way. A template cannot call anything. Operations that grow a text, loop or compare go through filters
+that pay for them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from orchestration_server.templates.filters import COMPARE, CONCAT, EACH, FILTER
 _LOOP = {name: attrgetter(name) for name in ("index", "index0", "first", "last", "length")}
 _JINJA = frozenset(("self", "super", "caller", "varargs", "kwargs"))
 RESERVED = _JINJA | {"loop", "item", "index"}
-"""Names that no variable may have."""
-LARGEST = 2**53
+"""Names that variables may not have."""
+MAX_NUMBER = 2**53
 
 _NODES: Mapping[type[nodes.Node], int] = {
     nodes.Add: 8,
@@ -57,7 +57,7 @@ _NODES: Mapping[type[nodes.Node], int] = {
     nodes.Test: 2,
     nodes.Tuple: 1,
 }
-"""What a template may consist of, each with the steps that it takes."""
+"""The allowed nodes of a template, with the steps of each."""
 
 
 class _Context(Context):
@@ -66,7 +66,10 @@ class _Context(Context):
 
 @pass_context
 def _printed(_: Context, value: Any) -> str:
-    """What is printed. It takes the context so that no constant is printed while a template is compiled."""
+    """Return the text of a printed value.
+
+    It takes the context so that Jinja2 prints no constant while it compiles a template.
+    """
     return text(value)
 
 
@@ -89,7 +92,7 @@ class _Environment(SandboxedEnvironment):
         self.tests = dict(TESTS)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """Items of objects, lists and texts; no attribute of anything but a loop."""
+        """Return an item of an object, a list or a text, or an attribute of a loop. Nothing else has any."""
         kind = type(obj)
         if kind is dict:
             if isinstance(argument, str) and argument in obj:
@@ -104,16 +107,16 @@ class _Environment(SandboxedEnvironment):
         return self.undefined(f"there is no {str(argument)[:64]!r} in {_kind(obj)}")
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """As ``getitem``: what a name stands for does not depend on how it is written."""
+        """Return the same as ``getitem``: ``a.b`` and ``a["b"]`` mean the same."""
         return self.getitem(obj, attribute)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Arithmetic of numbers alone, as far as they are exact."""
+        """Return the result of arithmetic on numbers, within the range in which floats are exact."""
         for value in (left, right):
             if type(value) is not int and type(value) is not float:
                 raise Fault(f"{operator} takes numbers; texts are joined with ~")
         result = left + right if operator == "+" else left - right if operator == "-" else left * right
-        if not abs(result) <= LARGEST:
+        if not abs(result) <= MAX_NUMBER:
             raise Fault(f"{operator} gives a number beyond 2^53")
         return result
 
@@ -124,11 +127,11 @@ def _kind(value: Any) -> str:
 
 
 _ENVIRONMENT = _Environment()
-"""Holds what every template is compiled with, and no state."""
+"""The settings that all templates are compiled with. It has no state."""
 
 
 class Syntax(Exception):
-    """A template says what none may say; ``line`` counts from 1."""
+    """An error in the syntax of a template. ``line`` counts from 1."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -139,7 +142,10 @@ class Program:
     """A compiled template. With ``typed``, a ``{{ … }}`` alone is an ``expression`` and keeps its type."""
 
     def __init__(self, source: str, known: frozenset[str], *, typed: bool = False) -> None:
-        """Compiles; Syntax where a template may not say so, or names a variable that is not ``known``."""
+        """Compile a template.
+
+        Raises Syntax if it breaks the rules or names a variable that is not ``known``.
+        """
         try:
             tree = _ENVIRONMENT.parse(source)
             _check(tree, top=True)
@@ -163,7 +169,7 @@ class Program:
         self._template = Template.from_code(_ENVIRONMENT, code, {})
 
     def run(self, run: Run) -> Any:
-        """The value of an expression; else the text."""
+        """Return the value of an expression, or the rendered text."""
         budget = run.budget
         budget.spend(self.steps + _PROGRAM)
         context = run.context
@@ -177,7 +183,7 @@ class Program:
         return "".join(pieces)
 
     def line_of(self, error: BaseException) -> int:
-        """Where in the source the error came up."""
+        """Return the line of the source in which an error was raised."""
         line, trace = 1, error.__traceback__
         while trace is not None:
             if trace.tb_frame.f_globals is self._template.root_render_func.__globals__:
@@ -187,7 +193,7 @@ class Program:
 
 
 class Run:
-    """One rendering: what its programs may spend, and the values of the variables."""
+    """One rendering: its budget and the values of its variables."""
 
     def __init__(self, budget: Budget, values: dict[str, Any]) -> None:
         self.budget = budget
@@ -198,11 +204,11 @@ class Run:
 
 _VALUE = "_value"
 _PROGRAM = 3
-"""Steps that it takes to run a program at all."""
+"""The steps of starting a program."""
 
 
 def _check(node: nodes.Node, *, top: bool = False) -> None:
-    """Refuses what is not in the allowlist."""
+    """Raise Syntax if a node or one below it is not in the allowlist."""
     kind = type(node)
     if kind not in _NODES:
         _refuse(node, f"{kind.__name__} is not allowed in a template")
@@ -232,7 +238,7 @@ def _check(node: nodes.Node, *, top: bool = False) -> None:
 
 
 def _check_value(node: nodes.Const) -> None:
-    """Refuse a number that JSON does not have, and by escapes what no text may have."""
+    """Raise Syntax for a number that JSON cannot represent, or a text with forbidden escapes."""
     value = node.value
     if isinstance(value, float) and not isfinite(value):
         _refuse(node, "a number must not be infinite")
@@ -257,7 +263,7 @@ def _refuse(node: nodes.Node, message: str) -> NoReturn:
 
 
 def _names(tree: nodes.Template) -> set[str]:
-    """The names that it takes from outside. Nothing is computed to find out."""
+    """Return the undeclared names of a template, without evaluating anything."""
     tracker = meta.TrackingCodeGenerator(_ENVIRONMENT)
     tracker.optimizer = None
     tracker.visit(tree)
@@ -269,7 +275,7 @@ def _line_of(tree: nodes.Template, name: str) -> int:
 
 
 def _expression(tree: nodes.Template) -> nodes.Expr | None:
-    """The one expression of a template that consists of nothing else."""
+    """Return the expression of a template that consists of one; else None."""
     if len(tree.body) != 1 or not isinstance(tree.body[0], nodes.Output):
         return None
     parts = tree.body[0].nodes
@@ -277,7 +283,7 @@ def _expression(tree: nodes.Template) -> nodes.Expr | None:
 
 
 def _weigh(node: nodes.Node) -> int:
-    """The steps of a node with all below it, but for what stands in loops: those pay by the turn."""
+    """Return the steps of a node and those below it, without the bodies of loops, which pay by the turn."""
     return _NODES[type(node)] + sum(_weigh(child) for child in _outside_loops(node))
 
 
@@ -290,13 +296,13 @@ def _outside_loops(node: nodes.Node) -> Iterator[nodes.Node]:
 
 
 def _turn(loop: nodes.For) -> int:
-    """The steps of one turn of a loop."""
+    """Return the steps of one turn of a loop."""
     test = [] if loop.test is None else [loop.test]
     return _NODES[nodes.For] + sum(_weigh(part) for part in (loop.target, *test, *loop.body))
 
 
 class _Rewrite(NodeTransformer):
-    """Sends all that grows, loops or compares through filters that pay for it."""
+    """A rewriter that sends loops, concatenation and comparisons through filters that pay for them."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
         turn = _turn(node)

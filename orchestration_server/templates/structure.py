@@ -1,8 +1,8 @@
 """Bodies of templates that give fields: YAML, read once, whose texts are Jinja2.
 
-A text that is one ``{{ … }}`` has that value, of whatever type. In a list, a text that gives a list stands
-for its items, and one that gives nothing is left out. A task of a sprint may have ``when``, a condition, and
-``loop``, a list: it is there once for each item, as ``item``, with ``index`` from 1.
+A text that is one ``{{ … }}`` has the value of the expression, with its type. In a list, a text that gives a
+list is replaced by its items, and a text that gives nothing is dropped. A task of a sprint may have ``when``,
+a condition, and ``loop``, a list: it is repeated for each item, as ``item``, with ``index`` from 1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TASK = (
 )  # fmt: skip
 _SPRINT = ("title", "status", "owner", "goal", "start_date", "end_date", "metadata")
 _NODE = 6
-"""Steps of a value, which becomes a field of a message."""
+"""The steps of a value that becomes a field of a message."""
 _FREE = ("agent_config", "metadata")
 _CONTROL = ("when", "loop")
 _IN_LOOP = frozenset(("item", "index"))
@@ -31,10 +31,10 @@ class Evaluation(Protocol):
     """A compiled body."""
 
     def run(self, run: Run) -> Any:
-        """What it gives."""
+        """Return the text or the fields."""
 
     def line_of(self, error: BaseException) -> int:
-        """Where the error came up, from 1."""
+        """Return the line in which an error was raised, from 1."""
 
 
 class _Text(NamedTuple):
@@ -68,7 +68,7 @@ class Structure:
     """The compiled body of a template of a sprint, a task or an agent's settings."""
 
     def __init__(self, node: YamlNode, kind: str, known: frozenset[str]) -> None:
-        """Compiles. FileError where a field is not one of this kind's, or a text not a template."""
+        """Compile a body. Raises FileError if a field is unknown to its kind, or a text is no template."""
         match kind:
             case "SPRINT":
                 node.keys("sprint", "tasks")
@@ -87,16 +87,16 @@ class Structure:
                 self._body = {"agent_config": _free(node["agent_config"], known)}
 
     def run(self, run: Run) -> dict[str, Any]:
-        """The fields, with values as the templates give them."""
+        """Return the rendered fields."""
         return {name: _value(part, run) for name, part in self._body.items()}
 
     def line_of(self, error: BaseException) -> int:
-        """The line of the file."""
+        """Return the line of the file in which an error was raised."""
         return getattr(error, "line", 1)
 
 
 class _At(Exception):
-    """An error with the line of the file that it came up in."""
+    """An error with the line of the file in which it was raised."""
 
     def __init__(self, line: int, error: Exception) -> None:
         super().__init__(str(error))
@@ -106,7 +106,7 @@ class _At(Exception):
 def _fields(
     node: YamlNode, names: tuple[str, ...], known: frozenset[str], variables: Mapping[str, str]
 ) -> _Mapping:
-    """Fields as the file has them, and those that are the values of given variables."""
+    """Return the fields of a mapping, and those that are the values of built-in variables."""
     node.keys(*names)
     _require(node, "title")
     parts: dict[str, _Part] = {name: _variable(of, node, known) for name, of in variables.items()}
@@ -145,7 +145,7 @@ def _task_of_sprint(node: YamlNode, known: frozenset[str]) -> _Repeated:
 
 
 def _free(node: YamlNode, known: frozenset[str]) -> _Part:
-    """Any YAML, whose texts are templates; its keys are not."""
+    """Return the compiled part of any YAML. Its texts are templates, its keys are not."""
     if node.is_mapping:
         return _Mapping({name: _free(value, known) for name, value in node.fields()})
     if node.is_list:
@@ -221,7 +221,7 @@ def _of_program(program: Program, line: int, run: Run) -> Any:
 
 
 def _scalar(value: Any) -> Any:
-    """A number or a bool as it is; what is not there at all raises."""
+    """Return a number or a bool as it is. An undefined value raises an error."""
     return value if isinstance(value, bool | int | float) else text(value)
 
 

@@ -1,7 +1,7 @@
-"""A template's file: YAML front matter that names its variables, and a body.
+"""A template: a file with YAML front matter, which declares variables, and a body.
 
-The body of a document is Jinja2. That of a sprint, a task or an agent's settings is YAML whose texts are
-Jinja2: what a variable holds becomes part of one field and can never become another field.
+The body of a document is Jinja2. The body of a sprint, a task or an agent's settings is YAML whose texts are
+Jinja2, so the value of a variable becomes part of one field and can never become another field.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from orchestration_server.templates.sandbox import RESERVED, Program, Run, Synta
 from orchestration_server.templates.structure import Evaluation, Structure
 
 BODY_BYTES = 256 * 1024
-VARIABLES = 100
-NAMED = 64
-"""Characters of a name that somebody made up, in an error."""
+MAX_VARIABLES = 100
+MAX_NAME_SHOWN = 64
+"""The characters of a caller's variable name that an error shows."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _HEAD_KEYS = ("kind", "title", "description", "variables")
 _VARIABLE_KEYS = ("name", "description", "type", "required", "default")
 
 
 class TemplateFileError(Exception):
-    """Files of the templates directory are not templates: a text line for each, with its file and line."""
+    """An error in files of the templates directory: a line for each, with the file and its line."""
 
 
 class TemplateKind(IntEnum):
-    """What a template is for, with the numbers of template.proto."""
+    """The kinds of templates, with the numbers of template.proto."""
 
     SPRINT = 1
     TASK = 2
@@ -44,17 +44,17 @@ class TemplateKind(IntEnum):
 
     @property
     def label(self) -> str:
-        """As a file says it."""
+        """Return the name of the kind in files."""
         return self.name.lower().replace("_", "-")
 
     @property
     def structured(self) -> bool:
-        """Whether it gives fields, not a document."""
+        """Return whether the template gives fields instead of a document."""
         return self in (TemplateKind.SPRINT, TemplateKind.TASK, TemplateKind.AGENT)
 
 
 class VariableType(IntEnum):
-    """What a variable holds, with the numbers of template.proto."""
+    """The types of variables, with the numbers of template.proto."""
 
     ANY = 0
     STRING = 1
@@ -64,7 +64,7 @@ class VariableType(IntEnum):
     OBJECT = 5
 
     def takes(self, value: Any) -> bool:
-        """Whether a value is of this type."""
+        """Return whether a value has this type."""
         match self:
             case VariableType.STRING:
                 return isinstance(value, str)
@@ -103,12 +103,11 @@ def _given(kind: TemplateKind) -> tuple[Variable, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template, compiled.
+    """A compiled template.
 
-    ``render`` and ``fields`` raise InvalidArgument where the variables are at fault, as they are too where a
-    list or an object is to be printed, reason TEMPLATE_LIMIT
-    where rendering takes or gives too much, and FailedPrecondition, reason TEMPLATE_BROKEN, where the
-    template is.
+    ``render`` and ``fields`` raise InvalidArgument if the variables are wrong, or if a list or an object
+    would be printed. The reason is TEMPLATE_LIMIT if rendering takes too long or gives too much. They raise
+    FailedPrecondition with the reason TEMPLATE_BROKEN if the template itself is wrong.
     """
 
     name: str
@@ -123,7 +122,10 @@ class Template:
     _content: Program | Structure
 
     def bind(self, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of all variables. InvalidArgument names each that is missing, unknown or mistyped."""
+        """Return the values of all variables.
+
+        Raises InvalidArgument, which names each variable that is missing, unknown or of the wrong type.
+        """
         values: dict[str, Any] = {}
         wrong: dict[str, str] = {}
         for variable in self.variables:
@@ -144,7 +146,7 @@ class Template:
         return values
 
     def render(self, variables: Mapping[str, Any]) -> str:
-        """The text of a document."""
+        """Return the text of a document."""
         assert isinstance(self._content, Program)
         text: str = self._evaluate(self._content, self.bind(variables), Budget())
         if len(text.encode()) > TEXT_BYTES:
@@ -152,9 +154,9 @@ class Template:
         return text
 
     def fields(self, variables: Mapping[str, Any], budget: Budget | None = None) -> dict[str, Any]:
-        """What a template of a sprint, a task or an agent gives: {sprint, tasks}, {task} or {agent_config}.
+        """Return the fields of a sprint ({sprint, tasks}), a task ({task}) or an agent ({agent_config}).
 
-        ``budget`` is shared by the templates of one call.
+        The templates of one call share ``budget``.
         """
         assert isinstance(self._content, Structure)
         found: dict[str, Any] = self._evaluate(self._content, self.bind(variables), budget or Budget())
@@ -166,9 +168,9 @@ class Template:
         except LimitPassed as error:
             raise InvalidArgument({"variables": str(error)}, reason="TEMPLATE_LIMIT") from None
         except Exception as error:
-            # Whatever a template does wrong ends here: an operation on values that it was not made for.
+            # An operation on values of the wrong type may raise any error.
             line = self._line + content.line_of(error) - 1
-            # A structure says where an error came up with one of its own.
+            # A structure wraps the error in one with its line.
             if isinstance(error.__cause__ or error, NoText):
                 raise InvalidArgument(
                     {"variables": f"cannot be printed by template {self.name} in line {line}: {error}"}
@@ -181,15 +183,15 @@ class Template:
 
 
 def _in_order(value: Any) -> Any:
-    """A value whose objects are in the order of their keys: a Struct's is another in each process."""
+    """Return a value with sorted objects: the order of a Struct's keys differs between processes."""
     if isinstance(value, dict):
         return {key: _in_order(value[key]) for key in sorted(value)}
     return [_in_order(item) for item in value] if isinstance(value, list) else value
 
 
 def _in_ascii(name: str) -> str:
-    """A name that a caller made up, as an error can carry it."""
-    return name[:NAMED].encode("ascii", "backslashreplace").decode()[:NAMED]
+    """Return a caller's variable name in the form in which an error can contain it."""
+    return name[:MAX_NAME_SHOWN].encode("ascii", "backslashreplace").decode()[:MAX_NAME_SHOWN]
 
 
 def parse(name: str, content: bytes, *, source: str, built_in: bool) -> Template:
@@ -245,7 +247,7 @@ def _split(source: str, text: str) -> tuple[str, str, int]:
 def _variables(front: YamlNode, builtin: tuple[Variable, ...]) -> tuple[Variable, ...]:
     found: list[Variable] = []
     names = {variable.name for variable in builtin}
-    for node in front["variables"].items(VARIABLES) if "variables" in front else ():
+    for node in front["variables"].items(MAX_VARIABLES) if "variables" in front else ():
         variable = _variable(node)
         if variable.name in names:
             raise node["name"].error(f"is {variable.name}, which is given already")
