@@ -1,4 +1,4 @@
-"""Events are in one place and there once, whoever writes, reads, waits or is killed while they are moved."""
+"""Each event is in one place while events move and processes write, read, wait or are killed."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from tests.support.ledger import Ledger
 
 BACK = (7, 6, 5)
 EVENTS = 3_000
-"""In each month; a tenth of them are kept for ever."""
+"""Events in each month. A tenth of them are kept for ever."""
 WRITERS = 3
 READERS = 2
 SPLIT = month(BACK[1]) + timedelta(days=13)
 
 
 class Old(OldLog):
-    """Three old months, moved by a service of its own."""
+    """A log with three old months, and a service that moves them."""
 
     def __init__(self, database_url: str) -> None:
         super().__init__(database_url)
         self.database_url = database_url
         self.db = Database(database_url, size=2)
         for back in BACK:
-            # The middle one is as a release made it that had no archive.
+            # The middle month was made by a release without an archive.
             self.add_month(back, checked=back != BACK[1])
             self.fill(back, EVENTS)
         self.conn.execute("analyze events")
@@ -45,12 +45,12 @@ class Old(OldLog):
         self.archive = Archiver(self.db)
 
     def run(self) -> None:
-        """All there is to move, with a month that is split first."""
+        """Move all old events. One month is split first."""
         self.archive.run(SPLIT, exact=True)
         self.archive.run(month(BACK[-1] - 1), exact=False)
 
     def complete(self) -> None:
-        """What is left is moved, and each event is there as before."""
+        """Move the rest, and check that each event is there as before."""
         self.run()
         live, archived = self.places()
         assert live | archived >= self.before
@@ -58,7 +58,7 @@ class Old(OldLog):
         assert not self.conn.execute("select from pg_locks where locktype = 'advisory'").fetchall()
 
     def same(self) -> None:
-        """Each event is in one place."""
+        """Check that each event is in one place."""
         assert set.union(*self.places()) == self.before
 
     def close(self) -> None:
@@ -74,21 +74,21 @@ def old(database_url: str) -> Iterator[Old]:
 
 @contextmanager
 def holding(url: str, statement: str) -> Iterator[None]:
-    """A transaction of someone else's that has done something, and goes on."""
+    """Hold a transaction of another process open after a statement."""
     with psycopg.connect(url) as conn:
         conn.execute(statement.encode())
         yield
 
 
 def wait_for(old: Old, condition: str) -> int:
-    """Waits until a row of pg_stat_activity, of another than this connection, is so; its pid."""
+    """Wait until a row of pg_stat_activity of another connection matches, and return its pid."""
     query = f"select pid from pg_stat_activity where datname = current_database() and {condition}".encode()
     while (row := old.conn.execute(query).fetchone()) is None:
         pass
     return int(row[0])
 
 
-def test_readers_see_each_event_once_while_months_move_below_writers(
+def test_readers_see_each_event_once_while_months_move_under_writers(
     old: Old, server: Server, database_url: str
 ) -> None:
     ending = Event()
@@ -135,7 +135,7 @@ def test_readers_see_each_event_once_while_months_move_below_writers(
     ["select from events limit 1", "lock table only events_rest in access share mode"],
     ids=["a reader of the log", "a reader that writers meet too"],
 )
-def test_who_holds_the_log_for_long_keeps_the_archive_waiting_and_no_writer(
+def test_a_long_lock_on_the_log_delays_the_archiver_and_no_writer(
     old: Old, server: Server, held: str
 ) -> None:
     with open_channel(server.address) as channel, ThreadPoolExecutor(1) as pool:
@@ -145,7 +145,7 @@ def test_who_holds_the_log_for_long_keeps_the_archive_waiting_and_no_writer(
             for _ in range(3):
                 wait_for(old, "wait_event_type = 'Lock' and query like '%ledger_archive_part%'")
                 for _ in range(5):
-                    # Were it to wait for the locks as long as it takes, this would not come back.
+                    # This returns, because the archiver does not wait for the locks without a limit.
                     ledger.events.EmitEvent(
                         event_pb2.EmitEventRequest(event=event_pb2.NewEvent(type="a.write")), timeout=10
                     )
@@ -157,8 +157,8 @@ def test_who_holds_the_log_for_long_keeps_the_archive_waiting_and_no_writer(
 
 
 MIDDLE = f"events_rest_{month(BACK[1]):%Y_%m}"
-# What someone else holds, for the archive to be stopped there, and how many events are moved by then: in the
-# middle of a check of bounds, of the swap of a month, and of the chunks of another.
+# The locks that another process holds to stop the archiver at a point, and the events moved by then: in the
+# middle of a check of bounds, of the swap of a month, and of the chunks of another month.
 POINTS = {
     "validation": (f"lock table {MIDDLE} in share update exclusive mode", 2_700),
     "swap": ("lock table only events_rest in access share mode", 0),
@@ -206,7 +206,7 @@ def test_a_kill_at_any_point_leaves_each_event_in_one_place(old: Old, point: str
     old.complete()
 
 
-def test_two_at_once_do_the_work_once(old: Old) -> None:
+def test_two_concurrent_archivers_do_the_work_once(old: Old) -> None:
     def run(_: int) -> int:
         moved = 0
         while (outcome := old.archive.run(month(BACK[-1] - 1), exact=False)).more:

@@ -1,4 +1,4 @@
-"""Every cached answer is one that an uncached read would have given between the call and its return."""
+"""Each cached response is one that an uncached read would have given during the call."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ QUERIES: list[Query] = [
 
 
 def ask(ledger: Ledger, query: Query) -> bytes:
-    """An answer, without what is said of how it came about and without tokens, which differ each time."""
+    """Return a response without from_cache and without tokens, which differ each time."""
     kind, of = query
     if kind == "sprint":
         full = ledger.sprints.GetSprint(
@@ -51,7 +51,7 @@ def ask(ledger: Ledger, query: Query) -> bytes:
     if kind in ("context", "files"):
         request = session_pb2.GetSessionContextRequest(session_key=of)
         context = ledger.sessions.GetSessionContext(request).context
-        # Files are no part of the database's moment, so each of the two is judged for itself.
+        # Files are not read in the database's snapshot, so the two are compared separately.
         if kind == "files":
             return b"".join(file.SerializeToString(deterministic=True) for file in context.files)
         for name in ("files", "version", "token_estimate", "as_of_cursor"):
@@ -63,7 +63,7 @@ def ask(ledger: Ledger, query: Query) -> bytes:
 
 
 class Memory(dict[bytes, bytes]):
-    """A Redis that is never away, however busy the machine is, and the link to it."""
+    """Return a connection to Redis that never counts as away, even on a busy machine."""
 
     failing = False
 
@@ -77,7 +77,7 @@ class Memory(dict[bytes, bytes]):
 
 
 class Read(NamedTuple):
-    """What a reader was answered, and between which writes."""
+    """A response, and the writes between which it was read."""
 
     query: Query
     answer: bytes
@@ -86,7 +86,7 @@ class Read(NamedTuple):
 
 
 class Race:
-    """One writer, whose every state is known from an uncached server, and readers of a cached one."""
+    """One writer, whose states an uncached server records, and readers of a cached server."""
 
     def __init__(self, cached: Ledger, fresh: Ledger, files: Path, memory: Memory) -> None:
         self._cached, self._fresh, self._files, self._memory = cached, fresh, files, memory
@@ -116,7 +116,7 @@ class Race:
             self._changed.notify_all()
 
     def wait_for_a_write(self) -> None:
-        """Return once the next write is over: what was read before this is of another state then."""
+        """Wait until the next write has ended, so that earlier reads are of another state."""
         with self._changed:
             known = len(self.states)
             self._changed.wait_for(lambda: self._ended or len(self.states) > known, timeout=SECONDS)
@@ -137,7 +137,7 @@ class Race:
                 self._changed.notify_all()
 
     def _change(self, chance: random.Random) -> None:
-        """One write, many of them such that a later one takes it back; that of a status the next one."""
+        """Make one write. Later writes undo many of them; the next one undoes a change of status."""
         tasks, code = self._fresh.tasks, self._status_of or chance.choice(TASKS[1:])
         kind = 1 if self._status_of else chance.choice((0, 1, 1, 1, 1, 2, 3, 4, 5, 6))
         self._status_of = code if kind == 1 and not self._status_of else ""
@@ -180,7 +180,7 @@ class Race:
         return found
 
     def play(self, writes: int) -> list[str]:
-        """Which answers were none of their time, and which are wrong once the writes have ended."""
+        """Return the responses that match no state of their time or are wrong after the last write."""
         self.begin()
         with ThreadPoolExecutor(READERS + 1) as pool:
             readers = [pool.submit(self.read, number) for number in range(READERS)]
@@ -231,12 +231,12 @@ def race(start_app: Callable[..., App], tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @lengths("writes", short=20, long=60)
-def test_cached_answers_are_of_their_time_and_end_up_right(race: Race, writes: int) -> None:
+def test_cached_responses_are_of_their_time_and_end_up_right(race: Race, writes: int) -> None:
     assert race.play(writes) == []
 
 
 def unchecked(get_or_load: Callable[..., Any]) -> Callable[..., Any]:
-    """Store what is loaded under the version that was read before it."""
+    """Store the loaded response under the version read before it, without a second look."""
 
     def stored_as_asked(
         self: Cache, kind: str, version: Any, load: Callable[[], Loaded], **given: Any
@@ -247,10 +247,10 @@ def unchecked(get_or_load: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("looks", [True, False])
-def test_what_comes_and_goes_while_an_answer_is_loaded_is_in_no_later_one(
+def test_a_state_that_came_and_went_during_a_load_is_in_no_later_response(
     start_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch, looks: bool
 ) -> None:
-    """Without the second look, the control, the context of one moment is found at another."""
+    """The control: without the second look, the context of one state is found in another."""
     app = start_app()
     memory = Memory()
     monkeypatch.setattr(app.cache, "_redis", memory)

@@ -1,4 +1,4 @@
-"""Documents that are made at once: numbers without gaps or doubles, and one row a bug."""
+"""Documents created concurrently: numbers without gaps or duplicates, and one row a bug."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ CALLERS = 100
 
 
 def in_turn(channels: list[grpc.Channel]) -> list[ReportServiceStub]:
-    """Stubs enough for all calls, of one server and the other."""
+    """Return channels to two servers, enough for all calls."""
     stubs = [ReportServiceStub(channel) for channel in channels]
     return [stub for stub, _ in zip(cycle(stubs), range(2 * ADRS), strict=False)]
 
@@ -29,8 +29,8 @@ def all_of(calls: Sequence[Callable[[], Any]]) -> list[Any]:
         return list(pool.map(lambda call: call(), calls))
 
 
-def test_numbers_have_no_gaps_and_no_doubles(channels: list[grpc.Channel]) -> None:
-    """Every second call fails, half of those after they were given a number."""
+def test_numbers_have_no_gaps_and_no_duplicates(channels: list[grpc.Channel]) -> None:
+    """Every second call fails, half of these after the number was taken."""
 
     def decide(stub: ReportServiceStub, number: int) -> report_pb2.Adr | None:
         request = report_pb2.CreateAdrRequest(title=f"Decision {number}", decision="We do.")
@@ -56,7 +56,7 @@ def test_numbers_have_no_gaps_and_no_doubles(channels: list[grpc.Channel]) -> No
     assert len({adr.uid for adr in made}) == ADRS
 
 
-def test_a_bug_reported_by_many_at_once_is_one_row(channels: list[grpc.Channel], database_url: str) -> None:
+def test_a_bug_reported_concurrently_is_one_row(channels: list[grpc.Channel], database_url: str) -> None:
     stubs = iter(in_turn(channels))
 
     def tell() -> report_pb2.CreateBugReportResponse:
@@ -78,7 +78,7 @@ def test_a_bug_reported_by_many_at_once_is_one_row(channels: list[grpc.Channel],
     assert logged == (1, CALLS - 1)
 
 
-def test_different_bugs_at_once_have_codes_of_their_own(channels: list[grpc.Channel]) -> None:
+def test_concurrent_reports_of_different_bugs_have_different_codes(channels: list[grpc.Channel]) -> None:
     names = ["socket", "queue", "row", "table", "lease", "cursor", "page", "file", "link", "token"]
 
     def tell(stub: ReportServiceStub, name: str) -> str:

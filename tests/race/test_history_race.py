@@ -1,4 +1,4 @@
-"""Whoever writes meanwhile: an entity that is rebuilt is equal to what is stored, and its past stays."""
+"""Under concurrent writes a rebuilt entity equals the stored one, and its past does not change."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier

@@ -1,4 +1,4 @@
-"""Sixteen identical calls at once with one request_id: one acts, all are answered alike."""
+"""Sixteen identical concurrent calls with one request_id: one takes effect, all get its response."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,8 +30,11 @@ TITLE = FieldMask(paths=["title"])
 
 @dataclass(frozen=True)
 class Mutation:
-    """An rpc with a request, and another body for the same request_id. "T0" to "T9", "S0" and "S1", a link
-    from T1 to T0, and a session "A0" on T0 are there."""
+    """An rpc with a request, and another body for the same request_id.
+
+    The ledger has the tasks "T0" to "T9", the sprints "S0" and "S1", a link from T1 to T0, and a session "A0"
+    on T0.
+    """
 
     service: type[Any]
     rpc: str
@@ -190,7 +193,7 @@ def prepare(channel: grpc.Channel, metadata: Metadata) -> None:
 
 
 def logged(channel: grpc.Channel, metadata: Metadata) -> list[event_pb2.Event]:
-    """All but what tells that a context was assembled, which is no part of the call that asked for it."""
+    """Return the events without context.assembled, which is logged outside of the call's transaction."""
     stream = EventServiceStub(channel).StreamTimeline(
         event_pb2.StreamTimelineRequest(), metadata=metadata, timeout=10
     )
@@ -204,7 +207,7 @@ def _next(turns: Iterator[Callable[..., Message]], request: Message, metadata: M
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.rpc)
 @lengths("rounds", short=1, long=3)
-def test_one_of_sixteen_identical_calls_acts(
+def test_one_of_sixteen_identical_calls_takes_effect(
     channels: list[grpc.Channel], mutation: Mutation, rounds: int
 ) -> None:
     calls = [getattr(mutation.service(channel), mutation.rpc) for channel in channels]
@@ -219,7 +222,7 @@ def test_one_of_sixteen_identical_calls_acts(
 
         answers = at_once(partial(_next, turns, request, metadata))
 
-        # The caller's dedup flag aside, the retry of an emit is the emit: equal to the last byte.
+        # But for the duplicate flag, the response to the retry of an emit equals the first one to the byte.
         assert all(answer == answers[0] for answer in answers)
         after = logged(channels[0], metadata)
         assert len(after) == len(before) + mutation.events
@@ -233,7 +236,7 @@ def test_one_of_sixteen_identical_calls_acts(
         assert logged(channels[0], metadata) == after
 
 
-def test_one_of_sixteen_identical_messages_acts(channels: list[grpc.Channel]) -> None:
+def test_one_of_sixteen_identical_messages_takes_effect(channels: list[grpc.Channel]) -> None:
     new = [factories.event(actor=str(number)) for number in range(20)]
     message = event_pb2.EmitEventsRequest(request_id="once", events=new)
     stubs = [EventServiceStub(channel) for channel in channels]
@@ -268,7 +271,7 @@ def test_a_refused_call_may_be_tried_again_with_its_request_id(
 
 
 def retitle_at_once(channels: list[grpc.Channel], **fields: Any) -> list[int]:
-    """The revisions that so many updates of one new task come to, in order; 0 for one that is ABORTED."""
+    """Return the revisions after concurrent updates of a new task, in order; 0 for an ABORTED one."""
     stubs = [TaskServiceStub(channel) for channel in channels]
     stubs[0].CreateTask(task_pb2.CreateTaskRequest(task=factories.task("a")))
     turns = iter([(stub, number) for number, stub in enumerate(stubs * CALLS)])
@@ -285,7 +288,7 @@ def retitle_at_once(channels: list[grpc.Channel], **fields: Any) -> list[int]:
     return sorted(at_once(change))
 
 
-def test_of_many_that_update_one_revision_one_is_first(channels: list[grpc.Channel]) -> None:
+def test_one_of_many_updates_of_a_revision_succeeds(channels: list[grpc.Channel]) -> None:
     assert retitle_at_once(channels, expected_revision=1) == [0] * (CALLS - 1) + [2]
 
 

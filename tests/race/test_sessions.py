@@ -1,4 +1,4 @@
-"""Agents that start, resume, log and close sessions at once."""
+"""Agents that start, resume, log and close sessions concurrently."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -23,14 +23,14 @@ ROUNDS = 3
 
 @pytest.fixture
 def stubs(channels: list[grpc.Channel]) -> list[SessionServiceStub]:
-    """Of two servers, with a task a round."""
+    """Return channels to two servers, whose ledger has a task for each round."""
     for number in range(ROUNDS):
         TaskServiceStub(channels[0]).CreateTask(task_pb2.CreateTaskRequest(task=factories.task(f"T{number}")))
     return [SessionServiceStub(channel) for channel in channels]
 
 
 def turns(calls: Sequence[Callable[[], Any]]) -> Callable[[], Any]:
-    """Each call takes the next of these, over and over; None for one that is refused in a race."""
+    """Run calls concurrently, each with the next request in turn. Return None for a call that lost a race."""
     waiting: Iterator[Callable[[], Any]] = cycle(calls)
 
     def take() -> Any:
@@ -44,12 +44,12 @@ def turns(calls: Sequence[Callable[[], Any]]) -> Callable[[], Any]:
 
 
 def inits(stubs: list[SessionServiceStub], *requests: session_pb2.InitAgentRequest) -> Callable[[], Any]:
-    """Each request on each server, in turn."""
+    """Return each request with each server, in turn."""
     return turns([partial(stub.InitAgent, request, timeout=20) for request in requests for stub in stubs])
 
 
 def logged(channel: grpc.Channel, key: str) -> list[event_pb2.Event]:
-    """All events of a session but what tells that its context was assembled."""
+    """Return the events of a session without context.assembled."""
     request = event_pb2.StreamTimelineRequest(filter=event_pb2.EventFilter(session_key=key))
     stream = EventServiceStub(channel).StreamTimeline(request, timeout=10)
     found = [event for message in stream for event in message.events.events]
@@ -92,7 +92,7 @@ def test_a_resume_that_is_retried_resumes_once(
 
 
 @lengths("rounds", short=1, long=ROUNDS)
-def test_an_agent_that_starts_many_times_at_once_has_one_session(
+def test_concurrent_starts_of_an_agent_make_one_session(
     stubs: list[SessionServiceStub], channels: list[grpc.Channel], rounds: int
 ) -> None:
     for number in range(rounds):
@@ -106,7 +106,7 @@ def test_an_agent_that_starts_many_times_at_once_has_one_session(
         assert revisions == list(range(1, CALLS + 1))
 
 
-def test_of_agents_that_resume_at_once_the_last_owns_the_session(
+def test_of_concurrent_resumptions_the_last_agent_owns_the_session(
     stubs: list[SessionServiceStub], channels: list[grpc.Channel]
 ) -> None:
     key = stubs[0].InitAgent(session_pb2.InitAgentRequest(task_code="T0", agent="ann")).session.key

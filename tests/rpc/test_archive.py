@@ -1,4 +1,4 @@
-"""Old events move to the archive, where queries find them that ask for it."""
+"""Old events move to the archive, where queries with include_archived find them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BACK = (7, 6, 5)
 
 
 class Old(OldLog):
-    """A server whose log has three old months of 20 events each, one in five of them of P0, and 10 of now."""
+    """A server whose log has three old months of 20 events, every fifth of them P0, and 10 recent events."""
 
     def __init__(self, server: Server, channel: grpc.Channel) -> None:
         super().__init__(server.database_url)
@@ -82,7 +82,7 @@ class Old(OldLog):
         return [e for m in self.events.StreamTimeline(request, timeout=10) for e in m.events.events]
 
     def listed(self, chosen: event_pb2.EventFilter | None, newest: bool, *, archived: bool) -> list[str]:
-        """All pages of a list, which hold one event each time."""
+        """Return the events of a list that is read with pages of one event."""
         request = event_pb2.ListEventsRequest(
             filter=chosen,
             page_size=9,
@@ -123,7 +123,7 @@ def ids(events: Iterable[event_pb2.Event]) -> list[str]:
     return [event.id for event in events]
 
 
-def test_whole_months_move_as_partitions_and_what_is_kept_stays(old: Old) -> None:
+def test_whole_months_move_as_partitions_and_kept_events_stay(old: Old) -> None:
     tables = old.tables("events_rest")
     answer = old.archive()
     assert [(p.events, p.whole) for p in answer.parts] == [(16, True)] * 3
@@ -137,7 +137,7 @@ def test_whole_months_move_as_partitions_and_what_is_kept_stays(old: Old) -> Non
     assert old.archive().parts == []
 
 
-def test_a_context_of_before_is_not_answered_once_events_are_archived(old: Old) -> None:
+def test_a_cached_context_is_not_used_once_its_events_are_archived(old: Old) -> None:
     def told() -> int:
         return len(old.ledger.context({"task_code": "t"}, max_events=500).events)
 
@@ -157,9 +157,9 @@ def test_a_dry_run_counts_and_changes_nothing(old: Old) -> None:
     assert old.places() == before
 
 
-def test_a_month_is_split_by_an_exact_day_and_its_rest_goes_as_a_partition(old: Old) -> None:
+def test_a_month_is_split_at_a_day_and_its_rest_moves_as_a_partition(old: Old) -> None:
     day = old.months[1] + timedelta(days=10)
-    # Without being asked it leaves the month that is old in part.
+    # Without ``exact`` the month that is partly old stays.
     assert [p.whole for p in old.archive(day).parts] == [True]
     answer = old.archive(day + timedelta(hours=7), exact=True)
     assert answer.cutoff_time.ToDatetime(UTC) == day
@@ -176,7 +176,7 @@ def test_a_month_is_split_by_an_exact_day_and_its_rest_goes_as_a_partition(old: 
     assert old.places()[1] == set(old.ids) - old.kept
 
 
-def test_queries_reach_the_archive_where_they_ask_for_it(old: Old) -> None:
+def test_queries_read_the_archive_on_request(old: Old) -> None:
     assert ids(old.history()) == old.all
     before = {e.id: e for e in old.history()}
     old.archive()
@@ -217,7 +217,7 @@ def test_timelines_start_in_the_archive_too(old: Old) -> None:
         assert ids(rest) == old.all[place + 1 :]
 
 
-def test_a_cursor_before_what_is_archived_says_where_to_start(old: Old) -> None:
+def test_a_cursor_before_archived_events_is_refused_with_a_start(old: Old) -> None:
     everything = old.history()
     old.archive(old.months[1])
     edge = old.months[1]
@@ -227,7 +227,7 @@ def test_a_cursor_before_what_is_archived_says_where_to_start(old: Old) -> None:
         assert details(told.value)["ErrorInfo"].metadata["live_from"] == edge.isoformat()
         kept = event_pb2.EventFilter(priorities=[common_pb2.PRIORITY_P0])
         assert set(ids(old.history(after_cursor=event.cursor, filter=kept))) <= old.kept | set(old.new)
-    # The last one that went, and all after it, miss nothing.
+    # A cursor at the last archived event, or after it, misses nothing.
     for place in range(19, 60):
         assert ids(old.history(after_cursor=everything[place].cursor)) == old.all[place + 1 :]
     start = Timestamp()
@@ -235,9 +235,7 @@ def test_a_cursor_before_what_is_archived_says_where_to_start(old: Old) -> None:
     assert ids(old.history(from_time=start)) == old.all[20:]
 
 
-def test_a_quiet_log_that_is_archived_is_caught_up_where_it_ends(
-    server: Server, channel: grpc.Channel
-) -> None:
+def test_an_archived_quiet_log_is_caught_up_at_its_end(server: Server, channel: grpc.Channel) -> None:
     with closing(OldLog(server.database_url)) as log:
         ledger = Ledger(channel)
         log.add_month(BACK[0])
@@ -254,7 +252,7 @@ def test_a_quiet_log_that_is_archived_is_caught_up_where_it_ends(
         assert [e.id for m in ledger.events.StreamTimeline(again) for e in m.events.events] == [two.id]
 
 
-def test_a_stored_key_is_known_for_ever(old: Old) -> None:
+def test_a_dedup_key_is_known_for_ever(old: Old) -> None:
     old.archive()
     again = factories.event(dedup_key="k-1-1", entity_type=common_pb2.ENTITY_TYPE_TASK, entity_code="t")
     answer = old.events.EmitEvent(event_pb2.EmitEventRequest(event=again))
@@ -268,7 +266,7 @@ def test_a_stored_key_is_known_for_ever(old: Old) -> None:
     assert answer.event.dedup_key == "k-1-1"
 
 
-def test_statistics_count_what_is_archived(old: Old) -> None:
+def test_statistics_count_archived_events(old: Old) -> None:
     start, end = Timestamp(), Timestamp()
     start.FromDatetime(old.months[0] + timedelta(minutes=7))
     end.FromDatetime(old.months[2] + timedelta(days=14, minutes=50))
@@ -307,8 +305,8 @@ def test_a_month_that_is_not_counted_yet_stays(old: Old) -> None:
     assert len(old.archive().parts) == 3
 
 
-def test_a_part_of_a_month_goes_once_that_part_is_counted(old: Old) -> None:
-    """However far readers are with what is younger: a month that runs now always has something to come."""
+def test_a_part_of_a_month_moves_once_readers_have_passed_it(old: Old) -> None:
+    """Readers need not have read the younger part: the current month still gets events."""
     cutoff = old.months[2] + timedelta(days=10)
     assert len(old.archive(cutoff).parts) == 2
 
@@ -393,7 +391,7 @@ def test_nothing_is_deleted_until_it_is_switched_on(old: Old) -> None:
         assert services == []
 
 
-def test_what_is_kept_for_ever_can_be_neither_moved_nor_deleted(old: Old) -> None:
+def test_kept_events_can_be_neither_moved_nor_deleted(old: Old) -> None:
     old.archive()
     everything = old.places()
     for statement in (
@@ -422,7 +420,7 @@ def test_what_is_kept_for_ever_can_be_neither_moved_nor_deleted(old: Old) -> Non
     assert old.places() == everything
 
 
-def test_what_is_not_old_is_refused(old: Old) -> None:
+def test_a_cutoff_that_is_too_recent_is_refused(old: Old) -> None:
     for request in (
         admin_pb2.ArchiveEventsRequest(),
         admin_pb2.ArchiveEventsRequest(older_than=Duration(seconds=86_399)),
@@ -432,7 +430,7 @@ def test_what_is_not_old_is_refused(old: Old) -> None:
             old.admin.ArchiveEvents(request)
 
 
-def test_a_deadline_leaves_what_is_left_for_the_next_call(old: Old) -> None:
+def test_a_deadline_leaves_the_rest_to_the_next_call(old: Old) -> None:
     request = admin_pb2.ArchiveEventsRequest(older_than=Duration(seconds=90 * 86_400))
     answer = old.admin.ArchiveEvents(request, timeout=ANSWER_SECONDS / 2)
     assert (list(answer.parts), answer.more, list(answer.held)) == ([], True, [])
@@ -456,7 +454,7 @@ def test_the_command_does_the_same(old: Old) -> None:
     assert run("--older-than", "0d")[0] == 2
 
 
-def test_a_timeline_says_so_where_what_it_was_to_read_next_goes(
+def test_a_timeline_ends_with_an_error_if_its_next_events_are_archived(
     old: Old, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old.fill(BACK[0], 600)
@@ -464,7 +462,7 @@ def test_a_timeline_says_so_where_what_it_was_to_read_next_goes(
     read, pages = event_store.page, count()
 
     def page(conn: Any, **given: Any) -> event_store.LogPage:
-        """After the first page what comes next is archived."""
+        """Archive the events of the next page after the first page."""
         if next(pages) == 1:
             old.archive(old.months[1])
         return read(conn, **given)

@@ -108,7 +108,7 @@ def test_a_sprints_tasks_come_in_pages(ledger: Ledger) -> None:
         ledger.context({"sprint_code": "s"}, page_token="x")
 
 
-def test_a_sessions_context_tells_each_event_once(ledger: Ledger, sprint: None) -> None:
+def test_a_sessions_context_has_each_event_once(ledger: Ledger, sprint: None) -> None:
     ledger.session("k", task_code="t")
     activity = session_pb2.LogActivityRequest(session_key="k", kind="note", message="done")
     ledger.sessions.LogActivity(activity)
@@ -145,10 +145,10 @@ def test_what_is_not_there_is_not_found(ledger: Ledger) -> None:
             ledger.ask(**target)
 
 
-def test_it_takes_three_statements_and_one_from_the_cache(
+def test_a_context_takes_three_statements_and_one_if_cached(
     ledger: Ledger, sprint: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The version, all the rest, and the event that says so; however much there is to tell."""
+    """The version, the rest, and the event: three statements for any amount of content."""
     ledger.session("k", sprint_code="s")
     tasks = [task_pb2.NewTask(task=factories.task(f"t{n:03}", sprint_code="s")) for n in range(100)]
     ledger.tasks.BatchCreateTasks(task_pb2.BatchCreateTasksRequest(tasks=tasks))
@@ -169,11 +169,11 @@ def test_it_takes_three_statements_and_one_from_the_cache(
 
 
 def own(seen: list[str]) -> list[str]:
-    """The statements that read a target or write the log, and none of the background's."""
+    """Return the statements that read a target or write the log, without those of background services."""
     return [query for query in seen if "target as materialized" in query or "into events" in query]
 
 
-def test_it_says_so_in_the_log_and_that_is_no_part_of_it(ledger: Ledger, sprint: None) -> None:
+def test_an_assembly_is_logged_and_is_no_part_of_contexts(ledger: Ledger, sprint: None) -> None:
     ids = context_pb2.ContextOptions(include_ids=True)
     first = ledger.ask(ids, task_code="t")
     (event,) = ledger.log(ASSEMBLED)
@@ -191,7 +191,7 @@ def test_it_says_so_in_the_log_and_that_is_no_part_of_it(ledger: Ledger, sprint:
 
 
 def raw(channel: grpc.Channel, **target: Any) -> bytes:
-    """The answer as it comes over the wire, but for whether it came from the cache."""
+    """Return the serialized response without from_cache."""
     request = context_pb2.AssembleContextRequest(**target).SerializeToString()
     call: Any = channel.unary_unary("/orchestration.v1.ContextService/AssembleContext")
     answer: bytes = call(request)
@@ -201,7 +201,7 @@ def raw(channel: grpc.Channel, **target: Any) -> bytes:
 def test_equal_states_give_equal_bytes(
     ledger: Ledger, sprint: None, channel: grpc.Channel, database_url: str
 ) -> None:
-    """Assembled by another server, without a cache, byte for byte the same."""
+    """A server without a cache assembles the same bytes."""
     ledger.session("k", task_code="t")
     app = App(Settings(address="127.0.0.1:0", database_url=database_url, grace_seconds=1))
     try:
@@ -262,7 +262,7 @@ def test_each_change_of_a_sprint_is_in_its_next_context(ledger: Ledger, sprint: 
         assert after.context.version != before.version, what
 
 
-def test_what_is_no_part_of_it_changes_nothing(ledger: Ledger, sprint: None) -> None:
+def test_other_changes_do_not_change_the_context(ledger: Ledger, sprint: None) -> None:
     ledger.task("w", sprint_code="s")
     ledger.task("x")
     ledger.session("k", task_code="t")
@@ -276,7 +276,7 @@ def test_what_is_no_part_of_it_changes_nothing(ledger: Ledger, sprint: None) -> 
             assert after.context == old, what
 
 
-def test_only_the_last_events_are_told_newest_last(ledger: Ledger, sprint: None) -> None:
+def test_only_the_last_events_are_shown_newest_last(ledger: Ledger, sprint: None) -> None:
     events = [ledger.emit("t", type_=f"agents.note.n{n}") for n in range(120)]
     context = ledger.context({"task_code": "t"}, include_ids=True)
     assert [event.id for event in context.events] == [event.id for event in events[-100:]]

@@ -1,4 +1,4 @@
-"""What a context says beside its target, each part under the version that the answer is cached by."""
+"""The background of a context's target. Each section is part of the version that the cache goes by."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def close(ledger: Ledger, key: str, summary: str) -> None:
 
 
 def changed(ledger: Ledger, **target: Any) -> Any:
-    """Return a context that must not come from the cache; the same call after it does."""
+    """Return a context that must not come from the cache; the same call again must."""
     first = ledger.ask(**target)
     assert not first.from_cache
     again = ledger.ask(**target)
@@ -41,7 +41,7 @@ def changed(ledger: Ledger, **target: Any) -> Any:
     return first.context
 
 
-def test_hand_over_notes_are_told_once_however_much_came_after(ledger: Ledger) -> None:
+def test_hand_over_notes_are_shown_once_even_after_many_events(ledger: Ledger) -> None:
     ledger.session("k", task_code="t")
     changed(ledger, **TASK)
     log(ledger, "k", "handover", "the migration is half done: run it again with --resume")
@@ -59,7 +59,7 @@ def test_hand_over_notes_are_told_once_however_much_came_after(ledger: Ledger) -
     assert [e.payload["message"] for e in whole.events if e.type.endswith("logged")] == ["tests pass"]
 
 
-def test_decisions_of_the_task_and_of_its_sprint_are_told(ledger: Ledger, channel: grpc.Channel) -> None:
+def test_decisions_of_the_task_and_of_its_sprint_are_shown(ledger: Ledger, channel: grpc.Channel) -> None:
     reports = ReportServiceStub(channel)
     changed(ledger, **TASK)
     abouts: list[dict[str, Any]] = [{"task_code": "t"}, {"sprint_code": "s"}, {"task_code": "u"}, {}]
@@ -79,7 +79,7 @@ def test_decisions_of_the_task_and_of_its_sprint_are_told(ledger: Ledger, channe
     assert {d.code for d in of_sprint.decisions} == {"ADR-0001", "ADR-0002", "ADR-0003", ""}
 
 
-def test_earlier_sessions_tell_what_they_did(ledger: Ledger) -> None:
+def test_earlier_sessions_show_their_summaries(ledger: Ledger) -> None:
     for number in range(7):
         ledger.session(f"k{number}", task_code="t", force_new=True)
         assert not any(s.summary == f"did {number}" for s in changed(ledger, **TASK).sessions)
@@ -95,7 +95,7 @@ def test_earlier_sessions_tell_what_they_did(ledger: Ledger) -> None:
     assert (paused.status, paused.summary) == (common_pb2.SESSION_STATUS_PAUSED, "waits for u")
 
 
-def test_blockers_and_parents_say_what_they_are_and_what_came_of_them(ledger: Ledger) -> None:
+def test_blockers_and_parents_show_description_and_outcome(ledger: Ledger) -> None:
     ledger.task("parent", description="the whole of it", metadata={"outcome": "agreed on"})
     ledger.link("t", "parent", 2)
     request = task_pb2.UpdateTaskRequest(
@@ -116,7 +116,7 @@ def test_blockers_and_parents_say_what_they_are_and_what_came_of_them(ledger: Le
     assert not changed(ledger, sprint_code="s").blockers[0].description
 
 
-def test_nothing_is_told_twice(ledger: Ledger) -> None:
+def test_nothing_is_shown_twice(ledger: Ledger) -> None:
     text = "a description that is long enough to be worth saying once alone"
     ledger.task("w", description=text, sprint_code="s", labels=["x"])
     ledger.emit("w", payload={"description": text, "size": 3})

@@ -1,4 +1,4 @@
-"""The files of a workspace: named in contexts, read through ReadContextFile, and nothing outside of it."""
+"""The files of a workspace, in contexts and through ReadContextFile, and no file outside of it."""
 
 import hashlib
 import os
@@ -31,7 +31,7 @@ CALL = Call("test")
 
 @dataclass
 class Ledger:
-    """A server with a workspace, and a sprint with a task and files."""
+    """Return the ledger of a server with a workspace, and a sprint with a task and files."""
 
     root: Path
     channel: grpc.Channel
@@ -175,7 +175,7 @@ def test_without_a_workspace_there_are_no_files(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("change", [b"", b"short", b"x" * 3 * CHUNK_BYTES, b"x" * 4 * CHUNK_BYTES])
-def test_a_file_that_changes_while_it_is_read_says_so(tmp_path: Path, change: bytes) -> None:
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, change: bytes) -> None:
     file = tmp_path / "d" / "a.md"
     file.parent.mkdir()
     file.write_bytes(b"y" * 3 * CHUNK_BYTES)
@@ -186,8 +186,8 @@ def test_a_file_that_changes_while_it_is_read_says_so(tmp_path: Path, change: by
         list(pieces)
 
 
-def test_a_file_that_is_replaced_while_it_is_read_is_read_as_it_was(tmp_path: Path) -> None:
-    """As files are written here: the one that was opened stays as it is."""
+def test_a_file_that_is_replaced_while_it_is_read_stays_whole(tmp_path: Path) -> None:
+    """The server writes files by renaming, so the opened file stays as it is."""
     file = tmp_path / "d" / "a.md"
     file.parent.mkdir()
     file.write_bytes(b"y" * 3 * CHUNK_BYTES)

@@ -1,4 +1,4 @@
-"""Contexts in part: what was asked for, what changed since, and what fits into a budget."""
+"""Partial contexts: omitted sections, changes since a cursor, and token budgets."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -34,12 +34,12 @@ def sections(context: context_pb2.Context) -> set[str]:
     return {S.Name(section).removeprefix("CONTEXT_SECTION_") for section in context.unchanged}
 
 
-def test_parts_may_be_left_out(ledger: Ledger, sprint: None) -> None:
+def test_sections_may_be_omitted(ledger: Ledger, sprint: None) -> None:
     every = [s for s in S.values() if s not in (0, S.CONTEXT_SECTION_TARGET)]
     context = ledger.context({"task_code": "t"}, omit_sections=every)
     told = {field.name for field, _ in context.ListFields()}
     assert told == {"target_type", "target_code", "task", "token_estimate", "as_of_cursor", "version"}
-    # What was left out is told in full to one who asks for it later.
+    # A caller that asks for an omitted section later gets all of it.
     later = ledger.context({"task_code": "t"}, since_cursor=context.as_of_cursor)
     assert sections(later) == {"TARGET"}
     assert len(later.events) == 3
@@ -50,7 +50,7 @@ def test_parts_may_be_left_out(ledger: Ledger, sprint: None) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS[1:])
-def test_with_a_cursor_only_what_changed_is_told(ledger: Ledger, sprint: None, target: Target) -> None:
+def test_with_a_cursor_only_changes_are_returned(ledger: Ledger, sprint: None, target: Target) -> None:
     ledger.session("k", task_code="t")
     first = ledger.context(target, include_ids=True)
     same = ledger.context(target, include_ids=True, since_cursor=first.as_of_cursor)
@@ -86,14 +86,14 @@ def test_a_task_that_leaves_its_sprint_is_a_change(ledger: Ledger, sprint: None)
     assert after.progress.total == 1
 
 
-def test_cursors_are_of_this_log_and_this_target(ledger: Ledger, sprint: None) -> None:
+def test_a_cursor_must_be_of_this_log_and_target(ledger: Ledger, sprint: None) -> None:
     own = ledger.context({"task_code": "t"}, include_ids=True)
     with refused(StatusCode.INVALID_ARGUMENT, "CURSOR_INVALID"):
         ledger.context({"task_code": "t"}, since_cursor="x")
     with refused(StatusCode.INVALID_ARGUMENT, "CURSOR_INVALID") as caught:
         ledger.context({"task_code": "u"}, since_cursor=own.as_of_cursor)
     assert list(violations(caught.value)) == ["options.since_cursor"]
-    # Any cursor says which events are known, and it opens a timeline too.
+    # Any cursor says which events are known. It opens a timeline, too.
     plain = ledger.context({"task_code": "t"}, include_ids=True, since_cursor=own.events[0].cursor)
     assert [e.id for e in plain.events] == [e.id for e in own.events[1:]]
     assert plain.task == own.task
@@ -104,8 +104,8 @@ def test_cursors_are_of_this_log_and_this_target(ledger: Ledger, sprint: None) -
     assert not {e.id for e in own.events} & set(told)
 
 
-def test_a_commit_that_is_late_is_missed_by_nobody(ledger: Ledger, sprint: None, database_url: str) -> None:
-    """Its place in the log is before that of events which committed first: those wait for it."""
+def test_a_late_commit_is_missed_by_no_reader(ledger: Ledger, sprint: None, database_url: str) -> None:
+    """Its position is below that of events that committed earlier. Readers wait for it."""
     first = ledger.context({"task_code": "t"})
     with psycopg.connect(database_url) as late:
         late.execute("select pg_current_xact_id()")
@@ -147,7 +147,7 @@ def test_one_version_has_one_content_while_others_write(ledger: Ledger, sprint: 
 
 
 @pytest.mark.parametrize("target", TARGETS[1:])
-def test_a_budget_is_kept_and_used(ledger: Ledger, sprint: None, target: Target) -> None:
+def test_a_budget_is_kept_and_filled(ledger: Ledger, sprint: None, target: Target) -> None:
     ledger.session("k", sprint_code="s")
     for number in range(30):
         ledger.emit("t", payload={"text": f"note {number} " * 10})

@@ -67,7 +67,7 @@ def ready(
     sprint: str = "",
     metadata: Metadata | None = None,
 ) -> list[str]:
-    """The codes of all pages."""
+    """Return the codes on all pages."""
     codes: list[str] = []
     token = ""
     while True:
@@ -90,7 +90,7 @@ def cycle_path(error: grpc.RpcError) -> str:
     return str(details(error)["ErrorInfo"].metadata["path"])
 
 
-def test_a_blocked_task_is_ready_when_what_blocks_it_ends(
+def test_a_task_is_ready_when_its_blockers_end(
     tasks: TaskServiceStub, coordination: CoordinationServiceStub
 ) -> None:
     create(tasks, "a", "b", "c", "d")
@@ -109,7 +109,7 @@ def test_a_blocked_task_is_ready_when_what_blocks_it_ends(
     assert ready(coordination) == ["d"]
 
 
-def test_only_a_blocking_link_holds_work_back(
+def test_only_a_blocking_link_delays_a_task(
     tasks: TaskServiceStub, coordination: CoordinationServiceStub
 ) -> None:
     create(tasks, "a", "b")
@@ -152,7 +152,7 @@ def test_a_cycle_is_refused_and_named(tasks: TaskServiceStub, coordination: Coor
     add(coordination, link("c", "a"))
 
 
-def test_of_a_long_cycle_both_ends_are_named(
+def test_a_long_cycle_is_named_by_both_ends(
     tasks: TaskServiceStub, coordination: CoordinationServiceStub
 ) -> None:
     codes = [f"t{number:0127}" for number in range(12)]
@@ -167,9 +167,7 @@ def test_of_a_long_cycle_both_ends_are_named(
     assert path.split(" -> ") == [codes[-1], *codes[:2], "...", *codes[-3:]]
 
 
-def test_links_are_between_tasks_that_are_there(
-    tasks: TaskServiceStub, coordination: CoordinationServiceStub
-) -> None:
+def test_links_join_existing_tasks(tasks: TaskServiceStub, coordination: CoordinationServiceStub) -> None:
     create(tasks, "a", "b")
     for task, on in (("a", "none"), ("none", "a")):
         with refused(grpc.StatusCode.NOT_FOUND, "NOT_FOUND") as caught:
@@ -184,7 +182,7 @@ def test_links_are_between_tasks_that_are_there(
         remove(coordination, link("a", "b"))
 
 
-def test_calls_at_once_never_close_a_cycle(
+def test_concurrent_calls_never_close_a_cycle(
     tasks: TaskServiceStub, coordination: CoordinationServiceStub
 ) -> None:
     codes = [f"t{number}" for number in range(6)]
@@ -203,7 +201,7 @@ def test_calls_at_once_never_close_a_cycle(
         found = pool.map(lambda pair: attempt(*pair), wanted + wanted[::-1])
         added = {pair for pair in found if pair}
 
-    # A graph without a cycle that takes every link it can is a whole order of its tasks.
+    # An acyclic graph with as many links as it can have is a total order of its tasks.
     assert len(added) == len(codes) * (len(codes) - 1) // 2
     while added:
         free = set(codes) & {a for a, _ in added} - {b for _, b in added}
@@ -213,7 +211,7 @@ def test_calls_at_once_never_close_a_cycle(
 
 @dataclass
 class Model:
-    """The same rules in plain Python."""
+    """A model of the same rules in plain Python."""
 
     statuses: dict[str, Status] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
@@ -271,7 +269,7 @@ def _play(
     coordination: CoordinationServiceStub,
     project: Metadata,
 ) -> None:
-    """Plays a step on both sides, which agree on whether it is allowed."""
+    """Play a step on both sides, and check that they agree on whether it is allowed."""
     kind, code, other = step
     there = code not in model.deleted
     call: Callable[[], object]
@@ -317,7 +315,7 @@ def test_ready_tasks_and_next_steps_agree_on_what_is_due(
     contexts: ContextServiceStub,
     status: Sprint,
 ) -> None:
-    """One policy: a task is due if it has no sprint, or an active one."""
+    """A task is due if it has no sprint, or an active one."""
     sprints.CreateSprint(CreateSprintRequest(sprint=factories.sprint("s", status=status)))
     create(tasks, "free")
     tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("planned", sprint_code="s")))
@@ -336,7 +334,7 @@ def test_ready_tasks_and_next_steps_agree_on_what_is_due(
     assert any(step.startswith("Start what is ready") for step in context.next_steps) is is_due(status)
 
 
-def test_a_page_token_is_of_one_choice_of_what_is_due(
+def test_a_page_token_is_bound_to_include_not_due(
     tasks: TaskServiceStub, coordination: CoordinationServiceStub
 ) -> None:
     create(tasks, "a", "b")
@@ -349,7 +347,7 @@ def test_a_page_token_is_of_one_choice_of_what_is_due(
 def test_a_task_whose_blocker_is_open_can_be_started_and_completed(
     tasks: TaskServiceStub, coordination: CoordinationServiceStub
 ) -> None:
-    """Links say what is ready; they restrict no status."""
+    """Links decide which tasks are ready. They restrict no status."""
     create(tasks, "a", "b")
     add(coordination, link("b", "a"))
     set_status(tasks, "b", TaskStatus.TASK_STATUS_COMPLETED)
@@ -362,7 +360,7 @@ DEPENDENTS = coordination_pb2.DEPENDENCY_DIRECTION_DEPENDENTS
 def listed(
     coordination: CoordinationServiceStub, task: str, size: int = 0, **fields: Any
 ) -> list[coordination_pb2.Dependency]:
-    """The links of all pages."""
+    """Return the links on all pages."""
     found: list[coordination_pb2.Dependency] = []
     token = ""
     while True:
@@ -411,7 +409,7 @@ def test_links_are_listed_both_ways_as_a_plain_model_has_them(
         )
 
 
-def test_links_of_a_deleted_task_are_listed_and_those_of_none_are_not_found(
+def test_links_of_a_deleted_task_are_listed_and_of_an_unknown_one_not_found(
     tasks: TaskServiceStub, coordination: CoordinationServiceStub
 ) -> None:
     create(tasks, "a", "b")
@@ -423,7 +421,7 @@ def test_links_of_a_deleted_task_are_listed_and_those_of_none_are_not_found(
         listed(coordination, "c")
 
 
-def test_a_page_token_is_of_one_list_of_links(
+def test_a_page_token_is_bound_to_one_list_of_links(
     tasks: TaskServiceStub, coordination: CoordinationServiceStub
 ) -> None:
     create(tasks, "a", "b", "c")

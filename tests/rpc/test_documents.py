@@ -110,7 +110,7 @@ def test_a_decision_is_numbered_rendered_and_logged(
     )  # fmt: skip
 
 
-def test_a_decision_belongs_to_what_is_there(reports: ReportServiceStub, tasks: TaskServiceStub) -> None:
+def test_a_decision_belongs_to_existing_entities(reports: ReportServiceStub, tasks: TaskServiceStub) -> None:
     for wrong in ({"sprint_code": "none"}, {"task_code": "none"}, {"task_code": "T", "sprint_code": "none"}):
         with refused(grpc.StatusCode.NOT_FOUND):
             decide(reports, **wrong)
@@ -133,14 +133,14 @@ def test_a_retry_returns_the_same_number(reports: ReportServiceStub) -> None:
     assert decide(reports, "Third").number == 3
 
 
-def test_projects_count_for_themselves(reports: ReportServiceStub) -> None:
+def test_each_project_has_its_own_numbers(reports: ReportServiceStub) -> None:
     decide(reports)
     request = report_pb2.CreateAdrRequest(title="Theirs", decision="We do.")
     theirs = reports.CreateAdr(request, metadata=(("orchestration-project", "theirs"),))
     assert theirs.adr.number == 1
 
 
-def test_files_are_written_where_it_is_asked_for(reports: ReportServiceStub, server: Server) -> None:
+def test_files_are_written_on_request(reports: ReportServiceStub, server: Server) -> None:
     decide(reports)
     tell(reports)
     assert queued(server) == []
@@ -226,7 +226,7 @@ def test_a_bug_that_is_reported_again_is_counted(
         "first_seen_time": {"from": "2020-01-02T12:00:00+00:00", "to": "2020-01-02T09:00:00+00:00"},
     }
     assert (payload["reporter"], again[1].sprint_code) == ("bob", "other")
-    # What it says is kept, though the bug stays as it was first told.
+    # The texts of the duplicate are in its event, and the bug report keeps its first ones.
     assert payload["report"] == {"error_text": "no row 2 in C:\\db\\a.sqlite"}
 
 
@@ -238,7 +238,7 @@ def test_a_retried_report_counts_once(reports: ReportServiceStub) -> None:
 
 @contextmanager
 def with_templates(server: Server, directory: Path, files: dict[str, str]) -> Iterator[ReportServiceStub]:
-    """A second server of the same ledger, with templates of its own."""
+    """A second server of the same ledger has its own templates directory."""
     for name, text in files.items():
         (directory / name).write_text(text)
     app = App(
@@ -257,7 +257,7 @@ def with_templates(server: Server, directory: Path, files: dict[str, str]) -> It
         app.stop()
 
 
-def test_a_template_is_chosen_and_has_variables_of_its_own(server: Server, tmp_path: Path) -> None:
+def test_a_request_may_choose_a_template_with_its_own_variables(server: Server, tmp_path: Path) -> None:
     files = {
         "short.md": "---\nkind: adr\ntitle: Short\nvariables:\n- name: board\n  type: string\n---\n"
         "{{ code }} {{ title }} by {{ board }}: {{ decision }}",
@@ -302,5 +302,5 @@ def _text(value: str) -> Any:
         ("日本", ""),
     ],
 )
-def test_a_title_in_short_is_a_safe_name(title: str, short: str) -> None:
+def test_the_slug_of_a_title_is_a_safe_name(title: str, short: str) -> None:
     assert slugs.slug(title, documents.SLUG_LENGTH) == short

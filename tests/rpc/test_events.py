@@ -36,7 +36,7 @@ def emit(events: EventServiceStub, **fields: Any) -> event_pb2.EmitEventResponse
 
 
 def listed(events: EventServiceStub, **fields: Any) -> list[event_pb2.Event]:
-    """The events of all pages, oldest first unless asked otherwise."""
+    """Return the events on all pages, by default oldest first."""
     found: list[event_pb2.Event] = []
     fields = {"order": event_pb2.EVENT_ORDER_OLDEST_FIRST} | fields
     token = ""
@@ -53,7 +53,7 @@ def payload(event: event_pb2.Event) -> dict[str, Any]:
     return found
 
 
-def test_each_change_of_a_task_is_told(tasks: TaskServiceStub, events: EventServiceStub) -> None:
+def test_each_change_of_a_task_is_logged(tasks: TaskServiceStub, events: EventServiceStub) -> None:
     tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("a")))
     for status in (2, 3, 1, 4):
         tasks.UpdateTaskStatus(
@@ -106,7 +106,7 @@ def test_each_change_of_a_task_is_told(tasks: TaskServiceStub, events: EventServ
     assert told[6].priority == Priority.PRIORITY_P0
 
 
-def test_a_change_of_nothing_tells_nothing(tasks: TaskServiceStub, events: EventServiceStub) -> None:
+def test_an_update_without_changes_logs_nothing(tasks: TaskServiceStub, events: EventServiceStub) -> None:
     task = tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("a"))).task
     tasks.UpdateTask(task_pb2.UpdateTaskRequest(task=task, update_mask=FieldMask(paths=["title", "status"])))
     with pytest.raises(grpc.RpcError):
@@ -115,7 +115,7 @@ def test_a_change_of_nothing_tells_nothing(tasks: TaskServiceStub, events: Event
     assert len(listed(events)) == 1
 
 
-def test_changes_of_sprints_and_links_are_told(
+def test_changes_of_sprints_and_links_are_logged(
     sprints: SprintServiceStub,
     tasks: TaskServiceStub,
     coordination: CoordinationServiceStub,
@@ -155,7 +155,7 @@ def test_changes_of_sprints_and_links_are_told(
     assert told[6].entity_code == "b"
 
 
-def test_an_event_says_who_called(events: EventServiceStub) -> None:
+def test_an_event_names_its_caller(events: EventServiceStub) -> None:
     metadata = (
         ("orchestration-session", "session-1"),
         ("orchestration-agent", "builder"),
@@ -281,7 +281,7 @@ def test_emit_events_answers_each_message_and_a_bad_one_fails_alone(
     assert len(listed(events, page_size=500)) == 502
 
 
-def test_lists_go_by_the_time_that_it_happened(events: EventServiceStub) -> None:
+def test_lists_are_ordered_by_occur_time(events: EventServiceStub) -> None:
     hours = [5, 1, 3, 3, 2, 4, 3]
     for number, hour in enumerate(hours):
         emit(events, occur_time=at(hour), actor=str(number))
@@ -446,7 +446,7 @@ def test_statistics_count_the_last_week_and_see_each_event_at_once(
         events.GetEventStats(event_pb2.GetEventStatsRequest(start_time=at(0), end_time=at(24 * 367)))
 
 
-def test_messages_of_a_stream_stand_in_their_order(events: EventServiceStub) -> None:
+def test_messages_of_a_stream_are_logged_in_order(events: EventServiceStub) -> None:
     messages, size = 40, 500
     requests = [
         event_pb2.EmitEventsRequest(

@@ -1,4 +1,4 @@
-"""What stands in the place of a synced file holds up no other file, however large or odd it is."""
+"""A large or odd thing in place of a synced file delays no other file."""
 
 import os
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sync(server: Server, root: Path, sprints: SprintServiceStub, tasks: TaskServiceStub) -> FileSync:
-    """The service, which has written two tasks."""
+    """Return the service after it has written two tasks."""
     assert server.app is not None
     sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=factories.sprint("S-1")))
     for code in ("T-1", "T-2"):
@@ -77,7 +77,7 @@ OBSTACLES: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("obstacle", OBSTACLES)
-def test_it_holds_up_no_other_file(
+def test_an_obstacle_delays_no_other_file(
     sync: FileSync,
     tasks: TaskServiceStub,
     events: EventServiceStub,
@@ -115,10 +115,10 @@ def test_it_holds_up_no_other_file(
     assert not told(events, "sync_failed")
 
 
-def test_a_record_that_knows_no_hash_lets_no_large_file_be_written_over(
+def test_a_record_without_hashes_lets_no_large_file_be_overwritten(
     sync: FileSync, tasks: TaskServiceStub, root: Path
 ) -> None:
-    """The record lies in the workspace, where others write too."""
+    """The record is in the workspace, where other processes may write it."""
     path = root / TASKS / "T-1" / "TASK.md"
     sparse(path)
     record = next(file for file in path.parent.iterdir() if file.name.endswith(".hash"))
@@ -130,7 +130,7 @@ def test_a_record_that_knows_no_hash_lets_no_large_file_be_written_over(
 
 
 def _growing(monkeypatch: pytest.MonkeyPatch, module: object, name: str, path: Path) -> None:
-    """Each reading finds the file longer than the one before."""
+    """Make the file longer with each read."""
     read = getattr(os, name)
 
     def grown(fd: int, size: int, *place: int) -> bytes:
@@ -141,7 +141,7 @@ def _growing(monkeypatch: pytest.MonkeyPatch, module: object, name: str, path: P
     monkeypatch.setattr(f"{module.__name__}.os.{name}", grown)  # type: ignore[attr-defined]
 
 
-def test_a_file_that_grows_as_it_is_hashed_is_given_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hashing_a_growing_file_stops(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = root / "delegation" / "grows"
     path.parent.mkdir()
     path.write_bytes(b"x" * READ_BYTES)
@@ -151,7 +151,7 @@ def test_a_file_that_grows_as_it_is_hashed_is_given_up(root: Path, monkeypatch: 
     assert path.stat().st_size < 3 * HASHED_BYTES
 
 
-def test_a_listed_file_that_grows_as_it_is_hashed_is_left_out(
+def test_a_listed_file_that_grows_while_hashed_is_left_out(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = root / "delegation" / "tasks" / "grows"
@@ -164,7 +164,7 @@ def test_a_listed_file_that_grows_as_it_is_hashed_is_left_out(
     assert path.stat().st_size < 100 * READ_BYTES
 
 
-def test_of_many_large_files_the_first_are_hashed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_first_of_many_large_files_are_hashed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "HASHED_BYTES", 250)
     for number in range(4):
         file = root / "delegation" / "tasks" / str(number)
@@ -175,8 +175,8 @@ def test_of_many_large_files_the_first_are_hashed(root: Path, monkeypatch: pytes
     assert [bool(digest) for digest in found.values()] == [True, True, False, False]
 
 
-def test_a_listing_looks_at_so_many_entries(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Directories of directories would be looked through for days."""
+def test_a_listing_looks_at_a_limited_number_of_entries(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nested directories could take days to search."""
     monkeypatch.setattr(reader, "ENTRIES", 50)
     for outer in range(8):
         for inner in range(8):

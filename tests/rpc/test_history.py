@@ -39,7 +39,7 @@ pytestmark = pytest.mark.shared_server
 # GetEntityHistory
 
 
-def test_each_change_has_before_and_after_who_when_and_why(
+def test_each_change_has_values_caller_time_and_reason(
     tasks: TaskServiceStub, coordination: CoordinationServiceStub, events: EventServiceStub
 ) -> None:
     created = create(tasks, "A", labels=["x"])
@@ -108,7 +108,7 @@ def test_a_page_ends_before_it_grows_too_large(tasks: TaskServiceStub, events: E
     assert len(history(events, "A", 500)) == 31
 
 
-def test_what_is_about_an_entity_and_not_of_it_is_no_history(
+def test_events_about_an_entity_that_change_nothing_are_no_history(
     tasks: TaskServiceStub, events: EventServiceStub
 ) -> None:
     create(tasks, "A")
@@ -127,7 +127,7 @@ def test_history_is_of_one_project(tasks: TaskServiceStub, events: EventServiceS
         rebuild(events, "A")
 
 
-def test_a_page_token_is_good_for_its_own_request(tasks: TaskServiceStub, events: EventServiceStub) -> None:
+def test_a_page_token_is_valid_for_its_own_request(tasks: TaskServiceStub, events: EventServiceStub) -> None:
     create(tasks, "A")
     create(tasks, "B")
     update(tasks, "A", title="x")
@@ -154,7 +154,7 @@ def test_an_entity_is_rebuilt_as_of_now_a_revision_a_time_and_a_cursor(
     assert rebuild(events, "A", revision=1).task == first
     assert rebuild(events, "A", time=first.update_time).task == first
     assert rebuild(events, "A", cursor=told[0].cursor).task == first
-    # As of either event of a change all of it is there: nobody ever read a part of one.
+    # As of either event of a change the whole change is there: no reader ever saw a part of it.
     assert rebuild(events, "A", cursor=told[1].cursor).task == second
     found = rebuild(events, "A", cursor=told[2].cursor)
     assert found.task == second
@@ -163,7 +163,7 @@ def test_an_entity_is_rebuilt_as_of_now_a_revision_a_time_and_a_cursor(
     assert found.emit_time == second.update_time
 
 
-def test_one_that_is_deleted_is_rebuilt_as_it_last_was(
+def test_a_deleted_entity_is_rebuilt_in_its_last_state(
     tasks: TaskServiceStub, events: EventServiceStub
 ) -> None:
     last = create(tasks, "A")
@@ -177,7 +177,7 @@ def test_one_that_is_deleted_is_rebuilt_as_it_last_was(
     assert not rebuild(events, "A", revision=1).deleted
 
 
-def test_what_was_not_there_yet_is_not_found(tasks: TaskServiceStub, events: EventServiceStub) -> None:
+def test_a_state_before_the_creation_is_not_found(tasks: TaskServiceStub, events: EventServiceStub) -> None:
     create(tasks, "earlier")
     earlier = history(events, "earlier")[0]
     occurred = Timestamp(seconds=earlier.emit_time.seconds - 3600)
@@ -206,7 +206,7 @@ def test_a_cursor_has_to_be_of_this_log(
         rebuild(events, "A", cursor=cursor)
 
 
-def test_a_log_that_does_not_reach_back_says_so(
+def test_a_log_with_missing_events_is_reported(
     tasks: TaskServiceStub, events: EventServiceStub, server: Server
 ) -> None:
     create(tasks, "A")
@@ -217,7 +217,7 @@ def test_a_log_that_does_not_reach_back_says_so(
     with psycopg.connect(server.database_url, autocommit=True) as conn:
         conn.execute("delete from events where event_id = any(%s::uuid[])", ([c.event_id for c in told[:5]],))
 
-    # The snapshot of revision 32 stands for what came before it.
+    # The snapshot of revision 32 replaces the events before it.
     assert rebuild(events, "A", verify=True).task == whole
     assert rebuild(events, "A", revision=32).revision == 32
     for as_of in (
@@ -243,7 +243,9 @@ def test_a_log_that_does_not_reach_back_says_so(
         rebuild(events, "A")
 
 
-def test_verify_names_what_differs(tasks: TaskServiceStub, events: EventServiceStub, server: Server) -> None:
+def test_verify_names_the_fields_that_differ(
+    tasks: TaskServiceStub, events: EventServiceStub, server: Server
+) -> None:
     create(tasks, "A")
     task = update(tasks, "A", title="New")
     assert rebuild(events, "A", revision=1, verify=True).verification.equal
@@ -259,8 +261,8 @@ def test_verify_names_what_differs(tasks: TaskServiceStub, events: EventServiceS
     assert not rebuild(events, "A").HasField("verification")
 
 
-def test_values_keep_their_kind(tasks: TaskServiceStub, events: EventServiceStub) -> None:
-    """In Python true is 1; in the ledger it is not."""
+def test_values_keep_their_type(tasks: TaskServiceStub, events: EventServiceStub) -> None:
+    """In Python ``True == 1``; in the ledger they differ."""
     create(tasks, "A", metadata={"flag": True, "zero": 0, "none": None, "deep": {"list": [False, 0.5]}})
     changed = update(tasks, "A", metadata={"flag": 1, "zero": False, "none": "", "deep": {}})
     assert changed.revision == 2
@@ -271,7 +273,7 @@ def test_values_keep_their_kind(tasks: TaskServiceStub, events: EventServiceStub
 
 
 def test_minus_zero_is_zero(tasks: TaskServiceStub, events: EventServiceStub) -> None:
-    """It is stored as it came, and its events have 0, which the canonical JSON of its hash has too."""
+    """The row keeps -0. Its events have 0, as the canonical JSON of the hash does."""
     created = create(tasks, "A", metadata={"n": -0.0, "deep": [{"n": -0.0}]})
     assert rebuild(events, "A", verify=True).verification.equal
     assert update(tasks, "A", metadata={"n": 0, "deep": [{"n": 0}]}).hash == created.hash
@@ -325,7 +327,7 @@ def test_a_session_is_rebuilt(
     assert replay(events).consistent
 
 
-def test_only_some_entities_are_rebuilt(events: EventServiceStub) -> None:
+def test_only_entities_with_revisions_are_rebuilt(events: EventServiceStub) -> None:
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT") as caught:
         rebuild(events, "A", EntityType.ENTITY_TYPE_ADR)
     assert "entity_type" in violations(caught.value)

@@ -229,7 +229,7 @@ def test_an_import_above_a_rate_says_once_that_it_waits(
     assert "more than 3 calls by this key" in line
 
 
-def test_projects_are_apart(server: Server, tmp_path: Path) -> None:
+def test_projects_are_separate(server: Server, tmp_path: Path) -> None:
     tasks = write(tmp_path / "tasks.jsonl", [task("a")])
     events = write(tmp_path / "events.jsonl", [event("a")])
     for project in ("one", "two"):

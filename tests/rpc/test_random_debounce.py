@@ -1,4 +1,4 @@
-"""Random histories with changes held and told of: the past is what was read, whatever the log has yet."""
+"""Random histories with debounced changes: any past state equals what was read at that time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def server(engines: Engines, database_url: str, tmp_path: Path) -> Iterator[Serv
 
 
 class Holding(Ledger):
-    """Knows of a change by what it read, since the log may tell of it later."""
+    """A player that finds changes by reading, because the log may have them only later."""
 
     def call(self, request: Request) -> None:
         before = self.moments[-1].state if self.moments else {}
@@ -52,7 +52,7 @@ class Holding(Ledger):
         times = [state.update_time for entity, state in last.state.items() if before.get(entity) != state]
         if last.time is not None:
             times.append(last.time)
-        # As of a cursor it is what the log had told by then.
+        # As of a cursor the state is what the log had by then.
         self.moments[-1] = last._replace(cursors=[], time=max(times, key=to_datetime, default=None))
 
 
@@ -71,12 +71,12 @@ changes = st.one_of(
     requests,
     st.none(),
 )
-"""None: all that is held is told of."""
+"""None: all pending changes are logged."""
 
 
 @settings(max_examples=6)
 @given(st.lists(changes, min_size=30, max_size=50), st.data())
-def test_what_is_rebuilt_is_what_was_read(
+def test_rebuilt_states_equal_what_was_read(
     server: Server,
     sprints: SprintServiceStub,
     tasks: TaskServiceStub,
@@ -98,6 +98,6 @@ def test_what_is_rebuilt_is_what_was_read(
         else:
             ledger.call(request)
     for _ in range(2):
-        # With what is still held, and once the log has it all.
+        # With pending changes, and once the log has all of them.
         ledger.check_all(lambda calls: data.draw(st.sets(st.integers(0, calls - 1), max_size=6)))
         tell_all(server)

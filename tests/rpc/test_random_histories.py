@@ -1,4 +1,4 @@
-"""Random histories through the stubs: as of any revision, time or cursor an entity is what was read then."""
+"""Random histories through the stubs: any past state equals what was read at that time."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Request(NamedTuple):
     message: Any
 
 
-# What a history is made of: few codes, so that calls meet, and values that look alike.
+# Few codes, so that calls meet, and values that are easily confused.
 texts = st.sampled_from(["", "a", "b", "true", "é\u2028\U0001f600", "0"])
 titles = texts.filter(bool)
 lines = st.lists(titles, max_size=3, unique=True)
@@ -90,7 +90,7 @@ task_codes, sprint_codes = st.sampled_from(TASKS), st.sampled_from(SPRINTS)
 
 
 def fields(of: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    """Some of the fields."""
+    """Return some of the fields."""
     return st.fixed_dictionaries({}, optional=of)
 
 
@@ -160,7 +160,7 @@ def deleted(code: str) -> Request:
 
 
 def without_status(of: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    """A random status is refused more often than not, and all that comes with it."""
+    """Set a status apart, because a random one is mostly refused, with all other changes."""
     return fields({name: values for name, values in of.items() if name != "status"}).filter(bool)
 
 
@@ -193,18 +193,18 @@ requests = st.one_of(
 
 
 class Moment(NamedTuple):
-    """What was read after a call: by entity its message, the last one of what is deleted by now."""
+    """The state read after a call: each entity's message, and the last one of deleted entities."""
 
     state: dict[Entity, Any]
     deleted: frozenset[Entity]
     cursors: list[str]
-    """Of the events of the call."""
+    """The cursors of the call's events."""
     time: Timestamp | None
-    """When they were recorded; None where there are none."""
+    """The time of the call's events; None if it logged none."""
 
 
 class Ledger:
-    """Plays a history in a project of its own, and keeps what it read after each call."""
+    """The player of a history in a separate project, which keeps the state after each call."""
 
     def __init__(
         self,
@@ -220,7 +220,7 @@ class Ledger:
         self.moments: list[Moment] = []
 
     def call(self, request: Request) -> None:
-        """Makes a call, which may be refused, and reads all there is."""
+        """Make a call, which may be refused, and read all entities."""
         stub = next(stub for stub in self._stubs if hasattr(stub, request.rpc))
         try:
             getattr(stub, request.rpc)(request.message, metadata=self._metadata)
@@ -262,7 +262,7 @@ class Ledger:
         return self._events.ReconstructState(request, metadata=self._metadata)
 
     def check(self, moment_then: Moment, entity: Entity, **as_of: Any) -> None:
-        """The entity as it was, or that it was not there yet."""
+        """Check that an entity is rebuilt as it was, or is not found if it did not exist."""
         then = moment_then.state.get(entity)
         if then is None:
             with refused(grpc.StatusCode.NOT_FOUND, "NOT_FOUND"):
@@ -277,7 +277,7 @@ class Ledger:
         assert found.verification.equal, found.verification
 
     def check_all(self, some: Callable[[int], set[int]]) -> None:
-        """Each revision of each entity, and the times and cursors of some calls, by their number."""
+        """Check each revision of each entity, and the times and cursors of some calls."""
         last = self.moments[-1]
         for entity in last.state:
             met = set()
@@ -298,7 +298,7 @@ class Ledger:
                     self._check_just_before(number, entity)
 
     def _check_just_before(self, number: int, entity: Entity) -> None:
-        """A microsecond before a call was recorded all was as it had been."""
+        """Check that a microsecond before a call the state was the previous one."""
         recorded = self.moments[number].time
         assert recorded is not None
         time = Timestamp()
@@ -310,7 +310,7 @@ class Ledger:
 @pytest.mark.parametrize("snapshot_every", [3, 32])
 @settings(max_examples=6)
 @given(st.lists(requests, min_size=30, max_size=50), st.data())
-def test_what_is_rebuilt_is_what_was_read(
+def test_rebuilt_states_equal_what_was_read(
     sprints: SprintServiceStub,
     tasks: TaskServiceStub,
     coordination: CoordinationServiceStub,

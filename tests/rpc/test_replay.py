@@ -35,7 +35,7 @@ pytestmark = pytest.mark.shared_server
 Code = event_pb2.ReplayFindingCode
 
 
-def test_a_whole_chain_is_consistent(
+def test_a_complete_chain_is_consistent(
     sprints: SprintServiceStub,
     tasks: TaskServiceStub,
     coordination: CoordinationServiceStub,
@@ -68,7 +68,7 @@ def test_a_whole_chain_is_consistent(
     assert found.first_cursor == history(events, "S", kind=SPRINT)[0].cursor
 
 
-def test_what_other_chains_changed_meanwhile_is_no_gap(
+def test_events_of_other_chains_leave_no_gap(
     tasks: TaskServiceStub, events: EventServiceStub, server: Server
 ) -> None:
     create(tasks, "A")
@@ -89,7 +89,7 @@ def test_what_other_chains_changed_meanwhile_is_no_gap(
 
 
 def by_a_rule(server: Server, type_: str) -> None:
-    """Has stored events say that a rule made them, which no caller can."""
+    """Make stored events name a rule as their cause, which no caller can do."""
     agent = event_pb2.Event(agent="orchestration.automation").SerializeToString()
     with psycopg.connect(server.database_url, autocommit=True) as conn:
         conn.execute("update events set body = body || %s where type = %s", (agent, type_))
@@ -132,13 +132,13 @@ def test_a_chain_is_checked_up_to_10_000_events(
         assert all(not answer.HasField("error") for answer in answers)
 
     send([500] * 20, 0)
-    # The first cursor that a server gives out takes a statement more.
+    # The first cursor that a server makes takes one more statement.
     replay(events)
     with counted(monkeypatch) as statements:
         found = replay(events)
     assert (found.events, found.truncated, found.consistent) == (10_000, False, True)
-    # What is held, nine full pages and a short one.
-    # The server looks for keys now and then, whatever is called.
+    # Pending changes, nine full pages and a short one.
+    # The server refreshes its keys now and then, independent of calls.
     assert sum("api_keys" not in statement for statement in statements) == 11
     send([1], 20)
     found = replay(events)
@@ -159,7 +159,7 @@ def test_a_batch_is_checked_in_a_few_statements(
     with counted(monkeypatch) as statements:
         found = replay(events)
     assert (found.events, found.entities, found.consistent) == (400, 200, True)
-    # What is held, the chain, its entities, what the other chain did between, and how far it was deleted.
+    # Pending changes, the chain, its entities, the other chain's events, and the edge of deletion.
     assert len(statements) == 5
 
 
@@ -171,7 +171,7 @@ def test_bad_requests(events: EventServiceStub) -> None:
     assert "dry_run" in violations(caught.value)
 
 
-def test_what_was_deleted_from_the_archive_is_not_missing(
+def test_events_deleted_from_the_archive_are_not_missing(
     tasks: TaskServiceStub, events: EventServiceStub, server: Server
 ) -> None:
     create(tasks, "A")
@@ -197,7 +197,7 @@ def test_what_was_deleted_from_the_archive_is_not_missing(
         assert (found.truncated, found.consistent) == (True, False)
         assert found.events == 6
 
-        # What is younger has to be there.
+        # Younger events must not be missing.
         conn.execute("delete from events where event_id = %s::uuid", (told[5].event_id,))
         conn.execute("update archive_edges set upto = now() - interval '1 day'")
         assert [f.code for f in replay(events).findings] == [

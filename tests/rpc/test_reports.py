@@ -107,7 +107,7 @@ def test_tasks_are_counted_by_status_and_priority(
     assert found.progress_percent == 42.9
 
 
-def test_what_cannot_go_on_is_listed_with_its_reason_and_what_it_waits_for(
+def test_blocked_tasks_are_listed_with_reason_and_blockers(
     reports: ReportServiceStub, tasks: TaskServiceStub, coordination: CoordinationServiceStub
 ) -> None:
     create(tasks, "open-1", "open-2", "done", "waits", "free", "stuck", "silent")
@@ -179,7 +179,7 @@ def test_completions_count_once_a_task_and_day(
     for code in ("a", "b", "c", "old", "older", "other"):
         move(tasks, code, COMPLETED)
     move(tasks, "a", PENDING, COMPLETED)
-    # Says so, and is no completion.
+    # The text says so, and it is no completion.
     move(tasks, "d", IN_PROGRESS, reason="completed")
     with psycopg.connect(server.database_url, autocommit=True) as conn:
         for code, days in (("b", 1), ("c", 6), ("old", 7), ("older", 40)):
@@ -197,7 +197,7 @@ def test_completions_count_once_a_task_and_day(
     assert (found.throughput[-1].date, found.throughput[0].date) == row
 
 
-def test_the_table_comes_in_pages_by_priority_then_age(
+def test_the_table_is_paged_by_priority_then_age(
     reports: ReportServiceStub, tasks: TaskServiceStub, sprints: SprintServiceStub
 ) -> None:
     create(tasks, "b", "d", "f", assignee="ann", phase="build")
@@ -229,7 +229,7 @@ def test_the_table_comes_in_pages_by_priority_then_age(
         report(reports, "S2", page_token=token)
 
 
-def test_there_is_no_report_of_what_is_not_there(
+def test_a_report_of_an_unknown_sprint_is_not_found(
     reports: ReportServiceStub, sprints: SprintServiceStub
 ) -> None:
     with refused(grpc.StatusCode.NOT_FOUND):
@@ -242,7 +242,7 @@ def test_there_is_no_report_of_what_is_not_there(
         reports.GetSprintStatusReport(request, metadata=(("orchestration-project", "other"),))
 
 
-def test_what_follows_the_cursor_is_not_in_the_report(
+def test_events_after_the_cursor_are_not_in_the_report(
     reports: ReportServiceStub, tasks: TaskServiceStub, events: EventServiceStub
 ) -> None:
     create(tasks, "a")
@@ -255,7 +255,7 @@ def test_what_follows_the_cursor_is_not_in_the_report(
     assert report(reports).task_counts.total == 2
 
 
-def test_markdown_says_the_same_and_callers_text_stays_text(
+def test_markdown_agrees_and_escapes_callers_texts(
     reports: ReportServiceStub, tasks: TaskServiceStub, coordination: CoordinationServiceStub
 ) -> None:
     create(tasks, "a", title="One | two\n# three <b>`x`</b> [link](x)", priority=P0, assignee="ann")
@@ -295,7 +295,7 @@ def test_the_statements_of_a_report_do_not_grow_with_its_sprint(
             report(reports, page_size=500, include_markdown=True)
         return len(seen)
 
-    # The first cursor that a server gives reads the epochs of its log.
+    # The first cursor that a server makes reads the epochs of its log.
     report(reports)
     small = count()
     codes = [f"t{number}" for number in range(300)]

@@ -8,7 +8,7 @@ from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration_server import __version__
 
 
-def test_a_server_says_what_it_is(admin: AdminServiceStub) -> None:
+def test_a_server_returns_its_version_and_limits(admin: AdminServiceStub) -> None:
     before = datetime.now(UTC)
     info = admin.GetServerInfo(GetServerInfoRequest())
     last = max(

@@ -1,4 +1,4 @@
-"""What ties calls to a session, and what its own calls cost."""
+"""How calls are linked to a session, and the statements that a session's calls run."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.shared_server
 def sessions(
     sessions: SessionServiceStub, tasks: TaskServiceStub, sprints: SprintServiceStub
 ) -> SessionServiceStub:
-    """With something to work on."""
+    """Return a stub of a ledger that has a task and a sprint."""
     populate(tasks, sprints)
     return sessions
 
@@ -54,7 +54,7 @@ def test_a_call_in_a_session_is_linked_by_its_correlation_id(
     ]
 
 
-def test_what_is_done_with_a_session_is_linked_without_its_key_in_the_call(
+def test_calls_about_a_session_are_linked_without_its_key_in_metadata(
     sessions: SessionServiceStub,
 ) -> None:
     session = init(sessions).session
@@ -66,7 +66,7 @@ def test_what_is_done_with_a_session_is_linked_without_its_key_in_the_call(
     assert dict(call.trailing_metadata())["orchestration-correlation-id"] == session.correlation_id
 
 
-def test_a_key_that_names_no_session_is_a_mark_of_the_callers_own(
+def test_an_unknown_session_key_is_kept_as_the_callers_label(
     tasks: TaskServiceStub, events: EventServiceStub
 ) -> None:
     for number, key in enumerate(("unknown", "any text, even this")):
@@ -78,7 +78,7 @@ def test_a_key_that_names_no_session_is_a_mark_of_the_callers_own(
 
 
 def test_a_session_is_known_from_its_start_on(sessions: SessionServiceStub, tasks: TaskServiceStub) -> None:
-    """Also where its key was used before."""
+    """That holds even if a call named the key before the session existed."""
     ask = task_pb2.GetTaskRequest(task_code="a")
     tasks.GetTask(ask, metadata=carrying("mine"))
     session = init(sessions, new_session_key="mine").session
@@ -106,10 +106,10 @@ def test_a_server_reads_a_sessions_correlation_id_once(
     assert numbers == [1, 0, 0]
 
 
-def test_how_many_statements_a_call_runs(
+def test_statements_of_each_session_call(
     sessions: SessionServiceStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside those of the context; a session on a target is looked for under a lock."""
+    """Count the statements without those of the context. Finding a session on a target takes a lock."""
     context = Assembled(context_pb2.Context().SerializeToString(), from_cache=False)
     monkeypatch.setattr(Broker, "assemble", lambda *_: context)
     key = init(sessions).session.key
@@ -130,7 +130,7 @@ def test_how_many_statements_a_call_runs(
 
 
 def _is_own(text: str) -> bool:
-    """A statement of the sessions' store or of the write gate, or one that reads back an event."""
+    """Return whether a statement is of the session store or the write gate, or reads back an event."""
     marks = (
         "c_key",
         "from sessions where",

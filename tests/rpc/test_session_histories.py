@@ -1,4 +1,4 @@
-"""Whatever agents do with sessions, each is as a plain model of them says."""
+"""Random calls of agents: each session equals a plain model of it."""
 
 from dataclasses import dataclass, replace
 from itertools import count
@@ -26,7 +26,7 @@ _projects = count()
 
 @dataclass(frozen=True)
 class Step:
-    """One call: on a target, or on one of the sessions that are there."""
+    """One call, on a target or on an existing session."""
 
     what: str
     agent: str
@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Known:
-    """A session as it should be."""
+    """The expected state of a session."""
 
     key: str
     task: str
@@ -62,7 +62,7 @@ STEPS = st.builds(
 
 
 class Model:
-    """The sessions of one project, oldest first, beside the ledger's."""
+    """The model of one project's sessions, oldest first, checked against the ledger."""
 
     def __init__(self, stub: SessionServiceStub, metadata: Metadata) -> None:
         self.stub = stub
@@ -128,7 +128,7 @@ class Model:
 
 @settings(max_examples=40)
 @given(steps=st.lists(STEPS, min_size=1, max_size=15))
-def test_sessions_are_as_the_model_says(
+def test_sessions_equal_the_model(
     sessions: SessionServiceStub, tasks: TaskServiceStub, steps: list[Step]
 ) -> None:
     metadata = (("orchestration-project", f"history-{next(_projects)}"),)

@@ -29,7 +29,7 @@ NEXT_STEPS = context_pb2.CONTEXT_SECTION_NEXT_STEPS
 def sessions(
     sessions: SessionServiceStub, tasks: TaskServiceStub, sprints: SprintServiceStub
 ) -> SessionServiceStub:
-    """With something to work on."""
+    """Return a stub of a ledger that has a task and a sprint."""
     populate(tasks, sprints)
     return sessions
 
@@ -58,7 +58,7 @@ def test_a_session_starts_on_a_task(sessions: SessionServiceStub, events: EventS
 
 
 @pytest.mark.parametrize("options", [{"since_cursor": "nonsense"}, {"page_token": "nonsense"}])
-def test_options_that_are_refused_start_and_resume_nothing(
+def test_invalid_options_start_and_resume_no_session(
     sessions: SessionServiceStub, events: EventServiceStub, options: dict[str, str]
 ) -> None:
     wrong = context_pb2.ContextOptions(**options)  # type: ignore[arg-type]  # both are texts
@@ -72,7 +72,7 @@ def test_options_that_are_refused_start_and_resume_nothing(
     assert len(logged(events, session_key=key)) == 1
 
 
-def test_the_answer_has_the_sessions_context(sessions: SessionServiceStub) -> None:
+def test_the_response_has_the_sessions_context(sessions: SessionServiceStub) -> None:
     answer = init(sessions)
 
     assert answer.context.target_code == answer.session.key
@@ -90,7 +90,7 @@ def test_the_answer_has_the_sessions_context(sessions: SessionServiceStub) -> No
     assert sessions.GetSessionContext(request).context.session == without
 
 
-def test_all_next_steps_are_told_where_the_context_leaves_them_out(sessions: SessionServiceStub) -> None:
+def test_all_next_steps_are_returned_even_if_the_context_omits_them(sessions: SessionServiceStub) -> None:
     steps = list(init(sessions).next_steps)
     options = context_pb2.ContextOptions(omit_sections=[NEXT_STEPS])
 
@@ -104,7 +104,7 @@ def test_all_next_steps_are_told_where_the_context_leaves_them_out(sessions: Ses
     ("short", "target", "kind"),
     [("T:a", {"task_code": "a"}, TASK), ("S:s", {"sprint_code": "s"}, SPRINT)],
 )
-def test_the_short_form_and_the_fields_say_the_same(
+def test_the_short_form_and_the_fields_are_equivalent(
     sessions: SessionServiceStub, short: str, target: dict[str, str], kind: int
 ) -> None:
     first = init(sessions, short).session
@@ -145,7 +145,7 @@ def test_an_agent_resumes_its_newest_open_session(
     assert init(sessions).session.key not in (first.key, newest.key)
 
 
-def test_a_session_that_is_named_goes_to_the_agent_that_resumes_it(
+def test_a_session_belongs_to_the_agent_that_resumed_it_last(
     sessions: SessionServiceStub, events: EventServiceStub
 ) -> None:
     session = init(sessions).session
@@ -173,7 +173,7 @@ def test_the_agent_is_named_in_the_request_or_the_call(sessions: SessionServiceS
     assert list(violations(caught.value)) == ["agent"]
 
 
-def test_a_key_is_given_out_once(sessions: SessionServiceStub) -> None:
+def test_a_key_is_used_once(sessions: SessionServiceStub) -> None:
     assert init(sessions, new_session_key="mine").session.key == "mine"
     again = init(sessions, new_session_key="mine")
     assert (again.resumed, again.session.key) == (True, "mine")
@@ -190,14 +190,14 @@ def test_a_key_is_given_out_once(sessions: SessionServiceStub) -> None:
 @pytest.mark.parametrize(
     ("short", "kind"), [("T:none", "task"), ("S:none", "sprint"), ("SESSION:none", "session")]
 )
-def test_what_is_not_there_is_not_worked_on(sessions: SessionServiceStub, short: str, kind: str) -> None:
+def test_a_session_needs_an_existing_target(sessions: SessionServiceStub, short: str, kind: str) -> None:
     with refused(grpc.StatusCode.NOT_FOUND, "NOT_FOUND") as caught:
         init(sessions, short)
     found = details(caught.value)["ResourceInfo"]
     assert (found.resource_type, found.resource_name) == (kind, "none")
 
 
-def test_a_session_outlives_its_task_but_is_not_resumed(
+def test_a_session_outlives_its_task_but_cannot_be_resumed(
     sessions: SessionServiceStub, tasks: TaskServiceStub
 ) -> None:
     key = init(sessions).session.key
@@ -242,7 +242,9 @@ def test_an_activity_on_a_sprint_shows_in_its_events(
     assert logged(events, "orchestration.activity.", sprint_code="s") == [event]
 
 
-def test_a_paused_session_stays_as_it_is(sessions: SessionServiceStub, events: EventServiceStub) -> None:
+def test_pausing_a_paused_session_changes_nothing(
+    sessions: SessionServiceStub, events: EventServiceStub
+) -> None:
     key = init(sessions).session.key
 
     paused = pause(sessions, key, "lunch")
@@ -288,11 +290,11 @@ def test_a_closed_session_stays_closed(sessions: SessionServiceStub, events: Eve
     assert context.session.status == COMPLETED
 
 
-def test_a_session_succeeds_where_nothing_else_is_said(sessions: SessionServiceStub) -> None:
+def test_a_session_succeeds_by_default(sessions: SessionServiceStub) -> None:
     assert close(sessions, init(sessions).session.key).outcome == common_pb2.SESSION_OUTCOME_SUCCEEDED
 
 
-def test_a_session_that_is_not_there_is_not_found(sessions: SessionServiceStub) -> None:
+def test_an_unknown_session_is_not_found(sessions: SessionServiceStub) -> None:
     key = init(sessions).session.key
     other: Metadata = (("orchestration-project", "other"),)
     asking: list[Callable[[str], object]] = [

@@ -75,7 +75,7 @@ def test_a_created_sprint_is_read_as_it_was_returned(sprints: SprintServiceStub)
     assert get(sprints, "s") == created
 
 
-def test_a_code_is_given_out_once(sprints: SprintServiceStub) -> None:
+def test_a_code_is_used_once(sprints: SprintServiceStub) -> None:
     create(sprints, "s")
     with refused(grpc.StatusCode.ALREADY_EXISTS, "ALREADY_EXISTS") as caught:
         create(sprints, "s")
@@ -113,7 +113,7 @@ def test_a_mask_names_at_least_one_field_that_may_change(
     assert any(field.startswith("update_mask") for field in violations(caught.value))
 
 
-def test_a_sprint_does_not_end_before_it_starts(sprints: SprintServiceStub) -> None:
+def test_a_sprint_cannot_end_before_it_starts(sprints: SprintServiceStub) -> None:
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT") as caught:
         create(sprints, "s", start_date="2025-02-01", end_date="2025-01-31")
     assert any(field.endswith("end_date") for field in violations(caught.value))
@@ -156,7 +156,7 @@ def test_each_change_of_status_is_allowed_or_refused_as_the_table_says(
         assert get(sprints, code).status == before.value
 
 
-def test_a_sprint_with_tasks_is_not_deleted(sprints: SprintServiceStub, tasks: TaskServiceStub) -> None:
+def test_a_sprint_with_tasks_cannot_be_deleted(sprints: SprintServiceStub, tasks: TaskServiceStub) -> None:
     create(sprints, "s")
     add_task(tasks, "a", "s")
     with refused(grpc.StatusCode.FAILED_PRECONDITION):
@@ -263,7 +263,7 @@ def test_lists_are_filtered_and_paged_newest_first(sprints: SprintServiceStub) -
         listed(sprints, page_token=token[:-1] + ("A" if token[-1] != "A" else "B"))
 
 
-def test_equal_content_hashes_alike_and_projects_do_not_see_each_other(
+def test_equal_content_has_equal_hashes_and_projects_are_separate(
     sprints: SprintServiceStub,
 ) -> None:
     other = (("orchestration-project", "other"),)

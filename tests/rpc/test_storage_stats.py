@@ -1,4 +1,4 @@
-"""GetStorageStats and what is measured for it: known rows, known files, one measurement for all who ask."""
+"""GetStorageStats: known rows, known files, and one measurement for all callers."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def stats(admin: AdminServiceStub) -> admin_pb2.StorageStats:
 
 
 def forget(database_url: str) -> None:
-    """What was measured is a minute old."""
+    """Make the last measurement a minute old."""
     with psycopg.connect(database_url, autocommit=True) as conn:
         conn.execute("update measurements set measure_time = measure_time - interval '61 seconds'")
 
 
-def test_what_there_is_is_counted(ledger: Ledger, admin: AdminServiceStub, db: Database) -> None:
+def test_rows_and_bytes_are_counted(ledger: Ledger, admin: AdminServiceStub, db: Database) -> None:
     for number in range(TASKS):
         ledger.task(f"t{number}")
     for _ in range(KEPT):
@@ -74,7 +74,7 @@ def test_what_there_is_is_counted(ledger: Ledger, admin: AdminServiceStub, db: D
 
 
 def test_the_busiest_agent_is_the_one_that_calls(ledger: Ledger, admin: AdminServiceStub) -> None:
-    """Whoever its events say did it."""
+    """The calling agent counts, not the actor that the events name."""
     for agent, count in (("loops", 5), ("calm", 3)):
         for number in range(count):
             event = factories.event("acme.thing", actor=f"{agent}'s tool {number}")
@@ -84,7 +84,7 @@ def test_the_busiest_agent_is_the_one_that_calls(ledger: Ledger, admin: AdminSer
     assert stats(admin).busiest_agent_events == 5
 
 
-def test_an_archive_that_is_there_is_told_apart(
+def test_the_archive_is_counted_separately(
     ledger: Ledger, admin: AdminServiceStub, database_url: str
 ) -> None:
     ledger.task("t")
@@ -102,7 +102,7 @@ def test_an_archive_that_is_there_is_told_apart(
     assert not {"archived_events", "archived_events_1"} & {table.name for table in found.tables}
 
 
-def test_one_measures_for_all_who_ask_and_once_a_minute(
+def test_one_process_measures_for_all_callers_once_a_minute(
     ledger: Ledger, admin: AdminServiceStub, database_url: str
 ) -> None:
     with ThreadPoolExecutor(8) as pool:
@@ -116,7 +116,7 @@ def test_one_measures_for_all_who_ask_and_once_a_minute(
 
 def test_rows_of_large_tables_are_estimated(ledger: Ledger, db: Database, database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as conn:
-        # Rows of 1 kB that nothing compresses, so that the table is larger than what is counted.
+        # Rows of 1 kB that do not compress make the table larger than the limit for counting.
         conn.execute(
             "insert into requests (project, rpc, request_id, fingerprint, response)"
             " select 'p', 'r', n::text, '', decode(string_agg(md5(n || '/' || m), ''), 'hex')"
@@ -130,9 +130,7 @@ def test_rows_of_large_tables_are_estimated(ledger: Ledger, db: Database, databa
     assert 8_500 < found.rows < 9_500
 
 
-def test_a_call_that_is_given_up_stops_measuring(
-    admin: AdminServiceStub, server: Server, database_url: str
-) -> None:
+def test_a_cancelled_call_stops_measuring(admin: AdminServiceStub, server: Server, database_url: str) -> None:
     with psycopg.connect(database_url) as holder:
         holder.execute("lock table tasks in access exclusive mode")
         call = admin.GetStorageStats.future(admin_pb2.GetStorageStatsRequest())
@@ -190,14 +188,14 @@ def test_a_worker_counts_the_files_for_servers_that_have_no_workspace(
     assert stats(admin).workspace.files == 5
 
 
-# What every process tells of it
+# Metrics of every process
 
 
 def value(metric: str, /, **labels: str) -> float | None:
     return metrics.REGISTRY.get_sample_value(f"orchestration_{metric}", labels)
 
 
-def test_what_was_measured_is_told_by_a_process_that_did_not_measure(
+def test_a_process_that_did_not_measure_exports_the_measurement(
     ledger: Ledger, admin: AdminServiceStub, db: Database, root: Path
 ) -> None:
     for agent in ("busy", "busy", "busy", "other"):
@@ -219,8 +217,8 @@ def test_what_was_measured_is_told_by_a_process_that_did_not_measure(
     assert value("workspace_large_files") == 1
 
 
-def test_what_holds_the_horizon_back_is_seen_where_nobody_listens(ledger: Ledger, database_url: str) -> None:
-    # Two looks at a transaction are two waits for connections: it is older at the second.
+def test_the_age_of_the_horizon_is_exported_without_readers(ledger: Ledger, database_url: str) -> None:
+    # Each look waits for a connection, so the transaction is older at the second.
     db = Database(database_url, size=1)
     observe = ExportGauges(db)
     with psycopg.connect(database_url) as holder:
@@ -238,7 +236,7 @@ def test_what_holds_the_horizon_back_is_seen_where_nobody_listens(ledger: Ledger
     db.close()
 
 
-def test_what_waits_for_the_services_is_seen(ledger: Ledger, db: Database) -> None:
+def test_the_backlog_of_services_is_exported(ledger: Ledger, db: Database) -> None:
     request = task_pb2.CreateTaskRequest(task=factories.task("t"), sync_to_file=True)
     ledger.tasks.CreateTask(request)
     ledger.task("u")

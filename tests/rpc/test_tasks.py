@@ -55,7 +55,7 @@ def delete(tasks: TaskServiceStub, code: str, expected: int = 0) -> None:
 
 
 def listed(tasks: TaskServiceStub, **fields: object) -> list[str]:
-    """The codes of all pages."""
+    """Return the codes on all pages."""
     codes: list[str] = []
     token = ""
     while True:
@@ -94,14 +94,14 @@ def test_a_created_task_is_read_as_it_was_returned(tasks: TaskServiceStub) -> No
     assert get(tasks, "a") == created
 
 
-def test_what_is_not_given_has_its_default(tasks: TaskServiceStub) -> None:
+def test_unset_fields_get_their_defaults(tasks: TaskServiceStub) -> None:
     created = create(tasks, "a")
 
     assert created.priority == Priority.PRIORITY_P2
     assert created.sprint_code == created.assignee == created.phase == ""
 
 
-def test_what_the_server_sets_is_ignored_in_a_request(tasks: TaskServiceStub) -> None:
+def test_fields_that_the_server_sets_are_ignored_in_requests(tasks: TaskServiceStub) -> None:
     created = create(tasks, "a", uid="mine", revision=77, hash="none")
 
     assert created.revision == 1
@@ -122,7 +122,7 @@ def test_a_task_may_be_created_with_a_final_status_and_an_earlier_time(
     assert created.update_time.seconds > created.create_time.seconds
 
 
-def test_a_code_is_given_out_once(tasks: TaskServiceStub) -> None:
+def test_a_code_is_used_once(tasks: TaskServiceStub) -> None:
     create(tasks, "a")
     with refused(grpc.StatusCode.ALREADY_EXISTS, "ALREADY_EXISTS") as caught:
         create(tasks, "a")
@@ -133,7 +133,7 @@ def test_a_code_is_given_out_once(tasks: TaskServiceStub) -> None:
         create(tasks, "a")
 
 
-def test_a_task_joins_only_a_sprint_that_is_there(tasks: TaskServiceStub, sprints: SprintServiceStub) -> None:
+def test_a_task_joins_only_an_existing_sprint(tasks: TaskServiceStub, sprints: SprintServiceStub) -> None:
     with refused(grpc.StatusCode.NOT_FOUND, "NOT_FOUND") as caught:
         create(tasks, "a", sprint_code="s")
     assert details(caught.value)["ResourceInfo"].resource_name == "s"
@@ -175,7 +175,7 @@ def test_a_mask_names_at_least_one_field_that_may_change(
     assert any(field.startswith("update_mask") for field in violations(caught.value))
 
 
-def test_a_change_to_what_already_is_changes_nothing(tasks: TaskServiceStub) -> None:
+def test_an_update_to_the_same_values_changes_nothing(tasks: TaskServiceStub) -> None:
     before = create(tasks, "a", metadata={"k": 1})
 
     assert update(tasks, before, "title", "metadata", "status") == before
@@ -209,7 +209,7 @@ def test_a_stale_revision_is_refused_with_the_current_one(tasks: TaskServiceStub
     delete(tasks, "a", expected=2)
 
 
-def test_a_deleted_task_is_gone(tasks: TaskServiceStub) -> None:
+def test_a_deleted_task_is_not_found(tasks: TaskServiceStub) -> None:
     create(tasks, "a")
     create(tasks, "b")
     delete(tasks, "a")
@@ -283,7 +283,7 @@ def test_pages_keep_their_order_while_tasks_come_and_go(tasks: TaskServiceStub) 
     assert seen == [f"t{number:02}" for number in range(24, 0, -1)]
 
 
-def test_the_order_of_priority_is_p0_first_then_oldest(tasks: TaskServiceStub) -> None:
+def test_priority_order_is_p0_first_then_oldest(tasks: TaskServiceStub) -> None:
     for number, priority in enumerate([3, 1, 5, 1, 3, 2]):
         create(tasks, f"t{number}", priority=priority)
 
@@ -291,7 +291,7 @@ def test_the_order_of_priority_is_p0_first_then_oldest(tasks: TaskServiceStub) -
     assert listed(tasks, order=order, page_size=2) == ["t1", "t3", "t5", "t0", "t4", "t2"]
 
 
-def test_a_page_holds_fifty_where_no_size_is_given(tasks: TaskServiceStub) -> None:
+def test_a_page_has_fifty_tasks_by_default(tasks: TaskServiceStub) -> None:
     tasks.BatchCreateTasks(batch(f"t{number}" for number in range(51)))
 
     page = tasks.ListTasks(task_pb2.ListTasksRequest())
@@ -301,7 +301,7 @@ def test_a_page_holds_fifty_where_no_size_is_given(tasks: TaskServiceStub) -> No
         tasks.ListTasks(task_pb2.ListTasksRequest(page_size=501))
 
 
-def test_a_page_token_that_was_changed_or_is_anothers_is_refused(tasks: TaskServiceStub) -> None:
+def test_a_changed_or_foreign_page_token_is_refused(tasks: TaskServiceStub) -> None:
     tasks.BatchCreateTasks(batch("abc"))
     token = tasks.ListTasks(task_pb2.ListTasksRequest(page_size=1)).next_page_token
     middle = len(token) // 2
@@ -374,7 +374,7 @@ def test_a_batch_of_status_changes_is_all_or_none(tasks: TaskServiceStub) -> Non
     assert changed[-1].revision == 4
 
 
-def test_equal_content_hashes_alike(tasks: TaskServiceStub) -> None:
+def test_equal_content_has_equal_hashes(tasks: TaskServiceStub) -> None:
     content = factories.task("a", metadata={"a": 1, "b": [1, 2]}, labels=["x"])
     mixed = factories.task("a", metadata={"b": [1, 2.0], "a": 1.0}, labels=["x"])
     hashes = [

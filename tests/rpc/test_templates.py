@@ -1,4 +1,4 @@
-"""Templates, and what is created from them, through the stubs."""
+"""Templates, and the sprints and tasks created from them, through the stubs."""
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +28,7 @@ from tests.support.statements import counted
 pytestmark = pytest.mark.shared_server
 
 STATEMENTS = 2
-"""One reads all that the write has to know, one writes."""
+"""One statement reads what the write needs, one writes."""
 FEATURE = {"feature": "Log in with a key", "parts": ["Keys", "Pages", "Audit log"]}
 
 SMALL_SPRINT = """---
@@ -98,7 +98,7 @@ def nothing_is_there(sprints: SprintServiceStub, tasks: TaskServiceStub, events:
 def with_templates(
     engines: Engines, database_url: str, tmp_path: Path
 ) -> Iterator[Callable[..., grpc.Channel]]:
-    """Starts a server whose templates directory holds these files."""
+    """Start a server whose templates directory has these files."""
     opened: list[tuple[App, grpc.Channel]] = []
 
     def start(**files: str) -> grpc.Channel:
@@ -164,7 +164,7 @@ def test_templates_are_listed_by_kind(templates: TemplateServiceStub) -> None:
         templates.ListTemplates(other)
 
 
-def test_a_template_tells_its_variables(templates: TemplateServiceStub) -> None:
+def test_a_template_lists_its_variables(templates: TemplateServiceStub) -> None:
     found = templates.GetTemplate(template_pb2.GetTemplateRequest(name="feature-sprint")).template
     variables = {variable.name: variable for variable in found.variables}
 
@@ -197,7 +197,9 @@ def render(
     )
 
 
-def test_a_value_that_cannot_be_printed_is_the_variables_fault(templates: TemplateServiceStub) -> None:
+def test_a_value_that_cannot_be_printed_is_a_violation_of_its_variable(
+    templates: TemplateServiceStub,
+) -> None:
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT", "template adr in line 38") as caught:
         render(templates, "adr", {"title": "t", "decision": "d", "alternatives": [{}]})
     assert set(violations(caught.value)) == {"variables"}
@@ -214,7 +216,7 @@ def test_a_document_is_rendered_as_text(templates: TemplateServiceStub) -> None:
     assert not answer.preview.fields
 
 
-def test_a_sprint_is_rendered_as_fields_and_nothing_is_created(
+def test_a_sprint_is_previewed_and_nothing_is_created(
     templates: TemplateServiceStub,
     sprints: SprintServiceStub,
     tasks: TaskServiceStub,
@@ -239,7 +241,7 @@ def test_an_agent_s_settings_fit_a_task(templates: TemplateServiceStub, tasks: T
     assert settings["agent_config"]["role"] == "a tester"
 
 
-def test_what_is_wrong_with_the_variables_is_named(templates: TemplateServiceStub) -> None:
+def test_violations_of_variables_are_named(templates: TemplateServiceStub) -> None:
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT") as caught:
         render(templates, "feature-sprint", {"sprint_code": "s", "parts": "one", "colour": "red"})
 
@@ -292,7 +294,7 @@ def test_every_built_in_sprint_is_created_and_one_task_may_start(
         assert all(task.title and task.description and task.phase for task in answer.tasks)
 
 
-def test_what_a_variable_holds_stays_in_its_field(sprints: SprintServiceStub) -> None:
+def test_a_variable_cannot_change_other_fields(sprints: SprintServiceStub) -> None:
     text = 'x"\ntitle: other\ntasks: []\n{{ 7 * 7 }} {% if %} &a *a #'
 
     answer = sprints.CreateSprintFromTemplate(
@@ -337,7 +339,7 @@ def test_a_sprint_with_20_tasks_is_two_statements(
     assert len(seen) == STATEMENTS, seen
 
 
-def test_the_events_tell_of_creation_and_of_the_template(
+def test_events_record_the_creation_and_the_template(
     sprints: SprintServiceStub, events: EventServiceStub, templates: TemplateServiceStub
 ) -> None:
     answer = sprints.CreateSprintFromTemplate(of_sprint(FEATURE))
@@ -364,7 +366,7 @@ def test_the_events_tell_of_creation_and_of_the_template(
     assert len([e for e in of_all if e.type == "orchestration.task.generated"]) == len(answer.tasks)
 
 
-def test_what_was_generated_can_be_rebuilt_from_its_events(
+def test_generated_entities_can_be_rebuilt_from_their_events(
     sprints: SprintServiceStub, events: EventServiceStub
 ) -> None:
     sprints.CreateSprintFromTemplate(of_sprint(FEATURE))
@@ -374,7 +376,7 @@ def test_what_was_generated_can_be_rebuilt_from_its_events(
         assert events.ReconstructState(request).verification.equal
 
 
-def test_of_many_at_once_one_creates(sprints: SprintServiceStub, tasks: TaskServiceStub) -> None:
+def test_one_of_many_concurrent_calls_creates(sprints: SprintServiceStub, tasks: TaskServiceStub) -> None:
     def create(request_id: str) -> sprint_pb2.CreateSprintFromTemplateResponse | grpc.StatusCode:
         try:
             return sprints.CreateSprintFromTemplate(of_sprint(FEATURE, request_id=request_id))
@@ -392,7 +394,7 @@ def test_of_many_at_once_one_creates(sprints: SprintServiceStub, tasks: TaskServ
     assert len(listed) == len(created[0].tasks)
 
 
-def test_files_are_queued_where_asked_for(
+def test_files_are_queued_on_request(
     server: Server, sprints: SprintServiceStub, tasks: TaskServiceStub
 ) -> None:
     answer = sprints.CreateSprintFromTemplate(of_sprint(FEATURE, sync_to_file=True))
@@ -433,7 +435,7 @@ def test_a_retry_is_answered_although_the_template_has_changed(
     assert "variables.names" in violations(caught.value)
 
 
-def test_nothing_is_created_where_a_code_is_taken(
+def test_nothing_is_created_if_a_code_is_taken(
     sprints: SprintServiceStub, tasks: TaskServiceStub, events: EventServiceStub
 ) -> None:
     tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("s-release")))
@@ -448,7 +450,7 @@ def test_nothing_is_created_where_a_code_is_taken(
     assert len(told(events)) == before
 
 
-def test_a_sprint_code_is_given_out_once(sprints: SprintServiceStub) -> None:
+def test_a_sprint_code_is_used_once(sprints: SprintServiceStub) -> None:
     sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=factories.sprint("s")))
     with refused(grpc.StatusCode.ALREADY_EXISTS, "ALREADY_EXISTS"):
         sprints.CreateSprintFromTemplate(of_sprint(FEATURE))
@@ -458,7 +460,7 @@ def test_a_sprint_code_is_given_out_once(sprints: SprintServiceStub) -> None:
         sprints.CreateSprintFromTemplate(of_sprint(FEATURE))
 
 
-def test_nothing_is_created_where_what_was_rendered_breaks_a_rule(
+def test_nothing_is_created_if_the_rendered_fields_break_a_rule(
     sprints: SprintServiceStub, tasks: TaskServiceStub, events: EventServiceStub
 ) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
@@ -565,7 +567,7 @@ def test_a_violation_names_its_item_and_nothing_is_created(
     nothing_is_there(sprints, tasks, events)
 
 
-def test_tasks_go_only_to_a_sprint_that_is_there(tasks: TaskServiceStub) -> None:
+def test_tasks_join_only_an_existing_sprint(tasks: TaskServiceStub) -> None:
     with refused(grpc.StatusCode.NOT_FOUND, "NOT_FOUND") as caught:
         tasks.CreateTasksFromTemplate(of_tasks({"title": "t"}, {"a": None}, sprint_code="none"))
     assert details(caught.value)["ResourceInfo"].resource_type == "sprint"

@@ -237,7 +237,7 @@ def test_projects_do_not_see_each_other(events: EventServiceStub, follow: Callab
     assert ids(history(events)) == mine
 
 
-def test_a_cursor_that_was_changed_or_is_of_another_log_is_refused(
+def test_a_changed_or_foreign_cursor_is_refused(
     events: EventServiceStub, engines: Engines, start_server: Callable[[str], Server]
 ) -> None:
     put(events, 1)

@@ -1,4 +1,4 @@
-"""Cursors and page tokens: what they carry, and whose they are."""
+"""Cursors and page tokens: their content, and the log that they belong to."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,17 +14,17 @@ SHARED, OURS, THEIRS = b"shared--", b"ours----", b"theirs--"
 
 
 def signer(second: bytes = OURS, secret: bytes = SECRET) -> CursorSigner:
-    """Those of a copy of the log, whose second epoch is its own."""
+    """Return the signer of a copy of the log that has the given second epoch."""
     return CursorSigner(secret, lambda: {1: SHARED, 2: second})
 
 
 @pytest.mark.parametrize(
-    "place", [BEGINNING, Position(1, 1, 1), Position(2, 2**40, 7), Position(2, 2**64 - 1, 2**63 - 1)]
+    "position", [BEGINNING, Position(1, 1, 1), Position(2, 2**40, 7), Position(2, 2**64 - 1, 2**63 - 1)]
 )
-def test_a_cursor_is_its_place(place: Position) -> None:
-    cursor = signer().cursor(place)
+def test_a_cursor_round_trips_its_position(position: Position) -> None:
+    cursor = signer().cursor(position)
     assert len(cursor) == 32
-    assert signer().read_cursor(cursor, "after_cursor") == Cursor(place)
+    assert signer().read_cursor(cursor, "after_cursor") == Cursor(position)
 
 
 TIME = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
@@ -39,14 +39,14 @@ CURSORS = [
 
 
 @pytest.mark.parametrize("cursor", CURSORS)
-def test_a_cursor_keeps_what_its_reader_has_not_seen(cursor: Cursor) -> None:
+def test_a_cursor_keeps_its_open_transactions(cursor: Cursor) -> None:
     text = signer().cursor(cursor)
     assert signer().read_cursor(text, "after_cursor") == cursor
     assert signer().context_digests(text) == b""
-    marks = bytes(range(44))
-    of_context = signer().context_cursor(cursor, marks)
+    digests = bytes(range(44))
+    of_context = signer().context_cursor(cursor, digests)
     assert signer().read_cursor(of_context, "after_cursor") == cursor
-    assert signer().context_digests(of_context) == marks
+    assert signer().context_digests(of_context) == digests
 
 
 def test_a_thousand_open_transactions_fit_into_a_cursor() -> None:
@@ -56,8 +56,8 @@ def test_a_thousand_open_transactions_fit_into_a_cursor() -> None:
 
 
 @pytest.mark.parametrize("cursor", CURSORS)
-def test_a_cursor_that_was_read_on_from_takes_what_is_left(cursor: Cursor) -> None:
-    """Whatever a reader has read, its next cursor takes what the first one took and it has not read."""
+def test_the_next_cursor_takes_what_was_not_read(cursor: Cursor) -> None:
+    """A cursor after some reading takes the events that the first one takes and the reader has not read."""
     epoch = cursor.position.epoch
     ids = [*cursor.open[:3], *cursor.open[-3:], cursor.position.xid, cursor.position.xid + 1]
     places = sorted(
@@ -70,7 +70,7 @@ def test_a_cursor_that_was_read_on_from_takes_what_is_left(cursor: Cursor) -> No
         assert after == signer().read_cursor(signer().cursor(after), "after_cursor")
 
 
-def test_copies_share_the_cursors_of_their_common_epochs_alone() -> None:
+def test_copies_of_a_log_share_only_the_cursors_of_common_epochs() -> None:
     ours, theirs = signer(OURS), signer(THEIRS)
     for place in (BEGINNING, Position(1, 5, 5)):
         assert theirs.read_cursor(ours.cursor(place), "after_cursor") == Cursor(place)
@@ -78,7 +78,7 @@ def test_copies_share_the_cursors_of_their_common_epochs_alone() -> None:
     assert foreign.position == (NO_EPOCH, 5, 5)
 
 
-def test_the_nonce_of_an_epoch_that_opens_meanwhile_is_read_once() -> None:
+def test_the_nonce_of_a_new_epoch_is_read_once() -> None:
     epochs: dict[int, bytes] = {1: SHARED}
     read = []
 
@@ -97,7 +97,7 @@ def test_the_nonce_of_an_epoch_that_opens_meanwhile_is_read_once() -> None:
     assert len(read) == 2
 
 
-def test_a_cursor_that_was_changed_or_is_of_another_log_is_refused() -> None:
+def test_a_changed_or_foreign_cursor_is_refused() -> None:
     cursor = signer().cursor(Position(2, 5, 5))
     wrong = [cursor[:n] + ("A" if cursor[n] != "A" else "B") + cursor[n + 1 :] for n in range(len(cursor))]
     wrong += [cursor[:-1], cursor[:-4], cursor + "AAAA", "", "x", "ü", signer().page_token([], [1])]
@@ -108,7 +108,7 @@ def test_a_cursor_that_was_changed_or_is_of_another_log_is_refused() -> None:
         assert caught.value.reason == "CURSOR_INVALID"
 
 
-def test_a_page_token_is_good_for_its_request_alone() -> None:
+def test_a_page_token_is_valid_for_its_request_alone() -> None:
     token = signer().page_token(["tasks", "p"], ["a", 1])
     assert signer(THEIRS).page_position(token, ["tasks", "p"]) == ["a", 1]
     for scope, wrong, reason in (

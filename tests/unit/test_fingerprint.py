@@ -1,4 +1,4 @@
-"""What differs between occurrences of a bug leaves its fingerprint alone; what tells bugs apart does not."""
+"""A fingerprint ignores what differs between occurrences of a bug, and tells different bugs apart."""
 
 import string
 from operator import methodcaller
@@ -53,7 +53,7 @@ def of(error: str = "", *, trace: str = "", title: str = "t", component: str = "
 
 @pytest.mark.parametrize("kind", NOISE)
 @given(data=st.data(), before=letters, after=letters)
-def test_noise_does_not_change_it(kind: str, data: st.DataObject, before: str, after: str) -> None:
+def test_noise_does_not_change_a_fingerprint(kind: str, data: st.DataObject, before: str, after: str) -> None:
     one, other = data.draw(NOISE[kind]), data.draw(NOISE[kind])
     opening, closing = data.draw(
         st.sampled_from([(" ", " "), ("'", "'"), ("(", ")"), ("=", ", "), ("[", "]")])
@@ -67,14 +67,16 @@ def test_noise_does_not_change_it(kind: str, data: st.DataObject, before: str, a
 
 
 @given(text=st.text(string.ascii_letters + string.digits + string.punctuation + " \n\t", max_size=80))
-def test_case_quotes_and_white_space_do_not_change_it(text: str) -> None:
+def test_case_quotes_and_white_space_do_not_change_a_fingerprint(text: str) -> None:
     assert of(text.upper()) == of(text.lower())
     assert of(text.replace('"', "'")) == of(text.replace("'", '"')) == of(text.replace("'", "’"))
     assert of("\n".join(text.split())) == of(f"  {text}\t")
 
 
 @given(one=sentences, other=sentences, noise=st.sampled_from(sorted(NOISE)), data=st.data())
-def test_different_errors_differ(one: str, other: str, noise: str, data: st.DataObject) -> None:
+def test_different_errors_have_different_fingerprints(
+    one: str, other: str, noise: str, data: st.DataObject
+) -> None:
     drawn = data.draw(NOISE[noise])
     assert (of(f"{one} {drawn}") == of(f"{other} {drawn}")) == (one == other)
 
@@ -102,7 +104,7 @@ KeyError: 'job-99'"""
     assert of(trace=before) != of(trace=before.replace("KeyError", "IndexError"))
 
 
-def test_the_component_counts_and_the_title_where_there_is_no_error() -> None:
+def test_the_component_counts_and_the_title_if_there_is_no_error() -> None:
     assert of("broken", component="api") != of("broken", component="store")
     assert of("broken", title="One") == of("broken", title="Other")
     assert of(title="The list is empty") == of(title="the  LIST is empty") != of(title="The list is full")

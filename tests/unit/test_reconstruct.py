@@ -1,4 +1,4 @@
-"""Folding events into state, and the check of a chain, without a server."""
+"""Rebuilding states from events, and checking chains, without a server."""
 
 from itertools import count
 from typing import Any
@@ -58,7 +58,7 @@ def changed(revision: int, type_: str = "task.updated", **changes: tuple[Any, An
 # State
 
 
-def test_a_task_is_folded_from_its_creation() -> None:
+def test_a_task_is_rebuilt_from_its_creation() -> None:
     first, second, third = (
         created(metadata={"n": 1, "deep": {"list": [None, True]}}, labels=["x"]),
         changed(2, "task.status_updated", status=("pending", "in_progress")),
@@ -77,7 +77,7 @@ def test_a_task_is_folded_from_its_creation() -> None:
     assert task.hash == content_hash(task_content(task))
     assert (task.uid, task.revision, state.revision, state.replayed) == ("uid", 2, 2, 3)
     assert task.create_time.ToJsonString() == "2026-01-02T03:04:05.678901Z"
-    # The time of a revision is that of its first event: all of them have the same.
+    # All events of a revision have the same emit_time.
     assert task.update_time == second.emit_time
     assert state.last == third
 
@@ -119,7 +119,7 @@ def test_a_snapshot_holds_all_of_the_content(kind: EntityType, message: Any) -> 
 
 
 def test_the_content_names_each_field_that_callers_may_set() -> None:
-    """A new field that no change and no snapshot tells of would not be rebuilt."""
+    """A field that neither changes nor snapshots contain could not be rebuilt."""
     follows = {"uid", "revision", "hash", "create_time", "update_time", "last_activity_time", "close_time"}
     for kind in ENTITY_CODECS.values():
         assert kind.fields == {f.name for f in kind.message.DESCRIPTOR.fields} - follows
@@ -130,7 +130,7 @@ def test_snapshots_come_with_the_first_revision_and_each_32nd() -> None:
     assert with_one == [1, 32, 64, 96]
 
 
-def test_a_fold_needs_each_revision() -> None:
+def test_a_missing_revision_is_an_error() -> None:
     with pytest.raises(FailedPrecondition, match="between revisions 1 and 3") as caught:
         fold(ENTITY_CODECS[EntityType.TASK], [created(), changed(3, title=("t", "u"))])
     assert caught.value.reason == "HISTORY_INCOMPLETE"
@@ -142,7 +142,7 @@ def test_a_deletion_leaves_the_last_state() -> None:
     assert (state.deleted, state.revision, task.revision) == (True, 2, 1)
 
 
-def test_what_is_no_part_of_a_revision() -> None:
+def test_events_that_change_no_revision() -> None:
     kind = ENTITY_CODECS[EntityType.TASK]
     assert not changes_revision(
         kind, event("task.dependency_added", 1, {"changes": {"depends_on": {"from": None, "to": "B"}}})
@@ -151,7 +151,7 @@ def test_what_is_no_part_of_a_revision() -> None:
     assert changes_revision(ENTITY_CODECS[EntityType.SESSION], event("session.resumed", 2, {"changes": {}}))
 
 
-def test_a_creation_tells_of_each_field_from_null() -> None:
+def test_a_creation_changes_each_field_from_null() -> None:
     told = plain(changes_of(created(TASK, labels=["x"], metadata={"n": 0})))
     assert told == {
         "code": {"from": None, "to": "A"},
@@ -163,7 +163,7 @@ def test_a_creation_tells_of_each_field_from_null() -> None:
     }
 
 
-def test_differences_name_fields_also_where_only_presence_differs() -> None:
+def test_a_difference_in_presence_alone_counts() -> None:
     one, other = task_pb2.Task(title="a", metadata=Struct()), task_pb2.Task(title="b")
     assert differences(one, other) == ["title", "metadata"]
     assert differences(one, one) == []
@@ -196,17 +196,17 @@ def test_a_chain_in_order_has_no_findings() -> None:
     )
 
 
-def test_a_field_is_told_of_once_a_revision() -> None:
+def test_a_field_may_change_once_a_revision() -> None:
     first, second = changed(2, title=("t", "u")), changed(2, title=("u", "v"))
     assert findings(created(), first, second) == [(Code.REPLAY_FINDING_CODE_REVISION_ORDER, second.id)]
 
 
-def test_a_revision_does_not_go_back() -> None:
+def test_a_revision_that_goes_back_is_found() -> None:
     late = changed(2, title=("t", "u"))
     assert findings(changed(3, phase=("", "x")), late) == [(Code.REPLAY_FINDING_CODE_REVISION_ORDER, late.id)]
 
 
-def test_a_change_is_made_from_what_was() -> None:
+def test_a_change_from_another_value_is_found() -> None:
     wrong = changed(2, title=("other", "u"), metadata=({}, {"a": 1}))
     again = changed(3, metadata=({"a": True}, {}))
     assert findings(created(), wrong, again) == [
@@ -215,7 +215,7 @@ def test_a_change_is_made_from_what_was() -> None:
     ]
 
 
-def test_a_status_follows_only_some() -> None:
+def test_a_transition_that_is_not_allowed_is_found() -> None:
     refused = changed(2, "task.status_updated", status=("completed", "cancelled"))
     assert findings(refused) == [(Code.REPLAY_FINDING_CODE_TRANSITION_REFUSED, refused.id)]
     odd = changed(2, "task.status_updated", status=("nothing", None))
@@ -234,14 +234,14 @@ def test_a_status_follows_only_some() -> None:
         ("task.updated", {"snapshot": {}}),
     ],
 )
-def test_a_type_promises_its_payload(type_: str, payload: dict[str, Any]) -> None:
+def test_a_payload_without_its_changes_is_found(type_: str, payload: dict[str, Any]) -> None:
     bare = event(type_, 2, payload)
     found = [code for code, _ in findings(bare, changed(3, phase=("", "x")))]
     assert Code.REPLAY_FINDING_CODE_PAYLOAD_INCOMPLETE in found
     assert Code.REPLAY_FINDING_CODE_REVISION_GAP not in found
 
 
-def test_a_gap_is_bridged_by_what_others_changed() -> None:
+def test_events_of_other_chains_close_a_gap() -> None:
     mine, theirs, late = created(), changed(2, title=("t", "theirs")), changed(3, title=("theirs", "mine"))
     page = links(mine, late)
     chain = ChainCheck()
@@ -256,7 +256,7 @@ def test_a_gap_is_bridged_by_what_others_changed() -> None:
     assert findings(mine, ours, evidence=Evidence(between={gap: [theirs]})) == [
         (Code.REPLAY_FINDING_CODE_FROM_MISMATCH, ours.id)
     ]
-    # What was too much to read is neither whole nor broken.
+    # A gap that is too large to read leaves the check incomplete.
     assert not chain.findings
     assert chain.check(page, Evidence())
     assert not chain.findings
@@ -270,7 +270,7 @@ def test_a_gap_may_span_two_pages() -> None:
     assert chain.gaps([second]) == [Gap(EntityType.TASK, "A", first.position, second.position)]
 
 
-def test_an_unknown_entity_is_told_of_once() -> None:
+def test_an_unknown_entity_is_one_finding() -> None:
     first = created()
     evidence = Evidence(unknown=frozenset({(EntityType.TASK, "A")}))
     assert findings(first, changed(2, title=("t", "u")), evidence=evidence) == [
@@ -283,7 +283,7 @@ def test_an_unknown_entity_is_told_of_once() -> None:
 
 def test_a_missing_cause_is_found() -> None:
     fired = event("alert.raised", 0, {"automation": {"rule": "r", "cause": "gone", "depth": 1}})
-    # A caller may write such a field too.
+    # A caller may write such a field as well.
     assert not findings(fired, evidence=Evidence(missing=frozenset({"gone"})))
     fired.agent = AGENT
     assert findings(fired, evidence=Evidence(missing=frozenset({"gone"}))) == [
@@ -291,7 +291,7 @@ def test_a_missing_cause_is_found() -> None:
     ]
 
 
-def test_findings_end_at_500() -> None:
+def test_the_check_stops_at_500_findings() -> None:
     chain = ChainCheck()
     broken = [changed(2, title=("t", "u")), *(changed(1, title=("t", "u")) for _ in range(600))]
     assert not chain.check(links(*broken), Evidence())

@@ -1,4 +1,4 @@
-"""A token budget is never exceeded, well used, and says what it left out."""
+"""A context never exceeds its token budget, fills it, and names what is left out."""
 
 from collections import defaultdict
 from functools import cache
@@ -53,7 +53,7 @@ def joined(fitted: Fitted) -> context_pb2.Context:
 
 @cache
 def fleet() -> list[tuple[context_pb2.Context, list[SizedEvent]]]:
-    """The contexts of a fleet's tasks, as far as its files tell."""
+    """Return the contexts of a fleet's tasks, made from its files."""
     tasks = {}
     links = defaultdict(list)
     for line in read_lines(DATA / "tasks.jsonl.gz"):
@@ -102,7 +102,7 @@ def fleet() -> list[tuple[context_pb2.Context, list[SizedEvent]]]:
 def test_the_fleets_tasks_never_exceed_a_budget_and_fill_it(budget: int) -> None:
     trimmed = 0
     for number, (whole, events) in enumerate(fleet()):
-        # Small budgets cut everything, in much the same way: one in four shows it.
+        # Small budgets cut all contexts in much the same way, so one in four is enough.
         if budget < 1_500 and number % 4:
             continue
         fitted = fit(whole, events, budget, subject="task")
@@ -111,7 +111,7 @@ def test_the_fleets_tasks_never_exceed_a_budget_and_fill_it(budget: int) -> None
         assert fitted.estimate <= budget
         if context.trimmed:
             trimmed += 1
-            # In a few hundred tokens one thing that does not fit leaves a larger part unused.
+            # Of a few hundred tokens one item that does not fit leaves a larger share unused.
             least = 0.9 if budget >= 500 else 0.8
             assert fitted.estimate >= least * budget, (whole.target_code, fitted.estimate)
         else:
@@ -119,7 +119,7 @@ def test_the_fleets_tasks_never_exceed_a_budget_and_fill_it(budget: int) -> None
     assert trimmed or budget == 10_000
 
 
-def test_the_same_context_is_trimmed_the_same() -> None:
+def test_equal_contexts_are_trimmed_alike() -> None:
     for whole, events in fleet()[::50]:
         first, second = (fit(whole, events, 500, subject="task") for _ in range(2))
         assert joined(first).SerializeToString(deterministic=True) == joined(second).SerializeToString(
@@ -138,7 +138,7 @@ def test_a_tokenizer_counts_instead(budget: int) -> None:
         assert fitted.estimate == count(fitted) <= budget
         if fitted.context.trimmed:
             trimmed += 1
-            # A part that fits in bytes may not in tokens, so the last tenth is not always found.
+            # Counts do not add up, so the search may leave a tenth of the budget.
             assert fitted.estimate >= 0.8 * budget, (whole.target_code, fitted.estimate)
     assert trimmed
 
@@ -201,7 +201,7 @@ contexts = st.builds(
 
 @settings(max_examples=100)
 @given(contexts, st.lists(events, max_size=6), st.integers(200, 2_000))
-def test_any_context_fits_its_budget_and_says_what_it_lacks(
+def test_any_context_fits_its_budget_and_names_what_it_lacks(
     whole: context_pb2.Context, logged: list[event_pb2.Event], budget: int
 ) -> None:
     fitted = fit(whole, sized(logged), budget, subject="task")
@@ -226,8 +226,8 @@ def test_any_context_fits_its_budget_and_says_what_it_lacks(
 
 
 @pytest.mark.parametrize("budget", range(200, 420))
-def test_what_has_no_title_is_there_whole_or_not_at_all(budget: int) -> None:
-    """A link to a deleted task has none, and a file."""
+def test_an_item_without_title_is_whole_or_left_out(budget: int) -> None:
+    """Neither a link to a deleted task nor a file has a title."""
     whole = context_pb2.Context(target_type=common_pb2.ENTITY_TYPE_TASK, target_code="T1")
     for number in range(4):
         whole.dependencies.add(task_code="T1", depends_on_code="D" * 120 + str(number))
@@ -238,7 +238,7 @@ def test_what_has_no_title_is_there_whole_or_not_at_all(budget: int) -> None:
     assert all(file in whole.files for file in fitted.context.files)
 
 
-def test_labels_go_before_the_title() -> None:
+def test_labels_are_left_out_before_the_title() -> None:
     title = "Move the horizon of the timeline " * 14
     task = task_pb2.Task(code="T-1", title=title, labels=["storage", "correctness"], description="word " * 90)
     whole = context_pb2.Context(target_type=common_pb2.ENTITY_TYPE_TASK, target_code="T-1", task=task)
@@ -252,7 +252,7 @@ def test_labels_go_before_the_title() -> None:
 
 
 def crowded() -> context_pb2.Context:
-    """A context with something in most parts."""
+    """Return a context with items in most sections."""
     note = context_pb2.ContextNote(text="The migration is half done: run it again with --resume. " * 4)
     return context_pb2.Context(
         target_type=common_pb2.ENTITY_TYPE_TASK, target_code="t",
@@ -268,8 +268,8 @@ def crowded() -> context_pb2.Context:
     )  # fmt: skip
 
 
-def test_parts_become_whole_in_the_order_of_their_use() -> None:
-    """What has a share of its own may be whole before what stands above it, history never before anything."""
+def test_sections_become_whole_in_the_order_of_their_use() -> None:
+    """A section with a share may become whole before one above it. Events are always last."""
     whole = crowded()
     logged = sized([event_pb2.Event(type=f"a.b{n}", actor="x" * 200) for n in range(5)])
     last = []
@@ -277,7 +277,7 @@ def test_parts_become_whole_in_the_order_of_their_use() -> None:
         context = joined(fit(whole, logged, budget, subject="task"))
         trims = [ORDER.index(trim.section) for trim in context.trimmed]
         shown = [event.type for event in context.events]
-        # Newer events before older ones, and told in the order of the log.
+        # Newer events get room first, and come in the order of the log.
         assert shown == [f"a.b{n}" for n in range(5)][len(logged) - len(shown) :]
         assert trims or len(shown) == 5
         last.append(len(trims))
@@ -295,7 +295,7 @@ def test_the_hand_over_note_survives_a_budget_of_500() -> None:
 
 
 @given(st.text(max_size=200), st.integers(0, 300))
-def test_a_text_is_cut_where_it_ends_to_fit(text: str, room: int) -> None:
+def test_a_text_is_cut_to_the_longest_prefix_that_fits(text: str, room: int) -> None:
     found = cut(text, room)
     assert text.startswith(found)
     if found:

@@ -1,4 +1,4 @@
-"""Paths, links and races in the workspace, and whole files whatever happens."""
+"""Paths, links and races in the workspace; files are whole in any case."""
 
 import fcntl
 import os
@@ -37,7 +37,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def everything(where: Path) -> dict[str, bytes | None]:
-    """Each file with its content, and each directory and link without."""
+    """Return each file with its content, and each directory and link without one."""
     return {
         str(path.relative_to(where)): path.read_bytes() if path.is_file() else None
         for path in where.rglob("*")
@@ -52,7 +52,7 @@ def everything(where: Path) -> dict[str, bytes | None]:
 @example("sprint.MD")
 @example("..")
 @example("%2E.")
-def test_a_code_has_a_name_of_its_own_that_stays_in_its_directory(code: str) -> None:
+def test_a_code_has_a_unique_name_that_stays_in_its_directory(code: str) -> None:
     try:
         name = name_of(code)
     except UnsafePath:
@@ -67,11 +67,11 @@ def test_a_code_has_a_name_of_its_own_that_stays_in_its_directory(code: str) -> 
 
 
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", fullmatch=True))
-def test_a_code_of_the_ledger_is_its_own_name(code: str) -> None:
+def test_a_valid_code_is_its_own_name(code: str) -> None:
     assert name_of(code) == code or code.casefold() in {"sprint.md", "task.md", "agent.yml"}
 
 
-def test_where_entities_are() -> None:
+def test_directories_of_entities() -> None:
     assert sprint_directory("S-1") == "delegation/sprints/S-1"
     assert task_directory("T-1", "S-1") == "delegation/sprints/S-1/T-1"
     assert task_directory("T-1", "") == "delegation/tasks/T-1"
@@ -108,7 +108,7 @@ def test_no_path_leaves_the_root(tmp_path_factory: pytest.TempPathFactory, path:
     assert (base / "beside").read_bytes() == b"theirs"
 
 
-def test_projects_are_apart(root: Path) -> None:
+def test_projects_are_separate(root: Path) -> None:
     for project in ("default", "one", "delegation"):
         with Workspace(root, project).directory("delegation", make=True) as directory:
             directory.write("of", project.encode())
@@ -119,7 +119,7 @@ def test_projects_are_apart(root: Path) -> None:
     }
 
 
-def test_a_root_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+def test_a_missing_root_is_not_created(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), Workspace(tmp_path / "none").directory("a", make=True):
         raise AssertionError("it was opened")
     assert not (tmp_path / "none").exists()
@@ -148,7 +148,7 @@ def test_no_link_on_the_way_is_followed(root: Path, target: str) -> None:
     assert everything(root / "inside") == {}
 
 
-def test_a_link_in_the_place_of_a_file_is_neither_read_nor_written_over(root: Path) -> None:
+def test_a_link_in_place_of_a_file_is_neither_read_nor_overwritten(root: Path) -> None:
     theirs = root.parent / "outside" / "secret"
     theirs.write_bytes(b"secret")
     (root / "TASK.md").symlink_to(theirs)
@@ -167,7 +167,7 @@ def test_a_link_in_the_place_of_a_file_is_neither_read_nor_written_over(root: Pa
     assert list(everything(root / "sub")) == ["TASK.md"]
 
 
-def test_a_named_pipe_is_not_waited_for(root: Path) -> None:
+def test_a_named_pipe_does_not_block(root: Path) -> None:
     with Workspace(root).directory("a", make=True) as directory:
         os.mkfifo(root / "a" / "pipe")
         with pytest.raises(UnsafePath, match="not a file"):
@@ -175,7 +175,7 @@ def test_a_named_pipe_is_not_waited_for(root: Path) -> None:
 
 
 def test_a_directory_that_is_swapped_for_a_link_leads_nowhere(root: Path) -> None:
-    """Whoever swaps it meanwhile, a write ends in the directory itself, or it is refused."""
+    """If a process swaps the directory meanwhile, a write ends in the directory itself or is refused."""
     outside = root.parent / "outside"
     space = Workspace(root)
     done = threading.Event()
@@ -258,7 +258,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     assert everything(root / "a") == {"file": b"old"}
 
 
-def test_what_a_killed_writer_left_is_swept(root: Path) -> None:
+def test_files_of_killed_writers_are_removed(root: Path) -> None:
     with Workspace(root).locked("a") as directory:
         (root / "a" / f"{TEMPORARY}0123").write_bytes(b"half")
         directory.write("file", b"whole")
@@ -285,7 +285,7 @@ def test_a_file_over_the_limit_is_not_read(root: Path) -> None:
         assert directory.read("none", 4) is None
 
 
-def test_a_lock_is_waited_for_and_let_go(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_is_waited_for_and_released(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "a").mkdir()
     other = os.open(root / "a", os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)
