@@ -1,4 +1,8 @@
-"""Engines once a session, a fresh database and a real server on a free port for each test."""
+"""Fixtures of engines, databases, servers and channels.
+
+Each worker starts the engines once. A test that asks for a server gets its own, on a new database and a free
+port; a test marked `shared_server` that needs only a channel gets a project on a server of the worker.
+"""
 
 import json
 import os
@@ -53,12 +57,12 @@ OWN = {"server", "database_url", "start_app", "start_server", "start_process"}
 MAX_MESSAGE = 16 * 1024 * 1024
 MEMORY_BYTES = 8 * 1024**3
 
-# A database is some hundred files, and each test makes one: in memory that takes 20 ms, on a disk up to 400.
+# A database has some hundred files, and many tests make one: 20 ms in memory, up to 400 ms on a disk.
 MEMORY = Path("/dev/shm")
 if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
-# Tests run the background services themselves, when it is their turn.
+# Tests run the background services themselves, at the moment that they choose.
 os.environ["ORCHESTRATION_BACKGROUND"] = "false"
 
 settings.register_profile(
@@ -66,12 +70,12 @@ settings.register_profile(
     deadline=None,
     database=None,
     derandomize=True,
-    # A history is played against a project of its own, so the fixtures may be shared.
+    # Each example has its own project, so examples may share the fixtures.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("ledger")
-# The pool opens connections on threads of its own and draws a number for each. Drawn from the shared
-# generator while an example is made, that would count as the strategy's, and the example as flaky.
+# The pool draws a random number for each connection, on its threads. Hypothesis would count a number from
+# the shared generator as the example's, and report a flaky strategy.
 psycopg_pool.base.random = Random().random  # type: ignore[attr-defined]  # imported there, and meant
 
 
@@ -92,7 +96,7 @@ request_parser.bounds_of = _remembered  # type: ignore[attr-defined]  # imported
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs; ``app`` is None where it has a process of its own."""
+    """A running server; ``app`` is None if it is another process."""
 
     address: str
     database_url: str
@@ -100,7 +104,7 @@ class Server:
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def kill(self) -> None:
-        """Ends the process at once, as a crash does."""
+        """End the process at once, as a crash does."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
@@ -108,7 +112,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def engines() -> Iterator[Engines]:
-    """A Postgres and a Valkey for all tests of this worker, with a migrated template database."""
+    """Run a Postgres and a Valkey for all tests of this worker, with a migrated template database."""
     with EmbeddedEngines(None, durable=False, max_connections=300) as found:
         with psycopg.connect(found.database_url, autocommit=True) as conn:
             conn.execute(sql.SQL("create database {}").format(sql.Identifier(TEMPLATE)))
@@ -139,8 +143,7 @@ def new_database(engines: Engines, template: str = TEMPLATE) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def own_logs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command that runs in this process does not set its logs up, which would be for good: whoever looks at
-    them in a later test would see nothing."""
+    """Keep the log configuration in tests that run commands in process: later tests read the logs."""
     monkeypatch.setattr("orchestration_server.telemetry.logs.configure", lambda *_: None)
 
 
@@ -152,7 +155,7 @@ def database_url(engines: Engines) -> Iterator[str]:
 
 @pytest.fixture
 def pool_size() -> int | None:
-    """The connections of a server that says nothing else: one for each thread, and few for the rest.
+    """Return the pool size of a server: a connection for each thread, and few for the rest.
 
     A connection costs Postgres 4 ms of CPU time, and a server's own default opens 21.
     """
@@ -161,7 +164,7 @@ def pool_size() -> int | None:
 
 @pytest.fixture
 def start_app(engines: Engines, database_url: str, pool_size: int | None) -> Iterator[Callable[..., App]]:
-    """Starts servers in this process, with settings of the test's own; they stop with the test."""
+    """Start servers in this process, with the settings that the test gives; they stop with the test."""
     with ExitStack() as stack:
 
         def start(**given: Any) -> App:
@@ -182,7 +185,7 @@ def start_app(engines: Engines, database_url: str, pool_size: int | None) -> Ite
 
 @pytest.fixture
 def start_server(start_app: Callable[..., App]) -> Callable[[str], Server]:
-    """Starts servers in this process; they stop with the test."""
+    """Start servers in this process; they stop with the test."""
 
     def start(database_url: str) -> Server:
         app = start_app(database_url=database_url)
@@ -198,7 +201,7 @@ def server(database_url: str, start_server: Callable[[str], Server]) -> Server:
 
 @pytest.fixture
 def start_process(engines: Engines, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts servers in processes of their own; they stop with the test."""
+    """Start servers as processes; they stop with the test."""
     with ExitStack() as stack:
 
         def start(
@@ -226,7 +229,7 @@ def start_process(engines: Engines, tmp_path: Path) -> Iterator[Callable[..., Se
 
 @pytest.fixture(scope="session")
 def shared_address(engines: Engines) -> Iterator[str]:
-    """The address of a server that the tests marked `shared_server` use, each in its own project."""
+    """Run a server for the tests marked `shared_server`, each in its own project; return its address."""
     with new_database(engines) as url, running(engines, url) as address:
         yield address
 
@@ -244,7 +247,7 @@ def running(engines: Engines, database_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def channel(request: pytest.FixtureRequest) -> Iterator[grpc.Channel]:
-    """A channel to the test's own server, or to the shared one if the test needs no more than a channel."""
+    """Open a channel to the test's own server, or to the shared one if the test needs only a channel."""
     if request.node.get_closest_marker("shared_server") and OWN.isdisjoint(request.fixturenames):
         with open_channel(request.getfixturevalue("shared_address")) as found:
             yield projects.in_project(found, projects.new_project())
@@ -254,7 +257,7 @@ def channel(request: pytest.FixtureRequest) -> Iterator[grpc.Channel]:
 
 
 def open_channel(address: str) -> grpc.Channel:
-    """A channel with a connection of its own."""
+    """Open a channel that shares no connection with another."""
     return grpc.insecure_channel(
         address,
         options=[
@@ -314,14 +317,14 @@ def _other(url: str, database: str) -> str:
 
 
 def _address(process: subprocess.Popen[bytes], ready: Path) -> str:
-    """What the server wrote into its ready file, once it has."""
+    """Return the address in the server's ready file, once it is there."""
     deadline = monotonic() + START_SECONDS
     while monotonic() < deadline:
         if ready.exists() and (text := ready.read_text().strip()):
             address: str = json.loads(text)["address"]
             return address
         try:
-            # Waits for the end that must not come, so a server that fails to start is noticed at once.
+            # Notice at once if the server ends before it is ready.
             code = process.wait(timeout=0.02)
         except subprocess.TimeoutExpired:
             continue

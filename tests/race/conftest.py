@@ -17,7 +17,7 @@ CALLS = 16
 
 
 def at_once(call: Callable[[], Any]) -> list[Any]:
-    """The answers of so many calls that start together."""
+    """Make CALLS calls that start together; return their answers."""
     barrier = Barrier(CALLS)
 
     def one(_: int) -> Any:
@@ -30,20 +30,20 @@ def at_once(call: Callable[[], Any]) -> list[Any]:
 
 @pytest.fixture
 def pool_size() -> int | None:
-    """The server's own default: races need a connection for all that happens at once."""
+    """Return the server's default: races need a connection for everything that happens at once."""
     return None
 
 
 @pytest.fixture(scope="session")
 def shared_pair(engines: Engines) -> Iterator[list[str]]:
-    """The addresses of two servers on one ledger, which tests use in projects of their own."""
+    """Run two servers on one ledger for tests in their own projects; return the addresses."""
     with new_database(engines) as url, ExitStack() as stack:
         yield [stack.enter_context(running(engines, url)) for _ in range(2)]
 
 
 @pytest.fixture
 def channels(request: pytest.FixtureRequest) -> Iterator[list[grpc.Channel]]:
-    """Channels to two servers on one ledger, so that no lock of one process can be what makes it work."""
+    """Open channels to two servers on one ledger, where a lock inside one process cannot help."""
     with ExitStack() as stack:
         if "database_url" in request.fixturenames:
             url, start = request.getfixturevalue("database_url"), request.getfixturevalue("start_server")

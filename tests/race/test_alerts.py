@@ -1,4 +1,4 @@
-"""Alerts with several evaluators, and with some that are killed: each firing is told of once."""
+"""Alerts with several evaluators, some of which are killed: each firing is logged once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def alerting(server: Server, channel: grpc.Channel) -> Alerting:
 
 
 class Killed(Alerts):
-    """Its connection is gone before it commits, as that of a process that is killed."""
+    """The connection is lost before the commit, as if the process had been killed."""
 
     def _evaluate(self, conn: Connection) -> int:
         super()._evaluate(conn)
@@ -73,14 +73,14 @@ def test_one_that_another_holds_up_evaluates_nothing(alerting: Alerting) -> None
     slow = threading.Thread(target=alerting.evaluator(AT_ONCE, Slow).run_once)
     slow.start()
     assert inside.wait(20)
-    # What it has written is seen by nobody yet, and it is the only one that may write.
+    # Its writes are not visible yet, and it alone may write.
     alerting.evaluator(AT_ONCE).run_once()
     assert alerting.states() == {}
     leave.set()
     slow.join()
     assert alerting.states() == {"event_queue_depth": FIRING}
     assert len(alerting.told()) == 1
-    # Another one that comes at once finds that it has just been done.
+    # A second evaluator finds that the evaluation has just been done.
     alerting.publish(EMPTY)
     alerting.evaluator(AT_ONCE).run_once()
     assert alerting.states() == {"event_queue_depth": FIRING}
@@ -91,7 +91,7 @@ def test_what_a_killed_evaluator_leaves_is_all_or_nothing(alerting: Alerting) ->
     killed = alerting.evaluator(alerts.BUILT_IN, Killed)
 
     def kill() -> None:
-        """One that is killed after it has written, and before it commits."""
+        """Run an evaluator that is killed between its writes and its commit."""
         alerting.ahead += timedelta(seconds=20)
         alerting.publish(figures)
         killed.run_once()

@@ -1,4 +1,4 @@
-"""Rules act once: with several runners at once, and when one dies between any two of its steps."""
+"""Rules act once, with several runners at once and if one dies between any two of its steps."""
 
 import threading
 from collections import Counter
@@ -32,11 +32,11 @@ SECONDS = 30
 
 
 class Killed(BaseException):
-    """A runner ends where it stands, as with its process."""
+    """The end of a runner at any point, as if its process had died."""
 
 
 def sprint_of(sprints: SprintServiceStub, tasks: TaskServiceStub, code: str, count: int) -> list[str]:
-    """An active sprint with so many tasks; their codes."""
+    """Create an active sprint with ``count`` tasks; return their codes."""
     sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=factories.sprint(code, status=ACTIVE)))
     codes = [f"{code}-{n}" for n in range(count)]
     new = [task_pb2.NewTask(task=factories.task(c, sprint_code=code)) for c in codes]
@@ -50,7 +50,7 @@ def turn(tasks: TaskServiceStub, code: str, *statuses: TaskStatus.ValueType) -> 
 
 
 def acts(told: list[event_pb2.Event]) -> Counter[tuple[str, str, str]]:
-    """How often each rule acted for each cause, and with what type of event."""
+    """Return how often each rule acted for each cause, by the type of event."""
     return Counter(
         (payload(event)["automation"]["rule"], payload(event)["automation"]["cause"], event.type)
         for event in by_rules(told)
@@ -75,7 +75,7 @@ def test_several_runners_at_once_act_once(
                 codes = sprint_of(sprints, tasks, f"s{number}-{part}", 3)
                 for code in codes:
                     turn(tasks, code, BLOCKED, IN_PROGRESS)
-                # The last two at once.
+                # Complete the last two at once.
                 turn(tasks, codes[0], COMPLETED)
                 pair = [threading.Thread(target=turn, args=(tasks, code, COMPLETED)) for code in codes[1:]]
                 for thread in pair:
@@ -134,7 +134,7 @@ def test_a_runner_that_dies_between_any_two_steps_leaves_each_done_once(
     def moving_or_dying(*args: Any, **kwargs: Any) -> Any:
         return moving(*args, **kwargs) if next(lives, False) else die()
 
-    # After a commit each runner dies at its first one; before one, at its first, second or third.
+    # A runner dies after its first commit, or before its first, second or third.
     for deaths in range(100):
         lives = iter([True] * (deaths % 3))
         try:
@@ -159,7 +159,7 @@ def test_a_runner_that_dies_between_any_two_steps_leaves_each_done_once(
 
 @contextmanager
 def waiting(database_url: str) -> Iterator[Callable[[], None]]:
-    """Gives a wait until some statement waits for a lock."""
+    """Return a function that waits until a statement waits for a lock."""
     pause = threading.Event()
     with psycopg.connect(database_url, autocommit=True) as conn:
 
@@ -198,7 +198,7 @@ def test_a_task_that_joins_or_opens_while_the_rule_decides_keeps_the_sprint_open
         waiting(server.database_url) as wait,
         psycopg.connect(server.database_url) as other,
     ):
-        # As the write gate does, but its transaction is still open.
+        # As the write gate does, but with its transaction still open.
         if joins:
             other.execute("select 1 from sprints where code = 's' for share")
             other.execute(

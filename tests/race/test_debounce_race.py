@@ -1,4 +1,4 @@
-"""Several write and tell at once, and some are killed: each step is told once, in order, and none is lost."""
+"""Several servers write and log at once, and some are killed: each step is logged once, in order."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ TELL_SECONDS = 20
 
 @pytest.fixture
 def servers(engines: Engines, database_url: str, tmp_path: Path) -> Iterator[list[Server]]:
-    """Two servers on one ledger, so that no lock of one process can be what makes it work."""
+    """Run two servers on one ledger, where a lock inside one process cannot help."""
     with (
         serving(engines, database_url, tmp_path, DEBOUNCE) as one,
         serving(engines, database_url, tmp_path, DEBOUNCE) as two,
@@ -116,7 +116,7 @@ def revisions_of(changes: list) -> list[int]:  # type: ignore[type-arg]  # of En
 def test_a_server_that_is_killed_loses_no_step(
     engines: Engines, database_url: str, tmp_path: Path, start_process: Callable[..., Server]
 ) -> None:
-    """Between the change and its event nothing is in memory alone: another server tells of it."""
+    """Another server logs the change: no step between it and its event is in memory alone."""
     policies = tmp_path / "policies.yaml"
     policies.write_text(DEBOUNCE)
     killed = start_process(database_url, emission_file=policies)
@@ -141,7 +141,7 @@ def test_a_server_that_is_killed_loses_no_step(
 def test_a_server_tells_of_what_it_held_by_itself(
     database_url: str, tmp_path: Path, start_process: Callable[..., Server]
 ) -> None:
-    """Nothing else happens to the task: it is the server's background service that tells."""
+    """The server's background service logs the change, though nothing else happens to the task."""
     policies = tmp_path / "policies.yaml"
     policies.write_text(DEBOUNCE.replace("stable_seconds: 5", "stable_seconds: 1"))
     server = start_process(database_url, emission_file=policies, background=True)
@@ -152,7 +152,7 @@ def test_a_server_tells_of_what_it_held_by_itself(
         request = event_pb2.StreamTimelineRequest(
             follow=True, filter=event_pb2.EventFilter(types=["orchestration.task.status_updated"])
         )
-        # It ends with DEADLINE_EXCEEDED where nobody tells.
+        # The stream ends with DEADLINE_EXCEEDED if no server logs the change.
         stream = events.StreamTimeline(request, timeout=TELL_SECONDS)
         told = next(event for message in stream for event in message.events.events)
         stream.cancel()
@@ -173,7 +173,7 @@ def test_a_teller_that_dies_halfway_leaves_all_to_the_next(
 
         def dies(conn: Connection, *args: object, **kwargs: object) -> None:
             apply(conn, *args, **kwargs)  # type: ignore[arg-type]  # as they come
-            # Its backend is gone before the commit, as with the process.
+            # The backend is lost before the commit, as if the process had died.
             with psycopg.connect(database_url, autocommit=True) as other:
                 other.execute("select pg_terminate_backend(%s)", (conn.info.backend_pid,))
 

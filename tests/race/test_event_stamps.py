@@ -52,7 +52,7 @@ LOST = (
 
 @dataclass
 class Told:
-    """A task as its own events tell of it, in the order of the log."""
+    """The state of a task by its own events, in the order of the log."""
 
     revision: int = 0
     stamp: tuple[str, int] = ("", 0)
@@ -60,7 +60,7 @@ class Told:
     wrong: list[str] = field(default_factory=list)
 
     def take(self, events: list[event_pb2.Event]) -> None:
-        """Takes all events of one revision that stand together."""
+        """Apply the adjacent events of one revision."""
         revision = events[0].entity_revision
         if revision < self.revision:
             self.wrong.append(f"{events[0].type} of revision {revision} after {self.revision}")
@@ -81,13 +81,13 @@ class Told:
         self.revision = max(self.revision, revision)
 
     def note(self, event: event_pb2.Event) -> None:
-        """Takes an event that changes nothing. It may have waited for a writer that stands after it."""
+        """Check an event that changes nothing. It may have waited for a writer whose events follow."""
         if (event.sprint_code, event.priority) not in (self.stamp, self.before):
             self.wrong.append(f"{event.type} carries {event.sprint_code!r}, {event.priority}")
 
 
 def wrong_in(told: list[event_pb2.Event]) -> list[str]:
-    """What a log says of tasks that cannot be, judged by the log alone."""
+    """Return the contradictions in a log, judged by the log alone."""
     tasks: dict[str, Told] = defaultdict(Told)
     kinds = [event.type.removeprefix("orchestration.").partition(".")[0] for event in told]
     changes = [
@@ -101,13 +101,13 @@ def wrong_in(told: list[event_pb2.Event]) -> list[str]:
             continue
         for event in events:
             if event.type == ACTIVITY or event.type.startswith("orchestration.session."):
-                # The sessions are called as their tasks.
+                # Each session has the code of its task.
                 tasks[code].note(event)
     return [text for task in tasks.values() for text in task.wrong]
 
 
 def misfiled(database_url: str) -> int:
-    """How many events are not where their priority says, or have another one inside."""
+    """Return the number of events in the wrong partition for their priority."""
     with psycopg.connect(database_url) as conn:
         row = conn.execute("select count(*) from events where kept <> (priority in (1, 2))").fetchone()
     assert row is not None
@@ -115,7 +115,7 @@ def misfiled(database_url: str) -> int:
 
 
 class Writers:
-    """Random writes of two tasks, by all the rpcs that tell of one."""
+    """Random writes of two tasks, by every rpc that logs an event of a task."""
 
     def __init__(self, ledgers: list[Ledger]) -> None:
         self._ledgers = ledgers
@@ -178,7 +178,7 @@ class Writers:
 def ledgers(
     request: pytest.FixtureRequest, engines: Engines, database_url: str, tmp_path: Path
 ) -> Iterator[tuple[list[Ledger], Server]]:
-    """Two servers on one ledger, so that no lock of one process can be what makes it work."""
+    """Run two servers on one ledger, where a lock inside one process cannot help."""
     with (
         serving(engines, database_url, tmp_path, request.param) as one,
         serving(engines, database_url, tmp_path, request.param) as two,
@@ -189,7 +189,7 @@ def ledgers(
 
 
 def race(ledgers: list[Ledger], server: Server, rounds: int) -> list[str]:
-    """What is wrong with the log after all kinds of writes at once."""
+    """Make all kinds of writes at once; return the contradictions in the log."""
     begin = ledgers[0]
     for sprint in SPRINTS[1:]:
         begin.sprint(sprint)
@@ -229,7 +229,7 @@ def test_events_carry_what_their_entity_had_while_all_kinds_of_writes_race(
 def test_without_the_check_of_what_events_carry_the_race_shows_it(
     ledgers: tuple[list[Ledger], Server], monkeypatch: pytest.MonkeyPatch, rounds: int
 ) -> None:
-    """The control: a race that finds nothing here would prove nothing above."""
+    """The control: if the race finds nothing here, the test above proves nothing."""
     checked = writes.apply
 
     def unchecked(conn: Connection, change: Change, **given: Any) -> None:

@@ -1,4 +1,4 @@
-"""Streams that join the live feed while it moves, or do not keep up: nothing is missed or comes twice."""
+"""Streams that join the moving live feed, or fall behind it, miss no event and get none twice."""
 
 import queue
 import threading
@@ -36,8 +36,10 @@ LARGE = 30_000
 
 @dataclass
 class Reader:
-    """A client of a hub within the process, which takes each message as it comes; or, when it has stopped,
-    none: the one in flight is on ``untaken``."""
+    """A client of a hub in this process, which takes each message as it comes.
+
+    After it has stopped it takes none; the message in flight is then in ``untaken``.
+    """
 
     stopped: threading.Event = field(default_factory=threading.Event)
     untaken: queue.SimpleQueue[Callable[[], None]] = field(default_factory=queue.SimpleQueue)
@@ -60,7 +62,7 @@ class Reader:
         return True
 
     def go_on(self) -> None:
-        """Takes the message in flight, and then each as it comes."""
+        """Take the message in flight, and then each as it comes."""
         self.stopped.clear()
         self.untaken.get(timeout=SECONDS)()
 
@@ -70,7 +72,7 @@ class Reader:
         return [event.id for event in message.events.events]
 
     def until(self, kind: str) -> list[str]:
-        """The events before the next message of this kind."""
+        """Return the events before the next message of this kind."""
         found: list[str] = []
         while True:
             found += self._next()
@@ -78,7 +80,7 @@ class Reader:
                 return found
 
     def take(self, last: str) -> list[str]:
-        """The events up to this one. Checkpoints go on where it never comes, so the whole has a limit."""
+        """Return the events up to this one. Checkpoints come even if it does not, so the wait has a limit."""
         found: list[str] = []
         deadline = monotonic() + SECONDS
         while last not in found:
@@ -88,7 +90,7 @@ class Reader:
 
 
 class Held:
-    """Lets the calls of a function through but for one, which it holds until it is told to go on."""
+    """A gate that blocks one call of a function until the test opens it."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
@@ -128,7 +130,7 @@ def open_reader(hub: Hub) -> Iterator[Callable[..., Reader]]:
 
 
 def emit(events: EventServiceStub, project: str, new: list[event_pb2.NewEvent]) -> list[str]:
-    """Stores the events in one commit; their ids."""
+    """Store the events in one commit; return their ids."""
     message = event_pb2.EmitEventsRequest(request_id=uuid4().hex, events=new)
     metadata = (("orchestration-project", project),)
     (answer,) = events.EmitEvents(iter([message]), metadata=metadata, timeout=SECONDS)
@@ -158,7 +160,7 @@ def test_a_stream_that_joins_with_more_than_its_queue_takes_misses_nothing(
     project = "p"
     text = {"text": "x" * size}
     stored = emit(events, project, [factories.event()] * history) if history else []
-    # It follows the marks alone, and tells when the tail has been read up to one.
+    # This stream follows the marks alone, so a mark shows how far the tail has been read.
     prompt = open_reader(project, types=(MARK,))
     prompt.until("caught_up")
     page = event_store.page
@@ -172,7 +174,7 @@ def test_a_stream_that_joins_with_more_than_its_queue_takes_misses_nothing(
     monkeypatch.setattr(event_store, "page", held_page)
     joining = open_reader(project, batch=batch)
     assert held.reached.wait(SECONDS)
-    # Between its reading and its joining the tail moves on by several readings.
+    # The tail is read several times between the last page of the stream and its joining.
     stored += emit(events, project, [factories.event(payload=text)] * missed)
     for _ in range(2):
         stored += emit(events, project, [factories.event(MARK)])
@@ -200,7 +202,7 @@ def test_a_project_new_to_the_hub_gets_its_first_live_event_while_the_tail_is_be
         return tail(conn, projects=projects, **fields)
 
     monkeypatch.setattr(event_store, "tail", held_tail)
-    # The reading that is on its way asks for the events of the one project alone.
+    # The read under way asks for the events of the known project alone.
     assert held.reached.wait(SECONDS)
     new = open_reader("new")
     assert new.until("caught_up") == []
@@ -228,7 +230,7 @@ def test_a_stream_whose_client_left_before_it_was_opened_is_not_kept(hub: Hub) -
     hub.open(other)
     kept.until("caught_up")
     assert hub.open_subscriptions == 1
-    # Twice is once: the client may leave while the stream ends.
+    # A second discard does nothing: the client may leave while the stream ends.
     hub.discard(other)
     hub.discard(other)
     assert hub.open_subscriptions == 0
@@ -246,14 +248,14 @@ def test_a_stream_that_stops_falls_behind_alone_and_misses_nothing(
     counted = metrics.REGISTRY.get_sample_value("orchestration_slow_readers_total") or 0.0
     stored = emit(events, "p", [factories.event()])
     assert slow.take(stored[0]) == good.take(stored[0]) == stored
-    # More than its queue holds, three times over, while one message is in flight.
+    # Three times more than the queue holds, while one message is in flight.
     for _ in range(3):
         more = emit(events, "p", [factories.event()] * (QUEUE_MESSAGES + 1))
         assert good.take(more[-1]) == more
         stored += more
     (stream,) = (one for one in hub._subscriptions if one.request.batch == 1)
     assert slow.messages.empty()
-    # It is told of that when it goes on, and costs nothing until then.
+    # The stream learns that it fell behind when it goes on, and costs nothing until then.
     assert len(stream.queue.messages) == 1
     assert not stream.read.live
     assert not stream.read.reading
@@ -261,7 +263,7 @@ def test_a_stream_that_stops_falls_behind_alone_and_misses_nothing(
     assert slow.until("fell_behind") == []
     assert slow.take(stored[-1]) == stored[1:]
     assert metrics.REGISTRY.get_sample_value("orchestration_slow_readers_total") == counted + 1
-    # It is live again.
+    # The stream is live again.
     stored = emit(events, "p", [factories.event()])
     assert slow.take(stored[0]) == stored
     assert slow.kinds.count("fell_behind") == 1
@@ -281,12 +283,12 @@ def test_a_stream_that_takes_nothing_for_too_long_is_cancelled(
         for reader in (good, dead):
             assert reader.until("caught_up") == []
         stored = emit(events, "p", [factories.event()])
-        # It has that message in flight.
+        # The dead stream has that message in flight.
         assert dead.cancelled.wait(SECONDS)
         stored += emit(events, "p", [factories.event()])
         assert good.take(stored[-1]) == stored
         assert not good.cancelled.is_set()
-        # What the transport says of it later wakes nobody.
+        # A later report of the transport on it wakes nobody.
         dead.go_on()
         assert good.take(emit(events, "p", [factories.event()])[0])
         assert impatient.open_subscriptions == 1
@@ -297,11 +299,11 @@ def test_a_stream_that_takes_nothing_for_too_long_is_cancelled(
 
 
 class Busy:
-    """How many streams wait for the sender, as readers of history find it."""
+    """The backlog of the sender, as the reader of history sees it."""
 
     def __init__(self, patch: pytest.MonkeyPatch, backlogs: Iterator[int]) -> None:
         self.seen: list[int | str] = []
-        """What they found, and the word "page" where one read a page."""
+        """The backlogs that the reader saw, and "page" for each page that it read."""
         self._backlogs = backlogs
         self._page = event_store.page
         patch.setattr(Sender, "backlog", property(lambda sender: self._backlog()))
@@ -350,7 +352,7 @@ def test_history_gives_way_to_nobody_where_no_stream_is_live(
 
 
 class Transport:
-    """Takes messages on a thread of its own, as grpc's does, one of each stream at a time."""
+    """A thread that takes messages, one of each stream at a time, as the thread of grpc does."""
 
     def __init__(self) -> None:
         self._sent: queue.SimpleQueue[tuple[Taker, Callable[[], None]] | None] = queue.SimpleQueue()
@@ -427,7 +429,7 @@ def test_a_time_misses_no_event_of_a_transaction_that_was_open_then(
         later = emit(events, project, [factories.event()] * 2)
         request = event_pb2.StreamTimelineRequest(follow=True, from_time=to_timestamp(now))
         stream = events.StreamTimeline(request, metadata=metadata, timeout=SECONDS)
-        # What was stored after the open transaction began is held back until that has ended.
+        # Events stored after the open transaction began come only when it has ended.
         assert next(stream).WhichOneof("message") == "caught_up"
     found: list[str] = []
     while len(found) < 1 + len(later):

@@ -28,10 +28,10 @@ EMITTED = 150
 SINGLES = 16
 SHARED = 12
 EVENTS = 2_000
-"""Of one round, at least."""
+"""The least number of events of one round."""
 SECONDS = 100
 END = "race.has.ended"
-# Each of these may follow each other one.
+# Each of these statuses may follow each other.
 OPEN = (
     TaskStatus.TASK_STATUS_PENDING,
     TaskStatus.TASK_STATUS_IN_PROGRESS,
@@ -41,14 +41,14 @@ OPEN = (
 
 @dataclass
 class Written:
-    """What a writer was told is there."""
+    """The events and revisions that a writer was told of."""
 
     ids: list[str] = field(default_factory=list)
     revisions: list[tuple[str, int]] = field(default_factory=list)
 
 
 class Writer:
-    """Mixes batches, messages of events and single writes to tasks that all writers share."""
+    """A writer of batches, messages of events, and single writes to shared tasks."""
 
     def __init__(self, number: int, channel: grpc.Channel) -> None:
         self._number = number
@@ -100,7 +100,7 @@ class Writer:
             title = f"By {self._number}, {next(self._names)}"
             self._change(factories.task(code, title=title), "title")
         else:
-            # Several shared tasks in one transaction, in an order of the writer's own.
+            # Several shared tasks in one transaction, in a random order.
             codes = self._random.sample(range(SHARED), 4)
             changes = [
                 task_pb2.TaskStatusChange(task_code=f"shared-{number}", status=self._random.choice(OPEN))
@@ -118,7 +118,7 @@ class Writer:
     def _statuses(self, changes: list[task_pb2.TaskStatusChange]) -> None:
         request = task_pb2.BatchUpdateTaskStatusRequest(changes=changes)
         try:
-            # Some of them may stand so already: their revision was told of before.
+            # A task may have the status already: its revision was reported before.
             self._note(list(self._tasks.BatchUpdateTaskStatus(request, timeout=SECONDS).tasks))
         except grpc.RpcError as error:
             must_be(error, grpc.StatusCode.ABORTED)
@@ -135,7 +135,7 @@ class Seen:
 
 
 def read(number: int, addresses: list[str]) -> list[Seen]:
-    """Tails the log until its end, leaving at random and going on at another server."""
+    """Follow the log to its end, leaving at random and resuming on another server."""
     random = Random(1_000 + number)
     seen: list[Seen] = []
     cursor = ""

@@ -1,4 +1,4 @@
-"""Servers that random work is tried on."""
+"""Fixtures of the runs of random work."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ import pytest
 
 @pytest.fixture
 def pool_size() -> int | None:
-    """The server's own default: random work needs a connection for all that happens at once."""
+    """Return the server's default: a run needs a connection for everything that happens at once."""
     return None

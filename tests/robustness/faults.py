@@ -1,4 +1,4 @@
-"""What goes wrong while the agents work. Each fault returns when the ledger may serve again."""
+"""The faults of a run. Each returns when the ledger can serve again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BACK_SECONDS = 20.0
 
 
 class Cluster:
-    """Two servers, each a process, on engines that may be killed."""
+    """Two server processes on engines that may be killed."""
 
     def __init__(self) -> None:
         self._engines = EmbeddedEngines(None, durable=True)
@@ -49,11 +49,11 @@ class Cluster:
         ]  # fmt: skip
 
     def kill_server(self, random: Random) -> None:
-        """Kill -9 of a server; another takes its place."""
+        """Kill a server with SIGKILL, and start another in its place."""
         self._replace(random, ServerProcess.kill)
 
     def replace_server(self, random: Random) -> None:
-        """A server that stops as for an upgrade."""
+        """Stop a server as for an upgrade, and start another in its place."""
         self._replace(random, lambda server: server.stop())
 
     def _replace(self, random: Random, end: Callable[[ServerProcess], object]) -> None:
@@ -62,37 +62,37 @@ class Cluster:
         self._servers[number] = self._start(self.addresses[number])
 
     def pause_server(self, random: Random) -> None:
-        """A server that stands still and goes on, as a machine that swaps."""
+        """Stop a server for a while with SIGSTOP, as if its machine were swapping."""
         pid = random.choice(self._servers).pid
         os.kill(pid, signal.SIGSTOP)
         self._hold("select pg_sleep(%s)")
         os.kill(pid, signal.SIGCONT)
 
     def kill_postgres(self, _: Random) -> None:
-        """Kill -9 of Postgres."""
+        """Kill Postgres with SIGKILL, and start it again."""
         self._engines.stop_postgres("kill")
         self._engines.start_postgres()
 
     def end_connections(self, _: Random) -> None:
-        """Every connection of the servers is lost, in the middle of what it does."""
+        """End every connection of the servers in the middle of its statements."""
         self._hold(
             "select pg_terminate_backend(pid), %s::float8 from pg_stat_activity"
             " where application_name = 'orchestration'"
         )
 
     def stall_writers(self, _: Random) -> None:
-        """A session of somebody else holds the table, with a transaction id, for a while."""
+        """Lock the table for a while in another session, which has a transaction id."""
         self._hold(
             "lock table tasks in share row exclusive mode", "select pg_current_xact_id(), pg_sleep(%s)"
         )
 
     def forget_cache(self, _: Random) -> None:
-        """Redis loses all that it has."""
+        """Empty Redis."""
         with self._redis() as client:
             client.flushall()
 
     def pause_cache(self, _: Random) -> None:
-        """Redis answers nobody for a while."""
+        """Let Redis answer nobody for a while."""
         with self._redis() as client:
             client.client_pause(int(HELD_SECONDS * 1000))
 

@@ -1,4 +1,4 @@
-"""What the agents of a run did and were told."""
+"""The calls of the agents of a run, and their answers."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from tests.robustness.spec import Action, Answer
 
 @dataclass
 class Write:
-    """A write under one request_id and one correlation id, however often it was sent."""
+    """A write under one request_id and one correlation id, sent once or more."""
 
     id: str
     code: str
     action: Action
     acknowledged: Answer | None = None
-    """The answer of the call that acted, or found that another one had; None if no call was told so."""
+    """The answer of a call that acted, or found that another had acted; None if no call was answered so."""
     doubtful: bool = False
-    """Whether a call of it ended without an answer, so that it may act later."""
+    """True if a call of it ended without an answer, and may act later."""
 
 
 @dataclass
 class History:
-    """Calls of all agents. Its methods may be called by any thread."""
+    """The calls of all agents. Any thread may call the methods."""
 
     operations: dict[str, list[Operation]] = field(default_factory=lambda: defaultdict(list))
-    """By the code of the task."""
+    """The operations by the code of their task."""
     writes: dict[str, Write] = field(default_factory=dict)
     emitted: dict[str, str] = field(default_factory=dict)
-    """The id of each event that was acknowledged, by the actor that it names."""
+    """The id of each acknowledged event, by the event's actor."""
     attempted: set[str] = field(default_factory=set)
-    """Actors of all events that a caller tried to emit."""
+    """The actors of all events that a caller tried to emit."""
     faults: list[str] = field(default_factory=list)
-    """What no order of the calls is needed for, such as a page whose counts are not its tasks'."""
+    """Faults that show without an order of the calls, such as a page whose counts disagree with its tasks."""
     calls: int = 0
 
     def __post_init__(self) -> None:
         self._changed = threading.Condition()
 
     def add(self, code: str, operation: Operation) -> None:
-        """Keep a call on a task."""
+        """Record a call on a task."""
         with self._changed:
             self.operations[code].append(operation)
 
@@ -54,16 +54,16 @@ class History:
             self._changed.notify_all()
 
     def fault(self, text: str) -> None:
-        """Keep what is wrong by itself."""
+        """Record a fault that shows without an order of the calls."""
         with self._changed:
             self.faults.append(text)
 
     def wait_for(self, calls: int, timeout: float) -> bool:
-        """Wait until that many more calls have ended. Return whether they did in time."""
+        """Wait until ``more`` calls have ended; return False if the time runs out."""
         with self._changed:
             upto = self.calls + calls
             return self._changed.wait_for(lambda: self.calls >= upto, timeout)
 
     def codes(self) -> Iterator[str]:
-        """Yield the code of each task that was called for."""
+        """Yield the code of each task with a call."""
         return iter(sorted(self.operations))

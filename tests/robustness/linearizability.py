@@ -20,7 +20,7 @@ MOST_WORLDS = 200_000
 
 @dataclass(frozen=True)
 class Operation:
-    """A call on one task, from ``began`` to ``ended``; without ``answer`` its outcome is unknown."""
+    """A call on one task, from ``began`` to ``ended``; without an ``answer`` its outcome is unknown."""
 
     id: str
     action: Action
@@ -30,16 +30,16 @@ class Operation:
 
     @property
     def until(self) -> float:
-        """The time by which it has taken effect."""
+        """Return the time by which the call has taken effect."""
         return inf if self.answer is None else self.ended
 
 
 class Undecided(Exception):
-    """The history has too many calls of unknown outcome to be decided."""
+    """Raised if a history has too many calls of unknown outcome to be decided."""
 
 
 def unexplained(history: Iterable[Operation]) -> str:
-    """Return what no order of the calls explains; empty if one does."""
+    """Return the answer that no order of the calls explains; an empty text if an order explains all."""
     operations = sorted(history, key=lambda one: one.began)
     moments = [(one.began, 0, number) for number, one in enumerate(operations)]
     moments += [(one.until, 1, number) for number, one in enumerate(operations) if one.answer is not None]

@@ -1,4 +1,4 @@
-"""Whether the log tells what the agents were told, once each, in the order of each task's revisions."""
+"""A check that the log has each acknowledged change once, in the order of each task's revisions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Graph = Mapping[str, set[str]]
 
 
 def faults_of_log(log: Sequence[Event], history: History) -> list[str]:
-    """Return what in the whole log contradicts the agents' answers."""
+    """Return the contradictions between the whole log and the answers of the agents."""
     twice = [id_ for id_, times in Counter(event.id for event in log).items() if times > 1]
     found = [f"event {id_} stands in the log more than once" for id_ in twice]
     return found + _faults_of_order(log) + _faults_of_writes(log, history) + _faults_of_emitted(log, history)
@@ -58,7 +58,7 @@ def _faults_of_writes(log: Sequence[Event], history: History) -> list[str]:
         elif revisions and revisions != {write.acknowledged.revision}:
             found.append(f"{write.id} was told of {write.acknowledged}, the log of {sorted(revisions)}")
         elif not revisions and not isinstance(write.action, Move):
-            # A move to the status that the task has changes nothing, and any other write does.
+            # Setting the status that the task has changes nothing; any other write does.
             found.append(f"{write.id} was told of {write.acknowledged}, and the log has no event of it")
     return found + [f"the log has a change by {id_}, which nobody made" for id_ in told]
 
@@ -78,7 +78,7 @@ def _faults_of_emitted(log: Sequence[Event], history: History) -> list[str]:
 
 
 def faults_of_reader(read: Sequence[str], log: Sequence[Event]) -> list[str]:
-    """Return how what one follower read, reconnecting as it had to, differs from the log."""
+    """Return the differences between the log and the events that one follower read."""
     whole = [event.id for event in log]
     if list(read) == whole:
         return []
@@ -90,7 +90,7 @@ def faults_of_reader(read: Sequence[str], log: Sequence[Event]) -> list[str]:
 
 
 def links(log: Sequence[Event]) -> Graph:
-    """Return what waits for what at the end of the log."""
+    """Return the tasks that each task waits for at the end of the log."""
     graph: dict[str, set[str]] = defaultdict(set)
     for event in log:
         other = event.payload["depends_on"] if event.type in (ADDED, REMOVED) else None
@@ -102,7 +102,7 @@ def links(log: Sequence[Event]) -> Graph:
 
 
 def cycle(graph: Graph) -> list[str]:
-    """Return the tasks of a cycle; none if there is none."""
+    """Return the tasks of a cycle, or an empty list."""
     path: list[str] = []
     done: set[str] = set()
 
@@ -126,7 +126,7 @@ def cycle(graph: Graph) -> list[str]:
 
 
 def ready(tasks: Mapping[str, Answer], graph: Graph) -> set[str]:
-    """Return which of the live tasks may start: pending, with no open blocker."""
+    """Return the live tasks that are pending and have no open blocker."""
     return {
         code
         for code, task in tasks.items()

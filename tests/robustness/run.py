@@ -1,4 +1,4 @@
-"""A run: agents and followers on two servers, faults meanwhile, and the judgement of all that was seen."""
+"""A run of agents and followers on two servers, under faults, and its judgement."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.robustness.workload import SPRINT, Agent, Codes, answer_of
 
 AGENTS = 6
 BETWEEN = 60
-"""Calls between one fault and the next."""
+"""The number of calls between two faults."""
 SECONDS = 90.0
 OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
 
@@ -29,7 +29,7 @@ Fault = Callable[[Random], None]
 
 @dataclass
 class Report:
-    """How a run went: what contradicts a promise, and how much was tried."""
+    """The result of a run: the broken promises, and the amount of work."""
 
     faults: list[str]
     calls: int
@@ -38,7 +38,7 @@ class Report:
 
 
 class Follower:
-    """A reader of the timeline from its beginning, which resumes as the client does."""
+    """A reader of the timeline from its start, which resumes as the client does."""
 
     def __init__(self, address: str, project: str) -> None:
         self._client = Client(address, project=project, options=OWN_CONNECTION)
@@ -55,7 +55,7 @@ class Follower:
                 self._changed.notify_all()
 
     def wait_for(self, last: str) -> None:
-        """Wait until the event was read, or long enough to say that it will not be."""
+        """Wait until the event has been read, or long enough to be sure that it will not be."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self.read) and self.read[-1] == last, SECONDS / 3)
 
@@ -67,7 +67,7 @@ class Follower:
 
 
 def run(addresses: Sequence[str], *, calls: int, seed: int, faults: Sequence[Fault] = ()) -> Report:
-    """Play a history of about ``calls`` calls, with the faults in turn, and judge it.
+    """Make about ``calls`` calls, with the faults in turn, and judge the run.
 
     The servers at ``addresses`` are of one ledger; when the last fault has ended they answer again.
     """
@@ -111,7 +111,7 @@ def _disturb(history: History, calls: int, faults: Sequence[Fault], random: Rand
 
 
 def _judge(client: Client, history: History) -> tuple[list[str], list[event_pb2.Event]]:
-    """Return what contradicts the log at the end, and the log."""
+    """Return the contradictions to the final log, and the log."""
     log = list(client.follow(follow=False))
     found = log_check.faults_of_log(log, history)
     graph = log_check.links(log)

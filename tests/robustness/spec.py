@@ -1,4 +1,4 @@
-"""What one task does, as the API promises it: a state, an operation, the next state and the answer.
+"""A model of one task, as the API promises it: state, operation, next state and answer.
 
 Nothing here is taken from the server: the words are those of the protos.
 """
@@ -28,7 +28,7 @@ MOVES = {
 
 
 class State(NamedTuple):
-    """A task as it is; revision 0 is one that was never created."""
+    """The state of a task; revision 0 stands for a task that was never created."""
 
     revision: int = 0
     title: str = ""
@@ -37,7 +37,7 @@ class State(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a call was told: the task as it is then, or the reason of a refusal."""
+    """The answer of a call: the task after it, or the reason of a refusal."""
 
     revision: int = 0
     title: str = ""
@@ -52,14 +52,14 @@ NOT_FOUND = Answer(refusal="NOT_FOUND")
 
 @dataclass(frozen=True)
 class Create:
-    """Creates the task, pending."""
+    """The creation of the task as pending."""
 
     title: str
 
 
 @dataclass(frozen=True)
 class Retitle:
-    """Changes the title, if the revision is the expected one; any is if that is 0."""
+    """A change of the title if the revision is the expected one; 0 expects any revision."""
 
     title: str
     expected: int = 0
@@ -67,7 +67,7 @@ class Retitle:
 
 @dataclass(frozen=True)
 class Move:
-    """Changes the status, under the same condition."""
+    """A change of the status under the same condition."""
 
     status: int
     expected: int = 0
@@ -75,21 +75,21 @@ class Move:
 
 @dataclass(frozen=True)
 class Delete:
-    """Deletes the task, under the same condition."""
+    """The deletion of the task under the same condition."""
 
     expected: int = 0
 
 
 @dataclass(frozen=True)
 class Read:
-    """Reads the task."""
+    """A read of the task."""
 
 
 Action = Create | Retitle | Move | Delete | Read
 
 
 def step(state: State, action: Action) -> tuple[State, Answer]:
-    """Return the state after ``action``, and what its caller is answered."""
+    """Return the state after ``action``, and the answer to the caller."""
     if isinstance(action, Create):
         if state.revision:
             return state, Answer(refusal="ALREADY_EXISTS")

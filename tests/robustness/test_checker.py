@@ -99,7 +99,7 @@ def test_what_cannot_be_is_found(name: str) -> None:
 
 @contextmanager
 def rewritten(monkeypatch: pytest.MonkeyPatch, *changes: tuple[str, str]) -> Iterator[None]:
-    """Change the text of statements while the block lasts; each change must have met one."""
+    """Change the text of statements in the block; each change must apply to one."""
     execute = Connection.execute
     met: set[str] = set()
 
@@ -120,7 +120,7 @@ def rewritten(monkeypatch: pytest.MonkeyPatch, *changes: tuple[str, str]) -> Ite
 
 @dataclass(frozen=True)
 class Guard:
-    """A guard, how its statements read without it, and what the checker has to say then."""
+    """A guard: the change of statements that switches it off, and the fault that the checker must find."""
 
     changes: tuple[tuple[str, str], ...]
     found: str
@@ -157,7 +157,7 @@ GUARDS = {
 
 
 def found_in_runs(start_app: Callable[..., App], expected: str) -> bool:
-    """Return whether one of some runs is judged so."""
+    """Return True if the judgement of a run has the expected fault."""
     addresses = [start_app().address, start_app().address]
     reports = (run(addresses, calls=CALLS, seed=seed) for seed in range(ROUNDS))
     return any(re.search(expected, fault) for report in reports for fault in report.faults)

@@ -41,7 +41,7 @@ from tests.support.rpc_errors import reason
 SPRINT = "shared"
 TASKS = 4
 CALLS_A_TASK = 90
-"""After which a code gives way to a new one, so that a history stays short enough to be decided."""
+"""The calls after which a new code replaces a code, so that each history stays short enough to decide."""
 CALL_SECONDS = 5.0
 GIVE_UP_SECONDS = 20.0
 PAUSE_SECONDS = 0.02
@@ -53,13 +53,13 @@ CHANNEL = (
     ("grpc.max_reconnect_backoff_ms", 200),
 )
 NOT_DONE = frozenset({grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.ABORTED})
-"""Codes of calls that changed nothing and say nothing of the task, but for STALE_REVISION."""
+"""Status codes of calls that changed nothing; of these only STALE_REVISION says something of the task."""
 REFUSALS = frozenset({"NOT_FOUND", "ALREADY_EXISTS", "STALE_REVISION", "TRANSITION_REFUSED"})
 RACES = frozenset({"DEPENDENCY_CYCLE", "NOT_FOUND"})
 
 
 class Stubs:
-    """The services of one server, as a channel without retries of its own reaches them."""
+    """The services of one server, over a channel without retries."""
 
     def __init__(self, address: str, project: str) -> None:
         self.channel = grpc.insecure_channel(address, CHANNEL)
@@ -71,7 +71,7 @@ class Stubs:
 
 
 class Codes:
-    """The tasks that all agents work on; a code that had its calls, or was deleted, gives way."""
+    """The tasks of all agents; a code is replaced after its last call or its deletion."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -89,7 +89,7 @@ class Codes:
             return self.current[slot]
 
     def deleted(self, code: str) -> None:
-        """Let the calls on a deleted task come to an end soon, after some that find it deleted."""
+        """Retire the code of a deleted task soon, after a few calls that find it deleted."""
         with self._lock:
             if code in self.current:
                 slot = self.current.index(code)
@@ -101,7 +101,7 @@ class Codes:
 
 
 class Agent:
-    """One of the callers: a thread that calls until it is told to stop."""
+    """A caller: a thread that makes calls until it is stopped."""
 
     def __init__(
         self, number: int, addresses: Sequence[str], history: History, codes: Codes, project: str, seed: int
@@ -228,7 +228,7 @@ class Agent:
         return server.tasks.DeleteTask.future(deleted, **about)
 
     def _outcome(self, call: Any) -> Answer | None:
-        """Return what a call was told; None if it has no answer."""
+        """Return the answer of a call; None if it got none."""
         try:
             answer = call.result()
         except grpc.RpcError as error:
@@ -308,7 +308,7 @@ class Agent:
 
 
 def answer_of(task: task_pb2.Task) -> Answer:
-    """Return what a task shows of its state."""
+    """Return the answer that a task stands for."""
     return Answer(task.revision, task.title, task.status)
 
 

@@ -1,4 +1,4 @@
-"""A ledger whose alerts are evaluated when a test says so, at the time that it says."""
+"""A ledger whose alerts are evaluated at the time that the test chooses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FIRING, PENDING, RESOLVED = 1, 2, 3
 
 
 class Alerting:
-    """``ahead`` is how far its clock is before the database's."""
+    """Start a clock that is ``ahead`` of the database's."""
 
     def __init__(self, server: Server, channel: grpc.Channel) -> None:
         assert server.app is not None
@@ -51,12 +51,12 @@ class Alerting:
         return event_store.now(conn) + self.ahead
 
     def evaluate(self, **passed: float) -> None:
-        """After so much time, and long enough for an evaluation to be due."""
+        """Evaluate after the time has passed, which is long enough for an evaluation to be due."""
         self.ahead += timedelta(**passed) if passed else timedelta(seconds=15)
         self.alerts.run_once()
 
     def publish(self, *figures: Figures) -> None:
-        """What each server says of itself now."""
+        """Store the statistics that each server reports now."""
         with self.db.connection() as conn:
             for server, said in zip(self.servers, figures, strict=False):
                 alert_store.publish(conn, server=server, now=self.clock(conn), figures=said)
@@ -66,11 +66,11 @@ class Alerting:
             conn.execute(query.encode())
 
     def recorded_later(self, by: timedelta) -> None:
-        """All events that there are were recorded so much later."""
+        """Move the times of all recorded events forward."""
         self.sql(f"update events set emit_time = emit_time + interval '{by.total_seconds()} s'")
 
     def measure(self) -> None:
-        """Measures how large the ledger is, also where that was just done."""
+        """Measure how large the ledger is, even if that was just done."""
         self.sql("delete from measurements")
         storage_stats.storage(self.db)
 
@@ -79,11 +79,11 @@ class Alerting:
         return list(self.admin.ListAlerts(request).alerts)
 
     def states(self, *, resolved: bool = True) -> dict[str, int]:
-        """The state of each alert by its name."""
+        """Return the state of each alert by its name."""
         return {alert.alert: alert.state for alert in self.listed(resolved=resolved)}
 
     def told(self, type_: str = RAISED) -> list[event_pb2.Event]:
-        """The events in the project default, newest first."""
+        """Return the events of the project `default`, newest first."""
         return self.ledger.log(type_)
 
 

@@ -1,4 +1,4 @@
-"""Old events, as a log has them that was written for months."""
+"""Old events, as in a log that has been written for months."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROJECT = "default"
 
 
 def month(back: int) -> datetime:
-    """The start of the month so many months ago, in UTC."""
+    """Return the start of the month that lies ``back`` months ago, in UTC."""
     now = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     for _ in range(back):
         now = (now - timedelta(days=1)).replace(day=1)
@@ -24,14 +24,14 @@ def month(back: int) -> datetime:
 
 
 class OldLog:
-    """Makes months of the log that are over, and tells where each event is."""
+    """A log with months that are over, and the place of each event."""
 
     def __init__(self, database_url: str) -> None:
         self.conn: psycopg.Connection[Any] = psycopg.connect(database_url, autocommit=True)
         self.conn.execute("set timezone to 'UTC'")
 
     def add_month(self, back: int, *, checked: bool = True) -> str:
-        """Makes the partition of a month that is over: as this release does, or as one before it did."""
+        """Make the partition of a past month, as this release does or as an earlier one did."""
         start = month(back)
         name = f"events_rest_{start:%Y_%m}"
         following = (start + timedelta(days=32)).replace(day=1)
@@ -45,7 +45,7 @@ class OldLog:
         return name
 
     def age(self, event_ids: Sequence[str], times: Sequence[datetime]) -> None:
-        """Has events be recorded at other times, and at places in the log that agree with those."""
+        """Give events other times of recording, and positions in the log that agree with them."""
         bodies = dict(
             self.conn.execute(
                 "select event_id::text, body from events where event_id = any(%s::uuid[])", (list(event_ids),)
@@ -72,7 +72,7 @@ class OldLog:
         )
 
     def fill(self, back: int, events: int, *, project: str = PROJECT) -> None:
-        """Adds events that were recorded through a month, before all that is there of this epoch."""
+        """Add events that were recorded in the course of a month, before all others of this epoch."""
         start = month(back)
         self.conn.execute(
             """
@@ -89,7 +89,7 @@ class OldLog:
         )
 
     def places(self) -> tuple[set[str], set[str]]:
-        """The ids of the events that are live and of those that are archived. Each is in one place once."""
+        """Return the ids of the live and of the archived events. Each event is in one of them, once."""
         rows = self.conn.execute(
             "select event_id::text, false from events"
             " union all select event_id::text, true from archived_events"
@@ -99,7 +99,7 @@ class OldLog:
         return {event_id for event_id, _ in rows} - archived, archived
 
     def tables(self, parent: str) -> set[int]:
-        """The files that the partitions of a parent stand in."""
+        """Return the files of the partitions of a parent."""
         return {
             row[0]
             for row in self.conn.execute(
@@ -110,7 +110,7 @@ class OldLog:
         }
 
     def counted(self) -> None:
-        """Has the rollups and the rules be done with all there is."""
+        """Let the rollups and the rules have read the whole log."""
         self.conn.execute(
             "insert into log_positions (reader, project, epoch, xid, seq)"
             " select r, e.project, e.epoch, e.xid, e.seq from unnest(array['rollups', 'automation']) r,"
@@ -118,7 +118,7 @@ class OldLog:
             " on conflict (reader, project) do update"
             " set epoch = excluded.epoch, xid = excluded.xid, seq = excluded.seq"
         )
-        # The rollups name every type up to their place; how many of each they count is left open here.
+        # The rollups have every type up to their position; the counts do not matter here.
         self.conn.execute(
             "insert into event_rollups (project, dimension, hour, key, count)"
             " select distinct project, 1, date_trunc('hour', occur_time, 'UTC'), type, 0 from events"

@@ -1,4 +1,4 @@
-"""Runs the rules of automation by hand, and reads what they did."""
+"""Rules of automation that a test runs by hand, and the events that they caused."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ ROUNDS = 100
 
 
 def nobody() -> None:
-    """Wakes no one."""
+    """Wake nobody."""
 
 
 def automation(
     server: Server, rules: Sequence[Rule] | None = None, *, wake: Callable[[], None] = nobody
 ) -> Automation:
-    """A runner beside the server; ``wake`` is called after each of its commits."""
+    """Return a runner beside the server's own; it calls ``wake`` after each commit."""
     assert server.app is not None
     return Automation(server.app.db, load() if rules is None else rules, wake)
 
 
 def rules_of(folder: Path, text: str) -> Sequence[Rule]:
-    """The built-in rules with those of a file."""
+    """Return the built-in rules with those of a file."""
     path = folder / "rules.yaml"
     path.write_text(text)
     return load(path)
 
 
 def drain(runner: Automation) -> int:
-    """Lets it deal with all that is there; how many events it were."""
+    """Let the runner read the log to its end; return the number of events."""
     handled = 0
     for _ in range(ROUNDS):
         step = runner.run_once()
@@ -48,7 +48,7 @@ def drain(runner: Automation) -> int:
 
 
 def history(events: EventServiceStub, project: str = "default") -> list[event_pb2.Event]:
-    """All events of the project, in the order of the log."""
+    """Return all events of the project in the order of the log."""
     stream = events.StreamTimeline(
         event_pb2.StreamTimelineRequest(), metadata=(("orchestration-project", project),), timeout=20
     )
@@ -56,11 +56,11 @@ def history(events: EventServiceStub, project: str = "default") -> list[event_pb
 
 
 def payload(event: event_pb2.Event) -> dict[str, Any]:
-    """Its payload as plain values."""
+    """Return the event's payload as plain values."""
     found: dict[str, Any] = json_format.MessageToDict(event.payload)
     return found
 
 
 def by_rules(told: Sequence[event_pb2.Event]) -> list[event_pb2.Event]:
-    """Those that the rules led to."""
+    """Return the events that the rules caused."""
     return [event for event in told if event.agent == "orchestration.automation"]

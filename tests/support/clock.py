@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class FakeClock:
-    """Says what it is told; a stand-in for ``time.monotonic``."""
+    """A stand-in for ``time.monotonic`` that shows the time a test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""The commands, and how a test runs one in its own process."""
+"""The commands, run in the process of the test."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ COMMANDS = [
     ("serve", "--address", "127.0.0.1:0"),
     ("serve", "--address", "127.0.0.1:0", "--workers", "2"),
 ]
-"""Those that reach the database of DATABASE_URL."""
+"""The commands that connect to the database of DATABASE_URL."""
 
 
 def run(*command: str, **env: str) -> tuple[int, str]:
-    """A command's exit code, and what it said; it has no cache, and ends by no exception."""
+    """Run a command without a cache; return its exit code and its output. It must not raise."""
     result = CliRunner(env={"REDIS_URL": "", "COLUMNS": "200"} | env).invoke(cli, command)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output

@@ -28,7 +28,7 @@ AUDIENCE = "ledger"
 
 
 def make_key(database_url: str, *, role: Role = Role.AGENT, project: str = "default", **fields: Any) -> str:
-    """A key that the ledger knows; fields are those of its row."""
+    """Make a key in the ledger; ``fields`` are columns of its row."""
     key_id, key = new_key()
     row = key_store.KeyRow(
         key_id,
@@ -56,12 +56,12 @@ def revoke(database_url: str, key: str) -> None:
 
 
 def bearer(key: str, *more: tuple[str, str]) -> Metadata:
-    """The metadata of a call with a key or a token."""
+    """Return the metadata of a call with a key or a token."""
     return (("authorization", f"Bearer {key}"), *more)
 
 
 def calling_with(channel: grpc.Channel, key: str) -> grpc.Channel:
-    """The channel, each unary call of which bears the key."""
+    """Return the channel with the key added to each unary call."""
     return grpc.intercept_channel(channel, _Bearing(key))
 
 
@@ -74,7 +74,7 @@ class _Bearing(grpc.UnaryUnaryClientInterceptor):
 
 
 class Reads:
-    """Counts the looks at keys, and fails them where it is told to."""
+    """A counter of the reads of keys, which can also make them fail."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count, self.away = 0, False
@@ -90,7 +90,7 @@ class Reads:
 
 
 class Issuer:
-    """Signs tokens as the ledger takes them, and others."""
+    """An issuer of tokens, valid and invalid ones."""
 
     def __init__(self) -> None:
         self._private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -99,13 +99,13 @@ class Issuer:
         )
 
     def publish(self, directory: Path) -> Path:
-        """Writes the public key as PEM."""
+        """Write the public key as PEM."""
         file = directory / "issuer.pem"
         file.write_bytes(self.public)
         return file
 
     def claims(self, **changed: Any) -> dict[str, Any]:
-        """Good claims; None leaves one out."""
+        """Return valid claims; None leaves a claim out."""
         good = {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -120,11 +120,11 @@ class Issuer:
         return jwt.encode(self.claims(**changed), self._private, algorithm="RS256", headers=headers)
 
     def unsigned(self) -> str:
-        """A token that says it takes no signature."""
+        """Return a token with the algorithm `none`."""
         return jwt.encode(self.claims(), "", algorithm="none")
 
     def confused(self) -> str:
-        """A token signed as if the public key were a shared secret."""
+        """Return a token signed with the public key as a shared secret."""
         header = _part({"alg": "HS256", "typ": "JWT"})
         claims = self.claims()
         body = f"{header}.{_part(claims | {'exp': int(claims['exp'].timestamp())})}"
@@ -132,7 +132,7 @@ class Issuer:
         return f"{body}.{_encoded(mac)}"
 
     def altered(self) -> str:
-        """A good token with another role."""
+        """Return a valid token whose role was changed after it was signed."""
         header, _, signature = self.token().split(".")
         claims = self.claims(role="admin")
         return f"{header}.{_part(claims | {'exp': int(claims['exp'].timestamp())})}.{signature}"

@@ -1,4 +1,4 @@
-"""A way to a Postgres that can be led elsewhere, and may forget the connections that there are."""
+"""A proxy before Postgres that can be pointed elsewhere and can lose its connections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psycopg
 
 
 class Wire:
-    """A port of this machine that leads to a Postgres on a Unix socket."""
+    """A local TCP port before a Postgres on a Unix socket."""
 
     def __init__(self, database_url: str) -> None:
         self.lead(database_url)
@@ -20,7 +20,7 @@ class Wire:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def lead(self, database_url: str) -> None:
-        """Lead new connections there; those that there are stay where they are."""
+        """Send new connections to another socket; open ones stay."""
         with psycopg.connect(database_url) as conn:
             self._to, self._name, self._user = conn.info.host, conn.info.dbname, conn.info.user
 
@@ -30,7 +30,7 @@ class Wire:
         return f"postgresql://{self._user}@127.0.0.1:{port}/{self._name}?sslmode=disable"
 
     def forget(self) -> None:
-        """Let what is sent on the connections of before arrive nowhere."""
+        """Drop everything that is sent on the connections opened so far."""
         for pair in self._open:
             self._silent |= set(pair)
 

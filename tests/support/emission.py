@@ -1,4 +1,4 @@
-"""Servers with emission policies, the service that tells of what is held, and a clock that stands still."""
+"""Servers with emission policies, the service that logs pending changes, and a clock that stands still."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONG_AGO = timedelta(days=1)
 
 
 class Clock:
-    """The time that a test says it is; it starts now."""
+    """A clock that a test sets; it starts at the present."""
 
     def __init__(self) -> None:
         self.now = datetime.now(UTC)
@@ -38,7 +38,7 @@ class Clock:
 
 @contextmanager
 def serving(engines: Engines, database_url: str, folder: Path, policies: str) -> Iterator[Server]:
-    """A server in this process with these policies."""
+    """Run a server in this process with these policies."""
     file = folder / "emission.yaml"
     file.write_text(policies)
     app = App(
@@ -54,13 +54,13 @@ def serving(engines: Engines, database_url: str, folder: Path, policies: str) ->
 
 
 def teller(server: Server, clock: Callable[[], datetime]) -> Debounced:
-    """What tells of held changes, beside the server and by a clock of its own."""
+    """Return a service that logs pending changes beside the server's, by its own clock."""
     assert server.app is not None
     return Debounced(server.app.db, lambda: None, clock)
 
 
 def tell_all(server: Server) -> int:
-    """Tells of all that is held, whatever its time; how many events it took."""
+    """Log all pending changes, due or not; return the number of events."""
     late = datetime.now(UTC) + LONG_AGO
     service, told = teller(server, lambda: late), 0
     while some := service.run_once():

@@ -1,4 +1,4 @@
-"""Calls that make histories, and those that read them, as tests make them."""
+"""Short forms of the calls that make and read histories."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ def get(tasks: TaskServiceStub, code: str) -> task_pb2.Task:
 def history(
     events: EventServiceStub, code: str, size: int = 0, kind: EntityType.ValueType = TASK, **fields: Any
 ) -> list[event_pb2.EntityChange]:
-    """The changes of all pages."""
+    """Return the changes of all pages."""
     found: list[event_pb2.EntityChange] = []
     token = ""
     while True:

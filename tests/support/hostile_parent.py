@@ -23,7 +23,7 @@ ENVIRONMENT = {
     "ORCHESTRATION_CA_FILE": "/nonexistent",
     "ORCHESTRATION_CONFIG": "/nonexistent",
     "ORCHESTRATION_THREADS": "none",
-    # It is there, and nobody can write to it.
+    # This directory exists, and not even root can write to it.
     "HOME": "/proc",
     "PGHOST": NOWHERE,
     "PGUSER": "nobody",

@@ -1,4 +1,4 @@
-"""Rows of other trackers: valid ones, whose optional fields are replaced by any JSON value."""
+"""Valid rows of other trackers, with any JSON value in their optional fields."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ VALID: dict[str, Any] = {
     "metadata": {"due": "tok-due"},
 }
 
-# Each text begins with a token of its own, by which it is found again whatever it is cut to. "*150" becomes
-# that many letters, and "#90" as many items: hypothesis draws small values.
+# Each text begins with a unique token, which survives if the text is cut. "*150" stands for 150 letters and
+# "#90" for 90 items, because hypothesis draws small values.
 _tokens = st.integers(100_000, 999_999).map(lambda n: f"tok{n}")
 _tails = st.sampled_from(
     ["", " done", "\0", "\ud83d", "é\U0001f600", ",x", "\n- [ ] y", "*150", "*3000", "*120000"]
@@ -87,7 +87,7 @@ def row_of(code: str, title: str | int, changed: dict[str, Any]) -> dict[str, An
 
 
 def expanded(value: Any) -> Any:
-    """Return a value with what stands for long texts and lists in full."""
+    """Return a value with its stand-ins for long texts and lists replaced by these."""
     if isinstance(value, dict):
         return {key: expanded(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""A writer whose transaction has its id long before its events are there."""
+"""A writer whose transaction gets its id long before it inserts events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.query_plans import connected
 
 
 class LateWriter:
-    """A session that is in a transaction with an id of its own, and writes through the ledger's statement."""
+    """A session in an open transaction with an id, which writes by the ledger's own statement."""
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
@@ -37,7 +37,7 @@ class LateWriter:
         return [str(row.event_id) for row in rows]
 
     def retitle(self, task: str, old: str, new: str) -> None:
-        """Write the event that a task has a new title in its second revision."""
+        """Write the event of a task's new title at its second revision."""
         row = change_event(
             self._call, "task.updated", datetime.now(UTC), entity=EntityType.TASK, code=task, uid="",
             revision=2, payload={"changes": {"title": {"from": old, "to": new}}},
@@ -53,6 +53,6 @@ class LateWriter:
 
 @contextmanager
 def late_writer(url: str) -> Iterator[LateWriter]:
-    """A late writer with a connection of its own."""
+    """Open a late writer on its own connection."""
     with connected(url) as conn:
         yield LateWriter(conn)

@@ -1,4 +1,4 @@
-"""What tests of whole pieces of work ask of a server, in short."""
+"""Short forms of the calls that many tests make."""
 
 from typing import Any
 
@@ -23,15 +23,15 @@ from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from tests.support import factories
 
 Target = dict[str, Any]
-"""Whose context, by the field of the request."""
+"""The target of a context, by the field of the request."""
 ASSEMBLED = "orchestration.context.assembled"
 S = context_pb2.ContextSection
 TARGETS: list[Target] = [{"task_code": "t"}, {"sprint_code": "s"}, {"session_key": "k"}]
-"""Of what ``Ledger.plan`` makes, and a session."""
+"""A task and a sprint of ``Ledger.plan``, and a session."""
 
 
 class Ledger:
-    """A server with everything that contexts are made of."""
+    """A client of every service, with a short form for each common call."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self.contexts = ContextServiceStub(channel)
@@ -87,7 +87,7 @@ class Ledger:
         return self.ask(context_pb2.ContextOptions(**options), **target).context
 
     def plan(self) -> None:
-        """A sprint with a task that waits for another."""
+        """Create a sprint with a task that waits for another."""
         self.sprint("s", status=2, metadata={"agent_config": {"model": "m"}})
         self.task(
             "t", sprint_code="s", priority=1, acceptance_criteria=["it works", "it is fast"],

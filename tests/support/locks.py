@@ -1,4 +1,4 @@
-"""Locks that somebody else holds, and the server's statements that wait for them."""
+"""Locks of another session, and the server's statements that wait for them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from time import monotonic
 import psycopg
 
 SECONDS = 20
-# It waits inside Postgres, and is no statement of the pool: those are named after the server.
+# The application name leaves out the connections that tests open.
 RUNNING = (
     "select count(*) from pg_stat_activity where datname = current_database()"
     " and application_name = 'orchestration' and state <> 'idle' and wait_event_type = 'Lock'"
@@ -17,7 +17,7 @@ SLEEPING = RUNNING.replace("wait_event_type = 'Lock'", "wait_event = 'PgSleep'")
 
 @contextmanager
 def held(url: str, statement: str = "select 1 from tasks where code = 'a' for update") -> Iterator[None]:
-    """A row, or what the statement locks, is somebody else's for the block."""
+    """Lock a row, or what the statement locks, for the block."""
     with psycopg.connect(url) as conn:
         conn.execute(statement.encode())
         yield
@@ -25,7 +25,7 @@ def held(url: str, statement: str = "select 1 from tasks where code = 'a' for up
 
 
 def waiting(conn: psycopg.Connection, wanted: int, running: str = RUNNING) -> float:
-    """How long it took until so many of the server's statements waited for a lock."""
+    """Return the seconds until ``wanted`` statements of the server wait for a lock."""
     began = monotonic()
     while monotonic() < began + SECONDS:
         row = conn.execute(running.encode()).fetchone()

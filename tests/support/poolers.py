@@ -1,4 +1,4 @@
-"""Stand-ins for the poolers that people put before Postgres: each spoils something of its protocol."""
+"""Stand-ins for connection poolers before Postgres, each of which breaks a part of the protocol."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 _LENGTH = struct.Struct("!i")
 _ENDS_BATCH = frozenset(b"QSX")
-"""Query, Sync and Terminate: what came before is answered now."""
+"""Query, Sync and Terminate: the server answers what came before."""
 _SSL, _GSS, _CANCEL = 80877103, 80877104, 80877102
 
 
 class Mode(Enum):
-    """What a pooler does."""
+    """The behaviour of a pooler."""
 
     REFUSES = auto()
-    """It takes no settings at the start of a session, as pgbouncer does."""
+    """It refuses settings at the start of a session, as pgbouncer does."""
     DROPS = auto()
-    """It drops them without a word, as pgbouncer does with ignore_startup_parameters."""
+    """It drops settings silently, as pgbouncer does with ignore_startup_parameters."""
     TRANSACTION = auto()
-    """It passes them on, and lends a connection for each transaction."""
+    """It passes settings on, and lends a connection for each transaction."""
     SESSION = auto()
-    """It passes them on, and lends a connection for as long as the client stays."""
+    """It passes settings on, and lends a connection until the client leaves."""
 
 
 class Pooler:
-    """A pooler on a port of this machine, before a Postgres on a Unix socket."""
+    """A pooler on a local TCP port, before a Postgres on a Unix socket."""
 
     def __init__(self, database_url: str, mode: Mode) -> None:
         with psycopg.connect(database_url) as conn:
@@ -46,7 +46,7 @@ class Pooler:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def url(self, database_url: str) -> str:
-        """The URL of a database behind it."""
+        """Return the URL of a database behind the pooler."""
         given = {k: v for k, v in conninfo_to_dict(database_url).items() if k != "host"}
         port = self._listener.getsockname()[1]
         return make_conninfo("", **given, host="127.0.0.1", port=port, sslmode="disable")
@@ -119,7 +119,7 @@ class _Link:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.busy = False
-        """Whether it is in a transaction."""
+        """Return whether the connection is in a transaction."""
 
     def send(self, data: bytes) -> None:
         self._sock.sendall(data)
@@ -128,7 +128,7 @@ class _Link:
         return self._read(_LENGTH.unpack(self._read(4))[0] - 4)
 
     def batch(self) -> bytes:
-        """The client's messages up to one that is answered."""
+        """Return the client's messages up to one that is answered."""
         found = b""
         while True:
             kind, body = self._message()
@@ -139,7 +139,7 @@ class _Link:
                 return found
 
     def answer(self, *, welcome: bool = False) -> bytes:
-        """The server's messages until it is ready; its own number is not told, as poolers have theirs."""
+        """Return the server's messages until it is ready, without its pid: poolers send their own."""
         found = b""
         while True:
             kind, body = self._message()
@@ -173,7 +173,7 @@ def _error(state: str, text: str) -> bytes:
 
 @contextmanager
 def behind(database_url: str, mode: Mode) -> Iterator[str]:
-    """The URL of a database behind a pooler."""
+    """Return the URL of a database behind a pooler, which runs for the block."""
     pooler = Pooler(database_url, mode)
     try:
         yield pooler.url(database_url)

@@ -1,4 +1,4 @@
-"""What a query of the store reads, by its plan."""
+"""The plans of the store's statements, and the blocks that they read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILL_SECONDS = 120.0
 
 @contextmanager
 def connected(url: str) -> Iterator[Connection]:
-    """A connection that plans as those of servers do."""
+    """Open a connection with the planner settings of a server."""
     with connect.connect(url, Connection, statement_seconds=FILL_SECONDS) as opened:
         yield opened
 
@@ -42,7 +42,7 @@ def copy(engines: Engines, name: str, *, analyze: str | None) -> Iterator[Explai
 
 
 class Explaining:
-    """Stands for a connection: keeps the plan of what is asked, and asks it."""
+    """A connection that keeps the plan of each statement and runs it."""
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
@@ -55,7 +55,7 @@ class Explaining:
         return self._conn.execute(query, params)
 
     def after_commit(self, call: Callable[[], None]) -> None:
-        """Nothing of it is committed in a server."""
+        """Do nothing: no server commits here."""
 
     def nodes(self) -> list[dict[str, Any]]:
         found, left = [], [self.plan]

@@ -1,4 +1,4 @@
-"""Every rpc of the server, by its descriptor, with a request that a server takes."""
+"""Every rpc of the server by its descriptor, with a valid request for each."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
@@ -42,7 +42,7 @@ RPCS = [*METHODS, REFLECTION]
 
 
 class Place(NamedTuple):
-    """What requests are about: a sprint, two tasks of it, a session on it, and a word for what is new."""
+    """The entities of the requests: a sprint, its two tasks, its session, and a prefix of new codes."""
 
     sprint: str
     task: str
@@ -52,7 +52,7 @@ class Place(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a call ended; the reason is empty where it was let in and did not fail."""
+    """The outcome of a call; the reason is empty if the call did not fail."""
 
     code: grpc.StatusCode
     reason: str
@@ -65,7 +65,7 @@ def _struct(**fields: str) -> Struct:
 
 
 def requests(place: Place) -> dict[str, Message]:
-    """A request of each rpc that a server takes, about the place."""
+    """Return a valid request for each rpc, about the place."""
     sprint, task, second, session, new = place
     dependency = coordination_pb2.Dependency(
         task_code=task, depends_on_code=second, kind=coordination_pb2.DEPENDENCY_KIND_RELATED
@@ -164,7 +164,7 @@ def requests(place: Place) -> dict[str, Message]:
 
 
 def call(channel: grpc.Channel, rpc: str, request: Message, metadata: Metadata = ()) -> Outcome:
-    """Calls, whatever kind of rpc it is. A message that a stream refuses counts as the call."""
+    """Make a call of any kind of rpc. A message that a stream refuses counts as a refused call."""
     try:
         answered = list(answers(channel, rpc, request, metadata))
     except grpc.RpcError as error:

@@ -1,4 +1,4 @@
-"""What an rpc error tells a program: its reason and its details."""
+"""The reason and the details of an rpc error."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ DETAILS: dict[str, type[Message]] = {
 
 
 def details(error: grpc.RpcError) -> dict[str, Any]:
-    """The details of google.rpc.Status by the name of their type, such as "ErrorInfo"."""
+    """Return the details of google.rpc.Status by the name of their type, such as "ErrorInfo"."""
     status = rpc_status.from_call(cast(grpc.Call, error))
     if status is None:
         return {}
@@ -40,13 +40,13 @@ def details(error: grpc.RpcError) -> dict[str, Any]:
 
 
 def reason(error: grpc.RpcError) -> str:
-    """ErrorInfo.reason; empty where the error carries none."""
+    """Return ErrorInfo.reason, or an empty text if the error has no ErrorInfo."""
     info = details(error).get("ErrorInfo")
     return info.reason if info is not None and info.domain == "orchestration.v1" else ""
 
 
 def violations(error: grpc.RpcError) -> dict[str, str]:
-    """The fields that were wrong, with what is wrong with them."""
+    """Return the invalid fields, each with the description of its fault."""
     found = details(error)["BadRequest"].field_violations
     return {violation.field: violation.description for violation in found}
 
@@ -55,7 +55,7 @@ def violations(error: grpc.RpcError) -> dict[str, str]:
 def refused(
     code: grpc.StatusCode, expected: str = "", message: str = ""
 ) -> Iterator[pytest.ExceptionInfo[grpc.RpcError]]:
-    """The block ends in an rpc error of this code, and where given of this reason and message."""
+    """Expect that the block ends in an rpc error of this code, and of this reason and message if given."""
     with pytest.raises(grpc.RpcError) as caught:
         yield caught
     call = cast(grpc.Call, caught.value)
@@ -66,6 +66,6 @@ def refused(
 
 
 def must_be(error: grpc.RpcError, *codes: grpc.StatusCode) -> None:
-    """Fails where the rpc ended otherwise than a race allows."""
+    """Fail if the rpc ended in a code that the race does not allow."""
     call = cast(grpc.Call, error)
     assert call.code() in codes, call.details()

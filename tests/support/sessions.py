@@ -1,4 +1,4 @@
-"""Calls of SessionService, as tests make them."""
+"""Short forms of the calls of SessionService."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.support.rpc_errors import Metadata
 
 
 def populate(tasks: TaskServiceStub, sprints: SprintServiceStub) -> None:
-    """A sprint "s", a task "a" of priority P1 in it, and a task "b" of no sprint."""
+    """Create a sprint "s", its task "a" of priority P1, and a task "b" outside of sprints."""
     sprints.CreateSprint(CreateSprintRequest(sprint=factories.sprint("s")))
     first = factories.task("a", sprint_code="s", priority=common_pb2.PRIORITY_P1)
     for task in (first, factories.task("b")):
@@ -51,7 +51,7 @@ def log(sessions: SessionServiceStub, key: str, call: Metadata = (), **fields: A
 
 
 def listed(sessions: SessionServiceStub, **fields: Any) -> list[str]:
-    """The keys of all pages."""
+    """Return the keys of all pages."""
     keys: list[str] = []
     token = ""
     while True:
@@ -63,7 +63,7 @@ def listed(sessions: SessionServiceStub, **fields: Any) -> list[str]:
 
 
 def logged(events: EventServiceStub, prefix: str = "orchestration.session.", **chosen: Any) -> list[Any]:
-    """The events of the session, oldest first."""
+    """Return the events of the session, oldest first."""
     stream = events.StreamTimeline(
         event_pb2.StreamTimelineRequest(filter=event_pb2.EventFilter(**chosen)), timeout=10
     )

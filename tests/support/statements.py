@@ -1,4 +1,4 @@
-"""Counts the statements that a server in this process runs, and what Postgres sends it."""
+"""Counts of the statements of a server in this process, and of the bytes that Postgres sends."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 from orchestration_server.db.connection import Connection, Rows
 
 BY_THE_CLOCK = ("credentials", "session-tracker", "refusal-audit", "db-probe", "timeline-tail", "job-")
-"""Threads of the server that read the database now and then, whatever is called."""
+"""Threads of the server that read the database on their own schedule."""
 
 
 @contextmanager
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Collects the text of each statement that calls run while the block lasts."""
+    """Collect the text of each statement that calls run in the block."""
     seen: list[str] = []
     run = Connection.execute
 
@@ -35,7 +35,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 @contextmanager
 def fetched(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Collects how many bytes of rows each statement got that is run while the block lasts."""
+    """Collect the bytes of rows that each statement of the block returned."""
     sizes: list[int] = []
     run = Connection.execute
 

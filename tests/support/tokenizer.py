@@ -1,4 +1,4 @@
-"""How many tokens a context has, and a tokenizer of words and signs."""
+"""The number of tokens of a context, and a tokenizer of words and signs."""
 
 import json
 import re
@@ -14,7 +14,7 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 def tokens_of(context: context_pb2.Context) -> int:
-    """Return the estimate of the whole context as one text, which is not added up of its parts."""
+    """Return the estimate of the whole context as one text, not as a sum of its parts."""
     told = json_format.MessageToDict(context, preserving_proto_field_name=True)
     told.pop("token_estimate", None)
     text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
@@ -22,19 +22,19 @@ def tokens_of(context: context_pb2.Context) -> int:
 
 
 def count(text: str) -> int:
-    """How many there are in a text."""
+    """Return the number of tokens of a text."""
     return len(_TOKEN.findall(text))
 
 
 def wordy(text: str) -> str:
-    """No tokenizer."""
+    """Stand for a module attribute that is no tokenizer."""
     return text
 
 
 def real_tokenizer(name: str) -> Callable[[str], int]:
-    """Return what counts tokens as a public encoding does, such as "o200k_base"."""
+    """Return a function that counts tokens by a public encoding, such as "o200k_base"."""
     with warnings.catch_warnings():
-        # It opens its ranks by a function that is deprecated.
+        # The package opens its ranks with a deprecated function.
         warnings.simplefilter("ignore", DeprecationWarning)
         import bpe_openai
 
