@@ -1,28 +1,28 @@
-"""What can go wrong, in the ledger's own terms. Knows nothing of grpc or of the database's driver.
+"""The errors of the ledger, without any terms of gRPC or of the database's driver.
 
-Every error has a stable ``reason`` for programs and a message that tells people what to do;
-``rpc/interceptor.py`` alone turns the classes into status codes.
+Each error has a stable ``reason`` for programs and a message that tells people what to do. Only
+``rpc/interceptor.py`` turns the classes into status codes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-# An error travels in the trailing metadata, of which clients take 8 KiB.
+# An error is sent in the trailing metadata, of which clients accept 8 KiB.
 VIOLATIONS_LISTED = 20
 MESSAGE_LENGTH = 1_000
 PATH_LENGTH = 1_024
 ARROW = " -> "
 CYCLE_NAMED = 10
-"""The most codes of a cycle that a message lists."""
+"""The most codes of a cycle that a message names."""
 
 
 class LedgerError(Exception):
-    """Base of all errors that a caller may see."""
+    """The base class of all errors that a caller may get."""
 
     reason = "INTERNAL"
     noted = False
-    """Whether it is counted among the refusals."""
+    """Whether the audit of refusals has counted the error."""
 
     def __init__(self, message: str, **metadata: str) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class LedgerError(Exception):
 
 
 class InvalidArgument(LedgerError):
-    """Fields of the request break their rules: ``violations`` maps a field's path to what is wrong."""
+    """Fields of the request that break their rules. ``violations`` maps a field's path to the problem."""
 
     reason = "INVALID_ARGUMENT"
 
@@ -46,7 +46,7 @@ class InvalidArgument(LedgerError):
 
 
 class Unauthenticated(LedgerError):
-    """The call carries no credential that is good here. The message never holds any of it."""
+    """A call without a valid credential. The message contains no part of the credential."""
 
     reason = "CREDENTIALS_INVALID"
 
@@ -56,7 +56,7 @@ class Unauthenticated(LedgerError):
 
 
 class PermissionDenied(LedgerError):
-    """The credential is good, and does not allow this call."""
+    """A call that its valid credential does not allow."""
 
     reason = "PERMISSION_DENIED"
 
@@ -66,14 +66,14 @@ class PermissionDenied(LedgerError):
 
 
 class OutOfBounds(PermissionDenied):
-    """The key is held to a sprint or a session, and the call is not shown to be about that alone."""
+    """A call that may be about more than the sprint or session that its key is scoped to."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, reason="OUT_OF_BOUNDS")
 
 
 class NotFound(LedgerError):
-    """There is no such resource in the project, or it is deleted; ``message`` says so of a part of one."""
+    """A resource that does not exist in the project, or is deleted. ``message`` replaces the usual text."""
 
     reason = "NOT_FOUND"
 
@@ -83,7 +83,7 @@ class NotFound(LedgerError):
 
 
 class AlreadyExists(LedgerError):
-    """The code is, or once was, in use."""
+    """A code that is in use, or that a deleted resource used."""
 
     reason = "ALREADY_EXISTS"
 
@@ -94,7 +94,7 @@ class AlreadyExists(LedgerError):
 
 
 class FailedPrecondition(LedgerError):
-    """The state of the ledger does not allow it; the same call fails until that state changes."""
+    """A call that the state of the ledger does not allow. It fails until that state changes."""
 
     reason = "FAILED_PRECONDITION"
 
@@ -105,7 +105,7 @@ class FailedPrecondition(LedgerError):
 
 
 class TransitionRefused(FailedPrecondition):
-    """A status cannot follow another; names those that can."""
+    """A change of status that is not allowed. The error names the allowed ones."""
 
     def __init__(self, subject: str, before: str, after: str, allowed: Sequence[str]) -> None:
         super().__init__(
@@ -118,7 +118,7 @@ class TransitionRefused(FailedPrecondition):
 
 
 class CursorForeign(InvalidArgument):
-    """A cursor of this log whose event the project does not have: another project's, or of another copy."""
+    """A cursor whose event the project does not have: another project's, or another copy's."""
 
     def __init__(self, field: str, *, of_another_project: bool) -> None:
         if of_another_project:
@@ -133,15 +133,15 @@ class CursorForeign(InvalidArgument):
 
 
 class CursorArchived(FailedPrecondition):
-    """Events after a cursor are archived, and the caller did not ask for the archive's.
+    """A cursor after which events are archived, if the caller did not ask for archived events.
 
-    ``live_from`` is from when on, by emit_time, all is live.
+    All events with an emit_time from ``live_from`` on are live.
     """
 
     def __init__(self, live_from: str) -> None:
         super().__init__(
-            "events after this place are archived: ask for them with include_archived, or start by from_time"
-            f" at {live_from}, from when on all is live, or from the beginning of what is live",
+            "events after this position are archived: ask for them with include_archived, or start by"
+            f" from_time at {live_from}, from which on all events are live, or at the first live event",
             reason="CURSOR_ARCHIVED",
             subject="timeline",
             live_from=live_from,
@@ -149,13 +149,15 @@ class CursorArchived(FailedPrecondition):
 
 
 class CursorExpired(FailedPrecondition):
-    """Events after a cursor were deleted by retention; ``live_from`` is from when on, by emit_time, all is
-    there."""
+    """A cursor after which retention deleted events.
+
+    All events with an emit_time from ``live_from`` on exist.
+    """
 
     def __init__(self, live_from: str) -> None:
         super().__init__(
-            "events after this place were deleted by retention: start by from_time"
-            f" at {live_from}, from when on all is there, or from the beginning of what is there",
+            "events after this position were deleted by retention: start by from_time at"
+            f" {live_from}, from which on all events exist, or at the first event that exists",
             reason="CURSOR_EXPIRED",
             subject="timeline",
             live_from=live_from,
@@ -163,7 +165,7 @@ class CursorExpired(FailedPrecondition):
 
 
 class DependencyCycle(FailedPrecondition):
-    """A blocking link would close this cycle, which begins and ends with the same code."""
+    """A blocking link that would close a cycle. ``cycle`` begins and ends with the same code."""
 
     def __init__(self, cycle: Sequence[str]) -> None:
         named = list(cycle)
@@ -179,7 +181,7 @@ class DependencyCycle(FailedPrecondition):
 
 
 def _path(codes: Sequence[str]) -> str:
-    """The codes with arrows between them; of a path too long as many from both ends as fit."""
+    """Return the codes with arrows between them. Of a path that is too long, keep both ends."""
     path = ARROW.join(codes)
     if len(path) <= PATH_LENGTH:
         return path
@@ -191,13 +193,13 @@ def _path(codes: Sequence[str]) -> str:
 
 
 class Aborted(LedgerError):
-    """Somebody else was first; read again, then decide."""
+    """A write that lost a race. The caller should read again, then decide."""
 
     reason = "ABORTED"
 
 
 class StaleRevision(Aborted):
-    """``expected_revision`` is not the current one."""
+    """An ``expected_revision`` that is not the current revision."""
 
     reason = "STALE_REVISION"
 
@@ -210,7 +212,7 @@ class StaleRevision(Aborted):
 
 
 class FileChanged(Aborted):
-    """A file was written while it was read."""
+    """A file that changed while it was read."""
 
     reason = "FILE_CHANGED"
 
@@ -219,7 +221,7 @@ class FileChanged(Aborted):
 
 
 class ResourceExhausted(LedgerError):
-    """A limit is reached; the call was not started. Try again after ``retry_after`` seconds, if not None."""
+    """A call that was not started because of a limit. Retry after ``retry_after`` seconds if set."""
 
     reason = "RESOURCE_EXHAUSTED"
 
@@ -230,7 +232,7 @@ class ResourceExhausted(LedgerError):
 
 
 class AnswerTooLarge(ResourceExhausted):
-    """The answer has more bytes than the server sends; the same call fails until it asks for less."""
+    """A response that is larger than the server sends. The call fails until it asks for less."""
 
     def __init__(self, size: int, most: int) -> None:
         super().__init__(
@@ -241,7 +243,7 @@ class AnswerTooLarge(ResourceExhausted):
 
 
 class Unavailable(LedgerError):
-    """The database is away. Try again after ``retry_after`` seconds."""
+    """A call that failed because the database is away. Retry after ``retry_after`` seconds."""
 
     reason = "DATABASE_UNAVAILABLE"
     retry_after = 0.5
@@ -251,28 +253,28 @@ class Unavailable(LedgerError):
 
 
 class ServerStopping(Unavailable):
-    """This server is stopping, as it is when it is replaced; the ledger is there. Go on at another one."""
+    """A call to a server that is stopping, for example because it is replaced. Retry at another server."""
 
     reason = "SERVER_STOPPING"
     retry_after = 0.1
 
 
 class DeadlineExceeded(LedgerError):
-    """The call's deadline passed, or its caller left, and its statement was stopped."""
+    """A call whose deadline passed, or whose caller left. Its statement was cancelled."""
 
     reason = "DEADLINE_EXCEEDED"
 
 
 class Unimplemented(LedgerError):
-    """The rpc is part of the contract and not yet of this release."""
+    """An rpc of the contract that this release does not have."""
 
     reason = "UNIMPLEMENTED"
 
 
 class UnfitDatabase(Exception):
-    """A database, or the way to it, that no ledger can run on; for operators. No caller sees it.
+    """A database, or a way to connect to it, that the ledger cannot use. Only operators get this error.
 
-    The message says what is wrong, and ``fix`` what to do about it.
+    The message names the problem, and ``fix`` the remedy.
     """
 
     def __init__(self, message: str, fix: str) -> None:
@@ -282,19 +284,19 @@ class UnfitDatabase(Exception):
 
 
 class CannotListen(Exception):
-    """The address of the settings cannot be listened on; for operators."""
+    """An address in the settings on which the server cannot listen. Operators get this error."""
 
 
 class Conflict(Exception):
-    """A write lost a race and left nothing behind. The write gate tries again; no caller sees it."""
+    """A write that lost a race and was rolled back. The write gate retries it, so callers never see this."""
 
 
 class PendingChanges(Conflict):
-    """An event would have come before what is held of its entity, and left nothing behind."""
+    """An event of an entity whose pending changes must be logged first. The write was rolled back."""
 
 
 class PartitionMissing(Conflict):
-    """There was no partition for the time of an event, and the write left nothing behind.
+    """An event for whose time there was no partition. The write was rolled back.
 
-    The partitions were made since, if the role may make them.
+    The server has made the partitions since, if its role may make them.
     """

@@ -1,9 +1,8 @@
-"""Opens connections to Postgres on which the ledger's statements mean what they say.
+"""Connections to Postgres whose settings are known.
 
-A session takes settings from its role, its database, the server's files, the URL and the environment: an
-isolation level, a DateStyle, an encoding. Each can change what a statement means. Every connection is opened
-here, asks for the settings that it needs as part of its start, and is checked before it is used
-(docs/decisions/0014).
+A session gets settings from its role, its database, the server's files, the URL and the environment. An
+isolation level, a DateStyle or an encoding can change the meaning of a statement. So every connection is
+opened here, requests its settings at its start, and is checked before it is used (docs/decisions/0014).
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from orchestration_server.errors import LedgerError, UnfitDatabase
 
 PlainConnection = psycopg.Connection[tuple[Any, ...]]
 CONNECT_ERRORS = (psycopg.Error, LedgerError, UnfitDatabase)
-"""What is raised if a database cannot be reached, is unfit, or fails."""
+"""The errors of a database that cannot be reached, is unfit, or fails."""
 _Kind = TypeVar("_Kind", bound=psycopg.Connection[Any])
 
 STARTUP_SETTINGS: Mapping[str, str] = {
@@ -37,12 +36,12 @@ STARTUP_SETTINGS: Mapping[str, str] = {
     "array_nulls": "on",
     "transform_null_equals": "off",
     "quote_all_identifiers": "off",
-    # A policy that hides rows fails a statement, rather than making its answer smaller.
+    # If a policy hides rows, a statement fails, instead of returning fewer rows.
     "row_security": "off",
-    # Above 0 an index of labels answers with a part of the rows.
+    # Above 0 the index of labels returns only a part of the rows.
     "gin_fuzzy_search_limit": "0",
     "exit_on_error": "off",
-    # A pool keeps connections that nobody uses.
+    # The pool keeps idle connections.
     "idle_session_timeout": "0",
     # Planning for six partitions takes longer than most statements run.
     "plan_cache_mode": "force_generic_plan",
@@ -56,21 +55,21 @@ STARTUP_SETTINGS: Mapping[str, str] = {
     "enable_hashjoin": "on",
     "enable_sort": "on",
 }
-"""What each session asks for when it starts, as Postgres shows it. That wins over what its role, its database
-and the server's files say."""
+"""The settings that each session requests at its start, as Postgres shows them. They override those of the
+role, the database and the server's files."""
 _SETTINGS_AFTER_START: Mapping[str, tuple[str, frozenset[str]]] = {
     "client_encoding": ("UTF8", frozenset()),
-    # Stronger ones are the operator's.
+    # An operator may choose a stronger value.
     "synchronous_commit": ("on", frozenset(("local", "remote_write", "remote_apply"))),
-    # A superuser's to set; the triggers that keep the archive do not fire with another.
+    # Only a superuser may set it. With another value, the triggers that protect the archive do not fire.
     "session_replication_role": ("origin", frozenset()),
-    # Postgres 17 is the first that has it.
+    # New in Postgres 17.
     "transaction_timeout": ("0", frozenset(("",))),
 }
-"""What cannot be asked for at the start: the value that is set where it is another one, and those that are
-left."""
+"""The settings that cannot be requested at the start: the value to set, and other accepted values."""
 _SENT_FROM_ENVIRONMENT = frozenset(("DateStyle", "TimeZone", "client_encoding"))
-"""libpq sends these beside the others where PGDATESTYLE, PGTZ or PGCLIENTENCODING is set, and they win."""
+"""The settings that libpq sends if PGDATESTYLE, PGTZ or PGCLIENTENCODING is set. They override the requested
+ones."""
 _CHECKED_SETTINGS = (*STARTUP_SETTINGS, *_SETTINGS_AFTER_START)
 _SERVER_COLUMNS: LiteralString = (
     ", pg_backend_pid(), extract(epoch from pg_postmaster_start_time()),"
@@ -87,9 +86,8 @@ _DEFAULT_PARAMETERS: Mapping[str, int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-"""For what neither the URL nor the environment says. A database that is silently gone, behind a firewall that
-forgot its connections say, is noticed after seconds; the kernel's own limit is a quarter of an hour and more.
-"""
+"""The parameters that the URL and the environment leave open. With them a database that silently disappears,
+for example behind a firewall, is noticed after seconds. The kernel's own limit is above 15 minutes."""
 _PRIMARY_ATTRS = frozenset(("primary", "read-write"))
 DIRECT_CONNECTION_FIX = (
     "point DATABASE_URL straight at Postgres, or at a pooler in session mode that passes `options` on; each"
@@ -98,14 +96,14 @@ DIRECT_CONNECTION_FIX = (
 
 
 class ServerSession(NamedTuple):
-    """What a connection that was checked is connected to."""
+    """The server and the schema of a checked connection."""
 
     node: str
-    """When that Postgres was started. A connection to another one has another node."""
+    """The start time of the Postgres, which tells servers and restarts apart."""
     schema: str
-    """The schema that tables are made in; empty if the search_path names none that the role may use."""
+    """The schema of new tables. Empty if the search_path names no schema that the role may use."""
     pooled: bool
-    """Whether something between here and Postgres lends its own connections."""
+    """Whether a pooler between this process and Postgres lends its own connections."""
 
 
 def connection_parameters(
@@ -117,17 +115,19 @@ def connection_parameters(
 ) -> dict[str, Any]:
     """Return the parameters of a connection: those of the URL, merged with the ledger's own.
 
-    The ledger's win if the meaning of statements depends on them. Without ``statement_seconds`` statements
-    and locks have all the time they take. ``allow_standby`` also takes a server that is a standby.
+    The ledger's override the URL's if the meaning of statements depends on them. Without
+    ``statement_seconds`` statements and locks have no timeout. ``allow_standby`` also accepts a standby.
     """
     given: dict[str, Any] = dict(conninfo.conninfo_to_dict(url))
     effective = _environment(str(given.get("service", ""))) | given
     given |= {name: value for name, value in _DEFAULT_PARAMETERS.items() if not effective.get(name)}
-    wish = str(effective.get("target_session_attrs") or "")
-    given["target_session_attrs"] = "any" if allow_standby else wish if wish in _PRIMARY_ATTRS else "primary"
+    requested = str(effective.get("target_session_attrs") or "")
+    if requested not in _PRIMARY_ATTRS:
+        requested = "primary"
+    given["target_session_attrs"] = "any" if allow_standby else requested
     given["application_name"] = application
     given["client_encoding"] = "UTF8"
-    # Postgres takes the last of two values.
+    # Of two values Postgres uses the last.
     given["options"] = f"{effective.get('options') or ''} {_options(statement_seconds)}".strip()
     return given
 
@@ -145,8 +145,8 @@ def connect(
 ) -> _Kind:
     """Open a connection in autocommit mode, and check it.
 
-    Raises the driver's errors if there is none to be had, and UnfitDatabase if its session cannot be made
-    what the ledger needs. Without ``checked`` the caller checks it. ``connect_seconds`` wins over the URL's
+    Raises the driver's errors if the connection fails, and UnfitDatabase if its settings are wrong and cannot
+    be changed. Without ``checked`` the caller has to check it. ``connect_seconds`` overrides the URL's
     ``connect_timeout``.
     """
     given = connection_parameters(
@@ -165,15 +165,15 @@ def connect(
 
 
 def open_connection(url: str, *, application: str, statement_seconds: float | None = 30.0) -> Connection:
-    """Open a connection of the ledger's own kind, for a command or a look."""
+    """Open one connection of the ledger's class, for a command."""
     return connect(url, Connection, statement_seconds=statement_seconds, application=application)
 
 
 def check(conn: psycopg.Connection[Any]) -> ServerSession:
-    """Set what could not be asked for at the start, and return what the connection is connected to.
+    """Set the settings that could not be requested at the start, and return the server of the connection.
 
-    Takes one round trip if all is as it was asked for. Raises UnfitDatabase if a setting is not, or if the
-    database's encoding cannot hold what agents write.
+    Takes one round trip if all settings are right. Raises UnfitDatabase if one is wrong and cannot be
+    changed, or if the database's encoding is not UTF8.
     """
     found = _read_settings(conn)
     _check_encoding(found)
@@ -198,7 +198,7 @@ def check(conn: psycopg.Connection[Any]) -> ServerSession:
 def check_lasting(url: str, conn: psycopg.Connection[Any]) -> None:
     """Raise UnfitDatabase if a pooler lends another connection for each transaction.
 
-    What a session set, prepared or locked would be met on the connections of others.
+    Other sessions would then meet the settings, prepared statements and locks of this one.
     """
     seen, others = {_read_settings(conn)["pid"]}, set()
     with connect(url, psycopg.Connection, application="orchestration probe", prepare_threshold=None) as other:
@@ -206,7 +206,7 @@ def check_lasting(url: str, conn: psycopg.Connection[Any]) -> None:
             others.add(_read_settings(other)["pid"])
             seen.add(_read_settings(conn)["pid"])
         with other.transaction():
-            # It has the connection now that such a pooler would lend next.
+            # The transaction has the connection that such a pooler would lend next.
             other.execute("select pg_backend_pid()")
             seen.add(_read_settings(conn)["pid"])
     if len(seen) > 1 or len(others) > 1 or seen & others:
@@ -220,30 +220,30 @@ def _options(statement_seconds: float | None) -> str:
         "lock_timeout": "0" if statement_seconds is None else "10s",
         "idle_in_transaction_session_timeout": "60s" if statement_seconds is None else "10s",
     }
-    asked = {name: value.replace(" ", "\\ ") for name, value in STARTUP_SETTINGS.items()}
-    return " ".join(f"-c {name}={value}" for name, value in (asked | limits).items())
+    requested = {name: value.replace(" ", "\\ ") for name, value in STARTUP_SETTINGS.items()}
+    return " ".join(f"-c {name}={value}" for name, value in (requested | limits).items())
 
 
 def _environment(service: str) -> dict[str, str]:
-    """Return what libpq takes from the environment, and from the service, which the URL or that names."""
+    """Return the parameters that libpq takes from the environment, and from the service if one is named."""
     if service:
-        # Only a connection knows what is in a service file. This one leads nowhere.
-        link = PGconn.connect_start(conninfo.make_conninfo("", service=service, host="/none").encode())
-        found = link.info
-        link.finish()
+        # Only a connection reads the service file. This one has no server to reach.
+        pgconn = PGconn.connect_start(conninfo.make_conninfo("", service=service, host="/none").encode())
+        found = pgconn.info
+        pgconn.finish()
     else:
         found = Conninfo.get_defaults()
     return {one.keyword.decode(): one.val.decode(errors="replace") for one in found if one.val}
 
 
 def _read_settings(conn: psycopg.Connection[Any]) -> dict[str, str]:
-    """Return the settings of a session, and what it is connected to."""
+    """Return the settings of a session and the columns that describe its server."""
     text = (
         "select "
         + ", ".join(f"current_setting('{name}', true)" for name in _CHECKED_SETTINGS)
         + _SERVER_COLUMNS
     )
-    # As one simple query, which needs nothing that a pooler could lose.
+    # A simple query needs no prepared statement, which a pooler could lose.
     result = conn.pgconn.exec_(text.encode())
     if result.status != ExecStatus.TUPLES_OK:
         raise _error(result)
@@ -281,7 +281,7 @@ def _set_settings(conn: psycopg.Connection[Any], found: Mapping[str, str], wrong
 
 
 def _cannot_set(conn: psycopg.Connection[Any], found: Mapping[str, str], wrong: list[str]) -> UnfitDatabase:
-    """Return the error that names settings which cannot be changed, where they come from, and the fix."""
+    """Return the error for settings that cannot be changed, with their source and the fix."""
     names = ",".join(wrong).encode()
     result = conn.pgconn.exec_params(_SETTING_SOURCES.encode(), [names])
     sources = {

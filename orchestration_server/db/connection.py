@@ -1,10 +1,9 @@
-"""A connection on which a statement is one call of libpq.
+"""A connection that runs each statement in one call of libpq.
 
-psycopg drives each statement from Python step by step: it sends, waits for the socket, takes in what came.
-Every step lets go of the interpreter's lock, which wakes a thread that waits for it, mostly in vain. Here a
-statement is prepared once on each connection and from then on is a single blocking call, so the lock is let
-go once. Parameters are encoded here and in arrays.py, and transactions are begun and ended by such calls too.
-psycopg still reads the values of rows, and does the rest: the pool, COPY, cancelling, its errors
+psycopg runs a statement in several steps: it sends, waits for the socket, and reads. Each step releases the
+interpreter's lock and wakes a waiting thread, mostly in vain. Here a statement is prepared once on each
+connection, and then runs as one blocking call that releases the lock once. This module and arrays.py encode
+the parameters. psycopg still decodes rows, and does the pool, COPY, cancellation and errors
 (docs/decisions/0007).
 """
 
@@ -34,18 +33,18 @@ from orchestration_server.telemetry import metrics
 log = structlog.get_logger()
 
 APPLICATION_NAME = "orchestration"
-"""What servers and workers call themselves in pg_stat_activity."""
+"""The application name of servers and workers in pg_stat_activity."""
 MAX_PREPARED_STATEMENTS = 300
-"""Statements that a connection keeps prepared; of more, those that were used last."""
+"""The most statements that a connection keeps prepared: those that were used last."""
 _MAX_CACHED_QUERIES = 1_000
 _DONE = frozenset((ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK, ExecStatus.EMPTY_QUERY))
-"""An empty statement is what the pool looks with whether a connection is alive."""
+"""The statuses of success. The pool checks a connection with an empty query."""
 _PLACEHOLDER = re.compile(r"%(?:%|\((\w+)\)[sb])")
 _Encoder = Callable[[Any], bytes | None]
 
 
 class _ScalarEncoders(dict[type, tuple[int, Format, _Encoder]]):
-    """By type: the one that Postgres is told, the format, and what encodes a value."""
+    """The Postgres type, the format and the encoder of each type of parameter."""
 
     def __missing__(self, kind: type) -> tuple[int, Format, _Encoder]:
         for base in kind.__mro__:
@@ -55,14 +54,14 @@ class _ScalarEncoders(dict[type, tuple[int, Format, _Encoder]]):
 
 
 def _text(value: str) -> bytes:
-    """A text as libpq takes it, which reads up to the first NUL: what holds one would be cut."""
+    """Encode a text for libpq. Raises DataError if it contains NUL, where libpq would cut it."""
     if "\0" in value:
         raise errors.DataError("a text with NUL cannot be bound")
     return value.encode()
 
 
-# A text has no type of its own: it is read as what stands in its place. Numbers have one type whatever their
-# size, so a statement is prepared once.
+# A text is sent without a type, so Postgres takes the type from its place. Integers have one type whatever
+# their size, so a statement is prepared once.
 _SCALAR_ENCODERS = _ScalarEncoders(
     {
         str: (0, Format.TEXT, _text),
@@ -76,7 +75,7 @@ _SCALAR_ENCODERS = _ScalarEncoders(
 
 
 class _Statement(NamedTuple):
-    """What runs statements, in metrics, logs and traces: the store's function, or the part of it."""
+    """The name of a statement in metrics, logs and traces, with its timing."""
 
     name: str
     timing: Histogram
@@ -95,7 +94,7 @@ def _statement_named(name: str) -> _Statement:
 
 @lru_cache(_MAX_CACHED_QUERIES)
 def _to_libpq(text: str) -> tuple[bytes, tuple[str, ...]]:
-    """A statement as Postgres takes it, and what its parameters are called, in its order."""
+    """Return a statement with ``$n`` placeholders, and the names of its parameters in that order."""
     found: dict[str, int] = {}
 
     def place(match: re.Match[str]) -> str:
@@ -107,7 +106,7 @@ def _to_libpq(text: str) -> tuple[bytes, tuple[str, ...]]:
 
 
 class Rows:
-    """What a statement answered."""
+    """The result of a statement."""
 
     __slots__ = ("_adapt", "_result")
 
@@ -116,11 +115,11 @@ class Rows:
         self._result = result
 
     def fetchone(self) -> tuple[Any, ...] | None:
-        """The first row; None where there is none."""
+        """Return the first row, or None if there are no rows."""
         return self._adapt.load_row(0, tuple) if self._result.ntuples else None
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """All rows."""
+        """Return all rows."""
         return self._adapt.load_rows(0, self._result.ntuples, tuple)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
@@ -128,36 +127,39 @@ class Rows:
 
     @property
     def rowcount(self) -> int:
-        """How many rows it changed or found."""
+        """The number of rows that the statement changed or returned."""
         return self._result.command_tuples or 0
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
-    """Runs statements with ``%(name)s`` parameters, one thread at a time. It has to be in autocommit mode:
-    transactions are begun with ``transaction()`` alone."""
+    """A connection that runs statements with ``%(name)s`` parameters, for one thread at a time.
+
+    It must be in autocommit mode: only ``transaction()`` and ``snapshot()`` begin transactions.
+    """
 
     slow_seconds = 1.0
-    """From here on a statement is logged."""
+    """Log statements that take longer than this."""
     on_statement: Callable[[str, float, bool], None] | None = None
-    """Is told of each statement that has ended: its name, how many seconds it took, and whether it failed."""
+    """An observer that gets the name, the seconds and the failure of each statement at its end."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.opened = time.monotonic()
-        """What was read before may have been of a Postgres that crashed since; what is read on it is not."""
+        """When the connection was opened. Earlier reads may be of a Postgres that has crashed since."""
         self.node = ""
-        """The server that it is connected to, by ``connecting.check``."""
+        """The server of the connection, as ``connect.check`` returns it."""
         self._named: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
         self._count = 0
         self._after_commit: list[Callable[[], None]] | None = None
-        """What is to be called when the open transaction has committed; None if none is open."""
+        """The functions to call after the commit. None outside a transaction."""
 
     def execute(  # type: ignore[override]  # what is not needed here is left out
         self, query: LiteralString, params: Mapping[str, Any] | None = None, *, name: str = "other"
     ) -> Rows:
-        """Runs one statement to its end. Raises the driver's errors, which db/database.py translates.
+        """Run one statement. Raises the driver's errors, which db/driver_errors.py translates.
 
-        It is timed under ``name``: ``tasks.get`` for the store's function, of which there may be few.
+        ``name`` labels the statement in metrics: ``tasks.get`` for that function of the store. The number of
+        names must stay small.
         """
         text, names = _to_libpq(query)
         given = params or {}
@@ -189,7 +191,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Times what the block does on this connection as a statement."""
+        """Measure the block on this connection as a statement with this name."""
         began = time.monotonic()
         failed = True
         try:
@@ -203,20 +205,20 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         statement.timing.observe(took)
         if took > self.slow_seconds:
             metrics.SQL_SLOW.labels(statement.name).inc()
-            # As Postgres got it, for an explain: the values stand elsewhere.
+            # The text with placeholders, ready for EXPLAIN. It contains no values.
             log.warning("slow statement", statement=statement.name, seconds=round(took, 3), sql=text.decode())
         if self.on_statement is not None:
             self.on_statement(statement.name, took, failed)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:  # type: ignore[override]  # there are none in others
-        """Makes one transaction of the block, which is undone where the block raises."""
+        """Run the block in a transaction. If the block raises, the transaction is rolled back."""
         with self._between(b"begin"):
             yield
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Have all statements of the block read as of one moment, and write nothing."""
+        """Run the block in a read-only transaction whose statements all see the same snapshot."""
         with self._between(b"begin isolation level repeatable read read only"):
             yield
 
@@ -229,7 +231,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             try:
                 yield
             except BaseException:
-                # A connection that was lost has nothing to undo.
+                # A lost connection has nothing to roll back.
                 with suppress(psycopg.Error):
                     self._control(b"rollback")
                 raise
@@ -240,9 +242,9 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             call()
 
     def after_commit(self, call: Callable[[], None]) -> None:
-        """Call a function once what was written is committed: at once if no transaction is open.
+        """Call a function after the commit, or at once if no transaction is open.
 
-        A transaction that is undone drops it.
+        If the transaction is rolled back, the function is not called.
         """
         if self._after_commit is None:
             call()
@@ -258,11 +260,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         if failed:
             raise self._error(result)
         if result.command_status != word.upper():
-            # A commit of what has failed is a rollback.
+            # Postgres answers the commit of a failed transaction with ROLLBACK.
             raise errors.InFailedSqlTransaction("the transaction had failed before its end")
 
     def _name(self, text: bytes, types: tuple[int, ...]) -> bytes:
-        """What the statement is called on this connection, where it is prepared if it was not."""
+        """Return the name of a prepared statement. Prepare the statement if this connection has not yet."""
         key = (text, types)
         name = self._named.pop(key, None)
         if name is None:
@@ -278,7 +280,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         return name
 
     def _error(self, result: PGresult) -> psycopg.Error:
-        # Of a socket that broke, libpq may say so in words alone and take the connection for good.
+        # If a socket breaks, libpq may report it without an SQLSTATE and keep the status OK.
         if self.pgconn.status == ConnStatus.BAD or not result.error_field(DiagnosticField.SQLSTATE):
             self.close()
             return errors.OperationalError("the connection was lost")

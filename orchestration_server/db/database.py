@@ -1,4 +1,4 @@
-"""The pool of connections. Driver errors become the ledger's own here and nowhere else."""
+"""The database: it lends connections, and knows whether the database is away."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from psycopg import errors as pg
 from orchestration_server.db import connect, partitions
 from orchestration_server.db.cancellation import CancelHandle, StatementCanceller
 from orchestration_server.db.connection import Connection
+from orchestration_server.db.driver_errors import POOL_EXHAUSTED_ERRORS, lacks_partition, translate_error
 from orchestration_server.db.pool import LifoPool
 from orchestration_server.errors import (
-    Conflict,
     DeadlineExceeded,
     PartitionMissing,
-    PendingChanges,
     ResourceExhausted,
     Unavailable,
     UnfitDatabase,
@@ -35,41 +34,32 @@ log = structlog.get_logger()
 
 __all__ = ["Connection", "Database"]
 
-CONFLICT_ERRORS = (pg.UniqueViolation, pg.DeadlockDetected, pg.SerializationFailure)
-POOL_EXHAUSTED_ERRORS = (psycopg_pool.TooManyRequests, psycopg_pool.PoolTimeout)
-PARTITIONED_TABLE = "events_rest"
-"""The table whose partitions are months."""
-UNAVAILABLE_ERRORS = (pg.ReadOnlySqlTransaction, pg.IdleInTransactionSessionTimeout, pg.TransactionTimeout)
-"""What the driver calls internal errors, and comes of a primary that is none any more, or of a pause of the
-server's."""
 _FULL = re.compile("too many|connection slots")
-LEDGER_CONFLICT = "OL001"
-LEDGER_PENDING = "OL002"
 RETRY_PROBE_SECONDS = 0.1
 PROBE_CONNECT_SECONDS = 2
 PROBE_APPLICATION = "orchestration probe"
 PROBE_INTERVAL_SECONDS = 2.0
-"""How often a new connection looks which server answers now, if nothing else calls for a look."""
+"""The longest time between two probes, which find out which server is the primary."""
 ALIVE_SECONDS = 0.5
 CALL_TIMEOUT_SECONDS = 0.02
-"""The longest that a call waits for a connection: its caller is to be told at once."""
+"""The longest that a call waits for a connection. Its caller gets an answer at once."""
 BACKGROUND_TIMEOUT_SECONDS = 1.0
-"""The longest that anything nobody waits for does."""
+"""The longest that background work waits for a connection."""
 SETTLE_SECONDS = 2.0
-"""How long connections may be missing after one was lost, or a pool was opened."""
+"""The longest that connections may be missing after one was lost, or after a pool was opened."""
 OPENING_POLL_SECONDS = 0.005
 MAX_LIFETIME_SECONDS = 24 * 3600.0
-"""The age at which a connection is replaced: after each, live timelines read from their last event."""
+"""The age at which a connection is replaced. Live timelines then read again from their last event."""
 
 
 class Database:
-    """A pool of autocommit connections to one Postgres that is known to be up or known to be away.
+    """The ledger's database, with a pool of autocommit connections. It is known to be up or known to be away.
 
-    While it is away every call fails at once with Unavailable, and a probe every 100 ms notices its
-    return, then starts a fresh pool: none of the old connections is met again.
+    While it is away, every call fails at once with Unavailable. A probe every 100 ms notices its return and
+    opens a new pool, so no old connection is used again.
 
-    It is one server at a time: the one that the latest connection reached, which was a primary then. A
-    connection to another one, as there are after a failover, is closed instead of lent.
+    All connections reach one server: the one that the newest connection reached, which was a primary then.
+    After a failover, connections to another server are closed instead of lent.
     """
 
     def __init__(
@@ -87,19 +77,19 @@ class Database:
         self._on_statement = on_statement
         self._parameters = connect.connection_parameters(url, statement_seconds=statement_seconds)
         self._node = ""
-        """The server that the latest connection reached; empty while none is trusted."""
+        """The server that the newest connection reached. Empty while no connection is trusted."""
         self._schema: str | None = None
         self._why = ""
         self._settled_at = 0.0
-        """Until then whoever finds no connection waits for those that are made anew, and is told that the
-        database is away: clients try that again by themselves."""
+        """The time until which connections may be missing. A borrower that gets none until then waits longer,
+        and then gets Unavailable, which clients retry."""
         self._pool = self._open()
         self._away = threading.Event()
         self._closed = threading.Event()
         self._prober = threading.Thread(target=self._probe, name="db-probe", daemon=True)
         self._doubted = threading.Event()
         self._lost = threading.Event()
-        """A connection was, and others may be."""
+        """Set if a connection was lost. Others may be lost, too."""
         self._prober.start()
         self.canceller = StatementCanceller()
         metrics.POOL_CONNECTIONS.watch(self, self._counted)
@@ -119,7 +109,7 @@ class Database:
         conn.on_statement = self._on_statement
 
     def _reached(self, conn: psycopg.Connection[tuple[Any, ...]]) -> str:
-        """Check a new connection; return the server that it reached, to which all others have to be too."""
+        """Check a new connection, and return its server, which becomes the server of all connections."""
         session = connect.check(conn)
         if self._schema is None:
             self._schema = session.schema
@@ -136,9 +126,10 @@ class Database:
         return session.node
 
     def _open(self) -> LifoPool:
-        """Open a pool; return it when it has all its connections, or as many as there are in two seconds."""
+        """Open a pool. Return it when all its connections are open, or after two seconds."""
         pool = LifoPool(
-            # All at once: a fresh server answered ten callers 680 times a second so, with two at first 530.
+            # All connections open at once. A new server then answers 680 calls a second from ten callers, and
+            # 530 if it begins with two connections.
             min_size=self._size,
             max_size=self._size,
             kwargs={"autocommit": True, **self._parameters},
@@ -148,7 +139,7 @@ class Database:
             connection_class=Connection,
             configure=self._configure,
         )
-        # The pool's own wait() closes it where one is late.
+        # The pool's own wait() closes the pool if a connection is late.
         end = time.monotonic() + SETTLE_SECONDS
         while pool.get_stats().get("pool_available", 0) < self._size and time.monotonic() < end:
             time.sleep(OPENING_POLL_SECONDS)
@@ -158,16 +149,17 @@ class Database:
         return pool
 
     def connection(self, call: Call | None = None, *, timeout: float | None = None) -> BorrowedConnection:
-        """Lends an autocommit connection. Its statement is stopped when the call's caller leaves.
+        """Borrow an autocommit connection. If the call's caller leaves, its statement is cancelled.
 
-        ``timeout`` is how many seconds it waits for one: a call, where nothing else is said, as good as not.
+        Raises ResourceExhausted if no connection is free within ``timeout`` seconds: by default 20 ms for a
+        call, and 1 s for background work.
         """
         if timeout is None:
             timeout = BACKGROUND_TIMEOUT_SECONDS if call is None else CALL_TIMEOUT_SECONDS
         return BorrowedConnection(self, call, timeout)
 
     def take(self, timeout: float) -> tuple[LifoPool, Connection]:
-        """Takes a connection, which goes back to the pool it is of."""
+        """Take a connection and its pool, to which the caller returns it."""
         if self._away.is_set():
             raise Unavailable
         pool = self._pool
@@ -182,7 +174,7 @@ class Database:
             raise Unavailable from error
 
     def _trusted(self, pool: LifoPool, timeout: float) -> Connection:
-        """Take a connection to the server that is the primary now; close those to others."""
+        """Take a connection to the current primary. Close connections to other servers."""
         end = time.monotonic() + timeout
         while True:
             conn = pool.getconn(max(0.0, end - time.monotonic()))
@@ -192,13 +184,13 @@ class Database:
             pool.putconn(conn)
 
     def distrust_connections(self) -> None:
-        """Trust no connection that there is: the server is no primary any more."""
+        """Trust no open connection, because the server is no longer the primary."""
         self._node = ""
 
     def report_failure(self, *, lost: bool) -> None:
-        """A call failed as it does when the database is away: the prober looks.
+        """Have the database probed, as a call failed in a way that suggests that it is away.
 
-        ``lost`` says that its connection was, and then others may be.
+        ``lost`` says that the call's connection was lost. Others may be lost, too.
         """
         if lost:
             self._settled_at = time.monotonic() + SETTLE_SECONDS
@@ -214,12 +206,12 @@ class Database:
             lost = self._lost.is_set()
             self._lost.clear()
             if self._answers():
-                # Those that were lost with that one are replaced unseen. All that are free are away from the
-                # pool meanwhile, so an overload is no reason for it.
+                # Replace the other lost connections before they are lent. The check takes all free
+                # connections out of the pool, so it must not run because of an overload.
                 if lost:
                     with suppress(psycopg.Error, psycopg_pool.PoolClosed):
                         self._pool.check()
-                # Under overload call after call is refused, and none needs a look of its own.
+                # Under overload many calls are refused, and one probe serves them all.
                 if doubted:
                     self._closed.wait(RETRY_PROBE_SECONDS)
                 continue
@@ -236,7 +228,7 @@ class Database:
             old.close(timeout=0)
 
     def _answers(self) -> bool:
-        """Return whether a primary is reached by a new connection, or if none can be made, by an old one."""
+        """Return whether a new connection reaches a primary, or an old one if no new one can be made."""
         try:
             with connect.connect(
                 self._url, psycopg.Connection, application=PROBE_APPLICATION, checked=False,
@@ -248,12 +240,12 @@ class Database:
         except (psycopg.Error, OSError) as error:
             self._why = str(error).strip().partition("\n")[0]
             if _FULL.search(self._why):
-                # It has no room for one more: that it says so is an answer.
+                # The server has no room for one more connection, so it is up.
                 return True
         else:
             self._pool.refill()
             return True
-        # The password may be another one now, say: who is in stays in.
+        # New connections may fail for another reason, such as a changed password. Keep the open ones.
         return not self._away.is_set() and self._pool.has_live_primary(ALIVE_SECONDS)
 
     @property
@@ -262,7 +254,7 @@ class Database:
         return self._away.is_set()
 
     def close(self) -> None:
-        """Closes every connection."""
+        """Close all connections and stop the threads."""
         metrics.POOL_CONNECTIONS.forget(self)
         self._closed.set()
         self._doubted.set()
@@ -271,52 +263,19 @@ class Database:
         self._pool.close(timeout=2)
 
 
-def lacks_partition(error: pg.CheckViolation) -> bool:
-    """Return whether a row was refused as there is no partition for its time."""
-    return error.diag.constraint_name is None and error.diag.table_name == PARTITIONED_TABLE
-
-
-def translate_error(error: BaseException) -> BaseException:
-    """The ledger's own error for one of the driver's; text from the driver goes to the log alone."""
-    if isinstance(error, CONFLICT_ERRORS):
-        return Conflict()
-    if isinstance(error, pg.QueryCanceled):
-        return DeadlineExceeded("the statement was stopped: its deadline passed")
-    if isinstance(error, pg.LockNotAvailable | pg.OutOfMemory | pg.TooManyConnections):
-        return ResourceExhausted("the database is at a limit; try again shortly", reason="DATABASE_BUSY")
-    if isinstance(error, POOL_EXHAUSTED_ERRORS):
-        metrics.POOL_EXHAUSTED.inc()
-        return ResourceExhausted(
-            "no connection to the database came free; try again shortly", reason="POOL_EXHAUSTED"
-        )
-    if isinstance(
-        error,
-        (psycopg.OperationalError, psycopg_pool.PoolClosed, pg.InFailedSqlTransaction, *UNAVAILABLE_ERRORS),
-    ):
-        # With an SQLSTATE it is the server's text, which may quote values.
-        text = "" if getattr(error, "sqlstate", None) else str(error).partition("\n")[0]
-        log.warning("database error", error=error, text=text)
-        return Unavailable()
-    if isinstance(error, psycopg.Error) and error.sqlstate == LEDGER_CONFLICT:
-        return Conflict()
-    if isinstance(error, psycopg.Error) and error.sqlstate == LEDGER_PENDING:
-        return PendingChanges()
-    return error
-
-
 class BorrowedConnection:
-    """A connection of the pool for the length of a block, which may end in any error.
+    """A context manager that borrows a connection for a block and translates the block's errors.
 
-    The pool's own context manager also commits, which an autocommit connection has no use for.
+    The pool's own context manager also commits, which autocommit connections do not need.
     """
 
-    __slots__ = ("_call", "_conn", "_db", "_pool", "_timeout", "_watch")
+    __slots__ = ("_call", "_conn", "_db", "_handle", "_pool", "_timeout")
 
     def __init__(self, db: Database, call: Call | None, timeout: float) -> None:
         self._db = db
         self._call = call
         self._timeout = timeout
-        self._watch: CancelHandle | None = None
+        self._handle: CancelHandle | None = None
 
     def __enter__(self) -> Connection:
         began = time.monotonic()
@@ -329,8 +288,8 @@ class BorrowedConnection:
             metrics.POOL_WAIT_SECONDS.observe(time.monotonic() - began)
         call = self._call
         if call is not None and call.on_end is not None:
-            self._watch = self._db.canceller.arm(self._conn, call)
-            if self._watch is None:
+            self._handle = self._db.canceller.arm(self._conn, call)
+            if self._handle is None:
                 self._pool.putconn(self._conn)
                 raise DeadlineExceeded("the call had ended before its statement began")
         return self._conn
@@ -339,11 +298,11 @@ class BorrowedConnection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         given = error
-        if self._watch is not None:
-            with self._watch.lock:
-                self._watch.armed = False
-            if self._watch.doubtful:
-                # The stop may still arrive: whoever had this connection next would be the one to feel it.
+        if self._handle is not None:
+            with self._handle.lock:
+                self._handle.armed = False
+            if self._handle.doubtful:
+                # The cancellation may still arrive, and would hit the next borrower's statement.
                 self._conn.close()
         if isinstance(error, pg.ReadOnlySqlTransaction):
             self._conn.close()
@@ -357,7 +316,7 @@ class BorrowedConnection:
                 raise error from given
 
     def _add_partitions(self) -> BaseException:
-        """Make the partitions of this month and of those ahead; return the error that the block ends in."""
+        """Make the missing partitions. Return the error that the block ends with."""
         log.warning("no event partition for the present time: making those that are missing")
         try:
             with self._conn.transaction():
@@ -368,7 +327,7 @@ class BorrowedConnection:
         return PartitionMissing()
 
     def _raise(self, error: BaseException) -> None:
-        """Raises the ledger's error for the driver's; any other goes on by itself."""
+        """Raise the ledger's error for a driver's error. Return for other errors."""
         ours = translate_error(error)
         if isinstance(ours, Unavailable | ResourceExhausted):
             self._db.report_failure(lost=ours is not error and isinstance(ours, Unavailable))

@@ -1,6 +1,6 @@
 """The partitions of the event table: one a month, made ahead of time.
 
-`migrate` makes them, a background service goes on with it, and so does the write that misses one.
+`migrate` makes them, then a background service, and a write that finds none for the present time.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from psycopg import sql
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 MIGRATION_LOCK = 7_229_116_401
-"""The advisory lock of whoever changes the schema."""
+"""The advisory lock for changes of the schema."""
 MONTHS_AHEAD = 3
 
 
 def add_missing(conn: Connection) -> None:
-    """Makes the event partitions of this month and of three months ahead, where they are not there; in a
-    transaction of the caller's."""
+    """Make the missing event partitions of this month and of the next three, in the caller's transaction."""
     conn.execute("select pg_advisory_xact_lock(%(key)s)", {"key": MIGRATION_LOCK})
     row = conn.execute("select date_trunc('month', now() - interval '1 day', 'UTC')").fetchone()
     assert row is not None
@@ -41,8 +40,11 @@ def add_missing(conn: Connection) -> None:
 
 
 def add(conn: Connection, name: str, month: datetime, following: datetime) -> None:
-    # The constraints say nothing new. They are what lets the partition be attached to the archive unread. A
-    # table that is attached holds up no writer; one that is made as a partition waits for all of them.
+    """Make the partition of a month, which ends where the ``following`` one begins.
+
+    Its constraints repeat its bounds, so that it can be attached to the archive without reading it. Attaching
+    a table blocks no writer. `create table ... partition of` would wait for all of them.
+    """
     table, start, end = sql.Identifier(name), sql.Literal(month), sql.Literal(following)
     made = sql.SQL(
         "create table {table} (like events_rest including defaults,"
@@ -56,5 +58,5 @@ def add(conn: Connection, name: str, month: datetime, following: datetime) -> No
 
 
 def bounds_name(lower: datetime) -> str:
-    """The name of the CHECK of a partition's bounds, by the lower one."""
+    """Return the name of the constraint of a partition's bounds, by the lower bound."""
     return f"recorded_from_{lower.astimezone(UTC):%Y_%m_%d}"
