@@ -31,7 +31,7 @@ from orchestration_server.model import (
     EntityType,
 )
 
-Change = Mapping[str, Any]
+FieldChange = Mapping[str, Any]
 """A field's values before and after a change, under ``from`` and ``to``."""
 
 
@@ -52,7 +52,7 @@ class EntityCodec:
     """The values of a new entity's enums if the caller sets none."""
     structs: Sequence[str] = ("metadata",)
     """Fields that are absent if they are empty."""
-    aspects: Mapping[str, Callable[[Change], str]] = field(default_factory=dict)
+    aspects: Mapping[str, Callable[[FieldChange], str]] = field(default_factory=dict)
     """Fields whose changes get a separate event, and the function that names the event of a change."""
 
     @property
@@ -152,7 +152,7 @@ def _set_close_time(session: common_pb2.Session, _: dict[str, Any]) -> None:
         session.close_time.CopyFrom(session.update_time)
 
 
-def _task_status_event(change: Change) -> str:
+def _task_status_event(change: FieldChange) -> str:
     if change["to"] == "blocked":
         return "blocked"
     return "unblocked" if change["from"] == "blocked" else "status_updated"

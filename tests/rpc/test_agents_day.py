@@ -1,4 +1,4 @@
-"""An agent's day, start to end, through the Python client: what is done, and what the ledger has of it."""
+"""An agent's day from start to end, through the Python client, and what the ledger records of it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ IN_PROGRESS = TaskStatus.TASK_STATUS_IN_PROGRESS
 BLOCKED = TaskStatus.TASK_STATUS_BLOCKED
 COMPLETED = TaskStatus.TASK_STATUS_COMPLETED
 
-# The day as the ledger tells it: what happened, to what, by whom. Files are told of beside it.
+# The day in the log: type, entity and agent of each event. Events of files are listed apart.
 STORY = [
     ("sprint.created", SPRINT, "lead"),
     ("sprint.generated", SPRINT, "lead"),
@@ -62,7 +62,7 @@ STORY = [
     ("sprint.status_changed", SPRINT, "orchestration.automation"),
 ]
 
-# The files that a person reads, with what only the ledger knows left open.
+# The files that a person reads, with placeholders for values that only the ledger knows.
 SPRINT_FILE = """---
 format: 1
 sprint: logins
@@ -158,19 +158,19 @@ BUG_FILE = """# BUG-0001: Login answers 500
 
 
 class Seen(NamedTuple):
-    """The task as GetTask returned it, and the last event's place in the log at that moment."""
+    """The task as GetTask returned it, and the position of the last event at that time."""
 
     task: task_pb2.Task
     cursor: str
 
 
 class Office:
-    """A server with a workspace. What works in the background works here when the story says so."""
+    """A server with a workspace, whose background services run when the test says so."""
 
     def __init__(self, app: App, root: Path) -> None:
         self.root = root
         self.address = app.start()
-        # Nobody else writes: what a call has written lies below the horizon.
+        # There are no other writers, so the events of a finished call are below the horizon.
         app.session_tracker.close()
         self.files = FileSync(app.db, root, app.hub.wake)
         self.rules = Automation(app.db, automation.load(None), app.hub.wake)
@@ -182,7 +182,7 @@ class Office:
         return Client(self.address, agent=agent, session=session)
 
     def look(self, client: Client) -> task_pb2.Task:
-        """Looks at the task, which the log has to tell in the same way, and remembers it."""
+        """Read the task, check that its events agree, and remember it."""
         task = client.tasks.GetTask(task_pb2.GetTaskRequest(task_code=TASK)).task
         [last] = client.events.ListEvents(event_pb2.ListEventsRequest(page_size=1)).events
         self.seen.append(Seen(task, last.cursor))
@@ -191,7 +191,7 @@ class Office:
         return task
 
     def tree(self) -> dict[str, str]:
-        """The files of the workspace by their path, but for the records of what was written."""
+        """Return the files of the workspace by path, without the records of the file sync."""
         found = (path for path in self.root.rglob("*") if path.is_file() and not path.name.endswith(".hash"))
         return {str(path.relative_to(self.root)): path.read_text() for path in found}
 
@@ -213,19 +213,19 @@ def office(database_url: str, engines: Engines, tmp_path: Path) -> Iterator[Offi
 
 
 def work(service: FileSync | Automation) -> None:
-    """Lets a service do all that there is to do."""
+    """Run a service until it has nothing left to do."""
     while service.run_once():
         pass
 
 
 def timeline(client: Client, count: int) -> list[event_pb2.Event]:
-    """The first so many events of the log, waited for."""
+    """Wait for the first ``count`` events of the log, and return them."""
     with client.follow(retry_timeout=20) as events:
         return list(islice(events, count))
 
 
 def rebuilt(client: Client, **as_of: Any) -> task_pb2.Task:
-    """The task as its events tell it, hash and revision included."""
+    """Return the task rebuilt from its events, with hash and revision."""
     request = event_pb2.ReconstructStateRequest(entity_type=ABOUT_TASK, entity_code=TASK, **as_of)
     return client.events.ReconstructState(request).task
 
@@ -449,7 +449,7 @@ def stamps(entity: sprint_pb2.Sprint | task_pb2.Task) -> dict[str, str]:
         "created": entity.create_time.ToJsonString(),
         "updated": entity.update_time.ToJsonString(),
         "uid": entity.uid,
-        # YAML would take one that begins with a digit for a number.
+        # YAML reads a value that starts with a digit as a number.
         "hash": f'"{entity.hash}"' if entity.hash[0].isdigit() else entity.hash,
     }
 

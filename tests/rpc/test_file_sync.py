@@ -43,7 +43,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sync(server: Server, root: Path) -> FileSync:
-    """The service, run by hand."""
+    """The service, which the test runs step by step."""
     return service(server, root)
 
 
@@ -72,7 +72,7 @@ def database(database_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 def message(kind: Any, **fields: Any) -> Any:
-    """A request with what it holds as plain values."""
+    """Return a request made from plain values."""
     return kind(**fields)
 
 
@@ -98,7 +98,7 @@ def queued(database: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
 
 
 def due(database: psycopg.Connection[Any]) -> None:
-    """Lets the time pass that rows wait for."""
+    """Make all rows due now."""
     database.execute("update file_outbox set next_attempt_time = now()")
 
 
@@ -122,7 +122,7 @@ def value(name: str, **labels: str) -> float:
 
 
 def fail_renames(patch: pytest.MonkeyPatch, after: int, error: BaseException) -> None:
-    """Lets so many renames through; each that follows raises the error."""
+    """Let ``after`` renames succeed, and raise the error for each later one."""
     left, rename = iter(range(after)), os.rename
 
     def rename_or_fail(*args: Any, **named: Any) -> None:
@@ -133,10 +133,10 @@ def fail_renames(patch: pytest.MonkeyPatch, after: int, error: BaseException) ->
     patch.setattr(os, "rename", rename_or_fail)
 
 
-# What is queued
+# Queuing
 
 
-def test_nothing_is_queued_unless_a_call_asks(
+def test_nothing_is_queued_without_a_request(
     tasks: TaskServiceStub, sprint: str, database: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with counted(monkeypatch) as seen:
@@ -146,7 +146,7 @@ def test_nothing_is_queued_unless_a_call_asks(
     assert queued(database) == []
 
 
-def test_each_call_that_can_queues_what_it_names_in_its_own_statement(
+def test_each_call_queues_its_entities_in_its_own_statement(
     sprints: SprintServiceStub,
     tasks: TaskServiceStub,
     database: psycopg.Connection[Any],
@@ -170,7 +170,7 @@ def test_each_call_that_can_queues_what_it_names_in_its_own_statement(
             [("task", "b")]),
         (lambda: tasks.UpdateTaskStatus(message(
             task_pb2.UpdateTaskStatusRequest, **status, sync_to_file=True)), [("task", "b")]),
-        # It changes nothing, and the files are asked for all the same.
+        # The call changes nothing, and requests the files all the same.
         (lambda: tasks.UpdateTaskStatus(message(
             task_pb2.UpdateTaskStatusRequest, **status, sync_to_file=True)), [("task", "b")]),
         (lambda: tasks.BatchUpdateTaskStatus(message(task_pb2.BatchUpdateTaskStatusRequest,
@@ -194,7 +194,7 @@ def test_a_refused_call_queues_nothing(
     assert queued(database) == []
 
 
-def test_a_hundred_updates_of_one_task_are_one_row_and_one_writing(
+def test_a_hundred_updates_of_a_task_are_one_row_and_one_write(
     tasks: TaskServiceStub,
     events: EventServiceStub,
     task: str,
@@ -236,7 +236,7 @@ def test_sync_sprint_queues_the_sprint_and_its_tasks_in_one_statement(
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-# What is written
+# Writing
 
 
 def test_the_files_of_a_sprint_and_its_tasks(
@@ -302,7 +302,7 @@ def test_the_files_of_a_sprint_and_its_tasks(
     }
 
 
-def test_files_that_take_long_are_counted(
+def test_slow_writes_of_files_are_counted(
     tasks: TaskServiceStub, task: str, sync: FileSync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow, all_ = value("orchestration_file_sync_slow_total"), value("orchestration_file_sync_seconds_count")
@@ -328,14 +328,14 @@ def test_unchanged_files_are_not_touched(
         [True, True],
         [False, False],
     ]
-    # Of two files one changes.
+    # One of the two files changes.
     retitle(tasks, "Another")
     sync.run_once()
     assert (root / TASK / "AGENT.yml").stat().st_mtime_ns == before[root / TASK / "AGENT.yml"][1]
     assert b"title: Another" in (root / TASK / "TASK.md").read_bytes()
 
 
-def test_a_file_edited_by_hand_is_left_alone_and_told_of(
+def test_an_edited_file_is_left_alone_and_reported(
     tasks: TaskServiceStub,
     events: EventServiceStub,
     task: str,
@@ -358,7 +358,7 @@ def test_a_file_edited_by_hand_is_left_alone_and_told_of(
             "found_sha256": sha256(b"mine now").hexdigest(),
             "revision": 2 if title == "Another" else 3,
         }
-        # The other file is as it should be.
+        # The other file is as the ledger has it.
         assert [f["path"] for f in plain(told(events, "synced")[-1].payload)["files"]] == [
             f"{TASK}/AGENT.yml"
         ]
@@ -394,7 +394,7 @@ def test_a_task_that_moves_while_it_is_written_is_skipped(
     entities = outbox.entities
 
     def late(conn: Any, rows: Any) -> Any:
-        """Reads the rows; then another worker takes them over, and the task moves."""
+        """Read the rows, let another worker take them over, and move the task."""
         found = entities(conn, rows)
         monkeypatch.setattr(outbox, "entities", entities)
         retitle(tasks, "Later")
@@ -415,7 +415,7 @@ def test_a_task_that_moves_while_it_is_written_is_skipped(
     assert reasons == [{"reason": "moved"}]
 
 
-def test_a_file_that_was_there_before_is_left_alone_unless_it_is_the_same(
+def test_an_existing_file_is_left_alone_unless_it_is_equal(
     tasks: TaskServiceStub, events: EventServiceStub, task: str, sync: FileSync, root: Path
 ) -> None:
     (root / TASK).mkdir(parents=True)
@@ -471,7 +471,7 @@ def test_a_deleted_task_has_no_files_to_write(
     assert (skipped.sprint_code, plain(skipped.payload)) == ("S-1", {"reason": "deleted"})
 
 
-def test_projects_have_trees_of_their_own(
+def test_projects_have_separate_trees(
     tasks: TaskServiceStub, sync: FileSync, root: Path, events: EventServiceStub
 ) -> None:
     for project in ("default", "one"):
@@ -523,7 +523,7 @@ def test_decisions_and_bug_reports(
     assert [row[:3] for row in queued(database)] == [("bug_report", "BUG-0001", 1)]
 
 
-# What goes wrong
+# Failures
 
 
 def test_a_workspace_that_cannot_be_written_fails_the_job_and_loses_nothing(
@@ -545,7 +545,7 @@ def test_a_workspace_that_cannot_be_written_fails_the_job_and_loses_nothing(
         ).fetchone()
         assert waits is not None
         assert waits[0] < 2**attempt
-        # A call that asks again does not wait for any of it, and gives the row no other turn.
+        # A second request does not wait, and does not change when the row is due.
         retitle(tasks, f"Title {attempt}")
         assert sync.run_once() == 0
         due(database)
@@ -601,7 +601,7 @@ def test_nothing_is_written_through_a_link_that_leaves_the_workspace(
     assert [e.type for e in told(events)] == ["orchestration.file.sync_failed"]
 
 
-def test_a_row_that_fails_in_any_way_holds_up_no_other(
+def test_a_row_that_fails_delays_no_other(
     tasks: TaskServiceStub, task: str, sync: FileSync, root: Path, database: psycopg.Connection[Any]
 ) -> None:
     tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("other"), sync_to_file=True))
@@ -622,7 +622,7 @@ def test_a_worker_that_dies_in_the_middle_leaves_the_work_and_no_conflict(
     database: psycopg.Connection[Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """After each of the renames that a change of both files takes: record, files, record."""
+    """The worker dies after each rename that a change of both files takes: record, files, record."""
     sync.run_once()
     request = message(
         task_pb2.UpdateTaskRequest,
@@ -643,7 +643,7 @@ def test_a_worker_that_dies_in_the_middle_leaves_the_work_and_no_conflict(
     assert queued(database) == [("task", "T-1", 0, "")]
     assert sync.run_once() == 0
     assert len(list(root.rglob(f"{TEMPORARY}*"))) == 1
-    # Nobody comes back for the claim: it ends, and another worker takes the row.
+    # The claim expires, and another worker takes the row.
     due(database)
     assert sync.run_once() == 1
     assert queued(database) == []
@@ -655,7 +655,7 @@ def test_a_worker_that_dies_in_the_middle_leaves_the_work_and_no_conflict(
     assert [e.type.rpartition(".")[2] for e in told(events)] == ["synced", "synced"]
 
 
-def test_a_change_after_a_write_that_did_not_end_is_no_conflict(
+def test_a_change_after_an_interrupted_write_is_no_conflict(
     tasks: TaskServiceStub,
     events: EventServiceStub,
     task: str,
@@ -664,7 +664,7 @@ def test_a_change_after_a_write_that_did_not_end_is_no_conflict(
     database: psycopg.Connection[Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The first file is on disk and the record is not: the next state is another one."""
+    """The first file is on disk and the last record is not; the next state differs."""
     sync.run_once()
     request = message(
         task_pb2.UpdateTaskRequest,
@@ -699,10 +699,10 @@ def test_a_record_that_cannot_be_read_overwrites_nothing(
     assert told(events, "conflict_found")
 
 
-# Several at once
+# Concurrency
 
 
-def test_what_is_asked_for_while_it_is_written_is_written_again(
+def test_a_request_during_a_write_is_written_again(
     tasks: TaskServiceStub,
     task: str,
     sync: FileSync,
@@ -726,7 +726,7 @@ def test_what_is_asked_for_while_it_is_written_is_written_again(
     assert queued(database) == []
 
 
-def test_a_slow_worker_does_not_bring_back_an_older_state(root: Path) -> None:
+def test_a_slow_worker_does_not_restore_an_older_state(root: Path) -> None:
     def state(revision: int, uid: str = "u") -> bytes:
         made = message(
             task_pb2.Task,
@@ -745,20 +745,20 @@ def test_a_slow_worker_does_not_bring_back_an_older_state(root: Path) -> None:
 
     space = Workspace(root)
     writer.write(space, document("task", state(5)), again=nobody)
-    # What it read is older than what another wrote: it reads again, and writes what there is then.
+    # The worker has an older state than another one wrote, so it reads again and writes the current state.
     writer.write(space, document("task", state(4)), again=lambda: document("task", state(6)))
     assert b"title: At 6" in tree(root)["delegation/tasks/T/TASK.md"]
-    # A ledger that was restored is older all the same, and its files follow it.
+    # A restored ledger is older as well, and its files follow it.
     writer.write(space, document("task", state(3)), again=lambda: document("task", state(3)))
     assert b"title: At 3" in tree(root)["delegation/tasks/T/TASK.md"]
     writer.write(space, document("task", state(1, uid="another")), again=nobody)
     assert b"title: At 1" in tree(root)["delegation/tasks/T/TASK.md"]
-    # It was deleted meanwhile.
+    # The task was deleted meanwhile.
     assert writer.write(space, document("task", state(0, uid="another")), again=lambda: None).files == {}
 
 
-def test_a_slow_worker_does_not_bring_back_older_links(root: Path) -> None:
-    """A task's links change without its revision."""
+def test_a_slow_worker_does_not_restore_older_links(root: Path) -> None:
+    """A task's links change without a new revision."""
 
     def state(*links: str) -> Document:
         made = message(task_pb2.Task, code="T", title="T", uid="u", status=1, priority=3, revision=1)
@@ -772,12 +772,12 @@ def test_a_slow_worker_does_not_bring_back_older_links(root: Path) -> None:
     writer.write(space, state("A"), again=nobody)
     writer.write(space, state("A"), again=nobody)
     writer.write(space, state("A", "B"), again=lambda: state("A", "B"))
-    # What it read is older than what another wrote.
+    # The worker has read older links than another one wrote.
     writer.write(space, state("A"), again=lambda: state("A", "B"))
     assert b"depends_on:\n  - A\n  - B\n" in path.read_bytes()
 
 
-def test_the_links_of_a_task_stand_in_its_file(
+def test_the_links_of_a_task_are_in_its_file(
     tasks: TaskServiceStub, sync: FileSync, task: str, root: Path, server: Server
 ) -> None:
     with Client(server.address) as client:
@@ -819,7 +819,7 @@ def test_workers_share_the_rows(
 def test_callers_and_workers_lock_rows_in_one_order(
     tasks: TaskServiceStub, server: Server, root: Path, database: psycopg.Connection[Any]
 ) -> None:
-    """Batches in any order against workers that end theirs: nobody waits for a ring of others."""
+    """Batches in any order run against workers that finish rows: there is no deadlock."""
     codes = [f"t{number}" for number in range(40)]
     new = [task_pb2.NewTask(task=factories.task(code)) for code in codes]
     tasks.BatchCreateTasks(message(task_pb2.BatchCreateTasksRequest, tasks=new, sync_to_file=True))

@@ -1,4 +1,4 @@
-"""Each row of work of the file sync ends in one event."""
+"""Each row of the file sync's work ends in one event."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_each_row_of_work_ends_in_one_event(
     tmp_path_factory: pytest.TempPathFactory,
     ops: list[tuple[str, str]],
 ) -> None:
-    """Whatever becomes of tasks and files: synced or skipped once a row, or failed and tried again."""
+    """For any fate of tasks and files a row is synced or skipped once, or fails and is tried again."""
     root = tmp_path_factory.mktemp("each")
     project, sync = root.name, service(server, root)
     base = root / "projects" / project / "delegation"
@@ -70,12 +70,12 @@ def test_each_row_of_work_ends_in_one_event(
         assert queued(database) == []
         found = [e.type.rpartition(".")[2] for e in client.follow(FILE_EVENTS, follow=False)]
         assert found.count("synced") + found.count("skipped") == ended
-        # Of several failures in a row, the first alone is emitted.
+        # Only the first of several consecutive failures is logged.
         assert min(failed, 1) <= found.count("sync_failed") <= failed
 
 
 def change(client: Client, name: str, code: str, base: Path) -> None:
-    """One thing that a caller or a person does."""
+    """One action of a caller or a person."""
     files_of = [file for file in base.rglob("*.md") if file.parent.name == code]
     if name in ("retitle", "move"):
         field = {"title": "Again"} if name == "retitle" else {"sprint_code": "S-2"}
@@ -94,7 +94,7 @@ def change(client: Client, name: str, code: str, base: Path) -> None:
         for file in files_of:
             file.write_bytes(b"mine") if name == "edit" else file.unlink()
     elif name == "break" and not (base / "sprints").is_symlink() and (base / "sprints").exists():
-        # A link in the way, which nothing is written through.
+        # A link in the path, through which nothing is written.
         (base / "sprints").rename(base / "elsewhere")
         (base / "sprints").symlink_to("elsewhere")
     elif name == "mend" and (base / "sprints").is_symlink():

@@ -41,12 +41,12 @@ from tests.support.statements import fetched
 pytestmark = pytest.mark.shared_server
 
 PAGE_BYTES = 20_000
-"""What pages are cut at in these tests."""
+"""The bytes at which pages are cut in these tests."""
 LARGE = 15_000
 ROWS = 24
-"""Of each kind, where all are large: many times what a page takes."""
+"""Rows of each kind if all are large: many times what a page takes."""
 BESIDE = 20_000
-"""Bytes that an answer may take from Postgres beside its pages of bodies."""
+"""Bytes that a response may take from Postgres besides its pages of bodies."""
 NOTED = "agents.note.taken"
 NOTES = event_pb2.EventFilter(types=[NOTED])
 SMALL = {
@@ -54,21 +54,21 @@ SMALL = {
     "CoordinationService/ListDependencies": "codes",
     "TemplateService/ListTemplates": "files of the server",
 }
-"""Paged rpcs that read no bodies, and what they list."""
+"""Paged rpcs that read no bodies, and what they read in place of them."""
 PENDING = common_pb2.TASK_STATUS_PENDING
 _projects = count(1)
 
 
 class Walk(NamedTuple):
-    """How the pages of an rpc are asked for, and the names of what one shows."""
+    """The request for a page of an rpc, and the names of the items in a response."""
 
     request: Callable[[int, str], Message]
-    """Of a page's size and token."""
+    """Makes the request from a page size and a token."""
     names: Callable[[Any], list[str]]
     lists: str
-    """The kind of what it lists."""
+    """The kind of the items."""
     next_rpc: str = ""
-    """The rpc that takes its token, if that is another."""
+    """The rpc that takes the token, if it is another one."""
 
 
 def _options(size: int, token: str) -> context_pb2.ContextOptions:
@@ -160,12 +160,12 @@ WALKS = {
 
 
 class Filled(NamedTuple):
-    """A project of its own with entities and events, and what they are."""
+    """A separate project with entities and events, and their names and sizes."""
 
     channel: grpc.Channel
     metadata: Metadata
     names: dict[str, set[str]]
-    """By kind; empty where the server chose them."""
+    """The names of items by kind. A kind whose names the server chooses is left out."""
     counts: dict[str, int]
     sizes: dict[str, int]
     """Bytes of the stored bodies, by name."""
@@ -174,7 +174,7 @@ class Filled(NamedTuple):
         return next(answers(self.channel, rpc, request, self.metadata))
 
     def pages(self, rpc: str, size: int) -> Iterator[list[str]]:
-        """The names of each page up to the last; each but that has a token."""
+        """Yield the names on each page. Each page but the last has a token."""
         walk, token = WALKS[rpc], ""
         while True:
             answer = self.ask(rpc, walk.request(size, token))
@@ -186,14 +186,14 @@ class Filled(NamedTuple):
             walk = WALKS[rpc]
 
     def notes(self, **start: Any) -> list[str]:
-        """The notes of a stream that ends."""
+        """Return the notes of a stream that ends."""
         request = event_pb2.StreamTimelineRequest(filter=NOTES, **start)
         found = answers(self.channel, "EventService/StreamTimeline", request, self.metadata)
         return [event.id for message in found for event in message.events.events]
 
 
 def fill(channel: grpc.Channel, database_url: str, sizes: Sequence[int]) -> Filled:
-    """Makes one of each kind in each size: tasks that are ready and others, sprints, sessions, events."""
+    """Create one item of each kind in each size: ready and blocked tasks, sprints, sessions, events."""
     project = f"p-{next(_projects)}"
     filled = Filled(channel, (("orchestration-project", project),), {}, {}, {})
     new_sprints = [factories.sprint("s")]
@@ -257,7 +257,7 @@ def _text(size: int) -> Struct:
 
 
 def token_of(answer: Message) -> str:
-    """The token of the next page, wherever in the answer it stands."""
+    """Return the token of the next page, at any depth of a response."""
     for field, value in answer.ListFields():
         if field.name.endswith("page_token"):
             return str(value)
@@ -284,7 +284,7 @@ def test_every_paged_rpc_is_walked() -> None:
     size=st.integers(1, 9),
     data=st.data(),
 )
-def test_pages_lose_nothing_and_double_nothing(
+def test_pages_lose_nothing_and_repeat_nothing(
     channel: grpc.Channel,
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -305,7 +305,7 @@ def test_pages_lose_nothing_and_double_nothing(
         assert [name for page in shown for name in page] == whole, rpc
         for page in shown:
             assert len(page) == 1 or 0 < _bytes(filled, page) <= PAGE_BYTES, rpc
-        # And none ends before it has to.
+        # No page ends before it has to.
         for page, following in pairwise(shown):
             assert len(page) == size or _bytes(filled, [*page, following[0]]) > PAGE_BYTES, rpc
 
@@ -322,7 +322,7 @@ def _bytes(filled: Filled, page: list[str]) -> int:
 
 
 @pytest.mark.parametrize("size", [ROWS, 500])
-def test_a_page_takes_from_postgres_what_it_shows(
+def test_a_page_reads_from_postgres_only_what_it_shows(
     channel: grpc.Channel, database_url: str, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     filled = fill(channel, database_url, [LARGE] * ROWS)
@@ -332,7 +332,7 @@ def test_a_page_takes_from_postgres_what_it_shows(
             answer = filled.ask(rpc, walk.request(size, ""))
         assert len(walk.names(answer)) == 1, rpc
         assert token_of(answer), rpc
-        # A report has two pages, and so has a context: its tasks and what is blocked, or its events.
+        # A report has two lists, of tasks and of blocked tasks, and a context has tasks and events.
         assert sum(sizes) < 2 * PAGE_BYTES + BESIDE, rpc
 
 

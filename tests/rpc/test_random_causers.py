@@ -76,7 +76,7 @@ def states(admin: Ledger) -> dict[str, tuple[int, int]]:
 
 
 class Caller:
-    """Does at random what its key lets it, and tries what it does not."""
+    """A worker that makes random calls, inside its key's scope and outside of it."""
 
     def __init__(self, ledger: Ledger, seed: int) -> None:
         self.ledger, self.choose = ledger, random.Random(seed)
@@ -121,7 +121,7 @@ def run(
 ) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int]], int]:
     fields, inside = KEYS[kind]
     caller = Caller(Ledger(calling_with(channel, make_key(url, **fields))), seed)
-    # No rule acts on what the admin made.
+    # No rule acts on entities that the admin created.
     drain(automation(server, ()))
     rules = automation(server, rules_of(folder, RULES))
     before = states(admin)
@@ -165,7 +165,7 @@ def test_without_a_guard_something_changes(
     monkeypatch: pytest.MonkeyPatch,
     guard: str,
 ) -> None:
-    """The control: the work above would show it."""
+    """The control: without the guard, the work above changes entities outside of the scope."""
     everything: Callable[..., bool] = lambda *_: True  # noqa: E731
     monkeypatch.setattr(causers, "allow", everything)
     if guard == "payloads":

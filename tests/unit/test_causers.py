@@ -33,5 +33,5 @@ def test_one_event_of_several_callers_allows_what_each_of_them_may(
     row = EventRow(False, "p", uuid7(), "a.b", kind, code, about.sprint_code, 3, "", "", "", NOW, NOW, b"")
     recorded = causers.merged(causers.recorded(caller(*one)) for one in callers)
     assert causers.allow(recorded, [row]) == all(may(*one) for one in callers)
-    # What a rule caused is recorded as what bounds those who caused that.
+    # An event that a rule caused is recorded with the scopes of the callers that caused it first.
     assert causers.recorded(Call("", causer_scopes=recorded)) == recorded
