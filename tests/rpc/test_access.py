@@ -33,12 +33,12 @@ def test_without_keys_a_server_on_loopback_is_open(tasks: TaskServiceStub) -> No
     tasks.ListTasks(LIST)
 
 
-def test_a_credential_that_is_given_is_judged_where_it_is_open_too(tasks: TaskServiceStub) -> None:
+def test_an_open_server_verifies_a_credential_that_is_sent(tasks: TaskServiceStub) -> None:
     with refused(UNAUTHENTICATED, "CREDENTIALS_INVALID"):
         tasks.ListTasks(LIST, metadata=bearer(new_key()[1]))
 
 
-def test_the_first_key_closes_the_ledger_and_its_end_does_not_open_it(
+def test_the_first_key_closes_the_ledger_for_good(
     app: App, tasks: TaskServiceStub, database_url: str
 ) -> None:
     key = make_key(database_url)
@@ -53,7 +53,7 @@ def test_the_first_key_closes_the_ledger_and_its_end_does_not_open_it(
         tasks.ListTasks(LIST, metadata=bearer(key))
 
 
-def test_another_server_learns_of_the_first_key(app: App, tasks: TaskServiceStub, database_url: str) -> None:
+def test_another_server_notices_the_first_key(app: App, tasks: TaskServiceStub, database_url: str) -> None:
     make_key(database_url)
     tasks.ListTasks(LIST)
     app.credentials.refresh()
@@ -86,7 +86,7 @@ def test_a_revoked_key_ends_its_streams_and_no_others(
     stays.cancel()
 
 
-def test_streams_without_a_credential_end_when_there_is_a_key(
+def test_streams_without_a_credential_end_when_the_first_key_is_made(
     app: App, events: EventServiceStub, database_url: str
 ) -> None:
     stream = events.StreamTimeline(event_pb2.StreamTimelineRequest(follow=True), timeout=20)
@@ -133,7 +133,7 @@ def test_an_expired_key_ends_its_streams_while_the_database_is_away(
 
 
 @pytest.mark.parametrize("name", ["authorization", "orchestration-project", "orchestration-session"])
-def test_who_calls_and_where_is_said_once(
+def test_credential_project_and_session_may_be_given_only_once(
     closed: App, tasks: TaskServiceStub, database_url: str, name: str
 ) -> None:
     key = make_key(database_url)
@@ -143,7 +143,7 @@ def test_who_calls_and_where_is_said_once(
         tasks.ListTasks(LIST, metadata=(*once.items(), (name, "other")))
 
 
-def test_another_scheme_is_no_credential_though_what_follows_it_is_known(
+def test_a_known_key_under_another_scheme_is_refused(
     closed: App, tasks: TaskServiceStub, database_url: str
 ) -> None:
     key = make_key(database_url)
@@ -152,7 +152,7 @@ def test_another_scheme_is_no_credential_though_what_follows_it_is_known(
         tasks.ListTasks(LIST, metadata=(("authorization", f"Unknown{key}"),))
 
 
-def test_what_is_about_the_whole_ledger_says_which_key_it_takes(
+def test_a_refusal_of_a_ledger_wide_rpc_names_the_key_that_it_requires(
     closed: App, channel: grpc.Channel, database_url: str
 ) -> None:
     alerts = AdminServiceStub(channel).ListAlerts
@@ -170,7 +170,7 @@ def test_what_is_about_the_whole_ledger_says_which_key_it_takes(
     alerts(admin_pb2.ListAlertsRequest(), metadata=bearer(whole))
 
 
-def test_a_refusal_is_told_in_no_project_that_its_caller_cannot_call(
+def test_a_refusal_is_logged_only_in_a_project_that_its_caller_may_open(
     closed: App, tasks: TaskServiceStub, database_url: str
 ) -> None:
     there = ("orchestration-project", "victim")
@@ -181,7 +181,7 @@ def test_a_refusal_is_told_in_no_project_that_its_caller_cannot_call(
     assert {kind.project for kind in closed.refusal_audit._counts} == {"default"}
 
 
-def test_a_server_looks_by_itself(
+def test_a_server_refreshes_credentials_by_itself(
     database_url: str, start_server: Callable[[str], Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(credentials, "REFRESH_SECONDS", 0.05)
@@ -245,7 +245,7 @@ def test_a_refusal_shows_in_the_timeline_by_itself(
     stream.cancel()
 
 
-def test_what_was_refused_stands_in_the_log_once_and_counted(
+def test_refused_calls_are_logged_once_and_counted(
     closed: App, channel: grpc.Channel, database_url: str
 ) -> None:
     tasks, events = TaskServiceStub(channel), EventServiceStub(channel)

@@ -186,26 +186,26 @@ def _written(database_url: str) -> dict[str, str]:
         return found | {"events": str(row[0])}
 
 
-def test_every_rpc_has_a_rule_and_a_request() -> None:
+def test_every_rpc_has_a_policy_and_a_request() -> None:
     assert set(POLICIES) == set(RPCS)
     assert set(requests(INSIDE)) == set(RPCS)
 
 
-def test_what_changes_something_takes_more_than_a_reader() -> None:
+def test_rpcs_that_change_something_require_more_than_a_reader() -> None:
     """A mutation has a request_id: no row of the table can make one of it a reader's."""
     for rpc, method in METHODS.items():
         if "request_id" in method.input_type.fields_by_name:
             assert POLICIES[rpc].role >= Role.AGENT, rpc
 
 
-def test_what_is_about_the_whole_ledger_takes_its_admins() -> None:
+def test_ledger_wide_rpcs_require_an_admin_of_all_projects() -> None:
     for rpc in METHODS:
         if rpc.startswith("AdminService/") and rpc != "AdminService/GetServerInfo":
             assert POLICIES[rpc].all_projects, rpc
             assert POLICIES[rpc].role is Role.ADMIN, rpc
 
 
-def test_no_bad_credential_opens_any_rpc(guarded: Guarded, capfd: pytest.CaptureFixture[str]) -> None:
+def test_every_rpc_refuses_an_invalid_credential(guarded: Guarded, capfd: pytest.CaptureFixture[str]) -> None:
     channel, url = guarded.channel, guarded.database_url
     about_inside, about_outside = requests(INSIDE), requests(OUTSIDE)
     before = _written(url)
@@ -272,7 +272,7 @@ def _audited(guarded: Guarded, secrets: list[str]) -> None:
         assert not secret or len(secret) < 20 or not any(secret.encode() in body for body in bodies)
 
 
-def test_every_rpc_lets_a_good_credential_in(guarded: Guarded) -> None:
+def test_every_rpc_accepts_a_valid_credential(guarded: Guarded) -> None:
     url, issuer = guarded.database_url, guarded.issuer
     about = requests(INSIDE)
     # What takes the place away comes last.

@@ -101,7 +101,7 @@ def test_a_sprint_is_completed_with_the_last_of_its_tasks(ledger: Ledger, events
     assert by_rules(history(events)) == [done]
 
 
-def test_a_blocked_task_that_is_cancelled_is_the_last_too(ledger: Ledger) -> None:
+def test_cancelling_the_last_blocked_task_completes_the_sprint(ledger: Ledger) -> None:
     ledger.sprint("s", "a", "b")
     ledger.turn("a", COMPLETED)
     ledger.turn("b", BLOCKED, CANCELLED)
@@ -165,7 +165,7 @@ rules:
 """
 
 
-def test_a_rule_may_be_for_the_sprint_that_was_left(
+def test_a_rule_may_change_the_sprint_that_a_task_left(
     ledger: Ledger, events: EventServiceStub, tmp_path: Path
 ) -> None:
     ledger.sprint("s", "a", "b")
@@ -181,7 +181,7 @@ def test_a_rule_may_be_for_the_sprint_that_was_left(
     assert ledger.status("s") == PLANNING
 
 
-def test_the_rule_decides_on_what_is_there_not_on_the_event_alone(ledger: Ledger) -> None:
+def test_a_rule_checks_the_present_state_beside_the_event(ledger: Ledger) -> None:
     ledger.sprint("grown", "a")
     ledger.sprint("reopened", "b")
     ledger.sprint("left", "c")
@@ -210,9 +210,7 @@ def test_a_sprint_that_was_reopened_stays_open(ledger: Ledger) -> None:
     assert ledger.status("s") == ACTIVE
 
 
-def test_what_needs_to_be_known_is_told_about_the_entity_itself(
-    ledger: Ledger, events: EventServiceStub
-) -> None:
+def test_announcements_are_logged_about_the_entity_itself(ledger: Ledger, events: EventServiceStub) -> None:
     ledger.sprint("s", "a", status=PLANNING)
     ledger.set_sprint("s", ACTIVE)
     ledger.turn("a", BLOCKED, reason="No key.", chain="c1")
@@ -246,7 +244,7 @@ rules:
 """
 
 
-def test_a_loop_ends_at_depth_five_and_says_so(
+def test_a_loop_of_rules_ends_at_depth_five_and_is_logged(
     ledger: Ledger, events: EventServiceStub, tmp_path: Path
 ) -> None:
     events.EmitEvent(event_pb2.EmitEventRequest(event=factories.event("x.ping")))
@@ -270,7 +268,7 @@ rules:
 """
 
 
-def test_a_dry_rule_says_what_it_would_do_and_does_nothing_else(
+def test_a_dry_run_logs_what_the_rule_would_do_and_changes_nothing(
     ledger: Ledger, events: EventServiceStub, tmp_path: Path
 ) -> None:
     ledger.sprint("s", "a", "b")
@@ -306,7 +304,7 @@ rules:
 """
 
 
-def test_a_file_adds_changes_and_switches_off(
+def test_a_file_adds_changes_and_disables_rules(
     ledger: Ledger, events: EventServiceStub, tmp_path: Path
 ) -> None:
     rules = rules_of(tmp_path, OTHER)
@@ -366,7 +364,7 @@ def test_a_file_adds_changes_and_switches_off(
         (2, "rules:\n\t- x", "token"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_file_is_said_with_its_line(
+def test_an_error_in_a_file_is_reported_with_its_line(
     tmp_path: Path, line: int, text: str, says: str
 ) -> None:
     path = tmp_path / "rules.yaml"
@@ -377,12 +375,12 @@ def test_what_is_wrong_with_a_file_is_said_with_its_line(
     assert says in str(caught.value)
 
 
-def test_a_file_that_cannot_be_read_is_said_by_name(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"none\.yaml"):
         load(tmp_path / "none.yaml")
 
 
-def test_projects_go_on_by_themselves(ledger: Ledger, events: EventServiceStub) -> None:
+def test_projects_proceed_independently(ledger: Ledger, events: EventServiceStub) -> None:
     for project in ("one", "two", "three"):
         metadata = (("orchestration-project", project),)
         ledger.tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("a")), metadata=metadata)
@@ -440,7 +438,7 @@ def test_a_server_runs_its_rules_by_itself(database_url: str, engines: Engines, 
         stream.cancel()
 
 
-def test_the_command_refuses_a_file_that_is_not_valid(tmp_path: Path) -> None:
+def test_the_command_refuses_an_invalid_file(tmp_path: Path) -> None:
     path = tmp_path / "rules.yaml"
     path.write_text("rules:\n  - name: x")
     command = Path(sys.executable).with_name("orchestration")

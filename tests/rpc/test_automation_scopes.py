@@ -104,7 +104,7 @@ FORGED = {"changes": {"sprint_code": {"from": "s2", "to": "s1"}}, "sprint": "s2"
 
 @pytest.mark.parametrize("type_", ["team.moved", "team.asked"])
 @pytest.mark.parametrize("key", [{"sprint_code": "s1"}, {"role": Role.ADMIN}], ids=["scoped", "admin"])
-def test_the_sprint_that_a_callers_own_event_says_it_left_is_not_changed(
+def test_a_callers_event_cannot_name_the_sprint_that_a_rule_changes(
     with_key: Callable[..., Ledger], admin: Ledger, rules: Automation, type_: str, key: dict[str, Any]
 ) -> None:
     """Nor by an event that a rule made with the caller's texts in it."""
@@ -126,7 +126,7 @@ def test_a_task_that_the_ledger_moved_has_left_its_sprint(
     assert states(admin)["s2"] == common_pb2.SPRINT_STATUS_CANCELLED
 
 
-def test_a_depth_that_a_caller_gives_switches_no_rule_off(admin: Ledger, rules: Automation) -> None:
+def test_a_depth_in_a_callers_event_disables_no_rule(admin: Ledger, rules: Automation) -> None:
     for depth in (5, 10**6):
         emit(
             admin, "team.begun", entity_type=TASK, entity_code="t1", payload={"automation": {"depth": depth}}
@@ -137,7 +137,7 @@ def test_a_depth_that_a_caller_gives_switches_no_rule_off(admin: Ledger, rules: 
     assert not admin.log("orchestration.automation.depth_exceeded")
 
 
-def test_a_session_of_a_task_changes_its_sprint_by_no_rule(
+def test_a_key_of_a_tasks_session_changes_no_sprint_through_a_rule(
     with_key: Callable[..., Ledger], admin: Ledger, rules: Automation
 ) -> None:
     """Neither by its own event, nor by what another rule emits for that, nor by its change of the task."""
@@ -156,7 +156,7 @@ def test_a_session_of_a_task_changes_its_sprint_by_no_rule(
     assert states(admin)["s1"] == common_pb2.SPRINT_STATUS_CANCELLED
 
 
-def test_events_of_a_stream_carry_what_the_key_is_scoped_to(
+def test_events_of_a_stream_record_the_scope_of_the_key(
     admin: Ledger, rules: Automation, database_url: str
 ) -> None:
     """Many of them take another way into the log than one."""
@@ -185,7 +185,7 @@ def test_a_key_of_a_sprint_may_cause_what_is_inside(
     assert not refused_actions(admin)
 
 
-def test_what_the_ledger_checks_itself_needs_no_right(
+def test_completing_a_sprint_needs_no_right_if_the_ledger_checks_it(
     with_key: Callable[..., Ledger], admin: Ledger, rules: Automation
 ) -> None:
     """A session that completes the last task of a sprint has it completed."""
@@ -208,7 +208,7 @@ def test_a_reader_causes_no_change(with_key: Callable[..., Ledger], admin: Ledge
 
 
 @pytest.mark.parametrize("server", [DEBOUNCE], indirect=True)
-def test_a_debounced_event_stays_inside_what_bounds_each_of_its_callers(
+def test_a_debounced_event_stays_inside_the_scopes_of_all_its_callers(
     with_key: Callable[..., Ledger], admin: Ledger, rules: Automation, server: Server
 ) -> None:
     """The last step is the admin's, and the session's is told of with it."""

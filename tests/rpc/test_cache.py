@@ -131,7 +131,7 @@ def test_the_second_call_is_served_from_the_cache(ledger: Ledger) -> None:
     ledger.check(3)
 
 
-def test_a_change_is_in_the_next_answer(ledger: Ledger) -> None:
+def test_the_next_answer_contains_a_change(ledger: Ledger) -> None:
     for number in range(3, 8):
         ledger.check(number)
         ledger.check(number)
@@ -139,7 +139,7 @@ def test_a_change_is_in_the_next_answer(ledger: Ledger) -> None:
     ledger.check(8)
 
 
-def test_a_task_that_moves_changes_status_or_goes_is_in_the_next_answer(ledger: Ledger) -> None:
+def test_the_next_answer_shows_a_task_that_moved_changed_or_was_deleted(ledger: Ledger) -> None:
     ledger.full()
     change = task_pb2.UpdateTaskStatusRequest(task_code="t0", status=4)  # type: ignore[arg-type]  # COMPLETED
     ledger.tasks.UpdateTaskStatus(change)
@@ -176,13 +176,13 @@ def test_without_redis_every_answer_is_right(database_url: str) -> None:
         assert not ledger.cached()
 
 
-def test_a_redis_that_was_never_there_changes_nothing(database_url: str) -> None:
+def test_an_unreachable_redis_changes_no_answer(database_url: str) -> None:
     with serving(database_url, "unix:///nowhere/valkey.sock") as ledger:
         assert timed(lambda: ledger.check(3)) < WITHOUT_REDIS
         ledger.check(3)
 
 
-def test_a_redis_that_stops_changes_nothing(ledger: Ledger, valkey: EmbeddedEngines) -> None:
+def test_a_redis_that_stops_changes_no_answer(ledger: Ledger, valkey: EmbeddedEngines) -> None:
     ledger.check(3)
     valkey.stop()
 
@@ -191,7 +191,7 @@ def test_a_redis_that_stops_changes_nothing(ledger: Ledger, valkey: EmbeddedEngi
     ledger.check(4)
 
 
-def test_a_redis_that_is_paused_holds_no_call_up_and_is_used_again_after(
+def test_a_paused_redis_delays_no_call_and_is_used_again_later(
     ledger: Ledger, valkey: EmbeddedEngines
 ) -> None:
     ledger.check(3)
@@ -211,7 +211,7 @@ def test_a_redis_that_is_paused_holds_no_call_up_and_is_used_again_after(
     ledger.check(4)
 
 
-def test_a_flush_changes_nothing(ledger: Ledger, redis_url: str) -> None:
+def test_a_flush_changes_no_answer(ledger: Ledger, redis_url: str) -> None:
     ledger.check(3)
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
@@ -244,7 +244,7 @@ def test_values_under_each_others_keys_count_as_absent(ledger: Ledger, redis_url
     assert ledger.cached()
 
 
-def test_a_value_of_another_kind_counts_as_absent_and_is_replaced(ledger: Ledger, redis_url: str) -> None:
+def test_a_value_of_another_type_counts_as_absent_and_is_replaced(ledger: Ledger, redis_url: str) -> None:
     ledger.check(3)
     with redis.Redis.from_url(redis_url) as client:
         for key in list(client.scan_iter()):

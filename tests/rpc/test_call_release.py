@@ -114,7 +114,7 @@ ENDINGS = [get, get_none, get_wrong, get_large, emit, emit_one, read_timeline, l
 
 @pytest.mark.parametrize("who", ["open", "key", "missing", "unknown"])
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda one: str(one.__name__))
-def test_no_call_is_held_on_to(
+def test_no_ended_call_stays_referenced(
     start_app: Callable[..., App], database_url: str, who: str, ending: Callable[..., None]
 ) -> None:
     app = start_app(auth="open" if who == "open" else "required", connection_calls=MOST)

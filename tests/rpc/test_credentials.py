@@ -39,7 +39,7 @@ def credentials(
     db.close()
 
 
-def test_a_key_that_is_known_is_not_read_again(
+def test_a_known_key_is_not_read_again(
     credentials: Credentials, reads: Reads, clock: FakeClock, database_url: str
 ) -> None:
     header = f"Bearer {make_key(database_url)}"
@@ -55,7 +55,7 @@ def test_a_key_that_is_known_is_not_read_again(
     assert reads.count == 2
 
 
-def test_a_key_is_taken_no_longer_than_the_database_can_say_so(
+def test_a_key_expires_from_memory_while_the_database_is_away(
     credentials: Credentials, reads: Reads, clock: FakeClock, database_url: str
 ) -> None:
     header = f"Bearer {make_key(database_url)}"
@@ -69,7 +69,7 @@ def test_a_key_is_taken_no_longer_than_the_database_can_say_so(
         credentials.verify(header)
 
 
-def test_an_unknown_key_is_read_once_for_a_while(
+def test_an_unknown_key_is_read_once_in_two_seconds(
     credentials: Credentials, reads: Reads, clock: FakeClock
 ) -> None:
     header = f"Bearer {new_key()[1]}"
@@ -83,7 +83,7 @@ def test_an_unknown_key_is_read_once_for_a_while(
     assert reads.count == 2
 
 
-def test_what_is_kept_in_mind_has_a_bound(
+def test_the_credentials_in_memory_are_bounded(
     credentials: Credentials, monkeypatch: pytest.MonkeyPatch, database_url: str
 ) -> None:
     monkeypatch.setattr(credentials._known, "_size", 2)
@@ -95,7 +95,7 @@ def test_what_is_kept_in_mind_has_a_bound(
     assert len(credentials._known) == len(credentials._unknown) == 2
 
 
-def test_it_is_noted_now_and_then_which_keys_are_used(
+def test_the_use_of_keys_is_stored_at_intervals(
     credentials: Credentials, clock: FakeClock, database_url: str
 ) -> None:
     used, idle = make_key(database_url), make_key(database_url)
@@ -109,7 +109,7 @@ def test_it_is_noted_now_and_then_which_keys_are_used(
     assert noted == {used.split("_")[1]: True, idle.split("_")[1]: False}
 
 
-def test_a_key_ends_at_its_time(credentials: Credentials, database_url: str) -> None:
+def test_a_key_expires_at_its_expire_time(credentials: Credentials, database_url: str) -> None:
     end = datetime.now(UTC) + timedelta(hours=1)
     identity = credentials.verify(f"Bearer {make_key(database_url, expire_time=end)}")
     assert identity.refusal(end.timestamp() - 0.001) is None

@@ -145,7 +145,7 @@ def test_the_calls_of_all_processes_are_summed(serve: Callable[..., Scraped]) ->
     assert value("pool_connections", state="size") == 2 * (4 + BACKGROUND_CONNECTIONS)
 
 
-def test_a_worker_tells_of_its_own_work(
+def test_a_worker_exposes_its_own_metrics(
     engines: Engines, server: Server, database_url: str, tasks: TaskServiceStub, tmp_path: Path
 ) -> None:
     log = tmp_path / "worker.log"
@@ -168,7 +168,7 @@ def test_a_worker_tells_of_its_own_work(
             assert monotonic() < end
 
 
-def test_an_address_that_is_taken_ends_the_command(exposition: Exposition) -> None:
+def test_a_taken_address_ends_the_command(exposition: Exposition) -> None:
     settings = Settings(metrics_address=exposition.address)
     with pytest.raises(typer.Exit), serve_metrics(settings, CollectorRegistry()):
         pass
@@ -221,7 +221,7 @@ def since(server: Server) -> Since:
     return Since()
 
 
-def test_each_call_is_counted_once_by_how_it_ended(
+def test_each_call_is_counted_once_by_its_result(
     since: Since, channel: grpc.Channel, tasks: TaskServiceStub
 ) -> None:
     create = task_pb2.CreateTaskRequest(task=factories.task("t"))
@@ -261,7 +261,7 @@ def test_a_call_whose_caller_leaves_is_counted_once(
     assert since.calls("TaskService/UpdateTaskStatus") == {code: 1}
 
 
-def test_an_open_timeline_is_a_stream_until_it_ends(
+def test_an_open_timeline_counts_as_a_stream_until_it_ends(
     since: Since, events: EventServiceStub, tasks: TaskServiceStub
 ) -> None:
     rpc = "EventService/StreamTimeline"
@@ -320,7 +320,7 @@ def test_a_stream_of_events_ends_however_its_caller_leaves(since: Since, events:
     assert since.value("events_emitted_total") == 41
 
 
-def test_events_of_a_transaction_that_is_undone_are_not_counted(
+def test_events_of_a_rolled_back_transaction_are_not_counted(
     since: Since, events: EventServiceStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A group whose events are copied already is undone where someone else was first with one of its keys."""
@@ -425,7 +425,7 @@ def test_a_slow_statement_is_logged_as_postgres_got_it(database_url: str) -> Non
     database.close()
 
 
-def test_what_waits_to_be_stored_is_read_when_it_is_asked_for(
+def test_the_queue_of_events_is_read_at_each_scrape(
     since: Since, events: EventServiceStub, database_url: str
 ) -> None:
     request = event_pb2.EmitEventRequest(event=factories.event())
@@ -452,7 +452,7 @@ def test_what_waits_to_be_stored_is_read_when_it_is_asked_for(
 # The way to Prometheus
 
 
-def test_there_is_one_page(exposition: Exposition) -> None:
+def test_the_only_page_is_metrics(exposition: Exposition) -> None:
     assert get(exposition.address, "/")[0] == 404
     status, kind, body = get(exposition.address, accept="application/openmetrics-text")
     assert status == 200
@@ -460,13 +460,15 @@ def test_there_is_one_page(exposition: Exposition) -> None:
     assert body.endswith(b"# EOF\n")
 
 
-def test_without_a_host_it_answers_on_loopback() -> None:
+def test_without_a_host_metrics_are_served_on_loopback() -> None:
     found = Exposition(":0", CollectorRegistry())
     assert found.address.startswith("127.0.0.1:")
     found.close()
 
 
-def test_who_sends_no_request_is_cut_off(exposition: Exposition, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_sends_no_request_is_disconnected(
+    exposition: Exposition, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("orchestration_server.telemetry.exposition.REQUEST_SECONDS", 0.1)
     host, port = exposition.address.split(":")
     with socket.create_connection((host, int(port))) as silent:
@@ -475,7 +477,7 @@ def test_who_sends_no_request_is_cut_off(exposition: Exposition, monkeypatch: py
         assert silent.recv(1) == b""
 
 
-def test_a_scrape_is_whole_or_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scrape_is_complete_or_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestration_server.telemetry.exposition.ANSWER_SECONDS", 0.1)
     pairs = [socket.socketpair() for _ in range(2)]
     serve_worker(pairs[0][1])
@@ -495,7 +497,7 @@ def test_a_scrape_is_whole_or_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         theirs.close()
 
 
-def test_counts_are_added_and_of_what_is_the_ledgers_the_largest_is_told() -> None:
+def test_counters_are_added_and_gauges_about_the_ledger_take_the_largest() -> None:
     def dump(calls: float, age: float) -> list[Any]:
         name, gauge = "orchestration_events_emitted", "orchestration_horizon_age_seconds"
         return [
@@ -524,9 +526,9 @@ def exposed_names() -> set[str]:
     }
 
 
-def test_every_metric_is_documented_and_every_documented_one_is_there() -> None:
+def test_every_metric_is_documented_and_every_documented_metric_exists() -> None:
     assert documented() == exposed_names()
 
 
-def test_what_alerts_and_dashboards_use_is_there() -> None:
+def test_the_metrics_of_alerts_and_dashboards_exist() -> None:
     assert exposed_names() >= set(PROMISED.split())

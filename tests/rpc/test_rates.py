@@ -48,7 +48,7 @@ def from_elsewhere(start_app: Callable[..., App], monkeypatch: pytest.MonkeyPatc
         yield channel
 
 
-def test_a_key_without_a_rate_of_its_own_has_the_settings_one(
+def test_a_key_without_a_rate_gets_the_rate_of_the_settings(
     from_elsewhere: grpc.Channel, database_url: str
 ) -> None:
     tasks, key = TaskServiceStub(from_elsewhere), bearer(make_key(database_url))
@@ -66,7 +66,7 @@ def test_a_key_without_a_rate_of_its_own_has_the_settings_one(
         events.EmitEvent(event_pb2.EmitEventRequest(event=factories.event()), metadata=other)
 
 
-def test_a_key_has_so_many_calls_a_minute(from_elsewhere: grpc.Channel, database_url: str) -> None:
+def test_a_key_has_a_limit_of_calls_a_minute(from_elsewhere: grpc.Channel, database_url: str) -> None:
     tasks = TaskServiceStub(from_elsewhere)
     key, other = make_key(database_url, per_minute=5), make_key(database_url)
     for _ in range(5):
@@ -78,7 +78,7 @@ def test_a_key_has_so_many_calls_a_minute(from_elsewhere: grpc.Channel, database
     tasks.ListTasks(LIST, metadata=bearer(other))
 
 
-def test_events_have_a_limit_of_their_own(from_elsewhere: grpc.Channel, database_url: str) -> None:
+def test_events_have_a_separate_limit(from_elsewhere: grpc.Channel, database_url: str) -> None:
     events = EventServiceStub(from_elsewhere)
     key = bearer(make_key(database_url, events_per_minute=10))
     messages = [
@@ -91,7 +91,7 @@ def test_events_have_a_limit_of_their_own(from_elsewhere: grpc.Channel, database
     events.ListEvents(event_pb2.ListEventsRequest(), metadata=key)
 
 
-def test_who_is_refused_too_often_is_not_looked_up(
+def test_an_address_with_too_many_refusals_is_not_looked_up(
     from_elsewhere: grpc.Channel, monkeypatch: pytest.MonkeyPatch, database_url: str
 ) -> None:
     reads = Reads(monkeypatch)
@@ -111,7 +111,9 @@ def test_who_is_refused_too_often_is_not_looked_up(
     tasks.ListTasks(LIST, metadata=known)
 
 
-def test_a_good_key_that_is_new_counts_as_no_refusal(from_elsewhere: grpc.Channel, database_url: str) -> None:
+def test_the_first_call_of_a_valid_key_counts_as_no_refusal(
+    from_elsewhere: grpc.Channel, database_url: str
+) -> None:
     tasks = TaskServiceStub(from_elsewhere)
     for _ in range(70):
         tasks.ListTasks(LIST, metadata=bearer(make_key(database_url)))
@@ -129,7 +131,7 @@ def crowded(from_elsewhere: grpc.Channel) -> grpc.Channel:
     return from_elsewhere
 
 
-def test_a_good_key_that_was_idle_is_looked_up_beside_a_bad_neighbour(
+def test_an_idle_valid_key_is_looked_up_although_its_address_is_limited(
     from_elsewhere: grpc.Channel, database_url: str, request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -141,7 +143,7 @@ def test_a_good_key_that_was_idle_is_looked_up_beside_a_bad_neighbour(
     tasks.ListTasks(LIST, metadata=good)
 
 
-def test_what_the_database_cannot_say_counts_as_no_refusal(
+def test_an_unavailable_database_counts_as_no_refusal(
     from_elsewhere: grpc.Channel, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tasks = TaskServiceStub(from_elsewhere)
@@ -173,7 +175,7 @@ def client(engines: Engines) -> Iterator[RedisClient]:
     made.close()
 
 
-def test_servers_share_a_count_and_each_has_a_lease(client: RedisClient) -> None:
+def test_servers_share_a_count_and_each_takes_leases(client: RedisClient) -> None:
     identity = secrets.token_bytes(8)
     one, two = RateLimiter(client, identity=identity), RateLimiter(client, identity=identity)
     taken = sum(rates.take("calls", "k", 100) == 0 for _ in range(100) for rates in (one, two))
@@ -196,7 +198,9 @@ def test_a_lease_is_taken_once_for_many_calls(client: RedisClient, monkeypatch: 
     assert len(asked) == 500 / (1_000 / LEASES)
 
 
-def test_who_is_out_of_calls_asks_redis_no_more(client: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_caller_above_its_rate_is_refused_without_redis(
+    client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rates = RateLimiter(client, identity=secrets.token_bytes(8))
     while rates.take("calls", "k", 20) == 0:
         pass
@@ -204,7 +208,7 @@ def test_who_is_out_of_calls_asks_redis_no_more(client: RedisClient, monkeypatch
     assert 0 < rates.take("calls", "k", 20) <= 60
 
 
-def test_without_redis_each_process_counts_for_itself() -> None:
+def test_without_redis_each_process_counts_alone() -> None:
     away = RedisClient("redis://127.0.0.1:1", connections=1)
     one, two = RateLimiter(away, identity=b"a"), RateLimiter(away, identity=b"a")
     for rates in (one, two):
@@ -213,7 +217,7 @@ def test_without_redis_each_process_counts_for_itself() -> None:
     away.close()
 
 
-def test_more_than_a_minute_s_worth_is_made_up_for() -> None:
+def test_a_request_above_a_minutes_limit_delays_the_next_ones() -> None:
     clock = FakeClock()
     rates = RateLimiter(RedisClient("", connections=1), identity=b"a", clock=clock)
     assert rates.take("events", "k", 10, 500) == 0
@@ -221,14 +225,14 @@ def test_more_than_a_minute_s_worth_is_made_up_for() -> None:
     assert rates.take("events", "k", 10) == pytest.approx(1)
 
 
-def test_who_asked_for_too_much_is_given_less() -> None:
+def test_a_smaller_request_is_granted_after_a_refused_one() -> None:
     rates = RateLimiter(RedisClient("", connections=1), identity=b"a", clock=FakeClock())
     assert rates.take("events", "k", 1_000, 600) == 0
     assert rates.take("events", "k", 1_000, 500) > 0
     assert rates.take("events", "k", 1_000, 1) == 0
 
 
-def test_what_is_kept_of_callers_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_leases_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestration_server.auth.rate_limits.MAX_CALLERS", 3)
     rates = RateLimiter(RedisClient("", connections=1), identity=b"a")
     for n in range(10):

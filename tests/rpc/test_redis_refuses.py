@@ -145,7 +145,7 @@ def looked(url: str) -> list[Finding]:
 
 
 @parametrized
-def test_a_refusal_is_counted_and_said_once(tmp_path: Path, kind: Kind, error: str) -> None:
+def test_a_refusal_of_redis_is_counted_and_logged_once(tmp_path: Path, kind: Kind, error: str) -> None:
     with contextmanager(kind)(tmp_path) as url, closing(RedisClient(url, connections=2)) as client:
         cache, before = Cache(client, identity=b"log"), count(error)
         with capture_logs() as logged:
@@ -163,7 +163,7 @@ def test_a_refusal_is_counted_and_said_once(tmp_path: Path, kind: Kind, error: s
 
 
 @parametrized
-def test_doctor_does_what_servers_do_and_says_what_is_refused(tmp_path: Path, kind: Kind, error: str) -> None:
+def test_doctor_reports_the_commands_that_redis_refuses(tmp_path: Path, kind: Kind, error: str) -> None:
     with contextmanager(kind)(tmp_path) as url:
         found = looked(url)
     (one,) = [finding for finding in found if "is refused" in finding.text]
@@ -174,7 +174,7 @@ def test_doctor_does_what_servers_do_and_says_what_is_refused(tmp_path: Path, ki
 
 
 @parametrized
-def test_the_ledger_answers_all_the_same(
+def test_the_ledger_answers_although_redis_refuses(
     start_app: Callable[..., App], tmp_path: Path, kind: Kind, error: str
 ) -> None:
     with contextmanager(kind)(tmp_path) as url:
@@ -191,14 +191,14 @@ def test_the_ledger_answers_all_the_same(
         assert count(error) > before
 
 
-def test_a_value_of_another_kind_is_no_failure(tmp_path: Path) -> None:
+def test_a_value_of_another_type_is_no_failure(tmp_path: Path) -> None:
     with valkey(tmp_path) as url, closing(RedisClient(url, connections=1)) as client:
         run(url, "lpush", "a", "b")
         assert client.execute(lambda client: client.get("a"), "get") is None
         assert not client.failing
 
 
-def test_one_that_works_again_says_so(tmp_path: Path) -> None:
+def test_a_redis_that_works_again_is_logged(tmp_path: Path) -> None:
     with (
         valkey(tmp_path) as url,
         closing(RedisClient(url, connections=1)) as client,

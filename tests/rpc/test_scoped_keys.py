@@ -110,7 +110,7 @@ def test_a_task_that_leaves_the_sprint_before_the_write_is_not_written(
 
 @pytest.mark.parametrize("about", [{}, {"sprint_code": "s"}])
 @pytest.mark.parametrize("moved_to", ["s2", ""])
-def test_a_task_that_leaves_the_sprint_before_its_event_is_stored_has_none(
+def test_no_event_is_stored_for_a_task_that_left_the_sprint(
     of_sprint: As, admin: As, monkeypatch: pytest.MonkeyPatch, moved_to: str, about: dict[str, str]
 ) -> None:
     _moves_once_admitted(admin, monkeypatch, moved_to)
@@ -122,7 +122,7 @@ def test_a_task_that_leaves_the_sprint_before_its_event_is_stored_has_none(
     admin.ledger.emit("t", dedup_key="d")
 
 
-def test_a_held_key_moves_no_task(of_sprint: As) -> None:
+def test_a_scoped_key_moves_no_task(of_sprint: As) -> None:
     for sprint in ("s", "s2", ""):
         with refused(DENIED, "OUT_OF_BOUNDS"):
             of_sprint.ledger.tasks.UpdateTask(_moved("t", sprint))
@@ -149,7 +149,7 @@ OUTSIDE: list[dict[str, Any]] = [
 ]
 
 
-def test_events_of_something_outside_are_refused(of_sprint: As) -> None:
+def test_events_outside_the_scope_are_refused(of_sprint: As) -> None:
     for about in OUTSIDE:
         with refused(DENIED, "OUT_OF_BOUNDS"):
             of_sprint.ledger.emit(**about)
@@ -168,7 +168,7 @@ def test_a_message_of_a_stream_is_refused_alone(admin: As, channel: grpc.Channel
     ]  # fmt: skip
 
 
-def test_a_known_dedup_key_shows_nothing_of_outside(of_sprint: As, admin: As) -> None:
+def test_a_known_dedup_key_shows_no_event_outside_the_scope(of_sprint: As, admin: As) -> None:
     admin.ledger.emit("t2", dedup_key="d")
     with refused(DENIED, "OUT_OF_BOUNDS"):
         of_sprint.ledger.emit("t", dedup_key="d")
@@ -181,7 +181,9 @@ def streamed(
     return next(EventServiceStub(channel).EmitEvents(iter([request]), metadata=key, timeout=20))
 
 
-def test_a_stream_tells_no_id_of_outside(admin: As, channel: grpc.Channel, database_url: str) -> None:
+def test_a_stream_returns_no_id_of_an_event_outside_the_scope(
+    admin: As, channel: grpc.Channel, database_url: str
+) -> None:
     key = bearer(make_key(database_url, sprint_code="s"))
     admin.ledger.emit("t2", dedup_key="d")
     inside = admin.ledger.emit("t", dedup_key="e")
@@ -207,12 +209,12 @@ def test_an_event_that_retention_deleted_is_shown_to_no_scoped_key(
     assert answer.error.reason == "OUT_OF_BOUNDS"
 
 
-def test_a_known_dedup_key_of_its_task_is_a_session_s_own(of_session: As, admin: As) -> None:
+def test_a_session_key_sees_a_known_dedup_key_of_its_task(of_session: As, admin: As) -> None:
     known = admin.ledger.emit("t", dedup_key="d")
     assert of_session.ledger.emit("t", dedup_key="d").id == known.id
 
 
-def test_an_answer_that_another_had_is_never_shown(of_session: As, of_sprint: As, admin: As) -> None:
+def test_an_answer_to_another_key_is_never_returned(of_session: As, of_sprint: As, admin: As) -> None:
     """The same body under the same request_id, by a key that is held to something else."""
     asked: list[Callable[[As], Any]] = [
         lambda by: by.ledger.sessions.InitAgent(
@@ -247,7 +249,7 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def test_a_retry_of_a_held_key_is_answered_as_before(of_sprint: As) -> None:
+def test_a_retry_of_a_scoped_key_gets_the_first_answer(of_sprint: As) -> None:
     request = task_pb2.UpdateTaskStatusRequest(
         request_id="r", task_code="t", status=common_pb2.TASK_STATUS_IN_PROGRESS
     )
@@ -255,7 +257,7 @@ def test_a_retry_of_a_held_key_is_answered_as_before(of_sprint: As) -> None:
     assert of_sprint.ledger.tasks.UpdateTaskStatus(request) == once
 
 
-def test_a_known_bug_shows_nothing_of_outside(of_sprint: As, of_session: As, admin: As) -> None:
+def test_a_known_bug_outside_the_scope_is_not_shown(of_sprint: As, of_session: As, admin: As) -> None:
     def report(task: str) -> report_pb2.CreateBugReportRequest:
         return report_pb2.CreateBugReportRequest(title="It breaks", description="d", task_code=task)
 
@@ -266,7 +268,7 @@ def test_a_known_bug_shows_nothing_of_outside(of_sprint: As, of_session: As, adm
     assert admin.reports.CreateBugReport(report("t2")).bug_report.count == known.count + 1
 
 
-def test_a_session_s_key_works_in_its_session_and_on_its_task(of_session: As, admin: As) -> None:
+def test_a_session_key_works_in_its_session_and_on_its_task(of_session: As, admin: As) -> None:
     of_session.ledger.set_status("t", common_pb2.TASK_STATUS_IN_PROGRESS)
     of_session.ledger.emit()
     admin.ledger.emit()
@@ -281,7 +283,7 @@ def test_a_session_s_key_works_in_its_session_and_on_its_task(of_session: As, ad
         of_session.ledger.set_status("t2", common_pb2.TASK_STATUS_IN_PROGRESS)
 
 
-def test_a_held_key_starts_nothing_outside(of_session: As, of_sprint: As) -> None:
+def test_a_scoped_key_starts_nothing_outside_its_scope(of_session: As, of_sprint: As) -> None:
     starts = [
         session_pb2.InitAgentRequest(agent="a", short_form="SESSION:k2"),
         session_pb2.InitAgentRequest(agent="a", short_form="S:s2"),
@@ -294,7 +296,7 @@ def test_a_held_key_starts_nothing_outside(of_session: As, of_sprint: As) -> Non
                 one.ledger.sessions.InitAgent(start)
 
 
-def test_a_timeline_that_is_followed_names_the_sprint_itself(
+def test_a_timeline_of_a_scoped_key_has_to_name_the_sprint(
     admin: As, channel: grpc.Channel, database_url: str
 ) -> None:
     """A task alone may leave the sprint while the stream goes on."""
@@ -312,7 +314,7 @@ def test_a_timeline_that_is_followed_names_the_sprint_itself(
     assert {event.sprint_code for event in batch.events.events} == {"s"}
 
 
-def test_a_call_is_of_a_session_of_the_sprint_or_refused(
+def test_a_call_with_a_session_outside_the_sprint_is_refused(
     admin: As, closed: App, channel: grpc.Channel, database_url: str
 ) -> None:
     tasks = TaskServiceStub(channel)
@@ -328,7 +330,7 @@ def test_a_call_is_of_a_session_of_the_sprint_or_refused(
         assert ("default", other) not in closed.session_tracker._active
 
 
-def test_a_reader_marks_no_session_active(
+def test_a_reader_does_not_make_a_session_active(
     admin: As, closed: App, channel: grpc.Channel, database_url: str
 ) -> None:
     key = make_key(database_url, role=Role.READER)
@@ -338,7 +340,7 @@ def test_a_reader_marks_no_session_active(
     assert not closed.session_tracker._active
 
 
-def test_a_message_of_a_held_stream_leaves_nothing_on_its_call(
+def test_a_message_of_a_scoped_stream_registers_nothing_on_its_call(
     admin: As, channel: grpc.Channel, database_url: str
 ) -> None:
     key = bearer(make_key(database_url, session_key="k"))
@@ -366,7 +368,7 @@ def test_a_session_of_the_sprint_is_inside(of_sprint: As) -> None:
         of_sprint.ledger.sessions.GetSession(session_pb2.GetSessionRequest(session_key="k2"))
 
 
-def test_of_what_depends_on_its_task_a_held_key_sees_its_own_sprint(of_sprint: As, admin: As) -> None:
+def test_a_scoped_key_sees_only_its_sprint_among_dependent_tasks(of_sprint: As, admin: As) -> None:
     admin.ledger.task("in", sprint_code="s")
     admin.ledger.link("in", "t")
     admin.ledger.link("t2", "t")

@@ -101,7 +101,9 @@ def test_activity_is_neither_an_event_nor_a_change(ledger: Ledger, db: Database,
     assert tracker.flush() == 0
 
 
-def test_it_is_written_at_most_every_ten_seconds(ledger: Ledger, db: Database, clock: FakeClock) -> None:
+def test_last_activity_is_written_at_most_every_ten_seconds(
+    ledger: Ledger, db: Database, clock: FakeClock
+) -> None:
     key = ledger.start()
     tracker, elsewhere = still(db, clock), still(db, clock)
     tracker.touch("default", key)
@@ -118,7 +120,7 @@ def test_it_is_written_at_most_every_ten_seconds(ledger: Ledger, db: Database, c
     assert elsewhere.flush() == 0
 
 
-def test_the_time_is_that_of_the_call(ledger: Ledger, db: Database, clock: FakeClock) -> None:
+def test_last_activity_is_the_time_of_the_call(ledger: Ledger, db: Database, clock: FakeClock) -> None:
     key = ledger.start()
     tracker = still(db, clock)
     tracker.touch("default", key)
@@ -128,7 +130,7 @@ def test_the_time_is_that_of_the_call(ledger: Ledger, db: Database, clock: FakeC
     assert 100 <= ledger.idle(key) < LONG
 
 
-def test_a_closed_session_is_left_alone(ledger: Ledger, db: Database, clock: FakeClock) -> None:
+def test_a_closed_session_keeps_its_last_activity(ledger: Ledger, db: Database, clock: FakeClock) -> None:
     tracker = still(db, clock)
     key = ledger.start()
     ledger.sessions.CloseSession(session_pb2.CloseSessionRequest(session_key=key))
@@ -140,7 +142,7 @@ def test_a_closed_session_is_left_alone(ledger: Ledger, db: Database, clock: Fak
     assert ledger.idle(key) >= LONG
 
 
-def test_what_the_database_did_not_take_is_written_when_it_is_back(
+def test_activity_that_could_not_be_written_is_written_later(
     ledger: Ledger, db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracker = still(db, clock)
@@ -162,7 +164,7 @@ def test_what_the_database_did_not_take_is_written_when_it_is_back(
     assert max(ledger.idle(key) for key in keys) < LONG
 
 
-def test_no_more_is_kept_than_there_is_room_for(
+def test_the_activity_in_memory_is_bounded(
     ledger: Ledger, db: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracker = still(db, clock)
@@ -187,7 +189,7 @@ def test_no_more_is_kept_than_there_is_room_for(
     assert ledger.idle(newest) < LONG <= ledger.idle(oldest)
 
 
-def test_whoever_carries_a_sessions_key_is_active_in_it(
+def test_a_call_with_a_session_key_makes_the_session_active(
     ledger: Ledger, start_server: Callable[[str], Server]
 ) -> None:
     server = start_server(ledger.url)
@@ -209,7 +211,7 @@ def test_whoever_carries_a_sessions_key_is_active_in_it(
     assert max(ledger.idle(key) for key in (read, emitted, logged)) < LONG
 
 
-def test_a_pause_is_an_activity_where_the_session_itself_asks(ledger: Ledger) -> None:
+def test_a_pause_by_the_session_itself_counts_as_activity(ledger: Ledger) -> None:
     own, others = ledger.start("own"), ledger.start("others")
 
     for key, carried in ((own, own), (others, own)):

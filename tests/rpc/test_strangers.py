@@ -95,7 +95,7 @@ def silent(channel: grpc.Channel, path: str, metadata: Metadata = ()) -> Any:
 
 
 @pytest.mark.parametrize("path", [GET, BATCH, "/orchestration.v1.AdminService/GetStorageStats"])
-def test_without_a_credential_the_request_is_not_waited_for(
+def test_a_call_without_a_credential_is_refused_before_its_request_arrives(
     serve: Callable[..., grpc.Channel], parsed: Parsed, path: str
 ) -> None:
     channel = serve(auth="required")
@@ -109,7 +109,7 @@ def test_without_a_credential_the_request_is_not_waited_for(
 @pytest.mark.parametrize(
     "header", ["Bearer " + new_key()[1], "Bearer x", "nothing"], ids=["key", "word", "scheme"]
 )
-def test_with_an_unknown_credential_the_request_is_not_waited_for(
+def test_a_call_with_an_unknown_credential_is_refused_before_its_request_arrives(
     serve: Callable[..., grpc.Channel], parsed: Parsed, header: str
 ) -> None:
     channel = serve(auth="required")
@@ -118,7 +118,7 @@ def test_with_an_unknown_credential_the_request_is_not_waited_for(
     assert parsed.requests == 0
 
 
-def test_a_key_that_was_revoked_is_refused_before_its_request_comes(
+def test_a_revoked_key_is_refused_before_its_request_arrives(
     serve: Callable[..., grpc.Channel], database_url: str, parsed: Parsed
 ) -> None:
     channel, key = serve(auth="required"), make_key(database_url)
@@ -142,7 +142,7 @@ def test_a_key_that_was_revoked_is_refused_before_its_request_comes(
     assert parsed.requests == 1
 
 
-def test_a_new_key_is_looked_up_once_and_then_its_request_taken_in(
+def test_a_new_key_is_looked_up_once_and_then_its_request_is_received(
     serve: Callable[..., grpc.Channel], database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel, key, reads = serve(auth="required"), make_key(database_url), Reads(monkeypatch)
@@ -154,7 +154,7 @@ def test_a_new_key_is_looked_up_once_and_then_its_request_taken_in(
     assert reads.count <= before + 1, "looked at by the one that looks again at keys in use, at the most"
 
 
-def test_refusals_at_the_door_are_counted(serve: Callable[..., grpc.Channel]) -> None:
+def test_calls_refused_before_their_request_arrives_are_counted(serve: Callable[..., grpc.Channel]) -> None:
     def counted(name: str, **labels: str) -> float:
         return metrics.REGISTRY.get_sample_value(f"orchestration_{name}_total", labels) or 0.0
 
@@ -172,7 +172,7 @@ def test_refusals_at_the_door_are_counted(serve: Callable[..., grpc.Channel]) ->
 
 
 @pytest.mark.parametrize("auth", ["required", "open"])
-def test_a_few_bytes_that_unpack_to_many_are_refused_unparsed(
+def test_a_decompression_bomb_is_refused_unparsed(
     serve: Callable[..., grpc.Channel], database_url: str, parsed: Parsed, auth: str
 ) -> None:
     channel = serve(grpc.Compression.Gzip, auth=auth)
@@ -182,7 +182,7 @@ def test_a_few_bytes_that_unpack_to_many_are_refused_unparsed(
     assert parsed.requests == 0
 
 
-def test_many_items_are_refused_unparsed_also_where_they_are_not_compressed(
+def test_too_many_items_are_refused_unparsed_even_uncompressed(
     serve: Callable[..., grpc.Channel], parsed: Parsed
 ) -> None:
     channel = serve()
@@ -193,7 +193,7 @@ def test_many_items_are_refused_unparsed_also_where_they_are_not_compressed(
 
 
 @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.NoCompression])
-def test_a_request_that_is_compressed_is_read_like_any_other(
+def test_a_compressed_request_is_accepted(
     serve: Callable[..., grpc.Channel], compression: grpc.Compression
 ) -> None:
     channel = serve(compression)
@@ -208,7 +208,7 @@ def test_a_request_that_is_compressed_is_read_like_any_other(
     assert answers[0].stored == 400
 
 
-def test_deflate_is_not_taken(serve: Callable[..., grpc.Channel]) -> None:
+def test_deflate_is_refused(serve: Callable[..., grpc.Channel]) -> None:
     channel = serve(grpc.Compression.Deflate)
     with refused(grpc.StatusCode.UNIMPLEMENTED):
         raw(channel, GET, task_pb2.GetTaskRequest(task_code="a" * 100).SerializeToString())
@@ -229,7 +229,7 @@ def test_what_only_looks_compressed_is_refused(serve: Callable[..., grpc.Channel
         raw(serve(), GET, body)
 
 
-def test_each_rpc_has_the_bytes_that_its_fields_need(
+def test_each_rpc_has_a_limit_of_bytes_from_its_fields(
     serve: Callable[..., grpc.Channel], parsed: Parsed
 ) -> None:
     channel = serve()
@@ -254,7 +254,7 @@ def test_a_message_of_a_stream_is_refused_alone(serve: Callable[..., grpc.Channe
     assert parsed.requests == 1
 
 
-def test_json_of_very_many_values_is_refused_unparsed(
+def test_json_with_too_many_values_is_refused_unparsed(
     serve: Callable[..., grpc.Channel], parsed: Parsed
 ) -> None:
     channel = serve()
@@ -266,7 +266,7 @@ def test_json_of_very_many_values_is_refused_unparsed(
     assert parsed.requests == 0
 
 
-def test_json_nested_too_deep_is_refused(serve: Callable[..., grpc.Channel]) -> None:
+def test_json_nested_too_deeply_is_refused(serve: Callable[..., grpc.Channel]) -> None:
     channel = serve()
     number = session_pb2.LogActivityRequest.DESCRIPTOR.fields_by_name["payload"].number
     for depth in (20, 40, 5_000):
@@ -287,7 +287,7 @@ def field(number: int, body: bytes) -> bytes:
     return bytes([number << 3 | 2, *prefix, size]) + body
 
 
-def test_silent_calls_give_way_to_one_that_speaks(
+def test_calls_that_send_nothing_give_way_to_one_that_sends(
     serve: Callable[..., grpc.Channel], start_app: Callable[..., App]
 ) -> None:
     app = start_app(threads=2, waiting_calls=8)
@@ -302,7 +302,7 @@ def test_silent_calls_give_way_to_one_that_speaks(
             call.cancel()
 
 
-def test_a_connection_has_so_many_calls_at_once(serve: Callable[..., grpc.Channel]) -> None:
+def test_a_connection_has_a_limit_of_open_calls(serve: Callable[..., grpc.Channel]) -> None:
     channel = serve(connection_calls=5)
     open_calls = [silent(channel, GET) for _ in range(5)]
     request = task_pb2.GetTaskRequest(task_code="a").SerializeToString()

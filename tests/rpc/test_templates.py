@@ -592,7 +592,7 @@ def test_a_retry_of_tasks_returns_the_first_answer(tasks: TaskServiceStub) -> No
 # The templates directory
 
 
-def test_a_directory_adds_and_overrides(with_templates: Callable[..., grpc.Channel]) -> None:
+def test_a_directory_adds_and_overrides_templates(with_templates: Callable[..., grpc.Channel]) -> None:
     own = SMALL_SPRINT.replace("title: Small\n", "title: Mine\n", 1)
     templates = TemplateServiceStub(with_templates(small=SMALL_SPRINT, feature_sprint=own))
 

@@ -96,7 +96,7 @@ def test_a_trace_goes_from_the_caller_to_each_statement_and_to_the_cache(
         assert one.context.trace_id == step.get_span_context().trace_id
 
 
-def test_a_call_without_a_trace_begins_one_and_tells_of_its_failure(
+def test_a_call_without_a_trace_begins_one_that_shows_its_failure(
     client: Client, spans: InMemorySpanExporter
 ) -> None:
     with pytest.raises(grpc.RpcError):
@@ -179,7 +179,7 @@ print("orchestration_server.telemetry.tracing" in sys.modules)
 """
 
 
-def test_without_traces_none_of_their_packages_is_needed(engines: Engines, database_url: str) -> None:
+def test_without_traces_none_of_their_packages_is_imported(engines: Engines, database_url: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=SECONDS,
         env={"DATABASE_URL": database_url, "REDIS_URL": engines.redis_url or "",

@@ -159,7 +159,7 @@ def new_peer(valkey: Valkey) -> Iterator[Callable[..., Peer]]:
         yield start
 
 
-def test_the_others_are_woken_and_oneself_is_not(new_peer: Callable[..., Peer]) -> None:
+def test_a_wake_reaches_the_other_servers_and_not_its_sender(new_peer: Callable[..., Peer]) -> None:
     one, two, three = new_peer(), new_peer(), new_peer()
     one.wakes.publish()
     assert (two.woken_until(one), three.woken_until(one)) == (1, 1)
@@ -168,7 +168,7 @@ def test_the_others_are_woken_and_oneself_is_not(new_peer: Callable[..., Peer]) 
     assert (one.woken_until(two), three.woken_until(two)) == (1, 1)
 
 
-def test_a_server_that_is_alone_says_nothing_until_another_listens(
+def test_a_server_that_is_alone_publishes_nothing_until_another_listens(
     new_peer: Callable[..., Peer], valkey: Valkey
 ) -> None:
     one = new_peer()
@@ -206,7 +206,7 @@ def test_a_copy_in_the_same_cluster_is_another_log(engines: Engines) -> None:
     assert found[0] == found[2] != found[1]
 
 
-def test_many_commits_are_few_messages(new_peer: Callable[..., Peer], valkey: Valkey) -> None:
+def test_many_commits_publish_few_wakes(new_peer: Callable[..., Peer], valkey: Valkey) -> None:
     peer, _ = new_peer(), new_peer()
     with redis.Redis.from_url(valkey.url) as client, client.pubsub() as messages:
         messages.subscribe(peer.wakes.channel)
@@ -245,7 +245,7 @@ AWAY = [_never_there, _stopped, _paused]
 
 
 @pytest.mark.parametrize("away", AWAY)
-def test_nothing_waits_for_a_redis_that_is_away(
+def test_no_call_waits_for_a_redis_that_is_away(
     new_peer: Callable[..., Peer], valkey: Valkey, away: Callable[[Valkey], str]
 ) -> None:
     peer = new_peer()
@@ -258,7 +258,7 @@ def test_nothing_waits_for_a_redis_that_is_away(
     assert peer.close() < 2 * AT_ONCE
 
 
-def test_a_stop_does_not_wait_for_the_next_message_and_tells_what_is_due(
+def test_a_stop_publishes_the_wake_that_is_due_and_does_not_wait(
     new_peer: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("LISTEN_SECONDS", "STOP_SECONDS"):
@@ -269,7 +269,7 @@ def test_a_stop_does_not_wait_for_the_next_message_and_tells_what_is_due(
     assert two.hears()
 
 
-def test_without_a_redis_there_is_nothing_to_run() -> None:
+def test_without_redis_no_thread_runs() -> None:
     peer = Peer("", LOG)
     peer.wakes.publish()
     assert not peer.wakes._threads
@@ -279,7 +279,7 @@ def test_without_a_redis_there_is_nothing_to_run() -> None:
 @pytest.mark.parametrize(
     "happens", [Valkey.restart, Valkey.pause_and_go_on, Valkey.flush, Valkey.drop_listeners]
 )
-def test_wakes_are_heard_again_after(
+def test_wakes_are_received_again_after(
     new_peer: Callable[..., Peer], valkey: Valkey, happens: Callable[[Valkey], None]
 ) -> None:
     one, two = new_peer(), new_peer()
@@ -305,7 +305,7 @@ class Logged:
     info = warning
 
 
-def test_a_silent_connection_is_given_up(
+def test_a_silent_connection_is_closed(
     new_peer: Callable[..., Peer], valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wakes, "SILENCE_SECONDS", 0.1)
@@ -320,7 +320,7 @@ def test_a_silent_connection_is_given_up(
     assert logged.events.get(timeout=SECONDS) == "wakes of other servers back"
 
 
-def test_a_redis_that_stays_away_is_told_of_once(
+def test_a_redis_that_stays_away_is_logged_once(
     new_peer: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module, name in (
@@ -399,7 +399,7 @@ def reach(events: EventServiceStub, stream: Following) -> None:
     assert stream.next_ids() == [written]
 
 
-def test_an_event_reaches_the_other_server_by_the_wake_alone(
+def test_a_wake_alone_brings_an_event_to_the_other_server(
     database_url: str, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "POLL_SECONDS", NEVER_POLL)
@@ -414,7 +414,7 @@ def test_an_event_reaches_the_other_server_by_the_wake_alone(
 
 
 @pytest.mark.parametrize("away", AWAY)
-def test_while_redis_is_away_events_come_by_the_poll(
+def test_while_redis_is_away_polls_bring_the_events(
     database_url: str, valkey: Valkey, away: Callable[[Valkey], str]
 ) -> None:
     url = valkey.url

@@ -28,7 +28,7 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_the_table_is_what_it_was_asked_to_be() -> None:
+def test_the_built_in_alerts_have_their_documented_thresholds() -> None:
     assert {rule.name: (rule.threshold, rule.unit, rule.limit) for rule in BUILT_IN} == {
         "event_queue_depth": (1_000, "events", "1,000 events"),
         "context_p95": (2_000, "ms", "2,000 ms"),
@@ -43,7 +43,7 @@ def test_the_table_is_what_it_was_asked_to_be() -> None:
     assert all(rule.limit in rule.message for rule in BUILT_IN)
 
 
-def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
+def test_a_file_changes_the_alerts_that_it_names(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         """
@@ -81,14 +81,16 @@ alerts:
         ("{name: error_rate, action: none}", "is not known"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_said_with_its_line(tmp_path: Path, entry: str, said: str) -> None:
+def test_an_error_in_a_file_of_alerts_is_reported_with_its_line(
+    tmp_path: Path, entry: str, said: str
+) -> None:
     path = written(tmp_path, f"alerts:\n  - {entry}\n")
     with pytest.raises(FileError, match=said) as refused:
         alerts.load(path)
     assert str(refused.value).startswith(f"{path}:")
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot be read"):
         alerts.load(tmp_path / "none.yaml")
 
@@ -147,7 +149,7 @@ def expected(steps: list[Step]) -> Iterator[tuple[int, str, str]]:
 
 
 @given(STEPS)
-def test_an_alert_is_told_of_once_where_it_holds_for_long_enough(steps: list[Step]) -> None:
+def test_an_alert_is_logged_once_if_it_holds_long_enough(steps: list[Step]) -> None:
     ledger = Told(RULE)
     at = 0
     for seconds, values in steps:
@@ -157,7 +159,7 @@ def test_an_alert_is_told_of_once_where_it_holds_for_long_enough(steps: list[Ste
     assert sorted(ledger.told) == sorted(expected(steps))
 
 
-def test_a_value_is_written_anew_where_it_has_moved() -> None:
+def test_a_value_is_written_again_when_it_has_changed_enough() -> None:
     begun = decide([RULE], {RULE.measure: [AlertSubject("p", "a", 100.0)]}, [], START).noted
     for value, moved in ((104.0, False), (96.0, False), (106.0, True), (94.0, True)):
         found = decide([RULE], {RULE.measure: [AlertSubject("p", "a", value)]}, begun, START)

@@ -51,7 +51,7 @@ def audit(log: Log, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Refusa
     return RefusalAudit(log, lambda: datetime.now(UTC), clock=clock)  # type: ignore[arg-type]  # all that is asked of a gate
 
 
-def test_the_first_is_told_at_once_and_the_others_of_its_minute_at_its_end(
+def test_the_first_refusal_is_logged_at_once_and_the_others_when_the_minute_ends(
     audit: RefusalAudit, log: Log, clock: FakeClock
 ) -> None:
     for _ in range(5):
@@ -72,7 +72,7 @@ def test_the_first_is_told_at_once_and_the_others_of_its_minute_at_its_end(
     assert audit.flush() == 0
 
 
-def test_no_more_than_a_minute_s_worth_is_told(audit: RefusalAudit, log: Log, clock: FakeClock) -> None:
+def test_at_most_sixty_events_a_minute_are_logged(audit: RefusalAudit, log: Log, clock: FakeClock) -> None:
     for n in range(MAX_KEYS + 50):
         audit.record(KEY._replace(peer=str(n)))
     audit.flush()
@@ -82,7 +82,7 @@ def test_no_more_than_a_minute_s_worth_is_told(audit: RefusalAudit, log: Log, cl
     assert len(log.said) == 2 * EVENTS_PER_MINUTE
 
 
-def test_one_caller_leaves_room_for_the_refusals_of_others(audit: RefusalAudit, log: Log) -> None:
+def test_the_keys_of_one_caller_are_limited(audit: RefusalAudit, log: Log) -> None:
     for n in range(MAX_KEYS):
         audit.record(KEY._replace(rpc=str(n), caller=""))
     audit.record(KEY._replace(peer="198.51.100.7", caller=""))
@@ -93,7 +93,7 @@ def test_one_caller_leaves_room_for_the_refusals_of_others(audit: RefusalAudit, 
     assert log.said[-1][1]["peer"] == "198.51.100.7"
 
 
-def test_above_all_kinds_they_are_counted_together(audit: RefusalAudit, clock: FakeClock) -> None:
+def test_above_the_limit_of_keys_refusals_are_counted_together(audit: RefusalAudit, clock: FakeClock) -> None:
     for n in range(MAX_KEYS + 50):
         audit.record(KEY._replace(peer=str(n), caller=""))
     assert audit._counts[RefusalKey("default", OTHERS, KEY.reason, OTHERS, "")].pending == 50
@@ -106,7 +106,7 @@ def test_above_all_kinds_they_are_counted_together(audit: RefusalAudit, clock: F
     assert not audit._keys_of
 
 
-def test_what_cannot_be_written_harms_nobody(audit: RefusalAudit, log: Log) -> None:
+def test_a_failed_write_does_not_stop_the_audit(audit: RefusalAudit, log: Log) -> None:
     log.away = True
     audit.record(KEY)
     audit.flush()

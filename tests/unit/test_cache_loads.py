@@ -65,7 +65,7 @@ def test_calls_at_once_share_one_load(cache: Cache) -> None:
     assert sorted(answers) == [(b"value", False)] + [(b"value", True)] * (CALLS - 1)
 
 
-def test_another_version_is_loaded_meanwhile(cache: Cache) -> None:
+def test_another_version_is_loaded_at_the_same_time(cache: Cache) -> None:
     slow, fast = Load(b"old"), Load(b"new", version="v2")
     fast.go_on.set()
     with ThreadPoolExecutor(1) as pool:
@@ -76,7 +76,7 @@ def test_another_version_is_loaded_meanwhile(cache: Cache) -> None:
         assert old.result(timeout=SECONDS) == (b"old", False)
 
 
-def test_a_load_that_fails_fails_its_own_call_alone(cache: Cache) -> None:
+def test_a_failed_load_fails_only_its_own_call(cache: Cache) -> None:
     load = Load(ValueError("left"), *[b"value"] * (CALLS - 1))
     errors = [one.exception() for one in at_once(cache, load)]
     assert [type(error) for error in errors if error is not None] == [ValueError]
@@ -84,7 +84,7 @@ def test_a_load_that_fails_fails_its_own_call_alone(cache: Cache) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("$abc"), RecursionError(), UnicodeError()])
-def test_what_is_no_answer_at_all_counts_as_away(error: Exception) -> None:
+def test_an_invalid_answer_counts_as_redis_away(error: Exception) -> None:
     client = RedisClient("redis://127.0.0.1:1/0", connections=1)
 
     def use(_: object) -> None:

@@ -18,7 +18,7 @@ scopes = st.builds(
 
 
 @given(st.lists(st.tuples(st.none() | scopes, st.sampled_from(list(Role))), max_size=4), scopes)
-def test_one_event_of_several_callers_allows_what_each_of_them_may(
+def test_an_event_of_several_callers_allows_only_what_each_of_them_may_do(
     callers: list[tuple[Scope | None, Role]], about: Scope
 ) -> None:
     def caller(scope: Scope | None, role: Role) -> Call:

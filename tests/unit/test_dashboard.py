@@ -48,12 +48,12 @@ def queries() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("rule", BUILT_IN, ids=lambda rule: rule.name)
-def test_rules_name_metrics_that_there_are(rule: Any) -> None:
+def test_alert_rules_use_existing_metrics(rule: Any) -> None:
     assert named(rule.expression)
     assert named(f"{rule.expression} {rule.guard}") <= samples()
 
 
-def test_panels_name_metrics_that_there_are() -> None:
+def test_panels_use_existing_metrics() -> None:
     for title, expression in queries():
         assert named(expression), title
         assert named(expression) <= samples(), title
@@ -66,7 +66,7 @@ def test_every_metric_is_shown() -> None:
             assert any(name + suffix in shown for suffix in SUFFIXES[type_]), name
 
 
-def test_panels_are_told_apart() -> None:
+def test_panels_have_distinct_titles() -> None:
     panels = dashboard.dashboard()["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     titles = [panel["title"] for panel in panels]
@@ -76,13 +76,13 @@ def test_panels_are_told_apart() -> None:
     assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= dashboard.COLUMNS for panel in panels)
 
 
-def test_the_dashboard_is_what_its_table_says() -> None:
+def test_the_dashboard_is_generated_from_its_table() -> None:
     text = dashboard.PATH.read_text()
     assert text == dashboard.render(), "run: python -m monitoring.dashboard"
     assert json.loads(text)["title"] == "Orchestration"
 
 
-def test_the_rules_of_prometheus_are_those_of_the_ledger() -> None:
+def test_the_prometheus_rules_are_those_of_the_ledger() -> None:
     path = DEPLOY / "prometheus" / "rules.yml"
     assert path.read_text() == render_rules(BUILT_IN), (
         "run: orchestration prometheus-rules > deploy/prometheus/rules.yml"

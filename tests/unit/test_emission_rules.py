@@ -30,13 +30,13 @@ def policies(folder: Path, text: str) -> Policies:
     return load(path)
 
 
-def test_without_a_file_everything_is_stored_at_once() -> None:
+def test_without_a_file_every_event_is_stored_at_once() -> None:
     assert load(None) is AT_ONCE
     assert AT_ONCE.policy_for(STATUS, P4) is None
     assert AT_ONCE.policy_for("agents.note.taken", P4) is None
 
 
-def test_the_first_policy_for_an_event_counts(tmp_path: Path) -> None:
+def test_the_first_policy_that_matches_an_event_counts(tmp_path: Path) -> None:
     found = policies(
         tmp_path,
         f"""
@@ -59,7 +59,7 @@ policies:
     assert found.policy_for(STATUS, P1) is None
 
 
-def test_a_wish_goes_as_far_as_the_rules(tmp_path: Path) -> None:
+def test_a_requested_policy_counts_if_the_rules_allow_it(tmp_path: Path) -> None:
     found = policies(tmp_path, f"policies: [{{on: {STATUS}, emit: debounce, stable_seconds: 2}}]")
     assert found.policy_for(STATUS, P2, IMMEDIATE) is None
     assert found.policy_for(STATUS, P2, DEBOUNCE) == Debounce(2.0, 60.0)
@@ -78,7 +78,7 @@ def test_a_wish_goes_as_far_as_the_rules(tmp_path: Path) -> None:
     st.integers(P0, P4),
     st.integers(0, 4),
 )
-def test_no_wish_breaks_the_rules(type_: str, priority: int, wish: int) -> None:
+def test_no_requested_policy_breaks_the_rules(type_: str, priority: int, wish: int) -> None:
     policy = AT_ONCE.policy_for(type_, priority, wish)
     if isinstance(policy, Debounce):
         assert type_ == STATUS
@@ -112,33 +112,31 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("text", "line", "why"), REFUSED)
-def test_what_breaks_the_rules_is_refused_with_its_line(
-    tmp_path: Path, text: str, line: int, why: str
-) -> None:
+def test_an_invalid_policy_is_refused_with_its_line(tmp_path: Path, text: str, line: int, why: str) -> None:
     with pytest.raises(FileError) as refused:
         policies(tmp_path, text)
     assert str(refused.value).startswith(f"{tmp_path / 'emission.yaml'}:{line}: ")
     assert why in str(refused.value)
 
 
-def test_a_file_that_is_not_there_is_told_of(tmp_path: Path) -> None:
+def test_a_missing_file_of_policies_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot be read"):
         load(tmp_path / "none.yaml")
 
 
 @given(st.text(max_size=20), st.text(min_size=1, max_size=20), st.text(max_size=20), st.text(max_size=20))
-def test_a_session_stands_at_one_place(project: str, session: str, one: str, other: str) -> None:
+def test_a_session_has_one_sample_position(project: str, session: str, one: str, other: str) -> None:
     assert 0 <= sample_position(project, session, one) == sample_position(project, session, other) < 1
 
 
-def test_a_rate_keeps_about_that_share_of_sessions() -> None:
+def test_a_rate_keeps_about_its_share_of_sessions() -> None:
     places = [sample_position("p", f"s{n}", "") for n in range(10_000)]
     assert 900 < sum(place < 0.1 for place in places) < 1_100
     chains = [sample_position("p", "", f"c{n}") for n in range(10_000)]
     assert 900 < sum(place < 0.1 for place in chains) < 1_100
 
 
-def test_the_numbers_of_wishes_are_those_of_the_api() -> None:
+def test_the_numbers_of_requested_policies_are_those_of_the_api() -> None:
     numbers = dict(common_pb2.EmissionPolicy.items())
     names = ("UNSPECIFIED", "IMMEDIATE", "BATCH", "SAMPLE", "DEBOUNCE")
     assert numbers == {f"EMISSION_POLICY_{name}": number for number, name in enumerate(names)}

@@ -41,7 +41,7 @@ KEYS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("algorithm", KEYS)
-def test_a_public_key_checks_tokens_of_its_algorithm(tmp_path: Path, algorithm: str) -> None:
+def test_a_public_key_verifies_only_tokens_of_its_algorithm(tmp_path: Path, algorithm: str) -> None:
     file = tmp_path / "key.pem"
     file.write_bytes(pem(KEYS[algorithm]))
     verifier = key_file(file, algorithm).verifier
@@ -54,7 +54,7 @@ def test_a_public_key_checks_tokens_of_its_algorithm(tmp_path: Path, algorithm: 
         verifier.verify(jwt.encode(claims(), KEYS[other], algorithm=other))
 
 
-def test_a_shared_secret_checks_tokens(tmp_path: Path) -> None:
+def test_a_shared_secret_verifies_tokens(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     secret = secrets.token_urlsafe(32)
     file.write_text(secret + "\n")
@@ -64,7 +64,7 @@ def test_a_shared_secret_checks_tokens(tmp_path: Path) -> None:
         verifier.verify(jwt.encode(claims(), secret + secret, algorithm="HS512"))
 
 
-def test_a_set_of_keys_is_asked_by_name(tmp_path: Path) -> None:
+def test_a_key_of_a_set_is_selected_by_kid(tmp_path: Path) -> None:
     one, two = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     listed = [
         json.loads(jwt.get_algorithm_by_name("ES256").to_jwk(key.public_key())) | {"kid": kid, "use": use}
@@ -81,7 +81,7 @@ def test_a_set_of_keys_is_asked_by_name(tmp_path: Path) -> None:
         verifier.verify(jwt.encode(claims(), two, algorithm="ES256"))
 
 
-def test_a_key_that_a_token_brings_itself_is_not_taken(tmp_path: Path) -> None:
+def test_a_key_in_the_header_of_a_token_is_ignored(tmp_path: Path) -> None:
     file = tmp_path / "key.pem"
     file.write_bytes(pem(KEYS["ES256"]))
     own = ec.generate_private_key(ec.SECP256R1())
@@ -115,7 +115,7 @@ def test_a_file_without_a_key_of_the_algorithm_is_refused(
 
 
 @pytest.mark.parametrize("listed", [["text"], [None], [{"kty": "EC"}], 1, {"kty": "EC"}])
-def test_a_set_of_keys_that_is_none_is_refused(tmp_path: Path, listed: object) -> None:
+def test_an_invalid_set_of_keys_is_refused(tmp_path: Path, listed: object) -> None:
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps({"keys": listed}))
     with pytest.raises(JwtConfigurationError, match="no key for ES256"):
@@ -148,19 +148,19 @@ UNUSABLE = [
 
 
 @pytest.mark.parametrize("unusable", UNUSABLE, ids=str)
-def test_a_member_that_is_not_usable_is_left_out(tmp_path: Path, unusable: object) -> None:
+def test_an_unusable_member_is_ignored(tmp_path: Path, unusable: object) -> None:
     key = KEYS["ES256"]
     for members in ([unusable, jwk(key, kid="k")], [jwk(key, kid="k"), unusable]):
         verifier = verifier_of(tmp_path, *members)
         verifier.verify(jwt.encode(claims(), key, algorithm="ES256", headers={"kid": "k"}))
 
 
-def test_a_member_whose_name_is_no_text_is_left_out(tmp_path: Path) -> None:
+def test_a_member_whose_kid_is_no_text_is_ignored(tmp_path: Path) -> None:
     with pytest.raises(JwtConfigurationError, match="no key for ES256"):
         verifier_of(tmp_path, jwk(KEYS["ES256"], kid=["k"]))
 
 
-def test_every_key_without_a_name_is_tried(tmp_path: Path) -> None:
+def test_every_key_without_a_kid_is_tried(tmp_path: Path) -> None:
     one, two, named, other = (ec.generate_private_key(ec.SECP256R1()) for _ in range(4))
     verifier = verifier_of(tmp_path, jwk(one), jwk(named, kid="k"), jwk(two), jwk(other, kid="k"))
     for key in (one, two):
@@ -177,7 +177,7 @@ def test_every_key_without_a_name_is_tried(tmp_path: Path) -> None:
     assert expired.value.reason == "TOKEN_EXPIRED"
 
 
-def test_another_file_is_read_and_a_broken_one_left(tmp_path: Path) -> None:
+def test_a_replaced_file_is_read_and_a_broken_one_is_ignored(tmp_path: Path) -> None:
     first, second = Issuer(), Issuer()
     file = first.publish(tmp_path)
     keys = key_file(file, "RS256")

@@ -42,12 +42,12 @@ def raised(error: Exception, cause: Exception | None = None) -> Exception:
         (UnicodeEncodeError("utf-8", SECRET, 0, 1, SECRET), "UnicodeEncodeError"),
     ],
 )
-def test_an_error_is_told_of_without_its_text(error: Exception, told: str) -> None:
+def test_an_error_is_logged_without_its_text(error: Exception, told: str) -> None:
     event: dict[str, Any] = {"event": "it failed", "error": error}
     assert logs.redact(None, "warning", event) == {"event": "it failed", "error": told}
 
 
-def test_a_traceback_says_where_and_what_kind_all_the_way_back() -> None:
+def test_a_traceback_shows_the_types_and_places_of_all_causes() -> None:
     error = raised(RuntimeError(SECRET), raised(ValueError(SECRET)))
     event = logs.redact(None, "error", {"event": "it failed", "exc_info": error})
     assert "in raised" in event["exception"]
@@ -55,7 +55,7 @@ def test_a_traceback_says_where_and_what_kind_all_the_way_back() -> None:
     assert SECRET not in event["exception"]
 
 
-def test_what_nobody_reads_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_that_are_not_read_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "LINES", 10)
     read, write = os.pipe()
     writer = logs.Writer(write)
@@ -94,7 +94,7 @@ thread.start(); thread.join()
 """
 
 
-def test_json_where_there_is_no_terminal_and_all_that_libraries_log() -> None:
+def test_the_log_is_json_off_a_terminal_and_contains_the_logs_of_libraries() -> None:
     ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in ended.stderr.splitlines()]
     assert [line["event"] for line in lines] == [
@@ -109,7 +109,7 @@ def test_json_where_there_is_no_terminal_and_all_that_libraries_log() -> None:
     assert SECRET not in ended.stderr
 
 
-def test_lines_for_people_on_a_terminal() -> None:
+def test_the_log_is_readable_on_a_terminal() -> None:
     ours, theirs = pty.openpty()
     ended = subprocess.run([sys.executable, "-c", PROGRAM], stderr=theirs, check=False)
     os.close(theirs)
@@ -145,7 +145,7 @@ ENDED: list[tuple[Code, float]] = [
         ("all", ["call", "slow call", "call failed", "call failed"]),
     ],
 )
-def test_a_policy_says_which_calls_are_logged(policy: str, logged: list[str]) -> None:
+def test_the_policy_selects_the_calls_that_are_logged(policy: str, logged: list[str]) -> None:
     found = AccessLog(policy)
     with capture_logs() as lines:
         for code, seconds in ENDED:
@@ -153,7 +153,7 @@ def test_a_policy_says_which_calls_are_logged(policy: str, logged: list[str]) ->
     assert [line["event"] for line in lines] == logged
 
 
-def test_a_call_is_logged_with_who_called_and_how_it_ended() -> None:
+def test_a_call_is_logged_with_its_caller_and_its_result() -> None:
     with capture_logs() as lines:
         AccessLog("failed").ended(CALL.rpc, CALL, Code.NOT_FOUND, 0.25, endless=False, reason="NOT_FOUND")
     assert lines == [
@@ -163,7 +163,7 @@ def test_a_call_is_logged_with_who_called_and_how_it_ended() -> None:
     ]  # fmt: skip
 
 
-def test_a_timeline_that_its_reader_leaves_has_not_failed() -> None:
+def test_a_timeline_that_its_reader_leaves_is_not_logged_as_failed() -> None:
     with capture_logs() as lines:
         AccessLog("slow").ended("EventService/StreamTimeline", CALL, Code.CANCELLED, 900.0, endless=True)
         AccessLog("slow").ended("EventService/StreamTimeline", CALL, Code.OK, 900.0, endless=True)

@@ -23,7 +23,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_flag_goes_before_the_environment_and_that_before_the_file(
+def test_flags_win_over_the_environment_and_the_environment_over_the_file(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORCHESTRATION_THREADS", "6")
@@ -33,13 +33,13 @@ def test_a_flag_goes_before_the_environment_and_that_before_the_file(
     assert found.emit_streams == Settings.model_fields["emit_streams"].default
 
 
-def test_an_empty_variable_says_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_is_ignored(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORCHESTRATION_THREADS", "")
     assert load(file).threads == 5
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", " \n"])
-def test_a_newline_after_a_value_is_none_of_it(
+def test_a_newline_after_a_value_is_stripped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     """As a secret has it that was written to a file by echo, and read from there."""
@@ -60,18 +60,18 @@ def test_a_newline_after_a_value_is_none_of_it(
     assert found.jwt_issuer == "issuer"
 
 
-def test_a_variable_of_a_newline_alone_says_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_of_only_a_newline_is_ignored(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "\n")
     assert load(file).database_url == "postgresql://file"
 
 
-def test_a_url_under_the_prefix_goes_before_the_file_too(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_under_the_prefix_wins_over_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setenv("ORCHESTRATION_DATABASE_URL", "postgresql://environment")
     assert load(file).database_url == "postgresql://environment"
 
 
-def test_variables_that_nothing_reads_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_with_the_prefix_that_nothing_reads_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ORCHESTRATION_THREDS", "ORCHESTRATION_TOKEN", "ORCHESTRATION_THREADS", FILE_VARIABLE):
         monkeypatch.setenv(name, "1")
     assert unknown_variables() == ["ORCHESTRATION_THREDS"]
@@ -90,19 +90,19 @@ def test_the_environment_names_the_file(file: Path, monkeypatch: pytest.MonkeyPa
         ("threads = ", "cannot read the configuration file"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, text: str, said: str) -> None:
+def test_an_error_in_a_configuration_file_is_reported(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(text)
     with pytest.raises(ConfigurationError, match=said):
         load(path)
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot read"):
         load(tmp_path / "none.toml")
 
 
-def test_a_value_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_does_not_show_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORCHESTRATION_THREADS", "hunter2")
     with pytest.raises(ConfigurationError) as caught:
         load()
@@ -110,7 +110,7 @@ def test_a_value_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_settings_go_to_another_process_whole(file: Path) -> None:
+def test_settings_pass_unchanged_to_another_process(file: Path) -> None:
     settings = load(file, workspace=Path("/w"), redis_url="redis://r")
     assert Settings.model_validate_json(settings.model_dump_json()) == settings
 
@@ -122,6 +122,6 @@ def test_every_setting_is_a_flag_with_its_variable() -> None:
         assert variable(name) in shown
 
 
-def test_a_wrong_setting_ends_the_command() -> None:
+def test_an_invalid_setting_ends_the_command() -> None:
     result = CliRunner().invoke(cli, ["serve", "--threads", "1"])
     assert result.exit_code == 2

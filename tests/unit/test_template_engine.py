@@ -80,7 +80,7 @@ def rendered(template: Template, **variables: Any) -> str:
         ("{# a comment #}{% raw %}{{ raw }}{% endraw %}", "{{ raw }}"),
     ],
 )
-def test_a_template_gives(source: str, expected: str) -> None:
+def test_a_template_renders(source: str, expected: str) -> None:
     assert run(source) == expected
 
 
@@ -101,7 +101,7 @@ def test_an_expression_alone_keeps_its_type_in_a_field(source: str, expected: An
 
 
 @given(st.text(max_size=200), st.lists(st.text(max_size=20), max_size=5))
-def test_what_a_variable_holds_is_never_read_as_a_template(text: str, texts: list[str]) -> None:
+def test_the_value_of_a_variable_is_never_a_template(text: str, texts: list[str]) -> None:
     assert run("{{ mine }}", mine=text) == text
     assert run("<{{ mine }}>", mine=text) == f"<{text}>"
     assert run("{% for t in mine %}{{ t }}{% endfor %}.", mine=texts) == "".join(texts) + "."
@@ -167,24 +167,24 @@ def test_what_a_variable_holds_is_never_read_as_a_template(text: str, texts: lis
         "{% if %}",
     ],
 )
-def test_what_no_template_may_say_is_refused(source: str) -> None:
+def test_forbidden_syntax_is_refused(source: str) -> None:
     with pytest.raises(Syntax):
         Program(source, KNOWN)
 
 
-def test_a_refusal_names_the_line() -> None:
+def test_a_syntax_error_names_the_line() -> None:
     with pytest.raises(Syntax, match="unknown is not a variable") as caught:
         Program("one\ntwo\n{{ unknown }}\n", KNOWN)
     assert caught.value.line == 3
 
 
-def test_a_slug_is_made_of_the_beginning_of_a_text() -> None:
+def test_a_slug_is_made_from_the_beginning_of_a_text() -> None:
     # To bring 20,000 combining marks in order took a second and a half.
     assert run("{{ marks | slug }}", marks="a" + "\u0301\u0316" * 10_000) == "a"
     assert run("{{ marks | slug }}", marks="-" * SLUG_SOURCE + "a") == ""
 
 
-def test_what_is_not_there_is_named_inside_a_list_too() -> None:
+def test_an_undefined_variable_in_a_list_is_named() -> None:
     with pytest.raises(UndefinedError, match="nokey"):
         run("{{ [thing.nokey] | tojson }}")
 
@@ -254,7 +254,7 @@ def test_a_bomb_ends_by_its_budget(source: str) -> None:
         "{% set x = [] %}" + "{% set x = [x] %}" * 40 + "{{ x | tojson }}",
     ],
 )
-def test_what_a_value_does_not_allow_is_an_error(source: str) -> None:
+def test_an_operation_on_the_wrong_type_is_an_error(source: str) -> None:
     program = Program(source, KNOWN)
     with pytest.raises(Exception) as caught:  # of whatever kind
         program.run(Run(Budget(), dict(VALUES)))
@@ -300,7 +300,7 @@ _statements = st.recursive(
 
 
 @given(_statements)
-def test_any_template_is_refused_or_gives_a_bounded_text_or_fails_as_one(source: str) -> None:
+def test_any_template_is_refused_or_renders_a_bounded_text_or_fails_with_its_reason(source: str) -> None:
     try:
         template = document(
             source, "variables:\n" + "".join(f"  - {{name: {n}, default: 0}}\n" for n in KNOWN)
@@ -325,7 +325,7 @@ def _outcome(template: Template) -> str:
 
 
 @given(st.text(alphabet="{}%#-+|()[]'\" \nabcfor in if set=1.*~_", max_size=60))
-def test_any_text_is_a_document_or_is_refused_with_its_line(source: str) -> None:
+def test_any_text_is_a_valid_document_or_is_refused_with_its_line(source: str) -> None:
     try:
         template = document(source)
     except FileError as error:
@@ -349,7 +349,7 @@ TYPED = """variables:
 """
 
 
-def test_defaults_are_taken_where_nothing_is_given() -> None:
+def test_defaults_stand_for_variables_that_are_not_given() -> None:
     template = document("{{ a }}{{ b }}{{ c | join }}{{ d | tojson }}{{ e }}{{ f }}", TYPED)
 
     assert rendered(template, a="A") == "A1x{}false"
@@ -366,7 +366,7 @@ def test_defaults_are_taken_where_nothing_is_given() -> None:
         ({"a": "A", "z": 1, "é" * 90: 1}, {"variables.z", "variables." + "\\xe9" * 16}),
     ],
 )
-def test_what_is_missing_unknown_or_mistyped_is_named(given_: Mapping[str, Any], wrong: set[str]) -> None:
+def test_missing_unknown_and_mistyped_variables_are_named(given_: Mapping[str, Any], wrong: set[str]) -> None:
     with pytest.raises(InvalidArgument) as caught:
         rendered(document("{{ a }}", TYPED), **given_)
     assert set(caught.value.violations) == wrong
@@ -383,7 +383,7 @@ def fields(body: str, **values: Any) -> dict[str, Any]:
     return template.fields({"sprint_code": "s", **values})
 
 
-def test_lists_take_in_lists_and_leave_out_nothing() -> None:
+def test_a_list_flattens_lists_and_drops_empty_values() -> None:
     found = fields(
         """
 sprint:
@@ -396,7 +396,7 @@ sprint:
     assert found["sprint"]["metadata"] == {"list": ["a", "c", "b", ["a", "c"], 1, None]}
 
 
-def test_a_task_is_there_once_for_each_item_where_its_condition_holds() -> None:
+def test_a_task_is_repeated_for_each_item_if_its_condition_holds() -> None:
     found = fields(
         """
 sprint: {title: T}
@@ -423,7 +423,7 @@ _json = st.recursive(
 
 
 @given(_json, st.text(max_size=100))
-def test_any_value_stays_whole_in_its_field(value: Any, text: str) -> None:
+def test_any_value_stays_in_its_field(value: Any, text: str) -> None:
     found = fields(
         'sprint:\n  title: "{{ text }}"\n  metadata: {value: "{{ value }}", within: "<{{ text }}>"}\n',
         value=value,
@@ -509,13 +509,13 @@ SPRINT = "---\nkind: sprint\ntitle: T\n---\n"
         (SPRINT + "sprint: {title: " + "T" * 262_144 + "}\n", "mine.yaml:5: the body exceeds 256 KiB"),
     ],
 )
-def test_a_file_that_is_no_template_is_named_with_its_line(
+def test_an_invalid_template_file_is_named_with_its_line(
     tmp_path: Path, text: str | bytes, expected: str
 ) -> None:
     assert problem(tmp_path, text).startswith(expected)
 
 
-def test_every_bad_file_is_named(tmp_path: Path) -> None:
+def test_every_invalid_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "good.md").write_text("---\nkind: adr\ntitle: T\n---\n{{ title }}\n")
     (tmp_path / "bad.md").write_text("x")
     (tmp_path / ".hidden.md").write_text("x")
@@ -526,7 +526,7 @@ def test_every_bad_file_is_named(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in told.splitlines()] == ["bad.md", "worse.yaml"]
 
 
-def test_names_kinds_and_links_keep_to_their_rules(tmp_path: Path) -> None:
+def test_names_kinds_and_links_of_files_are_checked(tmp_path: Path) -> None:
     good = "---\nkind: adr\ntitle: T\n---\n{{ title }}\n"
     assert "the file's name must" in problem(tmp_path, good, "has space.md")
     assert "is of kind task" in problem(tmp_path, good, "task.md")
@@ -548,7 +548,7 @@ def test_names_kinds_and_links_keep_to_their_rules(tmp_path: Path) -> None:
         Templates(tmp_path / "none")
 
 
-def test_a_server_with_a_bad_template_does_not_start(tmp_path: Path) -> None:
+def test_a_server_with_an_invalid_template_does_not_start(tmp_path: Path) -> None:
     (tmp_path / "bad.md").write_text("---\nkind: adr\ntitle: T\n---\n{{ colour }}\n")
 
     result = CliRunner().invoke(cli, ["serve", "--templates-dir", str(tmp_path)])
@@ -570,7 +570,7 @@ def test_a_template_is_found_by_name_and_kind() -> None:
         templates.render("adr", {}, TemplateKind.TASK)
 
 
-def test_every_built_in_template_names_all_that_it_needs() -> None:
+def test_every_built_in_template_declares_its_variables() -> None:
     for template in Templates().list():
         needed = {v.name: "x" if v.type.name != "LIST" else ["x"] for v in template.variables if v.required}
         assert template.description
@@ -581,7 +581,7 @@ def test_every_built_in_template_names_all_that_it_needs() -> None:
             assert orjson.loads(text) == template.fields(needed)
 
 
-def test_the_documented_example_is_a_template() -> None:
+def test_the_example_in_the_docs_is_a_valid_template() -> None:
     page = (Path(__file__).parents[2] / "docs" / "templates.md").read_text()
     example = parse(
         "example", page.split("```yaml\n")[1].split("```")[0].encode(), source="mine.yaml", built_in=False
@@ -594,7 +594,7 @@ def test_the_documented_example_is_a_template() -> None:
     assert all(f"`{name}" in page for name in (*FILTERS, *TESTS))
 
 
-def test_a_document_has_its_parts_only_where_there_is_something_to_say() -> None:
+def test_a_document_omits_its_empty_parts() -> None:
     templates = Templates()
     least = templates.render("bug-report", {"title": "It fails"}, TemplateKind.BUG_REPORT)
     most = templates.render(
@@ -613,7 +613,7 @@ def test_a_document_has_its_parts_only_where_there_is_something_to_say() -> None
     assert "## Stack trace\n\n    S\n" in most
 
 
-def test_a_text_over_1_mib_is_refused_in_bytes() -> None:
+def test_a_rendered_text_over_1_mib_is_refused() -> None:
     template = document("{{ title }}")
     assert len(rendered(template, title="x" * TEXT_BYTES)) == TEXT_BYTES
     with pytest.raises(InvalidArgument) as caught:
@@ -628,7 +628,7 @@ def test_a_broken_template_is_named_with_its_line() -> None:
 
 
 @pytest.mark.parametrize("value", [[{}], [[]]])
-def test_a_value_without_a_text_is_the_caller_s_fault(value: list[Any]) -> None:
+def test_printing_a_list_or_object_is_an_error_of_the_variables(value: list[Any]) -> None:
     adr = Templates().get("adr")
     with pytest.raises(InvalidArgument, match="template adr in line 38: a list or an object") as caught:
         rendered(adr, title="t", decision="d", alternatives=value)
@@ -636,7 +636,7 @@ def test_a_value_without_a_text_is_the_caller_s_fault(value: list[Any]) -> None:
     assert list(caught.value.violations) == ["variables"]
 
 
-def test_so_it_is_where_a_field_is_printed() -> None:
+def test_printing_a_list_in_a_field_is_an_error_of_the_variables() -> None:
     task = (
         'kind: task\ntitle: T\nvariables: [{name: x}]\n---\ntask:\n  title: t\n  description: "a {{ x }}"\n'
     )

@@ -76,7 +76,7 @@ def test_every_field_has_a_rule(request_class: type[Message]) -> None:
         assert set(rules) == {field.name for field in message.fields}, message.full_name
 
 
-def test_no_rule_is_for_a_message_that_no_request_holds() -> None:
+def test_every_rule_belongs_to_a_message_of_some_request() -> None:
     held = {each for request in REQUESTS for each in reachable(request.DESCRIPTOR)}
     assert {rule.DESCRIPTOR for rule in RULES} == held
 
@@ -145,7 +145,7 @@ def made(request: type[Message], path: str, value: Any) -> Message:
 
 
 @pytest.mark.parametrize("request_class", REQUESTS, ids=lambda each: str(each.DESCRIPTOR.name))
-def test_a_small_good_request_passes(request_class: type[Message]) -> None:
+def test_a_small_valid_request_passes(request_class: type[Message]) -> None:
     assert violations(ParseDict(GOOD[request_class], request_class())) == {}
 
 
@@ -547,7 +547,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("request_class", "path", "edge"), CASES)
-def test_edges(request_class: type[Message], path: str, edge: tuple[list[Any], list[Any]]) -> None:
+def test_each_limit_accepts_and_refuses_at_its_edge(
+    request_class: type[Message], path: str, edge: tuple[list[Any], list[Any]]
+) -> None:
     just_in, just_out = edge
     for value in just_in:
         assert violations(made(request_class, path, value)) == {}, repr(value)[:80]
@@ -558,7 +560,7 @@ def test_edges(request_class: type[Message], path: str, edge: tuple[list[Any], l
 
 
 @pytest.mark.parametrize("request_class", [each for each in REQUESTS if GOOD[each]])
-def test_an_empty_request_names_what_is_required(request_class: type[Message]) -> None:
+def test_an_empty_request_names_the_required_fields(request_class: type[Message]) -> None:
     found = violations(request_class())
     fields = request_class.DESCRIPTOR.fields_by_name
     oneofs = {name: fields[name].containing_oneof for name in GOOD[request_class]}
@@ -566,7 +568,7 @@ def test_an_empty_request_names_what_is_required(request_class: type[Message]) -
     assert {path.split(".")[0] for path in found} == expected
 
 
-def test_all_violations_are_told_at_once() -> None:
+def test_all_violations_are_reported_at_once() -> None:
     request = task_pb2.BatchCreateTasksRequest(request_id="é")
     for code in ("A", "B", "A"):
         request.tasks.add(task=task_pb2.Task(code=code, title="t"))
@@ -593,7 +595,7 @@ def test_batches_are_bounded_and_name_no_task_twice() -> None:
     assert set(violations(twice)) == {"changes[1].task_code"}
 
 
-def test_an_update_looks_at_the_named_fields_alone() -> None:
+def test_an_update_checks_only_the_fields_of_its_mask() -> None:
     request = task_pb2.UpdateTaskRequest(task=task_pb2.Task(code="T", description="x" * 100_001))
     request.update_mask.paths.append("phase")
     assert violations(request) == {}
@@ -625,7 +627,7 @@ SHORT_FORMS = (
 )
 
 
-def test_a_target_in_short_form() -> None:
+def test_the_short_form_of_a_target_is_checked() -> None:
     for short in SHORT_FORMS[0]:
         assert violations(session_pb2.InitAgentRequest(short_form=short)) == {}, short
     for short in SHORT_FORMS[1]:
@@ -650,12 +652,14 @@ def test_a_session_is_resumed_or_new(target: dict[str, str]) -> None:
         (6, "T", {"event.entity_type"}),
     ],
 )
-def test_an_events_entity_is_whole(entity_type: int, entity_code: str, expected: set[str]) -> None:
+def test_an_event_needs_both_entity_type_and_entity_code(
+    entity_type: int, entity_code: str, expected: set[str]
+) -> None:
     about = {"type": "a.b", "entity_type": entity_type, "entity_code": entity_code}
     assert set(violations(made(event_pb2.EmitEventRequest, "event", about))) == expected
 
 
-def test_ranges_of_time() -> None:
+def test_ranges_of_time_are_checked() -> None:
     for request in (event_pb2.ListEventsRequest(), event_pb2.GetEventStatsRequest()):
         request.start_time.seconds = request.end_time.seconds = 1_700_000_000
         assert set(violations(request)) == {"end_time"}
@@ -670,14 +674,14 @@ def test_ranges_of_time() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "nanos"), [(253_402_300_800, 0), (0, -1), (0, 10**9)])
-def test_times_that_json_cannot_write(seconds: int, nanos: int) -> None:
+def test_times_that_json_cannot_represent_are_refused(seconds: int, nanos: int) -> None:
     request = event_pb2.ListEventsRequest()
     request.start_time.seconds, request.start_time.nanos = seconds, nanos
     assert set(violations(request)) == {"start_time"}
 
 
 @pytest.mark.parametrize(("seconds", "nanos"), [(86_401, -1), (86_401, 10**9), (86_401, -(10**9)), (-1, 1)])
-def test_durations_that_json_cannot_write(seconds: int, nanos: int) -> None:
+def test_durations_that_json_cannot_represent_are_refused(seconds: int, nanos: int) -> None:
     request = admin_pb2.ArchiveEventsRequest()
     request.older_than.seconds, request.older_than.nanos = seconds, nanos
     assert set(violations(request)) == {"older_than"}
@@ -686,7 +690,7 @@ def test_durations_that_json_cannot_write(seconds: int, nanos: int) -> None:
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
-def test_numbers_that_json_cannot_write(number: float) -> None:
+def test_numbers_that_json_cannot_represent_are_refused(number: float) -> None:
     request = task_pb2.CreateTaskRequest(task=task_pb2.Task(code="T", title="t"))
     request.task.metadata["k"] = [1.0, number]
     assert set(violations(request)) == {"task.metadata"}
@@ -712,7 +716,7 @@ def test_a_self_link_is_refused() -> None:
     assert set(found) == {"dependency.depends_on_code"}
 
 
-def test_what_the_server_sets_is_not_looked_at() -> None:
+def test_fields_that_the_server_sets_are_ignored() -> None:
     for entity in (task_pb2.Task, sprint_pb2.Sprint):
         assert all(isinstance(RULES[entity][name], Ignored) for name in SERVER_SET)
 
@@ -732,7 +736,7 @@ def has_nul(value: Any) -> bool:
 
 
 @given(JSON)
-def test_a_small_struct_passes_unless_it_holds_nul(value: Any) -> None:
+def test_a_small_struct_passes_unless_it_contains_nul(value: Any) -> None:
     found = violations(made(task_pb2.CreateTaskRequest, "task.metadata", {"k": value}))
     assert bool(found) == has_nul(value)
 
@@ -746,7 +750,7 @@ def test_a_structs_size_is_that_of_its_json(text: str, length: int) -> None:
 
 
 @given(st.text(max_size=130))
-def test_a_code_is_made_of_its_characters(code: str) -> None:
+def test_a_code_consists_of_its_allowed_characters(code: str) -> None:
     allowed = all(each.isascii() and (each.isalnum() or each in "._-") for each in code)
     good = 1 <= len(code) <= 128 and allowed and code[0].isalnum()
     assert bool(violations(task_pb2.GetTaskRequest(task_code=code))) != good
@@ -758,7 +762,7 @@ def test_every_day_is_read_as_itself(value: Any) -> None:
 
 
 @given(st.sampled_from(REQUESTS), st.binary(max_size=300))
-def test_no_request_that_parses_raises_anything_else(request: type[Message], body: bytes) -> None:
+def test_validation_raises_only_invalid_argument(request: type[Message], body: bytes) -> None:
     message = request()
     try:
         message.ParseFromString(body)

@@ -130,7 +130,7 @@ class Maker:
 @pytest.mark.parametrize("request_class", REQUESTS, ids=lambda each: str(each.DESCRIPTOR.name))
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32))
-def test_what_the_rules_accept_is_never_refused(request_class: type[Message], seed: int) -> None:
+def test_no_valid_request_exceeds_its_bounds(request_class: type[Message], seed: int) -> None:
     made = Maker(seed).message(request_class)
     body = made.SerializeToString()
     parse = Parser(request_class, RULES, most_bytes=MOST_BYTES)
@@ -140,7 +140,7 @@ def test_what_the_rules_accept_is_never_refused(request_class: type[Message], se
         assert parse(gzip.compress(body)) == made
 
 
-def test_a_gzip_stream_that_tells_too_large_a_size_is_not_unpacked() -> None:
+def test_a_gzip_stream_that_declares_too_large_a_size_is_not_decompressed() -> None:
     # What stands before the size is no gzip, which unpacking would find.
     body = b"\x1f\x8b" + bytes(2_000) + (1 << 24).to_bytes(4, "little")
     with pytest.raises(InvalidArgument) as caught:
@@ -148,14 +148,14 @@ def test_a_gzip_stream_that_tells_too_large_a_size_is_not_unpacked() -> None:
     assert caught.value.reason == "REQUEST_TOO_LARGE"
 
 
-def test_a_gzip_stream_that_tells_too_small_a_size_is_unpacked_within_its_bounds() -> None:
+def test_a_gzip_stream_that_declares_too_small_a_size_is_decompressed_within_bounds() -> None:
     body = gzip.compress(bytes(1 << 24))[:-4] + (10).to_bytes(4, "little")
     with pytest.raises(InvalidArgument) as caught:
         Parser(task_pb2.BatchCreateTasksRequest, RULES, most_bytes=MOST_BYTES)(body)
     assert caught.value.reason == "REQUEST_TOO_LARGE"
 
 
-def test_the_rules_accept_most_of_what_is_made() -> None:
+def test_most_generated_requests_are_valid() -> None:
     accepted = 0
     for request_class in REQUESTS:
         for seed in range(5):
@@ -192,12 +192,12 @@ def test_every_request_is_bounded_in_bytes_and_in_each_of_its_lists(request_clas
         b"\x0b" * 10,
     ],
 )
-def test_fields_that_nobody_knows_are_bounded(body: bytes) -> None:
+def test_unknown_fields_are_bounded(body: bytes) -> None:
     with pytest.raises(TooMany):
         bounds_of(task_pb2.BatchCreateTasksRequest, RULES).scan(body)
 
 
-def test_a_batch_of_a_newer_client_is_taken() -> None:
+def test_a_batch_of_a_newer_client_is_accepted() -> None:
     """A thousand items, each with fields that this release does not know."""
     item = task_pb2.CreateTaskRequest(task=factories.task("T", description="x" * 2_000)).SerializeToString()
     newer = item + b"\xf8\x7f\x01" * 20
@@ -217,7 +217,7 @@ def _varint(number: int) -> bytes:
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=400))
-def test_no_bytes_break_the_scan(body: bytes) -> None:
+def test_the_scan_survives_any_bytes(body: bytes) -> None:
     for request_class in (task_pb2.BatchCreateTasksRequest, event_pb2.EmitEventsRequest):
         with suppress(TooMany):
             bounds_of(request_class, RULES).scan(body * (1 + SCAN_BYTES // max(1, len(body))))
@@ -298,9 +298,9 @@ def grown(case: str, guard: str) -> int:
 
 
 @pytest.mark.parametrize("case", ["tasks", "labels", "nulls", "values", "keys", "unknown"])
-def test_what_passes_the_scan_takes_bounded_memory(case: str) -> None:
+def test_a_request_that_passes_the_scan_takes_bounded_memory(case: str) -> None:
     assert grown(case, "guarded") < 48 * 1024 * 1024
 
 
-def test_the_control_without_the_scan_takes_more() -> None:
+def test_without_the_scan_a_request_takes_more_memory() -> None:
     assert grown("tasks", "unguarded") > 100 * 1024 * 1024
