@@ -18,9 +18,11 @@ from types import ModuleType
 from typing import Any
 
 import jinja2.meta
+import jinja2.runtime
 import psycopg
 import psycopg.adapt
 import psycopg_pool
+import psycopg_pool.base
 import psycopg_pool.pool
 import pytest
 from grpc import _common, _server
@@ -58,6 +60,7 @@ CALLED: list[tuple[str, Callable[..., Any], str]] = [
     ("db/pool.py", psycopg_pool.ConnectionPool.run_task, "self task"),
     ("db/pool.py", psycopg_pool.pool.AddConnection.__init__, "self pool attempt growing"),
     ("db/connection.py", psycopg.errors.error_from_result, "result encoding"),
+    ("templates/sandbox.py", jinja2.runtime.Context.__init__, "self environment parent name blocks globals"),
     ("templates/sandbox.py", jinja2.meta.TrackingCodeGenerator.__init__, "self environment"),
 ]  # fmt: skip
 """Private functions that are called, with the names of their parameters."""
@@ -71,6 +74,7 @@ FOLLOWED: list[tuple[str, Callable[..., Any], str]] = [
     ("rpc/pending_call.py", _server._handle_unary_unary, "5ebc57938878"),
     ("rpc/pending_call.py", _server._handle_unary_stream, "8d3e34eebcc5"),
     ("rpc/executor.py", _server._process_event_and_continue, "f784ec5c3a60"),
+    ("rpc/server.py and rpc/health.py", _server._select_thread_pool_for_behavior, "99f0328ae444"),
     ("db/pool.py", psycopg_pool.ConnectionPool._getconn_unchecked, "5cddc70ef115"),
     ("db/pool.py", psycopg_pool.ConnectionPool._get_ready_connection, "99b699260c88"),
     ("db/pool.py", psycopg_pool.pool.AddConnection._run, "ec133cfa6a5e"),
@@ -120,6 +124,7 @@ def test_a_private_function_is_the_one_that_was_read(
             _server,
             "_SEND_INITIAL_METADATA_AND_SEND_MESSAGE_TOKEN _SEND_MESSAGE_TOKEN",
         ),
+        ("tests/conftest.py", psycopg_pool.base, "random"),
         ("db/connection.py", psycopg.adapt.Transformer, "set_pgresult load_row load_rows"),
     ],
     ids=lambda value: _label(value),
