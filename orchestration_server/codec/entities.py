@@ -13,6 +13,7 @@ from google.protobuf.struct_pb2 import Struct
 from orchestration.v1 import common_pb2, sprint_pb2, task_pb2
 from orchestration_server.codec.content import (
     content_hash,
+    field_changes,
     new_uid,
     session_content,
     snapshot,
@@ -101,6 +102,25 @@ class EntityCodec:
             setattr(message, name, value)
         else:
             getattr(message, name)[:] = list(value)
+
+    def revise(
+        self, body: bytes, revision: int, edit: Callable[[Any], None], *, now: datetime, reason: str = ""
+    ) -> tuple[Any, list[tuple[str, dict[str, Any]]]] | None:
+        """Return the revision after ``revision`` and its events; None if the edit changes no field.
+
+        ``body`` is the stored entity, and ``reason`` the caller's for a change of status. Raises
+        TransitionRefused if the new status may not follow the old one.
+        """
+        message = self.message.FromString(body)
+        before, status = self.content(message), message.status
+        edit(message)
+        content = self.content(message)
+        changes = field_changes(before, content)
+        if not changes:
+            return None
+        self.check_transition(message, status)
+        self.advance(message, revision, content, now)
+        return message, self.change_events(message, content, changes, reason=reason)
 
     def check_transition(self, message: Any, before: int) -> None:
         """Raise TransitionRefused if the message's status may not follow the status ``before``."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestration.v1 import sprint_pb2
 from orchestration_server.cache.read_through import Cache, Loaded
-from orchestration_server.codec.content import field_changes, snapshot, sprint_content, task_counts
+from orchestration_server.codec.content import snapshot, task_counts
 from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.entities import SPRINT
 from orchestration_server.codec.events import change_event
@@ -223,27 +223,21 @@ class _UpdateSprint(_SprintWrite):
         message = self.message
         row = present(found, "sprint", self.code)
         check_revision(f"sprint {self.code}", message.expected_revision, row.revision)
-        sprint = sprint_pb2.Sprint.FromString(row.body)
-        before = sprint_content(sprint)
-        was = sprint.status
-        for path in message.update_mask.paths:
-            SPRINT.set_field(sprint, message.sprint, path)
-        after = sprint_content(sprint)
-        differs = field_changes(before, after)
-        if not differs:
+        revised = SPRINT.revise(row.body, row.revision, self._edit, now=found.now)
+        if revised is None:
             return Change(embed(RESULT_FIELD, row.body), outbox=_files(self.code, sync=message.sync_to_file))
-        SPRINT.check_transition(sprint, was)
+        sprint, changes = revised
         if sprint.start_date and sprint.end_date and sprint.end_date < sprint.start_date:
             raise InvalidArgument({"sprint.end_date": "is before start_date"})
-        SPRINT.advance(sprint, row.revision, after, found.now)
-        events = [
-            sprint_event(self.call, type_, sprint, found.now, payload)
-            for type_, payload in SPRINT.change_events(sprint, after, differs)
-        ]
+        events = [sprint_event(self.call, type_, sprint, found.now, payload) for type_, payload in changes]
         change = _change(
             sprint_store.UPDATE, sprint, row.revision, found.now, events, sync=message.sync_to_file
         )
         return replace(change, policy=message.emission_policy)
+
+    def _edit(self, sprint: sprint_pb2.Sprint) -> None:
+        for path in self.message.update_mask.paths:
+            SPRINT.set_field(sprint, self.message.sprint, path)
 
 
 def update(request: sprint_pb2.UpdateSprintRequest, call: Call) -> Write[None]:

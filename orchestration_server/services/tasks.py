@@ -11,9 +11,7 @@ from google.protobuf.message import Message
 
 from orchestration.v1 import task_pb2
 from orchestration_server.codec.content import (
-    field_changes,
     snapshot,
-    task_content,
 )
 from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.entities import TASK
@@ -35,7 +33,7 @@ from orchestration_server.model import (
 from orchestration_server.services.paging import listed_after, task_list_scope, task_page
 from orchestration_server.services.preconditions import check_revision, need_sprints, present
 from orchestration_server.store import tasks as task_store
-from orchestration_server.store.prepared import Prepared
+from orchestration_server.store.prepared import EntityRow, Prepared
 from orchestration_server.store.tasks import TaskColumns
 from orchestration_server.store.writes import Change
 from orchestration_server.validation.occur_time import check_occur_times
@@ -45,7 +43,7 @@ from orchestration_server.writes.write import Lock, Write
 Answer = Callable[[list[bytes]], bytes]
 """Makes the response from the serialized tasks."""
 Edit = Callable[[task_pb2.Task, str], None]
-"""Changes a task, which has the given code."""
+"""Changes fields of a task, which has the given code."""
 Update = task_pb2.UpdateTaskRequest | task_pb2.UpdateTaskStatusRequest | task_pb2.BatchUpdateTaskStatusRequest
 
 
@@ -233,26 +231,15 @@ class _UpdateTasks(_TaskWrite):
         for code in self.codes:
             row = present(found, "task", code)
             check_revision(f"task {code}", self.expected[code], row.revision)
-            task = task_pb2.Task.FromString(row.body)
-            before = task_content(task)
-            was = task.status
-            self.edit(task, code)
-            after = task_content(task)
-            differs = field_changes(before, after)
-            if not differs:
+            revised = self._revise(code, row, found.now)
+            if revised is None:
                 bodies.append(row.body)
                 continue
-            TASK.check_transition(task, was)
-            TASK.advance(task, row.revision, after, found.now)
+            task, changes = revised
             columns = _columns(task, revision=row.revision, update_time=found.now)
             rows.append(columns)
             bodies.append(columns.body)
-            events += [
-                task_event(self.call, type_, task, found.now, payload)
-                for type_, payload in TASK.change_events(
-                    task, after, differs, reason=self.reasons.get(code, "")
-                )
-            ]
+            events += [task_event(self.call, type_, task, found.now, payload) for type_, payload in changes]
         return Change(
             self.answer(bodies),
             sql=task_store.UPDATE,
@@ -262,6 +249,17 @@ class _UpdateTasks(_TaskWrite):
             anchors=self.sprints if rows else (),
             outbox=_files(self.codes, self.message),
             policy=self.message.emission_policy,
+        )
+
+    def _revise(
+        self, code: str, row: EntityRow, now: datetime
+    ) -> tuple[task_pb2.Task, list[tuple[str, dict[str, Any]]]] | None:
+        return TASK.revise(
+            row.body,
+            row.revision,
+            lambda task: self.edit(task, code),
+            now=now,
+            reason=self.reasons.get(code, ""),
         )
 
 
