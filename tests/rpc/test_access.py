@@ -1,4 +1,4 @@
-"""Keys: when the ledger takes them, how soon one is good no more, and what is told of refusals."""
+"""Keys: when the ledger requires one, how soon a revoked one is refused, and the log of refusals."""
 
 import queue
 import time
@@ -202,11 +202,11 @@ def test_a_stream_that_ended_is_not_watched(
     forgotten: queue.SimpleQueue[None] = queue.SimpleQueue()
     forget = closed.credentials._forget
 
-    def told(place: object) -> None:
-        forget(place)
+    def noted(stream: object) -> None:
+        forget(stream)
         forgotten.put(None)
 
-    monkeypatch.setattr(closed.credentials, "_forget", told)
+    monkeypatch.setattr(closed.credentials, "_forget", noted)
     key = bearer(make_key(database_url))
     list(events.StreamTimeline(event_pb2.StreamTimelineRequest(), metadata=key, timeout=20))
     forgotten.get(timeout=20)

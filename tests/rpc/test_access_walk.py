@@ -35,7 +35,7 @@ FREE = {
     "AdminService/GetServerInfo",
     REFLECTION,
 }
-"""What shows nothing of a project."""
+"""The rpcs that show nothing of a project."""
 CANNOT_BE_HELD = {
     "SprintService/ListSprints",
     "EventService/GetEvent",
@@ -44,7 +44,7 @@ CANNOT_BE_HELD = {
 
 
 class Guarded(NamedTuple):
-    """A server that takes keys and tokens, with two places in it."""
+    """A server that accepts keys and JWTs, with two sprints: one inside the scopes, one outside."""
 
     app: App
     database_url: str
@@ -79,7 +79,7 @@ def guarded(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 class _Bearing(grpc.UnaryUnaryClientInterceptor):
-    """Has each call carry a credential."""
+    """An interceptor that adds a credential to each call."""
 
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
@@ -98,7 +98,7 @@ def _plan(channel: grpc.Channel) -> None:
 
 
 def _bad(guarded: Guarded) -> dict[str, tuple[Metadata, grpc.StatusCode, str]]:
-    """Credentials that open nothing, for whatever rpc."""
+    """Return credentials that every rpc refuses."""
     url, issuer = guarded.database_url, guarded.issuer
     good = make_key(url, role=Role.ADMIN)
     revoked = make_key(url, role=Role.ADMIN)
@@ -154,22 +154,22 @@ def _bad(guarded: Guarded) -> dict[str, tuple[Metadata, grpc.StatusCode, str]]:
 
 
 def _held(guarded: Guarded, role: Role = Role.ADMIN) -> dict[str, Metadata]:
-    """Credentials that are held to what is inside."""
+    """Return credentials that are scoped to what is inside."""
     url, name = guarded.database_url, role.name.lower()
     return {
-        "held to a sprint": bearer(make_key(url, role=role, sprint_code="s")),
-        "held to a session": bearer(make_key(url, role=role, session_key="k")),
-        "token held to a sprint": bearer(guarded.issuer.token(role=name, sprint="s")),
-        "token held to a session": bearer(guarded.issuer.token(role=name, session="k")),
+        "scoped to a sprint": bearer(make_key(url, role=role, sprint_code="s")),
+        "scoped to a session": bearer(make_key(url, role=role, session_key="k")),
+        "token scoped to a sprint": bearer(guarded.issuer.token(role=name, sprint="s")),
+        "token scoped to a session": bearer(guarded.issuer.token(role=name, session="k")),
     }
 
 
 def _written(database_url: str) -> dict[str, str]:
-    """All rows of the ledger, but for keys and what tells of refusals, as a digest a table."""
+    """Return a digest of each table, without keys and events of refusals."""
     with psycopg.connect(database_url, autocommit=True) as conn:
         tables = [name for (name,) in conn.execute(
             "select tablename from pg_tables where schemaname = 'public' and tablename not in"
-            # What servers write by themselves, whoever calls.
+            # Servers write these tables by themselves.
             " ('api_keys', 'server_figures')"
             " and tablename not like 'events%'"
         )]  # fmt: skip
@@ -192,7 +192,7 @@ def test_every_rpc_has_a_policy_and_a_request() -> None:
 
 
 def test_rpcs_that_change_something_require_more_than_a_reader() -> None:
-    """A mutation has a request_id: no row of the table can make one of it a reader's."""
+    """An rpc with a request_id changes something, so its row may not allow readers."""
     for rpc, method in METHODS.items():
         if "request_id" in method.input_type.fields_by_name:
             assert POLICIES[rpc].role >= Role.AGENT, rpc
@@ -213,7 +213,7 @@ def test_every_rpc_refuses_an_invalid_credential(guarded: Guarded, capfd: pytest
     secrets: list[str] = []
 
     def out_of_bounds(rpc: str) -> Outcome:
-        """A key that is held is of one project, so what is about all of them is refused for that."""
+        """A scoped key opens one project, so rpcs about all projects refuse it for that reason."""
         return Outcome(DENIED, "PROJECT_CLOSED" if POLICIES[rpc].all_projects else "OUT_OF_BOUNDS")
 
     def refuse(name: str, rpc: str, metadata: Metadata, expected: Outcome, asked: Place = INSIDE) -> None:
@@ -242,8 +242,12 @@ def test_every_rpc_refuses_an_invalid_credential(guarded: Guarded, capfd: pytest
             metadata = bearer(make_key(url, role=Role.ADMIN))
             refuse("one project's admin", rpc, metadata, Outcome(DENIED, "PROJECT_CLOSED"))
     held = _held(guarded)
-    held["held to a sprint that is not there"] = bearer(make_key(url, role=Role.ADMIN, sprint_code="none"))
-    held["held to a session that is not there"] = bearer(make_key(url, role=Role.ADMIN, session_key="none"))
+    held["scoped to a sprint that does not exist"] = bearer(
+        make_key(url, role=Role.ADMIN, sprint_code="none")
+    )
+    held["scoped to a session that does not exist"] = bearer(
+        make_key(url, role=Role.ADMIN, session_key="none")
+    )
     for name, metadata in held.items():
         for rpc in RPCS:
             if rpc not in FREE:
@@ -261,7 +265,7 @@ def test_every_rpc_refuses_an_invalid_credential(guarded: Guarded, capfd: pytest
 
 
 def _audited(guarded: Guarded, secrets: list[str]) -> None:
-    """Some refusals are in the log, no more than a minute's worth, and none holds a secret."""
+    """The log has some refusals, at most a minute's limit, and no secret."""
     guarded.app.refusal_audit.flush()
     with psycopg.connect(guarded.database_url, autocommit=True) as conn:
         bodies = [body for (body,) in conn.execute(
@@ -275,7 +279,7 @@ def _audited(guarded: Guarded, secrets: list[str]) -> None:
 def test_every_rpc_accepts_a_valid_credential(guarded: Guarded) -> None:
     url, issuer = guarded.database_url, guarded.issuer
     about = requests(INSIDE)
-    # What takes the place away comes last.
+    # Rpcs that delete the entities come last.
     rpcs = sorted(RPCS, key=lambda rpc: ("Delete" in rpc, "CloseSession" in rpc))
     wrong, let_in = [], 0
     good: dict[str, tuple[Metadata, Role]] = {}
@@ -304,7 +308,7 @@ def test_every_rpc_accepts_a_valid_credential(guarded: Guarded) -> None:
 
 LET_IN = (
     grpc.StatusCode.OK,
-    # The second who makes, closes or deletes the same, and what is not there.
+    # Creating, closing or deleting the same entity again, and entities that do not exist.
     grpc.StatusCode.ALREADY_EXISTS,
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.FAILED_PRECONDITION,

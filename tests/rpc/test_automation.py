@@ -1,4 +1,4 @@
-"""Rules of automation: what the built-in ones do, what a file changes, and what never happens."""
+"""Rules of automation: the actions of the built-in ones, changes by a file, and limits."""
 
 import subprocess
 import sys
@@ -56,7 +56,7 @@ class Ledger:
             )
 
     def edit(self, code: str, **fields: Any) -> None:
-        """Sets fields of a task."""
+        """Set fields of a task."""
         request = task_pb2.UpdateTaskRequest(
             task=task_pb2.Task(code=code, **fields), update_mask=FieldMask(paths=list(fields))
         )

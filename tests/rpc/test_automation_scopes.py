@@ -1,4 +1,4 @@
-"""What a rule does because of a caller stays inside what the caller's key is scoped to."""
+"""The actions that a caller causes stay inside the scope of the caller's key."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +55,7 @@ rules:
 def server(
     start_app: Callable[..., App], database_url: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Server:
-    """With emission policies, where a test is given some."""
+    """Start a server, with emission policies if a test has some."""
     policies = None
     if hasattr(request, "param"):
         policies = tmp_path / "emission.yaml"
@@ -107,7 +107,7 @@ FORGED = {"changes": {"sprint_code": {"from": "s2", "to": "s1"}}, "sprint": "s2"
 def test_a_callers_event_cannot_name_the_sprint_that_a_rule_changes(
     with_key: Callable[..., Ledger], admin: Ledger, rules: Automation, type_: str, key: dict[str, Any]
 ) -> None:
-    """Nor by an event that a rule made with the caller's texts in it."""
+    """An event of a rule that contains the caller's texts cannot name it either."""
     before = states(admin)
     emit(with_key(**key), type_, entity_type=TASK, entity_code="t1", payload=FORGED)
     drain(rules)
@@ -140,7 +140,7 @@ def test_a_depth_in_a_callers_event_disables_no_rule(admin: Ledger, rules: Autom
 def test_a_key_of_a_tasks_session_changes_no_sprint_through_a_rule(
     with_key: Callable[..., Ledger], admin: Ledger, rules: Automation
 ) -> None:
-    """Neither by its own event, nor by what another rule emits for that, nor by its change of the task."""
+    """Neither its own event, nor an event that a rule emits for it, nor its change of the task does so."""
     session = with_key(session_key="k")
     before = states(admin)
     emit(session, "team.asked", entity_type=TASK, entity_code="t1")
@@ -150,7 +150,7 @@ def test_a_key_of_a_tasks_session_changes_no_sprint_through_a_rule(
     assert refused_actions(admin) == [
         {"of": "sprint", "code": "s1", "to": to} for to in ("cancelled", "planning", "cancelled")
     ]
-    # The same of somebody whom nothing bounds.
+    # The same change by a caller without a scope.
     emit(admin, "team.asked", entity_type=TASK, entity_code="t1")
     drain(rules)
     assert states(admin)["s1"] == common_pb2.SPRINT_STATUS_CANCELLED
@@ -159,7 +159,7 @@ def test_a_key_of_a_tasks_session_changes_no_sprint_through_a_rule(
 def test_events_of_a_stream_record_the_scope_of_the_key(
     admin: Ledger, rules: Automation, database_url: str
 ) -> None:
-    """Many of them take another way into the log than one."""
+    """A stream of events goes into the log by another path than one event."""
     key = make_key(database_url, session_key="k")
     messages = [
         event_pb2.EmitEventsRequest(
@@ -188,7 +188,7 @@ def test_a_key_of_a_sprint_may_cause_what_is_inside(
 def test_completing_a_sprint_needs_no_right_if_the_ledger_checks_it(
     with_key: Callable[..., Ledger], admin: Ledger, rules: Automation
 ) -> None:
-    """A session that completes the last task of a sprint has it completed."""
+    """The sprint is completed when the session completes its last task."""
     admin.set_status("u1", COMPLETED)
     with_key(session_key="k").set_status("t1", COMPLETED)
     drain(rules)
@@ -211,7 +211,7 @@ def test_a_reader_causes_no_change(with_key: Callable[..., Ledger], admin: Ledge
 def test_a_debounced_event_stays_inside_the_scopes_of_all_its_callers(
     with_key: Callable[..., Ledger], admin: Ledger, rules: Automation, server: Server
 ) -> None:
-    """The last step is the admin's, and the session's is told of with it."""
+    """The last change is the admin's, and the event also logs the session's change."""
     session = with_key(session_key="k")
     session.set_status("t1", common_pb2.TASK_STATUS_BLOCKED)
     session.set_status("t1", PENDING)

@@ -1,4 +1,4 @@
-"""The cache changes speed only: whatever Redis does, the answers are those of the database."""
+"""The cache only changes the speed. Whatever Redis does, the answers are those of the database."""
 
 import os
 import signal
@@ -26,13 +26,13 @@ from tests.support import factories
 
 SECONDS = 10
 WITHOUT_REDIS = 1.0
-"""The longest that a call may take while Redis does not answer."""
+"""The most seconds that a call may take while Redis does not answer."""
 CLOSED_SECONDS = 5.0
-"""By then the cache has tried Redis again."""
+"""The seconds within which the cache tries Redis again."""
 
 
 class Ledger:
-    """A server of its own on a cache of its own."""
+    """A server with its own cache."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self.sprints = SprintServiceStub(channel)
@@ -50,13 +50,13 @@ class Ledger:
         return self.sprints.GetSprint(request, timeout=SECONDS)
 
     def stats(self) -> event_pb2.GetEventStatsResponse:
-        # With an end of its own the range does not move on with the minute.
+        # A range with an end does not move with the minute.
         return self.events.GetEventStats(
             event_pb2.GetEventStatsRequest(end_time=self._until), timeout=SECONDS
         )
 
     def check(self, tasks: int) -> None:
-        """Both answers are right for one sprint with so many tasks, each created and no more."""
+        """Check both answers for one sprint with a number of tasks that were only created."""
         full = self.full()
         assert (full.task_counts.total, len(full.tasks), full.sprint.code) == (tasks, tasks, "s")
         assert sorted(task.code for task in full.tasks) == sorted(f"t{n}" for n in range(tasks))
@@ -70,7 +70,7 @@ class Ledger:
         return not self.stats().HasField("elapsed")
 
     def cached_in_time(self) -> bool:
-        """Whether the cache is in use again before long."""
+        """Return whether the cache is in use again within seconds."""
         end = monotonic() + CLOSED_SECONDS
         while monotonic() < end:
             if self.cached():
@@ -94,7 +94,7 @@ def serving(database_url: str, redis_url: str) -> Iterator[Ledger]:
 
 @pytest.fixture
 def valkey() -> Iterator[EmbeddedEngines]:
-    """A cache that may be stopped and paused."""
+    """A cache that a test can stop and pause."""
     found = EmbeddedEngines(None, postgres=False)
     found.start()
     yield found
@@ -227,7 +227,7 @@ def test_garbage_under_the_keys_counts_as_absent(ledger: Ledger, redis_url: str,
         for key in client.scan_iter():
             client.set(key, garbage)
     ledger.check(3)
-    # What was read is written again over it.
+    # The value that was read replaces it.
     assert ledger.cached()
 
 

@@ -1,4 +1,4 @@
-"""A call that has ended is let go of at once.
+"""A call that has ended is released at once.
 
 grpc keeps the stream of a call for as long as Python holds on to it, and counts it against the calls of its
 connection: one reference in a circle, and a connection is refused for good after so many calls.
@@ -127,7 +127,7 @@ def test_no_ended_call_stays_referenced(
     gc.collect()
     gc.disable()
     try:
-        # Without retries, which would hide one refusal in a while.
+        # Without retries, which would hide an occasional refusal.
         options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
         with grpc.insecure_channel(app.address, options) as channel:
             codes = {code_of(lambda: ending(channel, metadata)) for _ in range(CALLS)}

@@ -1,4 +1,4 @@
-"""What a process knows of credentials, and for how long."""
+"""The credentials that a process keeps in memory, and for how long."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ def clock() -> FakeClock:
 def credentials(
     database_url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Credentials]:
-    """They look again when a test says so."""
+    """Credentials that refresh only when a test says so."""
     monkeypatch.setattr(Credentials, "_run", lambda _: None)
     db = Database(database_url, size=2)
     made = Credentials(db, now=DatabaseClock(db), clock=clock)

@@ -1,4 +1,4 @@
-"""/metrics: what Prometheus reads after known calls, of one process and of several."""
+"""The metrics that Prometheus reads after known calls, from one process and from several."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 class Scraped:
-    """A server in processes of its own, and what it exposes."""
+    """A server in other processes, with its metrics."""
 
     def __init__(self, process: subprocess.Popen[bytes], ready: Path) -> None:
         self.process = process
@@ -111,7 +111,7 @@ def exposition() -> Iterator[Exposition]:
 
 
 def get(address: str, path: str = "/metrics", accept: str = "text/plain") -> tuple[int, str, bytes]:
-    """The status of an answer, what it says that it is, and what it holds."""
+    """Return the status, the content type and the body of an answer."""
     request = urllib.request.Request(f"http://{address}{path}", headers={"Accept": accept})
     try:
         with urllib.request.urlopen(request, timeout=SECONDS) as answered:
@@ -184,7 +184,7 @@ def value(name: str, **labels: str) -> float:
 
 
 class Since:
-    """How far counters have come since a moment: other servers ran in this process before."""
+    """The increase of counters since a moment. Other servers have run in this process before."""
 
     def __init__(self) -> None:
         self._before = self._read()
@@ -202,13 +202,13 @@ class Since:
         return self._read().get(key, 0.0) - self._before.get(key, 0.0)
 
     def until(self, wanted: float, name: str, **labels: str) -> None:
-        """Waits for a value: an end is counted a moment before or after its caller knows of it."""
+        """Wait for a value: the end of a call is counted a moment before or after its caller sees it."""
         end = monotonic() + SECONDS
         while (found := self.value(name, **labels)) != wanted:
             assert monotonic() < end, (name, labels, found)
 
     def calls(self, rpc: str) -> dict[str, float]:
-        """How the calls of an rpc have ended."""
+        """Return the results of an rpc's calls."""
         return {
             code: count
             for code in grpc.StatusCode.__members__
@@ -279,7 +279,7 @@ def test_an_open_timeline_counts_as_a_stream_until_it_ends(
     first.cancel()
     since.until(1, "streams_open", rpc=rpc)
     assert since.calls(rpc) == {"CANCELLED": 1}
-    # What is read from the log, and what joins later, is no news.
+    # Events that are read from the log are not counted as live.
     assert len(list(events.StreamTimeline(event_pb2.StreamTimelineRequest()))) == 2
     since.until(1, "streams_open", rpc=rpc)
     assert since.calls(rpc) == {"CANCELLED": 1, "OK": 1}
@@ -289,7 +289,7 @@ def test_an_open_timeline_counts_as_a_stream_until_it_ends(
     since.until(1, "rpc_calls_total", rpc=rpc, code="INVALID_ARGUMENT")
     second.cancel()
     since.until(0, "streams_open", rpc=rpc)
-    # They last as long as their readers like.
+    # Streams last until their readers end them.
     assert value("rpc_seconds_count", rpc=rpc) == 0
 
 
@@ -314,16 +314,17 @@ def test_a_stream_of_events_ends_however_its_caller_leaves(since: Since, events:
     stream.cancel()
     leave.set()
     since.until(0, "streams_open", rpc=rpc)
-    # Of a client that leaves grpc may tell first that no more messages come.
+    # If a client leaves, grpc may report the end of its messages first.
     assert sum(since.calls(rpc).values()) == 2
-    # A message that was there before is answered as then, and stored once.
+    # A repeated message gets its first answer, and is stored once.
     assert since.value("events_emitted_total") == 41
 
 
 def test_events_of_a_rolled_back_transaction_are_not_counted(
     since: Since, events: EventServiceStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A group whose events are copied already is undone where someone else was first with one of its keys."""
+    """A group is rolled back after its events were copied if another writer was first with one of its
+    keys."""
     apply = EmitBatch._apply
     undone: list[float] = []
 
@@ -348,7 +349,7 @@ def test_however_streams_and_their_callers_end_each_is_counted_once(
 
     def use(number: int) -> None:
         stream = events.StreamTimeline(event_pb2.StreamTimelineRequest(follow=number % 3 == 0))
-        # Some leave before the first message, some after it, some while the end is on its way.
+        # Some leave before the first message, some after it, some while the stream ends.
         for _ in range(rng.randrange(4)):
             if next(stream, None) is None:
                 break
@@ -360,7 +361,7 @@ def test_however_streams_and_their_callers_end_each_is_counted_once(
     since.until(0, "streams_open", rpc=rpc)
     ended = since.calls(rpc)
     assert ended.keys() <= {"OK", "CANCELLED"}
-    # A call that is cancelled before it leaves its client is never heard of.
+    # The server never sees a call that is cancelled before it leaves its client.
     assert 0 < sum(ended.values()) <= STREAMS
 
 
@@ -439,7 +440,7 @@ def test_the_queue_of_events_is_read_at_each_scrape(
         calls = [pool.submit(events.EmitEvent, request)]
         while not watch.execute(waiting.encode()).rowcount:
             assert not calls[0].done()
-        # It is being stored, and the others wait for it.
+        # One message is being stored, and the others wait for it.
         calls += [pool.submit(events.EmitEvent, request) for _ in range(5)]
         since.until(5, "emit_queue_events")
         assert value("emit_queue_bytes") > 0
@@ -449,7 +450,7 @@ def test_the_queue_of_events_is_read_at_each_scrape(
     since.until(0, "emit_queue_events")
 
 
-# The way to Prometheus
+# The HTTP server
 
 
 def test_the_only_page_is_metrics(exposition: Exposition) -> None:
@@ -485,7 +486,7 @@ def test_a_scrape_is_complete_or_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     registry.register(MultiProcessCollector([ours for ours, _ in pairs]))
     found = Exposition("127.0.0.1:0", registry)
     assert get(found.address)[0] == 503
-    # As soon as the other one answers, what it was asked before is of no matter.
+    # Once the other process answers, earlier requests to it do not matter.
     serve_worker(pairs[1][1])
     monkeypatch.setattr("orchestration_server.telemetry.exposition.ANSWER_SECONDS", SECONDS)
     status, _, whole = get(found.address)
@@ -509,7 +510,7 @@ def test_counters_are_added_and_gauges_about_the_ledger_take_the_largest() -> No
     assert families == {"orchestration_events_emitted": 5, "orchestration_horizon_age_seconds": 5.0}
 
 
-# What is promised
+# The documentation
 
 
 def documented() -> set[str]:
@@ -519,7 +520,7 @@ def documented() -> set[str]:
 
 
 def exposed_names() -> set[str]:
-    """As queries have them, without what a histogram adds."""
+    """Return the names as queries use them, without the suffixes of histograms."""
     return {
         family.name.removeprefix("orchestration_") + ("_total" if family.type == "counter" else "")
         for family in metrics.REGISTRY.collect()

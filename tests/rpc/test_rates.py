@@ -1,4 +1,4 @@
-"""So many calls and events a minute, as seen by a caller from elsewhere."""
+"""The limits of calls and events a minute, for a caller on another machine."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ LIST = task_pb2.ListTasksRequest()
 
 
 CALLS = 12
-"""Those that the server of these tests lets a key make in a minute, where the key does not say otherwise."""
+"""The limits of these tests' server for a key without its own."""
 EVENTS = 9
 
 
@@ -107,7 +107,7 @@ def test_an_address_with_too_many_refusals_is_not_looked_up(
             tasks.ListTasks(LIST, metadata=metadata)
         assert "RetryInfo" in details(caught.value)
     assert reads.count <= before + 1
-    # Who is known is let in all the same.
+    # A known credential is accepted nevertheless.
     tasks.ListTasks(LIST, metadata=known)
 
 
@@ -121,7 +121,7 @@ def test_the_first_call_of_a_valid_key_counts_as_no_refusal(
 
 @pytest.fixture
 def crowded(from_elsewhere: grpc.Channel) -> grpc.Channel:
-    """The same, where a neighbour was refused as often as its address may be."""
+    """The same channel, after its address had as many refusals as it may."""
     tasks = TaskServiceStub(from_elsewhere)
     for _ in range(60):
         with refused(UNAUTHENTICATED):

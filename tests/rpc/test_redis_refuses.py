@@ -39,7 +39,7 @@ def free_port() -> int:
 
 @contextmanager
 def valkey(directory: Path, *options: str) -> Iterator[str]:
-    """The URL of a Valkey with options of the test's own."""
+    """Start a Valkey with the options of a test, and yield its URL."""
     program, port = find_valkey(), free_port()
     assert program is not None
     directory.mkdir(exist_ok=True)
@@ -80,7 +80,7 @@ def without_rights(directory: Path) -> Iterator[str]:
 
 
 def clustered(directory: Path) -> Iterator[str]:
-    """A node to which no slot belongs, of a cluster whose other node has them all."""
+    """Start a cluster of two nodes, and yield the URL of the one without slots."""
     options = ("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no")
     with valkey(directory / "one", *options) as one, valkey(directory / "two", *options) as two:
         run(two, "cluster", "addslotsrange", 0, 16383)
@@ -103,7 +103,7 @@ def full(directory: Path) -> Iterator[str]:
 
 
 def cannot_save(directory: Path) -> Iterator[str]:
-    """As when its disk is full: a snapshot failed, and it takes no more writes."""
+    """Start a Valkey that refuses writes after a failed snapshot, as with a full disk."""
     with valkey(directory, "--save", "3600 1") as url:
         (directory / "dump.rdb").mkdir()
         run(url, "set", "a", "b")
@@ -157,7 +157,7 @@ def test_a_refusal_of_redis_is_counted_and_logged_once(tmp_path: Path, kind: Kin
                 assert client.failing
         assert count(error) >= before + 3
         found = [entry for entry in logged if entry["event"] == "redis refuses"]
-        # Once for each command that is refused.
+        # It is logged once for each refused command.
         assert {entry["error"] for entry in found} == {error}
         assert len(found) == len({entry["command"] for entry in found})
 
@@ -208,7 +208,7 @@ def test_a_redis_that_works_again_is_logged(tmp_path: Path) -> None:
         assert client.execute(lambda client: client.set("a", "b"), "set") is None
         run(url, "config", "set", "maxmemory", "0")
         client._retry_at = 0.0
-        # That another command works says nothing of this one.
+        # Another command that works does not mean that this one does.
         assert client.execute(lambda client: client.ping(), "ping")
         assert [entry["event"] for entry in logged] == ["redis refuses"]
         assert client.execute(lambda client: client.set("a", "b"), "set")

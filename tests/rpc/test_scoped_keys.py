@@ -1,4 +1,4 @@
-"""Keys that are held to a sprint or a session open that alone."""
+"""Keys that are scoped to a sprint or a session open nothing else."""
 
 import gc
 from collections.abc import Callable
@@ -35,7 +35,7 @@ UNAUTHENTICATED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMI
 def server(
     start_app: Callable[..., App], database_url: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Server:
-    """With emission policies, where a test is given some."""
+    """Start a server, with emission policies if a test has some."""
     policies = None
     if hasattr(request, "param"):
         policies = tmp_path / "emission.yaml"
@@ -56,7 +56,7 @@ def admin(closed: App, channel: grpc.Channel, database_url: str) -> "As":
 
 
 class As:
-    """Calls with a key."""
+    """Stubs whose calls carry a key."""
 
     def __init__(self, channel: grpc.Channel, key: str) -> None:
         self.channel = calling_with(channel, key)
@@ -81,7 +81,7 @@ def _moved(task: str, sprint: str) -> task_pb2.UpdateTaskRequest:
 
 
 def _moves_once_admitted(admin: As, monkeypatch: pytest.MonkeyPatch, moved_to: str) -> None:
-    """The next request is checked, then the task moves, then the write decides."""
+    """Move the task after the next request is authorized and before its write is decided."""
     checked = scopes.resolve_scope
 
     def then_move(*given: Any) -> Any:
@@ -118,7 +118,7 @@ def test_no_event_is_stored_for_a_task_that_left_the_sprint(
         of_sprint.ledger.emit("t", dedup_key="d", **about)
     own = event_pb2.EventFilter(task_code="t", types=["agents.note.taken"])
     assert not admin.ledger.events.ListEvents(event_pb2.ListEventsRequest(filter=own)).events
-    # Its key is free as before.
+    # The dedup_key stays free.
     admin.ledger.emit("t", dedup_key="d")
 
 
@@ -215,7 +215,7 @@ def test_a_session_key_sees_a_known_dedup_key_of_its_task(of_session: As, admin:
 
 
 def test_an_answer_to_another_key_is_never_returned(of_session: As, of_sprint: As, admin: As) -> None:
-    """The same body under the same request_id, by a key that is held to something else."""
+    """A key with another scope sends the same body under the same request_id."""
     asked: list[Callable[[As], Any]] = [
         lambda by: by.ledger.sessions.InitAgent(
             session_pb2.InitAgentRequest(request_id="r", agent="a", task_code="t")
@@ -243,7 +243,7 @@ def test_an_answer_to_another_key_is_never_returned(of_session: As, of_sprint: A
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether it is the same answer; a briefing is made anew."""
+    """Return whether two answers are equal, without the briefing, which is made again."""
     if isinstance(one, session_pb2.InitAgentResponse):
         return bool(one.session.key == other.session.key)
     return bool(one == other)
@@ -299,7 +299,7 @@ def test_a_scoped_key_starts_nothing_outside_its_scope(of_session: As, of_sprint
 def test_a_timeline_of_a_scoped_key_has_to_name_the_sprint(
     admin: As, channel: grpc.Channel, database_url: str
 ) -> None:
-    """A task alone may leave the sprint while the stream goes on."""
+    """A task may leave the sprint while the stream is open."""
     key = bearer(make_key(database_url, sprint_code="s"))
     events = EventServiceStub(channel)
     alone = event_pb2.StreamTimelineRequest(filter=event_pb2.EventFilter(task_code="t"))

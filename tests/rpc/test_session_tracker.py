@@ -1,4 +1,4 @@
-"""When a session last called: written behind its calls, seldom, and never lost for long."""
+"""The last activity of sessions: written after the calls, rarely, and repeated after a failure."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -23,7 +23,7 @@ LONG = 3_600
 
 
 class Ledger:
-    """A server, and the rows of its sessions."""
+    """A server, with access to the rows of its sessions."""
 
     def __init__(self, url: str, channel: grpc.Channel) -> None:
         self.url = url
@@ -31,7 +31,7 @@ class Ledger:
         TaskServiceStub(channel).CreateTask(task_pb2.CreateTaskRequest(task=factories.task("a")))
 
     def start(self, key: str = "one") -> str:
-        """A session that was last active an hour ago."""
+        """Start a session that was last active an hour ago."""
         request = session_pb2.InitAgentRequest(
             task_code="a", agent="ann", new_session_key=key, force_new=True
         )
@@ -40,7 +40,7 @@ class Ledger:
         return key
 
     def rest(self, key: str, seconds: float = LONG) -> None:
-        """Moves a session's last activity into the past."""
+        """Move a session's last activity into the past."""
         with psycopg.connect(self.url, autocommit=True) as conn:
             conn.execute(
                 "update sessions set last_activity_time = clock_timestamp() - %s * interval '1 second'"
@@ -52,7 +52,7 @@ class Ledger:
         return self.sessions.GetSession(session_pb2.GetSessionRequest(session_key=key)).session
 
     def idle(self, key: str) -> float:
-        """FakeClock since the last activity, by the database's clock."""
+        """Return the seconds since the last activity, by the database's clock."""
         with psycopg.connect(self.url, autocommit=True) as conn:
             row = conn.execute("select clock_timestamp()").fetchone()
         assert row is not None
@@ -61,7 +61,7 @@ class Ledger:
 
 @pytest.fixture
 def ledger(server: Server, channel: grpc.Channel) -> Ledger:
-    """Its server notes who is active, and writes none of it."""
+    """A ledger whose server records activity and does not write it."""
     assert server.app is not None
     server.app.session_tracker.close()
     return Ledger(server.database_url, channel)
@@ -80,7 +80,7 @@ def clock() -> FakeClock:
 
 
 def still(db: Database, clock: FakeClock) -> SessionTracker:
-    """It writes only when it is told to."""
+    """Return a tracker that writes only when a test calls flush."""
     tracker = SessionTracker(db, clock)
     tracker.close()
     return tracker

@@ -1,4 +1,4 @@
-"""What a caller costs before it is known who calls, and what a request may cost at all."""
+"""The cost of a call before its caller is known, and of any request."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MILLIONS = EMPTY_TASKS * (4_000_000)
 
 
 class Parsed:
-    """Counts the requests that are made of bytes."""
+    """Counts the requests that are parsed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.requests = 0
@@ -81,7 +81,7 @@ def raw(channel: grpc.Channel, path: str, body: bytes, metadata: Metadata = ()) 
 
 
 def silent(channel: grpc.Channel, path: str, metadata: Metadata = ()) -> Any:
-    """A call that opens and sends nothing until it is ended."""
+    """A call that opens and sends nothing until a test ends it."""
     ending = threading.Event()
 
     def nothing() -> Iterator[bytes]:
@@ -132,7 +132,7 @@ def test_a_revoked_key_is_refused_before_its_request_arrives(
         try:
             call.result(timeout=0.2)
         except grpc.FutureTimeoutError:
-            # Not known to be revoked yet: the request is waited for.
+            # The server does not know of the revocation yet, so it waits for the request.
             call.cancel()
         except grpc.RpcError:
             break
@@ -279,7 +279,7 @@ def test_json_nested_too_deeply_is_refused(serve: Callable[..., grpc.Channel]) -
 
 
 def field(number: int, body: bytes) -> bytes:
-    """A field of bytes on the wire."""
+    """Return a field of bytes in the wire format."""
     size, prefix = len(body), bytearray()
     while size > 0x7F:
         prefix.append(size & 0x7F | 0x80)

@@ -1,4 +1,4 @@
-"""Traces: from the caller to the statements of its call, and on to a collector; and nothing where off."""
+"""Traces: spans from the caller to the statements of its call, sent to a collector; none if switched off."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def ids(span: ReadableSpan) -> tuple[int, int]:
 
 
 def below(spans: InMemorySpanExporter, span: ReadableSpan) -> list[str]:
-    """The names of a span's own spans, in the order of their ends."""
+    """Return the names of the spans below a span, in the order of their ends."""
     trace, own = ids(span)
     return [
         one.name for one in spans.get_finished_spans()
@@ -107,7 +107,7 @@ def test_a_call_without_a_trace_begins_one_that_shows_its_failure(
     assert call.attributes["rpc.grpc.status_code"] == 5
     assert call.status.status_code is StatusCode.UNSET
     assert below(spans, call) == ["sql tasks.get"]
-    # The thread is free of that call: the next one's statements are its own.
+    # The thread no longer belongs to that call, so the statements of the next call are below its own span.
     spans.clear()
     client.tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("t")))
     created = named(spans, "orchestration.v1.TaskService/CreateTask")
@@ -157,7 +157,7 @@ def test_traces_are_sent_to_a_collector(engines: Engines, database_url: str) -> 
     app = App(settings(engines, database_url, traces=f"http://127.0.0.1:{port}"))
     with Client(app.start()) as client:
         client.tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("t")))
-    # What is not sent yet is sent before the end.
+    # The remaining spans are sent before the end.
     app.stop()
     server.stop(None)
     assert collector.names.count("orchestration.v1.TaskService/CreateTask") == 1

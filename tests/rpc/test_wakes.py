@@ -1,4 +1,4 @@
-"""Servers wake each other through Redis. Whatever Redis does, a wake changes speed only."""
+"""Servers wake each other through Redis. Whatever Redis does, wakes only change the speed."""
 
 import os
 import signal
@@ -32,14 +32,14 @@ from tests.support import factories
 
 SECONDS = 10
 AT_ONCE = 0.5
-"""The longest that many wakes, or one stop, may take while Redis does not answer."""
+"""The most seconds that many wakes, or one stop, may take while Redis does not answer."""
 NEVER_POLL = 3600.0
 ROUNDS = 20
 LOG, OTHER_LOG = b"a" * 32, b"b" * 32
 
 
 class Valkey:
-    """A Redis that may be stopped, paused and started again."""
+    """A Redis that a test can stop, pause and start again."""
 
     def __init__(self, engines: EmbeddedEngines) -> None:
         self._engines = engines
@@ -95,7 +95,7 @@ def valkey(tmp_path: Path) -> Iterator[Valkey]:
 
 
 class Listening(WakeBus):
-    """Notes each message once it has been dealt with."""
+    """A bus that records each message after it was processed."""
 
     def __init__(self, client: RedisClient, *, identity: bytes, wake: Callable[[], None]) -> None:
         self.taken: SimpleQueue[Any] = SimpleQueue()
@@ -107,7 +107,7 @@ class Listening(WakeBus):
 
 
 class Peer:
-    """One server's wakes, with all that it hears."""
+    """The bus of one server, with all messages that it receives."""
 
     def __init__(self, url: str, log: bytes) -> None:
         self._heard: SimpleQueue[None] = SimpleQueue()
@@ -122,7 +122,7 @@ class Peer:
         return True
 
     def woken_until(self, teller: "Peer") -> int:
-        """How often it was woken until the teller's message, which has to come, was dealt with."""
+        """Return the number of wakes until the teller's message was processed."""
         while self.wakes.taken.get(timeout=SECONDS) != teller.wakes._own:
             pass
         times = self._heard.qsize()
@@ -131,7 +131,7 @@ class Peer:
         return times
 
     def close(self) -> float:
-        """How long it took."""
+        """Close the bus and return the seconds that it took."""
         began = monotonic()
         self.wakes.close()
         took = monotonic() - began
@@ -149,7 +149,7 @@ def new_peer(valkey: Valkey) -> Iterator[Callable[..., Peer]]:
             stack.callback(peer.close)
             if not url:
                 assert peer.hears(), "what was told before it listened is looked for"
-                # Who begins to listen tells the others, and hears that itself.
+                # A server that begins to listen publishes a wake, and receives it itself.
                 started.append((log, peer))
                 for other_log, other in started:
                     if other_log == log:
@@ -163,7 +163,7 @@ def test_a_wake_reaches_the_other_servers_and_not_its_sender(new_peer: Callable[
     one, two, three = new_peer(), new_peer(), new_peer()
     one.wakes.publish()
     assert (two.woken_until(one), three.woken_until(one)) == (1, 1)
-    # On one channel messages have one order: its own was before this one.
+    # A channel keeps the order of messages, so its own came before this one.
     two.wakes.publish()
     assert (one.woken_until(two), three.woken_until(two)) == (1, 1)
 
@@ -180,7 +180,7 @@ def test_a_server_that_is_alone_publishes_nothing_until_another_listens(
         before = published()
         for _ in range(20):
             one.wakes.publish()
-        # One may have been asked for before it knew that it is alone.
+        # A wake may have been requested before the server knew that it is alone.
         assert published() <= before + 1
         two = new_peer()
         one.wakes.publish()
@@ -285,7 +285,7 @@ def test_wakes_are_received_again_after(
     one, two = new_peer(), new_peer()
     happens(valkey)
 
-    # Listening anew counts as one, so one would not say that messages come.
+    # Listening again counts as one wake, so one wake would not show that messages arrive.
     heard, deadline = 0, monotonic() + SECONDS
     while heard < 5:
         assert monotonic() < deadline
@@ -294,7 +294,7 @@ def test_wakes_are_received_again_after(
 
 
 class Logged:
-    """Takes what is logged, and lets a test wait for it."""
+    """A logger whose events a test can wait for."""
 
     def __init__(self) -> None:
         self.events: SimpleQueue[str] = SimpleQueue()
@@ -357,14 +357,14 @@ class Following:
             pass
 
     def next_ids(self) -> list[str]:
-        """Those of the next batch of events."""
+        """Return the events of the next batch."""
         while True:
             message = next(self._stream)
             if message.events.events:
                 return [event.id for event in message.events.events]
 
     def note_wakes(self, monkeypatch: pytest.MonkeyPatch) -> SimpleQueue[None]:
-        """One for each wake that the server gets from others."""
+        """Return a queue with an item for each wake from other servers."""
         told: SimpleQueue[None] = SimpleQueue()
         wake = self._app.wakes._wake
 
@@ -378,7 +378,7 @@ class Following:
 
 @contextmanager
 def two_servers(database_url: str, redis_url: str) -> Iterator[tuple[EventServiceStub, Following]]:
-    """A stub of the one, and a stream of the other."""
+    """A stub of one server, and a stream of another."""
     with ExitStack() as stack:
         started = []
         for _ in range(2):
@@ -393,7 +393,7 @@ def two_servers(database_url: str, redis_url: str) -> Iterator[tuple[EventServic
 
 
 def reach(events: EventServiceStub, stream: Following) -> None:
-    """Writes through one server and waits until the other's stream has it."""
+    """Write through one server and wait until the stream of the other has the event."""
     request = event_pb2.EmitEventRequest(event=factories.event())
     written = events.EmitEvent(request, timeout=SECONDS).event.id
     assert stream.next_ids() == [written]
@@ -409,7 +409,7 @@ def test_a_wake_alone_brings_an_event_to_the_other_server(
         for _ in range(ROUNDS):
             reach(events, stream)
             told.get(timeout=SECONDS)
-        # A hub may look for reasons of its own, but once a second at most.
+        # A hub also reads by itself, at most once a second.
         assert monotonic() - began < ROUNDS / 2
 
 

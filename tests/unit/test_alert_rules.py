@@ -1,4 +1,4 @@
-"""The table of alerts: what a file changes, and what becomes of an alert over time."""
+"""The table of alerts: changes by a file, and the states of an alert over time."""
 
 from __future__ import annotations
 
@@ -95,12 +95,12 @@ def test_a_missing_file_is_reported(tmp_path: Path) -> None:
         alerts.load(tmp_path / "none.yaml")
 
 
-# What becomes of alerts: the same as a plain reading of each subject's history says.
+# The states of alerts are those that a plain reading of each subject's history gives.
 
 HOLD = 60
 RULE = replace(BY_NAME["agent_event_rate"], threshold=10.0, hold=timedelta(seconds=HOLD))
 Step = tuple[int, dict[str, float]]
-"""FakeClock since the step before, and what is measured of each subject."""
+"""Seconds since the step before, and the measured value of each subject."""
 STEPS = st.lists(
     st.tuples(
         st.sampled_from([10, 15, 30, 59, 60, 61]),
@@ -111,7 +111,7 @@ STEPS = st.lists(
 
 
 class Told:
-    """What is stored of the alerts, and what was told of them."""
+    """The stored alerts, and the events logged about them."""
 
     def __init__(self, rule: AlertRule) -> None:
         self.rule = rule

@@ -1,4 +1,5 @@
-"""What is told of audit: the first at once, the others counted, and never more than a minute's worth."""
+"""The audit of refused calls: the first is logged at once, the others are counted, within a limit a
+minute."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,17 +23,17 @@ KEY = RefusalKey("p", "TaskService/GetTask", "ROLE_TOO_LOW", "192.0.2.1", "abc")
 
 
 class Log:
-    """Keeps what is recorded, or fails."""
+    """A gate that keeps recorded events, or fails."""
 
     def __init__(self) -> None:
-        self.said: list[tuple[str, dict[str, Any]]] = []
+        self.recorded: list[tuple[str, dict[str, Any]]] = []
         self.away = False
 
     def record(self, call: Call, events: Sequence[EventRow]) -> None:
         if self.away:
             raise RuntimeError("away")
         for row in events:
-            self.said.append((row.project, dict(Event.FromString(row.body).payload.items())))
+            self.recorded.append((row.project, dict(Event.FromString(row.body).payload.items())))
 
 
 @pytest.fixture
@@ -57,18 +58,18 @@ def test_the_first_refusal_is_logged_at_once_and_the_others_when_the_minute_ends
     for _ in range(5):
         audit.record(KEY)
         audit.flush()
-    assert [(project, said["count"]) for project, said in log.said] == [("p", 1)]
+    assert [(project, said["count"]) for project, said in log.recorded] == [("p", 1)]
     clock.now = 59
     assert audit.flush() == 0
     clock.now = 61
     audit.flush()
-    assert [said["count"] for _, said in log.said] == [1, 4]
-    assert log.said[1][1]["seconds"] == 61
+    assert [said["count"] for _, said in log.recorded] == [1, 4]
+    assert log.recorded[1][1]["seconds"] == 61
     audit.record(KEY)
     audit.flush()
     clock.now = 130
     audit.flush()
-    assert [said["count"] for _, said in log.said] == [1, 4, 1]
+    assert [said["count"] for _, said in log.recorded] == [1, 4, 1]
     assert audit.flush() == 0
 
 
@@ -76,10 +77,10 @@ def test_at_most_sixty_events_a_minute_are_logged(audit: RefusalAudit, log: Log,
     for n in range(MAX_KEYS + 50):
         audit.record(KEY._replace(peer=str(n)))
     audit.flush()
-    assert len(log.said) == EVENTS_PER_MINUTE
+    assert len(log.recorded) == EVENTS_PER_MINUTE
     clock.now = 61
     audit.flush()
-    assert len(log.said) == 2 * EVENTS_PER_MINUTE
+    assert len(log.recorded) == 2 * EVENTS_PER_MINUTE
 
 
 def test_the_keys_of_one_caller_are_limited(audit: RefusalAudit, log: Log) -> None:
@@ -87,10 +88,10 @@ def test_the_keys_of_one_caller_are_limited(audit: RefusalAudit, log: Log) -> No
         audit.record(KEY._replace(rpc=str(n), caller=""))
     audit.record(KEY._replace(peer="198.51.100.7", caller=""))
     audit.flush()
-    assert len(log.said) == MAX_KEYS_PER_CALLER + 2
-    project, others = log.said[MAX_KEYS_PER_CALLER]
+    assert len(log.recorded) == MAX_KEYS_PER_CALLER + 2
+    project, others = log.recorded[MAX_KEYS_PER_CALLER]
     assert (project, others["rpc"], others["count"]) == ("default", OTHERS, MAX_KEYS - MAX_KEYS_PER_CALLER)
-    assert log.said[-1][1]["peer"] == "198.51.100.7"
+    assert log.recorded[-1][1]["peer"] == "198.51.100.7"
 
 
 def test_above_the_limit_of_keys_refusals_are_counted_together(audit: RefusalAudit, clock: FakeClock) -> None:
@@ -113,4 +114,4 @@ def test_a_failed_write_does_not_stop_the_audit(audit: RefusalAudit, log: Log) -
     log.away = False
     audit.record(KEY._replace(rpc="TaskService/ListTasks"))
     audit.flush()
-    assert [said["rpc"] for _, said in log.said] == ["TaskService/ListTasks"]
+    assert [said["rpc"] for _, said in log.recorded] == ["TaskService/ListTasks"]

@@ -1,4 +1,4 @@
-"""What many calls ask the cache for at once is loaded once."""
+"""A value that many calls request at the same time is loaded once."""
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +19,7 @@ def cache() -> Cache:
 
 
 class Load:
-    """A load that takes as long as it is told to, and fails where it is told to."""
+    """A load that ends or fails when a test says so."""
 
     def __init__(self, *outcomes: bytes | Exception, version: str = "v1") -> None:
         self.version = [version]
@@ -37,7 +37,7 @@ class Load:
 
 
 class Loading(dict[bytes, "Future[bytes | None]"]):
-    """What the cache is loading, with a count of the calls that have found their place in it."""
+    """The loads of a cache, with a count of the calls that wait for one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Loading(dict[bytes, "Future[bytes | None]"]):
 
 
 def at_once(cache: Cache, load: Load) -> "list[Future[tuple[bytes, bool]]]":
-    """Many calls for one version, of which none ends before all have asked."""
+    """Many calls for one version. None ends before all have asked."""
     cache._loading = loading = Loading()
     with ThreadPoolExecutor(CALLS) as pool:
         found = [pool.submit(cache.get_or_load, "kind", ["v1"], load) for _ in range(CALLS)]

@@ -1,4 +1,4 @@
-"""What is recorded of the callers that caused an event says what a rule may do because of it."""
+"""The scopes recorded with an event limit what a rule may do because of it."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""The Prometheus rules and the Grafana dashboard name what there is, and are what their tables say."""
+"""The Prometheus rules and the Grafana dashboard use existing metrics and match their tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_s
 UNSEEN = {
     "orchestration_measured_timestamp_seconds": "says how old the sizes are, for whoever doubts them",
 }
-"""Metrics that no panel shows, and why."""
+"""Metrics without a panel, and the reasons."""
 
 
 def families() -> Iterator[tuple[str, str]]:
@@ -32,7 +32,7 @@ def families() -> Iterator[tuple[str, str]]:
 
 
 def samples() -> set[str]:
-    """What Prometheus gets to know metrics as."""
+    """Return the names of metrics as Prometheus knows them."""
     return {name + suffix for name, type_ in families() for suffix in SUFFIXES[type_]}
 
 

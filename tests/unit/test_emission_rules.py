@@ -1,4 +1,4 @@
-"""Emission policies: what a file may say, which of several counts, and how far a caller's wish goes."""
+"""Emission policies: the files of policies, the order of policies, and policies that callers request."""
 
 from pathlib import Path
 

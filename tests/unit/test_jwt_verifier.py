@@ -1,4 +1,4 @@
-"""The keys that JWTs are checked with, from a file."""
+"""The file of keys that verify JWTs."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from orchestration_server.auth.jwt_verifier import JwtConfigurationError, JwtKeyFile, JwtVerifier
 from orchestration_server.errors import Unauthenticated
@@ -144,6 +144,7 @@ UNUSABLE = [
     {"kty": "of tomorrow", "kid": "k"},
     {"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "k"},
     {"kty": "oct", "k": "c2VjcmV0"},
+    {"kty": "EC", "alg": ["ES256"], "crv": "P-256", "x": "AA", "y": "AA"},
 ]
 
 
@@ -160,13 +161,30 @@ def test_a_member_whose_kid_is_no_text_is_ignored(tmp_path: Path) -> None:
         verifier_of(tmp_path, jwk(KEYS["ES256"], kid=["k"]))
 
 
+def test_the_settings_choose_the_algorithm_of_a_key(tmp_path: Path) -> None:
+    """jwt.PyJWKSet chooses it by the key's type, so it fails all three cases."""
+    file = tmp_path / "jwks.json"
+    edwards = ed448.Ed448PrivateKey.generate()
+    member = jwt.get_algorithm_by_name("EdDSA").to_jwk(edwards.public_key())
+    file.write_text(f'{{"keys": [{member}]}}')
+    key_file(file, "EdDSA").verifier.verify(jwt.encode(claims(), edwards, algorithm="EdDSA"))
+
+    key = rsa.generate_private_key(65537, 2048)
+    public = json.loads(jwt.get_algorithm_by_name("PS256").to_jwk(key.public_key()))
+    file.write_text(json.dumps({"keys": [public]}))
+    key_file(file, "PS256").verifier.verify(jwt.encode(claims(), key, algorithm="PS256"))
+    file.write_text(json.dumps({"keys": [public | {"alg": "RS256"}]}))
+    with pytest.raises(JwtConfigurationError, match="no key for PS256"):
+        key_file(file, "PS256")
+
+
 def test_every_key_without_a_kid_is_tried(tmp_path: Path) -> None:
     one, two, named, other = (ec.generate_private_key(ec.SECP256R1()) for _ in range(4))
     verifier = verifier_of(tmp_path, jwk(one), jwk(named, kid="k"), jwk(two), jwk(other, kid="k"))
     for key in (one, two):
         for headers in ({}, {"kid": "k"}, {"kid": "another"}):
             verifier.verify(jwt.encode(claims(), key, algorithm="ES256", headers=headers))
-    # Two keys may have one name while one takes the other's place.
+    # Two keys may have one kid while one replaces the other.
     for key in (named, other):
         verifier.verify(jwt.encode(claims(), key, algorithm="ES256", headers={"kid": "k"}))
         with pytest.raises(Unauthenticated):

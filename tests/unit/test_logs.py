@@ -1,4 +1,4 @@
-"""What the log tells, and what it keeps to itself."""
+"""The content of the log, and the data that it leaves out."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_lines_that_are_not_read_are_dropped_and_counted(monkeypatch: pytest.Mon
     read, write = os.pipe()
     writer = logs.Writer(write)
     before = metrics.REGISTRY.get_sample_value("orchestration_log_lines_dropped_total") or 0.0
-    # The pipe takes 64 KiB, and one line more is with the thread.
+    # The pipe holds 64 KiB, and the thread holds one more line.
     for _ in range(100):
         writer.put("x" * 4_095)
     dropped = (metrics.REGISTRY.get_sample_value("orchestration_log_lines_dropped_total") or 0.0) - before
@@ -114,7 +114,7 @@ def test_the_log_is_readable_on_a_terminal() -> None:
     ended = subprocess.run([sys.executable, "-c", PROGRAM], stderr=theirs, check=False)
     os.close(theirs)
     text = b""
-    # A terminal whose other end is closed says so with an error.
+    # A terminal whose other end is closed raises an error.
     with os.fdopen(ours, "rb", buffering=0) as terminal, suppress(OSError):
         while part := terminal.read(65_536):
             text += part

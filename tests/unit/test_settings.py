@@ -42,7 +42,7 @@ def test_an_empty_variable_is_ignored(file: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_newline_after_a_value_is_stripped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    """As a secret has it that was written to a file by echo, and read from there."""
+    """A secret that echo wrote to a file ends in a newline."""
     monkeypatch.setenv("DATABASE_URL", f"postgresql://me:hunter2@db/x{end}")
     monkeypatch.setenv("REDIS_URL", f"redis://:hunter2@cache/0{end}")
     monkeypatch.setenv("ORCHESTRATION_THREADS", f"6{end}")

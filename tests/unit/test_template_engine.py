@@ -1,4 +1,5 @@
-"""The engine of templates: what it takes and refuses, and that whatever it does ends within its budget."""
+"""The engine of templates: the syntax that it accepts and refuses, and the budget that ends every
+rendering."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,7 +48,7 @@ def rendered(template: Template, **variables: Any) -> str:
     return template.render({"title": "T", "decision": "D", **variables})
 
 
-# What it does
+# Rendering
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_the_value_of_a_variable_is_never_a_template(text: str, texts: list[str]
     assert run("{% for t in mine %}{{ t }}{% endfor %}.", mine=texts) == "".join(texts) + "."
 
 
-# What it refuses when the template is read
+# Errors when a template is read
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_a_syntax_error_names_the_line() -> None:
 
 
 def test_a_slug_is_made_from_the_beginning_of_a_text() -> None:
-    # To bring 20,000 combining marks in order took a second and a half.
+    # Sorting 20,000 combining marks took a second and a half.
     assert run("{{ marks | slug }}", marks="a" + "\u0301\u0316" * 10_000) == "a"
     assert run("{{ marks | slug }}", marks="-" * SLUG_SOURCE + "a") == ""
 
@@ -189,7 +190,7 @@ def test_an_undefined_variable_in_a_list_is_named() -> None:
         run("{{ [thing.nokey] | tojson }}")
 
 
-# What it ends
+# Limits
 
 
 @pytest.mark.parametrize(
@@ -220,7 +221,7 @@ def test_a_bomb_ends_by_its_budget(source: str) -> None:
 
     with pytest.raises(LimitPassed):
         program.run(Run(budget, dict(VALUES)))
-    # One piece of work may pass what is left, and none is begun after that.
+    # One operation may exceed what is left of the budget. None begins after that.
     assert budget.steps > -STEPS
 
 
@@ -314,7 +315,7 @@ def test_any_template_is_refused_or_renders_a_bounded_text_or_fails_with_its_rea
 
 
 def _outcome(template: Template) -> str:
-    """The text, or the error's where the template is broken or passes its limits."""
+    """Return the text, or the error's message if the template is broken or exceeds its limits."""
     names = {variable.name for variable in template.variables}
     try:
         return rendered(template, **{name: value for name, value in VALUES.items() if name in names})
@@ -441,7 +442,7 @@ def test_any_value_stays_in_its_field(value: Any, text: str) -> None:
 
 
 def problem(folder: Path, text: str | bytes, name: str = "mine.yaml") -> str:
-    """What is said of a file, without the folder."""
+    """Return the error of a file, without the folder."""
     (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(TemplateFileError) as caught:
         Templates(folder)

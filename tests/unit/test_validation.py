@@ -1,4 +1,4 @@
-"""The table of rules: complete, and each limit at its edge."""
+"""The table of constraints is complete, and each limit is checked at its edge."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -52,7 +52,7 @@ ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
 def reachable(message: Any) -> Iterator[Descriptor]:
-    """The ledger's own messages that a request may hold."""
+    """Yield the ledger's own messages that a request may contain."""
     yield message
     for field in message.fields:
         inner = field.message_type
@@ -61,7 +61,7 @@ def reachable(message: Any) -> Iterator[Descriptor]:
 
 
 def violations(request: Message) -> dict[str, str]:
-    """What is wrong with a request."""
+    """Return the violations of a request."""
     try:
         validate(request)
     except InvalidArgument as error:
@@ -134,13 +134,13 @@ GOOD: dict[type[Message], dict[str, Any]] = {
 
 
 def merged(base: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """``base`` with the field at a dotted path set."""
+    """Return ``base`` with the field at a dotted path set."""
     head, _, rest = path.partition(".")
     return {**base, head: merged(base.get(head, {}), rest, value) if rest else value}
 
 
 def made(request: type[Message], path: str, value: Any) -> Message:
-    """A good request with one field set."""
+    """Return a valid request with one field set."""
     return ParseDict(merged(GOOD[request], path, value), request())
 
 
@@ -150,7 +150,7 @@ def test_a_small_valid_request_passes(request_class: type[Message]) -> None:
 
 
 def nested(levels: int) -> dict[str, Any]:
-    """Objects in objects."""
+    """Return nested objects."""
     return {"k": nested(levels - 1)} if levels > 1 else {}
 
 
@@ -298,7 +298,7 @@ PATHS = (
 
 
 def options(path: str) -> dict[str, tuple[list[Any], list[Any]]]:
-    """The edges of the ContextOptions at a path."""
+    """Return the edges of the ContextOptions at a path."""
     edges: dict[str, tuple[list[Any], list[Any]]] = {
         "max_events": PAGE_SIZES,
         "page_size": PAGE_SIZES,
@@ -729,7 +729,7 @@ JSON = st.recursive(
 
 
 def has_nul(value: Any) -> bool:
-    """Whether a string or key anywhere holds NUL."""
+    """Return whether a string or key in a value contains NUL."""
     if isinstance(value, dict):
         return any("\0" in key or has_nul(item) for key, item in value.items())
     return any(map(has_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value

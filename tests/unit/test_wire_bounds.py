@@ -1,4 +1,4 @@
-"""The bounds of requests as bytes: what the rules accept is never refused, and what is taken costs little."""
+"""The bounds of requests in bytes: no valid request is refused, and an accepted one takes bounded memory."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from tests.unit.test_validation import REQUESTS
 
 MOST_BYTES = 16 * 1024 * 1024
 LARGE = 200_000
-"""Bytes of generated text and JSON in one message, after which they are short."""
+"""The bytes of generated text and JSON in one message. Further ones are short."""
 NAMES = ["a", "a" * 128, "a" * 64, "a.b", "a" * 62 + "." + "b" * 63, "a.*", "T:a", "SESSION:" + "a" * 128,
          "é" * 512, "01890a5d-ac96-774b-bcce-b302099a8057"]  # fmt: skip
 
 
 class Maker:
-    """Makes requests that obey their rules, many of them at a limit."""
+    """A generator of valid requests, many of them at a limit."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -141,7 +141,7 @@ def test_no_valid_request_exceeds_its_bounds(request_class: type[Message], seed:
 
 
 def test_a_gzip_stream_that_declares_too_large_a_size_is_not_decompressed() -> None:
-    # What stands before the size is no gzip, which unpacking would find.
+    # The bytes before the size are no gzip stream, which decompression would notice.
     body = b"\x1f\x8b" + bytes(2_000) + (1 << 24).to_bytes(4, "little")
     with pytest.raises(InvalidArgument) as caught:
         Parser(task_pb2.BatchCreateTasksRequest, RULES, most_bytes=MOST_BYTES)(body)
@@ -175,7 +175,7 @@ def test_every_request_is_bounded_in_bytes_and_in_each_of_its_lists(request_clas
     if not large:
         assert bounds.most_bytes <= 512 * 1024
     for field in request_class.DESCRIPTOR.fields:
-        # An empty string or message, or a 0, more often than any list may have items.
+        # More empty strings, messages or zeros than any list may have items.
         body = _varint(field.number << 3 | 2) + b"\x00"
         if field.type not in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE):
             body = _varint(field.number << 3) + b"\x00"
@@ -198,7 +198,7 @@ def test_unknown_fields_are_bounded(body: bytes) -> None:
 
 
 def test_a_batch_of_a_newer_client_is_accepted() -> None:
-    """A thousand items, each with fields that this release does not know."""
+    """Each of a thousand items has fields that this release does not know."""
     item = task_pb2.CreateTaskRequest(task=factories.task("T", description="x" * 2_000)).SerializeToString()
     newer = item + b"\xf8\x7f\x01" * 20
     body = b"".join(b"\x0a" + _varint(len(newer)) + newer for _ in range(1_000))
@@ -290,7 +290,7 @@ print(len(body), resident() - before)
 
 
 def grown(case: str, guard: str) -> int:
-    """The memory of the densest request that the scan lets pass, measured in a process of its own."""
+    """Measure the memory of the densest request that passes the scan, in another process."""
     ended = subprocess.run(
         [sys.executable, "-c", PARSE, case, guard], capture_output=True, text=True, check=True, timeout=110
     )
