@@ -1,1 +1,1 @@
-"""One servicer a file: proto in, proto out."""
+"""The implementations of the rpcs, one service a module."""

@@ -1,4 +1,4 @@
-"""AdminService."""
+"""AdminService: server information, archive, storage and alerts."""
 
 from __future__ import annotations
 

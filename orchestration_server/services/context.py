@@ -1,4 +1,4 @@
-"""ContextService."""
+"""ContextService: contexts and the files that they name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CoordinationService."""
+"""CoordinationService: dependencies of tasks, and the tasks that are ready."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EventService."""
+"""EventService: the event log and its timeline."""
 
 from __future__ import annotations
 

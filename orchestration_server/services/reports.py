@@ -1,4 +1,4 @@
-"""ReportService."""
+"""ReportService: status reports, decisions and bug reports."""
 
 from __future__ import annotations
 

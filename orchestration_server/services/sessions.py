@@ -1,4 +1,4 @@
-"""SessionService."""
+"""SessionService: sessions of agents."""
 
 from __future__ import annotations
 

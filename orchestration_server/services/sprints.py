@@ -1,4 +1,4 @@
-"""SprintService."""
+"""SprintService: sprints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TaskService."""
+"""TaskService: tasks."""
 
 from __future__ import annotations
 

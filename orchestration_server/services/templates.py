@@ -1,4 +1,4 @@
-"""TemplateService."""
+"""TemplateService: templates and their rendering."""
 
 from __future__ import annotations
 
