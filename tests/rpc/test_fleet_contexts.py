@@ -25,11 +25,11 @@ SHORT, LONG = (150, 8), (25, 25)
 BATCH = 500
 NOTE = 300
 LEAST_USE = 0.7
-"""The share of a budget that the middle context of those that are cut takes in real tokens."""
+"""The least share of a budget, in real tokens, that the median of the trimmed contexts fills."""
 
 
 class Fleet:
-    """A server that holds a sample of the fleet's tasks with all their events, notes and outcomes."""
+    """A server with a sample of the fleet's tasks and all their events, notes and outcomes."""
 
     def __init__(self, channel: grpc.Channel, every: int, most: int) -> None:
         self.ledger = Ledger(channel)

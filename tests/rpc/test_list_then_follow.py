@@ -1,4 +1,4 @@
-"""A cursor of any answer resumes without a gap, though the answer was read beside open transactions."""
+"""A cursor of any response resumes without a gap, even if transactions were open when it was read."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -88,7 +88,7 @@ def writers(database_url: str) -> Iterator[list[LateWriter]]:
 
 
 def followed(ledger: Ledger, cursor: str, count: int) -> list[event_pb2.Event]:
-    """The next events from a cursor, live ones too; each call takes a single message."""
+    """Return the next events from a cursor, also live ones. Each call takes a single message."""
     found: list[event_pb2.Event] = []
     request = event_pb2.StreamTimelineRequest(after_cursor=cursor, follow=True)
     stream = ledger.events.StreamTimeline(request, timeout=SECONDS)
@@ -101,7 +101,7 @@ def followed(ledger: Ledger, cursor: str, count: int) -> list[event_pb2.Event]:
 
 
 def behind(ledger: Ledger, cursor: str) -> list[str]:
-    """The types of all that a cursor leaves to be read."""
+    """Return the types of all events after a cursor."""
     request = event_pb2.StreamTimelineRequest(after_cursor=cursor)
     stream = ledger.events.StreamTimeline(request, timeout=SECONDS)
     found = [event.type for message in stream for event in message.events.events]
@@ -109,7 +109,7 @@ def behind(ledger: Ledger, cursor: str) -> list[str]:
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_what_was_open_when_the_answer_was_read_comes_after_it(
+def test_events_of_open_transactions_come_after_the_response(
     ledger: Ledger, writers: list[LateWriter], answer: Answer
 ) -> None:
     ledger.emit(type_="before.all")
@@ -127,7 +127,7 @@ def test_what_was_open_when_the_answer_was_read_comes_after_it(
     everything = [*ids, after]
     found = followed(ledger, cursor, len(everything))
     assert [event.id for event in found] == everything
-    # A reader that leaves in the middle of it misses nothing and gets nothing twice.
+    # A reader that leaves in the middle misses no event and gets none twice.
     for place, event in enumerate(found):
         assert [e.id for e in followed(ledger, event.cursor, len(everything) - place - 1)] == everything[
             place + 1 :
@@ -135,10 +135,8 @@ def test_what_was_open_when_the_answer_was_read_comes_after_it(
     assert len(found[-1].cursor) == 32
 
 
-def test_a_live_stream_goes_on_while_transactions_stay_open(
-    ledger: Ledger, writers: list[LateWriter]
-) -> None:
-    """It is live beside open transactions, and its cursors resume as the answer's does."""
+def test_a_stream_is_live_while_transactions_stay_open(ledger: Ledger, writers: list[LateWriter]) -> None:
+    """A stream is live while transactions are open, and its cursors resume as the response's does."""
     first, second, _ = writers
     first.begin()
     ledger.emit(type_="seen.between")
@@ -167,10 +165,10 @@ def test_a_live_stream_goes_on_while_transactions_stay_open(
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_without_the_ids_that_were_open_the_late_events_are_lost(
+def test_without_open_ids_in_cursors_late_events_are_lost(
     ledger: Ledger, writers: list[LateWriter], answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: a cursor that is a position alone leaves out what the test above expects."""
+    """The control: with a cursor that is only a position, the events of the test above are lost."""
 
     def position_alone(position: model.Position, _: object) -> model.Cursor:
         return model.Cursor(position)
@@ -186,8 +184,8 @@ def test_without_the_ids_that_were_open_the_late_events_are_lost(
     assert followed(ledger, cursor, 1)[0].type == "after.all"
 
 
-def test_all_pages_of_a_list_are_of_one_moment(ledger: Ledger, writers: list[LateWriter]) -> None:
-    """What comes between two pages is on none of them, and follows from a cursor of each."""
+def test_all_pages_of_a_list_are_of_one_snapshot(ledger: Ledger, writers: list[LateWriter]) -> None:
+    """An event logged between two pages is on neither, and follows from a cursor of each."""
     ids = [ledger.emit(type_="seen.one").id for _ in range(4)]
     writers[0].begin()
     ids.append(ledger.emit(type_="seen.last").id)
@@ -206,9 +204,7 @@ def test_all_pages_of_a_list_are_of_one_moment(ledger: Ledger, writers: list[Lat
     assert [event.id for event in followed(ledger, shown[0].cursor, 7)] == [*ids[1:4], *late, ids[4], after]
 
 
-def test_a_context_since_such_a_cursor_has_what_its_reader_has_not_seen(
-    ledger: Ledger, writers: list[LateWriter]
-) -> None:
+def test_a_context_since_such_a_cursor_has_the_late_events(ledger: Ledger, writers: list[LateWriter]) -> None:
     ledger.task("t")
     writers[0].begin()
     cursor = ledger.emit(task="t", type_="seen.last").cursor
@@ -229,10 +225,10 @@ def test_a_context_since_such_a_cursor_has_what_its_reader_has_not_seen(
     assert behind(ledger, as_of) == ["came.later"]
 
 
-def test_a_state_at_such_a_cursor_lacks_what_its_reader_had_not_seen(
+def test_a_state_at_such_a_cursor_lacks_the_late_changes(
     ledger: Ledger, writers: list[LateWriter], database_url: str
 ) -> None:
-    """A change that commits later, below the cursor, is no part of the past that the cursor names."""
+    """A change that commits later, below the cursor, is no part of the cursor's state."""
     ledger.task("t", title="Old")
     with late_writer(database_url) as writer:
         writer.begin()
@@ -245,10 +241,10 @@ def test_a_state_at_such_a_cursor_lacks_what_its_reader_had_not_seen(
     assert ledger.events.ReconstructState(request).task.title == "New"
 
 
-def test_what_a_later_page_of_a_chain_has_seen_does_not_come_again(
+def test_events_on_a_later_page_of_a_chain_do_not_come_again(
     ledger: Ledger, writers: list[LateWriter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A transaction that was open at one page and stands on the next one counts as seen."""
+    """A transaction that was open at one page and is on the next one counts as seen."""
     late, *_ = writers
     metadata = (("orchestration-correlation-id", "late"),)
     request = event_pb2.EmitEventRequest(event=factories.event())
