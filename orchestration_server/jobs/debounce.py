@@ -1,4 +1,4 @@
-"""Tells of changes of a status that were held, once the status has been stable or the time is up."""
+"""The background service that logs pending changes once their status is stable or the time is up."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from orchestration_server.store import pending_changes, writes
 from orchestration_server.writes import debounce
 
 BATCH = 50
-"""Entities told of in one transaction, which holds their locks."""
+"""The most entities whose changes are logged in one transaction, which holds their locks."""
 
 
 class Debounced:
-    """The service: any number may run at once.
+    """The service. Several processes may run it at once.
 
-    An entity that is being written waits for the next turn; where it is late, this waits for the writer.
-
-    ``wake`` is called after each commit that holds events, ``clock`` is the database's where None.
+    An entity that is being written is left to the next run. If the entity is late, the service waits for the
+    writer.
     """
 
     name = "debounce"
@@ -28,12 +27,16 @@ class Debounced:
     def __init__(
         self, db: Database, wake: Callable[[], None], clock: Callable[[], datetime] | None = None
     ) -> None:
+        """Make the service. It calls ``wake`` after each commit that logs events.
+
+        ``clock`` replaces the database's clock.
+        """
         self._db = db
         self._wake = wake
         self._clock = clock
 
     def run_once(self) -> int:
-        """Tells of the next entities that are due; how many events it took."""
+        """Log the changes of the next entities that are due, and return the number of events."""
         now = self._clock() if self._clock else None
         with self._db.connection() as conn:
             due = {
@@ -45,10 +48,10 @@ class Debounced:
             late = sorted(key for key, one in due.items() if one.late)
             with conn.transaction():
                 writes.lock(conn, late)
-                mine = [*late, *writes.try_locks(conn, sorted(due.keys() - set(late)))]
-                told = debounce.flush(
-                    conn, [due[key].entity for key in mine], due=now or event_store.now(conn)
+                locked = [*late, *writes.try_locks(conn, sorted(due.keys() - set(late)))]
+                events = debounce.flush(
+                    conn, [due[key].entity for key in locked], due=now or event_store.now(conn)
                 )
-        if told:
+        if events:
             self._wake()
-        return told
+        return events

@@ -1,9 +1,9 @@
-"""Answers to messages that ask for DURABILITY_ACCEPTED: at once, unless too much was answered already.
+"""Early answers to messages that ask for DURABILITY_ACCEPTED.
 
-A crash loses what was answered and is not stored yet. So the server answers nothing that has more before it
-than the database stores in ACCEPTED_SECONDS, by what it stored lately, and nothing while the oldest that was
-answered has waited for that long. A message that is held back is stored with the others, and answered once
-there is room or it is stored.
+A crash loses events that were answered and not stored yet. So the server answers a message early only if the
+database can store all events before it within ACCEPTED_SECONDS, by its recent rate, and if no answered
+message has waited for that long. Other messages are deferred: they are answered once there is room, or once
+they are stored.
 """
 
 from __future__ import annotations
@@ -15,56 +15,57 @@ from concurrent.futures import Future
 from orchestration_server.writes.drafts import EmitRequest, EmitResult
 
 ACCEPTED_SECONDS = 0.1
-"""For how long answered events may wait in memory before no others are answered."""
+"""The longest that answered events may wait in memory before the server stops answering early."""
 FIRST_RATE = 10_000.0
-"""Events a second, until the first group was stored."""
+"""The assumed rate, in events a second, until the first group is stored."""
 SHARE = 0.3
-"""The weight of the last group in the rate."""
+"""The weight of the newest group in the rate."""
 
 
 class AcceptedMessages:
-    """The accepted messages that are not stored yet. GroupCommit's lock guards it, but for futures.
+    """The accepted messages that are not stored yet. GroupCommit's lock guards all of it except the futures.
 
-    A message that waits for a batch is answered at once and not counted: its policy says how long it waits.
+    A message that waits for a batch is answered at once and not counted, since its policy bounds its wait.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._answered: dict[int, tuple[EmitRequest, float]] = {}
-        """The messages answered, the first one first, and when."""
+        """The answered messages with the times of their answers, the oldest first."""
         self._events = 0
-        """Of those."""
+        """The number of events of the answered messages."""
         self._stored = 0
-        """Events, of all messages, those that failed too."""
+        """The number of events of all messages that were stored or failed."""
         self._deferred: deque[tuple[EmitRequest, Future[EmitResult], int]] = deque()
-        """The messages, their answers, and what ``_stored`` is when it is their turn."""
+        """The deferred messages, their answers, and the value of ``_stored`` at their turn."""
         self._rate = FIRST_RATE
 
-    def add(self, emission: EmitRequest, *, ahead: int = 0) -> Future[EmitResult]:
-        """Take a message in. Its answer is ready at once if it may be given now.
+    def add(self, message: EmitRequest, *, ahead: int = 0) -> Future[EmitResult]:
+        """Add a message, and return its answer, which is done already if the server answers early.
 
-        ``ahead`` is how many events before it are not stored.
+        ``ahead`` is the number of events before it that are not stored.
         """
         answer: Future[EmitResult] = Future()
-        if emission.batch is not None:
-            answer.set_result(emission.accept())
-        elif not self._deferred and self._has_room(emission, ahead):
-            self._count(emission)
-            answer.set_result(emission.accept())
+        if message.batch is not None:
+            answer.set_result(message.accept())
+        elif not self._deferred and self._has_room(message, ahead):
+            self._count(message)
+            answer.set_result(message.accept())
         else:
-            self._deferred.append((emission, answer, self._stored + ahead))
+            self._deferred.append((message, answer, self._stored + ahead))
         return answer
 
-    def remove(self, emission: EmitRequest) -> tuple[bool, list[Callable[[], None]]]:
-        """Take a message out that is stored, or failed.
+    def remove(self, message: EmitRequest) -> tuple[bool, list[Callable[[], None]]]:
+        """Remove a message that is stored or failed.
 
-        Return whether it was answered, and what gives the answers that are due now, without the lock.
+        Return whether it was answered early, and functions that give the answers which are due now. Call them
+        without the lock.
         """
-        answered = emission.batch is not None
-        if self._answered.pop(id(emission), None) is not None:
-            self._events -= len(emission.drafts)
+        answered = message.batch is not None
+        if self._answered.pop(id(message), None) is not None:
+            self._events -= len(message.drafts)
             answered = True
-        answers = list(self._pop_own(emission))
+        answers = list(self._pop_own(message))
         while self._deferred:
             one, answer, turn = self._deferred[0]
             if not self._has_room(one, turn - self._stored):
@@ -75,39 +76,39 @@ class AcceptedMessages:
         return answered, answers
 
     def add_stored(self, events: int) -> None:
-        """Say that so many events were stored, or failed: before those that were accepted are taken out."""
+        """Add to the number of events that were stored or failed. Call it before ``remove``."""
         self._stored += events
 
     def add_rate(self, events: int, seconds: float) -> None:
-        """Take into account how fast a group was stored."""
+        """Add the rate at which a group was stored to the average."""
         if events and seconds > 0:
             self._rate += SHARE * (events / seconds - self._rate)
 
-    def _pop_own(self, emission: EmitRequest) -> Iterator[Callable[[], None]]:
-        """What answers a message that was held back until it was stored: one of the first, as a rule."""
-        for place, (one, answer, _) in enumerate(self._deferred):
-            if one is emission:
-                del self._deferred[place]
+    def _pop_own(self, message: EmitRequest) -> Iterator[Callable[[], None]]:
+        """Yield the answer of a message that was deferred until it was stored."""
+        for index, (one, answer, _) in enumerate(self._deferred):
+            if one is message:
+                del self._deferred[index]
                 yield _answer_later(answer, one)
                 return
 
-    def _has_room(self, emission: EmitRequest, ahead: int) -> bool:
+    def _has_room(self, message: EmitRequest, ahead: int) -> bool:
         most = self._rate * ACCEPTED_SECONDS
         if ahead > most or not self._answered:
             return ahead <= most
         _, since = next(iter(self._answered.values()))
-        return self._events + len(emission.drafts) <= most and self._now() - since < ACCEPTED_SECONDS
+        return self._events + len(message.drafts) <= most and self._now() - since < ACCEPTED_SECONDS
 
-    def _count(self, emission: EmitRequest) -> None:
-        self._answered[id(emission)] = emission, self._now()
-        self._events += len(emission.drafts)
+    def _count(self, message: EmitRequest) -> None:
+        self._answered[id(message)] = message, self._now()
+        self._events += len(message.drafts)
 
 
-def _answer_later(answer: Future[EmitResult], emission: EmitRequest) -> Callable[[], None]:
+def _answer_later(answer: Future[EmitResult], message: EmitRequest) -> Callable[[], None]:
     def give() -> None:
-        error = emission.done.exception() if emission.done.done() else None
+        error = message.done.exception() if message.done.done() else None
         if error is None:
-            answer.set_result(emission.accept())
+            answer.set_result(message.accept())
         else:
             answer.set_exception(error)
 

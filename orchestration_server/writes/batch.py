@@ -1,4 +1,4 @@
-"""Several messages of callers' events as rows, stored in one transaction."""
+"""A group of messages of callers' events as rows, which one transaction stores."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ from orchestration_server.writes.drafts import (
 from orchestration_server.writes.gate import check_answer
 
 COPY_EVENTS = 32
-"""From so many events on, a transaction with a COPY is faster than one statement."""
+"""The number of events from which a transaction with COPY is faster than one statement."""
 
 
 class EmitBatch:
-    """Several messages as rows, by what the database says of their tasks, keys and request_ids."""
+    """The rows of several messages, given the stored tasks, keys and request ids."""
 
     def __init__(self, conn: Connection, group: Sequence[EmitRequest]) -> None:
-        self._now, held = pending_changes.now_and_any(conn)
-        if held and _flush_first(conn, group):
+        self._now, any_pending = pending_changes.now_and_any(conn)
+        if any_pending and _flush_first(conn, group):
             self._now = event_store.now(conn)
         self._answers = emission_store.answers(
             conn,
@@ -59,7 +59,7 @@ class EmitBatch:
             conn, sorted({(e.call.project, d.dedup_key) for e in group for d in e.drafts if d.dedup_key})
         )
         self._known = emission_store.known(conn, self._asked(group))
-        """Of the events that were first with a key, for callers that may not see each."""
+        """The events that were first with a key, for callers whose scope may not cover them."""
         self._tasks = emission_store.tasks(
             conn,
             sorted({(e.call.project, d.entity_code) for e in group for d in e.drafts
@@ -71,7 +71,7 @@ class EmitBatch:
         self._requests: list[tuple[str, Request, bytes]] = []
         self._sampled_out: Counter[SampledOut] = Counter()
         self.results = [self._message(one) for one in group]
-        """What each message is answered, once the group is stored."""
+        """The result of each message, for after the commit."""
         self.stored = len(self._rows)
         self.sampled_out = self._sampled_out.total()
         self._new_keys.sort()
@@ -81,10 +81,11 @@ class EmitBatch:
             self._about = [Entity(*one) for one in about if one[1] in writes.DEBOUNCEABLE]
 
     def commit(self, conn: Connection, begun: Callable[[], None]) -> None:
-        """Stores the group. Raises Conflict where what was read of it is no longer so; Held where something
-        is held of what its events are about, before it has begun.
+        """Store the group.
 
-        ``begun`` is called once it has a transaction id, where it is more than one statement.
+        ``begun`` is called once the transaction has its id, if it has more than one statement. Raises
+        Conflict if rows have changed since they were read, and PendingChanges if an entity of its events has
+        some. Then the transaction has not begun.
         """
         if self._by_copy:
             with conn.transaction():
@@ -168,9 +169,9 @@ class EmitBatch:
         return all(event is not None and scope.may_see(*event) for event in known)
 
     def _is_inside(self, one: EmitRequest, scope: Scope) -> bool:
-        """Whether its tasks, as far as they are there, are still in the sprint that its key is scoped to.
+        """Return whether the tasks of a message are still in the sprint that its key is scoped to.
 
-        The rest was checked when the message was let in, and cannot change.
+        Admission checked the rest of the message, which cannot change.
         """
         if not scope.sprint_code:
             return True
@@ -182,7 +183,7 @@ class EmitBatch:
         return all(task is None or task.sprint_code == scope.sprint_code for task in found)
 
     def _counted(self, project: str, draft: Draft) -> SampledOut:
-        """What an event that is left out counts as."""
+        """Return the count of an event that is left out."""
         minute = (draft.occur_time or self._now).replace(second=0, microsecond=0)
         return SampledOut(
             project, minute, draft.type, draft.actor, draft.entity_type, draft.entity_code,
@@ -190,7 +191,7 @@ class EmitBatch:
         )  # fmt: skip
 
     def _sprint_code(self, project: str, draft: Draft) -> str:
-        """The sprint that the event belongs to: its task's, where none was given."""
+        """Return the sprint of an event, by default that of its task."""
         if draft.entity_type != EntityType.TASK or (draft.sprint_code and not draft.follows_task):
             return draft.sprint_code
         task = self._tasks.get((project, draft.entity_code))
@@ -230,9 +231,9 @@ class EmitBatch:
 
 
 def flush_and_commit(conn: Connection, group: Sequence[EmitRequest], begun: Callable[[], None]) -> EmitBatch:
-    """Reads and stores a group in one transaction, which first tells of what is held of its entities.
+    """Read and store a group in a transaction that first logs the pending changes of its entities.
 
-    Its locks keep more from being held meanwhile, so no writer of a status is first again and again.
+    The locks keep other changes from becoming pending meanwhile, so the group cannot lose again and again.
     """
     with conn.transaction():
         _flush(conn, _debounceable(group))
@@ -242,15 +243,15 @@ def flush_and_commit(conn: Connection, group: Sequence[EmitRequest], begun: Call
 
 
 def _flush_first(conn: Connection, group: Sequence[EmitRequest]) -> int:
-    """Tells of what is held of the tasks and sprints that the events are about, in a transaction of its own.
+    """Log the pending changes of the events' entities, in a separate transaction.
 
-    So the group needs no locks. What is held after this makes it ``Held``.
+    So the group needs no locks. If changes become pending after this, the group fails with PendingChanges.
     """
-    held = pending_changes.with_pending(conn, _debounceable(group))
-    if not held:
+    entities = pending_changes.with_pending(conn, _debounceable(group))
+    if not entities:
         return 0
     with conn.transaction():
-        return _flush(conn, held)
+        return _flush(conn, entities)
 
 
 def _debounceable(group: Sequence[EmitRequest]) -> list[Entity]:

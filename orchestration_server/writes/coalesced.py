@@ -1,8 +1,8 @@
-"""Events that tell of several steps: how they are made of the steps' own events, and taken apart again.
+"""Coalesced events: one event that logs several changes of an entity's status.
 
-Such an event goes from the first old status to the last new one and lists each step under ``steps``, so
-that whoever reads history has each revision with its from and to, who made it and when. Where the status
-came back to what it was, ``changes`` is empty: nothing changed in the end.
+The event has the first old status and the last new one, and lists each change under ``steps``: its revision,
+its statuses, its caller and its time. So history shows all of them. If the status is back at its first value,
+``changes`` is empty.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _WHO = ("agent", "session_key", "correlation_id")
 
 
 def coalesce(events: Sequence[event_pb2.Event]) -> event_pb2.Event:
-    """One event of what several events of one entity tell of, oldest first, one a revision.
+    """Return one event for the events of an entity, which are one a revision, oldest first.
 
-    It lacks what the log adds: id, times, and who called, which are those of the last.
+    The log adds its id, its times and its caller, which are those of the last event.
     """
     last = events[-1]
     payloads = [plain(event.payload) for event in events]
@@ -32,7 +32,7 @@ def coalesce(events: Sequence[event_pb2.Event]) -> event_pb2.Event:
     payload = {name: value for name, value in payloads[-1].items() if name != "snapshot"}
     payload["changes"] = {} if before == after else {"status": {"from": before, "to": after}}
     payload["step_count"] = len(events)
-    payload[_STEPS] = [_step(event, told) for event, told in zip(events, payloads, strict=True)]
+    payload[_STEPS] = [_step(event, payload) for event, payload in zip(events, payloads, strict=True)]
     return event_pb2.Event(
         type=last.type,
         entity_type=last.entity_type,
@@ -58,12 +58,12 @@ def _step(event: event_pb2.Event, payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def has_steps(event: event_pb2.Event) -> bool:
-    """Whether the event tells of steps."""
+    """Return whether an event lists steps."""
     return event.type in DEBOUNCED and _STEPS in event.payload.fields
 
 
 def expand(event: event_pb2.Event) -> list[event_pb2.Event]:
-    """The events of its steps, oldest first, each with its id; the event itself where it has none."""
+    """Return one event for each step of an event, oldest first, all with its id. Without steps, return it."""
     if not has_steps(event):
         return [event]
     steps: list[dict[str, Any]] = plain(event.payload)[_STEPS]

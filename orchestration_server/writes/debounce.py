@@ -1,9 +1,9 @@
-"""Debounce: changes of a status that are held, and told of by one event once the status is stable.
+"""Debounce: changes of a status become pending, and one event logs them once the status is stable.
 
-The step is stored with its change, in one statement, so no crash loses it. It is told of before any other
-event of its entity: the statement that writes an event refuses where something is held of its entity
-(``Held``), and the write is made again in a transaction that tells of it first (``writes/gate.py``).
-Otherwise the service in ``jobs/debounce.py`` tells of it when its time has come.
+A pending change is stored in the statement of its change, so no crash loses it. It is logged before any other
+event of its entity: a statement that logs an event fails if the entity has pending changes
+(``PendingChanges``), and the write is repeated in a transaction that logs them first (``writes/gate.py``).
+Otherwise the service in ``jobs/debounce.py`` logs them when they are due.
 """
 
 from __future__ import annotations
@@ -28,21 +28,24 @@ from orchestration_server.writes import coalesced
 
 RPC = "Debounce"
 MAX_EVENT_BYTES = 256 * 1024
-"""Of the steps of one event, unless it is a single one: a large entity's snapshots are in them."""
+"""The most bytes of pending changes in one event. A single change may be larger, as it has a snapshot."""
 
 
 def entity_of(event: EventRow) -> Entity:
-    """What the event is about."""
+    """Return the entity of an event."""
     return Entity(event.project, event.entity_type, event.entity_code)
 
 
 def debounceable(events: Sequence[EventRow]) -> set[Entity]:
-    """What the events are about, as far as something may be held of it."""
+    """Return the entities of events that can have pending changes."""
     return {entity_of(event) for event in events if event.entity_type in DEBOUNCEABLE}
 
 
 def defer(change: Change, policies: Policies, now: datetime) -> Change:
-    """The change with the events held that its policy debounces: those that tell all of a revision."""
+    """Return the change with those events deferred that a policy debounces.
+
+    An event is deferred only if it is the only event of its entity's revision.
+    """
     parts = Counter(map(entity_of, change.events))
     events: list[EventRow] = []
     pending: list[PendingChange] = []
@@ -70,47 +73,47 @@ def _pending(event: EventRow, policy: Debounce, now: datetime) -> PendingChange:
 
 
 def is_due(rows: Sequence[PendingChange], now: datetime) -> bool:
-    """Whether the steps of an entity are to be told of."""
+    """Return whether the pending changes of an entity are to be logged."""
     stable, latest = max(row.stable_time for row in rows), min(row.latest_time for row in rows)
     return min(stable, latest) <= now or len(rows) >= pending_changes.MAX_PENDING
 
 
 def flush(conn: Connection, entities: Collection[Entity], *, due: datetime | None = None) -> int:
-    """Tells of all steps of these entities, or of those that are due by then; how many events it took.
+    """Log the pending changes of entities, or only those that are due. Return the number of events.
 
-    The caller's transaction has the locks of all of them, and has written nothing before it took them.
+    The caller's transaction must hold the locks of the entities, and must have written nothing before.
     """
     if not entities:
         return 0
     found = pending_changes.list_by_entity(conn, entities)
-    told = [rows for rows in found.values() if due is None or is_due(rows, due)]
-    if not told:
+    flushed = [rows for rows in found.values() if due is None or is_due(rows, due)]
+    if not flushed:
         return 0
     now = event_store.now(conn)
-    events = [_coalesced_row(part, now) for rows in told for part in split(rows)]
-    pending_changes.replace_with_events(conn, rows=[row for rows in told for row in rows], events=events)
+    events = [_coalesced_row(part, now) for rows in flushed for part in split(rows)]
+    pending_changes.replace_with_events(conn, rows=[row for rows in flushed for row in rows], events=events)
     return len(events)
 
 
 def split(rows: Sequence[PendingChange]) -> Iterator[Sequence[PendingChange]]:
-    """The steps of an entity that one event tells of each: as many as it may, by their number and bytes."""
+    """Split the pending changes of an entity into parts for one event each, by number and bytes."""
     start = size = 0
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         size += len(row.body)
-        if place > start and (place - start >= pending_changes.MAX_PENDING or size > MAX_EVENT_BYTES):
-            yield rows[start:place]
-            start, size = place, len(row.body)
+        if index > start and (index - start >= pending_changes.MAX_PENDING or size > MAX_EVENT_BYTES):
+            yield rows[start:index]
+            start, size = index, len(row.body)
     yield rows[start:]
 
 
 def flush_and_write(
     db: Database, events: Sequence[EventRow], write: Callable[[Connection], None], call: Call | None = None
 ) -> None:
-    """Writes events that change nothing; what is held of what they are about is told of first."""
+    """Log events that report no change, after the pending changes of their entities."""
     try:
         _flush_and_write(db, events, write, call)
     except PartitionMissing:
-        # It was made since.
+        # The partition has been made since.
         _flush_and_write(db, events, write, call)
 
 

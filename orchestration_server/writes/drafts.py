@@ -1,4 +1,4 @@
-"""Callers' events on their way into the log: one message of them, and what became of it."""
+"""One message of callers' events before it is stored, and the result of storing it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from orchestration_server.rules.emission import Batch, Policies, Sample, sample_
 
 
 class Draft(NamedTuple):
-    """A caller's event as far as it is known before the database is asked.
+    """A caller's event before the database is read.
 
-    ``body`` lacks what a group's events share: who calls, and when it is recorded.
+    ``body`` lacks the fields that a group's events share: the caller and the time of recording.
     """
 
     event_id: UUID
@@ -36,23 +36,23 @@ class Draft(NamedTuple):
     dedup_key: str
     body: bytes
     sampled_out: bool = False
-    """Whether it is counted and not stored."""
+    """Whether the event is only counted, not stored."""
     follows_task: bool = False
-    """Whether it carries the sprint and the priority that its task has when it is stored."""
+    """Whether the event gets the sprint and the priority of its task when it is stored."""
 
 
 @dataclass(slots=True)
 class EmitRequest:
-    """Events of one caller's message, on their way into the log."""
+    """The events of one message of a caller, to be stored."""
 
     call: Call
     request: Request
     drafts: Sequence[Draft]
     size: int
     batch: Batch | None = None
-    """How long it may wait for others; not at all where None."""
+    """The limits of its wait for other messages. None if it does not wait."""
     accepted: bool = False
-    """Whether its caller has been answered already."""
+    """Whether its caller is answered before it is stored."""
     done: Future[EmitResult] = field(default_factory=Future)
 
     @staticmethod
@@ -62,8 +62,8 @@ class EmitRequest:
         events: Iterable[event_pb2.NewEvent],
         policies: Policies,
     ) -> EmitRequest:
-        """Made on the caller's own thread, while the group before it is being stored."""
-        # The events are kept as they came: a field unknown to NewEvent may mean something in Event.
+        """Return the request for a message. It runs on the caller's thread, beside the storing of a group."""
+        # The event is stored as it came. A field that NewEvent does not know may have a meaning in Event.
         request.DiscardUnknownFields()
         batch = None
         drafts = [_draft(call, new) for new in events]
@@ -82,7 +82,7 @@ class EmitRequest:
     def from_activity(
         call: Call, request: Request, new: event_pb2.NewEvent, uid: str, batch: Batch
     ) -> EmitRequest:
-        """Of an activity, which is an event of the ledger's own; ``uid`` is that of its sprint."""
+        """Return the request for an activity, which is an event of the server. ``uid`` is its sprint's."""
         draft = _draft(call, new)
         if uid:
             draft = draft._replace(body=draft.body + UID + uid.encode())
@@ -91,7 +91,7 @@ class EmitRequest:
         return EmitRequest(call, request, [draft], len(draft.body), batch)
 
     def accept(self) -> EmitResult:
-        """What its caller is answered before anything is stored."""
+        """Return the result for an answer that is given before the events are stored."""
         ids = ["" if draft.sampled_out else draft.name for draft in self.drafts]
         left_out = ids.count("")
         return EmitResult(ids, 0, 0, left_out, accepted=len(ids) - left_out)
@@ -133,10 +133,9 @@ def _draft(call: Call, new: event_pb2.NewEvent) -> Draft:
 def _sorted(
     call: Call, drafts: Sequence[Draft], policies: Policies, requested: int
 ) -> tuple[list[Draft], Batch | None]:
-    """The drafts with those that sampling leaves out marked, and the batch that the message may wait for.
+    """Return the drafts, marked if sampling leaves them out, and the batch that the message waits for.
 
-    What has a dedup_key is never left out: its caller wants it there. A message waits where all that is
-    stored of it may.
+    An event with a ``dedup_key`` is never left out. A message waits if all its stored events may wait.
     """
     place = sample_position(call.project, call.session_key, call.correlation_id)
     found: list[Draft] = []
@@ -156,23 +155,23 @@ def _sorted(
 
 @dataclass(frozen=True, slots=True)
 class EmitResult:
-    """What became of a message: ids in its order, which of them were there before, and the new rows."""
+    """The result of a message: the ids in its order, and the numbers of new and known events."""
 
     ids: list[str]
     stored: int
     duplicates: int
     sampled_out: int = 0
     accepted: int = 0
-    """Events that wait in memory; nothing of the message is stored yet."""
+    """The number of events that wait in memory. If set, nothing of the message is stored yet."""
 
     def body(self) -> bytes:
-        """As it is remembered under the message's request_id."""
+        """Return the bytes that are stored for the message's ``request_id``."""
         answer: Any = self.answer("")
         body: bytes = answer.SerializeToString()
         return body
 
     def answer(self, request_id: str) -> event_pb2.EmitEventsResponse:
-        """As the message is answered."""
+        """Return the response to the message."""
         return event_pb2.EmitEventsResponse(
             request_id=request_id,
             stored=self.stored,
@@ -184,6 +183,6 @@ class EmitResult:
 
     @staticmethod
     def from_body(body: bytes) -> EmitResult:
-        """The other way round."""
+        """Return the result of stored bytes."""
         answer = event_pb2.EmitEventsResponse.FromString(body)
         return EmitResult(list(answer.event_ids), answer.stored, answer.duplicates, answer.sampled_out)

@@ -1,4 +1,4 @@
-"""The group commit of callers' events: many messages, one insert, one commit, each answered after it."""
+"""The group commit of callers' events: many messages share one insert and one commit."""
 
 from __future__ import annotations
 
@@ -39,45 +39,45 @@ GROUP_BYTES = 16 * 1024 * 1024
 QUEUE_EVENTS = 20_000
 QUEUE_BYTES = 64 * 1024 * 1024
 AHEAD_EVENTS = 1_000
-"""From so many events on, what waits is made ready while the group before is being stored."""
+"""The number of waiting events from which the next group is prepared while one is being stored."""
 STORED_AT_ONCE = 2
 THREADS = STORED_AT_ONCE + 1
-"""One more group is made ready."""
+"""One thread more than groups are stored at once prepares the next group."""
 ACCEPTED_EVENTS = 20_000
 ACCEPTED_BYTES = 64 * 1024 * 1024
-"""Of events that were answered before they are stored."""
+"""The limits of accepted events, which are answered before they are stored."""
 
 
 class Clock:
-    """The time by which batches wait."""
+    """The clock of batches. Tests replace it."""
 
     def now(self) -> float:
-        """Seconds, from some moment on."""
+        """Return monotonic seconds."""
         return monotonic()
 
     def wait(self, changed: threading.Condition, end: float) -> None:
-        """Waits for a change, or until then."""
+        """Wait until the condition is notified or the time ``end`` has come."""
         changed.wait(None if end == inf else max(0.0, end - self.now()))
 
 
 @dataclass(slots=True)
 class _BatchTimer:
-    """What may wait does so until a message comes that may not, so many events wait, or the time is up."""
+    """The wait of batched messages. It ends with a message that does not wait, by number, or by time."""
 
     over: bool = False
     events: float = inf
     end: float = inf
 
-    def add(self, emission: EmitRequest, clock: Clock) -> None:
-        """Takes a message that waits now into account."""
-        if emission.batch is None:
+    def add(self, message: EmitRequest, clock: Clock) -> None:
+        """Add a waiting message."""
+        if message.batch is None:
             self.over = True
         else:
-            self.events = min(self.events, emission.batch.events)
-            self.end = min(self.end, clock.now() + emission.batch.seconds)
+            self.events = min(self.events, message.batch.events)
+            self.end = min(self.end, clock.now() + message.batch.seconds)
 
     def is_over(self, waiting: int, clock: Clock) -> bool:
-        """Whether what waits, so many events, is to be stored."""
+        """Return whether the wait is over, given the number of waiting events."""
         return self.over or waiting >= self.events or (self.end < inf and clock.now() >= self.end)
 
 
@@ -90,16 +90,16 @@ def _queue_full(*, accepted: bool) -> ResourceExhausted:
 
 
 class GroupCommit:
-    """Concurrent emits share one insert and one commit; each is answered after it.
+    """The queue of callers' events, and the threads that store them in groups.
 
-    While a group is being stored, what comes becomes the next one. Where enough for a group waits already, it
-    is taken at once, made into rows, and begun as soon as the one before has its transaction id: two are then
-    stored side by side, in the order in which they were taken. Each project has its part of a group, if more
-    than one has messages waiting (writes/project_queues.py). Messages of one stream stand in their order, but
-    where the earlier one's group has to be written again, as when someone else was first with a key of it.
+    Messages that arrive while a group is being stored become the next group. If enough events wait, the next
+    group is prepared at once, and begins as soon as the one before has its transaction id. So two groups are
+    stored at a time, in the order in which they were taken. Projects take turns in a group
+    (writes/project_queues.py). Messages of one stream keep their order, unless a group has to be written
+    again because another writer was first with one of its keys.
 
-    A message that is to be batched waits for others, but no longer than its policy says, and goes along with
-    the first that does not wait. What was accepted, and answered so, has room of its own.
+    A message that its policy batches waits for others, at most as long as the policy says, and joins the
+    first message that does not wait. Accepted messages have a limit of their own.
     """
 
     def __init__(self, db: Database, wake: Callable[[], None], clock: Clock | None = None) -> None:
@@ -108,16 +108,16 @@ class GroupCommit:
         self._clock = clock or Clock()
         self._waiting = ProjectQueues()
         self._events = self._storing = 0
-        """Those that wait, and those that were taken and are not stored."""
+        """The number of waiting events, and of events that were taken and are not stored yet."""
         self._queue = QueueLimit(QUEUE_EVENTS, QUEUE_BYTES)
         self._accepted = QueueLimit(ACCEPTED_EVENTS, ACCEPTED_BYTES)
         self._acceptance = AcceptedMessages(self._clock.now)
         self._last_stored = 0.0
-        """When the last group was, by the clock."""
+        """When the last group was stored, by the clock."""
         self._timer = _BatchTimer()
         self._changed = threading.Condition()
         self._taken = self._begun = self._stored = 0
-        """Groups, counted. A group has begun when those after it can only come after it in the log."""
+        """The numbers of groups. A group has begun once all later groups must follow it in the log."""
         self._closed = False
         self._threads = [
             threading.Thread(target=self._run, name=f"group-commit-{n}", daemon=True) for n in range(THREADS)
@@ -135,53 +135,53 @@ class GroupCommit:
             (metrics.EVENTS_ACCEPTED_QUEUE, lambda: {"": self._accepted.events}),
         )
 
-    def submit(self, emission: EmitRequest) -> Future[EmitResult]:
-        """Queues a message, which is answered once it is stored, or accepted if its caller wants that.
+    def submit(self, message: EmitRequest) -> Future[EmitResult]:
+        """Queue a message, and return its answer: once stored, or once accepted if its caller asks for that.
 
-        RESOURCE_EXHAUSTED where too much waits already.
+        Raises ResourceExhausted if too many events wait, and ServerStopping after ``close``.
         """
         with self._changed:
             if self._closed:
                 raise ServerStopping("the server is stopping")
-            limit = self._accepted if emission.accepted else self._queue
-            if not limit.has_room(emission):
-                raise _queue_full(accepted=emission.accepted)
-            limit.add(emission)
-            answer = emission.done
-            if emission.accepted:
-                answer = self._acceptance.add(emission, ahead=self._events + self._storing)
-            self._waiting.add(emission)
-            self._events += len(emission.drafts)
-            self._timer.add(emission, self._clock)
-            if emission.batch is not None or self._due():
+            limit = self._accepted if message.accepted else self._queue
+            if not limit.has_room(message):
+                raise _queue_full(accepted=message.accepted)
+            limit.add(message)
+            answer = message.done
+            if message.accepted:
+                answer = self._acceptance.add(message, ahead=self._events + self._storing)
+            self._waiting.add(message)
+            self._events += len(message.drafts)
+            self._timer.add(message, self._clock)
+            if message.batch is not None or self._due():
                 self._changed.notify_all()
-        if emission.accepted:
-            emission.done.add_done_callback(lambda done: self._settled(emission, done))
+        if message.accepted:
+            message.done.add_done_callback(lambda done: self._settled(message, done))
         return answer
 
-    def emit(self, emission: EmitRequest, call: Call) -> EmitResult:
-        """Queues a message and waits for its answer, no longer than its caller does."""
+    def emit(self, message: EmitRequest, call: Call) -> EmitResult:
+        """Queue a message and wait for its answer. Raises DeadlineExceeded after the caller's deadline."""
         try:
-            return self.submit(emission).result(timeout=call.seconds_left())
+            return self.submit(message).result(timeout=call.seconds_left())
         except TimeoutError as error:
             raise DeadlineExceeded("the events were not stored in time; they may be yet") from error
 
-    def _settled(self, emission: EmitRequest, done: Future[EmitResult]) -> None:
-        """After what was accepted is stored, or lost."""
+    def _settled(self, message: EmitRequest, done: Future[EmitResult]) -> None:
+        """Handle the end of an accepted message, which was stored or lost."""
         with self._changed:
-            self._accepted.remove(emission)
-            answered, answers = self._acceptance.remove(emission)
+            self._accepted.remove(message)
+            answered, answers = self._acceptance.remove(message)
         for give in answers:
             give()
         if answered and (error := done.exception()) is not None:
-            metrics.EVENTS_ACCEPTED_LOST.inc(len(emission.drafts))
+            metrics.EVENTS_ACCEPTED_LOST.inc(len(message.drafts))
             log.warning(
-                "accepted events lost", project=emission.call.project, events=len(emission.drafts),
-                correlation_id=emission.call.correlation_id, error=error,
+                "accepted events lost", project=message.call.project, events=len(message.drafts),
+                correlation_id=message.call.correlation_id, error=error,
             )  # fmt: skip
 
     def close(self) -> None:
-        """Stores what waits, then ends."""
+        """Store the waiting messages, then stop the threads."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -191,7 +191,7 @@ class GroupCommit:
             gauge.forget(self)
 
     def _due(self) -> bool:
-        """Whether a group is to be taken now."""
+        """Return whether a group is to be taken now."""
         if not self._waiting or not (self._closed or self._timer.is_over(self._events, self._clock)):
             return False
         return self._taken == self._stored or (self._events >= AHEAD_EVENTS and self._taken == self._begun)
@@ -222,11 +222,11 @@ class GroupCommit:
                     self._last_stored = now
                     self._stored += 1
                     self._changed.notify_all()
-                # Or an idle thread would keep them.
+                # An idle thread would keep them in memory.
                 del group, made
 
     def _begin(self, turn: int) -> None:
-        """Lets the next group begin; the first time that it is called for a group."""
+        """Let the next group begin. Only the first call for a group has an effect."""
         with self._changed:
             if self._begun == turn:
                 self._begun += 1
@@ -240,12 +240,12 @@ class GroupCommit:
         for one in group:
             if not one.accepted:
                 self._queue.remove(one)
-        # What is left has waited for this group already.
+        # The messages that are left have waited for this group already.
         self._timer = _BatchTimer(over=bool(self._waiting))
         return group
 
     def _prepare(self, group: list[EmitRequest]) -> EmitBatch | None:
-        """The group's rows; None where the database did not answer, which storing it will meet again."""
+        """Return the group's rows, or None if the database failed, which storing it will find again."""
         with suppress(Exception), self._db.connection() as conn:
             return EmitBatch(conn, group)
         return None
@@ -254,7 +254,7 @@ class GroupCommit:
         try:
             results = self._commit(group, made, begun)
         except Exception as error:
-            # What was held may have been told of before it failed.
+            # Pending changes may have been logged before the failure.
             self._wake()
             if len(group) > 1 and not isinstance(error, Unavailable):
                 for one in group:
@@ -264,7 +264,7 @@ class GroupCommit:
             failure = error if isinstance(error, LedgerError) else Unavailable("the write failed")
             for one in group:
                 one.done.set_exception(failure)
-            # Its traceback holds this frame, and with it the group.
+            # The traceback refers to this frame, which keeps the group in memory.
             del failure
             return
         self._wake()
@@ -276,7 +276,7 @@ class GroupCommit:
                 one.done.set_exception(result)
 
     def _passed(self, group: list[EmitRequest]) -> None:
-        """Note that a group waits no more, before its callers are answered and send the next messages."""
+        """Stop counting a group, before its callers are answered and send more."""
         events = sum(len(one.drafts) for one in group)
         with self._changed:
             self._storing -= events
@@ -285,11 +285,11 @@ class GroupCommit:
     def _commit(
         self, group: list[EmitRequest], made: EmitBatch | None, begun: Callable[[], None]
     ) -> list[EmitResult | LedgerError]:
-        held = False
+        flush = False
         for attempt in range(ATTEMPTS):
             try:
                 with self._db.connection() as conn:
-                    if held:
+                    if flush:
                         made = flush_and_commit(conn, group, begun)
                     else:
                         made = made or EmitBatch(conn, group)
@@ -297,9 +297,9 @@ class GroupCommit:
                 metrics.EVENTS_SAMPLED_OUT.inc(made.sampled_out)
                 return made.results
             except PendingChanges:
-                held = True
+                flush = True
             except Conflict:
-                # Another writer, or the group before, was first with a key, a request_id or a task. The
-                # locks of the entities keep writers of tasks away.
-                made, held = None, held or attempt > 0
+                # Another writer, or the group before, was first with a key, a request_id or a task. From the
+                # second time on, the locks of the entities exclude writers of tasks.
+                made, flush = None, flush or attempt > 0
         raise Aborted("other writers were first again and again: try again")
