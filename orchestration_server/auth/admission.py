@@ -116,7 +116,7 @@ class Verdict(NamedTuple):
 
 
 class Admission:
-    """Authenticates callers and authorizes their calls and requests."""
+    """The checks that a call passes before its handler: authentication, rates, authorization."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class Admission:
                 project = _text(value)
         if not header:
             if self.open:
-                # An open ledger listens on loopback alone, so no address tells callers apart.
+                # An open ledger listens on loopback alone, so addresses do not distinguish callers.
                 return Verdict((project or permissions.DEFAULT_PROJECT, ""))
             address = address_of(peer())
             if not address:

@@ -71,7 +71,7 @@ class _Window:
 
 
 class RefusalAudit:
-    """Counts refusals and logs a sample of them as events, on its own thread."""
+    """An audit that counts refusals and logs a sample of them as events, on its own thread."""
 
     def __init__(
         self, gate: Gate, now: Callable[[], datetime], *, clock: Callable[[], float] = time.monotonic

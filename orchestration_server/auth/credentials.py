@@ -58,7 +58,7 @@ class Identity:
         self.used = True
         """Whether a call used it since the last refresh."""
         self.use_unstored = True
-        """Whether the database has yet to be told that it is in use."""
+        """Whether its use has yet to be stored in the database."""
 
     def refusal(self, now: float) -> Unauthenticated | None:
         """Return the error to refuse it with; None if it is valid."""

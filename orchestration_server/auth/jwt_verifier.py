@@ -41,7 +41,7 @@ class Verified(NamedTuple):
 
 @dataclass(frozen=True)
 class JwtVerifier:
-    """Verifies JWTs.
+    """A verifier of JWTs.
 
     Each item of ``keys`` is a ``kid`` and its key; a ``kid`` may be empty or occur twice.
     """

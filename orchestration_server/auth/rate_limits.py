@@ -43,12 +43,12 @@ class _Lease:
 
 
 class RateLimiter:
-    """Counts the calls of each caller of one ledger."""
+    """A counter of the calls of each caller of one ledger."""
 
     def __init__(
         self, redis: RedisClient, *, identity: bytes, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """``identity`` tells this ledger from others that use the same Redis."""
+        """``identity`` distinguishes this ledger from others that use the same Redis."""
         self._redis = redis
         self._clock = clock
         self._alone = SlidingWindowCounterRateLimiter(MemoryStorage())

@@ -33,13 +33,13 @@ def resolve_scope(db: Database, call: Call, principal: Principal, resources: Seq
             found = key_store.memberships(conn, project=call.project, tasks=tasks, sessions=sessions)
     scope = Scope(sprint_code=principal.sprint_code)
     if own:
-        place = found.sessions.get(own)
-        if place is None:
+        session = found.sessions.get(own)
+        if session is None:
             raise OutOfBounds("the session that the key is scoped to does not exist")
         scope = Scope(
             own,
-            place.target_code if place.target_type is EntityType.SPRINT else "",
-            place.target_code if place.target_type is EntityType.TASK else "",
+            session.target_code if session.target_type is EntityType.SPRINT else "",
+            session.target_code if session.target_type is EntityType.TASK else "",
         )
     if not resources or not all(_is_inside(ref, scope, found) for ref in resources):
         kind = "session" if own else "sprint"
@@ -87,5 +87,5 @@ def _session_inside(key: str, scope: Scope, found: key_store.Memberships) -> boo
         return None
     if scope.session_key:
         return key == scope.session_key
-    place = found.sessions.get(key)
-    return bool(scope.sprint_code) and place is not None and place.sprint_code == scope.sprint_code
+    session = found.sessions.get(key)
+    return bool(scope.sprint_code) and session is not None and session.sprint_code == scope.sprint_code

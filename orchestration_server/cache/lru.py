@@ -27,7 +27,7 @@ class LruDict(OrderedDict[Key, Value], Generic[Key, Value]):
             self.popitem(last=False)
 
     def touch(self, key: Key) -> Value | None:
-        """Return the value of a key and count it as used, or None if there is none."""
+        """Return the value of a key and count it as used, or None if the key is absent."""
         value = self.get(key)
         if value is not None:
             self.move_to_end(key)

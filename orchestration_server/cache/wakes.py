@@ -39,7 +39,7 @@ BACKOFF_MOST_SECONDS = 3.0
 
 
 class WakeBus:
-    """Publishes wakes to the other servers of this log, and calls ``wake`` when one of them publishes."""
+    """A bus of wakes between the servers of one log. It calls ``wake`` when another server publishes."""
 
     def __init__(self, redis_client: RedisClient, *, identity: bytes, wake: Callable[[], None]) -> None:
         """Start the two threads. ``identity`` names the log; each log on the same Redis has its channel."""

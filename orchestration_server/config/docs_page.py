@@ -22,7 +22,7 @@ def page(text: str) -> str:
     before, found, rest = text.partition(BEGIN)
     _, ended, after = rest.partition(END)
     if not found or not ended:
-        raise ValueError("the page has no place for the table of settings")
+        raise ValueError("the page has no marks for the table of settings")
     return before + BEGIN + _HEAD + "".join(_rows()) + END + after
 
 

@@ -235,7 +235,7 @@ def load(file: Path | None = None, **flags: Any) -> Settings:
     written = {} if file is None else _read(file)
     unknown = [name for name in written if name not in Settings.model_fields]
     if unknown:
-        raise ConfigurationError(f"{file}: there is no setting {unknown[0]!r}")
+        raise ConfigurationError(f"{file}: {unknown[0]!r} is not a setting")
     below = {name: value for name, value in written.items() if not _in_environment(name)}
     try:
         return Settings(**below | flags)

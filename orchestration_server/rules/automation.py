@@ -58,7 +58,7 @@ _OF: Mapping[str, str] = {"task": "task", "sprint": "sprint", "previous_sprint":
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """Emits an event about the entity of the cause. ``priority`` 0 means that of the cause."""
+    """An action that emits an event about the cause's entity. ``priority`` 0 means that of the cause."""
 
     type: str
     priority: int
@@ -67,7 +67,7 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class SetStatus:
-    """Sets the status of the cause's task, of its sprint, or of the sprint that it has left."""
+    """An action that sets the status of the cause's task, its sprint, or the sprint that it has left."""
 
     of: str
     to: str
@@ -134,7 +134,7 @@ class Cause:
 
     @cached_property
     def payload(self) -> dict[str, Any]:
-        """The payload as plain values."""
+        """Return the payload as plain values."""
         return plain(self.event.payload)
 
     @property

@@ -36,7 +36,7 @@ _LESSER = frozenset(_PRIORITIES.values()) - KEPT_PRIORITIES
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Store events together once ``events`` of them wait, or one has waited for ``seconds``."""
+    """A policy that stores events together once ``events`` wait, or one has waited for ``seconds``."""
 
     events: int = 500
     seconds: float = 0.2
@@ -44,14 +44,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Store the events of a share of sessions, and count those of the others."""
+    """A policy that stores the events of a share of sessions, and counts those of the others."""
 
     rate: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Debounce:
-    """Store one event for all changes of an entity, once no change came for ``stable_seconds``."""
+    """A policy that stores one event for all changes of an entity, ``stable_seconds`` after the last."""
 
     stable_seconds: float = 5.0
     latest_seconds: float = MAX_DEBOUNCE_SECONDS

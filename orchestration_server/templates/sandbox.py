@@ -104,7 +104,7 @@ class _Environment(SandboxedEnvironment):
             return _LOOP[argument](obj)
         elif isinstance(obj, Undefined):
             return obj
-        return self.undefined(f"there is no {str(argument)[:64]!r} in {_kind(obj)}")
+        return self.undefined(f"{_kind(obj)} has no {str(argument)[:64]!r}")
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return the same as ``getitem``: ``a.b`` and ``a["b"]`` mean the same."""
@@ -221,7 +221,7 @@ def _check(node: nodes.Node, *, top: bool = False) -> None:
         _check_filter(node)
     elif isinstance(node, nodes.Test):
         if node.name not in TESTS or node.args or node.kwargs or node.dyn_args or node.dyn_kwargs:
-            _refuse(node, f"there is no test {node.name}; there are {', '.join(sorted(TESTS))}")
+            _refuse(node, f"{node.name} is no test; the tests are {', '.join(sorted(TESTS))}")
     elif isinstance(node, nodes.For):
         if node.recursive:
             _refuse(node, "a loop cannot be recursive")
@@ -248,7 +248,7 @@ def _check_value(node: nodes.Const) -> None:
 
 def _check_filter(node: nodes.Filter) -> None:
     if node.name not in FILTERS or node.node is None:
-        _refuse(node, f"there is no filter {node.name}; there are {', '.join(sorted(FILTERS))}")
+        _refuse(node, f"{node.name} is no filter; the filters are {', '.join(sorted(FILTERS))}")
     if node.dyn_args or node.dyn_kwargs:
         _refuse(node, "a filter's arguments have to be written out")
     keywords = {keyword.key: None for keyword in cast(list[nodes.Keyword], node.kwargs)}

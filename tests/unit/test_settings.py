@@ -85,7 +85,7 @@ def test_the_environment_names_the_file(file: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("threds = 5", "there is no setting 'threds'"),
+        ("threds = 5", "'threds' is not a setting"),
         ("threads = 1", "threads: Input should be greater than or equal to 2"),
         ("threads = ", "cannot read the configuration file"),
     ],
