@@ -1,7 +1,7 @@
-"""What the callers that caused an event may change, recorded with it by the server.
+"""The scopes of the callers that caused an event, which the server records with it.
 
-A rule of automation acts later, without the caller's key. It stays inside what is recorded here, which no
-caller can write: it has a column, apart from the event's message.
+A rule of automation acts later, without the caller's key, and stays inside the recorded scopes. No caller can
+write them: they are in a column beside the event's message.
 """
 
 from __future__ import annotations

@@ -479,19 +479,19 @@ def the_history_lists_every_step(client: Client) -> None:
 
 def the_timeline_tells_the_day_once(client: Client) -> None:
     stored = list(client.pages(client.events.ListEvents, event_pb2.ListEventsRequest()))
-    told = timeline(client, len(stored))
-    assert len({event.id for event in told}) == len(told)
-    assert {event.id for event in told} == {event.id for event in stored}
+    logged = timeline(client, len(stored))
+    assert len({event.id for event in logged}) == len(logged)
+    assert {event.id for event in logged} == {event.id for event in stored}
 
-    files = [event for event in told if event.agent == "orchestration.file-sync"]
+    files = [event for event in logged if event.agent == "orchestration.file-sync"]
     assert {event.type for event in files} == {"orchestration.file.synced"}
     assert [
         (event.type.removeprefix("orchestration."), event.entity_code, event.agent)
-        for event in told
+        for event in logged
         if event not in files
     ] == STORY
 
-    in_session = [event for event in told if event.session_key]
+    in_session = [event for event in logged if event.session_key]
     assert {event.session_key for event in in_session} == {SESSION}
     assert len({event.correlation_id for event in in_session}) == 1
     chain = event_pb2.ReplayEventsRequest(correlation_id=in_session[0].correlation_id, dry_run=True)

@@ -138,13 +138,13 @@ def test_whole_months_move_as_partitions_and_kept_events_stay(old: Old) -> None:
 
 
 def test_a_cached_context_is_not_used_once_its_events_are_archived(old: Old) -> None:
-    def told() -> int:
+    def event_count() -> int:
         return len(old.ledger.context({"task_code": "t"}, max_events=500).events)
 
     old.ledger.task("t")
-    before = told()
+    before = event_count()
     old.archive()
-    assert told() == before - len(set(old.ids) - old.kept) > 0
+    assert event_count() == before - len(set(old.ids) - old.kept) > 0
 
 
 def test_a_dry_run_counts_and_changes_nothing(old: Old) -> None:
@@ -222,9 +222,9 @@ def test_a_cursor_before_archived_events_is_refused_with_a_start(old: Old) -> No
     old.archive(old.months[1])
     edge = old.months[1]
     for event in everything[:19]:
-        with refused(grpc.StatusCode.FAILED_PRECONDITION, "CURSOR_ARCHIVED", "include_archived") as told:
+        with refused(grpc.StatusCode.FAILED_PRECONDITION, "CURSOR_ARCHIVED", "include_archived") as caught:
             old.history(after_cursor=event.cursor)
-        assert details(told.value)["ErrorInfo"].metadata["live_from"] == edge.isoformat()
+        assert details(caught.value)["ErrorInfo"].metadata["live_from"] == edge.isoformat()
         kept = event_pb2.EventFilter(priorities=[common_pb2.PRIORITY_P0])
         assert set(ids(old.history(after_cursor=event.cursor, filter=kept))) <= old.kept | set(old.new)
     # A cursor at the last archived event, or after it, misses nothing.
@@ -335,14 +335,14 @@ def test_an_entity_is_rebuilt_from_the_archive(server: Server, channel: grpc.Cha
             ledger.retitle("a", f"title {n}")
         about = event_pb2.GetEntityHistoryRequest(entity_type=common_pb2.ENTITY_TYPE_TASK, entity_code="a")
         whole = ledger.events.GetEntityHistory(about)
-        told = [change.event_id for change in reversed(whole.changes)]
-        log.age(told[:4], [month(BACK[0]) + timedelta(days=n) for n in range(4)])
+        ids = [change.event_id for change in reversed(whole.changes)]
+        log.age(ids[:4], [month(BACK[0]) + timedelta(days=n) for n in range(4)])
         log.counted()
         whole = ledger.events.GetEntityHistory(about)
         correlation = whole.changes[-2].correlation_id
         request = admin_pb2.ArchiveEventsRequest(older_than=Duration(seconds=90 * 86_400))
         AdminServiceStub(channel).ArchiveEvents(request)
-        assert log.places()[1] == set(told[:4])
+        assert log.places()[1] == set(ids[:4])
         assert len(ledger.events.GetEntityHistory(about).changes) == 2
         about.include_archived = True
         assert ledger.events.GetEntityHistory(about) == whole
@@ -377,9 +377,9 @@ def test_retention_deletes_parts_of_the_archive_and_nothing_that_is_kept(old: Ol
     assert archived == set(old.ids[40:]) - old.kept
     assert ids(old.history(include_archived=True)) == [i for i in old.all if i in live | archived]
     for event in everything[:39]:
-        with refused(grpc.StatusCode.FAILED_PRECONDITION, "CURSOR_EXPIRED", "from_time") as told:
+        with refused(grpc.StatusCode.FAILED_PRECONDITION, "CURSOR_EXPIRED", "from_time") as caught:
             old.history(after_cursor=event.cursor, include_archived=True)
-        assert details(told.value)["ErrorInfo"].metadata["live_from"] == old.months[2].isoformat()
+        assert details(caught.value)["ErrorInfo"].metadata["live_from"] == old.months[2].isoformat()
     assert ids(old.history(after_cursor=everything[39].cursor, include_archived=True)) == old.all[40:]
 
 

@@ -107,8 +107,8 @@ def test_blockers_and_parents_show_description_and_outcome(ledger: Ledger) -> No
     assert [(b.depends_on_code, b.description, b.outcome) for b in context.blockers] == [
         ("u", "must come first", "")
     ]
-    told = {d.depends_on_code: (d.description, d.outcome) for d in context.dependencies}
-    assert told == {"parent": ("the whole of it", "agreed on"), "v": ("", "")}
+    shown = {d.depends_on_code: (d.description, d.outcome) for d in context.dependencies}
+    assert shown == {"parent": ("the whole of it", "agreed on"), "v": ("", "")}
 
     ledger.session("of-u", task_code="u")
     close(ledger, "of-u", "the lock is in place")

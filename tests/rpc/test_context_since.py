@@ -37,8 +37,8 @@ def sections(context: context_pb2.Context) -> set[str]:
 def test_sections_may_be_omitted(ledger: Ledger, sprint: None) -> None:
     every = [s for s in S.values() if s not in (0, S.CONTEXT_SECTION_TARGET)]
     context = ledger.context({"task_code": "t"}, omit_sections=every)
-    told = {field.name for field, _ in context.ListFields()}
-    assert told == {"target_type", "target_code", "task", "token_estimate", "as_of_cursor", "version"}
+    fields = {field.name for field, _ in context.ListFields()}
+    assert fields == {"target_type", "target_code", "task", "token_estimate", "as_of_cursor", "version"}
     # A caller that asks for an omitted section later gets all of it.
     later = ledger.context({"task_code": "t"}, since_cursor=context.as_of_cursor)
     assert sections(later) == {"TARGET"}
@@ -99,9 +99,9 @@ def test_a_cursor_must_be_of_this_log_and_target(ledger: Ledger, sprint: None) -
     assert plain.task == own.task
     note = ledger.emit("t")
     request = event_pb2.StreamTimelineRequest(after_cursor=own.as_of_cursor)
-    told = [e.id for answer in ledger.events.StreamTimeline(request) for e in answer.events.events]
-    assert told[-1] == note.id
-    assert not {e.id for e in own.events} & set(told)
+    ids = [e.id for answer in ledger.events.StreamTimeline(request) for e in answer.events.events]
+    assert ids[-1] == note.id
+    assert not {e.id for e in own.events} & set(ids)
 
 
 def test_a_late_commit_is_missed_by_no_reader(ledger: Ledger, sprint: None, database_url: str) -> None:

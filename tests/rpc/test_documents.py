@@ -54,7 +54,7 @@ def tell(reports: ReportServiceStub, title: str = "It fails", **fields: Any) -> 
     return reports.CreateBugReport(request, metadata=AGENT).bug_report
 
 
-def told(events: EventServiceStub, *types: str) -> list[event_pb2.Event]:
+def logged(events: EventServiceStub, *types: str) -> list[event_pb2.Event]:
     chosen = event_pb2.EventFilter(types=[f"orchestration.{name}" for name in types])
     request = event_pb2.StreamTimelineRequest(filter=chosen)
     stream = events.StreamTimeline(request, timeout=10)
@@ -98,7 +98,7 @@ def test_a_decision_is_numbered_rendered_and_logged(
                  "Memory", "ann"):  # fmt: skip
         assert part in made.document
     assert again.path == "docs/adr/0002.md"
-    (event, _) = told(events, "adr.created")
+    (event, _) = logged(events, "adr.created")
     assert (event.entity_type, event.entity_code) == (EntityType.ENTITY_TYPE_ADR, "ADR-0001")
     assert (event.entity_uid, event.entity_revision, event.sprint_code) == (made.uid, 1, "S")
     snapshot = plain(event.payload)["snapshot"]
@@ -172,7 +172,7 @@ def test_a_bug_is_numbered_rendered_and_logged(reports: ReportServiceStub, event
     for part in ("The queue is stuck", "BUG-0001", "Nothing moves.", "Wait", "It moves.", "It does not.",
                  "high", "three workers", "TimeoutError: 30 s", "in worker.py, line 3", "bob"):  # fmt: skip
         assert part in made.document
-    (event,) = told(events, "bug_report.*")
+    (event,) = logged(events, "bug_report.*")
     assert event.type == "orchestration.bug_report.created"
     assert (event.entity_type, event.entity_code) == (EntityType.ENTITY_TYPE_BUG_REPORT, "BUG-0001")
     assert (event.entity_uid, event.sprint_code, event.occur_time) == (made.uid, "S", at(seen))
@@ -217,7 +217,7 @@ def test_a_bug_that_is_reported_again_is_counted(
         at(noon + timedelta(hours=2)),
     )
     assert (other.code, other.count) == ("BUG-0002", 1)
-    again = told(events, "bug_report.seen_again")
+    again = logged(events, "bug_report.seen_again")
     assert [event.entity_revision for event in again] == [2, 3]
     payload = plain(again[1].payload)
     assert payload["changes"] == {

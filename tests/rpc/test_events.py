@@ -80,8 +80,8 @@ def test_each_change_of_a_task_is_logged(tasks: TaskServiceStub, events: EventSe
     )
     tasks.DeleteTask(task_pb2.DeleteTaskRequest(task_code="a"))
 
-    told = listed(events)
-    assert [event.type.removeprefix("orchestration.task.") for event in told] == [
+    logged = listed(events)
+    assert [event.type.removeprefix("orchestration.task.") for event in logged] == [
         "created",
         "status_updated",
         "blocked",
@@ -92,18 +92,20 @@ def test_each_change_of_a_task_is_logged(tasks: TaskServiceStub, events: EventSe
         "assigned",
         "deleted",
     ]
-    assert [event.entity_revision for event in told] == list(range(1, 10))
-    assert {(event.entity_type, event.entity_code) for event in told} == {(EntityType.ENTITY_TYPE_TASK, "a")}
-    assert len({event.entity_uid for event in told}) == 1
-    assert payload(told[1])["changes"] == {"status": {"from": "pending", "to": "in_progress"}}
-    assert payload(told[1])["reason"] == "because"
-    assert payload(told[5])["changes"] == {
+    assert [event.entity_revision for event in logged] == list(range(1, 10))
+    assert {(event.entity_type, event.entity_code) for event in logged} == {
+        (EntityType.ENTITY_TYPE_TASK, "a")
+    }
+    assert len({event.entity_uid for event in logged}) == 1
+    assert payload(logged[1])["changes"] == {"status": {"from": "pending", "to": "in_progress"}}
+    assert payload(logged[1])["reason"] == "because"
+    assert payload(logged[5])["changes"] == {
         "title": {"from": "Task a", "to": "New"},
         "labels": {"from": [], "to": ["x"]},
     }
-    assert payload(told[6])["changes"] == {"priority": {"from": "P2", "to": "P0"}}
-    assert payload(told[7])["changes"] == {"assignee": {"from": "", "to": "ann"}}
-    assert told[6].priority == Priority.PRIORITY_P0
+    assert payload(logged[6])["changes"] == {"priority": {"from": "P2", "to": "P0"}}
+    assert payload(logged[7])["changes"] == {"assignee": {"from": "", "to": "ann"}}
+    assert logged[6].priority == Priority.PRIORITY_P0
 
 
 def test_an_update_without_changes_logs_nothing(tasks: TaskServiceStub, events: EventServiceStub) -> None:
@@ -139,8 +141,8 @@ def test_changes_of_sprints_and_links_are_logged(
         coordination.AddDependency(coordination_pb2.AddDependencyRequest(dependency=link))
     coordination.RemoveDependency(coordination_pb2.RemoveDependencyRequest(dependency=link))
 
-    told = listed(events)
-    assert [event.type.removeprefix("orchestration.") for event in told] == [
+    logged = listed(events)
+    assert [event.type.removeprefix("orchestration.") for event in logged] == [
         "sprint.created",
         "sprint.updated",
         "sprint.status_changed",
@@ -150,9 +152,9 @@ def test_changes_of_sprints_and_links_are_logged(
         "task.dependency_added",
         "task.dependency_removed",
     ]
-    assert payload(told[2])["changes"] == {"status": {"from": "planning", "to": "active"}}
-    assert {event.sprint_code for event in told} == {"s"}
-    assert told[6].entity_code == "b"
+    assert payload(logged[2])["changes"] == {"status": {"from": "planning", "to": "active"}}
+    assert {event.sprint_code for event in logged} == {"s"}
+    assert logged[6].entity_code == "b"
 
 
 def test_an_event_names_its_caller(events: EventServiceStub) -> None:

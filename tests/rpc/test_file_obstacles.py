@@ -45,7 +45,7 @@ def sync(server: Server, root: Path, sprints: SprintServiceStub, tasks: TaskServ
     return service
 
 
-def told(events: EventServiceStub, kind: str) -> list[event_pb2.Event]:
+def logged(events: EventServiceStub, kind: str) -> list[event_pb2.Event]:
     asked = event_pb2.EventFilter(types=[f"orchestration.file.{kind}"])
     return list(events.ListEvents(event_pb2.ListEventsRequest(filter=asked, page_size=500)).events)
 
@@ -105,14 +105,14 @@ def test_an_obstacle_delays_no_other_file(
     assert sync.run_once() == 2
     assert b"title: Another" in (root / TASKS / "T-2" / "TASK.md").read_bytes()
     if obstacle != "sparse":
-        assert [event.entity_code for event in told(events, "sync_failed")] == ["T-1"]
+        assert [event.entity_code for event in logged(events, "sync_failed")] == ["T-1"]
         return
-    [conflict] = told(events, "conflict_found")
+    [conflict] = logged(events, "conflict_found")
     assert plain(conflict.payload) == {
         "path": f"{TASKS}/T-1/TASK.md", "written_sha256": written, "found_sha256": "", "revision": 2,
     }  # fmt: skip
     assert path.stat().st_size == SPARSE
-    assert not told(events, "sync_failed")
+    assert not logged(events, "sync_failed")
 
 
 def test_a_record_without_hashes_lets_no_large_file_be_overwritten(

@@ -102,7 +102,7 @@ def due(database: psycopg.Connection[Any]) -> None:
     database.execute("update file_outbox set next_attempt_time = now()")
 
 
-def told(events: EventServiceStub, kind: str = "*") -> list[event_pb2.Event]:
+def logged(events: EventServiceStub, kind: str = "*") -> list[event_pb2.Event]:
     request = message(
         event_pb2.ListEventsRequest, filter={"types": [f"orchestration.file.{kind}"]}, page_size=500
     )
@@ -207,7 +207,7 @@ def test_a_hundred_updates_of_a_task_are_one_row_and_one_write(
     assert [row[:2] for row in queued(database)] == [("task", "T-1")]
     assert sync.run_once() == 1
     assert sync.run_once() == 0
-    (event,) = told(events)
+    (event,) = logged(events)
     assert plain(event.payload)["revision"] == 101
     assert b"revision: 101" in tree(root)[f"{TASK}/TASK.md"]
 
@@ -287,7 +287,7 @@ def test_the_files_of_a_sprint_and_its_tasks(
     assert record["files"] == {
         name: sha256(found[f"{TASK}/{name}"]).hexdigest() for name in ("TASK.md", "AGENT.yml")
     }
-    synced = {event.entity_code: event for event in told(events, "synced")}
+    synced = {event.entity_code: event for event in logged(events, "synced")}
     assert set(synced) == {"S-1", "T-1", "alone"}
     event = synced["T-1"]
     assert (event.correlation_id, event.sprint_code, event.priority) == ("why", "S-1", 2)
@@ -324,7 +324,7 @@ def test_unchanged_files_are_not_touched(
     retitle(tasks, "Task T-1")
     assert sync.run_once() == 1
     assert {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in before} == before
-    assert [[f["written"] for f in plain(e.payload)["files"]] for e in told(events)] == [
+    assert [[f["written"] for f in plain(e.payload)["files"]] for e in logged(events)] == [
         [True, True],
         [False, False],
     ]
@@ -352,21 +352,21 @@ def test_an_edited_file_is_left_alone_and_reported(
         assert sync.run_once() == 1
         assert path.read_bytes() == b"mine now"
         assert queued(database) == []
-        assert plain(told(events, "conflict_found")[-1].payload) == {
+        assert plain(logged(events, "conflict_found")[-1].payload) == {
             "path": f"{TASK}/TASK.md",
             "written_sha256": written,
             "found_sha256": sha256(b"mine now").hexdigest(),
             "revision": 2 if title == "Another" else 3,
         }
         # The other file is as the ledger has it.
-        assert [f["path"] for f in plain(told(events, "synced")[-1].payload)["files"]] == [
+        assert [f["path"] for f in plain(logged(events, "synced")[-1].payload)["files"]] == [
             f"{TASK}/AGENT.yml"
         ]
     path.unlink()
     retitle(tasks, "A fourth")
     sync.run_once()
     assert b"title: A fourth" in path.read_bytes()
-    assert len(told(events, "conflict_found")) == 2
+    assert len(logged(events, "conflict_found")) == 2
 
 
 def test_a_sync_that_finds_only_edited_files_ends_in_an_event(
@@ -377,9 +377,9 @@ def test_a_sync_that_finds_only_edited_files_ends_in_an_event(
     (root / "delegation/sprints/S-1/SPRINT.md").write_bytes(b"mine now")
     sprints.SyncSprint(sprint_pb2.SyncSprintRequest(sprint_code=sprint))
     sync.run_once()
-    types = [event.type.removeprefix("orchestration.file.") for event in told(events)]
+    types = [event.type.removeprefix("orchestration.file.") for event in logged(events)]
     assert types == ["synced", "conflict_found", "synced"]
-    assert plain(told(events, "synced")[-1].payload) == {"revision": 1, "files": []}
+    assert plain(logged(events, "synced")[-1].payload) == {"revision": 1, "files": []}
 
 
 def test_a_task_that_moves_while_it_is_written_is_skipped(
@@ -411,7 +411,7 @@ def test_a_task_that_moves_while_it_is_written_is_skipped(
     retitle(tasks, "Early")
     monkeypatch.setattr(outbox, "entities", late)
     sync.run_once()
-    reasons = [plain(event.payload) for event in told(events, "skipped")]
+    reasons = [plain(event.payload) for event in logged(events, "skipped")]
     assert reasons == [{"reason": "moved"}]
 
 
@@ -422,9 +422,9 @@ def test_an_existing_file_is_left_alone_unless_it_is_equal(
     (root / TASK / "TASK.md").write_bytes(b"by hand")
     (root / TASK / "AGENT.yml").write_bytes(b"{}\n")
     sync.run_once()
-    (conflict,) = told(events, "conflict_found")
+    (conflict,) = logged(events, "conflict_found")
     assert plain(conflict.payload)["written_sha256"] == ""
-    (synced,) = told(events, "synced")
+    (synced,) = logged(events, "synced")
     assert [(f["path"], f["written"]) for f in plain(synced.payload)["files"]] == [
         (f"{TASK}/AGENT.yml", False)
     ]
@@ -451,7 +451,7 @@ def test_an_edit_while_the_file_is_being_written_is_seen(
         patch.setattr(os, "fsync", edit_and_flush)
         sync.run_once()
     assert path.read_bytes() == b"mine now"
-    assert [plain(e.payload)["path"] for e in told(events, "conflict_found")] == [f"{TASK}/TASK.md"]
+    assert [plain(e.payload)["path"] for e in logged(events, "conflict_found")] == [f"{TASK}/TASK.md"]
     assert not list(root.rglob(f"{TEMPORARY}*"))
 
 
@@ -466,7 +466,7 @@ def test_a_deleted_task_has_no_files_to_write(
     tasks.DeleteTask(task_pb2.DeleteTaskRequest(task_code="T-1"))
     assert sync.run_once() == 1
     assert (queued(database), tree(root)) == ([], {})
-    (skipped,) = told(events)
+    (skipped,) = logged(events)
     assert (skipped.type, skipped.entity_code) == ("orchestration.file.skipped", "T-1")
     assert (skipped.sprint_code, plain(skipped.payload)) == ("S-1", {"reason": "deleted"})
 
@@ -483,7 +483,7 @@ def test_projects_have_separate_trees(
     found = tree(root)
     assert b"title: default" in found["delegation/tasks/T/TASK.md"]
     assert b"title: one" in found["projects/one/delegation/tasks/T/TASK.md"]
-    assert len(told(events)) == 1
+    assert len(logged(events)) == 1
 
 
 def test_decisions_and_bug_reports(
@@ -519,7 +519,7 @@ def test_decisions_and_bug_reports(
     assert sync.run_once() == 3
     assert shown(root) == {"docs/adr/0001-a.md", "docs/adr/0002-a.md"}
     assert tree(root)["docs/adr/0002-a.md"] == b"# Decision 2\n"
-    assert [(e.entity_code, e.entity_type) for e in told(events, "sync_failed")] == [("BUG-0001", 5)]
+    assert [(e.entity_code, e.entity_type) for e in logged(events, "sync_failed")] == [("BUG-0001", 5)]
     assert [row[:3] for row in queued(database)] == [("bug_report", "BUG-0001", 1)]
 
 
@@ -549,7 +549,7 @@ def test_a_workspace_that_cannot_be_written_fails_the_job_and_loses_nothing(
         retitle(tasks, f"Title {attempt}")
         assert sync.run_once() == 0
         due(database)
-    (failed,) = told(events)
+    (failed,) = logged(events)
     assert failed.type == "orchestration.file.sync_failed"
     assert plain(failed.payload) == {"error": "ENOENT: No such file or directory"}
     assert value("orchestration_file_sync_failures_total") == failures + 3
@@ -557,7 +557,7 @@ def test_a_workspace_that_cannot_be_written_fails_the_job_and_loses_nothing(
     assert sync.run_once() == 1
     assert queued(database) == []
     assert b"title: Title 3" in tree(root)[f"not/mounted/{TASK}/TASK.md"]
-    assert [e.type.rpartition(".")[2] for e in told(events)] == ["sync_failed", "synced"]
+    assert [e.type.rpartition(".")[2] for e in logged(events)] == ["sync_failed", "synced"]
 
 
 @pytest.mark.parametrize("failing", ["write", "fsync", "rename"])
@@ -598,7 +598,7 @@ def test_nothing_is_written_through_a_link_that_leaves_the_workspace(
     sync.run_once()
     assert tree(outside) == {}
     assert queued(database) == [("task", "T-1", 1, "sprints is a link")]
-    assert [e.type for e in told(events)] == ["orchestration.file.sync_failed"]
+    assert [e.type for e in logged(events)] == ["orchestration.file.sync_failed"]
 
 
 def test_a_row_that_fails_delays_no_other(
@@ -652,7 +652,7 @@ def test_a_worker_that_dies_in_the_middle_leaves_the_work_and_no_conflict(
     assert found[f"{TASK}/AGENT.yml"] == b"a: true\n"
     assert not list(root.rglob(f"{TEMPORARY}*"))
     assert "writing" not in json.loads(found[f"{TASK}/.hash"])
-    assert [e.type.rpartition(".")[2] for e in told(events)] == ["synced", "synced"]
+    assert [e.type.rpartition(".")[2] for e in logged(events)] == ["synced", "synced"]
 
 
 def test_a_change_after_an_interrupted_write_is_no_conflict(
@@ -683,7 +683,7 @@ def test_a_change_after_an_interrupted_write_is_no_conflict(
     found = tree(root)
     assert b"title: And another" in found[f"{TASK}/TASK.md"]
     assert found[f"{TASK}/AGENT.yml"] == b"a: true\n"
-    assert not told(events, "conflict_found")
+    assert not logged(events, "conflict_found")
 
 
 def test_a_record_that_cannot_be_read_overwrites_nothing(
@@ -696,7 +696,7 @@ def test_a_record_that_cannot_be_read_overwrites_nothing(
         retitle(tasks, f"Not {broken!r}")
         sync.run_once()
         assert (root / TASK / "TASK.md").read_bytes() == before
-    assert told(events, "conflict_found")
+    assert logged(events, "conflict_found")
 
 
 # Concurrency
@@ -812,7 +812,7 @@ def test_workers_share_the_rows(
 
     with ThreadPoolExecutor(3) as pool:
         assert sum(f.result() for f in [pool.submit(work) for _ in range(3)]) == 150
-    assert sorted(e.entity_code for e in told(events, "synced")) == sorted(f"t{n}" for n in range(150))
+    assert sorted(e.entity_code for e in logged(events, "synced")) == sorted(f"t{n}" for n in range(150))
     assert len(shown(root)) == 300
 
 

@@ -50,9 +50,9 @@ def test_each_change_has_values_caller_time_and_reason(
     update(tasks, "A", title="New", priority=Priority.PRIORITY_P0, assignee="ann")
     delete(tasks, "A")
 
-    told = history(events, "A", order=OLDEST)
+    entries = history(events, "A", order=OLDEST)
 
-    assert [(c.type.removeprefix("orchestration.task."), c.revision) for c in told] == [
+    assert [(c.type.removeprefix("orchestration.task."), c.revision) for c in entries] == [
         ("created", 1),
         ("dependency_added", 1),
         ("blocked", 2),
@@ -61,23 +61,23 @@ def test_each_change_has_values_caller_time_and_reason(
         ("updated", 3),
         ("deleted", 4),
     ]
-    assert plain(told[0].changes) == {
+    assert plain(entries[0].changes) == {
         "code": {"from": None, "to": "A"},
         "title": {"from": None, "to": "Task A"},
         "status": {"from": None, "to": "pending"},
         "priority": {"from": None, "to": "P2"},
         "labels": {"from": None, "to": ["x"]},
     }
-    assert plain(told[1].changes) == {"depends_on": {"from": None, "to": "B"}}
-    assert plain(told[2].changes) == {"status": {"from": "pending", "to": "blocked"}}
-    assert plain(told[5].changes) == {"title": {"from": "Task A", "to": "New"}}
-    assert plain(told[6].changes) == {}
-    assert told[2].reason == "waits for a key"
-    assert {(c.agent, c.correlation_id) for c in told} == {("builder", "chain")}
-    assert told[0].emit_time == created.create_time
-    assert told[2].emit_time == blocked.update_time
-    event = events.GetEvent(event_pb2.GetEventRequest(event_id=told[2].event_id)).event
-    assert event.cursor == told[2].cursor
+    assert plain(entries[1].changes) == {"depends_on": {"from": None, "to": "B"}}
+    assert plain(entries[2].changes) == {"status": {"from": "pending", "to": "blocked"}}
+    assert plain(entries[5].changes) == {"title": {"from": "Task A", "to": "New"}}
+    assert plain(entries[6].changes) == {}
+    assert entries[2].reason == "waits for a key"
+    assert {(c.agent, c.correlation_id) for c in entries} == {("builder", "chain")}
+    assert entries[0].emit_time == created.create_time
+    assert entries[2].emit_time == blocked.update_time
+    event = events.GetEvent(event_pb2.GetEventRequest(event_id=entries[2].event_id)).event
+    assert event.cursor == entries[2].cursor
 
 
 @pytest.mark.parametrize("order", [OLDEST, event_pb2.EVENT_ORDER_NEWEST_FIRST])
@@ -148,18 +148,18 @@ def test_an_entity_is_rebuilt_as_of_now_a_revision_a_time_and_a_cursor(
 ) -> None:
     first = create(tasks, "A", labels=["x"])
     second = update(tasks, "A", title="New", priority=Priority.PRIORITY_P0)
-    told = history(events, "A", order=OLDEST)
+    entries = history(events, "A", order=OLDEST)
 
     assert rebuild(events, "A").task == second
     assert rebuild(events, "A", revision=1).task == first
     assert rebuild(events, "A", time=first.update_time).task == first
-    assert rebuild(events, "A", cursor=told[0].cursor).task == first
+    assert rebuild(events, "A", cursor=entries[0].cursor).task == first
     # As of either event of a change the whole change is there: no reader ever saw a part of it.
-    assert rebuild(events, "A", cursor=told[1].cursor).task == second
-    found = rebuild(events, "A", cursor=told[2].cursor)
+    assert rebuild(events, "A", cursor=entries[1].cursor).task == second
+    found = rebuild(events, "A", cursor=entries[2].cursor)
     assert found.task == second
     assert (found.revision, found.deleted, found.events_replayed) == (2, False, 3)
-    assert (found.event_id, found.cursor) == (told[2].event_id, told[2].cursor)
+    assert (found.event_id, found.cursor) == (entries[2].event_id, entries[2].cursor)
     assert found.emit_time == second.update_time
 
 
@@ -213,9 +213,11 @@ def test_a_log_with_missing_events_is_reported(
     for n in range(40):
         update(tasks, "A", title=f"Title {n}")
     whole = get(tasks, "A")
-    told = history(events, "A", order=OLDEST)
+    entries = history(events, "A", order=OLDEST)
     with psycopg.connect(server.database_url, autocommit=True) as conn:
-        conn.execute("delete from events where event_id = any(%s::uuid[])", ([c.event_id for c in told[:5]],))
+        conn.execute(
+            "delete from events where event_id = any(%s::uuid[])", ([c.event_id for c in entries[:5]],)
+        )
 
     # The snapshot of revision 32 replaces the events before it.
     assert rebuild(events, "A", verify=True).task == whole
@@ -223,14 +225,14 @@ def test_a_log_with_missing_events_is_reported(
     for as_of in (
         {"revision": 3},
         {"revision": 31},
-        {"cursor": told[20].cursor},
-        {"time": told[0].emit_time},
+        {"cursor": entries[20].cursor},
+        {"time": entries[0].emit_time},
     ):
         with refused(grpc.StatusCode.FAILED_PRECONDITION, "HISTORY_INCOMPLETE"):
             rebuild(events, "A", **as_of)
 
     with psycopg.connect(server.database_url, autocommit=True) as conn:
-        conn.execute("delete from events where event_id = %s", (told[35].event_id,))
+        conn.execute("delete from events where event_id = %s", (entries[35].event_id,))
     with refused(grpc.StatusCode.FAILED_PRECONDITION, "HISTORY_INCOMPLETE", "between revisions 35 and 37"):
         rebuild(events, "A")
     with refused(grpc.StatusCode.FAILED_PRECONDITION, "HISTORY_INCOMPLETE"):

@@ -63,8 +63,8 @@ def test_a_complete_chain_is_consistent(
         ("orchestration.task.created", 2),
         ("agents.note.taken", 1),
     ]
-    told = history(events, "B", order=OLDEST)
-    assert found.last_cursor == told[-1].cursor
+    entries = history(events, "B", order=OLDEST)
+    assert found.last_cursor == entries[-1].cursor
     assert found.first_cursor == history(events, "S", kind=SPRINT)[0].cursor
 
 
@@ -177,15 +177,15 @@ def test_events_deleted_from_the_archive_are_not_missing(
     create(tasks, "A")
     for n in range(6):
         update(tasks, "A", title=f"t{n}")
-    told = history(events, "A", order=OLDEST)
-    automation = {"automation": {"rule": "r", "cause": told[3].event_id, "depth": 1}}
+    entries = history(events, "A", order=OLDEST)
+    automation = {"automation": {"rule": "r", "cause": entries[3].event_id, "depth": 1}}
     fired = factories.event("rules.fired", payload=automation)
     events.EmitEvent(event_pb2.EmitEventRequest(event=fired), metadata=CHAIN)
     by_a_rule(server, "rules.fired")
     assert replay(events).consistent
 
     with psycopg.connect(server.database_url, autocommit=True) as conn:
-        gone = [told[2].event_id, told[3].event_id]
+        gone = [entries[2].event_id, entries[3].event_id]
         conn.execute(
             "insert into archive_edges (project, deleted, epoch, xid, seq, upto)"
             " select project, true, epoch, xid, seq, now() from events where event_id = %s::uuid",
@@ -198,7 +198,7 @@ def test_events_deleted_from_the_archive_are_not_missing(
         assert found.events == 6
 
         # Younger events must not be missing.
-        conn.execute("delete from events where event_id = %s::uuid", (told[5].event_id,))
+        conn.execute("delete from events where event_id = %s::uuid", (entries[5].event_id,))
         conn.execute("update archive_edges set upto = now() - interval '1 day'")
         assert [f.code for f in replay(events).findings] == [
             Code.REPLAY_FINDING_CODE_REVISION_GAP,

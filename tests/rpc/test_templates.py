@@ -81,7 +81,7 @@ def of_tasks(
     )
 
 
-def told(events: EventServiceStub, **fields: Any) -> list[event_pb2.Event]:
+def logged(events: EventServiceStub, **fields: Any) -> list[event_pb2.Event]:
     request = event_pb2.ListEventsRequest(
         filter=event_pb2.EventFilter(**fields), page_size=500, order=event_pb2.EVENT_ORDER_OLDEST_FIRST
     )
@@ -91,7 +91,7 @@ def told(events: EventServiceStub, **fields: Any) -> list[event_pb2.Event]:
 def nothing_is_there(sprints: SprintServiceStub, tasks: TaskServiceStub, events: EventServiceStub) -> None:
     assert not sprints.ListSprints(sprint_pb2.ListSprintsRequest()).sprints
     assert not tasks.ListTasks(task_pb2.ListTasksRequest()).tasks
-    assert not told(events)
+    assert not logged(events)
 
 
 @pytest.fixture
@@ -345,7 +345,7 @@ def test_events_record_the_creation_and_the_template(
     answer = sprints.CreateSprintFromTemplate(of_sprint(FEATURE))
     template = templates.GetTemplate(template_pb2.GetTemplateRequest(name="feature-sprint")).template
 
-    of_all = told(events, sprint_code="s")
+    of_all = logged(events, sprint_code="s")
     of_sprint_alone = [event for event in of_all if event.entity_code == "s"]
     of_task = [event for event in of_all if event.entity_code == "s-design"]
 
@@ -409,10 +409,10 @@ def test_files_are_queued_on_request(
 def test_a_retry_returns_the_first_answer(sprints: SprintServiceStub, events: EventServiceStub) -> None:
     request = of_sprint(FEATURE, request_id="r-1")
     first = sprints.CreateSprintFromTemplate(request)
-    told_before = len(told(events))
+    logged_before = len(logged(events))
 
     assert sprints.CreateSprintFromTemplate(request) == first
-    assert len(told(events)) == told_before
+    assert len(logged(events)) == logged_before
     with refused(grpc.StatusCode.FAILED_PRECONDITION, "REQUEST_ID_REUSED"):
         sprints.CreateSprintFromTemplate(of_sprint({"feature": "Other"}, request_id="r-1"))
 
@@ -439,7 +439,7 @@ def test_nothing_is_created_if_a_code_is_taken(
     sprints: SprintServiceStub, tasks: TaskServiceStub, events: EventServiceStub
 ) -> None:
     tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("s-release")))
-    before = len(told(events))
+    before = len(logged(events))
 
     with refused(grpc.StatusCode.ALREADY_EXISTS, "ALREADY_EXISTS") as caught:
         sprints.CreateSprintFromTemplate(of_sprint(FEATURE))
@@ -447,7 +447,7 @@ def test_nothing_is_created_if_a_code_is_taken(
     assert details(caught.value)["ResourceInfo"].resource_name == "s-release"
     assert not sprints.ListSprints(sprint_pb2.ListSprintsRequest()).sprints
     assert len(tasks.ListTasks(task_pb2.ListTasksRequest()).tasks) == 1
-    assert len(told(events)) == before
+    assert len(logged(events)) == before
 
 
 def test_a_sprint_code_is_used_once(sprints: SprintServiceStub) -> None:
@@ -539,7 +539,7 @@ def test_tasks_are_created_with_their_own_variables(
     assert list(answer.tasks[0].labels) == ["x"]
     for task in answer.tasks:
         assert tasks.GetTask(task_pb2.GetTaskRequest(task_code=task.code)).task == task
-        assert [event.type for event in told(events, task_code=task.code)] == [
+        assert [event.type for event in logged(events, task_code=task.code)] == [
             "orchestration.task.created",
             "orchestration.task.generated",
         ]

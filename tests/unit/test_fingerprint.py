@@ -59,11 +59,11 @@ def test_noise_does_not_change_a_fingerprint(kind: str, data: st.DataObject, bef
         st.sampled_from([(" ", " "), ("'", "'"), ("(", ")"), ("=", ", "), ("[", "]")])
     )
 
-    def told(noise: str) -> str:
+    def text(noise: str) -> str:
         return f"{before}{opening}{noise}{closing}{after}"
 
-    assert normalized(told(one)) == normalized(told(other))
-    assert of(told(one), trace=told(other)) == of(told(other), trace=told(one))
+    assert normalized(text(one)) == normalized(text(other))
+    assert of(text(one), trace=text(other)) == of(text(other), trace=text(one))
 
 
 @given(text=st.text(string.ascii_letters + string.digits + string.punctuation + " \n\t", max_size=80))

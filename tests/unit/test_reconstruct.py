@@ -51,8 +51,8 @@ def created(content: dict[str, Any] = TASK, **fields: Any) -> event_pb2.Event:
 
 
 def changed(revision: int, type_: str = "task.updated", **changes: tuple[Any, Any]) -> event_pb2.Event:
-    told = {name: {"from": before, "to": after} for name, (before, after) in changes.items()}
-    return event(type_, revision, {"changes": told})
+    payload = {name: {"from": before, "to": after} for name, (before, after) in changes.items()}
+    return event(type_, revision, {"changes": payload})
 
 
 # State
@@ -112,8 +112,8 @@ def test_a_task_is_rebuilt_from_its_creation() -> None:
 )
 def test_a_snapshot_holds_all_of_the_content(kind: EntityType, message: Any) -> None:
     content = ENTITY_CODECS[kind].content(message)
-    told = event("any.created", 1, snapshot(content, revision=1, create_time=Timestamp()), kind=kind)
-    rebuilt: Any = fold(ENTITY_CODECS[kind], [told]).message()
+    first = event("any.created", 1, snapshot(content, revision=1, create_time=Timestamp()), kind=kind)
+    rebuilt: Any = fold(ENTITY_CODECS[kind], [first]).message()
     assert ENTITY_CODECS[kind].content(rebuilt) == content
     assert rebuilt.HasField("close_time") if kind == EntityType.SESSION else rebuilt.hash
 
@@ -152,8 +152,8 @@ def test_events_that_change_no_revision() -> None:
 
 
 def test_a_creation_changes_each_field_from_null() -> None:
-    told = plain(changes_of(created(TASK, labels=["x"], metadata={"n": 0})))
-    assert told == {
+    changes = plain(changes_of(created(TASK, labels=["x"], metadata={"n": 0})))
+    assert changes == {
         "code": {"from": None, "to": "A"},
         "title": {"from": None, "to": "t"},
         "status": {"from": None, "to": "pending"},
