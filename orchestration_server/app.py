@@ -1,9 +1,10 @@
-"""The composition root: builds, starts and stops everything of one server process."""
+"""The composition root: it builds, starts and stops all parts of a process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import psycopg
 import structlog
@@ -67,43 +68,77 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 BACKGROUND_CONNECTIONS = 13
-"""Beside one for each unary call: the tailer, two readers of history, three for the group commit, the session
-tracker, the refresh of credentials, and five for the services and the calls that read files, which hold
-theirs for moments."""
+"""Connections beside one for each unary call: one for the tailer, two for the readers of history, three for
+the group commit, one for the session tracker, one for the refresh of credentials, and five for the background
+services and the calls that read files, which hold theirs for a moment."""
 WORKER_CONNECTIONS = 6
 
 
+class Part(Protocol):
+    """A part of a process that has threads."""
+
+    def start(self) -> object:
+        """Start the threads."""
+
+    def close(self) -> None:
+        """End the threads. It may be called if ``start`` failed, or was not called."""
+
+
+PartT = TypeVar("PartT", bound=Part)
+
+
+def _start(stack: ExitStack, part: PartT) -> PartT:
+    """Start a part, and close it when the stack unwinds, also if its start fails."""
+    stack.callback(part.close)
+    part.start()
+    return part
+
+
 class App:
-    """One server process. The settings name a database that is there."""
+    """One server process. The settings name a database that exists."""
 
     def __init__(self, settings: Settings, tracing: Tracing | None = None) -> None:
         self.settings = settings
         self.tracing = tracing
         self.address = ""
+        self._running = ExitStack()
+        """Stops what was started, the last part first."""
 
     def start(self) -> str:
-        """Migrates, serves, and returns the address that answers.
+        """Migrate the database, start all parts, and return the address that the server listens on.
 
-        ConfigurationError where it is not to listen so, or a file of the settings is not usable.
+        If a part fails to start, those that were started before are stopped. Raises ConfigurationError if the
+        server must not listen as the settings say, or a file that they name is not usable.
         """
         address.check(self.settings)
-        settings = self.settings = secured(self.settings)
+        with ExitStack() as stack:
+            self._start_parts(stack)
+            self._running = stack.pop_all()
+        return self.address
+
+    def _start_parts(self, stack: ExitStack) -> None:
+        settings = self.settings = with_auto_tls(self.settings)
         jwt = jwt_source(settings)
         templates = Templates(settings.templates_dir)
         emission = policies.load(settings.emission_file)
         if settings.traces and self.tracing is None:
-            # Their packages may not be there, and are not loaded for nothing.
+            # The packages of tracing are optional, and slow to import.
             from orchestration_server.telemetry.tracing import to_collector
 
             self.tracing = to_collector(settings.traces, share=settings.traces_share)
         tracing = self.tracing
+        if tracing is not None:
+            stack.callback(tracing.close)
         migrate(settings.database_url)
-        self.db = Database(
-            settings.database_url,
-            size=settings.connections or settings.threads + BACKGROUND_CONNECTIONS,
-            statement_seconds=settings.statement_seconds,
-            slow_seconds=settings.slow_statement_seconds,
-            on_statement=tracing.statement if tracing else None,
+        self.db = _start(
+            stack,
+            Database(
+                settings.database_url,
+                size=settings.connections or settings.threads + BACKGROUND_CONNECTIONS,
+                statement_seconds=settings.statement_seconds,
+                slow_seconds=settings.slow_statement_seconds,
+                on_statement=tracing.statement if tracing else None,
+            ),
         )
         with self.db.connection() as conn:
             secret = event_store.secret(conn)
@@ -115,18 +150,21 @@ class App:
             connections=settings.threads + CONNECTIONS,
             on_command=tracing.redis_command if tracing else None,
         )
+        stack.callback(self.redis.close)
         self.cache = Cache(self.redis, identity=identity)
         traffic = Traffic()
-        self.hub = Hub(self.db, cursors, max_subscriptions=settings.timeline_streams, traffic=traffic)
-        self.hub.start()
-        self.wakes = WakeBus(self.redis, identity=identity, wake=self.hub.wake)
-        self.commits = GroupCommit(self.db, self._wake)
-        self.session_tracker = SessionTracker(self.db)
-        working = services(settings, self.db, self._wake) if settings.background else []
-        figures = ServerStats(self.db, alerts.load(settings.alerts_file))
-        self.jobs = Runner([*working, *observing(settings, self.db), figures])
+        hub = Hub(self.db, cursors, max_subscriptions=settings.timeline_streams, traffic=traffic)
+        self.hub = _start(stack, hub)
+        self.wakes = _start(stack, WakeBus(self.redis, identity=identity, wake=self.hub.wake))
         gate = Gate(self.db, self._wake, emission, answer_bytes=settings.max_answer_bytes)
-        self.admission = self._admission(gate, jwt, identity)
+        self.refusal_audit = _start(stack, RefusalAudit(gate, self.clock.now))
+        self.credentials = _start(stack, Credentials(self.db, jwt, now=self.clock))
+        self.session_tracker = _start(stack, SessionTracker(self.db))
+        self.commits = _start(stack, GroupCommit(self.db, self._wake))
+        background = services(settings, self.db, self._wake) if settings.background else []
+        stats = ServerStats(self.db, alerts.load(settings.alerts_file))
+        self.jobs = _start(stack, Runner([*background, *gauge_services(settings, self.db), stats]))
+        self.admission = self._admission(identity)
         self.server = Server(
             settings,
             self._servicers(gate, cursors, templates, emission),
@@ -140,14 +178,11 @@ class App:
             ),
         )
         port = self.server.start()
-        host = settings.address.rpartition(":")[0]
-        self.address = f"{host}:{port}"
-        return self.address
+        stack.callback(self.server.stop, self._end_streams)
+        self.address = f"{settings.address.rpartition(':')[0]}:{port}"
 
-    def _admission(self, gate: Gate, jwt: JwtKeyFile | None, identity: bytes) -> Admission:
+    def _admission(self, identity: bytes) -> Admission:
         settings = self.settings
-        self.credentials = Credentials(self.db, jwt, now=self.clock)
-        self.refusal_audit = RefusalAudit(gate, self.clock.now)
         local = address.on_loopback(settings.address)
         return Admission(
             self.db,
@@ -181,25 +216,15 @@ class App:
         }
 
     def stop(self) -> None:
-        """Ends streams and calls in flight, then everything else."""
-        self.server.stop(self._end_streams)
-        self.jobs.close()
-        self.commits.close()
-        self.session_tracker.close()
-        self.credentials.close()
-        self.refusal_audit.close()
-        self.wakes.close()
-        self.redis.close()
-        self.db.close()
-        if self.tracing is not None:
-            self.tracing.close()
+        """End all calls, then stop the other parts in the reverse of their order of start."""
+        self._running.close()
 
     def _end_streams(self) -> None:
         self.hub.close()
         self.events.stop()
 
     def _wake(self) -> None:
-        """After each commit that holds events."""
+        """Wake the timelines of all servers after a commit with events."""
         self.hub.wake()
         self.wakes.publish()
 
@@ -208,8 +233,8 @@ class App:
             return event_store.nonces(conn)
 
 
-def secured(settings: Settings) -> Settings:
-    """The settings with a certificate of our own, where they ask for one."""
+def with_auto_tls(settings: Settings) -> Settings:
+    """Return the settings with a self-signed certificate if they ask for one, else as they are."""
     if not settings.auto_tls:
         return settings
     from orchestration_server.rpc import tls
@@ -218,10 +243,13 @@ def secured(settings: Settings) -> Settings:
 
 
 def jwt_source(settings: Settings) -> JwtKeyFile | None:
-    """What checks JWTs, where they are let in. ConfigurationError where the settings are not usable."""
+    """Return the keys that verify JWTs, or None if the server accepts no JWT.
+
+    Raises ConfigurationError if the settings are not usable.
+    """
     if settings.jwt_key_file is None:
         return None
-    # It takes its time, and few need it.
+    # The import is slow, and few servers need it.
     from orchestration_server.auth.jwt_verifier import JwtKeyFile
 
     return JwtKeyFile(
@@ -234,7 +262,7 @@ def jwt_source(settings: Settings) -> JwtKeyFile | None:
 
 
 def has_credentials(settings: Settings) -> bool:
-    """Migrates, and says whether there is a key, or keys of JWTs, with which somebody can call."""
+    """Migrate the database, and return whether a caller can have a credential: an API key or a JWT."""
     migrate(settings.database_url)
     if settings.jwt_key_file is not None:
         return True
@@ -247,23 +275,33 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._running = ExitStack()
 
     def start(self) -> None:
-        """Migrates, and begins to work."""
+        """Migrate the database and start the services. If a part fails, those before it are stopped."""
+        with ExitStack() as stack:
+            self._start_parts(stack)
+            self._running = stack.pop_all()
+
+    def _start_parts(self, stack: ExitStack) -> None:
         settings = self.settings
         migrate(settings.database_url)
-        self.db = Database(
-            settings.database_url,
-            size=WORKER_CONNECTIONS,
-            statement_seconds=settings.statement_seconds,
-            slow_seconds=settings.slow_statement_seconds,
+        self.db = _start(
+            stack,
+            Database(
+                settings.database_url,
+                size=WORKER_CONNECTIONS,
+                statement_seconds=settings.statement_seconds,
+                slow_seconds=settings.slow_statement_seconds,
+            ),
         )
         with self.db.connection() as conn:
             identity = event_store.identity(conn)
         self.redis = RedisClient(settings.redis_url, connections=CONNECTIONS)
-        self.wakes = WakeBus(self.redis, identity=identity, wake=lambda: None)
-        found = services(settings, self.db, self.wakes.publish) + observing(settings, self.db)
-        self.jobs = Runner(found)
+        stack.callback(self.redis.close)
+        self.wakes = _start(stack, WakeBus(self.redis, identity=identity, wake=lambda: None))
+        found = services(settings, self.db, self.wakes.publish) + gauge_services(settings, self.db)
+        self.jobs = _start(stack, Runner(found))
         log.info(
             "worker runs",
             services=", ".join(service.name for service in found),
@@ -271,15 +309,12 @@ class Worker:
         )
 
     def stop(self) -> None:
-        """Ends after the batches in hand."""
-        self.jobs.close()
-        self.wakes.close()
-        self.redis.close()
-        self.db.close()
+        """Stop the services after their current batches, then the other parts."""
+        self._running.close()
 
 
 def services(settings: Settings, db: Database, wake: Callable[[], None]) -> list[Service]:
-    """The background services of one process; ``wake`` is for after each commit that holds events."""
+    """Return the background services of one process. They call ``wake`` after each commit with events."""
     found = [
         *cleanup.services(db),
         *retention.services(db, settings),
@@ -294,16 +329,16 @@ def services(settings: Settings, db: Database, wake: Callable[[], None]) -> list
     return found
 
 
-def observing(settings: Settings, db: Database) -> list[Service]:
-    """What every process does whose metrics are asked for."""
+def gauge_services(settings: Settings, db: Database) -> list[Service]:
+    """Return the services of every process that serves metrics."""
     return [ExportGauges(db)] if settings.metrics_address else []
 
 
 def migrate(database_url: str, *, new_epoch: bool = False) -> list[str]:
-    """Brings the database to this release's schema; the names of what was applied.
+    """Migrate the database to this release's schema. Return the names of the migrations applied.
 
-    A newer schema is said in the log and taken: while servers are replaced, the older ones go on beside it.
-    Raises UnfitDatabase if the database, or a pooler before it, is one that no ledger can run on.
+    A newer schema is accepted with a warning in the log: in a rolling upgrade older servers go on with it.
+    Raises UnfitDatabase if no ledger can run on the database, or on a pooler in front of it.
     """
     with connect.connect(
         database_url, psycopg.Connection, application="orchestration migrate", prepare_threshold=None

@@ -76,7 +76,7 @@ class RefusalAudit:
     def __init__(
         self, gate: Gate, now: Callable[[], datetime], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Start the thread. ``now`` is the database's clock, ``clock`` a monotonic one."""
+        """``now`` is the database's clock, ``clock`` a monotonic one."""
         self._gate = gate
         self._now = now
         self._clock = clock
@@ -89,6 +89,9 @@ class RefusalAudit:
         self._recorded = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="refusal-audit", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def record(self, key: RefusalKey) -> None:
@@ -174,4 +177,5 @@ class RefusalAudit:
         """Log the pending events and stop the thread."""
         self._closed.set()
         self._recorded.set()
-        self._thread.join(timeout=5)
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)

@@ -86,7 +86,7 @@ class Credentials:
         now: DatabaseClock,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start the thread that refreshes them.
+        """Prepare the thread that refreshes them.
 
         Args:
             db: The database with the API keys.
@@ -106,10 +106,13 @@ class Credentials:
         self._use_stored_at = clock()
         self.exist = jwt_keys is not None
         """Whether a key was ever made, or the server accepts JWTs."""
-        with db.connection() as conn:
-            self.exist = self.exist or key_store.exist(conn)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="credentials", daemon=True)
+
+    def start(self) -> None:
+        """Look up whether a key exists, and start the thread that refreshes credentials."""
+        with self._db.connection() as conn:
+            self.exist = self.exist or key_store.exist(conn)
         self._thread.start()
 
     def known(self, header: str) -> Identity | None:
@@ -276,4 +279,5 @@ class Credentials:
     def close(self) -> None:
         """Stop the thread."""
         self._closed.set()
-        self._thread.join(timeout=5)
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)

@@ -49,7 +49,6 @@ class SessionTracker:
     """The sessions that one process knows from its calls."""
 
     def __init__(self, db: Database, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start the thread that writes last activity."""
         self._db = db
         self._clock = clock
         self._known: LruDict[SessionId, _KnownSession] = LruDict(MAX_SESSIONS)
@@ -60,6 +59,9 @@ class SessionTracker:
         self._touched = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="session-tracker", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread that writes last activity."""
         self._thread.start()
 
     def attach(self, call: Call) -> Call:
@@ -160,4 +162,5 @@ class SessionTracker:
         """Write the activity that is due and stop the thread."""
         self._closed.set()
         self._touched.set()
-        self._thread.join(timeout=5)
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)

@@ -42,7 +42,7 @@ class WakeBus:
     """A bus of wakes between the servers of one log. It calls ``wake`` when another server publishes."""
 
     def __init__(self, redis_client: RedisClient, *, identity: bytes, wake: Callable[[], None]) -> None:
-        """Start the two threads. ``identity`` names the log; each log on the same Redis has its channel."""
+        """``identity`` names the log; each log on the same Redis has its channel."""
         self._redis = redis_client
         self._wake = wake
         name = blake2b(b"wakes", key=identity, digest_size=16).hexdigest()
@@ -62,6 +62,9 @@ class WakeBus:
                 threading.Thread(target=self._run_listener, args=(redis_client.client,),
                                  name="wakes-listen", daemon=True),
             ]  # fmt: skip
+
+    def start(self) -> None:
+        """Start the two threads. Without Redis there are none."""
         for thread in self._threads:
             thread.start()
 
@@ -75,7 +78,8 @@ class WakeBus:
         self._closed.set()
         self._due.set()
         for thread in self._threads:
-            thread.join(timeout=STOP_SECONDS)
+            if thread.is_alive():
+                thread.join(timeout=STOP_SECONDS)
 
     def _run_publisher(self) -> None:
         while True:

@@ -54,7 +54,7 @@ def archive(
     console = Console(markup=False, emoji=False)
     with connect.open_connection(settings.database_url, application="orchestration archive") as conn:
         _check_schema(migrations.schema(conn))
-    db = Database(settings.database_url, size=1, statement_seconds=settings.statement_seconds)
+    db = Database(settings.database_url, size=1, statement_seconds=settings.statement_seconds).start()
     try:
         archiver = Archiver(db)
         cutoff = archiver.cutoff(age)

@@ -34,6 +34,7 @@ def serve_metrics(settings: Settings, registry: CollectorRegistry) -> Iterator[s
         err.print(f"cannot listen on {named}: {error}; choose another --metrics-address", style="red")
         raise typer.Exit(1) from error
     try:
+        exposition.start()
         log.info("metrics", address=exposition.address)
         yield exposition.address
     finally:

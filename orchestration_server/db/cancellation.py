@@ -40,6 +40,9 @@ class StatementCanceller:
         self._threads = [
             threading.Thread(target=self._run, name=f"db-cancel-{n}", daemon=True) for n in range(CANCELLERS)
         ]
+
+    def start(self) -> None:
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
@@ -83,7 +86,8 @@ class StatementCanceller:
             self._closed = True
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join(timeout=2)
+            if thread.is_alive():
+                thread.join(timeout=2)
 
 
 class CancelHandle:

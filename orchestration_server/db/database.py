@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 import psycopg_pool
@@ -83,16 +83,22 @@ class Database:
         self._settled_at = 0.0
         """The time until which connections may be missing. A borrower that gets none until then waits longer,
         and then gets Unavailable, which clients retry."""
-        self._pool = self._open()
+        self._pool = self._new_pool()
         self._away = threading.Event()
         self._closed = threading.Event()
         self._prober = threading.Thread(target=self._probe, name="db-probe", daemon=True)
         self._doubted = threading.Event()
         self._lost = threading.Event()
         """Set if a connection was lost. Others may be lost, too."""
-        self._prober.start()
         self.canceller = StatementCanceller()
+
+    def start(self) -> Self:
+        """Open the pool and start the threads. Return the database itself."""
+        self._open(self._pool)
+        self._prober.start()
+        self.canceller.start()
         metrics.POOL_CONNECTIONS.watch(self, self._counted)
+        return self
 
     def _counted(self) -> Mapping[str, float]:
         counts = self._pool.get_stats()
@@ -125,9 +131,9 @@ class Database:
             self._node = session.node
         return session.node
 
-    def _open(self) -> LifoPool:
-        """Open a pool. Return it when all its connections are open, or after two seconds."""
-        pool = LifoPool(
+    def _new_pool(self) -> LifoPool:
+        """Return a pool that is not open yet."""
+        return LifoPool(
             # All connections open at once. A new server then answers 680 calls a second from ten callers, and
             # 530 if it begins with two connections.
             min_size=self._size,
@@ -139,6 +145,10 @@ class Database:
             connection_class=Connection,
             configure=self._configure,
         )
+
+    def _open(self, pool: LifoPool) -> None:
+        """Open a pool. Return when all its connections are open, or after two seconds."""
+        pool.open()
         # The pool's own wait() closes the pool if a connection is late.
         end = time.monotonic() + SETTLE_SECONDS
         while pool.get_stats().get("pool_available", 0) < self._size and time.monotonic() < end:
@@ -146,7 +156,6 @@ class Database:
         opened = pool.get_stats().get("pool_available", 0)
         if opened < self._size:
             log.warning("fewer connections to the database than there should be", open=opened, of=self._size)
-        return pool
 
     def connection(self, call: Call | None = None, *, timeout: float | None = None) -> BorrowedConnection:
         """Borrow an autocommit connection. If the call's caller leaves, its statement is cancelled.
@@ -221,7 +230,9 @@ class Database:
             while not self._answers():
                 if self._closed.wait(RETRY_PROBE_SECONDS):
                     return
-            self._pool = self._open()
+            pool = self._new_pool()
+            self._open(pool)
+            self._pool = pool
             self._settled_at = time.monotonic() + SETTLE_SECONDS
             self._away.clear()
             log.info("database back")
@@ -258,7 +269,8 @@ class Database:
         metrics.POOL_CONNECTIONS.forget(self)
         self._closed.set()
         self._doubted.set()
-        self._prober.join(timeout=5)
+        if self._prober.is_alive():
+            self._prober.join(timeout=5)
         self.canceller.close()
         self._pool.close(timeout=2)
 

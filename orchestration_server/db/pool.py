@@ -34,7 +34,6 @@ class LifoPool(psycopg_pool.ConnectionPool[Connection]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, open=False)
         self._pool = _LifoQueue()
-        self.open()
 
     def refill(self) -> None:
         """Open the missing connections.

@@ -65,6 +65,9 @@ class Runner:
             threading.Thread(target=self._run, args=(service,), name=f"job-{service.name}", daemon=True)
             for service in services
         ]
+
+    def start(self) -> None:
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
@@ -100,7 +103,8 @@ class Runner:
         """Ends the threads after their batch; one that takes longer than 5 s is left to the process's end."""
         self._closed.set()
         for thread in self._threads:
-            thread.join(timeout=5)
+            if thread.is_alive():
+                thread.join(timeout=5)
 
 
 def pause(interval: float, failures: int) -> float:

@@ -49,11 +49,15 @@ class Exposition:
         self.address = f"{f'[{host}]' if ':' in host else host}:{self._server.server_port}"
         """The HOST:PORT that it listens on."""
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
         """Stop the server."""
-        self._server.shutdown()
+        if self._thread.is_alive():
+            self._server.shutdown()
         self._server.server_close()
 
 

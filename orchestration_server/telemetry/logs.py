@@ -47,6 +47,9 @@ class Writer:
         self._dropped = 0
         self._reported = 0
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def put(self, line: str) -> None:
@@ -60,7 +63,8 @@ class Writer:
     def close(self) -> None:
         """Write the queued lines, for at most STOP_SECONDS."""
         self._lines.put(None)
-        self._thread.join(timeout=STOP_SECONDS)
+        if self._thread.is_alive():
+            self._thread.join(timeout=STOP_SECONDS)
 
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:
@@ -112,6 +116,7 @@ def configure(level: str = "info") -> None:
     global _configured  # a process has one stderr and one writer of it
     if _configured is None:
         _configured = Writer(STDERR)
+        _configured.start()
         atexit.register(_configured.close)
     writer = _configured
     least = logging.getLevelNamesMapping()[level.upper()]

@@ -122,6 +122,9 @@ class GroupCommit:
         self._threads = [
             threading.Thread(target=self._run, name=f"group-commit-{n}", daemon=True) for n in range(THREADS)
         ]
+
+    def start(self) -> None:
+        """Start the threads, and report the sizes of the queues as metrics."""
         for thread in self._threads:
             thread.start()
         for gauge, read in self._gauges:
@@ -186,7 +189,8 @@ class GroupCommit:
             self._closed = True
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join(timeout=10)
+            if thread.is_alive():
+                thread.join(timeout=10)
         for gauge, _ in self._gauges:
             gauge.forget(self)
 

@@ -34,7 +34,7 @@ class Old(OldLog):
     def __init__(self, database_url: str) -> None:
         super().__init__(database_url)
         self.database_url = database_url
-        self.db = Database(database_url, size=2)
+        self.db = Database(database_url, size=2).start()
         for back in BACK:
             # The middle month was made by a release without an archive.
             self.add_month(back, checked=back != BACK[1])

@@ -44,7 +44,7 @@ class Old(OldLog):
     def __init__(self, server: Server, channel: grpc.Channel) -> None:
         super().__init__(server.database_url)
         self.database_url = server.database_url
-        self.db = Database(server.database_url, size=1)
+        self.db = Database(server.database_url, size=1).start()
         self.ledger = Ledger(channel)
         self.events = self.ledger.events
         self.admin = AdminServiceStub(channel)
@@ -489,7 +489,7 @@ def test_a_restored_dump_has_its_archive(old: Old, tmp_path: Path) -> None:
             ledger.history(everything[3].cursor)
         with (
             closing(OldLog(ledger.database_url)) as log,
-            closing(Database(ledger.database_url, size=1)) as db,
+            closing(Database(ledger.database_url, size=1).start()) as db,
         ):
             log.counted()
             outcome = Archiver(db).run(old.months[2], exact=False)

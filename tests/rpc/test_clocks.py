@@ -126,7 +126,7 @@ def test_a_key_expires_by_the_database(off: None, database_url: str, start_app: 
 
 
 def test_the_database_is_asked_for_the_time_once_a_minute(database_url: str) -> None:
-    db = Database(database_url, size=1)
+    db = Database(database_url, size=1).start()
     seconds = FakeClock()
     clock = DatabaseClock(db, seconds)
     first = clock.now()

@@ -32,8 +32,9 @@ def credentials(
 ) -> Iterator[Credentials]:
     """Credentials that refresh only when a test says so."""
     monkeypatch.setattr(Credentials, "_run", lambda _: None)
-    db = Database(database_url, size=2)
+    db = Database(database_url, size=2).start()
     made = Credentials(db, now=DatabaseClock(db), clock=clock)
+    made.start()
     yield made
     made.close()
     db.close()

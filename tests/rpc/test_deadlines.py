@@ -183,7 +183,7 @@ class Leaver:
 
 @pytest.fixture
 def db(database_url: str) -> Iterator[Database]:
-    found = Database(database_url, size=1)
+    found = Database(database_url, size=1).start()
     yield found
     found.close()
 

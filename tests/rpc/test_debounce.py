@@ -208,6 +208,7 @@ def test_what_was_told_of_for_a_group_that_fails_is_woken_for(
     assert server.app is not None
     woken = threading.Event()
     commits = GroupCommit(server.app.db, woken.set)
+    commits.start()
     try:
         request = event_pb2.EmitEventRequest(event=factories.event(entity_type=TASK, entity_code="A"))
         one = EmitRequest.from_message(Call("EmitEvent"), request, [request.event], AT_ONCE)

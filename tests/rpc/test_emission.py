@@ -74,6 +74,7 @@ class StandingClock(Clock):
 def committing(server: Server, clock: Clock) -> Iterator[GroupCommit]:
     assert server.app is not None
     commits = GroupCommit(server.app.db, lambda: None, clock)
+    commits.start()
     try:
         yield commits
     finally:

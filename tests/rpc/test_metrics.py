@@ -106,6 +106,7 @@ def serve(engines: Engines, database_url: str, tmp_path: Path) -> Iterator[Calla
 @pytest.fixture
 def exposition() -> Iterator[Exposition]:
     found = Exposition("127.0.0.1:0", metrics.REGISTRY)
+    found.start()
     yield found
     found.close()
 
@@ -404,7 +405,7 @@ def test_statements_the_pool_and_the_cache_are_counted(
 
 
 def test_a_pool_without_a_free_connection_is_counted(since: Since, database_url: str) -> None:
-    database = Database(database_url, size=1)
+    database = Database(database_url, size=1).start()
     database.connection().__enter__()
     assert value("pool_connections", state="used") >= 1
     with pytest.raises(ResourceExhausted), database.connection():
@@ -415,7 +416,7 @@ def test_a_pool_without_a_free_connection_is_counted(since: Since, database_url:
 
 
 def test_a_slow_statement_is_logged_as_postgres_got_it(database_url: str) -> None:
-    database = Database(database_url, size=1, slow_seconds=1e-9)
+    database = Database(database_url, size=1, slow_seconds=1e-9).start()
     with database.connection() as conn, capture_logs() as logged:
         conn.execute("select %(secret)s::text", {"secret": "canary-7f3a"}, name="tests.slow")
     [line] = logged
@@ -485,6 +486,7 @@ def test_a_scrape_is_complete_or_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(MultiProcessCollector([ours for ours, _ in pairs]))
     found = Exposition("127.0.0.1:0", registry)
+    found.start()
     assert get(found.address)[0] == 503
     # Once the other process answers, earlier requests to it do not matter.
     serve_worker(pairs[1][1])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestration_server.app import App, observing, services
+from orchestration_server.app import App, gauge_services, services
 from orchestration_server.config.settings import Settings
 
 ALWAYS = {
@@ -23,7 +23,7 @@ ALWAYS = {
 def names(app: App, **given: Any) -> list[str]:
     """Those of a server and of a worker with these settings."""
     settings = Settings(database_url=app.settings.database_url, **given)
-    found = services(settings, app.db, lambda: None) + observing(settings, app.db)
+    found = services(settings, app.db, lambda: None) + gauge_services(settings, app.db)
     return sorted(service.name for service in found)
 
 

@@ -69,7 +69,7 @@ def ledger(server: Server, channel: grpc.Channel) -> Ledger:
 
 @pytest.fixture
 def db(database_url: str) -> Iterator[Database]:
-    found = Database(database_url, size=2)
+    found = Database(database_url, size=2).start()
     yield found
     found.close()
 
@@ -80,10 +80,8 @@ def clock() -> FakeClock:
 
 
 def still(db: Database, clock: FakeClock) -> SessionTracker:
-    """Return a tracker that writes only when a test calls flush."""
-    tracker = SessionTracker(db, clock)
-    tracker.close()
-    return tracker
+    """Return a tracker whose thread is not started: it writes only when a test calls flush."""
+    return SessionTracker(db, clock)
 
 
 def test_activity_is_neither_an_event_nor_a_change(ledger: Ledger, db: Database, clock: FakeClock) -> None:

@@ -27,7 +27,7 @@ KEPT, TASKS = 3, 5
 
 @pytest.fixture
 def db(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url, size=2)
+    opened = Database(database_url, size=2).start()
     yield opened
     opened.close()
 
@@ -219,7 +219,7 @@ def test_a_process_that_did_not_measure_exports_the_measurement(
 
 def test_the_age_of_the_horizon_is_exported_without_readers(ledger: Ledger, database_url: str) -> None:
     # Each look waits for a connection, so the transaction is older at the second.
-    db = Database(database_url, size=1)
+    db = Database(database_url, size=1).start()
     observe = ExportGauges(db)
     with psycopg.connect(database_url) as holder:
         observe.run_once()

@@ -190,6 +190,7 @@ def test_a_service_goes_on_while_there_is_work_and_after_it_failed() -> None:
              "rows": value("orchestration_job_rows_total")}  # fmt: skip
     service = Steps(3, 2, 0, OSError("away"), ValueError("away"), 1)
     runner = Runner([service])
+    runner.start()
     assert service.done.wait(SECONDS)
     runner.close()
     assert value("orchestration_job_batches_total", result="done") >= names["done"] + 5
@@ -210,6 +211,7 @@ def test_a_service_whose_database_is_away_comes_soon_after_it(monkeypatch: pytes
         *[Unavailable() for _ in range(9)], ResourceExhausted("no connection", reason="POOL_EXHAUSTED"), 1
     )
     runner = Runner([service])
+    runner.start()
     assert service.done.wait(SECONDS)
     runner.close()
     assert max(pauses) == 1
@@ -224,7 +226,7 @@ def test_pauses_grow_to_a_limit_and_are_never_the_same() -> None:
 
 
 def test_one_process_at_a_time_is_in_a_service_that_works_alone(database_url: str) -> None:
-    databases = [Database(database_url, size=1) for _ in range(2)]
+    databases = [Database(database_url, size=1).start() for _ in range(2)]
     inside, leave = threading.Event(), threading.Event()
 
     def hold(_: object) -> int:

@@ -42,7 +42,7 @@ def test_the_parents_have_the_same_columns_and_indexes(database_url: str) -> Non
 
 
 def test_a_partition_is_attached_without_being_read_and_keeps_its_files(database_url: str) -> None:
-    with closing(OldLog(database_url)) as log, closing(Database(database_url, size=1)) as db:
+    with closing(OldLog(database_url)) as log, closing(Database(database_url, size=1).start()) as db:
         for back, checked in ((7, True), (6, False)):
             log.add_month(back, checked=checked)
             log.fill(back, 200)
@@ -81,7 +81,7 @@ def test_a_partition_whose_bounds_are_not_checked_is_refused(database_url: str) 
 
 
 def test_a_check_that_takes_too_long_is_given_up_and_leaves_the_month_where_it_is(database_url: str) -> None:
-    with closing(OldLog(database_url)) as log, closing(Database(database_url, size=1)) as db:
+    with closing(OldLog(database_url)) as log, closing(Database(database_url, size=1).start()) as db:
         log.add_month(7, checked=False)
         log.fill(7, 50)
         log.counted()
@@ -114,7 +114,7 @@ def test_no_reader_of_the_log_waits_while_a_month_is_read(
         assert horizon is not None
         seen.append((own[0], horizon[0]))
 
-    with closing(OldLog(database_url)) as log, closing(Database(database_url, size=1)) as db:
+    with closing(OldLog(database_url)) as log, closing(Database(database_url, size=1).start()) as db:
         log.add_month(7, checked=False)
         log.fill(7, 50)
         monkeypatch.setattr(archive_store, "_run", looked_at)
@@ -128,7 +128,7 @@ def test_no_reader_of_the_log_waits_while_a_month_is_read(
 
 def test_a_reader_is_behind_though_a_thousand_events_recorded_later_are_not(database_url: str) -> None:
     """The last in the log of what goes may be recorded before much that stands ahead of it."""
-    with closing(OldLog(database_url)) as log, closing(Database(database_url, size=1)) as db:
+    with closing(OldLog(database_url)) as log, closing(Database(database_url, size=1).start()) as db:
         part = log.add_month(7)
         log.fill(7, 1500)
         before = month(7) + timedelta(days=20)

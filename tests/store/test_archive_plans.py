@@ -36,7 +36,7 @@ def ledger(engines: Engines) -> Iterator[str]:
 
     def fill(conn: Connection) -> None:
         url = conn.info.dsn
-        with closing(OldLog(url)) as log, closing(Database(url, size=1)) as db:
+        with closing(OldLog(url)) as log, closing(Database(url, size=1).start()) as db:
             for back in BACK:
                 log.add_month(back)
             conn.execute(FILL, {"events": EVENTS})

@@ -125,7 +125,7 @@ def test_a_lost_connection_is_an_operational_error(conn: Connection, database_ur
 
 def test_a_look_at_the_pool_keeps_the_connections_that_are_alive(conn: Connection, database_url: str) -> None:
     others = set(conn.execute(PIDS))
-    db = Database(database_url, size=3)
+    db = Database(database_url, size=3).start()
     try:
         db._pool.wait(timeout=10)
         before = conn.execute(PIDS).fetchall()
@@ -141,7 +141,7 @@ def test_partitions_that_are_missing_are_added_by_the_service(conn: Connection, 
     name = "select relname from pg_class where relname like 'events_rest_2%%' and relkind = 'r' order by 1"
     before = conn.execute(name).fetchall()
     conn.execute(f"drop table {before[-1][0]}")
-    db = Database(database_url, size=2)
+    db = Database(database_url, size=2).start()
     try:
         (partitions,) = [s for s in cleanup.services(db) if s.name == "partitions"]
         partitions.run_once()
@@ -152,7 +152,7 @@ def test_partitions_that_are_missing_are_added_by_the_service(conn: Connection, 
 
 def test_who_comes_late_gets_a_connection_that_is_free_and_none_that_is_not(database_url: str) -> None:
     """A busy machine may take all the time that a call has to wait before the pool is looked at."""
-    db = Database(database_url, size=1)
+    db = Database(database_url, size=1).start()
     try:
         with db.connection(timeout=-1.0) as conn:
             assert conn.execute("select 1").fetchone() == (1,)
@@ -168,7 +168,7 @@ def test_who_comes_late_gets_a_connection_that_is_free_and_none_that_is_not(data
 def test_an_overload_is_no_reason_to_take_free_connections_from_the_pool(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    db = Database(database_url, size=1)
+    db = Database(database_url, size=1).start()
     looks: SimpleQueue[None] = SimpleQueue()
     checks: list[None] = []
 

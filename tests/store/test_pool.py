@@ -83,7 +83,7 @@ def until(condition: object, wanted: int) -> None:
 
 
 def test_it_grows_back_when_slots_come_free_again_though_nobody_asks(role: Role) -> None:
-    with closing(Database(role.url, size=SIZE)) as db:
+    with closing(Database(role.url, size=SIZE).start()) as db:
         assert role.open() == SIZE
         role.limit(2)
         role.end_connections(SIZE)
@@ -98,7 +98,7 @@ def test_it_grows_back_when_slots_come_free_again_though_nobody_asks(role: Role)
 
 def test_it_grows_to_its_size_when_it_was_opened_short(role: Role) -> None:
     role.limit(2)
-    with closing(Database(role.url, size=SIZE)) as db:
+    with closing(Database(role.url, size=SIZE).start()) as db:
         assert role.open() <= 2
         assert not db.away
         role.limit(-1)
@@ -107,7 +107,7 @@ def test_it_grows_to_its_size_when_it_was_opened_short(role: Role) -> None:
 
 def test_who_is_in_stays_in_while_nobody_else_gets_in(role: Role) -> None:
     """As when the password was changed: a look by a new connection fails, and what is open answers."""
-    with closing(Database(role.url, size=SIZE)) as db:
+    with closing(Database(role.url, size=SIZE).start()) as db:
         role.password_is_another()
         for _ in range(3):
             db.report_failure(lost=False)
@@ -119,7 +119,7 @@ def test_who_is_in_stays_in_while_nobody_else_gets_in(role: Role) -> None:
 
 
 def test_one_write_that_is_refused_as_read_only_puts_all_connections_in_doubt(role: Role) -> None:
-    with closing(Database(role.url, size=SIZE)) as db:
+    with closing(Database(role.url, size=SIZE).start()) as db:
         before = numbers(db)
         with pytest.raises(Unavailable):
             write_to_a_standby(db)

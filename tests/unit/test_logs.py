@@ -59,6 +59,7 @@ def test_lines_that_are_not_read_are_dropped_and_counted(monkeypatch: pytest.Mon
     monkeypatch.setattr(logs, "LINES", 10)
     read, write = os.pipe()
     writer = logs.Writer(write)
+    writer.start()
     before = metrics.REGISTRY.get_sample_value("orchestration_log_lines_dropped_total") or 0.0
     # The pipe holds 64 KiB, and the thread holds one more line.
     for _ in range(100):
