@@ -1,4 +1,4 @@
-"""Whether a server may listen where it is told to: off loopback only encrypted, and for keys."""
+"""The addresses that a server may listen on: off loopback it needs encryption and credentials."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ NO_ADDRESS = (
     f" {LAST_PORT}"
 )
 _ANYWHERE = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
-"""Where who listens on all addresses is reached from its own machine."""
+"""The address by which a server that listens on all addresses is reached from its own machine."""
 _ADDRESS = re.compile(r"(?:\[(?P<v6>.*)\]|[A-Za-z0-9._-]*|\*):(?P<port>[0-9]{1,5})")
 
 
 def split(address: str) -> tuple[str, int] | None:
-    """Host, without brackets, and port of an address to listen on; None where it is none."""
+    """Return host, without brackets, and port of an address to listen on; None if it is not valid."""
     found = _ADDRESS.fullmatch(address)
     if found is None or int(found["port"]) > LAST_PORT:
         return None
@@ -33,18 +33,18 @@ def split(address: str) -> tuple[str, int] | None:
 
 
 def dial_address(address: str) -> str:
-    """The address at which a server that listens on this one is reached from the same machine."""
+    """Return the address by which a server that listens on this one is reached from its own machine."""
     host, _, port = address.rpartition(":")
     return f"{_ANYWHERE.get(host, host)}:{port}"
 
 
 def is_wildcard(host: str) -> bool:
-    """Whether who listens on this host, without brackets, listens on all addresses of the machine."""
+    """Return whether a host, without brackets, stands for all addresses of the machine."""
     return host in ("", "*", "0.0.0.0", "::")
 
 
 def on_loopback(address: str) -> bool:
-    """Whether only this machine can reach the address. A name other than localhost is not looked up."""
+    """Return whether only this machine can reach the address. No name but localhost counts as loopback."""
     host = address.rpartition(":")[0].strip("[]")
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
@@ -52,7 +52,7 @@ def on_loopback(address: str) -> bool:
 
 
 def _check_address(address: str) -> None:
-    """ConfigurationError where nothing could listen there, whatever this machine is called."""
+    """Raise ConfigurationError if no machine can listen on the address."""
     if address.startswith(("unix:", "unix-abstract:")):
         raise ConfigurationError(f"{address} is a unix socket, and the server listens on HOST:PORT alone")
     if split(address) is None:
@@ -60,13 +60,13 @@ def _check_address(address: str) -> None:
 
 
 def check_metrics(settings: Settings) -> None:
-    """ConfigurationError where Prometheus could not be answered, whatever this machine is called."""
+    """Raise ConfigurationError if no machine can serve metrics on the address of the settings."""
     if settings.metrics_address and split(settings.metrics_address) is None:
         raise ConfigurationError(f"metrics_address: {settings.metrics_address} {NO_ADDRESS}")
 
 
 def check(settings: Settings) -> None:
-    """ConfigurationError, which says what to do, where the server must not listen on its address so."""
+    """Raise ConfigurationError, with the fix, if the server must not listen as the settings say."""
     _check_address(settings.address)
     check_metrics(settings)
     if (settings.tls_cert is None) != (settings.tls_key is None):

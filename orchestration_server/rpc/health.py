@@ -1,7 +1,7 @@
-"""grpc.health.v1, for a server whose services serve together or not at all.
+"""grpc.health.v1 for a server whose services all serve, or none.
 
-The servicer of grpcio-health-checking waits, under its one lock, for each client that watches: one that does
-not read would leave all others without an answer. Here nobody is waited for, and a stop ends who watches.
+The servicer of grpcio-health-checking holds its one lock while it sends to a client that watches, so that a
+client that does not read blocks all others. This one waits for no client, and a stop ends the watches.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from orchestration_server.validation.request_parser import Parser
 
 SERVICE = "grpc.health.v1.Health"
 CHECKS = 100
-"""Checks that wait for their own thread."""
+"""Checks that may wait for the thread."""
 REQUEST_BYTES = 64 * 1024
 WATCHES = 1_000
-"""Clients that watch at once."""
+"""Clients that may watch at once."""
 _RULES = {health_pb2.HealthCheckRequest: {"service": Text(0, 1_000)}}
 _STATUS = health_pb2.HealthCheckResponse.ServingStatus
 
 
 class Health:
-    """What the services of a server say of themselves."""
+    """The health service of one server."""
 
     def __init__(self, names: Collection[str]) -> None:
         self._names = {*names, ""}
         self._status = _STATUS.NOT_SERVING
         self._watchers: set[_Watcher] = set()
         self._lock = threading.Lock()
-        # Of its own: a server that is busy is not to be taken for one that is ill.
+        # The pool is separate, so that a busy server does not look like one that is down.
         self._threads = RequestExecutor(1, name="health", waiting_calls=CHECKS)
 
     def start(self) -> None:
@@ -45,8 +45,7 @@ class Health:
         self._threads.start()
 
     def handler(self) -> grpc.GenericRpcHandler:
-        """What a grpc server takes."""
-
+        """Return the handler to register at a grpc server."""
         parse = Parser(health_pb2.HealthCheckRequest, _RULES, most_bytes=REQUEST_BYTES)
 
         def asked(body: bytes, context: grpc.ServicerContext) -> Any:
@@ -76,7 +75,7 @@ class Health:
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
     def set(self, *, serving: bool) -> None:
-        """Says from now on whether the services serve."""
+        """Set whether the services serve, and send the status to the clients that watch."""
         with self._lock:
             self._status = _STATUS.SERVING if serving else _STATUS.NOT_SERVING
             watchers = [watcher for watcher in self._watchers if watcher.known]
@@ -84,14 +83,14 @@ class Health:
             watcher.show(self._status)
 
     def end(self) -> None:
-        """Ends the streams of those who watch, after what they were told last."""
+        """End the watches after the status that was sent last."""
         with self._lock:
             watchers = list(self._watchers)
         for watcher in watchers:
             watcher.end()
 
     def shutdown(self) -> None:
-        """Ends the thread; the server has stopped before."""
+        """End the thread. The server has stopped before."""
         self._threads.shutdown()
 
     def _watch(self, known: bool, context: grpc.ServicerContext, send: Callable[[None], None]) -> None:
@@ -113,27 +112,27 @@ class Health:
 
 
 class _Watcher:
-    """One client that watches: it is told the last status, and those before where it reads fast enough."""
+    """A client that watches. It gets the last status, and earlier ones only if it reads fast enough."""
 
-    def __init__(self, outlet: StreamWriter, send: Callable[[None], None], *, known: bool) -> None:
-        self._outlet = outlet
+    def __init__(self, writer: StreamWriter, send: Callable[[None], None], *, known: bool) -> None:
+        self._writer = writer
         self._send = send
         self.known = known
-        """Whether the service that it asked for is one of this server's."""
+        """Whether this server has the service that the client named."""
         self._lock = threading.Lock()
-        self._wanted: int | None = None
-        self._told: int | None = None
+        self._status: int | None = None
+        self._sent: int | None = None
         self._in_flight = False
         self._ending = False
 
     def show(self, status: int) -> None:
-        """Tells it a status, at once or when it took the one before."""
+        """Send a status, at once or after the one in flight was taken."""
         with self._lock:
-            self._wanted = status
+            self._status = status
         self._next()
 
     def end(self) -> None:
-        """Ends the stream after that. The call of a client that takes nothing ends with the server."""
+        """End the watch after that. The call of a client that does not read ends with the server."""
         with self._lock:
             self._ending = True
         self._next()
@@ -142,15 +141,15 @@ class _Watcher:
         with self._lock:
             if self._in_flight:
                 return
-            status = self._wanted
-            news = status is not None and status != self._told
-            if news:
-                self._in_flight, self._told = True, status
+            status = self._status
+            changed = status is not None and status != self._sent
+            if changed:
+                self._in_flight, self._sent = True, status
             elif not self._ending:
                 return
-        if news:
+        if changed:
             body = health_pb2.HealthCheckResponse(status=status).SerializeToString()
-            self._outlet.send(body, self._taken)
+            self._writer.send(body, self._taken)
         else:
             self._send(None)
 

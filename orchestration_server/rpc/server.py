@@ -1,4 +1,4 @@
-"""The grpc server: registration, health, reflection, graceful stop."""
+"""The gRPC server: registration, health, reflection, graceful stop."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ from orchestration_server.validation.constraints import Int, Rules, Sub, Text
 from orchestration_server.validation.request_parser import Parser
 
 BACKSTOP = 10_000
-"""Calls above all that the limits allow, which have opened and sent nothing yet; the transport refuses what
-is above that, without details."""
+"""Calls beyond all limits that may be open without having sent a request. The transport refuses calls beyond
+that, without details."""
 REFLECTIONS = 8
 SPARE = 4
 COMPRESSIONS = 0b101
-"""grpc's numbers of no compression and gzip, as bits. Deflate cannot be told from a message."""
+"""grpc's numbers of identity and gzip, as bits. Deflate cannot be told from an uncompressed message."""
 _NAME = Text(0, 1_000)
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
-# Reflection describes what is imported: clients ask it how to show the details of an error.
+# Reflection describes imported files only, and clients ask it how to decode the details of an error.
 DETAILS = (status_pb2.DESCRIPTOR, error_details_pb2.DESCRIPTOR)
 _REFLECTION_RULES: Rules = {
     reflection_pb2.ExtensionRequest: {"containing_type": _NAME, "extension_number": Int(0, 2**31 - 1)},
@@ -57,7 +57,7 @@ _REFLECTION_RULES: Rules = {
         "list_services": _NAME,
     },
 }
-"""Rules for their sizes alone."""
+"""Rules for sizes only."""
 
 SERVICES: Mapping[str, ServiceDescriptor] = {
     name: file.DESCRIPTOR.services_by_name[name]
@@ -74,11 +74,11 @@ SERVICES: Mapping[str, ServiceDescriptor] = {
     )
 }
 HOLDS_NO_THREAD = frozenset(("EventService/StreamTimeline",))
-"""Server streams that wait for what happens next; the others read to an end on a thread."""
+"""Server streams that wait for new events. The others are read to their end on a thread."""
 
 
 class Server:
-    """A grpc server for servicers named as their services are."""
+    """The gRPC server of servicers, which are given by the names of their services."""
 
     def __init__(
         self, settings: Settings, servicers: Mapping[str, object], around: interceptor.Interceptor
@@ -94,7 +94,7 @@ class Server:
             waiting_bytes=max(WAITING_BYTES, 4 * settings.max_message_bytes),
             waiting_seconds=settings.waiting_seconds,
         )
-        # A stream holds its thread; the spare ones refuse what is above the limit.
+        # Each stream holds a thread; the spare threads refuse streams above the limit.
         self._emit = ThreadPoolExecutor(settings.emit_streams + SPARE, thread_name_prefix="emit")
         self._read = RequestExecutor(
             settings.file_streams + SPARE,
@@ -117,7 +117,7 @@ class Server:
         self._add_reflection([*names, health.SERVICE, reflection.SERVICE_NAME])
 
     def _add_reflection(self, names: list[str]) -> None:
-        """Reflection on threads of its own: an open stream of it must not hold a unary call's."""
+        """Register reflection on its own pool: its open streams must not hold threads of unary calls."""
         servicer = reflection.ReflectionServicer(names)
         request = reflection_pb2.ServerReflectionRequest
         parse = Parser(request, _REFLECTION_RULES, most_bytes=self._settings.max_message_bytes)
@@ -130,7 +130,7 @@ class Server:
             reflection_pb2.ServerReflectionResponse.SerializeToString,
         )
         methods = {"ServerReflectionInfo": handler}
-        # Clients ask for v1 first; its messages are those of v1alpha under another name.
+        # Clients try v1 first; its messages are those of v1alpha under another name.
         for service in (reflection.SERVICE_NAME, _REFLECTION_V1):
             generic = grpc.method_handlers_generic_handler(service, methods)
             self._server.add_generic_rpc_handlers((generic,))
@@ -152,7 +152,7 @@ class Server:
         request = GetMessageClass(method.input_type)
         parse = Parser(request, RULES, most_bytes=streams.max_message_bytes)
         write = interceptor.serializer
-        # A handler gets bytes, which it parses once it knows who calls.
+        # A handler gets bytes, and parses them once it knows the caller.
         if method.client_streaming:
             handle = around.limited(
                 rpc, around.bidirectional_stream(rpc, behavior, parse), streams.emit_streams
@@ -199,9 +199,10 @@ class Server:
             raise CannotListen(str(error)) from error
 
     def stop(self, before_grace: Callable[[], None]) -> None:
-        """Takes no new calls and lets those in flight end; ``before_grace`` ends the open streams.
+        """Stop gracefully: refuse new calls and let those in flight end.
 
-        Health says so first, so that balancers send nobody here; then clients are told to go elsewhere.
+        The health service reports NOT_SERVING first, so that balancers send no calls here; then clients are
+        told to connect elsewhere. ``before_grace`` ends the open streams.
         """
         self._health.set(serving=False)
         if self._settings.drain_seconds:
@@ -217,25 +218,24 @@ class Server:
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
-        # A compressed message is left as it is until it is known who calls: validation/request_parser.py
-        # unpacks it.
+        # A message stays compressed until the caller is known; validation/request_parser.py decompresses it.
         ("grpc.per_message_decompression", 0),
         ("grpc.compression_enabled_algorithms_bitset", COMPRESSIONS),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
-        # It holds back calls that are opened and reset, too: grpc counts those that it still clears away.
+        # This also slows clients that open calls and reset them: grpc counts calls that it still cleans up.
         ("grpc.max_concurrent_streams", settings.connection_calls),
         ("grpc.max_allowed_incoming_connections", settings.client_connections),
         ("grpc.max_send_message_length", settings.max_answer_bytes),
         ("grpc.so_reuseport", 1 if settings.workers > 1 or settings.share_port else 0),
-        # Below these, thousands of streams that open at once are let in; by default some are cancelled.
+        # With the defaults grpc cancels some of thousands of streams that open at once.
         ("grpc.server.max_pending_requests", 10_000),
         ("grpc.server.max_pending_requests_hard_limit", 20_000),
-        # Clients may ping as often as they have to behind their proxies: no strike counts.
+        # Clients behind proxies may ping as often as they must: no ping strike counts.
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         ("grpc.http2.max_ping_strikes", 0),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.keepalive_time_ms", int(settings.keepalive_seconds * 1000)),
-        # What its name promises does nothing in grpcio 1.85, where a ping alone times out, after a minute.
+        # grpcio 1.85 ignores this option: a ping times out after a minute unless ping_timeout_ms is set.
         ("grpc.keepalive_timeout_ms", int(settings.keepalive_timeout_seconds * 1000)),
         ("grpc.http2.ping_timeout_ms", int(settings.keepalive_timeout_seconds * 1000)),
         *_age(settings),
@@ -243,7 +243,10 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
 
 
 def _age(settings: Settings) -> list[tuple[str, int]]:
-    """How old a connection gets; grpc spreads the moments by a tenth, so that not all come back at once."""
+    """Return the options for the age of connections.
+
+    grpc varies the age by a tenth, so that clients do not all reconnect at once.
+    """
     if not settings.connection_seconds:
         return []
     return [

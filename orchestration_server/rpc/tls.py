@@ -1,4 +1,4 @@
-"""TLS: what a server shows its clients, and a certificate of its own for a first try."""
+"""TLS: the server's credentials, and a self-signed certificate for a first try."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ log = structlog.get_logger()
 
 VALID_FOR = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=30)
-"""So long before its end a certificate of our own is made again."""
+"""A self-signed certificate is renewed this long before it expires."""
 
 
 _ELSEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
-"""Addresses for documentation, which no machine has."""
+"""Addresses reserved for documentation, which no machine has."""
 
 
 class _Pair(NamedTuple):
-    """A certificate chain with its key, and whom clients' certificates are signed by."""
+    """A certificate chain with its key, and the CA of client certificates."""
 
     chain: bytes
     key: bytes
@@ -41,16 +41,17 @@ class _Pair(NamedTuple):
 
 
 def credentials(settings: Settings) -> grpc.ServerCredentials:
-    """The server's credentials. What the files hold when a client connects counts, where it is usable.
+    """Return the server's credentials, which follow changes of the files.
 
-    ConfigurationError where they are not usable at the start.
+    The files are read again when a client connects. If they are not usable then, the last usable ones stay in
+    use. Raises ConfigurationError if they are not usable at the start.
     """
     files = [file for file in (settings.tls_cert, settings.tls_key, settings.tls_client_ca) if file]
     seen = _marks(files)
     first = _configuration(_read(settings))
 
     def fetch() -> grpc.ServerCertificateConfiguration | None:
-        """Called for each connection, on a thread of grpc's; None keeps what there is."""
+        """Return new files for a connection, or None to keep the last. grpc calls this on its own thread."""
         nonlocal seen
         now = _marks(files)
         if now == seen:
@@ -64,7 +65,7 @@ def credentials(settings: Settings) -> grpc.ServerCredentials:
 
     return grpc.dynamic_ssl_server_credentials(
         first,
-        fetch,  # type: ignore[arg-type]  # grpc takes None for: as it was
+        fetch,  # type: ignore[arg-type]  # grpc accepts None
         require_client_authentication=settings.tls_client_ca is not None,
     )
 
@@ -83,7 +84,10 @@ def _marks(files: list[Path]) -> list[tuple[int, int]]:
 
 
 def _read(settings: Settings) -> _Pair:
-    """The files, where they fit together: grpc takes any bytes, and refuses every client then."""
+    """Read the files and check that they fit together.
+
+    grpc accepts any bytes, and then refuses every client. Raises ConfigurationError.
+    """
     assert settings.tls_cert is not None
     assert settings.tls_key is not None
     try:
@@ -107,19 +111,19 @@ def _read(settings: Settings) -> _Pair:
 
 def _public(key: object) -> bytes:
     der, info = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    found: bytes = key.public_bytes(der, info)  # type: ignore[attr-defined]  # every kind of public key has it
+    found: bytes = key.public_bytes(der, info)  # type: ignore[attr-defined]  # all public keys have it
     return found
 
 
 class CertificateFiles(NamedTuple):
-    """A certificate of our own, and its key."""
+    """The files of a self-signed certificate and its key."""
 
     cert: Path
     key: Path
 
 
 def with_auto_tls(settings: Settings) -> Settings:
-    """The settings with a certificate of our own, where they ask for one; otherwise as they are."""
+    """Return the settings with a self-signed certificate if they ask for one, else as they are."""
     if not settings.auto_tls:
         return settings
     host, _ = address.split(settings.address) or ("", 0)
@@ -128,12 +132,12 @@ def with_auto_tls(settings: Settings) -> Settings:
 
 
 def names(cert: Path) -> list[str]:
-    """The names and addresses that a certificate is good for."""
+    """Return the names and addresses that a certificate is valid for."""
     return _names_of(x509.load_pem_x509_certificate(cert.read_bytes()))
 
 
 def fingerprint(cert: Path) -> str:
-    """The SHA-256 of a certificate, for people to compare."""
+    """Return the SHA-256 fingerprint of a certificate, for people to compare."""
     found = x509.load_pem_x509_certificate(cert.read_bytes())
     return found.fingerprint(hashes.SHA256()).hex(":").upper()
 
@@ -141,18 +145,18 @@ def fingerprint(cert: Path) -> str:
 def make(
     directory: Path, host: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> CertificateFiles:
-    """The self-signed certificate in the directory, made where there is none for this host or it ends soon.
+    """Return the self-signed certificate in a directory, after making it if it does not fit or expires soon.
 
-    It is good for ``host`` (where that is all addresses, for this machine's own), this machine's name and
-    loopback, and for nothing else: it signs no other.
-    ConfigurationError where the directory cannot be written.
+    It is valid for ``host``, for this machine's name and for loopback; if ``host`` stands for all addresses,
+    for all names and addresses of this machine. It signs no other certificate. Raises ConfigurationError if
+    the directory cannot be written.
     """
     cert, key = directory / "cert.pem", directory / "key.pem"
     named = _own_names() if address.is_wildcard(host) else {host}
     names = sorted({"localhost", "127.0.0.1", "::1", socket.gethostname(), *named})
     found: x509.Certificate | None = None
     with suppress(OSError, ValueError, TypeError):
-        # Whoever made them may have ended between the two.
+        # The process that wrote them may have ended between the two files.
         found = _fitting(cert.read_bytes(), key.read_bytes())
     fresh = found is not None and found.not_valid_after_utc - now() > RENEW_BEFORE
     if found is None or not fresh or not set(names) <= set(_names_of(found)):
@@ -164,24 +168,24 @@ def make(
 
 
 def _fitting(chain: bytes, key: bytes) -> x509.Certificate | None:
-    """The certificate, where the key is its own."""
+    """Return the certificate if the key belongs to it, else None."""
     found = x509.load_pem_x509_certificate(chain)
     private = serialization.load_pem_private_key(key, password=None)
     return found if _public(found.public_key()) == _public(private.public_key()) else None
 
 
 def _own_names() -> set[str]:
-    """How other machines may call this one: its full name, and its addresses as far as they are found."""
+    """Return this machine's full name, and those of its addresses that can be found."""
     found = {socket.getfqdn()}
     for family, elsewhere in _ELSEWHERE:
-        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as way:
-            # Nothing is sent: it chooses the address of ours that packets would come from.
-            way.connect((elsewhere, 9))
-            found.add(way.getsockname()[0])
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            # Nothing is sent: connect chooses the local address that packets would come from.
+            probe.connect((elsewhere, 9))
+            found.add(probe.getsockname()[0])
     with suppress(OSError):
-        for *_, place in socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_STREAM):
-            found.add(str(place[0]))
-    # An address of one link alone is written with an interface, which a certificate has no place for.
+        for *_, address_info in socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_STREAM):
+            found.add(str(address_info[0]))
+    # A link-local address has the name of an interface, which a certificate cannot hold.
     return {name for name in found if "%" not in name}
 
 
@@ -212,7 +216,7 @@ def _make(directory: Path, cert: Path, key: Path, names: list[str], now: datetim
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(private, hashes.SHA256())
     )
-    # mkdir gives its mode to the last directory alone, and the one above is to hold the database.
+    # mkdir sets the mode of the last directory only, and the parent will hold the database.
     directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.mkdir(mode=0o700, exist_ok=True)
     _write(key, private.private_bytes(
@@ -222,7 +226,7 @@ def _make(directory: Path, cert: Path, key: Path, names: list[str], now: datetim
 
 
 def _write(file: Path, content: bytes) -> None:
-    """Whole or not at all, and for this user's eyes only."""
+    """Write a file atomically, readable by this user only."""
     part = file.with_suffix(".part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
