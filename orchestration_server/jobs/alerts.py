@@ -1,8 +1,8 @@
-"""Evaluates the alerts: one server of all that run does, and tells of what begins to fire and what is over.
+"""The background service that evaluates the alerts, and logs an event when one fires and when it is over.
 
-What is told commits with the alert's state, so each firing is told once, whoever evaluates or is killed
-meanwhile. An alert whose value does not stay above its threshold for as long as its rule asks for is never
-told of.
+One process at a time evaluates. The event commits with the alert's state, so each firing is logged once even
+if processes are killed. An alert whose value does not stay above its threshold for the time of its rule is
+not logged.
 """
 
 from __future__ import annotations
@@ -40,33 +40,33 @@ from orchestration_server.store.alerts import Alert, AlertSubject
 log = structlog.get_logger()
 
 APART = 10.0
-"""Seconds between two evaluations at the least, however many processes look whether one is due."""
+"""The least seconds between two evaluations, for any number of processes."""
 MOST_SUBJECTS = 1_000
-"""Agents, and sessions, that alerts are about at once: the busiest and the longest idle."""
+"""Agents and sessions with alerts at once, at most: the busiest agents and the longest idle sessions."""
 LEDGER_PROJECT = "default"
-"""Where alerts about the ledger as a whole are told of."""
+"""The project in which alerts about the whole ledger are logged."""
 AGENT = "orchestration.alerts"
-MOVED = 0.05
-"""A value is written anew where it has moved by this share."""
+MIN_CHANGE = 0.05
+"""A value is stored again if it has changed by this share."""
 
 Readings = Mapping[Measure, Sequence[AlertSubject]]
-"""What was measured; nothing where there was nothing to measure."""
+"""The measured values; none for a measure without data."""
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What an evaluation changes."""
+    """The changes of an evaluation."""
 
     raised: list[Alert] = field(default_factory=list)
     cleared: list[Alert] = field(default_factory=list)
     noted: list[Alert] = field(default_factory=list)
-    """Those that begin to hold, and those with another value."""
+    """Alerts that become pending, and alerts with another value."""
     dropped: list[UUID] = field(default_factory=list)
-    """Those that came to nothing before they fired."""
+    """Pending alerts that ended before they fired."""
 
 
 class Alerts:
-    """The service: any number may run, one at a time evaluates."""
+    """The background service. Any number of processes may run it; one at a time evaluates."""
 
     name = "alerts"
     interval = 15.0
@@ -78,7 +78,7 @@ class Alerts:
         wake: Callable[[], None],
         clock: Callable[[Connection], datetime] = event_store.now,
     ) -> None:
-        """``wake`` is called after each commit that holds events."""
+        """Make the service. It calls ``wake`` after each commit with events."""
         self._db = db
         self._rules = rules
         self._wake = wake
@@ -86,14 +86,14 @@ class Alerts:
         self._lock = writes.lock_key("", "job", self.name)
 
     def run_once(self) -> int:
-        """Evaluates all rules, unless another process does or has just done so."""
+        """Evaluate all rules, unless another process does or has just done so."""
         try:
             with self._db.connection() as conn, conn.transaction():
-                told = self._evaluate(conn)
+                logged = self._evaluate(conn)
         except Unavailable:
-            # Once it is back alerts matter: no pause that grows.
+            # Alerts matter as soon as the database is back, so the pauses must not grow.
             return 0
-        if told:
+        if logged:
             self._wake()
         return 0
 
@@ -121,18 +121,18 @@ class Alerts:
         return len(events)
 
     def _events(
-        self, conn: Connection, alerts: Sequence[Alert], readings: Readings, now: datetime, told: str
+        self, conn: Connection, alerts: Sequence[Alert], readings: Readings, now: datetime, change: str
     ) -> list[EventRow]:
         about = [(a.project, a.subject) for a in alerts if _is_of_session(a)]
         sessions = {
             key: common_pb2.Session.FromString(body)
             for key, body in alert_store.session_bodies(conn, about).items()
         }
-        return [_event(alert, sessions.get((alert.project, alert.subject)), now, told) for alert in alerts]
+        return [_event(alert, sessions.get((alert.project, alert.subject)), now, change) for alert in alerts]
 
 
 def measure(conn: Connection, now: datetime) -> Readings:
-    """What all rules look at."""
+    """Return the values that the rules evaluate."""
     servers = alert_store.servers(conn, now=now)
     calls = sum(figures.calls for figures in servers)
     errors = sum(figures.errors for figures in servers)
@@ -159,18 +159,18 @@ def _whole(value: float) -> AlertSubject:
 
 
 def decide(rules: Sequence[AlertRule], readings: Readings, active: Sequence[Alert], now: datetime) -> Verdict:
-    """What becomes of the alerts that are active, and which begin."""
+    """Return how the active alerts change, and which begin."""
     left = {(alert.alert, alert.project, alert.subject): alert for alert in active}
     verdict = Verdict()
     for rule in rules:
         for about in readings.get(rule.measure, ()):
             if about.value <= rule.threshold:
                 continue
-            held = left.pop((rule.name, about.project, about.name), None)
-            alert = _alert(rule, about, held, now)
-            if alert.state == AlertState.FIRING and (held is None or held.state == AlertState.PENDING):
+            known = left.pop((rule.name, about.project, about.name), None)
+            alert = _alert(rule, about, known, now)
+            if alert.state == AlertState.FIRING and (known is None or known.state == AlertState.PENDING):
                 verdict.raised.append(alert)
-            elif held is None or _has_moved(held, alert):
+            elif known is None or _has_changed(known, alert):
                 verdict.noted.append(alert)
     for alert in left.values():
         if alert.state == AlertState.FIRING:
@@ -180,12 +180,12 @@ def decide(rules: Sequence[AlertRule], readings: Readings, active: Sequence[Aler
     return verdict
 
 
-def _alert(rule: AlertRule, about: AlertSubject, held: Alert | None, now: datetime) -> Alert:
-    """The alert as it is now; ``held`` is what it was."""
-    begin = now if held is None else held.begin_time
-    fires = now - begin >= rule.hold or (held is not None and held.state == AlertState.FIRING)
+def _alert(rule: AlertRule, about: AlertSubject, known: Alert | None, now: datetime) -> Alert:
+    """Return the alert as it is now. ``known`` is the stored one, if any."""
+    begin = now if known is None else known.begin_time
+    fires = now - begin >= rule.hold or (known is not None and known.state == AlertState.FIRING)
     return Alert(
-        id=uuid7() if held is None else held.id,
+        id=uuid7() if known is None else known.id,
         alert=rule.name,
         project=about.project,
         subject=about.name,
@@ -197,20 +197,22 @@ def _alert(rule: AlertRule, about: AlertSubject, held: Alert | None, now: dateti
         summary=rule.message,
         action=rule.action,
         begin_time=begin,
-        fire_time=(held.fire_time if held is not None and held.fire_time else now) if fires else None,
+        fire_time=(known.fire_time if known is not None and known.fire_time else now) if fires else None,
     )
 
 
-def _has_moved(held: Alert, alert: Alert) -> bool:
-    return abs(alert.value - held.value) > MOVED * abs(held.value) or alert.threshold != held.threshold
+def _has_changed(known: Alert, alert: Alert) -> bool:
+    return (
+        abs(alert.value - known.value) > MIN_CHANGE * abs(known.value) or alert.threshold != known.threshold
+    )
 
 
 def _is_of_session(alert: Alert) -> bool:
     return alert.alert == SESSION_INACTIVE
 
 
-def _event(alert: Alert, session: common_pb2.Session | None, now: datetime, told: str) -> EventRow:
-    """What is told of an alert; of a session's among the session's own events."""
+def _event(alert: Alert, session: common_pb2.Session | None, now: datetime, change: str) -> EventRow:
+    """Return the event of an alert. That of a session's alert is among the session's events."""
     call = Call(AGENT, alert.project, agent=AGENT)
     if session is not None:
         call = replace(call, correlation_id=session.correlation_id, session_key=session.key)
@@ -227,10 +229,10 @@ def _event(alert: Alert, session: common_pb2.Session | None, now: datetime, told
     }
     if alert.subject:
         payload["session" if session is not None else "agent"] = alert.subject
-    if told == "cleared":
+    if change == "cleared":
         payload["seconds"] = (now - (alert.fire_time or now)).total_seconds()
     return change_event(
-        call, f"alert.{told}", now,
+        call, f"alert.{change}", now,
         entity=EntityType.NONE if session is None else EntityType.SESSION,
         code="" if session is None else session.key,
         uid="" if session is None else session.uid,

@@ -1,11 +1,13 @@
-"""Writes the files that calls asked for: claims rows of the outbox, reads the entities, writes, tells.
+"""The background service that writes the files that callers requested.
 
-Each claimed row ends in one event: ``orchestration.file.synced`` with what its files are now, or
-``orchestration.file.skipped`` if the entity was deleted or has moved. Before the first comes one
-``orchestration.file.conflict_found`` for each file that was left alone because somebody else had changed it.
-Or the row fails, and is tried again after longer and longer pauses: the first failure of several is emitted
-as ``orchestration.file.sync_failed``. The event and the end of the row are one transaction, so a worker that
-is killed leaves the row, and another one comes to the same files.
+It claims rows of the outbox, reads their entities, writes the files and logs events. Each row ends with one
+event: ``orchestration.file.synced`` with the state of its files, or ``orchestration.file.skipped`` if the
+entity was deleted or has moved. ``orchestration.file.conflict_found`` comes before ``synced`` for each file
+that was left as it was because someone else had edited it.
+
+A row that fails is tried again after growing pauses, and its first failure is logged as
+``orchestration.file.sync_failed``. The event and the end of the row are one transaction. If a worker is
+killed, the row stays, and another worker writes the same files.
 """
 
 from __future__ import annotations
@@ -39,14 +41,14 @@ log = structlog.get_logger()
 
 BATCH = 50
 CLAIM_SECONDS = 60
-"""After so long another worker takes over a row. It may do so from one that is only slow: workspace/writer.py
-says why the older state does not win."""
+"""The time after which another worker takes over a row. The first may only be slow: workspace/writer.py
+explains why its older state does not win."""
 PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
 AGENT = "orchestration.file-sync"
 ERROR_LENGTH = 500
 SLOW_SECONDS = 0.5
-"""Writing one entity's files for longer than that is counted as slow."""
+"""The time above which writing one entity's files counts as slow."""
 
 _ENTITIES: Mapping[str, EntityType] = {
     "sprint": EntityType.SPRINT,
@@ -57,7 +59,7 @@ _ENTITIES: Mapping[str, EntityType] = {
 
 
 class FileSync:
-    """The service. ``wake`` is called after each commit that holds events."""
+    """The background service. It calls ``wake`` after each commit with events."""
 
     name = "file-sync"
     interval = 1.0
@@ -68,7 +70,7 @@ class FileSync:
         self._wake = wake
 
     def run_once(self) -> int:
-        """Writes the files of the next rows that are due; how many rows it were."""
+        """Write the files of the next rows that are due. Return the number of rows."""
         claim = uuid4()
         with self._db.connection() as conn:
             rows = outbox.claim(conn, claim=claim, limit=BATCH, seconds=CLAIM_SECONDS)
@@ -90,7 +92,7 @@ class FileSync:
         return len(rows)
 
     def _write(self, row: ClaimedRow, entity: SerializedEntity | None) -> _End:
-        """Write one entity's files. One that is deleted has none to be written."""
+        """Write the files of one entity. A deleted entity has none."""
         if entity is None:
             return _End(row, skipped="absent")
         document = None
@@ -103,10 +105,10 @@ class FileSync:
                 written = writer.write(workspace, document, again=lambda: self._read(row))
                 return _End(row, document, written, skipped=written.skipped)
         except Exception as error:
-            # Whatever it is, it is this row's: the others of the batch are not held up by it.
+            # Any fault is this row's alone and must not delay the rest of the batch.
             metrics.FILE_SYNC_FAILURES.inc()
             log.warning("files not written", project=row.project, kind=row.kind, error=error)
-            return _End(row, document, error=_said(error))
+            return _End(row, document, error=_error_text(error))
 
     def _read(self, row: ClaimedRow) -> Document | None:
         with self._db.connection() as conn:
@@ -120,7 +122,7 @@ def _document(row: ClaimedRow, entity: SerializedEntity) -> Document:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """How the work on a row ended: written, failed, or nothing to do."""
+    """The result of a row: written, failed or skipped."""
 
     row: ClaimedRow
     document: Document | None = None
@@ -129,14 +131,14 @@ class _End:
     skipped: str = ""
 
     def finished(self) -> FinishedRow:
-        """What becomes of the row."""
+        """Return how the row ends: done, or to be tried again."""
         if not self.error:
             return FinishedRow(self.row)
         seconds = min(PAUSE_SECONDS * 2.0 ** min(self.row.attempts, 20), LONGEST_PAUSE_SECONDS)
         return FinishedRow(self.row, self.error, int(seconds * 1_000 * random.uniform(0.5, 1.0)))
 
     def events(self, now: datetime) -> Iterator[EventRow]:
-        """What is told of it."""
+        """Yield the events of the row."""
         if self.error and not self.row.attempts:
             yield self._event("sync_failed", now, {"error": self.error})
         if self.skipped:
@@ -159,7 +161,7 @@ class _End:
         yield self._event("synced", now, {"revision": revision, "files": listed})
 
     def _event(self, name: str, now: datetime, payload: dict[str, Any]) -> EventRow:
-        """An event about the entity. It changes nothing, so it stands in no order of revisions."""
+        """Return an event about the entity. It changes nothing, so it has no revision."""
         row, document = self.row, self.document
         call = Call("FileSync", row.project, correlation_id=row.correlation_id, agent=AGENT)
         return change_event(
@@ -182,8 +184,8 @@ def _timed() -> Iterator[None]:
             metrics.FILE_SYNC_SLOW.inc()
 
 
-def _said(error: Exception) -> str:
-    """What went wrong, without the names of directories above the workspace."""
+def _error_text(error: Exception) -> str:
+    """Return the text of an error without the names of directories above the workspace."""
     if isinstance(error, OSError) and error.errno:
         return f"{errno.errorcode.get(error.errno, error.errno)}: {error.strerror}"
     return str(error)[:ERROR_LENGTH] if isinstance(error, UnsafePath) else type(error).__name__

@@ -1,7 +1,7 @@
-"""Measures the ledger, and tells Prometheus what was measured.
+"""Background services that measure the ledger and export the results to Prometheus.
 
-To measure is dear and done by one process of all; to read what was measured is a look at two rows, done by
-each process whose metrics are asked for. A scrape reads memory alone.
+A measurement is expensive, so one of all processes does it and stores the result. To read the result takes
+two rows, which each process that serves metrics does. A scrape reads memory only.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from orchestration_server.telemetry import metrics
 READERS = ("automation", rollup_store.READER)
 OTHER = "other"
 TYPES_SHOWN = 50
-"""So many types have a value of their own."""
+"""Event types with their own value; the rest is summed as OTHER."""
 
 
 class MeasureStorage:
-    """The service that keeps the sizes of tables up to date."""
+    """The service that measures the sizes of the tables."""
 
     name = "measure-storage"
     interval = 30.0
@@ -32,7 +32,7 @@ class MeasureStorage:
         self._db = db
 
     def run_once(self) -> int:
-        """Measures, unless another process did."""
+        """Measure, unless another process did."""
         storage_stats.storage(self._db)
         return 0
 
@@ -47,27 +47,30 @@ class MeasureWorkspace:
         self._db, self._root = db, root
 
     def run_once(self) -> int:
-        """Counts, unless another process did."""
+        """Count, unless another process did."""
         storage_stats.measure_workspace(self._db, self._root)
         return 0
 
 
 class ExportGauges:
-    """The service that tells this process's metrics what is so in the database: the timeline's horizon, also
-    where nobody listens, what waits for the other services, and what was measured last."""
+    """The service that exports the state of the database in this process's metrics.
+
+    These are the horizon of the timeline, also if no subscription is open; the work that waits for other
+    services; and the last measurements.
+    """
 
     name = "observe"
     interval = 5.0
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._held: str | None = None
-        self._held_since = 0.0
+        self._blocking: str | None = None
+        self._blocking_since = 0.0
         self._types: dict[str, float] = {}
         metrics.EVENTS_WEEK.watch(self, lambda: self._types)
 
     def run_once(self) -> int:
-        """Looks once."""
+        """Read the state once."""
         with self._db.connection() as conn:
             self._horizon(monitoring_store.horizon(conn))
             _waits("file-sync", monitoring_store.file_backlog(conn))
@@ -87,10 +90,10 @@ class ExportGauges:
 
     def _horizon(self, horizon: monitoring_store.HorizonHolder) -> None:
         now = time.monotonic()
-        if horizon.transaction != self._held:
-            self._held, self._held_since = horizon.transaction, now
-        # Of a transaction of another role's all that is known is since when it has been seen here.
-        seen = 0.0 if self._held is None else now - self._held_since
+        if horizon.transaction != self._blocking:
+            self._blocking, self._blocking_since = horizon.transaction, now
+        # The age of another role's transaction is not visible, so count from when it was seen first.
+        seen = 0.0 if self._blocking is None else now - self._blocking_since
         metrics.HORIZON_AGE.set(max(horizon.seconds or 0.0, seen))
 
     def _storage(self, stats: admin_pb2.StorageStats) -> None:

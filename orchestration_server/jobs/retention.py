@@ -1,4 +1,4 @@
-"""Archives what is old, and deletes what is old in the archive, by the settings."""
+"""Background services that archive old events and delete old archived events, as the settings say."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ INTERVAL = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """One service of the archive: any number may run, one at a time does something."""
+    """One service of the archive. Any number of processes may run it; one at a time does something."""
 
     name: str
     interval: float
     step: Callable[[], ArchivedRange | None]
 
     def run_once(self) -> int:
-        """Does one part; how many events it had, 1 at the least, and 0 where nothing is left that can go."""
+        """Do one part. Return its number of events, at least 1; or 0 if nothing is left that can be moved."""
         try:
             done = self.step()
         except CannotMoveYet as blocked:
@@ -37,7 +37,7 @@ class Retention:
 
 
 def services(db: Database, settings: Settings) -> list[Service]:
-    """Those that are switched on. Whole months alone go by schedule."""
+    """Return the services that the settings turn on. They move whole months only."""
     archive = Archiver(db)
 
     def archive_old() -> ArchivedRange | None:

@@ -1,5 +1,8 @@
-"""Counts the events of each hour behind the tail of the log, for GetEventStats, and marks how late they were
-recorded, for timelines that start by a time."""
+"""The background service that counts the events of each hour, for GetEventStats.
+
+It follows the tail of the log. It also marks how late events were recorded, for timelines that start at a
+time.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,18 @@ from orchestration_server.store import log_positions, log_times
 from orchestration_server.store import rollups as rollup_store
 
 BATCH = 1_000
-"""Events counted in one statement, which is one transaction. What is written meanwhile reaches the timeline
-only after it: milliseconds, or tens of them where no two events share an hour."""
+"""Events counted in one statement, which is one transaction.
+
+Events that are written meanwhile reach the timeline after it: that takes milliseconds, or tens of
+milliseconds if no two events share an hour.
+"""
 MARKS = 20
-"""Marks of a project's log in one turn: each reads some thousand events."""
+"""Marks of a project's log in one run. Each reads some thousand events."""
 PROJECTS = 200
 
 
 class Rollups:
-    """The service: any number may run at once, one at a time counts a project."""
+    """The background service. Any number of processes may run it; one at a time counts a project."""
 
     name = "rollups"
     interval = 5.0
@@ -26,10 +32,10 @@ class Rollups:
         self._after = ""
 
     def run_once(self) -> int:
-        """Counts the next events of projects that have some; how many it were.
+        """Count the next events of each project that has some, and return their number.
 
-        0 where every project's came back short: what comes meanwhile waits for the next turn. It goes round
-        the projects, so that busy ones do not keep it from the others.
+        Return 0 if every project's batch was short: new events wait for the next run. The projects take
+        turns, so that busy ones do not keep the others waiting.
         """
         counted = 0
         more = False

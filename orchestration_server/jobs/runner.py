@@ -1,4 +1,4 @@
-"""Runs background services: each in a thread of its own, at its interval, and on while there is work."""
+"""The runner of background services: one thread each, which runs at an interval and on while it has work."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from orchestration_server.telemetry import metrics
 log = structlog.get_logger()
 
 LONGEST_PAUSE = 300.0
-"""Seconds that a service which fails again and again is left alone for."""
+"""The longest pause of a service that fails repeatedly, in seconds."""
 
 
 class Service(Protocol):
-    """Work that nobody waits for.
+    """Work that no call waits for.
 
-    Any number of processes may run it: its work is shared by row locks, or is done by one at a time
-    (``Alone``). What it is in the middle of when it is killed is done by the next run.
+    Any number of processes may run a service: they share its work by row locks, or one at a time does it
+    (``Alone``). If a process is killed in a batch, the next run does the batch.
     """
 
     @property
     def name(self) -> str:
-        """In logs and metrics."""
+        """The name in logs and metrics."""
 
     @property
     def interval(self) -> float:
-        """Seconds between looks for work."""
+        """Seconds between two runs."""
 
     def run_once(self) -> int:
-        """Does one batch; how many rows it was, 0 where there is nothing left to do."""
+        """Do one batch. Return its number of rows, or 0 if there is nothing left to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """A service whose batch is a transaction that one of all processes is in at a time."""
+    """A service whose batch is a transaction, which one process at a time runs."""
 
     db: Database
     name: str
@@ -50,14 +50,14 @@ class Alone:
     work: Callable[[Connection], int]
 
     def run_once(self) -> int:
-        """Does one batch, or nothing while another process does."""
+        """Do one batch, or nothing while another process does one."""
         key = writes.lock_key("", "job", self.name)
         with self.db.connection() as conn, conn.transaction():
             return self.work(conn) if writes.try_lock(conn, key) else 0
 
 
 class Runner:
-    """Runs services until it is closed. One that fails is tried again after longer and longer pauses."""
+    """The threads of background services. A service that fails is tried again after growing pauses."""
 
     def __init__(self, services: Sequence[Service]) -> None:
         self._closed = threading.Event()
@@ -79,7 +79,7 @@ class Runner:
                     pass
                 failures = 0
             except (Unavailable, ResourceExhausted, PartitionMissing) as error:
-                # No fault of its own: it goes on about as soon as the database does.
+                # The fault is the database's: the service goes on soon after the database does.
                 if not failures:
                     log.warning("job waits", job=service.name, error=error)
                 failures = 1
@@ -100,7 +100,7 @@ class Runner:
         return rows
 
     def close(self) -> None:
-        """Ends the threads after their batch; one that takes longer than 5 s is left to the process's end."""
+        """End the threads after their batches. A batch that takes longer than 5 s ends with the process."""
         self._closed.set()
         for thread in self._threads:
             if thread.is_alive():
@@ -108,6 +108,6 @@ class Runner:
 
 
 def pause(interval: float, failures: int) -> float:
-    """Seconds until a service's next run: never the same for two, and longer with each failure in a row."""
+    """Return the seconds until a service's next run: random, and longer with each failure in a row."""
     seconds = min(interval * 2.0 ** min(failures, 20), max(interval, LONGEST_PAUSE))
     return seconds * random.uniform(0.5, 1.0)

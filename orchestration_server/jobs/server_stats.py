@@ -1,6 +1,7 @@
-"""Each server process says what it knows of its calls, for alerts about all servers, and learns of those.
+"""The statistics of a server process's calls, for alerts about all servers.
 
-What it says is of the last five minutes, so whoever sums up all servers needs to remember nothing of them.
+A process publishes those of the last five minutes, so the evaluation sums up all processes without
+remembering earlier figures.
 """
 
 from __future__ import annotations
@@ -28,22 +29,22 @@ _QUEUES = ("orchestration_emit_queue_events", "orchestration_events_accepted_que
 _CALLS = "orchestration_rpc_calls_total"
 _CONTEXTS = "orchestration_rpc_seconds_bucket"
 NO_BOUND = 2**63 - 1
-"""Stands for a bound above all others."""
+"""The stored form of an infinite bound."""
 
 
 class _Totals(NamedTuple):
-    """What was counted since the process began, and a moment."""
+    """The counts since the process began, at a moment."""
 
     moment: float
     queue_events: int = 0
     calls: int = 0
     errors: int = 0
     contexts: Sequence[tuple[int, int]] = ()
-    """Bounds in microseconds, and how many stand below each."""
+    """Bounds in microseconds, with the number of contexts below each."""
 
 
 class ServerStats:
-    """The service: one in each server process, whether it runs the others or not."""
+    """The background service that each server process runs, even if it runs no others."""
 
     name = "server-figures"
     interval = 10.0
@@ -65,14 +66,14 @@ class ServerStats:
         self._window = deque([_Totals(monotonic())])
 
     def run_once(self) -> int:
-        """Says what there is to say; nothing while the database is away."""
+        """Publish the process's statistics, and read which alerts fire, unless the database is away."""
         figures = self._figures()
         try:
             with self._db.connection() as conn:
                 idle = alert_store.publish(conn, server=self._server, now=self._clock(conn), figures=figures)
                 firing = alert_store.count_firing(conn)
         except (Unavailable, ResourceExhausted):
-            # The next turn is soon: a pause that grows would leave this server out of the sums.
+            # The next run is soon. Growing pauses would leave this server out of the sums.
             return 0
         for name in {*self._alerts, *firing}:
             metrics.ALERT_FIRING.labels(name).set(firing.get(name, 0))
@@ -82,7 +83,7 @@ class ServerStats:
     def _figures(self) -> Figures:
         now = self._totals()
         self._window.append(now)
-        # The first is the last one that is no younger than the window, as far as there is one.
+        # Keep one entry that is at least as old as the window, if there is one.
         while len(self._window) > 2 and now.moment - self._window[1].moment >= WINDOW.total_seconds():
             self._window.popleft()
         first = self._window[0]
@@ -111,9 +112,10 @@ class ServerStats:
 
 
 def quantile(share: float, servers: Sequence[Figures]) -> float | None:
-    """Microseconds that this share of all contexts took at most, as ``histogram_quantile`` has it.
+    """Return a quantile of the duration of contexts in microseconds, as ``histogram_quantile`` computes it.
 
-    Straight between the bounds of a bucket; the highest bound where it is above all. None without contexts.
+    It interpolates linearly in a bucket, and returns the highest finite bound if the quantile is above it.
+    Return None if there are no contexts.
     """
     counted: dict[int, int] = {}
     for figures in servers:
