@@ -235,10 +235,15 @@ def shared_address(engines: Engines) -> Iterator[str]:
 
 
 @contextmanager
-def running(engines: Engines, database_url: str) -> Iterator[str]:
-    """Run a server in this process for the block; return its address."""
-    url = engines.redis_url or ""
-    app = App(Settings(address="127.0.0.1:0", database_url=database_url, redis_url=url, grace_seconds=1))
+def running(engines: Engines, database_url: str, **given: Any) -> Iterator[str]:
+    """Run a server in this process for the block, with the settings given; return its address."""
+    usual: dict[str, Any] = {
+        "address": "127.0.0.1:0",
+        "database_url": database_url,
+        "redis_url": engines.redis_url or "",
+        "grace_seconds": 1,
+    }
+    app = App(Settings(**usual | given))
     try:
         yield app.start()
     finally:

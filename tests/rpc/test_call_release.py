@@ -19,9 +19,9 @@ from orchestration.v1 import context_pb2, event_pb2, task_pb2
 from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server.app import App
 from orchestration_server.auth.api_keys import new_key
-from tests.conftest import open_channel
+from orchestration_server.embedded.engines import Engines
+from tests.conftest import new_database, open_channel, running
 from tests.support import factories
 from tests.support.credentials import bearer, make_key
 from tests.support.rpc_errors import Metadata
@@ -112,24 +112,27 @@ ENDINGS = [get, get_none, get_wrong, get_large, emit, emit_one, read_timeline, l
            check_health, call_nothing, send_nothing]  # fmt: skip
 
 
-@pytest.mark.parametrize("who", ["open", "key", "missing", "unknown"])
+@pytest.fixture(scope="module", params=["open", "key", "missing", "unknown"])
+def caller(engines: Engines, request: pytest.FixtureRequest) -> Iterator[tuple[str, Metadata]]:
+    """Run a server with a task; return its address and the metadata of a caller."""
+    auth = "open" if request.param == "open" else "required"
+    with new_database(engines) as url, running(engines, url, auth=auth, connection_calls=MOST) as address:
+        key = bearer(make_key(url))
+        with open_channel(address) as channel:
+            TaskServiceStub(channel).CreateTask(
+                task_pb2.CreateTaskRequest(task=factories.task("a")), metadata=key, timeout=SECONDS
+            )
+        yield address, {"key": key, "unknown": bearer(new_key()[1])}.get(request.param, ())
+
+
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda one: str(one.__name__))
-def test_no_ended_call_stays_referenced(
-    start_app: Callable[..., App], database_url: str, who: str, ending: Callable[..., None]
-) -> None:
-    app = start_app(auth="open" if who == "open" else "required", connection_calls=MOST)
-    key = bearer(make_key(database_url))
-    metadata = {"key": key, "unknown": bearer(new_key()[1])}.get(who, ())
-    with open_channel(app.address) as channel:
-        TaskServiceStub(channel).CreateTask(
-            task_pb2.CreateTaskRequest(task=factories.task("a")), metadata=key, timeout=SECONDS
-        )
-    gc.collect()
+def test_no_ended_call_stays_referenced(caller: tuple[str, Metadata], ending: Callable[..., None]) -> None:
+    address, metadata = caller
     gc.disable()
     try:
         # Without retries, which would hide an occasional refusal.
         options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
-        with grpc.insecure_channel(app.address, options) as channel:
+        with grpc.insecure_channel(address, options) as channel:
             codes = {code_of(lambda: ending(channel, metadata)) for _ in range(CALLS)}
             assert grpc.StatusCode.UNAVAILABLE not in codes
     finally:
