@@ -73,6 +73,7 @@ settings.register_profile(
     # Each example has its own project, so examples may share the fixtures.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+settings.register_profile("quick", settings.get_profile("ledger"), max_examples=10)
 settings.load_profile("ledger")
 # The pool draws a random number for each connection, on its threads. Hypothesis would count a number from
 # the shared generator as the example's, and report a flaky strategy.

@@ -16,6 +16,7 @@ from orchestration_server.cli.importing.row_notes import RowNotes
 from orchestration_server.cli.importing.values import NumberText, number
 from orchestration_server.validation import validate
 from tests.support import import_rows
+from tests.support.lengths import lengths
 
 PENDING = common_pb2.TASK_STATUS_PENDING
 
@@ -39,11 +40,14 @@ def missing(text: str, atom: str) -> bool:
     return repr(double) not in text and whole not in text
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(import_rows.titles, import_rows.mutations)
-def test_every_row_with_a_code_and_a_title_is_taken_and_nothing_is_lost(
-    title: str | int, changed: dict[str, Any]
-) -> None:
+@lengths("examples", short=30, long=150)
+def test_every_row_with_a_code_and_a_title_is_taken_and_nothing_is_lost(examples: int) -> None:
+    rows = given(import_rows.titles, import_rows.mutations)
+    limits = settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    limits(rows(loses_nothing))()
+
+
+def loses_nothing(title: str | int, changed: dict[str, Any]) -> None:
     given_row = import_rows.row_of("t-1", title, changed)
     row = parse_task(import_rows.line_of(given_row))
     # What the server checks of a request.

@@ -1,7 +1,9 @@
 """A context never exceeds its token budget, fills it, and names what is left out."""
 
+import json
 from collections import defaultdict
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,13 @@ from orchestration_server.context.compact_json import cut, shorten, size, to_jso
 from orchestration_server.context.next_steps import next_steps
 from orchestration_server.context.token_budget import Fitted, SizedEvent, fit
 from tests.support import tokenizer
+from tests.support.lengths import lengths
 from tests.support.tokenizer import tokens_of
 
 DATA = Path(__file__).parents[1] / "data" / "fleet"
 ORDER = list(SHARES)
+SAMPLE = 25
+"""Of each this many tasks of the fleet, `make test` takes one."""
 BUDGETS = (200, 300, 500, 800, 1_500, 3_000, 10_000)
 S = context_pb2.ContextSection
 LISTS = {
@@ -52,8 +57,8 @@ def joined(fitted: Fitted) -> context_pb2.Context:
 
 
 @cache
-def fleet() -> list[tuple[context_pb2.Context, list[SizedEvent]]]:
-    """Return the contexts of a fleet's tasks, made from its files."""
+def fleet(every: int) -> list[tuple[context_pb2.Context, list[SizedEvent]]]:
+    """Return the contexts of each ``every``-th task of a fleet, made from its files."""
     tasks = {}
     links = defaultdict(list)
     for line in read_lines(DATA / "tasks.jsonl.gz"):
@@ -66,8 +71,11 @@ def fleet() -> list[tuple[context_pb2.Context, list[SizedEvent]]]:
         tasks[row.code] = task
         links[row.code] = list(row.links)
     events = defaultdict(list)
+    chosen = set(list(tasks)[::every])
     reader = EventReader()
     for number, line in enumerate(read_lines(DATA / "events.jsonl.gz")):
+        if json.loads(line.data or b"{}")["code"] not in chosen:
+            continue
         new = reader.parse(line).event
         event = event_pb2.Event.FromString(new.SerializeToString())
         event.id, event.cursor = f"{number:036}", "0" * 32
@@ -75,7 +83,8 @@ def fleet() -> list[tuple[context_pb2.Context, list[SizedEvent]]]:
         event.emit_time.FromJsonString("2025-11-02T10:11:12.123456Z")
         events[new.entity_code].append(event)
     found = []
-    for code, task in tasks.items():
+    for code in islice(tasks, 0, None, every):
+        task = tasks[code]
         context = context_pb2.Context(
             target_type=common_pb2.ENTITY_TYPE_TASK,
             target_code=code,
@@ -98,13 +107,12 @@ def fleet() -> list[tuple[context_pb2.Context, list[SizedEvent]]]:
     return found
 
 
+@lengths("every", short=SAMPLE, long=1)
 @pytest.mark.parametrize("budget", BUDGETS)
-def test_the_fleets_tasks_never_exceed_a_budget_and_fill_it(budget: int) -> None:
+def test_the_fleets_tasks_never_exceed_a_budget_and_fill_it(budget: int, every: int) -> None:
     trimmed = 0
-    for number, (whole, events) in enumerate(fleet()):
-        # Small budgets cut all contexts in much the same way, so one in four is enough.
-        if budget < 1_500 and number % 4:
-            continue
+    # Small budgets cut all contexts in much the same way, so one in four is enough.
+    for whole, events in fleet(every)[:: 4 if every == 1 and budget < 1_500 else 1]:
         fitted = fit(whole, events, budget, subject="task")
         context = joined(fitted)
         assert fitted.estimate == tokens_of(context)
@@ -120,7 +128,7 @@ def test_the_fleets_tasks_never_exceed_a_budget_and_fill_it(budget: int) -> None
 
 
 def test_equal_contexts_are_trimmed_alike() -> None:
-    for whole, events in fleet()[::50]:
+    for whole, events in fleet(SAMPLE)[::2]:
         first, second = (fit(whole, events, 500, subject="task") for _ in range(2))
         assert joined(first).SerializeToString(deterministic=True) == joined(second).SerializeToString(
             deterministic=True
@@ -133,7 +141,7 @@ def test_a_tokenizer_counts_instead(budget: int) -> None:
         return tokenizer.count(compact_json.text(joined(fitted)))
 
     trimmed = 0
-    for whole, events in fleet()[::25]:
+    for whole, events in fleet(SAMPLE):
         fitted = tokenizers.fit(whole, events, budget, subject="task", count=count)
         assert fitted.estimate == count(fitted) <= budget
         if fitted.context.trimmed:
