@@ -1,4 +1,4 @@
-"""The SQL of alerts: what is measured, and the alerts themselves."""
+"""The SQL of alerts, and of the measurements that they are evaluated on."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from orchestration_server.store.log_positions import PROJECTS
 from orchestration_server.store.writes import Change
 
 MOST_PROJECTS = 5_000
-"""Projects whose last minute of events is looked at."""
+"""The most projects whose last minute of events is counted."""
 PROJECT_EVENTS = 50_000
 MOST_EVENTS = 100_000
-"""Events of one minute that are counted: of each project, and in all."""
+"""The most events of one minute that are counted. PROJECT_EVENTS is the limit of one project."""
 FRESH_SECONDS = 30
-"""After so long without a word of its own a server counts no more."""
+"""The age of a server's figures from which the server counts as stopped."""
 KEPT_SECONDS = 24 * 3600
-"""How long a resolved alert can be listed."""
+"""The time for which a resolved alert is listed."""
 FORGOTTEN = 1_000
-"""Rows of servers and alerts that one evaluation forgets at most."""
+"""The most rows of servers and of alerts that one evaluation deletes."""
 
 _PUBLISH: LiteralString = """
 with published as (
@@ -64,7 +64,7 @@ where agent <> '' and agent <> %(import)s and not starts_with(agent, 'orchestrat
 group by project, agent order by 3 desc, project, agent limit %(limit)s::bigint
 """
 )
-# No index holds last_activity_time, which every call of a session writes: all open sessions are read.
+# This reads all open sessions. An index of last_activity_time would slow down every call of a session.
 _IDLE: LiteralString = """
 select project, key, extract(epoch from %(now)s - last_activity_time)::float8 from sessions
 where status < 3 and case when status = 1 then true end
@@ -131,18 +131,18 @@ _LIST_ORDER: LiteralString = " order by state, begin_time desc, id desc limit %(
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a server says of itself; calls and latencies are of the last five minutes."""
+    """The figures that a server publishes. Calls and latencies are of the last five minutes."""
 
     queue_events: int = 0
     calls: int = 0
     errors: int = 0
     context_bounds: Sequence[int] = ()
-    """Microseconds, in order."""
+    """The upper bounds of the latency histogram in microseconds, ascending."""
     context_counts: Sequence[int] = ()
 
 
 class AlertSubject(NamedTuple):
-    """What an alert is about, with what was measured; both are empty for the whole ledger."""
+    """The subject of an alert and its measured value. Project and name are empty for the whole ledger."""
 
     project: str
     name: str
@@ -151,7 +151,7 @@ class AlertSubject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert as it is stored."""
+    """A stored alert."""
 
     id: UUID
     alert: str
@@ -169,11 +169,11 @@ class Alert:
     resolve_time: datetime | None = None
 
 
-# What is measured
+# Measurements
 
 
 def publish(conn: Connection, *, server: str, now: datetime, figures: Figures) -> float:
-    """Stores what a server says of itself; how many seconds a session was idle at the last evaluation."""
+    """Store a server's figures. Return the longest idle seconds of a session at the last evaluation."""
     row = conn.execute(
         _PUBLISH,
         {
@@ -192,20 +192,20 @@ def publish(conn: Connection, *, server: str, now: datetime, figures: Figures) -
 
 
 def count_firing(conn: Connection) -> dict[str, int]:
-    """How many alerts fire, by the names of those that do."""
+    """Return the number of firing alerts by name. Names without a firing alert are missing."""
     return dict(conn.execute(_FIRING, name="alerts.firing").fetchall())
 
 
 def servers(conn: Connection, *, now: datetime) -> list[Figures]:
-    """What the servers say that run."""
+    """Return the figures of the running servers."""
     rows = conn.execute(_SERVERS, {"now": now, "fresh": FRESH_SECONDS}, name="alerts.servers").fetchall()
     return [Figures(*row) for row in rows]
 
 
 def busiest_agents(conn: Connection, *, now: datetime, limit: int) -> list[AlertSubject]:
-    """Return agents by how many events they emitted in the minute before, most first.
+    """Return the agents with the most events of the last minute, most first.
 
-    The ledger's own agents and the import are not among them.
+    The server's own agents and the import are left out.
     """
     params = {
         "now": now, "after": "", "projects": MOST_PROJECTS, "each": PROJECT_EVENTS, "most": MOST_EVENTS,
@@ -217,7 +217,7 @@ def busiest_agents(conn: Connection, *, now: datetime, limit: int) -> list[Alert
 
 
 def idle_sessions(conn: Connection, *, now: datetime, limit: int) -> list[AlertSubject]:
-    """Active sessions by the seconds since their last call, longest first."""
+    """Return active sessions with the seconds since their last call, longest first."""
     return [
         AlertSubject(*row)
         for row in conn.execute(_IDLE, {"now": now, "limit": limit}, name="alerts.idle_sessions").fetchall()
@@ -228,19 +228,19 @@ def idle_sessions(conn: Connection, *, now: datetime, limit: int) -> list[AlertS
 
 
 def is_due(conn: Connection, *, now: datetime, apart: float) -> bool:
-    """Whether the last evaluation is so many seconds old."""
+    """Return whether the last evaluation is at least ``apart`` seconds old."""
     row = conn.execute(_DUE, {"now": now, "apart": int(apart * 1_000)}, name="alerts.due").fetchone()
     assert row is not None
     return bool(row[0])
 
 
 def active(conn: Connection) -> list[Alert]:
-    """The alerts that fire or are pending."""
+    """Return the firing and the pending alerts."""
     return [_alert(row) for row in conn.execute(_ACTIVE, name="alerts.active").fetchall()]
 
 
 def session_bodies(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
-    """The serialized sessions of these (project, key)."""
+    """Return the serialized sessions by (project, key)."""
     if not keys:
         return {}
     params = {"projects": TextArray(key[0] for key in keys), "keys": TextArray(key[1] for key in keys)}
@@ -248,9 +248,9 @@ def session_bodies(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tu
 
 
 def evaluated(*, now: datetime, idle: float, written: Sequence[Alert], dropped: Sequence[UUID]) -> Change:
-    """The change that an evaluation is: alerts that begin or change, and pending ones that come to nothing.
+    """Return the change of an evaluation: it writes new and changed alerts, and drops pending ones.
 
-    When an alert fired and was resolved is the time of the evaluation that says so.
+    The times at which an alert fired or was resolved are those of the evaluation.
     """
     return Change(
         b"",
@@ -286,7 +286,7 @@ def list_page(
     after: tuple[int, datetime, str] | None,
     limit: int,
 ) -> list[Alert]:
-    """A page of alerts: firing, pending, resolved, of each those first that began last."""
+    """Return a page of alerts: firing, then pending, then resolved, the newest of each state first."""
     query = _LIST
     params: dict[str, object] = {
         "most_state": AlertState.RESOLVED if resolved else AlertState.PENDING,

@@ -1,7 +1,7 @@
-"""The SQL of the archive: which partitions there are, and what moves and deletes them.
+"""The SQL of the archive: it lists partitions, moves them to the archive, and deletes them.
 
-What holds a lock that others wait for is one function of the database (migrations/0010_archive.sql): it
-commits whole or not at all, and waits for nobody who calls.
+Each step that locks out other sessions is one function of the database (migrations/0010_archive.sql). It
+commits as a whole or not at all, and gives up instead of waiting for callers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pg_inherits i join pg_class c on c.oid = i.inhrelid, regexp_match(
 where i.inhparent = %(parent)s::text::regclass
 order by 2
 """
-# A reader that was never there has nothing to come; the rollups have, as statistics count what they have not.
+# A reader without a position has no work here, except the rollups, whose events statistics count raw.
 _READERS: LiteralString = """
 select p.reader, l.project
 from ledger_last_events({part}) l cross join lateral (
@@ -40,7 +40,7 @@ from ledger_last_events({part}) l cross join lateral (
 """
 _FEW: LiteralString = " order by l.project, 1 limit 20"
 _BEHIND: LiteralString = _READERS + "where (p.epoch, p.xid, p.seq) < (l.epoch, l.xid, l.seq)" + _FEW
-# In the order of the log from the reader's place on: few events stand there, unless it is behind.
+# This reads the log from the reader's position on, where few events are unless the reader is behind.
 _BEHIND_TIME: LiteralString = (
     _READERS
     + """where exists (
@@ -68,24 +68,24 @@ _DELETE: LiteralString = "select ledger_delete_archived(%(part)s::text::regclass
 
 
 class Partition(NamedTuple):
-    """A partition, and what of the time by emit_time it takes."""
+    """A partition, which has the events with an emit_time from ``lower`` to before ``upper``."""
 
     name: str
     lower: datetime
     upper: datetime
     bytes: int
-    """Of its rows and indexes."""
+    """The size with indexes."""
     events: int
-    """By the statistics of the table; -1 where it has none yet."""
+    """The estimate of the table's statistics, or -1 without statistics."""
 
 
 def live_partitions(conn: Connection) -> list[Partition]:
-    """The months of the log, oldest first."""
+    """Return the months of the live log, oldest first."""
     return _parts(conn, "events_rest")
 
 
 def archived_partitions(conn: Connection) -> list[Partition]:
-    """The parts of the archive, oldest first."""
+    """Return the partitions of the archive, oldest first."""
     return _parts(conn, "archived_events")
 
 
@@ -96,7 +96,7 @@ def _parts(conn: Connection, parent: str) -> list[Partition]:
 
 
 def count(conn: Connection, *, part: str, start: datetime, end: datetime) -> int:
-    """How many events a partition has from between two times: reads all of it, however long that takes."""
+    """Return the number of a partition's events between two times. It reads all of it, without a timeout."""
     command = sql.SQL("select count(*) from {} where emit_time >= {} and emit_time < {}").format(
         sql.Identifier(part), sql.Literal(start), sql.Literal(end)
     )
@@ -108,7 +108,7 @@ def count(conn: Connection, *, part: str, start: datetime, end: datetime) -> int
 
 
 def has_before(conn: Connection, *, part: str, time: datetime) -> bool:
-    """Whether a partition has events that were recorded before a time."""
+    """Return whether a partition has events that were recorded before a time."""
     command = sql.SQL(
         "select exists (select from ledger_last_events({}) l cross join lateral ("
         "select from {} e where e.project = l.project and e.emit_time < {} limit 1) e)"
@@ -120,7 +120,7 @@ def has_before(conn: Connection, *, part: str, time: datetime) -> bool:
 
 @contextmanager
 def exclusive(conn: Connection) -> Iterator[bool]:
-    """Whether nobody else moves or deletes parts, for the length of the block."""
+    """Hold the lock of archiving for the length of a block. Give False if another session holds it."""
     key = {"name": "archive"}
     row = conn.execute(
         "select pg_try_advisory_lock(hashtextextended(%(name)s, 0))", key, name="archive.alone"
@@ -135,13 +135,15 @@ def exclusive(conn: Connection) -> Iterator[bool]:
                     "select pg_advisory_unlock(hashtextextended(%(name)s, 0))", key, name="archive.alone"
                 )
             except psycopg.Error:
-                # With its connection goes the lock, which the next user of it would hold on to.
+                # Closing the connection releases the lock, which its next borrower would keep otherwise.
                 conn.close()
 
 
 def readers_behind(conn: Connection, *, part: str, before: datetime | None = None) -> list[tuple[str, str]]:
-    """Readers of the log that have not read all of a partition yet, or all of it that was recorded before a
-    time, each with the project: at most 20."""
+    """Return up to 20 readers, with their projects, that have not read all events of a partition.
+
+    With ``before``, only events that were recorded before that time count.
+    """
     command = sql.SQL(_BEHIND if before is None else _BEHIND_TIME).format(
         part=sql.Literal(part), table=sql.Identifier(part), before=sql.Literal(before)
     )
@@ -151,10 +153,10 @@ def readers_behind(conn: Connection, *, part: str, before: datetime | None = Non
 
 
 def check_bounds(conn: Connection, *, part: Partition, lower: datetime, seconds: float | None) -> bool:
-    """Sees to it that a partition is known to have events between two times alone, all of which may go.
+    """Make sure that a partition's constraints prove its bounds, and that retention keeps none of its events.
 
-    Those that are made with that knowledge are not read. Others are, which takes a second for some million
-    events and stops neither readers nor writers; at most so many seconds. False where it cannot be done now.
+    A partition that was made with these constraints is not read. Another one is, for at most ``seconds``: a
+    second for some million events, without blocking readers or writers. Return False if it cannot be done.
     """
     bounds = bounds_name(lower)
     row = conn.execute(
@@ -176,7 +178,7 @@ def check_bounds(conn: Connection, *, part: Partition, lower: datetime, seconds:
                 {"limit": str(limit)},
                 name="archive.check_bounds",
             )
-            # It has its id before it reads and for as long: by this name no reader of the log waits for it.
+            # The transaction has an id while it reads. Because of this name the horizon does not wait for it.
             conn.execute("set local application_name = 'orchestration archive'", name="archive.check_bounds")
             _run(
                 conn,
@@ -190,8 +192,10 @@ def check_bounds(conn: Connection, *, part: Partition, lower: datetime, seconds:
 
 
 def move(conn: Connection, *, part: Partition, lower: datetime) -> bool:
-    """Moves a partition whose bounds are checked to the archive. False where others hold it: then nothing is
-    changed, and nobody waited for more than 100 ms."""
+    """Move a partition with checked bounds to the archive.
+
+    Return False if other sessions use it. Then nothing has changed, and no session waited more than 100 ms.
+    """
     try:
         conn.execute(
             _MOVE,
@@ -204,12 +208,12 @@ def move(conn: Connection, *, part: Partition, lower: datetime) -> bool:
 
 
 def archived_partition_name(lower: datetime) -> str:
-    """The name of the part of the archive that begins with a day."""
+    """Return the name of the archive's partition that begins at a time."""
     return f"archived_events_{lower.astimezone(UTC):%Y_%m_%d}"
 
 
 def begin_split(conn: Connection, *, lower: datetime, upper: datetime) -> bool:
-    """Makes the part of the archive that events of a part of a month are moved to."""
+    """Make the archive's partition for a part of a month. Return False if other sessions use the archive."""
     try:
         with conn.transaction():
             name = sql.Identifier(archived_partition_name(lower))
@@ -232,15 +236,17 @@ def begin_split(conn: Connection, *, lower: datetime, upper: datetime) -> bool:
 
 
 def projects(conn: Connection, *, part: str) -> list[str]:
-    """The projects that have events in a partition."""
+    """Return the projects with events in a partition."""
     return [row[0] for row in conn.execute(_PROJECTS, {"part": part}, name="archive.projects").fetchall()]
 
 
 def move_chunk(
     conn: Connection, *, part: str, project: str, since: datetime, before: datetime, size: int
 ) -> tuple[int, datetime]:
-    """Moves the oldest events of a project in a partition, recorded between two times; how many it were, and
-    when the last of them was recorded."""
+    """Move the oldest events of a project and partition that were recorded between two times.
+
+    Return their number, and the time at which the last of them was recorded.
+    """
     row = conn.execute(
         _CHUNK,
         {"part": part, "project": project, "since": since, "before": before, "size": size},
@@ -251,7 +257,7 @@ def move_chunk(
 
 
 def delete(conn: Connection, *, part: Partition) -> bool:
-    """Deletes a part of the archive. False where others hold it."""
+    """Delete a partition of the archive. Return False if other sessions use it."""
     try:
         conn.execute(_DELETE, {"part": part.name, "upper": part.upper}, name="archive.delete")
     except _BUSY:
@@ -260,5 +266,5 @@ def delete(conn: Connection, *, part: Partition) -> bool:
 
 
 def _run(conn: Connection, text: LiteralString, **parts: sql.Composable) -> None:
-    """Runs a command on what has no parameters."""
+    """Run a command that takes identifiers and literals instead of parameters."""
     conn.execute(sql.SQL(text).format(**parts).as_string(conn), name="archive.run")

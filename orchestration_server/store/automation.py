@@ -1,7 +1,7 @@
-"""The SQL of automation: the next events of a project's log, and its place moved by the writes of actions.
+"""The SQL of automation: it reads the next events of a project, and moves the reader's position.
 
-An action and the place behind it commit in one statement, and the place is held until then. So an action is
-done once, whoever crashes or does the same meanwhile.
+An action and the new position commit in one statement, and the position is locked until then. So each action
+is done once, even if a process crashes or several do the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from orchestration_server.store.writes import Change
 
 READER = "automation"
 
-# Only events that a rule may be for come with their message, and the last one, which says where to go on.
+# Only events whose type a rule names have a body. The last event is always returned, for its position.
 _BATCH: LiteralString = (
     HORIZON
     + """, batch as materialized (
@@ -65,29 +65,29 @@ where reader = 'automation' and project = %(project)s
     and rule is not distinct from %(s_rule)s::text
 """
 
-# Waits for writes that put tasks into the sprint, and keeps others from it until the transaction ends.
+# This waits for writes that add tasks to the sprint, and blocks others until the transaction ends.
 _HOLD_SPRINT: LiteralString = """
 select 1 from sprints where project = %(project)s and code = %(code)s for update
 """
-# The rows are locked, as they are by then: none of them is opened again before the transaction ends.
+# The lock keeps the tasks from being reopened before the transaction ends.
 _TASKS: LiteralString = """
 select count(*) filter (where status = 4), count(*) filter (where status not in (4, 5)) from (
     select status from tasks
     where project = %(project)s and sprint_code = %(code)s and sprint_code <> '' and delete_time is null
     for share
-) held
+) locked_tasks
 """
 
 
 class EventBatch(NamedTuple):
-    """The next events of a project: how many, the last one's place, and those of the types asked for.
+    """The next events of a project.
 
-    Each has its message and the scopes of the callers that caused it.
+    ``events`` has those of the requested types, each with its message and the scopes of its causers.
     """
 
     size: int
     more: bool
-    """Whether there may be others behind these."""
+    """Whether more events may follow."""
     last: Position
     events: Sequence[tuple[Position, bytes, str]]
 
@@ -101,8 +101,10 @@ def read_batch(
     prefixes: Sequence[str],
     limit: int,
 ) -> EventBatch:
-    """Read on below the horizon, from the event at the place itself if that is dealt with in part: ``limit``
-    events, or 4 MiB of those asked for."""
+    """Return the next ``limit`` events below the horizon, or 4 MiB of the requested types.
+
+    If the event at the position is done in part, the batch begins with it.
+    """
     position = progress.position
     rows = conn.execute(
         _BATCH,
@@ -126,14 +128,14 @@ def read_batch(
 
 
 def prepare(conn: Connection) -> Prepared[None]:
-    """What a write of events alone has to know: the database's clock."""
+    """Read the database's clock for a write that only logs events."""
     row = conn.execute(_NOW, name="automation.now").fetchone()
     assert row is not None
     return prepared(row, {}, None)
 
 
 def with_position(change: Change, to: LogPosition) -> Change:
-    """The change with the place moved, which the transaction holds."""
+    """Return the change with the move of the position, which the transaction has locked."""
     position = to.position
     return replace(
         change,
@@ -151,7 +153,7 @@ def with_position(change: Change, to: LogPosition) -> Change:
 
 
 def advance(conn: Connection, *, project: str, start: LogPosition, position: Position) -> bool:
-    """Moves the place behind events that no rule is for. False where someone else has moved it."""
+    """Move the position past events without actions. Return False if another runner has moved it."""
     params = {
         "project": project, "epoch": position.epoch, "xid": str(position.xid), "seq": position.seq,
         "s_epoch": start.position.epoch, "s_xid": str(start.position.xid), "s_seq": start.position.seq,
@@ -161,7 +163,7 @@ def advance(conn: Connection, *, project: str, start: LogPosition, position: Pos
 
 
 def all_tasks_completed(conn: Connection, *, project: str, sprint: str) -> bool:
-    """Whether the sprint has a completed task and no open one, and stays so until the transaction ends."""
+    """Return whether the sprint has a completed task and no open one. The transaction keeps it so."""
     params = {"project": project, "code": sprint}
     conn.execute(_HOLD_SPRINT, params, name="automation.all_tasks_completed")
     row = conn.execute(_TASKS, params, name="automation.all_tasks_completed").fetchone()

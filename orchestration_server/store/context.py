@@ -1,8 +1,8 @@
-"""The SQL of contexts: one statement reads what a context's state is called, one reads all of it.
+"""The SQL of contexts: one statement reads a context's version, and one reads all of it.
 
-Both begin with the same row of versions, so whoever reads the second knows which state it is of. Everything
-else comes as rows of one shape behind it, in one snapshot. The lookups are scalar subqueries and laterals
-that stand for themselves: they leave the planner no plan but the index, also on tables without statistics.
+Both begin with the same row of versions, so the second result names its own version. All other parts follow
+as rows of one shape, in the same snapshot. The lookups are scalar subqueries and laterals, which leave the
+planner no other plan than the index, even on tables without statistics.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from orchestration_server.store.event_queries import BACK_IN_LOG, Selection
 from orchestration_server.store.horizon import HORIZON
 
 LINKS = 500
-"""The most links of a task of either sort: those that hold it back, and the others."""
+"""The most links of a task of each sort: blocking links, and the others."""
 BLOCKERS = 100
-"""The most links of a sprint's tasks."""
+"""The most blocking links of a sprint's tasks."""
 READY = 3
-"""The most tasks of a sprint that are named as the next to start."""
+"""The most tasks of a sprint that are proposed to start next."""
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 ASSEMBLED: LiteralString = "orchestration.context.assembled"
-"""Says that a context was assembled: no part of any, and no change."""
+"""The event that reports an assembled context. It is no part of a context, and no change."""
 
-# Whose context: what a session works on, a task, or a sprint. ``own_sprint`` is set where that is a sprint,
-# ``sprint_code`` also where it is a task's.
+# The target of a context: a task, a sprint, or the target of a session. ``own_sprint`` is set if the target
+# is a sprint. ``sprint_code`` is also set if it is a task of a sprint.
 _TARGETS: dict[EntityType, LiteralString] = {
     EntityType.TASK: """, target as materialized (
     select null::text as session_key, null::bigint as session_revision, null::bytea as session_body,
@@ -58,8 +58,8 @@ _TARGETS: dict[EntityType, LiteralString] = {
 )""",
 }
 
-# Numbers that only grow, each while those before it stay (growing_versions.sql): the version of a sprint's
-# tasks, that of a task's links, and that of the links of a sprint's open tasks.
+# Three numbers, each of which only grows while those before it stay (growing_versions.sql): the versions of a
+# sprint's tasks, of a task's links, and of the links of a sprint's open tasks.
 _VERSION: LiteralString = """, sprint as materialized (
     select p.revision, p.delete_time is not null as deleted, p.body from sprints p
     where p.project = %(project)s and p.code = (select sprint_code from target)
@@ -116,8 +116,8 @@ from target cross join counts cross join links cross join background left join s
     select * from ("""
 _ROW_END: LiteralString = ") newest limit 1) latest on true"
 
-# As in selection.py: the hash leads, and the texts are asked for inside a case. Where the target has no such
-# scope the hash is null, and the branch ends at once.
+# As in event_queries.py, the hash leads and a case hides the texts. If the target has no such scope, the hash
+# is null and the branch ends at once.
 _OF_TASK: LiteralString = """hashtextextended(project || '/' || entity_type || '/' || entity_code, 0)
         = hashtextextended(%(project)s || '/2/' || (select task_code from target), 0) and entity_type <> 0
     and case when project = %(project)s and entity_type = 2 and entity_code = (select task_code from target)
@@ -160,7 +160,7 @@ _BODIES: dict[EntityType, LiteralString] = {
 
 
 class _Part(IntEnum):
-    """What a row holds."""
+    """The content of a row."""
 
     VERSION = 0
     SESSION = 1
@@ -178,52 +178,52 @@ class _Part(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ContextVersion:
-    """What the state of a context is called: two that are equal have equal contents.
+    """The version of a context. Contexts with equal versions have equal contents.
 
-    It holds revisions, counts and sums over all that a context tells, and its scope's last event.
+    It has revisions, counts and sums of all parts of the context, and the last event of its scope.
     """
 
     numbers: tuple[int | None, ...]
     texts: tuple[str | None, ...]
     knows_since: bool = field(compare=False)
-    """Whether the log has an event where it was asked for."""
+    """Whether the log has an event at the requested position."""
     now: datetime = field(compare=False)
-    """By the database's clock."""
+    """The time by the database's clock."""
 
     @property
     def task_code(self) -> str:
-        """The task that it is about, deleted or not; empty where it is about none."""
+        """The code of the target task, which may be deleted, or an empty string."""
         return self.texts[0] or ""
 
     @property
     def own_sprint(self) -> str:
-        """The sprint that it is about; empty where it is about a task."""
+        """The code of the target sprint, or an empty string if the target is a task."""
         return self.texts[1] or ""
 
     @property
     def sprint_code(self) -> str:
-        """The sprint that it is about, or that its task belongs to; empty where there is none."""
+        """The code of the target sprint or of the target task's sprint, or an empty string."""
         return self.texts[2] or ""
 
     @property
     def tasks(self) -> str:
-        """The version of all tasks of its own sprint."""
+        """The version of the tasks of the target sprint."""
         return self.texts[3] or ""
 
     @property
     def deleted(self) -> bool:
-        """Whether what it is about is deleted."""
+        """Whether the target is deleted."""
         return bool(self.numbers[4] if self.own_sprint else self.numbers[2])
 
     @property
     def counts(self) -> tuple[int, int, int, int, int]:
-        """How many tasks of the sprint are pending, in progress, blocked, completed and cancelled."""
+        """The numbers of the sprint's tasks: pending, in progress, blocked, completed and cancelled."""
         pending, going, blocked, done, dropped = (number or 0 for number in self.numbers[5:10])
         return pending, going, blocked, done, dropped
 
     @property
     def latest(self) -> Position:
-        """The last event below the horizon; the beginning of the log where there is none."""
+        """The position of the last event below the horizon, or the beginning of the log."""
         epoch, xid, seq = self.numbers[10:13]
         return BEGINNING if epoch is None else Position(epoch, xid or 0, seq or 0)
 
@@ -237,12 +237,12 @@ class ContextLink(NamedTuple):
     status: int | None
     """None if the task that it depends on is deleted."""
     body: bytes | None
-    """None behind 4 MiB of them too."""
+    """None if that task is deleted, or after 4 MiB of bodies."""
 
 
 @dataclass(slots=True)
 class Contents:
-    """All that a context tells, serialized as stored."""
+    """All parts of a context, serialized as stored."""
 
     version: ContextVersion
     session: bytes | None = None
@@ -251,23 +251,23 @@ class Contents:
     listed: list[bytes] = field(default_factory=list)
     """A page of the sprint's tasks."""
     listed_more: bool = False
-    """Whether there are tasks behind those."""
+    """Whether the sprint has more tasks after these."""
     links: list[ContextLink] = field(default_factory=list)
     ready: list[str] = field(default_factory=list)
     events: list[tuple[Position, bytes]] = field(default_factory=list)
     """In the order of the log."""
     earlier: list[tuple[str, bytes]] = field(default_factory=list)
-    """The newest sessions on the same target, with their keys; the newest first."""
+    """The newest sessions on the same target, with their keys, newest first."""
     decisions: list[bytes] = field(default_factory=list)
-    """The newest first."""
+    """The newest decisions, newest first."""
     outcomes: dict[str, bytes] = field(default_factory=dict)
-    """By the code of a linked task, its last session, if that is closed."""
+    """The last session of each linked task by its code, if that session is closed."""
     notes: list[tuple[Position, bytes]] = field(default_factory=list)
     """Activities that may be notes or decisions, in the order of the log."""
 
 
 class TaskPageRequest(NamedTuple):
-    """A place in a sprint's tasks, and how many are read after it."""
+    """A request for a page of a sprint's tasks: the position before it, and the number of tasks."""
 
     limit: int
     priority: int
@@ -278,7 +278,7 @@ class TaskPageRequest(NamedTuple):
 def version(
     conn: Connection, *, project: str, kind: EntityType, code: str, since: Cursor
 ) -> ContextVersion | None:
-    """What the state is called now; None where there never was such a target."""
+    """Return the current version of a context, or None if its target never existed."""
     row = conn.execute(
         HORIZON + _head(kind),
         {"project": project, "code": code, "limit": 1, **background.params(), **cursors.params(since)},
@@ -297,10 +297,11 @@ def load(
     events: int,
     page: TaskPageRequest,
 ) -> Contents | None:
-    """Return all of a context with its version, in one snapshot: of the events after a place the last ones,
-    and of these and of the tasks 4 MiB at the most. None if there never was such a target.
+    """Return all of a context with its version, in one snapshot, or None if its target never existed.
+
+    It has the last ``events`` events after ``since``. Events and tasks are cut at 4 MiB each.
     """
-    # An event may stand in two scopes of a session, so each is read to the limit.
+    # An event may be in two scopes of a session, so each scope is read to the limit.
     limit = events * len(_SCOPES[kind])
     newest = _newest(kind, _EVENT, _COUNTED + cursors.unseen(since), limit)
     once = "select distinct on (epoch, xid, seq) * from (" + newest + ") newest" + BACK_IN_LOG + _MOST
@@ -337,13 +338,13 @@ def load(
 
 
 def _head(kind: EntityType) -> LiteralString:
-    """The row of versions, behind the horizon."""
+    """Return the query of the row of versions."""
     newest = _newest(kind, "epoch, xid, seq", _COUNTED, 1)
     return _TARGETS[kind] + _VERSION + background.VERSION + _ROW + newest + _ROW_END
 
 
 def _newest(kind: EntityType, columns: LiteralString, bounds: LiteralString, limit: int) -> LiteralString:
-    """The newest events of the target's scopes below the horizon, cut at ``%(limit)s``."""
+    """Return the query of the newest ``%(limit)s`` events of the target's scopes below the horizon."""
     return Selection(_SCOPES[kind], {}).in_log(columns, bounds, BACK_IN_LOG, limit)
 
 
@@ -354,14 +355,14 @@ def _version(numbers: list[int | None], texts: list[str | None]) -> ContextVersi
 
 
 def _add_once(events: list[tuple[Position, bytes]], position: Position, body: bytes) -> None:
-    # An event may stand in two scopes of a session.
+    # An event may be in two scopes of a session.
     if not events or events[-1][0] != position:
         events.append((position, body))
 
 
 def _contents(rows: list[tuple[Any, ...]], page_limit: int) -> Contents | None:
     found: Contents | None = None
-    # Rows that have a place begin with it; the places of the others do not matter.
+    # Rows whose order matters begin with their position.
     for part, numbers, texts, body in sorted(rows, key=lambda row: (row[0], row[1] or ())):
         if part == _Part.VERSION:
             found = Contents(_version(numbers, texts))

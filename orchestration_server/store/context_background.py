@@ -1,6 +1,6 @@
-"""The SQL of what a context says beside its target: hand-over notes, decisions, earlier sessions, outcomes.
+"""The SQL of a context's background: hand-over notes, decisions, earlier sessions and outcomes.
 
-Each part is a limited read on an index, and its version a sum over the very rows that are shown. Sessions and
+Each part is a limited read of an index, and its version is a sum over the rows that it shows. Sessions and
 decisions are never deleted, and their revisions only grow.
 """
 
@@ -12,17 +12,17 @@ NOTE = "handover"
 DECISION = "decision"
 ACTIVITY: LiteralString = "orchestration.activity.logged"
 WINDOW = 500
-"""The newest events among which notes and decisions are looked for."""
+"""The number of newest events that are searched for notes and decisions."""
 NOTES = 20
 """The most activities that are read as notes and decisions."""
 SESSIONS = 6
-"""The most sessions, of which one may be the target itself."""
+"""The most sessions. One of them may be the target."""
 DECISIONS = 10
 OUTCOMES = 50
-"""The most linked tasks of which the outcome is looked for."""
+"""The most linked tasks whose outcome is read."""
 
-# The order begins with the whole key of the index of sessions by target, and the code is a range to the
-# planner: else it may walk the project's sessions by age.
+# The order begins with all columns of the index of sessions by target, and the code is written as a range.
+# Else the planner may walk the project's sessions by age.
 _SESSIONS: LiteralString = """
     select x.key, x.revision, x.body from sessions x
     where x.project = %(project)s
@@ -39,7 +39,7 @@ _DECISIONS: LiteralString = """
     where a.project = %(project)s and a.sprint_code = (select sprint_code from target) and a.sprint_code <> ''
         and (a.task_code = '' or (select own_sprint from target) is not null)
     order by a.number desc limit %(a_limit)s::bigint)"""
-# The last session of a task that is a blocker or a parent, if it is closed.
+# The last session of each blocking or parent task, if that session is closed.
 _OUTCOMES: LiteralString = """
     select d.depends_on_code, x.key, x.revision, x.body
     from (
@@ -96,12 +96,12 @@ _NOTES_END: LiteralString = (
 
 
 def notes(newest: LiteralString) -> LiteralString:
-    """Return the branch that picks notes and decisions out of a query of the newest events."""
+    """Return the branch that filters notes and decisions from a query of the newest events."""
     return _NOTES + newest.replace("%(limit)s", "%(w_limit)s") + _NOTES_END
 
 
 def params() -> dict[str, Any]:
-    """Return the limits that these statements take."""
+    """Return the limits of these statements as parameters."""
     return {
         "x_limit": SESSIONS, "a_limit": DECISIONS, "o_limit": OUTCOMES, "n_limit": NOTES, "w_limit": WINDOW,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The SQL of the lists in a context: a page of a sprint's tasks, links, blockers and what is ready."""
+"""The SQL of the lists in a context: a page of a sprint's tasks, its links, blockers and ready tasks."""
 
 from __future__ import annotations
 

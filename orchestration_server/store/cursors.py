@@ -1,4 +1,4 @@
-"""The SQL of cursors: what of the log a reader has not seen."""
+"""The SQL of cursors: the condition for events that a reader has not seen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestration_server.model import Cursor
 
 _AFTER: LiteralString = """
     and (epoch, xid, seq) > (%(s_epoch)s::integer, %(s_from_xid)s::text::xid8, %(s_from_seq)s::bigint)"""
-# Inside a case, as in selection.py: an index in the order of the log is to serve the read.
+# The case hides this condition from the planner (event_queries.py), which must use an index in log order.
 _UNSEEN: LiteralString = """
     and case when (epoch, xid, seq) > (%(s_epoch)s::integer, %(s_xid)s::text::xid8, %(s_seq)s::bigint)
         or epoch = %(s_epoch)s::integer and xid::text::bigint = any(%(s_open)s::bigint[]) then true end"""
@@ -17,7 +17,7 @@ _FROM_TIME: LiteralString = " and case when emit_time >= %(s_time)s::timestamptz
 
 
 def unseen(cursor: Cursor) -> LiteralString:
-    """Return the condition that an event is one that the cursor takes; ``params`` has its parameters."""
+    """Return the condition for the events that a cursor takes. ``params`` returns its parameters."""
     bounds = _AFTER
     if cursor.open:
         bounds += _UNSEEN
@@ -27,7 +27,7 @@ def unseen(cursor: Cursor) -> LiteralString:
 
 
 def params(cursor: Cursor) -> dict[str, Any]:
-    """Return the parameters of a statement that asks for what a cursor has not seen."""
+    """Return the parameters of the condition of ``unseen``."""
     at, start = cursor.position, cursor.start
     found: dict[str, Any] = {
         "s_epoch": at.epoch, "s_xid": str(at.xid), "s_seq": at.seq,

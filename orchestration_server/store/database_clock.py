@@ -1,4 +1,4 @@
-"""The database's clock as one process knows it. Stored times are judged by it, not by this machine's."""
+"""The database's clock, to which stored times are compared instead of this machine's clock."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from orchestration_server.db.database import Database
 from orchestration_server.store import events as event_store
 
 STALE_SECONDS = 60.0
-"""How long a reading is counted on before the database is asked again."""
+"""The age of a reading from which the database is asked again."""
 
 
 class DatabaseClock:
-    """A reading of the database's clock, counted on by the monotonic one. Asking for the time never waits."""
+    """A reading of the database's clock that the monotonic clock continues. ``now`` never waits."""
 
     def __init__(self, db: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._db = db
@@ -22,7 +22,7 @@ class DatabaseClock:
         self._reading = self._read()
 
     def _read(self) -> tuple[float, datetime]:
-        """Return the two clocks as of one moment."""
+        """Return a reading of both clocks."""
         with self._db.connection() as conn:
             return self._monotonic(), event_store.now(conn)
 
@@ -32,10 +32,10 @@ class DatabaseClock:
             self._reading = self._read()
 
     def now(self) -> datetime:
-        """Return the time."""
+        """Return the database's time."""
         at, time_then = self._reading
         return time_then + timedelta(seconds=self._monotonic() - at)
 
     def timestamp(self) -> float:
-        """Return the time in seconds since 1970."""
+        """Return the database's time in seconds since 1970."""
         return self.now().timestamp()

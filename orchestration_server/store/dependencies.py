@@ -1,4 +1,4 @@
-"""The SQL of the graph of dependencies."""
+"""The SQL of dependencies between tasks."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ BLOCKS = 1
 
 
 class Graph(NamedTuple):
-    """What is known of a link before it is written."""
+    """The state of a link before it is written."""
 
     linked: bool
     walkable: bool
-    """Whether the task depended on waits for others itself: only then can there be a cycle."""
+    """Whether the task depended on has blocking links. Without any, no cycle is possible."""
 
 
 _PREPARE: LiteralString = """
@@ -33,7 +33,7 @@ left join requests r on r.project = %(project)s and r.rpc = %(rpc)s and r.reques
 left join tasks t on t.project = %(project)s and t.code in (%(task)s, %(depends_on)s)
 """
 
-# Every blocking link that can be reached from the task that would be depended on.
+# All blocking links that can be reached from the task depended on.
 _REACHED: LiteralString = """
 with recursive walk (task_code, depends_on_code) as (
     select d.task_code, d.depends_on_code from dependencies d
@@ -77,7 +77,7 @@ _BACK_ORDER: LiteralString = " order by d.task_code, d.kind limit %(limit)s::big
 
 
 class LinkRow(NamedTuple):
-    """A link from a task to what it depends on."""
+    """A link from a task to a task that it depends on."""
 
     task_code: str
     depends_on_code: str
@@ -95,10 +95,10 @@ def list_page(
     after: tuple[str, int],
     limit: int,
 ) -> list[LinkRow] | None:
-    """Return links of a task by the code of the other task, then by kind; None if there never was the task.
+    """Return links of a task by the code of the other task, then by kind. Return None if it never existed.
 
-    ``dependents`` asks for the links that lead to the task. ``inside`` keeps those of a sprint's tasks alone;
-    "" keeps none.
+    ``dependents`` selects the links that lead to the task. ``inside`` then keeps only links from tasks of
+    that sprint, and no link if it is empty.
     """
     params: dict[str, Any] = {
         "project": project, "task": task, "code": after[0], "kind": after[1], "limit": limit,
@@ -124,7 +124,7 @@ def list_page(
 def prepare(
     conn: Connection, *, project: str, request: Request, task: str, depends_on: str, kind: int
 ) -> Prepared[Graph]:
-    """Both tasks, and as ``extra`` whether the link is there and whether a cycle is possible."""
+    """Read both tasks and the state of the link."""
     rows = conn.execute(
         _PREPARE,
         {
@@ -137,7 +137,7 @@ def prepare(
 
 
 def cycle(conn: Connection, *, project: str, task: str, depends_on: str) -> list[str] | None:
-    """The codes of the shortest cycle that a blocking link would close, from ``task`` back to it."""
+    """Return the codes of the shortest cycle that a blocking link would close, from ``task`` to itself."""
     links: dict[str, list[str]] = {}
     for before, after in conn.execute(
         _REACHED, {"project": project, "depends_on": depends_on}, name="dependencies.cycle"

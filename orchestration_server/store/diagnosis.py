@@ -1,7 +1,6 @@
-"""The SQL that examines a database on behalf of `orchestration doctor`. It reads, and changes nothing.
+"""The SQL with which `orchestration doctor` examines a database. It changes nothing.
 
-It runs on plain connections of psycopg that prepare nothing: what is examined may stand behind a pooler that
-loses what was prepared.
+It prepares no statements on its connections, since a pooler in between may lose them.
 """
 
 from __future__ import annotations
@@ -47,8 +46,8 @@ select current_setting('max_connections')::integer, current_setting('superuser_r
     count(distinct client_addr) filter (where datname = current_database() and application_name = %s)
 from pg_stat_activity
 """
-# A transaction with an id holds the horizon, but for those that horizon.py leaves out; a prepared one does so
-# until somebody ends it.
+# A transaction with an id holds the horizon back, except those that horizon.py leaves out. A prepared one
+# does so until an operator ends it.
 _WRITING: LiteralString = """
 select a.pid, coalesce(nullif(a.application_name, ''), a.usename::text), coalesce(a.state, ''),
     extract(epoch from clock_timestamp() - a.xact_start)::float8
@@ -70,7 +69,7 @@ where a.datname = current_database() and a.state like 'idle in transaction%%' an
     and a.state_change < clock_timestamp() - make_interval(secs => %s)
 order by a.state_change
 """
-# Those without a database are standbys that report what they read.
+# Sessions without a database are standbys that report their snapshots.
 _SEEING: LiteralString = """
 select a.pid, coalesce(nullif(a.application_name, ''), a.usename::text, a.backend_type),
     coalesce(a.state, ''), extract(epoch from clock_timestamp() - a.xact_start)::float8
@@ -87,7 +86,6 @@ select slot_name::text, active, coalesce(greatest(age(xmin), age(catalog_xmin)),
         restart_lsn), 0)::bigint
 from pg_replication_slots order by 1
 """
-_MIGRATIONS: LiteralString = "select name from migrations order by name"
 _IS_THERE: LiteralString = "select to_regclass(%s) is not null"
 _KEYS: LiteralString = """
 select count(*), count(*) filter (
@@ -154,7 +152,7 @@ _EXTENSION: LiteralString = """
 select n.nspname::text from pg_extension x join pg_namespace n on n.oid = x.extnamespace
 where x.extname = 'pg_stat_statements'
 """
-# The texts have $1 in the place of each value; those that are not about rows may hold some, and stay out.
+# The texts have $1 for each value. Utility statements may contain values, so they are left out.
 _STATEMENTS: LiteralString = """
 select s.queryid, regexp_replace(s.query, '\\s+', ' ', 'g'), s.calls, s.mean_exec_time
 from {}.pg_stat_statements s
@@ -167,7 +165,7 @@ order by s.mean_exec_time desc limit %s
 
 
 class PostgresFacts(NamedTuple):
-    """What a Postgres is."""
+    """The version and the settings of a Postgres."""
 
     major: int
     version: str
@@ -184,7 +182,7 @@ class PostgresFacts(NamedTuple):
 
 
 class RoleRights(NamedTuple):
-    """What the role may do."""
+    """The rights of the role."""
 
     creates: bool
     sees_sessions: bool
@@ -193,7 +191,7 @@ class RoleRights(NamedTuple):
 
 
 class Connections(NamedTuple):
-    """How many connections Postgres takes, and who has them. A limit of -1 is none."""
+    """The limits of connections, -1 for none, and the numbers of open ones."""
 
     most: int
     reserved: int
@@ -205,7 +203,7 @@ class Connections(NamedTuple):
 
 
 class BackendSession(NamedTuple):
-    """A session and how long it has been so, in seconds; None where the role may not know."""
+    """A session with the seconds since it has its state. None if the role may not see them."""
 
     pid: int
     name: str
@@ -214,7 +212,7 @@ class BackendSession(NamedTuple):
 
 
 class PreparedTransaction(NamedTuple):
-    """A transaction that waits for its second phase."""
+    """A prepared transaction."""
 
     gid: str
     owner: str
@@ -222,7 +220,7 @@ class PreparedTransaction(NamedTuple):
 
 
 class ReplicationSlot(NamedTuple):
-    """A replication slot: how many transactions and how many bytes of log it holds back."""
+    """A replication slot with the transactions and the bytes of WAL that it retains."""
 
     name: str
     active: bool
@@ -231,7 +229,7 @@ class ReplicationSlot(NamedTuple):
 
 
 class LivePartition(NamedTuple):
-    """A partition of the live events."""
+    """A partition of the live log."""
 
     name: str
     bounds: str
@@ -239,7 +237,7 @@ class LivePartition(NamedTuple):
 
 
 class SlowStatement(NamedTuple):
-    """A statement of pg_stat_statements; milliseconds."""
+    """A statement of pg_stat_statements. The mean time is in milliseconds."""
 
     queryid: int
     text: str
@@ -248,7 +246,7 @@ class SlowStatement(NamedTuple):
 
 
 class OutboxState(NamedTuple):
-    """Files that are to be written."""
+    """The state of the file outbox."""
 
     rows: int
     seconds: float | None
@@ -257,7 +255,7 @@ class OutboxState(NamedTuple):
 
 
 def connect(url: str) -> Connection:
-    """Open a connection for what is below, to a standby too. What is wrong with it is for checks to say."""
+    """Open an unchecked connection for the functions of this module, also to a standby."""
     return connecting.connect(
         url,
         psycopg.Connection,
@@ -269,7 +267,7 @@ def connect(url: str) -> Connection:
 
 
 def begin(conn: Connection) -> None:
-    """Makes this transaction a short one that reads. The settings end with it, also behind a pooler."""
+    """Make the transaction read-only and short. The settings end with it, even behind a pooler."""
     conn.execute("set transaction read only")
     conn.execute("set local statement_timeout = '10s'")
     conn.execute("set local timezone = 'UTC'")
@@ -277,118 +275,118 @@ def begin(conn: Connection) -> None:
 
 
 def clock(conn: Connection) -> datetime:
-    """The database's clock."""
+    """Return the database's clock."""
     now: datetime = _row(conn.execute("select clock_timestamp()"))[0]
     return now
 
 
 def postgres_facts(conn: Connection) -> PostgresFacts:
-    """What this Postgres is."""
+    """Return the version and the settings of this Postgres."""
     return PostgresFacts(*_row(conn.execute(_ABOUT)))
 
 
 def role_rights(conn: Connection) -> RoleRights:
-    """What this role may do."""
+    """Return the rights of this role."""
     return RoleRights(*_row(conn.execute(_ROLE)))
 
 
 def connections(conn: Connection) -> Connections:
-    """Who has how many connections."""
+    """Return the limits and the numbers of connections."""
     return Connections(*_row(conn.execute(_CONNECTIONS, (APPLICATION_NAME, APPLICATION_NAME))))
 
 
 def sessions_holding_horizon(conn: Connection) -> list[BackendSession]:
-    """The sessions of this database that hold the horizon, the oldest first."""
+    """Return the sessions of this database that hold the horizon back, oldest first."""
     return [BackendSession(*row) for row in conn.execute(_WRITING)]
 
 
 def prepared_transactions(conn: Connection) -> list[PreparedTransaction]:
-    """The prepared transactions of this database, the oldest first."""
+    """Return the prepared transactions of this database, oldest first."""
     return [PreparedTransaction(*row) for row in conn.execute(_PREPARED)]
 
 
 def idle_transactions(conn: Connection, *, seconds: float) -> list[BackendSession]:
-    """The sessions that have done nothing in a transaction for longer than this."""
+    """Return the sessions that have been idle in a transaction for longer than ``seconds``."""
     return [BackendSession(*row) for row in conn.execute(_IDLE, (seconds,))]
 
 
 def sessions_holding_vacuum(conn: Connection, *, seconds: float) -> list[BackendSession]:
-    """The sessions whose old view keeps dead rows from being cleaned away."""
+    """Return the sessions whose old snapshot keeps VACUUM from removing dead rows."""
     return [BackendSession(*row) for row in conn.execute(_SEEING, (seconds,))]
 
 
 def slots(conn: Connection) -> list[ReplicationSlot]:
-    """All replication slots."""
+    """Return all replication slots."""
     return [ReplicationSlot(*row) for row in conn.execute(_SLOTS)]
 
 
 def applied_migrations(conn: Connection) -> list[str] | None:
-    """The names of the migrations that this database has had; None where it is no ledger."""
+    """Return the names of the applied migrations, or None if the database has no ledger."""
     if not _row(conn.execute(_IS_THERE, ("migrations",)))[0]:
         return None
-    return [name for (name,) in conn.execute(_MIGRATIONS)]
+    return [name for (name,) in conn.execute("select name from migrations order by name")]
 
 
 def partitions(conn: Connection) -> list[LivePartition]:
-    """The partitions of the live events."""
+    """Return the partitions of the live log."""
     return [LivePartition(*row) for row in conn.execute(_PARTITIONS)]
 
 
 def keys(conn: Connection) -> tuple[int, int]:
-    """How many keys were ever made, and how many of them are good."""
+    """Return the numbers of all keys and of valid keys."""
     made, good = _row(conn.execute(_KEYS))
     return made, good
 
 
 def stray_partitions(conn: Connection) -> list[str]:
-    """Tables of events that are attached to nothing."""
+    """Return tables of events that are not attached as partitions."""
     return [name for (name,) in conn.execute(_STRAY)]
 
 
 def invalid_indexes(conn: Connection) -> list[str]:
-    """Indexes that are kept up to date and used by no query."""
+    """Return invalid indexes, which writes update and no query uses."""
     return [name for (name,) in conn.execute(_INVALID)]
 
 
 def sizes(conn: Connection, *, limit: int) -> tuple[int, list[str]]:
-    """The database's bytes, and its largest tables as text; partitions count as their parent."""
+    """Return the database's bytes and its largest tables as text. Partitions count as their parent."""
     row = _row(conn.execute(_SIZES, (limit,)))
     return row[0], row[1]
 
 
 def dead_rows(conn: Connection, *, least: int, share: float) -> list[tuple[str, int, int]]:
-    """Tables with many dead rows: name, live, dead."""
+    """Return tables with many dead rows: name, live rows, dead rows."""
     return [(row[0], row[1], row[2]) for row in conn.execute(_DEAD, (least, share))]
 
 
 def not_visible(conn: Connection, *, pages: int, share: float) -> list[tuple[str, int, int]]:
-    """Event partitions of more than so many pages of which less than a share is marked visible to all."""
+    """Return event partitions with more than ``pages`` pages, of which less than ``share`` is all-visible."""
     return [(row[0], row[1], row[2]) for row in conn.execute(_NOT_VISIBLE, (pages, share))]
 
 
 def autovacuum_off(conn: Connection) -> list[str]:
-    """Tables that autovacuum is told to leave alone."""
+    """Return tables with autovacuum disabled."""
     return [name for (name,) in conn.execute(_AUTOVACUUM_OFF)]
 
 
 def oldest_request(conn: Connection) -> float | None:
-    """How old the oldest remembered answer is, in seconds."""
+    """Return the age of the oldest stored response in seconds, or None."""
     seconds: float | None = _row(conn.execute(_OLDEST_REQUEST))[0]
     return seconds
 
 
 def pending_changes(conn: Connection) -> Backlog:
-    """Changes that no event tells of yet; of the oldest, for how long it should have been told."""
+    """Return the number of pending changes, and for how many seconds the oldest has been due."""
     return Backlog(*_row(conn.execute(PENDING_CHANGES)))
 
 
 def outbox(conn: Connection) -> OutboxState:
-    """What waits to be written to the workspace."""
+    """Return the state of the file outbox."""
     return OutboxState(*_row(conn.execute(_OUTBOX)))
 
 
 def slowest(conn: Connection, *, limit: int) -> list[SlowStatement] | None:
-    """The ledger's slowest statements; None where pg_stat_statements is not there."""
+    """Return the ledger's slowest statements, or None without pg_stat_statements."""
     extension = conn.execute(_EXTENSION).fetchone()
     if extension is None:
         return None

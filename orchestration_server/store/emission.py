@@ -1,4 +1,4 @@
-"""The SQL of callers' events: what is there already, and what the tasks that they speak of belong to."""
+"""The SQL of callers' events: it looks up known keys, stored responses, and the events' tasks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ KEYED: LiteralString = """changed as (
 
 
 def keys(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Ids of the events that hold these (project, dedup_key)."""
+    """Return the ids of the events that were first with a (project, dedup_key)."""
     if not wanted:
         return {}
     rows = conn.execute(
@@ -52,7 +52,7 @@ def keys(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str,
 
 
 class KnownEvent(NamedTuple):
-    """What an event that was first with a dedup_key is of."""
+    """The scope fields of an event that was first with a dedup_key."""
 
     sprint_code: str
     session_key: str
@@ -61,7 +61,7 @@ class KnownEvent(NamedTuple):
 
 
 def known(conn: Connection, ids: Sequence[str]) -> dict[str, KnownEvent]:
-    """Return what these events are of; one that retention deleted is missing."""
+    """Return the scope fields of events by id. Events that retention deleted are missing."""
     if not ids:
         return {}
     rows = conn.execute(_KNOWN, {"ids": TextArray(ids)}, name="emission.known").fetchall()
@@ -69,7 +69,7 @@ def known(conn: Connection, ids: Sequence[str]) -> dict[str, KnownEvent]:
 
 
 class EventTask(NamedTuple):
-    """What an event of a task says of it."""
+    """The fields of a task that its events carry."""
 
     uid: str
     sprint_code: str
@@ -77,7 +77,7 @@ class EventTask(NamedTuple):
 
 
 def tasks(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], EventTask]:
-    """The tasks of these (project, code), where they are there."""
+    """Return the existing tasks by (project, code)."""
     if not wanted:
         return {}
     rows = conn.execute(
@@ -91,7 +91,7 @@ def tasks(conn: Connection, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str
 def answers(
     conn: Connection, wanted: Sequence[tuple[str, str, str]]
 ) -> dict[tuple[str, str, str], tuple[bytes, bytes]]:
-    """Fingerprint and response of these (project, rpc, request_id)."""
+    """Return the stored fingerprints and responses by (project, rpc, request_id)."""
     if not wanted:
         return {}
     rows = conn.execute(

@@ -1,4 +1,4 @@
-"""The SQL that counts raw events; whole hours are counted from rollups.py."""
+"""The SQL that counts raw events. rollups.py counts whole hours."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ STATS_KEYS: dict[str, LiteralString] = {
     "entity": "entity_type::text || '/' || entity_code",
     "actor": "actor",
 }
-# The version of a project's events: how often some were archived or deleted, the last one, the transactions
-# before it that may yet bring more, and how many sampling left out. It only grows, in that order.
+# The version of a project's events: the number of archivings and deletions, the last event, the open
+# transactions before it, and the number of sampled events. It only grows, compared in this order.
 _VERSION: LiteralString = """
 select (select sum(moves)::bigint from archive_edges where project = %(project)s), e.epoch,
     e.xid::text::bigint, e.seq, (
@@ -32,7 +32,7 @@ from (values (1)) one left join (
 """
 _STATS_HEAD: LiteralString = """
 select key, sum(count)::bigint, sum(sum(count)) over ()::bigint from ("""
-# Events that sampling left out count as if they were there, by the minute that they fell into.
+# Sampled events count like stored ones, by their minute.
 SAMPLED_OUT: LiteralString = """, count from (
         select *, minute as occur_time from sampled_out
         where project = %(project)s and minute >= %(start)s and minute < %(end)s
@@ -48,7 +48,7 @@ NOT_EMPTY: dict[str, LiteralString] = {
 
 
 def version(conn: Connection, *, project: str) -> list[Any]:
-    """What the project's events are as of now: equal versions have equal events."""
+    """Return the current version of a project's events. Equal versions have equal events."""
     row = conn.execute(_VERSION, {"project": project}, name="statistics.version").fetchone()
     assert row is not None
     return list(row)
@@ -64,7 +64,7 @@ def stats(
     sprint: str,
     limit: int,
 ) -> list[tuple[Any, int, int]]:
-    """Groups with their counts, and with each the count of all groups; what is archived counts too."""
+    """Return groups with their counts and the count of all groups. Archived events count, too."""
     selected = select(project, EventFilter(sprint_code=sprint))
     key, known = STATS_KEYS[group], NOT_EMPTY.get(group, "")
     parents: list[LiteralString] = ["events", "archived_events"]

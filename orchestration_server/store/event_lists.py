@@ -1,7 +1,7 @@
-"""The SQL of lists of events, which go by occur_time.
+"""The SQL of lists of events in the order of occur_time.
 
-All pages of a list show the log as it was when its first page was read. So following the log from any cursor
-of the list brings exactly what no page shows.
+All pages of a list show the log as it was at the first page. So a stream from any cursor of the list has
+exactly the events that no page shows.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _IN_VIEW: LiteralString = """
 
 
 class EventListPosition(NamedTuple):
-    """The event that a page begins after, and what the pages of its list show."""
+    """The event before a page, and the view of the log that all pages of the list show."""
 
     occur_time: datetime
     seq: int
     view: Cursor | None
-    """Takes what came into the log after the first page was read; None in tokens of earlier releases."""
+    """The cursor that takes all events after the first page. None in tokens of earlier releases."""
 
 
 class EventListPage(NamedTuple):
-    """Events with their occur_time, in the order that was asked for."""
+    """Events with their occur_time, in the requested order."""
 
     events: list[tuple[StoredEvent, datetime]]
     view: Cursor
@@ -61,8 +61,10 @@ def page(
     limit: int,
     archived: bool = False,
 ) -> EventListPage:
-    """Return a page of ``limit`` events, or of 4 MiB of them, and of one at least; the archive's too if
-    ``archived``."""
+    """Return a page of ``limit`` events or 4 MiB, and at least one event.
+
+    ``archived`` includes archived events.
+    """
     selected = wildcards.selected(conn, project, event_filter)
     params: dict[str, Any] = selected.params | pages.limits(limit)
     bounds: LiteralString = ""

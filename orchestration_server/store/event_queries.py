@@ -1,9 +1,9 @@
-"""Which index serves a filtered read of the events: decided here, not by the planner.
+"""The choice of the index for a filtered read of events, which is not left to the planner.
 
-A generic plan knows neither how many events a session has nor where in the log they stand, so it may walk
-a million events to find fifty. Here the narrowest field of a filter leads, and the read is written so that
-the index of that field alone can serve it, in the order that is asked for. Several types are read each
-for itself and merged, which costs a page of each at the most.
+A generic plan does not know how many events a session has or where they are in the log, so it may walk a
+million events to find fifty. Here the narrowest field of a filter leads, and the query is written so that
+only that field's index can serve it, in the requested order. Several types are read separately and merged,
+which costs at most one page of each.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from orchestration_server.names import split_types
 IN_LOG: LiteralString = " order by epoch, xid, seq"
 BACK_IN_LOG: LiteralString = " order by epoch desc, xid desc, seq desc"
 MAX_BRANCHES = 20
-"""Exact types that are read each for itself; above that the project's own index is walked."""
+"""The most types that are read separately. With more, the index of the project is walked."""
 
-# The hash leads. The texts are asked for inside a case: in the open, the project would let its own index in,
-# and the planner would take each equality for a further narrowing and expect next to nothing.
+# The hash leads. The texts are compared inside a case, which hides them from the planner. Otherwise it could
+# use the index of the project, and would expect almost no rows after so many equalities.
 LEADS: dict[str, LiteralString] = {
     "task_code": """hashtextextended(project || '/' || entity_type || '/' || entity_code, 0)
             = hashtextextended(%(project)s || '/2/' || %(f_task)s, 0) and entity_type <> 0
@@ -53,26 +53,26 @@ _ABOUT: tuple[tuple[int, LiteralString], ...] = (
 )
 _EXACT: LiteralString = " and type = any(%(f_types)s::text[])"
 _MIXED: LiteralString = " and (type = any(%(f_types)s::text[]) or type like any(%(f_prefixes)s::text[]))"
-# What is kept for ever is a partition of its own, by priority: the others need no look.
+# Events that are kept for ever have a partition of their own, so the others need not be read.
 _KEPT: LiteralString = " and kept"
 _NOT_KEPT: LiteralString = " and not kept"
 
 
 _Source = tuple[LiteralString, LiteralString]
-"""What stands before the table's name, and the conditions behind it."""
+"""The texts before and after the name of the table."""
 
 
 class Selection(NamedTuple):
-    """Conditions, of which an event meets exactly one, and the parameters that they take."""
+    """A read of filtered events: conditions of which an event meets exactly one, and their parameters."""
 
     branches: list[LiteralString]
     params: dict[str, Any]
     sparse: bool = False
-    """Led by a field that has few events a key and no index by occur_time: they are read and sorted."""
+    """Whether the leading field has few events a key and no index by time. They are read and sorted."""
     rest: LiteralString = ""
-    """The conditions beside the leading field and the types."""
+    """The conditions without the leading field and the types."""
     end: LiteralString = ""
-    """One more branch, of the last events of the log: read in its order, and sorted if another is wanted."""
+    """A further branch for the newest events, read in log order and sorted for another order."""
 
     def in_log(
         self,
@@ -83,10 +83,10 @@ class Selection(NamedTuple):
         *,
         archived: bool = False,
     ) -> LiteralString:
-        """The query in an order of the log, cut at ``%(limit)s``.
+        """Return the query in an order of the log, cut at ``%(limit)s``.
 
-        With ``archived`` it reads the archive too: in one statement, which finds an event that is moved
-        meanwhile in one place, and one alone. A last column, archive_time, says which.
+        ``archived`` includes the archive and adds the column archive_time. One statement reads both, so an
+        event that is moved meanwhile appears exactly once.
         """
         branches = [*self.branches, self.end] if self.end else self.branches
         sources: list[_Source] = [("", " where " + branch + bounds) for branch in branches]
@@ -101,11 +101,11 @@ class Selection(NamedTuple):
         *,
         archived: bool = False,
     ) -> LiteralString:
-        """The query in an order of occur_time, cut at ``%(limit)s``; ``archived`` is as of in_log."""
+        """Return the query in an order of occur_time. The limit and ``archived`` are as in ``in_log``."""
         walked = () if self.sparse else self.branches
         sorted_ = self.branches if self.sparse else (self.end,) if self.end else ()
         sources: list[_Source] = [("", " where " + branch + bounds) for branch in walked]
-        # With the bounds in its sight the planner would skip through the project's index by time.
+        # If the planner saw the bounds, it would use the project's index by time.
         sources += [
             ("(select * from ", " where " + branch + " offset 0) few where true" + bounds)
             for branch in sorted_
@@ -120,7 +120,7 @@ def _merged(
     limit: int,
     archived: bool,
 ) -> LiteralString:
-    # A limit that is a parameter tells the planner nothing, and it would read and sort all there is.
+    # The planner does not know a limit that is a parameter, and would read and sort all rows.
     about = next(text for most, text in _ABOUT if limit <= most)
     parents: list[tuple[LiteralString, LiteralString]] = [(columns, "events")]
     if archived:
@@ -138,7 +138,7 @@ def _merged(
 
 
 def select(project: str, event_filter: EventFilter) -> Selection:
-    """What reads the events of a filter."""
+    """Return the read of a filter's events."""
     params: dict[str, Any] = {"project": project}
     lead: LiteralString = ""
     rest: LiteralString = ""
@@ -172,14 +172,14 @@ def select(project: str, event_filter: EventFilter) -> Selection:
 
 
 def select_types(plain: Selection, types: Sequence[str], upto: Position) -> Selection:
-    """Return what reads the same events by their types, if up to a position there are these alone."""
+    """Return the same read by type, given all types that match up to a position."""
     params = plain.params | {f"f_type{n}": type_ for n, type_ in enumerate(types)}
     params |= {"f_epoch": upto.epoch, "f_xid": str(upto.xid), "f_seq": upto.seq}
     branches = [_of_type(n) + _UPTO + plain.rest for n in range(len(types))]
     return Selection(branches, params, end=_PROJECT + _BEYOND + plain.rest + _MIXED)
 
 
-# Inside a case: the index of the type alone is to serve the read.
+# The case hides this from the planner, which must use the index of the type.
 _UPTO: LiteralString = """
     and case when (epoch, xid, seq) <= (%(f_epoch)s::integer, %(f_xid)s::text::xid8, %(f_seq)s::bigint)
         then true end"""

@@ -1,4 +1,4 @@
-"""The SQL that reads the event log. Events are written by writes.py alone."""
+"""The SQL that reads the event log. Only writes.py and event_rows.py write it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from orchestration_server.store.event_queries import BACK_IN_LOG, IN_LOG
 from orchestration_server.store.horizon import HORIZON, OPEN_IN_EPOCH
 from orchestration_server.store.log_positions import PROJECTS
 
-# Beside the page the last event of the project below the horizon, and how far what the reader does not get is
-# archived or deleted, in the same snapshot.
+# With the page come, in the same snapshot, the project's last event below the horizon and the edge of the
+# events that the reader does not get, which are archived or deleted.
 _PAGE_HEAD: LiteralString = """
 select h.epoch, h.xid::text::bigint, l.epoch, l.xid::text::bigint, l.seq,
     a.epoch, a.xid::text::bigint, a.seq, a.moves, a.upto,
@@ -56,8 +56,8 @@ from h left join lateral ("""
     )
     + ") e on true"
 )
-_PLACES_HEAD: LiteralString = "select epoch, xid::text::bigint, seq from ("
-_PLACES_TAIL: LiteralString = ") place" + BACK_IN_LOG + " offset %(last)s::bigint limit 1"
+_POSITIONS_HEAD: LiteralString = "select epoch, xid::text::bigint, seq from ("
+_POSITIONS_TAIL: LiteralString = ") positions" + BACK_IN_LOG + " offset %(last)s::bigint limit 1"
 _KNOWN_IN: LiteralString = "select exists (select from "
 _KNOWN: LiteralString = """
     where project = %(project)s and epoch = %(epoch)s::integer
@@ -97,7 +97,7 @@ where event_id = %(event_id)s::uuid and case when project = %(project)s then tru
 
 
 class TailRow(NamedTuple):
-    """A new event with the columns that filters ask for."""
+    """A new event with the columns that filters compare."""
 
     position: Position
     project: str
@@ -111,11 +111,11 @@ class TailRow(NamedTuple):
     body: bytes
     emit_time: datetime
     age: float
-    """Seconds since it was recorded, by the database's clock."""
+    """The seconds since the event was recorded, by the database's clock."""
 
 
 def secret(conn: Connection) -> bytes:
-    """The log's own key."""
+    """Return the secret key of the log."""
     row = conn.execute("select secret from log_state", name="events.secret").fetchone()
     assert row is not None
     value: bytes = row[0]
@@ -123,7 +123,7 @@ def secret(conn: Connection) -> bytes:
 
 
 def nonces(conn: Connection) -> dict[int, bytes]:
-    """The nonce of each epoch, which tells it from the one of this number in another copy of the log."""
+    """Return the nonce of each epoch, which differs between copies of the log."""
     return dict(
         conn.execute(
             "select epoch, nonce from log_epochs union all select epoch, nonce from log_state",
@@ -133,7 +133,7 @@ def nonces(conn: Connection) -> dict[int, bytes]:
 
 
 def identity(conn: Connection) -> bytes:
-    """32 bytes that no other log has: copies share a secret, those of one cluster its epoch too."""
+    """Return 32 bytes that identify this log. Copies share the secret, and in one cluster also the epoch."""
     row = conn.execute(
         "select sha256(secret || nonce || convert_to(current_database(), 'UTF8')) from log_state",
         name="events.identity",
@@ -144,7 +144,7 @@ def identity(conn: Connection) -> bytes:
 
 
 def now(conn: Connection) -> datetime:
-    """The database's clock."""
+    """Return the database's clock."""
     row = conn.execute("select clock_timestamp()", name="events.now").fetchone()
     assert row is not None
     value: datetime = row[0]
@@ -152,14 +152,14 @@ def now(conn: Connection) -> datetime:
 
 
 class ArchiveEdge(NamedTuple):
-    """How far a project's log is gone for a reader: archived, or for one of the archive deleted."""
+    """The edge up to which events are archived, or deleted for a reader of the archive."""
 
     position: Position
-    """The last event that is gone; the beginning where none is."""
+    """The last archived or deleted event, or the beginning of the log."""
     moves: int
-    """Grows whenever some go."""
+    """A number that grows with each archiving or deletion."""
     upto: datetime | None
-    """What was recorded from then on is all there."""
+    """The time from which on all recorded events are available."""
 
 
 class LogPage(NamedTuple):
@@ -167,14 +167,13 @@ class LogPage(NamedTuple):
 
     events: list[StoredEvent]
     cut: bool
-    """Whether more of those that were asked for are there, and 4 MiB are full."""
+    """Whether 4 MiB were reached before the limit, so more events may follow."""
     large: bool
-    """Whether any is so large that they had to be measured."""
+    """Whether an event was so large that the sizes had to be added up."""
     horizon: Position
-    """What they were read below."""
+    """The horizon of the read."""
     last: Position
-    """The last event of the project below the horizon, wanted or not, gone or not; the beginning where there
-    is none."""
+    """The project's last event below the horizon, whether or not the filter takes it, or the beginning."""
     edge: ArchiveEdge
 
 
@@ -188,8 +187,10 @@ def page(
     archived: bool = False,
     large: bool = False,
 ) -> LogPage:
-    """Return the next ``limit`` events below the horizon that a cursor takes, or 4 MiB of them; the archive's
-    too if asked. ``large`` is what the page before said."""
+    """Return the next ``limit`` events below the horizon that a cursor takes, or 4 MiB of them.
+
+    ``archived`` includes archived events. ``large`` is that of the page before.
+    """
     selected = wildcards.selected(conn, project, event_filter)
     bounds = cursors.unseen(after) + _UP_TO
     query = selected.in_log("epoch, xid, seq, body", bounds, IN_LOG, limit, archived=archived)
@@ -200,8 +201,10 @@ def page(
 def latest(
     conn: Connection, *, project: str, count: int, event_filter: EventFilter, archived: bool = False
 ) -> LogPage:
-    """Return the last ``count`` events of the log, or of these the first 4 MiB; the archive's too if
-    ``archived``."""
+    """Return the last ``count`` events of the log, or the first 4 MiB of them.
+
+    ``archived`` includes archived events.
+    """
     selected = wildcards.selected(conn, project, event_filter)
     query = selected.in_log("epoch, xid, seq, body", _UP_TO, BACK_IN_LOG, count, archived=archived)
     query = "select * from (" + query + ") newest" + IN_LOG
@@ -241,8 +244,10 @@ def _page(
 def tail(
     conn: Connection, *, projects: Sequence[str], after: Position, limit: int
 ) -> tuple[list[TailRow], bool, Position]:
-    """Return the next ``limit`` events of these projects after a place, or 4 MiB of them, whether there are
-    more, and the horizon they were read below."""
+    """Return the next ``limit`` events of projects after a position, or 4 MiB of them.
+
+    Also return whether there are more, and the horizon of the read.
+    """
     rows = conn.execute(
         _TAIL,
         {"projects": TextArray(projects), "epoch": after.epoch, "xid": str(after.xid), "seq": after.seq,
@@ -257,11 +262,11 @@ def tail(
 def before_last(
     conn: Connection, *, project: str, last: int, event_filter: EventFilter, archived: bool = False
 ) -> Position | None:
-    """The place after which the last so many matching events stand; None where there are fewer."""
+    """Return the position after which the ``last`` newest matching events are, or None if there are fewer."""
     selected = wildcards.selected(conn, project, event_filter)
-    places = selected.in_log("epoch, xid, seq", _BELOW, BACK_IN_LOG, last + 1, archived=archived)
+    positions = selected.in_log("epoch, xid, seq", _BELOW, BACK_IN_LOG, last + 1, archived=archived)
     row = conn.execute(
-        HORIZON + _PLACES_HEAD + places + _PLACES_TAIL,
+        HORIZON + _POSITIONS_HEAD + positions + _POSITIONS_TAIL,
         selected.params | {"last": last, "limit": last + 1},
         name="events.before_last",
     ).fetchone()
@@ -269,33 +274,39 @@ def before_last(
 
 
 def last(conn: Connection, *, project: str) -> Position | None:
-    """The last event below the horizon; None where there is none."""
+    """Return the position of the last event below the horizon, or None."""
     return before_last(conn, project=project, last=0, event_filter=EventFilter())
 
 
-def knows(conn: Connection, place: Position, *, project: str) -> bool:
-    """Whether a cursor's place is one of this log: the beginning, or where it or its archive has an event.
+def knows(conn: Connection, position: Position, *, project: str) -> bool:
+    """Return whether a position is the beginning, or that of a live or archived event of this project.
 
-    Another copy of the log may have gone on under the same ids, so being in their range says nothing.
+    Another copy of the log may use the same range of ids, so the range alone proves nothing.
     """
-    params = {"project": project, "epoch": place.epoch, "xid": str(place.xid), "seq": place.seq}
-    # One after the other: an event goes to the archive and never comes back.
+    params = {"project": project, "epoch": position.epoch, "xid": str(position.xid), "seq": position.seq}
+    # The order matters: an event moves to the archive and never back.
     for query in (_KNOWN_IN + "events" + _KNOWN, _KNOWN_IN + "archived_events" + _KNOWN):
         row = conn.execute(query, params, name="events.knows").fetchone()
-        if place == BEGINNING or (row and row[0]):
+        if position == BEGINNING or (row and row[0]):
             return True
     return False
 
 
-def is_elsewhere(conn: Connection, place: Position, *, project: str) -> bool:
-    """Return whether a place is that of another project's event. It looks at 1,000 projects at the most."""
-    params = {"epoch": place.epoch, "xid": str(place.xid), "seq": place.seq, "project": project, "after": ""}
+def is_elsewhere(conn: Connection, position: Position, *, project: str) -> bool:
+    """Return whether another project has an event at a position. It searches at most 1,000 projects."""
+    params = {
+        "epoch": position.epoch,
+        "xid": str(position.xid),
+        "seq": position.seq,
+        "project": project,
+        "after": "",
+    }
     row = conn.execute(_ELSEWHERE, params, name="events.is_elsewhere").fetchone()
     return row is not None and bool(row[0])
 
 
 def edge(conn: Connection, *, project: str, deleted: bool) -> ArchiveEdge:
-    """How far a project's log is archived, or its archive deleted."""
+    """Return the edge of a project's archived events, or of its deleted ones."""
     row = conn.execute(_EDGE, {"project": project, "deleted": deleted}, name="events.edge").fetchone()
     return (
         ArchiveEdge(BEGINNING, 0, None)
@@ -305,11 +316,11 @@ def edge(conn: Connection, *, project: str, deleted: bool) -> ArchiveEdge:
 
 
 def get(conn: Connection, *, project: str, event_id: str, archived: bool = False) -> StoredEvent | None:
-    """One event; the archive's too where ``archived``."""
+    """Return an event, or None. ``archived`` includes archived events."""
     params = {"project": project, "event_id": event_id}
     row = conn.execute(_GET, params, name="events.get").fetchone()
     if row is None and archived:
-        # Looked for in this order: an event goes to the archive and never comes back.
+        # The order matters: an event moves to the archive and never back.
         row = conn.execute(_GET_ARCHIVED, params, name="events.get").fetchone()
     if row is None:
         return None

@@ -44,7 +44,7 @@ INSERT: LiteralString = (
 
 
 class SprintColumns(NamedTuple):
-    """A new sprint as stored."""
+    """The columns of a new sprint."""
 
     code: str
     status: int
@@ -63,7 +63,7 @@ class LinkColumns(NamedTuple):
 def prepare(
     conn: Connection, *, project: str, request: Request, sprint: str, codes: Sequence[str]
 ) -> Prepared[bool | None]:
-    """The tasks that are there, and as ``extra`` whether the sprint is deleted; None where it never was."""
+    """Read the existing tasks, and whether the sprint is deleted, or None if it never existed."""
     rows = conn.execute(
         _PREPARE,
         {
@@ -78,7 +78,7 @@ def prepare(
 def columns(
     sprint: SprintColumns, tasks: Sequence[TaskColumns], links: Sequence[LinkColumns]
 ) -> dict[str, Any]:
-    """Parameters of INSERT."""
+    """Return the parameters of INSERT."""
     return {
         **task_store.columns(tasks),
         "s_code": sprint.code,

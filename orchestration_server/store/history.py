@@ -1,4 +1,4 @@
-"""The SQL of history: an entity's events with what is stored of it, and the chains that correlations make."""
+"""The SQL of history: the events and the stored row of an entity, and the chain of a correlation."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from orchestration_server.store.event_queries import BACK_IN_LOG, IN_LOG, Select
 from orchestration_server.store.horizon import OPEN_IN_EPOCH
 
 SPAN_EVENTS = 1_000
-"""The most events of one span that are read: the literal limit in the query."""
+"""The most events of one span, as written in the query."""
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-# As in selection.py the hash leads, and the case hides the rest from the planner; here it also leaves out
-# what is about the entity and not of it, such as activities and callers' events.
+# As in event_queries.py, the hash leads and the case hides the rest from the planner. The prefix leaves out
+# events that are about the entity but do not change it: activities and callers' events.
 _OF_ENTITY: LiteralString = """hashtextextended(project || '/' || entity_type || '/' || entity_code, 0)
             = hashtextextended(%(entity)s, 0) and entity_type <> 0
         and case when project = %(project)s and entity_type = %(entity_type)s::smallint
@@ -32,14 +32,14 @@ _AFTER: LiteralString = """
     and (epoch, xid, seq) > (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)"""
 _BEFORE: LiteralString = """
     and (epoch, xid, seq) < (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)"""
-# A transaction is whole: nobody ever saw a part of one. What a cursor's reader had not seen comes after it.
+# Readers see a transaction as a whole. Events that the cursor's reader had not seen come after the cursor.
 _UP_TO_PLACE: LiteralString = " and (epoch, xid) <= (%(to_epoch)s::integer, %(to_xid)s::text::xid8)"
 _SEEN: LiteralString = """
     and case when epoch <> %(to_epoch)s::integer or xid::text::bigint <> all(%(to_open)s::bigint[])
         then true end"""
 _UP_TO_TIME: LiteralString = " and (epoch, xid) <= ((select epoch from at), (select xid from at))"
-# By its place in the log, so that a clock that was set back leaves no gap. And the transaction after it: it
-# may tell of steps that were made by then.
+# The position in the log decides, so a clock that was set back leaves no gap. The next transaction is
+# included, as it may log changes that were pending at the time.
 _LAST_AT_TIME: LiteralString = (
     " where " + _OF_ENTITY + " and emit_time <= %(to_time)s" + BACK_IN_LOG + " limit 1)"
 )
@@ -118,7 +118,7 @@ _BETWEEN: LiteralString = pages.cut(
         order by w.span, e.epoch, e.xid, e.seq
         limit %(limit)s::bigint""",
 )
-# Scalar subqueries, which are probes of a primary key and nothing else.
+# Each scalar subquery is a probe of a primary key.
 _UNKNOWN: LiteralString = """
 select w.type, w.code from unnest(%(types)s::smallint[], %(codes)s::text[]) as w (type, code)
 where case w.type
@@ -139,7 +139,7 @@ where event_id = any(%(ids)s::uuid[]) and case when project = %(project)s then t
 
 
 class StoredEntity(NamedTuple):
-    """An entity as it is stored."""
+    """The stored row of an entity."""
 
     revision: int
     deleted: bool
@@ -147,31 +147,31 @@ class StoredEntity(NamedTuple):
 
 
 class LoggedEvent(NamedTuple):
-    """An event with its place."""
+    """An event with its position."""
 
     position: Position
     body: bytes
     open: Sequence[int] | None
-    """Ids of transactions that were in progress when it was read."""
+    """The ids of transactions that were in progress at the read."""
 
     @property
     def cursor(self) -> Cursor:
-        """The event's cursor in the answer that it was read for."""
+        """Return the event's cursor for the response that it was read for."""
         return cursor_of(self.position, self.open)
 
 
 class EntityHistory(NamedTuple):
-    """What there is of an entity at one moment."""
+    """The stored row, the pending changes and a page of the events of an entity, in one snapshot."""
 
     stored: StoredEntity | None
-    """None where the ledger stores no such entity."""
+    """None if the ledger has no such entity."""
     pending: list[bytes]
-    """Events that tell of one step each, which the log has not, in the order of revisions."""
+    """The events of the pending changes, one each, in the order of revisions."""
     page: pages.Page[LoggedEvent]
 
 
 class EventSpan(NamedTuple):
-    """A part of an entity's events: those between two places."""
+    """The events of an entity between two positions."""
 
     entity_type: int
     code: str
@@ -191,11 +191,11 @@ def entity(
     upto: Cursor | datetime | None = None,
     archived: bool = True,
 ) -> EntityHistory:
-    """A page of the ledger's events of an entity, what is held of it and how it is stored at the same moment.
+    """Return a page of an entity's events with its pending changes and its stored row, in one snapshot.
 
-    ``after`` is the last event of the page before; ``upto`` leaves out what a cursor's reader had not seen,
-    but for the rest of its transaction, or what came after the first one that was recorded after a time: it
-    may tell of earlier steps. ``archived`` reads the archive too.
+    ``after`` is the last event of the page before. ``upto`` ends the history at a cursor or a time. A cursor
+    includes its whole transaction. A time includes the first transaction after it, which may log earlier
+    changes. ``archived`` includes the archive.
     """
     params: dict[str, Any] = {
         "project": project,
@@ -235,7 +235,7 @@ def entity(
 def chain(
     conn: Connection, *, project: str, correlation_id: str, after: Position, limit: int
 ) -> pages.Page[LoggedEvent]:
-    """A page of the events of a correlation, in the order of the log, the archive's too."""
+    """Return a page of the live and archived events of a correlation, in the order of the log."""
     selected = select(project, EventFilter(correlation_id=correlation_id))
     page = selected.in_log(_COLUMNS, _AFTER, IN_LOG, limit + 1, archived=True)
     params = selected.params | {
@@ -253,7 +253,7 @@ def _page(rows: list[tuple[Any, ...]], limit: int, *, newest_first: bool) -> pag
 def list_spans(
     conn: Connection, *, project: str, spans: Sequence[EventSpan], limit: int
 ) -> list[list[bytes] | None]:
-    """The ledger's events of each span, oldest first; None for a span that ``limit`` or 4 MiB cut off."""
+    """Return the events of each span, oldest first, or None for a span that ``limit`` or 4 MiB cut off."""
     if not spans:
         return []
     rows = conn.execute(
@@ -277,7 +277,7 @@ def list_spans(
     bodies: list[list[bytes]] = [[] for _ in spans]
     for span, body, _ in rows:
         bodies[span - 1].append(body)
-    # The last span that came may lack its end, and all behind it did not come.
+    # The last span may be incomplete, and all spans after it are missing.
     cut = bool(rows) and (rows[-1][2] or len(rows) > limit)
     whole = rows[-1][0] - 1 if cut else len(spans)
     return [found if n < whole and len(found) < SPAN_EVENTS else None for n, found in enumerate(bodies)]
@@ -286,7 +286,7 @@ def list_spans(
 def missing_entities(
     conn: Connection, *, project: str, entities: Sequence[tuple[int, str]]
 ) -> set[tuple[int, str]]:
-    """Those of (type, code) that the ledger does not store."""
+    """Return those (type, code) that the ledger does not have."""
     if not entities:
         return set()
     rows = conn.execute(
@@ -302,7 +302,7 @@ def missing_entities(
 
 
 def known_event_ids(conn: Connection, *, project: str, ids: Sequence[str]) -> set[str]:
-    """Those of the ids that the log has events of; what is no id is not known."""
+    """Return those ids that are ids of events in the log."""
     wanted = [UUID(one) for one in ids if _ID.fullmatch(one)]
     if not wanted:
         return set()

@@ -1,17 +1,16 @@
-"""The horizon: which transactions may still add events to the log. The one definition of both.
+"""The horizon of the log, and the transactions that may still add events. Both are defined only here.
 
-Postgres hands transaction ids out in the order of first writes, and transactions commit in another. So the
-log is complete only below the lowest id in progress.
+Postgres assigns transaction ids in the order of first writes, and transactions commit in another order. So
+the log is complete only below the lowest id in progress, the horizon.
 """
 
 from __future__ import annotations
 
 from typing import LiteralString
 
-# An id in progress writes no event of this log if it belongs to another database of the cluster, to the
-# archive while it reads a month (store/archive.py), or to autovacuum. Ids are taken from the snapshot first
-# and looked up after: one that ends in between counts as ours, which only waits. pg_stat_activity shows no
-# prepared transaction, so both views are asked.
+# An id in progress adds no event if it belongs to another database, to autovacuum, or to the check of a month
+# (store/archive.py). The ids come from the snapshot and are looked up later. One that ends in between counts
+# as ours, which only delays. pg_stat_activity shows no prepared transactions, so both views are needed.
 _OURS: LiteralString = """not exists (
             select from pg_stat_activity a
             where a.backend_xid = x::xid and (a.datname <> current_database()
@@ -35,7 +34,7 @@ with s as materialized (
 )
 """
 )
-"""Heads a statement: ``h`` is the place below which every transaction has ended, ``s`` the snapshot."""
+"""The head of a statement: ``h`` is the horizon, and ``s`` the snapshot."""
 
 OPEN: LiteralString = (
     """(
@@ -44,7 +43,7 @@ OPEN: LiteralString = (
     + _OURS
     + ")"
 )
-"""The ids in progress that may add events, as the statement's snapshot has them; null if there are none."""
+"""The ids of the statement's snapshot that are in progress and may add events, or null."""
 
 OPEN_IN_EPOCH: LiteralString = "case when epoch = (select epoch from log_state) then " + OPEN + " end"
-"""``OPEN`` for a row of the log: ids of the current epoch mean nothing in an older one."""
+"""``OPEN`` for a row of the log. It is null in older epochs, whose ids mean something else."""

@@ -1,4 +1,4 @@
-"""The SQL of API keys, and of what a key may be held to."""
+"""The SQL of API keys, and of the memberships that their scopes depend on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestration_server.model import EntityType, Role
 
 
 class KeyRow(NamedTuple):
-    """A key as it is stored, without the key itself."""
+    """A stored key. The key itself is not stored, only its digest."""
 
     id: str
     digest: bytes
@@ -30,7 +30,7 @@ class KeyRow(NamedTuple):
 
 
 class SessionMembership(NamedTuple):
-    """What a session is about, and the sprint of that."""
+    """The target of a session, and the sprint of the target."""
 
     target_type: EntityType
     target_code: str
@@ -38,7 +38,7 @@ class SessionMembership(NamedTuple):
 
 
 class Memberships(NamedTuple):
-    """Where tasks and sessions belong: a task's sprint by its code, and a session's target by its key."""
+    """The sprint of each task by code, and the target of each session by key."""
 
     tasks: dict[str, str]
     sessions: dict[str, SessionMembership]
@@ -68,14 +68,14 @@ _REVOKE: LiteralString = """
 update api_keys set revoke_time = coalesce(revoke_time, now()) where id = %(id)s
 """
 
-# In the order of the ids, so that servers that note the same keys do not wait for each other crosswise.
+# The order of the ids prevents deadlocks between servers that note the same keys.
 _USED: LiteralString = """
 update api_keys k set last_used_time = now()
 from (select id from api_keys where id = any(%(ids)s::text[]) order by id for update skip locked) used
 where k.id = used.id
 """
 
-# What is deleted keeps its place: its history may be read.
+# Deleted tasks count as well, as their history may be read.
 _PLACES: LiteralString = """
 select 2, t.code, t.sprint_code, 0, '' from tasks t
 where t.project = %(project)s and t.code = any(%(tasks)s::text[])
@@ -89,47 +89,47 @@ where s.project = %(project)s and s.key = any(%(sessions)s::text[])
 
 
 def insert(conn: Connection, key: KeyRow) -> bool:
-    """Keep a new key. Return False, and keep nothing, if one of its name in its project is not revoked."""
+    """Store a new key. Return False, and store nothing, if its project has a valid key of its name."""
     return conn.execute(_INSERT, key._asdict() | {"role": int(key.role)}, name="keys.insert").rowcount == 1
 
 
 def find_by_name(conn: Connection, *, project: str, name: str) -> str | None:
-    """Return the id of the key of a name in a project that is not revoked; None if there is none."""
+    """Return the id of the unrevoked key with a name in a project, or None."""
     row = conn.execute(_NAMED, {"project": project, "name": name}, name="keys.named").fetchone()
     return None if row is None else str(row[0])
 
 
 def list_all(conn: Connection) -> list[KeyRow]:
-    """All keys, the oldest first."""
+    """Return all keys, oldest first."""
     return [_row(*row) for row in conn.execute(_ALL, name="keys.list_all")]
 
 
 def get(conn: Connection, *, ids: Sequence[str]) -> dict[str, KeyRow]:
-    """The keys of these ids, as far as there are such."""
+    """Return the existing keys by id."""
     return {row[0]: _row(*row) for row in conn.execute(_GET, {"ids": TextArray(ids)}, name="keys.get")}
 
 
 def exist(conn: Connection) -> bool:
-    """Whether a key was ever made."""
+    """Return whether a key was ever made."""
     row = conn.execute(_EXIST, name="keys.exist").fetchone()
     assert row is not None
     return bool(row[0])
 
 
 def revoke(conn: Connection, *, key_id: str) -> bool:
-    """Revokes a key, if it is not already. False where there is none of that id."""
+    """Revoke a key, unless it is revoked already. Return False if no key has the id."""
     return conn.execute(_REVOKE, {"id": key_id}, name="keys.revoke").rowcount == 1
 
 
 def note_used(conn: Connection, *, ids: Sequence[str]) -> None:
-    """Notes that these keys are in use."""
+    """Set the time of the last use of keys."""
     conn.execute(_USED, {"ids": TextArray(ids)}, name="keys.note_used")
 
 
 def memberships(
     conn: Connection, *, project: str, tasks: Sequence[str], sessions: Sequence[str]
 ) -> Memberships:
-    """Where these tasks and sessions belong, as far as they are there."""
+    """Return the memberships of those tasks and sessions that exist."""
     found = Memberships({}, {})
     params = {"project": project, "tasks": TextArray(tasks), "sessions": TextArray(sessions)}
     for kind, code, sprint, target_type, target in conn.execute(_PLACES, params, name="keys.places"):

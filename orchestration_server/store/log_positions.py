@@ -1,4 +1,4 @@
-"""How far the background readers of the log are: one place a reader and project, always that of an event."""
+"""The SQL of the positions of background readers: one for each reader and project."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from orchestration_server.db.connection import Connection
 from orchestration_server.model import BEGINNING, Position
 from orchestration_server.store.horizon import HORIZON
 
-# The projects are found by skipping from one to the next in an index that begins with them; what is new, by
-# one probe behind each one's place. Scalar subqueries leave the planner no other plan.
+# The projects are found by skipping from one to the next in an index that begins with them, and new events by
+# one probe after each position. Scalar subqueries leave the planner no other plan.
 PROJECTS: LiteralString = """, named as (
     with recursive projects as (
         (select project from events where project > %(after)s order by project limit 1)
@@ -49,10 +49,10 @@ _HOLD: LiteralString = _GET + " for update"
 
 
 class LogPosition(NamedTuple):
-    """Where a reader is in a project's log.
+    """The position of a reader in a project's log.
 
-    All before ``place`` is dealt with. Of the event at it, what comes up to ``action`` of ``rule``; where
-    ``rule`` is None, all of it.
+    All events before ``position`` are handled. Of the event at ``position``, the actions up to ``action`` of
+    ``rule`` are done, or all of it if ``rule`` is None.
     """
 
     position: Position
@@ -64,8 +64,7 @@ START = LogPosition(BEGINNING)
 
 
 def behind(conn: Connection, *, reader: str, after: str, limit: int) -> list[str]:
-    """Projects with events below the horizon that the reader has not dealt with: at most ``limit``, those
-    whose names come after one."""
+    """Return up to ``limit`` projects with new events below the horizon, whose names follow ``after``."""
     rows = conn.execute(
         _BEHIND, {"reader": reader, "after": after, "limit": limit}, name="positions.behind"
     ).fetchall()
@@ -73,7 +72,7 @@ def behind(conn: Connection, *, reader: str, after: str, limit: int) -> list[str
 
 
 def get(conn: Connection, *, reader: str, project: str) -> LogPosition:
-    """Where the reader is; it is put at the beginning where it is nowhere yet."""
+    """Return the reader's position. A new reader gets the beginning of the log."""
     found = _read(conn, _GET, reader, project)
     if found is None:
         begin(conn, reader=reader, project=project)
@@ -83,12 +82,12 @@ def get(conn: Connection, *, reader: str, project: str) -> LogPosition:
 
 
 def begin(conn: Connection, *, reader: str, project: str) -> None:
-    """Puts the reader at the beginning of the project's log, where it is nowhere yet."""
+    """Put a new reader at the beginning of the project's log."""
     conn.execute(_BEGIN, {"reader": reader, "project": project}, name="positions.begin")
 
 
 def lock(conn: Connection, *, reader: str, project: str) -> LogPosition | None:
-    """Where the reader is, and stays until the transaction ends."""
+    """Lock the reader's position until the transaction ends, and return it."""
     return _read(conn, _HOLD, reader, project)
 
 

@@ -1,4 +1,4 @@
-"""The SQL of log times: where in the log the events of a time can begin."""
+"""The SQL of log times: marks that find the position at which the events of a time can begin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestration_server.store.event_queries import IN_LOG, select
 from orchestration_server.store.horizon import HORIZON
 
 STEP = 5_000
-"""Events from one mark to the next: a start by time reads up to that many in vain."""
+"""The events from one mark to the next. A start by time reads up to this number in vain."""
 _AFTER: LiteralString = """
     and (epoch, xid, seq) > ((select epoch from newest), (select xid from newest), (select seq from newest))
     and (epoch, xid) < ((select epoch from h), (select xid from h))"""
@@ -40,7 +40,7 @@ order by latest desc, epoch desc, xid desc, seq desc limit 1
 
 
 def mark(conn: Connection, *, project: str, step: int = STEP) -> bool:
-    """Note how late the next ``step`` events below the horizon were recorded; False if there are fewer."""
+    """Mark the latest time of the next ``step`` events below the horizon. Return False if there are fewer."""
     page = select(project, EventFilter()).in_log(
         "epoch, xid, seq, emit_time", _AFTER, IN_LOG, step, archived=True
     )
@@ -51,6 +51,6 @@ def mark(conn: Connection, *, project: str, step: int = STEP) -> bool:
 
 
 def before(conn: Connection, *, project: str, time: datetime) -> Position:
-    """Return an event, or the beginning, before which nothing was recorded at or after a time."""
+    """Return a position before which no event was recorded at or after a time."""
     row = conn.execute(_BEFORE, {"project": project, "time": time}, name="log_times.before").fetchone()
     return Position(*row) if row else BEGINNING

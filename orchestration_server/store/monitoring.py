@@ -1,4 +1,4 @@
-"""The SQL that measures the ledger itself: tables, the timeline's horizon, queues. It reads all projects."""
+"""The SQL that measures the ledger in all projects: tables, the horizon, and the queues of services."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from orchestration_server.store.horizon import HORIZON
 from orchestration_server.store.log_positions import PROJECTS
 
 COUNTED_BYTES = 8 * 1024 * 1024
-"""Up to that size a table's rows are counted, which takes milliseconds; above it they are estimated."""
+"""The size up to which the rows of a table are counted. Larger tables are estimated."""
 AGENT_EVENTS = 20_000
-"""The most events of a project that are looked at to find the agent with the most of the last minute."""
+"""The most events of a project that are read to find the busiest agent of the last minute."""
 
-# The transaction that holds the horizon back may be another role's, whose start is then not shown.
+# Postgres may hide the start of a transaction of another role.
 _HORIZON: LiteralString = (
     HORIZON
     + """
@@ -29,7 +29,7 @@ from s, h
 _FILES: LiteralString = """
 select count(*), coalesce(extract(epoch from clock_timestamp() - min(queue_time)), 0)::float8 from file_outbox
 """
-# Counted as far as 10,000 steps; of each entity's, one event tells.
+# At most 10,000 pending changes are counted. The changes of an entity are due together.
 PENDING_CHANGES: LiteralString = """
 select coalesce(sum(steps), 0)::bigint,
     greatest(coalesce(extract(epoch from clock_timestamp() - min(due)), 0), 0)::float8
@@ -38,7 +38,7 @@ from (
     from (select * from held_changes limit 10000) h group by project, entity_type, entity_code
 ) entities
 """
-# The first event behind each project's place has waited the longest of it.
+# The first event after the position has waited longest in its project.
 _BEHIND: LiteralString = """
     from h, named n left join log_positions at on at.reader = %(reader)s and at.project = n.project,
     lateral (
@@ -73,7 +73,7 @@ from (
 join pg_class c on c.oid = t.relid, lateral ledger_rows(c.oid, %(most)s::bigint) r
 order by t.kind, c.relname
 """
-# Whole hours, as they are rolled up; the first one begins up to an hour before the week does.
+# Rollups have whole hours, so the first one may begin up to an hour before the week.
 _WEEK: LiteralString = """
 with recursive projects as (
     (select project from event_rollups order by project limit 1)
@@ -112,9 +112,9 @@ on conflict (name) do update set measure_time = excluded.measure_time, body = ex
 
 
 class HorizonHolder(NamedTuple):
-    """What holds the timeline's horizon back: a transaction's id, and for how many seconds it has run.
+    """The transaction that holds the horizon back, and the seconds for which it has run.
 
-    Both are None where nothing does; the seconds also where the database does not show them.
+    Both are None if no transaction does. The seconds are also None if Postgres hides them.
     """
 
     transaction: str | None
@@ -122,53 +122,53 @@ class HorizonHolder(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """What waits for a background service: how many rows, and for how many seconds the oldest has."""
+    """The backlog of a background service: the waiting rows, and the seconds that the oldest has waited."""
 
     rows: int
     oldest: float
 
 
 class TableSize(NamedTuple):
-    """A table, or a partition of the log: ``kind`` is table, live or archived."""
+    """The size of a table or of a partition of the log. ``kind`` is table, live or archived."""
 
     kind: str
     name: str
     rows: int
     exact: bool
     bytes: int
-    """With its indexes."""
+    """The size with indexes."""
 
 
 def horizon(conn: Connection) -> HorizonHolder:
-    """Who holds the timeline's horizon back now."""
+    """Return the transaction that holds the horizon back."""
     row = conn.execute(_HORIZON, name="monitoring.horizon").fetchone()
     assert row is not None
     return HorizonHolder(row[0], row[1] if row[0] is not None else None)
 
 
 def file_backlog(conn: Connection) -> Backlog:
-    """Entities whose files are to be written."""
+    """Return the backlog of entities whose files are to be written."""
     row = conn.execute(_FILES, name="monitoring.files_waiting").fetchone()
     assert row is not None
     return Backlog(row[0], row[1])
 
 
 def pending_changes_backlog(conn: Connection) -> Backlog:
-    """Steps that no event tells of yet, counted up to 10,000; the oldest by when it was due to be told."""
+    """Return the backlog of pending changes, counted up to 10,000. The oldest waits from its due time."""
     row = conn.execute(PENDING_CHANGES, name="monitoring.held_waiting").fetchone()
     assert row is not None
     return Backlog(row[0], row[1])
 
 
 def event_backlog(conn: Connection, *, reader: str) -> Backlog:
-    """Events that a background reader has not dealt with, counted up to 1,000 a project and 10,000 of all."""
+    """Return the backlog of a reader's events, counted up to 1,000 a project and 10,000 in all."""
     row = conn.execute(_READER, {"reader": reader, "after": ""}, name="monitoring.events_waiting").fetchone()
     assert row is not None
     return Backlog(row[0], row[1])
 
 
 def tables(conn: Connection) -> list[TableSize]:
-    """All tables of the ledger, and the partitions of its log."""
+    """Return all tables of the ledger and the partitions of its log."""
     return [
         TableSize(*row)
         for row in conn.execute(_TABLES, {"most": COUNTED_BYTES}, name="monitoring.tables").fetchall()
@@ -176,13 +176,13 @@ def tables(conn: Connection) -> list[TableSize]:
 
 
 def count_week_by_type(conn: Connection, *, limit: int) -> tuple[list[tuple[str, int]], int]:
-    """Events of the last 7 days by type, the most first, and of all types; as far as they are rolled up."""
+    """Return the rolled-up events of the last 7 days by type, most first, and the number of all types."""
     rows = conn.execute(_WEEK, {"limit": limit}, name="monitoring.week").fetchall()
     return [(row[0], row[1]) for row in rows], rows[0][2] if rows else 0
 
 
 def busiest_agent(conn: Connection) -> int:
-    """Events of the last minute of the agent that has the most; none of the ledger's own services is one."""
+    """Return the most events of an agent in the last minute. Services of the server do not count."""
     row = conn.execute(
         _BUSIEST, {"after": "", "limit": AGENT_EVENTS}, name="monitoring.busiest_agent"
     ).fetchone()
@@ -191,7 +191,7 @@ def busiest_agent(conn: Connection) -> int:
 
 
 def get_measurements(conn: Connection, *, seconds: int) -> dict[str, tuple[datetime, bytes]]:
-    """What was measured in the last so many seconds, by name."""
+    """Return the measurements of the last ``seconds`` by name."""
     rows: Sequence[tuple[str, datetime, bytes]] = conn.execute(
         _GET, {"seconds": seconds}, name="monitoring.measured"
     ).fetchall()
@@ -199,5 +199,5 @@ def get_measurements(conn: Connection, *, seconds: int) -> dict[str, tuple[datet
 
 
 def save(conn: Connection, *, name: str, time: datetime, body: bytes) -> None:
-    """Keeps what was measured, in place of what was before."""
+    """Store a measurement in place of the one before."""
     conn.execute(_SAVE, {"name": name, "time": time, "body": body}, name="monitoring.save")

@@ -1,8 +1,8 @@
-"""The SQL of the file outbox: which entities' files are to be written. A row an entity, one a change of many.
+"""The SQL of the file outbox: the entities whose files are to be written, one row an entity.
 
-A worker claims rows for so long, reads the entities after that, and finishes the rows that nobody asked for
-again meanwhile. Nothing here waits for a worker: no row stays locked while files are written. Whoever locks
-several rows does so in the order of the primary key.
+A worker claims rows for a time, then reads the entities, and finishes those rows that were not requested
+again meanwhile. No row stays locked while files are written, so writes never wait for a worker. Statements
+that lock several rows do so in the order of the primary key.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from orchestration_server.store import writes
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 from orchestration_server.store.writes import Change
 
-# The row of work of a sprint and of each of its tasks, as the whole change of a write.
+# The change of a write that queues a sprint and all its tasks.
 QUEUE_SPRINT: LiteralString = """changed as (
     insert into file_outbox as o (project, kind, code, correlation_id)
     select project, kind, code, %(c_correlation)s from (
@@ -62,8 +62,8 @@ join """
 _BY_CODE: LiteralString = " e on e.project = w.project and e.code = w.code"
 _NO_LINKS: LiteralString = ", '{}'::text[], '{}'::smallint[]"
 _ENTITY: LiteralString = "select e.project, e.code, e.body, e.delete_time is not null"
-# With the links in the same statement, so that they are those of the body's snapshot. One to a deleted task
-# holds nothing back any more, and a reader of the files has no such task. Each is a probe of a primary key.
+# One statement reads the links in the snapshot of the body. A link to a deleted task blocks nothing, and the
+# files have no such task, so it is left out. Each link is a probe of a primary key.
 _LINKS: LiteralString = """, l.codes, l.kinds"""
 _OF_TASK: LiteralString = """
 cross join lateral (
@@ -81,8 +81,8 @@ _ENTITIES: dict[str, LiteralString] = {
     "bug_report": _ANY + _NO_LINKS + _WANTED + "bug_reports" + _BY_CODE,
 }
 
-# Done: gone, unless somebody asked again; then it is due at once. Failed: due after its pause. A claim that
-# was lost says nothing about the row any more.
+# A row that is done is deleted, or is due at once if it was requested again. A row that failed is due after
+# its pause. A lost claim changes nothing.
 _FINISH: LiteralString = """held as materialized (
     select o.project, o.kind, o.code, o.generation > w.generation as again, w.pause, w.error
     from locked, unnest(%(f_project)s::text[], %(f_kind)s::text[], %(f_code)s::text[],
@@ -106,7 +106,7 @@ _FINISH: LiteralString = """held as materialized (
 
 
 class ClaimedRow(NamedTuple):
-    """A row of work of one worker's."""
+    """An outbox row that a worker has claimed."""
 
     project: str
     kind: str
@@ -114,16 +114,16 @@ class ClaimedRow(NamedTuple):
     correlation_id: str
     generation: int
     attempts: int
-    """Failures in a row before this one."""
+    """The number of failures in succession so far."""
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What it is the row of."""
+        """The primary key of the row."""
         return self.project, self.kind, self.code
 
 
 class SerializedEntity(NamedTuple):
-    """A serialized entity; of a task also the codes that it depends on, and the kind of each link."""
+    """A serialized entity. A task also has its links: the other task's code and the kind."""
 
     body: bytes
     deleted: bool = False
@@ -131,7 +131,7 @@ class SerializedEntity(NamedTuple):
 
 
 class FinishedRow(NamedTuple):
-    """What became of a row: done where ``error`` is empty, else to be tried again after ``pause`` ms."""
+    """The result of a row: done if ``error`` is empty, else to be retried after ``pause`` milliseconds."""
 
     row: ClaimedRow
     error: str = ""
@@ -139,7 +139,7 @@ class FinishedRow(NamedTuple):
 
 
 def prepare_sprint(conn: Connection, *, project: str, request: Request, code: str) -> Prepared[int]:
-    """All that SyncSprint has to know first; ``extra`` is the number of the sprint's tasks."""
+    """Read a sprint and the number of its tasks for SyncSprint."""
     row = conn.execute(
         _PREPARE,
         {"project": project, "rpc": request.rpc, "request_id": request.request_id, "code": code},
@@ -151,7 +151,7 @@ def prepare_sprint(conn: Connection, *, project: str, request: Request, code: st
 
 
 def claim(conn: Connection, *, claim: UUID, limit: int, seconds: int) -> list[ClaimedRow]:
-    """Takes rows that are due, the longest waiting first; after so many seconds others may take them."""
+    """Claim due rows, the longest waiting first. After ``seconds`` other workers may claim them."""
     rows = conn.execute(
         _CLAIM, {"claim": str(claim), "limit": limit, "seconds": seconds}, name="outbox.claim"
     ).fetchall()
@@ -159,7 +159,7 @@ def claim(conn: Connection, *, claim: UUID, limit: int, seconds: int) -> list[Cl
 
 
 def entities(conn: Connection, rows: Iterable[ClaimedRow]) -> dict[tuple[str, str, str], SerializedEntity]:
-    """Return the entities of these rows, as far as they are there; one statement a kind."""
+    """Return the existing entities of rows, in one statement a kind."""
     by_kind: dict[str, list[ClaimedRow]] = {}
     for row in rows:
         by_kind.setdefault(row.kind, []).append(row)
@@ -179,7 +179,7 @@ def entities(conn: Connection, rows: Iterable[ClaimedRow]) -> dict[tuple[str, st
 
 
 def finish(conn: Connection, *, claim: UUID, rows: Sequence[FinishedRow], events: Sequence[EventRow]) -> None:
-    """Ends the work on these rows, in one transaction with the events that tell of it."""
+    """Finish rows, in one transaction with the events that report it."""
     change = Change(
         b"",
         sql=_FINISH,

@@ -1,7 +1,7 @@
-"""Pages that end at a number of bytes, cut by Postgres before it reads the bodies behind the cut.
+"""Pages that end at a number of bytes. Postgres cuts them before it reads the bodies after the cut.
 
-The size of a body that is stored out of line stands in its pointer, so a row that is left out costs no more
-than its other columns.
+The pointer to a body that is stored out of line has its size, so a row that is left out costs only its other
+columns.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from typing import Any, Generic, LiteralString, NamedTuple, TypeVar
 from orchestration_server.db.connection import Connection
 
 PAGE_BYTES = 4 * 1024 * 1024
-"""The most bytes of bodies in a page, unless its first one alone is larger."""
+"""The most bytes of bodies in a page, unless the first body alone is larger."""
 
 SMALL_PAGE_ROWS = 100
-"""The most rows of a list's page that is expected to need no cut."""
+"""The most rows of a page of a list for which no cut is expected."""
 
 Row = TypeVar("Row")
 Cut = Callable[[LiteralString, LiteralString], LiteralString]
-"""Makes the query of a page of its columns and of an ordered query."""
+"""A function that makes the query of a page from its columns and an ordered query."""
 
 _BODY: LiteralString = "octet_length(body)"
 
 
 class Page(NamedTuple, Generic[Row]):
-    """Rows in the order that was asked for, and whether there are more."""
+    """Rows in the requested order, and whether there are more."""
 
     rows: list[Row]
     more: bool
 
 
 def cut(columns: LiteralString, query: LiteralString, *, size: LiteralString = _BODY) -> LiteralString:
-    """Return the query of the first rows of an ordered one, up to ``%(bytes)s``, and of one at least.
+    """Return the query of the first rows of an ordered query, up to ``%(bytes)s`` and at least one.
 
-    ``size`` is what a row counts. A last column, further, says if the ordered query has a row behind it.
+    ``size`` is the size of a row. The last column, further, says whether the ordered query has another row.
     """
     return (
         "select "
@@ -51,9 +51,9 @@ def cut(columns: LiteralString, query: LiteralString, *, size: LiteralString = _
 
 
 def whole(columns: LiteralString, query: LiteralString) -> LiteralString:
-    """Return the query of all rows of an ordered one, for a page that needs no cut: ``read`` runs it first.
+    """Return the query of all rows of an ordered query. ``read`` runs it first if it expects no cut.
 
-    A body that takes more than its part of ``%(bytes)s`` is null, and further says so.
+    A body that is larger than its share of ``%(bytes)s`` is null, and then further is true.
     """
     fits: LiteralString = _BODY + " <= %(bytes)s::bigint / %(limit)s::bigint"
     shown = columns.replace("body", "case when " + fits + " then body end as body")
@@ -68,10 +68,10 @@ def read(
     *,
     large: bool,
 ) -> tuple[list[tuple[Any, ...]], bool]:
-    """Return the rows of a statement with a page in it, and whether it had to be cut as ``cut`` does.
+    """Return the rows of a statement that contains a page, and whether it was run with ``cut``.
 
-    The statement's last column is further. Unless bodies are expected to be ``large``, it is run as ``whole``
-    first: to add up the sizes of 51 tasks takes Postgres 80 µs, and to read them 200.
+    The statement's last column is further. Unless ``large`` bodies are expected, it runs with ``whole``
+    first: Postgres needs 80 µs to add up the sizes of 51 tasks, and 200 µs to read them.
     """
     if not large:
         rows = conn.execute(statement(whole), params, name=name).fetchall()
@@ -88,14 +88,14 @@ def listed(
     params: dict[str, Any],
     make: Callable[..., Row],
 ) -> Page[Row]:
-    """Return a page of a list, whose ``params`` hold ``limits``."""
+    """Return a page of a list. ``params`` includes those of ``limits``."""
     limit = params["limit"] - 1
     rows, _ = read(conn, name, lambda cut: cut(columns, query), params, large=limit > SMALL_PAGE_ROWS)
     return page(rows, limit, make)
 
 
 def bounded(columns: LiteralString, query: LiteralString) -> LiteralString:
-    """Return all rows of an ordered query, with their bodies up to ``%(bytes)s`` and null behind that."""
+    """Return the query of all rows of an ordered query, whose bodies are null after ``%(bytes)s``."""
     return (
         "select "
         + columns
@@ -108,12 +108,11 @@ def bounded(columns: LiteralString, query: LiteralString) -> LiteralString:
 
 
 def limits(limit: int) -> dict[str, Any]:
-    """Return the parameters of a page of ``limit`` rows: its query reads one more, which says that there are
-    more."""
+    """Return the parameters of a page of ``limit`` rows. The query reads one row more."""
     return {"limit": limit + 1, "bytes": PAGE_BYTES}
 
 
 def page(rows: Sequence[tuple[Any, ...]], limit: int, make: Callable[..., Row]) -> Page[Row]:
-    """Return the page of what was read, whose last column is further."""
+    """Return the page of rows whose last column is further."""
     shown = rows[:limit]
     return Page([make(*row[:-1]) for row in shown], len(rows) > limit or (bool(shown) and shown[-1][-1]))

@@ -1,7 +1,7 @@
-"""The SQL of held changes: steps of an entity that one event will tell of.
+"""The SQL of pending changes, which a later event will log. Their table is ``held_changes``.
 
-A step is written with its change, under the entity's advisory lock; so are they taken away, with the event
-that tells of them. Whoever has the lock therefore sees all of them, and they stay.
+A pending change is written under the advisory lock of its entity, and is deleted under it with the event that
+logs it. So the holder of the lock sees all of them, and they stay.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from orchestration_server.store import writes
 from orchestration_server.store.writes import Change
 
 MAX_PENDING = 100
-"""So many steps of an entity are told of at once, however short the time."""
+"""The number of pending changes from which those of an entity are logged at once."""
 
 _NOW: LiteralString = "select clock_timestamp(), exists (select from held_changes)"
 _DUE: LiteralString = """
@@ -30,7 +30,7 @@ having least(max(stable_time), min(latest_time)) <= coalesce(%(now)s::timestampt
 order by min(latest_time)
 limit %(limit)s::bigint
 """
-# Scalar subqueries, which are probes of the primary key and nothing else.
+# The scalar subquery is a probe of the primary key.
 _ANY: LiteralString = """
 select e.project, e.entity_type, e.entity_code
 from unnest(%(projects)s::text[], %(types)s::smallint[], %(codes)s::text[])
@@ -77,7 +77,7 @@ _TAKE: LiteralString = """changed as (
 
 
 class _EntityArrays(NamedTuple):
-    """Parameters that name entities."""
+    """The parameters that name entities."""
 
     projects: TextArray
     types: BigintArray
@@ -85,7 +85,7 @@ class _EntityArrays(NamedTuple):
 
     @staticmethod
     def of(entities: Collection[Entity]) -> _EntityArrays:
-        """As one array a column."""
+        """Return entities as one array a column."""
         return _EntityArrays(
             TextArray(e.project for e in entities),
             BigintArray(e.entity_type for e in entities),
@@ -94,27 +94,27 @@ class _EntityArrays(NamedTuple):
 
 
 def now_and_any(conn: Connection) -> tuple[datetime, bool]:
-    """The database's clock, and whether anything is held at all."""
+    """Return the database's clock, and whether there are any pending changes."""
     row = conn.execute(_NOW, name="held.now").fetchone()
     assert row is not None
     return row[0], row[1]
 
 
 class DueEntity(NamedTuple):
-    """An entity whose steps are to be told of; ``late`` where the first has waited for as long as it may."""
+    """An entity whose changes are due. It is ``late`` if the first has waited for its longest time."""
 
     entity: Entity
     late: bool
 
 
 def list_due(conn: Connection, *, now: datetime | None, limit: int) -> list[DueEntity]:
-    """What is to be told of, the longest waiting first; None is the database's clock."""
+    """Return due entities, the longest waiting first. Without ``now`` the database's clock decides."""
     rows = conn.execute(_DUE, {"now": now, "steps": MAX_PENDING, "limit": limit}, name="held.due").fetchall()
     return [DueEntity(Entity(*row[:3]), row[3]) for row in rows]
 
 
 def with_pending(conn: Connection, entities: Collection[Entity]) -> list[Entity]:
-    """Those of the entities that have steps which nothing has told of."""
+    """Return those entities that have pending changes."""
     if not entities:
         return []
     return [
@@ -123,7 +123,7 @@ def with_pending(conn: Connection, entities: Collection[Entity]) -> list[Entity]
 
 
 def list_by_entity(conn: Connection, entities: Collection[Entity]) -> dict[Entity, list[PendingChange]]:
-    """The steps of each of these entities that has some, in the order of revisions."""
+    """Return the pending changes of each entity that has some, in the order of revisions."""
     return _by_entity(
         conn.execute(_STEPS, _EntityArrays.of(entities)._asdict(), name="held.steps").fetchall()
     )
@@ -132,7 +132,7 @@ def list_by_entity(conn: Connection, entities: Collection[Entity]) -> dict[Entit
 def list_by_correlation(
     conn: Connection, *, project: str, correlation_id: str, limit: int
 ) -> dict[Entity, list[PendingChange]]:
-    """The steps of entities whose next event will be of this correlation."""
+    """Return the pending changes of entities whose next event will have this correlation id."""
     params = {"project": project, "correlation": correlation_id, "limit": limit}
     return _by_entity(conn.execute(_OF_CHAIN, params, name="held.of_chain").fetchall())
 
@@ -140,7 +140,7 @@ def list_by_correlation(
 def replace_with_events(
     conn: Connection, *, rows: Sequence[PendingChange], events: Sequence[EventRow]
 ) -> None:
-    """Takes steps away with the events that tell of them, where all of them are there."""
+    """Delete pending changes and log their events. Fails with OL001 if one of them is gone."""
     change = Change(
         b"",
         sql=_TAKE,

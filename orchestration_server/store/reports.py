@@ -16,19 +16,19 @@ BLOCKED_LISTED = 100
 BLOCKERS_LISTED = 20
 COMPLETIONS_READ = 10_000
 COMPLETIONS_BYTES = 16 * 1024 * 1024
-"""Changes that a report reads for its throughput; of more, the newest count."""
+"""The most changes that a report reads for its throughput: the newest."""
 
-# The links of a task, what they lead to and the last change of its status are probes: scalar subqueries leave
-# the planner no other plan, also where a table has no statistics yet. "kind = 1" stands inside a case, as it
-# would let the index of links by what they lead to in.
+# Links, the tasks that they lead to, and the last change of a status are probes. Scalar subqueries leave the
+# planner no other plan, even on a table without statistics. "kind = 1" is inside a case, since the planner
+# could otherwise use the index of links by the task depended on.
 _OF_TASK: LiteralString = """ e
     where hashtextextended(e.project || '/' || e.entity_code, 0)
             = hashtextextended(%(project)s || '/' || o.code, 0)
         and case when e.project = %(project)s and e.entity_code = o.code then true end"""
 _BEGINS: LiteralString = """
         and e.type in ('orchestration.task.status_updated', 'orchestration.task.unblocked')"""
-# A step that an event is still to tell of. It was the task's last change: another one would have had it told.
-_HELD: LiteralString = """ from held_changes h
+# A pending change is the last change of its task, since another change would have logged it.
+_PENDING: LiteralString = """ from held_changes h
     where h.project = %(project)s and h.entity_type = 2 and h.entity_code = o.code
         and position('orchestration.task.status_updated'::bytea in h.body) > 0 limit 1"""
 _BLOCKS: LiteralString = " and e.type = 'orchestration.task.blocked'"
@@ -53,7 +53,7 @@ with own as materialized (
     select * from stuck order by status desc, priority, create_time, code limit %(listed)s::bigint
 ), begun as materialized (
     select o.code, coalesce((select o.update_time"""
-    + _HELD
+    + _PENDING
     + """), (select e.occur_time from events"""
     + _OF_TASK
     + _BEGINS
@@ -99,7 +99,7 @@ union all
     )
 )
 
-# ``becoming`` is in the body of each change to it, and of others: it is for the caller to read which are.
+# ``becoming`` is in the body of each change to that status, and of others. The caller tells them apart.
 _COMPLETIONS: LiteralString = pages.cut(
     "(occur_time at time zone 'UTC')::date, entity_code, body",
     """
@@ -112,7 +112,7 @@ where hashtextextended(project || '/' || sprint_code, 0)
 order by occur_time desc limit %(limit)s::bigint""",
 )
 
-# What a document says of the sprint and the task that it belongs to, and the next number.
+# The sprint and the task of a document, and the next number.
 _BELONGS: LiteralString = """
 select clock_timestamp(), r.fingerprint, r.response, t.body,
     (select array_agg(s.code) filter (where s.delete_time is null) from sprints s
@@ -158,38 +158,38 @@ UPDATE_BUG: LiteralString = """changed as (
 
 
 class BlockedTask(NamedTuple):
-    """A task that cannot go on."""
+    """A task that is blocked, or waits for others."""
 
     body: bytes
     create_time: datetime
     blocked_by: Sequence[str]
     event: bytes | None
-    """The last that blocked it; None where it is pending, or was blocked from its creation."""
+    """The event that blocked it last. None if the task is pending, or blocked since its creation."""
 
 
 @dataclass(frozen=True, slots=True)
 class SprintState:
-    """How a sprint stands, as of one moment."""
+    """The state of a sprint in one snapshot."""
 
     now: datetime
     sprint: bytes
     counts: Sequence[tuple[int, int, int]]
-    """Status, priority, and how many tasks have them."""
+    """Status, priority, and the number of tasks that have them."""
     blocked: Sequence[BlockedTask]
     blocked_total: int
     oldest: tuple[bytes, datetime] | None
-    """The task that has been in progress for longest, and since when."""
+    """The task that has been in progress longest, and the time since which it has."""
 
 
 class DocumentTarget(NamedTuple):
-    """What a document belongs to, and the number that it would get."""
+    """The task of a document, and its number if it is new."""
 
     task: bytes | None
     number: int
 
 
 def sprint_state(conn: Connection, *, project: str, sprint: str) -> SprintState | None:
-    """How the sprint stands; None where there is none or it is deleted."""
+    """Return the state of a sprint, or None if it does not exist or is deleted."""
     params = {
         "project": project,
         "sprint": sprint,
@@ -216,7 +216,7 @@ def sprint_state(conn: Connection, *, project: str, sprint: str) -> SprintState 
 def completions(
     conn: Connection, *, project: str, sprint: str, since: datetime, becoming: bytes
 ) -> list[tuple[date, str, bytes]]:
-    """Changes of the status of the sprint's tasks that may be completions: day, task, event; newest first."""
+    """Return possible completions of the sprint's tasks, newest first: day, task and event."""
     rows = conn.execute(
         _COMPLETIONS,
         {"project": project, "sprint": sprint, "since": since, "becoming": becoming,
@@ -228,7 +228,7 @@ def completions(
 def prepare_adr(
     conn: Connection, *, project: str, request: Request, sprint: str, task: str
 ) -> Prepared[DocumentTarget]:
-    """What a decision has to know first; ``extra`` is what it belongs to."""
+    """Read the sprint and the task of a new decision, and its number."""
     row = conn.execute(
         _PREPARE_ADR, _params(project, request, sprint, task), name="reports.prepare_adr"
     ).fetchone()
@@ -239,7 +239,7 @@ def prepare_adr(
 def prepare_bug(
     conn: Connection, *, project: str, request: Request, sprint: str, task: str, fingerprint: bytes
 ) -> Prepared[DocumentTarget]:
-    """As ``prepare_adr``; ``rows`` has the bug, by its code, where it was reported before."""
+    """Read the same for a bug report. ``rows`` has the bug by its code if it was reported before."""
     params = _params(project, request, sprint, task) | {"fingerprint": fingerprint}
     row = conn.execute(_PREPARE_BUG, params, name="reports.prepare_bug").fetchone()
     assert row is not None

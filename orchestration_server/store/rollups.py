@@ -1,8 +1,8 @@
-"""The SQL of the hourly rollups: counts of a project's events up to a place in the log.
+"""The SQL of the hourly rollups: counts of a project's events up to a position in the log.
 
-A count over a range is the rolled hours that lie wholly in it, the raw events of the parts of hours at its
-two ends, and the raw events behind the place, which are in no rollup yet. One statement reads all of them in
-one snapshot, and the rollups move with their place in one transaction, so the sum is exact at all times.
+The count of a range adds the whole hours in it, the raw events of the partial hours at both ends, and the raw
+events after the position, which no rollup has yet. One statement reads all of them in one snapshot, and the
+position moves in the transaction of the rollups, so the sum is always exact.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from orchestration_server.store.horizon import HORIZON
 
 READER = "rollups"
 MAX_UNROLLED = 20_000
-"""Events behind the place above which raw counting is no slower."""
+"""The number of events after the position from which raw counting is as fast."""
 
-# A second one that runs meanwhile finds the place locked, and does nothing.
+# A second run meanwhile finds the position locked and does nothing.
 _ROLL: LiteralString = (
     HORIZON
     + """, at as materialized (
@@ -63,7 +63,7 @@ _BEHIND: LiteralString = """ from at, lateral (
 _COUNT_BEHIND: LiteralString = (
     _AT + "select count(*)" + _BEHIND + "order by epoch, xid, seq limit %(limit)s::bigint) e"
 )
-# Entities have nearly as many keys as an hour has events: rolled up, they took ten times the room and were
+# Entities are not rolled up: with almost as many keys as events, they took ten times the space and were
 # counted no faster.
 _DIMENSIONS: dict[str, tuple[LiteralString, LiteralString]] = {
     "hour": ("0", "hour"),
@@ -80,21 +80,21 @@ _START: LiteralString = """
     where project = %(project)s and occur_time >= %(start)s and occur_time < %(first)s"""
 _END: LiteralString = """
     where project = %(project)s and occur_time >= %(last)s and occur_time < %(end)s"""
-# What is archived was counted before. So the hours have it, their parts are read where it is.
+# Archived events are in the hours already. Partial hours are read from both tables.
 _EDGES: tuple[LiteralString, ...] = (
     ", 1 from events" + _START,
     ", 1 from events" + _END,
     ", 1 from archived_events" + _START,
     ", 1 from archived_events" + _END,
 )
-# The order of the log alone may serve this read: the offset keeps the times out of its sight.
+# The offset hides the times from the planner, which must use the order of the log.
 _REST: LiteralString = ", 1" + _BEHIND + "offset 0) e where occur_time >= %(first)s and occur_time < %(last)s"
 
 
 def roll(conn: Connection, *, project: str, limit: int) -> int:
-    """Counts the next events of the log below the horizon, at most ``limit``; how many it were.
+    """Count up to ``limit`` of the next events below the horizon, and return their number.
 
-    0 too where the place is locked: someone else is counting.
+    Return 0 if another session has locked the position.
     """
     row = conn.execute(_ROLL, {"project": project, "limit": limit}, name="rollups.roll").fetchone()
     assert row is not None
@@ -102,7 +102,7 @@ def roll(conn: Connection, *, project: str, limit: int) -> int:
 
 
 def count_unrolled(conn: Connection, *, project: str) -> int:
-    """How many of the project's events are in no rollup yet, counted up to one above MOST_BEHIND."""
+    """Return the number of events that no rollup has, counted up to one above MAX_UNROLLED."""
     params = {"project": project, "limit": MAX_UNROLLED + 1}
     row = conn.execute(_COUNT_BEHIND, params, name="rollups.behind").fetchone()
     assert row is not None
@@ -112,8 +112,11 @@ def count_unrolled(conn: Connection, *, project: str) -> int:
 def stats(
     conn: Connection, *, project: str, group: str, start: datetime, end: datetime, limit: int
 ) -> list[tuple[Any, int, int]] | None:
-    """As ``statistics.stats`` for the whole project. None where rollups are of no help: for entities, where
-    the range has no whole hour, and where too much is in none of them yet."""
+    """Return the counts of ``event_counts.stats`` for the whole project, from the rollups.
+
+    Return None if rollups do not help: for entities, for a range without a whole hour, and if too many events
+    are not rolled up yet.
+    """
     first, last = _hour(start), _hour(end)
     if group not in _DIMENSIONS or last <= start:
         return None
@@ -135,5 +138,5 @@ def stats(
 
 
 def _hour(time: datetime) -> datetime:
-    """The start of the hour, in UTC, that a time lies in."""
+    """Return the start of a time's hour in UTC."""
     return time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""The SQL that folds the counts of what sampling left out: new ones by the minute, old ones by the hour."""
+"""The SQL that folds the counts of sampled events: new ones are by the minute, old ones by the hour."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import LiteralString
 from orchestration_server.db.connection import Connection
 
 DAYS = 2
-"""After so many days an hour's counts are one row each."""
+"""The age in days from which counts are folded by the hour."""
 
 _OLD: LiteralString = """not folded and minute > '-infinity'
     and minute < clock_timestamp() - %(days)s::bigint * interval '1 day'"""
-# The rows of whole hours are what the others are added to: in a statement of its own, since no statement may
-# touch a row twice.
+# The other rows are added to those of whole hours. A separate statement marks these first, since no statement
+# may change a row twice.
 _FOLD_HOURS: LiteralString = (
     "update sampled_out set folded = true where " + _OLD + " and minute = date_trunc('hour', minute, 'UTC')"
 )
@@ -46,7 +46,7 @@ select count(*) from gone
 
 
 def fold(conn: Connection, *, limit: int) -> int:
-    """Folds counts that are old, inside the caller's transaction; how many rows went into others."""
+    """Fold old counts in the caller's transaction, and return the number of rows that were folded."""
     params = {"days": DAYS, "limit": limit}
     conn.execute(_FOLD_HOURS, params, name="sampling.fold")
     row = conn.execute(_FOLD_MINUTES, params, name="sampling.fold").fetchone()

@@ -72,7 +72,7 @@ UPDATE: LiteralString = """changed as (
     returning 1
 )"""
 
-# Waits for a write that closes the session, then sees it; the case keeps the status out of the lookup.
+# This waits for a write that closes the session, then sees it. The case keeps the status out of the lookup.
 OPEN: LiteralString = """changed as (
     select 1 from (
         select s.status from locked, sessions s
@@ -87,13 +87,13 @@ _TARGET: LiteralString = """
     and target_type = %(type)s::smallint and target_code = %(code)s and target_code <> ''"""
 _AGENT: LiteralString = " and agent = %(agent)s"
 _AGENT_LEADS: LiteralString = " and agent <> ''"
-# In a case, which the planner takes for half of the rows: else it expects few, and would sort them all.
+# The planner takes a case for half of the rows. Otherwise it would expect few rows and sort them all.
 _STATUSES: LiteralString = " and case when status = any(%(statuses)s::smallint[]) then true end"
 _STATUSES_OPEN: LiteralString = " and status < 3"
 _AFTER: LiteralString = " and (create_time, key) < (%(time)s::timestamptz, %(key)s)"
 _ORDER: LiteralString = " order by create_time desc, key desc limit %(limit)s::bigint"
 
-# One at a time: two batches that lock the same rows in another order would wait for each other.
+# Batches run one at a time. Two that lock the same rows in another order would deadlock.
 _TOUCH: LiteralString = """
 with alone as materialized (select pg_advisory_xact_lock(%(lock)s::bigint)::text)
 update sessions s set last_activity_time = c.time
@@ -117,20 +117,20 @@ class TargetRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """What a write of a session knows beside the session itself."""
+    """The facts that a write of a session needs beside the session's row."""
 
     key: str = ""
-    """Of the session that is there; empty where none is."""
+    """The key of the existing session, or an empty string."""
     last_activity: datetime | None = None
     target: TargetRow | None = None
-    """None where there never was one."""
+    """None if the target never existed."""
     taken: bool = False
-    """Whether the key of a session to be started is in use."""
+    """Whether the key for a new session is in use."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedSession:
-    """A session of a list, with where in its order it stands."""
+    """A session of a list, with its position in the list."""
 
     create_time: datetime
     key: str
@@ -139,13 +139,13 @@ class ListedSession:
 
 
 def get(conn: Connection, *, project: str, key: str) -> tuple[datetime, bytes] | None:
-    """The session's last activity and its serialized message; None where there is none."""
+    """Return the session's last activity and its serialized message, or None."""
     row = conn.execute(_GET, {"project": project, "key": key}, name="sessions.get").fetchone()
     return None if row is None else (row[0], row[1])
 
 
 def correlation_id(conn: Connection, *, project: str, key: str) -> str | None:
-    """What links the session's events, which never changes; None where there is no such session."""
+    """Return the correlation id of the session's events, which never changes, or None."""
     row = conn.execute(
         _CORRELATION, {"project": project, "key": key}, name="sessions.correlation_id"
     ).fetchone()
@@ -153,7 +153,7 @@ def correlation_id(conn: Connection, *, project: str, key: str) -> str | None:
 
 
 def prepare(conn: Connection, *, project: str, request: Request, key: str) -> Prepared[SessionFacts]:
-    """All that a write of the session has to know first, in one round trip; ``extra`` is a Subject."""
+    """Read the session and its target for a write, in one round trip."""
     row = conn.execute(
         _PREPARE,
         {"project": project, "rpc": request.rpc, "request_id": request.request_id, "key": key},
@@ -173,7 +173,7 @@ def prepare_on_target(
     agent: str,
     key: str,
 ) -> Prepared[SessionFacts]:
-    """As ``prepare``, of the agent's newest open session on the target; ``key`` is that of a new one."""
+    """Read the agent's newest open session on a target. ``key`` is the key for a new session."""
     row = conn.execute(
         _PREPARE_ON_TARGET,
         {
@@ -236,9 +236,9 @@ def list_page(
 
 
 def touch(conn: Connection, *, ages: dict[tuple[str, str], int], apart: int) -> int:
-    """Sets when open sessions, by (project, key), were last active: so many milliseconds ago.
+    """Set the last activity of open sessions, given by (project, key) as milliseconds ago.
 
-    One whose time is less than ``apart`` seconds before that is left as it is; how many were set.
+    Leave sessions whose time would advance by less than ``apart`` seconds. Return the number of changed rows.
     """
     return conn.execute(
         _TOUCH,

@@ -29,11 +29,11 @@ _TASKS: LiteralString = """
         and t.delete_time is null"""
 _DEPARTED: LiteralString = """(select coalesce(sum(d.total), 0) from departed_tasks d
     where d.project = %(project)s and d.sprint_code = %(code)s)::bigint"""
-# The version of a sprint's tasks: it grows with each change of one, also one that comes or goes.
+# The version of a sprint's tasks grows with each change of a task, and with each task that joins or leaves.
 _VERSION: LiteralString = (
     "select s.revision, (select coalesce(sum(t.revision), 0)" + _TASKS + ")::bigint + " + _DEPARTED + _OWN
 )
-# The same with what it is the version of, in one snapshot, and each task read once.
+# The version and its content in one snapshot. Each task is read once.
 _FULL: LiteralString = (
     "select 0 as part, s.revision as n, "
     + _DEPARTED
@@ -58,7 +58,7 @@ left join requests r on r.project = %(project)s and r.rpc = %(rpc)s and r.reques
 left join sprints s on s.project = %(project)s and s.code = %(code)s
 """
 
-# Waits for the writes that put tasks into the sprint; what follows in the transaction sees them.
+# This waits for the writes that add tasks to the sprint. Later statements of the transaction see them.
 _HOLD: LiteralString = "select 1 from sprints where project = %(project)s and code = %(code)s for update"
 
 _HAS_TASKS: LiteralString = """
@@ -102,7 +102,7 @@ _ORDER: LiteralString = " order by create_time desc, code desc limit %(limit)s::
 
 @dataclass(frozen=True, slots=True)
 class ListedSprint:
-    """A sprint of a list, with where in its order it stands."""
+    """A sprint of a list, with its position in the list."""
 
     create_time: datetime
     code: str
@@ -110,7 +110,7 @@ class ListedSprint:
 
 
 def get(conn: Connection, *, project: str, code: str) -> bytes | None:
-    """The serialized sprint; None where there is none or it is deleted."""
+    """Return the serialized sprint, or None if it does not exist or is deleted."""
     row = conn.execute(GET, {"project": project, "code": code}, name="sprints.get").fetchone()
     return row[0] if row else None
 
@@ -123,25 +123,25 @@ class SprintVersion(NamedTuple):
 
 
 class SprintWithTasks(NamedTuple):
-    """A sprint with what its tasks are, as of one moment."""
+    """A sprint with its tasks, in one snapshot."""
 
     version: SprintVersion
     body: bytes
     counts: dict[int, int]
-    """How many tasks have each status."""
+    """The number of tasks by status."""
     tasks: pages.Page[task_store.ListedTask]
-    """The first ones by priority, then age."""
+    """The first tasks by priority, then age."""
 
 
 def version(conn: Connection, *, project: str, code: str) -> SprintVersion | None:
-    """Return the version of the sprint with its tasks; None if there is no such sprint."""
+    """Return the version of the sprint with its tasks, or None if it does not exist."""
     row = conn.execute(_VERSION, {"project": project, "code": code}, name="sprints.version").fetchone()
     return None if row is None else SprintVersion(*row)
 
 
 def get_with_tasks(conn: Connection, *, project: str, code: str, limit: int) -> SprintWithTasks | None:
-    """Return the sprint with its first ``limit`` tasks, in one snapshot; None if there is no such sprint."""
-    # The rows of an append come in its order, those of the page in the page's.
+    """Return the sprint with its first ``limit`` tasks, in one snapshot, or None if it does not exist."""
+    # The parts of a UNION ALL come in order, and so do the rows of the page.
     rows = conn.execute(
         _FULL, {"project": project, "code": code, **pages.limits(limit)}, name="sprints.full"
     ).fetchall()
@@ -161,7 +161,7 @@ def get_with_tasks(conn: Connection, *, project: str, code: str, limit: int) -> 
 
 
 def prepare(conn: Connection, *, project: str, request: Request, code: str) -> Prepared[None]:
-    """All that a write of the sprint has to know first, in one round trip."""
+    """Read the sprint for a write, in one round trip."""
     row = conn.execute(
         _PREPARE,
         {"project": project, "rpc": request.rpc, "request_id": request.request_id, "code": code},
@@ -173,7 +173,7 @@ def prepare(conn: Connection, *, project: str, request: Request, code: str) -> P
 
 
 def hold_empty(conn: Connection, *, project: str, code: str) -> bool:
-    """Keeps tasks from joining the sprint until the transaction ends; whether it has none."""
+    """Keep tasks from joining the sprint until the transaction ends. Return whether it has no tasks."""
     conn.execute(_HOLD, {"project": project, "code": code}, name="sprints.hold_empty")
     row = conn.execute(_HAS_TASKS, {"project": project, "code": code}, name="sprints.hold_empty").fetchone()
     assert row is not None

@@ -31,7 +31,7 @@ left join tasks t on r.request_id is null and t.project = %(project)s and t.code
 
 
 def insert_cte(name: LiteralString, source: LiteralString) -> LiteralString:
-    """The part of a statement that adds tasks, once ``source`` has its row."""
+    """Return the CTE that inserts tasks once the CTE ``source`` has its row."""
     return (
         name
         + """ as (
@@ -52,9 +52,8 @@ def insert_cte(name: LiteralString, source: LiteralString) -> LiteralString:
 
 INSERT: LiteralString = insert_cte("changed", "locked")
 
-# The planner does not see into ``c``, so it has one way to find a task: by project and code. With the project
-# in its sight, a plan made while the table was empty walked all tasks of the project, and stood until the
-# table was analyzed.
+# The planner does not see into ``c``, so it must find each task by project and code. If it saw the project, a
+# plan from the time when the table was empty would walk all tasks of the project.
 UPDATE: LiteralString = """changed as (
     update tasks t set sprint_code = c.sprint_code, status = c.status, priority = c.priority,
         assignee = c.assignee,
@@ -97,21 +96,21 @@ _AFTER_URGENT: LiteralString = (
     " and (priority, create_time, code) > (%(priority)s::smallint, %(time)s::timestamptz, %(code)s)"
 )
 # One probe for the blockers of each candidate, in the order of the partial index tasks_pending: the limit
-# ends it as soon as a page is full. Scalar subqueries leave the planner no other plan, also where a table
-# has no statistics yet: as an anti-join, a fresh import of 3,237 tasks ran for over 60 s.
+# ends it as soon as a page is full. Scalar subqueries leave the planner no other plan, even on a table
+# without statistics. As an anti-join, the query took over 60 s after a new import of 3,237 tasks.
 _READY: LiteralString = """ and status = 1 and not coalesce((
     select bool_or(d.kind = 1 and (
         select b.status in (1, 2, 3) and b.delete_time is null from tasks b
         where b.project = d.project and b.code = d.depends_on_code))
     from dependencies d where d.project = t.project and d.task_code = t.code), false)"""
-# model.is_due as SQL: a test holds the two together.
+# The same as model.is_due. A test compares the two.
 _DUE: LiteralString = """ and case when t.sprint_code = '' then true else (
     select s.status = 2 from sprints s where s.project = t.project and s.code = t.sprint_code) end"""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskColumns:
-    """A task as stored: its serialized message, and the columns that queries filter on."""
+    """The columns of a task: its serialized message, and the fields that queries filter on."""
 
     code: str
     uid: str
@@ -121,7 +120,7 @@ class TaskColumns:
     assignee: str
     labels: Sequence[str]
     revision: int
-    """That the change is made from: 0 for a new task."""
+    """The revision that the change is made from. 0 for a new task."""
     create_time: datetime
     update_time: datetime
     body: bytes
@@ -129,7 +128,7 @@ class TaskColumns:
 
 @dataclass(frozen=True, slots=True)
 class ListedTask:
-    """A task of a list, with where in its order it stands."""
+    """A task of a list, with its position in the list."""
 
     create_time: datetime
     priority: int
@@ -138,7 +137,7 @@ class ListedTask:
 
 
 def get(conn: Connection, *, project: str, code: str) -> bytes | None:
-    """The serialized task; None where there is none or it is deleted."""
+    """Return the serialized task, or None if it does not exist or is deleted."""
     row = conn.execute(GET, {"project": project, "code": code}, name="tasks.get").fetchone()
     return row[0] if row else None
 
@@ -151,7 +150,7 @@ def prepare(
     codes: Sequence[str],
     sprints: Sequence[str] = (),
 ) -> Prepared[None]:
-    """All that a write of these tasks has to know first, in one round trip."""
+    """Read tasks and their sprints for a write, in one round trip."""
     rows = conn.execute(
         _PREPARE,
         {
@@ -168,7 +167,7 @@ def prepare(
 
 
 def columns(rows: Sequence[TaskColumns]) -> dict[str, Array]:
-    """Parameters of INSERT and UPDATE."""
+    """Return the parameters of INSERT and UPDATE."""
     return {
         "c_code": TextArray(r.code for r in rows),
         "c_uid": TextArray(r.uid for r in rows),
@@ -195,9 +194,10 @@ def list_page(
     ready: bool = False,
     due: bool = False,
 ) -> pages.Page[ListedTask]:
-    """Return a page of tasks. ``filters`` holds the keys of the request that are set.
+    """Return a page of tasks. ``filters`` has those fields of the request that are set.
 
-    ``ready`` takes tasks that are pending and wait for nothing, ``due`` those of no sprint or an active one.
+    ``ready`` selects pending tasks without open blockers, and ``due`` tasks without a sprint or of an active
+    one.
     """
     query = _LIST + _LIVE
     for name in _FILTERS:

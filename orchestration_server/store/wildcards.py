@@ -1,6 +1,6 @@
-"""Filters by a wildcard: the types below a prefix, each read by its own index.
+"""Filters with wildcards: each type below a prefix is read by the index of types.
 
-The rollups know every type up to their place in the log. What stands behind it is little, and is walked.
+The rollups have all types up to their position in the log. The few events after it are walked.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from orchestration_server.names import split_types
 from orchestration_server.store.event_queries import LEADS, MAX_BRANCHES, Selection, select, select_types
 
 MAX_UNROLLED = 2_000
-"""Events behind the rollups above which the project's own index is walked, as without them."""
-# Types are found by skipping from one to the next. In this collation "/" comes right after ".".
+"""The number of events after the rollups from which the project's index is walked instead."""
+# The query skips from one type to the next. In this collation "/" follows "." directly.
 _TYPES: LiteralString = """
 with at as materialized (
     select epoch, xid, seq from log_positions where reader = 'rollups' and project = %(project)s
@@ -45,7 +45,7 @@ from at
 
 
 def selected(conn: Connection, project: str, event_filter: EventFilter) -> Selection:
-    """Return what reads the events of a filter, each type below its wildcards by the index of types."""
+    """Return the read of a filter's events, with each type below its wildcards by the index of types."""
     plain = select(project, event_filter)
     exact, prefixes = split_types(event_filter.types)
     if not prefixes or any(getattr(event_filter, name) for name in LEADS):
