@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from orchestration.v1 import report_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import coordination_pb2, report_pb2, sprint_pb2, task_pb2
 from orchestration_server.codec.content import plain
 from orchestration_server.codec.names import PRIORITY_NAMES, SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
 from orchestration_server.model import PRIORITY_DEFAULT
@@ -31,6 +31,7 @@ DESCRIPTION = "Description"
 GOAL = "Goal"
 RECORD = ".hash"
 LINK_KINDS = ("", "blocks", "parent-child", "discovered-from", "related")
+"""The kinds of dependencies as files name them, by the numbers of DependencyKind."""
 Links = Iterable[tuple[str, int]]
 """The codes of the tasks that a task depends on, each with the kind of the link."""
 _NUMBER = re.compile(r"[-+.]*[0-9][-+.:_0-9A-Fa-fxob]*")
@@ -97,7 +98,9 @@ def links_stamp(links: Links) -> str:
 
 
 def _link(code: str, kind: int) -> Any:
-    return code if LINK_KINDS[kind] == LINK_KINDS[1] else {"code": code, "kind": LINK_KINDS[kind]}
+    if kind == coordination_pb2.DEPENDENCY_KIND_BLOCKS:
+        return code
+    return {"code": code, "kind": LINK_KINDS[kind]}
 
 
 def _task(task: task_pb2.Task, links: Links) -> Document:
