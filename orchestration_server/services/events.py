@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timedelta
-from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
-import grpc
-import structlog
 from google.protobuf.duration_pb2 import Duration
 
 from orchestration.v1 import event_pb2
 from orchestration_server.cache.read_through import Cache, Loaded
 from orchestration_server.codec.cursors import CursorSigner, page_size
-from orchestration_server.codec.status import code_of
 from orchestration_server.codec.timestamps import to_datetime, to_timestamp
 from orchestration_server.codec.wire import PAGE_TOKEN_FIELD, RESULT_FIELD, embed, embed_all
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import (
     InvalidArgument,
-    LedgerError,
     NotFound,
     OutOfBounds,
-    ServerStopping,
-    Unavailable,
 )
 from orchestration_server.model import BEGINNING, ENTITY_NAMES, Call, Cursor, EventFilter, Scope
 from orchestration_server.rules.emission import Policies
+from orchestration_server.services.emit_streams import EmitStreams
 from orchestration_server.services.history import History, known
 from orchestration_server.services.replay import Replay
 from orchestration_server.store import event_counts, event_lists, log_times
@@ -46,17 +38,11 @@ from orchestration_server.timeline.subscription import (
     Subscription,
     TimelineRequest,
 )
-from orchestration_server.validation import check
 from orchestration_server.validation.events import STATS_SECONDS
 from orchestration_server.validation.occur_time import check_occur_times
-from orchestration_server.writes.drafts import EmitRequest, EmitResult
+from orchestration_server.writes.drafts import EmitRequest
 from orchestration_server.writes.group_commit import GroupCommit
 
-log = structlog.get_logger()
-
-IN_FLIGHT = 12
-"""Messages of one EmitEvents stream that the server reads before it answers the first of them. They fill the
-next group while one is committed."""
 STATS_DAYS = 7
 _DUPLICATE = event_pb2.EmitEventResponse(duplicate=True).SerializeToString()
 _GROUPS: Mapping[int, str] = {
@@ -68,10 +54,6 @@ _GROUPS: Mapping[int, str] = {
     event_pb2.EVENT_GROUPING_ENTITY: "entity",
     event_pb2.EVENT_GROUPING_ACTOR: "actor",
 }
-
-
-Answer = tuple[str, "Future[EmitResult] | LedgerError"] | Unavailable | None
-"""A message's request_id and its result; an error that ends the stream; or None for the end of the stream."""
 
 
 class EventService:
@@ -96,17 +78,11 @@ class EventService:
         self._replay = Replay(db, cursors)
         self._policies = policies
         self._cursors = cursors
-        self._open: set[SimpleQueue[Answer]] = set()
-        """The queue of answers of each EmitEvents stream."""
-        self._stopping = False
-        self._lock = threading.Lock()
+        self._emit_streams = EmitStreams(commits, policies, clock)
 
     def stop(self) -> None:
         """End the EmitEvents streams, each after the answers to the messages it has read."""
-        with self._lock:
-            self._stopping = True
-            for waiting in self._open:
-                waiting.put(_stopping())
+        self._emit_streams.stop()
 
     def EmitEvent(self, request: event_pb2.EmitEventRequest, call: Call) -> bytes:
         check_occur_times(request, self._clock.now())
@@ -130,54 +106,7 @@ class EventService:
         return None if found is None else self._cursors.event_bytes(found)
 
     def EmitEvents(self, requests: Iterator[Any], call: Call) -> Iterator[event_pb2.EmitEventsResponse]:
-        """Answer messages in order, each after its commit, while a thread reads the next ones."""
-        waiting: SimpleQueue[Answer] = SimpleQueue()
-        slots = threading.Semaphore(IN_FLIGHT)
-        ended = threading.Event()
-
-        def read() -> None:
-            try:
-                for request in requests:
-                    slots.acquire()
-                    if ended.is_set():
-                        return
-                    waiting.put(self._submit(request, call))
-            except grpc.RpcError:
-                log.debug("emit stream broken", correlation_id=call.correlation_id)
-            finally:
-                waiting.put(None)
-
-        with self._lock:
-            self._open.add(waiting)
-            if self._stopping:
-                waiting.put(_stopping())
-        # The thread ends with the call, which may be after this method.
-        threading.Thread(target=read, name="emit-read", daemon=True).start()
-        try:
-            while (one := waiting.get()) is not None:
-                if isinstance(one, Unavailable):
-                    try:
-                        raise one
-                    finally:
-                        del one
-                yield _answer(*one)
-                slots.release()
-        finally:
-            ended.set()
-            slots.release()
-            with self._lock:
-                self._open.discard(waiting)
-
-    def _submit(self, request: Any, call: Call) -> tuple[str, Future[EmitResult] | LedgerError]:
-        try:
-            check(request)
-            call = call.authorized(request)
-            check_occur_times(request, self._clock.now())
-            emission = EmitRequest.from_message(call, request, request.events, self._policies)
-            return request.request_id, self._commits.submit(emission)
-        except LedgerError as error:
-            # The traceback would keep the call until the garbage collector runs.
-            return getattr(request, "request_id", ""), error.with_traceback(None)
+        return self._emit_streams.answers(requests, call)
 
     def GetEvent(self, request: event_pb2.GetEventRequest, call: Call) -> bytes:
         body = self._with_cursor(call, request.event_id, archived=request.include_archived)
@@ -317,10 +246,6 @@ class EventService:
         return self._replay.replay(request, call)
 
 
-def _stopping() -> ServerStopping:
-    return ServerStopping("the server is stopping: send the unanswered messages again")
-
-
 def _check_visible(scope: Scope, body: bytes) -> None:
     """Raise OutOfBounds if the event that was first with a dedup_key is outside the scope."""
     event = event_pb2.Event.FromString(body)
@@ -371,29 +296,3 @@ def _count(group: str, key: Any, count: int) -> event_pb2.EventCount:
         kind, _, code = str(key).partition("/")
         key = f"{ENTITY_NAMES[int(kind)]}/{code}"
     return event_pb2.EventCount(key=key, count=count)
-
-
-def _answer(request_id: str, result: Future[EmitResult] | LedgerError) -> event_pb2.EmitEventsResponse:
-    try:
-        if isinstance(result, LedgerError):
-            raise result
-        emitted = result.result()
-    except LedgerError as error:
-        return event_pb2.EmitEventsResponse(request_id=request_id, error=_refusal(error))
-    return emitted.answer(request_id)
-
-
-def _refusal(error: LedgerError) -> event_pb2.EmitError:
-    code = code_of(error)
-    return event_pb2.EmitError(
-        code=code.value[0],
-        message=error.message,
-        reason=error.reason,
-        violations=dict(error.violations) if isinstance(error, InvalidArgument) else {},
-        retryable=code
-        in (
-            grpc.StatusCode.UNAVAILABLE,
-            grpc.StatusCode.RESOURCE_EXHAUSTED,
-            grpc.StatusCode.ABORTED,
-        ),
-    )
