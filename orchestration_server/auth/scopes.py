@@ -9,7 +9,6 @@ in the same moment.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from orchestration_server.auth.permissions import ResourceRef
 from orchestration_server.db.database import Database
@@ -29,7 +28,7 @@ def resolve_scope(db: Database, call: Call, principal: Principal, resources: Seq
     found = key_store.Memberships({}, {})
     if tasks or sessions:
         # A message of a stream must register no callback on its call, which may last for days.
-        with db.connection(replace(call, on_end=None)) as conn:
+        with db.connection(call._replace(on_end=None)) as conn:
             found = key_store.memberships(conn, project=call.project, tasks=tasks, sessions=sessions)
     scope = Scope(sprint_code=principal.sprint_code)
     if own:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
 
 import structlog
@@ -78,7 +77,7 @@ class SessionTracker:
             known = self._session(call)
             if not known.correlation_id:
                 return call
-            call = replace(call, correlation_id=known.correlation_id)
+            call = call._replace(correlation_id=known.correlation_id)
         if call.principal is None or call.principal.role >= Role.AGENT:
             self.touch(call.project, call.session_key)
         return call

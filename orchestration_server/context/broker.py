@@ -376,7 +376,7 @@ def _event(request: _ContextRequest, contents: context_store.Contents, payload: 
     )
     session = request.target.code if request.target.kind == EntityType.SESSION else request.call.session_key
     return change_event(
-        replace(request.call, session_key=session), context_store.ASSEMBLED.removeprefix("orchestration."),
+        request.call._replace(session_key=session), context_store.ASSEMBLED.removeprefix("orchestration."),
         contents.version.now, entity=request.target.kind, code=request.target.code, uid=uid, revision=0,
         payload=payload, sprint_code=contents.version.sprint_code,
     )  # fmt: skip

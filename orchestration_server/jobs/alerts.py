@@ -215,7 +215,7 @@ def _event(alert: Alert, session: common_pb2.Session | None, now: datetime, chan
     """Return the event of an alert. That of a session's alert is among the session's events."""
     call = Call(AGENT, alert.project, agent=AGENT)
     if session is not None:
-        call = replace(call, correlation_id=session.correlation_id, session_key=session.key)
+        call = call._replace(correlation_id=session.correlation_id, session_key=session.key)
     payload: dict[str, Any] = {
         "kind": alert.alert,
         "alert_id": str(alert.id),

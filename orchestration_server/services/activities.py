@@ -178,8 +178,7 @@ def attached(call: Call, session: common_pb2.Session, agent: str = "") -> Call:
     correlation_id = call.correlation_id if call.correlated else session.correlation_id
     if call.answer is not None:
         call.answer.correlation_id = correlation_id
-    return replace(
-        call,
+    return call._replace(
         correlation_id=correlation_id,
         session_key=session.key,
         agent=agent or call.agent or session.agent,

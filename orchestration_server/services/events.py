@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -193,7 +192,7 @@ class EventService:
             batch=request.batch_size or 500,
             start=None if latest else self._start(request, call),
             latest=latest,
-            call=replace(call, on_end=disconnect.set),
+            call=call._replace(on_end=disconnect.set),
             archived=request.include_archived,
             resumed=request.HasField("after_cursor"),
         )

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Condition, Event
@@ -381,7 +380,7 @@ def test_a_project_that_fills_the_queue_keeps_no_other_out_of_it(
             while True:
                 sent.append(commits.submit(emission(50)))
         other = emission(1)
-        other.call = replace(other.call, project="other")
+        other.call = other.call._replace(project="other")
         found = commits.submit(other)
         store.set()
         assert found.result(10).stored == 1
