@@ -36,7 +36,7 @@ FREE = {
     REFLECTION,
 }
 """The rpcs that show nothing of a project."""
-CANNOT_BE_HELD = {
+CANNOT_BE_SCOPED = {
     "SprintService/ListSprints",
     "EventService/GetEvent",
     "EventService/ReplayEvents",
@@ -153,7 +153,7 @@ def _bad(guarded: Guarded) -> dict[str, tuple[Metadata, grpc.StatusCode, str]]:
     return found
 
 
-def _held(guarded: Guarded, role: Role = Role.ADMIN) -> dict[str, Metadata]:
+def _scoped(guarded: Guarded, role: Role = Role.ADMIN) -> dict[str, Metadata]:
     """Return credentials that are scoped to what is inside."""
     url, name = guarded.database_url, role.name.lower()
     return {
@@ -241,18 +241,18 @@ def test_every_rpc_refuses_an_invalid_credential(guarded: Guarded, capfd: pytest
         if POLICIES[rpc].all_projects:
             metadata = bearer(make_key(url, role=Role.ADMIN))
             refuse("one project's admin", rpc, metadata, Outcome(DENIED, "PROJECT_CLOSED"))
-    held = _held(guarded)
-    held["scoped to a sprint that does not exist"] = bearer(
+    scoped = _scoped(guarded)
+    scoped["scoped to a sprint that does not exist"] = bearer(
         make_key(url, role=Role.ADMIN, sprint_code="none")
     )
-    held["scoped to a session that does not exist"] = bearer(
+    scoped["scoped to a session that does not exist"] = bearer(
         make_key(url, role=Role.ADMIN, session_key="none")
     )
-    for name, metadata in held.items():
+    for name, metadata in scoped.items():
         for rpc in RPCS:
             if rpc not in FREE:
                 refuse(name, rpc, metadata, out_of_bounds(rpc), OUTSIDE)
-            if rpc in CANNOT_BE_HELD or (rpc == "SessionService/ListSessions" and "session" in name):
+            if rpc in CANNOT_BE_SCOPED or (rpc == "SessionService/ListSessions" and "session" in name):
                 refuse(name, rpc, metadata, out_of_bounds(rpc), INSIDE)
 
     assert wrong == []
@@ -288,14 +288,14 @@ def test_every_rpc_accepts_a_valid_credential(guarded: Guarded) -> None:
         good[f"{name}'s key"] = (bearer(make_key(url, role=role)), role)
         good[f"{name}'s token"] = (bearer(issuer.token(role=name)), role)
         good[f"{name}'s key of all projects"] = (bearer(make_key(url, role=role, project="*")), role)
-        good |= {f"{name} {kind}": (metadata, role) for kind, metadata in _held(guarded, role).items()}
+        good |= {f"{name} {kind}": (metadata, role) for kind, metadata in _scoped(guarded, role).items()}
     for name, (metadata, role) in good.items():
         for rpc in rpcs:
             rule = POLICIES[rpc]
             if role < rule.role or (rule.all_projects and "all projects" not in name):
                 continue
-            if "held" in name and (
-                rpc in CANNOT_BE_HELD or (rpc == "SessionService/ListSessions" and "session" in name)
+            if "scoped" in name and (
+                rpc in CANNOT_BE_SCOPED or (rpc == "SessionService/ListSessions" and "session" in name)
             ):
                 continue
             let_in += 1
