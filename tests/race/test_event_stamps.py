@@ -1,4 +1,4 @@
-"""An event carries what its entity had at that revision; an entity's events stand in revision order."""
+"""Events carry their entity's fields of that revision, and come in the order of revisions."""
 
 import random
 from collections import defaultdict
@@ -218,7 +218,7 @@ def race(ledgers: list[Ledger], server: Server, rounds: int) -> list[str]:
 
 
 @lengths("rounds", short=12, long=60)
-def test_events_carry_what_their_entity_had_while_all_kinds_of_writes_race(
+def test_events_carry_their_entitys_fields_while_all_writes_race(
     ledgers: tuple[list[Ledger], Server], rounds: int
 ) -> None:
     assert race(*ledgers, rounds) == []
@@ -226,7 +226,7 @@ def test_events_carry_what_their_entity_had_while_all_kinds_of_writes_race(
 
 
 @lengths("rounds", short=20, long=60)
-def test_without_the_check_of_what_events_carry_the_race_shows_it(
+def test_without_the_check_of_stamps_the_race_finds_wrong_events(
     ledgers: tuple[list[Ledger], Server], monkeypatch: pytest.MonkeyPatch, rounds: int
 ) -> None:
     """The control: if the race finds nothing here, the test above proves nothing."""
@@ -240,7 +240,7 @@ def test_without_the_check_of_what_events_carry_the_race_shows_it(
 
 
 @pytest.mark.parametrize("ledgers", [DEBOUNCE + BATCHED], ids=["batches"], indirect=True)
-def test_a_batched_activity_carries_what_its_task_has_when_it_is_stored(
+def test_a_batched_activity_carries_its_tasks_fields_at_the_commit(
     ledgers: tuple[list[Ledger], Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, two = ledgers[0]
@@ -283,7 +283,7 @@ def begin(ledger: Ledger) -> None:
         ((session_store, "prepare_on_target"), begin, "session.started"),
     ],
 )
-def test_what_changes_between_the_reading_and_the_write_is_read_again(
+def test_fields_that_change_before_the_write_are_read_again(
     ledgers: tuple[list[Ledger], Server],
     monkeypatch: pytest.MonkeyPatch,
     read: tuple[Any, str],

@@ -1,4 +1,4 @@
-"""A server whose clock is hours off judges times as one whose clock is right: by the database's."""
+"""A server whose clock is hours off judges times by the database's clock."""
 
 import sys
 import time
@@ -36,7 +36,7 @@ def at(**ahead: float) -> Timestamp:
 
 @pytest.fixture(params=[HOURS, -HOURS], ids=["ahead", "behind"])
 def off(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has this machine's clock be wrong for the server, but not for grpc, which waits by it."""
+    """Make the clock wrong for the server, but not for grpc, which needs it for its waits."""
     right = time.time
 
     def wrong() -> float:
@@ -78,7 +78,7 @@ WRITES: dict[str, Callable[[Ledger, Any], Any]] = {
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
-def test_what_happened_is_judged_by_the_database(wrong: grpc.Channel, write: Callable[..., Any]) -> None:
+def test_occur_times_are_judged_by_the_database(wrong: grpc.Channel, write: Callable[..., Any]) -> None:
     ledger = Ledger(wrong)
     for ahead in (-10_000, 0, 240):
         write(ledger, at(seconds=ahead))
@@ -87,7 +87,7 @@ def test_what_happened_is_judged_by_the_database(wrong: grpc.Channel, write: Cal
     assert "must not be more than 300 seconds ahead" in str(caught.value)
 
 
-def test_a_stream_and_a_report_judge_alike(wrong: grpc.Channel) -> None:
+def test_a_stream_and_a_report_use_the_database_clock(wrong: grpc.Channel) -> None:
     ledger = Ledger(wrong)
     emitted(ledger, at(seconds=240))
     with pytest.raises(AssertionError, match="refused"):
@@ -107,7 +107,7 @@ def test_a_range_of_statistics_begins_in_the_past_of_the_database(wrong: grpc.Ch
             events.GetEventStats(event_pb2.GetEventStatsRequest(start_time=at(seconds=seconds)))
 
 
-def test_what_may_be_archived_is_a_day_old_by_the_database(wrong: grpc.Channel) -> None:
+def test_a_cutoff_is_a_day_old_by_the_database_clock(wrong: grpc.Channel) -> None:
     admin = AdminServiceStub(wrong)
     admin.ArchiveEvents(admin_pb2.ArchiveEventsRequest(cutoff=at(hours=-25), dry_run=True))
     with refused(INVALID):
@@ -125,7 +125,7 @@ def test_a_key_expires_by_the_database(off: None, database_url: str, start_app: 
             tasks.ListTasks(task_pb2.ListTasksRequest(), metadata=bearer(over))
 
 
-def test_the_database_is_asked_for_the_time_once_a_minute(database_url: str) -> None:
+def test_the_database_clock_is_read_once_a_minute(database_url: str) -> None:
     db = Database(database_url, size=1).start()
     seconds = FakeClock()
     clock = DatabaseClock(db, seconds)

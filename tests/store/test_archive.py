@@ -1,4 +1,4 @@
-"""The two parents of events are alike, and a partition goes from one to the other unread."""
+"""The two parent tables of events are alike, and a partition moves between them without being read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attnu
 
 
 def test_the_parents_have_the_same_columns_and_indexes(database_url: str) -> None:
-    """An index that the log alone had would be built while a partition is attached and all writers wait."""
+    """If only the log had an index, attaching a partition would build it while all writers wait."""
     with psycopg.connect(database_url) as conn:
         assert (
             conn.execute(INDEXES, ("events",)).fetchall()
@@ -80,7 +80,7 @@ def test_a_partition_whose_bounds_are_not_checked_is_refused(database_url: str) 
         assert name in {row[0] for row in log.conn.execute("select relname from pg_class")}
 
 
-def test_a_check_that_takes_too_long_is_given_up_and_leaves_the_month_where_it_is(database_url: str) -> None:
+def test_a_check_that_takes_too_long_stops_and_leaves_the_month(database_url: str) -> None:
     with closing(OldLog(database_url)) as log, closing(Database(database_url, size=1).start()) as db:
         log.add_month(7, checked=False)
         log.fill(7, 50)
@@ -98,7 +98,7 @@ def test_a_check_that_takes_too_long_is_given_up_and_leaves_the_month_where_it_i
 def test_no_reader_of_the_log_waits_while_a_month_is_read(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The check of a month's bounds has a transaction id for as long as it reads."""
+    """The check of a month's bounds has a transaction id while it reads."""
     seen: list[tuple[int, int]] = []
     run = archive_store._run
 
@@ -107,7 +107,7 @@ def test_no_reader_of_the_log_waits_while_a_month_is_read(
         own = log.conn.execute(
             "select backend_xid::text::bigint from pg_stat_activity where pid = %s", (conn.info.backend_pid,)
         ).fetchone()
-        # One that began later has ended, so that the horizon can be above both.
+        # A later transaction has ended, so that the horizon can be above both.
         log.conn.execute("select pg_current_xact_id()")
         horizon = log.conn.execute(HORIZON + "select xid::text::bigint from h").fetchone()
         assert own is not None
@@ -126,8 +126,8 @@ def test_no_reader_of_the_log_waits_while_a_month_is_read(
     assert horizon > own
 
 
-def test_a_reader_is_behind_though_a_thousand_events_recorded_later_are_not(database_url: str) -> None:
-    """The last in the log of what goes may be recorded before much that stands ahead of it."""
+def test_a_reader_is_behind_even_if_later_events_have_been_read(database_url: str) -> None:
+    """The last event of a segment may have been recorded before many events with lower positions."""
     with closing(OldLog(database_url)) as log, closing(Database(database_url, size=1).start()) as db:
         part = log.add_month(7)
         log.fill(7, 1500)

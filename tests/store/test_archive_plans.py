@@ -1,4 +1,4 @@
-"""A read of the log and its archive touches little of both, with statistics of the tables and without."""
+"""Reads of the log and its archive touch little of both, with and without table statistics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.query_plans import Explaining, copy, filled
 
 BACK = (9, 8, 7, 6, 5)
 BLOCKS = 2_000
-"""A page's own rows, at worst a block each, in eleven partitions, and the 300 events of a session."""
+"""Blocks for a page's rows, at worst one each, in eleven partitions, and for a session's 300 events."""
 SPREAD = """
 update events set emit_time = %s + (extract(epoch from occur_time - timestamptz '2026-01-01')
     / 60000.0) * interval '150 days', seq = extract(epoch from occur_time - timestamptz '2026-01-01')
@@ -32,7 +32,7 @@ update events set emit_time = %s + (extract(epoch from occur_time - timestamptz 
 
 @pytest.fixture(scope="module")
 def ledger(engines: Engines) -> Iterator[str]:
-    """Five months, of which three and a half are archived."""
+    """Return a connection to a log of five months, of which three and a half are archived."""
 
     def fill(conn: Connection) -> None:
         url = conn.info.dsn
@@ -61,7 +61,7 @@ def connection(conn: Explaining) -> Connection:
 
 
 def parents(conn: Explaining) -> set[str]:
-    """The parents whose partitions were read."""
+    """Return the parent tables whose partitions were read."""
     names = {str(node.get("Relation Name", "")) for node in conn.nodes()}
     return {name[:8] for name in names if name.startswith(("events_", "archived"))}
 
@@ -98,7 +98,7 @@ def test_a_list_reads_its_own_events(conn: Explaining, name: str, newest_first: 
     assert conn.blocks() < BLOCKS, conn.plan
 
 
-def test_one_event_and_a_place_are_probes(conn: Explaining) -> None:
+def test_one_event_and_a_position_are_index_probes(conn: Explaining) -> None:
     row = event_store.latest(
         connection(conn), project="default", count=1, event_filter=FILTERS["all"]
     ).events[0]
@@ -119,14 +119,14 @@ def test_one_event_and_a_place_are_probes(conn: Explaining) -> None:
     assert conn.blocks() < 20, conn.plan
 
 
-def test_what_does_not_ask_for_the_archive_reads_none_of_it(conn: Explaining) -> None:
+def test_reads_without_include_archived_leave_the_archive_alone(conn: Explaining) -> None:
     event_store.page(
         connection(conn), project="default", after=FIRST, limit=PAGE, event_filter=FILTERS["all"]
     )
     assert parents(conn) == {"events_k", "events_r"}
 
 
-def test_an_entity_and_statistics_read_their_own_part_of_both(conn: Explaining) -> None:
+def test_an_entity_and_statistics_read_only_their_part_of_both(conn: Explaining) -> None:
     history_store.entity(
         connection(conn), project="default", entity_type=EntityType.TASK, code="task-1", newest_first=True,
         limit=PAGE, upto=datetime.now(UTC),
