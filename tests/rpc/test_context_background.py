@@ -13,6 +13,8 @@ from orchestration.v1 import common_pb2, report_pb2, session_pb2, task_pb2
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
 from tests.support.ledger import Ledger
 
+pytestmark = pytest.mark.shared_server
+
 TASK = {"task_code": "t"}
 
 

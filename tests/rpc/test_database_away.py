@@ -1,21 +1,23 @@
 """Postgres is killed and comes back: calls fail fast, then work, and nothing acknowledged is gone."""
 
+import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack
+from pathlib import Path
 from time import monotonic
 from typing import cast
 
 import grpc
 import psycopg
 import pytest
+from psycopg import sql
 
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
 from orchestration_server.config.settings import Settings
-from orchestration_server.embedded.engines import EmbeddedEngines
-from tests.conftest import open_channel
+from orchestration_server.embedded.engines import EmbeddedEngines, Engines
+from tests.conftest import _other, open_channel, running
 from tests.support import factories
 from tests.support.database_wire import Wire
 from tests.support.rpc_errors import details, refused
@@ -65,15 +67,27 @@ class Ledger:
         raise AssertionError("the server does not answer again")
 
 
-@pytest.fixture(params=[True, False], ids=["durable", "ephemeral"])
-def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
-    with ExitStack() as stack:
-        engines = EmbeddedEngines(None, durable=request.param, valkey=False)
-        url = engines.start().database_url
-        stack.callback(engines.stop)
-        app = App(Settings(address="127.0.0.1:0", database_url=url, redis_url="", grace_seconds=1))
-        stack.callback(app.stop)
-        yield Ledger(engines, url, stack.enter_context(open_channel(app.start())))
+@pytest.fixture(scope="module", params=[True, False], ids=["durable", "ephemeral"])
+def postgres(request: pytest.FixtureRequest) -> Iterator[tuple[EmbeddedEngines, str]]:
+    """Run a Postgres that tests may kill; return it with its URL."""
+    engines = EmbeddedEngines(None, durable=request.param, valkey=False)
+    try:
+        yield engines, engines.start().database_url
+    finally:
+        engines.stop()
+
+
+@pytest.fixture
+def ledger(postgres: tuple[EmbeddedEngines, str]) -> Iterator[Ledger]:
+    engines, url = postgres
+    if engines.ended() or engines.postgres_pid is None:
+        engines.start_postgres()
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    url = _other(url, name)
+    with running(Engines(url, None, Path()), url) as address, open_channel(address) as channel:
+        yield Ledger(engines, url, channel)
 
 
 def follow(ledger: Ledger, cursor: str = "") -> Iterator[event_pb2.StreamTimelineResponse]:

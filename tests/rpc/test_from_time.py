@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+import grpc
 import psycopg
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,18 +13,18 @@ from orchestration.v1 import event_pb2
 from orchestration_server.app import App
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.store import log_times
-from tests.conftest import Server, open_channel
 from tests.support.late_writer import LateWriter, late_writer
 from tests.support.ledger import Ledger
+
+pytestmark = pytest.mark.shared_server
 
 SECONDS = 20
 MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def ledger(server: Server) -> Iterator[Ledger]:
-    with open_channel(server.address) as channel:
-        yield Ledger(channel)
+def ledger(channel: grpc.Channel) -> Ledger:
+    return Ledger(channel)
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from tests.conftest import Server, open_channel
 from tests.support.rpc_catalog import SERVICE_NAMES
 from tests.support.rpc_errors import details, must_be
 
+pytestmark = pytest.mark.shared_server
+
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 

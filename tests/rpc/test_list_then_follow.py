@@ -4,16 +4,18 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import grpc
 import pytest
 
 from orchestration.v1 import common_pb2, event_pb2, session_pb2
 from orchestration_server import model
 from orchestration_server.services import replay
 from orchestration_server.store import history as history_store
-from tests.conftest import Server, open_channel
 from tests.support import factories
 from tests.support.late_writer import LateWriter, late_writer
 from tests.support.ledger import ASSEMBLED, Ledger
+
+pytestmark = pytest.mark.shared_server
 
 TASK = common_pb2.ENTITY_TYPE_TASK
 SECONDS = 20
@@ -76,9 +78,8 @@ ANSWERS = [
 
 
 @pytest.fixture
-def ledger(server: Server) -> Iterator[Ledger]:
-    with open_channel(server.address) as channel:
-        yield Ledger(channel)
+def ledger(channel: grpc.Channel) -> Ledger:
+    return Ledger(channel)
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from orchestration_server.codec.timestamps import to_datetime
 from tests.support import factories
 from tests.support.rpc_errors import Metadata, must_be, refused
 
+pytestmark = pytest.mark.shared_server
+
 TASK, SPRINT = EntityType.ENTITY_TYPE_TASK, EntityType.ENTITY_TYPE_SPRINT
 TASKS = ("t-0", "t-1", "t-2")
 SPRINTS = ("s-0", "s-1")

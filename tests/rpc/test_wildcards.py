@@ -1,17 +1,18 @@
 """Filters by a wildcard take what the same filter in Python takes, however far the rollups are."""
 
-from collections.abc import Iterator
 from random import Random
 
+import grpc
 import pytest
 
 from orchestration.v1 import event_pb2
 from orchestration_server.app import App
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.store import wildcards
-from tests.conftest import Server, open_channel
 from tests.support import factories
 from tests.support.ledger import Ledger
+
+pytestmark = pytest.mark.shared_server
 
 SECONDS = 20
 TYPES = ["a.b", "a.b.c", "a.b.d", "a.bc.d", "a-b.c", "a.b.c.d", "b.a", "ab.b.c", "a.z"]
@@ -19,9 +20,8 @@ FILTERS = [["a.*"], ["a.b.*"], ["a.b.*", "b.a"], ["a.b.*", "a.*"], ["none.*"], [
 
 
 @pytest.fixture
-def ledger(server: Server) -> Iterator[Ledger]:
-    with open_channel(server.address) as channel:
-        yield Ledger(channel)
+def ledger(channel: grpc.Channel) -> Ledger:
+    return Ledger(channel)
 
 
 def takes(types: list[str], type_: str) -> bool:
@@ -49,7 +49,7 @@ def listed(ledger: Ledger, chosen: event_pb2.EventFilter, order: event_pb2.Event
 def test_a_wildcard_takes_its_own_at_any_time(
     ledger: Ledger, app: App, behind: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wildcards, "MOST_BEHIND", behind)
+    monkeypatch.setattr(wildcards, "MAX_UNROLLED", behind)
     random = Random(behind)
     log: list[event_pb2.Event] = []
     for turn in range(4):
