@@ -1,4 +1,4 @@
--- The ledger: one row of log_state, sprints, tasks, dependencies, requests and the event log.
+-- The ledger: log_state, which has one row, sprints, tasks, dependencies, requests and the event log.
 
 create table log_state (
     one        boolean primary key default true check (one),
@@ -8,15 +8,15 @@ create table log_state (
     cluster    text   not null      -- the cluster's system identifier when that epoch began
 );
 
--- Past epochs: their last transaction id. A cursor beyond it belongs to another copy of the log.
+-- Past epochs with their last transaction id. A cursor beyond it belongs to another copy of the log.
 create table log_epochs (
     epoch    integer primary key,
     nonce    bytea not null,
     last_xid xid8 not null
 );
 
--- Rows that are deleted stay. A lookup by code must not say "delete_time is null" in its where: while a
--- table has no statistics yet, the planner then takes a partial index for it and skips through that.
+-- Deleted rows stay. A lookup by code must not have "delete_time is null" in its where clause: without
+-- statistics the planner would use a partial index for it and skip through that.
 create table sprints (
     project     text not null,
     code        text not null,
@@ -66,9 +66,9 @@ create table dependencies (
 );
 create index dependencies_reverse on dependencies (project, depends_on_code, task_code) where kind = 1;
 
--- Whether a link may be written: both tasks are there, and a blocking one closes no cycle. Each statement of a
--- volatile function has a snapshot of its own: called with the locks held, this sees what others committed
--- while the calling statement waited for them. ``locked`` is what makes it wait.
+-- Returns whether a link may be written: both tasks exist, and a blocking link closes no cycle. Each statement
+-- of a volatile function has its own snapshot, so this sees what others committed while the calling statement
+-- waited for the locks. ``locked`` makes it run after that wait.
 create function ledger_may_link(of text, task text, depends_on text, blocks boolean, locked bigint)
 returns boolean language plpgsql volatile as $$
 begin
@@ -86,7 +86,7 @@ begin
 end
 $$;
 
--- What each request_id was answered; kept for 24 hours.
+-- The response to each request_id, stored for 24 hours.
 create table requests (
     project     text not null,
     rpc         text not null,
@@ -98,7 +98,7 @@ create table requests (
 );
 create index requests_by_age on requests (create_time);
 
--- Keys that make a caller's event unique in its project for ever, whatever retention does to the event.
+-- Keys that make a caller's event unique in its project for ever, even if retention deletes the event.
 create table event_keys (
     project   text not null,
     dedup_key text not null,
@@ -106,7 +106,7 @@ create table event_keys (
     primary key (project, dedup_key)
 );
 
--- The event log. One partition for what is kept for ever, the rest by month of emit_time.
+-- The event log. One partition has the events that are kept for ever, the others are months of emit_time.
 create sequence event_seq;
 create table events (
     kept           boolean not null,
@@ -134,9 +134,9 @@ create index events_log on events (project, epoch, xid, seq);
 create index events_by_id on events (event_id);
 create index events_by_emit on events (project, emit_time);
 create index events_by_time on events (project, occur_time, seq);
--- By hashes of the texts: half the size, and the log grows 1.3 to 1.7 times as fast as with the texts. A
--- query asks for the hash and for the text. What a timeline is filtered by is in the order of the log; what has
--- many events a key is in the order of occur_time as well (orchestration_server/store/event_queries.py).
+-- These indexes have hashes of the texts. They have half the size, and inserts are 1.3 to 1.7 times as fast. A
+-- query compares both the hash and the text. Fields that timelines filter by have an index in log order, and
+-- fields with many events a key also one by occur_time (orchestration_server/store/event_queries.py).
 create index events_of_entity on events
     (hashtextextended(project || '/' || entity_type || '/' || entity_code, 0), epoch, xid, seq)
     where entity_type <> 0;
@@ -153,7 +153,7 @@ create index events_of_type on events
 create index events_of_type_by_time on events
     (hashtextextended(project || '/' || type, 0), occur_time, seq);
 
--- Raises the ledger's own error where a write did not find what it was made for: all of it is undone.
+-- Raises the ledger's own SQLSTATE if the rows of a write are not as expected. The write is rolled back.
 create function ledger_expect(counted bigint, expected bigint) returns bigint language plpgsql as $$
 begin
     if counted is distinct from expected then

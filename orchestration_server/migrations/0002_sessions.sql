@@ -1,7 +1,7 @@
--- Sessions: an agent's work on one task or sprint. They are never deleted, and a key is given out once.
+-- Sessions: an agent's work on one task or sprint. They are never deleted, and a key is used once.
 
--- The body has no last_activity_time: that is written often, with neither an event nor a new revision, and no
--- index holds it, so that such a write touches the row alone.
+-- The body has no last_activity_time, which is written often, without an event or a new revision. No index has
+-- it, so such a write touches only the row.
 create table sessions (
     project            text not null,
     key                text not null,
@@ -17,7 +17,7 @@ create table sessions (
     body               bytea not null,      -- the serialized orchestration.v1.Session
     primary key (project, key)
 ) with (fillfactor = 85);
--- An index serves the queries that say its condition, and no others: so each has one that is the narrowest.
+-- A partial index serves only queries that repeat its condition, so each kind of query has its own.
 create index sessions_by_age on sessions (project, create_time desc, key desc);
 create index sessions_open on sessions (project, create_time desc, key desc) where status < 3;
 create index sessions_of_agent on sessions (project, agent, create_time desc, key desc) where agent <> '';
@@ -25,6 +25,6 @@ create index sessions_open_of_agent on sessions (project, agent, create_time des
     where status < 3 and agent <> '';
 create index sessions_of_target on sessions (project, target_type, target_code, create_time desc, key desc)
     where target_code <> '';
--- Which session an agent resumes on a target.
+-- For the session that an agent resumes on a target.
 create index sessions_to_resume on sessions
     (project, target_type, target_code, agent, create_time desc, key desc) where status < 3;

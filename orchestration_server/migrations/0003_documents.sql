@@ -1,5 +1,5 @@
--- Documents: decisions and bug reports. They are never deleted, so the next number is the highest and one: who
--- takes it holds the project's lock for it.
+-- Documents: decisions and bug reports. They are never deleted, so the next number is the highest plus one. The
+-- writer that takes it holds the project's lock for it.
 create table adrs (
     project     text not null,
     number      integer not null,
@@ -26,8 +26,8 @@ create table bug_reports (
     unique (project, fingerprint)
 ) with (fillfactor = 85);
 
--- What a report reads of the log: since when a task stands where it does, and what a sprint got done. Partial,
--- so that all other events write nothing here.
+-- For reports: the last change of a task's status, and the completions of a sprint. The indexes are partial, so
+-- other events do not write them.
 create index events_of_task_status on events
     (hashtextextended(project || '/' || entity_code, 0), epoch, xid, seq)
     where type in ('orchestration.task.status_updated', 'orchestration.task.blocked',

@@ -1,4 +1,4 @@
--- Files that are to be written: one row an entity, however many changes of it wait.
+-- The file outbox: one row for each entity whose files are to be written, whatever the number of changes.
 create table file_outbox (
     project           text not null,
     kind              text not null,        -- sprint, task, adr, bug_report

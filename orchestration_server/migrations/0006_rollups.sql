@@ -1,4 +1,4 @@
--- Events of a project by the hour of occur_time, counted up to the place of the reader 'rollups' in log_positions.
+-- Counts of a project's events by the hour of occur_time, up to the position of the reader 'rollups'.
 create table event_rollups (
     project   text not null,
     dimension smallint not null,    -- what the key is: 0 nothing, 1 a type, 2 an actor

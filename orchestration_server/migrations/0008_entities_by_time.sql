@@ -1,6 +1,6 @@
--- Events are counted by entity from the index alone: a range of a hundred thousand of them took 330 ms from the
--- table, 26 from here. For that the pages have to be known as visible to all, so what was inserted is vacuumed
--- after every twentieth of a partition, not after every fifth.
+-- Events are counted by entity with an index-only scan: 26 ms for a hundred thousand events, instead of 330 ms from
+-- the table. The pages must be marked all-visible for that, so inserts trigger VACUUM after every twentieth of a
+-- partition, instead of every fifth.
 drop index events_by_time;
 create index events_by_time on events (project, occur_time, seq) include (entity_type, entity_code);
 

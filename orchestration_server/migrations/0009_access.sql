@@ -1,5 +1,5 @@
--- Keys of the API. A key is made and revoked, and its row stays, so that the first one closes the ledger for
--- good: a ledger whose last key is revoked does not fall open again.
+-- Keys of the API. The row of a revoked key stays, so the first key closes the ledger for good: it does not become
+-- open again when its last key is revoked.
 create table api_keys (
     id                text primary key,         -- stands in the key itself, in the open
     digest            bytea not null,           -- SHA-256 of the whole key, which holds 256 random bits

@@ -1,14 +1,14 @@
--- The archive: a second parent, to which a month of the log is moved as the partition that it is. Its bounds are
--- the months', or where one was split by an exact day, that day. archive_time is the same for a whole partition,
--- which does not rewrite it.
+-- The archive: a second parent table, to which a month of the log is moved as a partition. Its bounds are those of
+-- months, or an exact day that split one. archive_time is the same in a whole partition, so setting it rewrites
+-- nothing.
 create table archived_events (
     like events including indexes,
     archive_time timestamptz not null,
     constraint archived_not_kept check (not kept and priority not in (1, 2))    -- P0 and P1 stay
 ) partition by range (emit_time);
 
--- How far a project's log is archived, or its archive deleted: the last event of it. A reader whose place lies
--- before that has not read what is gone, and moves tell one who reads on whether any went since it began.
+-- The last archived event of each project, and the last deleted one. A reader with a position before it has missed
+-- events. A reader that continues sees by moves whether more events went since it began.
 create table archive_edges (
     project text not null,
     deleted boolean not null,
@@ -20,8 +20,8 @@ create table archive_edges (
     primary key (project, deleted)
 ) with (fillfactor = 50);           -- changes in place with each chunk that is moved
 
--- What is kept for ever cannot be deleted, nor become what is not kept: that is a delete and an insert. What is
--- archived goes with its partition alone.
+-- Events that are kept for ever cannot be deleted. They cannot become events that are not kept either, which is a
+-- delete and an insert. Archived events are deleted only with their partition.
 create function ledger_keep() returns trigger language plpgsql as $$
 begin
     raise exception 'events of P0 and P1 are kept for ever, and archived ones go with their partition alone'
@@ -49,7 +49,7 @@ create function ledger_move_edge(
             order by last.epoch desc, last.xid desc, last.seq desc limit 1)
 $$;
 
--- The last event of each project in a partition: the projects are found by skipping from one to the next.
+-- Returns the last event of each project in a partition. The query skips from one project to the next.
 create function ledger_last_events(part regclass)
 returns table (project text, epoch integer, xid xid8, seq bigint) language plpgsql as $$
 begin
@@ -68,8 +68,8 @@ begin
 end
 $$;
 
--- Adds the CHECKs that a partition needs to go, for new rows alone as yet. The first lock stops nobody, and has an
--- autovacuum of the partition end after a second; the one that does stop others comes after it.
+-- Adds the CHECKs that a partition needs before it can move, not valid yet. The first lock blocks no session, and
+-- ends an autovacuum of the partition after a second. The lock that blocks others comes after it.
 create function ledger_add_bounds(part regclass, lower timestamptz, upper timestamptz, bounds text)
 returns void language plpgsql as $$
 begin
@@ -84,14 +84,14 @@ begin
 end
 $$;
 
--- Moves a partition of the log to the archive. A single statement, so that no lock waits for whoever calls: all
--- of it commits or none. It is refused where a CHECK of the bounds is not validated, as that would be done here
--- while all writers wait.
+-- Moves a partition of the log to the archive, in a single statement, so no lock waits for the client. All of it
+-- commits or none. It fails if a CHECK of the bounds is not validated, since Postgres would validate it here while
+-- all writers wait.
 --
--- The first lock stops nobody, and has an autovacuum of the partition end after a second. Then come those that
--- do, each waited for as briefly as may be, and that which every insert of the log passes last: whoever reads
--- the partition for long is met before it. All are held before anything is changed, so that a query over both
--- parents finds the partition below one of them, in whatever order it locks them.
+-- The first lock blocks no session, and ends an autovacuum of the partition after a second. The blocking locks
+-- follow, each with a short timeout. The lock that every insert needs comes last, so a long reader of the partition
+-- is met before it. All locks are held before anything changes, so a query over both parents finds the partition
+-- below exactly one of them, in whatever order it locks them.
 create function ledger_archive_part(part regclass, lower timestamptz, upper timestamptz, bounds text, name text)
 returns void language plpgsql as $$
 begin
@@ -113,9 +113,9 @@ begin
 end
 $$;
 
--- Moves events of a project in a partition, the oldest first, recorded in a part of its time; how many it were,
--- and when the last was recorded. They are deleted where they were by the statement that inserts them, so whether
--- a crash loses that does not matter, and nobody waits for the disk.
+-- Moves the oldest events of a project and partition that were recorded in a part of its time. Returns their number
+-- and the time of the last one. One statement deletes and inserts them, so a crash loses nothing, and the commit
+-- need not wait for the disk.
 create function ledger_archive_chunk(
     part regclass, of text, since timestamptz, before timestamptz, size bigint, out moved bigint, out upto timestamptz
 ) language plpgsql as $$

@@ -1,5 +1,5 @@
--- Changes of a status that are told of once the status has been stable for a while: a row a step, written with
--- the change, taken away with the event that tells of it.
+-- Pending changes: changes of a status that are logged once the status is stable. Each row is written with its
+-- change, and deleted with the event that logs it.
 create table held_changes (
     project        text not null,
     entity_type    smallint not null,
@@ -11,10 +11,10 @@ create table held_changes (
     body           bytea not null,          -- the serialized orchestration.v1.Event that tells of this step alone
     primary key (project, entity_type, entity_code, revision)
 );
--- Rows come and go: the dead ones are to be gone before a look for what is due reads many of them.
+-- Rows are short-lived. VACUUM has to remove dead ones before the query of due changes reads many of them.
 alter table held_changes set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
--- Refuses an event of an entity whose held changes have to be told of first.
+-- Rejects an event of an entity whose pending changes must be logged first.
 create function ledger_none_held(counted bigint) returns bigint language plpgsql as $$
 begin
     if counted > 0 then
@@ -24,8 +24,8 @@ begin
 end
 $$;
 
--- Events that sampling left out, by the minute of occur_time, and by the hour once they are old: statistics count
--- them as if they were there. The row at -infinity is all of a project's: whether there are more than there were.
+-- Counts of sampled events by the minute of occur_time, and by the hour once they are old. Statistics include them.
+-- The row at -infinity has the total of the project, which is a version.
 create table sampled_out (
     project     text not null,
     minute      timestamptz not null,

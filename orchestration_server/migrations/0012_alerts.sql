@@ -1,6 +1,6 @@
--- Alerts: what each server says of itself, what was measured last, and which alerts there are.
+-- Alerts: the figures of each server, the last evaluation, and the alerts.
 
--- One row a server process, written every few seconds. A crash of Postgres empties it; the servers fill it again.
+-- One row for each server process, written every few seconds. A crash of Postgres empties it, and servers refill it.
 create unlogged table server_figures (
     server         uuid primary key,
     update_time    timestamptz not null,
@@ -11,7 +11,7 @@ create unlogged table server_figures (
     context_counts bigint[] not null    -- how many stand below each, and not below the one before
 ) with (fillfactor = 50);
 
--- The last evaluation, which one server of all did.
+-- The last evaluation, by any of the servers.
 create table alert_evaluation (
     one                      boolean primary key default true check (one),
     evaluate_time            timestamptz not null,
@@ -35,7 +35,7 @@ create table alerts (
     fire_time    timestamptz,
     resolve_time timestamptz
 ) with (fillfactor = 85);
--- An alert is about one thing once at a time, whoever evaluates.
+-- A subject has an alert only once at a time, even if several servers evaluate.
 create unique index alerts_active on alerts (alert, project, subject) where state < 3;
 create index alerts_by_state on alerts (state, begin_time desc, id desc);
 create index alerts_resolved on alerts (resolve_time) where state = 3;

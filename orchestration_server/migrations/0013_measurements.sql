@@ -1,12 +1,12 @@
--- What one process of all measures of the ledger now and then, for the metrics of each and for GetStorageStats.
+-- Measurements of the ledger, which one process makes for the metrics of all and for GetStorageStats.
 create table measurements (
     name         text primary key,  -- storage, workspace
     measure_time timestamptz not null,
     body         bytea not null     -- the serialized orchestration.v1.StorageStats or WorkspaceStats
 );
 
--- How many rows a table has: counted where it is no larger than so many bytes; else as the planner has it, which is
--- the density that the last vacuum or analyze found, at the size of now.
+-- Returns the number of a table's rows. A table of at most so many bytes is counted. A larger one is estimated like
+-- the planner does: from the density at the last VACUUM or ANALYZE and the present size.
 create function ledger_rows(of regclass, most_bytes bigint, out counted bigint, out exact boolean)
 language plpgsql stable as $$
 declare

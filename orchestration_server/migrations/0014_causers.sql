@@ -1,11 +1,10 @@
--- Who caused an event, as the server knows it: the agent that called, and what its key was scoped to. scopes is
--- empty if nothing bounds the caller, else a JSON array of what its key may change (orchestration_server/codec/causers.py).
--- A constant default rewrites no partition.
+-- The causer of an event: the calling agent, and the scope of its key. scopes is empty if the caller has no scope,
+-- else a JSON array of scopes (orchestration_server/codec/causers.py). A constant default rewrites no partition.
 alter table events add column agent text not null default '', add column scopes text not null default '';
 alter table archived_events add column agent text not null default '', add column scopes text not null default '';
 alter table held_changes add column scopes text not null default '';
 
--- As in 0010_archive.sql, with the columns added above.
+-- The function of 0010_archive.sql with the new columns.
 create or replace function ledger_archive_chunk(
     part regclass, of text, since timestamptz, before timestamptz, size bigint, out moved bigint, out upto timestamptz
 ) language plpgsql as $$

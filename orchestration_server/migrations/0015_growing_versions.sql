@@ -1,9 +1,9 @@
--- What makes the version of a sprint's tasks, and that of a task's links, a number that only grows: a sum over what
--- is there comes back when something goes. So what goes leaves its revision behind, and one more for its going.
+-- Two versions that only grow: that of a sprint's tasks, and that of a task's links. A sum over existing rows would
+-- shrink when a row leaves, so a row that leaves adds its revision, plus one for leaving.
 --
--- The version of a sprint's tasks is the sum of the revisions of its tasks and of what has departed. In sixteen rows,
--- so that writers of one sprint seldom wait for each other here, and then for no longer than a commit: nothing that a
--- write does after this waits for another one.
+-- The version of a sprint's tasks is the sum of the revisions of its tasks and of departed tasks. It is spread over
+-- sixteen rows, so writers of one sprint seldom wait for each other. They wait at most for a commit, since a write
+-- waits for no other lock after this.
 create table departed_tasks (
     project     text not null,
     sprint_code text not null,
@@ -25,8 +25,8 @@ create trigger tasks_depart after update on tasks for each row
         and (new.sprint_code <> old.sprint_code or new.delete_time is not null))
     execute function ledger_depart();
 
--- The version of a task's links is the sum of the revisions of the tasks that it depends on, one for each link, and of
--- those whose link was removed. Whoever removes a link has the locks of both tasks.
+-- The version of a task's links is the sum of the revisions of the tasks that it depends on, one for each link, and
+-- of the tasks of removed links. The writer that removes a link holds the locks of both tasks.
 create table removed_links (
     project   text not null,
     task_code text not null,

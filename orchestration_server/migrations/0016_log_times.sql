@@ -1,6 +1,6 @@
--- How late the events of a project were recorded, up to some of them: at or before the event at (epoch, xid, seq) none
--- is of a later emit_time than latest. Kept behind the tail of the log, one for some thousand events. Where events of
--- a time begin in the log is found by it: emit_time has another order than the log has.
+-- Marks of the log, one for some thousand events: no event of the project up to (epoch, xid, seq) has an emit_time
+-- after latest. With them a stream finds the position at which the events of a time can begin, since emit_time has
+-- another order than the log.
 create table log_times (
     project text not null,
     epoch   integer not null,

@@ -1,5 +1,5 @@
--- Keys that are not revoked have different names in a project, so a list tells them apart. Of those that have
--- one name already, all but the first get their id behind it.
+-- Unrevoked keys of a project have different names, so that a list tells them apart. Of existing keys with the same
+-- name, all but the first get their id appended.
 update api_keys k set name = left(k.name, 110) || ' (' || k.id || ')'
 from (
     select id, row_number() over (partition by project, name order by create_time, id) as place

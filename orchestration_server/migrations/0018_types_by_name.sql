@@ -1,3 +1,3 @@
--- The types of a project's events in the order of their names, so that those below a prefix are found by probes. The
--- rollups count every event by its type and are never deleted.
+-- The types of a project's events by name, so that probes find the types below a prefix. The rollups have every type
+-- and are never deleted.
 create index event_rollups_by_key on event_rollups (project, dimension, key collate "C");

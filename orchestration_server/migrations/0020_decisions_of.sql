@@ -1,5 +1,5 @@
--- What a decision belongs to, so that a context finds it. Until now only its body said so: it is read here as the
--- protobuf message that it is, of which field 6 is the sprint and field 7 the task.
+-- The sprint and the task of a decision, so that a context finds it. They are taken from the body, a protobuf message
+-- in which field 6 is the sprint and field 7 the task.
 alter table adrs add column sprint_code text not null default '', add column task_code text not null default '';
 
 create function pg_temp.text_field(body bytea, wanted int) returns text language plpgsql as $$

@@ -41,7 +41,7 @@ def servers(engines: Engines, database_url: str, tmp_path: Path) -> Iterator[lis
         yield [one, two]
 
 
-def test_each_step_is_told_once_while_writers_and_tellers_race(servers: list[Server]) -> None:
+def test_each_change_is_logged_once_while_writers_and_services_race(servers: list[Server]) -> None:
     with open_channel(servers[0].address) as one, open_channel(servers[1].address) as two:
         channels = [one, two]
         create(TaskServiceStub(one), "A")
@@ -113,7 +113,7 @@ def revisions_of(changes: list) -> list[int]:  # type: ignore[type-arg]  # of En
     return found
 
 
-def test_a_server_that_is_killed_loses_no_step(
+def test_a_killed_server_loses_no_pending_change(
     engines: Engines, database_url: str, tmp_path: Path, start_process: Callable[..., Server]
 ) -> None:
     """Another server logs the change: no step between it and its event is in memory alone."""
@@ -138,7 +138,7 @@ def test_a_server_that_is_killed_loses_no_step(
         assert rebuild(events, "A", verify=True).verification.equal
 
 
-def test_a_server_tells_of_what_it_held_by_itself(
+def test_a_server_logs_its_pending_changes_itself(
     database_url: str, tmp_path: Path, start_process: Callable[..., Server]
 ) -> None:
     """The server's background service logs the change, though nothing else happens to the task."""
@@ -160,7 +160,7 @@ def test_a_server_tells_of_what_it_held_by_itself(
         assert not any(change.pending for change in history(events, "A"))
 
 
-def test_a_teller_that_dies_halfway_leaves_all_to_the_next(
+def test_a_service_that_dies_halfway_leaves_all_to_the_next(
     engines: Engines, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (

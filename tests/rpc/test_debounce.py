@@ -1,4 +1,4 @@
-"""Debounced changes of a status: one event for many, none of them lost, and history whole at any moment."""
+"""Debounced changes of a status: one event logs many, none is lost, and history is always complete."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -73,7 +73,7 @@ def types_of(ledger: Ledger) -> list[str]:
     return [event.type.removeprefix("orchestration.") for event in log_of(ledger.events)]
 
 
-def test_one_event_tells_of_all_changes_once_the_status_is_stable(server: Server, ledger: Ledger) -> None:
+def test_one_event_logs_all_changes_once_the_status_is_stable(server: Server, ledger: Ledger) -> None:
     clock = Clock()
     service = teller(server, clock)
     create(ledger.tasks, "A")
@@ -107,15 +107,15 @@ def test_one_event_tells_of_all_changes_once_the_status_is_stable(server: Server
     ]
 
 
-def test_a_status_that_never_rests_is_told_of_after_a_minute(server: Server, ledger: Ledger) -> None:
-    """Each change waits for 5 s more, but the first one for 60 s at the most."""
+def test_a_status_that_never_rests_is_logged_after_a_minute(server: Server, ledger: Ledger) -> None:
+    """Each change adds 5 s to the wait, but the first one waits for at most 60 s."""
     clock = Clock()
     service = teller(server, clock)
     create(ledger.tasks, "A")
     status(ledger.tasks, "A", IN_PROGRESS)
     assert server.app is not None
     with server.app.db.connection() as conn:
-        # As if the first had been made 58 s ago, and the last one just now.
+        # The first change now seems to be 58 s old, and the last one is new.
         conn.execute("update held_changes set latest_time = latest_time - interval '58 seconds'")
     status(ledger.tasks, "A", PENDING)
     clock.goes_on(1)
@@ -125,7 +125,7 @@ def test_a_status_that_never_rests_is_told_of_after_a_minute(server: Server, led
     assert payload(log_of(ledger.events)[-1])["step_count"] == 2
 
 
-def test_what_is_held_comes_before_any_other_event_of_its_task(server: Server, ledger: Ledger) -> None:
+def test_pending_changes_are_logged_before_other_events_of_their_task(server: Server, ledger: Ledger) -> None:
     others: dict[str, Any] = {
         "task.updated": lambda: update(ledger.tasks, "A", title="new"),
         "task.priority_changed": lambda: update(ledger.tasks, "A", priority=4),
@@ -145,7 +145,7 @@ def test_what_is_held_comes_before_any_other_event_of_its_task(server: Server, l
             status(ledger.tasks, "A", IN_PROGRESS)
         status(ledger.tasks, "A", PENDING)
         found = types_of(ledger)[before:]
-        # What leaves the status blocked is no debounced type.
+        # A change from blocked has another type, which is not debounced.
         assert found in ([], ["task.unblocked"])
         act()
         assert types_of(ledger)[before:] == [*found, "task.status_updated", type_]
@@ -156,7 +156,7 @@ def test_what_is_held_comes_before_any_other_event_of_its_task(server: Server, l
 
 
 def _flip_after_each_reading(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Task A changes whenever a group that keeps nobody from it has been read; the flips are counted."""
+    """Change task A whenever a group without locks has been read, and count the changes."""
     read, flips = EmitBatch.__init__, [0]
 
     def then_flip(self: EmitBatch, conn: Connection, group: Sequence[EmitRequest]) -> None:
@@ -170,7 +170,7 @@ def _flip_after_each_reading(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("events", [1, COPY_EVENTS])
-def test_a_task_that_changes_all_the_time_keeps_no_event_from_its_log(
+def test_a_task_that_changes_all_the_time_blocks_no_event(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, events: int
 ) -> None:
     create(ledger.tasks, "A")
@@ -195,7 +195,7 @@ def test_accepted_events_of_a_task_that_changes_all_the_time_are_stored(
     assert types_of(ledger) == ["task.created", "task.status_updated", mine.type]
 
 
-def test_what_was_told_of_for_a_group_that_fails_is_woken_for(
+def test_timelines_wake_for_changes_logged_before_a_failed_group(
     server: Server, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create(ledger.tasks, "A")
@@ -220,7 +220,7 @@ def test_what_was_told_of_for_a_group_that_fails_is_woken_for(
     assert woken.is_set()
 
 
-def test_what_is_told_of_first_was_recorded_first(ledger: Ledger) -> None:
+def test_pending_changes_are_recorded_before_the_event_after_them(ledger: Ledger) -> None:
     create(ledger.tasks, "A")
     status(ledger.tasks, "A", IN_PROGRESS)
     mine = ledger.emit("A")
@@ -234,7 +234,7 @@ def _log(ledger: Ledger, key: str) -> None:
     )
 
 
-def test_history_has_what_is_held(server: Server, ledger: Ledger) -> None:
+def test_history_has_pending_changes(server: Server, ledger: Ledger) -> None:
     create(ledger.tasks, "A")
     known = {1: get(ledger.tasks, "A")}
     for to in (IN_PROGRESS, PENDING, IN_PROGRESS):
@@ -279,7 +279,7 @@ def test_history_has_what_is_held(server: Server, ledger: Ledger) -> None:
     assert rebuild(ledger.events, "A", cursor=log_of(ledger.events)[-1].cursor).task == known[4]
 
 
-def test_a_status_that_comes_back_changed_nothing_and_keeps_its_steps(server: Server, ledger: Ledger) -> None:
+def test_a_status_that_comes_back_logs_its_steps_without_a_change(server: Server, ledger: Ledger) -> None:
     create(ledger.tasks, "A")
     status(ledger.tasks, "A", IN_PROGRESS)
     task = status(ledger.tasks, "A", PENDING)
@@ -292,7 +292,7 @@ def test_a_status_that_comes_back_changed_nothing_and_keeps_its_steps(server: Se
     assert replay(ledger.events).consistent
 
 
-def test_snapshots_go_on_through_the_steps(server: Server, ledger: Ledger) -> None:
+def test_snapshots_continue_through_steps(server: Server, ledger: Ledger) -> None:
     create(ledger.tasks, "A")
     known = {}
     for n in range(70):
@@ -328,7 +328,7 @@ def test_sprints_are_debounced_too(server: Server, ledger: Ledger) -> None:
     assert rebuild(ledger.events, "S", SPRINT, revision=2).sprint.status == common_pb2.SPRINT_STATUS_ACTIVE
 
 
-def test_what_is_urgent_is_never_held(server: Server, ledger: Ledger) -> None:
+def test_urgent_events_are_never_debounced(server: Server, ledger: Ledger) -> None:
     for priority in (common_pb2.PRIORITY_P0, common_pb2.PRIORITY_P1):
         code = f"p{priority}"
         create(ledger.tasks, code, priority=priority)
@@ -339,13 +339,13 @@ def test_what_is_urgent_is_never_held(server: Server, ledger: Ledger) -> None:
         assert types_of(ledger)[-1] == "task.status_updated"
 
 
-def test_a_change_of_more_than_the_status_is_told_of_at_once(server: Server, ledger: Ledger) -> None:
+def test_a_change_of_more_than_the_status_is_logged_at_once(server: Server, ledger: Ledger) -> None:
     create(ledger.tasks, "A")
     update(ledger.tasks, "A", status=IN_PROGRESS, title="new")
     assert types_of(ledger) == ["task.created", "task.status_updated", "task.updated"]
 
 
-def test_a_call_may_wish_otherwise(server: Server, ledger: Ledger) -> None:
+def test_a_call_may_request_another_policy(server: Server, ledger: Ledger) -> None:
     create(ledger.tasks, "A")
     status(ledger.tasks, "A", IN_PROGRESS)
     at_once = task_pb2.UpdateTaskStatusRequest(
@@ -356,7 +356,7 @@ def test_a_call_may_wish_otherwise(server: Server, ledger: Ledger) -> None:
     assert "steps" not in payload(log_of(ledger.events)[-1])
 
 
-def test_a_retry_holds_one_step(server: Server, ledger: Ledger) -> None:
+def test_a_retry_adds_no_pending_change(server: Server, ledger: Ledger) -> None:
     create(ledger.tasks, "A")
     request = task_pb2.UpdateTaskStatusRequest(task_code="A", status=IN_PROGRESS, request_id="once")
     assert ledger.tasks.UpdateTaskStatus(request) == ledger.tasks.UpdateTaskStatus(request)
@@ -365,7 +365,7 @@ def test_a_retry_holds_one_step(server: Server, ledger: Ledger) -> None:
     assert payload(log_of(ledger.events)[-1])["step_count"] == 1
 
 
-def test_an_attempt_that_finds_its_answer_holds_and_counts_nothing(
+def test_an_attempt_that_finds_its_response_counts_no_change(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create(ledger.tasks, "A")
@@ -383,8 +383,10 @@ def test_an_attempt_that_finds_its_answer_holds_and_counts_nothing(
     assert metrics.EVENTS_DEBOUNCED._value.get() == before + 1
 
 
-def test_files_and_rules_come_after_what_is_held(server: Server, ledger: Ledger, tmp_path: Path) -> None:
-    """Their events tell of no change and take no locks of their own."""
+def test_events_of_files_and_rules_follow_pending_changes(
+    server: Server, ledger: Ledger, tmp_path: Path
+) -> None:
+    """Their events report no change and take no locks."""
     rules = """
 rules:
   - name: page
@@ -411,7 +413,7 @@ rules:
     assert tell_all(server) == 0
 
 
-def test_rules_see_what_the_changes_come_to(server: Server, ledger: Ledger) -> None:
+def test_rules_see_the_coalesced_change(server: Server, ledger: Ledger) -> None:
     ledger.sprint("S", status=common_pb2.SPRINT_STATUS_ACTIVE)
     ledger.task("A", sprint_code="S")
     runner = automation(server)
@@ -424,20 +426,20 @@ def test_rules_see_what_the_changes_come_to(server: Server, ledger: Ledger) -> N
     assert types_of(ledger)[2:] == ["task.status_updated", "sprint.status_changed"]
 
 
-def test_most_steps_of_one_event(server: Server, ledger: Ledger) -> None:
+def test_many_changes_are_logged_at_once(server: Server, ledger: Ledger) -> None:
     create(ledger.tasks, "A")
     service = teller(server, Clock())
     for n in range(MAX_PENDING + 1):
         status(ledger.tasks, "A", IN_PROGRESS if n % 2 == 0 else PENDING)
-    # Due by their number, long before they are stable.
+    # They are due by number, long before the status is stable.
     assert service.run_once() == 2
     counts = [payload(event).get("step_count") for event in log_of(ledger.events)]
     assert counts == [None, MAX_PENDING, 1]
     assert replay(ledger.events).consistent
 
 
-def test_no_entity_is_told_of_while_it_is_written(server: Server, ledger: Ledger) -> None:
-    """The service goes on with others, and comes back."""
+def test_the_service_skips_an_entity_that_is_being_written(server: Server, ledger: Ledger) -> None:
+    """It logs other entities, and this one in a later run."""
     clock = Clock()
     service = teller(server, clock)
     for code in ("A", "B"):
@@ -454,8 +456,8 @@ def test_no_entity_is_told_of_while_it_is_written(server: Server, ledger: Ledger
     assert [event.entity_code for event in log_of(ledger.events)] == ["A", "B", "B", "A"]
 
 
-def test_a_status_that_is_late_waits_for_its_writer(server: Server, ledger: Ledger) -> None:
-    """Or one that is written all the time would never be told of."""
+def test_the_service_waits_for_the_writer_of_a_late_entity(server: Server, ledger: Ledger) -> None:
+    """Otherwise an entity that is written all the time would never be logged."""
     clock = Clock()
     create(ledger.tasks, "A")
     status(ledger.tasks, "A", IN_PROGRESS)
@@ -472,7 +474,7 @@ def test_a_status_that_is_late_waits_for_its_writer(server: Server, ledger: Ledg
 
 
 def _waits(server: Server) -> bool:
-    """Whether someone waits for an advisory lock of this database."""
+    """Return whether a session waits for an advisory lock of this database."""
     query: LiteralString = """select exists (select from pg_locks l join pg_database d on d.oid = l.database
         where l.locktype = 'advisory' and not l.granted and d.datname = current_database())"""
     assert server.app is not None
@@ -481,7 +483,7 @@ def _waits(server: Server) -> bool:
     return row is not None and row[0]
 
 
-def test_a_batch_holds_what_may_be_held(server: Server, ledger: Ledger) -> None:
+def test_a_batch_update_defers_only_debounced_events(server: Server, ledger: Ledger) -> None:
     for code, priority in (("A", 1), ("B", 3), ("C", 3)):
         create(ledger.tasks, code, priority=priority)
     status(ledger.tasks, "B", IN_PROGRESS)
@@ -494,7 +496,7 @@ def test_a_batch_holds_what_may_be_held(server: Server, ledger: Ledger) -> None:
     assert (last.entity_code, payload(last)["step_count"]) == ("B", 2)
 
 
-def test_a_call_may_wish_for_it_where_nothing_is_configured(
+def test_a_call_may_request_debounce_without_configuration(
     engines: Engines, database_url: str, tmp_path: Path
 ) -> None:
     with (
@@ -509,12 +511,12 @@ def test_a_call_may_wish_for_it_where_nothing_is_configured(
             )
             ledger.tasks.UpdateTaskStatus(request)
         assert types_of(ledger) == ["task.created"]
-        # The next one wishes for nothing, and comes after what is held.
+        # The next call requests no policy, and is logged after the pending change.
         status(ledger.tasks, "A", PENDING)
         assert [event.entity_revision for event in log_of(ledger.events)] == [1, 4, 5]
 
 
-def test_a_policy_of_another_rpc_is_refused(ledger: Ledger) -> None:
+def test_a_policy_of_another_rpc_is_rejected(ledger: Ledger) -> None:
     create(ledger.tasks, "A")
     request = task_pb2.UpdateTaskStatusRequest(
         task_code="A", status=IN_PROGRESS, emission_policy=common_pb2.EMISSION_POLICY_SAMPLE
@@ -528,7 +530,7 @@ def test_a_policy_of_another_rpc_is_refused(ledger: Ledger) -> None:
         ledger.events.EmitEvent(emitted)
 
 
-def test_a_task_is_in_progress_since_its_held_step(ledger: Ledger, channel: grpc.Channel) -> None:
+def test_a_report_counts_a_pending_change_as_the_start_of_work(ledger: Ledger, channel: grpc.Channel) -> None:
     made = factories.sprint("S")
     ledger.sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=made))
     create(ledger.tasks, "A", sprint_code="S")

@@ -1,4 +1,4 @@
-"""Policies of callers' events: batches, samples that keep sessions whole, and what is only accepted."""
+"""Policies of callers' events: batches, samples that keep sessions whole, and accepted events."""
 
 import subprocess
 import sys
@@ -49,7 +49,7 @@ policies:
 
 
 class StandingClock(Clock):
-    """Time passes when a test says so; whoever waits by it is told."""
+    """A clock that a test moves. It notifies the threads that wait by it."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -110,7 +110,7 @@ def kept(number: int, rate: float = 0.1) -> bool:
 
 
 def test_a_batch_is_stored_once_it_is_full(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many callers' events, one insert, and each is answered after it."""
+    """The events of many callers share one insert, and each is answered after it."""
     with counted(monkeypatch) as statements, committing(server, StandingClock()) as commits:
         waiting = [commits.submit(emission(emission_policy=BATCH)) for _ in range(499)]
         assert not any(one.done() for one in waiting)
@@ -132,14 +132,14 @@ def test_a_batch_is_stored_once_its_time_is_up(server: Server, monkeypatch: pyte
         assert writes_of(statements) == 1
 
 
-def test_what_does_not_wait_takes_the_batch_along(server: Server) -> None:
+def test_a_message_that_does_not_wait_ends_the_batch(server: Server) -> None:
     with committing(server, StandingClock()) as commits:
         waiting = commits.submit(emission(emission_policy=BATCH))
         assert commits.submit(emission()).result(10).stored == 1
         assert waiting.result(10).stored == 1
 
 
-def test_a_stop_stores_what_waits(server: Server, channel: grpc.Channel) -> None:
+def test_a_stop_stores_waiting_messages(server: Server, channel: grpc.Channel) -> None:
     with committing(server, StandingClock()) as commits:
         waiting = commits.submit(emission(emission_policy=BATCH))
         accepted = commits.submit(emission(emission_policy=BATCH, durability=ACCEPTED)).result(0)
@@ -198,7 +198,7 @@ def test_a_kept_session_is_whole_and_statistics_count_the_rest(
                 ],
             )
             for _ in range(2):
-                # The second one is a retry.
+                # The second call is a retry.
                 (answer,) = ledger.events.EmitEvents(iter([request]), metadata=session(number))
                 left_out = 0 if kept(number) else 2
                 assert (answer.stored, answer.duplicates, answer.sampled_out) == (5 - left_out, 0, left_out)
@@ -212,7 +212,7 @@ def test_a_kept_session_is_whole_and_statistics_count_the_rest(
 
 
 def _check_stats(server: Server, ledger: Ledger, sessions: int) -> None:
-    """Counted as if all were there: before and after the rollups, for each grouping and for the sprint."""
+    """Check that statistics count all events: before and after the rollups, by each group and by sprint."""
     end = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
     G = event_pb2  # noqa: N806  # short
 
@@ -238,9 +238,7 @@ def _check_stats(server: Server, ledger: Ledger, sessions: int) -> None:
         Rollups(server.app.db).run_once()
 
 
-def test_statistics_do_not_stay_behind_in_the_cache(
-    engines: Engines, database_url: str, tmp_path: Path
-) -> None:
+def test_cached_statistics_are_not_stale(engines: Engines, database_url: str, tmp_path: Path) -> None:
     left_out = next(n for n in range(100) if not kept(n))
     with working(engines, database_url, tmp_path, VERBOSE) as (_, ledger):
         request = event_pb2.EmitEventRequest(event=factories.event("agents.trace.step"))
@@ -280,7 +278,7 @@ def test_old_counts_are_kept_by_the_hour(engines: Engines, database_url: str, tm
         assert (rows(), hours()) == (5, [4, 2])
         assert fold.run_once() == 4
         assert (rows(), hours()) == (2, [4, 2])
-        # What comes late joins them.
+        # Late events join these counts.
         emit(0, 30, 60)
         assert hours() == [6, 3]
         assert fold.run_once() == 1
@@ -313,7 +311,7 @@ def test_activities_are_sampled_by_their_session(engines: Engines, database_url:
         assert len(ledger.log("orchestration.activity.logged")) == 2
 
 
-def test_a_call_may_wish_to_be_sampled(server: Server, channel: grpc.Channel) -> None:
+def test_a_call_may_request_sampling(server: Server, channel: grpc.Channel) -> None:
     ledger = Ledger(channel)
     left_out = next(n for n in range(100) if not kept(n))
     event = factories.event()
@@ -341,13 +339,13 @@ def test_accepted_events_are_answered_at_once_and_stored_soon(server: Server, ch
     ]
     answers = list(ledger.events.EmitEvents(iter(messages)))
     assert [(one.accepted, one.stored, one.duplicates) for one in answers] == [(3, 0, 0)] * 5
-    # A durable one behind them in the queue is answered after all of them are stored.
+    # A durable message behind them in the queue is answered after all of them are stored.
     ledger.emit()
     stored = [event.id for event in log_of(ledger.events)]
     assert stored[:-1] == [first.event.id, *(id_ for one in answers for id_ in one.event_ids)]
 
 
-def test_past_its_bound_nothing_more_is_accepted(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_message_is_accepted_above_the_limit(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "ACCEPTED_EVENTS", 10)
     clock = StandingClock()
     with committing(server, clock) as commits:
@@ -357,12 +355,12 @@ def test_past_its_bound_nothing_more_is_accepted(server: Server, monkeypatch: py
             commits.submit(emission(5, **wishes))
         assert refused.value.reason == "ACCEPTED_QUEUE_FULL"
         assert refused.value.retry_after is not None
-        # Callers that wait have room of their own.
+        # Callers that wait have a limit of their own.
         assert commits.submit(emission(500)).result(10).stored == 500
         assert commits.submit(emission(5, **wishes)).result(0).accepted == 5
 
 
-def test_a_project_that_fills_the_queue_keeps_no_other_out_of_it(
+def test_a_project_that_fills_the_queue_shuts_no_other_out(
     server: Server, channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_commit, "QUEUE_EVENTS", 100)
@@ -387,7 +385,7 @@ def test_a_project_that_fills_the_queue_keeps_no_other_out_of_it(
         assert [one.result(10).stored for one in sent] == [50] * len(sent)
 
 
-def test_nothing_is_accepted_behind_more_than_is_stored_soon(
+def test_no_message_is_answered_early_behind_too_many_events(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, commit = Event(), GroupCommit._commit
@@ -407,7 +405,7 @@ def test_nothing_is_accepted_behind_more_than_is_stored_soon(
         assert [one.result(10).stored for one in before] == [500] * 4
 
 
-def test_no_more_is_accepted_while_the_database_does_not_store_what_was(
+def test_no_message_is_answered_early_while_the_database_is_stuck(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, commit = Event(), GroupCommit._commit
@@ -451,7 +449,7 @@ def test_accepted_events_that_cannot_be_stored_are_counted(
     assert count() == before + 3
 
 
-def test_the_command_refuses_policies_that_break_the_rules(tmp_path: Path) -> None:
+def test_the_command_rejects_policies_that_break_the_rules(tmp_path: Path) -> None:
     path = tmp_path / "emission.yaml"
     path.write_text("policies:\n  - on: orchestration.task.created\n    emit: sample\n")
     command = Path(sys.executable).with_name("orchestration")

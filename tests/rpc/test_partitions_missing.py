@@ -1,4 +1,4 @@
-"""An event whose month has no partition is written all the same: whoever meets that makes the partition."""
+"""An event whose month has no partition is still stored: the write that needs it makes the partition."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def partitions(url: str) -> set[str]:
 
 
 def drop_all(url: str) -> None:
-    """As if the server had been off, or the clock had jumped, for longer than partitions were made ahead."""
+    """Drop the partitions ahead, as if the server had been off for longer than they reach."""
     with psycopg.connect(url, autocommit=True) as conn:
         for name in partitions(url):
             conn.execute(sql.SQL("drop table {}").format(sql.Identifier(name)))
@@ -44,14 +44,14 @@ def drop_all(url: str) -> None:
 
 @pytest.fixture
 def stubs(start_app: Callable[..., App], database_url: str) -> Iterator[list[grpc.Channel]]:
-    """Channels to two servers of one database."""
+    """Open channels to two servers of one database."""
     with ExitStack() as stack:
         apps = [start_app(database_url=database_url) for _ in range(2)]
         yield [stack.enter_context(open_channel(app.address)) for app in apps]
 
 
 def write(channel: grpc.Channel, number: int) -> None:
-    """One write of each way that events are written by."""
+    """Return one write for each way in which events are written."""
     tasks, events = TaskServiceStub(channel), EventServiceStub(channel)
     tasks.CreateTask(
         task_pb2.CreateTaskRequest(task=factories.task(f"t{number}"), request_id=f"c{number}"),
@@ -66,7 +66,7 @@ def write(channel: grpc.Channel, number: int) -> None:
     )
 
 
-def test_writers_of_two_servers_make_what_is_missing_and_lose_nothing(
+def test_writers_of_two_servers_make_missing_partitions_and_lose_no_event(
     stubs: list[grpc.Channel], database_url: str
 ) -> None:
     drop_all(database_url)
@@ -79,7 +79,7 @@ def test_writers_of_two_servers_make_what_is_missing_and_lose_nothing(
         assert kinds.count(kind) == WRITERS * EACH
 
 
-def test_a_stream_of_events_goes_on(stubs: list[grpc.Channel], database_url: str) -> None:
+def test_a_stream_of_events_continues(stubs: list[grpc.Channel], database_url: str) -> None:
     drop_all(database_url)
     messages = [
         event_pb2.EmitEventsRequest(request_id=f"m{number}", events=[factories.event() for _ in range(20)])
@@ -100,14 +100,16 @@ def test_sessions_and_sprints_too(stubs: list[grpc.Channel], database_url: str) 
     SprintServiceStub(stubs[1]).CreateSprint(sprint_pb2.CreateSprintRequest(sprint=sprint), timeout=SECONDS)
 
 
-def test_a_start_makes_them(start_app: Callable[..., App], database_url: str) -> None:
+def test_a_start_makes_missing_partitions(start_app: Callable[..., App], database_url: str) -> None:
     drop_all(database_url)
     start_app(database_url=database_url)
     assert len(partitions(database_url)) == MONTHS_AHEAD + 2
 
 
-def test_a_role_that_may_not_make_them_says_what_does(stubs: list[grpc.Channel], database_url: str) -> None:
-    """As when a table of that name is there, attached to nothing."""
+def test_a_role_without_the_right_names_the_command_that_helps(
+    stubs: list[grpc.Channel], database_url: str
+) -> None:
+    """The same happens if a table of that name exists and is not attached."""
     names = partitions(database_url)
     drop_all(database_url)
     with psycopg.connect(database_url, autocommit=True) as conn:

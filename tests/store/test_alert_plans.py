@@ -1,4 +1,4 @@
-"""What alerts go by is read by indexes: neither closed sessions nor the rest of the log are looked at."""
+"""Measurements for alerts use indexes: they read no closed sessions and no older events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ select 'default', 'session-' || n,
     'a', 2, 't', '', %(now)s - n * interval '1 second', 1, now(), now(), '\\x00'
 from generate_series(1, %(rows)s) n
 """
-# The last ones were recorded within the minute before.
+# The last events were recorded within the last minute.
 EVENTS = """
 insert into events (kept, epoch, project, event_id, type, entity_type, entity_code, sprint_code, priority,
     correlation_id, session_key, actor, agent, occur_time, emit_time, body)
@@ -57,7 +57,7 @@ def conn(engines: Engines, ledger: str, request: pytest.FixtureRequest) -> Itera
         yield opened
 
 
-def test_the_sessions_that_are_open(conn: Explaining) -> None:
+def test_idle_sessions_read_only_open_sessions(conn: Explaining) -> None:
     found = alert_store.idle_sessions(cast("Connection", conn), now=NOW, limit=10)
     assert len(found) == 10
     values = [about.value for about in found]
@@ -66,7 +66,7 @@ def test_the_sessions_that_are_open(conn: Explaining) -> None:
     assert conn.blocks() < 2 * OPEN + 50
 
 
-def test_the_events_of_the_last_minute(conn: Explaining) -> None:
+def test_busiest_agents_read_only_the_last_minute(conn: Explaining) -> None:
     found = alert_store.busiest_agents(cast("Connection", conn), now=NOW, limit=1_000)
     assert len(found) == 2 * PROJECTS
     assert {about.value for about in found} == {LATE / PROJECTS / 2}

@@ -68,7 +68,7 @@ def test_a_partition_is_attached_without_being_read_and_keeps_its_files(database
         assert Archiver(db).run(month(5), exact=False).moved == []
 
 
-def test_a_partition_whose_bounds_are_not_checked_is_refused(database_url: str) -> None:
+def test_a_partition_with_unchecked_bounds_is_not_moved(database_url: str) -> None:
     with closing(OldLog(database_url)) as log:
         name = log.add_month(7, checked=False)
         with pytest.raises(psycopg.Error) as failed:
@@ -95,7 +95,7 @@ def test_a_check_that_takes_too_long_stops_and_leaves_the_month(database_url: st
         assert [moved.events for moved in outcome.moved] == [45]
 
 
-def test_no_reader_of_the_log_waits_while_a_month_is_read(
+def test_the_check_of_a_month_does_not_hold_the_horizon(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The check of a month's bounds has a transaction id while it reads."""

@@ -1,4 +1,4 @@
-"""What the ledger's own connection has to keep of psycopg's, which the pool and the stores count on."""
+"""The ledger's connection keeps those guarantees of psycopg that the pool and the stores need."""
 
 from __future__ import annotations
 
@@ -75,17 +75,17 @@ def test_uuids_come_back_as_they_were_bound(conn: Connection) -> None:
     assert rows == [(str(one),) for one in ids]
 
 
-def test_a_text_with_nul_is_refused_and_not_cut(conn: Connection) -> None:
+def test_a_text_with_nul_raises_an_error(conn: Connection) -> None:
     with pytest.raises(psycopg.DataError):
         conn.execute("select %(value)s::text", {"value": "a\0b"})
 
 
-def test_a_type_that_nobody_wrote_an_encoder_for_is_refused(conn: Connection) -> None:
+def test_a_type_without_an_encoder_raises_an_error(conn: Connection) -> None:
     with pytest.raises(TypeError, match="object"):
         conn.execute("select %(value)s::text", {"value": object()})
 
 
-def test_a_block_that_raises_is_undone_and_one_that_ends_is_kept(conn: Connection) -> None:
+def test_a_block_that_raises_is_rolled_back_and_another_is_committed(conn: Connection) -> None:
     conn.execute("create table kept (n bigint)")
     with suppress(ZeroDivisionError), conn.transaction():
         conn.execute("insert into kept values (1)")
@@ -95,14 +95,14 @@ def test_a_block_that_raises_is_undone_and_one_that_ends_is_kept(conn: Connectio
     assert conn.execute("select n from kept").fetchall() == [(2,)]
 
 
-def test_a_transaction_that_failed_does_not_pass_for_kept(conn: Connection) -> None:
+def test_the_commit_of_a_failed_transaction_raises_an_error(conn: Connection) -> None:
     failed = pytest.raises(psycopg.errors.InFailedSqlTransaction)
     with failed, conn.transaction(), suppress(psycopg.errors.DivisionByZero):
         conn.execute("select 1 / %(zero)s", {"zero": 0})
     assert conn.execute("select 1").fetchone() == (1,)
 
 
-def test_statements_that_were_not_used_for_longest_are_given_up(
+def test_the_least_recently_used_statement_is_deallocated(
     conn: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "MAX_PREPARED_STATEMENTS", 3)
@@ -123,7 +123,7 @@ def test_a_lost_connection_is_an_operational_error(conn: Connection, database_ur
         conn.execute("select 1")
 
 
-def test_a_look_at_the_pool_keeps_the_connections_that_are_alive(conn: Connection, database_url: str) -> None:
+def test_a_check_of_the_pool_keeps_live_connections(conn: Connection, database_url: str) -> None:
     others = set(conn.execute(PIDS))
     db = Database(database_url, size=3).start()
     try:
@@ -137,7 +137,7 @@ def test_a_look_at_the_pool_keeps_the_connections_that_are_alive(conn: Connectio
         db.close()
 
 
-def test_partitions_that_are_missing_are_added_by_the_service(conn: Connection, database_url: str) -> None:
+def test_the_service_adds_missing_partitions(conn: Connection, database_url: str) -> None:
     name = "select relname from pg_class where relname like 'events_rest_2%%' and relkind = 'r' order by 1"
     before = conn.execute(name).fetchall()
     conn.execute(f"drop table {before[-1][0]}")
@@ -150,8 +150,8 @@ def test_partitions_that_are_missing_are_added_by_the_service(conn: Connection, 
         db.close()
 
 
-def test_who_comes_late_gets_a_connection_that_is_free_and_none_that_is_not(database_url: str) -> None:
-    """A busy machine may take all the time that a call has to wait before the pool is looked at."""
+def test_a_late_caller_gets_a_free_connection(database_url: str) -> None:
+    """A busy machine may take a call's whole timeout before the pool looks for a connection."""
     db = Database(database_url, size=1).start()
     try:
         with db.connection(timeout=-1.0) as conn:
@@ -165,9 +165,7 @@ def test_who_comes_late_gets_a_connection_that_is_free_and_none_that_is_not(data
         db.close()
 
 
-def test_an_overload_is_no_reason_to_take_free_connections_from_the_pool(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_overload_does_not_check_the_pool(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     db = Database(database_url, size=1).start()
     looks: SimpleQueue[None] = SimpleQueue()
     checks: list[None] = []
@@ -180,7 +178,7 @@ def test_an_overload_is_no_reason_to_take_free_connections_from_the_pool(
     monkeypatch.setattr(db._pool, "check", lambda: checks.append(None))
     try:
         with db.connection():
-            # When it looks again, all that follows from the look before is done.
+            # At the second probe, the work after the first one is done.
             for _ in range(2):
                 with pytest.raises(ResourceExhausted), db.connection(timeout=0.0):
                     pass

@@ -1,4 +1,4 @@
-"""Contexts touch little of a large ledger, with statistics of its tables and without."""
+"""Contexts read little of a large ledger, with table statistics and without."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from orchestration_server.store import context as context_store
 from tests.support.query_plans import Explaining, copy, filled
 
 TASKS = 8_000
-"""In sprints of 50; each with an event, and each but the first of a sprint waits for the one before."""
+"""The tasks, in sprints of 50. Each has an event, and depends on the one before it in its sprint."""
 BLOCKS = 2_500
-"""Some of a sprint's tasks, each with its link and the task at its end, and as many events."""
+"""The limit of read blocks: a page of a sprint's tasks with their links and blockers, and as many events."""
 FIRST = context_store.TaskPageRequest(50, -1, datetime(1970, 1, 1, tzinfo=UTC), "")
 FILL = (
     """
@@ -75,7 +75,7 @@ def conn(engines: Engines, ledger: str, request: pytest.FixtureRequest) -> Itera
 
 
 @pytest.mark.parametrize(("kind", "code"), TARGETS)
-def test_a_context_reads_its_own(conn: Explaining, kind: EntityType, code: str) -> None:
+def test_a_context_reads_few_blocks(conn: Explaining, kind: EntityType, code: str) -> None:
     plain = cast(Connection, conn)
     version = context_store.version(plain, project="default", kind=kind, code=code, since=SEEN_NOTHING)
     assert version is not None

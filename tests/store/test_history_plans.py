@@ -1,4 +1,4 @@
-"""History is read by its own index alone, with statistics of the log and without."""
+"""History uses only its own index, with table statistics and without."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.support.query_plans import Explaining, copy, filled
 EVENTS = 60_000
 OF_ONE = 500
 BLOCKS = 900
-"""The rows of one entity, at worst a block each, in six partitions, and those of a chain likewise."""
+"""The rows of one entity or chain, at most a block each, in six partitions."""
 WIDE = 4_000
-"""For what is looked up beside a chain: a probe of each partition for each."""
+"""The blocks of look-ups beside a chain: a probe of each partition for each."""
 
-# An entity is a stretch of the log, a chain runs through five of them; every tenth event is kept for ever.
+# The events of an entity are a stretch of the log, and a chain crosses five. Every tenth event is kept.
 FILL = """
 insert into events (kept, epoch, xid, project, event_id, type, entity_type, entity_code, sprint_code,
     priority, correlation_id, session_key, actor, occur_time, emit_time, body)
@@ -81,7 +81,7 @@ def test_an_entity_reads_its_own_events(conn: Explaining, task: int, newest_firs
         assert conn.blocks() < BLOCKS, conn.plan
 
 
-def test_the_next_page_goes_on_where_the_last_one_ended(conn: Explaining) -> None:
+def test_a_page_continues_after_the_one_before(conn: Explaining) -> None:
     after: Position | None = None
     found: list[Position] = []
     more = True
@@ -104,7 +104,7 @@ def test_a_chain_reads_its_own_events(conn: Explaining) -> None:
     assert conn.blocks() < BLOCKS, conn.plan
 
 
-def test_what_stands_between_is_read_by_the_entity(conn: Explaining) -> None:
+def test_spans_use_the_index_of_the_entity(conn: Explaining) -> None:
     spans = [
         history_store.EventSpan(
             EntityType.TASK,
@@ -117,7 +117,7 @@ def test_what_stands_between_is_read_by_the_entity(conn: Explaining) -> None:
     found = history_store.list_spans(connection(conn), project="default", spans=spans, limit=1_000)
     assert [len(bodies or ()) for bodies in found] == [10] * 40
     assert conn.blocks() < WIDE, conn.plan
-    # A limit cuts off the last one, and all behind it.
+    # The limit cuts off the last span, and all after it.
     found = history_store.list_spans(connection(conn), project="default", spans=spans, limit=25)
     assert [bodies is None for bodies in found] == [False] * 2 + [True] * 38
 

@@ -1,4 +1,4 @@
-"""Whose transactions hold the horizon: those of this database alone, prepared ones too."""
+"""Only transactions of this database hold the horizon, and prepared ones do, too."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Plain = psycopg.Connection[tuple[object, ...]]
 
 @pytest.fixture(scope="module")
 def engines() -> Iterator[Engines]:
-    """Engines whose Postgres takes prepared transactions, with the ledger in their database."""
+    """Engines whose Postgres allows prepared transactions, with a ledger in their database."""
     settings = {"max_prepared_transactions": "5"}
     with EmbeddedEngines(None, durable=False, max_connections=60, settings=settings) as found:
         with psycopg.connect(found.database_url, autocommit=True) as conn:
@@ -63,7 +63,7 @@ def as_role(url: str, role: str) -> Plain:
 
 @contextmanager
 def prepared(conn: Plain, name: str) -> Iterator[int]:
-    """A prepared transaction with an id; it is rolled back in the end."""
+    """Prepare a transaction with an id, and roll it back at the end."""
     conn.execute("begin")
     row = conn.execute("select pg_current_xact_id()::text::bigint").fetchone()
     conn.execute(f"prepare transaction '{name}'".encode())
@@ -76,7 +76,7 @@ def prepared(conn: Plain, name: str) -> Iterator[int]:
 
 @contextmanager
 def opened(conn: Plain) -> Iterator[int]:
-    """An open transaction with an id."""
+    """Open a transaction with an id."""
     conn.execute("begin")
     row = conn.execute("select pg_current_xact_id()::text::bigint").fetchone()
     try:
@@ -87,7 +87,7 @@ def opened(conn: Plain) -> Iterator[int]:
 
 
 def horizon(conn: Plain) -> tuple[object, object]:
-    """The horizon, and the ids that hold it."""
+    """Return the horizon, and the ids that hold it."""
     query = HORIZON + "select h.xid::text::bigint, " + OPEN + " from h"
     row = conn.execute(query.encode()).fetchone()
     assert row is not None
@@ -95,7 +95,7 @@ def horizon(conn: Plain) -> tuple[object, object]:
 
 
 def spend(conn: Plain) -> int:
-    """Uses up a transaction id, so that the horizon may lie above those before it."""
+    """Use a transaction id, so that the horizon can be above the ids before it."""
     row = conn.execute("select pg_current_xact_id()::text::bigint").fetchone()
     assert row is not None
     return int(str(row[0]))
@@ -103,10 +103,10 @@ def spend(conn: Plain) -> int:
 
 @pytest.mark.parametrize("role", ["orchestration", "plain"])
 @pytest.mark.parametrize("held", [opened, prepared], ids=["open", "prepared"])
-def test_a_transaction_of_another_database_holds_nothing(
+def test_a_transaction_of_another_database_does_not_hold_the_horizon(
     own: Plain, foreign: Plain, database_url: str, held: Callable[..., AbstractContextManager[int]], role: str
 ) -> None:
-    """Whoever asks: the ids and databases of other roles' sessions are hidden from nobody."""
+    """For any role: Postgres hides neither ids nor databases of other roles' sessions."""
     arguments = (foreign,) if held is opened else (foreign, "far")
     with as_role(database_url, role) as asking, held(*arguments) as xid:
         above = spend(own)
@@ -116,7 +116,7 @@ def test_a_transaction_of_another_database_holds_nothing(
 
 @pytest.mark.parametrize("role", ["orchestration", "plain"])
 @pytest.mark.parametrize("held", [opened, prepared], ids=["open", "prepared"])
-def test_a_transaction_of_this_database_holds_it(
+def test_a_transaction_of_this_database_holds_the_horizon(
     own: Plain, database_url: str, held: Callable[..., AbstractContextManager[int]], role: str
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as writer:
@@ -126,7 +126,7 @@ def test_a_transaction_of_this_database_holds_it(
             assert horizon(asking) == (xid, [xid])
 
 
-def test_a_timeline_goes_on_beside_a_foreign_prepared_transaction(
+def test_a_timeline_continues_beside_a_foreign_prepared_transaction(
     foreign: Plain, database_url: str, start_server: Callable[[str], Server]
 ) -> None:
     with open_channel(start_server(database_url).address) as channel, prepared(foreign, "far"):

@@ -1,4 +1,4 @@
-"""A database of an earlier release is brought to this one's schema with its rows."""
+"""Migrations keep the rows of a database of an earlier release."""
 
 import psycopg
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -33,7 +33,7 @@ def test_the_uids_of_tasks_are_taken_from_their_messages(database_url: str) -> N
         assert migrations.migrate(conn) == []
 
 
-def test_live_keys_of_one_name_are_told_apart(database_url: str) -> None:
+def test_unrevoked_keys_with_one_name_are_renamed(database_url: str) -> None:
     name = "n" * 128
     with psycopg.connect(database_url, autocommit=True) as conn:
         conn.execute("drop index api_keys_by_name")
@@ -54,8 +54,8 @@ def test_live_keys_of_one_name_are_told_apart(database_url: str) -> None:
         ]  # fmt: skip
 
 
-def test_a_schema_that_is_ahead_of_this_release_is_taken_and_said(database_url: str) -> None:
-    """While servers are replaced, an older one may start again beside the newer."""
+def test_a_newer_schema_is_accepted_and_reported(database_url: str) -> None:
+    """During a rolling replacement, an old server may start again beside new ones."""
     with psycopg.connect(database_url, autocommit=True) as conn:
         conn.execute("insert into migrations (name) values ('9999_later.sql')")
     with capture_logs() as said:
@@ -63,6 +63,6 @@ def test_a_schema_that_is_ahead_of_this_release_is_taken_and_said(database_url: 
     assert [(line["log_level"], line["migrations"]) for line in said] == [("warning", ["9999_later.sql"])]
 
 
-def test_migrations_are_numbered_without_gaps_or_doubles() -> None:
+def test_migrations_are_numbered_without_gaps_or_repeats() -> None:
     names = migrations.released()
     assert [name[:5] for name in names] == [f"{number:04}_" for number in range(1, len(names) + 1)]

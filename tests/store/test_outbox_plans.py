@@ -1,4 +1,4 @@
-"""What the file outbox asks for reads little, with statistics of the tables and without."""
+"""Statements of the file outbox read little, with table statistics and without."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.query_plans import Explaining, copy, filled
 
 ROWS = 20_000
 BLOCKS = 1_500
-"""For 50 rows: each is found, changed, and put into its two indexes anew."""
+"""The blocks of 50 rows: each is found, changed, and inserted into two indexes."""
 
 FILL = """
 insert into file_outbox (project, kind, code, correlation_id, next_attempt_time)
@@ -66,8 +66,8 @@ def connection(explaining: Explaining) -> Connection:
     return cast("Connection", explaining)
 
 
-def test_a_claim_and_its_end(conn: Explaining) -> None:
-    # The explained run claims 50 rows, and what follows it another 50.
+def test_claim_and_finish_read_few_blocks(conn: Explaining) -> None:
+    # The explained run claims 50 rows, and the next one another 50.
     claim = uuid4()
     rows = outbox.claim(connection(conn), claim=claim, limit=50, seconds=60)
     assert len(rows) == 50
@@ -79,7 +79,7 @@ def test_a_claim_and_its_end(conn: Explaining) -> None:
     assert conn.blocks() < BLOCKS
 
 
-def test_a_sprint(conn: Explaining) -> None:
+def test_preparing_a_sprint_reads_few_blocks(conn: Explaining) -> None:
     request = Request("SyncSprint", "", b"")
     found = outbox.prepare_sprint(connection(conn), project="default", request=request, code="sprint-7")
     assert found.extra == 10

@@ -1,4 +1,4 @@
-"""What is held is found by its key, also with a plan that was made while the table was empty."""
+"""Pending changes are found by their key, even with a plan from the time when the table was empty."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def entities() -> list[Entity]:
 
 
 def a_write(conn: Explaining) -> None:
-    """Of events of tasks that nothing is held of."""
+    """Entities without pending changes."""
     now = datetime.now(UTC)
     events = [
         EventRow(
@@ -83,7 +83,7 @@ ASKED = (a_write, a_look, a_reading, a_past)
 
 
 @pytest.mark.parametrize("ask", ASKED)
-def test_it_is_found_by_its_key(conn: Explaining, ask: object) -> None:
+def test_pending_changes_are_found_by_their_key(conn: Explaining, ask: object) -> None:
     assert callable(ask)
     ask(conn)
     scans = [node for node in conn.nodes() if node.get("Relation Name") == "held_changes"]
@@ -93,6 +93,6 @@ def test_it_is_found_by_its_key(conn: Explaining, ask: object) -> None:
     assert all("entity_code" in node["Index Cond"] for node in scans)
 
 
-def test_a_look_for_what_is_due_is_one_pass(conn: Explaining) -> None:
+def test_due_changes_are_found_in_one_scan(conn: Explaining) -> None:
     assert pending_changes.list_due(connection(conn), now=None, limit=50) == []
     assert conn.blocks() < BLOCKS, conn.plan

@@ -1,4 +1,4 @@
-"""The pool grows back by itself, and holds on to what answers while no new connection can be had."""
+"""The pool refills itself, and keeps live connections while no new connection can be opened."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECONDS = 30
 
 
 class Role:
-    """A role with a limit of connections."""
+    """A role with a limited number of connections."""
 
     def __init__(self, url: str, name: str) -> None:
         self._admin = psycopg.connect(url, autocommit=True)
@@ -32,7 +32,7 @@ class Role:
         self._run("alter role {} connection limit " + str(most))
 
     def password_is_another(self) -> None:
-        """Nobody gets in any more; those who are in stay."""
+        """Reject new connections, and keep the open ones."""
         self._run("alter role {} nologin")
 
     def end_connections(self, count: int) -> None:
@@ -60,7 +60,7 @@ class Role:
 
 
 def asked(db: Database) -> bool:
-    """Whether a statement is answered."""
+    """Return whether a statement succeeds."""
     try:
         with db.connection() as conn:
             return conn.execute("select 1").fetchone() == (1,)
@@ -82,7 +82,7 @@ def until(condition: object, wanted: int) -> None:
         sleep(0.01)
 
 
-def test_it_grows_back_when_slots_come_free_again_though_nobody_asks(role: Role) -> None:
+def test_the_pool_refills_when_slots_become_free(role: Role) -> None:
     with closing(Database(role.url, size=SIZE).start()) as db:
         assert role.open() == SIZE
         role.limit(2)
@@ -96,7 +96,7 @@ def test_it_grows_back_when_slots_come_free_again_though_nobody_asks(role: Role)
             assert [conn.execute("select 1").fetchone() for conn in conns] == [(1,)] * SIZE
 
 
-def test_it_grows_to_its_size_when_it_was_opened_short(role: Role) -> None:
+def test_a_pool_that_opened_short_fills_up(role: Role) -> None:
     role.limit(2)
     with closing(Database(role.url, size=SIZE).start()) as db:
         assert role.open() <= 2
@@ -105,8 +105,8 @@ def test_it_grows_to_its_size_when_it_was_opened_short(role: Role) -> None:
         until(role.open, SIZE)
 
 
-def test_who_is_in_stays_in_while_nobody_else_gets_in(role: Role) -> None:
-    """As when the password was changed: a look by a new connection fails, and what is open answers."""
+def test_open_connections_stay_while_new_ones_are_rejected(role: Role) -> None:
+    """As after a change of the password: a probe with a new connection fails, and open connections work."""
     with closing(Database(role.url, size=SIZE).start()) as db:
         role.password_is_another()
         for _ in range(3):
@@ -118,7 +118,7 @@ def test_who_is_in_stays_in_while_nobody_else_gets_in(role: Role) -> None:
         until(lambda: asked(db), False)
 
 
-def test_one_write_that_is_refused_as_read_only_puts_all_connections_in_doubt(role: Role) -> None:
+def test_a_write_that_fails_as_read_only_makes_all_connections_untrusted(role: Role) -> None:
     with closing(Database(role.url, size=SIZE).start()) as db:
         before = numbers(db)
         with pytest.raises(Unavailable):
@@ -128,14 +128,14 @@ def test_one_write_that_is_refused_as_read_only_puts_all_connections_in_doubt(ro
 
 
 def write_to_a_standby(db: Database) -> None:
-    """It refuses a write as a transaction does that may only read."""
+    """Fail a write as a read-only transaction does."""
     with db.connection() as conn, conn.transaction():
         conn.execute("set transaction read only")
         conn.execute("create table made ()")
 
 
 def numbers(db: Database) -> set[int]:
-    """The numbers of the backends that are lent, each once."""
+    """Return the pids of the lent connections."""
     with ExitStack() as stack:
         conns = [stack.enter_context(db.connection()) for _ in range(SIZE)]
         rows = [conn.execute("select pg_backend_pid()").fetchone() for conn in conns]

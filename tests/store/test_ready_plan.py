@@ -1,4 +1,4 @@
-"""The query of ready tasks stays on its index, however many tasks there are."""
+"""The query of ready tasks uses its index for any number of tasks."""
 
 from typing import cast
 
@@ -56,8 +56,8 @@ def test_a_page_of_ready_tasks_reads_little_of_100_000(database_url: str) -> Non
         kinds = {node["Node Type"] for node in nodes}
         assert not kinds & {"Seq Scan", "Sort", "Hash", "Bitmap Heap Scan"}, kinds
         assert "tasks_pending" in {node.get("Index Name", "") for node in nodes}, explaining.plan
-        # A thousand blocked tasks stand before the page, each with four links to probe. Measured: 19 blocks
-        # a task, 13 with a probe that stops at the first open blocker.
+        # A thousand blocked tasks precede the page, each with four links to probe. Measured: 19 blocks a
+        # task, and 13 with a probe that stops at the first open blocker.
         assert explaining.blocks() < 20 * (1_000 + PAGE)
         second = page(explaining, first[-1])
         assert explaining.blocks() < 1_000
@@ -90,7 +90,7 @@ def page(conn: Explaining, after: ListedTask | None, **filters: str) -> list[Lis
 
 
 def ready(conn: Connection, count: int) -> list[str]:
-    """The same, in plain Python."""
+    """Return the expected tasks, in plain Python."""
     rows = conn.execute("select code, status, priority, create_time from tasks").fetchall()
     open_ = {code for code, status, _, _ in rows if status in (1, 2, 3)}
     links = conn.execute("select task_code, depends_on_code from dependencies where kind = 1")

@@ -1,4 +1,4 @@
-"""A report reads little of a large log, with statistics of the tables and without."""
+"""A report reads little of a large log, with table statistics and without."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ SPRINT = """
 insert into sprints (project, code, status, owner, revision, create_time, update_time, body)
 values ('default', 'sprint', 2, '', 1, now(), now(), '')
 """
-# Of each ten tasks six are pending, two in progress, one is blocked and one completed; each waits
-# for the one before.
+# Of ten tasks six are pending, two are in progress, one is blocked and one completed. Each depends on the one
+# before.
 FILL_TASKS = """
 insert into tasks (project, code, sprint_code, status, priority, assignee, labels, revision, create_time,
     update_time, uid, body)
@@ -43,7 +43,7 @@ FILL_LINKS = """
 insert into dependencies (project, task_code, depends_on_code, kind, create_time)
 select 'default', 'task-' || n, 'task-' || n - 1, 1, now() from generate_series(1, %(tasks)s - 1) n
 """
-# One event a minute, all of the sprint: notes of its tasks, and one in a hundred is a change of status.
+# One event a minute, all of the sprint: notes of its tasks, and every hundredth is a change of status.
 FILL_EVENTS = """
 insert into events (kept, epoch, project, event_id, type, entity_type, entity_code, sprint_code, priority,
     correlation_id, session_key, actor, occur_time, emit_time, body)
@@ -54,7 +54,7 @@ select mod(n, 10) = 0, 1, 'default', gen_random_uuid(),
     %(completed)s::bytea
 from generate_series(0, %(events)s - 1) n
 """
-# Two projects, so that nothing but both columns of an index finds a row.
+# Two projects, so that a row is found only by both columns of an index.
 FILL_DOCUMENTS = """
 with made as (
     select (array['default', 'other'])[1 + mod(n, 2)] as project, 1 + n / 2 as number
@@ -92,7 +92,7 @@ def connection(conn: Explaining) -> Connection:
     return cast(Connection, conn)
 
 
-def test_the_state_of_a_sprint_reads_its_own_rows(conn: Explaining) -> None:
+def test_the_state_of_a_sprint_reads_only_its_rows(conn: Explaining) -> None:
     state = report_store.sprint_state(connection(conn), project="default", sprint="sprint")
 
     assert state is not None
@@ -102,7 +102,7 @@ def test_the_state_of_a_sprint_reads_its_own_rows(conn: Explaining) -> None:
     assert conn.blocks() < STATE_BLOCKS, conn.plan
 
 
-def test_completions_are_read_from_the_changes_of_status_alone(conn: Explaining) -> None:
+def test_completions_read_only_changes_of_status(conn: Explaining) -> None:
     end = BEGINNING + timedelta(minutes=EVENTS)
     found = report_store.completions(
         connection(conn),
@@ -115,7 +115,7 @@ def test_completions_are_read_from_the_changes_of_status_alone(conn: Explaining)
     assert conn.blocks() < COMPLETIONS_BLOCKS, conn.plan
 
 
-def test_a_document_is_prepared_by_a_few_probes(conn: Explaining) -> None:
+def test_a_document_is_prepared_with_few_probes(conn: Explaining) -> None:
     request = Request("ReportService/CreateAdr", "once", b"")
     found = report_store.prepare_adr(
         connection(conn), project="default", request=request, sprint="sprint", task="task-1"

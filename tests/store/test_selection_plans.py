@@ -1,4 +1,4 @@
-"""A filtered read of the log touches little of it, with statistics of the table and without."""
+"""A filtered read touches little of the log, with table statistics and without."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.support.query_plans import Explaining, copy, filled
 EVENTS = 60_000
 PAGE = 50
 BLOCKS = 900
-"""A page's own rows, at worst a block each, in six partitions, and the 300 events of a session."""
+"""The rows of a page, at most a block each, in six partitions, and the 300 events of a session."""
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
-# One event a second. A session, a correlation and a sprint are each a stretch of the log; a type stands
-# everywhere, "rare.type" at the very end alone.
+# One event a second. A session, a correlation and a sprint are each a stretch of the log. A type is
+# everywhere, except "rare.type", which is only at the end.
 FILL = """
 insert into events (kept, epoch, project, event_id, type, entity_type, entity_code, sprint_code, priority,
     correlation_id, session_key, actor, occur_time, emit_time, body)
@@ -63,7 +63,7 @@ def ledger(engines: Engines) -> Iterator[str]:
         log_positions.begin(conn, reader=rollup_store.READER, project="default")
         while rollup_store.roll(conn, project="default", limit=EVENTS // 2):
             pass
-        # Behind the position of the rollups: these types are in none of them.
+        # After the position of the rollups, which do not have these types.
         conn.execute(FILL.replace("'rare.type' else", "'rare.new' else"), {"events": 40})
 
     with filled(engines, fill) as name:

@@ -1,4 +1,4 @@
-"""Reads of sessions touch little of them, with statistics of the tables and without."""
+"""Reads of sessions touch few of them, with table statistics and without."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.support.query_plans import Explaining, copy, filled
 SESSIONS = 80_000
 PAGE = 50
 BLOCKS = 200
-"""A page's own rows, at worst two blocks each, and the descent to them."""
+"""The rows of a page, at most two blocks each, and the descent to them."""
 OPEN = [SessionStatus.ACTIVE, SessionStatus.PAUSED]
 
-# Ten agents, of whom one has a quarter of the sessions, ten sessions a task; every 400th is open.
+# Ten agents, one of which has a quarter of the sessions. A task has ten sessions, and every 400th is open.
 FILL = """
 insert into sessions (project, key, status, agent, target_type, target_code, correlation_id,
     last_activity_time, revision, create_time, update_time, body)
@@ -112,7 +112,7 @@ def test_a_session_is_looked_up_with_its_target(conn: Explaining) -> None:
     assert conn.blocks() < 30, conn.plan
 
 
-def test_last_activity_is_written_by_key(conn: Explaining) -> None:
+def test_touch_finds_sessions_by_key(conn: Explaining) -> None:
     ages = {("default", f"session-{number}"): 0 for number in range(20)}
 
     session_store.touch(connection(conn), ages=ages, apart=0)

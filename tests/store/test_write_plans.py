@@ -1,4 +1,4 @@
-"""A write finds its rows by their keys, also with a plan that was made while the table was empty."""
+"""A write finds its rows by key, even with a plan from the time when the table was empty."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestration_server.store.writes import Change, apply
 from tests.support.query_plans import Explaining, connected
 
 
-def test_a_change_of_tasks_looks_each_up_by_its_code(database_url: str) -> None:
+def test_an_update_finds_each_task_by_code(database_url: str) -> None:
     now = datetime.now(UTC)
     rows = [
         task_store.TaskColumns(code, str(uuid7()), "", 1, 3, "", [], 0, now, now, b"")
@@ -30,8 +30,8 @@ def test_a_change_of_tasks_looks_each_up_by_its_code(database_url: str) -> None:
     assert found == ["((project = c.project) AND (code = c.code))"]
 
 
-def test_an_answer_is_read_once_and_not_with_each_row(database_url: str) -> None:
-    """A retry of a batch of a thousand tasks would read its answer, of megabytes, a thousand times."""
+def test_a_stored_response_is_read_once(database_url: str) -> None:
+    """Otherwise a retry of a thousand tasks would read its response, of megabytes, a thousand times."""
     now = datetime.now(UTC)
     codes = ["one", "two"]
     rows = [task_store.TaskColumns(code, str(uuid7()), "", 1, 3, "", [], 0, now, now, b"") for code in codes]

@@ -1,4 +1,4 @@
-"""What was accepted and is not stored yet is bounded in time, by a clock that a test moves."""
+"""Accepted messages that are not stored yet are bounded in time. The tests move the clock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RATE = 1_000.0
 
 
 class Queue:
-    """Messages in the order in which they are stored, and what their callers know."""
+    """Messages in the order in which they are stored, with the answers of their callers."""
 
     def __init__(self, seconds: FakeClock) -> None:
         self.seconds = seconds
@@ -75,7 +75,7 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> Queue:
     return Queue(FakeClock())
 
 
-def test_no_more_is_answered_than_is_stored_in_the_time(queue: Queue) -> None:
+def test_answered_events_can_be_stored_in_time(queue: Queue) -> None:
     answers = [queue.submit(10) for _ in range(12)]
     assert [answer.done() for answer in answers] == [True] * 10 + [False] * 2
     queue.store()
@@ -83,7 +83,7 @@ def test_no_more_is_answered_than_is_stored_in_the_time(queue: Queue) -> None:
     assert answers[0].result().accepted == 10
 
 
-def test_nothing_is_answered_while_the_oldest_has_waited_for_too_long(queue: Queue) -> None:
+def test_no_message_is_answered_while_the_oldest_is_late(queue: Queue) -> None:
     first = queue.submit(1)
     queue.seconds.now += ACCEPTED_SECONDS
     second, third = queue.submit(1), queue.submit(1)
@@ -92,7 +92,7 @@ def test_nothing_is_answered_while_the_oldest_has_waited_for_too_long(queue: Que
     assert (second.done(), third.done()) == (True, True)
 
 
-def test_what_was_held_back_is_answered_when_it_is_stored_or_failed(queue: Queue) -> None:
+def test_a_deferred_message_is_answered_when_it_is_stored_or_failed(queue: Queue) -> None:
     answers = [queue.submit(80) for _ in range(3)]
     queue.store(2)
     assert answers[1].result(0).accepted == 80
@@ -117,7 +117,7 @@ def test_a_message_that_fails_before_it_was_answered_fails_its_caller(queue: Que
         held_back.result(0)
 
 
-def test_nothing_is_answered_behind_more_than_is_stored_in_the_time(queue: Queue) -> None:
+def test_no_message_is_answered_behind_too_many_events(queue: Queue) -> None:
     most = int(RATE * ACCEPTED_SECONDS)
     request = event_pb2.EmitEventsRequest(
         events=[factories.event()], durability=event_pb2.DURABILITY_ACCEPTED
@@ -133,7 +133,7 @@ def test_nothing_is_answered_behind_more_than_is_stored_in_the_time(queue: Queue
     assert held_back.result(0).accepted == 1
 
 
-def test_the_bound_follows_what_the_database_does(queue: Queue) -> None:
+def test_the_bound_follows_the_rate_of_the_database(queue: Queue) -> None:
     for _ in range(100):
         queue.acceptance.add_rate(100, 1.0)
     assert [queue.submit(5).done() for _ in range(3)] == [True, True, False]
@@ -153,7 +153,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_a_crash_at_any_moment_loses_little(steps: list[tuple[str, Any]]) -> None:
-    """What the promise says: an answer is given alone, or beside few others, all of which are young."""
+    """The promise: a message is answered alone, or beside few others, all of which are recent."""
     queue = Queue(FakeClock())
     queue.acceptance._rate = RATE
     for step, value in steps:

@@ -1,4 +1,4 @@
-"""An event of several steps is taken apart into what it was made of."""
+"""A coalesced event expands into the events that it was made of."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,7 +36,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_apart_is_merged_the_other_way_round(
+def test_expand_reverses_coalesce(
     drawn: list[tuple[str, str, str, str, int, dict[str, Any]]],
 ) -> None:
     events, status, time = [], "pending", START
@@ -69,7 +69,7 @@ def test_apart_is_merged_the_other_way_round(
     ),
     st.integers(0, 3 * MAX_PENDING),
 )
-def test_an_event_is_of_so_many_steps_and_bytes(sizes: list[int], more: int) -> None:
+def test_parts_stay_within_the_limits_of_number_and_bytes(sizes: list[int], more: int) -> None:
     sizes += [100] * more
     task = Entity("default", 2, "A")
     rows = [PendingChange(task, n, START, START, "", bytes(size)) for n, size in enumerate(sizes, 2)]
@@ -79,11 +79,11 @@ def test_an_event_is_of_so_many_steps_and_bytes(sizes: list[int], more: int) -> 
         size = sum(len(row.body) for row in part)
         assert 1 <= len(part) <= MAX_PENDING
         assert size <= MAX_EVENT_BYTES or len(part) == 1
-        # And of as many as it may.
+        # Each part is as large as the limits allow.
         assert not next_part or len(part) == MAX_PENDING or size + len(next_part[0].body) > MAX_EVENT_BYTES
 
 
-def test_an_event_without_steps_stays_as_it_is() -> None:
+def test_an_event_without_steps_is_unchanged() -> None:
     event = event_pb2.Event(type="orchestration.task.status_updated", payload=to_struct({"changes": {}}))
     assert coalesced.expand(event) == [event]
     mine = event_pb2.Event(type="agents.note.taken", payload=to_struct({"steps": [1]}))

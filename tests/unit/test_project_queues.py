@@ -1,4 +1,4 @@
-"""No project waits for all that another has sent: each has its part of a group, and room of its own."""
+"""No project waits for all events of another: each has its part of a group and of the limit."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_project_that_came_last_is_in_the_next_group() -> None:
     assert [one for one in group if one.call.project == "greedy"] == greedy[:4]
 
 
-def test_of_two_that_send_much_each_has_half_of_a_group() -> None:
+def test_two_busy_projects_share_a_group_in_halves() -> None:
     lines = waiting(*[message("large", 500) for _ in range(20)], *[message("small", 1) for _ in range(3_000)])
     for _ in range(2):
         group = lines.take(2_000, BYTES)
@@ -46,13 +46,13 @@ def test_of_two_that_send_much_each_has_half_of_a_group() -> None:
         )
 
 
-def test_more_projects_than_fit_into_a_group_have_their_turns() -> None:
+def test_more_projects_than_fit_into_a_group_take_turns() -> None:
     first = [message(f"p{n}", 1) for n in range(5)]
     lines = waiting(*first, *[message(f"p{n}", 1) for n in range(5)])
     assert [*lines.take(3, BYTES), *lines.take(2, BYTES)] == first
 
 
-def test_a_request_id_that_is_in_the_group_holds_up_its_own_line_alone() -> None:
+def test_a_repeated_request_id_blocks_only_its_own_queue() -> None:
     one, again, behind = message("a", 1, "r"), message("a", 1, "r"), message("a", 1, "s")
     other = message("b", 1, "r")
     lines = waiting(one, again, behind, other)
@@ -65,7 +65,7 @@ MESSAGES = st.tuples(st.sampled_from("abc"), st.integers(1, 9), st.sampled_from(
 
 
 @given(st.lists(MESSAGES, max_size=40), st.integers(1, 30))
-def test_each_message_is_taken_once_and_each_line_keeps_its_order(
+def test_each_message_is_taken_once_and_each_queue_keeps_its_order(
     given_: list[tuple[str, int, str]], most: int
 ) -> None:
     messages = [message(*one) for one in given_]
@@ -82,7 +82,7 @@ def test_each_message_is_taken_once_and_each_line_keeps_its_order(
         assert [one for one in taken if one.call.project == project] == own
 
 
-def test_a_project_that_fills_the_room_keeps_no_other_out() -> None:
+def test_a_project_that_reaches_the_limit_shuts_no_other_out() -> None:
     room = QueueLimit(100, BYTES)
     while room.has_room(message("greedy", 10)):
         room.add(message("greedy", 10))
@@ -96,7 +96,7 @@ def test_a_project_that_fills_the_room_keeps_no_other_out() -> None:
     assert room.has_room(small)
 
 
-def test_however_many_projects_there_are_the_room_has_an_end() -> None:
+def test_the_limit_holds_for_any_number_of_projects() -> None:
     room = QueueLimit(100, BYTES)
     for number in range(1_000):
         if room.has_room(one := message(f"p{number}", 1)):
