@@ -1,4 +1,4 @@
-"""Every command says in a line what is wrong with its database and what to do, without a traceback."""
+"""Every command reports a fault of its database and the fix in one line, without a traceback."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ ALL = [
     ("doctor", "--address", "127.0.0.1:0"),
 ]
 MIGRATES = {("migrate",), ("migrate", "--new-epoch"), ("keys", "list"), ("keys", "create", "NAME")}
-"""They make a ledger where there is none, and end well."""
+"""Commands that create a ledger if there is none, and succeed."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A Postgres of the tests' own, whose roles with a password need it."""
+    """A separate Postgres that asks roles with a password for it."""
 
     engines: Engines
     standby: Engines
@@ -50,7 +50,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A Postgres, and one that recovers for ever from a copy of its data."""
+    """Yield a Postgres, with a second one that stays in recovery from a copy of its data."""
     directory = tmp_path_factory.mktemp("engines")
     own = EmbeddedEngines(directory / "one", valkey=False)
     other = EmbeddedEngines(directory / "two", valkey=False)
@@ -86,7 +86,7 @@ def database(place: Place, options: LiteralString = "") -> Iterator[str]:
 
 
 Condition = Callable[[Place], Iterator[str]]
-"""Gives the URL of a database in which something is so."""
+"""Yields the URL of a database with a fault."""
 
 
 def pooled(mode: Mode) -> Condition:
@@ -158,7 +158,7 @@ def away(place: Place) -> Iterator[str]:
 
 
 def of_another(place: Place) -> Iterator[str]:
-    """A database in which another program has a table of migrations."""
+    """Yield a database in which another program has a table named migrations."""
     with database(place) as url:
         with psycopg.connect(url, autocommit=True) as conn:
             conn.execute("create table migrations (id bigint primary key)")
@@ -199,7 +199,7 @@ def test_no_command_ends_in_a_traceback(place: Place, condition: Condition, said
     with contextmanager(condition)(place) as url:
         for command in ALL:
             if condition is empty and command[0] in ("serve", "worker", "keys"):
-                # They make the ledger, and go on.
+                # The commands create the ledger and continue.
                 continue
             code, text = commands.run(*command, DATABASE_URL=url)
             told = f"{' '.join(command)}: {code}\n{text}"
@@ -211,7 +211,7 @@ def test_no_command_ends_in_a_traceback(place: Place, condition: Condition, said
                 assert code == 0, told
                 unmade(url)
             elif condition is only_reads and command[0] == "archive":
-                # There is nothing that would have to be moved.
+                # There is nothing to migrate.
                 assert code == 0, told
             else:
                 assert code in (1, 2), told
@@ -226,7 +226,7 @@ def unmade(url: str) -> None:
 
 
 def test_a_role_that_is_set_to_read_only_serves_all_the_same(place: Place) -> None:
-    """The setting says what a session begins with, and the ledger's begins with another."""
+    """The setting is only the default of a session, and the ledger's sessions override it."""
     with database(place) as url:
         place.run("alter role {} set default_transaction_read_only to on", "secured")
         try:
@@ -248,7 +248,7 @@ def test_an_address_that_is_taken_is_the_only_reason_to_choose_another(
         commands.run("serve", "--address", "127.0.0.1:0", DATABASE_URL=database_url)
 
 
-def test_of_several_hosts_the_primary_is_taken_whatever_the_url_wishes_for(place: Place) -> None:
+def test_of_several_hosts_the_primary_is_used_whatever_the_url_requests(place: Place) -> None:
     hosts = [conninfo_to_dict(one.database_url)["host"] for one in (place.standby, place.engines)]
     for order in (hosts, hosts[::-1]):
         for wish in ("any", "prefer-standby", "standby", "read-only", "read-write", "primary"):

@@ -1,4 +1,4 @@
-"""The checks of `orchestration doctor` that are about a database, each on one in which it is so."""
+"""The checks of `orchestration doctor` for a database, each on a database with the fault."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ Plain = psycopg.Connection[tuple[object, ...]]
 
 @pytest.fixture
 def look(database_url: str) -> Iterator[Look]:
-    """Runs a check on a database of the test's own."""
+    """Yield a function that runs a check on a database of this test."""
     with looking(database_url) as run:
         yield run
 
 
 @pytest.fixture(scope="module")
 def glance(engines: Engines) -> Iterator[Look]:
-    """Runs a check on a database in which no test changes anything."""
+    """Yield a function that runs a check on a database that no test changes."""
     with new_database(engines) as url, looking(url) as run:
         yield run
 
@@ -65,7 +65,7 @@ def looking(url: str) -> Iterator[Look]:
 
 @pytest.fixture
 def own(database_url: str) -> Iterator[Plain]:
-    """A connection for the test itself."""
+    """Yield a connection for the test itself."""
     with psycopg.connect(database_url, autocommit=True) as conn:
         yield conn
 
@@ -120,7 +120,7 @@ def test_a_database_out_of_reach(database_url: str, change: dict[str, str], said
     assert "version" not in found
 
 
-def test_a_url_that_is_none_is_not_shown() -> None:
+def test_a_url_that_is_not_valid_is_not_shown() -> None:
     code, found = run_command("postgres:/user:hunter2")
     assert code == 1
     assert found["postgres"][0]["level"] == "failed"
@@ -201,18 +201,18 @@ def test_a_role_without_rights(database_url: str, own: Plain) -> None:
 
 
 def paste(fix: str) -> None:
-    """Does what a fix says, as a superuser whose name is not in it."""
+    """Run the command of a fix as a superuser whose name is not in the command."""
     programs = Path(find_postgres()[0]).parent
     env = {"PATH": f"{programs}:{os.environ['PATH']}", "PGUSER": "orchestration"}
     subprocess.run(["bash", "-c", fix], env=env, check=True, capture_output=True, timeout=60)
 
 
 @pytest.mark.parametrize("built_in", [False, True])
-def test_what_a_superuser_is_asked_for_works_as_it_is_said(database_url: str, built_in: bool) -> None:
+def test_the_fixes_for_a_superuser_work_as_printed(database_url: str, built_in: bool) -> None:
     with diagnosis.connect(database_url) as conn:
         installation = Installation(Settings(), database_url, "", built_in, connection=conn)
         paste(installation.as_superuser("select 1", "select 2", note="and 'more'"))
-        # Elsewhere the function is not there.
+        # Other databases do not have the function.
         paste(installation.as_superuser("select ledger_none_held(0)"))
 
 
@@ -303,9 +303,9 @@ def test_a_write_that_stays_open_is_named_with_what_ends_it(
         monkeypatch.setattr(horizon, "IDLE_SECONDS", 0.0)
         monkeypatch.setattr(horizon, "OLD_VIEW_SECONDS", 0.0)
         assert statement in look(horizon.idle)[0].fix
-        # What the fix says ends it.
+        # The fix ends it.
         own.execute(statement.encode())
-        # Waits for its end, of which the client hears before.
+        # Wait for the end of the session, which comes after the client's error.
         own.execute("select pg_terminate_backend(%s, 30000)", (pid,))
         with pytest.raises(psycopg.OperationalError):
             open_.execute("select 1")
@@ -335,7 +335,7 @@ def test_a_view_that_stays_open_keeps_dead_rows(
         assert any(f"pid {reader.info.backend_pid}," in one.text for one in found)
 
 
-def test_what_a_role_may_not_know_and_what_is_prepared_is_said(
+def test_hidden_sessions_and_prepared_transactions_are_reported(
     glance: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -357,7 +357,7 @@ def test_what_a_role_may_not_know_and_what_is_prepared_is_said(
         (diagnosis.ReplicationSlot("s", active=False, age=5, bytes=10), WARNING),
     ],
 )
-def test_slots_that_hold_back_what_nobody_reads(
+def test_replication_slots_without_a_reader(
     glance: Look, monkeypatch: pytest.MonkeyPatch, slot: diagnosis.ReplicationSlot, wanted: Level
 ) -> None:
     monkeypatch.setattr(diagnosis, "slots", lambda _: [slot])
@@ -397,7 +397,7 @@ def drop(conn: Plain, *names: str) -> None:
         conn.execute(sql.SQL("drop table {}").format(sql.Identifier(name)))
 
 
-def test_events_that_are_in_the_way_or_that_nobody_reads(look: Look, own: Plain) -> None:
+def test_events_in_a_default_partition_or_a_detached_one(look: Look, own: Plain) -> None:
     own.execute("create table events_rest_other partition of events_rest default")
     own.execute("create table events_rest_2001_01 (like events)")
     found = look(upkeep.partitions)
@@ -412,7 +412,7 @@ def test_events_that_are_in_the_way_or_that_nobody_reads(look: Look, own: Plain)
     assert "events_rest_other has rows" in found[1].text
 
 
-def test_an_index_that_serves_nobody(look: Look, own: Plain) -> None:
+def test_an_index_that_is_not_valid(look: Look, own: Plain) -> None:
     own.execute("create index half_made on tasks (code)")
     own.execute("update pg_index set indisvalid = false where indexrelid = 'half_made'::regclass")
     (found,) = look(storage.indexes)
@@ -420,7 +420,7 @@ def test_an_index_that_serves_nobody(look: Look, own: Plain) -> None:
     assert "reindex index concurrently half_made" in found.fix
 
 
-def test_answers_that_nobody_forgets(look: Look, own: Plain) -> None:
+def test_remembered_answers_that_are_not_deleted(look: Look, own: Plain) -> None:
     assert levels(look(upkeep.requests)) == [OK]
     own.execute("insert into requests values ('p', 'r', 'i', '', '', now() - interval '23 hours')")
     assert levels(look(upkeep.requests)) == [OK]
@@ -430,7 +430,7 @@ def test_answers_that_nobody_forgets(look: Look, own: Plain) -> None:
     assert "3 d old" in found.text
 
 
-def test_files_that_nobody_writes(look: Look, own: Plain) -> None:
+def test_requested_files_that_are_not_written(look: Look, own: Plain) -> None:
     assert levels(look(upkeep.outbox)) == [OK]
     own.execute("insert into file_outbox (project, kind, code, correlation_id) values ('p', 'task', 'c', '')")
     assert levels(look(upkeep.outbox)) == [OK]
@@ -523,11 +523,11 @@ READ = """with s as materialized (select pg_current_snapshot() from log_state)
         ("select 1", "select 1"),
     ],
 )
-def test_a_statement_is_told_by_its_tables(text: str, said: str) -> None:
+def test_a_statement_is_summarized_by_its_tables(text: str, said: str) -> None:
     assert storage.statement_summary(text) == said
 
 
-def test_somebody_can_call(look: Look, database_url: str) -> None:
+def test_callers_need_a_valid_key(look: Look, database_url: str) -> None:
     near, far = Settings(), Settings(address="0.0.0.0:1", allow_plaintext=True)
     closed = Settings(auth=AuthMode.REQUIRED)
     assert [levels(look(address.keys, one)) for one in (near, far, closed)] == [[OK], [FAILED], [FAILED]]

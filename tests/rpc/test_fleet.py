@@ -1,4 +1,4 @@
-"""A whole fleet's history, imported: what the ledger then holds is what the files say."""
+"""Import of a whole fleet's history: the ledger then agrees with the files."""
 
 import gzip
 import json
@@ -27,7 +27,7 @@ app.command()(import_files)
 
 
 class Server(Protocol):
-    """What this test needs of the fixture."""
+    """The part of the fixture that this test needs."""
 
     @property
     def address(self) -> str: ...
@@ -45,7 +45,7 @@ def ready_by_hand(tasks: list[dict[str, Any]]) -> set[str]:
         for task in tasks
         if task["status"] == "open"
         and all(
-            # A task that waits for one that is not in the file is not ready.
+            # A task that waits for a task missing in the file is not ready.
             status.get(link["code"]) in {"closed", "tombstone"}
             for link in task.get("depends_on", [])
             if link["kind"] == "blocks"
@@ -166,7 +166,7 @@ def test_the_fleet_is_imported_once(server: Server, tmp_path: Path, every: int) 
 
 
 def assert_budgets_hold(client: Client, codes: list[str], budget: int) -> None:
-    """A context is within its budget; one that was trimmed is near it, and one that was not is whole."""
+    """Check that contexts are within the budget, and that those that were trimmed are close to it."""
     trimmed = 0
     for code in codes:
         options = context_pb2.ContextOptions(token_budget=budget)

@@ -1,4 +1,4 @@
-"""Contexts of a fleet's tasks, through the server: no real tokenizer takes more tokens than the budget."""
+"""Contexts of a fleet's tasks from a server: by no real tokenizer do they exceed their budget."""
 
 from __future__ import annotations
 

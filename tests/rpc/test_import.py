@@ -23,7 +23,7 @@ app.command()(import_files)
 
 
 class Server(Protocol):
-    """What this test needs of the fixture."""
+    """The part of the fixture that this test needs."""
 
     @property
     def address(self) -> str: ...
@@ -172,7 +172,7 @@ def test_a_longer_file_adds_what_is_new(server: Server, tmp_path: Path) -> None:
 
 
 def test_an_import_that_was_broken_off_is_completed(server: Server, tmp_path: Path) -> None:
-    """Between creation and deletion a tombstone stands as a cancelled task."""
+    """Between its creation and its deletion a tombstone is a cancelled task."""
     tombstone = task("gone", status="tombstone", depends_on=[{"code": "a"}])
     with Client(server.address) as client:
         made = task_pb2.Task(code="gone", title="Task gone", status=common_pb2.TASK_STATUS_CANCELLED)
@@ -216,7 +216,7 @@ def test_a_key_that_may_not_delete_loads_all_but_the_tombstones(
 def test_an_import_above_a_rate_says_once_that_it_waits(
     server: Server, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No wait takes any time here, so the rate is not kept and the import stops."""
+    """Waits take no time here, so the calls stay above the rate and the import stops."""
     waits: list[float] = []
     monkeypatch.setattr(ledger, "time", SimpleNamespace(sleep=waits.append))
     monkeypatch.setenv("ORCHESTRATION_TOKEN", make_key(database_url, per_minute=3))
@@ -252,7 +252,7 @@ def test_wrong_usage_and_a_server_that_is_not_there(server: Server, tmp_path: Pa
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_made_up_fleet(server: Server, tmp_path: Path, seed: int) -> None:
-    """Links in every direction between tasks of every status; the ready set is counted by hand."""
+    """Links go in all directions between tasks of all statuses. The test computes the ready set itself."""
     draw = random.Random(seed)
     codes = [f"t-{n}" for n in range(300)]
     statuses = ["open", "open", "closed", "in_progress", "blocked", "cancelled", "tombstone"]
@@ -270,7 +270,7 @@ def test_a_made_up_fleet(server: Server, tmp_path: Path, seed: int) -> None:
         )
         for place, code in enumerate(codes)
     ]
-    # Links to rows before a task close no cycle; in another order of lines they point forward too.
+    # Links to earlier rows close no cycle. The lines are shuffled, so that links also point forward.
     draw.shuffle(rows)
     events = [
         event(draw.choice(codes[:5]), at=f"2025-10-1{draw.randrange(3)}T00:00:00Z") for _ in range(1300)

@@ -1,4 +1,4 @@
-"""A `.beads/issues.jsonl`, in the form that the tracker documents, loads as it is."""
+"""A `.beads/issues.jsonl` in the form that the tracker documents is loaded unchanged."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_file_of_beads_loads_whole(server: Server, tmp_path: Path) -> None:
     assert list(stored["bd-2"].acceptance_criteria) == ["- [ ] dry", "- [ ] warm"]
     assert stored["bd-a3f8"].create_time.ToJsonString() == "2026-01-02T10:04:05.123456Z"
     assert stored["bd-5"].metadata["defer_until"] == "2027-01-01T00:00:00Z"
-    # Those that the tracker itself calls ready, and no other: its rule is open and nothing open blocks.
+    # Exactly the issues that the tracker calls ready: those that are open and blocked by no open issue.
     assert ready(server) == {"bd-epic", "bd-epic.1", "bd-1", "bd-9", "bd-11"}
     log = timeline(server)
     again = run(server, "--tasks", file)

@@ -1,4 +1,4 @@
-"""`orchestration import --delegation`: trees that a ledger wrote, and trees of people."""
+"""`orchestration import --delegation`: trees written by a ledger or by people."""
 
 import json
 import os
@@ -96,7 +96,7 @@ def test_what_a_ledger_wrote_another_reads_back(
             assert after[code].create_time == task.create_time
         (one,), (two,) = sprints_of(server).values(), sprints_of(other).values()
         assert sprint_content(two) == sprint_content(one)
-        # What the other one writes there is what is there.
+        # The other ledger writes the same files.
         with Client(other.address) as client:
             client.sprints.SyncSprint(sprint_pb2.SyncSprintRequest(sprint_code="S-1"))
         again = run(other, "--delegation", root)
@@ -244,7 +244,7 @@ def test_a_task_that_moved_is_taken_from_where_it_went_last(
     with Client(server.address) as client:
         for sprint in "ABC":
             client.sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=factories.sprint(sprint)))
-        # A code that YAML has to have in quotes.
+        # A code that must be quoted in YAML.
         for code in ("T-1", "007"):
             task = factories.task(code, sprint_code=places[0])
             client.tasks.CreateTask(task_pb2.CreateTaskRequest(task=task, sync_to_file=True))
@@ -286,14 +286,14 @@ def test_files_of_one_code_that_no_ledger_ordered_are_refused_but_for_the_first(
     root = write(
         tmp_path / "tree",
         {
-            # As late as each other: a copy.
+            # Copies with the same revision.
             "a/TASK.md": stamped("copied", "A", "2"),
             "b/TASK.md": stamped("copied", "B", "2"),
-            # Somebody's own stands before those of the ledger.
+            # A person's own file comes before those of the ledger.
             "c/TASK.md": "---\ncode: mixed\nrevision: 9\n---\n# C\n",
             "d/TASK.md": stamped("mixed", "D", "1"),
             "e/TASK.md": stamped("mixed", "E", "3"),
-            # One whose revision is none, and one that says it below the front matter.
+            # A file with an invalid revision, and one with the revision below the front matter.
             "f/TASK.md": stamped("odd", "F", "many"),
             "g/TASK.md": "---\nformat: 1\ntask: odd\ntitle: G\n---\nrevision: 7\n",
             "h/TASK.md": stamped("odd", "H", "1"),
@@ -342,7 +342,7 @@ def test_names_that_are_no_text(server: Server, tmp_path: Path) -> None:
     result = run(server, "--delegation", tmp_path, "--report", report)
     assert result.exit_code == 0, result.output
     (code,) = tasks_of(server)
-    # Another name of bytes that are no text is another code.
+    # A different name of bytes that are no text gets a different code.
     assert code.startswith("T-")
     assert len(code) == len("T-") + 8
     assert (

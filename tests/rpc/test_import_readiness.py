@@ -1,4 +1,4 @@
-"""What an import loses never makes a task ready, and what it changes shows in its exit code."""
+"""A loss during an import never makes a task ready, and changes are visible in the exit code."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_status_that_is_not_known_is_not_ready_and_the_exit_code_says_so(
     assert odd.metadata["original_status"] == "humming"
 
 
-def test_a_map_makes_words_known(server: Server, tmp_path: Path) -> None:
+def test_a_map_adds_words_to_the_table(server: Server, tmp_path: Path) -> None:
     words = tmp_path / "words.yaml"
     words.write_text("statuses: {humming: pending}\npriorities: {sev1: P0}\nkinds: {gates: reverse blocks}\n")
     rows = [
@@ -56,7 +56,7 @@ def test_a_map_makes_words_known(server: Server, tmp_path: Path) -> None:
     ]
     result = run(server, "--tasks", write(tmp_path / "tasks.jsonl", rows), "--map", words)
     assert result.exit_code == 0, result.output
-    # The task b waits for a, because a gates it.
+    # Task b waits for a, because a gates b.
     assert ready(server) == {"a"}
     assert tasks_of(server)["a"].priority == common_pb2.PRIORITY_P0
     words.write_text("statuses:\n  humming: perhaps\n")
@@ -167,7 +167,7 @@ def test_the_fields_of_the_ledger_are_read(server: Server, tmp_path: Path) -> No
     assert (list(made.deliverables), list(made.acceptance_criteria)) == (["two"], ["- three", "- four"])
     assert json_format.MessageToDict(made.agent_config) == {"model": "m", "tokens": 40.0}
     assert json_format.MessageToDict(made.metadata) == {"due": "2026-12-24", "kind": "bug"}
-    # A sprint that is not there is made once.
+    # A missing sprint is created once.
     result = run(server, "--tasks", file, project="elsewhere")
     assert result.exit_code == 4
     assert "1 changed" in result.output
@@ -228,6 +228,6 @@ def test_the_server_takes_every_row(server: Server, tmp_path: Path, seed: int) -
     assert result.exit_code in (0, 3, 4), result.output
     stored = tasks_of(server)
     assert set(stored) == {row["code"] for row in rows}
-    # By hand: a task is ready only if its row says so in a word of the ledger or says nothing.
+    # A task is ready only if the status of its row is missing or a word of the ledger for pending.
     may_be = {row["code"] for row in rows if row["status"] in (None, "", " ", "open", "To Do")}
     assert ready(server) <= may_be

@@ -1,4 +1,4 @@
-"""`orchestration import --delegation`: each file of people's trees is loaded, or listed with its reason."""
+"""`orchestration import --delegation`: each file of a person's tree is loaded, or listed with a reason."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ready(server: Server, project: str = "default") -> set[str]:
 
 
 def load(server: Server, root: Path, files: dict[str, str | bytes]) -> tuple[int, dict[str, Any]]:
-    """Import a tree; return the exit code and what was listed."""
+    """Import a tree. Return the exit code and the findings."""
     report = root / "report.jsonl"
     result = run(server, "--delegation", write(root / "tree", files), "--report", report)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.output
@@ -96,7 +96,7 @@ def test_the_task_of_an_agent_file(server: Server, tmp_path: Path) -> None:
     alone, both = tasks["alone"], tasks["both"]
     assert (alone.title, alone.status, alone.priority, alone.sprint_code) == ("Alone", 4, 1, "s")
     assert (list(alone.acceptance_criteria), plain(alone.agent_config)) == (["white"], {"model": "large"})
-    # What the TASK.md does not say.
+    # A field that TASK.md does not have.
     assert (both.title, both.status) == ("Both", 3)
 
 
@@ -156,7 +156,7 @@ def test_only_code_and_title_are_essential(server: Server, tmp_path: Path) -> No
     assert tasks["assignee-1"].assignee == "ann"
 
 
-def test_a_sprint_is_lost_to_nothing(server: Server, tmp_path: Path) -> None:
+def test_no_invalid_field_loses_a_sprint(server: Server, tmp_path: Path) -> None:
     code, found = load(
         server,
         tmp_path,
@@ -176,7 +176,7 @@ def test_a_sprint_is_lost_to_nothing(server: Server, tmp_path: Path) -> None:
     assert len(sprints["long"].goal) == 10_000
     assert all(tasks[code].sprint_code for code in tasks)
     assert {task.title for task in tasks.values()} == {"A", "B", "C", "仕事"}
-    # The same names have the same codes again.
+    # The same names get the same codes again.
     again, _ = load(server, tmp_path / "again", {"sprints/日本語/b2/TASK.md": "# B2\n"})
     assert again == 0
     assert set(sprints_of(server)) == set(sprints)
@@ -277,7 +277,7 @@ def test_a_backlog_folder_loads_whole(server: Server, tmp_path: Path, below: str
     found = findings(report)
     tasks = tasks_of(server)
     if below:
-        # Of the folder of tasks alone, the blocker in the other folder is not there.
+        # If only the directory of tasks is imported, the blocker in the other directory is missing.
         assert (result.exit_code, len(tasks)) == (3, 4)
         assert ready(server) == {"task-12", "task-14"}
         return
@@ -390,7 +390,7 @@ def test_an_older_delegation_tree_loads_whole(server: Server, tmp_path: Path) ->
             home = f"delegation/sprints/SPRINT-{n}/T-{n}-{letter}"
             files[f"{home}/AGENT.yml"] = OLDER_AGENT.format(n=n, letter=letter, hash="0" * 64)
             files[f"{home}/.hash"] = "0" * 64
-            # Of the last sprint there are the agents' files alone.
+            # The last sprint has only the agents' files.
             if n < 3:
                 files[f"{home}/TASK.md"] = text
     code, found = load(server, tmp_path, files)
@@ -441,7 +441,7 @@ BYTES = st.sampled_from([b"", b"", b"\0", b"\xff", b"\xed\xa0\xbd", b"\r\n", b"-
 
 @st.composite
 def trees(draw: st.DrawFn) -> dict[str, tuple[bytes, str]]:
-    """Trees of files that were valid once; each with the status that stands in it."""
+    """Draw trees of damaged files, each with the status that it contains."""
     files: dict[str, tuple[bytes, str]] = {}
     for number in range(draw(st.integers(1, 6))):
         status = draw(st.sampled_from(WORDS))
@@ -450,7 +450,7 @@ def trees(draw: st.DrawFn) -> dict[str, tuple[bytes, str]]:
         text = draw(st.sampled_from(["Words.", "", "- a list", "## Objectives\n- one\n---\n### more\n- two"]))
         content = draw(LAYOUTS).format(junk=junk, status=status, code=code, text=text).encode()
         place = draw(st.integers(0, 2))
-        # What a slip of the keyboard adds: before the file, after it, nowhere.
+        # A typing error adds text before the file, after it, or nowhere.
         added = draw(BYTES)
         content = {0: content, 1: content + added, 2: content + added + content[:5]}[place]
         name = draw(

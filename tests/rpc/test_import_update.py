@@ -1,4 +1,4 @@
-"""Files that come back: what SyncSprint wrote is read as it was, and a person's edits of it have a way in."""
+"""Import of files that SyncSprint wrote: they are read back unchanged, and a person's edits are accepted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FIELDS = st.fixed_dictionaries(
 
 
 def sync(server: Server, root: Path) -> None:
-    """Write the files that were asked for."""
+    """Write the requested files."""
     assert server.app is not None
     service = FileSync(server.app.db, root, server.app.hub.wake)
     while service.run_once():
@@ -86,7 +86,7 @@ def file_events(client: Client) -> list[str]:
 def test_a_synced_project_comes_back_with_its_links(
     server: Server, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """The model is the first project: each hash, and which tasks are ready."""
+    """The copy must have the hashes and the ready tasks of the first project."""
     root = tmp_path_factory.mktemp("round")
     one, two = f"{root.name}-a", f"{root.name}-b"
     codes = data.draw(st.lists(st.sampled_from(CODES), min_size=1, unique=True))
@@ -97,7 +97,7 @@ def test_a_synced_project_comes_back_with_its_links(
         for code in codes:
             task = factories.task(code, **data.draw(FIELDS), metadata=data.draw(METADATA))
             client.tasks.CreateTask(task_pb2.CreateTaskRequest(task=task))
-        # Forward alone, so that none closes a cycle.
+        # Links point only forward, so that none closes a cycle.
         pairs = [(codes[n], codes[m]) for n in range(len(codes)) for m in range(n)]
         for waiting, blocker in data.draw(st.lists(st.sampled_from(pairs), max_size=8)) if pairs else ():
             link(client, waiting, blocker, data.draw(KINDS))
@@ -111,7 +111,7 @@ def test_a_synced_project_comes_back_with_its_links(
             hashes = [{code: task.hash for code, task in state(each).items()} for each in (client, copy)]
             assert hashes[0] == hashes[1]
             assert ready(client) == ready(copy)
-            # Files of the copy are the files of the first, but for what the server sets.
+            # The files of the copy equal those of the first project, except for fields that the server sets.
             ask_for_files(copy)
             sync(server, root)
         assert texts(root / "projects" / one) == texts(root / "projects" / two)
@@ -127,7 +127,7 @@ def texts(root: Path) -> dict[str, str]:
 
 
 class Desk:
-    """A person with an editor, beside a ledger that writes files."""
+    """A person who edits the files that a ledger writes."""
 
     def __init__(self, server: Server, root: Path, report: Path) -> None:
         self.server = server
@@ -136,7 +136,7 @@ class Desk:
         self._report = report
 
     def sync(self) -> list[str]:
-        """Have all files written, and return the events of it."""
+        """Write all files, and return the events about them."""
         before = len(file_events(self.client))
         ask_for_files(self.client)
         sync(self.server, self.root)
@@ -180,7 +180,7 @@ def desk(server: Server, tmp_path: Path) -> Iterator[Desk]:
         yield made
 
 
-def test_an_edit_has_a_way_in(desk: Desk) -> None:
+def test_an_edit_is_accepted(desk: Desk) -> None:
     desk.edit(
         "sow",
         ("title: Task sow", "title: Sow: peas  # a remark"),
@@ -199,7 +199,7 @@ def test_an_edit_has_a_way_in(desk: Desk) -> None:
     assert sow.agent_config["model"] == "large"
     sprint = desk.client.sprints.GetSprint(sprint_pb2.GetSprintRequest(sprint_code="S-1")).sprint
     assert (sprint.status, sprint.goal) == (common_pb2.SPRINT_STATUS_ACTIVE, "All of it")
-    # The files are the ledger's again, and a second update finds nothing.
+    # The ledger has written the files again, and a second update finds nothing.
     assert "conflict_found" not in desk.sync()
     assert "revision: 2" in desk.path("sow").read_text()
     again, found = desk.update()
@@ -209,7 +209,7 @@ def test_an_edit_has_a_way_in(desk: Desk) -> None:
 
 def test_links_that_were_edited(desk: Desk) -> None:
     desk.edit("sow", ("  - dig\n", "  - mow\n  - code: dig\n    kind: relates-to\n"))
-    # Somebody else links it meanwhile: that stays.
+    # A link that someone else adds meanwhile stays.
     desk.client.tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("rake", sprint_code="S-1")))
     link(desk.client, "sow", "rake")
     code, found = desk.update()
@@ -218,22 +218,22 @@ def test_links_that_were_edited(desk: Desk) -> None:
     text = desk.path("sow").read_text()
     assert "depends_on:\n  - mow\n  - rake\n  - code: dig\n    kind: related\n" in text
     assert "links: blocks mow, blocks rake, related dig\n" in text
-    # A link that the ledger lost since does not come back with a file that nobody edited.
+    # A file that was not edited does not bring back a link that was removed in the ledger.
     unlink(desk.client, "sow", "mow")
     assert desk.update()[0] == 0
     desk.sync()
     assert "- mow" not in desk.path("sow").read_text()
-    # A link that cannot be leaves the file as it is.
+    # If a link cannot be created, the file stays as it is.
     desk.edit("mow", ("depends_on: []", "depends_on: [sow, nowhere]"))
     desk.edit("sow", ("  - rake", "  - mow"))
     code, found = desk.update()
     assert code == 3
-    # One waits for a task that is not there, the other would close a cycle.
+    # One link is to a missing task, and the other would close a cycle.
     assert len(found["unresolved"]) == len(found["refused"]) == 1
     assert desk.sync().count("conflict_found") == 2
 
 
-def test_both_changed(desk: Desk) -> None:
+def test_a_conflict_changes_neither_side(desk: Desk) -> None:
     desk.edit("sow", ("assignee: ''", "assignee: ann"))
     desk.edit("mow", ("assignee: ''", "assignee: ann"))
     desk.edit("dig", ("status: pending", "status: completed"))
@@ -248,19 +248,19 @@ def test_both_changed(desk: Desk) -> None:
     assert file == "delegation/sprints/S-1/sow/TASK.md"
     assert "an edit of revision 1, but the ledger has 2: they differ in " in reason
     assert "title" in reason
-    # Nothing is lost on either side, and the others came in.
+    # Nothing is lost on either side, and the other edits were accepted.
     assert desk.path("sow").read_bytes() == mine
     assert (desk.task("sow").title, desk.task("sow").assignee) == ("Sow peas", "")
     assert (desk.task("mow").revision, desk.task("dig").status) == (2, 4)
     assert desk.sync().count("conflict_found") == 1
-    # The person takes the other's change over, and says so by the revision.
+    # The person merges the other change, and shows that by the revision.
     desk.edit("sow", ("revision: 1", "revision: 2"), ("title: Task sow", "title: Sow peas"))
     assert desk.update()[0] == 0
     assert (desk.task("sow").title, desk.task("sow").assignee) == ("Sow peas", "ann")
     assert "conflict_found" not in desk.sync()
 
 
-def test_what_has_no_way_in_is_listed(desk: Desk) -> None:
+def test_edits_that_are_not_accepted_are_listed(desk: Desk) -> None:
     desk.edit("sow", ("status: pending", "status: nearly there"))
     desk.edit("mow", ("title: Task mow", "title: Mow it"))
     desk.client.tasks.DeleteTask(task_pb2.DeleteTaskRequest(task_code="mow"))
@@ -281,7 +281,7 @@ def test_what_has_no_way_in_is_listed(desk: Desk) -> None:
 def test_an_update_of_another_project_and_of_peoples_files(
     desk: Desk, start_server: Callable[[str], Server], tmp_path: Path
 ) -> None:
-    # Where the task is not there, it is created; a file of people changes nothing that is there.
+    # A missing task is created. A file that a person wrote does not change an existing task.
     own = desk.root / "delegation" / "tasks" / "own"
     own.mkdir(parents=True)
     (own / "TASK.md").write_text("# Own\n")
@@ -300,7 +300,7 @@ def test_an_update_of_another_project_and_of_peoples_files(
 
 
 def test_controls_that_must_fail(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the tests above look for is seen: links that are not in the files, a revision that is not sent."""
+    """The tests above detect links that are missing in the files, and a revision that is not sent."""
     file = desk.path("sow")
     written = file.read_text()
     file.write_text(written.replace("depends_on:\n  - dig\n", ""))
@@ -311,7 +311,7 @@ def test_controls_that_must_fail(desk: Desk, monkeypatch: pytest.MonkeyPatch) ->
     send = TreeUpdates._send
 
     def late(updates: TreeUpdates, wanted: Any, fields: list[str], revision: int) -> Any:
-        """Another one changes the task just before."""
+        """Change the task just before the edit is sent."""
         request = task_pb2.UpdateTaskRequest(task=factories.task("sow", title="Theirs"))
         request.update_mask.paths.append("title")
         desk.client.tasks.UpdateTask(request)

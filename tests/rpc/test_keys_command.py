@@ -1,4 +1,4 @@
-"""`orchestration keys`, and what `serve` says without one."""
+"""`orchestration keys`, and the output of `serve` without a key."""
 
 import re
 from collections.abc import Callable
@@ -76,7 +76,7 @@ def test_keys_of_a_project_have_different_names(keys: Callable[..., Result], dat
     assert "use another name" in again.stderr
     assert keys("create", "builder", "--project", "web").exit_code == 0
     assert keys("create", "Builder").exit_code == 0
-    # A name is free again once its key is revoked.
+    # A name is free again after its key is revoked.
     assert keys("revoke", first[1]).exit_code == 0
     assert keys("create", "builder").exit_code == 0
     with Connection.connect(database_url, autocommit=True) as conn:
@@ -88,7 +88,7 @@ def test_keys_of_a_project_have_different_names(keys: Callable[..., Result], dat
     assert sorted(states) == [("Builder", True), ("builder", False), ("builder", True)]
 
 
-def test_a_key_of_what_is_not_there_is_made_with_a_warning(
+def test_a_key_scoped_to_a_missing_entity_is_created_with_a_warning(
     keys: Callable[..., Result], server: Server
 ) -> None:
     for kind in ("sprint", "session"):
@@ -107,8 +107,8 @@ def test_a_key_of_what_is_not_there_is_made_with_a_warning(
         assert "has no" not in late.stderr
 
 
-def test_of_two_who_make_a_key_of_one_name_at_once_one_does(database_url: str) -> None:
-    """The second waits for the first to commit, and finds its key there."""
+def test_one_of_two_concurrent_keys_of_one_name_is_created(database_url: str) -> None:
+    """The second command waits for the commit of the first, and then finds its key."""
     now = datetime.now(UTC)
 
     def row(key_id: str) -> key_store.KeyRow:
@@ -130,7 +130,7 @@ def test_of_two_who_make_a_key_of_one_name_at_once_one_does(database_url: str) -
         assert [key.id for key in key_store.list_all(one)] == ["a"]
 
 
-def test_there_is_no_such_key(keys: Callable[..., Result]) -> None:
+def test_revoking_an_unknown_key_fails(keys: Callable[..., Result]) -> None:
     result = keys("revoke", "nothing")
     assert result.exit_code == 1
     assert "key 'nothing' does not exist" in result.stderr
@@ -150,7 +150,7 @@ def test_there_is_no_such_key(keys: Callable[..., Result]) -> None:
         ["n", "--per-minute", "0"],
     ],
 )
-def test_what_makes_no_key_is_refused(
+def test_invalid_options_of_a_key_are_refused(
     keys: Callable[..., Result], database_url: str, arguments: list[str]
 ) -> None:
     assert keys("create", *arguments).exit_code == 2

@@ -1,4 +1,4 @@
-"""Servers that are replaced while agents call, through clients with the published service config."""
+"""Replacement of servers while agents call through clients with the published service config."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -60,7 +60,7 @@ def test_an_emit_stream_ends_with_the_server_after_its_answers(
         stream = EventServiceStub(channel).EmitEvents(iter(asked.get, None), timeout=SECONDS)
         asked.put(event_pb2.EmitEventsRequest(request_id="r", events=[factories.event()]))
         assert next(stream).stored == 1
-        # The client keeps the stream open, and sends nothing more.
+        # The client keeps the stream open and sends nothing more.
         stopping = pool.submit(started.app.stop)
         with refused(grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING", "stopping"):
             next(stream)
@@ -83,7 +83,7 @@ def test_a_call_that_outlasts_the_grace_acts_once_on_the_next_server(
             waiting(watch, 1)
             start_app(share_port=True, address=old.address)
             old.stop()
-            # It was ended with the old server, and waits again on the new one.
+            # It ended with the old server, and now waits on the new one.
             waiting(watch, 1)
         assert changing.result(timeout=SECONDS).task.revision == 2
         chosen = event_pb2.EventFilter(types=["orchestration.task.updated"])

@@ -40,7 +40,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(engines: Engines, database_url: str, tmp_path: Path) -> Iterator[Start]:
-    """Runs the command on the test's database; what it starts is gone with the test."""
+    """Yield a function that runs the command on the test's database. The processes end with the test."""
     with ExitStack() as stack:
 
         def run(*arguments: str | Path, url: str = database_url) -> subprocess.Popen[bytes]:
@@ -65,7 +65,7 @@ def create(server: Server, *codes: str) -> None:
 
 
 def synced(server: Server, count: int) -> list[event_pb2.Event]:
-    """The next so many events of files, as soon as they are there."""
+    """Wait for the next `count` events about files, and return them."""
     found: list[event_pb2.Event] = []
     with Client(server.address, timeout=SECONDS) as client:
         for event in client.follow(event_pb2.EventFilter(types=["orchestration.file.synced"])):
@@ -76,7 +76,7 @@ def synced(server: Server, count: int) -> list[event_pb2.Event]:
 
 
 def until(database_url: str, query: str) -> tuple[Any, ...]:
-    """The first row of a query, once it has one."""
+    """Wait until a query has a row, and return it."""
     end = monotonic() + SECONDS
     with psycopg.connect(database_url, autocommit=True) as conn:
         while (row := conn.execute(query.encode()).fetchone()) is None:
@@ -115,7 +115,7 @@ def test_a_worker_that_is_killed_in_the_middle_leaves_whole_files_and_the_work(
     directory = root / "delegation" / "tasks" / "b"
     directory.mkdir(parents=True)
     held = os.open(directory, os.O_RDONLY)
-    # One of its tasks cannot be written now, so the worker stands in the middle of its batch.
+    # One of the tasks is locked, so the worker waits in the middle of its batch.
     fcntl.flock(held, fcntl.LOCK_EX)
     create(server, "a", "b", "c")
     worker = start("worker", "--workspace", root)
@@ -125,7 +125,7 @@ def test_a_worker_that_is_killed_in_the_middle_leaves_whole_files_and_the_work(
     os.close(held)
     assert rows(database_url) == 3
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    # Its claim ends, and the next one goes on.
+    # Its claim ends, and the next worker goes on.
     with psycopg.connect(database_url, autocommit=True) as conn:
         conn.execute("update file_outbox set next_attempt_time = now()")
     start("worker", "--workspace", root)
@@ -161,7 +161,7 @@ def test_a_worker_needs_a_database(start: Start) -> None:
 
 
 class Steps:
-    """A service that plays out what each of its runs does, and says when they are all done."""
+    """A service with a given result for each run, which reports when all runs are done."""
 
     name = "steps"
     interval = 0.0
@@ -199,7 +199,7 @@ def test_a_service_goes_on_while_there_is_work_and_after_it_failed() -> None:
     assert value("orchestration_job_failing") == 0
 
 
-def test_a_service_whose_database_is_away_comes_soon_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_runs_soon_after_its_database_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[int] = []
 
     def at_once(_: float, failures: int) -> float:
@@ -225,7 +225,7 @@ def test_pauses_grow_to_a_limit_and_are_never_the_same() -> None:
     assert pause(86_400.0, 50) <= 86_400.0
 
 
-def test_one_process_at_a_time_is_in_a_service_that_works_alone(database_url: str) -> None:
+def test_an_exclusive_service_runs_in_one_process_at_a_time(database_url: str) -> None:
     databases = [Database(database_url, size=1).start() for _ in range(2)]
     inside, leave = threading.Event(), threading.Event()
 

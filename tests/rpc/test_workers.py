@@ -26,7 +26,7 @@ ESTABLISHED = "01"
 
 
 class Served:
-    """The command with its two workers."""
+    """The command with its two server processes."""
 
     def __init__(self, process: subprocess.Popen[bytes], ready: Path) -> None:
         self.process = process
@@ -37,14 +37,14 @@ class Served:
         self.watched = [os.pidfd_open(pid) for pid in self.workers]
 
     def connections(self, worker: int) -> int:
-        """How many clients are connected to one of the workers."""
+        """Return the number of clients that are connected to one of the processes."""
         own = set()
         for link in Path(f"/proc/{worker}/fd").iterdir():
             try:
                 own.add(str(link.readlink()))
             except FileNotFoundError:
                 continue
-        # grpc listens on sockets of IPv6 for addresses of IPv4 too.
+        # grpc listens on IPv6 sockets for IPv4 addresses too.
         tables = (Path("/proc/net", name).read_text() for name in ("tcp", "tcp6"))
         lines = [line.split() for table in tables for line in table.splitlines()[1:]]
         return sum(
@@ -132,7 +132,7 @@ def test_both_workers_answer_on_the_one_port(served: Served) -> None:
         counts = [served.connections(worker) for worker in served.workers]
         assert sum(counts) == CHANNELS
         assert min(counts) > 0
-        # What one process wrote the other reads.
+        # One process reads what the other wrote.
         for channel in channels:
             listed = TaskServiceStub(channel).ListTasks(task_pb2.ListTasksRequest(), timeout=SECONDS)
             assert len(listed.tasks) == CHANNELS
@@ -207,7 +207,7 @@ def test_a_call_in_flight_ends_as_it_should(served: Served, database_url: str) -
             ).fetchone() is None:  # fmt: skip
                 assert not call.done()
         served.process.terminate()
-        # It has begun to stop once it says so, on this very connection.
+        # It has begun to stop when it reports that on this connection.
         assert next(health).status == health_pb2.HealthCheckResponse.NOT_SERVING
         health.cancel()
         conn.rollback()

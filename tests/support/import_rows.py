@@ -75,7 +75,7 @@ _ODD: tuple[Any, ...] = (
 
 
 def drawn(draw: random.Random, codes: list[str]) -> dict[str, Any]:
-    """Return values of optional fields. Hypothesis cannot draw them beside the threads of a server."""
+    """Return values for optional fields, without hypothesis, which cannot draw beside a server's threads."""
     links: list[Any] = [draw.choice(codes), {"code": draw.choice(codes), "kind": "waits-for"}, "nowhere", 3]
     odd = [*_ODD, draw.sample(links, 2)]
     return {name: draw.choice(odd) for name in draw.sample(OPTIONAL, draw.randrange(1, 6))}
@@ -106,7 +106,7 @@ def line_of(row: dict[str, Any], number: int = 1) -> Line:
 
 
 def atoms(value: Any) -> Iterator[str]:
-    """Yield the tokens and the numbers of a value: each must be found again."""
+    """Yield the tokens and numbers of a value, each of which must be found again."""
     if isinstance(value, dict):
         for key, item in value.items():
             if key.startswith("tok"):

@@ -1,4 +1,4 @@
-"""A ledger of a few lines that breaks when it is told to, to test the client against."""
+"""A small fake ledger whose streams break on request, for tests of the client."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ BREAKS = (
 
 
 class FakeTasks(task_pb2_grpc.TaskServiceServicer):
-    """Keeps what it was asked, and refuses as the ledger does."""
+    """A task service that records requests, and refuses some as the ledger does."""
 
     def __init__(self) -> None:
         self.created: list[CreateTaskRequest] = []
@@ -98,7 +98,7 @@ class FakeTasks(task_pb2_grpc.TaskServiceServicer):
 
 @dataclass
 class FakeEvents(event_pb2_grpc.EventServiceServicer):
-    """A log whose streams break after so many messages each, then no more."""
+    """A log whose streams break after the numbers of messages in `breaks`, and then no more."""
 
     events: list[Event] = field(default_factory=list)
     breaks: list[tuple[int, grpc.StatusCode | None]] = field(default_factory=list)
@@ -165,7 +165,7 @@ class FakeEvents(event_pb2_grpc.EventServiceServicer):
                 yield EmitEventsResponse(request_id=request.request_id, error=error)
                 continue
             self.stored[request.request_id] = len(request.events)
-            if left == 0:  # stored, and the answer is lost
+            if left == 0:  # the events are stored, but the answer is lost
                 if code is None:
                     return
                 context.abort(code, "broken on purpose")
@@ -195,7 +195,7 @@ def serve(address: str, tasks: FakeTasks, events: FakeEvents) -> Ledger:
 
 @contextlib.contextmanager
 def running_ledger() -> Iterator[Ledger]:
-    tasks = FakeTasks()  # type: ignore[abstract]  # answers only what is tested
+    tasks = FakeTasks()  # type: ignore[abstract]  # it implements only the tested methods
     events = FakeEvents()  # type: ignore[abstract]  # as above
     ledger = serve("127.0.0.1:0", tasks, events)
     try:

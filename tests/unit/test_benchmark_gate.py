@@ -1,4 +1,4 @@
-"""The gate of the benchmarks: what passes, and each way not to."""
+"""The gate of the benchmarks: a run that passes, and each way to miss a threshold."""
 
 import math
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_one_error_fails() -> None:
     assert verdict(measured(errors=1), LIVE) == ["GetTask: errors is 1, at most 0"]
 
 
-def test_no_number_fails() -> None:
+def test_nan_fails() -> None:
     assert verdict(measured(p95=math.nan), LIVE) == ["GetTask: p95_ms is nan, at most 20"]
 
 

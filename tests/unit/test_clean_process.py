@@ -1,4 +1,4 @@
-"""What a parent process leaves behind changes neither a command nor a test."""
+"""Settings inherited from a parent process change neither commands nor tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 HOSTILE = [sys.executable, "-m", "tests.support.hostile_parent"]
 COMMAND = str(Path(sys.executable).with_name("orchestration"))
 SECONDS = 240
-# Each of these failed or hung once, under such a parent or some minutes after collection.
+# Each of these once failed or hung under such a parent, or some minutes after collection.
 SENSITIVE = (
     "tests/unit/test_interrupted.py",
     "tests/unit/test_settings.py",
@@ -28,7 +28,7 @@ SENSITIVE = (
 
 @pytest.mark.timeout(2 * SECONDS)
 def test_a_server_with_built_in_engines_stops_when_told(tmp_path: Path) -> None:
-    """With SIGTERM ignored and blocked, and with SIGCHLD ignored, under which exit codes are lost."""
+    """The parent ignores and blocks SIGTERM, and ignores SIGCHLD, which loses exit codes."""
     ready = tmp_path / "ready"
     flags = ["--address", "127.0.0.1:0", "--data-dir", str(tmp_path / "data"), "--ready-file", str(ready)]
     server = subprocess.Popen(
@@ -63,7 +63,7 @@ hostile_parent.main()
 
 @pytest.mark.timeout(2 * SECONDS)
 def test_sigterm_ends_a_command_whose_parent_ignored_it() -> None:
-    """It waits for lines that never come, so nothing but a signal ends it."""
+    """The command waits for input that never comes, so only a signal ends it."""
     reading, writing = os.pipe()
     command = [sys.executable, "-c", WAIT]
     with subprocess.Popen(command, stdin=reading, stdout=subprocess.PIPE, text=True, cwd=ROOT) as waiting:

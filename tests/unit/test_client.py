@@ -1,4 +1,4 @@
-"""The client's calls, lists and errors, against a fake ledger."""
+"""The client's calls, lists and errors with a fake ledger."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_call_says_who_calls_and_has_a_deadline(client: Client, ledger: Ledger
     assert 5 < ledger.tasks.deadlines[0] < 11
 
 
-def test_what_the_call_gives_wins(client: Client, ledger: Ledger) -> None:
+def test_values_of_the_call_take_precedence(client: Client, ledger: Ledger) -> None:
     request = CreateTaskRequest(task=Task(code="t"), request_id="mine")
     client.tasks.CreateTask(request, timeout=100, metadata=(("orchestration-agent", "b"), ("x-other", "1")))
     said = ledger.tasks.metadata[0]
@@ -92,7 +92,7 @@ def test_a_header_takes_ascii_only() -> None:
         Client(session="a\nb")
 
 
-def test_where_the_ledger_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_is_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ORCHESTRATION_ADDRESS", raising=False)
     assert resolve_address(None) == "127.0.0.1:20051"
     monkeypatch.setenv("ORCHESTRATION_ADDRESS", "ledger:1")

@@ -1,4 +1,4 @@
-"""An address at which no server can ever be is refused at once, not tried again for ever."""
+"""An address that cannot be valid is refused at once instead of being retried for ever."""
 
 from __future__ import annotations
 
@@ -59,18 +59,18 @@ RIGHT = [
 
 
 @pytest.mark.parametrize("address", WRONG)
-def test_an_address_that_can_never_be_one_is_refused(address: str) -> None:
+def test_an_address_that_cannot_be_valid_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="is no address"):
         Client(address)
 
 
 @pytest.mark.parametrize("address", RIGHT)
-def test_an_address_that_grpc_takes_is_taken(address: str) -> None:
+def test_an_address_that_grpc_accepts_is_accepted(address: str) -> None:
     Client(address).close()
     assert resolve_address(address) == address
 
 
-def test_a_blank_address_is_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blank_address_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ORCHESTRATION_ADDRESS", raising=False)
     assert resolve_address(" \n") == DEFAULT_ADDRESS
 

@@ -1,4 +1,4 @@
-"""A client sends its key to this machine, or encrypted, or not at all."""
+"""A client sends its key only to this machine or encrypted."""
 
 import asyncio
 import socket
@@ -52,12 +52,12 @@ def test_a_token_does_not_leave_in_the_clear(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", HERE)
-def test_on_this_machine_it_may(address: str) -> None:
+def test_a_token_may_go_unencrypted_to_this_machine(address: str) -> None:
     assert on_loopback(address)
     Client(address, token="secret").close()
 
 
-def test_an_async_client_keeps_it_too() -> None:
+def test_an_async_client_sends_no_token_unencrypted_either() -> None:
     async def opened() -> None:
         AsyncClient(ELSEWHERE[0], token="secret")
 
@@ -82,7 +82,7 @@ def test_the_environment_names_key_project_and_authority(
 
 
 @pytest.mark.parametrize("named", ["ORCHESTRATION_CLIENT_CERT", "ORCHESTRATION_CLIENT_KEY"])
-def test_a_clients_certificate_takes_its_key(
+def test_a_client_certificate_needs_its_key(
     named: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     made = tls.make(tmp_path, "h")
@@ -97,7 +97,7 @@ def test_a_clients_certificate_takes_its_key(
 
 @pytest.fixture
 def behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has the environment name a proxy, at which nobody answers."""
+    """Set the environment's proxy to an address where nothing listens."""
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
         monkeypatch.delenv(name, raising=False)
@@ -105,7 +105,7 @@ def behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("behind_a_proxy")
 @pytest.mark.parametrize("credentials", [None, grpc.ssl_channel_credentials()])
-def test_what_is_of_this_machine_does_not_go_by_a_proxy(credentials: grpc.ChannelCredentials | None) -> None:
+def test_connections_to_this_machine_bypass_a_proxy(credentials: grpc.ChannelCredentials | None) -> None:
     async def asked(address: str) -> None:
         async with open_async_channel(address, credentials, (), ()) as channel:
             channel.get_state(try_to_connect=True)
@@ -134,8 +134,8 @@ def test_the_server_is_asked_for_its_health_directly() -> None:
             ledger.accept()[0].close()
 
 
-def test_a_newline_after_a_token_is_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No call could carry it: metadata holds no newline."""
+def test_a_newline_after_a_token_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metadata cannot contain a newline, so every call would fail."""
     for name in ("TOKEN", "PROJECT", "ADDRESS"):
         monkeypatch.setenv(f"ORCHESTRATION_{name}", "of-a-file\n")
     assert (resolve_token(None), resolve_project(""), resolve_address(None)) == ("of-a-file",) * 3

@@ -1,4 +1,4 @@
-"""The client's streams over broken connections, against a fake ledger."""
+"""The client's streams over broken connections, with a fake ledger."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_history_comes_once_over_breaks(
     client: Client, ledger: Ledger, code: grpc.StatusCode | None, after: int
 ) -> None:
     ledger.events.append(20)
-    # An OK end without follow is the end of the history, so only errors break it there.
+    # Without follow, an OK status is the end of the history, so only an error breaks the stream.
     ledger.events.breaks = [(after, code)] * 3
     with client.follow(follow=code is None) as timeline:
         ids = [event.id for event in itertools.islice(timeline, 20)]
@@ -64,12 +64,12 @@ def test_the_end_of_the_history_ends_the_iteration(client: Client, ledger: Ledge
     assert list(timeline) == []
 
 
-def test_the_cursor_is_that_of_the_event_handed_out(client: Client, ledger: Ledger) -> None:
+def test_the_cursor_is_that_of_the_last_returned_event(client: Client, ledger: Ledger) -> None:
     ledger.events.append(5)
     with client.follow() as timeline:
         assert timeline.cursor == ""
         next(timeline)
-        assert timeline.cursor == "1"  # though three came in one message
+        assert timeline.cursor == "1"  # although one message had three events
         next(timeline)
     with client.follow(after_cursor=timeline.cursor, follow=False) as rest:
         assert [event.id for event in rest] == ["e3", "e4", "e5"]
@@ -123,7 +123,7 @@ def test_closing_the_client_ends_its_timelines(ledger: Ledger) -> None:
         assert rest.result(timeout=10) == []
 
 
-def test_an_error_that_stays_raises_and_ends(client: Client) -> None:
+def test_a_permanent_error_is_raised_and_ends_the_iteration(client: Client) -> None:
     timeline = client.follow(after_cursor="of-another-log")
     with pytest.raises(LedgerError, match="start elsewhere"):
         next(timeline)
@@ -192,7 +192,7 @@ def test_emit_all_sends_again_what_was_not_answered(
     ledger.events.breaks = [(0, code), (2, code), (1, code)]
     assert client.emit_all(events(95), batch=10).stored == 95
     assert len(ledger.events.stored) == 10
-    assert len(ledger.events.received) > 10  # under the same ids
+    assert len(ledger.events.received) > 10  # with the same ids
 
 
 def test_emit_all_raises_what_the_server_refuses(client: Client, ledger: Ledger) -> None:
@@ -210,7 +210,7 @@ def test_emit_all_raises_what_the_server_refuses(client: Client, ledger: Ledger)
     assert raised.value.violations == {"events[1].type": "bad"}
 
 
-def test_emit_all_tries_again_what_may_pass(client: Client, ledger: Ledger) -> None:
+def test_emit_all_retries_a_retryable_refusal(client: Client, ledger: Ledger) -> None:
     busy = EmitError(code=code_pb2.RESOURCE_EXHAUSTED, message="full", retryable=True)
     ledger.events.refuse = lambda _request, seen: busy if seen == 0 else None
     assert client.emit_all(events(50), batch=10).stored == 50

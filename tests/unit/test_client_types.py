@@ -1,4 +1,4 @@
-"""What a type checker sees of the client where nothing but the client and what it depends on is installed."""
+"""The types of the client in an environment that has only the client and its dependencies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ client.tasks.GetTask(task_pb2.ListTasksRequest())
 
 
 def required(name: str, found: dict[str, Distribution]) -> None:
-    """Add a distribution and all that it requires without an extra."""
+    """Add a distribution and its requirements without extras."""
     if name in found:
         return
     found[name] = distribution(name)
@@ -39,7 +39,7 @@ def required(name: str, found: dict[str, Distribution]) -> None:
 
 @pytest.fixture
 def python(tmp_path: Path) -> Path:
-    """An environment that has the client and what it names, linked from this one."""
+    """Return an environment with the client and its dependencies, linked from this one."""
     venv.create(tmp_path / "env", with_pip=False, symlinks=True)
     (packages,) = (tmp_path / "env" / "lib").glob("python*/site-packages")
     found: dict[str, Distribution] = {}
@@ -51,7 +51,7 @@ def python(tmp_path: Path) -> Path:
             target = packages / top
             if source.is_dir() and not target.exists():
                 target.symlink_to(source)
-    # More than one distribution has a part of the package google, so it is linked whole.
+    # Several distributions have parts of the package google, so all of it is linked.
     (packages / "orchestration").symlink_to(CLIENT)
     return tmp_path / "env" / "bin" / "python"
 

@@ -1,4 +1,4 @@
-"""Files of the ledger's own come back as they were; those of people are read as far as they can be."""
+"""Files that the ledger wrote are read back unchanged; those of people are read as far as possible."""
 
 from contextlib import suppress
 from typing import Any
@@ -29,7 +29,7 @@ from orchestration_server.codec.content import (
 )
 from orchestration_server.workspace.rendering import LINK_KINDS, document
 
-# All that a field may hold: no surrogates, no NUL.
+# All characters that a field may have: no surrogates, no NUL.
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60)
 ODD = st.text(st.sampled_from("\n\r\t -#*\"'[]x:{}&!|>%@`\\~é\u2028\ufeff\x85"), max_size=12)
 WORD = st.sampled_from(
@@ -104,7 +104,7 @@ def test_a_sprint_comes_back_as_it_was(fields: dict[str, Any], metadata: dict[st
 
 @given(JSON)
 def test_equal_states_have_equal_bytes(metadata: dict[str, Any]) -> None:
-    """Whatever the order in which a Struct was filled."""
+    """The order in which a Struct was filled does not matter."""
     reversed_ = dict(reversed(metadata.items()))
     one, other = (task_pb2.Task(code="T", metadata=to_struct(m)) for m in (metadata, reversed_))
     assert document("task", one.SerializeToString()) == document("task", other.SerializeToString())
@@ -243,7 +243,7 @@ def test_a_flag_is_a_status_if_there_is_no_other(name: str) -> None:
     assert "status" not in parse_task(b"---\ndone: false\n---\n").fields
 
 
-def test_two_statuses_are_none() -> None:
+def test_two_different_statuses_in_the_front_matter_are_not_used() -> None:
     assert parse_task(b"---\nstatus: pending\nstatus: done\n---\n").fields["status"] == ["pending", "done"]
 
 
@@ -319,7 +319,7 @@ def test_sections_that_wait() -> None:
         (b"\x89PNG\r\n\x1a\n" + bytes(range(128, 256)) * 4, "is not text"),
     ],
 )
-def test_what_is_no_text_is_refused(content: bytes, reason: str) -> None:
+def test_content_that_is_no_text_is_refused(content: bytes, reason: str) -> None:
     with pytest.raises(BadRow, match=reason):
         parse_task(content)
 
@@ -355,7 +355,7 @@ def test_yaml_as_json_would_have_it() -> None:
 def test_yaml_that_cannot_be_read_says_why(content: str, reason: str) -> None:
     with pytest.raises(BadRow, match=reason.replace(".", r"\.")):
         read_yaml(content)
-    # In front matter it loses no other field.
+    # In front matter no other field is lost.
     parsed = parse_task(f"---\nstatus: done\n{content}---\n".encode())
     assert parsed.text("status") == "done"
     assert "read field by field" in parsed.notes.warnings[0]
@@ -382,7 +382,7 @@ def test_numbers_stay_as_they_are_written() -> None:
     ],
 )  # fmt: skip
 def test_a_long_line_is_read_in_one_pass(text: str) -> None:
-    """A pattern that looks at each pair of characters would take very long here."""
+    """A pattern with quadratic time would exceed the test's timeout."""
     for filler in (" ", "*", "`", "- ", "#", "|", "a ", "_", "**a:** ", "\n", "n: 1\nn: 2\n"):
         parse_task(text.replace("{}", filler * 20_000).encode())
 

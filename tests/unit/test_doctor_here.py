@@ -1,4 +1,4 @@
-"""The checks of `orchestration doctor` that are about this machine, and the command itself."""
+"""The checks of `orchestration doctor` for this machine, and the command itself."""
 
 import json
 import os
@@ -38,7 +38,7 @@ class Run(NamedTuple):
 
 @pytest.fixture
 def doctor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Run]:
-    """Runs the command without a database, in an environment that says nothing."""
+    """Return a function that runs the command without a database and without settings in the environment."""
     for name in Settings.model_fields:
         monkeypatch.delenv(variable(name), raising=False)
     monkeypatch.delenv(FILE_VARIABLE, raising=False)
@@ -144,7 +144,7 @@ def test_what_a_setting_names_is_valid(
 
 
 @pytest.mark.parametrize("given", ["20051", "localhost", ":20051", "127.0.0.1:port", "::1:20051", "h:70000"])
-def test_an_address_that_is_none_is_refused(given: str) -> None:
+def test_an_invalid_address_is_refused(given: str) -> None:
     assert level(address.listen_address, Settings(address=given)) == [FAILED]
     assert look(address.port, Settings(address=given)) == []
 
@@ -167,7 +167,7 @@ def test_an_address_that_a_server_has_is_fine(server: Server) -> None:
     assert text.endswith("this does not check that it uses this database")
 
 
-def test_an_address_that_something_else_has_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_in_use_by_another_program_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(address, "ASK_SECONDS", 0.1)
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         port = other.getsockname()[1]
@@ -185,7 +185,7 @@ def test_a_server_of_another_release_is_named(server: Server, monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_server_that_wants_a_key_is_a_server() -> None:
+def test_a_server_that_needs_a_key_is_recognized() -> None:
     def refuse(request: object, context: grpc.ServicerContext) -> None:
         context.abort(grpc.StatusCode.UNAUTHENTICATED, "a key is needed")
 
@@ -235,15 +235,13 @@ def test_few_open_files_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fix.startswith("ulimit -n 4096")
 
 
-def test_a_workspace_has_to_be_there_and_to_be_written_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_workspace_must_exist_and_be_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert level(machine.workspace, Settings()) == [OK]
     assert level(machine.workspace, Settings(workspace=tmp_path)) == [OK]
     assert list(tmp_path.iterdir()) == []
     gone = look(machine.workspace, Settings(workspace=tmp_path / "gone"))
     assert [(found, fix) for found, _, fix in gone] == [(FAILED, f"mkdir -p {tmp_path / 'gone'}")]
-    # /proc is a directory in which nobody can write, root neither.
+    # Not even root can write to the directory /proc.
     assert level(machine.workspace, Settings(workspace=Path("/proc/self"))) == [FAILED]
 
 
@@ -300,7 +298,7 @@ def test_a_slow_cache_is_a_warning() -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A data directory that was served from, and is not."""
+    """Return the data directory of a server that has stopped."""
     files.lock_data_dir(tmp_path).close()
     (tmp_path / "lock").write_text("")
     return tmp_path

@@ -1,4 +1,4 @@
-"""The built-in engines: they keep their data, leave nothing behind and explain themselves."""
+"""The built-in engines keep their data, leave nothing behind and explain their failures."""
 
 import contextlib
 import json
@@ -19,9 +19,9 @@ from orchestration_server.embedded.engines import EmbeddedEngines, EngineError, 
 
 pytestmark = pytest.mark.process
 
-DEADLINE = 20  # seconds, for what takes far less
+DEADLINE = 20  # seconds; everything that is waited for takes much less
 
-# A server in a process of its own: says what it started, then waits to be killed.
+# A server process that prints what it started, and then waits to be killed.
 CHILD = """
 import json, sys
 from pathlib import Path
@@ -36,7 +36,7 @@ sys.stdin.read()
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory that has been through its first start."""
+    """Return a data directory after its first start."""
     data_dir = tmp_path_factory.mktemp("d")
     with EmbeddedEngines(data_dir, durable=False, valkey=False):
         pass

@@ -1,7 +1,7 @@
-"""The import against a ledger that fails: what real servers do seldom is done here on purpose.
+"""The import on a ledger that fails on purpose.
 
-The server is real grpc with answers made up by each test; how the ledger itself answers is tested
-in tests/rpc/test_import.py.
+The server is a real grpc server whose answers each test makes up. tests/rpc/test_import.py tests the import
+on a real ledger.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ from orchestration_server.cli.importing.loader import (
 
 
 class Listed:
-    """Remembers what was listed."""
+    """A listing that records its rows."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, str]] = []
@@ -46,7 +46,7 @@ class Listed:
 
 
 class Tasks:
-    """Keeps codes; `refuse` may end a call."""
+    """A task service that stores codes. `refuse` may fail a call."""
 
     def __init__(self, refuse: Callable[[list[str], int], grpc.StatusCode | None]) -> None:
         self.codes: list[str] = []
@@ -65,7 +65,7 @@ class Tasks:
 
 
 class Events:
-    """Keeps dedup keys once; `answer` may break the stream or refuse a message."""
+    """An event service that stores each dedup_key once. `refuse` may break the stream or refuse a message."""
 
     def __init__(
         self, refuse: Callable[[event_pb2.EmitEventsRequest, int], event_pb2.EmitError | None]
@@ -154,7 +154,7 @@ def test_bad_rows_of_a_batch_are_found_by_halving() -> None:
     assert len(tasks.request_ids) == len(set(tasks.request_ids)) < 50
 
 
-def test_a_passing_fault_is_tried_again_under_one_request_id() -> None:
+def test_a_transient_failure_is_retried_under_one_request_id() -> None:
     aborted = grpc.StatusCode.ABORTED
     tasks = Tasks(lambda _, call: aborted if call < 3 else None)
     with serving(tasks) as client:
@@ -164,7 +164,7 @@ def test_a_passing_fault_is_tried_again_under_one_request_id() -> None:
     assert len(set(tasks.request_ids)) == 1
 
 
-def test_a_fault_that_is_not_about_rows_ends_the_import() -> None:
+def test_a_failure_that_is_not_about_rows_ends_the_import() -> None:
     tasks = Tasks(lambda _, __: grpc.StatusCode.PERMISSION_DENIED)
     listed = Listed()
     with serving(tasks) as client, pytest.raises(CallFailed, match="PERMISSION_DENIED: made up"):

@@ -1,4 +1,4 @@
-"""No optional field loses a row, and nothing of a row is lost without a word."""
+"""No optional field loses a row, and no value of a row is lost without a note."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PENDING = common_pb2.TASK_STATUS_PENDING
 
 
 def found_in(row: ImportTaskRow) -> str:
-    """Return everything that an import has of a row, as one text."""
+    """Return everything that the import stores of a row, as one text."""
     task = json_format.MessageToDict(row.new, preserving_proto_field_name=True)
     links = [link.code for link in row.links]
     said = [*row.warnings, *row.changes, *row.bad_links]
@@ -34,14 +34,14 @@ def missing(text: str, atom: str) -> bool:
         return False
     if atom[0] not in "-0123456789":
         return True
-    # A number is found in the form that it has after a double has held it.
+    # A number is found in the form that it has as a double.
     double = float(atom)
     whole = str(int(double)) if double.is_integer() else atom
     return repr(double) not in text and whole not in text
 
 
 @lengths("examples", short=30, long=150)
-def test_every_row_with_a_code_and_a_title_is_taken_and_nothing_is_lost(examples: int) -> None:
+def test_every_row_with_a_code_and_a_title_is_loaded_and_nothing_is_lost(examples: int) -> None:
     rows = given(import_rows.titles, import_rows.mutations)
     limits = settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     limits(rows(loses_nothing))()
@@ -50,7 +50,7 @@ def test_every_row_with_a_code_and_a_title_is_taken_and_nothing_is_lost(examples
 def loses_nothing(title: str | int, changed: dict[str, Any]) -> None:
     given_row = import_rows.row_of("t-1", title, changed)
     row = parse_task(import_rows.line_of(given_row))
-    # What the server checks of a request.
+    # The checks that the server makes.
     validate(task_pb2.BatchCreateTasksRequest(tasks=[row.new]))
     text = found_in(row)
     said_lost = any("is full" in note or "of them fit" in note for note in row.changes)
@@ -60,8 +60,8 @@ def loses_nothing(title: str | int, changed: dict[str, Any]) -> None:
         assert row.new.task.status != PENDING
 
 
-def test_a_value_that_is_dropped_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control of the test above: without the originals in the metadata it finds a loss."""
+def test_control_a_dropped_value_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of the test above: it detects a loss if the metadata does not keep originals."""
     row = import_rows.row_of("t-1", "A title", {"assignee": ["tok111111", "tok222222"]})
     taken = parse_task(import_rows.line_of(row))
     assert not [atom for atom in import_rows.atoms(row) if missing(found_in(taken), atom)]
@@ -70,8 +70,8 @@ def test_a_value_that_is_dropped_is_missed(monkeypatch: pytest.MonkeyPatch) -> N
     assert [atom for atom in import_rows.atoms(row) if missing(found_in(taken), atom)] == ["tok222222"]
 
 
-def test_a_row_that_was_taken_as_it_stands_has_no_notes() -> None:
-    """A note that is always there would say nothing."""
+def test_a_row_that_is_loaded_unchanged_has_no_notes() -> None:
+    """A note on every row would be meaningless."""
     row = parse_task(import_rows.line_of(import_rows.row_of("t-1", "A title", {})))
     assert (row.warnings, row.changes, row.bad_links) == ((), (), ())
 
@@ -113,7 +113,7 @@ def test_a_number_that_a_double_changes_is_kept_as_text(text: str) -> None:
     assert notes.warnings == ["a[0]: kept as text: the ledger's numbers are doubles"]
 
 
-def test_two_ids_stay_two() -> None:
+def test_two_large_ids_stay_distinct() -> None:
     notes = RowNotes({"one": 2**53, "other": 2**53 + 1, "small": 2**53 - 1})
     assert json_format.MessageToDict(task_fields.metadata(notes)) == {
         "one": str(2**53),

@@ -1,4 +1,4 @@
-"""Ctrl-C before a command has begun."""
+"""Ctrl-C before a command begins."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.process
 
-# SIGINT comes as the module that is named is looked for.
+# SIGINT arrives while the named module is being imported.
 RUN = """
 import os, runpy, signal, sys
 class Interrupts:
@@ -26,7 +26,7 @@ runpy.run_module("orchestration_server", run_name="__main__")
 @pytest.mark.parametrize(
     "name", ["typer", "structlog", "orchestration_server.cli.serve", "orchestration_server.embedded.engines"]
 )
-def test_it_ends_quietly(name: str, tmp_path: Path) -> None:
+def test_the_command_ends_quietly(name: str, tmp_path: Path) -> None:
     command = ["serve", "--address", "127.0.0.1:0", "--data-dir", str(tmp_path)]
     ended = subprocess.run(
         [sys.executable, "-c", RUN.format(name=name), *command],

@@ -1,4 +1,4 @@
-"""Lines of JSONL become tasks, links and events of the ledger."""
+"""Parsing of JSONL lines to tasks, links and events of the ledger."""
 
 import gzip
 import json
@@ -81,7 +81,7 @@ def test_priorities() -> None:
     assert odd.changes
 
 
-def test_fields_without_a_place_are_kept_as_metadata() -> None:
+def test_unknown_fields_are_kept_as_metadata() -> None:
     row = task(kind="bug", closed_at="2025-10-14T06:16:45Z", links={"pr": [1, None, True]})
     assert json_format.MessageToDict(row.new.task.metadata) == {
         "kind": "bug",
@@ -265,7 +265,7 @@ def test_fields_beside_the_data_of_an_event_are_kept_with_it() -> None:
 
 
 def test_the_dedup_key_of_a_large_number_is_that_of_earlier_releases() -> None:
-    """They read it as it stands if it has 64 bits, and as a double beyond that."""
+    """They read a number exactly if it has 64 bits, and else as a double."""
     for number, read in (("9007199254740993", 9007199254740993), ("1" + "0" * 30, 1e30)):
         text = json.dumps(event(data={"n": "N"})).replace('"N"', number).encode()
         key = EventReader().parse(Line(1, text, 0)).event.dedup_key
@@ -377,8 +377,8 @@ def test_the_fleet() -> None:
     assert sum(not row.event.dedup_key.endswith(":0") for row in events) == 6107
 
 
-def test_a_line_without_an_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sparse file is one line of terabytes."""
+def test_reading_a_line_without_an_end_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sparse file may be a single line of terabytes."""
     monkeypatch.setattr(jsonl_format, "MAX_LINE_BYTES", 1_000)
     monkeypatch.setattr(jsonl_format, "MOST_SKIPPED_BYTES", 5_000)
     path = tmp_path / "rows.jsonl"

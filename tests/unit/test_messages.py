@@ -1,4 +1,4 @@
-"""What commands print of paths and addresses is what they were given."""
+"""Commands print paths and addresses exactly as they were given."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_line_to_try_names_this_python_and_what_the_server_asks_for(
         assert said in capsys.readouterr().out
 
 
-def test_what_serve_print_readys_is_not_either(
+def test_the_banner_of_serve_is_not_taken_for_markup(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(serve, "access_summary", lambda _: (True, []))

@@ -1,4 +1,4 @@
-"""Commands whose database or cache cannot be reached say so, and nothing of their URLs."""
+"""Commands whose database or cache cannot be reached report that without showing the URL."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(command: tuple[str, ...], **env: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_database_url_that_is_none_is_refused(command: tuple[str, ...]) -> None:
+def test_a_database_url_that_is_not_valid_is_refused(command: tuple[str, ...]) -> None:
     for url in BAD:
         code, text = run(command, DATABASE_URL=url)
         assert code == 2
@@ -47,7 +47,7 @@ def test_a_database_that_is_away_is_named_with_what_to_ask(command: tuple[str, .
 @pytest.mark.parametrize(
     "url", ["redis://:a/hunter2@localhost/0", "redis:hunter2", "redis://localhost:hunter2"]
 )
-def test_a_redis_url_that_is_none_is_refused(url: str) -> None:
+def test_a_redis_url_that_is_not_valid_is_refused(url: str) -> None:
     code, text = run(COMMANDS[-2], REDIS_URL=url)
     assert code == 2
     assert text.startswith("REDIS_URL is not valid")

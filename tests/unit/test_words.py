@@ -1,4 +1,4 @@
-"""The words of trackers, and what they mean in the ledger."""
+"""The words of trackers and their meaning in the ledger."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_word_that_is_not_known_is_not_ready(written: object) -> None:
 
 @given(st.text(max_size=20) | st.integers() | st.floats() | st.booleans() | st.lists(st.text(), max_size=2))
 def test_no_word_outside_the_table_makes_a_task_ready(written: Any) -> None:
-    """From the promise alone: a task is pending only if its word, without decoration, is one for pending."""
+    """A task is pending only if its word, without decoration, is one for pending."""
     pending = {
         fold(w) for v, _, of in words.TASK_ROWS if v.status is TaskStatus.PENDING for w in of.split(",")
     }
@@ -109,7 +109,7 @@ def test_no_word_outside_the_table_makes_a_task_ready(written: Any) -> None:
 
 
 def test_a_long_text_of_combining_marks_is_no_word() -> None:
-    """To normalize it would take minutes; the test has a timeout."""
+    """Normalizing it would take minutes, which exceeds the test's timeout."""
     assert DEFAULT.task_status("a" + "\u0301\u0323" * 1_000_000) is None
 
 
