@@ -37,7 +37,7 @@ class BadThresholds(ValueError):
 
 
 def load(gate: GateName, path: Path = THRESHOLDS) -> Limits:
-    """The limits of one gate. Raises `BadThresholds` where a limit could not be limited."""
+    """Return the limits of one gate. Raises BadThresholds if the file is not valid."""
     document = tomllib.loads(path.read_text())
     if gate not in document:
         raise BadThresholds(f"{path.name} has no gate {gate}")
