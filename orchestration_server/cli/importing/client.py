@@ -231,7 +231,7 @@ _Item = TypeVar("_Item", bound=EventItem)
 
 
 class AnswerHandler(Protocol[_Item]):
-    """Takes the answers to the messages of a stream."""
+    """A receiver of the answers to the messages of a stream."""
 
     def stored(self, stored: int, duplicates: int) -> None: ...
 
