@@ -101,7 +101,7 @@ def test_a_variable_that_is_misspelt_is_named_with_what_is_meant(
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("threads = 1", "greater than or equal"), ("thread = 8", "no setting"), ("=", "cannot read")],
+    [("threads = 1", "greater than or equal"), ("thread = 8", "is not a setting"), ("=", "cannot read")],
 )
 def test_a_file_that_is_not_valid_has_failed_and_nothing_else_is_looked_at(
     doctor: Callable[..., Run], tmp_path: Path, text: str, said: str
