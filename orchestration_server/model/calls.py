@@ -103,7 +103,7 @@ class Scope:
 
 
 class AnswerMetadata:
-    """The metadata that the server sends with an answer. The only part of a call that changes.
+    """The metadata that the server sends with an answer. It is the only part of a call that changes.
 
     It refers to nothing, so a call that holds it keeps no stream alive.
     """
