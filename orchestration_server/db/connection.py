@@ -54,7 +54,7 @@ class _ScalarEncoders(dict[type, tuple[int, Format, _Encoder]]):
 
 
 def _text(value: str) -> bytes:
-    """Encode a text for libpq. Raises DataError if it contains NUL, where libpq would cut it."""
+    """Encode a text for libpq. Raises DataError if it contains NUL, since libpq would cut it."""
     if "\0" in value:
         raise errors.DataError("a text with NUL cannot be bound")
     return value.encode()

@@ -40,7 +40,7 @@ def add_missing(conn: Connection) -> None:
 
 
 def add(conn: Connection, name: str, month: datetime, following: datetime) -> None:
-    """Make the partition of a month, which ends where the ``following`` one begins.
+    """Make the partition of a month, which ends at the start of the ``following`` month.
 
     Its constraints repeat its bounds, so that it can be attached to the archive without reading it. Attaching
     a table blocks no writer. `create table ... partition of` would wait for all of them.

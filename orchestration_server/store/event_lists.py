@@ -66,24 +66,8 @@ def page(
     ``archived`` includes archived events.
     """
     selected = wildcards.selected(conn, project, event_filter)
-    params: dict[str, Any] = selected.params | pages.limits(limit)
-    bounds: LiteralString = ""
-    if start is not None:
-        bounds += " and occur_time >= %(start)s"
-        params["start"] = start
-    if end is not None:
-        bounds += " and occur_time < %(end)s"
-        params["end"] = end
-    if after is not None:
-        if newest_first:
-            bounds += " and (occur_time, seq) < (%(time)s::timestamptz, %(place)s::bigint)"
-        else:
-            bounds += " and (occur_time, seq) > (%(time)s::timestamptz, %(place)s::bigint)"
-        params |= {"time": after.occur_time, "place": after.seq}
-    if after is not None and after.view is not None:
-        at = after.view.position
-        bounds += _IN_VIEW
-        params |= {"v_epoch": at.epoch, "v_xid": str(at.xid), "v_open": BigintArray(after.view.open)}
+    bounds, bound_params = _bounds(start, end, after, newest_first=newest_first)
+    params = selected.params | pages.limits(limit) | bound_params
     order = _NEWEST_FIRST if newest_first else _OLDEST_FIRST
     columns: LiteralString = "epoch, xid::text::bigint, seq, body, occur_time"
     query = selected.by_time(columns, bounds, order, limit + 1, archived=archived)
@@ -103,6 +87,31 @@ def page(
         lambda *r: (StoredEvent(Position(r[0], r[1], r[2]), r[3], r[5], open=_open(r[0], view)), r[4]),
     )
     return EventListPage(events, view, more)
+
+
+def _bounds(
+    start: datetime | None, end: datetime | None, after: EventListPosition | None, *, newest_first: bool
+) -> tuple[LiteralString, dict[str, Any]]:
+    """Return the conditions of a page, and their parameters."""
+    bounds: LiteralString = ""
+    params: dict[str, Any] = {}
+    if start is not None:
+        bounds += " and occur_time >= %(start)s"
+        params["start"] = start
+    if end is not None:
+        bounds += " and occur_time < %(end)s"
+        params["end"] = end
+    if after is not None:
+        if newest_first:
+            bounds += " and (occur_time, seq) < (%(time)s::timestamptz, %(after_seq)s::bigint)"
+        else:
+            bounds += " and (occur_time, seq) > (%(time)s::timestamptz, %(after_seq)s::bigint)"
+        params |= {"time": after.occur_time, "after_seq": after.seq}
+    if after is not None and after.view is not None:
+        at = after.view.position
+        bounds += _IN_VIEW
+        params |= {"v_epoch": at.epoch, "v_xid": str(at.xid), "v_open": BigintArray(after.view.open)}
+    return bounds, params
 
 
 def _open(epoch: int, view: Cursor) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ _AFTER: LiteralString = """
 _BEFORE: LiteralString = """
     and (epoch, xid, seq) < (%(epoch)s::integer, %(xid)s::text::xid8, %(seq)s::bigint)"""
 # Readers see a transaction as a whole. Events that the cursor's reader had not seen come after the cursor.
-_UP_TO_PLACE: LiteralString = " and (epoch, xid) <= (%(to_epoch)s::integer, %(to_xid)s::text::xid8)"
+_UP_TO_POSITION: LiteralString = " and (epoch, xid) <= (%(to_epoch)s::integer, %(to_xid)s::text::xid8)"
 _SEEN: LiteralString = """
     and case when epoch <> %(to_epoch)s::integer or xid::text::bigint <> all(%(to_open)s::bigint[])
         then true end"""
@@ -206,20 +206,13 @@ def entity(
         **pages.limits(limit),
     }
     bounds: LiteralString = ""
-    head: LiteralString = ""
     if after is not None:
         bounds += _BEFORE if newest_first else _AFTER
         params |= {"epoch": after.epoch, "xid": str(after.xid), "seq": after.seq}
-    if isinstance(upto, datetime):
-        head = _AT_TIME
-        bounds += _UP_TO_TIME
-        params["to_time"] = upto
-    elif upto is not None:
-        bounds += _UP_TO_PLACE
-        params |= {"to_epoch": upto.position.epoch, "to_xid": str(upto.position.xid)}
-        if unseen := upto.open[1:] if upto.read else upto.open:
-            bounds += _SEEN
-            params["to_open"] = BigintArray(unseen)
+    head: LiteralString = _AT_TIME if isinstance(upto, datetime) else ""
+    end, end_params = _end(upto)
+    bounds += end
+    params |= end_params
     order = BACK_IN_LOG if newest_first else IN_LOG
     page = Selection([_OF_ENTITY], params).in_log(_COLUMNS, bounds, order, limit + 1, archived=archived)
     stored = _ENTITY_HEAD + _STORED[entity_type] + _ENTITY_TAIL
@@ -230,6 +223,20 @@ def entity(
         [r[3] for r in sorted(beside, key=itemgetter(4)) if r[5] is None],
         _page([r for r in rows if r[0] is not None], limit, newest_first=newest_first),
     )
+
+
+def _end(upto: Cursor | datetime | None) -> tuple[LiteralString, dict[str, Any]]:
+    """Return the condition of the end of a history, and its parameters."""
+    if upto is None:
+        return "", {}
+    if isinstance(upto, datetime):
+        return _UP_TO_TIME, {"to_time": upto}
+    params: dict[str, Any] = {"to_epoch": upto.position.epoch, "to_xid": str(upto.position.xid)}
+    # If the reader has seen a part of the first open transaction, all of it counts as seen.
+    unseen = upto.open[1:] if upto.read else upto.open
+    if not unseen:
+        return _UP_TO_POSITION, params
+    return _UP_TO_POSITION + _SEEN, params | {"to_open": BigintArray(unseen)}
 
 
 def chain(
