@@ -40,8 +40,10 @@ from orchestration.v1 import (
     template_pb2_grpc,
 )
 from orchestration_server.app import App
+from orchestration_server.cache import wakes
 from orchestration_server.config.settings import Settings
 from orchestration_server.embedded.engines import EmbeddedEngines, Engines
+from orchestration_server.jobs import runner
 from orchestration_server.store import migrations
 from orchestration_server.validation import RULES, request_parser
 from orchestration_server.validation.constraints import Rules
@@ -75,9 +77,10 @@ settings.register_profile(
 )
 settings.register_profile("quick", settings.get_profile("ledger"), max_examples=10)
 settings.load_profile("ledger")
-# The pool draws a random number for each connection, on its threads. Hypothesis would count a number from
-# the shared generator as the example's, and report a flaky strategy.
+# The pool, the background services and the listener of wakes draw random numbers on their threads. Hypothesis
+# would count a number from the shared generator as the example's, and report a flaky strategy.
 psycopg_pool.base.random = Random().random  # type: ignore[attr-defined]  # imported there, and meant
+runner.random = wakes.random = Random()  # type: ignore[attr-defined, assignment]  # the module that they import
 
 
 _bounds: dict[type[Message], Bounds] = {}
