@@ -38,8 +38,8 @@ def archive(
 ) -> None:
     """Move old events of priority P2 and below to the archive of DATABASE_URL, while servers run.
 
-    You can stop it at any time and run it again: each event is in exactly one place. Exits with 1 if some
-    events could not be moved.
+    You can stop it at any time and run it again: each event is in exactly one
+    place. Exits with 1 if some events could not be moved.
     """
     # Archiving can wait; callers of the servers come first.
     os.nice(19)

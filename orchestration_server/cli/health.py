@@ -24,8 +24,9 @@ def health(
 ) -> None:
     """Ask the server at ADDRESS for its health. Exits with 0 if it serves, else with 1.
 
-    Run it with the server's own settings, or with those of a client: ORCHESTRATION_CA_FILE, and for mutual
-    TLS ORCHESTRATION_CLIENT_CERT and ORCHESTRATION_CLIENT_KEY.
+    Run it with the server's own settings, or with those of a client:
+    ORCHESTRATION_CA_FILE, and for mutual TLS ORCHESTRATION_CLIENT_CERT and
+    ORCHESTRATION_CLIENT_KEY.
     """
     from orchestration_server.rpc import health_probe
 

@@ -195,8 +195,9 @@ def import_files(
 
     If the ledger needs a key, set ORCHESTRATION_TOKEN to it.
 
-    Exits with 0 if everything was loaded unchanged, 1 if the import stopped (run it again to go on), 2 for
-    wrong usage, 3 if rows or links were refused, and 4 if something has another meaning in the ledger.
+    Exits with 0 if everything was loaded unchanged, 1 if the import stopped
+    (run it again to go on), 2 for wrong usage, 3 if rows or links were
+    refused, and 4 if something has another meaning in the ledger.
     """
     if tasks is None and events is None and delegation is None:
         raise typer.BadParameter("name what to load: --tasks, --events, --delegation, or several of them")
