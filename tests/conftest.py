@@ -106,6 +106,7 @@ class Server:
     database_url: str
     app: App | None = field(default=None, repr=False)
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    project: str = "default"
 
     def kill(self) -> None:
         """End the process at once, as a crash does."""
@@ -199,8 +200,13 @@ def start_server(start_app: Callable[..., App]) -> Callable[[str], Server]:
 
 
 @pytest.fixture
-def server(database_url: str, start_server: Callable[[str], Server]) -> Server:
-    return start_server(database_url)
+def server(request: pytest.FixtureRequest) -> Server:
+    """Return the test's own server, or the shared one if its module uses servers by their address alone."""
+    shared = request.node.get_closest_marker("shared_server")
+    if shared and shared.kwargs.get("by_address") and OWN.isdisjoint({*request.fixturenames} - {"server"}):
+        return Server(request.getfixturevalue("shared_address"), "", project=projects.new_project())
+    start: Callable[[str], Server] = request.getfixturevalue("start_server")
+    return start(request.getfixturevalue("database_url"))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from orchestration_server.maintenance.archiver import Archiver
 from tests.conftest import Server, open_channel
 from tests.support.archive import OldLog, month
 from tests.support.ledger import Ledger
+from tests.support.waits import turns
 
 BACK = (7, 6, 5)
 EVENTS = 3_000
@@ -83,8 +84,10 @@ def holding(url: str, statement: str) -> Iterator[None]:
 def wait_for(old: Old, condition: str) -> int:
     """Wait until a row of pg_stat_activity of another connection matches, and return its pid."""
     query = f"select pid from pg_stat_activity where datname = current_database() and {condition}".encode()
-    while (row := old.conn.execute(query).fetchone()) is None:
-        pass
+    for _ in turns(60):
+        if (row := old.conn.execute(query).fetchone()) is not None:
+            break
+    assert row is not None
     return int(row[0])
 
 

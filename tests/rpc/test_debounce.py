@@ -46,6 +46,7 @@ from tests.support.histories import (
 )
 from tests.support.ledger import Ledger
 from tests.support.rpc_errors import Metadata, refused
+from tests.support.waits import turns
 
 PENDING = TaskStatus.TASK_STATUS_PENDING
 IN_PROGRESS = TaskStatus.TASK_STATUS_IN_PROGRESS
@@ -467,8 +468,9 @@ def test_the_service_waits_for_the_writer_of_a_late_entity(server: Server, ledge
         with server.app.db.connection() as conn, conn.transaction():
             writes.lock(conn, [writes.lock_key("default", "task", "A")])
             told = pool.submit(teller(server, clock).run_once)
-            while not told.done() and not _waits(server):
-                pass
+            for _ in turns(10):
+                if told.done() or _waits(server):
+                    break
             assert not told.done()
         assert told.result(10) == 1
 

@@ -18,6 +18,8 @@ from orchestration_server.cli.importing.jsonl import import_files
 from orchestration_server.model import Role
 from tests.support.credentials import make_key
 
+pytestmark = pytest.mark.shared_server(by_address=True)
+
 app = typer.Typer()
 app.command()(import_files)
 
@@ -28,6 +30,9 @@ class Server(Protocol):
     @property
     def address(self) -> str: ...
 
+    @property
+    def project(self) -> str: ...
+
 
 def write(path: Path, rows: list[Any]) -> Path:
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
@@ -35,17 +40,19 @@ def write(path: Path, rows: list[Any]) -> Path:
     return path
 
 
-def run(server: Server, *arguments: str | Path, project: str = "default") -> Result:
-    return CliRunner().invoke(app, ["--address", server.address, "--project", project, *map(str, arguments)])
+def run(server: Server, *arguments: str | Path, project: str = "") -> Result:
+    return CliRunner().invoke(
+        app, ["--address", server.address, "--project", project or server.project, *map(str, arguments)]
+    )
 
 
-def timeline(server: Server, project: str = "default") -> list[event_pb2.Event]:
-    with Client(server.address, project=project) as client:
+def timeline(server: Server, project: str = "") -> list[event_pb2.Event]:
+    with Client(server.address, project=project or server.project) as client:
         return list(client.follow(follow=False))
 
 
-def tasks_of(server: Server, project: str = "default") -> dict[str, task_pb2.Task]:
-    with Client(server.address, project=project) as client:
+def tasks_of(server: Server, project: str = "") -> dict[str, task_pb2.Task]:
+    with Client(server.address, project=project or server.project) as client:
         pages = client.pages(client.tasks.ListTasks, task_pb2.ListTasksRequest(page_size=500))
         return {task.code: task for task in pages}
 
@@ -174,7 +181,7 @@ def test_a_longer_file_adds_what_is_new(server: Server, tmp_path: Path) -> None:
 def test_an_import_that_was_broken_off_is_completed(server: Server, tmp_path: Path) -> None:
     """Between its creation and its deletion a tombstone is a cancelled task."""
     tombstone = task("gone", status="tombstone", depends_on=[{"code": "a"}])
-    with Client(server.address) as client:
+    with Client(server.address, project=server.project) as client:
         made = task_pb2.Task(code="gone", title="Task gone", status=common_pb2.TASK_STATUS_CANCELLED)
         made.metadata.update({"original_status": "tombstone"})
         client.tasks.CreateTask(task_pb2.CreateTaskRequest(task=made))
@@ -288,7 +295,7 @@ def test_a_made_up_fleet(server: Server, tmp_path: Path, seed: int) -> None:
         if row["status"] == "open"
         and all(status[d["code"]] in ended for d in row["depends_on"] if d["kind"] == "blocks")
     }
-    with Client(server.address) as client:
+    with Client(server.address, project=server.project) as client:
         request = coordination_pb2.ListReadyTasksRequest(page_size=500, include_not_due=True)
         ready = [t.code for t in client.pages(client.coordination.ListReadyTasks, request)]
     assert len(ready) == len(set(ready))

@@ -20,11 +20,13 @@ from orchestration_server.cli.importing.row_notes import NOT_READY
 from tests.rpc.test_import import Server, app, run, task, tasks_of, timeline, write
 from tests.support import import_rows
 
+pytestmark = pytest.mark.shared_server(by_address=True)
+
 BLOCKED, PENDING = common_pb2.TASK_STATUS_BLOCKED, common_pb2.TASK_STATUS_PENDING
 
 
-def ready(server: Server, project: str = "default") -> set[str]:
-    with Client(server.address, project=project) as client:
+def ready(server: Server, project: str = "") -> set[str]:
+    with Client(server.address, project=project or server.project) as client:
         request = coordination_pb2.ListReadyTasksRequest(page_size=500, include_not_due=True)
         return {one.code for one in client.pages(client.coordination.ListReadyTasks, request)}
 
@@ -109,7 +111,7 @@ def test_a_link_that_cannot_be_read_is_listed_with_what_it_does_to_the_task(
 def test_a_second_run_does_not_undo_what_a_person_decided(server: Server, tmp_path: Path) -> None:
     rows = [task("a", depends_on=["nowhere"], status="open")]
     assert load(server, tmp_path, *rows).exit_code == 3
-    with Client(server.address) as client:
+    with Client(server.address, project=server.project) as client:
         change = task_pb2.UpdateTaskRequest(
             task=task_pb2.Task(code="a", status=PENDING),
             update_mask=FieldMask(paths=["status", "metadata"]),
@@ -121,7 +123,7 @@ def test_a_second_run_does_not_undo_what_a_person_decided(server: Server, tmp_pa
 
 
 def test_a_run_that_was_broken_off_before_its_links_is_completed(server: Server, tmp_path: Path) -> None:
-    with Client(server.address) as client:
+    with Client(server.address, project=server.project) as client:
         new = task_pb2.Task(code="a", title="Task a")
         client.tasks.CreateTask(task_pb2.CreateTaskRequest(task=new))
     result = load(server, tmp_path, task("a", depends_on=["nowhere"]))
@@ -212,7 +214,7 @@ def test_names_that_are_not_utf8_are_reported(server: Server, tmp_path: Path) ->
 def test_the_address_of_the_environment_is_read(server: Server, tmp_path: Path) -> None:
     file = write(tmp_path / "tasks.jsonl", [task("a")])
     environment = {"ORCHESTRATION_ADDRESS": server.address}
-    result = CliRunner(env=environment).invoke(app, ["--tasks", str(file)])
+    result = CliRunner(env=environment).invoke(app, ["--tasks", str(file), "--project", server.project])
     assert result.exit_code == 0, result.output
     assert set(tasks_of(server)) == {"a"}
 

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import grpc
@@ -25,6 +24,7 @@ from orchestration_server.embedded.engines import Engines
 from orchestration_server.rpc.server import SERVICES
 from tests.conftest import open_channel
 from tests.support import factories
+from tests.support.waits import read_ready, turns
 
 SECONDS = 30
 CANARY = "canary-7f3a"
@@ -55,25 +55,19 @@ def start(engines: Engines, database_url: str, tmp_path: Path) -> Iterator[Start
             )  # fmt: skip
             stack.callback(process.wait, SECONDS)
             stack.callback(process.terminate)
-            end = monotonic() + SECONDS
-            while not ready.exists():
-                assert process.poll() is None
-                assert monotonic() < end
-            address: str = json.loads(ready.read_text())["address"]
-            return address
+            return read_ready(process, ready, SECONDS)["address"]
 
         yield run
 
 
 def until(log: Path, enough: Callable[[list[Line]], bool]) -> list[Line]:
     """The lines of a log, once there are enough: they are written a moment after their calls have ended."""
-    end = monotonic() + SECONDS
-    while True:
+    for _ in turns(SECONDS):
         text = log.read_text()
         lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
         if enough(lines):
-            return lines
-        assert monotonic() < end, lines[-5:]
+            break
+    return lines
 
 
 def filled(kind: type[Message], depth: int = DEPTH) -> Message:

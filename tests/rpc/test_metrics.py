@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from time import monotonic
 from typing import Any
 from urllib.error import HTTPError
 
@@ -41,6 +40,7 @@ from orchestration_server.telemetry.exposition import Exposition, MultiProcessCo
 from orchestration_server.writes.batch import EmitBatch
 from tests.conftest import Server, open_channel
 from tests.support import factories
+from tests.support.waits import read_ready, turns
 
 SECONDS = 30
 EMIT_STREAMS = 64
@@ -62,11 +62,7 @@ class Scraped:
 
     def __init__(self, process: subprocess.Popen[bytes], ready: Path) -> None:
         self.process = process
-        end = monotonic() + SECONDS
-        while not ready.exists():
-            assert process.poll() is None
-            assert monotonic() < end
-        told = json.loads(ready.read_text())
+        told = read_ready(process, ready, SECONDS)
         self.address: str = told["address"]
         self.url = f"http://{told['metrics_address']}/metrics"
 
@@ -161,12 +157,13 @@ def test_a_worker_exposes_its_own_metrics(
         stack.callback(process.terminate)
         request = task_pb2.CreateTaskRequest(task=factories.task("t"), sync_to_file=True)
         tasks.CreateTask(request)
-        end = monotonic() + SECONDS
-        while not (told := [json.loads(line) for line in log.read_text().splitlines()]):
-            assert monotonic() < end
+        for _ in turns(SECONDS):
+            if told := [json.loads(line) for line in log.read_text().splitlines()]:
+                break
         address = next(line["address"] for line in told if line["event"] == "metrics")
-        while b'orchestration_files_total{result="written"} 2.0' not in get(address)[2]:
-            assert monotonic() < end
+        for _ in turns(SECONDS):
+            if b'orchestration_files_total{result="written"} 2.0' in get(address)[2]:
+                break
 
 
 def test_a_taken_address_ends_the_command(exposition: Exposition) -> None:
@@ -204,9 +201,9 @@ class Since:
 
     def until(self, wanted: float, name: str, **labels: str) -> None:
         """Wait for a value: the end of a call is counted a moment before or after its caller sees it."""
-        end = monotonic() + SECONDS
-        while (found := self.value(name, **labels)) != wanted:
-            assert monotonic() < end, (name, labels, found)
+        for _ in turns(SECONDS):
+            if self.value(name, **labels) == wanted:
+                break
 
     def calls(self, rpc: str) -> dict[str, float]:
         """Return the results of an rpc's calls."""

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import psycopg
@@ -25,6 +24,7 @@ from orchestration_server.jobs.runner import LONGEST_PAUSE, Alone, Runner, pause
 from orchestration_server.telemetry import metrics
 from tests.conftest import Server
 from tests.support import factories
+from tests.support.waits import read_ready, turns
 
 SECONDS = 30
 
@@ -77,10 +77,11 @@ def synced(server: Server, count: int) -> list[event_pb2.Event]:
 
 def until(database_url: str, query: str) -> tuple[Any, ...]:
     """Wait until a query has a row, and return it."""
-    end = monotonic() + SECONDS
     with psycopg.connect(database_url, autocommit=True) as conn:
-        while (row := conn.execute(query.encode()).fetchone()) is None:
-            assert monotonic() < end
+        for _ in turns(SECONDS):
+            if (row := conn.execute(query.encode()).fetchone()) is not None:
+                break
+    assert row is not None
     return row
 
 
@@ -251,9 +252,4 @@ def test_an_exclusive_service_runs_in_one_process_at_a_time(database_url: str) -
 
 
 def _address(ready: Path, process: subprocess.Popen[bytes]) -> str:
-    end = monotonic() + SECONDS
-    while not ready.exists():
-        assert process.poll() is None
-        assert monotonic() < end
-    address: str = json.loads(ready.read_text())["address"]
-    return address
+    return read_ready(process, ready, SECONDS)["address"]

@@ -6,6 +6,8 @@ from time import monotonic
 
 import psycopg
 
+from tests.support.waits import turns
+
 SECONDS = 20
 # The application name leaves out the connections that tests open.
 RUNNING = (
@@ -27,8 +29,7 @@ def held(url: str, statement: str = "select 1 from tasks where code = 'a' for up
 def waiting(conn: psycopg.Connection, wanted: int, running: str = RUNNING) -> float:
     """Return the seconds until ``wanted`` statements of the server wait for a lock."""
     began = monotonic()
-    while monotonic() < began + SECONDS:
-        row = conn.execute(running.encode()).fetchone()
-        if row == (wanted,):
-            return monotonic() - began
-    raise AssertionError(f"not {wanted} statements wait, but {row}")
+    for _ in turns(SECONDS):
+        if conn.execute(running.encode()).fetchone() == (wanted,):
+            break
+    return monotonic() - began
