@@ -230,7 +230,7 @@ def _content_hash() -> None:
 
 SWAPS: Mapping[str, Callable[[], None]] = {
     "executor": _executor,
-    "turns": _fair_queue,
+    "fair_queue": _fair_queue,
     "stream_writer": _stream_writer,
     "connection": _connection,
     "arrays": _arrays,
