@@ -56,7 +56,7 @@ def test_the_table_of_settings_is_that_of_the_settings() -> None:
 
 
 def test_a_page_without_a_place_for_the_table_is_refused() -> None:
-    with pytest.raises(ValueError, match="no place"):
+    with pytest.raises(ValueError, match="no marks"):
         page("# Configuration\n")
 
 

@@ -297,10 +297,12 @@ def grown(case: str, guard: str) -> int:
     return int(ended.stdout.split()[1])
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("case", ["tasks", "labels", "nulls", "values", "keys", "unknown"])
 def test_a_request_that_passes_the_scan_takes_bounded_memory(case: str) -> None:
     assert grown(case, "guarded") < 48 * 1024 * 1024
 
 
+@pytest.mark.process
 def test_without_the_scan_a_request_takes_more_memory() -> None:
     assert grown("tasks", "unguarded") > 100 * 1024 * 1024
