@@ -38,7 +38,7 @@ class Killed(Alerts):
         raise AssertionError("it was not killed")
 
 
-def test_evaluators_at_once_tell_of_each_firing_once(alerting: Alerting) -> None:
+def test_concurrent_evaluators_log_each_firing_once(alerting: Alerting) -> None:
     evaluators = [alerting.evaluator(AT_ONCE) for _ in range(EVALUATORS)]
     barrier = threading.Barrier(EVALUATORS)
 
@@ -59,7 +59,7 @@ def test_evaluators_at_once_tell_of_each_firing_once(alerting: Alerting) -> None
     assert alerting.woken == 2 * ROUNDS
 
 
-def test_one_that_another_holds_up_evaluates_nothing(alerting: Alerting) -> None:
+def test_an_evaluator_does_nothing_while_another_evaluates(alerting: Alerting) -> None:
     inside, leave = threading.Event(), threading.Event()
 
     class Slow(Alerts):
@@ -86,7 +86,7 @@ def test_one_that_another_holds_up_evaluates_nothing(alerting: Alerting) -> None
     assert alerting.states() == {"event_queue_depth": FIRING}
 
 
-def test_what_a_killed_evaluator_leaves_is_all_or_nothing(alerting: Alerting) -> None:
+def test_a_killed_evaluator_leaves_all_of_its_writes_or_none(alerting: Alerting) -> None:
     alerting.alerts = alerting.evaluator(alerts.BUILT_IN)
     killed = alerting.evaluator(alerts.BUILT_IN, Killed)
 
@@ -120,7 +120,7 @@ def test_what_a_killed_evaluator_leaves_is_all_or_nothing(alerting: Alerting) ->
     assert len(alerting.told()) == len(alerting.told(CLEARED)) == 1
 
 
-def test_one_that_is_killed_after_its_commit_has_told(alerting: Alerting) -> None:
+def test_an_evaluator_that_is_killed_after_its_commit_has_logged_the_event(alerting: Alerting) -> None:
     def die() -> None:
         raise MemoryError("killed")
 
@@ -135,7 +135,9 @@ def test_one_that_is_killed_after_its_commit_has_told(alerting: Alerting) -> Non
     assert len(alerting.told()) == 1
 
 
-def test_a_database_that_is_away_is_no_failure(alerting: Alerting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_away_does_not_count_as_a_failure(
+    alerting: Alerting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def away(_patience: float) -> None:
         raise Unavailable
 

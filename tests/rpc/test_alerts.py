@@ -1,4 +1,4 @@
-"""Alerts: each built-in rule fires and clears, is listed and told of; on a clock that the test moves."""
+"""Alerts: each built-in rule fires, is logged and listed, and clears. The test moves the clock."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tests.support.alerts import CLEARED, FIRING, PENDING, RAISED, RESOLVED, Ale
 
 BY_NAME = {rule.name: rule for rule in alerts.BUILT_IN}
 FEW = {"event_count": 50.0, "horizon_age": 0.0}
-"""Thresholds of a size that a test can pass; the others are the built-in ones."""
+"""Thresholds that a test can exceed. The others are the built-in ones."""
 RULES = [replace(rule, threshold=FEW.get(rule.name, rule.threshold)) for rule in alerts.BUILT_IN]
 BOUNDS = [1_000_000, 2_000_000, 5_000_000, NO_BOUND]
 
 Condition = Callable[[Alerting], AbstractContextManager[Callable[[], None]]]
-"""Brings about what a rule is for; what it gives is called at each later moment at which that still holds."""
+"""Brings a rule's condition about. Returns a function that the test calls while the condition lasts."""
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def alerting(server: Server, channel: grpc.Channel) -> Alerting:
 
 
 def reported(*figures: Figures) -> Condition:
-    """Servers that say so, and then that all is well again."""
+    """Return a condition of servers that publish these figures, and healthy ones afterwards."""
 
     @contextmanager
     def condition(alerting: Alerting) -> Iterator[Callable[[], None]]:
@@ -64,7 +64,7 @@ def many_events(alerting: Alerting) -> Iterator[Callable[[], None]]:
 def emit(alerting: Alerting, agent: str, count: int, project: str = "default") -> None:
     requests = [
         event_pb2.EmitEventsRequest(
-            # Whoever it says did it, the alert is about the agent that calls.
+            # The alert is about the agent that calls, whatever actor its events name.
             request_id=f"{agent}-{at}",
             events=[factories.event(actor=f"{agent}'s tool {at + n}") for n in range(min(500, count - at))],
         )
@@ -111,7 +111,7 @@ def an_idle_session(alerting: Alerting) -> Iterator[Callable[[], None]]:
 def an_open_transaction(alerting: Alerting) -> Iterator[Callable[[], None]]:
     with psycopg.connect(alerting.database_url) as conn:
         conn.execute("select pg_current_xact_id()")
-        # It holds up what comes after it.
+        # It holds back the horizon.
         alerting.ledger.emit()
         yield lambda: None
 
@@ -131,7 +131,7 @@ CONDITIONS: dict[str, Condition] = {
 ABOUT = {"agent_event_rate": "busy", "session_inactive": "k"}
 
 
-def test_every_rule_is_tried() -> None:
+def test_every_rule_has_a_condition() -> None:
     assert set(CONDITIONS) == set(BY_NAME)
 
 
@@ -155,7 +155,7 @@ def test_a_rule_fires_and_clears(alerting: Alerting, rule: AlertRule) -> None:
             "severity": "critical" if alert.severity == 1 else "warning",
         }  # fmt: skip
         check_about(raised, rule)
-        # It is told of once.
+        # It is logged once.
         still()
         alerting.evaluate(seconds=15)
         assert len(alerting.told()) == alerting.woken == 1
@@ -172,7 +172,7 @@ def test_a_rule_fires_and_clears(alerting: Alerting, rule: AlertRule) -> None:
         (alert.resolve_time.ToDatetime() - alert.fire_time.ToDatetime()).total_seconds()
     )
     assert alerting.woken == 2
-    # A resolved alert is listed for a day.
+    # A resolved alert stays in the list for a day.
     alerting.evaluate(days=1, seconds=1)
     assert alert.id not in [left.id for left in alerting.listed(resolved=True)]
 
@@ -189,7 +189,7 @@ def check_firing(alert: admin_pb2.Alert, rule: AlertRule) -> None:
 
 
 def check_about(event: event_pb2.Event, rule: AlertRule) -> None:
-    """A session's alert stands among the session's events, an agent's names the agent."""
+    """The event of a session's alert is among the session's events. That of an agent's names the agent."""
     session = rule.name == "session_inactive"
     assert event.entity_type == (common_pb2.ENTITY_TYPE_SESSION if session else 0)
     assert event.entity_code == event.session_key == ("k" if session else "")
@@ -200,7 +200,7 @@ def check_about(event: event_pb2.Event, rule: AlertRule) -> None:
     assert event.priority == (2 if rule.severity == 1 else 3)
 
 
-def test_what_holds_too_short_is_never_told_of(alerting: Alerting) -> None:
+def test_a_condition_that_is_too_short_is_not_logged(alerting: Alerting) -> None:
     deep = Figures(queue_events=2_000)
     for _ in range(5):
         for _ in range(3):
@@ -213,7 +213,7 @@ def test_what_holds_too_short_is_never_told_of(alerting: Alerting) -> None:
     assert alerting.told() == alerting.told(CLEARED) == []
 
 
-def test_a_server_that_is_silent_counts_no_more(alerting: Alerting) -> None:
+def test_a_server_that_stops_publishing_is_left_out(alerting: Alerting) -> None:
     alerting.publish(Figures(queue_events=2_000))
     alerting.evaluate(seconds=15)
     assert alerting.states() == {"event_queue_depth": PENDING}
@@ -221,7 +221,7 @@ def test_a_server_that_is_silent_counts_no_more(alerting: Alerting) -> None:
     assert alerting.states() == {}
 
 
-def test_a_few_calls_make_no_share_of_errors(alerting: Alerting) -> None:
+def test_a_few_calls_have_no_share_of_errors(alerting: Alerting) -> None:
     alerting.publish(Figures(calls=10, errors=10), Figures(calls=9, errors=9))
     alerting.evaluate()
     assert alerting.states() == {}
@@ -242,7 +242,7 @@ def test_the_same_alert_fires_again_under_a_new_id(alerting: Alerting) -> None:
         assert len(alerting.told()) == len(alerting.told(CLEARED)) == round_
 
 
-def test_an_alert_of_a_rule_that_is_gone_is_resolved(alerting: Alerting) -> None:
+def test_an_alert_of_a_deleted_rule_is_resolved(alerting: Alerting) -> None:
     alerting.alerts = alerting.evaluator([replace(BY_NAME["event_queue_depth"], hold=timedelta())])
     alerting.publish(Figures(queue_events=2_000))
     alerting.evaluate()
@@ -252,7 +252,7 @@ def test_an_alert_of_a_rule_that_is_gone_is_resolved(alerting: Alerting) -> None
     assert alerting.states() == {"event_queue_depth": RESOLVED}
 
 
-def test_agents_and_sessions_are_told_of_in_their_projects(alerting: Alerting) -> None:
+def test_alerts_of_agents_and_sessions_are_logged_in_their_projects(alerting: Alerting) -> None:
     rule = replace(BY_NAME["agent_event_rate"], threshold=3.0, hold=timedelta())
     alerting.alerts = alerting.evaluator([rule])
     for project in ("one", "two"):
@@ -271,7 +271,7 @@ def test_agents_and_sessions_are_told_of_in_their_projects(alerting: Alerting) -
         assert len(answer.events) == 1
 
 
-def test_an_import_is_no_agent_that_loops(alerting: Alerting) -> None:
+def test_an_import_is_not_taken_for_an_agent_that_loops(alerting: Alerting) -> None:
     rule = replace(BY_NAME["agent_event_rate"], threshold=3.0, hold=timedelta())
     alerting.alerts = alerting.evaluator([rule])
     emit(alerting, IMPORT_AGENT, 9, "one")
@@ -292,7 +292,7 @@ def test_a_sessions_alert_leaves_its_history_whole(alerting: Alerting) -> None:
     listed = alerting.ledger.events.ListEvents(event_pb2.ListEventsRequest(filter=filter_)).events
     assert [event.type for event in listed] == [CLEARED, RAISED]
     assert {event.correlation_id for event in listed} == {session.correlation_id}
-    # An alert is no activity of the session.
+    # An alert does not count as an activity of the session.
     idle = listed[1].emit_time.ToDatetime() - session.last_activity_time.ToDatetime()
     assert idle > timedelta(hours=3)
     replayed = alerting.ledger.events.ReplayEvents(
@@ -301,7 +301,7 @@ def test_a_sessions_alert_leaves_its_history_whole(alerting: Alerting) -> None:
     assert replayed.consistent, replayed.findings
 
 
-def test_servers_show_what_fires(alerting: Alerting) -> None:
+def test_servers_export_the_alerts_that_fire(alerting: Alerting) -> None:
     def shown(name: str, **labels: str) -> float | None:
         return metrics.REGISTRY.get_sample_value(f"orchestration_{name}", labels)
 
@@ -327,7 +327,7 @@ def test_a_server_counts_its_own_calls(alerting: Alerting) -> None:
     for _ in range(2):
         with pytest.raises(grpc.RpcError):
             alerting.ledger.ask(task_code="there-is-none")
-    # A call is counted when its end is, which its caller may be ahead of.
+    # A call is counted at its end, and its caller may have the response before.
     end = monotonic() + 20
     while (after := figures._figures()).calls < before.calls + 5:
         assert monotonic() < end
@@ -338,13 +338,13 @@ def test_a_server_counts_its_own_calls(alerting: Alerting) -> None:
     assert set(alerts.ERROR_CODES) <= {code.name for code in grpc.StatusCode}
 
 
-def test_pages_come_in_order_and_whole(alerting: Alerting) -> None:
+def test_pages_list_all_alerts_in_order(alerting: Alerting) -> None:
     agents = replace(BY_NAME["agent_event_rate"], threshold=0.0, hold=timedelta())
     alerting.alerts = alerting.evaluator([agents])
     for agent in "abc":
         emit(alerting, agent, 1)
     alerting.evaluate(seconds=1)
-    # These are over, three others fire, and something is pending.
+    # These are resolved, three others fire, and one is pending.
     alerting.evaluate(minutes=2)
     alerting.sql("delete from events where type = 'agents.note.taken'")
     for agent in "def":

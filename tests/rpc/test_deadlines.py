@@ -1,4 +1,4 @@
-"""Deadlines reach the database, and reach nobody else's statement."""
+"""A deadline stops the call's statement in the database, and no other call's."""
 
 import threading
 from collections import Counter
@@ -26,7 +26,7 @@ from tests.support.rpc_errors import refused
 DEADLINE = 0.3
 SECONDS = 10
 THREADS = 16
-"""As many unary calls as the server has at work at once."""
+"""As many unary calls as the server runs at once."""
 SLEEPS = 16
 SLEEP = """
 create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(60); return new; end $$;
@@ -58,7 +58,7 @@ def test_a_deadline_stops_the_statement_that_waits(tasks: TaskServiceStub, serve
 
 
 @pytest.mark.usefixtures("task")
-def test_a_caller_who_leaves_stops_the_statement_that_waits(tasks: TaskServiceStub, server: Server) -> None:
+def test_a_caller_that_leaves_stops_the_statement_that_waits(tasks: TaskServiceStub, server: Server) -> None:
     request = task_pb2.UpdateTaskStatusRequest(task_code="a", status=2)  # type: ignore[arg-type]  # IN_PROGRESS
     with psycopg.connect(server.database_url, autocommit=True) as conn, held(server.database_url):
         call = tasks.UpdateTaskStatus.future(request, timeout=SECONDS)
@@ -69,7 +69,7 @@ def test_a_caller_who_leaves_stops_the_statement_that_waits(tasks: TaskServiceSt
 
 
 @pytest.mark.usefixtures("task")
-def test_calls_that_wait_for_a_lock_leave_the_server_free_once_their_deadline_passed(
+def test_calls_that_wait_for_a_lock_free_the_server_at_their_deadline(
     tasks: TaskServiceStub, server: Server
 ) -> None:
     request = task_pb2.UpdateTaskStatusRequest(task_code="a", status=2)  # type: ignore[arg-type]  # IN_PROGRESS
@@ -80,7 +80,7 @@ def test_calls_that_wait_for_a_lock_leave_the_server_free_once_their_deadline_pa
 
 
 @pytest.mark.usefixtures("task")
-def test_emits_that_wait_for_a_lock_leave_the_server_free_once_their_deadline_passed(
+def test_emits_that_wait_for_a_lock_free_the_server_at_their_deadline(
     tasks: TaskServiceStub, events: EventServiceStub, server: Server
 ) -> None:
     request = event_pb2.EmitEventRequest(event=factories.event())
@@ -91,8 +91,8 @@ def test_emits_that_wait_for_a_lock_leave_the_server_free_once_their_deadline_pa
 
 
 @pytest.mark.usefixtures("task")
-def test_a_deadline_that_passes_cancels_no_neighbour(tasks: TaskServiceStub) -> None:
-    """The ones with tiny deadlines share the pool's connections with the ones that have time."""
+def test_a_deadline_that_passes_cancels_no_other_call(tasks: TaskServiceStub) -> None:
+    """Calls with tiny deadlines share the pool's connections with calls that have time."""
     random = Random(1)
     request = task_pb2.GetTaskRequest(task_code="a")
 
@@ -131,7 +131,7 @@ def test_a_stream_whose_client_leaves_stops_its_reading(
         waiting(conn, 1)
         stream.cancel()
         waiting(conn, 0)
-        # The readers of history are few, and free again.
+        # The few readers of history are free again.
         late = events.StreamTimeline(request, timeout=SECONDS)
         waiting(conn, 1)
     assert next(late).HasField("events")
@@ -151,7 +151,7 @@ def test_a_deadline_stops_the_statement_of_a_file_that_is_read(
         waiting(conn, 0)
 
 
-def test_many_deadlines_that_pass_at_once_stop_as_many_statements(
+def test_many_deadlines_that_pass_at_once_stop_all_their_statements(
     tasks: TaskServiceStub, server: Server
 ) -> None:
     def slow(number: int) -> task_pb2.CreateTaskRequest:
@@ -166,7 +166,7 @@ def test_many_deadlines_that_pass_at_once_stop_as_many_statements(
 
 
 class Leaver:
-    """A caller that leaves when it is told to."""
+    """A caller that leaves when the test says so."""
 
     def __init__(self) -> None:
         self.call = Call("Test/Leave", on_end=self._hooks_on)
@@ -220,7 +220,7 @@ def test_a_caller_that_leaves_between_two_statements_stops_the_second(
         conn.execute("select pg_sleep(0.1)")
 
 
-def test_a_connection_whose_stop_may_still_arrive_is_not_lent_again(
+def test_a_connection_that_a_late_cancellation_may_reach_is_not_lent_again(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leaver = Leaver()

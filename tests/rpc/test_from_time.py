@@ -48,10 +48,8 @@ def ids(events: list[event_pb2.Event]) -> list[str]:
     return [event.id for event in events]
 
 
-def test_a_large_group_of_one_time_hides_nothing_that_stands_before_it(
-    ledger: Ledger, writer: LateWriter
-) -> None:
-    """A group's emit_time is taken before its transaction has an id: later changes may stand before it."""
+def test_a_large_group_with_one_time_hides_no_event_before_it(ledger: Ledger, writer: LateWriter) -> None:
+    """A group gets its emit_time before its transaction id: later changes may come before it in the log."""
     start = datetime.now(UTC) + 2 * MINUTE
     writer.insert(3, "of.before", emit_time=start - MINUTE)
     early = writer.insert(30, "stands.early", emit_time=start + timedelta(seconds=1))
@@ -62,15 +60,15 @@ def test_a_large_group_of_one_time_hides_nothing_that_stands_before_it(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_stream_by_time_is_the_log_without_what_was_recorded_before(
+def test_a_stream_from_a_time_is_the_log_without_events_recorded_before(
     ledger: Ledger, writer: LateWriter, app: App, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clock that jumps ahead, stands and is set back, with marks made now and then."""
+    """The clock jumps ahead, stands still and is set back, and marks are made now and then."""
     random = Random(seed)
     step = random.choice((1, 3, 7))
     marks = log_times.mark
     monkeypatch.setattr(log_times, "mark", lambda conn, project: marks(conn, project=project, step=step))
-    # Ahead of now, where months have their partitions.
+    # Ahead of now, in months that have partitions.
     clock = datetime.now(UTC) + 500 * MINUTE
     for _ in range(40):
         clock += random.choice((0, 0, 1, 1, 2, 5, -4, -12)) * MINUTE
@@ -86,14 +84,14 @@ def test_a_stream_by_time_is_the_log_without_what_was_recorded_before(
         wanted = [event.id for event in log if event.emit_time.ToMicroseconds() >= time]
         found = read(ledger, from_time=from_time)
         assert ids(found) == wanted
-        # A reader that comes back gets no more than one that stayed.
+        # A reader that resumes gets no more than one that stayed.
         if found:
             place = random.randrange(len(found))
             assert ids(read(ledger, after_cursor=found[place].cursor)) == wanted[place + 1 :]
 
 
-def test_marks_hold_what_they_say(ledger: Ledger, writer: LateWriter, app: App, database_url: str) -> None:
-    """A mark is of the events up to it alone, and never behind the horizon."""
+def test_marks_are_right(ledger: Ledger, writer: LateWriter, app: App, database_url: str) -> None:
+    """A mark describes only the events up to it, and is never beyond the horizon."""
     start = datetime.now(UTC)
     for turn in range(9):
         writer.insert(1, emit_time=start + turn * MINUTE)
@@ -117,7 +115,7 @@ def test_marks_hold_what_they_say(ledger: Ledger, writer: LateWriter, app: App, 
     assert all(latest == found for latest, found in rows)
 
 
-def test_a_time_that_lies_ahead_brings_nothing_recorded_before_it(
+def test_a_time_in_the_future_brings_no_event_recorded_before_it(
     ledger: Ledger, writer: LateWriter, follow: Callable[..., "Following"]
 ) -> None:
     writer.insert(1, "of.past")
@@ -129,7 +127,7 @@ def test_a_time_that_lies_ahead_brings_nothing_recorded_before_it(
     wanted = writer.insert(2, "after.it", emit_time=ahead)
     assert first.take(2) == wanted
     assert follow(ledger, after_cursor=cursor).take(2) == wanted
-    # Once it has passed, streams that began by it share messages with all others.
+    # When it has passed, streams that started at it share messages with all others.
     later = writer.insert(1, "long.after", emit_time=ahead + 16 * MINUTE)
     assert first.take(1) == later
     last = ledger.emit(type_="clock.set.back").id
@@ -138,7 +136,7 @@ def test_a_time_that_lies_ahead_brings_nothing_recorded_before_it(
 
 
 class Following:
-    """A live stream, read event by event."""
+    """A live stream that is read event by event."""
 
     def __init__(self, ledger: Ledger, **fields: object) -> None:
         request = event_pb2.StreamTimelineRequest(follow=True, **fields)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Health, reflection and the end of a server."""
+"""Health, reflection and the stop of a server."""
 
 import socket
 import threading
@@ -65,7 +65,7 @@ def test_reflection_describes_each_service(channel: grpc.Channel) -> None:
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
 @pytest.mark.parametrize("name", ["Status", "ErrorInfo", "BadRequest", "RetryInfo", "ResourceInfo"])
 def test_reflection_describes_the_details_of_errors(channel: grpc.Channel, version: str, name: str) -> None:
-    """A client that knows nothing but reflection reads the reason of an error."""
+    """A client that knows only reflection can decode the reason of an error."""
     asks = channel.stream_stream(
         f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
         reflection_pb2.ServerReflectionRequest.SerializeToString,
@@ -86,8 +86,8 @@ def test_reflection_describes_the_details_of_errors(channel: grpc.Channel, versi
         }  # fmt: skip
 
 
-def test_every_rpc_is_there(channel: grpc.Channel) -> None:
-    """What is refused is refused by the ledger: the transport, which knows no such rpc, gives no reason."""
+def test_every_rpc_is_registered(channel: grpc.Channel) -> None:
+    """The ledger refuses the calls with a reason. The transport gives none for an unknown rpc."""
     unknown = []
     for service in server.SERVICES.values():
         for method in service.methods:
@@ -108,7 +108,7 @@ def test_every_rpc_is_there(channel: grpc.Channel) -> None:
     assert unknown == []
 
 
-def test_a_server_that_stops_says_so_first_and_ends_its_streams(
+def test_a_server_that_stops_reports_it_first_and_ends_its_streams(
     database_url: str, start_server: Callable[[str], Server]
 ) -> None:
     started = start_server(database_url)
@@ -133,7 +133,7 @@ def test_a_server_that_stops_says_so_first_and_ends_its_streams(
             TaskServiceStub(channel).ListTasks(task_pb2.ListTasksRequest(), timeout=2)
 
 
-def test_a_server_that_drains_says_so_and_answers_as_before(
+def test_a_server_that_drains_reports_it_and_answers_as_before(
     start_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drained = threading.Event()
@@ -147,12 +147,12 @@ def test_a_server_that_drains_says_so_and_answers_as_before(
         with open_channel(app.address) as other:
             TaskServiceStub(other).ListTasks(task_pb2.ListTasksRequest(), timeout=10)
         drained.set()
-        # Who watches is told of the end, not left to the end of the grace.
+        # The watch ends at once, not after the grace period.
         assert list(health) == []
         stopping.result(timeout=10)
 
 
-def test_a_server_in_a_process_of_its_own_answers_and_ends(
+def test_a_server_in_another_process_answers_and_stops(
     database_url: str, start_process: Callable[[str], Server]
 ) -> None:
     started = start_process(database_url)
@@ -166,15 +166,15 @@ def health(address: str, *more: str) -> tuple[int, str]:
     return result.exit_code, result.output.strip()
 
 
-def test_the_command_asks_for_health(server: Server) -> None:
+def test_the_command_checks_the_health(server: Server) -> None:
     patient = ("--seconds", "30")
     assert health(server.address, *patient) == (0, "SERVING")
     assert health(server.address, "--service", SERVICE_NAMES[0], *patient) == (0, "SERVING")
-    # A server that listens on all addresses is asked on loopback.
+    # The command checks a server that listens on all addresses by loopback.
     assert health(server.address.replace("127.0.0.1", "0.0.0.0"), *patient) == (0, "SERVING")
 
 
-def test_the_command_fails_where_nothing_serves(server: Server) -> None:
+def test_the_command_fails_if_no_server_serves(server: Server) -> None:
     assert server.app is not None
     code, said = health(server.address, "--service", "none", "--seconds", "30")
     assert (code, said.partition(":")[0]) == (1, "not serving")

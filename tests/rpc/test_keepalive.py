@@ -1,4 +1,4 @@
-"""Connections that are silent, too loud, dead or old, seen by a client that speaks just enough HTTP/2."""
+"""Silent, noisy, dead and old connections, by a client that speaks as much HTTP/2 as that needs."""
 
 import socket
 import struct
@@ -34,7 +34,7 @@ Frame = tuple[int, int, bytes]
 
 
 class Peer:
-    """One connection. It answers the server's settings, and its pings where it is alive."""
+    """One connection. It answers the server's settings, and its pings if it is alive."""
 
     def __init__(self, address: str, *, alive: bool = True) -> None:
         self._address = address
@@ -55,7 +55,7 @@ class Peer:
         self._send(frame_of(PING, 0, 0, payload))
 
     def frames(self) -> Iterator[Frame]:
-        """What the server sends, until it closes the connection."""
+        """Yield the frames of the server until it closes the connection."""
         while True:
             try:
                 head = self._file.read(9)
@@ -85,7 +85,7 @@ def stack() -> Iterator[ExitStack]:
         yield found
 
 
-def test_a_client_that_pings_often_without_a_call_is_not_sent_away(
+def test_a_client_that_pings_often_without_a_call_is_not_disconnected(
     start_app: Callable[..., App], stack: ExitStack
 ) -> None:
     peer = Peer(start_app().address)
@@ -101,12 +101,12 @@ def test_a_client_that_pings_often_without_a_call_is_not_sent_away(
                 break
             peer.ping(struct.pack(">Q", answered))
     assert answered == PINGS
-    # And it is served as before.
+    # The server still answers it.
     peer.open(TIMELINE, event_pb2.StreamTimelineRequest(follow=True).SerializeToString())
     assert DATA in (kind for kind, _, _ in peer.frames())
 
 
-def test_a_peer_that_is_gone_is_noticed_and_its_streams_end(
+def test_the_streams_of_a_peer_that_does_not_answer_pings_end(
     start_app: Callable[..., App], stack: ExitStack
 ) -> None:
     app = start_app(keepalive_seconds=0.1, keepalive_timeout_seconds=1)
@@ -118,13 +118,13 @@ def test_a_peer_that_is_gone_is_noticed_and_its_streams_end(
     assert DATA in (kind for kind, _, _ in dead.frames())
     assert DATA in (kind for kind, _, _ in living.frames())
 
-    # It ends, as the server closes the connection.
+    # The loop ends when the server closes the connection.
     list(dead.frames())
 
     end = monotonic() + SECONDS
     while app.hub.open_subscriptions > 1:
         assert monotonic() < end, "the stream of a dead client is open"
-    # The one that answers is asked again and again, and stays.
+    # The server pings the other one repeatedly, and keeps it.
     asked = 0
     for kind, flags, payload in living.frames():
         assert kind != GOAWAY, payload
@@ -134,9 +134,7 @@ def test_a_peer_that_is_gone_is_noticed_and_its_streams_end(
     assert app.hub.open_subscriptions == 1
 
 
-def test_a_connection_that_is_old_is_closed_without_loss(
-    start_app: Callable[..., App], stack: ExitStack
-) -> None:
+def test_an_old_connection_is_closed_without_loss(start_app: Callable[..., App], stack: ExitStack) -> None:
     app = start_app(connection_seconds=0.2)
     peer = Peer(app.address)
     stack.callback(peer.close)
@@ -148,5 +146,5 @@ def test_a_connection_that_is_old_is_closed_without_loss(
         if not sent_away:
             peer.ping(b"waiting!")
         tasks.ListTasks(task_pb2.ListTasksRequest(), timeout=SECONDS)
-    # Until the end of that connection, which came with the age of it.
+    # The stream ends with its connection, which the server closes for its age.
     assert sent_away

@@ -1,4 +1,4 @@
-"""What a server takes at once, and how large its answers may be."""
+"""The limits on open streams and on the size of responses."""
 
 import queue
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ THREADS = 2
 TIMELINES = 300
 LARGE_TASKS = 9
 LARGE = "漢"
-"""Three bytes, and one character of those that a rule counts."""
+"""Three bytes, and one character as the rules count them."""
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def opened() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def small(database_url: str, engines: Engines, opened: ExitStack) -> grpc.Channel:
-    """A channel to a server of few threads and streams."""
+    """Return a channel to a server with few threads and streams."""
     app = App(
         Settings(
             address="127.0.0.1:0",
@@ -61,7 +61,7 @@ def small(database_url: str, engines: Engines, opened: ExitStack) -> grpc.Channe
 
 
 class Idle:
-    """A stream in both directions that the client leaves open."""
+    """A bidirectional stream that the client leaves open."""
 
     def __init__(self, rpc: Callable[..., Any]) -> None:
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -72,7 +72,7 @@ class Idle:
         return next(self.call)
 
     def end(self) -> None:
-        """Says that nothing more comes, and waits for the server to end."""
+        """Close the client's side and wait for the server to end the stream."""
         self._requests.put(None)
         assert list(self.call) == []
 
@@ -92,7 +92,7 @@ def idle(opened: ExitStack) -> Callable[[Callable[..., Any]], Idle]:
 
 
 def until_taken(start: Callable[[], Idle], request: Any) -> Any:
-    """Opens streams until one is taken, as a client does that was told to come again."""
+    """Open streams until one is accepted, as a client does that retries."""
     deadline = monotonic() + SECONDS
     while True:
         try:
@@ -104,7 +104,7 @@ def until_taken(start: Callable[[], Idle], request: Any) -> Any:
 
 
 def until_read(start: Callable[[], Any]) -> Any:
-    """Starts reading until a place is free."""
+    """Start to read until a stream is accepted."""
     deadline = monotonic() + SECONDS
     while True:
         try:
@@ -115,7 +115,7 @@ def until_read(start: Callable[[], Any]) -> Any:
             raise AssertionError("no place became free")
 
 
-def test_idle_reflection_streams_hold_no_unary_call_up(
+def test_idle_reflection_streams_do_not_delay_unary_calls(
     small: grpc.Channel, idle: Callable[[Callable[..., Any]], Idle]
 ) -> None:
     reflection = reflection_pb2_grpc.ServerReflectionStub(small)
@@ -134,7 +134,7 @@ def test_idle_reflection_streams_hold_no_unary_call_up(
         assert details(caught.value)["RetryInfo"].retry_delay.seconds == 1
     tasks.ListTasks(task_pb2.ListTasksRequest(), timeout=SECONDS)
 
-    # A place is free again once a stream ended, or its client left.
+    # The server accepts another stream when one has ended or its client has left.
     streams[0].end()
     assert idle(reflection.ServerReflectionInfo).ask(asked).list_services_response.service
     streams[1].close()
@@ -150,7 +150,7 @@ def test_emit_streams_above_the_limit_are_refused_at_once(
     for stream in streams:
         assert stream.ask(message).stored == 1
 
-    # More than there are spare threads, one after the other and side by side; none of them says a word.
+    # More than the spare threads, one after the other and at once. None of them sends a message.
     above = [idle(events.EmitEvents) for _ in range(3 * SPARE)]
     for stream in above:
         with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS") as caught:
@@ -159,7 +159,7 @@ def test_emit_streams_above_the_limit_are_refused_at_once(
     for _ in range(3 * SPARE):
         with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS"):
             next(idle(events.EmitEvents).call)
-    # Those that are open go on, and so do unary calls.
+    # The open streams go on, and so do unary calls.
     for stream in streams:
         assert stream.ask(message).stored == 1
     events.EmitEvent(event_pb2.EmitEventRequest(event=factories.event()), timeout=SECONDS)
@@ -172,7 +172,7 @@ def test_emit_streams_above_the_limit_are_refused_at_once(
 
 @pytest.fixture
 def endless_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that never comes to its end."""
+    """A file that never ends."""
 
     def read(*_: Any) -> Iterator[context_pb2.ReadContextFileResponse]:
         while True:
@@ -209,7 +209,7 @@ def test_a_client_that_stops_reading_a_file_is_cut_off(
     streams = [contexts.ReadContextFile(request, timeout=SECONDS) for _ in range(FILE_STREAMS)]
     for stream in streams:
         next(stream)
-    # Nobody reads on; the next one is taken once the first two are cut off.
+    # No client reads on; the next one is accepted once the first two are cut off.
     until_read(lambda: contexts.ReadContextFile(request, timeout=SECONDS))
     for stream in streams:
         with pytest.raises(grpc.RpcError) as caught:
@@ -223,7 +223,7 @@ def test_a_files_path_is_checked(small: grpc.Channel) -> None:
         next(ContextServiceStub(small).ReadContextFile(request, timeout=SECONDS))
 
 
-def test_many_timelines_that_open_at_once_are_all_taken_and_hold_no_unary_call_up(
+def test_many_timelines_that_open_at_once_are_accepted_and_do_not_delay_unary_calls(
     small: grpc.Channel, opened: ExitStack
 ) -> None:
     events, tasks = EventServiceStub(small), TaskServiceStub(small)
@@ -248,7 +248,7 @@ def test_many_timelines_that_open_at_once_are_all_taken_and_hold_no_unary_call_u
 
 @pytest.fixture
 def large(tasks: TaskServiceStub) -> list[str]:
-    """Codes of tasks as large as the rules allow: together more than a client takes in one message."""
+    """Return the codes of tasks as large as the rules allow, together too large for one message."""
     lines = [LARGE * 2_000] * 100
     codes = [f"large-{number:02}" for number in range(LARGE_TASKS)]
     total = 0
@@ -266,7 +266,7 @@ def large(tasks: TaskServiceStub) -> list[str]:
     return codes
 
 
-def test_large_tasks_are_read_whole_by_a_client_that_takes_16_mib(
+def test_a_client_that_accepts_16_mib_reads_large_tasks_whole(
     tasks: TaskServiceStub, events: EventServiceStub, large: list[str]
 ) -> None:
     listed: list[str] = []
@@ -299,7 +299,7 @@ def test_large_tasks_are_read_whole_by_a_client_that_takes_16_mib(
     assert found == large
 
 
-def test_an_actor_that_looks_like_an_entity_is_counted_as_it_is(events: EventServiceStub) -> None:
+def test_an_actor_whose_name_looks_like_an_entity_is_counted_by_its_name(events: EventServiceStub) -> None:
     for actor, count in (("7/x", 3), ("2/x", 2), ("a/b/c", 1)):
         for _ in range(count):
             request = event_pb2.EmitEventRequest(event=factories.event(actor=actor))

@@ -1,4 +1,4 @@
-"""Past a limit a call is refused at once, with a reason; what is under it goes on as before."""
+"""Limits: a call above one is refused at once, with a reason, and calls below it go on as before."""
 
 import gzip
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 @dataclass
 class Small:
-    """A server with small limits, and the task "a"."""
+    """A server with small limits and the task "a"."""
 
     channel: grpc.Channel
     url: str
@@ -43,7 +43,7 @@ class Small:
         self.tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("a")), timeout=SECONDS)
 
     def change(self) -> Any:
-        """A call that takes a lock on the task."""
+        """Start a call that locks the task."""
         request = task_pb2.UpdateTaskRequest(task=task_pb2.Task(code="a", title="b"))
         request.update_mask.paths.append("title")
         return self.tasks.UpdateTask.future(request, timeout=SECONDS)
@@ -53,7 +53,7 @@ class Small:
 
     @contextmanager
     def held(self, calls: int) -> Iterator[list[Any]]:
-        """So many calls stand inside the database until the block is left."""
+        """Keep `calls` calls waiting in the database until the end of the block."""
         with psycopg.connect(self.url, autocommit=True) as watch, held(self.url):
             inside = [self.change() for _ in range(calls)]
             waiting(watch, calls)
@@ -83,7 +83,7 @@ def count(counter: Any) -> float:
     return value
 
 
-def test_calls_above_those_that_may_wait_are_refused_while_the_others_hold_all_threads(
+def test_calls_above_the_queue_are_refused_while_all_threads_are_in_use(
     start: Callable[..., Small],
 ) -> None:
     small = start(threads=2, waiting_calls=3)
@@ -97,7 +97,7 @@ def test_calls_above_those_that_may_wait_are_refused_while_the_others_hold_all_t
                 ended.get(timeout=SECONDS).result()
             assert 0 < retry_seconds(caught.value) <= 1
         assert ended.empty()
-        # Whoever looks whether the server is well is not told that it is busy.
+        # A health check is answered although the server is busy.
         health = health_pb2_grpc.HealthStub(small.channel)
         answer = health.Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
@@ -119,7 +119,7 @@ def test_a_request_that_is_too_large_needs_no_thread(
         call(body, timeout=SECONDS)
 
 
-def test_calls_that_find_no_connection_are_refused(start: Callable[..., Small]) -> None:
+def test_calls_that_get_no_connection_are_refused(start: Callable[..., Small]) -> None:
     small = start(threads=8, connections=2)
     before = count(metrics.POOL_EXHAUSTED)
     with small.held(2):
@@ -131,7 +131,7 @@ def test_calls_that_find_no_connection_are_refused(start: Callable[..., Small]) 
     assert small.get().title == "b"
 
 
-def test_a_message_too_large_is_refused_and_leaves_the_rest_alone(start: Callable[..., Small]) -> None:
+def test_a_message_that_is_too_large_is_refused_alone(start: Callable[..., Small]) -> None:
     small = start(max_message_bytes=SMALL_MESSAGE)
     large = factories.task("large", description="x" * SMALL_MESSAGE)
     with refused(EXHAUSTED) as caught:
@@ -147,7 +147,7 @@ def test_a_message_too_large_is_refused_and_leaves_the_rest_alone(start: Callabl
     assert small.get().code == "a"
 
 
-def test_an_answer_too_large_is_a_typed_error(start: Callable[..., Small]) -> None:
+def test_a_response_that_is_too_large_is_a_typed_error(start: Callable[..., Small]) -> None:
     small = start(max_message_bytes=SMALL_MESSAGE)
     for number in range(6):
         task = factories.task(f"t{number}", description="x" * (SMALL_MESSAGE - 4096))
@@ -159,7 +159,7 @@ def test_an_answer_too_large_is_a_typed_error(start: Callable[..., Small]) -> No
     assert len(page.tasks) == 2
 
 
-def test_a_write_whose_answer_is_too_large_writes_nothing(start: Callable[..., Small]) -> None:
+def test_a_write_whose_response_is_too_large_writes_nothing(start: Callable[..., Small]) -> None:
     small = start(max_message_bytes=SMALL_MESSAGE)
     codes = [f"t{number}" for number in range(6)]
     for code in codes:

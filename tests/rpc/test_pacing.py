@@ -1,4 +1,4 @@
-"""Beside others one page of history is read at a time, and none ahead of a client that does not read."""
+"""History beside traffic: one page is read at a time, and none ahead of a client that does not read."""
 
 import threading
 import time
@@ -26,7 +26,7 @@ MOST_PAGES = 60
 
 
 class Pages:
-    """What is read of history: how many events in each page, and how many pages at once."""
+    """A record of the pages of history that are read: their sizes, and how many at once."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sizes: list[int] = []
@@ -76,7 +76,7 @@ def _read(channel: Any) -> list[str]:
     return [event.id for message in stream for event in message.events.events]
 
 
-def test_beside_others_each_reader_gets_all_by_one_small_page_at_a_time(
+def test_with_traffic_readers_get_all_events_by_one_small_page_at_a_time(
     server: Server, stored: list[str], opened: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _crowded(monkeypatch, True)
@@ -94,10 +94,10 @@ def test_beside_others_each_reader_gets_all_by_one_small_page_at_a_time(
 
 
 @pytest.mark.parametrize("crowded", [True, False])
-def test_a_client_that_does_not_read_costs_one_page_beside_others(
+def test_with_traffic_a_client_that_does_not_read_costs_one_page(
     server: Server, stored: list[str], opened: ExitStack, monkeypatch: pytest.MonkeyPatch, crowded: bool
 ) -> None:
-    """The transport takes none of its messages. With nobody about, the same client is read ahead for."""
+    """The transport takes none of its messages. Without traffic the server reads ahead for the client."""
     _crowded(monkeypatch, crowded)
     pages = Pages(monkeypatch)
     sent = threading.Event()
@@ -124,7 +124,7 @@ def test_a_client_that_does_not_read_costs_one_page_beside_others(
         assert history._waiting.empty()
 
 
-def test_a_slice_is_followed_by_a_rest_that_it_has_earned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rest_is_in_proportion_to_the_slice_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     spent = iter([10.0, 10.004, 10.004, 11.0, 11.0])
     rests: list[Any] = []
     clock = SimpleNamespace(thread_time=lambda: next(spent), sleep=rests.append, monotonic=time.monotonic)
@@ -138,7 +138,7 @@ def test_a_slice_is_followed_by_a_rest_that_it_has_earned(monkeypatch: pytest.Mo
     assert rests == [pytest.approx(0.004 * pacing.REST), pacing.MOST_REST_SECONDS]
 
 
-def test_alone_nobody_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_traffic_a_reader_does_not_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     rests: list[float] = []
     clock = SimpleNamespace(thread_time=time.thread_time, sleep=rests.append, monotonic=time.monotonic)
     monkeypatch.setattr(pacing, "time", clock)
@@ -148,7 +148,7 @@ def test_alone_nobody_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not rests
 
 
-def test_calls_and_deliveries_are_traffic_and_a_stream_that_opens_is_none(
+def test_calls_and_deliveries_are_traffic_and_opening_a_stream_is_not(
     server: Server, events: EventServiceStub, tasks: TaskServiceStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bool] = []
@@ -166,7 +166,7 @@ def test_calls_and_deliveries_are_traffic_and_a_stream_that_opens_is_none(
     assert len(seen) == 2
 
 
-def test_a_reader_arrives_though_the_log_grows_faster_than_it_is_read_beside_others(
+def test_a_reader_arrives_even_if_the_log_grows_faster_than_it_reads_with_traffic(
     server: Server, stored: list[str], opened: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _crowded(monkeypatch, True)
@@ -176,7 +176,7 @@ def test_a_reader_arrives_though_the_log_grows_faster_than_it_is_read_beside_oth
     pages = 0
 
     def grown(history: Backfill, stream: Any) -> Any:
-        """With each page come more events than a page has beside others, for as long as that may take."""
+        """Emit more events with each page than a page has with traffic, for MOST_PAGES pages."""
         nonlocal pages
         pages += 1
         if pages <= MOST_PAGES:
@@ -191,7 +191,7 @@ def test_a_reader_arrives_though_the_log_grows_faster_than_it_is_read_beside_oth
     assert pages <= MOST_PAGES
 
 
-def test_a_reader_is_losing_if_it_is_no_nearer_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_is_losing_if_it_comes_no_nearer_in_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     slow, fast = Progress(), Progress()
     for second, behind in enumerate((1_000, 1_300, 900, 700, 699, 600)):
         fast.note(behind, second)

@@ -42,7 +42,7 @@ _projects = count(1)
 
 
 class Stats:
-    """One project of a server, with the service that rolls it up."""
+    """One project of a server, with the service that counts its events."""
 
     def __init__(self, server: Server, events: EventServiceStub) -> None:
         assert server.app is not None
@@ -66,7 +66,7 @@ class Stats:
             pass
 
     def rolled(self) -> int:
-        """How many events the rollups hold."""
+        """Return the number of events in the rollups."""
         with self.db.connection() as conn:
             row = conn.execute(
                 "select coalesce(sum(count), 0)::bigint from event_rollups"
@@ -96,7 +96,7 @@ class Stats:
             )
 
     def check(self, group: str, start: datetime, end: datetime, limit: int = 1_000) -> None:
-        """What is answered is what a count of the raw events gives."""
+        """Check that the response equals a count of the raw events."""
         answer = self.asked(group, start, end, limit)
         raw = self.raw(group, start, end, limit)
         assert [c.count for c in answer.counts] == [number for _, number, _ in raw]
@@ -129,7 +129,7 @@ def new_event(random: Random, hours: float) -> event_pb2.NewEvent:
     )
 
 
-# Whole hours, their edges to the microsecond, and any time at all.
+# Whole hours, their edges to the microsecond, and arbitrary times.
 MOMENTS = st.one_of(
     st.integers(0, 60).map(float),
     st.tuples(st.integers(0, 60), st.sampled_from([-1, 1])).map(lambda p: p[0] + p[1] / 3_600_000_000),
@@ -143,7 +143,7 @@ RANGES = st.lists(st.tuples(MOMENTS, MOMENTS), min_size=1, max_size=4)
 
 @settings(max_examples=40)
 @given(steps=STEPS, ranges=RANGES, seed=st.integers(0, 2**32))
-def test_counts_equal_raw_counts_whatever_is_rolled_up(
+def test_counts_equal_raw_counts_however_much_is_rolled_up(
     stats: Stats,
     steps: list[list[float] | str],
     ranges: list[tuple[float, float]],
@@ -194,7 +194,7 @@ def test_counts_are_exact_while_others_emit_and_roll_up(
         while not ended.is_set():
             for group in ROLLED[:4]:
                 with stats.db.connection() as conn, conn.transaction():
-                    # One snapshot for both ways of counting.
+                    # Both counts read the same snapshot.
                     conn.execute("set transaction isolation level repeatable read")
                     params: dict[str, Any] = {"project": stats.project, "group": group, "limit": 1_000}
                     rolled = rollup_store.stats(conn, start=first, end=last, **params)
@@ -218,7 +218,7 @@ def test_counts_are_exact_while_others_emit_and_roll_up(
 
 @contextmanager
 def open_write(url: str, project: str, time: datetime) -> Iterator[psycopg.Connection[Any]]:
-    """An event that is written by a transaction which is still open."""
+    """Write an event in a transaction that stays open."""
     with psycopg.connect(url) as conn:
         conn.execute(
             "insert into events select true, epoch, pg_current_xact_id(), nextval('event_seq'), project,"
@@ -234,7 +234,7 @@ def test_a_late_commit_is_counted_once(server: Server, stats: Stats) -> None:
     start, end = START, START + timedelta(hours=10)
     stats.emit([new_event(random, 1.5)])
     with open_write(server.database_url, stats.project, START + timedelta(hours=2.5)) as late:
-        # It has a lower transaction id than what follows, and commits after it.
+        # It has a lower transaction id than the events that follow, and commits after them.
         stats.emit([new_event(random, 3.5)])
         stats.roll()
         assert stats.rolled() == 1
@@ -264,7 +264,7 @@ def test_counts_go_on_in_a_new_epoch(
     assert stats.asked("type", start, end, 100).total == 90
 
 
-def test_rollups_serve_where_there_is_a_whole_hour_and_little_is_behind(
+def test_rollups_are_used_for_whole_hours_if_few_events_are_behind(
     stats: Stats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hour = timedelta(hours=1)
@@ -301,7 +301,7 @@ def test_busy_projects_do_not_keep_others_waiting(stats: Stats, monkeypatch: pyt
 
 
 def test_a_whole_range_reads_little(stats: Stats, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 6,000 events it reads the hours, the edges and what is behind; also without statistics."""
+    """Of 6,000 events it reads the hours, the edges and the events behind, even without statistics."""
     for part in range(12):
         stats.emit([new_event(Random(n), n % 48 + 0.5) for n in range(part * 500, part * 500 + 500)])
     stats.roll()

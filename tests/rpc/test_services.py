@@ -1,4 +1,4 @@
-"""Which background services a process has: one that is left out fails nothing until its work is missed."""
+"""The background services of a process: a missing one fails no call, so nothing else would notice it."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ ALWAYS = {
 
 
 def names(app: App, **given: Any) -> list[str]:
-    """Those of a server and of a worker with these settings."""
+    """Return the names of the services of a server or worker with these settings."""
     settings = Settings(database_url=app.settings.database_url, **given)
     found = services(settings, app.db, lambda: None) + gauge_services(settings, app.db)
     return sorted(service.name for service in found)
@@ -37,10 +37,10 @@ def names(app: App, **given: Any) -> list[str]:
         ({"metrics_address": "127.0.0.1:0"}, {"observe"}),
     ],
 )
-def test_a_process_has_each_service_that_its_settings_ask_for(
+def test_a_process_has_the_services_that_its_settings_turn_on(
     app: App, given: dict[str, Any], more: set[str]
 ) -> None:
-    # Settings that say nothing of archives have none of it.
+    # By default the services of the archive are off.
     assert names(app, **{"archive_after_days": 0, "delete_archived_after_days": 0} | given) == sorted(
         ALWAYS | more
     )

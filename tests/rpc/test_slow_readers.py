@@ -1,4 +1,4 @@
-"""Clients that stop reading hold up nobody and cost little."""
+"""Clients that stop reading delay no other client and cost little."""
 
 import json
 import threading
@@ -27,21 +27,21 @@ STALLED = 8
 GOOD = 4
 EVENT_BYTES = 30_000
 MESSAGES, EVENTS = 60, 20
-"""36 MB: more than the windows and the queue of a stream hold."""
+"""36 MB: more than the flow-control windows and the queue of a subscription take."""
 MEMORY = 200 * 1024 * 1024
-"""What all stalled readers together may cost the server."""
+"""The memory that all stalled readers may cost the server together."""
 PROMPT = 1.0
 
 
 class Watched:
-    """A server in a process of its own, whose memory is looked at."""
+    """A server in another process, whose memory is measured."""
 
     def __init__(self, server: Server, ready: Path) -> None:
         self.address = server.address
         self._status = Path(f"/proc/{json.loads(ready.read_text())['pid']}/status")
 
     def peak(self) -> int:
-        """The most memory it ever had, in bytes."""
+        """Return the peak memory of the process in bytes."""
         lines = self._status.read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
@@ -60,7 +60,7 @@ def opened() -> Iterator[ExitStack]:
 
 
 class Reader:
-    """Reads all that comes, in a thread of its own."""
+    """A client that reads all events on its own thread."""
 
     def __init__(self, channel: grpc.Channel, wanted: int) -> None:
         request = event_pb2.StreamTimelineRequest(follow=True, batch_size=10)
@@ -81,7 +81,7 @@ class Reader:
 
 
 def stall(opened: ExitStack, address: str, **fields: Any) -> Any:
-    """A stream of which only the first message is read."""
+    """Open a stream and read only its first message."""
     channel = opened.enter_context(open_channel(address))
     request = event_pb2.StreamTimelineRequest(batch_size=10, **fields)
     call = EventServiceStub(channel).StreamTimeline(request, timeout=SECONDS)
@@ -91,7 +91,7 @@ def stall(opened: ExitStack, address: str, **fields: Any) -> Any:
 
 
 def emit(events: EventServiceStub) -> list[str]:
-    """Stores the events; their ids. The stream goes on as long as the server answers promptly."""
+    """Emit the events and return their ids. It fails if the server does not answer promptly."""
     large = factories.event(payload={"text": "x" * EVENT_BYTES})
     messages = (
         event_pb2.EmitEventsRequest(request_id=f"m{number}", events=[large] * EVENTS)
@@ -104,7 +104,7 @@ def emit(events: EventServiceStub) -> list[str]:
     return found
 
 
-def test_readers_that_stop_hold_nobody_up(watched: Watched, opened: ExitStack) -> None:
+def test_readers_that_stop_delay_no_others(watched: Watched, opened: ExitStack) -> None:
     channel = opened.enter_context(open_channel(watched.address))
     events, tasks = EventServiceStub(channel), TaskServiceStub(channel)
     pool = opened.enter_context(ThreadPoolExecutor(GOOD))
@@ -130,7 +130,7 @@ def test_readers_that_stop_hold_nobody_up(watched: Watched, opened: ExitStack) -
     assert watched.peak() - before < MEMORY
 
 
-def test_readers_of_history_that_stop_hold_nobody_up(watched: Watched, opened: ExitStack) -> None:
+def test_readers_of_history_that_stop_delay_no_others(watched: Watched, opened: ExitStack) -> None:
     channel = opened.enter_context(open_channel(watched.address))
     events, tasks = EventServiceStub(channel), TaskServiceStub(channel)
     stored = emit(events)
@@ -143,7 +143,7 @@ def test_readers_of_history_that_stop_hold_nobody_up(watched: Watched, opened: E
     assert watched.peak() - before < MEMORY
 
 
-def test_a_reader_who_goes_on_after_a_pause_misses_nothing(watched: Watched, opened: ExitStack) -> None:
+def test_a_reader_that_goes_on_after_a_pause_misses_nothing(watched: Watched, opened: ExitStack) -> None:
     channel = opened.enter_context(open_channel(watched.address))
     events = EventServiceStub(channel)
     stream = stall(opened, watched.address, follow=True)
@@ -158,27 +158,27 @@ def test_a_reader_who_goes_on_after_a_pause_misses_nothing(watched: Watched, ope
             if len(found) == len(stored):
                 break
     except grpc.RpcError:
-        # It was sent away for its pause; a client resumes.
+        # The server cancelled it for its pause; the client resumes.
         request = event_pb2.StreamTimelineRequest(after_cursor=cursor, batch_size=10)
         for message in events.StreamTimeline(request, timeout=SECONDS):
             found += [event.id for event in message.events.events]
     assert found == stored
 
 
-def test_a_reader_that_stops_for_too_long_is_sent_away_alone(
+def test_a_reader_that_stops_for_too_long_is_cancelled_alone(
     database_url: str,
     start_server: Callable[[str], Server],
     monkeypatch: pytest.MonkeyPatch,
     opened: ExitStack,
 ) -> None:
-    sent_away = threading.Event()
+    cancelled = threading.Event()
 
     class Impatient(Hub):
         def _cancel_stuck(self, now: float) -> None:
             before = self.open_subscriptions
             super()._cancel_stuck(now)
             if self.open_subscriptions < before:
-                sent_away.set()
+                cancelled.set()
 
     monkeypatch.setattr("orchestration_server.app.Hub", partial(Impatient, stuck_seconds=0.2))
     address = start_server(database_url).address
@@ -190,7 +190,7 @@ def test_a_reader_that_stops_for_too_long_is_sent_away_alone(
 
     stored = emit(EventServiceStub(opened.enter_context(open_channel(address))))
     assert result.result(timeout=10) == stored
-    assert sent_away.wait(10)
+    assert cancelled.wait(10)
     with pytest.raises(grpc.RpcError) as caught:
         list(dead)
     must_be(caught.value, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
@@ -199,7 +199,7 @@ def test_a_reader_that_stops_for_too_long_is_sent_away_alone(
 def test_a_server_stops_in_time_with_readers_that_stopped(
     start_app: Callable[..., App], opened: ExitStack
 ) -> None:
-    # Time enough for the live one to be told, also on a busy machine; those that stopped take all of it.
+    # Time enough for the live client to get its status on a busy machine. Stalled clients use all of it.
     app = start_app(grace_seconds=4)
     emit(EventServiceStub(opened.enter_context(open_channel(app.address))))
     stalled = [stall(opened, app.address) for _ in range(STALLED)]
@@ -219,10 +219,10 @@ def test_a_server_stops_in_time_with_readers_that_stopped(
         must_be(caught.value, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
 
 
-def test_history_of_large_events_comes_in_messages_that_a_client_takes(
+def test_history_of_large_events_comes_in_messages_that_a_client_accepts(
     watched: Watched, opened: ExitStack
 ) -> None:
-    """A client that sets nothing takes messages of up to 4 MB."""
+    """A client accepts messages of up to 4 MB by default."""
     channel = opened.enter_context(open_channel(watched.address))
     stored = emit(EventServiceStub(channel))
     plain = opened.enter_context(

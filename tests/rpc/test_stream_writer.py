@@ -1,5 +1,7 @@
-"""What rpc/stream_writer.py takes for granted of grpcio's insides. A test that fails here after an upgrade of
-grpcio means: compare grpc._server._send_response with rpc/stream_writer.py."""
+"""The assumptions of rpc/stream_writer.py about private parts of grpcio.
+
+If a test fails here after an upgrade of grpcio, compare grpc._server._send_response with the module.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +23,7 @@ from tests.support.rpc_errors import must_be
 SECONDS = 10
 METHOD = "/test.Sending/Stream"
 LARGE = b"x" * 12_000_000
-"""More than the transport takes of a stream whose client does not read."""
+"""More bytes than the transport takes of a stream whose client does not read."""
 
 
 @dataclass
@@ -30,17 +32,17 @@ class Opened:
 
     context: grpc.ServicerContext
     end: Callable[[None], None]
-    outlet: StreamWriter
+    writer: StreamWriter
     taken: SimpleQueue[str] = field(default_factory=SimpleQueue)
-    """The names of the threads that said that a message was taken."""
+    """The names of the threads that reported that a message was taken."""
     over: threading.Event = field(default_factory=threading.Event)
 
     def done(self) -> None:
         self.taken.put(threading.current_thread().name)
 
     def send(self, body: bytes) -> str:
-        """Sends a message and waits until it is taken; by which thread that was said."""
-        assert self.outlet.send(body, self.done)
+        """Send a message and wait until it is taken. Return the name of the thread that reported it."""
+        assert self.writer.send(body, self.done)
         return self.taken.get(timeout=SECONDS)
 
 
@@ -102,18 +104,18 @@ def test_messages_arrive_in_order_and_then_the_status(calls: Calls) -> None:
     assert found == bodies
     assert call.details() == "all was sent"
     assert dict(call.trailing_metadata())["how"] == "well"
-    # One thread of grpc's says so: what it calls must not block it.
+    # One thread of grpc reports all of them, so the callback must not block it.
     assert len(threads) == 1
     assert threading.current_thread().name not in threads
     assert opened.over.wait(SECONDS)
-    assert not opened.outlet.send(b"late", opened.done)
+    assert not opened.writer.send(b"late", opened.done)
 
 
 def test_a_client_that_does_not_read_holds_no_thread(calls: Calls) -> None:
     call, opened = calls.open()
     assert opened.send(b"first")
-    # It returns although nobody takes this one.
-    assert opened.outlet.send(LARGE, opened.done)
+    # The send returns although the client does not take the message.
+    assert opened.writer.send(LARGE, opened.done)
     other, beside = calls.open()
     assert beside.send(b"beside")
     assert next(other) == b"beside"
@@ -133,16 +135,16 @@ def test_a_call_that_is_cancelled_with_a_message_in_flight_leaves_nothing_behind
 ) -> None:
     call, opened = calls.open()
     assert opened.send(b"first")
-    assert opened.outlet.send(LARGE, opened.done)
+    assert opened.writer.send(LARGE, opened.done)
     assert opened.taken.empty()
     if who == "client":
         call.cancel()
     else:
         opened.context.cancel()
-    # The message is given up, the call ends, and nothing more is taken.
+    # grpc drops the message, the call ends, and nothing more is taken.
     assert opened.taken.get(timeout=SECONDS)
     assert opened.over.wait(SECONDS)
-    assert not opened.outlet.send(b"late", opened.done)
+    assert not opened.writer.send(b"late", opened.done)
     assert opened.taken.empty()
     if who == "server":
         with pytest.raises(grpc.RpcError) as caught:
@@ -155,13 +157,13 @@ def test_a_call_that_is_cancelled_with_a_message_in_flight_leaves_nothing_behind
 
 def test_a_server_that_stops_ends_calls_with_a_message_in_flight(calls: Calls) -> None:
     _, opened = calls.open()
-    assert opened.outlet.send(LARGE, opened.done)
+    assert opened.writer.send(LARGE, opened.done)
     assert calls.server.stop(0.1).wait(SECONDS)
     assert opened.taken.get(timeout=SECONDS)
     assert calls.states() == set()
 
 
-def test_a_batch_that_grpc_refuses_is_not_due() -> None:
+def test_a_batch_that_grpc_refuses_leaves_no_token_due() -> None:
     state: Any = _RPCState()  # type: ignore[no-untyped-call]  # grpcio's own
     event = SimpleNamespace(call=SimpleNamespace(start_server_batch=lambda operations, tag: 8))
     context = cast(Any, SimpleNamespace(_rpc_event=event, _state=state))

@@ -1,4 +1,4 @@
-"""TLS: who can read along, and who has to show a certificate."""
+"""TLS: the certificates of the server and of its clients."""
 
 import os
 import socket
@@ -52,7 +52,7 @@ def start(database_url: str) -> Iterator[Callable[..., str]]:
 
 
 def ask(address: str, authorities: Path, **own: bytes) -> str:
-    """The version that a server answers over TLS; on a connection of its own."""
+    """Return the version that a server reports over TLS, on a new connection."""
     trusted = grpc.ssl_channel_credentials(authorities.read_bytes(), **own)
     options = [("grpc.use_local_subchannel_pool", 1)]
     with grpc.secure_channel(address, trusted, options) as channel:
@@ -65,7 +65,7 @@ def unreached(address: str, authorities: Path, **own: bytes) -> bool:
     return caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-def test_who_trusts_the_certificate_is_answered(
+def test_a_client_that_trusts_the_certificate_is_answered(
     made: tls.CertificateFiles, start: Callable[..., str], tmp_path: Path, database_url: str
 ) -> None:
     address = start(made)
@@ -79,7 +79,7 @@ def test_who_trusts_the_certificate_is_answered(
         AdminServiceStub(channel).GetServerInfo(ASK, timeout=5, metadata=bearer(key))
 
 
-def test_an_agent_gets_by_with_the_environment(
+def test_the_environment_is_enough_for_an_agent(
     made: tls.CertificateFiles, start: Callable[..., str], database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORCHESTRATION_ADDRESS", start(made))
@@ -89,7 +89,7 @@ def test_an_agent_gets_by_with_the_environment(
         assert ledger.admin.GetServerInfo(ASK).version
 
 
-def test_with_an_authority_for_clients_each_shows_a_certificate(
+def test_with_a_client_ca_each_client_needs_a_certificate(
     made: tls.CertificateFiles, start: Callable[..., str], tmp_path: Path
 ) -> None:
     client, stranger = (tls.make(tmp_path / name, "client") for name in ("client", "stranger"))
@@ -103,7 +103,7 @@ def test_with_an_authority_for_clients_each_shows_a_certificate(
     assert unreached(address, made.cert, **shown(stranger))
 
 
-def test_health_asks_as_a_client_does(
+def test_the_health_command_connects_as_a_client_does(
     made: tls.CertificateFiles, start: Callable[..., str], tmp_path: Path
 ) -> None:
     client = tls.make(tmp_path / "client", "client")
@@ -127,7 +127,7 @@ def test_health_asks_as_a_client_does(
     assert "ORCHESTRATION_CA_FILE" in said
 
 
-def test_another_certificate_is_taken_up_and_a_broken_one_is_not(
+def test_a_new_certificate_is_used_and_a_broken_one_is_not(
     made: tls.CertificateFiles, start: Callable[..., str], tmp_path: Path
 ) -> None:
     address = start(made)
@@ -140,7 +140,7 @@ def test_another_certificate_is_taken_up_and_a_broken_one_is_not(
     assert ask(address, newer.cert)
 
 
-def test_files_that_are_not_usable_are_said_at_the_start(made: tls.CertificateFiles, tmp_path: Path) -> None:
+def test_unusable_files_are_reported_at_the_start(made: tls.CertificateFiles, tmp_path: Path) -> None:
     other = tls.make(tmp_path / "other", "127.0.0.1")
     broken = tmp_path / "broken"
     broken.write_bytes(b"broken")
@@ -154,7 +154,7 @@ def test_files_that_are_not_usable_are_said_at_the_start(made: tls.CertificateFi
             tls.credentials(Settings(tls_cert=cert, tls_key=key))
 
 
-def test_a_data_directory_that_is_first_made_for_the_certificate_is_its_owners_alone(tmp_path: Path) -> None:
+def test_a_data_directory_made_for_the_certificate_is_private(tmp_path: Path) -> None:
     data_dir = tmp_path / "new" / "data"
     before = os.umask(0)
     try:
@@ -167,7 +167,7 @@ def test_a_data_directory_that_is_first_made_for_the_certificate_is_its_owners_a
     assert all(path.stat().st_mode & 0o077 == 0 for path in made)
 
 
-def test_a_made_certificate_is_kept_until_it_ends_or_names_another_host(tmp_path: Path) -> None:
+def test_a_self_signed_certificate_is_kept_until_it_expires_or_does_not_fit_the_host(tmp_path: Path) -> None:
     made = tls.make(tmp_path, "0.0.0.0")
     first = tls.fingerprint(made.cert)
     tls.make(tmp_path, "127.0.0.1")
@@ -185,13 +185,13 @@ def test_a_made_certificate_is_kept_until_it_ends_or_names_another_host(tmp_path
 
 
 @pytest.mark.parametrize("host", ["", "*", "0.0.0.0", "::"])
-def test_on_all_addresses_it_is_good_for_those_of_the_machine(
+def test_on_all_addresses_it_is_valid_for_those_of_the_machine(
     host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [(0, 0, 0, "", (address, 0)) for address in ("198.51.100.7", "2001:db8::7", "fe80::1%eth0")]
     monkeypatch.setattr(socket, "getfqdn", lambda: "ledger.example")
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    # Loopback is where this machine has a way to, whatever its network.
+    # This machine can always reach loopback, even without a network.
     monkeypatch.setattr(tls, "_ELSEWHERE", [(socket.AF_INET, "127.8.8.8")])
     made = tls.make(tmp_path, host)
     expected = {"localhost", "127.0.0.1", "::1", socket.gethostname(), "ledger.example"}
@@ -202,7 +202,7 @@ def test_on_all_addresses_it_is_good_for_those_of_the_machine(
     assert tls.fingerprint(tls.make(tmp_path, host).cert) == first
 
 
-def test_serve_says_what_the_certificate_is_good_for_and_keeps_none_that_is_ephemeral(tmp_path: Path) -> None:
+def test_serve_prints_the_names_of_the_certificate_and_keeps_no_ephemeral_one(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         command = ["serve", "--address", address, "--auto-tls", "--data-dir", str(tmp_path / "data")]
@@ -217,7 +217,7 @@ def test_serve_says_what_the_certificate_is_good_for_and_keeps_none_that_is_ephe
     assert not made.parent.parent.exists()
 
 
-def test_a_pair_that_was_left_half_made_is_made_again(made: tls.CertificateFiles, tmp_path: Path) -> None:
+def test_a_pair_that_was_written_in_part_is_made_again(made: tls.CertificateFiles, tmp_path: Path) -> None:
     other = tls.make(tmp_path / "other", "127.0.0.1")
     for left in (other.key.read_bytes(), b"nothing"):
         made.key.write_bytes(left)
@@ -225,7 +225,7 @@ def test_a_pair_that_was_left_half_made_is_made_again(made: tls.CertificateFiles
         tls.credentials(Settings(tls_cert=again.cert, tls_key=again.key))
 
 
-def test_a_server_that_is_to_make_its_certificate_never_listens_without(
+def test_a_server_with_auto_tls_never_listens_without_its_certificate(
     database_url: str, tmp_path: Path
 ) -> None:
     app = App(

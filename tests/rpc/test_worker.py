@@ -1,4 +1,4 @@
-"""`orchestration worker` and the services in `serve`: processes that share the work, stop, and are killed."""
+"""`orchestration worker` and the services of `serve`: processes share the work, stop, and are killed."""
 
 import fcntl
 import json
@@ -110,7 +110,7 @@ def test_workers_share_the_work_and_wake_the_servers(
     assert "rollups" in begun[0]["services"]
 
 
-def test_a_worker_that_is_killed_in_the_middle_leaves_whole_files_and_the_work(
+def test_a_worker_that_is_killed_in_a_batch_leaves_whole_files_and_the_rest_of_the_work(
     server: Server, database_url: str, start: Start, root: Path
 ) -> None:
     directory = root / "delegation" / "tasks" / "b"
@@ -137,7 +137,7 @@ def test_a_worker_that_is_killed_in_the_middle_leaves_whole_files_and_the_work(
     assert all(before[path] == after[path] for path in before if path.name in ("TASK.md", "AGENT.yml"))
 
 
-def test_a_server_does_the_work_itself_unless_it_is_told_not_to(
+def test_a_server_runs_the_services_unless_no_background_is_set(
     database_url: str, start: Start, root: Path, tmp_path: Path
 ) -> None:
     ready = tmp_path / "ready"
@@ -185,7 +185,7 @@ def value(name: str, **labels: str) -> float:
     return metrics.REGISTRY.get_sample_value(name, {"name": "steps", **labels}) or 0.0
 
 
-def test_a_service_goes_on_while_there_is_work_and_after_it_failed() -> None:
+def test_a_service_goes_on_while_it_has_work_and_after_a_failure() -> None:
     names = {"done": value("orchestration_job_batches_total", result="done"),
              "failed": value("orchestration_job_batches_total", result="failed"),
              "rows": value("orchestration_job_rows_total")}  # fmt: skip
@@ -218,7 +218,7 @@ def test_a_service_runs_soon_after_its_database_is_back(monkeypatch: pytest.Monk
     assert max(pauses) == 1
 
 
-def test_pauses_grow_to_a_limit_and_are_never_the_same() -> None:
+def test_pauses_grow_to_a_limit_and_are_random() -> None:
     assert len({pause(1.0, 0) for _ in range(20)}) > 1
     for failures in range(100):
         assert pause(1.0, failures) <= min(2.0**failures, LONGEST_PAUSE)

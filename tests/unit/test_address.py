@@ -1,4 +1,4 @@
-"""Where a server may listen, and what the command says where it may not."""
+"""The addresses that a server may listen on, and the errors for others."""
 
 import socket
 from pathlib import Path
@@ -23,7 +23,7 @@ def test_only_this_machine_reaches_loopback(address: str) -> None:
 @pytest.mark.parametrize(
     "address", ["0.0.0.0:1", "[::]:1", ":1", "*:1", "192.0.2.1:1", "localhost.example:1", "db:1"]
 )
-def test_elsewhere_it_takes_tls(address: str) -> None:
+def test_other_addresses_need_tls(address: str) -> None:
     assert not listening.on_loopback(address)
     with pytest.raises(ConfigurationError, match="--auto-tls"):
         listening.check(Settings(address=address))
@@ -40,7 +40,7 @@ def test_elsewhere_it_takes_tls(address: str) -> None:
         "[::1]", "[::1:1", "[one]:1", "[]:1", "a b:1", "http://db:1", "unix:/run/o.sock", "unix-abstract:o",
     ],
 )  # fmt: skip
-def test_what_is_no_host_and_port_is_said(address: str) -> None:
+def test_an_address_that_is_no_host_and_port_is_refused(address: str) -> None:
     with pytest.raises(ConfigurationError, match="HOST:PORT"):
         listening.check(Settings(address=address, allow_plaintext=True))
 
@@ -54,7 +54,7 @@ def test_what_is_no_host_and_port_is_said(address: str) -> None:
         (CERT | {"auto_tls": True}, "give one of them"),
     ],
 )
-def test_what_does_not_go_together_is_said(given: dict[str, object], said: str) -> None:
+def test_settings_that_exclude_each_other_are_refused(given: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         listening.check(Settings(**given))  # type: ignore[arg-type]
 
@@ -83,7 +83,7 @@ def test_serve_refuses_before_it_starts_anything(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
 @pytest.mark.parametrize("more", [[], ["--workers", "2"]])
-def test_a_port_that_is_taken_is_said_before_anything_starts(
+def test_a_port_in_use_is_reported_before_anything_starts(
     host: str, more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)

@@ -1,4 +1,4 @@
-"""What a server says of itself: counts of the last five minutes, whatever it has counted before."""
+"""A server publishes the counts of the last five minutes, whatever it has counted before."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BOUNDS = (1_000, 10_000, 2_000_000, NO_BOUND)
 
 
 class Counting:
-    """A registry with what a server counts, on a clock of its own."""
+    """A registry with the metrics of a server, and a fake clock."""
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
@@ -32,7 +32,7 @@ class Counting:
         self.waiting = Gauge("orchestration_emit_queue_events", "_", registry=registry)
         self.accepted = Gauge("orchestration_events_accepted_queue", "_", registry=registry)
         self.now = 1_000.0
-        # It is never asked.
+        # The service never uses it.
         db = cast("Database", None)
         self.figures = ServerStats(db, (), registry, monotonic=lambda: self.now)
 
@@ -58,7 +58,7 @@ def test_counts_are_those_of_the_last_five_minutes() -> None:
     counting.calls.labels("TaskService/GetTask", "OK").inc(1)
     counting.seconds.labels(ASSEMBLE).observe(0.5)
     assert counting.said().calls == 24
-    # The first ones are older than that now, the last ones are not.
+    # The first counts are older than that now, and the last are not.
     counting.waiting.set(0)
     assert counting.said() == Figures(4, 1, 0, first.context_bounds, [0, 1, 0, 0])
     for _ in range(28):
@@ -67,7 +67,7 @@ def test_counts_are_those_of_the_last_five_minutes() -> None:
     assert len(counting.figures._window) < 35
 
 
-def test_a_pause_is_survived() -> None:
+def test_counts_are_right_after_a_long_pause() -> None:
     counting = Counting()
     counting.calls.labels("TaskService/GetTask", "OK").inc(7)
     assert counting.said().calls == 7
@@ -75,14 +75,14 @@ def test_a_pause_is_survived() -> None:
     assert counting.said(10_000).calls == 5
 
 
-def test_nothing_counted_is_nothing() -> None:
+def test_without_calls_the_counts_are_zero() -> None:
     assert ServerStats(cast("Database", None), (), CollectorRegistry())._figures() == Figures(
         context_bounds=[], context_counts=[]
     )
 
 
 @given(st.lists(COUNTS, max_size=4), st.floats(0.01, 1.0))
-def test_a_quantile_lies_in_its_bucket_and_grows(counts: list[list[int]], share: float) -> None:
+def test_a_quantile_is_in_its_bucket_and_grows_with_its_share(counts: list[list[int]], share: float) -> None:
     servers = [Figures(context_bounds=BOUNDS, context_counts=each) for each in counts]
     found = quantile(share, servers)
     total = [sum(column) for column in zip(*counts, strict=True)] or [0] * 4
@@ -115,15 +115,15 @@ def test_a_quantile_is_that_of_prometheus(counts: Sequence[int], expected: float
     assert quantile(0.95, [Figures(context_bounds=BOUNDS, context_counts=counts)]) == pytest.approx(expected)
 
 
-def test_servers_of_other_bounds_are_summed_too() -> None:
+def test_servers_with_different_bounds_are_summed() -> None:
     one = Figures(context_bounds=[100, NO_BOUND], context_counts=[10, 0])
     other = Figures(context_bounds=[50, 200, NO_BOUND], context_counts=[0, 10, 0])
     assert quantile(0.5, [one, other]) == 100
     assert quantile(1.0, [one, other]) == 200
 
 
-def test_latencies_are_told_apart_around_the_threshold() -> None:
+def test_buckets_separate_latencies_around_the_threshold() -> None:
     [threshold] = [rule.threshold for rule in BUILT_IN if rule.measure == Measure.CONTEXT_P95]
-    # Above the highest bound nothing is told apart, and the alert could never fire.
+    # Latencies above the highest bound look the same, and the alert could never fire.
     assert max(metrics.BOUNDS) * 1_000 > threshold
     assert threshold / 1_000 in metrics.BOUNDS
