@@ -83,7 +83,7 @@ _ENTITIES: dict[str, LiteralString] = {
 
 # A row that is done is deleted, or is due at once if it was requested again. A row that failed is due after
 # its pause. A lost claim changes nothing.
-_FINISH: LiteralString = """held as materialized (
+_FINISH: LiteralString = """claimed as materialized (
     select o.project, o.kind, o.code, o.generation > w.generation as again, w.pause, w.error
     from locked, unnest(%(f_project)s::text[], %(f_kind)s::text[], %(f_code)s::text[],
             %(f_generation)s::bigint[], %(f_pause)s::bigint[], %(f_error)s::text[])
@@ -93,14 +93,14 @@ _FINISH: LiteralString = """held as materialized (
     order by o.project, o.kind, o.code
     for update of o
 ), done as (
-    delete from file_outbox o using held h
+    delete from file_outbox o using claimed h
     where h.error = '' and not h.again and o.project = h.project and o.kind = h.kind and o.code = h.code
 ), waiting as (
     update file_outbox o set claim = null,
         attempts = case when h.error = '' then 0 else o.attempts + 1 end,
         last_error = h.error,
         next_attempt_time = now() + h.pause * interval '1 millisecond'
-    from held h
+    from claimed h
     where (h.error <> '' or h.again) and o.project = h.project and o.kind = h.kind and o.code = h.code
 ), changed as (select 1 from locked where false)"""
 

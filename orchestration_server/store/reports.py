@@ -39,7 +39,7 @@ _STATE: LiteralString = (
 with own as materialized (
     select code, status, priority, create_time, update_time from tasks
     where project = %(project)s and sprint_code = %(sprint)s and sprint_code <> '' and delete_time is null
-), held as materialized (
+), waiting as materialized (
     select o.*, array(
         select d.depends_on_code from dependencies d
         where d.project = %(project)s and d.task_code = o.code and case when d.kind = 1 then (
@@ -48,7 +48,7 @@ with own as materialized (
         order by d.depends_on_code limit %(blockers)s::bigint) as blocked_by
     from own o where o.status in (1, 3)
 ), stuck as materialized (
-    select * from held where status = 3 or blocked_by <> '{}'
+    select * from waiting where status = 3 or blocked_by <> '{}'
 ), listed as materialized (
     select * from stuck order by status desc, priority, create_time, code limit %(listed)s::bigint
 ), begun as materialized (

@@ -78,7 +78,7 @@ OPEN: LiteralString = """changed as (
         select s.status from locked, sessions s
         where s.project = %(project)s and s.key = %(c_key)s
         for share of s
-    ) held where case when held.status < 3 then true end
+    ) locked_session where case when locked_session.status < 3 then true end
 )"""
 
 _LISTED: LiteralString = "create_time, key, last_activity_time, body"

@@ -109,7 +109,7 @@ _QUEUED: LiteralString = """
 )"""
 
 _PENDING: LiteralString = """
-, held as (
+, pending as (
     insert into held_changes (project, entity_type, entity_code, revision, stable_time, latest_time,
         correlation_id, body, scopes)
     select h.project, h.entity_type, h.entity_code, h.revision, h.stable_time, h.latest_time,
