@@ -64,7 +64,7 @@ class ActiveCall:
 
     @property
     def is_stream(self) -> bool:
-        """Whether the rpc has a stream of requests or responses."""
+        """True if the rpc has a stream of requests or responses."""
         return self._rpc.stream
 
     @property

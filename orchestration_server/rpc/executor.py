@@ -34,9 +34,9 @@ WAITING_BYTES = 64 * 1024 * 1024
 MIN_THREADS_ALONE = 2
 """Threads that a project may use while it is alone, even in a small pool."""
 JOIN_SECONDS = 5.0
-"""How long a shutdown waits for calls that still run after grpc has given them up."""
+"""The longest wait of a shutdown for calls that still run after grpc has given them up."""
 RECEIVE_SECONDS = 20.0
-"""How long a call may take to send its request."""
+"""The longest time that a call may take to send its request."""
 SLOW_REQUESTS = 16
 """Requests that may take longer than SLOW_SECONDS to arrive, at once."""
 

@@ -17,7 +17,7 @@ from typing import Generic, Protocol, TypeVar
 from orchestration_server.model import Share
 
 ACTIVE_SECONDS = 2.0
-"""How long after its last call a project or a caller counts as active."""
+"""The time after its last call in which a project or a caller counts as active."""
 LONG_SECONDS = 0.01
 """The mean duration of calls from which a quarter of the share has to do."""
 MEAN_WEIGHT = 0.2
@@ -38,7 +38,7 @@ CallT = TypeVar("CallT", bound=QueuedCall)
 
 
 class _Activity:
-    """The last two parties that called, which tells each whether another is active."""
+    """The last two parties that called: enough to know for each if another is active."""
 
     __slots__ = ("_last", "_last_at", "_other_at")
 

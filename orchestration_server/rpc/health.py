@@ -118,7 +118,7 @@ class _Watcher:
         self._writer = writer
         self._send = send
         self.known = known
-        """Whether this server has the service that the client named."""
+        """True if this server has the service that the client named."""
         self._lock = threading.Lock()
         self._status: int | None = None
         self._sent: int | None = None

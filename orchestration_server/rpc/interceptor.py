@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from orchestration_server.telemetry.tracing import Tracing
 
 READ_SECONDS = 60.0
-"""How long a client may take to read a server stream that holds a thread."""
+"""The longest time that a client may take to read a server stream that holds a thread."""
 ENDLESS = frozenset(("EventService/StreamTimeline", "EventService/EmitEvents"))
 """Rpcs whose calls last until the caller ends them."""
 REVOCABLE = ENDLESS | {permissions.REFLECTION}

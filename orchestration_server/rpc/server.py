@@ -41,7 +41,7 @@ that, without details."""
 REFLECTIONS = 8
 SPARE = 4
 COMPRESSIONS = 0b101
-"""grpc's numbers of identity and gzip, as bits. Deflate cannot be told from an uncompressed message."""
+"""grpc's numbers of identity and gzip, as bits. Deflate looks like an uncompressed message."""
 _NAME = Text(0, 1_000)
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 # Reflection describes imported files only, and clients ask it how to decode the details of an error.

@@ -20,8 +20,8 @@ QUEUE_BYTES = 4 * 1024 * 1024
 RECENT_BATCHES = 64
 RECENT_BYTES = 32 * 1024 * 1024
 SETTLED = timedelta(minutes=15)
-"""How long after its from_time a live subscription leaves out events recorded before it. No write takes that
-long. An event that a clock which was set back records later is sent."""
+"""The time after its from_time in which a live subscription leaves out events recorded before it. No write
+takes that long. An event that a clock which was set back records later is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class LiveFeed:
 
     @property
     def empty(self) -> bool:
-        """Whether no subscription is live."""
+        """True if no subscription is live."""
         return not self._live
 
     def __iter__(self) -> Iterator[Subscription]:

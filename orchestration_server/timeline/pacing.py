@@ -14,15 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 RECENT_SECONDS = 0.25
-"""How long after a call, or a delivery to live subscriptions, the next one is expected."""
+"""The time in which the next call, or delivery to live subscriptions, is expected."""
 SLICE_EVENTS = 100
 PAGE_EVENTS = 200
 """Events of a page while there is traffic, at most."""
 REST = 3.0
-"""How long a reader rests, as a multiple of the CPU time of its slice: it leaves three quarters to others."""
+"""The rest of a reader as a multiple of the CPU time of its slice: it leaves three quarters to others."""
 MOST_REST_SECONDS = 0.05
 TURN_SECONDS = 1.0
-"""How long a reader waits for the one before it, which may wait for the database."""
+"""The longest wait of a reader for the one before it, which may wait for the database."""
 LOSING_SECONDS = 2.0
 """A reader that comes no nearer to the end of the log in this time reads as fast as it can."""
 
@@ -39,7 +39,7 @@ class Traffic:
 
     @property
     def recent(self) -> bool:
-        """Whether there was traffic in the last RECENT_SECONDS."""
+        """True if there was traffic in the last RECENT_SECONDS."""
         return time.monotonic() - self._last < RECENT_SECONDS
 
 
@@ -71,7 +71,7 @@ class Pace:
 
     @property
     def crowded(self) -> bool:
-        """Whether other threads need the interpreter."""
+        """True if other threads need the interpreter."""
         return self._traffic.recent
 
     @contextmanager

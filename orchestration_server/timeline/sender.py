@@ -59,7 +59,7 @@ class Sender:
 
     @property
     def backlog(self) -> int:
-        """How many subscriptions wait for the sender."""
+        """The number of subscriptions that wait for the sender."""
         return self.queue.qsize()
 
     def close(self) -> None:

@@ -110,7 +110,7 @@ class ReadPosition:
 
     @property
     def shares_messages(self) -> bool:
-        """Whether what it takes from now on no longer depends on ``resumed_from``."""
+        """True if what it takes from now on no longer depends on ``resumed_from``."""
         return self.resumed_from.from_time is None and self.position >= self.resumed_from.position
 
     def cursor(self, position: Position) -> Cursor:
