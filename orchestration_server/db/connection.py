@@ -127,7 +127,7 @@ class Rows:
 
     @property
     def rowcount(self) -> int:
-        """The number of rows that the statement changed or returned."""
+        """Return the number of rows that the statement changed or returned."""
         return self._result.command_tuples or 0
 
 

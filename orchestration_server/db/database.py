@@ -261,7 +261,7 @@ class Database:
 
     @property
     def away(self) -> bool:
-        """Whether the database is known to be away."""
+        """Return whether the database is known to be away."""
         return self._away.is_set()
 
     def close(self) -> None:

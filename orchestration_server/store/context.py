@@ -192,38 +192,38 @@ class ContextVersion:
 
     @property
     def task_code(self) -> str:
-        """The code of the target task, which may be deleted, or an empty string."""
+        """Return the code of the target task, which may be deleted, or an empty string."""
         return self.texts[0] or ""
 
     @property
     def own_sprint(self) -> str:
-        """The code of the target sprint, or an empty string if the target is a task."""
+        """Return the code of the target sprint, or an empty string if the target is a task."""
         return self.texts[1] or ""
 
     @property
     def sprint_code(self) -> str:
-        """The code of the target sprint or of the target task's sprint, or an empty string."""
+        """Return the code of the target sprint or of the target task's sprint, or an empty string."""
         return self.texts[2] or ""
 
     @property
     def tasks(self) -> str:
-        """The version of the tasks of the target sprint."""
+        """Return the version of the tasks of the target sprint."""
         return self.texts[3] or ""
 
     @property
     def deleted(self) -> bool:
-        """Whether the target is deleted."""
+        """Return whether the target is deleted."""
         return bool(self.numbers[4] if self.own_sprint else self.numbers[2])
 
     @property
     def counts(self) -> tuple[int, int, int, int, int]:
-        """The numbers of the sprint's tasks: pending, in progress, blocked, completed and cancelled."""
+        """Return the numbers of the sprint's pending, in progress, blocked, completed and cancelled tasks."""
         pending, going, blocked, done, dropped = (number or 0 for number in self.numbers[5:10])
         return pending, going, blocked, done, dropped
 
     @property
     def latest(self) -> Position:
-        """The position of the last event below the horizon, or the beginning of the log."""
+        """Return the position of the last event below the horizon, or the beginning of the log."""
         epoch, xid, seq = self.numbers[10:13]
         return BEGINNING if epoch is None else Position(epoch, xid or 0, seq or 0)
 

@@ -118,7 +118,7 @@ class ClaimedRow(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """The primary key of the row."""
+        """Return the primary key of the row."""
         return self.project, self.kind, self.code
 
 

@@ -30,11 +30,11 @@ class Write(ABC, Generic[Extra]):
     @property
     @abstractmethod
     def locks(self) -> Sequence[Lock]:
-        """The locks of the entities that the write changes."""
+        """Return the locks of the entities that the write changes."""
 
     @property
     def lock_first(self) -> bool:
-        """Whether the gate takes the locks before the first read.
+        """Return whether the gate takes the locks before the first read.
 
         A write needs this if its decision depends on rows that it does not change.
         """
