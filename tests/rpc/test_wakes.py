@@ -113,6 +113,7 @@ class Peer:
         self._heard: SimpleQueue[None] = SimpleQueue()
         self.client = RedisClient(url, connections=wakes.CONNECTIONS)
         self.wakes = Listening(self.client, identity=log, wake=lambda: self._heard.put(None))
+        self.wakes.start()
 
     def hears(self, timeout: float = SECONDS) -> bool:
         try:
