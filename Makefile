@@ -49,7 +49,7 @@ check: $(DEV) ## run the fast loop: lint, types and unit tests
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports
 	@$(BIN)/mypy
-	@$(BIN)/pytest $(WORKERS) -m 'not process and not race' --hypothesis-profile=quick tests/unit $(ARGS)
+	@$(BIN)/pytest $(WORKERS) -m 'not slow and not race' --hypothesis-profile=quick tests/unit $(ARGS)
 
 lint: lint-python lint-imports lint-proto ## run every static check
 

@@ -12,7 +12,7 @@ from time import monotonic
 
 import pytest
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = [sys.executable, "-m", "tests.support.hostile_parent"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 CLIENT = Path(__file__).parents[2] / "clients" / "python" / "orchestration"
 PROGRAM = """

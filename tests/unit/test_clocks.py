@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 import orchestration_server
 
 PACKAGE = Path(orchestration_server.__file__).parent
@@ -31,6 +33,7 @@ def reads_the_clock(source: str) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_the_clock_of_the_machine_decides_nothing_that_is_stored() -> None:
     found = {
         str(file.relative_to(PACKAGE)) for file in PACKAGE.rglob("*.py") if reads_the_clock(file.read_text())

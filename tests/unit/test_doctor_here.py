@@ -159,6 +159,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(address, "ASK_SECONDS", 30.0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("patient")
 def test_an_address_that_a_server_has_is_fine(server: Server) -> None:
     ((found, text, _),) = look(address.listen_address, Settings(address=server.address))
@@ -176,6 +177,7 @@ def test_an_address_in_use_by_another_program_has_failed(monkeypatch: pytest.Mon
     assert fix == f"ss -ltnp 'sport = :{port}'"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("patient")
 def test_a_server_of_another_release_is_named(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(address, "__version__", "99.0")
@@ -261,7 +263,7 @@ def test_without_a_cache_all_works() -> None:
     assert level(cache.cache, Settings()) == [OK]
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_a_cache_that_answers_tells_what_it_is(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "SLOW_SECONDS", 10.0)
     monkeypatch.setattr(cache, "WAIT_SECONDS", 30.0)

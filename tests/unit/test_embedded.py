@@ -17,7 +17,7 @@ import redis
 from orchestration_server.embedded import engines as embedded
 from orchestration_server.embedded.engines import EmbeddedEngines, EngineError, Engines
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 DEADLINE = 20  # seconds; everything that is waited for takes much less
 

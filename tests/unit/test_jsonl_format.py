@@ -365,6 +365,7 @@ def test_a_damaged_archive_gives_what_it_can(tmp_path: Path) -> None:
     assert read
 
 
+@pytest.mark.slow
 def test_the_fleet() -> None:
     rows = [jsonl_format.parse_task(each) for each in jsonl_format.read_lines(DATA / "tasks.jsonl.gz")]
     assert len(rows) == 3237

@@ -155,6 +155,7 @@ def test_a_pool_has_the_fields_that_are_read() -> None:
     assert not missing, f"psycopg_pool.ConnectionPool has no {missing}: compare it with db/pool.py"
 
 
+@pytest.mark.slow
 def test_no_other_module_uses_private_parts() -> None:
     imports: dict[str, set[str]] = {}
     attributes: dict[str, set[str]] = {}

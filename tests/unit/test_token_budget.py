@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.struct_pb2 import Struct
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, task_pb2
@@ -107,6 +107,7 @@ def fleet(every: int) -> list[tuple[context_pb2.Context, list[SizedEvent]]]:
     return found
 
 
+@pytest.mark.slow
 @lengths("every", short=SAMPLE, long=1)
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_the_fleets_tasks_never_exceed_a_budget_and_fill_it(budget: int, every: int) -> None:
@@ -207,7 +208,6 @@ contexts = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=100)
 @given(contexts, st.lists(events, max_size=6), st.integers(200, 2_000))
 def test_any_context_fits_its_budget_and_names_what_it_lacks(
     whole: context_pb2.Context, logged: list[event_pb2.Event], budget: int

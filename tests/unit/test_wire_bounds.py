@@ -127,6 +127,7 @@ class Maker:
         return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("request_class", REQUESTS, ids=lambda each: str(each.DESCRIPTOR.name))
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32))
@@ -155,6 +156,7 @@ def test_a_gzip_stream_that_declares_too_small_a_size_is_decompressed_within_bou
     assert caught.value.reason == "REQUEST_TOO_LARGE"
 
 
+@pytest.mark.slow
 def test_most_generated_requests_are_valid() -> None:
     accepted = 0
     for request_class in REQUESTS:
@@ -297,12 +299,12 @@ def grown(case: str, guard: str) -> int:
     return int(ended.stdout.split()[1])
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["tasks", "labels", "nulls", "values", "keys", "unknown"])
 def test_a_request_that_passes_the_scan_takes_bounded_memory(case: str) -> None:
     assert grown(case, "guarded") < 48 * 1024 * 1024
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_without_the_scan_a_request_takes_more_memory() -> None:
     assert grown("tasks", "unguarded") > 100 * 1024 * 1024
