@@ -90,8 +90,7 @@ def _from_template(code: str) -> sprint_pb2.CreateSprintFromTemplateRequest:
 
 
 def sprint_status_report(ledger: LedgerStubs, seeded: Seeded, count: int) -> Requests:
-    """Return requests for the report of a sprint of 1,000 tasks, in pages of 50 and 500, with and without
-    markdown."""
+    """Return requests for the report of a sprint of 1,000 tasks, in two page sizes, also without markdown."""
     sprint = _sprint_under_way(ledger)
     return [
         report_pb2.GetSprintStatusReportRequest(

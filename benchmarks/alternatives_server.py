@@ -177,7 +177,7 @@ def _connection() -> None:
 
 
 def _arrays() -> None:
-    """psycopg's dumper of lists, one for each type of array, made once."""
+    """Encode arrays by the list dumper of psycopg, one for each type of array, made once."""
     for kind in arrays.Array.__subclasses__():
         told = {"oid": kind.oid, "element_oid": kind.element_oid}
         dumper = type(f"{kind.__name__}Dumper", (ListBinaryDumper,), told)(list, Transformer())

@@ -170,8 +170,7 @@ def _keys(content: bytes, algorithm: str) -> list[tuple[str, Any]]:
 # jwt.PyJWKSet cannot replace this. It chooses the algorithm by the key's type instead of the settings, which
 # rejects Ed448 and confuses RS256 with PS256, and one member whose "alg" is no text makes the whole set fail.
 def _member(member: Any, algorithm: str) -> Iterator[tuple[str, Any]]:
-    """Yield the key of one member of a set, unless it has another use or is not usable (RFC 7517, section
-    5)."""
+    """Yield the key of one member of a set, if it is usable for signatures (RFC 7517, section 5)."""
     try:
         kid = member.get("kid", "")
         if member.get("use", "sig") != "sig" or member.get("alg", algorithm) != algorithm or "d" in member:

@@ -87,9 +87,11 @@ class SectionTrim:
     """Whether a text was cut."""
 
     def size(self) -> int:
+        """Return the size of the report in the context, in bytes of JSON."""
         return size(to_json(self.message())) + STRUCTURE
 
     def message(self) -> context_pb2.ContextTrim:
+        """Return what the context reports of the trimmed section."""
         return context_pb2.ContextTrim(
             section=self.section,  # type: ignore[arg-type]  # the numbers are the enum's
             left_out=self.left_out,

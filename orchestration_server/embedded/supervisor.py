@@ -370,6 +370,7 @@ def _own(roots: list[Path], uid: int, gid: int) -> None:
 
 
 def first_number(path: Path) -> int | None:
+    """Return the number on the first line of a file, if there is one."""
     try:
         return int(path.read_text().split("\n", 1)[0])
     except (FileNotFoundError, ValueError):

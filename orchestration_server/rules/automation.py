@@ -163,8 +163,7 @@ class Cause:
         return fields
 
     def filled(self, value: Any) -> Any:
-        """Return a payload whose placeholders {path} are replaced by the cause's values, cut at 500
-        characters."""
+        """Return a payload with the cause's values, cut at 500 characters, for its placeholders {path}."""
         if isinstance(value, str):
             return _PLACEHOLDER.sub(lambda found: self._text(found[1]), value).strip()
         if isinstance(value, dict):

@@ -39,7 +39,7 @@ class Budget:
     __slots__ = ("_made", "_steps", "_text")
 
     def __init__(self, *, renderings: int = 1) -> None:
-        """``renderings`` is the number of renderings that share the budget."""
+        """Make a budget that ``renderings`` renderings share."""
         self._steps = renderings * STEPS
         self._text = renderings * TEXT_BYTES
         self._made = INTERMEDIATE * self._text

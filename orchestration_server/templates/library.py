@@ -1,5 +1,4 @@
-"""The templates of a server: the built-in ones, and those of its templates directory, which take
-precedence."""
+"""The templates of a server: the built-in ones, and those of its directory, which take precedence."""
 
 from __future__ import annotations
 

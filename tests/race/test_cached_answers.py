@@ -203,8 +203,10 @@ def _get(code: str) -> task_pb2.GetTaskRequest:
 
 @pytest.fixture
 def race(start_app: Callable[..., App], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Race]:
-    """Two servers of one ledger and workspace. One has no cache; the other is slow and loads only once the
-    state has changed since it read the version."""
+    """Two servers of one ledger and workspace: one without a cache, one that is slow to load.
+
+    The slow one loads only once the state has changed since it read the version.
+    """
     root = tmp_path / "workspace"
     root.mkdir()
     cached = start_app(workspace=root)

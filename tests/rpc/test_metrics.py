@@ -321,8 +321,7 @@ def test_a_stream_of_events_ends_however_its_caller_leaves(since: Since, events:
 def test_events_of_a_rolled_back_transaction_are_not_counted(
     since: Since, events: EventServiceStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A group is rolled back after its events were copied if another writer was first with one of its
-    keys."""
+    """A group is rolled back after its events were copied if another writer took one of its keys first."""
     apply = EmitBatch._apply
     undone: list[float] = []
 

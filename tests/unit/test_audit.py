@@ -1,5 +1,4 @@
-"""The audit of refused calls: the first is logged at once, the others are counted, within a limit a
-minute."""
+"""The audit of refused calls: it logs the first at once and counts the others, up to a limit a minute."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

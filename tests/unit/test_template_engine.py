@@ -1,5 +1,4 @@
-"""The engine of templates: the syntax that it accepts and refuses, and the budget that ends every
-rendering."""
+"""The engine of templates: its syntax, and the budget that ends every rendering."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -160,6 +160,7 @@ class EmitStream:
         self._call = stub.EmitEvents(iter(self._queue.get, None), timeout=_STREAM_SECONDS)
 
     def send(self, message: EmitEventsRequest) -> None:
+        """Send a message, without waiting for its answer."""
         self._queue.put(message)
 
     def receive(self) -> EmitEventsResponse | ErrorDetails:

@@ -61,12 +61,14 @@ class CallInterceptor(
     def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
     ) -> Any:
+        """Call with the client's metadata, its default deadline and a ``request_id``."""
         details = self._complete(client_call_details, self._timeout)
         return continuation(details, with_request_id(request))
 
     def intercept_unary_stream(
         self, continuation: Callable[..., Any], client_call_details: Any, request: Any
     ) -> Any:
+        """Open a stream of responses with the client's metadata, without a default deadline."""
         return continuation(self._complete(client_call_details, None), request)
 
     def intercept_stream_stream(
@@ -75,6 +77,7 @@ class CallInterceptor(
         client_call_details: Any,
         request_iterator: Iterator[Any],
     ) -> Any:
+        """Open a stream both ways with the client's metadata, without a default deadline."""
         return continuation(self._complete(client_call_details, None), request_iterator)
 
     def _complete(self, given: Any, timeout: float | None) -> _Details:

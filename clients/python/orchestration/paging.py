@@ -28,49 +28,56 @@ class Page(Protocol):
     """A page. Its items are its one repeated field of messages."""
 
     @property
-    def next_page_token(self) -> str: ...
+    def next_page_token(self) -> str:
+        """Return the token of the next page; empty after the last."""
 
 
 class TaskPage(Page, Protocol):
     """A page whose items are in ``tasks``."""
 
     @property
-    def tasks(self) -> Iterable[Task]: ...
+    def tasks(self) -> Iterable[Task]:
+        """Return the tasks of this page."""
 
 
 class SprintPage(Page, Protocol):
     """A page whose items are in ``sprints``."""
 
     @property
-    def sprints(self) -> Iterable[Sprint]: ...
+    def sprints(self) -> Iterable[Sprint]:
+        """Return the sprints of this page."""
 
 
 class EventPage(Page, Protocol):
     """A page whose items are in ``events``."""
 
     @property
-    def events(self) -> Iterable[Event]: ...
+    def events(self) -> Iterable[Event]:
+        """Return the events of this page."""
 
 
 class ChangePage(Page, Protocol):
     """A page whose items are in ``changes``."""
 
     @property
-    def changes(self) -> Iterable[EntityChange]: ...
+    def changes(self) -> Iterable[EntityChange]:
+        """Return the changes of this page."""
 
 
 class SessionPage(Page, Protocol):
     """A page whose items are in ``sessions``."""
 
     @property
-    def sessions(self) -> Iterable[Session]: ...
+    def sessions(self) -> Iterable[Session]:
+        """Return the sessions of this page."""
 
 
 class TemplatePage(Page, Protocol):
     """A page whose items are in ``templates``."""
 
     @property
-    def templates(self) -> Iterable[Template]: ...
+    def templates(self) -> Iterable[Template]:
+        """Return the templates of this page."""
 
 
 RequestT = TypeVar("RequestT", bound=PageRequest)

@@ -224,7 +224,8 @@ class EventItem(Protocol):
     """An item that is sent as an event."""
 
     @property
-    def message(self) -> event_pb2.NewEvent: ...
+    def message(self) -> event_pb2.NewEvent:
+        """Return the event to emit."""
 
 
 _Item = TypeVar("_Item", bound=EventItem)
@@ -233,7 +234,8 @@ _Item = TypeVar("_Item", bound=EventItem)
 class AnswerHandler(Protocol[_Item]):
     """A receiver of the answers to the messages of a stream."""
 
-    def stored(self, stored: int, duplicates: int) -> None: ...
+    def stored(self, stored: int, duplicates: int) -> None:
+        """Count the events that a message stored, and its duplicates."""
 
     def refused(self, items: Sequence[_Item], failure: CallFailed) -> Sequence[Sequence[_Item]]:
         """Take a refused message, and return the parts of it to send again, each as a message."""

@@ -78,10 +78,12 @@ class ImportTaskRow:
 
     @property
     def code(self) -> str:
+        """Return the code of the task."""
         return self.new.task.code
 
     @property
     def message(self) -> task_pb2.NewTask:
+        """Return the task to create."""
         return self.new
 
     def without(self, names: Iterable[str]) -> "ImportTaskRow":
@@ -112,6 +114,7 @@ class ImportEventRow:
 
     @property
     def message(self) -> event_pb2.NewEvent:
+        """Return the event to emit."""
         return self.event
 
 

@@ -39,7 +39,8 @@ class SizedRow(Protocol):
     """A row that is sent as one message."""
 
     @property
-    def message(self) -> task_pb2.NewTask | event_pb2.NewEvent: ...
+    def message(self) -> task_pb2.NewTask | event_pb2.NewEvent:
+        """Return the task to create or the event to emit."""
 
 
 _Row = TypeVar("_Row", bound=SizedRow)
@@ -136,6 +137,7 @@ class TaskLoader:
 
     @property
     def deletion_count(self) -> int:
+        """Return the number of tasks to delete."""
         return len(self._to_delete)
 
     def admit(self, row: ImportTaskRow) -> bool:

@@ -87,13 +87,17 @@ class ImportReport:
 class Listing(Protocol):
     """A list of rows that were not loaded, or were loaded with another meaning."""
 
-    def refused(self, line: int, reason: str) -> None: ...
+    def refused(self, line: int, reason: str) -> None:
+        """List a row that is not imported."""
 
-    def unresolved(self, line: int, reason: str) -> None: ...
+    def unresolved(self, line: int, reason: str) -> None:
+        """List a link whose other task is unknown."""
 
-    def changed(self, line: int, reason: str) -> None: ...
+    def changed(self, line: int, reason: str) -> None:
+        """List a row that is imported with a change."""
 
-    def warning(self, line: int, reason: str) -> None: ...
+    def warning(self, line: int, reason: str) -> None:
+        """List a row that is imported but needs a look."""
 
 
 class ProgressBars:
