@@ -38,6 +38,7 @@ STUCK_SECONDS = 0.5
 def ours(server: grpc.Server) -> Callable[[], None]:
     found = Health([])
     server.add_generic_rpc_handlers((found.handler(),))
+    found.start()
     found.set(serving=True)
     return found.shutdown
 

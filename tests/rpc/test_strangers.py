@@ -304,6 +304,8 @@ def test_calls_that_send_nothing_give_way_to_one_that_sends(
 
 def test_a_connection_has_a_limit_of_open_calls(serve: Callable[..., grpc.Channel]) -> None:
     channel = serve(connection_calls=5)
+    # Calls that are opened before there is a connection are sent in any order.
+    grpc.channel_ready_future(channel).result(timeout=SECONDS)
     open_calls = [silent(channel, GET) for _ in range(5)]
     request = task_pb2.GetTaskRequest(task_code="a").SerializeToString()
     call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(GET)
