@@ -73,9 +73,10 @@ lint-proto: $(DEV) ## check the protos, their compatibility and their stubs
 
 verify: lint test test-race ## run everything that a change has to pass
 
-proto: $(DEV) ## generate the Python stubs from the protos
-	@find $(STUBS)/orchestration -name '*_pb2*.py*' -not -path '*/__pycache__/*' -delete
-	@$(call generate,$(STUBS))
+proto: $(DEV) ## generate the Python stubs and the clients' service config from the protos
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && $(call generate,$$fresh) \
+	&& find $(STUBS)/orchestration -name '*_pb2*.py*' -not -path '*/__pycache__/*' -delete \
+	&& cp -r "$$fresh"/. $(STUBS)
 	@touch $(STUBS)/orchestration/v1/__init__.py
 	@$(BIN)/python -c 'import json; from orchestration import settings; \
 		print(json.dumps(settings.service_config(), indent=2))' > clients/service_config.json

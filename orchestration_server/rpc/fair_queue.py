@@ -19,7 +19,7 @@ from orchestration_server.model import Share
 ACTIVE_SECONDS = 2.0
 """The time after its last call in which a project or a caller counts as active."""
 LONG_SECONDS = 0.01
-"""The mean duration of calls from which a quarter of the share has to do."""
+"""The mean duration of calls above which a project or a caller gets a quarter of the share."""
 MEAN_WEIGHT = 0.2
 """The weight of the last call in that mean."""
 IDLE_QUEUES = 1_000

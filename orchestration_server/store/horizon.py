@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import LiteralString
 
 # An id in progress adds no event if it belongs to another database, to autovacuum, or to the check of a month
-# (store/archive.py). The ids come from the snapshot and are looked up later. One that ends in between counts
-# as ours, which only delays. pg_stat_activity shows no prepared transactions, so both views are needed.
+# (store/archive.py). The ids come from the snapshot and are looked up later. A transaction that ends
+# in between is taken for ours, which only lowers the horizon. pg_stat_activity shows no prepared
+# transactions, so both views are needed.
 _OURS: LiteralString = """not exists (
             select from pg_stat_activity a
             where a.backend_xid = x::xid and (a.datname <> current_database()

@@ -20,8 +20,10 @@ QUEUE_BYTES = 4 * 1024 * 1024
 RECENT_BATCHES = 64
 RECENT_BYTES = 32 * 1024 * 1024
 SETTLED = timedelta(minutes=15)
-"""The time after its from_time in which a live subscription leaves out events recorded before it. No write
-takes that long. An event that a clock which was set back records later is sent."""
+"""For this long after its ``from_time`` a live subscription leaves out events recorded before it.
+
+No write takes longer. An event with such a time that comes later, because a clock was set back, is sent.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class LiveFeed:
         """The last event that the tail brought of each project."""
         self._recent: deque[TailBatch] = deque(maxlen=RECENT_BATCHES)
         self._own_messages: set[Subscription] = set()
-        """Those that share messages only with subscriptions that resumed from the same cursor."""
+        """Subscriptions that still filter by their start cursor; those with one cursor share messages."""
 
     @property
     def empty(self) -> bool:
@@ -132,8 +134,7 @@ class LiveFeed:
     def take(self, batch: TailBatch, now: float) -> list[Subscription]:
         """Hand out a batch that was read after the tail.
 
-        Return the subscriptions that had to leave and have to read on, since the read did not ask for their
-        project.
+        Return the subscriptions that are no longer live, since the batch does not cover their project.
         """
         left = [
             subscription

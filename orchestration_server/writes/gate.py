@@ -1,8 +1,8 @@
-"""The write gate: the one way to change the ledger.
+"""The write gate: the one way for an rpc to change the ledger.
 
 A write reads what it needs, decides in Python, and changes the rows in one statement that fails if they
-changed meanwhile. Then nothing is written, and the gate decides again with the locks of the entities held. A
-response that was stored meanwhile for the same ``request_id`` is returned unchanged.
+changed meanwhile. In that case nothing is written, and the gate decides again with the locks of the entities
+held. A response that was stored meanwhile for the same ``request_id`` is returned unchanged.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from orchestration_server.writes import debounce
 from orchestration_server.writes.write import Write
 
 ATTEMPTS = 6
-"""The most times that a write is decided."""
+"""The most attempts at a write before it fails with ABORTED."""
 
 Amend = Callable[[Connection, Prepared[object], Change], Change]
 """Changes a decision before it is written, or raises."""
@@ -105,7 +105,7 @@ class Gate:
                 keys = sorted({*keys, *map(writes.entity_key, pending)})
                 continue
             except Conflict:
-                # The next attempt also locks the tasks whose fields the events carry.
+                # The next attempt also locks the tasks whose sprint and priority are copied into the events.
                 keys = sorted({*keys, *map(writes.stamp_key, change.stamps)})
                 continue
             if change.events or flushed:
@@ -116,7 +116,7 @@ class Gate:
         raise Aborted("other writers were first again and again: try again")
 
     def record(self, call: Call, events: Sequence[EventRow]) -> None:
-        """Log events of the server that report no change."""
+        """Log events that the server itself makes and that belong to no change."""
         change = Change(b"", events=events)
         debounce.flush_and_write(
             self._db,

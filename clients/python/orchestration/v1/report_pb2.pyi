@@ -428,7 +428,7 @@ class CreateAdrRequest(_message.Message):
     as variables.
     """
     sync_to_file: _builtins.bool
-    """If true, the same transaction also queues the writing of the files. False by default."""
+    """If true, the same transaction also schedules the writing of the entity's files. False by default."""
     request_id: _builtins.str
     """Makes retries safe: within 24 hours, a request with the same id and the same body returns the first response; one
     with the same id and another body fails with FAILED_PRECONDITION, reason REQUEST_ID_REUSED. 1 to 128 printable
@@ -643,7 +643,7 @@ class CreateBugReportRequest(_message.Message):
     request as variables.
     """
     sync_to_file: _builtins.bool
-    """If true, the same transaction also queues the writing of the files. False by default."""
+    """If true, the same transaction also schedules the writing of the entity's files. False by default."""
     request_id: _builtins.str
     """Makes retries safe, as CreateAdrRequest.request_id does."""
     @_builtins.property

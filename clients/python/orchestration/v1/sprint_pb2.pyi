@@ -188,7 +188,7 @@ class CreateSprintRequest(_message.Message):
     ASCII characters. If it is empty, the request is not deduplicated.
     """
     sync_to_file: _builtins.bool
-    """If true, the same transaction also queues the writing of the files. False by default."""
+    """If true, the same transaction also schedules the writing of the entity's files. False by default."""
     @_builtins.property
     def sprint(self) -> Global___Sprint:
         """Required. The sprint to create. The server ignores the output-only fields. Any status is allowed, so that an
@@ -394,7 +394,7 @@ class UpdateSprintRequest(_message.Message):
     request_id: _builtins.str
     """Makes retries safe, as CreateSprintRequest.request_id does."""
     sync_to_file: _builtins.bool
-    """If true, the same transaction also queues the writing of the files. False by default."""
+    """If true, the same transaction also schedules the writing of the entity's files. False by default."""
     emission_policy: _common_pb2.EmissionPolicy.ValueType
     """When the event of a change of status is stored, if the status is all that changes. UNSPECIFIED, IMMEDIATE or
     DEBOUNCE.
@@ -590,7 +590,7 @@ class CreateSprintFromTemplateRequest(_message.Message):
     request_id: _builtins.str
     """Makes retries safe, as CreateSprintRequest.request_id does."""
     sync_to_file: _builtins.bool
-    """If true, the same transaction also queues the writing of the files. False by default."""
+    """If true, the same transaction also schedules the writing of the entity's files. False by default."""
     @_builtins.property
     def variables(self) -> _struct_pb2.Struct:
         """Values of template variables, by name. At most 64 KiB as JSON and 16 levels deep. A variable that the template

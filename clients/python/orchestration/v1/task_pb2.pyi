@@ -227,7 +227,7 @@ class CreateTaskRequest(_message.Message):
     ASCII characters. If it is empty, the request is not deduplicated.
     """
     sync_to_file: _builtins.bool
-    """If true, the same transaction also queues the writing of the files. False by default."""
+    """If true, the same transaction also schedules the writing of the entity's files. False by default."""
     @_builtins.property
     def task(self) -> Global___Task:
         """Required. The task to create. The server ignores the output-only fields. Any status is allowed, so that an import
@@ -427,7 +427,7 @@ class UpdateTaskRequest(_message.Message):
     request_id: _builtins.str
     """Makes retries safe, as CreateTaskRequest.request_id does."""
     sync_to_file: _builtins.bool
-    """If true, the same transaction also queues the writing of the files. False by default."""
+    """If true, the same transaction also schedules the writing of the entity's files. False by default."""
     emission_policy: _common_pb2.EmissionPolicy.ValueType
     """When the event of a change of status is stored, if the status is all that changes. UNSPECIFIED, IMMEDIATE or
     DEBOUNCE.
@@ -510,7 +510,7 @@ class UpdateTaskStatusRequest(_message.Message):
     request_id: _builtins.str
     """Makes retries safe, as CreateTaskRequest.request_id does."""
     sync_to_file: _builtins.bool
-    """If true, the same transaction also queues the writing of the files. False by default."""
+    """If true, the same transaction also schedules the writing of the entity's files. False by default."""
     emission_policy: _common_pb2.EmissionPolicy.ValueType
     """When the event of a change of status is stored, if the status is all that changes. UNSPECIFIED, IMMEDIATE or
     DEBOUNCE.
@@ -647,7 +647,7 @@ class BatchCreateTasksRequest(_message.Message):
     request_id: _builtins.str
     """Makes retries safe, as CreateTaskRequest.request_id does."""
     sync_to_file: _builtins.bool
-    """If true, the same transaction also queues the writing of the files. False by default."""
+    """If true, the same transaction also schedules the writing of the entity's files. False by default."""
     @_builtins.property
     def tasks(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewTask]:
         """Required. 1 to 1,000 tasks with distinct codes."""
@@ -738,7 +738,7 @@ class BatchUpdateTaskStatusRequest(_message.Message):
     request_id: _builtins.str
     """Makes retries safe, as CreateTaskRequest.request_id does."""
     sync_to_file: _builtins.bool
-    """If true, the same transaction also queues the writing of the files. False by default."""
+    """If true, the same transaction also schedules the writing of the entity's files. False by default."""
     emission_policy: _common_pb2.EmissionPolicy.ValueType
     """When the events are stored. UNSPECIFIED, IMMEDIATE or DEBOUNCE."""
     @_builtins.property
@@ -836,7 +836,7 @@ class CreateTasksFromTemplateRequest(_message.Message):
     request_id: _builtins.str
     """Makes retries safe, as CreateTaskRequest.request_id does."""
     sync_to_file: _builtins.bool
-    """If true, the same transaction also queues the writing of the files. False by default."""
+    """If true, the same transaction also schedules the writing of the entity's files. False by default."""
     @_builtins.property
     def variables(self) -> _struct_pb2.Struct:
         """Values of template variables for all tasks, by name. At most 64 KiB as JSON and 16 levels deep. A variable that
