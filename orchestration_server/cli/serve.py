@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +36,7 @@ from orchestration_server.cli.preflight import (
     warn_of_workspace,
 )
 from orchestration_server.cli.startup_checks import (
+    AccessSummary,
     access_summary,
     check_keys,
     client_environment,
@@ -134,18 +136,22 @@ def _cannot_listen(settings: Settings, error: OSError | CannotListen) -> NoRetur
 def _serve(settings: Settings, data: str, ready_file: Path | None) -> None:
     check_keys(settings)
     stop = process.stop_signal()
+    # What it prints needs the database, which may be away once the server answers calls.
+    access = access_summary(settings)
     registry = metrics.REGISTRY if settings.workers == 1 else CollectorRegistry(auto_describe=False)
     # The metrics port comes first: if it is not free, there is nothing to stop yet.
     with serve_metrics(settings, registry) as metrics_address:
+
+        def ready(address: str) -> None:
+            _print_ready(address, data, settings, ready_file, metrics_address, access)
+
         if settings.workers > 1:
-            _serve_processes(settings, data, ready_file, stop, registry, metrics_address)
+            _serve_processes(settings, ready, stop, registry)
         else:
-            _serve_single(settings, data, ready_file, stop, metrics_address)
+            _serve_single(settings, ready, stop)
 
 
-def _serve_single(
-    settings: Settings, data: str, ready_file: Path | None, stop: threading.Event, metrics_address: str
-) -> None:
+def _serve_single(settings: Settings, ready: Callable[[str], None], stop: threading.Event) -> None:
     from orchestration_server.app import App
 
     app = App(settings)
@@ -154,18 +160,16 @@ def _serve_single(
     except CannotListen as error:
         _cannot_listen(settings, error)
     process.freeze_gc()
-    _print_ready(bound, data, settings, ready_file, metrics_address)
+    ready(bound)
     process.wait_for(stop)
     app.stop()
 
 
 def _serve_processes(
     settings: Settings,
-    data: str,
-    ready_file: Path | None,
+    ready: Callable[[str], None],
     stop: threading.Event,
     registry: CollectorRegistry,
-    metrics_address: str,
 ) -> None:
     """Run several server processes on one port. If one ends by itself, stop all of them."""
     from orchestration_server.app import migrate
@@ -188,7 +192,7 @@ def _serve_processes(
         children = [child for child, _ in started]
         _wait_started(children)
     registry.register(exposition.MultiProcessCollector([asked for _, asked in started]))
-    _print_ready(bound, data, settings, ready_file, metrics_address)
+    ready(bound)
     for child in children:
         threading.Thread(target=_watch_process, args=(child, stop), daemon=True).start()
     process.wait_for(stop)
@@ -252,7 +256,12 @@ def _start_process(settings: Settings) -> tuple[subprocess.Popen[bytes], socket.
 
 
 def _print_ready(
-    address: str, data: str, settings: Settings, ready_file: Path | None, metrics_address: str
+    address: str,
+    data: str,
+    settings: Settings,
+    ready_file: Path | None,
+    metrics_address: str,
+    access: AccessSummary,
 ) -> None:
     if ready_file is not None:
         ready = {
@@ -272,7 +281,7 @@ def _print_ready(
     out.print(Text.assemble((f"orchestration {__version__}", "bold"), " answers on ", (address, "bold")))
     out.print("  project         default (metadata orchestration-project names another)")
     out.print(f"  data            {data or 'in the database of DATABASE_URL'}")
-    is_open, lines = access_summary(settings)
+    is_open, lines = access
     for what, text in lines:
         out.print(f"  {what:<15} {text}")
     if metrics_address:

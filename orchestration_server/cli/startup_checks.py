@@ -16,6 +16,10 @@ NO_KEYS = (
 )
 
 
+AccessSummary = tuple[bool, list[tuple[str, str]]]
+"""Whether the server takes calls without a key, and lines of its banner, each a name and a text."""
+
+
 def with_certificate(settings: Settings) -> Settings:
     """Return the settings with the certificate of --auto-tls, after checking that they are safe and usable.
 
@@ -58,11 +62,8 @@ def check_keys(settings: Settings) -> None:
         refuse(NO_KEYS.format(address=settings.address))
 
 
-def access_summary(settings: Settings) -> tuple[bool, list[tuple[str, str]]]:
-    """Return True if the server takes calls without a key, and the lines of its banner on access.
-
-    Each line is a name and a text: who may call, and how connections are protected.
-    """
+def access_summary(settings: Settings) -> AccessSummary:
+    """Return the part of the banner on access: who may call, and how connections are protected."""
     from orchestration_server.app import has_credentials
 
     is_open = True

@@ -34,7 +34,6 @@ def test_an_address_is_not_taken_for_an_emoji() -> None:
 def test_the_line_to_try_names_this_python_and_what_the_server_asks_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(serve, "access_summary", lambda _: (True, []))
     python = tmp_path / "own env" / "bin" / "python"
     monkeypatch.setattr(sys, "executable", str(python))
     elsewhere = tmp_path / "elsewhere"
@@ -45,13 +44,12 @@ def test_the_line_to_try_names_this_python_and_what_the_server_asks_for(
         (elsewhere, mutual, f"CLIENT_CERT=CERT ORCHESTRATION_CLIENT_KEY=KEY '{python}' -c"),
     ):
         monkeypatch.chdir(directory)
-        serve._print_ready("127.0.0.1:1", "", settings, None, "")
+        serve._print_ready("127.0.0.1:1", "", settings, None, "", (True, []))
         assert said in capsys.readouterr().out
 
 
 def test_the_banner_of_serve_is_not_taken_for_markup(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(serve, "access_summary", lambda _: (True, []))
-    serve._print_ready("127.0.0.1:1", "/data[red]/:x:", Settings(), None, "")
+    serve._print_ready("127.0.0.1:1", "/data[red]/:x:", Settings(), None, "", (True, []))
     assert "/data[red]/:x:" in capsys.readouterr().out

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import stat
+import threading
 from pathlib import Path
 
+import psycopg
 import pytest
 from rich.console import Console
 
-from orchestration_server.cli import serve
+from orchestration_server import app
+from orchestration_server.app import App
+from orchestration_server.cli import process, serve
 from orchestration_server.config.settings import Settings
 from tests.support import commands
 from tests.support.commands import COMMANDS
@@ -54,9 +58,31 @@ def test_a_redis_url_that_is_not_valid_is_refused(url: str) -> None:
 
 
 def test_others_do_not_read_the_ready_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "access_summary", lambda _: (True, []))
     monkeypatch.setattr(serve, "Console", lambda **_: Console(quiet=True))
     ready = tmp_path / "ready.json"
     (tmp_path / "ready.part").touch(0o644)
-    serve._print_ready("127.0.0.1:1", "", Settings(), ready, "")
+    serve._print_ready("127.0.0.1:1", "", Settings(), ready, "", (True, []))
     assert stat.S_IMODE(ready.stat().st_mode) == 0o600
+
+
+def test_a_server_that_answers_outlives_its_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The banner is printed when calls are answered already: it must not need the database then."""
+    answering = threading.Event()
+
+    def start(_: App) -> str:
+        answering.set()
+        return "127.0.0.1:1"
+
+    def has_credentials(_: Settings) -> bool:
+        if answering.is_set():
+            raise psycopg.OperationalError("the server closed the connection unexpectedly")
+        return False
+
+    stopped: list[threading.Event] = []
+    monkeypatch.setattr(app.App, "start", start)
+    monkeypatch.setattr(app, "has_credentials", has_credentials)
+    monkeypatch.setattr(process, "stop_signal", threading.Event)
+    monkeypatch.setattr(process, "freeze_gc", lambda: None)
+    monkeypatch.setattr(process, "wait_for", stopped.append)
+    serve._serve(Settings(), "", None)
+    assert stopped
