@@ -41,8 +41,16 @@ BACKOFF_MOST_SECONDS = 3.0
 class WakeBus:
     """A bus of wakes between the servers of one log. It calls ``wake`` when another server publishes."""
 
-    def __init__(self, redis_client: RedisClient, *, identity: bytes, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        redis_client: RedisClient,
+        *,
+        identity: bytes,
+        wake: Callable[[], None],
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> None:
         """``identity`` names the log; each log on the same Redis has its channel."""
+        self._silence_seconds = silence_seconds
         self._redis = redis_client
         self._wake = wake
         name = blake2b(b"wakes", key=identity, digest_size=16).hexdigest()
@@ -128,9 +136,9 @@ class WakeBus:
                     self._take(message)
                     continue
                 silent = time.monotonic() - heard
-                if silent > 2 * SILENCE_SECONDS:
+                if silent > 2 * self._silence_seconds:
                     raise redis.TimeoutError
-                if silent > SILENCE_SECONDS and not asked:
+                if silent > self._silence_seconds and not asked:
                     asked = True
                     subscription.ping()
 

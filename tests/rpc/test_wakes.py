@@ -97,9 +97,9 @@ def valkey(tmp_path: Path) -> Iterator[Valkey]:
 class Listening(WakeBus):
     """A bus that records each message after it was processed."""
 
-    def __init__(self, client: RedisClient, *, identity: bytes, wake: Callable[[], None]) -> None:
+    def __init__(self, client: RedisClient, **settings: Any) -> None:
         self.taken: SimpleQueue[Any] = SimpleQueue()
-        super().__init__(client, identity=identity, wake=wake)
+        super().__init__(client, **settings)
 
     def _take(self, message: dict[str, Any]) -> None:
         super()._take(message)
@@ -109,10 +109,10 @@ class Listening(WakeBus):
 class Peer:
     """The bus of one server, with all messages that it receives."""
 
-    def __init__(self, url: str, log: bytes) -> None:
+    def __init__(self, url: str, log: bytes, **settings: Any) -> None:
         self._heard: SimpleQueue[None] = SimpleQueue()
         self.client = RedisClient(url, connections=wakes.CONNECTIONS)
-        self.wakes = Listening(self.client, identity=log, wake=lambda: self._heard.put(None))
+        self.wakes = Listening(self.client, identity=log, wake=lambda: self._heard.put(None), **settings)
         self.wakes.start()
 
     def hears(self, timeout: float = SECONDS) -> bool:
@@ -145,8 +145,8 @@ def new_peer(valkey: Valkey) -> Iterator[Callable[..., Peer]]:
     started: list[tuple[bytes, Peer]] = []
     with ExitStack() as stack:
 
-        def start(log: bytes = LOG, url: str = "") -> Peer:
-            peer = Peer(url or valkey.url, log)
+        def start(log: bytes = LOG, url: str = "", **settings: Any) -> Peer:
+            peer = Peer(url or valkey.url, log, **settings)
             stack.callback(peer.close)
             if not url:
                 assert peer.hears(), "what was told before it listened is looked for"
@@ -310,10 +310,7 @@ def test_a_silent_connection_is_closed(
     new_peer: Callable[..., Peer], valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged = Logged()
-    peer = new_peer()
-    # Set once it listens: on a busy machine a connection takes longer to open than this silence.
-    monkeypatch.setattr(wakes, "SILENCE_SECONDS", 0.5)
-    monkeypatch.setattr(wakes, "LISTEN_SECONDS", 0.01)
+    peer = new_peer(silence_seconds=0.5)
     monkeypatch.setattr(wakes, "log", logged)
     valkey.pause()
     assert logged.events.get(timeout=SECONDS) == "wakes of other servers away"
