@@ -17,7 +17,7 @@ LOCK := $(BIN)/uv pip compile --quiet --system-certs --universal --python-versio
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 
 # A module's tests stay on one worker, which sets up once what they share.
-WORKERS := -n 2 --dist loadscope
+WORKERS := -n 3 --dist loadscope
 # Commands, imports, clients and settings read the environment, the clock and the terminal; the rpcs do not.
 HOSTILE := tests/unit tests/rpc/test_commands_refused.py tests/rpc/test_keys_command.py tests/rpc/test_rights.py \
 	tests/rpc/test_doctor.py tests/rpc/test_session_settings.py $(wildcard tests/rpc/test_import*.py)
