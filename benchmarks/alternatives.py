@@ -39,7 +39,7 @@ LIBRARIES = ("grpcio", "psycopg", "psycopg-pool", "prometheus-client", "jinja2",
 
 @dataclass(frozen=True)
 class Sample:
-    """What one load showed: figures of which less is better, by name."""
+    """The figures of one load by name; less is better."""
 
     figures: dict[str, float]
 
@@ -75,7 +75,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Turns:
-    """What loads are made of."""
+    """The parts that loads are made of."""
 
     program: Path
     ledger: LedgerStubs

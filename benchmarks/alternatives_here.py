@@ -33,7 +33,7 @@ from orchestration_server.templates.budget import Budget
 from orchestration_server.templates.sandbox import Program, Run
 
 SECONDS = 0.15
-"""How long one side of a round runs, about."""
+"""The seconds that one side of a round takes, roughly."""
 STREAMS, MESSAGES, MESSAGE_BYTES = 50, 40, 400
 TEMPLATE = """# {{ title }}
 {% for item in items %}

@@ -238,7 +238,7 @@ SWAPS: Mapping[str, Callable[[], None]] = {
     "wire": _wire,
     "content_hash": _content_hash,
 }
-"""What puts the library in the place of each part."""
+"""For each part, the function that puts the library in its place."""
 
 
 if __name__ == "__main__":

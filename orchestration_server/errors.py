@@ -22,7 +22,7 @@ class LedgerError(Exception):
 
     reason = "INTERNAL"
     noted = False
-    """Whether the audit of refusals has counted the error."""
+    """True if the audit of refusals has counted the error."""
 
     def __init__(self, message: str, **metadata: str) -> None:
         super().__init__(message)

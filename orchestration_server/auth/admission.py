@@ -110,7 +110,7 @@ class Verdict(NamedTuple):
     identity: Identity | None = None
     """The caller. None if the ledger is open, or if the caller is not known yet."""
     needs_lookup: bool = False
-    """Whether a thread has to call ``lookup`` before the server receives the request."""
+    """True if a thread has to call ``lookup`` before the server receives the request."""
     error: LedgerError | None = None
     """The error to refuse the call with at once."""
 

@@ -36,9 +36,9 @@ REFRESH_SECONDS = 2.0
 STALE_SECONDS = 10.0
 """The age from which a call has to refresh its credential itself."""
 UNKNOWN_SECONDS = 2.0
-"""How long a key that does not exist is refused without a look at the database."""
+"""The time for which a key that does not exist is refused without a look at the database."""
 USE_SECONDS = 60.0
-"""How often the server stores which keys are in use."""
+"""The interval at which the server stores which keys are in use."""
 _SCHEME = "bearer "
 _FOREVER = float("inf")
 
@@ -56,9 +56,9 @@ class Identity:
         self.checked_at = checked_at
         self.revoked = False
         self.used = True
-        """Whether a call used it since the last refresh."""
+        """True if a call used it since the last refresh."""
         self.use_unstored = True
-        """Whether its use has yet to be stored in the database."""
+        """True if its use has yet to be stored in the database."""
 
     def refusal(self, now: float) -> Unauthenticated | None:
         """Return the error to refuse it with; None if it is valid."""
@@ -105,7 +105,7 @@ class Credentials:
         self._failing = False
         self._use_stored_at = clock()
         self.exist = jwt_keys is not None
-        """Whether a key was ever made, or the server accepts JWTs."""
+        """True if a key was ever made, or if the server accepts JWTs."""
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="credentials", daemon=True)
 

@@ -35,9 +35,9 @@ class ResourceRef(NamedTuple):
     recorded_session: str = ""
     """The session that events have to be recorded under. It counts only for a key of that session."""
     long_lived: bool = False
-    """Whether the caller follows the resource over time. A task alone does not count then: it may leave."""
+    """True if the caller follows the resource over time. A task alone does not count then: it may leave."""
     in_call_session: bool = False
-    """Whether the item is recorded under the call's session. A key of that session need name nothing else."""
+    """True if the item is recorded under the call's session. A key of that session need name nothing else."""
 
 
 Resources = Callable[[Any], Iterable[ResourceRef]]
@@ -51,11 +51,11 @@ class RpcPolicy:
     resources: Resources | None = None
     """Returns the resources of a request. Without it a scoped key may not call the rpc."""
     unscoped: bool = False
-    """Whether the rpc neither shows nor changes anything of a project. Scoped keys may call it, too."""
+    """True if the rpc neither shows nor changes anything of a project. Scoped keys may call it, too."""
     all_projects: bool = False
-    """Whether the rpc concerns all projects and requires a key that opens each."""
+    """True if the rpc concerns all projects and requires a key that opens each."""
     lists_sessions: bool = False
-    """Whether the rpc shows other sessions. A key that is scoped to a session may not call it."""
+    """True if the rpc shows other sessions. A key that is scoped to a session may not call it."""
     events: Callable[[Any], int] | None = None
     """Returns the number of events in a request, if they count against the key's rate of events."""
 

@@ -29,9 +29,9 @@ BATCH = 1_000
 APART_SECONDS = 10
 """The least time between two writes of one session's last activity."""
 COLLECT_SECONDS = 1.0
-"""How long the thread collects activity before it writes, and waits before it repeats a failed write."""
+"""The time for which the thread collects activity before it writes, or waits after a failed write."""
 UNKNOWN_SECONDS = 1.0
-"""How long a key that names no session is taken as unknown without another look."""
+"""The time for which a key that names no session is taken as unknown without another look."""
 
 SessionId = tuple[str, str]
 """A session's project and key."""

@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 TIMEOUT_SECONDS = 0.05
 OPEN_SECONDS = 1.0
-"""How long the client sends Redis nothing after a failure."""
+"""The time for which the client sends Redis nothing after a failure."""
 WRONG_KIND = "WRONGTYPE"
 _CODES = frozenset(("MISCONF", "NOREPLICAS", "UNKILLABLE", "BUSY", "TRYAGAIN", "CROSSSLOT", "DENIED"))
 """The first words of errors for which the driver has no class."""

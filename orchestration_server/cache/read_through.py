@@ -24,7 +24,7 @@ from orchestration_server.telemetry import metrics
 
 TTL_SECONDS = 300
 LOAD_SECONDS = 5.0
-"""How long a call waits for the load of another call before it loads by itself."""
+"""The time for which a call waits for the load of another call before it loads by itself."""
 _CHECKSUM_BYTES = 16
 
 

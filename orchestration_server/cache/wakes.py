@@ -27,7 +27,7 @@ CONNECTIONS = 2
 COALESCE_SECONDS = 0.01
 """The shortest time between two messages of one process, however many commits it has."""
 ALONE_SECONDS = 5.0
-"""How long a server without listeners publishes nothing. A server that begins to listen announces itself."""
+"""The time for which a server that found no listener publishes nothing. A new listener announces itself."""
 LISTEN_SECONDS = 0.25
 """The longest that the listener takes to notice a stop."""
 STOP_SECONDS = 0.4

@@ -1,4 +1,4 @@
-"""What `serve` checks and prepares before it listens: the address, certificates and keys."""
+"""The checks and preparations of `serve` before it listens: the address, certificates and keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_KEYS = (
 
 
 AccessSummary = tuple[bool, list[tuple[str, str]]]
-"""Whether the server takes calls without a key, and lines of its banner, each a name and a text."""
+"""True if the server takes calls without a key, and lines of its banner, each a name and a text."""
 
 
 def with_certificate(settings: Settings) -> Settings:

@@ -109,7 +109,7 @@ class _Composed(NamedTuple):
     body: bytes
     event: EventRow
     whole: bool
-    """Whether all listed files could be read."""
+    """True if all listed files could be read."""
 
 
 def _versioned(fitted: token_budget.Fitted) -> tuple[bytes, str]:

@@ -84,7 +84,7 @@ class SectionTrim:
     section: int
     left_out: int
     shortened: bool = False
-    """Whether a text was cut."""
+    """True if a text was cut."""
 
     def size(self) -> int:
         """Return the size of the report in the context, in bytes of JSON."""

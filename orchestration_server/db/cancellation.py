@@ -98,9 +98,9 @@ class CancelHandle:
     def __init__(self, conn: Connection) -> None:
         self.conn = conn
         self.armed = True
-        """Whether the connection is still borrowed."""
+        """True if the connection is still borrowed."""
         self.doubtful = False
-        """Whether a cancellation was sent that may still arrive."""
+        """True if a cancellation was sent that may still arrive."""
         self.lock = threading.Lock()
         self.first_due: float | None = None
         """When the first cancellation was due."""

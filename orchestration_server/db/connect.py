@@ -103,7 +103,7 @@ class ServerSession(NamedTuple):
     schema: str
     """The schema of new tables. Empty if the search_path names no schema that the role may use."""
     pooled: bool
-    """Whether a pooler between this process and Postgres lends its own connections."""
+    """True if a pooler between this process and Postgres lends its own connections."""
 
 
 def connection_parameters(

@@ -112,9 +112,9 @@ class ChainCheck:
         self.entities: set[tuple[int, str]] = set()
         self.findings: list[event_pb2.ReplayFinding] = []
         self.truncated = False
-        """Whether events were deleted, or not read, that the check needs."""
+        """True if events that the check needs were deleted or not read."""
         self.full = False
-        """Whether the check stopped at MOST_FINDINGS."""
+        """True if the check stopped at MOST_FINDINGS."""
         self._states: dict[tuple[int, str], _Entity] = {}
 
     def revision(self, entity_type: int, code: str) -> int:

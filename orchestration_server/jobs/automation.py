@@ -92,7 +92,7 @@ class _ActionStep(_Step):
     required: Callable[[Connection], bool] | None
     """The condition that has to hold when the action is written."""
     unscoped: bool
-    """Whether the change may leave the scopes of its causers."""
+    """True if the change may leave the scopes of its causers."""
     dry_run: MakeEvent | None
     """The event that is logged in place of the change if the rule runs dry."""
 

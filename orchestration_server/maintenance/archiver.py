@@ -46,7 +46,7 @@ class ArchivedRange:
     bytes: int
     """Bytes of rows and indexes; 0 for events that were copied."""
     whole: bool
-    """Whether a whole partition moved, without copying a row."""
+    """True if a whole partition moved, without copying a row."""
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class Outcome:
     cutoff: datetime
     moved: list[ArchivedRange] = field(default_factory=list)
     more: bool = False
-    """Whether old events are left in the log."""
+    """True if old events are left in the log."""
     blocked: list[str] = field(default_factory=list)
     """The reasons why the next segment cannot move, in words for people."""
 
@@ -85,7 +85,7 @@ class _Segment:
     end: datetime
     whole: bool
     begun: bool = True
-    """Whether the archive already has the partition that copied events go to."""
+    """True if the archive already has the partition that copied events go to."""
 
 
 class Archiver:

@@ -73,7 +73,7 @@ class Scope:
     sprint_code: str = ""
     task_code: str = ""
     read_only: bool = False
-    """Whether the key's role lets it change nothing."""
+    """True if the key's role lets it change nothing."""
 
     def covers(self, event: EventRow) -> bool:
         """Return whether an event is about an entity of this scope."""
@@ -130,7 +130,7 @@ class Call(NamedTuple):
     deadline: float | None = None
     on_end: Callable[[Callable[[], None]], bool] | None = None
     correlated: bool = False
-    """Whether the caller gave the correlation id. It then takes precedence over the session's."""
+    """True if the caller gave the correlation id. It then takes precedence over the session's."""
     causer_scopes: str = ""
     """The scopes of the callers that caused an action of automation (codec/causers.py)."""
     automation: Mapping[str, Any] | None = None

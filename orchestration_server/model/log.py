@@ -80,7 +80,7 @@ class EventRow(NamedTuple):
     """
 
     kept: bool
-    """Whether the event is kept for ever."""
+    """True if the event is kept for ever."""
     project: str
     event_id: UUID
     type: str

@@ -88,7 +88,7 @@ class Policies:
         self._entries = entries
         self.debounces = any(isinstance(entry.policy, Debounce) for entry in entries)
         self.sorts_emitted = any(isinstance(entry.policy, Batch | Sample) for entry in entries)
-        """Whether a policy batches or samples events of callers."""
+        """True if a policy batches or samples events of callers."""
         self._configured = lru_cache(_CACHE_SIZE)(self._first)
 
     def policy_for(

@@ -81,7 +81,7 @@ class _LogActivity(Write[SessionFacts]):
     message: session_pb2.LogActivityRequest
     policies: Policies
     answered: bool = False
-    """Whether the response was stored by an earlier request with this ``request_id``."""
+    """True if the response was stored by an earlier request with this ``request_id``."""
 
     @property
     def locks(self) -> Sequence[Lock]:

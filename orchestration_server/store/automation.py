@@ -87,7 +87,7 @@ class EventBatch(NamedTuple):
 
     size: int
     more: bool
-    """Whether more events may follow."""
+    """True if more events may follow."""
     last: Position
     events: Sequence[tuple[Position, bytes, str]]
 

@@ -186,7 +186,7 @@ class ContextVersion:
     numbers: tuple[int | None, ...]
     texts: tuple[str | None, ...]
     knows_since: bool = field(compare=False)
-    """Whether the log has an event at the requested position."""
+    """True if the log has an event at the requested position."""
     now: datetime = field(compare=False)
     """The time by the database's clock."""
 
@@ -251,7 +251,7 @@ class Contents:
     listed: list[bytes] = field(default_factory=list)
     """A page of the sprint's tasks."""
     listed_more: bool = False
-    """Whether the sprint has more tasks after these."""
+    """True if the sprint has more tasks after these."""
     links: list[ContextLink] = field(default_factory=list)
     ready: list[str] = field(default_factory=list)
     events: list[tuple[Position, bytes]] = field(default_factory=list)

@@ -19,7 +19,7 @@ class Graph(NamedTuple):
 
     linked: bool
     walkable: bool
-    """Whether the task depended on has blocking links. Without any, no cycle is possible."""
+    """True if the task depended on has blocking links. Without any, no cycle is possible."""
 
 
 _PREPARE: LiteralString = """

@@ -68,7 +68,7 @@ class Selection(NamedTuple):
     branches: list[LiteralString]
     params: dict[str, Any]
     sparse: bool = False
-    """Whether the leading field has few events a key and no index by time. They are read and sorted."""
+    """True if the leading field has few events a key and no index by time. They are read and sorted."""
     rest: LiteralString = ""
     """The conditions without the leading field and the types."""
     end: LiteralString = ""

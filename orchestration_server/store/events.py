@@ -167,9 +167,9 @@ class LogPage(NamedTuple):
 
     events: list[StoredEvent]
     cut: bool
-    """Whether 4 MiB were reached before the limit, so more events may follow."""
+    """True if 4 MiB were reached before the limit, so more events may follow."""
     large: bool
-    """Whether an event was so large that the sizes had to be added up."""
+    """True if an event was so large that the sizes had to be added up."""
     horizon: Position
     """The horizon of the read."""
     last: Position

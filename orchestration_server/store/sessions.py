@@ -125,7 +125,7 @@ class SessionFacts:
     target: TargetRow | None = None
     """None if the target never existed."""
     taken: bool = False
-    """Whether the key for a new session is in use."""
+    """True if the key for a new session is in use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,7 @@ class Change:
     stamps: Sequence[Stamp] = ()
     """The fields of tasks, each task once, that must be unchanged when the write commits."""
     waits: bool = True
-    """Whether the write waits for other writers of the tasks in ``stamps``, or fails with Conflict."""
+    """True if the write waits for other writers of the tasks in ``stamps``; else it fails with Conflict."""
     outbox: Sequence[OutboxRow] = ()
     """The entities whose files are to be written. Order and repeats do not matter."""
     sampled_out: Sequence[SampledOut] = ()
@@ -187,7 +187,7 @@ class Change:
     pending: Sequence[PendingChange] = ()
     """The changes that a later event will log."""
     flushes_pending: bool = False
-    """Whether the events log pending changes of their entities. Other events must come after those."""
+    """True if the events log pending changes of their entities. Other events must come after those."""
 
 
 def lock_key(project: str, kind: str, code: str) -> int:

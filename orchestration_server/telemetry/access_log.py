@@ -35,7 +35,7 @@ class AccessLog:
     def __init__(self, policy: str = "slow", clock: Callable[[], float] = time.monotonic) -> None:
         self._policy = policy
         self.every = policy == "all"
-        """Whether calls that are neither slow nor failed are logged, too."""
+        """True if calls that are neither slow nor failed are logged, too."""
         self._clock = clock
         self._lock = threading.Lock()
         self._second = 0

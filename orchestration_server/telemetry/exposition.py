@@ -30,11 +30,11 @@ log = structlog.get_logger()
 
 PATH = "/metrics"
 ANSWER_SECONDS = 5.0
-"""How long a process may take to send its metrics."""
+"""The longest time that a process may take to send its metrics."""
 REQUEST_SECONDS = 1.0
-"""How long a client may take to send its request, from the connection on."""
+"""The longest time that a client may take to send its request, from the connection on."""
 CLIENT_SECONDS = 10.0
-"""How long a scrape may take, from the request to the last byte of the answer."""
+"""The longest time that a scrape may take, from the request to the last byte of the answer."""
 _ASK = b"?"
 _PIECE = 256 * 1024
 

@@ -31,7 +31,7 @@ TRACE_CHARACTERS = 8_192
 """The length of a traceback that is kept: its end, which shows where the error was raised."""
 STDERR = 2
 STOP_SECONDS = 2.0
-"""How long the process waits at its end for lines to be written."""
+"""The time for which the process waits at its end for lines to be written."""
 
 Event = MutableMapping[str, Any]
 

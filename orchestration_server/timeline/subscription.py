@@ -74,7 +74,7 @@ class TimelineRequest:
 
 @dataclass(slots=True)
 class ReadPosition:
-    """How far a subscription has read the log.
+    """The position up to which a subscription has read the log.
 
     Owned by the reader thread of timeline/backfill.py while ``reading``, and by the tailer thread of
     timeline/hub.py while ``live``. If it is neither, the sender thread owns it: it asks for the next page, or

@@ -1,4 +1,4 @@
-"""How many files a workspace has, and how large they are."""
+"""The number of files in a workspace, and their size."""
 
 from __future__ import annotations
 

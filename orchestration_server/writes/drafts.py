@@ -36,9 +36,9 @@ class Draft(NamedTuple):
     dedup_key: str
     body: bytes
     sampled_out: bool = False
-    """Whether the event is only counted, not stored."""
+    """True if the event is only counted, not stored."""
     follows_task: bool = False
-    """Whether the event gets the sprint and the priority of its task when it is stored."""
+    """True if the event gets the sprint and the priority of its task when it is stored."""
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ class EmitRequest:
     batch: Batch | None = None
     """The limits of its wait for other messages. None if it does not wait."""
     accepted: bool = False
-    """Whether its caller is answered before it is stored."""
+    """True if its caller is answered before it is stored."""
     done: Future[EmitResult] = field(default_factory=Future)
 
     @staticmethod

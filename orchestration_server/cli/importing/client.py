@@ -35,7 +35,7 @@ RETRY_TIMEOUT = 12.0
 FIRST_RETRY_TIMEOUT = 1.5
 """Seconds for which a call is retried before any server has answered: the address may be wrong."""
 RATE_WAITS = 7
-"""How often a call that is above a rate is sent again; a message of events is sent until it is stored."""
+"""The number of times that a call above a rate is sent again; a message of events has no such limit."""
 _RATE_LIMITED = frozenset(("RATE_LIMITED", "EVENTS_RATE_LIMITED"))
 # The first wait of this many seconds is reported.
 _LONG_WAIT = 1.0
