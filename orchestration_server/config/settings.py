@@ -139,17 +139,17 @@ class Settings(BaseSettings):
     """The HOST:PORT that answers Prometheus on /metrics. Without a host it is on loopback; empty switches it
     off. It requires no password."""
     drain_seconds: float = Field(default=0.0, ge=0, le=600)
-    """How long a server that was told to stop continues to serve, with its health NOT_SERVING at once: as
-    long as load balancers take to notice."""
+    """The time that a server continues to serve after it was told to stop, with its health NOT_SERVING at
+    once: as long as load balancers take to notice."""
     grace_seconds: float = Field(default=10.0, ge=0, le=600)
-    """How long calls in flight may take to end after SIGTERM."""
+    """The longest time that calls in flight may take to end after SIGTERM."""
     share_port: bool = False
     """Let another server of the same user listen on the same port, so that a new one serves before the old
     one stops. Both must use the same database."""
     keepalive_seconds: float = Field(default=60.0, gt=0)
     """Silence on a connection after which the server pings its client."""
     keepalive_timeout_seconds: float = Field(default=20.0, gt=0)
-    """How long a client may take to answer the ping; then its connection is closed and its calls end."""
+    """The longest time that a client may take to answer the ping; then its connection and its calls end."""
     connection_seconds: float = Field(default=0.0, ge=0)
     """The age at which a connection is closed, without loss of a call, so that clients move to new servers
     behind a load balancer; 0 for never."""

@@ -22,7 +22,7 @@ MAX_BRANCHES = 20
 """The most types that are read separately. With more, the index of the project is walked."""
 
 # The hash leads. The texts are compared inside a case, which hides them from the planner. Otherwise it could
-# use the index of the project, and would expect almost no rows after so many equalities.
+# use the index of the project, and would expect almost no rows after several equalities.
 LEADS: dict[str, LiteralString] = {
     "task_code": """hashtextextended(project || '/' || entity_type || '/' || entity_code, 0)
             = hashtextextended(%(project)s || '/2/' || %(f_task)s, 0) and entity_type <> 0

@@ -32,7 +32,7 @@ from tests.conftest import open_channel
 
 SECONDS = 10.0
 STUCK_SECONDS = 0.5
-"""How long the control is waited for."""
+"""The time that the test waits for the control."""
 
 
 def ours(server: grpc.Server) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""How calls are linked to a session, and the statements that a session's calls run."""
+"""The link of calls to a session, and the statements that a session's calls run."""
 
 from collections.abc import Callable
 
