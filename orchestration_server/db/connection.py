@@ -21,7 +21,6 @@ from typing import Any, LiteralString, NamedTuple, cast
 
 import psycopg
 import structlog
-from prometheus_client import Histogram
 from psycopg import abc, errors
 from psycopg.adapt import Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format
@@ -29,6 +28,7 @@ from psycopg.pq.abc import PGresult
 
 from orchestration_server.db.arrays import Array, encode_time
 from orchestration_server.telemetry import metrics
+from orchestration_server.telemetry.call_counters import Timing
 
 log = structlog.get_logger()
 
@@ -78,11 +78,11 @@ class _Statement(NamedTuple):
     """The name of a statement in metrics, logs and traces, with its timing."""
 
     name: str
-    timing: Histogram
+    timing: Timing
 
 
 def _statement(name: str) -> _Statement:
-    return _Statement(name, metrics.SQL_SECONDS.labels(name))
+    return _Statement(name, metrics.SQL_SECONDS.get(name))
 
 
 _BY_NAME: dict[str, _Statement] = {name: _statement(name) for name in ("begin", "commit", "rollback")}

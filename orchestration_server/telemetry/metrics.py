@@ -1,6 +1,6 @@
 """Counters, gauges and histograms for Prometheus; one registry a process. docs/monitoring.md explains each.
 
-The labels of metrics that every call changes are bound once. Types of events are the only labels from
+What every call counts and times is in telemetry/call_counters.py. Types of events are the only labels from
 callers.
 """
 
@@ -13,15 +13,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from orchestration_server.telemetry.call_counters import BOUNDS, Rpc, Rpcs, Timings
+
+__all__ = ["BOUNDS", "Rpc"]
+
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
 
 REGISTRY = CollectorRegistry()
 LARGEST: set[str] = set()
 """Gauges about the ledger instead of one process. Of several processes' values the largest counts; values of
 other gauges are added."""
-
-BOUNDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""Buckets in seconds. The speed goals are among them, so that a quantile at a goal is exact."""
 
 Readings = Mapping[str, float]
 """Numbers by the value of the label, or by an empty text if the gauge has no label."""
@@ -63,8 +64,8 @@ def _counter(name: str, documentation: str, *labels: str) -> Counter:
     return Counter(f"orchestration_{name}", documentation, labels, registry=REGISTRY)
 
 
-def _histogram(name: str, documentation: str, *labels: str) -> Histogram:
-    return Histogram(f"orchestration_{name}", documentation, labels, buckets=BOUNDS, registry=REGISTRY)
+def _timings(name: str, documentation: str, label: str = "") -> Timings:
+    return Timings(f"orchestration_{name}", documentation, label, registry=REGISTRY)
 
 
 def _gauge(name: str, documentation: str, *labels: str, largest: bool = True) -> Gauge:
@@ -75,64 +76,17 @@ def _gauge(name: str, documentation: str, *labels: str, largest: bool = True) ->
 
 # Calls and streams
 
-RPC_CALLS = _counter("rpc_calls", "Calls that have ended, by rpc and status code.", "rpc", "code")
-RPC_SECONDS = _histogram(
-    "rpc_seconds", "Time that calls took in the handler, without endless streams.", "rpc"
-)
-RPC_IN_FLIGHT = _gauge("rpc_in_flight", "Unary calls at work.", "rpc", largest=False)
-STREAMS_OPEN = _gauge("streams_open", "Streams that are open.", "rpc", largest=False)
-
-
-class Rpc:
-    """The metrics of one rpc, with its name bound.
-
-    ``endless`` calls last until their callers end them, and are not timed.
-    """
-
-    __slots__ = ("_codes", "_open", "_seconds", "endless", "name", "stream")
-
-    def __init__(self, name: str, *, stream: bool, endless: bool) -> None:
-        self.name, self.stream, self.endless = name, stream, endless
-        self._codes: dict[str, Counter] = {}
-        self._open = (STREAMS_OPEN if stream else RPC_IN_FLIGHT).labels(name)
-        self._seconds = None if endless else RPC_SECONDS.labels(name)
-
-    def begin(self) -> None:
-        """Count a call that begins."""
-        self._open.inc()
-
-    def end(self, code: str, seconds: float) -> None:
-        """Count and time a call that has ended."""
-        self._open.dec()
-        self.never_began(code)
-        if self._seconds is not None:
-            self._seconds.observe(seconds)
-
-    def never_began(self, code: str) -> None:
-        """Count a call that ended before its handler began; it is not timed."""
-        calls = self._codes.get(code)
-        if calls is None:
-            calls = self._codes[code] = RPC_CALLS.labels(self.name, code)
-        calls.inc()
-
-
-_RPCS: dict[str, Rpc] = {}
-
-
-def rpc(name: str, *, stream: bool = False, endless: bool = False) -> Rpc:
-    """Return the metrics of an rpc, which all servers of this process share."""
-    return _RPCS.setdefault(name, Rpc(name, stream=stream, endless=endless))
-
-
+rpc = Rpcs(REGISTRY).get
+"""Returns the counters of an rpc, which all servers of this process share."""
 RPC_REFUSED = _counter(
     "rpc_refused",
     "Calls refused because of their credential, scope or a limit, by the reason of the error.",
     "reason",
 )
-FANOUT_SECONDS = _histogram(
+FANOUT_SECONDS = _timings(
     "fanout_seconds",
     "Time from the recording of a live event to its hand-over to the transport, once a stream.",
-)
+).get()
 SLOW_READERS = _counter(
     "slow_readers", "Times a timeline's client read too slowly and was sent back to the log or disconnected."
 )
@@ -146,9 +100,11 @@ HORIZON_AGE = _gauge(
 POOL_CONNECTIONS = Sampled(
     "orchestration_pool_connections", "Connections to Postgres: idle, used, and size, which is both.", "state"
 )
-POOL_WAIT_SECONDS = _histogram("pool_wait_seconds", "Time that a caller waited for a connection of the pool.")
+POOL_WAIT_SECONDS = _timings(
+    "pool_wait_seconds", "Time that a caller waited for a connection of the pool."
+).get()
 POOL_EXHAUSTED = _counter("pool_exhausted", "Times that no connection was free in time.")
-SQL_SECONDS = _histogram("sql_seconds", "Duration of statements, by name.", "statement")
+SQL_SECONDS = _timings("sql_seconds", "Duration of statements, by name.", "statement")
 SQL_SLOW = _counter("sql_slow", "Statements that took longer than slow_statement_seconds.", "statement")
 CACHE_REQUESTS = _counter(
     "cache_requests",
