@@ -180,6 +180,8 @@ BATCH_CREATE = closed("TaskService/BatchCreateTasks", _batches, 20, 4)
 HOT: dict[str, Load] = {"GetTask": GET_TASK, "CreateTask": CREATE_TASK, "EmitEvent": EMIT_EVENT}
 PARTS: dict[str, Part] = {
     "executor": Part("grpcio's ThreadPoolExecutor", HOT),
+    "answer": Part("grpcio's _unary_response_in_pool", HOT),
+    "call_counters": Part("prometheus_client's metrics with bound labels", HOT),
     "fair_queue": Part("a queue that is first in, first out", {"GetTask": GET_TASK}),
     "stream_writer": Part("grpcio's callback, on eight threads", {"200 streams": streaming}),
     "connection": Part("psycopg's execute and transaction", HOT),

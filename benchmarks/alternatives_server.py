@@ -18,6 +18,7 @@ from typing import Any, LiteralString
 import psycopg
 import psycopg_pool
 import rfc8785
+from prometheus_client import Counter, Gauge, Histogram
 from psycopg.adapt import Transformer
 from psycopg.types.array import ListBinaryDumper
 from psycopg.types.numeric import Int8BinaryDumper
@@ -26,8 +27,10 @@ from orchestration.v1 import task_pb2
 from orchestration_server.__main__ import main
 from orchestration_server.codec import entities
 from orchestration_server.db import arrays, connection, database
-from orchestration_server.rpc import executor, interceptor, server
+from orchestration_server.rpc import executor, interceptor, pending_call, server
 from orchestration_server.services import paging, tasks
+from orchestration_server.telemetry import metrics
+from orchestration_server.telemetry.call_counters import BOUNDS
 
 SENDERS = 8
 """Threads that wait for clients, if grpcio's callback sends."""
@@ -51,6 +54,45 @@ class _LibraryThreads(ThreadPoolExecutor):
 
 def _executor() -> None:
     _replace(server, "RequestExecutor", _LibraryThreads)
+
+
+def _answer() -> None:
+    """Answer unary calls by ``grpc._server._unary_response_in_pool``."""
+    _replace(pending_call, "_unary_response_in_pool", None)
+
+
+class _LibraryRpc:
+    """The metrics of one rpc, with its name bound."""
+
+    calls = Counter("rpc_calls", "Calls.", ("rpc", "code"), registry=None)
+    seconds = Histogram("rpc_seconds", "Seconds.", ("rpc",), buckets=BOUNDS, registry=None)
+    open = Gauge("rpc_in_flight", "Open calls.", ("rpc",), registry=None)
+
+    def __init__(self, name: str, *, stream: bool = False, endless: bool = False) -> None:
+        self.name, self.stream, self.endless = name, stream, endless
+        self._codes: dict[str, Counter] = {}
+        self._open, self._seconds = self.open.labels(name), self.seconds.labels(name)
+
+    def begin(self) -> None:
+        self._open.inc()
+
+    def end(self, code: str, seconds: float) -> None:
+        self._open.dec()
+        self.never_began(code)
+        self._seconds.observe(seconds)
+
+    def never_began(self, code: str) -> None:
+        calls = self._codes.get(code)
+        if calls is None:
+            calls = self._codes[code] = self.calls.labels(self.name, code)
+        calls.inc()
+
+
+def _call_counters() -> None:
+    statements = Histogram("sql_seconds", "Seconds.", ("statement",), buckets=BOUNDS, registry=None)
+    _replace(metrics.SQL_SECONDS, "get", statements.labels)
+    _replace(metrics, "POOL_WAIT_SECONDS", Histogram("pool_wait", "Seconds.", buckets=BOUNDS, registry=None))
+    _replace(metrics, "rpc", _LibraryRpc)
 
 
 class _FirstInFirstOut:
@@ -230,6 +272,8 @@ def _content_hash() -> None:
 
 SWAPS: Mapping[str, Callable[[], None]] = {
     "executor": _executor,
+    "answer": _answer,
+    "call_counters": _call_counters,
     "fair_queue": _fair_queue,
     "stream_writer": _stream_writer,
     "connection": _connection,

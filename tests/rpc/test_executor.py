@@ -319,7 +319,7 @@ def test_a_request_that_cannot_be_parsed_fails_alone(calls: Calls) -> None:
 
 def test_a_handler_that_fails_gives_the_client_no_details(calls: Calls) -> None:
     found = failed(lambda: calls.method("Fail")(b"secret", timeout=SECONDS))
-    assert found == (grpc.StatusCode.UNKNOWN, FAILED)
+    assert found == (grpc.StatusCode.UNKNOWN, FAILED.decode())
     calls.wait_for_none()
 
 
