@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +12,8 @@ import grpc
 import psycopg
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 from typer.testing import CliRunner
 
 from orchestration.v1 import event_pb2, sprint_pb2, task_pb2
@@ -27,6 +30,8 @@ from tests.support import factories
 from tests.support.rpc_errors import refused
 
 SECONDS = 10
+IDS = 20_000
+"""More transaction ids than a new cluster gives out to restore the dumps of all tests."""
 OPERATING = Path(__file__).parents[2] / "docs/operating.md"
 
 
@@ -77,37 +82,55 @@ def embedded(data: Path | None) -> Iterator[str]:
         yield engines.database_url
 
 
+@pytest.fixture(scope="module")
+def other_cluster() -> Iterator[str]:
+    """Run a Postgres that has databases restored from dumps; return its URL."""
+    with embedded(None) as url:
+        yield url
+
+
 @pytest.fixture
 def original(database_url: str) -> Iterator[Ledger]:
     """A log in a cluster that has given out many transaction ids before."""
     with psycopg.connect(database_url, autocommit=True) as conn:
-        for _ in range(2_000):
-            conn.execute("select pg_current_xact_id()")
+        while conn.execute("select pg_current_xact_id() < %s::text::xid8", (IDS,)).fetchone() == (True,):
+            pass
     with serving(database_url) as found:
         found.sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=factories.sprint()))
         yield found
 
 
 @pytest.fixture
-def copied(original: Ledger, database_url: str, tmp_path: Path) -> "Copy":
+def copied(original: Ledger, database_url: str, other_cluster: str, tmp_path: Path) -> "Copy":
     original.write("a")
     original.write("b")
-    return Copy(database_url, tmp_path / "dump")
+    return Copy(database_url, tmp_path / "dump", other_cluster)
+
+
+@contextmanager
+def created(cluster: str) -> Iterator[str]:
+    """Create an empty database for the block; return its URL."""
+    name = sql.Identifier(f"test_{secrets.token_hex(6)}")
+    with psycopg.connect(cluster, autocommit=True) as conn:
+        conn.execute(sql.SQL("create database {}").format(name))
+        yield make_conninfo(cluster, dbname=name.as_string().strip('"'))
+        conn.execute(sql.SQL("drop database {} with (force)").format(name))
 
 
 class Copy:
-    """Dumps the original, and serves what comes back from the dump in a cluster of its own."""
+    """Dumps the original, and serves what comes back from the dump in another cluster."""
 
-    def __init__(self, url: str, dump: Path) -> None:
-        self._url, self._dump = url, dump
+    def __init__(self, url: str, dump: Path, cluster: str = "") -> None:
+        self._url, self._dump, self._cluster = url, dump, cluster
         self._programs = Path(find_postgres()[0]).parent
 
     def dump(self) -> None:
         self._run("pg_dump", "--format=custom", "--file", str(self._dump), "--dbname", self._url)
 
     @contextmanager
-    def restored(self) -> Iterator[Ledger]:
-        with embedded(None) as url:
+    def restored(self, cluster: str = "") -> Iterator[Ledger]:
+        """Serve the dump in a new database of the cluster, if not of the module's."""
+        with created(cluster or self._cluster) as url:
             self.restore(url)
             with psycopg.connect(url) as conn:
                 row = conn.execute(
@@ -204,7 +227,7 @@ def test_a_cursor_of_one_copy_is_refused_by_the_other_though_it_has_an_event_the
             ).fetchone()
         assert place is not None
         assert one.history(written.cursor) == []
-    with copied.restored() as two:
+    with embedded(None) as cluster, copied.restored(cluster) as two:
         two.write("c")
         last = two.history()[-1]
         with psycopg.connect(two.database_url) as conn:
@@ -309,7 +332,6 @@ def test_the_commands_of_the_docs_restore_a_dump_for_the_role_of_the_servers(tmp
             conn.execute("create role ledger login")
             conn.execute("grant pg_monitor to ledger")
             conn.execute("create database first owner ledger")
-        make_conninfo = psycopg.conninfo.make_conninfo
         first, restored = (
             make_conninfo(engines.database_url, user="ledger", dbname=name) for name in ("first", "restored")
         )
