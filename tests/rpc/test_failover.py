@@ -24,6 +24,7 @@ from tests.support import factories
 from tests.support.database_wire import Wire
 
 SECONDS = 5
+SETTINGS = {"wal_keep_size": "64MB"}
 LONG_SECONDS = 40.0
 READS = 60
 """At once, so that each connection of the pool answers some."""
@@ -33,39 +34,39 @@ class Node:
     """A Postgres that follows another, or is followed."""
 
     def __init__(self, directory: Path, stack: ExitStack) -> None:
-        self.engines = EmbeddedEngines(directory, valkey=False, settings={"wal_keep_size": "64MB"})
+        self.engines = EmbeddedEngines(directory, valkey=False, settings=SETTINGS)
         self.url = self.engines.start().database_url
         self.directory = next(directory.glob("postgres-[0-9]*"))
         stack.callback(self.engines.stop)
 
     def follow(self, other: Node) -> None:
         """Become a standby, from the next start on."""
-        with psycopg.connect(other.url) as conn:
-            place = f"host={conn.info.host} user={conn.info.user}"
-        with (self.directory / "postgresql.auto.conf").open("a") as file:
-            file.write(f"primary_conninfo = '{place}'\n")
-        (self.directory / "standby.signal").touch()
+        follow(self.directory, other)
 
     def promote(self) -> None:
         with psycopg.connect(self.url, autocommit=True) as conn:
             conn.execute("select pg_promote(true, 30)")
 
 
+def follow(directory: Path, other: Node) -> None:
+    """Let the Postgres of a directory be a standby, from its next start on."""
+    with psycopg.connect(other.url) as conn:
+        place = f"host={conn.info.host} user={conn.info.user}"
+    with (directory / "postgresql.auto.conf").open("a") as file:
+        file.write(f"primary_conninfo = '{place}'\n")
+    (directory / "standby.signal").touch()
+
+
 class Pair:
     """A primary and its standby, and a server that reaches them by one address."""
 
-    def __init__(self, directory: Path, stack: ExitStack) -> None:
+    def __init__(self, cluster: Path, directory: Path, stack: ExitStack) -> None:
+        for name in ("one", "two"):
+            shutil.copytree(cluster, directory / name / cluster.name)
+            (directory / name).chmod(0o700)
         self.one = Node(directory / "one", stack)
-        migrate(self.one.url)
-        self.one.engines.stop_postgres()
-        shutil.copytree(self.one.directory, directory / "two" / self.one.directory.name)
-        self.one.engines.start_postgres()
         # Marked before it starts, as it would be a primary of its own otherwise.
-        copied = directory / "two" / self.one.directory.name
-        other = object.__new__(Node)
-        other.directory = copied
-        other.follow(self.one)
-        (directory / "two").chmod(0o700)
+        follow(directory / "two" / cluster.name, self.one)
         self.two = Node(directory / "two", stack)
         self.wire = Wire(self.one.url)
         stack.callback(self.wire.close)
@@ -110,10 +111,19 @@ class Pair:
                 assert monotonic() < end
 
 
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the files of a Postgres with an empty ledger, for all pairs."""
+    directory = tmp_path_factory.mktemp("cluster")
+    with EmbeddedEngines(directory, valkey=False, settings=SETTINGS) as engines:
+        migrate(engines.database_url)
+    return next(directory.glob("postgres-[0-9]*"))
+
+
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
+def pair(cluster: Path, tmp_path: Path) -> Iterator[Pair]:
     with ExitStack() as stack:
-        yield Pair(tmp_path, stack)
+        yield Pair(cluster, tmp_path, stack)
 
 
 def swap(pair: Pair) -> None:
