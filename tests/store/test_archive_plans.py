@@ -24,10 +24,10 @@ from tests.support.query_plans import Explaining, copy, filled
 BACK = (9, 8, 7, 6, 5)
 BLOCKS = 2_000
 """Blocks for a page's rows, at worst one each, in eleven partitions, and for a session's 300 events."""
-SPREAD = """
-update events set emit_time = %s + (extract(epoch from occur_time - timestamptz '2026-01-01')
-    / 60000.0) * interval '150 days', seq = extract(epoch from occur_time - timestamptz '2026-01-01')
-"""
+SPREAD = FILL.replace("body)", "body, seq)").replace(
+    "now(), '\\x00'", "%(start)s + n * (interval '150 days' / %(events)s), '\\x00', n"
+)
+"""The same events, recorded in the course of 150 days."""
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,7 @@ def ledger(engines: Engines) -> Iterator[str]:
         with closing(OldLog(url)) as log, closing(Database(url, size=1).start()) as db:
             for back in BACK:
                 log.add_month(back)
-            conn.execute(FILL, {"events": EVENTS})
-            log.conn.execute(SPREAD, (month(BACK[0]),))
+            conn.execute(SPREAD, {"events": EVENTS, "start": month(BACK[0])})
             log.counted()
             outcome = Archiver(db).run(month(BACK[3]) + timedelta(days=15), exact=True)
             assert not outcome.more
