@@ -14,9 +14,9 @@ from psycopg import sql
 from orchestration.v1 import event_pb2, task_pb2
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server.app import App
+from orchestration_server.app import App, migrate
 from orchestration_server.config.settings import Settings
-from orchestration_server.embedded.engines import EmbeddedEngines, Engines
+from orchestration_server.embedded.engines import DATABASE, EmbeddedEngines, Engines
 from tests.conftest import _other, open_channel, running
 from tests.support import factories
 from tests.support.database_wire import Wire
@@ -24,6 +24,8 @@ from tests.support.rpc_errors import details, refused
 
 SECONDS = 10
 BACK_SECONDS = 5.0
+CONNECTIONS = 10
+"""One for each thread of calls, and few for the rest: a silent connection holds a call up for a second."""
 
 
 def expect_unavailable(error: grpc.RpcError) -> None:
@@ -72,7 +74,9 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[tuple[EmbeddedEngines, 
     """Run a Postgres that tests may kill; return it with its URL."""
     engines = EmbeddedEngines(None, durable=request.param, valkey=False)
     try:
-        yield engines, engines.start().database_url
+        url = engines.start().database_url
+        migrate(url)
+        yield engines, url
     finally:
         engines.stop()
 
@@ -83,8 +87,9 @@ def ledger(postgres: tuple[EmbeddedEngines, str]) -> Iterator[Ledger]:
     if engines.ended() or engines.postgres_pid is None:
         engines.start_postgres()
     name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    with psycopg.connect(_other(url, "postgres"), autocommit=True) as conn:
+        copied = sql.SQL("create database {} template {}")
+        conn.execute(copied.format(sql.Identifier(name), sql.Identifier(DATABASE)))
     url = _other(url, name)
     with running(Engines(url, None, Path()), url) as address, open_channel(address) as channel:
         yield Ledger(engines, url, channel)
@@ -213,7 +218,10 @@ def test_connections_that_are_silent_hold_calls_up_for_a_while_and_no_stop(
     monkeypatch.setattr("orchestration_server.db.cancellation.SILENT_SECONDS", 0.2)
     monkeypatch.setattr("orchestration_server.rpc.executor.JOIN_SECONDS", 0.5)
     wire = Wire(database_url)
-    app = App(Settings(address="127.0.0.1:0", database_url=wire.url, redis_url="", grace_seconds=1))
+    settings = Settings(
+        address="127.0.0.1:0", database_url=wire.url, redis_url="", grace_seconds=1, connections=CONNECTIONS
+    )
+    app = App(settings)
     with open_channel(app.start()) as channel:
         tasks = TaskServiceStub(channel)
         tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task("a")), timeout=SECONDS)
