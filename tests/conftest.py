@@ -4,6 +4,7 @@ Each worker starts the engines once. A test that asks for a server gets its own,
 port; a test marked `shared_server` that needs only a channel gets a project on a server of the worker.
 """
 
+import gc
 import json
 import os
 import secrets
@@ -96,6 +97,12 @@ def _remembered(message: type[Message], rules: Rules) -> Bounds:
 
 # All servers have the same bounds of requests, and working them out takes a third of a server's start.
 request_parser.bounds_of = _remembered  # type: ignore[attr-defined]  # imported there, and meant
+
+
+def pytest_collection_finish() -> None:
+    """Exclude all modules and tests from garbage collection, as each full collection would examine them."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(frozen=True)
