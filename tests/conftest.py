@@ -159,6 +159,12 @@ def own_logs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestration_server.telemetry.logs.configure", lambda *_: None)
 
 
+@pytest.fixture(autouse=True)
+def own_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the priority of this worker: `archive` lowers that of its process, and nothing raises it again."""
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+
+
 @pytest.fixture
 def database_url(engines: Engines) -> Iterator[str]:
     with new_database(engines) as url:
