@@ -188,7 +188,7 @@ def batch_update_task_status(ledger: LedgerStubs, seeded: Seeded, count: int) ->
 def _links(ledger: LedgerStubs, seeded: Seeded, count: int) -> list[coordination_pb2.Dependency]:
     """Return links between separate pairs of new tasks, so that no order of them closes a cycle."""
     codes = make_tasks(ledger, seeded, 2 * count)
-    blocks = coordination_pb2.DEPENDENCY_KIND_BLOCKS
+    blocks = common_pb2.DEPENDENCY_KIND_BLOCKS
     return [
         coordination_pb2.Dependency(task_code=codes[n], depends_on_code=codes[n + 1], kind=blocks)
         for n in range(0, len(codes), 2)

@@ -149,7 +149,7 @@ def _link(ledger: LedgerStubs, task: str, depends_on: str) -> None:
             dependency=coordination_pb2.Dependency(
                 task_code=task,
                 depends_on_code=depends_on,
-                kind=coordination_pb2.DEPENDENCY_KIND_BLOCKS,
+                kind=common_pb2.DEPENDENCY_KIND_BLOCKS,
             ),
             request_id=str(uuid.uuid4()),
         )

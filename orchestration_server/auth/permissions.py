@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from orchestration.v1 import common_pb2, event_pb2, session_pb2, task_pb2
+from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, session_pb2, task_pb2
 from orchestration_server.errors import OutOfBounds, PermissionDenied
 from orchestration_server.model import ALL_PROJECTS, Principal, Role
 
@@ -66,6 +66,20 @@ def _in_sprint(request: Any) -> list[ResourceRef]:
 
 def _on_task(request: Any) -> list[ResourceRef]:
     return [ResourceRef(task=request.task_code)]
+
+
+def _on_task_or_sprint(request: Any) -> list[ResourceRef]:
+    return [ResourceRef(request.sprint_code, request.task_code)]
+
+
+def _on_leases(request: coordination_pb2.HeartbeatRequest) -> list[ResourceRef]:
+    return [ResourceRef(task=lease.task_code) for lease in request.leases]
+
+
+def _on_work_scope(request: Any) -> list[ResourceRef]:
+    # A pause of an agent, a label or the project reaches beyond every scope.
+    scope = request.scope
+    return [ResourceRef(scope.sprint_code, scope.task_code)]
 
 
 def _in_session(request: Any) -> list[ResourceRef]:
@@ -188,6 +202,18 @@ POLICIES: Mapping[str, RpcPolicy] = {
     "CoordinationService/RemoveDependency": RpcPolicy(_AGENT, _on_dependency),
     "CoordinationService/ListDependencies": RpcPolicy(_READER, _on_task),
     "CoordinationService/ListReadyTasks": RpcPolicy(_READER, _in_sprint),
+    "CoordinationService/ClaimTask": RpcPolicy(_AGENT, _on_task_or_sprint),
+    "CoordinationService/Heartbeat": RpcPolicy(_AGENT, _on_leases),
+    "CoordinationService/ReleaseTask": RpcPolicy(_AGENT, _on_task),
+    "CoordinationService/PreemptTask": RpcPolicy(_AGENT, _on_task),
+    "CoordinationService/ListLeases": RpcPolicy(_READER),
+    "CoordinationService/ListAttempts": RpcPolicy(_READER, _on_task),
+    "CoordinationService/ExplainReadiness": RpcPolicy(_READER, _on_task_or_sprint),
+    "CoordinationService/PauseWork": RpcPolicy(_AGENT, _on_work_scope),
+    "CoordinationService/ResumeWork": RpcPolicy(_AGENT, _on_work_scope),
+    "CoordinationService/ListPauses": RpcPolicy(_READER),
+    "CoordinationService/SetWorkLimit": RpcPolicy(_AGENT),
+    "CoordinationService/ListWorkLimits": RpcPolicy(_READER),
     "TemplateService/ListTemplates": RpcPolicy(_READER, unscoped=True),
     "TemplateService/GetTemplate": RpcPolicy(_READER, unscoped=True),
     "TemplateService/RenderTemplate": RpcPolicy(_READER, unscoped=True),

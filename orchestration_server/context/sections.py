@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from orchestration.v1 import context_pb2, coordination_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import common_pb2, context_pb2, sprint_pb2, task_pb2
 from orchestration_server.codec.content import progress_percent, task_counts
 from orchestration_server.context import background
 from orchestration_server.context.events import without_ids
@@ -15,7 +15,7 @@ from orchestration_server.store.dependencies import BLOCKS
 from orchestration_server.workspace.reader import FileState
 
 SECTIONS = context_pb2.ContextSection.values()[1:]
-_PARENT = coordination_pb2.DEPENDENCY_KIND_PARENT_CHILD
+_PARENT = common_pb2.DEPENDENCY_KIND_PARENT_CHILD
 _SPRINT_FIELDS = ("code", "title", "status", "owner", "goal", "start_date", "end_date")
 _OPEN = frozenset(map(int, (TaskStatus.PENDING, TaskStatus.IN_PROGRESS, TaskStatus.BLOCKED)))
 

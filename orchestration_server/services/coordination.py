@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestration.v1 import coordination_pb2, task_pb2
+from orchestration.v1 import common_pb2, coordination_pb2, task_pb2
 from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.events import change_event
 from orchestration_server.codec.names import DEPENDENCY_KIND_NAMES
 from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.wire import PAGE_TOKEN_FIELD, RESULT_FIELD, embed
 from orchestration_server.db.database import Connection, Database
-from orchestration_server.errors import DependencyCycle, NotFound
+from orchestration_server.errors import DependencyCycle, NotFound, Unimplemented
 from orchestration_server.model import Call, EntityType, EventRow
 from orchestration_server.services.paging import listed_after, task_list_scope, task_page
 from orchestration_server.services.preconditions import present
@@ -77,6 +77,42 @@ class CoordinationService:
                 limit=page_size(request.page_size), ready=True, due=due,
             )  # fmt: skip
         return task_page(self._cursors, page, scope, tasks=RESULT_FIELD, token=PAGE_TOKEN_FIELD)
+
+    def ClaimTask(self, request: Any, call: Call) -> bytes:
+        raise Unimplemented("ClaimTask")
+
+    def Heartbeat(self, request: Any, call: Call) -> bytes:
+        raise Unimplemented("Heartbeat")
+
+    def ReleaseTask(self, request: Any, call: Call) -> bytes:
+        raise Unimplemented("ReleaseTask")
+
+    def PreemptTask(self, request: Any, call: Call) -> bytes:
+        raise Unimplemented("PreemptTask")
+
+    def ListLeases(self, request: Any, call: Call) -> bytes:
+        raise Unimplemented("ListLeases")
+
+    def ListAttempts(self, request: Any, call: Call) -> bytes:
+        raise Unimplemented("ListAttempts")
+
+    def ExplainReadiness(self, request: Any, call: Call) -> bytes:
+        raise Unimplemented("ExplainReadiness")
+
+    def PauseWork(self, request: Any, call: Call) -> bytes:
+        raise Unimplemented("PauseWork")
+
+    def ResumeWork(self, request: Any, call: Call) -> bytes:
+        raise Unimplemented("ResumeWork")
+
+    def ListPauses(self, request: Any, call: Call) -> bytes:
+        raise Unimplemented("ListPauses")
+
+    def SetWorkLimit(self, request: Any, call: Call) -> bytes:
+        raise Unimplemented("SetWorkLimit")
+
+    def ListWorkLimits(self, request: Any, call: Call) -> bytes:
+        raise Unimplemented("ListWorkLimits")
 
 
 @dataclass
@@ -145,7 +181,7 @@ def _link(given: coordination_pb2.Dependency) -> coordination_pb2.Dependency:
     return coordination_pb2.Dependency(
         task_code=given.task_code,
         depends_on_code=given.depends_on_code,
-        kind=given.kind or coordination_pb2.DEPENDENCY_KIND_BLOCKS,
+        kind=given.kind or common_pb2.DEPENDENCY_KIND_BLOCKS,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from orchestration.v1 import coordination_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import common_pb2, coordination_pb2, sprint_pb2, task_pb2
 from orchestration_server.codec.content import plain
 from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.wire import RESULT_FIELD, embed, embed_all
@@ -307,7 +307,7 @@ def _link_events(
         dependency = coordination_pb2.Dependency(
             task_code=link.task_code,
             depends_on_code=link.depends_on_code,
-            kind=coordination_pb2.DEPENDENCY_KIND_BLOCKS,
+            kind=common_pb2.DEPENDENCY_KIND_BLOCKS,
         )
         added = {"from": None, "to": link.depends_on_code}
         task = tasks_by_code[link.task_code]

@@ -14,7 +14,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from orchestration_server.errors import InvalidArgument
-from orchestration_server.validation import admin, agents, documents, events, work
+from orchestration_server.validation import admin, agents, documents, events, leases, work
 from orchestration_server.validation.compiler import compile_rules
 from orchestration_server.validation.constraints import Check, Rules
 from orchestration_server.validation.request_parser import Unreadable
@@ -22,9 +22,17 @@ from orchestration_server.validation.work import SERVER_SET
 
 __all__ = ["ACROSS", "RULES", "SERVER_SET", "check", "validate"]
 
-RULES: Rules = {**work.RULES, **events.RULES, **agents.RULES, **documents.RULES, **admin.RULES}
+RULES: Rules = {
+    **work.RULES,
+    **leases.RULES,
+    **events.RULES,
+    **agents.RULES,
+    **documents.RULES,
+    **admin.RULES,
+}
 ACROSS: Mapping[type[Message], Check] = {
     **work.ACROSS,
+    **leases.ACROSS,
     **events.ACROSS,
     **agents.ACROSS,
     **documents.ACROSS,

@@ -37,7 +37,10 @@ PAGE: dict[str, Rule] = {"page_size": PAGE_SIZE, "page_token": PAGE_TOKEN}
 CURSOR = Printable(4096, required=True)
 """Usually 32 characters, and one or two more for each open transaction."""
 CURSOR_OR_NONE = Printable(4096)
+FENCE = Int(1, 2**63 - 1)
+FENCE_OR_NONE = Int(0, 2**63 - 1)
 NAME = Text(0, 200)
+LABEL = Text(1, 100)
 AGENT = Unreserved(Printable(128))
 ACTOR = Unreserved(NAME)
 TITLE = Text(1, 500, seen=True)

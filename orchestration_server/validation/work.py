@@ -1,4 +1,4 @@
-"""The rules of sprint.proto, task.proto and coordination.proto."""
+"""The rules of sprint.proto, task.proto, and the links of coordination.proto."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from google.protobuf.message import Message
 
-from orchestration.v1 import coordination_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import common_pb2, coordination_pb2, sprint_pb2, task_pb2
 from orchestration_server.validation.constraints import (
     Check,
     Date,
@@ -27,6 +27,8 @@ from orchestration_server.validation.fields import (
     CHANGE_POLICY,
     CODE,
     CODE_OR_NONE,
+    FENCE_OR_NONE,
+    LABEL,
     LINES,
     NAME,
     OCCUR_TIME,
@@ -46,7 +48,6 @@ from orchestration_server.validation.fields import (
 
 SERVER_SET = ("uid", "revision", "hash", "create_time", "update_time")
 
-_LABEL = Text(1, 100)
 _STATUS = EnumValue(TASK_STATUS, required=True)
 _TASK: dict[str, Rule] = {
     "title": TITLE,
@@ -56,7 +57,7 @@ _TASK: dict[str, Rule] = {
     "priority": EnumValue(PRIORITY),
     "phase": Text(0, 100),
     "assignee": NAME,
-    "labels": Items(50, _LABEL, unique=True),
+    "labels": Items(50, LABEL, unique=True),
     "objectives": LINES,
     "deliverables": LINES,
     "acceptance_criteria": LINES,
@@ -77,6 +78,7 @@ _CHANGE: dict[str, Rule] = {
     "status": _STATUS,
     "reason": REASON,
     "expected_revision": REVISION,
+    "fence": FENCE_OR_NONE,
 }
 _MUTATION: dict[str, Rule] = {"request_id": REQUEST_ID, "sync_to_file": Flag()}
 _TASK_UPDATE = (("status", _STATUS), ("priority", EnumValue(PRIORITY, required=True)))
@@ -108,7 +110,7 @@ RULES: Rules = {
         "statuses": Items(5, _STATUS),
         "priorities": Items(5, EnumValue(PRIORITY, required=True)),
         "assignee": NAME,
-        "labels": Items(10, _LABEL),
+        "labels": Items(10, LABEL),
         "order": enum_of(task_pb2.ListTasksRequest, "order"),
         **PAGE,
     },
@@ -117,6 +119,7 @@ RULES: Rules = {
         "update_mask": Mask(frozenset(_TASK)),
         "expected_revision": REVISION,
         "emission_policy": CHANGE_POLICY,
+        "fence": FENCE_OR_NONE,
         **_MUTATION,
     },
     task_pb2.UpdateTaskStatusRequest: {**_CHANGE, "emission_policy": CHANGE_POLICY, **_MUTATION},
@@ -124,6 +127,7 @@ RULES: Rules = {
         "task_code": CODE,
         "expected_revision": REVISION,
         "request_id": REQUEST_ID,
+        "fence": FENCE_OR_NONE,
     },
     task_pb2.NewTask: {"task": Sub(task_pb2.Task, required=True), "occur_time": OCCUR_TIME},
     task_pb2.BatchCreateTasksRequest: {"tasks": Items(1_000, Sub(task_pb2.NewTask), low=1), **_MUTATION},
@@ -196,7 +200,7 @@ RULES: Rules = {
     coordination_pb2.ListDependenciesRequest: {
         "task_code": CODE,
         "direction": enum_of(coordination_pb2.ListDependenciesRequest, "direction"),
-        "kinds": Items(10, EnumValue(coordination_pb2.DependencyKind.DESCRIPTOR, required=True)),
+        "kinds": Items(10, EnumValue(common_pb2.DependencyKind.DESCRIPTOR, required=True)),
         **PAGE,
     },
     coordination_pb2.ListReadyTasksRequest: {

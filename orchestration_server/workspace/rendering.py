@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from orchestration.v1 import coordination_pb2, report_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import common_pb2, report_pb2, sprint_pb2, task_pb2
 from orchestration_server.codec.content import plain
 from orchestration_server.codec.names import PRIORITY_NAMES, SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
 from orchestration_server.model import PRIORITY_DEFAULT
@@ -98,7 +98,7 @@ def links_stamp(links: Links) -> str:
 
 
 def _link(code: str, kind: int) -> Any:
-    if kind == coordination_pb2.DEPENDENCY_KIND_BLOCKS:
+    if kind == common_pb2.DEPENDENCY_KIND_BLOCKS:
         return code
     return {"code": code, "kind": LINK_KINDS[kind]}
 

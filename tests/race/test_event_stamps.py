@@ -14,7 +14,7 @@ import grpc
 import psycopg
 import pytest
 
-from orchestration.v1 import coordination_pb2, event_pb2, session_pb2, task_pb2
+from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, session_pb2, task_pb2
 from orchestration.v1.common_pb2 import TaskStatus
 from orchestration_server.db.connection import Connection
 from orchestration_server.embedded.engines import Engines
@@ -144,7 +144,7 @@ class Writers:
 
     def _linked(self, ledger: Ledger, chance: random.Random) -> None:
         link = coordination_pb2.Dependency(
-            task_code=chance.choice(TASKS), depends_on_code="C", kind=coordination_pb2.DEPENDENCY_KIND_RELATED
+            task_code=chance.choice(TASKS), depends_on_code="C", kind=common_pb2.DEPENDENCY_KIND_RELATED
         )
         ledger.coordination.AddDependency(coordination_pb2.AddDependencyRequest(dependency=link))
         ledger.coordination.RemoveDependency(coordination_pb2.RemoveDependencyRequest(dependency=link))

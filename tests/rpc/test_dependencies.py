@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.v1 import context_pb2, coordination_pb2, task_pb2
+from orchestration.v1 import common_pb2, context_pb2, coordination_pb2, task_pb2
 from orchestration.v1.common_pb2 import TaskStatus
 from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
@@ -27,8 +27,8 @@ from tests.support.rpc_errors import Metadata, details, must_be, refused
 
 pytestmark = pytest.mark.shared_server
 
-BLOCKS = coordination_pb2.DEPENDENCY_KIND_BLOCKS
-RELATED = coordination_pb2.DEPENDENCY_KIND_RELATED
+BLOCKS = common_pb2.DEPENDENCY_KIND_BLOCKS
+RELATED = common_pb2.DEPENDENCY_KIND_RELATED
 _projects = count(1)
 
 
@@ -38,7 +38,7 @@ def create(tasks: TaskServiceStub, *codes: str, metadata: Metadata | None = None
 
 
 def link(
-    task: str, on: str, kind: coordination_pb2.DependencyKind.ValueType = BLOCKS
+    task: str, on: str, kind: common_pb2.DependencyKind.ValueType = BLOCKS
 ) -> coordination_pb2.Dependency:
     return coordination_pb2.Dependency(task_code=task, depends_on_code=on, kind=kind)
 
@@ -113,9 +113,9 @@ def test_only_a_blocking_link_delays_a_task(
     tasks: TaskServiceStub, coordination: CoordinationServiceStub
 ) -> None:
     create(tasks, "a", "b")
-    kinds = coordination_pb2.DependencyKind.values()
+    kinds = common_pb2.DependencyKind.values()
     for kind in kinds:
-        if kind not in (coordination_pb2.DEPENDENCY_KIND_UNSPECIFIED, BLOCKS):
+        if kind not in (common_pb2.DEPENDENCY_KIND_UNSPECIFIED, BLOCKS):
             add(coordination, link("b", "a", kind))
     assert ready(coordination) == ["a", "b"]
 
@@ -396,7 +396,7 @@ def test_links_are_listed_both_ways_as_a_plain_model_has_them(
     prefix = f"{next(_projects)}-"
     create(tasks, *(prefix + code for code in "abcd"))
     for task, on, kind in links:
-        add(coordination, link(prefix + task, prefix + on, coordination_pb2.DependencyKind.ValueType(kind)))
+        add(coordination, link(prefix + task, prefix + on, common_pb2.DependencyKind.ValueType(kind)))
     known = [one for one in links if not kinds or one[2] in kinds]
     for code in "abcd":
         there = listed(coordination, prefix + code, size, kinds=kinds)

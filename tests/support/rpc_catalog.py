@@ -68,7 +68,7 @@ def requests(place: Place) -> dict[str, Message]:
     """Return a valid request for each rpc, about the place."""
     sprint, task, second, session, new = place
     dependency = coordination_pb2.Dependency(
-        task_code=task, depends_on_code=second, kind=coordination_pb2.DEPENDENCY_KIND_RELATED
+        task_code=task, depends_on_code=second, kind=common_pb2.DEPENDENCY_KIND_RELATED
     )
     chosen = event_pb2.EventFilter(sprint_code=sprint)
     told = factories.event(entity_type=common_pb2.ENTITY_TYPE_TASK, entity_code=task, dedup_key=f"{new}-told")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, task_pb2
-from orchestration.v1.coordination_pb2 import DependencyKind as LinkKind
+from orchestration.v1.common_pb2 import DependencyKind as LinkKind
 from orchestration_server.cli.importing.jsonl_format import EventReader, parse_task, read_lines
 from orchestration_server.context import compact_json
 from orchestration_server.context import tokenizer as tokenizers

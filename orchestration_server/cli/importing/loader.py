@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import grpc
 
-from orchestration.v1 import coordination_pb2, event_pb2, task_pb2
+from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, task_pb2
 from orchestration_server.cli.importing.client import CallFailed, EventStream, ImportClient
 from orchestration_server.cli.importing.jsonl_format import ImportEventRow, ImportTaskRow, TaskLink
 from orchestration_server.cli.importing.missing_sprints import MissingSprints
@@ -26,10 +26,10 @@ BATCH_ROWS = 500
 BATCH_BYTES = 1024 * 1024
 
 _KINDS = {
-    "blocks": coordination_pb2.DEPENDENCY_KIND_BLOCKS,
-    "parent-child": coordination_pb2.DEPENDENCY_KIND_PARENT_CHILD,
-    "discovered-from": coordination_pb2.DEPENDENCY_KIND_DISCOVERED_FROM,
-    "related": coordination_pb2.DEPENDENCY_KIND_RELATED,
+    "blocks": common_pb2.DEPENDENCY_KIND_BLOCKS,
+    "parent-child": common_pb2.DEPENDENCY_KIND_PARENT_CHILD,
+    "discovered-from": common_pb2.DEPENDENCY_KIND_DISCOVERED_FROM,
+    "related": common_pb2.DEPENDENCY_KIND_RELATED,
 }
 # A task needs these. Any other field that the ledger refuses is left out.
 _ESSENTIAL = frozenset(("task", "task.code", "task.title"))

@@ -194,6 +194,38 @@ TASK_STATUS_CANCELLED: TaskStatus.ValueType  # 5
 """The task was abandoned."""
 Global___TaskStatus: _TypeAlias = TaskStatus  # noqa: Y015
 
+class _DependencyKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DependencyKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DependencyKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEPENDENCY_KIND_UNSPECIFIED: _DependencyKind.ValueType  # 0
+    """Unset. Means BLOCKS."""
+    DEPENDENCY_KIND_BLOCKS: _DependencyKind.ValueType  # 1
+    """The task cannot start before the other one ends."""
+    DEPENDENCY_KIND_PARENT_CHILD: _DependencyKind.ValueType  # 2
+    """One task is a part of the other. The caller decides which of them is the parent."""
+    DEPENDENCY_KIND_DISCOVERED_FROM: _DependencyKind.ValueType  # 3
+    """The task was found during work on the other one."""
+    DEPENDENCY_KIND_RELATED: _DependencyKind.ValueType  # 4
+    """The tasks are related in some other way."""
+
+class DependencyKind(_DependencyKind, metaclass=_DependencyKindEnumTypeWrapper):
+    """The meaning of a dependency. Only BLOCKS prevents a task from being ready."""
+
+DEPENDENCY_KIND_UNSPECIFIED: DependencyKind.ValueType  # 0
+"""Unset. Means BLOCKS."""
+DEPENDENCY_KIND_BLOCKS: DependencyKind.ValueType  # 1
+"""The task cannot start before the other one ends."""
+DEPENDENCY_KIND_PARENT_CHILD: DependencyKind.ValueType  # 2
+"""One task is a part of the other. The caller decides which of them is the parent."""
+DEPENDENCY_KIND_DISCOVERED_FROM: DependencyKind.ValueType  # 3
+"""The task was found during work on the other one."""
+DEPENDENCY_KIND_RELATED: DependencyKind.ValueType  # 4
+"""The tasks are related in some other way."""
+Global___DependencyKind: _TypeAlias = DependencyKind  # noqa: Y015
+
 class _EntityType:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015

@@ -11,7 +11,6 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from orchestration.v1 import common_pb2 as _common_pb2
-from orchestration.v1 import coordination_pb2 as _coordination_pb2
 from orchestration.v1 import event_pb2 as _event_pb2
 from orchestration.v1 import sprint_pb2 as _sprint_pb2
 from orchestration.v1 import task_pb2 as _task_pb2
@@ -181,7 +180,7 @@ class ContextDependency(_message.Message):
     """The task that depends on the other one: the target, or a task of the sprint."""
     depends_on_code: _builtins.str
     """The task that it depends on."""
-    kind: _coordination_pb2.DependencyKind.ValueType
+    kind: _common_pb2.DependencyKind.ValueType
     """The kind of dependency."""
     title: _builtins.str
     """The title of the task that it depends on. Empty if that task is deleted."""
@@ -200,7 +199,7 @@ class ContextDependency(_message.Message):
         *,
         task_code: _builtins.str = ...,
         depends_on_code: _builtins.str = ...,
-        kind: _coordination_pb2.DependencyKind.ValueType = ...,
+        kind: _common_pb2.DependencyKind.ValueType = ...,
         title: _builtins.str = ...,
         status: _common_pb2.TaskStatus.ValueType = ...,
         description: _builtins.str = ...,

@@ -22,38 +22,111 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from orchestration.v1 import common_pb2 as orchestration_dot_v1_dot_common__pb2
+from orchestration.v1 import context_pb2 as orchestration_dot_v1_dot_context__pb2
+from orchestration.v1 import lease_pb2 as orchestration_dot_v1_dot_lease__pb2
 from orchestration.v1 import task_pb2 as orchestration_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#orchestration/v1/coordination.proto\x12\x10orchestration.v1\x1a\x1borchestration/v1/task.proto\"h\n\nDependency\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12\x17\n\x0f\x64\x65pends_on_code\x18\x02 \x01(\t\x12.\n\x04kind\x18\x03 \x01(\x0e\x32 .orchestration.v1.DependencyKind\"\\\n\x14\x41\x64\x64\x44\x65pendencyRequest\x12\x30\n\ndependency\x18\x01 \x01(\x0b\x32\x1c.orchestration.v1.Dependency\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"I\n\x15\x41\x64\x64\x44\x65pendencyResponse\x12\x30\n\ndependency\x18\x01 \x01(\x0b\x32\x1c.orchestration.v1.Dependency\"_\n\x17RemoveDependencyRequest\x12\x30\n\ndependency\x18\x01 \x01(\x0b\x32\x1c.orchestration.v1.Dependency\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1a\n\x18RemoveDependencyResponse\"\xbe\x01\n\x17ListDependenciesRequest\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12\x38\n\tdirection\x18\x02 \x01(\x0e\x32%.orchestration.v1.DependencyDirection\x12/\n\x05kinds\x18\x03 \x03(\x0e\x32 .orchestration.v1.DependencyKind\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"g\n\x18ListDependenciesResponse\x12\x32\n\x0c\x64\x65pendencies\x18\x01 \x03(\x0b\x32\x1c.orchestration.v1.Dependency\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n\x15ListReadyTasksRequest\x12\x13\n\x0bsprint_code\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x17\n\x0finclude_not_due\x18\x04 \x01(\x08\"X\n\x16ListReadyTasksResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.orchestration.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xb1\x01\n\x0e\x44\x65pendencyKind\x12\x1f\n\x1b\x44\x45PENDENCY_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45PENDENCY_KIND_BLOCKS\x10\x01\x12 \n\x1c\x44\x45PENDENCY_KIND_PARENT_CHILD\x10\x02\x12#\n\x1f\x44\x45PENDENCY_KIND_DISCOVERED_FROM\x10\x03\x12\x1b\n\x17\x44\x45PENDENCY_KIND_RELATED\x10\x04*\x85\x01\n\x13\x44\x65pendencyDirection\x12$\n DEPENDENCY_DIRECTION_UNSPECIFIED\x10\x00\x12#\n\x1f\x44\x45PENDENCY_DIRECTION_DEPENDS_ON\x10\x01\x12#\n\x1f\x44\x45PENDENCY_DIRECTION_DEPENDENTS\x10\x02\x32\xb2\x03\n\x13\x43oordinationService\x12`\n\rAddDependency\x12&.orchestration.v1.AddDependencyRequest\x1a\'.orchestration.v1.AddDependencyResponse\x12i\n\x10RemoveDependency\x12).orchestration.v1.RemoveDependencyRequest\x1a*.orchestration.v1.RemoveDependencyResponse\x12i\n\x10ListDependencies\x12).orchestration.v1.ListDependenciesRequest\x1a*.orchestration.v1.ListDependenciesResponse\x12\x63\n\x0eListReadyTasks\x12\'.orchestration.v1.ListReadyTasksRequest\x1a(.orchestration.v1.ListReadyTasksResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#orchestration/v1/coordination.proto\x12\x10orchestration.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dorchestration/v1/common.proto\x1a\x1eorchestration/v1/context.proto\x1a\x1corchestration/v1/lease.proto\x1a\x1borchestration/v1/task.proto\"h\n\nDependency\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12\x17\n\x0f\x64\x65pends_on_code\x18\x02 \x01(\t\x12.\n\x04kind\x18\x03 \x01(\x0e\x32 .orchestration.v1.DependencyKind\"\\\n\x14\x41\x64\x64\x44\x65pendencyRequest\x12\x30\n\ndependency\x18\x01 \x01(\x0b\x32\x1c.orchestration.v1.Dependency\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"I\n\x15\x41\x64\x64\x44\x65pendencyResponse\x12\x30\n\ndependency\x18\x01 \x01(\x0b\x32\x1c.orchestration.v1.Dependency\"_\n\x17RemoveDependencyRequest\x12\x30\n\ndependency\x18\x01 \x01(\x0b\x32\x1c.orchestration.v1.Dependency\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1a\n\x18RemoveDependencyResponse\"\xbe\x01\n\x17ListDependenciesRequest\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12\x38\n\tdirection\x18\x02 \x01(\x0e\x32%.orchestration.v1.DependencyDirection\x12/\n\x05kinds\x18\x03 \x03(\x0e\x32 .orchestration.v1.DependencyKind\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"g\n\x18ListDependenciesResponse\x12\x32\n\x0c\x64\x65pendencies\x18\x01 \x03(\x0b\x32\x1c.orchestration.v1.Dependency\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n\x15ListReadyTasksRequest\x12\x13\n\x0bsprint_code\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x17\n\x0finclude_not_due\x18\x04 \x01(\x08\"X\n\x16ListReadyTasksResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.orchestration.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8f\x03\n\x10\x43laimTaskRequest\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12\x13\n\x0bsprint_code\x18\x02 \x01(\t\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12.\n\npriorities\x18\x04 \x03(\x0e\x32\x1a.orchestration.v1.Priority\x12\x14\n\x0c\x63\x61pabilities\x18\x05 \x03(\t\x12\r\n\x05\x61gent\x18\x06 \x01(\t\x12(\n\x05lease\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10\x61ttempt_deadline\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x04wait\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x63ount\x18\n \x01(\x05\x12\x31\n\x07\x63ontext\x18\x0b \x01(\x0b\x32 .orchestration.v1.ContextOptions\x12\x10\n\x08provider\x18\x0c \x01(\t\x12\x12\n\nrequest_id\x18\r \x01(\t\"\x87\x01\n\x0b\x43laimedTask\x12&\n\x05lease\x18\x01 \x01(\x0b\x32\x17.orchestration.v1.Lease\x12$\n\x04task\x18\x02 \x01(\x0b\x32\x16.orchestration.v1.Task\x12*\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x19.orchestration.v1.Context\"B\n\x11\x43laimTaskResponse\x12-\n\x06\x63laims\x18\x01 \x03(\x0b\x32\x1d.orchestration.v1.ClaimedTask\",\n\x08LeaseRef\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x03\">\n\x10HeartbeatRequest\x12*\n\x06leases\x18\x01 \x03(\x0b\x32\x1a.orchestration.v1.LeaseRef\"\xb2\x02\n\nLeaseState\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x03\x12-\n\x06status\x18\x03 \x01(\x0e\x32\x1d.orchestration.v1.LeaseStatus\x12.\n\tdirective\x18\x04 \x01(\x0e\x32\x1b.orchestration.v1.Directive\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\ttime_left\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11\x61ttempt_time_left\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"A\n\x11HeartbeatResponse\x12,\n\x06leases\x18\x01 \x03(\x0b\x32\x1c.orchestration.v1.LeaseState\"\xfb\x01\n\x12ReleaseTaskRequest\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x02 \x01(\x03\x12\x31\n\x07outcome\x18\x03 \x01(\x0e\x32 .orchestration.v1.AttemptOutcome\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x15\n\rnot_retryable\x18\x05 \x01(\x08\x12&\n\x05usage\x18\x06 \x01(\x0b\x32\x17.orchestration.v1.Usage\x12-\n\tartifacts\x18\x07 \x03(\x0b\x32\x1a.orchestration.v1.Artifact\x12\x12\n\nrequest_id\x18\x08 \x01(\t\"g\n\x13ReleaseTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.orchestration.v1.Task\x12*\n\x07\x61ttempt\x18\x02 \x01(\x0b\x32\x19.orchestration.v1.Attempt\"K\n\x12PreemptTaskRequest\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"g\n\x13PreemptTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.orchestration.v1.Task\x12*\n\x07\x61ttempt\x18\x02 \x01(\x0b\x32\x19.orchestration.v1.Attempt\"^\n\x11ListLeasesRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x13\n\x0bsession_key\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"V\n\x12ListLeasesResponse\x12\'\n\x06leases\x18\x01 \x03(\x0b\x32\x17.orchestration.v1.Lease\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x13ListAttemptsRequest\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\\\n\x14ListAttemptsResponse\x12+\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x19.orchestration.v1.Attempt\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb8\x01\n\x17\x45xplainReadinessRequest\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12\x13\n\x0bsprint_code\x18\x02 \x01(\t\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12.\n\npriorities\x18\x04 \x03(\x0e\x32\x1a.orchestration.v1.Priority\x12\x14\n\x0c\x63\x61pabilities\x18\x05 \x03(\t\x12\r\n\x05\x61gent\x18\x06 \x01(\t\x12\x10\n\x08provider\x18\x07 \x01(\t\"\xe0\x01\n\x0fReadinessReason\x12\x33\n\x04kind\x18\x01 \x01(\x0e\x32%.orchestration.v1.ReadinessReasonKind\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12,\n\x06status\x18\x04 \x01(\x0e\x32\x1c.orchestration.v1.TaskStatus\x12\x0e\n\x06holder\x18\x05 \x01(\t\x12)\n\x05until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05tasks\x18\x07 \x01(\x05\"\x88\x01\n\x18\x45xplainReadinessResponse\x12\r\n\x05ready\x18\x01 \x01(\x08\x12\x32\n\x07reasons\x18\x02 \x03(\x0b\x32!.orchestration.v1.ReadinessReason\x12\x14\n\x0ctasks_before\x18\x03 \x01(\x05\x12\x13\n\x0bready_tasks\x18\x04 \x01(\x05\"u\n\tWorkScope\x12\x11\n\x07project\x18\x01 \x01(\x08H\x00\x12\x15\n\x0bsprint_code\x18\x02 \x01(\tH\x00\x12\x0f\n\x05\x61gent\x18\x03 \x01(\tH\x00\x12\x0f\n\x05label\x18\x04 \x01(\tH\x00\x12\x13\n\ttask_code\x18\x05 \x01(\tH\x00\x42\x07\n\x05scope\"\xae\x01\n\x05Pause\x12*\n\x05scope\x18\x01 \x01(\x0b\x32\x1b.orchestration.v1.WorkScope\x12)\n\x04mode\x18\x02 \x01(\x0e\x32\x1b.orchestration.v1.PauseMode\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x61gent\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8d\x01\n\x10PauseWorkRequest\x12*\n\x05scope\x18\x01 \x01(\x0b\x32\x1b.orchestration.v1.WorkScope\x12)\n\x04mode\x18\x02 \x01(\x0e\x32\x1b.orchestration.v1.PauseMode\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\";\n\x11PauseWorkResponse\x12&\n\x05pause\x18\x01 \x01(\x0b\x32\x17.orchestration.v1.Pause\"c\n\x11ResumeWorkRequest\x12*\n\x05scope\x18\x01 \x01(\x0b\x32\x1b.orchestration.v1.WorkScope\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x14\n\x12ResumeWorkResponse\":\n\x11ListPausesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x12ListPausesResponse\x12\'\n\x06pauses\x18\x01 \x03(\x0b\x32\x17.orchestration.v1.Pause\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n\tWorkLimit\x12\x0f\n\x05\x61gent\x18\x01 \x01(\tH\x00\x12\x0f\n\x05label\x18\x02 \x01(\tH\x00\x12\x12\n\x08provider\x18\x03 \x01(\tH\x00\x12\x12\n\nmax_leases\x18\x04 \x01(\x05\x12\x0e\n\x06leases\x18\x05 \x01(\x05\x42\x05\n\x03key\"e\n\x13SetWorkLimitRequest\x12*\n\x05limit\x18\x01 \x01(\x0b\x32\x1b.orchestration.v1.WorkLimit\x12\x0e\n\x06remove\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"B\n\x14SetWorkLimitResponse\x12*\n\x05limit\x18\x01 \x01(\x0b\x32\x1b.orchestration.v1.WorkLimit\">\n\x15ListWorkLimitsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x16ListWorkLimitsResponse\x12+\n\x06limits\x18\x01 \x03(\x0b\x32\x1b.orchestration.v1.WorkLimit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x85\x01\n\x13\x44\x65pendencyDirection\x12$\n DEPENDENCY_DIRECTION_UNSPECIFIED\x10\x00\x12#\n\x1f\x44\x45PENDENCY_DIRECTION_DEPENDS_ON\x10\x01\x12#\n\x1f\x44\x45PENDENCY_DIRECTION_DEPENDENTS\x10\x02*~\n\tDirective\x12\x19\n\x15\x44IRECTIVE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44IRECTIVE_CONTINUE\x10\x01\x12\x14\n\x10\x44IRECTIVE_CANCEL\x10\x02\x12\x13\n\x0f\x44IRECTIVE_PAUSE\x10\x03\x12\x13\n\x0f\x44IRECTIVE_DRAIN\x10\x04*Y\n\x0bLeaseStatus\x12\x1c\n\x18LEASE_STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11LEASE_STATUS_HELD\x10\x01\x12\x15\n\x11LEASE_STATUS_LOST\x10\x02*\x99\x03\n\x13ReadinessReasonKind\x12%\n!READINESS_REASON_KIND_UNSPECIFIED\x10\x00\x12 \n\x1cREADINESS_REASON_KIND_STATUS\x10\x01\x12!\n\x1dREADINESS_REASON_KIND_BLOCKER\x10\x02\x12\x1e\n\x1aREADINESS_REASON_KIND_HELD\x10\x03\x12$\n READINESS_REASON_KIND_NOT_BEFORE\x10\x04\x12!\n\x1dREADINESS_REASON_KIND_BACKOFF\x10\x05\x12$\n READINESS_REASON_KIND_CAPABILITY\x10\x06\x12 \n\x1cREADINESS_REASON_KIND_SPRINT\x10\x07\x12 \n\x1cREADINESS_REASON_KIND_PAUSED\x10\x08\x12\x1f\n\x1bREADINESS_REASON_KIND_LIMIT\x10\t\x12\"\n\x1eREADINESS_REASON_KIND_CHILDREN\x10\n*j\n\tPauseMode\x12\x1a\n\x16PAUSE_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10PAUSE_MODE_PAUSE\x10\x01\x12\x14\n\x10PAUSE_MODE_DRAIN\x10\x02\x12\x15\n\x11PAUSE_MODE_CANCEL\x10\x03\x32\x85\x0c\n\x13\x43oordinationService\x12`\n\rAddDependency\x12&.orchestration.v1.AddDependencyRequest\x1a\'.orchestration.v1.AddDependencyResponse\x12i\n\x10RemoveDependency\x12).orchestration.v1.RemoveDependencyRequest\x1a*.orchestration.v1.RemoveDependencyResponse\x12i\n\x10ListDependencies\x12).orchestration.v1.ListDependenciesRequest\x1a*.orchestration.v1.ListDependenciesResponse\x12\x63\n\x0eListReadyTasks\x12\'.orchestration.v1.ListReadyTasksRequest\x1a(.orchestration.v1.ListReadyTasksResponse\x12T\n\tClaimTask\x12\".orchestration.v1.ClaimTaskRequest\x1a#.orchestration.v1.ClaimTaskResponse\x12T\n\tHeartbeat\x12\".orchestration.v1.HeartbeatRequest\x1a#.orchestration.v1.HeartbeatResponse\x12Z\n\x0bReleaseTask\x12$.orchestration.v1.ReleaseTaskRequest\x1a%.orchestration.v1.ReleaseTaskResponse\x12Z\n\x0bPreemptTask\x12$.orchestration.v1.PreemptTaskRequest\x1a%.orchestration.v1.PreemptTaskResponse\x12W\n\nListLeases\x12#.orchestration.v1.ListLeasesRequest\x1a$.orchestration.v1.ListLeasesResponse\x12]\n\x0cListAttempts\x12%.orchestration.v1.ListAttemptsRequest\x1a&.orchestration.v1.ListAttemptsResponse\x12i\n\x10\x45xplainReadiness\x12).orchestration.v1.ExplainReadinessRequest\x1a*.orchestration.v1.ExplainReadinessResponse\x12T\n\tPauseWork\x12\".orchestration.v1.PauseWorkRequest\x1a#.orchestration.v1.PauseWorkResponse\x12W\n\nResumeWork\x12#.orchestration.v1.ResumeWorkRequest\x1a$.orchestration.v1.ResumeWorkResponse\x12W\n\nListPauses\x12#.orchestration.v1.ListPausesRequest\x1a$.orchestration.v1.ListPausesResponse\x12]\n\x0cSetWorkLimit\x12%.orchestration.v1.SetWorkLimitRequest\x1a&.orchestration.v1.SetWorkLimitResponse\x12\x63\n\x0eListWorkLimits\x12\'.orchestration.v1.ListWorkLimitsRequest\x1a(.orchestration.v1.ListWorkLimitsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orchestration.v1.coordination_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DEPENDENCYKIND']._serialized_start=985
-  _globals['_DEPENDENCYKIND']._serialized_end=1162
-  _globals['_DEPENDENCYDIRECTION']._serialized_start=1165
-  _globals['_DEPENDENCYDIRECTION']._serialized_end=1298
-  _globals['_DEPENDENCY']._serialized_start=86
-  _globals['_DEPENDENCY']._serialized_end=190
-  _globals['_ADDDEPENDENCYREQUEST']._serialized_start=192
-  _globals['_ADDDEPENDENCYREQUEST']._serialized_end=284
-  _globals['_ADDDEPENDENCYRESPONSE']._serialized_start=286
-  _globals['_ADDDEPENDENCYRESPONSE']._serialized_end=359
-  _globals['_REMOVEDEPENDENCYREQUEST']._serialized_start=361
-  _globals['_REMOVEDEPENDENCYREQUEST']._serialized_end=456
-  _globals['_REMOVEDEPENDENCYRESPONSE']._serialized_start=458
-  _globals['_REMOVEDEPENDENCYRESPONSE']._serialized_end=484
-  _globals['_LISTDEPENDENCIESREQUEST']._serialized_start=487
-  _globals['_LISTDEPENDENCIESREQUEST']._serialized_end=677
-  _globals['_LISTDEPENDENCIESRESPONSE']._serialized_start=679
-  _globals['_LISTDEPENDENCIESRESPONSE']._serialized_end=782
-  _globals['_LISTREADYTASKSREQUEST']._serialized_start=784
-  _globals['_LISTREADYTASKSREQUEST']._serialized_end=892
-  _globals['_LISTREADYTASKSRESPONSE']._serialized_start=894
-  _globals['_LISTREADYTASKSRESPONSE']._serialized_end=982
-  _globals['_COORDINATIONSERVICE']._serialized_start=1301
-  _globals['_COORDINATIONSERVICE']._serialized_end=1735
+  _globals['_DEPENDENCYDIRECTION']._serialized_start=4903
+  _globals['_DEPENDENCYDIRECTION']._serialized_end=5036
+  _globals['_DIRECTIVE']._serialized_start=5038
+  _globals['_DIRECTIVE']._serialized_end=5164
+  _globals['_LEASESTATUS']._serialized_start=5166
+  _globals['_LEASESTATUS']._serialized_end=5255
+  _globals['_READINESSREASONKIND']._serialized_start=5258
+  _globals['_READINESSREASONKIND']._serialized_end=5667
+  _globals['_PAUSEMODE']._serialized_start=5669
+  _globals['_PAUSEMODE']._serialized_end=5775
+  _globals['_DEPENDENCY']._serialized_start=244
+  _globals['_DEPENDENCY']._serialized_end=348
+  _globals['_ADDDEPENDENCYREQUEST']._serialized_start=350
+  _globals['_ADDDEPENDENCYREQUEST']._serialized_end=442
+  _globals['_ADDDEPENDENCYRESPONSE']._serialized_start=444
+  _globals['_ADDDEPENDENCYRESPONSE']._serialized_end=517
+  _globals['_REMOVEDEPENDENCYREQUEST']._serialized_start=519
+  _globals['_REMOVEDEPENDENCYREQUEST']._serialized_end=614
+  _globals['_REMOVEDEPENDENCYRESPONSE']._serialized_start=616
+  _globals['_REMOVEDEPENDENCYRESPONSE']._serialized_end=642
+  _globals['_LISTDEPENDENCIESREQUEST']._serialized_start=645
+  _globals['_LISTDEPENDENCIESREQUEST']._serialized_end=835
+  _globals['_LISTDEPENDENCIESRESPONSE']._serialized_start=837
+  _globals['_LISTDEPENDENCIESRESPONSE']._serialized_end=940
+  _globals['_LISTREADYTASKSREQUEST']._serialized_start=942
+  _globals['_LISTREADYTASKSREQUEST']._serialized_end=1050
+  _globals['_LISTREADYTASKSRESPONSE']._serialized_start=1052
+  _globals['_LISTREADYTASKSRESPONSE']._serialized_end=1140
+  _globals['_CLAIMTASKREQUEST']._serialized_start=1143
+  _globals['_CLAIMTASKREQUEST']._serialized_end=1542
+  _globals['_CLAIMEDTASK']._serialized_start=1545
+  _globals['_CLAIMEDTASK']._serialized_end=1680
+  _globals['_CLAIMTASKRESPONSE']._serialized_start=1682
+  _globals['_CLAIMTASKRESPONSE']._serialized_end=1748
+  _globals['_LEASEREF']._serialized_start=1750
+  _globals['_LEASEREF']._serialized_end=1794
+  _globals['_HEARTBEATREQUEST']._serialized_start=1796
+  _globals['_HEARTBEATREQUEST']._serialized_end=1858
+  _globals['_LEASESTATE']._serialized_start=1861
+  _globals['_LEASESTATE']._serialized_end=2167
+  _globals['_HEARTBEATRESPONSE']._serialized_start=2169
+  _globals['_HEARTBEATRESPONSE']._serialized_end=2234
+  _globals['_RELEASETASKREQUEST']._serialized_start=2237
+  _globals['_RELEASETASKREQUEST']._serialized_end=2488
+  _globals['_RELEASETASKRESPONSE']._serialized_start=2490
+  _globals['_RELEASETASKRESPONSE']._serialized_end=2593
+  _globals['_PREEMPTTASKREQUEST']._serialized_start=2595
+  _globals['_PREEMPTTASKREQUEST']._serialized_end=2670
+  _globals['_PREEMPTTASKRESPONSE']._serialized_start=2672
+  _globals['_PREEMPTTASKRESPONSE']._serialized_end=2775
+  _globals['_LISTLEASESREQUEST']._serialized_start=2777
+  _globals['_LISTLEASESREQUEST']._serialized_end=2871
+  _globals['_LISTLEASESRESPONSE']._serialized_start=2873
+  _globals['_LISTLEASESRESPONSE']._serialized_end=2959
+  _globals['_LISTATTEMPTSREQUEST']._serialized_start=2961
+  _globals['_LISTATTEMPTSREQUEST']._serialized_end=3040
+  _globals['_LISTATTEMPTSRESPONSE']._serialized_start=3042
+  _globals['_LISTATTEMPTSRESPONSE']._serialized_end=3134
+  _globals['_EXPLAINREADINESSREQUEST']._serialized_start=3137
+  _globals['_EXPLAINREADINESSREQUEST']._serialized_end=3321
+  _globals['_READINESSREASON']._serialized_start=3324
+  _globals['_READINESSREASON']._serialized_end=3548
+  _globals['_EXPLAINREADINESSRESPONSE']._serialized_start=3551
+  _globals['_EXPLAINREADINESSRESPONSE']._serialized_end=3687
+  _globals['_WORKSCOPE']._serialized_start=3689
+  _globals['_WORKSCOPE']._serialized_end=3806
+  _globals['_PAUSE']._serialized_start=3809
+  _globals['_PAUSE']._serialized_end=3983
+  _globals['_PAUSEWORKREQUEST']._serialized_start=3986
+  _globals['_PAUSEWORKREQUEST']._serialized_end=4127
+  _globals['_PAUSEWORKRESPONSE']._serialized_start=4129
+  _globals['_PAUSEWORKRESPONSE']._serialized_end=4188
+  _globals['_RESUMEWORKREQUEST']._serialized_start=4190
+  _globals['_RESUMEWORKREQUEST']._serialized_end=4289
+  _globals['_RESUMEWORKRESPONSE']._serialized_start=4291
+  _globals['_RESUMEWORKRESPONSE']._serialized_end=4311
+  _globals['_LISTPAUSESREQUEST']._serialized_start=4313
+  _globals['_LISTPAUSESREQUEST']._serialized_end=4371
+  _globals['_LISTPAUSESRESPONSE']._serialized_start=4373
+  _globals['_LISTPAUSESRESPONSE']._serialized_end=4459
+  _globals['_WORKLIMIT']._serialized_start=4461
+  _globals['_WORKLIMIT']._serialized_end=4569
+  _globals['_SETWORKLIMITREQUEST']._serialized_start=4571
+  _globals['_SETWORKLIMITREQUEST']._serialized_end=4672
+  _globals['_SETWORKLIMITRESPONSE']._serialized_start=4674
+  _globals['_SETWORKLIMITRESPONSE']._serialized_end=4740
+  _globals['_LISTWORKLIMITSREQUEST']._serialized_start=4742
+  _globals['_LISTWORKLIMITSREQUEST']._serialized_end=4804
+  _globals['_LISTWORKLIMITSRESPONSE']._serialized_start=4806
+  _globals['_LISTWORKLIMITSRESPONSE']._serialized_end=4900
+  _globals['_COORDINATIONSERVICE']._serialized_start=5778
+  _globals['_COORDINATIONSERVICE']._serialized_end=7319
 # @@protoc_insertion_point(module_scope)

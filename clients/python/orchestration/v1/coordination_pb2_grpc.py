@@ -56,6 +56,66 @@ class CoordinationServiceStub:
                 request_serializer=orchestration_dot_v1_dot_coordination__pb2.ListReadyTasksRequest.SerializeToString,
                 response_deserializer=orchestration_dot_v1_dot_coordination__pb2.ListReadyTasksResponse.FromString,
                 _registered_method=True)
+        self.ClaimTask = channel.unary_unary(
+                '/orchestration.v1.CoordinationService/ClaimTask',
+                request_serializer=orchestration_dot_v1_dot_coordination__pb2.ClaimTaskRequest.SerializeToString,
+                response_deserializer=orchestration_dot_v1_dot_coordination__pb2.ClaimTaskResponse.FromString,
+                _registered_method=True)
+        self.Heartbeat = channel.unary_unary(
+                '/orchestration.v1.CoordinationService/Heartbeat',
+                request_serializer=orchestration_dot_v1_dot_coordination__pb2.HeartbeatRequest.SerializeToString,
+                response_deserializer=orchestration_dot_v1_dot_coordination__pb2.HeartbeatResponse.FromString,
+                _registered_method=True)
+        self.ReleaseTask = channel.unary_unary(
+                '/orchestration.v1.CoordinationService/ReleaseTask',
+                request_serializer=orchestration_dot_v1_dot_coordination__pb2.ReleaseTaskRequest.SerializeToString,
+                response_deserializer=orchestration_dot_v1_dot_coordination__pb2.ReleaseTaskResponse.FromString,
+                _registered_method=True)
+        self.PreemptTask = channel.unary_unary(
+                '/orchestration.v1.CoordinationService/PreemptTask',
+                request_serializer=orchestration_dot_v1_dot_coordination__pb2.PreemptTaskRequest.SerializeToString,
+                response_deserializer=orchestration_dot_v1_dot_coordination__pb2.PreemptTaskResponse.FromString,
+                _registered_method=True)
+        self.ListLeases = channel.unary_unary(
+                '/orchestration.v1.CoordinationService/ListLeases',
+                request_serializer=orchestration_dot_v1_dot_coordination__pb2.ListLeasesRequest.SerializeToString,
+                response_deserializer=orchestration_dot_v1_dot_coordination__pb2.ListLeasesResponse.FromString,
+                _registered_method=True)
+        self.ListAttempts = channel.unary_unary(
+                '/orchestration.v1.CoordinationService/ListAttempts',
+                request_serializer=orchestration_dot_v1_dot_coordination__pb2.ListAttemptsRequest.SerializeToString,
+                response_deserializer=orchestration_dot_v1_dot_coordination__pb2.ListAttemptsResponse.FromString,
+                _registered_method=True)
+        self.ExplainReadiness = channel.unary_unary(
+                '/orchestration.v1.CoordinationService/ExplainReadiness',
+                request_serializer=orchestration_dot_v1_dot_coordination__pb2.ExplainReadinessRequest.SerializeToString,
+                response_deserializer=orchestration_dot_v1_dot_coordination__pb2.ExplainReadinessResponse.FromString,
+                _registered_method=True)
+        self.PauseWork = channel.unary_unary(
+                '/orchestration.v1.CoordinationService/PauseWork',
+                request_serializer=orchestration_dot_v1_dot_coordination__pb2.PauseWorkRequest.SerializeToString,
+                response_deserializer=orchestration_dot_v1_dot_coordination__pb2.PauseWorkResponse.FromString,
+                _registered_method=True)
+        self.ResumeWork = channel.unary_unary(
+                '/orchestration.v1.CoordinationService/ResumeWork',
+                request_serializer=orchestration_dot_v1_dot_coordination__pb2.ResumeWorkRequest.SerializeToString,
+                response_deserializer=orchestration_dot_v1_dot_coordination__pb2.ResumeWorkResponse.FromString,
+                _registered_method=True)
+        self.ListPauses = channel.unary_unary(
+                '/orchestration.v1.CoordinationService/ListPauses',
+                request_serializer=orchestration_dot_v1_dot_coordination__pb2.ListPausesRequest.SerializeToString,
+                response_deserializer=orchestration_dot_v1_dot_coordination__pb2.ListPausesResponse.FromString,
+                _registered_method=True)
+        self.SetWorkLimit = channel.unary_unary(
+                '/orchestration.v1.CoordinationService/SetWorkLimit',
+                request_serializer=orchestration_dot_v1_dot_coordination__pb2.SetWorkLimitRequest.SerializeToString,
+                response_deserializer=orchestration_dot_v1_dot_coordination__pb2.SetWorkLimitResponse.FromString,
+                _registered_method=True)
+        self.ListWorkLimits = channel.unary_unary(
+                '/orchestration.v1.CoordinationService/ListWorkLimits',
+                request_serializer=orchestration_dot_v1_dot_coordination__pb2.ListWorkLimitsRequest.SerializeToString,
+                response_deserializer=orchestration_dot_v1_dot_coordination__pb2.ListWorkLimitsResponse.FromString,
+                _registered_method=True)
 
 
 class CoordinationServiceServicer:
@@ -100,10 +160,135 @@ class CoordinationServiceServicer:
     def ListReadyTasks(self, request, context):
         """Lists the tasks that are ready to start, by priority, P0 first, then by creation time, oldest first.
 
-        A task is ready if its status is PENDING, every task that blocks it is completed, cancelled or deleted, and it is
-        due: it belongs to no sprint or to an active one. The next steps of InitAgent and of contexts follow the same
-        rule; they tell an agent to ask before it starts a task that is not due. The server does not enforce readiness: a
-        task with open blockers can be started and completed.
+        A task is ready if its status is PENDING, or IN_PROGRESS under a lease that has expired; every task that blocks it
+        is completed, cancelled or deleted; it is due: it belongs to no sprint or to an active one; its not_before and the
+        pause after a failed attempt have passed; and no pause stops it. The next steps of InitAgent and of contexts
+        follow the same rule; they tell an agent to ask before it starts a task that is not due. UpdateTaskStatus does not
+        enforce readiness: a task with open blockers can be started and completed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClaimTask(self, request, context):
+        """Claims a task, or the next ready ones: gives the caller a lease, starts an attempt, sets the task's status to
+        IN_PROGRESS and its assignee to the agent, in one transaction. Of any number of concurrent claims of a task, one
+        succeeds.
+
+        Without task_code the server takes the next ready tasks in the order of ListReadyTasks. If none is ready it waits
+        up to `wait` for one, and then returns no claim, without an error.
+
+        While the lease is valid, only calls with its fence can change the task's status or assignee or delete it. A lease
+        cannot stop an effect outside the ledger: let the systems that the agent writes to check the fence, too.
+
+        Errors:
+        - INVALID_ARGUMENT: neither agent nor the metadata names an agent.
+        - NOT_FOUND: the task does not exist or is deleted.
+        - FAILED_PRECONDITION, reason TASK_HELD: another holder has a valid lease. The error carries holder, session_key
+        and expire_time.
+        - FAILED_PRECONDITION, reason TASK_NOT_READY: the named task is not ready. The error lists the reasons;
+        ExplainReadiness tells more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Heartbeat(self, request, context):
+        """Extends up to 10,000 leases in one statement, each by its duration from now. The response tells for each lease
+        whether it is still held; a lost lease is no error. Heartbeats write no event and change no revision.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseTask(self, request, context):
+        """Ends the caller's attempt with an outcome. COMPLETED completes the task, FAILED and RETURNED make it PENDING
+        again, BLOCKED blocks it.
+
+        Errors:
+        - INVALID_ARGUMENT: the fence belongs to another task, or to none.
+        - FAILED_PRECONDITION, reason STALE_FENCE: the lease has ended. The error carries the present holder, if any.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreemptTask(self, request, context):
+        """Ends the attempt of whoever holds the task, with the outcome PREEMPTED, and makes the task PENDING again. The
+        holder learns of it by its next heartbeat, and each of its later writes fails.
+
+        Errors:
+        - NOT_FOUND: the task does not exist or is deleted.
+        - FAILED_PRECONDITION, reason NOT_HELD: nobody holds the task.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLeases(self, request, context):
+        """Lists the valid leases of the project, by task code.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAttempts(self, request, context):
+        """Lists the attempts at a task, newest first.
+
+        Errors:
+        - NOT_FOUND: the task never existed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainReadiness(self, request, context):
+        """Explains why a task is ready or not, or why an agent would get no task: every reason, with what would change it.
+        ClaimTask decides by the same function.
+
+        Errors:
+        - NOT_FOUND: the task does not exist or is deleted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseWork(self, request, context):
+        """Stops claims of a part of the project until ResumeWork, and tells the holders there by their heartbeats what to do.
+        Pausing the whole project with the mode CANCEL is the kill switch of a fleet. Pausing a scope again replaces its
+        mode and reason.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeWork(self, request, context):
+        """Ends a pause.
+
+        Errors:
+        - NOT_FOUND: the scope is not paused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPauses(self, request, context):
+        """Lists the pauses of the project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetWorkLimit(self, request, context):
+        """Sets how many tasks may be worked on at the same time by an agent, under a label, or with a provider. The limit is
+        exact, whatever the number of servers. Leases beyond a lowered limit stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWorkLimits(self, request, context):
+        """Lists the limits of the project, with their use.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -131,6 +316,66 @@ def add_CoordinationServiceServicer_to_server(servicer, server):
                     servicer.ListReadyTasks,
                     request_deserializer=orchestration_dot_v1_dot_coordination__pb2.ListReadyTasksRequest.FromString,
                     response_serializer=orchestration_dot_v1_dot_coordination__pb2.ListReadyTasksResponse.SerializeToString,
+            ),
+            'ClaimTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClaimTask,
+                    request_deserializer=orchestration_dot_v1_dot_coordination__pb2.ClaimTaskRequest.FromString,
+                    response_serializer=orchestration_dot_v1_dot_coordination__pb2.ClaimTaskResponse.SerializeToString,
+            ),
+            'Heartbeat': grpc.unary_unary_rpc_method_handler(
+                    servicer.Heartbeat,
+                    request_deserializer=orchestration_dot_v1_dot_coordination__pb2.HeartbeatRequest.FromString,
+                    response_serializer=orchestration_dot_v1_dot_coordination__pb2.HeartbeatResponse.SerializeToString,
+            ),
+            'ReleaseTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseTask,
+                    request_deserializer=orchestration_dot_v1_dot_coordination__pb2.ReleaseTaskRequest.FromString,
+                    response_serializer=orchestration_dot_v1_dot_coordination__pb2.ReleaseTaskResponse.SerializeToString,
+            ),
+            'PreemptTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreemptTask,
+                    request_deserializer=orchestration_dot_v1_dot_coordination__pb2.PreemptTaskRequest.FromString,
+                    response_serializer=orchestration_dot_v1_dot_coordination__pb2.PreemptTaskResponse.SerializeToString,
+            ),
+            'ListLeases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLeases,
+                    request_deserializer=orchestration_dot_v1_dot_coordination__pb2.ListLeasesRequest.FromString,
+                    response_serializer=orchestration_dot_v1_dot_coordination__pb2.ListLeasesResponse.SerializeToString,
+            ),
+            'ListAttempts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAttempts,
+                    request_deserializer=orchestration_dot_v1_dot_coordination__pb2.ListAttemptsRequest.FromString,
+                    response_serializer=orchestration_dot_v1_dot_coordination__pb2.ListAttemptsResponse.SerializeToString,
+            ),
+            'ExplainReadiness': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainReadiness,
+                    request_deserializer=orchestration_dot_v1_dot_coordination__pb2.ExplainReadinessRequest.FromString,
+                    response_serializer=orchestration_dot_v1_dot_coordination__pb2.ExplainReadinessResponse.SerializeToString,
+            ),
+            'PauseWork': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseWork,
+                    request_deserializer=orchestration_dot_v1_dot_coordination__pb2.PauseWorkRequest.FromString,
+                    response_serializer=orchestration_dot_v1_dot_coordination__pb2.PauseWorkResponse.SerializeToString,
+            ),
+            'ResumeWork': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeWork,
+                    request_deserializer=orchestration_dot_v1_dot_coordination__pb2.ResumeWorkRequest.FromString,
+                    response_serializer=orchestration_dot_v1_dot_coordination__pb2.ResumeWorkResponse.SerializeToString,
+            ),
+            'ListPauses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPauses,
+                    request_deserializer=orchestration_dot_v1_dot_coordination__pb2.ListPausesRequest.FromString,
+                    response_serializer=orchestration_dot_v1_dot_coordination__pb2.ListPausesResponse.SerializeToString,
+            ),
+            'SetWorkLimit': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetWorkLimit,
+                    request_deserializer=orchestration_dot_v1_dot_coordination__pb2.SetWorkLimitRequest.FromString,
+                    response_serializer=orchestration_dot_v1_dot_coordination__pb2.SetWorkLimitResponse.SerializeToString,
+            ),
+            'ListWorkLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWorkLimits,
+                    request_deserializer=orchestration_dot_v1_dot_coordination__pb2.ListWorkLimitsRequest.FromString,
+                    response_serializer=orchestration_dot_v1_dot_coordination__pb2.ListWorkLimitsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -243,6 +488,330 @@ class CoordinationService:
             '/orchestration.v1.CoordinationService/ListReadyTasks',
             orchestration_dot_v1_dot_coordination__pb2.ListReadyTasksRequest.SerializeToString,
             orchestration_dot_v1_dot_coordination__pb2.ListReadyTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClaimTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestration.v1.CoordinationService/ClaimTask',
+            orchestration_dot_v1_dot_coordination__pb2.ClaimTaskRequest.SerializeToString,
+            orchestration_dot_v1_dot_coordination__pb2.ClaimTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Heartbeat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestration.v1.CoordinationService/Heartbeat',
+            orchestration_dot_v1_dot_coordination__pb2.HeartbeatRequest.SerializeToString,
+            orchestration_dot_v1_dot_coordination__pb2.HeartbeatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestration.v1.CoordinationService/ReleaseTask',
+            orchestration_dot_v1_dot_coordination__pb2.ReleaseTaskRequest.SerializeToString,
+            orchestration_dot_v1_dot_coordination__pb2.ReleaseTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreemptTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestration.v1.CoordinationService/PreemptTask',
+            orchestration_dot_v1_dot_coordination__pb2.PreemptTaskRequest.SerializeToString,
+            orchestration_dot_v1_dot_coordination__pb2.PreemptTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLeases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestration.v1.CoordinationService/ListLeases',
+            orchestration_dot_v1_dot_coordination__pb2.ListLeasesRequest.SerializeToString,
+            orchestration_dot_v1_dot_coordination__pb2.ListLeasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAttempts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestration.v1.CoordinationService/ListAttempts',
+            orchestration_dot_v1_dot_coordination__pb2.ListAttemptsRequest.SerializeToString,
+            orchestration_dot_v1_dot_coordination__pb2.ListAttemptsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainReadiness(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestration.v1.CoordinationService/ExplainReadiness',
+            orchestration_dot_v1_dot_coordination__pb2.ExplainReadinessRequest.SerializeToString,
+            orchestration_dot_v1_dot_coordination__pb2.ExplainReadinessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseWork(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestration.v1.CoordinationService/PauseWork',
+            orchestration_dot_v1_dot_coordination__pb2.PauseWorkRequest.SerializeToString,
+            orchestration_dot_v1_dot_coordination__pb2.PauseWorkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeWork(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestration.v1.CoordinationService/ResumeWork',
+            orchestration_dot_v1_dot_coordination__pb2.ResumeWorkRequest.SerializeToString,
+            orchestration_dot_v1_dot_coordination__pb2.ResumeWorkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPauses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestration.v1.CoordinationService/ListPauses',
+            orchestration_dot_v1_dot_coordination__pb2.ListPausesRequest.SerializeToString,
+            orchestration_dot_v1_dot_coordination__pb2.ListPausesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetWorkLimit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestration.v1.CoordinationService/SetWorkLimit',
+            orchestration_dot_v1_dot_coordination__pb2.SetWorkLimitRequest.SerializeToString,
+            orchestration_dot_v1_dot_coordination__pb2.SetWorkLimitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWorkLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orchestration.v1.CoordinationService/ListWorkLimits',
+            orchestration_dot_v1_dot_coordination__pb2.ListWorkLimitsRequest.SerializeToString,
+            orchestration_dot_v1_dot_coordination__pb2.ListWorkLimitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,67 +22,70 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from orchestration.v1 import common_pb2 as orchestration_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1borchestration/v1/task.proto\x12\x10orchestration.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dorchestration/v1/common.proto\"\x8a\x04\n\x04Task\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x13\n\x0bsprint_code\x18\x05 \x01(\t\x12,\n\x06status\x18\x06 \x01(\x0e\x32\x1c.orchestration.v1.TaskStatus\x12,\n\x08priority\x18\x07 \x01(\x0e\x32\x1a.orchestration.v1.Priority\x12\r\n\x05phase\x18\x08 \x01(\t\x12\x10\n\x08\x61ssignee\x18\t \x01(\t\x12\x0e\n\x06labels\x18\n \x03(\t\x12\x12\n\nobjectives\x18\x0b \x03(\t\x12\x14\n\x0c\x64\x65liverables\x18\x0c \x03(\t\x12\x1b\n\x13\x61\x63\x63\x65ptance_criteria\x18\r \x03(\t\x12-\n\x0c\x61gent_config\x18\x0e \x01(\x0b\x32\x17.google.protobuf.Struct\x12)\n\x08metadata\x18\x0f \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x10\n\x08revision\x18\x10 \x01(\x03\x12\x0c\n\x04hash\x18\x11 \x01(\t\x12/\n\x0b\x63reate_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd8\x01\n\x0bTaskSummary\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12,\n\x06status\x18\x03 \x01(\x0e\x32\x1c.orchestration.v1.TaskStatus\x12,\n\x08priority\x18\x04 \x01(\x0e\x32\x1a.orchestration.v1.Priority\x12\x10\n\x08\x61ssignee\x18\x05 \x01(\t\x12\r\n\x05phase\x18\x06 \x01(\t\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x93\x01\n\x11\x43reateTaskRequest\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.orchestration.v1.Task\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\noccur_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0csync_to_file\x18\x04 \x01(\x08\":\n\x12\x43reateTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.orchestration.v1.Task\"#\n\x0eGetTaskRequest\x12\x11\n\ttask_code\x18\x01 \x01(\t\"7\n\x0fGetTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.orchestration.v1.Task\"\xfc\x01\n\x10ListTasksRequest\x12\x13\n\x0bsprint_code\x18\x01 \x01(\t\x12.\n\x08statuses\x18\x02 \x03(\x0e\x32\x1c.orchestration.v1.TaskStatus\x12.\n\npriorities\x18\x03 \x03(\x0e\x32\x1a.orchestration.v1.Priority\x12\x10\n\x08\x61ssignee\x18\x04 \x01(\t\x12\x0e\n\x06labels\x18\x05 \x03(\t\x12*\n\x05order\x18\x06 \x01(\x0e\x32\x1b.orchestration.v1.TaskOrder\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"S\n\x11ListTasksResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.orchestration.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xea\x01\n\x11UpdateTaskRequest\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.orchestration.v1.Task\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x19\n\x11\x65xpected_revision\x18\x03 \x01(\x03\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x14\n\x0csync_to_file\x18\x05 \x01(\x08\x12\x39\n\x0f\x65mission_policy\x18\x06 \x01(\x0e\x32 .orchestration.v1.EmissionPolicy\":\n\x12UpdateTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.orchestration.v1.Task\"\xea\x01\n\x17UpdateTaskStatusRequest\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12,\n\x06status\x18\x02 \x01(\x0e\x32\x1c.orchestration.v1.TaskStatus\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x19\n\x11\x65xpected_revision\x18\x04 \x01(\x03\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x14\n\x0csync_to_file\x18\x06 \x01(\x08\x12\x39\n\x0f\x65mission_policy\x18\x07 \x01(\x0e\x32 .orchestration.v1.EmissionPolicy\"@\n\x18UpdateTaskStatusResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.orchestration.v1.Task\"U\n\x11\x44\x65leteTaskRequest\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12\x19\n\x11\x65xpected_revision\x18\x02 \x01(\x03\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x14\n\x12\x44\x65leteTaskResponse\"_\n\x07NewTask\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.orchestration.v1.Task\x12.\n\noccur_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"m\n\x17\x42\x61tchCreateTasksRequest\x12(\n\x05tasks\x18\x01 \x03(\x0b\x32\x19.orchestration.v1.NewTask\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x14\n\x0csync_to_file\x18\x03 \x01(\x08\"A\n\x18\x42\x61tchCreateTasksResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.orchestration.v1.Task\"~\n\x10TaskStatusChange\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12,\n\x06status\x18\x02 \x01(\x0e\x32\x1c.orchestration.v1.TaskStatus\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x19\n\x11\x65xpected_revision\x18\x04 \x01(\x03\"\xb8\x01\n\x1c\x42\x61tchUpdateTaskStatusRequest\x12\x33\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\".orchestration.v1.TaskStatusChange\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x14\n\x0csync_to_file\x18\x03 \x01(\x08\x12\x39\n\x0f\x65mission_policy\x18\x04 \x01(\x0e\x32 .orchestration.v1.EmissionPolicy\"F\n\x1d\x42\x61tchUpdateTaskStatusResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.orchestration.v1.Task\"Q\n\x10TaskFromTemplate\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12*\n\tvariables\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xd0\x01\n\x1e\x43reateTasksFromTemplateRequest\x12\x10\n\x08template\x18\x01 \x01(\t\x12\x13\n\x0bsprint_code\x18\x02 \x01(\t\x12*\n\tvariables\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x31\n\x05items\x18\x05 \x03(\x0b\x32\".orchestration.v1.TaskFromTemplate\x12\x14\n\x0csync_to_file\x18\x06 \x01(\x08\"H\n\x1f\x43reateTasksFromTemplateResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.orchestration.v1.Task*X\n\tTaskOrder\x12\x1a\n\x16TASK_ORDER_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_ORDER_CREATED\x10\x01\x12\x17\n\x13TASK_ORDER_PRIORITY\x10\x02\x32\x8e\x07\n\x0bTaskService\x12W\n\nCreateTask\x12#.orchestration.v1.CreateTaskRequest\x1a$.orchestration.v1.CreateTaskResponse\x12N\n\x07GetTask\x12 .orchestration.v1.GetTaskRequest\x1a!.orchestration.v1.GetTaskResponse\x12T\n\tListTasks\x12\".orchestration.v1.ListTasksRequest\x1a#.orchestration.v1.ListTasksResponse\x12W\n\nUpdateTask\x12#.orchestration.v1.UpdateTaskRequest\x1a$.orchestration.v1.UpdateTaskResponse\x12i\n\x10UpdateTaskStatus\x12).orchestration.v1.UpdateTaskStatusRequest\x1a*.orchestration.v1.UpdateTaskStatusResponse\x12W\n\nDeleteTask\x12#.orchestration.v1.DeleteTaskRequest\x1a$.orchestration.v1.DeleteTaskResponse\x12i\n\x10\x42\x61tchCreateTasks\x12).orchestration.v1.BatchCreateTasksRequest\x1a*.orchestration.v1.BatchCreateTasksResponse\x12x\n\x15\x42\x61tchUpdateTaskStatus\x12..orchestration.v1.BatchUpdateTaskStatusRequest\x1a/.orchestration.v1.BatchUpdateTaskStatusResponse\x12~\n\x17\x43reateTasksFromTemplate\x12\x30.orchestration.v1.CreateTasksFromTemplateRequest\x1a\x31.orchestration.v1.CreateTasksFromTemplateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1borchestration/v1/task.proto\x12\x10orchestration.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dorchestration/v1/common.proto\"\xd2\x05\n\x04Task\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x13\n\x0bsprint_code\x18\x05 \x01(\t\x12,\n\x06status\x18\x06 \x01(\x0e\x32\x1c.orchestration.v1.TaskStatus\x12,\n\x08priority\x18\x07 \x01(\x0e\x32\x1a.orchestration.v1.Priority\x12\r\n\x05phase\x18\x08 \x01(\t\x12\x10\n\x08\x61ssignee\x18\t \x01(\t\x12\x0e\n\x06labels\x18\n \x03(\t\x12\x12\n\nobjectives\x18\x0b \x03(\t\x12\x14\n\x0c\x64\x65liverables\x18\x0c \x03(\t\x12\x1b\n\x13\x61\x63\x63\x65ptance_criteria\x18\r \x03(\t\x12-\n\x0c\x61gent_config\x18\x0e \x01(\x0b\x32\x17.google.protobuf.Struct\x12)\n\x08metadata\x18\x0f \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x10\n\x08revision\x18\x10 \x01(\x03\x12\x0c\n\x04hash\x18\x11 \x01(\t\x12/\n\x0b\x63reate_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63\x61pabilities\x18\x14 \x03(\t\x12.\n\nnot_before\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0cretry_policy\x18\x17 \x01(\x0b\x32\x1d.orchestration.v1.RetryPolicy\x12\x1d\n\x15\x63ompleted_by_children\x18\x18 \x01(\x08\"\x7f\n\x0bRetryPolicy\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\x05\x12*\n\x07\x62\x61\x63koff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_backoff\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd8\x01\n\x0bTaskSummary\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12,\n\x06status\x18\x03 \x01(\x0e\x32\x1c.orchestration.v1.TaskStatus\x12,\n\x08priority\x18\x04 \x01(\x0e\x32\x1a.orchestration.v1.Priority\x12\x10\n\x08\x61ssignee\x18\x05 \x01(\t\x12\r\n\x05phase\x18\x06 \x01(\t\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x93\x01\n\x11\x43reateTaskRequest\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.orchestration.v1.Task\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\noccur_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0csync_to_file\x18\x04 \x01(\x08\":\n\x12\x43reateTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.orchestration.v1.Task\"#\n\x0eGetTaskRequest\x12\x11\n\ttask_code\x18\x01 \x01(\t\"7\n\x0fGetTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.orchestration.v1.Task\"\xfc\x01\n\x10ListTasksRequest\x12\x13\n\x0bsprint_code\x18\x01 \x01(\t\x12.\n\x08statuses\x18\x02 \x03(\x0e\x32\x1c.orchestration.v1.TaskStatus\x12.\n\npriorities\x18\x03 \x03(\x0e\x32\x1a.orchestration.v1.Priority\x12\x10\n\x08\x61ssignee\x18\x04 \x01(\t\x12\x0e\n\x06labels\x18\x05 \x03(\t\x12*\n\x05order\x18\x06 \x01(\x0e\x32\x1b.orchestration.v1.TaskOrder\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"S\n\x11ListTasksResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.orchestration.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf9\x01\n\x11UpdateTaskRequest\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.orchestration.v1.Task\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x19\n\x11\x65xpected_revision\x18\x03 \x01(\x03\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x14\n\x0csync_to_file\x18\x05 \x01(\x08\x12\x39\n\x0f\x65mission_policy\x18\x06 \x01(\x0e\x32 .orchestration.v1.EmissionPolicy\x12\r\n\x05\x66\x65nce\x18\x07 \x01(\x03\":\n\x12UpdateTaskResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.orchestration.v1.Task\"\xf9\x01\n\x17UpdateTaskStatusRequest\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12,\n\x06status\x18\x02 \x01(\x0e\x32\x1c.orchestration.v1.TaskStatus\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x19\n\x11\x65xpected_revision\x18\x04 \x01(\x03\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x14\n\x0csync_to_file\x18\x06 \x01(\x08\x12\x39\n\x0f\x65mission_policy\x18\x07 \x01(\x0e\x32 .orchestration.v1.EmissionPolicy\x12\r\n\x05\x66\x65nce\x18\x08 \x01(\x03\"@\n\x18UpdateTaskStatusResponse\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.orchestration.v1.Task\"d\n\x11\x44\x65leteTaskRequest\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12\x19\n\x11\x65xpected_revision\x18\x02 \x01(\x03\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\r\n\x05\x66\x65nce\x18\x04 \x01(\x03\"\x14\n\x12\x44\x65leteTaskResponse\"_\n\x07NewTask\x12$\n\x04task\x18\x01 \x01(\x0b\x32\x16.orchestration.v1.Task\x12.\n\noccur_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"m\n\x17\x42\x61tchCreateTasksRequest\x12(\n\x05tasks\x18\x01 \x03(\x0b\x32\x19.orchestration.v1.NewTask\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x14\n\x0csync_to_file\x18\x03 \x01(\x08\"A\n\x18\x42\x61tchCreateTasksResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.orchestration.v1.Task\"\x8d\x01\n\x10TaskStatusChange\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12,\n\x06status\x18\x02 \x01(\x0e\x32\x1c.orchestration.v1.TaskStatus\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x19\n\x11\x65xpected_revision\x18\x04 \x01(\x03\x12\r\n\x05\x66\x65nce\x18\x05 \x01(\x03\"\xb8\x01\n\x1c\x42\x61tchUpdateTaskStatusRequest\x12\x33\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\".orchestration.v1.TaskStatusChange\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x14\n\x0csync_to_file\x18\x03 \x01(\x08\x12\x39\n\x0f\x65mission_policy\x18\x04 \x01(\x0e\x32 .orchestration.v1.EmissionPolicy\"F\n\x1d\x42\x61tchUpdateTaskStatusResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.orchestration.v1.Task\"Q\n\x10TaskFromTemplate\x12\x11\n\ttask_code\x18\x01 \x01(\t\x12*\n\tvariables\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xd0\x01\n\x1e\x43reateTasksFromTemplateRequest\x12\x10\n\x08template\x18\x01 \x01(\t\x12\x13\n\x0bsprint_code\x18\x02 \x01(\t\x12*\n\tvariables\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x31\n\x05items\x18\x05 \x03(\x0b\x32\".orchestration.v1.TaskFromTemplate\x12\x14\n\x0csync_to_file\x18\x06 \x01(\x08\"H\n\x1f\x43reateTasksFromTemplateResponse\x12%\n\x05tasks\x18\x01 \x03(\x0b\x32\x16.orchestration.v1.Task*X\n\tTaskOrder\x12\x1a\n\x16TASK_ORDER_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_ORDER_CREATED\x10\x01\x12\x17\n\x13TASK_ORDER_PRIORITY\x10\x02\x32\x8e\x07\n\x0bTaskService\x12W\n\nCreateTask\x12#.orchestration.v1.CreateTaskRequest\x1a$.orchestration.v1.CreateTaskResponse\x12N\n\x07GetTask\x12 .orchestration.v1.GetTaskRequest\x1a!.orchestration.v1.GetTaskResponse\x12T\n\tListTasks\x12\".orchestration.v1.ListTasksRequest\x1a#.orchestration.v1.ListTasksResponse\x12W\n\nUpdateTask\x12#.orchestration.v1.UpdateTaskRequest\x1a$.orchestration.v1.UpdateTaskResponse\x12i\n\x10UpdateTaskStatus\x12).orchestration.v1.UpdateTaskStatusRequest\x1a*.orchestration.v1.UpdateTaskStatusResponse\x12W\n\nDeleteTask\x12#.orchestration.v1.DeleteTaskRequest\x1a$.orchestration.v1.DeleteTaskResponse\x12i\n\x10\x42\x61tchCreateTasks\x12).orchestration.v1.BatchCreateTasksRequest\x1a*.orchestration.v1.BatchCreateTasksResponse\x12x\n\x15\x42\x61tchUpdateTaskStatus\x12..orchestration.v1.BatchUpdateTaskStatusRequest\x1a/.orchestration.v1.BatchUpdateTaskStatusResponse\x12~\n\x17\x43reateTasksFromTemplate\x12\x30.orchestration.v1.CreateTasksFromTemplateRequest\x1a\x31.orchestration.v1.CreateTasksFromTemplateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orchestration.v1.task_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TASKORDER']._serialized_start=3304
-  _globals['_TASKORDER']._serialized_end=3392
-  _globals['_TASK']._serialized_start=178
-  _globals['_TASK']._serialized_end=700
-  _globals['_TASKSUMMARY']._serialized_start=703
-  _globals['_TASKSUMMARY']._serialized_end=919
-  _globals['_CREATETASKREQUEST']._serialized_start=922
-  _globals['_CREATETASKREQUEST']._serialized_end=1069
-  _globals['_CREATETASKRESPONSE']._serialized_start=1071
-  _globals['_CREATETASKRESPONSE']._serialized_end=1129
-  _globals['_GETTASKREQUEST']._serialized_start=1131
-  _globals['_GETTASKREQUEST']._serialized_end=1166
-  _globals['_GETTASKRESPONSE']._serialized_start=1168
-  _globals['_GETTASKRESPONSE']._serialized_end=1223
-  _globals['_LISTTASKSREQUEST']._serialized_start=1226
-  _globals['_LISTTASKSREQUEST']._serialized_end=1478
-  _globals['_LISTTASKSRESPONSE']._serialized_start=1480
-  _globals['_LISTTASKSRESPONSE']._serialized_end=1563
-  _globals['_UPDATETASKREQUEST']._serialized_start=1566
-  _globals['_UPDATETASKREQUEST']._serialized_end=1800
-  _globals['_UPDATETASKRESPONSE']._serialized_start=1802
-  _globals['_UPDATETASKRESPONSE']._serialized_end=1860
-  _globals['_UPDATETASKSTATUSREQUEST']._serialized_start=1863
-  _globals['_UPDATETASKSTATUSREQUEST']._serialized_end=2097
-  _globals['_UPDATETASKSTATUSRESPONSE']._serialized_start=2099
-  _globals['_UPDATETASKSTATUSRESPONSE']._serialized_end=2163
-  _globals['_DELETETASKREQUEST']._serialized_start=2165
-  _globals['_DELETETASKREQUEST']._serialized_end=2250
-  _globals['_DELETETASKRESPONSE']._serialized_start=2252
-  _globals['_DELETETASKRESPONSE']._serialized_end=2272
-  _globals['_NEWTASK']._serialized_start=2274
-  _globals['_NEWTASK']._serialized_end=2369
-  _globals['_BATCHCREATETASKSREQUEST']._serialized_start=2371
-  _globals['_BATCHCREATETASKSREQUEST']._serialized_end=2480
-  _globals['_BATCHCREATETASKSRESPONSE']._serialized_start=2482
-  _globals['_BATCHCREATETASKSRESPONSE']._serialized_end=2547
-  _globals['_TASKSTATUSCHANGE']._serialized_start=2549
-  _globals['_TASKSTATUSCHANGE']._serialized_end=2675
-  _globals['_BATCHUPDATETASKSTATUSREQUEST']._serialized_start=2678
-  _globals['_BATCHUPDATETASKSTATUSREQUEST']._serialized_end=2862
-  _globals['_BATCHUPDATETASKSTATUSRESPONSE']._serialized_start=2864
-  _globals['_BATCHUPDATETASKSTATUSRESPONSE']._serialized_end=2934
-  _globals['_TASKFROMTEMPLATE']._serialized_start=2936
-  _globals['_TASKFROMTEMPLATE']._serialized_end=3017
-  _globals['_CREATETASKSFROMTEMPLATEREQUEST']._serialized_start=3020
-  _globals['_CREATETASKSFROMTEMPLATEREQUEST']._serialized_end=3228
-  _globals['_CREATETASKSFROMTEMPLATERESPONSE']._serialized_start=3230
-  _globals['_CREATETASKSFROMTEMPLATERESPONSE']._serialized_end=3302
-  _globals['_TASKSERVICE']._serialized_start=3395
-  _globals['_TASKSERVICE']._serialized_end=4305
+  _globals['_TASKORDER']._serialized_start=3726
+  _globals['_TASKORDER']._serialized_end=3814
+  _globals['_TASK']._serialized_start=210
+  _globals['_TASK']._serialized_end=932
+  _globals['_RETRYPOLICY']._serialized_start=934
+  _globals['_RETRYPOLICY']._serialized_end=1061
+  _globals['_TASKSUMMARY']._serialized_start=1064
+  _globals['_TASKSUMMARY']._serialized_end=1280
+  _globals['_CREATETASKREQUEST']._serialized_start=1283
+  _globals['_CREATETASKREQUEST']._serialized_end=1430
+  _globals['_CREATETASKRESPONSE']._serialized_start=1432
+  _globals['_CREATETASKRESPONSE']._serialized_end=1490
+  _globals['_GETTASKREQUEST']._serialized_start=1492
+  _globals['_GETTASKREQUEST']._serialized_end=1527
+  _globals['_GETTASKRESPONSE']._serialized_start=1529
+  _globals['_GETTASKRESPONSE']._serialized_end=1584
+  _globals['_LISTTASKSREQUEST']._serialized_start=1587
+  _globals['_LISTTASKSREQUEST']._serialized_end=1839
+  _globals['_LISTTASKSRESPONSE']._serialized_start=1841
+  _globals['_LISTTASKSRESPONSE']._serialized_end=1924
+  _globals['_UPDATETASKREQUEST']._serialized_start=1927
+  _globals['_UPDATETASKREQUEST']._serialized_end=2176
+  _globals['_UPDATETASKRESPONSE']._serialized_start=2178
+  _globals['_UPDATETASKRESPONSE']._serialized_end=2236
+  _globals['_UPDATETASKSTATUSREQUEST']._serialized_start=2239
+  _globals['_UPDATETASKSTATUSREQUEST']._serialized_end=2488
+  _globals['_UPDATETASKSTATUSRESPONSE']._serialized_start=2490
+  _globals['_UPDATETASKSTATUSRESPONSE']._serialized_end=2554
+  _globals['_DELETETASKREQUEST']._serialized_start=2556
+  _globals['_DELETETASKREQUEST']._serialized_end=2656
+  _globals['_DELETETASKRESPONSE']._serialized_start=2658
+  _globals['_DELETETASKRESPONSE']._serialized_end=2678
+  _globals['_NEWTASK']._serialized_start=2680
+  _globals['_NEWTASK']._serialized_end=2775
+  _globals['_BATCHCREATETASKSREQUEST']._serialized_start=2777
+  _globals['_BATCHCREATETASKSREQUEST']._serialized_end=2886
+  _globals['_BATCHCREATETASKSRESPONSE']._serialized_start=2888
+  _globals['_BATCHCREATETASKSRESPONSE']._serialized_end=2953
+  _globals['_TASKSTATUSCHANGE']._serialized_start=2956
+  _globals['_TASKSTATUSCHANGE']._serialized_end=3097
+  _globals['_BATCHUPDATETASKSTATUSREQUEST']._serialized_start=3100
+  _globals['_BATCHUPDATETASKSTATUSREQUEST']._serialized_end=3284
+  _globals['_BATCHUPDATETASKSTATUSRESPONSE']._serialized_start=3286
+  _globals['_BATCHUPDATETASKSTATUSRESPONSE']._serialized_end=3356
+  _globals['_TASKFROMTEMPLATE']._serialized_start=3358
+  _globals['_TASKFROMTEMPLATE']._serialized_end=3439
+  _globals['_CREATETASKSFROMTEMPLATEREQUEST']._serialized_start=3442
+  _globals['_CREATETASKSFROMTEMPLATEREQUEST']._serialized_end=3650
+  _globals['_CREATETASKSFROMTEMPLATERESPONSE']._serialized_start=3652
+  _globals['_CREATETASKSFROMTEMPLATERESPONSE']._serialized_end=3724
+  _globals['_TASKSERVICE']._serialized_start=3817
+  _globals['_TASKSERVICE']._serialized_end=4727
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ Tasks: units of work for agents and people."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
@@ -72,6 +73,11 @@ class Task(_message.Message):
     HASH_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    CAPABILITIES_FIELD_NUMBER: _builtins.int
+    NOT_BEFORE_FIELD_NUMBER: _builtins.int
+    DUE_TIME_FIELD_NUMBER: _builtins.int
+    RETRY_POLICY_FIELD_NUMBER: _builtins.int
+    COMPLETED_BY_CHILDREN_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Required. The name of the task, which the caller chooses; unique in the project for ever. 1 to 128 characters of
     [A-Za-z0-9._-], the first a letter or a digit.
@@ -99,6 +105,10 @@ class Task(_message.Message):
     hash: _builtins.str
     """Output only. The SHA-256 hash, in hexadecimal, of the content as canonical JSON (RFC 8785): all fields but uid,
     revision, hash and the timestamps. Equal contents have equal hashes.
+    """
+    completed_by_children: _builtins.bool
+    """True if the task is completed by its last child: as soon as every task that depends on it with the kind
+    PARENT_CHILD is completed or cancelled, and at least one is completed.
     """
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -132,6 +142,24 @@ class Task(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When the task last changed, by the database's clock."""
 
+    @_builtins.property
+    def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What an agent has to be able to do to claim the task. Up to 50 distinct names of 1 to 100 characters each."""
+
+    @_builtins.property
+    def not_before(self) -> _timestamp_pb2.Timestamp:
+        """The task is not ready before this time, by the database's clock. Ready at once if unset."""
+
+    @_builtins.property
+    def due_time(self) -> _timestamp_pb2.Timestamp:
+        """When the task should be done. If it passes while the task is open, the server logs the event
+        "orchestration.task.overdue". No due time if unset.
+        """
+
+    @_builtins.property
+    def retry_policy(self) -> Global___RetryPolicy:
+        """What happens after a failed attempt. The server's default applies if unset."""
+
     def __init__(
         self,
         *,
@@ -154,14 +182,55 @@ class Task(_message.Message):
         hash: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        capabilities: _abc.Iterable[_builtins.str] | None = ...,
+        not_before: _timestamp_pb2.Timestamp | None = ...,
+        due_time: _timestamp_pb2.Timestamp | None = ...,
+        retry_policy: Global___RetryPolicy | None = ...,
+        completed_by_children: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_config", b"agent_config", "create_time", b"create_time", "metadata", b"metadata", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_config", b"agent_config", "create_time", b"create_time", "due_time", b"due_time", "metadata", b"metadata", "not_before", b"not_before", "retry_policy", b"retry_policy", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance_criteria", b"acceptance_criteria", "agent_config", b"agent_config", "assignee", b"assignee", "code", b"code", "create_time", b"create_time", "deliverables", b"deliverables", "description", b"description", "hash", b"hash", "labels", b"labels", "metadata", b"metadata", "objectives", b"objectives", "phase", b"phase", "priority", b"priority", "revision", b"revision", "sprint_code", b"sprint_code", "status", b"status", "title", b"title", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance_criteria", b"acceptance_criteria", "agent_config", b"agent_config", "assignee", b"assignee", "capabilities", b"capabilities", "code", b"code", "completed_by_children", b"completed_by_children", "create_time", b"create_time", "deliverables", b"deliverables", "description", b"description", "due_time", b"due_time", "hash", b"hash", "labels", b"labels", "metadata", b"metadata", "not_before", b"not_before", "objectives", b"objectives", "phase", b"phase", "priority", b"priority", "retry_policy", b"retry_policy", "revision", b"revision", "sprint_code", b"sprint_code", "status", b"status", "title", b"title", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Task: _TypeAlias = Task  # noqa: Y015
+
+@_typing.final
+class RetryPolicy(_message.Message):
+    """What happens after a failed attempt at a task. After the last attempt the task is BLOCKED, with the reason."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    BACKOFF_FIELD_NUMBER: _builtins.int
+    MAX_BACKOFF_FIELD_NUMBER: _builtins.int
+    max_attempts: _builtins.int
+    """The most attempts that may fail: 1 to 100, or 0 for 3. Lost leases count apart, up to 20 in a row."""
+    @_builtins.property
+    def backoff(self) -> _duration_pb2.Duration:
+        """The pause after the first failed attempt. Doubles with each further one, with up to 20% more at random. Up to 1
+        day; 10 seconds if unset.
+        """
+
+    @_builtins.property
+    def max_backoff(self) -> _duration_pb2.Duration:
+        """The longest pause. Up to 30 days; 1 hour if unset."""
+
+    def __init__(
+        self,
+        *,
+        max_attempts: _builtins.int = ...,
+        backoff: _duration_pb2.Duration | None = ...,
+        max_backoff: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backoff", b"backoff", "max_backoff", b"max_backoff"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backoff", b"backoff", "max_attempts", b"max_attempts", "max_backoff", b"max_backoff"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
 
 @_typing.final
 class TaskSummary(_message.Message):
@@ -422,6 +491,7 @@ class UpdateTaskRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SYNC_TO_FILE_FIELD_NUMBER: _builtins.int
     EMISSION_POLICY_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
     expected_revision: _builtins.int
     """The revision that the task must have for the request to succeed. If 0, any revision is accepted."""
     request_id: _builtins.str
@@ -432,6 +502,8 @@ class UpdateTaskRequest(_message.Message):
     """When the event of a change of status is stored, if the status is all that changes. UNSPECIFIED, IMMEDIATE or
     DEBOUNCE.
     """
+    fence: _builtins.int
+    """The fence of the caller's lease. Required, if the task is held, to change its status or assignee."""
     @_builtins.property
     def task(self) -> Global___Task:
         """Required. The new values. code names the task to update; of the other fields the server reads those in
@@ -441,7 +513,8 @@ class UpdateTaskRequest(_message.Message):
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Required. The fields to update, at least one of: title, description, sprint_code, status, priority, phase,
-        assignee, labels, objectives, deliverables, acceptance_criteria, agent_config, metadata.
+        assignee, labels, objectives, deliverables, acceptance_criteria, agent_config, metadata, capabilities, not_before,
+        due_time, retry_policy, completed_by_children.
         """
 
     def __init__(
@@ -453,10 +526,11 @@ class UpdateTaskRequest(_message.Message):
         request_id: _builtins.str = ...,
         sync_to_file: _builtins.bool = ...,
         emission_policy: _common_pb2.EmissionPolicy.ValueType = ...,
+        fence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["emission_policy", b"emission_policy", "expected_revision", b"expected_revision", "request_id", b"request_id", "sync_to_file", b"sync_to_file", "task", b"task", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emission_policy", b"emission_policy", "expected_revision", b"expected_revision", "fence", b"fence", "request_id", b"request_id", "sync_to_file", b"sync_to_file", "task", b"task", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -499,6 +573,7 @@ class UpdateTaskStatusRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SYNC_TO_FILE_FIELD_NUMBER: _builtins.int
     EMISSION_POLICY_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
     task_code: _builtins.str
     """Required. The code of the task."""
     status: _common_pb2.TaskStatus.ValueType
@@ -515,6 +590,8 @@ class UpdateTaskStatusRequest(_message.Message):
     """When the event of a change of status is stored, if the status is all that changes. UNSPECIFIED, IMMEDIATE or
     DEBOUNCE.
     """
+    fence: _builtins.int
+    """The fence of the caller's lease. Required, if the task is held, to change its status or assignee."""
     def __init__(
         self,
         *,
@@ -525,10 +602,11 @@ class UpdateTaskStatusRequest(_message.Message):
         request_id: _builtins.str = ...,
         sync_to_file: _builtins.bool = ...,
         emission_policy: _common_pb2.EmissionPolicy.ValueType = ...,
+        fence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["emission_policy", b"emission_policy", "expected_revision", b"expected_revision", "reason", b"reason", "request_id", b"request_id", "status", b"status", "sync_to_file", b"sync_to_file", "task_code", b"task_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emission_policy", b"emission_policy", "expected_revision", b"expected_revision", "fence", b"fence", "reason", b"reason", "request_id", b"request_id", "status", b"status", "sync_to_file", b"sync_to_file", "task_code", b"task_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -567,22 +645,26 @@ class DeleteTaskRequest(_message.Message):
     TASK_CODE_FIELD_NUMBER: _builtins.int
     EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
     task_code: _builtins.str
     """Required. The code of the task."""
     expected_revision: _builtins.int
     """The revision that the task must have for the request to succeed. If 0, any revision is accepted."""
     request_id: _builtins.str
     """Makes retries safe, as CreateTaskRequest.request_id does."""
+    fence: _builtins.int
+    """The fence of the caller's lease. Required if the task is held."""
     def __init__(
         self,
         *,
         task_code: _builtins.str = ...,
         expected_revision: _builtins.int = ...,
         request_id: _builtins.str = ...,
+        fence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "request_id", b"request_id", "task_code", b"task_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "fence", b"fence", "request_id", b"request_id", "task_code", b"task_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -701,6 +783,7 @@ class TaskStatusChange(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
     task_code: _builtins.str
     """Required. The code of the task."""
     status: _common_pb2.TaskStatus.ValueType
@@ -709,6 +792,8 @@ class TaskStatusChange(_message.Message):
     """The reason for the change, which the server stores on the event. At most 2,000 characters."""
     expected_revision: _builtins.int
     """The revision that the task must have for the request to succeed. If 0, any revision is accepted."""
+    fence: _builtins.int
+    """The fence of the caller's lease. Required, if the task is held, to change its status or assignee."""
     def __init__(
         self,
         *,
@@ -716,10 +801,11 @@ class TaskStatusChange(_message.Message):
         status: _common_pb2.TaskStatus.ValueType = ...,
         reason: _builtins.str = ...,
         expected_revision: _builtins.int = ...,
+        fence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "reason", b"reason", "status", b"status", "task_code", b"task_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "fence", b"fence", "reason", b"reason", "status", b"status", "task_code", b"task_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

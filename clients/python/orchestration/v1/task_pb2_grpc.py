@@ -122,6 +122,9 @@ class TaskServiceServicer:
         - FAILED_PRECONDITION, reason TRANSITION_REFUSED: the status transition is not allowed. The error names the
         allowed statuses.
         - ABORTED, reason STALE_REVISION: expected_revision is not the current revision, which the error carries.
+        - FAILED_PRECONDITION, reason TASK_HELD: another holder has a lease of the task, and the request changes its
+        status or assignee. The error carries holder, session_key and expire_time.
+        - FAILED_PRECONDITION, reason STALE_FENCE: the lease of the given fence has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,6 +147,7 @@ class TaskServiceServicer:
         Errors:
         - NOT_FOUND: the task does not exist or is deleted.
         - ABORTED, reason STALE_REVISION: expected_revision is not the current revision, which the error carries.
+        - FAILED_PRECONDITION, reason TASK_HELD or STALE_FENCE, as for UpdateTask.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

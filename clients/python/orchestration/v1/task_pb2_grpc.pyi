@@ -56,6 +56,9 @@ class TaskServiceStub:
     - FAILED_PRECONDITION, reason TRANSITION_REFUSED: the status transition is not allowed. The error names the
       allowed statuses.
     - ABORTED, reason STALE_REVISION: expected_revision is not the current revision, which the error carries.
+    - FAILED_PRECONDITION, reason TASK_HELD: another holder has a lease of the task, and the request changes its
+      status or assignee. The error carries holder, session_key and expire_time.
+    - FAILED_PRECONDITION, reason STALE_FENCE: the lease of the given fence has ended.
     """
     UpdateTaskStatus: _grpc.UnaryUnaryMultiCallable[_task_pb2.UpdateTaskStatusRequest, _task_pb2.UpdateTaskStatusResponse]
     """Updates the status of a task. The errors are those of UpdateTask.
@@ -70,6 +73,7 @@ class TaskServiceStub:
     Errors:
     - NOT_FOUND: the task does not exist or is deleted.
     - ABORTED, reason STALE_REVISION: expected_revision is not the current revision, which the error carries.
+    - FAILED_PRECONDITION, reason TASK_HELD or STALE_FENCE, as for UpdateTask.
     """
     BatchCreateTasks: _grpc.UnaryUnaryMultiCallable[_task_pb2.BatchCreateTasksRequest, _task_pb2.BatchCreateTasksResponse]
     """Creates up to 1,000 tasks in one transaction: all or none. The errors are those of CreateTask; a field violation
@@ -113,6 +117,9 @@ class TaskServiceAsyncStub(TaskServiceStub):
     - FAILED_PRECONDITION, reason TRANSITION_REFUSED: the status transition is not allowed. The error names the
       allowed statuses.
     - ABORTED, reason STALE_REVISION: expected_revision is not the current revision, which the error carries.
+    - FAILED_PRECONDITION, reason TASK_HELD: another holder has a lease of the task, and the request changes its
+      status or assignee. The error carries holder, session_key and expire_time.
+    - FAILED_PRECONDITION, reason STALE_FENCE: the lease of the given fence has ended.
     """
     UpdateTaskStatus: _aio.UnaryUnaryMultiCallable[_task_pb2.UpdateTaskStatusRequest, _task_pb2.UpdateTaskStatusResponse]  # type: ignore[assignment]
     """Updates the status of a task. The errors are those of UpdateTask.
@@ -127,6 +134,7 @@ class TaskServiceAsyncStub(TaskServiceStub):
     Errors:
     - NOT_FOUND: the task does not exist or is deleted.
     - ABORTED, reason STALE_REVISION: expected_revision is not the current revision, which the error carries.
+    - FAILED_PRECONDITION, reason TASK_HELD or STALE_FENCE, as for UpdateTask.
     """
     BatchCreateTasks: _aio.UnaryUnaryMultiCallable[_task_pb2.BatchCreateTasksRequest, _task_pb2.BatchCreateTasksResponse]  # type: ignore[assignment]
     """Creates up to 1,000 tasks in one transaction: all or none. The errors are those of CreateTask; a field violation
@@ -191,6 +199,9 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         - FAILED_PRECONDITION, reason TRANSITION_REFUSED: the status transition is not allowed. The error names the
           allowed statuses.
         - ABORTED, reason STALE_REVISION: expected_revision is not the current revision, which the error carries.
+        - FAILED_PRECONDITION, reason TASK_HELD: another holder has a lease of the task, and the request changes its
+          status or assignee. The error carries holder, session_key and expire_time.
+        - FAILED_PRECONDITION, reason STALE_FENCE: the lease of the given fence has ended.
         """
 
     @_abc_1.abstractmethod
@@ -217,6 +228,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
         - NOT_FOUND: the task does not exist or is deleted.
         - ABORTED, reason STALE_REVISION: expected_revision is not the current revision, which the error carries.
+        - FAILED_PRECONDITION, reason TASK_HELD or STALE_FENCE, as for UpdateTask.
         """
 
     @_abc_1.abstractmethod
