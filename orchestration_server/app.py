@@ -23,6 +23,7 @@ from orchestration_server.context.broker import Broker
 from orchestration_server.db import connect
 from orchestration_server.db.database import Database
 from orchestration_server.jobs import cleanup, retention
+from orchestration_server.jobs import leases as lease_jobs
 from orchestration_server.jobs.alerts import Alerts
 from orchestration_server.jobs.automation import Automation
 from orchestration_server.jobs.debounce import Debounced
@@ -57,6 +58,9 @@ from orchestration_server.telemetry.access_log import AccessLog
 from orchestration_server.templates import Templates
 from orchestration_server.timeline.hub import Hub
 from orchestration_server.timeline.pacing import Traffic
+from orchestration_server.work.claiming import Claiming
+from orchestration_server.work.ready_windows import ReadyWindows
+from orchestration_server.work.waiting_claims import WaitingClaims
 from orchestration_server.workspace.reader import WorkspaceFiles
 from orchestration_server.writes.gate import Gate
 from orchestration_server.writes.group_commit import GroupCommit
@@ -155,13 +159,19 @@ class App:
         traffic = Traffic()
         hub = Hub(self.db, cursors, max_subscriptions=settings.timeline_streams, traffic=traffic)
         self.hub = _start(stack, hub)
-        self.wakes = _start(stack, WakeBus(self.redis, identity=identity, wake=self.hub.wake))
-        gate = Gate(self.db, self._wake, emission, answer_bytes=settings.max_answer_bytes)
+        self.wakes = _start(stack, WakeBus(self.redis, identity=identity, wake=self._woken))
+        self.windows = ReadyWindows(self.db)
+        self.waiting_claims = _start(stack, WaitingClaims())
+        gate = Gate(
+            self.db, self._wake, emission, answer_bytes=settings.max_answer_bytes, freed=self._work_freed
+        )
         self.refusal_audit = _start(stack, RefusalAudit(gate, self.clock.now))
         self.credentials = _start(stack, Credentials(self.db, jwt, now=self.clock))
         self.session_tracker = _start(stack, SessionTracker(self.db))
         self.commits = _start(stack, GroupCommit(self.db, self._wake))
-        background = services(settings, self.db, self._wake) if settings.background else []
+        background = (
+            services(settings, self.db, self._wake, freed=self._work_freed) if settings.background else []
+        )
         stats = ServerStats(self.db, alerts.load(settings.alerts_file))
         self.jobs = _start(stack, Runner([*background, *gauge_services(settings, self.db), stats]))
         self.admission = self._admission(identity)
@@ -209,7 +219,9 @@ class App:
             "EventService": self.events,
             "SessionService": SessionService(db, gate, cursors, broker, self.session_tracker, activities),
             "ContextService": ContextService(gate, broker, files),
-            "CoordinationService": CoordinationService(db, gate, cursors),
+            "CoordinationService": CoordinationService(
+                db, gate, cursors, Claiming(db, gate, self.windows), self.waiting_claims, broker
+            ),
             "TemplateService": TemplateService(cursors, templates),
             "ReportService": ReportService(db, gate, cursors, templates),
             "AdminService": AdminService(db, self.settings, cursors, start_time=self.clock.now()),
@@ -222,11 +234,22 @@ class App:
     def _end_streams(self) -> None:
         self.hub.close()
         self.events.stop()
+        self.waiting_claims.stop()
 
     def _wake(self) -> None:
         """Wake the timelines of all servers after a commit with events."""
         self.hub.wake()
         self.wakes.publish()
+
+    def _woken(self) -> None:
+        """Read what another server committed: its events, and the tasks that it may have made ready."""
+        self.hub.wake()
+        self.waiting_claims.wake()
+
+    def _work_freed(self) -> None:
+        """Look for ready tasks after a commit that may have made some."""
+        self.windows.freed()
+        self.waiting_claims.wake()
 
     def _nonces(self) -> dict[int, bytes]:
         with self.db.connection() as conn:
@@ -313,14 +336,25 @@ class Worker:
         self._running.close()
 
 
-def services(settings: Settings, db: Database, wake: Callable[[], None]) -> list[Service]:
-    """Return the background services of one process. They call ``wake`` after each commit with events."""
+def services(
+    settings: Settings,
+    db: Database,
+    wake: Callable[[], None],
+    *,
+    freed: Callable[[], None] = lambda: None,
+) -> list[Service]:
+    """Return the background services of one process.
+
+    They call ``wake`` after each commit with events, and ``freed`` after each that may have made a task
+    ready.
+    """
     found = [
         *cleanup.services(db),
         *retention.services(db, settings),
         Rollups(db),
         Automation(db, automation.load(settings.rules_file), wake, policies.load(settings.emission_file)),
         Debounced(db, wake),
+        *lease_jobs.services(db, Gate(db, wake, freed=freed), freed),
         MeasureStorage(db),
         Alerts(db, alerts.load(settings.alerts_file), wake),
     ]

@@ -117,6 +117,49 @@ class TransitionRefused(FailedPrecondition):
         )
 
 
+class TaskHeld(FailedPrecondition):
+    """A write of what the holder of a task owns, by somebody else."""
+
+    def __init__(self, code: str, *, holder: str, session_key: str, expire_time: str) -> None:
+        super().__init__(
+            f"task {code} is held by {holder!r} until {expire_time} at the earliest: wait, or end the attempt"
+            " with PreemptTask",
+            reason="TASK_HELD",
+            subject=f"task {code}",
+            holder=holder,
+            session_key=session_key,
+            expire_time=expire_time,
+        )
+
+
+class StaleFence(FailedPrecondition):
+    """A write with the fence of a lease that has ended. ``holder`` is empty if nobody holds the task."""
+
+    def __init__(self, code: str, fence: int, *, holder: str, session_key: str, expire_time: str) -> None:
+        now = f"{holder!r} holds it until {expire_time}" if holder else "nobody holds it"
+        super().__init__(
+            f"the lease with fence {fence} of task {code} has ended, and {now}: stop the work, and claim the"
+            " task again before you write",
+            reason="STALE_FENCE",
+            subject=f"task {code}",
+            holder=holder,
+            session_key=session_key,
+            expire_time=expire_time,
+        )
+
+
+class TaskNotReady(FailedPrecondition):
+    """A claim of a task that is not ready. ``reasons`` are names of ReadinessReasonKind."""
+
+    def __init__(self, code: str, reasons: Sequence[str]) -> None:
+        super().__init__(
+            f"task {code} is not ready: {', '.join(reasons)}; ExplainReadiness tells what would change it",
+            reason="TASK_NOT_READY",
+            subject=f"task {code}",
+            reasons=",".join(reasons),
+        )
+
+
 class CursorForeign(InvalidArgument):
     """A cursor whose event the project does not have: another project's, or another copy's."""
 

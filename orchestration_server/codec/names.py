@@ -13,4 +13,8 @@ SESSION_OUTCOME_NAMES = ("", "succeeded", "failed", "handed_over", "abandoned")
 ADR_STATUS_NAMES = ("", "proposed", "accepted", "rejected", "deprecated", "superseded")
 BUG_SEVERITY_NAMES = ("", "critical", "high", "medium", "low")
 DEPENDENCY_KIND_NAMES = ("", "blocks", "parent_child", "discovered_from", "related")
+ATTEMPT_OUTCOME_NAMES = (
+    "", "completed", "failed", "returned", "blocked", "expired", "timed_out", "preempted", "session_closed",
+    "cancelled",
+)  # fmt: skip
 PRIORITY_NAMES = ("", "P0", "P1", "P2", "P3", "P4")

@@ -37,10 +37,12 @@ from orchestration_server.model.statuses import (
     TASK_TRANSITIONS,
     AlertSeverity,
     AlertState,
+    AttemptOutcome,
     EntityType,
     SessionStatus,
     SprintStatus,
     TaskStatus,
+    Unready,
     is_due,
 )
 
@@ -60,6 +62,7 @@ __all__ = [
     "AlertSeverity",
     "AlertState",
     "AnswerMetadata",
+    "AttemptOutcome",
     "AuthMode",
     "Call",
     "Cursor",
@@ -80,6 +83,7 @@ __all__ = [
     "SprintStatus",
     "StoredEvent",
     "TaskStatus",
+    "Unready",
     "cursor_of",
     "is_due",
 ]

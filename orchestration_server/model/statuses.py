@@ -6,7 +6,7 @@ The numbers are those of ``protos/orchestration/v1/common.proto``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 
 class SprintStatus(IntEnum):
@@ -26,6 +26,37 @@ class TaskStatus(IntEnum):
     BLOCKED = 3
     COMPLETED = 4
     CANCELLED = 5
+
+
+class AttemptOutcome(IntEnum):
+    """The end of an attempt."""
+
+    OPEN = 0
+    COMPLETED = 1
+    FAILED = 2
+    RETURNED = 3
+    BLOCKED = 4
+    EXPIRED = 5
+    TIMED_OUT = 6
+    PREEMPTED = 7
+    SESSION_CLOSED = 8
+    CANCELLED = 9
+
+
+class Unready(IntFlag):
+    """The reasons for which a task cannot be claimed, as ``ledger_unready`` returns them (migration 0022)."""
+
+    STATUS = 1
+    BLOCKER = 2
+    HELD = 4
+    NOT_BEFORE = 8
+    BACKOFF = 16
+    CAPABILITY = 32
+    SPRINT = 64
+    PAUSED = 128
+    LIMIT = 256
+    CHILDREN = 512
+    MISSING = 1024
 
 
 class SessionStatus(IntEnum):

@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 
 READ_SECONDS = 60.0
 """The longest time that a client may take to read a server stream that holds a thread."""
-ENDLESS = frozenset(("EventService/StreamTimeline", "EventService/EmitEvents"))
-"""Rpcs whose calls last until the caller ends them."""
+ENDLESS = frozenset(
+    ("EventService/StreamTimeline", "EventService/EmitEvents", "CoordinationService/ClaimTask")
+)
+"""Rpcs whose calls last as long as the caller wants, so their time says nothing."""
 REVOCABLE = ENDLESS | {permissions.REFLECTION}
 """Rpcs whose open calls end when their credential expires or is revoked."""
 NO_DEADLINE = 1e8
@@ -241,7 +243,7 @@ class Interceptor:
     def detached_stream(
         self, rpc: str, behavior: Callable[[Any, Call, Reply], None], parse: Parser
     ) -> Callable[..., None]:
-        """Wrap a server stream that holds no thread while it waits."""
+        """Wrap an rpc that holds no thread while it waits: a server stream, or one that sends one message."""
         calls = call_metrics(rpc, stream=True)
 
         def handle(body: bytes, context: grpc.ServicerContext, send: Send) -> None:

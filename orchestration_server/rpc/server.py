@@ -73,8 +73,8 @@ SERVICES: Mapping[str, ServiceDescriptor] = {
         ("AdminService", admin_pb2),
     )
 }
-HOLDS_NO_THREAD = frozenset(("EventService/StreamTimeline",))
-"""Server streams that wait for new events. The others are read to their end on a thread."""
+HOLDS_NO_THREAD = frozenset(("EventService/StreamTimeline", "CoordinationService/ClaimTask"))
+"""Rpcs that wait for new events or for work without a thread. The others hold a thread to their end."""
 
 
 class Server:
@@ -159,7 +159,8 @@ class Server:
             )
             handle.experimental_thread_pool = self._emit  # type: ignore[attr-defined]
             return grpc.stream_stream_rpc_method_handler(handle, None, write)
-        if method.server_streaming and rpc in HOLDS_NO_THREAD:
+        if rpc in HOLDS_NO_THREAD:
+            # On the wire a unary response is a stream of one message.
             return grpc.unary_stream_rpc_method_handler(
                 around.detached_stream(rpc, behavior, parse), None, write
             )

@@ -12,24 +12,37 @@ from orchestration_server.codec.events import change_event
 from orchestration_server.codec.names import DEPENDENCY_KIND_NAMES
 from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.wire import PAGE_TOKEN_FIELD, RESULT_FIELD, embed
+from orchestration_server.context.broker import Broker
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import DependencyCycle, NotFound, Unimplemented
 from orchestration_server.model import Call, EntityType, EventRow
 from orchestration_server.services.paging import listed_after, task_list_scope, task_page
-from orchestration_server.services.preconditions import present
+from orchestration_server.services.work import WorkRpcs
 from orchestration_server.store import dependencies as dependency_store
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.dependencies import Graph
 from orchestration_server.store.prepared import EntityRow, Prepared
 from orchestration_server.store.writes import Change, Stamp
+from orchestration_server.work.claiming import Claiming
+from orchestration_server.work.waiting_claims import WaitingClaims
 from orchestration_server.writes.gate import Gate
+from orchestration_server.writes.preconditions import present
 from orchestration_server.writes.write import Lock, Write
 
 
-class CoordinationService:
+class CoordinationService(WorkRpcs):
     """The rpcs of CoordinationService."""
 
-    def __init__(self, db: Database, gate: Gate, cursors: CursorSigner) -> None:
+    def __init__(
+        self,
+        db: Database,
+        gate: Gate,
+        cursors: CursorSigner,
+        claiming: Claiming,
+        waiting: WaitingClaims,
+        broker: Broker,
+    ) -> None:
+        super().__init__(claiming, waiting, broker)
         self._db = db
         self._gate = gate
         self._cursors = cursors
@@ -77,24 +90,6 @@ class CoordinationService:
                 limit=page_size(request.page_size), ready=True, due=due,
             )  # fmt: skip
         return task_page(self._cursors, page, scope, tasks=RESULT_FIELD, token=PAGE_TOKEN_FIELD)
-
-    def ClaimTask(self, request: Any, call: Call) -> bytes:
-        raise Unimplemented("ClaimTask")
-
-    def Heartbeat(self, request: Any, call: Call) -> bytes:
-        raise Unimplemented("Heartbeat")
-
-    def ReleaseTask(self, request: Any, call: Call) -> bytes:
-        raise Unimplemented("ReleaseTask")
-
-    def PreemptTask(self, request: Any, call: Call) -> bytes:
-        raise Unimplemented("PreemptTask")
-
-    def ListLeases(self, request: Any, call: Call) -> bytes:
-        raise Unimplemented("ListLeases")
-
-    def ListAttempts(self, request: Any, call: Call) -> bytes:
-        raise Unimplemented("ListAttempts")
 
     def ExplainReadiness(self, request: Any, call: Call) -> bytes:
         raise Unimplemented("ExplainReadiness")

@@ -17,8 +17,7 @@ from orchestration_server.codec.wire import RESULT_FIELD, embed, embed_all
 from orchestration_server.db.database import Connection
 from orchestration_server.errors import ARROW, AlreadyExists, InvalidArgument, LedgerError
 from orchestration_server.model import Call, EventRow, OutboxRow
-from orchestration_server.services import coordination, sprints, tasks
-from orchestration_server.services.preconditions import need_sprints
+from orchestration_server.services import coordination, sprints
 from orchestration_server.store import generation as generation_store
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.generation import LinkColumns, SprintColumns
@@ -28,6 +27,9 @@ from orchestration_server.templates import Template, TemplateKind, Templates, en
 from orchestration_server.templates.budget import Budget
 from orchestration_server.validation import validate
 from orchestration_server.writes.gate import Gate
+from orchestration_server.writes.preconditions import need_sprints
+from orchestration_server.writes.task_rows import created as created_task
+from orchestration_server.writes.task_rows import task_event
 from orchestration_server.writes.write import Lock, Write
 
 TASKS = 1_000
@@ -182,11 +184,11 @@ class _GenerateTasks(_Generate[None]):
 
     def generate(self, plan: _Plan, found: Prepared[None]) -> Change:
         need_sprints(found, self.anchors)
-        made = [tasks.created(self.call, task_pb2.NewTask(task=task), found.now) for task in plan.tasks]
+        made = [created_task(self.call, task_pb2.NewTask(task=task), found.now) for task in plan.tasks]
         source = _template_payload(plan.template)
         events = []
         for task, _, event in made:
-            events += [event, tasks.task_event(self.call, "task.generated", task, found.now, source)]
+            events += [event, task_event(self.call, "task.generated", task, found.now, source)]
         rows = [row for _, row, _ in made]
         return Change(
             embed_all(RESULT_FIELD, [row.body for row in rows]),
@@ -276,9 +278,9 @@ def _sprint_change(call: Call, sync: bool, plan: _Plan, found: Prepared[object])
         {**source, "tasks": len(plan.tasks), "links": len(plan.links)},
     )
     events = [created, generated]
-    made = [tasks.created(call, task_pb2.NewTask(task=task), found.now) for task in plan.tasks]
+    made = [created_task(call, task_pb2.NewTask(task=task), found.now) for task in plan.tasks]
     for task, _, event in made:
-        events += [event, tasks.task_event(call, "task.generated", task, found.now, source)]
+        events += [event, task_event(call, "task.generated", task, found.now, source)]
     events += _link_events(call, plan.links, {task.code: task for task, _, _ in made}, found)
     rows = [row for _, row, _ in made]
     body = sprint.SerializeToString()

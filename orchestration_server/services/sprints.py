@@ -30,13 +30,13 @@ from orchestration_server.model import (
     OutboxRow,
 )
 from orchestration_server.services.paging import task_list_scope, task_page
-from orchestration_server.services.preconditions import check_revision, present
 from orchestration_server.store import outbox
 from orchestration_server.store import sprints as sprint_store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
 from orchestration_server.validation.occur_time import check_occur_times
 from orchestration_server.writes.gate import Gate
+from orchestration_server.writes.preconditions import check_revision, present
 from orchestration_server.writes.write import Lock, Write
 
 _FULL = sprint_pb2.GetSprintResponse

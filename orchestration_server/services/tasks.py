@@ -10,14 +10,9 @@ from typing import Any
 from google.protobuf.message import Message
 
 from orchestration.v1 import task_pb2
-from orchestration_server.codec.content import (
-    snapshot,
-)
 from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.entities import TASK
-from orchestration_server.codec.events import change_event
 from orchestration_server.codec.requests import request_key
-from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.codec.wire import PAGE_TOKEN_FIELD, RESULT_FIELD, embed, embed_all
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import (
@@ -26,18 +21,21 @@ from orchestration_server.errors import (
 )
 from orchestration_server.model import (
     Call,
-    EntityType,
     EventRow,
     OutboxRow,
+    TaskStatus,
 )
 from orchestration_server.services.paging import listed_after, task_list_scope, task_page
-from orchestration_server.services.preconditions import check_revision, need_sprints, present
 from orchestration_server.store import tasks as task_store
-from orchestration_server.store.prepared import EntityRow, Prepared
+from orchestration_server.store.prepared import EntityRow, LeaseRow, Prepared
 from orchestration_server.store.tasks import TaskColumns
-from orchestration_server.store.writes import Change
+from orchestration_server.store.writes import AttemptEnd, Change, Fence
 from orchestration_server.validation.occur_time import check_occur_times
+from orchestration_server.work import fences
+from orchestration_server.work.attempts import ended_by_status
 from orchestration_server.writes.gate import Gate
+from orchestration_server.writes.preconditions import check_revision, need_sprints, present
+from orchestration_server.writes.task_rows import created, task_columns, task_event
 from orchestration_server.writes.write import Lock, Write
 
 Answer = Callable[[list[bytes]], bytes]
@@ -111,7 +109,8 @@ class TaskService:
 
         sprint = request.task.sprint_code if "sprint_code" in paths else ""
         return self._gate.write(_update(
-            call, request, {request.task.code: request.expected_revision}, edit,
+            call, request, {request.task.code: request.expected_revision},
+            {request.task.code: request.fence}, edit,
             lambda bodies: embed(RESULT_FIELD, bodies[0]), sprints=[sprint] if sprint else [],
         ))  # fmt: skip
 
@@ -125,7 +124,8 @@ class TaskService:
             task.status = statuses[code]
 
         return self._gate.write(_update(
-            call, request, {c.task_code: c.expected_revision for c in request.changes}, edit,
+            call, request, {c.task_code: c.expected_revision for c in request.changes},
+            {c.task_code: c.fence for c in request.changes}, edit,
             lambda bodies: embed_all(RESULT_FIELD, bodies),
             reasons={c.task_code: c.reason for c in request.changes},
         ))  # fmt: skip
@@ -133,7 +133,11 @@ class TaskService:
     def DeleteTask(self, request: task_pb2.DeleteTaskRequest, call: Call) -> bytes:
         return self._gate.write(
             _DeleteTask(
-                call, request_key(call, request), [request.task_code], expected=request.expected_revision
+                call,
+                request_key(call, request),
+                [request.task_code],
+                expected=request.expected_revision,
+                fence=request.fence,
             )
         )
 
@@ -198,11 +202,13 @@ def _create(call: Call, message: Message, new: Sequence[task_pb2.NewTask], answe
 @dataclass(kw_only=True)
 class _DeleteTask(_TaskWrite):
     expected: int
+    fence: int
 
     def decide(self, conn: Connection, found: Prepared[None]) -> Change:
         (code,) = self.codes
         row = present(found, "task", code)
         check_revision(f"task {code}", self.expected, row.revision)
+        fences.check_fence(conn, self.call, code, row.lease, self.fence)
         task = task_pb2.Task.FromString(row.body)
         task.revision = row.revision + 1
         return Change(
@@ -210,6 +216,8 @@ class _DeleteTask(_TaskWrite):
             sql=task_store.DELETE,
             params={"c_code": code, "c_revision": row.revision, "c_update": found.now},
             expected=1,
+            fences=[Fence(code, self.fence)] if self.fence else (),
+            ends=ended_by_status(code, row.lease, TaskStatus.CANCELLED, found.now),
             events=[task_event(self.call, "task.deleted", task, found.now, {})],
         )
 
@@ -219,6 +227,8 @@ class _UpdateTasks(_TaskWrite):
     message: Update
     expected: Mapping[str, int]
     """The expected revision of each task, 0 for any."""
+    fences: Mapping[str, int]
+    """The fence that the caller gives for each task, 0 for none."""
     edit: Edit
     answer: Answer
     reasons: Mapping[str, str]
@@ -227,16 +237,21 @@ class _UpdateTasks(_TaskWrite):
         need_sprints(found, self.sprints)
         rows: list[TaskColumns] = []
         events: list[EventRow] = []
+        ends: list[AttemptEnd] = []
         bodies = []
         for code in self.codes:
             row = present(found, "task", code)
             check_revision(f"task {code}", self.expected[code], row.revision)
+            if self.fences[code]:
+                fences.check_fence(conn, self.call, code, row.lease, self.fences[code])
             revised = self._revise(code, row, found.now)
             if revised is None:
                 bodies.append(row.body)
                 continue
             task, changes = revised
-            columns = _columns(task, revision=row.revision, update_time=found.now)
+            if row.lease is not None:
+                ends += self._end_lease(code, row, row.lease, task, found.now)
+            columns = task_columns(task, revision=row.revision, update_time=found.now)
             rows.append(columns)
             bodies.append(columns.body)
             events += [task_event(self.call, type_, task, found.now, payload) for type_, payload in changes]
@@ -245,11 +260,27 @@ class _UpdateTasks(_TaskWrite):
             sql=task_store.UPDATE,
             params=task_store.columns(rows),
             expected=len(rows),
+            fences=[Fence(code, fence) for code, fence in self.fences.items() if fence],
+            ends=ends,
             events=events,
             anchors=self.sprints if rows else (),
             outbox=_files(self.codes, self.message),
             policy=self.message.emission_policy,
         )
+
+    def _end_lease(
+        self, code: str, row: EntityRow, lease: LeaseRow, task: task_pb2.Task, now: datetime
+    ) -> list[AttemptEnd]:
+        """Return the end of a task's attempt, if the update changes what a holder owns and so ends it.
+
+        Raises TaskHeld if somebody else holds the task.
+        """
+        before = task_pb2.Task.FromString(row.body)
+        if (task.status, task.assignee) == (before.status, before.assignee):
+            return []
+        if lease.valid and not self.fences[code]:
+            raise fences.held(code, lease)
+        return ended_by_status(code, lease, TaskStatus(task.status), now)
 
     def _revise(
         self, code: str, row: EntityRow, now: datetime
@@ -270,7 +301,8 @@ def update_status(request: task_pb2.UpdateTaskStatusRequest, call: Call) -> Writ
         task.status = request.status
 
     return _update(
-        call, request, {request.task_code: request.expected_revision}, edit,
+        call, request, {request.task_code: request.expected_revision},
+        {request.task_code: request.fence}, edit,
         lambda bodies: embed(RESULT_FIELD, bodies[0]), reasons={request.task_code: request.reason},
     )  # fmt: skip
 
@@ -279,6 +311,7 @@ def _update(
     call: Call,
     message: Update,
     expected: Mapping[str, int],
+    given_fences: Mapping[str, int],
     edit: Edit,
     answer: Answer,
     *,
@@ -287,52 +320,10 @@ def _update(
 ) -> Write[None]:
     return _UpdateTasks(
         call, request_key(call, message), codes=list(expected), sprints=sprints, message=message,
-        expected=expected, edit=edit, answer=answer, reasons=reasons or {},
+        expected=expected, fences=given_fences, edit=edit, answer=answer, reasons=reasons or {},
     )  # fmt: skip
 
 
 def _files(codes: Sequence[str], request: Message) -> list[OutboxRow]:
     """Return the outbox rows of a request: one for each task, or none if it asks for no files."""
     return [OutboxRow("task", code) for code in codes] if getattr(request, "sync_to_file", False) else []
-
-
-def _columns(task: task_pb2.Task, *, revision: int, update_time: datetime) -> TaskColumns:
-    """Return the row of a task. ``revision`` is the one that the change is made from."""
-    return TaskColumns(
-        code=task.code,
-        uid=task.uid,
-        sprint_code=task.sprint_code,
-        status=task.status,
-        priority=task.priority,
-        assignee=task.assignee,
-        labels=task.labels,
-        revision=revision,
-        create_time=to_datetime(task.create_time),
-        update_time=update_time,
-        body=task.SerializeToString(),
-    )
-
-
-def created(call: Call, new: task_pb2.NewTask, now: datetime) -> tuple[task_pb2.Task, TaskColumns, EventRow]:
-    """Return a new task, its row, and the event of its creation."""
-    occur_time = to_datetime(new.occur_time) if new.HasField("occur_time") else None
-    task, content = TASK.create(new.task, create_time=occur_time or now, now=now)
-    payload = snapshot(content, revision=task.revision, create_time=task.create_time)
-    event = task_event(call, "task.created", task, now, payload, occur_time)
-    return task, _columns(task, revision=0, update_time=now), event
-
-
-def task_event(
-    call: Call,
-    type_: str,
-    task: task_pb2.Task,
-    now: datetime,
-    payload: dict[str, Any],
-    occur: datetime | None = None,
-) -> EventRow:
-    """Return an event of a task. ``type_`` has no ``orchestration.`` prefix."""
-    return change_event(
-        call, type_, now, entity=EntityType.TASK, code=task.code, uid=task.uid,
-        revision=task.revision, payload=payload, sprint_code=task.sprint_code,
-        priority=task.priority, occur_time=occur,
-    )  # fmt: skip

@@ -5,10 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 Extra_co = TypeVar("Extra_co", covariant=True)
 Extra = TypeVar("Extra")
+
+
+class LeaseRow(NamedTuple):
+    """A lease as a write reads it."""
+
+    fence: int
+    agent: str
+    session_key: str
+    expire_time: datetime | None
+    """None if the session of the lease was closed."""
+    deadline: datetime | None
+    valid: bool
+    """True if the lease was valid at the read, by the database's clock."""
+    attempt: bytes
+    """The serialized attempt, which is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +33,8 @@ class EntityRow:
     revision: int
     deleted: bool
     body: bytes
+    lease: LeaseRow | None = None
+    """The lease of a task. It may have expired."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import orjson
 from orchestration_server.db.arrays import Array, BigintArray, ByteaArray, TextArray, TimestampArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request
-from orchestration_server.store import pages
+from orchestration_server.store import leases, pages
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 
 GET: LiteralString = """
@@ -20,14 +20,20 @@ select case when delete_time is null then body end from tasks
 where project = %(project)s and code = %(code)s
 """
 
-_PREPARE: LiteralString = """
+_PREPARE: LiteralString = (
+    """
 select clock_timestamp(), r.fingerprint, r.response, t.code, t.revision, t.delete_time is not null, t.body,
     (select array_agg(s.code) filter (where s.delete_time is null) from sprints s
-     where s.project = %(project)s and s.code = any(%(sprints)s::text[]))
+     where s.project = %(project)s and s.code = any(%(sprints)s::text[])),
+    """
+    + leases.COLUMNS
+    + """
 from (values (1)) one
 left join requests r on r.project = %(project)s and r.rpc = %(rpc)s and r.request_id = %(request_id)s
 left join tasks t on r.request_id is null and t.project = %(project)s and t.code = any(%(codes)s::text[])
+left join leases l on l.project = t.project and l.task_code = t.code
 """
+)
 
 
 def insert_cte(name: LiteralString, source: LiteralString) -> LiteralString:
@@ -52,24 +58,38 @@ def insert_cte(name: LiteralString, source: LiteralString) -> LiteralString:
 
 INSERT: LiteralString = insert_cte("changed", "locked")
 
+
 # The planner does not see into ``c``, so it must find each task by project and code. If it saw the project, a
 # plan from the time when the table was empty would walk all tasks of the project.
-UPDATE: LiteralString = """changed as (
+def update_cte(name: LiteralString, source: LiteralString) -> LiteralString:
+    """Return the CTE that updates tasks once the CTE ``source`` has its row."""
+    return (
+        name
+        + """ as (
     update tasks t set sprint_code = c.sprint_code, status = c.status, priority = c.priority,
         assignee = c.assignee,
         labels = array(select jsonb_array_elements_text(c.labels::jsonb)),
-        revision = c.revision + 1, update_time = c.update_time, body = c.body
+        revision = c.revision + 1, update_time = c.update_time, body = c.body,
+        retry_time = case when c.retry_time = '' and c.status = t.status then t.retry_time
+            else nullif(c.retry_time, '')::timestamptz end
     from (
         select %(project)s::text as project, n.*
-        from locked, unnest(%(c_code)s::text[], %(c_revision)s::bigint[], %(c_sprint)s::text[],
+        from """
+        + source
+        + """, unnest(%(c_code)s::text[], %(c_revision)s::bigint[], %(c_sprint)s::text[],
             %(c_status)s::smallint[], %(c_priority)s::smallint[], %(c_assignee)s::text[],
-            %(c_labels)s::text[], %(c_update)s::timestamptz[], %(c_body)s::bytea[])
-            as n (code, revision, sprint_code, status, priority, assignee, labels, update_time, body)
+            %(c_labels)s::text[], %(c_update)s::timestamptz[], %(c_body)s::bytea[], %(c_retry)s::text[])
+            as n (code, revision, sprint_code, status, priority, assignee, labels, update_time, body,
+                retry_time)
         offset 0
     ) c
     where t.project = c.project and t.code = c.code and t.revision = c.revision
     returning 1
 )"""
+    )
+
+
+UPDATE: LiteralString = update_cte("changed", "locked")
 
 DELETE: LiteralString = """changed as (
     update tasks t set delete_time = %(c_update)s, update_time = %(c_update)s, revision = t.revision + 1
@@ -124,6 +144,8 @@ class TaskColumns:
     create_time: datetime
     update_time: datetime
     body: bytes
+    retry_time: datetime | None = None
+    """When the pause after a failed attempt ends. None leaves it as it is, unless the status changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +184,11 @@ def prepare(
         },
         name="tasks.prepare",
     ).fetchall()
-    found = {r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6]) for r in rows if r[3] is not None}
+    found = {
+        r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6], lease=leases.lease_row(r[8:]))
+        for r in rows
+        if r[3] is not None
+    }
     return prepared(rows[0], found, None, sprints=frozenset(rows[0][7] or ()))
 
 
@@ -180,6 +206,7 @@ def columns(rows: Sequence[TaskColumns]) -> dict[str, Array]:
         "c_create": TimestampArray(r.create_time for r in rows),
         "c_update": TimestampArray(r.update_time for r in rows),
         "c_body": ByteaArray(r.body for r in rows),
+        "c_retry": TextArray("" if r.retry_time is None else r.retry_time.isoformat() for r in rows),
     }
 
 

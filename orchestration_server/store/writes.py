@@ -14,7 +14,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, LiteralString, NamedTuple
 
-from orchestration_server.db.arrays import BigintArray, ByteaArray, TextArray, TimestampArray
+from orchestration_server.db.arrays import BigintArray, BoolArray, ByteaArray, TextArray, TimestampArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import (
     Entity,
@@ -144,6 +144,32 @@ _SAMPLED_OUT: LiteralString = """
         do update set count = o.count + excluded.count
 )"""
 
+# Part of the statement only if the caller's lease must be valid. A claim or a release changes the revision of
+# its task, which the change checks.
+_FENCED: LiteralString = """fenced as materialized (
+    select count(*) as n from locked, unnest(%(f_code)s::text[], %(f_fence)s::bigint[]) as f (code, fence)
+    join leases l on l.project = %(project)s and l.task_code = f.code and l.fence = f.fence
+    where ledger_lease_valid(l.expire_time, l.seconds, l.deadline)
+), """
+_FENCED_COUNT: LiteralString = " + (select n from fenced)"
+
+_ENDED: LiteralString = """
+, freed as (
+    delete from leases l
+    using (select count(*) as n from changed) c,
+        unnest(%(a_code)s::text[], %(a_fence)s::bigint[]) as a (code, fence)
+    where l.project = %(project)s and l.task_code = a.code and l.fence = a.fence
+    returning 1
+), ended as (
+    update attempts t set outcome = a.outcome, body = a.body, parked = a.parked
+    from (select count(*) as n from changed) c,
+        unnest(%(a_fence)s::bigint[], %(a_outcome)s::smallint[], %(a_body)s::bytea[], %(a_parked)s::boolean[])
+            as a (fence, outcome, body, parked)
+    where t.fence = a.fence and t.outcome = 0
+    returning 1
+)"""
+_ENDED_COUNT: LiteralString = " + (select count(*) from freed) + (select count(*) from ended)"
+
 NOTHING: LiteralString = "changed as (select 1 from locked where false)"
 """The change of a write that only logs events or stores a response."""
 
@@ -163,6 +189,25 @@ class Stamp(NamedTuple):
     """0 if the events carry no revision."""
 
 
+class Fence(NamedTuple):
+    """A lease that must be valid when the write commits."""
+
+    task_code: str
+    fence: int
+
+
+class AttemptEnd(NamedTuple):
+    """The end of an attempt and of its lease."""
+
+    task_code: str
+    fence: int
+    outcome: int
+    body: bytes
+    """The serialized attempt as it ended."""
+    parked: bool = False
+    """True if the retry policy leaves no other try."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A decision: ``expected`` rows of ``sql``, events, and the response that is stored with them."""
@@ -178,6 +223,10 @@ class Change:
     """The fields of tasks, each task once, that must be unchanged when the write commits."""
     waits: bool = True
     """True if the write waits for other writers of the tasks in ``stamps``; else it fails with Conflict."""
+    fences: Sequence[Fence] = ()
+    """The leases that must be valid when the write commits, each task once."""
+    ends: Sequence[AttemptEnd] = ()
+    """The attempts that the write ends. Their leases must be there when it commits."""
     outbox: Sequence[OutboxRow] = ()
     """The entities whose files are to be written. Order and repeats do not matter."""
     sampled_out: Sequence[SampledOut] = ()
@@ -186,6 +235,8 @@ class Change:
     """The emission policy that the caller requests, by its number in common.proto; 0 for none."""
     pending: Sequence[PendingChange] = ()
     """The changes that a later event will log."""
+    frees: bool = True
+    """False if the change cannot make any task ready for a claim."""
     flushes_pending: bool = False
     """True if the events log pending changes of their entities. Other events must come after those."""
 
@@ -253,7 +304,11 @@ def apply(
             "project": project,
             "locks": BigintArray(locks),
             "anchors": TextArray(anchors),
-            "expected": change.expected + len(anchors) + len(change.stamps),
+            "expected": change.expected
+            + len(anchors)
+            + len(change.stamps)
+            + len(change.fences)
+            + 2 * len(change.ends),
             "r_project": TextArray(r[0] for r in requests),
             "r_rpc": TextArray(r[1].rpc for r in requests),
             "r_id": TextArray(r[1].request_id for r in requests),
@@ -265,6 +320,12 @@ def apply(
     if change.stamps:
         sql = _STAMPED + ("" if change.waits else " skip locked") + _STAMPED_END + sql
         params |= _stamp_params(change.stamps)
+    if change.fences:
+        sql = _FENCED + sql
+        params |= _fence_params(change.fences)
+    if change.ends:
+        sql += _ENDED
+        params |= _end_params(change.ends)
     if change.outbox:
         sql += _QUEUED
         params |= _outbox_params(change.outbox) | {"correlation": correlation_id}
@@ -274,7 +335,8 @@ def apply(
     if change.sampled_out:
         sql += _SAMPLED_OUT
         params |= _sampled_params(change.sampled_out)
-    sql = _LOCKED + sql + _LOGGED + (_STAMPED_COUNT if change.stamps else "") + _EXPECTED
+    sql = _LOCKED + sql + _LOGGED + (_STAMPED_COUNT if change.stamps else "")
+    sql += (_FENCED_COUNT if change.fences else "") + (_ENDED_COUNT if change.ends else "") + _EXPECTED
     if not change.flushes_pending:
         sql += _NONE_PENDING
     conn.execute(sql, params, name=_name(change.sql))
@@ -288,6 +350,25 @@ def _stamp_params(stamps: Sequence[Stamp]) -> dict[str, Any]:
         "t_sprint": TextArray(s.sprint_code for s in stamps),
         "t_priority": BigintArray(s.priority for s in stamps),
         "t_revision": BigintArray(s.revision for s in stamps),
+    }
+
+
+def _fence_params(fences: Sequence[Fence]) -> dict[str, Any]:
+    return {
+        "f_code": TextArray(f.task_code for f in fences),
+        "f_fence": BigintArray(f.fence for f in fences),
+    }
+
+
+def _end_params(given: Sequence[AttemptEnd]) -> dict[str, Any]:
+    # Heartbeats take the rows in this order, too.
+    ends = sorted(given)
+    return {
+        "a_code": TextArray(e.task_code for e in ends),
+        "a_fence": BigintArray(e.fence for e in ends),
+        "a_outcome": BigintArray(e.outcome for e in ends),
+        "a_body": ByteaArray(e.body for e in ends),
+        "a_parked": BoolArray(e.parked for e in ends),
     }
 
 

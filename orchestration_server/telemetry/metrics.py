@@ -78,6 +78,7 @@ def _gauge(name: str, documentation: str, *labels: str, largest: bool = True) ->
 
 rpc = Rpcs(REGISTRY).get
 """Returns the counters of an rpc, which all servers of this process share."""
+CLAIMS_WAITING = _gauge("claims_waiting", "Claims that wait for a ready task.", largest=False)
 RPC_REFUSED = _counter(
     "rpc_refused",
     "Calls refused because of their credential, scope or a limit, by the reason of the error.",

@@ -13,12 +13,14 @@ from orchestration_server.validation.constraints import (
     EnumValue,
     Flag,
     Ignored,
+    Int,
     Items,
     Json,
     Mask,
     Masked,
     Rule,
     Rules,
+    Span,
     Sub,
     Text,
     Violations,
@@ -63,6 +65,11 @@ _TASK: dict[str, Rule] = {
     "acceptance_criteria": LINES,
     "agent_config": Json(),
     "metadata": Json(),
+    "capabilities": Items(50, LABEL, unique=True),
+    "not_before": OCCUR_TIME,
+    "due_time": OCCUR_TIME,
+    "retry_policy": Sub(task_pb2.RetryPolicy),
+    "completed_by_children": Flag(),
 }
 _SPRINT: dict[str, Rule] = {
     "title": TITLE,
@@ -144,6 +151,11 @@ RULES: Rules = {
         "variables": Json(),
         "items": Items(1_000, Sub(task_pb2.TaskFromTemplate), low=1),
         **_MUTATION,
+    },
+    task_pb2.RetryPolicy: {
+        "max_attempts": Int(0, 100),
+        "backoff": Span(0, 86_400),
+        "max_backoff": Span(0, 30 * 86_400),
     },
     # sprint.proto
     sprint_pb2.Sprint: {"code": CODE, **_SPRINT, **dict.fromkeys(SERVER_SET, Ignored())},

@@ -61,10 +61,15 @@ class Gate:
         policies: Policies = AT_ONCE,
         *,
         answer_bytes: int = sys.maxsize,
+        freed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Make a gate that refuses a write whose response is larger than ``answer_bytes``."""
+        """Make a gate that refuses a write whose response is larger than ``answer_bytes``.
+
+        It calls ``freed`` after each commit that may have made a task ready.
+        """
         self._db = db
         self._wake = wake
+        self._freed = freed
         self._policies = policies
         self._answer_bytes = answer_bytes
 
@@ -110,6 +115,8 @@ class Gate:
                 continue
             if change.events or flushed:
                 self._wake()
+                if change.frees:
+                    self._freed()
             if change.pending:
                 metrics.EVENTS_DEBOUNCED.inc(len(change.pending))
             return response

@@ -1,0 +1,6 @@
+alter table tasks
+    add column capabilities text[] not null default '{}',
+    add column not_before timestamptz,
+    add column due_time timestamptz,
+    add column completed_by_children boolean not null default false,
+    add column retry_time timestamptz;

@@ -1,0 +1,247 @@
+-- Leases, attempts, pauses and limits, the readiness of a task, and the queue of tasks that may be ready.
+
+-- Fences come from one sequence, so a fence names one attempt of one task. A claim draws its fence before it reads the
+-- task and fails if the task changed since, so the fences of a task grow.
+create sequence fences;
+
+-- One narrow row for each held task, which is the authority. A heartbeat changes only expire_time, and no index has it,
+-- so the update is HOT.
+create table leases (
+    project     text not null,
+    task_code   text not null,
+    fence       bigint not null,
+    agent       text not null,
+    session_key text not null,
+    provider    text not null,
+    labels      text[] not null,        -- of the task at the claim, for the limits of labels
+    seconds     real not null,          -- how far a heartbeat extends the lease
+    expire_time timestamptz not null,
+    deadline    timestamptz,            -- no heartbeat extends the lease beyond it
+    primary key (project, task_code)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+create index leases_of_agent on leases (project, agent);
+create index leases_of_session on leases (project, session_key) where session_key <> '';
+
+create table attempts (
+    project     text not null,
+    task_code   text not null,
+    number      integer not null,
+    fence       bigint not null,
+    outcome     smallint not null default 0,    -- AttemptOutcome; 0 while the attempt is open
+    parked      boolean not null default false, -- true if no try was left after this one
+    body        bytea not null,                 -- the serialized orchestration.v1.Attempt
+    primary key (project, task_code, number)
+);
+create unique index attempts_by_fence on attempts (fence);
+
+create table pauses (
+    project text not null,
+    kind    smallint not null,          -- 1 project, 2 sprint, 3 agent, 4 label, 5 task
+    value   text not null,              -- empty for the project
+    mode    smallint not null,          -- PauseMode
+    reason  text not null,
+    agent   text not null,
+    create_time timestamptz not null,
+    primary key (project, kind, value)
+);
+
+create table work_limits (
+    project text not null,
+    kind    smallint not null,          -- 1 agent, 2 label, 3 provider
+    value   text not null,              -- '*' is the limit of each agent without one of its own
+    most    integer not null,
+    primary key (project, kind, value)
+);
+
+-- Returns whether a lease is valid. Holders could not beat while the database was away: after its start, a lease that
+-- had not expired before gets up to 30 seconds for a heartbeat.
+create function ledger_lease_valid(expire_time timestamptz, seconds real, deadline timestamptz) returns boolean
+language sql volatile as $$
+    select case
+        when expire_time = '-infinity' or deadline <= clock_timestamp() then false
+        else greatest(expire_time, least(pg_postmaster_start_time(), clock_timestamp())
+            + make_interval(secs => least(seconds, 30))) > clock_timestamp()
+    end
+$$;
+
+-- Returns the reasons for which an agent cannot claim a task, as bits: 0 if it can. It is the one place that decides:
+-- claims, lists and explanations call it. ``able`` has the agent's capabilities, or is null to leave them out. ``more``
+-- counts leases that are about to be taken in the same statement.
+--   1 status   2 blocker   4 held   8 not_before   16 backoff   32 capability   64 sprint   128 paused   256 limit
+--   512 children   1024 no such task
+-- Each statement of a volatile function has its own snapshot, so this sees what others committed while the calling
+-- statement waited for locks.
+create function ledger_unready(
+    of text, task text, claimer text, able text[], provided text, more bigint default 0
+) returns integer language plpgsql volatile as $$
+begin
+    return coalesce((
+        select
+            case when t.status = 1 or (t.status = 2 and l.fence is not null) then 0 else 1 end
+            + case when exists (
+                select from dependencies d
+                where d.project = of and d.task_code = task and d.kind = 1 and (
+                    select b.status in (1, 2, 3) and b.delete_time is null from tasks b
+                    where b.project = of and b.code = d.depends_on_code)) then 2 else 0 end
+            + case when l.fence is not null and ledger_lease_valid(l.expire_time, l.seconds, l.deadline)
+                then 4 else 0 end
+            + case when t.not_before > clock_timestamp() then 8 else 0 end
+            + case when t.retry_time > clock_timestamp() then 16 else 0 end
+            + case when able is not null and not t.capabilities <@ able then 32 else 0 end
+            + case when t.sprint_code <> '' and not coalesce((
+                select s.status = 2 from sprints s where s.project = of and s.code = t.sprint_code), false)
+                then 64 else 0 end
+            + case when exists (
+                select from pauses p where p.project = of and case p.kind
+                    when 1 then true
+                    when 2 then p.value = t.sprint_code
+                    when 3 then p.value = claimer
+                    when 4 then p.value = any(t.labels)
+                    else p.value = task end) then 128 else 0 end
+            + case when exists (
+                select from work_limits w where w.project = of and case w.kind
+                    when 1 then claimer <> '' and (w.value = claimer or (w.value = '*' and not exists (
+                        select from work_limits o where o.project = of and o.kind = 1 and o.value = claimer)))
+                    when 2 then w.value = any(t.labels)
+                    else w.value = provided end
+                and w.most <= more + (
+                    select count(*) from leases h where h.project = of and h.task_code <> task and case w.kind
+                        when 1 then h.agent = claimer
+                        when 2 then w.value = any(h.labels)
+                        else h.provider = w.value end
+                    and ledger_lease_valid(h.expire_time, h.seconds, h.deadline))) then 256 else 0 end
+            + case when t.completed_by_children and exists (
+                select from dependencies d
+                where d.project = of and d.depends_on_code = task and d.kind = 2 and (
+                    select c.status in (1, 2, 3) and c.delete_time is null from tasks c
+                    where c.project = of and c.code = d.task_code)) then 512 else 0 end
+        from tasks t left join leases l on l.project = t.project and l.task_code = t.code
+        where t.project = of and t.code = task and t.delete_time is null), 1024);
+end
+$$;
+
+-- Returns whether a claim may take a task. Claims that a limit counts take turns, so the limit is exact. A claim takes
+-- the locks of limits after those of its tasks, in one order. ``locked`` makes this run after the latter.
+create function ledger_may_claim(
+    of text, task text, claimer text, able text[], provided text, more bigint, locked bigint
+) returns boolean language plpgsql volatile as $$
+begin
+    perform pg_advisory_xact_lock(hashtextextended(of || '/limit/' || w.kind || '/' || w.value, 0))
+    from (
+        select w.kind, w.value from work_limits w where w.project = of and case w.kind
+            when 1 then w.value in (claimer, '*')
+            when 2 then exists (
+                select from tasks t where t.project = of and t.code = task and w.value = any(t.labels))
+            else w.value = provided end
+        order by w.kind, w.value
+    ) w;
+    return ledger_unready(of, task, claimer, able, provided, more) = 0;
+end
+$$;
+
+-- Each pending task that is ready has a row, and some that are not. A statement that may make a task ready puts the row
+-- in or raises its generation. A claimer that finds a task not ready takes the row out if its generation is unchanged,
+-- so a task that becomes ready meanwhile stays. Rows that wait for a time have wake_time.
+create table ready_queue (
+    project     text not null,
+    task_code   text not null,
+    priority    smallint not null,
+    create_time timestamptz not null,
+    sprint_code text not null,
+    labels      text[] not null,
+    capabilities text[] not null,
+    wake_time   timestamptz,
+    generation  bigint not null default 0,
+    primary key (project, task_code)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
+create index ready_queue_order on ready_queue (project, priority, create_time, task_code) where wake_time is null;
+create index ready_queue_waiting on ready_queue (wake_time) where wake_time is not null;
+
+create function ledger_queue(of text, codes text[]) returns void language plpgsql volatile as $$
+begin
+    insert into ready_queue as q (project, task_code, priority, create_time, sprint_code, labels, capabilities,
+        wake_time)
+    select t.project, t.code, t.priority, t.create_time, t.sprint_code, t.labels, t.capabilities,
+        case when greatest(t.not_before, t.retry_time) > clock_timestamp()
+            then greatest(t.not_before, t.retry_time) end
+    from tasks t
+    where t.project = of and t.code = any(codes) and t.status = 1 and t.delete_time is null
+    order by t.code
+    on conflict (project, task_code) do update set priority = excluded.priority,
+        create_time = excluded.create_time, sprint_code = excluded.sprint_code, labels = excluded.labels,
+        capabilities = excluded.capabilities, wake_time = excluded.wake_time, generation = q.generation + 1;
+end
+$$;
+
+-- A task became pending, or what a claim looks at changed.
+create function ledger_queue_task() returns trigger language plpgsql as $$
+begin
+    perform ledger_queue(new.project, array[new.code]);
+    return null;
+end
+$$;
+create trigger tasks_queued after insert on tasks for each row
+    when (new.status = 1 and new.delete_time is null) execute function ledger_queue_task();
+create trigger tasks_requeued after update on tasks for each row
+    when (new.status = 1 and new.delete_time is null and (
+        old.status, old.priority, old.sprint_code, old.labels, old.capabilities, old.not_before, old.retry_time,
+        old.completed_by_children
+    ) is distinct from (
+        new.status, new.priority, new.sprint_code, new.labels, new.capabilities, new.not_before, new.retry_time,
+        new.completed_by_children))
+    execute function ledger_queue_task();
+
+create function ledger_unqueue_task() returns trigger language plpgsql as $$
+begin
+    delete from ready_queue where project = old.project and task_code = old.code;
+    return null;
+end
+$$;
+create trigger tasks_unqueued after update on tasks for each row
+    when (old.status = 1 and old.delete_time is null and (new.status <> 1 or new.delete_time is not null))
+    execute function ledger_unqueue_task();
+
+-- A task that ends may make the tasks ready that it blocks, and its parents.
+create function ledger_queue_dependents() returns trigger language plpgsql as $$
+declare
+    codes text[] := array(
+        select d.task_code from dependencies d
+        where d.project = new.project and d.depends_on_code = new.code and d.kind = 1
+      union
+        select d.depends_on_code from dependencies d
+        where d.project = new.project and d.task_code = new.code and d.kind = 2);
+begin
+    if codes <> '{}' then
+        perform ledger_queue(new.project, codes);
+    end if;
+    return null;
+end
+$$;
+create trigger tasks_queue_dependents after update on tasks for each row
+    when (old.status in (1, 2, 3) and old.delete_time is null
+        and (new.status not in (1, 2, 3) or new.delete_time is not null))
+    execute function ledger_queue_dependents();
+
+create function ledger_queue_unlinked() returns trigger language plpgsql as $$
+begin
+    perform ledger_queue(old.project, array[old.task_code, old.depends_on_code]);
+    return null;
+end
+$$;
+create trigger dependencies_queue after delete on dependencies for each row
+    when (old.kind in (1, 2)) execute function ledger_queue_unlinked();
+
+create function ledger_queue_sprint() returns trigger language plpgsql as $$
+begin
+    perform ledger_queue(new.project, array(
+        select t.code from tasks t where t.project = new.project and t.sprint_code = new.code and t.sprint_code <> ''
+            and t.status = 1 and t.delete_time is null));
+    return null;
+end
+$$;
+create trigger sprints_queue after update on sprints for each row
+    when (old.status <> 2 and new.status = 2) execute function ledger_queue_sprint();
+
+insert into ready_queue (project, task_code, priority, create_time, sprint_code, labels, capabilities)
+select project, code, priority, create_time, sprint_code, labels, capabilities from tasks
+where status = 1 and delete_time is null;

@@ -1,0 +1,310 @@
+"""The SQL of claims: the statement that gives leases, and the queue of tasks that may be ready."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, LiteralString, NamedTuple
+
+from orchestration_server.db.arrays import BigintArray, ByteaArray, TextArray
+from orchestration_server.db.connection import Connection
+from orchestration_server.model import Request
+from orchestration_server.store import leases, tasks
+from orchestration_server.store.prepared import EntityRow, Prepared, prepared
+from orchestration_server.store.writes import AttemptEnd
+
+
+class Claimer(NamedTuple):
+    """Who claims, and what it can do."""
+
+    agent: str
+    session_key: str = ""
+    provider: str = ""
+    capabilities: Sequence[str] = ()
+
+
+class TaskFilter(NamedTuple):
+    """The tasks that a claim may take. An empty field takes any value."""
+
+    sprint_code: str = ""
+    labels: Sequence[str] = ()
+    priorities: Sequence[int] = ()
+
+
+class Candidate(NamedTuple):
+    """A task of the queue."""
+
+    task_code: str
+    generation: int
+    """-1 if the task is not in the queue: its lease has expired."""
+    priority: int
+    create_time: datetime
+    in_order: bool
+    """False for a task whose time has come or whose lease has expired, which every first page has."""
+    unready: int
+    """The reasons for which the task is not ready, as bits (model.Unready)."""
+
+
+class ClaimFacts(NamedTuple):
+    """What a claim reads of one task beside its row."""
+
+    fence: int
+    """The fence of the new lease."""
+    last_number: int
+    """The number of the last attempt; 0 if there was none."""
+    unready: int
+
+
+class NewLease(NamedTuple):
+    """A lease and its attempt, as a claim stores them."""
+
+    fence: int
+    labels: str
+    """The labels of the task as a JSON array."""
+    number: int
+    attempt: bytes
+
+
+class Terms(NamedTuple):
+    """The terms of the leases of one claim."""
+
+    seconds: float
+    expire_time: datetime
+    deadline: datetime | None
+
+
+_PREPARE: LiteralString = (
+    """
+select clock_timestamp(), r.fingerprint, r.response, t.code, t.revision, t.delete_time is not null, t.body,
+    case when t.code is not null then nextval('fences') end,
+    coalesce((select max(a.number) from attempts a where a.project = t.project and a.task_code = t.code), 0),
+    case when t.code is not null then ledger_unready(%(project)s, t.code, %(agent)s, %(able)s::text[],
+        %(provider)s) end,
+    """
+    + leases.COLUMNS
+    + """
+from (values (1)) one
+left join requests r on r.project = %(project)s and r.rpc = %(rpc)s and r.request_id = %(request_id)s
+left join tasks t on r.request_id is null and t.project = %(project)s and t.code = any(%(codes)s::text[])
+left join leases l on l.project = t.project and l.task_code = t.code
+"""
+)
+
+# ``claimable`` is read before the tasks change, since ledger_may_claim sees what this statement has changed.
+CLAIM: LiteralString = (
+    """claimable as materialized (
+    select count(*) filter (where ledger_may_claim(%(project)s, k.code, %(k_agent)s, %(k_able)s::text[],
+        %(k_provider)s, k.ordinal - 1, locked.n)) as n
+    from locked, unnest(%(c_code)s::text[]) with ordinality as k (code, ordinal)
+    group by locked.n
+), leased as (
+    insert into leases (project, task_code, fence, agent, session_key, provider, labels, seconds, expire_time,
+        deadline)
+    select %(project)s, k.code, k.fence, %(k_agent)s, %(k_session)s, %(k_provider)s,
+        array(select jsonb_array_elements_text(k.labels::jsonb)), %(k_seconds)s::double precision,
+        %(k_expire)s::timestamptz, nullif(%(k_deadline)s, '')::timestamptz
+    from claimable, unnest(%(c_code)s::text[], %(k_fence)s::bigint[], %(c_labels)s::text[])
+        as k (code, fence, labels)
+    on conflict (project, task_code) do update set fence = excluded.fence, agent = excluded.agent,
+        session_key = excluded.session_key, provider = excluded.provider, labels = excluded.labels,
+        seconds = excluded.seconds, expire_time = excluded.expire_time, deadline = excluded.deadline
+    returning 1
+), tried as (
+    insert into attempts (project, task_code, number, fence, body)
+    select %(project)s, k.code, k.number, k.fence, k.body
+    from claimable, unnest(%(c_code)s::text[], %(k_number)s::integer[], %(k_fence)s::bigint[],
+        %(k_body)s::bytea[])
+        as k (code, number, fence, body)
+    returning 1
+), lapsed as (
+    update attempts a set outcome = k.outcome, body = k.body
+    from claimable, unnest(%(k_lapsed)s::bigint[], %(k_outcome)s::smallint[], %(k_ended)s::bytea[])
+        as k (fence, outcome, body)
+    where a.fence = k.fence and a.outcome = 0
+    returning 1
+), """
+    + tasks.update_cte("updated", "claimable")
+    + """, changed as (
+    select 1 from updated
+  union all
+    select 1 from leased
+  union all
+    select 1 from tried
+  union all
+    select 1 from lapsed
+  union all
+    select 1 from generate_series(1, (select n from claimable))
+)"""
+)
+ROWS_PER_CLAIM = 4
+"""The rows of ``changed`` for each claimed task, beside one for each expired lease."""
+
+
+def prepare(
+    conn: Connection, *, project: str, request: Request, codes: Sequence[str], claimer: Claimer
+) -> Prepared[dict[str, ClaimFacts]]:
+    """Read tasks for a claim, each with a new fence and its readiness for the claimer."""
+    rows = conn.execute(
+        _PREPARE,
+        {
+            "project": project,
+            "rpc": request.rpc,
+            "request_id": request.request_id,
+            "codes": TextArray(codes),
+            "agent": claimer.agent,
+            "able": TextArray(claimer.capabilities),
+            "provider": claimer.provider,
+        },
+        name="claims.prepare",
+    ).fetchall()
+    found = {
+        r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6], lease=leases.lease_row(r[10:]))
+        for r in rows
+        if r[3] is not None
+    }
+    return prepared(rows[0], found, {r[3]: ClaimFacts(*r[7:10]) for r in rows if r[3] is not None})
+
+
+def claim_params(
+    columns: dict[str, Any],
+    *,
+    claimer: Claimer,
+    terms: Terms,
+    new: Sequence[NewLease],
+    lapsed: Sequence[AttemptEnd],
+) -> dict[str, Any]:
+    """Return the parameters of CLAIM. ``columns`` are those of the tasks, in the order of ``new``."""
+    return columns | {
+        "k_agent": claimer.agent,
+        "k_session": claimer.session_key,
+        "k_provider": claimer.provider,
+        "k_able": TextArray(claimer.capabilities),
+        "k_seconds": str(terms.seconds),
+        "k_expire": terms.expire_time,
+        "k_deadline": "" if terms.deadline is None else terms.deadline.isoformat(),
+        "k_fence": BigintArray(n.fence for n in new),
+        "k_number": BigintArray(n.number for n in new),
+        "k_body": ByteaArray(n.attempt for n in new),
+        "k_lapsed": BigintArray(e.fence for e in lapsed),
+        "k_outcome": BigintArray(e.outcome for e in lapsed),
+        "k_ended": ByteaArray(e.body for e in lapsed),
+    }
+
+
+_FIRST_TIME = datetime(1, 1, 1, tzinfo=UTC)
+_FILTER: LiteralString = """
+        and (%(sprint)s = '' or q.sprint_code = %(sprint)s) and q.labels @> %(labels)s::text[]
+        and (%(priorities)s::smallint[] = '{}' or q.priority = any(%(priorities)s::smallint[]))
+        and (%(able)s::text[] is null or q.capabilities <@ %(able)s::text[])"""
+_ORDER: LiteralString = "order by q.priority, q.create_time, q.task_code"
+
+# Tasks in the queue, tasks whose time has come, and tasks whose lease has expired. Only open attempts have a row
+# in leases, so it takes little to look at all of them.
+_CANDIDATES: LiteralString = (
+    """
+select q.task_code, q.generation, q.priority, q.create_time, q.in_order,
+    ledger_unready(%(project)s, q.task_code, %(agent)s, %(able)s::text[], %(provider)s),
+    exists (select from work_limits w where w.project = %(project)s)
+        or exists (select from pauses p where p.project = %(project)s and p.kind = 3)
+from (
+    (
+        select q.task_code, q.generation, q.priority, q.create_time, true as in_order from ready_queue q
+        where q.project = %(project)s and q.wake_time is null
+            and (q.priority, q.create_time, q.task_code)
+                > (%(after_priority)s::smallint, %(after_time)s::timestamptz, %(after_code)s)"""
+    + _FILTER
+    + _ORDER
+    + """ limit %(limit)s::bigint
+    )
+  union all
+    (
+        select q.task_code, q.generation, q.priority, q.create_time, false from ready_queue q
+        where %(first)s and q.project = %(project)s and q.wake_time <= clock_timestamp()"""
+    + _FILTER
+    + """ order by q.wake_time limit %(limit)s::bigint
+    )
+  union all
+    (
+        select q.code, -1, q.priority, q.create_time, false from leases l
+        join tasks q on q.project = l.project and q.code = l.task_code
+        where %(first)s and l.project = %(project)s
+            and not ledger_lease_valid(l.expire_time, l.seconds, l.deadline)"""
+    + _FILTER
+    + """ limit %(limit)s::bigint
+    )
+) q
+"""
+    + _ORDER
+)
+
+_DEQUEUE: LiteralString = """
+delete from ready_queue q using unnest(%(codes)s::text[], %(generations)s::bigint[]) as d (code, generation)
+where q.project = %(project)s and q.task_code = d.code and q.generation = d.generation
+"""
+
+
+class CandidatePage(NamedTuple):
+    """Tasks of the queue in the order of ListReadyTasks."""
+
+    rows: list[Candidate]
+    by_claimer: bool
+    """True if the project has limits or pauses of agents: then other claimers may get other tasks."""
+
+
+def candidates(
+    conn: Connection,
+    *,
+    project: str,
+    claimer: Claimer,
+    tasks: TaskFilter,
+    after: Candidate | None,
+    limit: int,
+) -> CandidatePage:
+    """Return a page of tasks that may be ready.
+
+    Only the first page has those whose time has come and those whose lease has expired.
+    """
+    rows = conn.execute(
+        _CANDIDATES,
+        {
+            "project": project,
+            "agent": claimer.agent,
+            "able": TextArray(claimer.capabilities),
+            "provider": claimer.provider,
+            "sprint": tasks.sprint_code,
+            "labels": TextArray(tasks.labels),
+            "priorities": BigintArray(tasks.priorities),
+            "first": after is None,
+            "after_priority": 0 if after is None else after.priority,
+            "after_time": _FIRST_TIME if after is None else after.create_time,
+            "after_code": "" if after is None else after.task_code,
+            "limit": limit,
+        },
+        name="claims.candidates",
+    ).fetchall()
+    return CandidatePage([Candidate(*row[:6]) for row in rows], bool(rows) and rows[0][6])
+
+
+def dequeue(conn: Connection, *, project: str, rows: Sequence[Candidate]) -> int:
+    """Take tasks that are not ready out of the queue, unless they became ready meanwhile."""
+    return conn.execute(
+        _DEQUEUE,
+        {
+            "project": project,
+            "codes": TextArray(row.task_code for row in rows),
+            "generations": BigintArray(row.generation for row in rows),
+        },
+        name="claims.dequeue",
+    ).rowcount
+
+
+_WAKE: LiteralString = """
+update ready_queue set wake_time = null where (project, task_code) in (
+    select project, task_code from ready_queue where wake_time <= clock_timestamp()
+    order by project, task_code limit %(limit)s::bigint for update skip locked)
+"""
+
+
+def wake_due(conn: Connection, *, limit: int) -> int:
+    """Put tasks whose time has come into the order of the queue. Return their number."""
+    return conn.execute(_WAKE, {"limit": limit}, name="claims.wake_due").rowcount

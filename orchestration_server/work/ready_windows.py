@@ -1,0 +1,110 @@
+"""The next ready tasks of each kind of claim, read ahead by one process.
+
+A window has the first tasks of the queue as one read found them, in the order of ListReadyTasks. Claims of
+one process take different tasks from it, so they do not compete. A task of a window may have been taken
+since: the claim itself checks. A window is read again after a commit of this process that may make a task
+ready, and at the latest after WINDOW_SECONDS, so a more urgent task of another server waits no longer than
+that. An empty window is never trusted: the queue is read again before a claim is told that nothing is ready.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from orchestration_server.cache.lru import LruDict
+from orchestration_server.db.database import Database
+from orchestration_server.model import Call, Unready
+from orchestration_server.store import claims as claim_store
+from orchestration_server.store.claims import Candidate, Claimer, TaskFilter
+
+WINDOW = 64
+"""Tasks that are read at once."""
+WINDOW_SECONDS = 0.2
+MAX_WINDOWS = 1_000
+STRUCTURAL = Unready.STATUS | Unready.BLOCKER | Unready.SPRINT | Unready.CHILDREN | Unready.MISSING
+"""Reasons that only a change of the ledger ends, which puts the task into the queue again."""
+
+
+class Query(NamedTuple):
+    """The claims that share a window: those that would get the same tasks."""
+
+    project: str
+    tasks: TaskFilter
+    capabilities: tuple[str, ...]
+    provider: str
+    agent: str = ""
+    """Empty if the project has no limits and no pauses of agents, so that the agent makes no difference."""
+
+
+@dataclass(slots=True)
+class _Window:
+    codes: deque[str] = field(default_factory=deque)
+    until: float = 0.0
+    version: int = -1
+
+
+class ReadyWindows:
+    """The windows of one process."""
+
+    def __init__(self, db: Database, clock: Callable[[], float] = time.monotonic) -> None:
+        self._db = db
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._windows: LruDict[Query, _Window] = LruDict(MAX_WINDOWS)
+        self._by_claimer: LruDict[str, bool] = LruDict(MAX_WINDOWS)
+        self._version = 0
+
+    def freed(self) -> None:
+        """Read all windows again: a commit may have made a task ready."""
+        self._version += 1
+
+    def query(self, project: str, tasks: TaskFilter, claimer: Claimer) -> Query:
+        """Return what claims have in common that would get the same tasks."""
+        agent = claimer.agent if self._by_claimer.get(project) else ""
+        return Query(project, tasks, tuple(claimer.capabilities), claimer.provider, agent)
+
+    def take(self, call: Call, tasks: TaskFilter, claimer: Claimer, count: int) -> list[str]:
+        """Return the codes of up to ``count`` tasks that seem ready, in order. Empty if no task is ready."""
+        query = self.query(call.project, tasks, claimer)
+        with self._lock:
+            window = self._windows.get(query)
+            if window is not None and window.version == self._version and self._clock() < window.until:
+                taken = [window.codes.popleft() for _ in range(min(count, len(window.codes)))]
+                if taken:
+                    return taken
+        return self._refill(call, query, claimer, count)
+
+    def _refill(self, call: Call, query: Query, claimer: Claimer, count: int) -> list[str]:
+        version = self._version
+        ready, by_claimer = self._read(call, query, claimer, max(count, WINDOW))
+        self._by_claimer[call.project] = by_claimer
+        query = query._replace(agent=claimer.agent if by_claimer else "")
+        window = _Window(deque(ready[count:]), self._clock() + WINDOW_SECONDS, version)
+        with self._lock:
+            self._windows[query] = window
+        return ready[:count]
+
+    def _read(self, call: Call, query: Query, claimer: Claimer, wanted: int) -> tuple[list[str], bool]:
+        """Return the first ready tasks of the queue, and whether other claimers may get others."""
+        ready: list[str] = []
+        after: Candidate | None = None
+        by_claimer = bool(query.agent)
+        while True:
+            with self._db.connection(call) as conn:
+                page = claim_store.candidates(
+                    conn, project=call.project, claimer=claimer, tasks=query.tasks, after=after, limit=wanted,
+                )  # fmt: skip
+                out = [row for row in page.rows if row.unready & STRUCTURAL and row.generation >= 0]
+                if out:
+                    claim_store.dequeue(conn, project=call.project, rows=out)
+            by_claimer = by_claimer or page.by_claimer
+            ready += [row.task_code for row in page.rows if not row.unready]
+            in_order = [row for row in page.rows if row.in_order]
+            if ready or len(in_order) < wanted:
+                return ready, by_claimer
+            after = in_order[-1]

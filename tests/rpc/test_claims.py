@@ -1,0 +1,97 @@
+"""Claims, heartbeats and the ends of attempts, through the stubs."""
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from orchestration.v1 import common_pb2, context_pb2, coordination_pb2, lease_pb2, task_pb2
+from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
+from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from tests.support.rpc_errors import details, refused
+
+pytestmark = pytest.mark.shared_server
+
+
+def create(tasks: TaskServiceStub, *codes: str, **fields: object) -> None:
+    for code in codes:
+        task = task_pb2.Task(code=code, title=f"Task {code}", **fields)  # type: ignore[arg-type]
+        tasks.CreateTask(task_pb2.CreateTaskRequest(task=task))
+
+
+def claim(
+    coordination: CoordinationServiceStub, agent: str = "a1", **fields: object
+) -> list[coordination_pb2.ClaimedTask]:
+    request = coordination_pb2.ClaimTaskRequest(agent=agent, **fields)  # type: ignore[arg-type]
+    return list(coordination.ClaimTask(request).claims)
+
+
+def test_a_named_claim_gives_lease_and_task(
+    coordination: CoordinationServiceStub, tasks: TaskServiceStub
+) -> None:
+    create(tasks, "T-1")
+    (one,) = claim(coordination, task_code="T-1", context=context_pb2.ContextOptions())
+    assert one.task.status == common_pb2.TASK_STATUS_IN_PROGRESS
+    assert one.task.assignee == "a1"
+    assert one.lease.attempt == 1
+    assert one.lease.duration.seconds == 90
+    assert one.context.task.code == "T-1"
+    stored = tasks.GetTask(task_pb2.GetTaskRequest(task_code="T-1")).task
+    assert stored == one.task
+
+
+def test_the_loser_learns_who_holds_the_task(
+    coordination: CoordinationServiceStub, tasks: TaskServiceStub
+) -> None:
+    create(tasks, "T-1")
+    claim(coordination, task_code="T-1")
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "TASK_HELD") as error:
+        claim(coordination, "a2", task_code="T-1")
+    assert details(error.value)["ErrorInfo"].metadata["holder"] == "a1"
+
+
+def test_the_next_task_is_the_most_urgent(
+    coordination: CoordinationServiceStub, tasks: TaskServiceStub
+) -> None:
+    create(tasks, "low", priority=common_pb2.PRIORITY_P3)
+    create(tasks, "high", priority=common_pb2.PRIORITY_P0)
+    assert [one.task.code for one in claim(coordination)] == ["high"]
+    assert [one.task.code for one in claim(coordination)] == ["low"]
+    assert claim(coordination) == []
+
+
+def test_only_the_holder_writes_what_it_owns(
+    coordination: CoordinationServiceStub, tasks: TaskServiceStub
+) -> None:
+    create(tasks, "T-1")
+    (one,) = claim(coordination, task_code="T-1")
+    done = task_pb2.UpdateTaskStatusRequest(task_code="T-1", status=common_pb2.TASK_STATUS_COMPLETED)
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "TASK_HELD"):
+        tasks.UpdateTaskStatus(done)
+    done.fence = one.lease.fence
+    assert tasks.UpdateTaskStatus(done).task.status == common_pb2.TASK_STATUS_COMPLETED
+    (attempt,) = coordination.ListAttempts(coordination_pb2.ListAttemptsRequest(task_code="T-1")).attempts
+    assert attempt.outcome == lease_pb2.ATTEMPT_OUTCOME_COMPLETED
+    done.status = common_pb2.TASK_STATUS_PENDING
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "STALE_FENCE"):
+        tasks.UpdateTaskStatus(done)
+
+
+def test_heartbeat_and_release(coordination: CoordinationServiceStub, tasks: TaskServiceStub) -> None:
+    create(tasks, "T-1")
+    (one,) = claim(coordination, task_code="T-1", lease=Duration(seconds=20))
+    ref = coordination_pb2.LeaseRef(task_code="T-1", fence=one.lease.fence)
+    lost = coordination_pb2.LeaseRef(task_code="T-1", fence=one.lease.fence + 1)
+    held, gone = coordination.Heartbeat(coordination_pb2.HeartbeatRequest(leases=[ref, lost])).leases
+    assert held.status == coordination_pb2.LEASE_STATUS_HELD
+    assert held.directive == coordination_pb2.DIRECTIVE_CONTINUE
+    assert gone.status == coordination_pb2.LEASE_STATUS_LOST
+    released = coordination.ReleaseTask(
+        coordination_pb2.ReleaseTaskRequest(
+            task_code="T-1", fence=one.lease.fence, outcome=lease_pb2.ATTEMPT_OUTCOME_RETURNED
+        )
+    )
+    assert released.task.status == common_pb2.TASK_STATUS_PENDING
+    assert released.task.assignee == ""
+    (again,) = claim(coordination, "a2")
+    assert again.lease.fence > one.lease.fence
+    assert again.lease.attempt == 2
