@@ -198,8 +198,8 @@ _FILTER: LiteralString = """
         and (%(able)s::text[] is null or q.capabilities <@ %(able)s::text[])"""
 _ORDER: LiteralString = "order by q.priority, q.create_time, q.task_code"
 
-# Tasks in the queue, tasks whose time has come, and tasks whose lease has expired. Only open attempts have a row
-# in leases, so it takes little to look at all of them.
+# Tasks in the queue, tasks whose time has come, and tasks whose lease has expired. Only open attempts have a
+# row in leases, so it takes little to look at all of them.
 _CANDIDATES: LiteralString = (
     """
 select q.task_code, q.generation, q.priority, q.create_time, q.in_order,
