@@ -127,6 +127,7 @@ ROWS: Sequence[Row] = (
         "Timeline",
         (
             Panel("Streams open", "short", [Query(_gauge("streams_open", "rpc"), "{{rpc}}")]),
+            Panel("Claims that wait", "short", [Query(_gauge("claims_waiting"), "claims")]),
             Panel("From recorded to handed to the transport", "s", _quantiles("fanout_seconds")),
             Panel("Slow readers", "ops", [Query(_rate("slow_readers_total"), "slow readers")]),
             Panel(

@@ -18,6 +18,7 @@ from orchestration.v1 import (
     context_pb2,
     coordination_pb2,
     event_pb2,
+    lease_pb2,
     report_pb2,
     session_pb2,
     sprint_pb2,
@@ -141,6 +142,28 @@ def requests(place: Place) -> dict[str, Message]:
         ),
         "CoordinationService/ListDependencies": coordination_pb2.ListDependenciesRequest(task_code=task),
         "CoordinationService/ListReadyTasks": coordination_pb2.ListReadyTasksRequest(sprint_code=sprint),
+        "CoordinationService/ClaimTask": coordination_pb2.ClaimTaskRequest(sprint_code=sprint, agent="a"),
+        "CoordinationService/Heartbeat": coordination_pb2.HeartbeatRequest(
+            leases=[coordination_pb2.LeaseRef(task_code=task, fence=1)]
+        ),
+        "CoordinationService/ReleaseTask": coordination_pb2.ReleaseTaskRequest(
+            task_code=task, fence=1, outcome=lease_pb2.ATTEMPT_OUTCOME_RETURNED
+        ),
+        "CoordinationService/PreemptTask": coordination_pb2.PreemptTaskRequest(task_code=task, reason="r"),
+        "CoordinationService/ListLeases": coordination_pb2.ListLeasesRequest(),
+        "CoordinationService/ListAttempts": coordination_pb2.ListAttemptsRequest(task_code=task),
+        "CoordinationService/ExplainReadiness": coordination_pb2.ExplainReadinessRequest(task_code=task),
+        "CoordinationService/PauseWork": coordination_pb2.PauseWorkRequest(
+            scope=coordination_pb2.WorkScope(sprint_code=sprint), reason="r"
+        ),
+        "CoordinationService/ResumeWork": coordination_pb2.ResumeWorkRequest(
+            scope=coordination_pb2.WorkScope(sprint_code=sprint)
+        ),
+        "CoordinationService/ListPauses": coordination_pb2.ListPausesRequest(),
+        "CoordinationService/SetWorkLimit": coordination_pb2.SetWorkLimitRequest(
+            limit=coordination_pb2.WorkLimit(agent="a", max_leases=100)
+        ),
+        "CoordinationService/ListWorkLimits": coordination_pb2.ListWorkLimitsRequest(),
         "TemplateService/ListTemplates": template_pb2.ListTemplatesRequest(),
         "TemplateService/GetTemplate": template_pb2.GetTemplateRequest(name="task"),
         "TemplateService/RenderTemplate": template_pb2.RenderTemplateRequest(
