@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import grpc
 
-from orchestration import emitting, paging, settings, timeline
+from orchestration import async_work, emitting, paging, settings, timeline
+from orchestration.claims import claim_request
 from orchestration.interceptors import async_interceptors
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
-from orchestration.v1.common_pb2 import Session
+from orchestration.v1.common_pb2 import Priority, Session
+from orchestration.v1.context_pb2 import ContextOptions
 from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2 import EntityChange, Event, EventFilter, NewEvent
@@ -94,6 +96,8 @@ class AsyncClient:
         self.templates = TemplateServiceStub(self._channel)
         self.reports = ReportServiceStub(self._channel)
         self.admin = AdminServiceStub(self._channel)
+        self._session_key = session
+        self._keeper = async_work.AsyncLeaseKeeper(self.coordination)
         self._timelines: weakref.WeakSet[timeline.AsyncTimeline] = weakref.WeakSet()
 
     @overload
@@ -158,10 +162,37 @@ class AsyncClient:
         """Store all events over one stream, as ``Client.emit_all`` does."""
         return await emitting.async_emit_all(self.events, events, batch=batch, retry_timeout=retry_timeout)
 
+    def claim(
+        self,
+        task_code: str = "",
+        *,
+        sprint_code: str = "",
+        labels: Sequence[str] = (),
+        priorities: Sequence[Priority.ValueType] = (),
+        capabilities: Sequence[str] = (),
+        provider: str = "",
+        lease: float = 90.0,
+        attempt_deadline: float | None = None,
+        wait: float = 0.0,
+        context: ContextOptions | None = None,
+        request_id: str = "",
+    ) -> async_work.AsyncClaim:
+        """Claim a task, or the next ready one, and keep its lease by heartbeats, as ``Client.claim`` does."""
+        return async_work.AsyncClaim(
+            claim_request(
+                task_code, sprint_code=sprint_code, labels=labels, priorities=priorities,
+                capabilities=capabilities, provider=provider, lease=lease,
+                attempt_deadline=attempt_deadline, wait=wait, context=context, request_id=request_id,
+            ),
+            coordination=self.coordination, tasks=self.tasks, events=self.events, sessions=self.sessions,
+            keeper=self._keeper, session_key=self._session_key,
+        )  # fmt: skip
+
     async def close(self) -> None:
-        """End the timelines and close the channel. Pending calls are cancelled."""
+        """End the timelines and heartbeats, and close the channel. Pending calls are cancelled."""
         for opened in list(self._timelines):
             opened.close()
+        await self._keeper.close()
         await self._channel.close()
 
     async def __aenter__(self) -> Self:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 import grpc
 
-from orchestration import emitting, paging, settings, timeline
+from orchestration import emitting, paging, settings, timeline, work
+from orchestration.claims import claim_request
 from orchestration.interceptors import CallInterceptor
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
-from orchestration.v1.common_pb2 import Session
+from orchestration.v1.common_pb2 import Priority, Session
+from orchestration.v1.context_pb2 import ContextOptions
 from orchestration.v1.context_pb2_grpc import ContextServiceStub
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2 import EntityChange, Event, EventFilter, NewEvent
@@ -102,6 +104,8 @@ class Client:
         self.templates = TemplateServiceStub(channel)
         self.reports = ReportServiceStub(channel)
         self.admin = AdminServiceStub(channel)
+        self._session_key = session
+        self._keeper = work.LeaseKeeper(self.coordination)
         self._timelines: weakref.WeakSet[timeline.Timeline] = weakref.WeakSet()
 
     @overload
@@ -190,10 +194,53 @@ class Client:
         """
         return emitting.emit_all(self.events, events, batch=batch, retry_timeout=retry_timeout)
 
+    def claim(
+        self,
+        task_code: str = "",
+        *,
+        sprint_code: str = "",
+        labels: Sequence[str] = (),
+        priorities: Sequence[Priority.ValueType] = (),
+        capabilities: Sequence[str] = (),
+        provider: str = "",
+        lease: float = 90.0,
+        attempt_deadline: float | None = None,
+        wait: float = 0.0,
+        context: ContextOptions | None = None,
+        request_id: str = "",
+    ) -> work.Claim:
+        """Claim a task, or the next ready one, and keep its lease by heartbeats.
+
+        Use it as a context manager; ``as`` gives the work, or None if no task was ready in time.
+
+        Args:
+            task_code: The task; empty for the next ready task that matches the filters.
+            sprint_code: Only tasks of this sprint.
+            labels: Only tasks with all of these labels.
+            priorities: Only tasks with one of these priorities.
+            capabilities: What the agent can do.
+            provider: The provider of the agent's model, for limits of providers.
+            lease: The seconds that the lease lasts without a heartbeat, 10 to 86,400.
+            attempt_deadline: The most seconds that the attempt may take; None for no limit.
+            wait: The seconds to wait for a ready task, up to 60.
+            context: Options of the context to get with the task; None for no context.
+            request_id: An id to get the same lease again after a crash of the caller.
+        """
+        return work.Claim(
+            claim_request(
+                task_code, sprint_code=sprint_code, labels=labels, priorities=priorities,
+                capabilities=capabilities, provider=provider, lease=lease,
+                attempt_deadline=attempt_deadline, wait=wait, context=context, request_id=request_id,
+            ),
+            coordination=self.coordination, tasks=self.tasks, events=self.events, sessions=self.sessions,
+            keeper=self._keeper, session_key=self._session_key,
+        )  # fmt: skip
+
     def close(self) -> None:
-        """End the timelines and close the channel. Pending calls fail with CANCELLED."""
+        """End the timelines and heartbeats, and close the channel. Pending calls fail with CANCELLED."""
         for opened in list(self._timelines):
             opened.close()
+        self._keeper.close()
         self._channel.close()
 
     def __enter__(self) -> Self:

@@ -1,0 +1,219 @@
+"""Work on a claimed task, for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from orchestration.claims import ANSWER_SECONDS, BEAT_TIMEOUT, SURE_SECONDS, WorkState, lease_heartbeat
+from orchestration.interceptors import new_request_id
+from orchestration.leases import KeptLease, LeaseTable, heartbeat_request
+from orchestration.v1.coordination_pb2 import ClaimedTask, ClaimTaskRequest
+from orchestration.v1.lease_pb2 import (
+    ATTEMPT_OUTCOME_BLOCKED,
+    ATTEMPT_OUTCOME_COMPLETED,
+    ATTEMPT_OUTCOME_FAILED,
+    ATTEMPT_OUTCOME_RETURNED,
+    Artifact,
+    Attempt,
+    AttemptOutcome,
+    Usage,
+)
+from orchestration.v1.task_pb2 import Task
+
+if TYPE_CHECKING:
+    from orchestration.v1.coordination_pb2_grpc import CoordinationServiceAsyncStub
+    from orchestration.v1.event_pb2_grpc import EventServiceAsyncStub
+    from orchestration.v1.session_pb2_grpc import SessionServiceAsyncStub
+    from orchestration.v1.task_pb2_grpc import TaskServiceAsyncStub
+
+_log = logging.getLogger("orchestration")
+
+
+class AsyncLeaseKeeper:
+    """The heartbeats of all work of one client, in one task that starts with the first lease."""
+
+    def __init__(
+        self, coordination: CoordinationServiceAsyncStub, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._coordination = coordination
+        self._clock = clock
+        self._table = LeaseTable()
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def keep(self, kept: KeptLease) -> None:
+        """Beat for a lease until ``drop``."""
+        self._table.add(kept, self._clock())
+        self._changed.set()
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="orchestration-leases")
+
+    def drop(self, kept: KeptLease) -> None:
+        """Beat for a lease no longer."""
+        self._table.remove(kept)
+
+    async def close(self) -> None:
+        """End the heartbeats. The leases expire by themselves."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            self._changed.clear()
+            self._table.expire(self._clock())
+            due = self._table.due(self._clock())
+            if due:
+                await self._beat(due)
+                continue
+            wake = self._table.next_wake()
+            left = None if wake is None else max(0.0, wake - self._clock())
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except TimeoutError:
+                continue
+
+    async def _beat(self, due: list[KeptLease]) -> None:
+        sent_at = self._clock()
+        # A call that is not answered by then is of no use: the watchdog must not wait for it.
+        left = self._table.first_expiry() - sent_at
+        try:
+            answer = await self._coordination.Heartbeat(
+                heartbeat_request(due), timeout=max(0.05, min(BEAT_TIMEOUT, left))
+            )
+        except grpc.RpcError as error:
+            _log.warning("heartbeat of %d leases failed: %s", len(due), error)
+            self._table.failed(due, self._clock())
+            return
+        self._table.accepted(due, answer.leases, sent_at, self._clock())
+
+
+class AsyncWork(WorkState):
+    """A claimed task. Its lease is kept by heartbeats until it is finished or lost.
+
+    ``lost`` is set if the lease is lost; later writes then raise LeaseLost. The methods raise
+    ``grpc.RpcError`` if the server refuses.
+    """
+
+    def __init__(self, claim: AsyncClaim, claimed: ClaimedTask, sent_at: float) -> None:
+        super().__init__(claimed, claim.session_key, sent_at)
+        self.lost = asyncio.Event()
+        self._claim = claim
+        claim.keeper.keep(self._kept)
+
+    async def log(self, message: str, kind: str = "note") -> None:
+        """Log an activity of the session, or an event about the task if the client has no session."""
+        if self._session_key:
+            await self._claim.sessions.LogActivity(self._activity(message, kind))
+        else:
+            await self._claim.events.EmitEvent(self._event(message, kind))
+
+    async def update(self, **fields: Any) -> Task:
+        """Update fields of the task, with the fence. Raises LeaseLost if the lease is lost."""
+        self.task = (await self._claim.tasks.UpdateTask(self._update_request(fields))).task
+        return self.task
+
+    async def finish(
+        self, summary: str = "", *, usage: Usage | None = None, artifacts: Sequence[Artifact] = ()
+    ) -> Attempt:
+        """Complete the task. Raises LeaseLost if the lease is lost."""
+        return await self._end(ATTEMPT_OUTCOME_COMPLETED, summary, usage=usage, artifacts=artifacts)
+
+    async def fail(
+        self, reason: str, *, retryable: bool = True, usage: Usage | None = None,
+        artifacts: Sequence[Artifact] = (),
+    ) -> Attempt:  # fmt: skip
+        """End the attempt as failed. The retry policy of the task decides what follows."""
+        return await self._end(
+            ATTEMPT_OUTCOME_FAILED, reason, not_retryable=not retryable, usage=usage, artifacts=artifacts
+        )
+
+    async def give_back(self, reason: str = "") -> Attempt:
+        """End the attempt without a fault of the task, which becomes pending again."""
+        return await self._end(ATTEMPT_OUTCOME_RETURNED, reason)
+
+    async def block(self, reason: str) -> Attempt:
+        """End the attempt because the task cannot continue for now."""
+        return await self._end(ATTEMPT_OUTCOME_BLOCKED, reason)
+
+    async def _end(self, outcome: AttemptOutcome.ValueType, reason: str, **report: Any) -> Attempt:
+        request = self._release_request(outcome, reason, **report)
+        answer = await self._claim.coordination.ReleaseTask(request)
+        self._ended = True
+        self._claim.keeper.drop(self._kept)
+        self.task = answer.task
+        return answer.attempt
+
+    def _lose(self, reason: str) -> None:
+        super()._lose(reason)
+        self.lost.set()
+
+    async def _leave(self, error: BaseException | None) -> None:
+        """End the attempt if the block did not, and stop the heartbeats."""
+        request = self._release_after(error)
+        try:
+            if request is not None:
+                await self._claim.coordination.ReleaseTask(request)
+        except grpc.RpcError as refused:
+            if error is None:
+                raise
+            _log.warning("task %s was not released: %s", self.task.code, refused)
+        finally:
+            self._claim.keeper.drop(self._kept)
+
+
+class AsyncClaim:
+    """A claim as a context manager: entering it claims, and leaving it ends the attempt.
+
+    Entering returns ``AsyncWork``, or None if no task was ready in time. Leaving the block with an exception
+    releases the task as failed, and without ``finish`` as returned.
+    """
+
+    def __init__(
+        self,
+        request: ClaimTaskRequest,
+        *,
+        coordination: CoordinationServiceAsyncStub,
+        tasks: TaskServiceAsyncStub,
+        events: EventServiceAsyncStub,
+        sessions: SessionServiceAsyncStub,
+        keeper: AsyncLeaseKeeper,
+        session_key: str,
+    ) -> None:
+        self.coordination, self.tasks, self.events, self.sessions = coordination, tasks, events, sessions
+        self.keeper = keeper
+        self.session_key = session_key
+        self._request = request
+        self._work: AsyncWork | None = None
+
+    async def __aenter__(self) -> AsyncWork | None:
+        request = self._request
+        # One id for all attempts of the call, so that a retry gets the same lease.
+        request.request_id = request.request_id or new_request_id()
+        wait = request.wait.seconds + request.wait.nanos / 1e9
+        sent_at = time.monotonic()
+        answer = await self.coordination.ClaimTask(request, timeout=wait + ANSWER_SECONDS)
+        for claimed in answer.claims:
+            if time.monotonic() - sent_at > SURE_SECONDS:
+                # It is not known when in that time the lease began: a heartbeat tells until when it is valid.
+                sent_at = time.monotonic()
+                await self.coordination.Heartbeat(lease_heartbeat(claimed.lease), timeout=BEAT_TIMEOUT)
+            self._work = AsyncWork(self, claimed, sent_at)
+        return self._work
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        work, self._work = self._work, None
+        if work is not None:
+            await work._leave(error)  # noqa: SLF001  # the two classes are one thing

@@ -1,0 +1,173 @@
+"""Claims of tasks: requests, and what sync and async work share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from orchestration.leases import KeptLease, LeaseLost
+from orchestration.v1.common_pb2 import ENTITY_TYPE_TASK
+from orchestration.v1.context_pb2 import Context, ContextOptions
+from orchestration.v1.coordination_pb2 import (
+    DIRECTIVE_CONTINUE,
+    ClaimedTask,
+    ClaimTaskRequest,
+    Directive,
+    HeartbeatRequest,
+    LeaseRef,
+    ReleaseTaskRequest,
+)
+from orchestration.v1.event_pb2 import EmitEventRequest, NewEvent
+from orchestration.v1.lease_pb2 import (
+    ATTEMPT_OUTCOME_FAILED,
+    ATTEMPT_OUTCOME_RETURNED,
+    Artifact,
+    AttemptOutcome,
+    Lease,
+    Usage,
+)
+from orchestration.v1.session_pb2 import LogActivityRequest
+from orchestration.v1.task_pb2 import Task, UpdateTaskRequest
+
+MAX_REASON = 2_000
+LOGGED = "agent.work.logged"
+"""The type of the event of ``log`` outside a session."""
+ANSWER_SECONDS = 10.0
+"""The time that a claim has beyond its wait."""
+SURE_SECONDS = 1.0
+"""The longest time of a claim that is taken off its lease without asking the server."""
+BEAT_TIMEOUT = 5.0
+"""The longest deadline of a heartbeat, in seconds."""
+
+
+def claim_request(
+    task_code: str,
+    *,
+    sprint_code: str,
+    labels: Sequence[str],
+    priorities: Sequence[Any],
+    capabilities: Sequence[str],
+    provider: str,
+    lease: float,
+    attempt_deadline: float | None,
+    wait: float,
+    context: ContextOptions | None,
+    request_id: str,
+) -> ClaimTaskRequest:
+    """Return the request of a claim of one task."""
+    request = ClaimTaskRequest(
+        task_code=task_code,
+        sprint_code=sprint_code,
+        labels=labels,
+        priorities=priorities,
+        capabilities=capabilities,
+        provider=provider,
+        request_id=request_id,
+    )
+    request.lease.FromTimedelta(timedelta(seconds=lease))
+    if attempt_deadline is not None:
+        request.attempt_deadline.FromTimedelta(timedelta(seconds=attempt_deadline))
+    if wait and not task_code:
+        request.wait.FromTimedelta(timedelta(seconds=wait))
+    if context is not None:
+        request.context.CopyFrom(context)
+    return request
+
+
+def lease_heartbeat(lease: Lease) -> HeartbeatRequest:
+    """Return the heartbeat of one lease."""
+    return HeartbeatRequest(leases=[LeaseRef(task_code=lease.task_code, fence=lease.fence)])
+
+
+class WorkState:
+    """What ``Work`` and ``AsyncWork`` know of one claimed task.
+
+    Attributes:
+        task: The task, as the last answer has it.
+        context: The context of the task; empty if the claim did not ask for it.
+        lease: The lease as ClaimTask returned it.
+        directive: What the server asks the holder to do, by the last heartbeat.
+        directive_reason: Why, and by whom.
+    """
+
+    def __init__(self, claimed: ClaimedTask, session_key: str, sent_at: float) -> None:
+        self.task: Task = claimed.task
+        self.context: Context = claimed.context
+        self.lease: Lease = claimed.lease
+        self.directive: Directive.ValueType = DIRECTIVE_CONTINUE
+        self.directive_reason = ""
+        self._session_key = session_key
+        self._ended = False
+        self._lost_reason = ""
+        seconds = self.lease.duration.seconds + self.lease.duration.nanos / 1e9
+        lasts = (self.lease.expire_time.ToDatetime() - self.lease.start_time.ToDatetime()).total_seconds()
+        self._kept = KeptLease(
+            self.lease, sent_at + min(seconds, lasts), lost=self._lose, directed=self._direct
+        )
+
+    @property
+    def fence(self) -> int:
+        """The fence of the lease, for systems that check it."""
+        return self.lease.fence
+
+    def check(self) -> None:
+        """Raise LeaseLost if the lease is lost. Call it before an effect outside the ledger."""
+        if self._lost_reason:
+            raise LeaseLost(f"the lease of task {self.task.code} is lost: {self._lost_reason}")
+
+    def _lose(self, reason: str) -> None:
+        self._lost_reason = reason
+
+    def _direct(self, directive: int, reason: str) -> None:
+        self.directive = Directive.ValueType(directive)
+        self.directive_reason = reason
+
+    def _update_request(self, fields: Mapping[str, Any]) -> UpdateTaskRequest:
+        self.check()
+        return UpdateTaskRequest(
+            task=Task(code=self.task.code, **fields),
+            update_mask=FieldMask(paths=list(fields)),
+            fence=self.lease.fence,
+        )
+
+    def _release_request(
+        self,
+        outcome: AttemptOutcome.ValueType,
+        reason: str = "",
+        *,
+        not_retryable: bool = False,
+        usage: Usage | None = None,
+        artifacts: Sequence[Artifact] = (),
+    ) -> ReleaseTaskRequest:
+        self.check()
+        return ReleaseTaskRequest(
+            task_code=self.task.code,
+            fence=self.lease.fence,
+            outcome=outcome,
+            reason=reason[:MAX_REASON],
+            not_retryable=not_retryable,
+            usage=usage,
+            artifacts=artifacts,
+        )
+
+    def _release_after(self, error: BaseException | None) -> ReleaseTaskRequest | None:
+        """Return the request that ends the attempt when the block is left, or None if it has ended."""
+        if self._ended or self._lost_reason:
+            return None
+        if error is None:
+            return self._release_request(ATTEMPT_OUTCOME_RETURNED, "the block ended without finish()")
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, Exception):
+            return self._release_request(ATTEMPT_OUTCOME_FAILED, reason)
+        return self._release_request(ATTEMPT_OUTCOME_RETURNED, reason)
+
+    def _activity(self, message: str, kind: str) -> LogActivityRequest:
+        return LogActivityRequest(session_key=self._session_key, kind=kind, message=message)
+
+    def _event(self, message: str, kind: str) -> EmitEventRequest:
+        event = NewEvent(type=LOGGED, entity_type=ENTITY_TYPE_TASK, entity_code=self.task.code)
+        event.payload.update({"kind": kind, "message": message, "fence": str(self.lease.fence)})
+        return EmitEventRequest(event=event)

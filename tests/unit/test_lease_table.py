@@ -1,0 +1,121 @@
+"""The leases of a client: when it beats, and when it gives a lease up. Time is a number here."""
+
+from orchestration.leases import KeptLease, LeaseTable
+from orchestration.v1.coordination_pb2 import (
+    DIRECTIVE_CANCEL,
+    DIRECTIVE_CONTINUE,
+    LEASE_STATUS_HELD,
+    LEASE_STATUS_LOST,
+    LeaseState,
+    LeaseStatus,
+)
+from orchestration.v1.lease_pb2 import Lease
+
+
+class Holder:
+    """A lease of 30 seconds that began at 0, and what its holder was told."""
+
+    def __init__(self, code: str = "T") -> None:
+        self.lost: list[str] = []
+        self.directives: list[tuple[int, str]] = []
+        lease = Lease(task_code=code, fence=7)
+        lease.duration.seconds = 30
+        self.kept = KeptLease(
+            lease, 30.0, self.lost.append, lambda directive, why: self.directives.append((directive, why))
+        )
+
+
+def state(
+    status: LeaseStatus.ValueType = LEASE_STATUS_HELD,
+    seconds: int = 30,
+    directive: int = DIRECTIVE_CONTINUE,
+    reason: str = "",
+) -> LeaseState:
+    made = LeaseState(status=status, directive=directive, reason=reason)  # type: ignore[arg-type]
+    made.time_left.seconds = seconds
+    return made
+
+
+def table(*holders: Holder) -> LeaseTable:
+    made = LeaseTable()
+    for holder in holders:
+        made.add(holder.kept, 0.0)
+    return made
+
+
+def test_a_lease_beats_at_a_third_of_its_duration() -> None:
+    holder = Holder()
+    leases = table(holder)
+    assert leases.next_wake() == 10.0
+    assert leases.due(9.9) == []
+    assert leases.due(10.0) == [holder.kept]
+    assert leases.due(10.1) == [], "its heartbeat is on the way"
+
+
+def test_validity_counts_from_the_sending_of_the_accepted_heartbeat() -> None:
+    holder = Holder()
+    leases = table(holder)
+    beaten = leases.due(10.0)
+    leases.accepted(beaten, [state()], sent_at=10.0, now=19.0)
+    leases.expire(39.9)
+    assert holder.lost == []
+    leases.expire(40.0)
+    assert len(holder.lost) == 1
+    assert len(leases) == 0
+
+
+def test_a_failed_heartbeat_changes_nothing_and_is_tried_again_soon() -> None:
+    holder = Holder()
+    leases = table(holder)
+    leases.failed(leases.due(10.0), now=12.0)
+    assert holder.lost == []
+    assert leases.next_wake() == 13.5
+    assert leases.due(13.5) == [holder.kept]
+    leases.expire(30.0)
+    assert len(holder.lost) == 1
+
+
+def test_a_lease_that_waits_for_an_answer_is_given_up_in_time() -> None:
+    holder = Holder()
+    leases = table(holder)
+    leases.due(10.0)
+    assert leases.next_wake() == leases.first_expiry() == 30.0
+
+
+def test_a_lease_that_the_server_lost_is_lost() -> None:
+    holder = Holder()
+    leases = table(holder)
+    leases.accepted(leases.due(10.0), [state(LEASE_STATUS_LOST)], sent_at=10.0, now=10.1)
+    assert len(holder.lost) == 1
+
+
+def test_an_answer_after_the_end_is_ignored() -> None:
+    holder = Holder()
+    leases = table(holder)
+    beaten = leases.due(10.0)
+    leases.remove(holder.kept)
+    leases.accepted(beaten, [state(LEASE_STATUS_LOST)], sent_at=10.0, now=10.1)
+    assert holder.lost == []
+
+
+def test_the_end_of_the_attempt_shortens_the_lease() -> None:
+    holder = Holder()
+    leases = table(holder)
+    leases.accepted(leases.due(10.0), [state(seconds=6)], sent_at=10.0, now=10.1)
+    assert leases.first_expiry() == 16.0
+    assert leases.next_wake() == 12.0
+
+
+def test_leases_that_are_due_soon_share_a_heartbeat() -> None:
+    first, second = Holder("A"), Holder("B")
+    leases = table(first)
+    leases.add(second.kept, 4.0)
+    assert leases.due(10.0) == [first.kept, second.kept]
+
+
+def test_the_directive_reaches_the_holder() -> None:
+    holder = Holder()
+    leases = table(holder)
+    told = state(directive=DIRECTIVE_CANCEL, reason="runaway (by ops)")
+    leases.accepted(leases.due(10.0), [told], sent_at=10.0, now=10.1)
+    assert holder.directives == [(DIRECTIVE_CANCEL, "runaway (by ops)")]
