@@ -157,39 +157,68 @@ create table ready_queue (
 create index ready_queue_order on ready_queue (project, priority, create_time, task_code) where wake_time is null;
 create index ready_queue_waiting on ready_queue (wake_time) where wake_time is not null;
 
-create function ledger_queue(of text, codes text[]) returns void language plpgsql volatile as $$
+-- Puts tasks into the queue that may have become ready. The rows are taken in one order, so that writers do not wait
+-- for each other in a circle: a statement calls this once.
+create function ledger_queue(projects text[], codes text[]) returns void language plpgsql volatile as $$
 begin
     insert into ready_queue as q (project, task_code, priority, create_time, sprint_code, labels, capabilities,
         wake_time)
     select t.project, t.code, t.priority, t.create_time, t.sprint_code, t.labels, t.capabilities,
         case when greatest(t.not_before, t.retry_time) > clock_timestamp()
             then greatest(t.not_before, t.retry_time) end
-    from tasks t
-    where t.project = of and t.code = any(codes) and t.status = 1 and t.delete_time is null
-    order by t.code
+    from (select distinct c.project, c.code from unnest(projects, codes) as c (project, code) offset 0) c
+    join tasks t on t.project = c.project and t.code = c.code
+    where t.status = 1 and t.delete_time is null
+    order by t.project, t.code
     on conflict (project, task_code) do update set priority = excluded.priority,
         create_time = excluded.create_time, sprint_code = excluded.sprint_code, labels = excluded.labels,
         capabilities = excluded.capabilities, wake_time = excluded.wake_time, generation = q.generation + 1;
 end
 $$;
 
--- A task became pending, or what a claim looks at changed.
-create function ledger_queue_task() returns trigger language plpgsql as $$
+create function ledger_tasks_added() returns trigger language plpgsql as $$
 begin
-    perform ledger_queue(new.project, array[new.code]);
+    perform ledger_queue(array_agg(a.project), array_agg(a.code)) from added a where a.status = 1;
     return null;
 end
 $$;
-create trigger tasks_queued after insert on tasks for each row
-    when (new.status = 1 and new.delete_time is null) execute function ledger_queue_task();
-create trigger tasks_requeued after update on tasks for each row
-    when (new.status = 1 and new.delete_time is null and (
-        old.status, old.priority, old.sprint_code, old.labels, old.capabilities, old.not_before, old.retry_time,
-        old.completed_by_children
-    ) is distinct from (
-        new.status, new.priority, new.sprint_code, new.labels, new.capabilities, new.not_before, new.retry_time,
-        new.completed_by_children))
-    execute function ledger_queue_task();
+create trigger tasks_queued after insert on tasks referencing new table as added for each statement
+    execute function ledger_tasks_added();
+
+-- A task that leaves the status pending leaves the queue. A task that becomes pending enters it, and so does a pending
+-- one if what claims look at has changed. A task that ends may make the tasks ready that it blocks, and its parents.
+create function ledger_tasks_changed() returns trigger language plpgsql as $$
+declare
+    projects text[];
+    codes    text[];
+begin
+    select array_agg(c.project), array_agg(c.code) into projects, codes from (
+        select n.project, n.code from after n join before o on o.project = n.project and o.code = n.code
+        where n.status = 1 and n.delete_time is null and (
+            o.status, o.priority, o.sprint_code, o.labels, o.capabilities, o.not_before, o.retry_time,
+            o.completed_by_children
+        ) is distinct from (
+            n.status, n.priority, n.sprint_code, n.labels, n.capabilities, n.not_before, n.retry_time,
+            n.completed_by_children)
+      union all
+        select d.project, d.task_code from after n join before o on o.project = n.project and o.code = n.code
+        join dependencies d on d.project = n.project and d.depends_on_code = n.code and d.kind = 1
+        where o.status in (1, 2, 3) and o.delete_time is null
+            and (n.status not in (1, 2, 3) or n.delete_time is not null)
+      union all
+        select d.project, d.depends_on_code from after n join before o on o.project = n.project and o.code = n.code
+        join dependencies d on d.project = n.project and d.task_code = n.code and d.kind = 2
+        where o.status in (1, 2, 3) and o.delete_time is null
+            and (n.status not in (1, 2, 3) or n.delete_time is not null)
+    ) c;
+    if codes is not null then
+        perform ledger_queue(projects, codes);
+    end if;
+    return null;
+end
+$$;
+create trigger tasks_requeued after update on tasks referencing old table as before new table as after
+    for each statement execute function ledger_tasks_changed();
 
 create function ledger_unqueue_task() returns trigger language plpgsql as $$
 begin
@@ -201,30 +230,9 @@ create trigger tasks_unqueued after update on tasks for each row
     when (old.status = 1 and old.delete_time is null and (new.status <> 1 or new.delete_time is not null))
     execute function ledger_unqueue_task();
 
--- A task that ends may make the tasks ready that it blocks, and its parents.
-create function ledger_queue_dependents() returns trigger language plpgsql as $$
-declare
-    codes text[] := array(
-        select d.task_code from dependencies d
-        where d.project = new.project and d.depends_on_code = new.code and d.kind = 1
-      union
-        select d.depends_on_code from dependencies d
-        where d.project = new.project and d.task_code = new.code and d.kind = 2);
-begin
-    if codes <> '{}' then
-        perform ledger_queue(new.project, codes);
-    end if;
-    return null;
-end
-$$;
-create trigger tasks_queue_dependents after update on tasks for each row
-    when (old.status in (1, 2, 3) and old.delete_time is null
-        and (new.status not in (1, 2, 3) or new.delete_time is not null))
-    execute function ledger_queue_dependents();
-
 create function ledger_queue_unlinked() returns trigger language plpgsql as $$
 begin
-    perform ledger_queue(old.project, array[old.task_code, old.depends_on_code]);
+    perform ledger_queue(array[old.project, old.project], array[old.task_code, old.depends_on_code]);
     return null;
 end
 $$;
@@ -233,9 +241,9 @@ create trigger dependencies_queue after delete on dependencies for each row
 
 create function ledger_queue_sprint() returns trigger language plpgsql as $$
 begin
-    perform ledger_queue(new.project, array(
-        select t.code from tasks t where t.project = new.project and t.sprint_code = new.code and t.sprint_code <> ''
-            and t.status = 1 and t.delete_time is null));
+    perform ledger_queue(array_agg(t.project), array_agg(t.code)) from tasks t
+    where t.project = new.project and t.sprint_code = new.code and t.sprint_code <> '' and t.status = 1
+        and t.delete_time is null;
     return null;
 end
 $$;
