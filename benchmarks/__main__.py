@@ -13,6 +13,7 @@ from typing import cast
 
 from benchmarks import (
     archive,
+    claims,
     deadlines,
     fairness,
     gate,
@@ -110,6 +111,9 @@ class Bench:
     def hostile_clients(self) -> list[Measurement]:
         return hostile_clients.measure(self.started, self.ghz)
 
+    def claims(self) -> list[Measurement]:
+        return claims.measure(self.started, self.ghz, short=self.short)
+
     def fairness(self) -> list[Measurement]:
         return fairness.measure(self.started, self.ghz)
 
@@ -125,6 +129,7 @@ PARTS: dict[str, Callable[[Bench], list[Measurement]]] = {
     "deadlines": Bench.deadlines,
     "rolling": Bench.rolling,
     "strangers": Bench.hostile_clients,
+    "claims": Bench.claims,
     "fairness": Bench.fairness,
 }
 
