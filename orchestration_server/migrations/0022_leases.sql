@@ -155,6 +155,9 @@ create table ready_queue (
     primary key (project, task_code)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
 create index ready_queue_order on ready_queue (project, priority, create_time, task_code) where wake_time is null;
+create index ready_queue_of_sprint on ready_queue (project, sprint_code, priority, create_time, task_code)
+    where wake_time is null and sprint_code <> '';
+create index ready_queue_by_label on ready_queue using gin (labels) where labels <> '{}';
 create index ready_queue_waiting on ready_queue (wake_time) where wake_time is not null;
 
 -- Puts tasks into the queue that may have become ready. The rows are taken in one order, so that writers do not wait
@@ -229,6 +232,22 @@ $$;
 create trigger tasks_unqueued after update on tasks for each row
     when (old.status = 1 and old.delete_time is null and (new.status <> 1 or new.delete_time is not null))
     execute function ledger_unqueue_task();
+
+-- A task that gets an open blocker leaves the queue at once. The writer of a link holds the locks of both tasks, so the
+-- blocker cannot end meanwhile.
+create function ledger_links_added() returns trigger language plpgsql as $$
+begin
+    delete from ready_queue q using (
+        select distinct a.project, a.task_code from added a
+        join tasks b on b.project = a.project and b.code = a.depends_on_code
+        where a.kind = 1 and b.status in (1, 2, 3) and b.delete_time is null
+    ) a
+    where q.project = a.project and q.task_code = a.task_code;
+    return null;
+end
+$$;
+create trigger dependencies_unqueue after insert on dependencies referencing new table as added for each statement
+    execute function ledger_links_added();
 
 create function ledger_queue_unlinked() returns trigger language plpgsql as $$
 begin

@@ -192,16 +192,14 @@ def claim_params(
 
 
 _FIRST_TIME = datetime(1, 1, 1, tzinfo=UTC)
-_FILTER: LiteralString = """
-        and (%(sprint)s = '' or q.sprint_code = %(sprint)s) and q.labels @> %(labels)s::text[]
-        and (%(priorities)s::smallint[] = '{}' or q.priority = any(%(priorities)s::smallint[]))
-        and (%(able)s::text[] is null or q.capabilities <@ %(able)s::text[])"""
-_ORDER: LiteralString = "order by q.priority, q.create_time, q.task_code"
-
-# Tasks in the queue, tasks whose time has come, and tasks whose lease has expired. Only open attempts have a
-# row in leases, so it takes little to look at all of them.
-_CANDIDATES: LiteralString = (
-    """
+_FILTERS: dict[str, LiteralString] = {
+    "sprint": " and q.sprint_code = %(sprint)s and q.sprint_code <> ''",
+    "labels": " and q.labels @> %(labels)s::text[] and q.labels <> '{}'",
+    "priorities": " and q.priority = any(%(priorities)s::smallint[])",
+}
+_ABLE: LiteralString = " and q.capabilities <@ %(able)s::text[]"
+_ORDER: LiteralString = " order by q.priority, q.create_time, q.task_code"
+_HEAD: LiteralString = """
 select q.task_code, q.generation, q.priority, q.create_time, q.in_order,
     ledger_unready(%(project)s, q.task_code, %(agent)s, %(able)s::text[], %(provider)s),
     exists (select from work_limits w where w.project = %(project)s)
@@ -212,30 +210,24 @@ from (
         where q.project = %(project)s and q.wake_time is null
             and (q.priority, q.create_time, q.task_code)
                 > (%(after_priority)s::smallint, %(after_time)s::timestamptz, %(after_code)s)"""
-    + _FILTER
-    + _ORDER
-    + """ limit %(limit)s::bigint
+# The first page also has the tasks whose time has come, and those whose lease has expired. Only open attempts
+# have a row in leases, so it takes little to look at all of them.
+_WOKEN: LiteralString = """ limit %(limit)s::bigint
     )
   union all
     (
         select q.task_code, q.generation, q.priority, q.create_time, false from ready_queue q
-        where %(first)s and q.project = %(project)s and q.wake_time <= clock_timestamp()"""
-    + _FILTER
-    + """ order by q.wake_time limit %(limit)s::bigint
+        where q.project = %(project)s and q.wake_time <= clock_timestamp()"""
+_EXPIRED: LiteralString = """ limit %(limit)s::bigint
     )
   union all
     (
         select q.code, -1, q.priority, q.create_time, false from leases l
         join tasks q on q.project = l.project and q.code = l.task_code
-        where %(first)s and l.project = %(project)s
-            and not ledger_lease_valid(l.expire_time, l.seconds, l.deadline)"""
-    + _FILTER
-    + """ limit %(limit)s::bigint
+        where l.project = %(project)s and not ledger_lease_valid(l.expire_time, l.seconds, l.deadline)"""
+_END: LiteralString = """ limit %(limit)s::bigint
     )
-) q
-"""
-    + _ORDER
-)
+) q"""
 
 _DEQUEUE: LiteralString = """
 delete from ready_queue q using unnest(%(codes)s::text[], %(generations)s::bigint[]) as d (code, generation)
@@ -264,8 +256,16 @@ def candidates(
 
     Only the first page has those whose time has come and those whose lease has expired.
     """
+    wanted = _ABLE
+    given = {"sprint": tasks.sprint_code, "labels": tasks.labels, "priorities": tasks.priorities}
+    for name, value in given.items():
+        if value:
+            wanted += _FILTERS[name]
+    query = _HEAD + wanted + _ORDER
+    if after is None:
+        query += _WOKEN + wanted + _EXPIRED + wanted
     rows = conn.execute(
-        _CANDIDATES,
+        query + _END + _ORDER,
         {
             "project": project,
             "agent": claimer.agent,
@@ -274,7 +274,6 @@ def candidates(
             "sprint": tasks.sprint_code,
             "labels": TextArray(tasks.labels),
             "priorities": BigintArray(tasks.priorities),
-            "first": after is None,
             "after_priority": 0 if after is None else after.priority,
             "after_time": _FIRST_TIME if after is None else after.create_time,
             "after_code": "" if after is None else after.task_code,

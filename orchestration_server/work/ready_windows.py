@@ -25,6 +25,8 @@ from orchestration_server.store.claims import Candidate, Claimer, TaskFilter
 WINDOW = 64
 """Tasks that are read at once."""
 WINDOW_SECONDS = 0.2
+MAX_PAGE = 4_096
+"""The most tasks of one read, if those before were not ready."""
 MAX_WINDOWS = 1_000
 STRUCTURAL = Unready.STATUS | Unready.BLOCKER | Unready.SPRINT | Unready.CHILDREN | Unready.MISSING
 """Reasons that only a change of the ledger ends, which puts the task into the queue again."""
@@ -92,12 +94,13 @@ class ReadyWindows:
     def _read(self, call: Call, query: Query, claimer: Claimer, wanted: int) -> tuple[list[str], bool]:
         """Return the first ready tasks of the queue, and whether other claimers may get others."""
         ready: list[str] = []
+        limit = wanted
         after: Candidate | None = None
         by_claimer = bool(query.agent)
         while True:
             with self._db.connection(call) as conn:
                 page = claim_store.candidates(
-                    conn, project=call.project, claimer=claimer, tasks=query.tasks, after=after, limit=wanted,
+                    conn, project=call.project, claimer=claimer, tasks=query.tasks, after=after, limit=limit,
                 )  # fmt: skip
                 out = [row for row in page.rows if row.unready & STRUCTURAL and row.generation >= 0]
                 if out:
@@ -105,6 +108,6 @@ class ReadyWindows:
             by_claimer = by_claimer or page.by_claimer
             ready += [row.task_code for row in page.rows if not row.unready]
             in_order = [row for row in page.rows if row.in_order]
-            if ready or len(in_order) < wanted:
+            if ready or len(in_order) < limit:
                 return ready, by_claimer
-            after = in_order[-1]
+            after, limit = in_order[-1], min(4 * limit, MAX_PAGE)
