@@ -26,6 +26,8 @@ from orchestration_server.work.waiting_claims import WaitingClaim, WaitingClaims
 from orchestration_server.writes.gate import Gate
 
 _CONTEXT_FIELD = coordination_pb2.ClaimedTask.CONTEXT_FIELD_NUMBER
+_LENGTH_BYTES = 8
+"""More than the bytes by which lengths grow if a context is added."""
 _NO_CLAIM = b""
 CONTEXT_THREADS = 2
 """Threads that assemble the contexts of claims that waited."""
@@ -44,7 +46,10 @@ class WorkRpcs:
     _gate: Gate
     _cursors: CursorSigner
 
-    def __init__(self, claiming: Claiming, waiting: WaitingClaims, broker: Broker) -> None:
+    def __init__(
+        self, claiming: Claiming, waiting: WaitingClaims, broker: Broker, *, answer_bytes: int
+    ) -> None:
+        self._answer_bytes = answer_bytes
         self._claiming = claiming
         self._waiting = waiting
         self._broker = broker
@@ -96,10 +101,13 @@ class WorkRpcs:
         """Add the context of each claimed task, if the request asks for it."""
         if not request.HasField("context"):
             return response
-        claimed = []
+        claimed, left = [], self._answer_bytes - len(response)
         for one in coordination_pb2.ClaimTaskResponse.FromString(response).claims:
-            found = self._broker.assemble(call, Target(EntityType.TASK, one.lease.task_code), request.context)
-            claimed.append(one.SerializeToString() + embed(_CONTEXT_FIELD, found.body))
+            target = Target(EntityType.TASK, one.lease.task_code)
+            context = embed(_CONTEXT_FIELD, self._broker.assemble(call, target, request.context).body)
+            # The tasks are claimed already, so a response that is too large must not fail.
+            left -= len(context) + _LENGTH_BYTES
+            claimed.append(one.SerializeToString() + (context if left >= 0 else b""))
         return embed_all(RESULT_FIELD, claimed)
 
     def Heartbeat(self, request: coordination_pb2.HeartbeatRequest, call: Call) -> bytes:
@@ -140,15 +148,16 @@ class WorkRpcs:
         position = self._cursors.page_position(request.page_token, scope)
         size = page_size(request.page_size)
         with self._db.connection(call) as conn:
-            rows = lease_store.list_attempts(
+            page = lease_store.list_attempts(
                 conn, project=call.project, task=request.task_code,
-                before=_BEYOND if position is None else position[0], limit=size + 1,
+                before=_BEYOND if position is None else position[0], limit=size,
             )  # fmt: skip
-        if rows is None:
+        if page is None:
             raise NotFound("task", request.task_code)
-        body = embed_all(RESULT_FIELD, [attempt for _, attempt in rows[:size]])
-        if len(rows) > size:
-            body += embed(PAGE_TOKEN_FIELD, self._cursors.page_token(scope, [rows[size - 1][0]]).encode())
+        body = embed_all(RESULT_FIELD, [row.body for row in page.rows])
+        if page.more:
+            token = self._cursors.page_token(scope, [page.rows[-1].number])
+            body += embed(PAGE_TOKEN_FIELD, token.encode())
         return body
 
 

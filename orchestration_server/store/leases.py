@@ -9,6 +9,8 @@ from typing import Any, LiteralString, NamedTuple
 from orchestration_server.db.arrays import BigintArray, TextArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request
+from orchestration_server.store import pages
+from orchestration_server.store.pages import Page
 from orchestration_server.store.prepared import EntityRow, LeaseRow, Prepared, prepared
 
 COLUMNS: LiteralString = """l.fence, l.agent, l.session_key, nullif(l.expire_time, '-infinity'), l.deadline,
@@ -190,26 +192,24 @@ def list_page(
     return [ListedLease(*row) for row in conn.execute(query, params, name="leases.list_page")]
 
 
+class ListedAttempt(NamedTuple):
+    """An attempt of a list."""
+
+    number: int
+    body: bytes
+
+
 def list_attempts(
     conn: Connection, *, project: str, task: str, before: int, limit: int
-) -> list[tuple[int, bytes]] | None:
-    """Return numbers and bodies of a task's attempts, the newest first.
-
-    Return None if there was no such task.
-    """
-    rows = [
-        (row[0], row[1])
-        for row in conn.execute(
-            _ATTEMPTS,
-            {"project": project, "task": task, "before": before, "limit": limit},
-            name="attempts.list_page",
-        )
-    ]
-    if not rows:
-        found = conn.execute(_THERE, {"project": project, "task": task}, name="attempts.list_page").fetchone()
+) -> Page[ListedAttempt] | None:
+    """Return a page of a task's attempts, the newest first. Return None if there was no such task."""
+    params = {"project": project, "task": task, "before": before, **pages.limits(limit)}
+    page = pages.listed(conn, "attempts.list_page", "number, body", _ATTEMPTS, params, ListedAttempt)
+    if not page.rows:
+        found = conn.execute(_THERE, params, name="attempts.list_page").fetchone()
         assert found is not None
-        return rows if found[0] else None
-    return rows
+        return page if found[0] else None
+    return page
 
 
 def task_of_fence(conn: Connection, *, project: str, fence: int) -> str | None:

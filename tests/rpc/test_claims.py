@@ -95,3 +95,15 @@ def test_heartbeat_and_release(coordination: CoordinationServiceStub, tasks: Tas
     (again,) = claim(coordination, "a2")
     assert again.lease.fence > one.lease.fence
     assert again.lease.attempt == 2
+
+
+def test_contexts_that_do_not_fit_are_left_out(
+    coordination: CoordinationServiceStub, tasks: TaskServiceStub
+) -> None:
+    text = "x" * 100_000
+    create(tasks, *(f"T-{number}" for number in range(100)), description=text)
+    found = claim(coordination, count=100, context=context_pb2.ContextOptions())
+    assert len(found) == 100
+    with_context = [one.HasField("context") for one in found]
+    assert any(with_context)
+    assert not all(with_context)

@@ -22,6 +22,7 @@ from orchestration.v1 import (
     context_pb2,
     coordination_pb2,
     event_pb2,
+    lease_pb2,
     report_pb2,
     session_pb2,
     sprint_pb2,
@@ -52,6 +53,10 @@ NOTES = event_pb2.EventFilter(types=[NOTED])
 SMALL = {
     "AdminService/ListAlerts": "what the server says itself",
     "CoordinationService/ListDependencies": "codes",
+    "CoordinationService/ClaimTask": "contexts, whose further tasks AssembleContext pages",
+    "CoordinationService/ListLeases": "open attempts, which have no reports yet",
+    "CoordinationService/ListPauses": "at most 2,000 characters each",
+    "CoordinationService/ListWorkLimits": "numbers",
     "TemplateService/ListTemplates": "files of the server",
 }
 """Paged rpcs that read no bodies, and what they read in place of them."""
@@ -149,6 +154,13 @@ WALKS = {
         lambda answer: [event.id for event in answer.events],
         "events",
     ),
+    "CoordinationService/ListAttempts": Walk(
+        lambda size, token: coordination_pb2.ListAttemptsRequest(
+            task_code="w", page_size=size, page_token=token
+        ),
+        lambda answer: [f"attempt-{attempt.number}" for attempt in answer.attempts],
+        "attempts",
+    ),
     "EventService/GetEntityHistory": Walk(
         lambda size, token: event_pb2.GetEntityHistoryRequest(
             entity_type=TASK, entity_code="h", page_size=size, page_token=token, include_archived=True
@@ -205,7 +217,7 @@ def fill(channel: grpc.Channel, database_url: str, sizes: Sequence[int]) -> Fill
         for n, size in enumerate(sizes)
         for status in (0, BLOCKED)
     ]
-    new.append(factories.task("h"))
+    new += [factories.task("h"), factories.task("w")]
     batch = task_pb2.BatchCreateTasksRequest(tasks=[task_pb2.NewTask(task=task) for task in new])
     filled.ask("TaskService/BatchCreateTasks", batch)
     keys = {"k": session_pb2.InitAgentRequest(sprint_code="s", agent="a", new_session_key="k")}
@@ -220,9 +232,10 @@ def fill(channel: grpc.Channel, database_url: str, sizes: Sequence[int]) -> Fill
             update_mask=FieldMask(paths=["description"]),
         )
         filled.ask("TaskService/UpdateTask", edit)
+        _attempt(filled, size)
     for request in keys.values():
         filled.ask("SessionService/InitAgent", request)
-    codes = {task.code for task in new} - {"h"}
+    codes = {task.code for task in new} - {"h", "w"}
     filled.names.update(
         tasks=codes,
         ready={code for code in codes if code.endswith("-0")},
@@ -236,6 +249,8 @@ def fill(channel: grpc.Channel, database_url: str, sizes: Sequence[int]) -> Fill
             select code, octet_length(body) from tasks where project = %(project)s
             union all select code, octet_length(body) from sprints where project = %(project)s
             union all select key, octet_length(body) from sessions where project = %(project)s
+            union all select 'attempt-' || number, octet_length(body) from attempts
+                where project = %(project)s
             union all select event_id::text, octet_length(body) from events where project = %(project)s
             """,
             {"project": project},
@@ -246,8 +261,21 @@ def fill(channel: grpc.Channel, database_url: str, sizes: Sequence[int]) -> Fill
         ).fetchone()
     filled.sizes.update(rows)
     assert found is not None
-    filled.counts.update(events=len(sizes), changes=found[0])
+    filled.counts.update(events=len(sizes), changes=found[0], attempts=len(sizes))
     return filled
+
+
+def _attempt(filled: Filled, size: int) -> None:
+    """Make an attempt at the task w whose artifacts have about ``size`` bytes."""
+    claim = coordination_pb2.ClaimTaskRequest(task_code="w", agent="a")
+    lease = filled.ask("CoordinationService/ClaimTask", claim).claims[0].lease
+    release = coordination_pb2.ReleaseTaskRequest(
+        task_code="w",
+        fence=lease.fence,
+        outcome=lease_pb2.ATTEMPT_OUTCOME_RETURNED,
+        artifacts=[lease_pb2.Artifact(name="n", uri="x" * 2_000)] * (size // 2_000),
+    )
+    filled.ask("CoordinationService/ReleaseTask", release)
 
 
 def _text(size: int) -> Struct:

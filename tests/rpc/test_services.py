@@ -13,6 +13,8 @@ ALWAYS = {
     "expire-requests",
     "fold-sampled-out",
     "rollups",
+    "expire-leases",
+    "wake-tasks",
     "automation",
     "debounce",
     "measure-storage",

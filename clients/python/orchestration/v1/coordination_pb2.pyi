@@ -564,7 +564,9 @@ class ClaimedTask(_message.Message):
 
     @_builtins.property
     def context(self) -> _context_pb2.Context:
-        """The context of the task, if the request asked for it."""
+        """The context of the task, if the request asked for it. Unset if the response would be larger than the server sends;
+        ContextService.AssembleContext returns it then.
+        """
 
     def __init__(
         self,
