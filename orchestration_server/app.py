@@ -220,13 +220,7 @@ class App:
             "SessionService": SessionService(db, gate, cursors, broker, self.session_tracker, activities),
             "ContextService": ContextService(gate, broker, files),
             "CoordinationService": CoordinationService(
-                db,
-                gate,
-                cursors,
-                Claiming(db, gate, self.windows),
-                self.waiting_claims,
-                broker,
-                answer_bytes=self.settings.max_answer_bytes,
+                db, gate, cursors, Claiming(db, gate, self.windows), self.waiting_claims, broker
             ),
             "TemplateService": TemplateService(cursors, templates),
             "ReportService": ReportService(db, gate, cursors, templates),

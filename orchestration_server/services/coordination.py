@@ -41,10 +41,8 @@ class CoordinationService(WorkRpcs):
         claiming: Claiming,
         waiting: WaitingClaims,
         broker: Broker,
-        *,
-        answer_bytes: int,
     ) -> None:
-        super().__init__(claiming, waiting, broker, answer_bytes=answer_bytes)
+        super().__init__(claiming, waiting, broker)
         self._db = db
         self._gate = gate
         self._cursors = cursors

@@ -18,6 +18,7 @@ from orchestration_server.errors import LedgerError, NotFound
 from orchestration_server.model import Call, EntityType
 from orchestration_server.store import leases as lease_store
 from orchestration_server.store.leases import HeldLease, ListedLease
+from orchestration_server.store.pages import PAGE_BYTES
 from orchestration_server.timeline.reply import Reply
 from orchestration_server.work.claiming import Claiming
 from orchestration_server.work.claims import lease_message
@@ -26,8 +27,6 @@ from orchestration_server.work.waiting_claims import WaitingClaim, WaitingClaims
 from orchestration_server.writes.gate import Gate
 
 _CONTEXT_FIELD = coordination_pb2.ClaimedTask.CONTEXT_FIELD_NUMBER
-_LENGTH_BYTES = 8
-"""More than the bytes by which lengths grow if a context is added."""
 _NO_CLAIM = b""
 CONTEXT_THREADS = 2
 """Threads that assemble the contexts of claims that waited."""
@@ -46,10 +45,7 @@ class WorkRpcs:
     _gate: Gate
     _cursors: CursorSigner
 
-    def __init__(
-        self, claiming: Claiming, waiting: WaitingClaims, broker: Broker, *, answer_bytes: int
-    ) -> None:
-        self._answer_bytes = answer_bytes
+    def __init__(self, claiming: Claiming, waiting: WaitingClaims, broker: Broker) -> None:
         self._claiming = claiming
         self._waiting = waiting
         self._broker = broker
@@ -101,13 +97,14 @@ class WorkRpcs:
         """Add the context of each claimed task, if the request asks for it."""
         if not request.HasField("context"):
             return response
-        claimed, left = [], self._answer_bytes - len(response)
+        claimed: list[bytes] = []
+        left = PAGE_BYTES - len(response)
         for one in coordination_pb2.ClaimTaskResponse.FromString(response).claims:
             target = Target(EntityType.TASK, one.lease.task_code)
             context = embed(_CONTEXT_FIELD, self._broker.assemble(call, target, request.context).body)
-            # The tasks are claimed already, so a response that is too large must not fail.
-            left -= len(context) + _LENGTH_BYTES
-            claimed.append(one.SerializeToString() + (context if left >= 0 else b""))
+            # The tasks are claimed already, so a client must not refuse the response because of its size.
+            left -= len(context)
+            claimed.append(one.SerializeToString() + (context if left >= 0 or not claimed else b""))
         return embed_all(RESULT_FIELD, claimed)
 
     def Heartbeat(self, request: coordination_pb2.HeartbeatRequest, call: Call) -> bytes:

@@ -101,9 +101,9 @@ def test_contexts_that_do_not_fit_are_left_out(
     coordination: CoordinationServiceStub, tasks: TaskServiceStub
 ) -> None:
     text = "x" * 100_000
-    create(tasks, *(f"T-{number}" for number in range(100)), description=text)
-    found = claim(coordination, count=100, context=context_pb2.ContextOptions())
-    assert len(found) == 100
+    create(tasks, *(f"T-{number}" for number in range(30)), description=text)
+    found = claim(coordination, count=30, context=context_pb2.ContextOptions())
+    assert len(found) == 30
     with_context = [one.HasField("context") for one in found]
-    assert any(with_context)
+    assert with_context[0]
     assert not all(with_context)

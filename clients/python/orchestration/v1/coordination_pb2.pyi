@@ -564,8 +564,8 @@ class ClaimedTask(_message.Message):
 
     @_builtins.property
     def context(self) -> _context_pb2.Context:
-        """The context of the task, if the request asked for it. Unset if the response would be larger than the server sends;
-        ContextService.AssembleContext returns it then.
+        """The context of the task, if the request asked for it. The contexts of further tasks are left out once the response
+        has 4 MiB; ContextService.AssembleContext returns them.
         """
 
     def __init__(
