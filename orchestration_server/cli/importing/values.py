@@ -77,7 +77,7 @@ def text_of(value: str, name: str, notes: RowNotes) -> str:
     """Return a text with NUL and lone surrogates written as escapes, with a note if there were any."""
     if not _BAD_CHARACTERS.search(value):
         return str(value)
-    notes.warnings.append(f"{name}: NUL and halves of characters are written as \\u0000")
+    notes.warnings.append(f"{name}: NUL and halves of characters are written as escapes, such as \\u0000")
     return escaped(value)
 
 
@@ -164,7 +164,7 @@ def storable(value: Any, name: str, notes: RowNotes) -> Any:
         text = "kept as text: the ledger's numbers are doubles"
         notes.warnings.append(f"{_places(walk.numbers)}: {text}")
     if walk.escaped:
-        text = "NUL and halves of characters are written as \\u0000"
+        text = "NUL and halves of characters are written as escapes, such as \\u0000"
         notes.warnings.append(f"{_places(walk.escaped)}: {text}")
     if walk.deep:
         notes.warnings.append(f"{_places(walk.deep)}: below {STRUCT_DEPTH} levels, kept as JSON in a text")
