@@ -91,6 +91,7 @@ left join leases l on l.project = t.project and l.task_code = t.code
 )
 
 # ``claimable`` is read before the tasks change, since ledger_may_claim sees what this statement has changed.
+# An expired lease is looked at again under its row lock: a heartbeat may commit after ``claimable`` was read.
 CLAIM: LiteralString = (
     """claimable as materialized (
     select count(*) filter (where ledger_may_claim(%(project)s, k.code, %(k_agent)s, %(k_able)s::text[],
@@ -105,9 +106,11 @@ CLAIM: LiteralString = (
         %(k_expire)s::timestamptz, nullif(%(k_deadline)s, '')::timestamptz
     from claimable, unnest(%(c_code)s::text[], %(k_fence)s::bigint[], %(c_labels)s::text[])
         as k (code, fence, labels)
+    order by k.code
     on conflict (project, task_code) do update set fence = excluded.fence, agent = excluded.agent,
         session_key = excluded.session_key, provider = excluded.provider, labels = excluded.labels,
         seconds = excluded.seconds, expire_time = excluded.expire_time, deadline = excluded.deadline
+    where not ledger_lease_valid(leases.expire_time, leases.seconds, leases.deadline)
     returning 1
 ), tried as (
     insert into attempts (project, task_code, number, fence, body)

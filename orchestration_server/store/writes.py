@@ -153,12 +153,14 @@ _FENCED: LiteralString = """fenced as materialized (
 ), """
 _FENCED_COUNT: LiteralString = " + (select n from fenced)"
 
+# A lease that was lost is looked at again under its row lock: a heartbeat may commit after it was read.
 _ENDED: LiteralString = """
 , freed as (
     delete from leases l
     using (select count(*) as n from changed) c,
-        unnest(%(a_code)s::text[], %(a_fence)s::bigint[]) as a (code, fence)
+        unnest(%(a_code)s::text[], %(a_fence)s::bigint[], %(a_lost)s::boolean[]) as a (code, fence, lost)
     where l.project = %(project)s and l.task_code = a.code and l.fence = a.fence
+        and not (a.lost and ledger_lease_valid(l.expire_time, l.seconds, l.deadline))
     returning 1
 ), ended as (
     update attempts t set outcome = a.outcome, body = a.body, parked = a.parked
@@ -206,6 +208,8 @@ class AttemptEnd(NamedTuple):
     """The serialized attempt as it ended."""
     parked: bool = False
     """True if the retry policy leaves no other try."""
+    lost: bool = False
+    """True if the attempt ends because its lease was lost: then the lease must not be valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +373,7 @@ def _end_params(given: Sequence[AttemptEnd]) -> dict[str, Any]:
         "a_outcome": BigintArray(e.outcome for e in ends),
         "a_body": ByteaArray(e.body for e in ends),
         "a_parked": BoolArray(e.parked for e in ends),
+        "a_lost": BoolArray(e.lost for e in ends),
     }
 
 

@@ -43,7 +43,9 @@ def end(
         attempt.MergeFrom(report)
     attempt.outcome = int(outcome)  # type: ignore[assignment]  # the numbers are the same
     attempt.end_time.CopyFrom(to_timestamp(now))
-    return AttemptEnd(code, lease.fence, int(outcome), attempt.SerializeToString(), parked)
+    return AttemptEnd(
+        code, lease.fence, int(outcome), attempt.SerializeToString(), parked, lost=not lease.valid
+    )
 
 
 def ended_by_status(code: str, lease: LeaseRow | None, status: TaskStatus, now: datetime) -> list[AttemptEnd]:
