@@ -23,7 +23,7 @@ from orchestration_server.context.broker import Broker
 from orchestration_server.db import connect
 from orchestration_server.db.database import Database
 from orchestration_server.jobs import cleanup, retention
-from orchestration_server.jobs import leases as lease_jobs
+from orchestration_server.jobs import work as work_jobs
 from orchestration_server.jobs.alerts import Alerts
 from orchestration_server.jobs.automation import Automation
 from orchestration_server.jobs.debounce import Debounced
@@ -354,7 +354,7 @@ def services(
         Rollups(db),
         Automation(db, automation.load(settings.rules_file), wake, policies.load(settings.emission_file)),
         Debounced(db, wake),
-        *lease_jobs.services(db, Gate(db, wake, freed=freed), freed),
+        *work_jobs.services(db, Gate(db, wake, freed=freed), freed),
         MeasureStorage(db),
         Alerts(db, alerts.load(settings.alerts_file), wake),
     ]

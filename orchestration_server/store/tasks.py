@@ -98,6 +98,21 @@ DELETE: LiteralString = """changed as (
     returning 1
 )"""
 
+TELL_OVERDUE: LiteralString = """changed as (
+    update tasks t set told_due_time = t.due_time
+    from locked
+    where t.project = %(project)s and t.code = %(c_code)s and t.revision = %(c_revision)s::bigint
+        and t.due_time <= clock_timestamp() and t.due_time is distinct from t.told_due_time
+    returning 1
+)"""
+
+_OVERDUE: LiteralString = """
+select project, code from tasks
+where due_time <= clock_timestamp() and due_time is not null and due_time is distinct from told_due_time
+    and status in (1, 2, 3) and delete_time is null
+order by due_time limit %(limit)s::bigint
+"""
+
 _LISTED: LiteralString = "create_time, priority, code, body"
 _LIST: LiteralString = "select " + _LISTED + " from tasks t where project = %(project)s"
 _LIVE: LiteralString = " and delete_time is null"
@@ -208,6 +223,11 @@ def columns(rows: Sequence[TaskColumns]) -> dict[str, Array]:
         "c_body": ByteaArray(r.body for r in rows),
         "c_retry": TextArray("" if r.retry_time is None else r.retry_time.isoformat() for r in rows),
     }
+
+
+def overdue(conn: Connection, *, limit: int) -> list[tuple[str, str]]:
+    """Return the project and the code of open tasks whose due time has passed and was not logged yet."""
+    return [(row[0], row[1]) for row in conn.execute(_OVERDUE, {"limit": limit}, name="tasks.overdue")]
 
 
 def list_page(

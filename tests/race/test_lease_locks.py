@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from orchestration.v1 import common_pb2, coordination_pb2, task_pb2
-from orchestration_server.jobs.leases import ExpireLeases
+from orchestration_server.jobs import work
 from orchestration_server.model import Call, Request
 from orchestration_server.store import leases as lease_store
 from orchestration_server.work.releases import ExpireLease
@@ -101,4 +101,4 @@ def test_a_heartbeat_that_began_in_time_keeps_the_lease(
             acted.result(10)
     pool.shutdown()
     assert beat(ledger, lease).status == HELD
-    assert ExpireLeases(server.app.db, gate).run_once() == 0
+    assert work.services(server.app.db, gate, lambda: None)[0].run_once() == 0

@@ -14,6 +14,7 @@ ALWAYS = {
     "fold-sampled-out",
     "rollups",
     "expire-leases",
+    "tell-overdue",
     "wake-tasks",
     "automation",
     "debounce",

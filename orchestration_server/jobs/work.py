@@ -1,0 +1,77 @@
+"""Background services of work: lost leases, tasks whose time has come, and overdue tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from orchestration_server.db.database import Connection, Database
+from orchestration_server.errors import Aborted, FailedPrecondition, NotFound
+from orchestration_server.jobs.runner import Alone, Service
+from orchestration_server.model import Call, Request
+from orchestration_server.store import claims as claim_store
+from orchestration_server.store import leases as lease_store
+from orchestration_server.store import tasks as task_store
+from orchestration_server.work.due import TellOverdue
+from orchestration_server.work.releases import ExpireLease
+from orchestration_server.writes.gate import Gate
+from orchestration_server.writes.write import Write
+
+AGENT = "orchestration.leases"
+BATCH = 200
+
+
+def services(db: Database, gate: Gate, freed: Callable[[], None]) -> Sequence[Service]:
+    """Return the services of this module. They call ``freed`` if a task may have become ready."""
+    return (
+        TaskService(db, "expire-leases", 0.5, lease_store.expired, partial(_write, gate, ExpireLease)),
+        TaskService(db, "tell-overdue", 5.0, task_store.overdue, partial(_write, gate, TellOverdue)),
+        Alone(db, "wake-tasks", 0.5, WakeTasks(freed).work),
+    )
+
+
+def _write(gate: Gate, make: Callable[..., Write[Any]], project: str, code: str) -> None:
+    call = Call("CoordinationService/Background", project, agent=AGENT)
+    gate.write(make(call, Request(call.rpc, "", b""), code=code))
+
+
+@dataclass(frozen=True, slots=True)
+class TaskService:
+    """A service that finds tasks and writes each of them. Any number of processes may run it.
+
+    Claims do not wait for it: they take a task whose lease has expired themselves.
+    """
+
+    db: Database
+    name: str
+    interval: float
+    find: Callable[..., Sequence[tuple[str, str]]]
+    """Returns projects and codes of tasks, up to a limit."""
+    write: Callable[[str, str], None]
+
+    def run_once(self) -> int:
+        """Do one batch. Return the number of tasks in it."""
+        with self.db.connection() as conn:
+            found = self.find(conn, limit=BATCH)
+        for project, code in found:
+            # Another process may have been first, or the task is gone.
+            with suppress(NotFound, FailedPrecondition, Aborted):
+                self.write(project, code)
+        return len(found)
+
+
+class WakeTasks:
+    """The way into the queue of tasks whose ``not_before``, or whose pause after a failure, has passed."""
+
+    def __init__(self, freed: Callable[[], None]) -> None:
+        self._freed = freed
+
+    def work(self, conn: Connection) -> int:
+        """Do one batch. Return the number of tasks in it."""
+        woken = claim_store.wake_due(conn, limit=BATCH)
+        if woken:
+            self._freed()
+        return woken
