@@ -21,6 +21,7 @@ from orchestration_server.codec.names import (
     SPRINT_STATUS_NAMES,
     TASK_STATUS_NAMES,
 )
+from orchestration_server.codec.retry_policies import retry_policy_content
 from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.model import ENTITY_NAMES, TaskStatus
 
@@ -30,6 +31,10 @@ SNAPSHOT_EVERY = 32
 TASK_TEXTS = ("title", "description", "sprint_code", "phase", "assignee")
 TASK_LISTS = ("labels", "objectives", "deliverables", "acceptance_criteria")
 TASK_STRUCTS = ("agent_config", "metadata")
+TASK_TIMES = ("not_before", "due_time")
+TASK_MESSAGES = (*TASK_TIMES, "retry_policy")
+TASK_OPTIONAL = ("capabilities", *TASK_MESSAGES, "completed_by_children")
+"""Fields that the content has only if they are set, so that hashes of tasks without them stay as they are."""
 SPRINT_TEXTS = ("title", "owner", "goal", "start_date", "end_date")
 SESSION_TEXTS = ("key", "agent", "target_code", "correlation_id", "pause_reason", "summary")
 
@@ -59,6 +64,15 @@ def task_content(task: task_pb2.Task) -> dict[str, Any]:
         content[name] = list(getattr(task, name))
     for name in TASK_STRUCTS:
         content[name] = plain(getattr(task, name)) if task.HasField(name) else {}  # type: ignore[arg-type]
+    if task.capabilities:
+        content["capabilities"] = list(task.capabilities)
+    for name in TASK_TIMES:
+        if task.HasField(name):  # type: ignore[arg-type]
+            content[name] = to_datetime(getattr(task, name)).isoformat()
+    if task.HasField("retry_policy") and (policy := retry_policy_content(task.retry_policy)):
+        content["retry_policy"] = policy
+    if task.completed_by_children:
+        content["completed_by_children"] = True
     return content
 
 
@@ -133,12 +147,19 @@ def content_hash(content: dict[str, Any]) -> str:
 
 
 def field_changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the fields that differ, each with both values under ``from`` and ``to``."""
-    return {
-        key: {"from": before[key], "to": value}
+    """Return the fields that differ, each with both values under ``from`` and ``to``.
+
+    The value of a field that a content does not have is None.
+    """
+    changes = {
+        key: {"from": before.get(key), "to": value}
         for key, value in after.items()
-        if before[key] != value or (value and isinstance(value, dict) and not _same_json(before[key], value))
+        if before.get(key) != value
+        or (value and isinstance(value, dict) and not _same_json(before[key], value))
     }
+    if not before.keys() <= after.keys():
+        changes |= {key: {"from": value, "to": None} for key, value in before.items() if key not in after}
+    return changes
 
 
 def _same_json(one: dict[str, Any], other: dict[str, Any]) -> bool:

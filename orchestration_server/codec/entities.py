@@ -8,10 +8,15 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.v1 import common_pb2, sprint_pb2, task_pb2
 from orchestration_server.codec.content import (
+    TASK_MESSAGES,
+    TASK_OPTIONAL,
+    TASK_STRUCTS,
     content_hash,
     field_changes,
     new_uid,
@@ -53,6 +58,10 @@ class EntityCodec:
     """The values of a new entity's enums if the caller sets none."""
     structs: Sequence[str] = ("metadata",)
     """Fields that are absent if they are empty."""
+    optional: Sequence[str] = ()
+    """Fields that the content has only if they are set."""
+    messages: Sequence[str] = ()
+    """The optional fields that are messages."""
     aspects: Mapping[str, Callable[[FieldChange], str]] = field(default_factory=dict)
     """Fields whose changes get a separate event, and the function that names the event of a change."""
 
@@ -64,7 +73,7 @@ class EntityCodec:
     @cached_property
     def fields(self) -> frozenset[str]:
         """Return the names of the content's fields."""
-        return frozenset(self.content(self.message()))
+        return frozenset(self.content(self.message())).union(self.optional)
 
     @cached_property
     def transition_names(self) -> Mapping[str, frozenset[str]]:
@@ -86,6 +95,9 @@ class EntityCodec:
         for name in self.structs:
             if not getattr(message, name).fields:
                 message.ClearField(name)
+        for name in self.messages:
+            if message.HasField(name):
+                _store(message, name)
         content = self.content(message)
         self.advance(message, 0, content, now)
         return message, content
@@ -98,6 +110,12 @@ class EntityCodec:
             if value.fields:
                 getattr(message, name).CopyFrom(value)
                 getattr(message, name).DiscardUnknownFields()
+        elif isinstance(value, Message):
+            message.ClearField(name)
+            if given.HasField(name):
+                getattr(message, name).CopyFrom(value)
+                getattr(message, name).DiscardUnknownFields()
+                _store(message, name)
         elif isinstance(value, str | int):
             setattr(message, name, value)
         else:
@@ -163,6 +181,23 @@ class EntityCodec:
         return events
 
 
+def _store(message: Any, name: str) -> None:
+    """Make a message field what the content has of it: absent if it says nothing, times in microseconds."""
+    value = getattr(message, name)
+    if value.ListFields() or isinstance(value, Timestamp):
+        _cut_to_microseconds(value)
+    else:
+        message.ClearField(name)
+
+
+def _cut_to_microseconds(value: Any) -> None:
+    for part, inner in value.ListFields():
+        if part.name == "nanos":
+            value.nanos = inner - inner % 1_000
+        elif part.message_type is not None:
+            _cut_to_microseconds(inner)
+
+
 def _set_hash(message: Any, content: dict[str, Any]) -> None:
     message.hash = content_hash(content)
 
@@ -196,7 +231,9 @@ TASK = EntityCodec(
     TASK_STATUS_NAMES,
     TASK_TRANSITIONS,
     defaults={"status": common_pb2.TASK_STATUS_PENDING, "priority": PRIORITY_DEFAULT},
-    structs=("agent_config", "metadata"),
+    structs=TASK_STRUCTS,
+    optional=TASK_OPTIONAL,
+    messages=TASK_MESSAGES,
     aspects={
         "status": _task_status_event,
         "priority": lambda _: "priority_changed",

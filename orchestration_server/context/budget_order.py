@@ -52,9 +52,10 @@ WHOLES: dict[int, tuple[str, ...]] = {
 _CODES = ("key", "code")
 _LAST_TO_GO = (
     "title", "pause_reason", "labels", "description", "goal", "summary", "objectives", "deliverables",
-    "metadata", "close_time", "update_time", "create_time", "correlation_id", "uid", "hash",
+    "capabilities", "metadata", "retry_policy", "close_time", "update_time", "create_time",
+    "correlation_id", "uid", "hash",
 )  # fmt: skip
-LINE_FIELDS = frozenset(("labels", "objectives", "deliverables"))
+LINE_FIELDS = frozenset(("labels", "objectives", "deliverables", "capabilities"))
 TEXT_FIELDS = frozenset(("title", "pause_reason", "description", "goal", "summary"))
 # Texts of an item that are cut or left out if it does not fit, in this order.
 CUTTABLE: dict[int, tuple[str, ...]] = {

@@ -75,6 +75,6 @@ def without_ids(message: Any) -> None:
     for name in ("uid", "hash", "correlation_id", "last_activity_time"):
         if name in message.DESCRIPTOR.fields_by_name:
             message.ClearField(name)
-    for name in ("create_time", "update_time", "close_time"):
+    for name in ("create_time", "update_time", "close_time", "not_before", "due_time"):
         if name in message.DESCRIPTOR.fields_by_name and message.HasField(name):
             getattr(message, name).nanos = 0

@@ -12,7 +12,9 @@ _HEAD = Struct("!iiIii")
 _ONE = Struct("!iiIiii")
 _EMPTY = Struct("!iiI")
 _LENGTH = Struct("!i")
+_NULL = _LENGTH.pack(-1)
 _INT8 = Struct("!q")
+_TIME_LENGTH = _LENGTH.pack(_INT8.size)
 _FLOAT8 = Struct("!d")
 _FLAGS = (b"\x00", b"\x01")
 _POSTGRES_START = datetime(2000, 1, 1, tzinfo=UTC)
@@ -91,6 +93,22 @@ class TimestampArray(Array):
 
     __slots__ = ()
     oid, element_oid, element = 1185, 1184, staticmethod(encode_time)
+
+
+class NullableTimestampArray(Array):
+    """A parameter of type timestamptz[]. Its values are aware datetimes or None."""
+
+    __slots__ = ()
+    oid, element_oid = 1185, 1184
+
+    def encoded(self) -> bytes:
+        """Return the array in Postgres's binary format."""
+        items = self.items
+        if not items:
+            return _EMPTY.pack(0, 0, self.element_oid)
+        parts = [_HEAD.pack(1, 1, self.element_oid, len(items), 1)]
+        parts += [_NULL if item is None else _TIME_LENGTH + encode_time(item) for item in items]
+        return b"".join(parts)
 
 
 class BoolArray(Array):

@@ -19,12 +19,13 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.structs import plain_value
-from orchestration.v1 import event_pb2
+from orchestration.v1 import event_pb2, task_pb2
 from orchestration_server.codec.content import (
     plain,
     to_struct,
 )
 from orchestration_server.codec.entities import EntityCodec
+from orchestration_server.codec.retry_policies import to_retry_policy
 from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.errors import FailedPrecondition
 
@@ -89,7 +90,7 @@ class EntityState:
         elif "changes" in payload:
             for name, change in payload["changes"].struct_value.fields.items():
                 if name in self.codec.fields:
-                    self.content[name] = plain_value(change.struct_value.fields["to"])
+                    self._change(name, plain_value(change.struct_value.fields["to"]))
         if is_deletion(event):
             self.deleted = True
         elif event.entity_revision > self.revision:
@@ -99,6 +100,12 @@ class EntityState:
         self.revision = event.entity_revision
         self.last = event
         self.replayed += 1
+
+    def _change(self, name: str, value: Any) -> None:
+        if value is None and name in self.codec.optional:
+            self.content.pop(name, None)
+        else:
+            self.content[name] = value
 
     def message(self) -> Message:
         """Return the entity as a read would have returned it."""
@@ -170,6 +177,10 @@ def _set(message: Any, name: str, value: Any) -> None:
     described = message.DESCRIPTOR.fields_by_name[name]
     if described.enum_type is not None:
         setattr(message, name, _enum_numbers(described.enum_type)[value])
+    elif described.message_type is Timestamp.DESCRIPTOR:
+        getattr(message, name).CopyFrom(to_timestamp(datetime.fromisoformat(value)))
+    elif described.message_type is task_pb2.RetryPolicy.DESCRIPTOR:
+        getattr(message, name).CopyFrom(to_retry_policy(value))
     elif isinstance(value, dict):
         if value:
             getattr(message, name).CopyFrom(to_struct(value))

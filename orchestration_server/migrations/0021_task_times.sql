@@ -1,3 +1,5 @@
+-- What a claim looks at beside status, priority and labels: what an agent has to be able to do, and times. Releases write
+-- retry_time, the end of the pause after a failed attempt.
 alter table tasks
     add column capabilities text[] not null default '{}',
     add column not_before timestamptz,

@@ -9,7 +9,15 @@ from typing import Any, LiteralString
 
 import orjson
 
-from orchestration_server.db.arrays import Array, BigintArray, ByteaArray, TextArray, TimestampArray
+from orchestration_server.db.arrays import (
+    Array,
+    BigintArray,
+    BoolArray,
+    ByteaArray,
+    NullableTimestampArray,
+    TextArray,
+    TimestampArray,
+)
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request
 from orchestration_server.store import leases, pages
@@ -42,15 +50,20 @@ def insert_cte(name: LiteralString, source: LiteralString) -> LiteralString:
         name
         + """ as (
     insert into tasks (project, code, uid, sprint_code, status, priority, assignee, labels, revision,
-        create_time, update_time, body)
+        create_time, update_time, body, capabilities, not_before, due_time, completed_by_children)
     select %(project)s, c.code, c.uid, c.sprint_code, c.status, c.priority, c.assignee,
-        array(select jsonb_array_elements_text(c.labels::jsonb)), 1, c.create_time, c.update_time, c.body
+        array(select jsonb_array_elements_text(c.labels::jsonb)), 1, c.create_time, c.update_time, c.body,
+        array(select jsonb_array_elements_text(c.capabilities::jsonb)), c.not_before, c.due_time,
+        c.completed_by_children
     from """
         + source
         + """, unnest(%(c_code)s::text[], %(c_uid)s::text[]::uuid[], %(c_sprint)s::text[],
         %(c_status)s::smallint[], %(c_priority)s::smallint[], %(c_assignee)s::text[], %(c_labels)s::text[],
-        %(c_create)s::timestamptz[], %(c_update)s::timestamptz[], %(c_body)s::bytea[])
-        as c (code, uid, sprint_code, status, priority, assignee, labels, create_time, update_time, body)
+        %(c_create)s::timestamptz[], %(c_update)s::timestamptz[], %(c_body)s::bytea[],
+        %(c_capabilities)s::text[], %(c_not_before)s::timestamptz[], %(c_due)s::timestamptz[],
+        %(c_by_children)s::boolean[])
+        as c (code, uid, sprint_code, status, priority, assignee, labels, create_time, update_time, body,
+            capabilities, not_before, due_time, completed_by_children)
     returning 1
 )"""
     )
@@ -71,16 +84,20 @@ def update_cte(name: LiteralString, source: LiteralString) -> LiteralString:
         labels = array(select jsonb_array_elements_text(c.labels::jsonb)),
         revision = c.revision + 1, update_time = c.update_time, body = c.body,
         retry_time = case when c.retry_time = '' and c.status = t.status then t.retry_time
-            else nullif(c.retry_time, '')::timestamptz end
+            else nullif(c.retry_time, '')::timestamptz end,
+        capabilities = array(select jsonb_array_elements_text(c.capabilities::jsonb)),
+        not_before = c.not_before, due_time = c.due_time, completed_by_children = c.completed_by_children
     from (
         select %(project)s::text as project, n.*
         from """
         + source
         + """, unnest(%(c_code)s::text[], %(c_revision)s::bigint[], %(c_sprint)s::text[],
             %(c_status)s::smallint[], %(c_priority)s::smallint[], %(c_assignee)s::text[],
-            %(c_labels)s::text[], %(c_update)s::timestamptz[], %(c_body)s::bytea[], %(c_retry)s::text[])
+            %(c_labels)s::text[], %(c_update)s::timestamptz[], %(c_body)s::bytea[], %(c_retry)s::text[],
+            %(c_capabilities)s::text[], %(c_not_before)s::timestamptz[], %(c_due)s::timestamptz[],
+            %(c_by_children)s::boolean[])
             as n (code, revision, sprint_code, status, priority, assignee, labels, update_time, body,
-                retry_time)
+                retry_time, capabilities, not_before, due_time, completed_by_children)
         offset 0
     ) c
     where t.project = c.project and t.code = c.code and t.revision = c.revision
@@ -161,6 +178,10 @@ class TaskColumns:
     body: bytes
     retry_time: datetime | None = None
     """When the pause after a failed attempt ends. None leaves it as it is, unless the status changes."""
+    capabilities: Sequence[str] = ()
+    not_before: datetime | None = None
+    due_time: datetime | None = None
+    completed_by_children: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +237,21 @@ def columns(rows: Sequence[TaskColumns]) -> dict[str, Array]:
         "c_status": BigintArray(r.status for r in rows),
         "c_priority": BigintArray(r.priority for r in rows),
         "c_assignee": TextArray(r.assignee for r in rows),
-        "c_labels": TextArray(orjson.dumps(list(r.labels)).decode() for r in rows),
+        "c_labels": TextArray(_json(r.labels) for r in rows),
         "c_revision": BigintArray(r.revision for r in rows),
         "c_create": TimestampArray(r.create_time for r in rows),
         "c_update": TimestampArray(r.update_time for r in rows),
         "c_body": ByteaArray(r.body for r in rows),
         "c_retry": TextArray("" if r.retry_time is None else r.retry_time.isoformat() for r in rows),
+        "c_capabilities": TextArray(_json(r.capabilities) for r in rows),
+        "c_not_before": NullableTimestampArray(r.not_before for r in rows),
+        "c_due": NullableTimestampArray(r.due_time for r in rows),
+        "c_by_children": BoolArray(r.completed_by_children for r in rows),
     }
+
+
+def _json(texts: Sequence[str]) -> str:
+    return orjson.dumps(list(texts)).decode() if texts else "[]"
 
 
 def overdue(conn: Connection, *, limit: int) -> list[tuple[str, str]]:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from orchestration.v1 import sprint_pb2, task_pb2
-from orchestration_server.codec.content import SPRINT_TEXTS, TASK_LISTS, TASK_STRUCTS, TASK_TEXTS, to_struct
+from orchestration_server.codec.content import (
+    SPRINT_TEXTS,
+    TASK_LISTS,
+    TASK_OPTIONAL,
+    TASK_STRUCTS,
+    TASK_TEXTS,
+    TASK_TIMES,
+    to_struct,
+)
 from orchestration_server.codec.names import PRIORITY_NAMES, SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
+from orchestration_server.codec.retry_policies import to_retry_policy
+from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.templates.filters import text
 
 Violations = dict[str, str]
@@ -32,11 +43,35 @@ def task(fields: Mapping[str, Any], wrong: Violations) -> task_pb2.Task:
         fields,
         wrong,
         texts=("code", *TASK_TEXTS),
-        lists=TASK_LISTS,
+        lists=(*TASK_LISTS, "capabilities"),
         structs=TASK_STRUCTS,
         enums=_TASK_ENUMS,
     )
+    for name in TASK_OPTIONAL:
+        if fields.get(name) not in (None, "", {}):
+            _set_optional(found, name, fields[name], wrong)
     return found
+
+
+def _set_optional(task: task_pb2.Task, name: str, value: Any, wrong: Violations) -> None:
+    """Set a time, the retry policy or the flag of a task."""
+    if name in TASK_TIMES:
+        try:
+            getattr(task, name).CopyFrom(to_timestamp(datetime.fromisoformat(value)))
+        except (TypeError, ValueError):
+            wrong[name] = "must be a time with a time zone, as 2026-01-02T03:04:05Z"
+    elif name == "retry_policy":
+        try:
+            task.retry_policy.CopyFrom(to_retry_policy(value))
+        except AttributeError:
+            wrong[name] = "must have keys"
+        except ValueError as error:
+            wrong[name] = f"cannot be used: {error}"
+    elif name == "completed_by_children":
+        if isinstance(value, bool):
+            task.completed_by_children = value
+        else:
+            wrong[name] = "must be true or false"
 
 
 def lines(value: Any, path: str, wrong: Violations) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
+from orchestration_server.codec.content import TASK_OPTIONAL
 from orchestration_server.config.yaml_reader import FileError, YamlNode
 from orchestration_server.templates.budget import Fault, LimitPassed
 from orchestration_server.templates.filters import text
@@ -17,12 +18,12 @@ from orchestration_server.templates.sandbox import Program, Run, Syntax
 
 _TASK = (
     "title", "description", "status", "priority", "phase", "assignee", "labels", "objectives", "deliverables",
-    "acceptance_criteria", "agent_config", "metadata",
+    "acceptance_criteria", "agent_config", "metadata", *TASK_OPTIONAL,
 )  # fmt: skip
 _SPRINT = ("title", "status", "owner", "goal", "start_date", "end_date", "metadata")
 _NODE = 6
 """The steps of a value that becomes a field of a message."""
-_FREE = ("agent_config", "metadata")
+_FREE = ("agent_config", "metadata", "retry_policy")
 _CONTROL = ("when", "loop")
 _IN_LOOP = frozenset(("item", "index"))
 

@@ -23,6 +23,7 @@ from orchestration_server.validation.constraints import (
     Span,
     Sub,
     Text,
+    Time,
     Violations,
 )
 from orchestration_server.validation.fields import (
@@ -48,6 +49,7 @@ from orchestration_server.validation.fields import (
     no_code_twice,
 )
 
+_DAY = 86_400
 SERVER_SET = ("uid", "revision", "hash", "create_time", "update_time")
 
 _STATUS = EnumValue(TASK_STATUS, required=True)
@@ -66,8 +68,8 @@ _TASK: dict[str, Rule] = {
     "agent_config": Json(),
     "metadata": Json(),
     "capabilities": Items(50, LABEL, unique=True),
-    "not_before": OCCUR_TIME,
-    "due_time": OCCUR_TIME,
+    "not_before": Time(),
+    "due_time": Time(),
     "retry_policy": Sub(task_pb2.RetryPolicy),
     "completed_by_children": Flag(),
 }
@@ -105,6 +107,11 @@ def _ends_apart(link: coordination_pb2.Dependency) -> Violations | None:
 
 RULES: Rules = {
     # task.proto
+    task_pb2.RetryPolicy: {
+        "max_attempts": Int(0, 100),
+        "backoff": Span(0, _DAY),
+        "max_backoff": Span(0, 30 * _DAY),
+    },
     task_pb2.Task: {"code": CODE, **_TASK, **dict.fromkeys(SERVER_SET, Ignored())},
     task_pb2.CreateTaskRequest: {
         "task": Sub(task_pb2.Task, required=True),

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from orchestration.v1 import common_pb2, report_pb2, sprint_pb2, task_pb2
-from orchestration_server.codec.content import plain
+from orchestration_server.codec.content import TASK_OPTIONAL, TASK_TIMES, plain, task_content
 from orchestration_server.codec.names import PRIORITY_NAMES, SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
 from orchestration_server.model import PRIORITY_DEFAULT
 from orchestration_server.workspace.tree import UnsafePath, parts_of, sprint_directory, task_directory
@@ -114,6 +114,7 @@ def _task(task: task_pb2.Task, links: Links) -> Document:
         "phase": task.phase,
         "assignee": task.assignee,
         "labels": list(task.labels),
+        **_optional(task),
         "depends_on": [_link(code, kind) for kind, code in sorted((kind, code) for code, kind in links)],
         "metadata": _sorted(plain(task.metadata)),
         **_stamps(task),
@@ -132,6 +133,13 @@ def _task(task: task_pb2.Task, links: Links) -> Document:
         sprint_code=task.sprint_code,
         priority=task.priority,
     )
+
+
+def _optional(task: task_pb2.Task) -> dict[str, Any]:
+    """Return those optional fields that are set, so that the files of other tasks stay as they are."""
+    content = task_content(task)
+    fields = {name: content[name] for name in TASK_OPTIONAL if name in content}
+    return fields | {name: getattr(task, name).ToJsonString() for name in TASK_TIMES if name in fields}
 
 
 def _report_document(report: report_pb2.Adr | report_pb2.BugReport) -> Document:

@@ -31,6 +31,10 @@ def task_columns(
         update_time=update_time,
         body=task.SerializeToString(),
         retry_time=retry_time,
+        capabilities=task.capabilities,
+        not_before=to_datetime(task.not_before) if task.HasField("not_before") else None,
+        due_time=to_datetime(task.due_time) if task.HasField("due_time") else None,
+        completed_by_children=task.completed_by_children,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
@@ -63,6 +64,8 @@ structs = st.dictionaries(
     ),
     max_size=3,
 )
+times = st.builds(Timestamp, seconds=st.integers(0, 2), nanos=st.sampled_from([0, 1_000]))
+pauses = st.none() | st.builds(Duration, seconds=st.integers(0, 2))
 days = st.sampled_from(["", "2026-01-01", "2026-02-01"])
 TASK_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "title": titles,
@@ -78,6 +81,11 @@ TASK_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "acceptance_criteria": lines,
     "agent_config": structs,
     "metadata": structs,
+    "capabilities": st.lists(st.sampled_from("abc"), max_size=2, unique=True),
+    "not_before": times,
+    "due_time": times,
+    "retry_policy": st.builds(task_pb2.RetryPolicy, max_attempts=st.integers(0, 2), backoff=pauses),
+    "completed_by_children": st.booleans(),
 }
 SPRINT_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "title": titles,

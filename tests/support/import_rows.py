@@ -14,7 +14,8 @@ from orchestration_server.cli.importing.jsonl_format import Line
 OPTIONAL = (
     "description", "status", "priority", "assignee", "labels", "created_at", "depends_on", "dependencies",
     "sprint_code", "phase", "objectives", "deliverables", "acceptance_criteria", "agent_config", "metadata",
-    "comments", "original_status", "import_not_ready", "",
+    "capabilities", "not_before", "due_time", "retry_policy", "completed_by_children", "comments",
+    "original_status", "import_not_ready", "",
 )  # fmt: skip
 VALID: dict[str, Any] = {
     "description": "tok-d a description",
@@ -28,6 +29,11 @@ VALID: dict[str, Any] = {
     "objectives": ["tok-o"],
     "agent_config": {"model": "tok-m"},
     "metadata": {"due": "tok-due"},
+    "capabilities": ["tok-c"],
+    "not_before": "2026-01-02T03:04:05Z",
+    "due_time": "2999-01-02T03:04:05+01:00",
+    "retry_policy": {"max_attempts": 3, "backoff_seconds": 10},
+    "completed_by_children": True,
 }
 
 # Each text begins with a unique token, which survives if the text is cut. "*150" stands for 150 letters and

@@ -6,10 +6,20 @@ from typing import Any
 import pytest
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
-from orchestration_server.codec.content import content_hash, plain, snapshot, task_content, to_struct
+from orchestration_server.codec.content import (
+    TASK_OPTIONAL,
+    content_hash,
+    plain,
+    snapshot,
+    task_content,
+    to_struct,
+)
 from orchestration_server.codec.entities import ENTITY_CODECS
+from orchestration_server.codec.retry_policies import retry_policy_content, to_retry_policy
 from orchestration_server.errors import FailedPrecondition
 from orchestration_server.history.chain_check import MOST_FINDINGS, ChainCheck, ChainEvent, Evidence, Gap
 from orchestration_server.history.reconstruct import (
@@ -123,6 +133,66 @@ def test_the_content_names_each_field_that_callers_may_set() -> None:
     follows = {"uid", "revision", "hash", "create_time", "update_time", "last_activity_time", "close_time"}
     for kind in ENTITY_CODECS.values():
         assert kind.fields == {f.name for f in kind.message.DESCRIPTOR.fields} - follows
+
+
+def test_a_task_without_the_optional_fields_keeps_its_hash() -> None:
+    """The literal is the hash from before tasks had these fields."""
+    fields: dict[str, Any] = {"code": "A", "title": "t", "status": 1, "priority": 3, "labels": ["x"]}
+    task = task_pb2.Task(**fields, metadata=to_struct({"n": 1}))
+    assert set(task_content(task)) == set(TASK)
+    hash_before = "af69d008515efcde775bdcf35513358e670ab4d063d6337b0b522805e1d952bd"
+    assert content_hash(task_content(task)) == hash_before
+    assert not set(TASK) & set(TASK_OPTIONAL)
+    task.due_time.seconds = 0
+    assert content_hash(task_content(task)) != hash_before
+
+
+def test_optional_fields_appear_and_disappear() -> None:
+    policy = {"max_attempts": 3, "backoff_seconds": 0.000001, "max_backoff_seconds": 2_592_000}
+    events = [
+        created(due_time="2030-01-02T03:04:05.678900+00:00"),
+        changed(
+            2, retry_policy=(None, policy), capabilities=(None, ["x"]), completed_by_children=(None, True)
+        ),
+        changed(3, due_time=("2030-01-02T03:04:05.678900+00:00", None), retry_policy=(policy, None)),
+    ]
+    codec = ENTITY_CODECS[EntityType.TASK]
+    whole: Any = fold(codec, events[:2]).message()
+    assert whole.due_time.ToJsonString() == "2030-01-02T03:04:05.678900Z"
+    assert (whole.retry_policy.max_attempts, whole.retry_policy.backoff.nanos) == (3, 1_000)
+    assert task_content(whole)["retry_policy"] == policy
+    assert whole.hash == content_hash(task_content(whole))
+    rest: Any = fold(codec, events).message()
+    assert task_content(rest) == TASK | {"capabilities": ["x"], "completed_by_children": True}
+    assert not rest.HasField("due_time")
+    assert rest.hash == content_hash(task_content(rest))
+    assert not findings(*events)
+    wrong = changed(4, retry_policy=(policy, {"max_attempts": 1}))
+    assert findings(*events, wrong) == [(Code.REPLAY_FINDING_CODE_FROM_MISMATCH, wrong.id)]
+
+
+@given(st.none() | st.integers(0, 100), *[st.none() | st.integers(0, 30 * 86_400 * 10**6)] * 2)
+def test_a_retry_policy_keeps_its_values(attempts: int | None, *pauses: int | None) -> None:
+    names = ("max_attempts", "backoff_seconds", "max_backoff_seconds")
+    micros = (attempts, *(None if pause is None else pause / 10**6 for pause in pauses))
+    values = {name: value for name, value in zip(names, micros, strict=True) if value is not None}
+    policy = to_retry_policy(values)
+    content = retry_policy_content(policy)
+    assert content == {name: value for name, value in values.items() if value or name != "max_attempts"}
+    assert to_retry_policy(plain(to_struct(content))) == policy
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"attempts": 1}, {"max_attempts": 1.5}, {"max_attempts": "3"}, {"max_attempts": True},
+        {"max_attempts": -1}, {"backoff_seconds": float("nan")}, {"backoff_seconds": float("inf")},
+        {"backoff_seconds": 10**300}, {"max_backoff_seconds": [1]}, {"max_backoff_seconds": -0.1},
+    ],
+)  # fmt: skip
+def test_a_retry_policy_of_other_values_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"is not known|must be a"):
+        to_retry_policy(values)
 
 
 def test_snapshots_come_with_the_first_revision_and_each_32nd() -> None:

@@ -207,6 +207,10 @@ REQUEST_IDS = (["", "x y~", "x" * 128], ["x" * 129, "é", "a\n", "\x7f"])
 PAGE_SIZES = ([0, 1, 500], [-1, 501])
 TOKENS = (["", "x" * 8192], ["x" * 8193, "é"])
 REVISIONS = ([0, 1, 2**63 - 1], [-1, -(2**63)])
+LABELS: tuple[list[Any], list[Any]] = (
+    [[], ["x" * 100], [str(n) for n in range(50)]],
+    [[""], ["x" * 101], ["a", "a"], [str(n) for n in range(51)]],
+)
 LINES = ([[""], ["x" * 2_000], ["x"] * 100], [["x" * 2_001], ["x"] * 101, ["\0"]])
 DATES = (
     ["", "2024-02-29", "0001-01-01", "9999-12-31"],
@@ -244,15 +248,19 @@ TASK: dict[str, tuple[list[Any], list[Any]]] = {
     "priority": PRIORITIES,
     "phase": (["", "x" * 100], ["x" * 101]),
     "assignee": TEXT_200,
-    "labels": (
-        [[], ["x" * 100], [str(n) for n in range(50)]],
-        [[""], ["x" * 101], ["a", "a"], [str(n) for n in range(51)]],
-    ),
+    "labels": LABELS,
     "objectives": LINES,
     "deliverables": LINES,
     "acceptance_criteria": LINES,
     "agent_config": STRUCTS,
     "metadata": STRUCTS,
+    "capabilities": LABELS,
+    "not_before": TIMES,
+    "due_time": TIMES,
+    "retry_policy.max_attempts": ([0, 1, 100], [-1, 101]),
+    "retry_policy.backoff": (["0s", "86400s"], ["-0.1s", "86400.1s"]),
+    "retry_policy.max_backoff": (["0s", "2592000s"], ["-1s", "2592000.1s"]),
+    "completed_by_children": ([False, True], []),
     "uid": (["\0" * 9_999], []),
     "revision": ([-1], []),
     "hash": (["\0"], []),

@@ -18,6 +18,7 @@ from orchestration_server.cli.importing.jsonl_format import BadRow
 from orchestration_server.cli.importing.markdown_fields import fold_name, item_text
 from orchestration_server.cli.importing.row_notes import RowNotes, brief
 from orchestration_server.cli.importing.yaml_text import read_yaml
+from orchestration_server.codec.content import TASK_OPTIONAL
 from orchestration_server.workspace.rendering import DESCRIPTION, GOAL, LISTS
 
 _TASK_NAMES = {
@@ -33,6 +34,7 @@ _TASK_NAMES = {
     "blocks": "blocks", "parent": "parent", "parent_task": "parent", "parent_task_id": "parent",
     "create_time": "create_time", "created": "create_time", "created_at": "create_time",
     "created_date": "create_time", "created_on": "create_time", "date": "create_time",
+    **{name: name for name in TASK_OPTIONAL},
 }  # fmt: skip
 _SPRINT_NAMES = {
     "code": "code", "sprint": "code", "sprint_code": "code", "sprint_id": "code", "id": "code",

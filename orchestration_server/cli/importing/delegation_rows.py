@@ -78,11 +78,18 @@ def task_row(
         priority=_priority(parsed, words),  # type: ignore[arg-type]  # the numbers are the same
         phase=task_fields.text(parsed.short("phase"), "phase", notes, most=task_fields.limit("phase")),
         assignee=task_fields.assignee(_single_item(parsed.short("assignee")), notes),
-        labels=_labels(parsed),
+        labels=_labels(parsed, "labels"),
         objectives=_lines(parsed, "objectives"),
         deliverables=_lines(parsed, "deliverables"),
         acceptance_criteria=_lines(parsed, "acceptance_criteria"),
         agent_config=task_fields.settings(fields.get("agent_config"), "agent_config", notes),
+        capabilities=_labels(parsed, "capabilities"),
+        not_before=task_fields.not_before(parsed.short("not_before"), notes),
+        due_time=task_fields.moment(parsed.short("due_time"), "due_time", notes, past=False),
+        retry_policy=task_fields.retry_policy(parsed.short("retry_policy"), notes),
+        completed_by_children=task_fields.flag(
+            parsed.short("completed_by_children"), "completed_by_children", notes
+        ),
         status=notes.final_status(status),  # type: ignore[arg-type]  # the numbers are the same
     )
     time = task_fields.moment(fields.get("create_time"), "create_time", notes)
@@ -167,11 +174,13 @@ def _first(parsed: ParsedFile, name: str) -> Any:
     return value[0] if value else None
 
 
-def _labels(parsed: ParsedFile) -> list[str]:
-    value = parsed.short("labels")
+def _labels(parsed: ParsedFile, name: str) -> list[str]:
+    value = parsed.short(name)
     # The API accepts blank labels, so a file of the ledger may have them.
     if parsed.stamps and isinstance(value, list) and _all_fit(value):
         return value
+    if name == "capabilities":
+        return task_fields.capabilities(value, parsed.notes)
     return task_fields.labels(value, parsed.notes)
 
 

@@ -33,7 +33,8 @@ _LINKS = ("depends_on", "dependencies", "blocked_by", "depends")
 # The fields of the ledger. All others go into the metadata.
 _TASK_FIELDS = {
     "code", "title", "description", "status", "priority", "assignee", "labels", "created_at", "sprint_code",
-    "phase", "objectives", "deliverables", "acceptance_criteria", "agent_config", "metadata", *_LINKS,
+    "phase", "objectives", "deliverables", "acceptance_criteria", "agent_config", "metadata", "capabilities",
+    "not_before", "due_time", "retry_policy", "completed_by_children", *_LINKS,
 }  # fmt: skip
 # All other fields go into the payload, beside those of data.
 _EVENT_FIELDS = {"at", "type", "code", "data"}
@@ -195,6 +196,13 @@ def parse_task(line: Line, words: Words = DEFAULT) -> ImportTaskRow:
         objectives=task_fields.lines(row.get("objectives"), "objectives", notes),
         deliverables=task_fields.lines(row.get("deliverables"), "deliverables", notes),
         acceptance_criteria=task_fields.lines(row.get("acceptance_criteria"), "acceptance_criteria", notes),
+        capabilities=task_fields.capabilities(row.get("capabilities"), notes),
+        not_before=task_fields.not_before(row.get("not_before"), notes, zone_needed=True),
+        due_time=task_fields.moment(row.get("due_time"), "due_time", notes, zone_needed=True, past=False),
+        retry_policy=task_fields.retry_policy(row.get("retry_policy"), notes),
+        completed_by_children=task_fields.flag(
+            row.get("completed_by_children"), "completed_by_children", notes
+        ),
     )
     created = task_fields.moment(row.get("created_at"), "created_at", notes, zone_needed=True)
     task.status = notes.final_status(status)  # type: ignore[assignment]  # the numbers are the same

@@ -20,7 +20,7 @@ from orchestration_server.cli.importing.delegation_format import ParsedFile
 from orchestration_server.cli.importing.jsonl_format import ImportTaskRow
 from orchestration_server.cli.importing.tree_report import TreeListing
 from orchestration_server.cli.importing.tree_tasks import ReadTask
-from orchestration_server.codec.content import content_hash, sprint_content, task_content
+from orchestration_server.codec.content import content_hash, field_changes, sprint_content, task_content
 from orchestration_server.workspace import writer
 from orchestration_server.workspace.rendering import LINK_KINDS, RECORD
 from orchestration_server.workspace.tree import UnsafePath, Workspace
@@ -228,8 +228,7 @@ def _hash(entity: Entity) -> str:
 
 
 def _differing(wanted: Entity, current: Entity) -> list[str]:
-    before, after = _contents(current), _contents(wanted)
-    return [name for name in after if after[name] != before[name]]
+    return list(field_changes(_contents(current), _contents(wanted)))
 
 
 def _base(parsed: ParsedFile) -> set[tuple[str, str]] | None:
