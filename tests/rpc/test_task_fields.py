@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from orchestration.v1 import context_pb2, sprint_pb2, task_pb2, template_pb2
@@ -56,9 +57,16 @@ def optional(task: task_pb2.Task) -> dict[str, Any]:
     return {field.name: value for field, value in task.ListFields() if field.name in FULL}
 
 
+def struct(**fields: str) -> Struct:
+    made = Struct()
+    made.update(fields)
+    return made
+
+
 def columns(server: Server, code: str) -> tuple[Any, ...] | None:
     query = (
-        "select capabilities, extract(epoch from not_before), extract(epoch from due_time),"
+        "select capabilities, extract(epoch from not_before)::float8,"
+        " extract(epoch from due_time)::float8,"
         " completed_by_children, retry_time from tasks where code = %s"
     )
     with psycopg.connect(server.database_url) as conn:
@@ -113,7 +121,10 @@ def test_parts_below_a_microsecond_and_an_empty_policy_are_dropped(
     tasks: TaskServiceStub, events: EventServiceStub
 ) -> None:
     almost = Duration(seconds=DAY - 1, nanos=999_999_999)
-    fine = {"due_time": Timestamp(nanos=1_999), "retry_policy": task_pb2.RetryPolicy(backoff=almost)}
+    fine: dict[str, Any] = {
+        "due_time": Timestamp(nanos=1_999),
+        "retry_policy": task_pb2.RetryPolicy(backoff=almost),
+    }
     created = create(tasks, "a", **fine)
     assert created.due_time == Timestamp(nanos=1_000)
     assert created.retry_policy.backoff == Duration(seconds=DAY - 1, nanos=999_999_000)
@@ -300,7 +311,7 @@ def test_templates_set_them(templated: grpc.Channel) -> None:
     assert optional(made) == FULL
     assert get(tasks, "a") == made
     preview = TemplateServiceStub(templated).RenderTemplate(
-        template_pb2.RenderTemplateRequest(name="timed", variables={"task_code": "x", "sprint_code": ""})
+        template_pb2.RenderTemplateRequest(name="timed", variables=struct(task_code="x", sprint_code=""))
     )
     assert "2030-03-18T17:46:40.123456Z" in preview.text
 

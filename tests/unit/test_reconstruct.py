@@ -171,8 +171,11 @@ def test_optional_fields_appear_and_disappear() -> None:
     assert findings(*events, wrong) == [(Code.REPLAY_FINDING_CODE_FROM_MISMATCH, wrong.id)]
 
 
-@given(st.none() | st.integers(0, 100), *[st.none() | st.integers(0, 30 * 86_400 * 10**6)] * 2)
-def test_a_retry_policy_keeps_its_values(attempts: int | None, *pauses: int | None) -> None:
+@given(
+    st.none() | st.integers(0, 100),
+    st.tuples(*[st.none() | st.integers(0, 30 * 86_400 * 10**6)] * 2),
+)
+def test_a_retry_policy_keeps_its_values(attempts: int | None, pauses: tuple[int | None, ...]) -> None:
     names = ("max_attempts", "backoff_seconds", "max_backoff_seconds")
     micros = (attempts, *(None if pause is None else pause / 10**6 for pause in pauses))
     values = {name: value for name, value in zip(names, micros, strict=True) if value is not None}
