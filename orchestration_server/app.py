@@ -53,6 +53,7 @@ from orchestration_server.services.templates import TemplateService
 from orchestration_server.store import events as event_store
 from orchestration_server.store import keys as key_store
 from orchestration_server.store import migrations
+from orchestration_server.store.aging import Aging
 from orchestration_server.store.database_clock import DatabaseClock
 from orchestration_server.telemetry.access_log import AccessLog
 from orchestration_server.templates import Templates
@@ -160,7 +161,7 @@ class App:
         hub = Hub(self.db, cursors, max_subscriptions=settings.timeline_streams, traffic=traffic)
         self.hub = _start(stack, hub)
         self.wakes = _start(stack, WakeBus(self.redis, identity=identity, wake=self._woken))
-        self.windows = ReadyWindows(self.db)
+        self.windows = ReadyWindows(self.db, Aging.by_hours(settings.priority_aging_hours))
         self.waiting_claims = _start(stack, WaitingClaims())
         gate = Gate(
             self.db, self._wake, emission, answer_bytes=settings.max_answer_bytes, freed=self._work_freed

@@ -17,4 +17,5 @@ ATTEMPT_OUTCOME_NAMES = (
     "", "completed", "failed", "returned", "blocked", "expired", "timed_out", "preempted", "session_closed",
     "cancelled",
 )  # fmt: skip
+PAUSE_MODE_NAMES = ("", "pause", "drain", "cancel")
 PRIORITY_NAMES = ("", "P0", "P1", "P2", "P3", "P4")

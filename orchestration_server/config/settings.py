@@ -103,6 +103,9 @@ class Settings(BaseSettings):
     tokenizer: str = ""
     """The function that counts the tokens of a context, as `module:function`; it takes a string and returns a
     number. If unset, the built-in estimate counts them."""
+    priority_aging_hours: float = Field(default=168.0, ge=0, le=87_600)
+    """Hours that a task has to be older than one of the next higher priority to be claimed before it. No task
+    passes one of P0; 0 makes claims follow the priorities strictly."""
     archive_after_days: int = Field(default=90, ge=0, le=36_500)
     """Days after which the background services archive events of P2 and below, a month at a time when all of
     it is that old; 0 archives nothing."""

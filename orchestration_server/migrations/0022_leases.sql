@@ -21,6 +21,9 @@ create table leases (
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 create index leases_of_agent on leases (project, agent);
 create index leases_of_session on leases (project, session_key) where session_key <> '';
+create index leases_of_provider on leases (project, provider) where provider <> '';
+-- A list of pending entries would be read by each claim that a limit of a label counts.
+create index leases_of_label on leases using gin (labels) with (fastupdate = off) where labels <> '{}';
 
 create table attempts (
     project     text not null,
@@ -64,6 +67,24 @@ language sql volatile as $$
     end
 $$;
 
+-- Returns the number of valid leases that a limit counts: those of an agent, of a label, or of a provider.
+create function ledger_leases_of(of text, kind smallint, counted text) returns bigint
+language plpgsql volatile as $$
+begin
+    return case kind
+        when 1 then (
+            select count(*) from leases h where h.project = of and h.agent = counted
+                and ledger_lease_valid(h.expire_time, h.seconds, h.deadline))
+        when 2 then (
+            select count(*) from leases h where h.project = of and h.labels @> array[counted] and h.labels <> '{}'
+                and ledger_lease_valid(h.expire_time, h.seconds, h.deadline))
+        else (
+            select count(*) from leases h where h.project = of and h.provider = counted and h.provider <> ''
+                and ledger_lease_valid(h.expire_time, h.seconds, h.deadline))
+    end;
+end
+$$;
+
 -- Returns the reasons for which an agent cannot claim a task, as bits: 0 if it can. It is the one place that decides:
 -- claims, lists and explanations call it. ``able`` has the agent's capabilities, or is null to leave them out. ``more``
 -- counts leases that are about to be taken in the same statement.
@@ -104,12 +125,14 @@ begin
                         select from work_limits o where o.project = of and o.kind = 1 and o.value = claimer)))
                     when 2 then w.value = any(t.labels)
                     else w.value = provided end
-                and w.most <= more + (
-                    select count(*) from leases h where h.project = of and h.task_code <> task and case w.kind
-                        when 1 then h.agent = claimer
-                        when 2 then w.value = any(h.labels)
-                        else h.provider = w.value end
-                    and ledger_lease_valid(h.expire_time, h.seconds, h.deadline))) then 256 else 0 end
+                -- The task's own lease does not count.
+                and w.most <= more - case when case w.kind
+                        when 1 then l.agent = claimer
+                        when 2 then w.value = any(l.labels)
+                        else l.provider = w.value end
+                    and ledger_lease_valid(l.expire_time, l.seconds, l.deadline) then 1 else 0 end
+                + ledger_leases_of(of, w.kind, case w.kind when 1 then claimer else w.value end)
+                ) then 256 else 0 end
             + case when t.completed_by_children and exists (
                 select from dependencies d
                 where d.project = of and d.depends_on_code = task and d.kind = 2 and (
@@ -120,22 +143,60 @@ begin
 end
 $$;
 
--- Returns whether a claim may take a task. Claims that a limit counts take turns, so the limit is exact. A claim takes
--- the locks of limits after those of its tasks, in one order. ``locked`` makes this run after the latter.
-create function ledger_may_claim(
-    of text, task text, claimer text, able text[], provided text, more bigint, locked bigint
-) returns boolean language plpgsql volatile as $$
+-- Lets claims that a limit counts take turns, so the limit is exact. A claim takes the locks of limits after those of its
+-- tasks and all at once, in one order; ``locked`` makes this run after the latter. The shared lock comes first: whoever
+-- has it exclusively, for a moment, knows that later claims see the pauses and limits that are committed.
+create function ledger_take_turn(of text, codes text[], claimer text, provided text, locked bigint) returns bigint
+language plpgsql volatile as $$
 begin
-    perform pg_advisory_xact_lock(hashtextextended(of || '/limit/' || w.kind || '/' || w.value, 0))
+    perform pg_advisory_xact_lock_shared(hashtextextended(of || '/claims', 0));
+    perform pg_advisory_xact_lock(hashtextextended(of || '/limit/' || w.kind || '/' || w.counted, 0))
     from (
-        select w.kind, w.value from work_limits w where w.project = of and case w.kind
+        select distinct w.kind, case w.kind when 1 then claimer else w.value end as counted
+        from work_limits w where w.project = of and case w.kind
             when 1 then w.value in (claimer, '*')
             when 2 then exists (
-                select from tasks t where t.project = of and t.code = task and w.value = any(t.labels))
+                select from tasks t where t.project = of and t.code = any(codes) and w.value = any(t.labels))
             else w.value = provided end
-        order by w.kind, w.value
+        order by 1, 2
     ) w;
-    return ledger_unready(of, task, claimer, able, provided, more) = 0;
+    return locked;
+end
+$$;
+
+-- Waits for the claims that may not see what is committed.
+create function ledger_settle_claims(of text) returns void language plpgsql volatile as $$
+begin
+    perform pg_advisory_xact_lock(hashtextextended(of || '/claims', 0));
+end
+$$;
+
+-- Returns what a claimer may get at all: the most leases, the labels and the sprints of which it gets no task, and
+-- whether other claimers may get others. So a claimer that gets nothing need not walk the queue.
+create function ledger_openings(
+    of text, claimer text, provided text,
+    out room bigint, out closed_labels text[], out closed_sprints text[], out by_claimer boolean
+) language plpgsql volatile as $$
+begin
+    by_claimer := exists (select from work_limits w where w.project = of and w.kind = 1)
+        or exists (select from pauses p where p.project = of and p.kind = 3);
+    room := case when exists (
+            select from pauses p where p.project = of and (p.kind = 1 or (p.kind = 3 and p.value = claimer)))
+        then 0
+        else coalesce((
+            select min(w.most - ledger_leases_of(of, w.kind, case w.kind when 1 then claimer else w.value end))
+            from work_limits w where w.project = of and case w.kind
+                when 1 then w.value = claimer or (w.value = '*' and not exists (
+                    select from work_limits o where o.project = of and o.kind = 1 and o.value = claimer))
+                when 3 then w.value = provided
+                else false end), 1000)
+    end;
+    closed_labels := array(
+        select p.value from pauses p where p.project = of and p.kind = 4
+      union
+        select w.value from work_limits w where w.project = of and w.kind = 2
+            and w.most <= ledger_leases_of(of, w.kind, w.value));
+    closed_sprints := array(select p.value from pauses p where p.project = of and p.kind = 2);
 end
 $$;
 

@@ -17,6 +17,7 @@ from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import DependencyCycle, NotFound, Unimplemented
 from orchestration_server.model import Call, EntityType, EventRow
 from orchestration_server.services.paging import listed_after, task_list_scope, task_page
+from orchestration_server.services.pauses import PauseRpcs
 from orchestration_server.services.work import WorkRpcs
 from orchestration_server.store import dependencies as dependency_store
 from orchestration_server.store import tasks as task_store
@@ -30,7 +31,7 @@ from orchestration_server.writes.preconditions import present
 from orchestration_server.writes.write import Lock, Write
 
 
-class CoordinationService(WorkRpcs):
+class CoordinationService(WorkRpcs, PauseRpcs):
     """The rpcs of CoordinationService."""
 
     def __init__(
@@ -93,21 +94,6 @@ class CoordinationService(WorkRpcs):
 
     def ExplainReadiness(self, request: Any, call: Call) -> bytes:
         raise Unimplemented("ExplainReadiness")
-
-    def PauseWork(self, request: Any, call: Call) -> bytes:
-        raise Unimplemented("PauseWork")
-
-    def ResumeWork(self, request: Any, call: Call) -> bytes:
-        raise Unimplemented("ResumeWork")
-
-    def ListPauses(self, request: Any, call: Call) -> bytes:
-        raise Unimplemented("ListPauses")
-
-    def SetWorkLimit(self, request: Any, call: Call) -> bytes:
-        raise Unimplemented("SetWorkLimit")
-
-    def ListWorkLimits(self, request: Any, call: Call) -> bytes:
-        raise Unimplemented("ListWorkLimits")
 
 
 @dataclass

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server.db.arrays import BigintArray, ByteaArray, TextArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request
-from orchestration_server.store import leases, tasks
+from orchestration_server.store import aging, leases, tasks
+from orchestration_server.store.aging import PRIORITIES, Aging
 from orchestration_server.store.prepared import EntityRow, Prepared, prepared
 from orchestration_server.store.writes import AttemptEnd
 
@@ -90,14 +91,17 @@ left join leases l on l.project = t.project and l.task_code = t.code
 """
 )
 
-# ``claimable`` is read before the tasks change, since ledger_may_claim sees what this statement has changed.
+# ``claimable`` is read before the tasks change, since ledger_unready sees what this statement has changed.
 # An expired lease is looked at again under its row lock: a heartbeat may commit after ``claimable`` was read.
 CLAIM: LiteralString = (
-    """claimable as materialized (
-    select count(*) filter (where ledger_may_claim(%(project)s, k.code, %(k_agent)s, %(k_able)s::text[],
-        %(k_provider)s, k.ordinal - 1, locked.n)) as n
-    from locked, unnest(%(c_code)s::text[]) with ordinality as k (code, ordinal)
-    group by locked.n
+    """turn as materialized (
+    select ledger_take_turn(%(project)s, %(c_code)s::text[], %(k_agent)s, %(k_provider)s, locked.n) as n
+    from locked
+), claimable as materialized (
+    select count(*) filter (where ledger_unready(%(project)s, k.code, %(k_agent)s, %(k_able)s::text[],
+        %(k_provider)s, k.ordinal - 1) = 0) as n
+    from turn, unnest(%(c_code)s::text[]) with ordinality as k (code, ordinal)
+    group by turn.n
 ), leased as (
     insert into leases (project, task_code, fence, agent, session_key, provider, labels, seconds, expire_time,
         deadline)
@@ -194,43 +198,57 @@ def claim_params(
     }
 
 
-_FIRST_TIME = datetime(1, 1, 1, tzinfo=UTC)
-_FILTERS: dict[str, LiteralString] = {
-    "sprint": " and q.sprint_code = %(sprint)s and q.sprint_code <> ''",
-    "labels": " and q.labels @> %(labels)s::text[] and q.labels <> '{}'",
-    "priorities": " and q.priority = any(%(priorities)s::smallint[])",
-}
-_ABLE: LiteralString = " and q.capabilities <@ %(able)s::text[]"
-_ORDER: LiteralString = " order by q.priority, q.create_time, q.task_code"
+_FILTER: LiteralString = """
+        and q.priority = any(%(priorities)s::smallint[]) and q.capabilities <@ %(able)s::text[]
+        and not q.labels && o.closed_labels and q.sprint_code <> all(o.closed_sprints)"""
+_OF_SPRINT: LiteralString = " and q.sprint_code = %(sprint)s and q.sprint_code <> ''"
+_WITH_LABELS: LiteralString = " and q.labels @> %(labels)s::text[] and q.labels <> '{}'"
+# The queue is read by one scan for each priority.
 _HEAD: LiteralString = """
 select q.task_code, q.generation, q.priority, q.create_time, q.in_order,
-    ledger_unready(%(project)s, q.task_code, %(agent)s, %(able)s::text[], %(provider)s),
-    exists (select from work_limits w where w.project = %(project)s)
-        or exists (select from pauses p where p.project = %(project)s and p.kind = 3)
-from (
+    case when q.task_code is not null
+        then ledger_unready(%(project)s, q.task_code, %(agent)s, %(able)s::text[], %(provider)s) end,
+    o.by_claimer, o.room
+from ledger_openings(%(project)s, %(agent)s, %(provider)s) o
+left join lateral (
     (
-        select q.task_code, q.generation, q.priority, q.create_time, true as in_order from ready_queue q
-        where q.project = %(project)s and q.wake_time is null
-            and (q.priority, q.create_time, q.task_code)
-                > (%(after_priority)s::smallint, %(after_time)s::timestamptz, %(after_code)s)"""
+        select q.task_code, q.generation, q.priority, q.create_time, true as in_order
+        from unnest(%(priorities)s::smallint[], %(starts)s::text[]::timestamptz[]) as p (priority, start)
+        cross join lateral (
+            select q.task_code, q.generation, q.priority, q.create_time from ready_queue q
+            where q.project = %(project)s and q.wake_time is null and q.priority = p.priority
+                and (q.create_time, q.task_code) > (p.start, %(after_code)s)"""
+_FIRST_PRIORITIES: LiteralString = (
+    """
+            order by q.create_time, q.task_code limit %(limit)s::bigint
+        ) q
+        where o.room > 0 """
+    + aging.ORDER
+    + " limit %(limit)s::bigint"
+)
 # The first page also has the tasks whose time has come, and those whose lease has expired. Only open attempts
 # have a row in leases, so it takes little to look at all of them.
-_WOKEN: LiteralString = """ limit %(limit)s::bigint
+_WOKEN: LiteralString = """
     )
   union all
     (
         select q.task_code, q.generation, q.priority, q.create_time, false from ready_queue q
-        where q.project = %(project)s and q.wake_time <= clock_timestamp()"""
+        where o.room > 0 and q.project = %(project)s and q.wake_time <= clock_timestamp()"""
 _EXPIRED: LiteralString = """ limit %(limit)s::bigint
     )
   union all
     (
         select q.code, -1, q.priority, q.create_time, false from leases l
         join tasks q on q.project = l.project and q.code = l.task_code
-        where l.project = %(project)s and not ledger_lease_valid(l.expire_time, l.seconds, l.deadline)"""
-_END: LiteralString = """ limit %(limit)s::bigint
+        where o.room > 0 and l.project = %(project)s
+            and not ledger_lease_valid(l.expire_time, l.seconds, l.deadline)"""
+_LIMIT: LiteralString = " limit %(limit)s::bigint"
+_END: LiteralString = (
+    """
     )
-) q"""
+) q on true """
+    + aging.ORDER
+)
 
 _DEQUEUE: LiteralString = """
 delete from ready_queue q using unnest(%(codes)s::text[], %(generations)s::bigint[]) as d (code, generation)
@@ -239,11 +257,13 @@ where q.project = %(project)s and q.task_code = d.code and q.generation = d.gene
 
 
 class CandidatePage(NamedTuple):
-    """Tasks of the queue in the order of ListReadyTasks."""
+    """Tasks of the queue in the order of claims."""
 
     rows: list[Candidate]
     by_claimer: bool
     """True if the project has limits or pauses of agents: then other claimers may get other tasks."""
+    room: int
+    """The most leases that the claimer may take now."""
 
 
 def candidates(
@@ -252,23 +272,27 @@ def candidates(
     project: str,
     claimer: Claimer,
     tasks: TaskFilter,
+    order: Aging,
     after: Candidate | None,
     limit: int,
 ) -> CandidatePage:
     """Return a page of tasks that may be ready.
 
-    Only the first page has those whose time has come and those whose lease has expired.
+    Only the first page has those whose time has come and those whose lease has expired. It is empty if the
+    claimer may take no task now.
     """
-    wanted = _ABLE
-    given = {"sprint": tasks.sprint_code, "labels": tasks.labels, "priorities": tasks.priorities}
-    for name, value in given.items():
-        if value:
-            wanted += _FILTERS[name]
-    query = _HEAD + wanted + _ORDER
+    wanted = _FILTER
+    if tasks.sprint_code:
+        wanted += _OF_SPRINT
+    if tasks.labels:
+        wanted += _WITH_LABELS
+    query = _HEAD + wanted + _FIRST_PRIORITIES
     if after is None:
-        query += _WOKEN + wanted + _EXPIRED + wanted
+        query += _WOKEN + wanted + _EXPIRED + wanted + _LIMIT
+    priorities = tasks.priorities or PRIORITIES
+    position = None if after is None else (after.priority, after.create_time)
     rows = conn.execute(
-        query + _END + _ORDER,
+        query + _END,
         {
             "project": project,
             "agent": claimer.agent,
@@ -276,15 +300,16 @@ def candidates(
             "provider": claimer.provider,
             "sprint": tasks.sprint_code,
             "labels": TextArray(tasks.labels),
-            "priorities": BigintArray(tasks.priorities),
-            "after_priority": 0 if after is None else after.priority,
-            "after_time": _FIRST_TIME if after is None else after.create_time,
+            "priorities": BigintArray(priorities),
+            "starts": TextArray(order.starts(position, priorities)),
+            "step": order.step,
             "after_code": "" if after is None else after.task_code,
             "limit": limit,
         },
         name="claims.candidates",
     ).fetchall()
-    return CandidatePage([Candidate(*row[:6]) for row in rows], bool(rows) and rows[0][6])
+    found = [Candidate(*row[:6]) for row in rows if row[0] is not None]
+    return CandidatePage(found, rows[0][6], max(0, rows[0][7]))
 
 
 def dequeue(conn: Connection, *, project: str, rows: Sequence[Candidate]) -> int:

@@ -31,7 +31,7 @@ with beat as (
     ) b
     where l.project = b.project and l.task_code = b.code and l.fence = b.fence
         and ledger_lease_valid(l.expire_time, l.seconds, l.deadline)
-    returning l.task_code, l.fence, l.agent, l.labels, l.expire_time, l.deadline
+    returning l.task_code, l.fence, l.agent, l.expire_time, l.deadline
 )
 select b.task_code, b.fence, b.expire_time, b.expire_time - clock_timestamp(), b.deadline - clock_timestamp(),
     p.mode, p.reason, p.agent
@@ -43,7 +43,8 @@ left join lateral (
         when 2 then p.value = (
             select t.sprint_code from tasks t where t.project = p.project and t.code = b.task_code)
         when 3 then p.value = b.agent
-        when 4 then p.value = any(b.labels)
+        when 4 then p.value = any((
+            select t.labels from tasks t where t.project = p.project and t.code = b.task_code)::text[])
         else p.value = b.task_code end
     order by p.mode desc, p.kind limit 1
 ) p on true

@@ -1,6 +1,6 @@
 """The next ready tasks of each kind of claim, read ahead by one process.
 
-A window has the first tasks of the queue as one read found them, in the order of ListReadyTasks. Claims of
+A window has the first tasks of the queue as one read found them, in the order of claims. Claims of
 one process take different tasks from it, so they do not compete. A task of a window may have been taken
 since: the claim itself checks. A window is read again after a commit of this process that may make a task
 ready, and at the latest after WINDOW_SECONDS, so a more urgent task of another server waits no longer than
@@ -20,7 +20,8 @@ from orchestration_server.cache.lru import LruDict
 from orchestration_server.db.database import Database
 from orchestration_server.model import Call, Unready
 from orchestration_server.store import claims as claim_store
-from orchestration_server.store.claims import Candidate, Claimer, TaskFilter
+from orchestration_server.store.aging import DEFAULT, Aging
+from orchestration_server.store.claims import Candidate, CandidatePage, Claimer, TaskFilter
 
 WINDOW = 64
 """Tasks that are read at once."""
@@ -53,8 +54,11 @@ class _Window:
 class ReadyWindows:
     """The windows of one process."""
 
-    def __init__(self, db: Database, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, db: Database, order: Aging = DEFAULT, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._db = db
+        self._order = order
         self._clock = clock
         self._lock = threading.Lock()
         self._windows: LruDict[Query, _Window] = LruDict(MAX_WINDOWS)
@@ -83,31 +87,32 @@ class ReadyWindows:
 
     def _refill(self, call: Call, query: Query, claimer: Claimer, count: int) -> list[str]:
         version = self._version
-        ready, by_claimer = self._read(call, query, claimer, max(count, WINDOW))
-        self._by_claimer[call.project] = by_claimer
-        query = query._replace(agent=claimer.agent if by_claimer else "")
+        ready, page = self._read(call, query, claimer, max(count, WINDOW))
+        self._by_claimer[call.project] = page.by_claimer
+        query = query._replace(agent=claimer.agent if page.by_claimer else "")
+        count = min(count, page.room)
         window = _Window(deque(ready[count:]), self._clock() + WINDOW_SECONDS, version)
         with self._lock:
             self._windows[query] = window
         return ready[:count]
 
-    def _read(self, call: Call, query: Query, claimer: Claimer, wanted: int) -> tuple[list[str], bool]:
-        """Return the first ready tasks of the queue, and whether other claimers may get others."""
-        ready: list[str] = []
+    def _read(
+        self, call: Call, query: Query, claimer: Claimer, wanted: int
+    ) -> tuple[list[str], CandidatePage]:
+        """Return the first ready tasks of the queue, and the page of the queue that has them."""
         limit = wanted
         after: Candidate | None = None
-        by_claimer = bool(query.agent)
         while True:
             with self._db.connection(call) as conn:
                 page = claim_store.candidates(
-                    conn, project=call.project, claimer=claimer, tasks=query.tasks, after=after, limit=limit,
+                    conn, project=call.project, claimer=claimer, tasks=query.tasks, order=self._order,
+                    after=after, limit=limit,
                 )  # fmt: skip
                 out = [row for row in page.rows if row.unready & STRUCTURAL and row.generation >= 0]
                 if out:
                     claim_store.dequeue(conn, project=call.project, rows=out)
-            by_claimer = by_claimer or page.by_claimer
-            ready += [row.task_code for row in page.rows if not row.unready]
+            ready = [row.task_code for row in page.rows if not row.unready]
             in_order = [row for row in page.rows if row.in_order]
             if ready or len(in_order) < limit:
-                return ready, by_claimer
+                return ready, page
             after, limit = in_order[-1], min(4 * limit, MAX_PAGE)
