@@ -170,8 +170,8 @@ def queue(database_url: str) -> Any:
 def read(conn: Connection, agent: str = "a1", **fields: Any) -> tuple[claim_store.CandidatePage, Explaining]:
     explaining = Explaining(conn)
     page = claim_store.candidates(
-        cast(Connection, explaining), project="default", claimer=Claimer(agent), tasks=TaskFilter(**fields), order=DEFAULT,
-        after=None, limit=64,
+        cast(Connection, explaining), project="default", claimer=Claimer(agent),
+        tasks=TaskFilter(**fields), order=DEFAULT, after=None, limit=64,
     )  # fmt: skip
     return page, explaining
 
