@@ -25,6 +25,15 @@ create index leases_of_provider on leases (project, provider) where provider <> 
 -- A list of pending entries would be read by each claim that a limit of a label counts.
 create index leases_of_label on leases using gin (labels) with (fastupdate = off) where labels <> '{}';
 
+-- Ends the leases of a session that closes. It runs after the close has locked the session's row, so it sees the leases
+-- of claims that the close waited for. The background service ends the attempts.
+create function ledger_drop_leases(of text, session text, closed bigint) returns bigint language plpgsql volatile as $$
+begin
+    update leases set expire_time = '-infinity' where project = of and session_key = session and session_key <> '';
+    return closed;
+end
+$$;
+
 create table attempts (
     project     text not null,
     task_code   text not null,

@@ -279,7 +279,7 @@ class _CloseSession(_SessionWrite):
         session.pause_reason = ""
         session.summary = self.message.summary
         session.outcome = self.message.outcome or common_pb2.SESSION_OUTCOME_SUCCEEDED
-        return _updated(self.call, found, session, revision, "closed", before)
+        return _updated(self.call, found, session, revision, "closed", before, sql=session_store.CLOSE)
 
 
 def _requested_target(request: session_pb2.InitAgentRequest) -> tuple[str, str]:
@@ -319,6 +319,7 @@ def _updated(
     name: str,
     before: dict[str, Any],
     agent: str = "",
+    sql: LiteralString = session_store.UPDATE,
 ) -> Change:
     """Return the change of an existing session.
 
@@ -328,7 +329,7 @@ def _updated(
     own = agent or call.session_key == session.key
     return _changed(
         call, found, session, revision, name, payload, agent=agent, activity=found.now if own else None,
-        sql=session_store.UPDATE,
+        sql=sql,
     )  # fmt: skip
 
 

@@ -54,6 +54,8 @@ class ClaimFacts(NamedTuple):
     last_number: int
     """The number of the last attempt; 0 if there was none."""
     unready: int
+    session_closed: bool
+    """True if the session of the claimer is closed."""
 
 
 class NewLease(NamedTuple):
@@ -81,6 +83,8 @@ select clock_timestamp(), r.fingerprint, r.response, t.code, t.revision, t.delet
     coalesce((select max(a.number) from attempts a where a.project = t.project and a.task_code = t.code), 0),
     case when t.code is not null then ledger_unready(%(project)s, t.code, %(agent)s, %(able)s::text[],
         %(provider)s) end,
+    exists (select from sessions s
+        where s.project = %(project)s and s.key = %(session)s and s.key <> '' and s.status = 3),
     """
     + leases.COLUMNS
     + """
@@ -92,15 +96,22 @@ left join leases l on l.project = t.project and l.task_code = t.code
 )
 
 # ``claimable`` is read before the tasks change, since ledger_unready sees what this statement has changed.
+# The close of the session waits for the claim, and then ends its leases.
 # An expired lease is looked at again under its row lock: a heartbeat may commit after ``claimable`` was read.
 CLAIM: LiteralString = (
-    """turn as materialized (
+    """seated as materialized (
+    select count(*) filter (where s.status = 3) as closed from (
+        select s.status from locked, sessions s
+        where s.project = %(project)s and s.key = %(k_session)s and s.key <> ''
+        for share of s
+    ) s
+), turn as materialized (
     select ledger_take_turn(%(project)s, %(c_code)s::text[], %(k_agent)s, %(k_provider)s, locked.n) as n
     from locked
 ), claimable as materialized (
     select count(*) filter (where ledger_unready(%(project)s, k.code, %(k_agent)s, %(k_able)s::text[],
-        %(k_provider)s, k.ordinal - 1) = 0) as n
-    from turn, unnest(%(c_code)s::text[]) with ordinality as k (code, ordinal)
+        %(k_provider)s, k.ordinal - 1) = 0 and seated.closed = 0) as n
+    from turn, seated, unnest(%(c_code)s::text[]) with ordinality as k (code, ordinal)
     group by turn.n
 ), leased as (
     insert into leases (project, task_code, fence, agent, session_key, provider, labels, seconds, expire_time,
@@ -161,15 +172,16 @@ def prepare(
             "agent": claimer.agent,
             "able": TextArray(claimer.capabilities),
             "provider": claimer.provider,
+            "session": claimer.session_key,
         },
         name="claims.prepare",
     ).fetchall()
     found = {
-        r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6], lease=leases.lease_row(r[10:]))
+        r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6], lease=leases.lease_row(r[11:]))
         for r in rows
         if r[3] is not None
     }
-    return prepared(rows[0], found, {r[3]: ClaimFacts(*r[7:10]) for r in rows if r[3] is not None})
+    return prepared(rows[0], found, {r[3]: ClaimFacts(*r[7:11]) for r in rows if r[3] is not None})
 
 
 def claim_params(

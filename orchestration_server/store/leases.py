@@ -55,12 +55,6 @@ select l.project, l.task_code from leases l
 where not ledger_lease_valid(l.expire_time, l.seconds, l.deadline) limit %(limit)s::bigint
 """
 
-_CLOSE_SESSION: LiteralString = """
-, dropped as (
-    update leases l set expire_time = '-infinity' from (select count(*) as n from changed) c
-    where l.project = %(project)s and l.session_key = %(c_key)s and l.session_key <> ''
-)"""
-
 _LIST: LiteralString = """
 select l.task_code, (select a.body from attempts a where a.fence = l.fence), l.expire_time, l.seconds,
     l.deadline

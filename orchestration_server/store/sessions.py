@@ -63,7 +63,11 @@ INSERT: LiteralString = """changed as (
     returning 1
 )"""
 
-UPDATE: LiteralString = """changed as (
+
+def _update_cte(name: LiteralString) -> LiteralString:
+    return (
+        name
+        + """ as (
     update sessions s set status = %(c_status)s::smallint, agent = %(c_agent)s,
         last_activity_time = greatest(s.last_activity_time, %(c_activity)s::timestamptz),
         revision = s.revision + 1, update_time = %(c_update)s, body = %(c_body)b
@@ -71,6 +75,17 @@ UPDATE: LiteralString = """changed as (
     where s.project = %(project)s and s.key = %(c_key)s and s.revision = %(c_revision)s::bigint
     returning 1
 )"""
+    )
+
+
+UPDATE: LiteralString = _update_cte("changed")
+CLOSE: LiteralString = (
+    _update_cte("updated")
+    + """, changed as (
+    select ledger_drop_leases(%(project)s, %(c_key)s, u.n) from (select count(*) as n from updated) u
+    where u.n = 1
+)"""
+)
 
 # This waits for a write that closes the session, then sees it. The case keeps the status out of the lookup.
 OPEN: LiteralString = """changed as (

@@ -15,7 +15,7 @@ from orchestration_server.codec.entities import TASK
 from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.codec.wire import RESULT_FIELD, embed_all
 from orchestration_server.db.connection import Connection
-from orchestration_server.errors import LedgerError, NotFound, TaskNotReady
+from orchestration_server.errors import FailedPrecondition, LedgerError, NotFound, TaskNotReady
 from orchestration_server.model import EventRow, TaskStatus, Unready
 from orchestration_server.store import claims as claim_store
 from orchestration_server.store import tasks as task_store
@@ -95,6 +95,11 @@ class _Claim:
         if row is None or row.deleted:
             raise NotFound("task", code)
         facts = found.extra[code]
+        if facts.session_closed:
+            key = write.claimer.session_key
+            raise FailedPrecondition(
+                f"session {key} is closed: start another", reason="SESSION_CLOSED", subject=f"session {key}"
+            )
         if facts.unready:
             raise not_ready(code, row, facts.unready)
         claimer, now, call = write.claimer, found.now, write.call
