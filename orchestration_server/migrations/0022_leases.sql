@@ -210,8 +210,11 @@ end
 $$;
 
 -- Each pending task that is ready has a row, and some that are not. A statement that may make a task ready puts the row
--- in or raises its generation. A claimer that finds a task not ready takes the row out if its generation is unchanged,
--- so a task that becomes ready meanwhile stays. Rows that wait for a time have wake_time.
+-- in or gives it a new generation. A claimer that finds a task not ready marks its row with the next transaction id, and
+-- takes the row out at a later look if it finds the task not ready again, all transactions before that id have ended,
+-- and the generation is unchanged. So a task stays that a transaction makes ready which did not see the row and has not
+-- committed yet. Rows that wait for a time have wake_time.
+create sequence queue_generations;
 create table ready_queue (
     project     text not null,
     task_code   text not null,
@@ -221,7 +224,8 @@ create table ready_queue (
     labels      text[] not null,
     capabilities text[] not null,
     wake_time   timestamptz,
-    generation  bigint not null default 0,
+    generation  bigint not null default nextval('queue_generations'),
+    doubt       xid8,                   -- the mark of a look that found the task not ready
     primary key (project, task_code)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
 create index ready_queue_order on ready_queue (project, priority, create_time, task_code) where wake_time is null;
@@ -245,7 +249,8 @@ begin
     order by t.project, t.code
     on conflict (project, task_code) do update set priority = excluded.priority,
         create_time = excluded.create_time, sprint_code = excluded.sprint_code, labels = excluded.labels,
-        capabilities = excluded.capabilities, wake_time = excluded.wake_time, generation = q.generation + 1;
+        capabilities = excluded.capabilities, wake_time = excluded.wake_time, generation = excluded.generation,
+        doubt = null;
 end
 $$;
 

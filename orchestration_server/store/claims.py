@@ -44,6 +44,8 @@ class Candidate(NamedTuple):
     """False for a task whose time has come or whose lease has expired, which every first page has."""
     unready: int
     """The reasons for which the task is not ready, as bits (model.Unready)."""
+    doubted: bool
+    """True if an earlier look found the task not ready, and all transactions of that time have ended."""
 
 
 class ClaimFacts(NamedTuple):
@@ -220,14 +222,14 @@ _HEAD: LiteralString = """
 select q.task_code, q.generation, q.priority, q.create_time, q.in_order,
     case when q.task_code is not null
         then ledger_unready(%(project)s, q.task_code, %(agent)s, %(able)s::text[], %(provider)s) end,
-    o.by_claimer, o.room
+    coalesce(q.doubt <= pg_snapshot_xmin(pg_current_snapshot()), false), o.by_claimer, o.room
 from ledger_openings(%(project)s, %(agent)s, %(provider)s) o
 left join lateral (
     (
-        select q.task_code, q.generation, q.priority, q.create_time, true as in_order
+        select q.task_code, q.generation, q.priority, q.create_time, true as in_order, q.doubt
         from unnest(%(priorities)s::smallint[], %(starts)s::text[]::timestamptz[]) as p (priority, start)
         cross join lateral (
-            select q.task_code, q.generation, q.priority, q.create_time from ready_queue q
+            select q.task_code, q.generation, q.priority, q.create_time, q.doubt from ready_queue q
             where q.project = %(project)s and q.wake_time is null and q.priority = p.priority
                 and (q.create_time, q.task_code) > (p.start, %(after_code)s)"""
 _FIRST_PRIORITIES: LiteralString = (
@@ -244,13 +246,13 @@ _WOKEN: LiteralString = """
     )
   union all
     (
-        select q.task_code, q.generation, q.priority, q.create_time, false from ready_queue q
+        select q.task_code, q.generation, q.priority, q.create_time, false, q.doubt from ready_queue q
         where o.room > 0 and q.project = %(project)s and q.wake_time <= clock_timestamp()"""
 _EXPIRED: LiteralString = """ limit %(limit)s::bigint
     )
   union all
     (
-        select q.code, -1, q.priority, q.create_time, false from leases l
+        select q.code, -1, q.priority, q.create_time, false, null from leases l
         join tasks q on q.project = l.project and q.code = l.task_code
         where o.room > 0 and l.project = %(project)s
             and not ledger_lease_valid(l.expire_time, l.seconds, l.deadline)"""
@@ -262,9 +264,21 @@ _END: LiteralString = (
     + aging.ORDER
 )
 
+# Rows that another session has locked are changing: they are left to the next look.
+_DOUBT: LiteralString = """
+update ready_queue q set doubt = pg_snapshot_xmax(pg_current_snapshot()) where (q.project, q.task_code) in (
+    select q.project, q.task_code
+    from unnest(%(codes)s::text[], %(generations)s::bigint[]) as d (code, generation)
+    join ready_queue q on q.project = %(project)s and q.task_code = d.code and q.generation = d.generation
+    where q.doubt is null
+    for update of q skip locked)
+"""
 _DEQUEUE: LiteralString = """
-delete from ready_queue q using unnest(%(codes)s::text[], %(generations)s::bigint[]) as d (code, generation)
-where q.project = %(project)s and q.task_code = d.code and q.generation = d.generation
+delete from ready_queue q where (q.project, q.task_code) in (
+    select q.project, q.task_code
+    from unnest(%(codes)s::text[], %(generations)s::bigint[]) as d (code, generation)
+    join ready_queue q on q.project = %(project)s and q.task_code = d.code and q.generation = d.generation
+    for update of q skip locked)
 """
 
 
@@ -320,21 +334,21 @@ def candidates(
         },
         name="claims.candidates",
     ).fetchall()
-    found = [Candidate(*row[:6]) for row in rows if row[0] is not None]
-    return CandidatePage(found, rows[0][6], max(0, rows[0][7]))
+    found = [Candidate(*row[:7]) for row in rows if row[0] is not None]
+    return CandidatePage(found, rows[0][7], max(0, rows[0][8]))
 
 
-def dequeue(conn: Connection, *, project: str, rows: Sequence[Candidate]) -> int:
-    """Take tasks that are not ready out of the queue, unless they became ready meanwhile."""
-    return conn.execute(
-        _DEQUEUE,
-        {
-            "project": project,
-            "codes": TextArray(row.task_code for row in rows),
-            "generations": BigintArray(row.generation for row in rows),
-        },
-        name="claims.dequeue",
-    ).rowcount
+def dequeue(conn: Connection, *, project: str, rows: Sequence[Candidate]) -> None:
+    """Take tasks out of the queue that two looks found not ready, and mark those that one look found so."""
+    for query, doubted in ((_DEQUEUE, True), (_DOUBT, False)):
+        chosen = [row for row in rows if row.doubted is doubted]
+        if chosen:
+            params = {
+                "project": project,
+                "codes": TextArray(row.task_code for row in chosen),
+                "generations": BigintArray(row.generation for row in chosen),
+            }
+            conn.execute(query, params, name="claims.dequeue")
 
 
 _WAKE: LiteralString = """
