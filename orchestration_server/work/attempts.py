@@ -19,6 +19,16 @@ OUTCOME_OF_STATUS = {
 """The outcome of an attempt whose holder sets a status of the task."""
 
 
+def end_time(lease: LeaseRow, now: datetime) -> datetime:
+    """Return when an attempt ends: not before the expiry that its holder was told, if its lease was lost.
+
+    ``now`` was read before the expiry was judged, and may be some milliseconds earlier.
+    """
+    if lease.valid or lease.expire_time is None:
+        return now
+    return max(now, lease.expire_time)
+
+
 def lost_outcome(lease: LeaseRow, now: datetime) -> AttemptOutcome:
     """Return the outcome of an attempt whose lease is no longer valid."""
     if lease.expire_time is None:
@@ -42,7 +52,7 @@ def end(
     if report is not None:
         attempt.MergeFrom(report)
     attempt.outcome = int(outcome)  # type: ignore[assignment]  # the numbers are the same
-    attempt.end_time.CopyFrom(to_timestamp(now))
+    attempt.end_time.CopyFrom(to_timestamp(end_time(lease, now)))
     return AttemptEnd(
         code, lease.fence, int(outcome), attempt.SerializeToString(), parked, lost=not lease.valid
     )

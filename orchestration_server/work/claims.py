@@ -102,7 +102,8 @@ class _Claim:
             )
         if facts.unready:
             raise not_ready(code, row, facts.unready)
-        claimer, now, call = write.claimer, found.now, write.call
+        claimer, call = write.claimer, write.call
+        now = found.now if row.lease is None else attempts.end_time(row.lease, found.now)
         self.events: list[EventRow] = []
         self.lapsed: AttemptEnd | None = None
         task = task_pb2.Task.FromString(row.body)
