@@ -57,7 +57,26 @@ class WorkRpcs:
         if response is None and wait > 0:
             self._wait(request, call, reply, wait)
             return
-        _answer(reply, _NO_CLAIM if response is None else self._with_contexts(request, call, response))
+        self._deliver(request, call, reply, response)
+
+    def _deliver(
+        self,
+        request: coordination_pb2.ClaimTaskRequest,
+        call: Call,
+        reply: Reply,
+        response: bytes | None,
+    ) -> None:
+        """Send the response of a claim. Nobody works on its tasks if the caller does not get it."""
+        if response is None:
+            _answer(reply, _NO_CLAIM)
+            return
+        try:
+            delivered = _answer(reply, self._with_contexts(request, call, response))
+        except LedgerError:
+            self._claiming.give_back(request, call, response)
+            raise
+        if not delivered:
+            self._claiming.give_back(request, call, response)
 
     def _wait(
         self, request: coordination_pb2.ClaimTaskRequest, call: Call, reply: Reply, seconds: float
@@ -69,9 +88,9 @@ class WorkRpcs:
             if error is not None:
                 reply.finish(error)
             elif response is None or not request.HasField("context"):
-                _answer(reply, response or _NO_CLAIM)
+                self._deliver(request, quiet, reply, response)
             else:
-                self._contexts.submit(self._answer_with_contexts, request, quiet, reply, response)
+                self._contexts.submit(self._deliver_late, request, quiet, reply, response)
 
         claim = WaitingClaim(
             lambda: self._claiming.kind(request, quiet),
@@ -83,11 +102,11 @@ class WorkRpcs:
         if call.on_end is not None and not call.on_end(claim.left.set):
             claim.left.set()
 
-    def _answer_with_contexts(
+    def _deliver_late(
         self, request: coordination_pb2.ClaimTaskRequest, call: Call, reply: Reply, response: bytes
     ) -> None:
         try:
-            _answer(reply, self._with_contexts(request, call, response))
+            self._deliver(request, call, reply, response)
         except LedgerError as error:
             reply.finish(error)
 
@@ -162,11 +181,12 @@ _BEYOND = 2**31 - 1
 """A number above that of every attempt."""
 
 
-def _answer(reply: Reply, response: bytes) -> None:
-    """Send the one message of a response, and end the call."""
+def _answer(reply: Reply, response: bytes) -> bool:
+    """Send the one message of a response, and end the call. Return False if the caller has left."""
     if not reply.send(response, lambda: None):
-        return
+        return False
     reply.finish(None)
+    return True
 
 
 def _lease_state(code: str, fence: int, lease: HeldLease | None) -> coordination_pb2.LeaseState:

@@ -5,16 +5,28 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import replace
 
-from orchestration.v1 import coordination_pb2
+import structlog
+
+from orchestration.v1 import coordination_pb2, lease_pb2
 from orchestration_server.codec.requests import request_key
 from orchestration_server.db.database import Database
-from orchestration_server.errors import Aborted, InvalidArgument, NotFound, TaskHeld, TaskNotReady
+from orchestration_server.errors import (
+    Aborted,
+    InvalidArgument,
+    LedgerError,
+    NotFound,
+    TaskHeld,
+    TaskNotReady,
+)
 from orchestration_server.model import Call, Request
 from orchestration_server.store import claims as claim_store
 from orchestration_server.store.claims import Claimer, TaskFilter
 from orchestration_server.work.claims import LEASE_SECONDS, ClaimTasks, LeaseTerms
 from orchestration_server.work.ready_windows import ReadyWindows
+from orchestration_server.work.releases import ReleaseTask
 from orchestration_server.writes.gate import Gate, check_answer
+
+log = structlog.get_logger()
 
 TRIES = 50
 """The most tasks that one claim tries before it leaves the rest to the next call."""
@@ -78,6 +90,27 @@ class Claiming:
     def kind(self, request: coordination_pb2.ClaimTaskRequest, call: Call) -> Hashable:
         """Return what claims share that would get the same tasks."""
         return self._windows.query(call.project, filter_of(request), claimer_of(request, call))
+
+    def give_back(self, request: coordination_pb2.ClaimTaskRequest, call: Call, response: bytes) -> None:
+        """Return the tasks of a claim whose caller has left. A caller with a ``request_id`` may come back."""
+        if request.request_id:
+            return
+        # The deadline of the call may have passed, and the tasks are returned all the same.
+        quiet = call._replace(on_end=None, deadline=None)
+        for one in coordination_pb2.ClaimTaskResponse.FromString(response).claims:
+            release = coordination_pb2.ReleaseTaskRequest(
+                task_code=one.lease.task_code,
+                fence=one.lease.fence,
+                outcome=lease_pb2.ATTEMPT_OUTCOME_RETURNED,
+                reason="the caller left before it got the lease",
+            )
+            try:
+                self._gate.write(
+                    ReleaseTask(quiet, Request(call.rpc, "", b""), code=release.task_code, message=release)
+                )
+            except LedgerError as error:
+                # The lease expires by itself.
+                log.info("a claim was not given back", task=release.task_code, error=str(error))
 
     def _stored(self, call: Call, key: Request) -> bytes | None:
         """Return the response that an earlier call with the same ``request_id`` got."""
