@@ -8,19 +8,24 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from orchestration.v1 import common_pb2, task_pb2
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import Aborted, FailedPrecondition, NotFound
 from orchestration_server.jobs.runner import Alone, Service
 from orchestration_server.model import Call, Request
+from orchestration_server.services import tasks
 from orchestration_server.store import claims as claim_store
 from orchestration_server.store import leases as lease_store
 from orchestration_server.store import tasks as task_store
+from orchestration_server.store.prepared import Prepared
+from orchestration_server.store.writes import Change
 from orchestration_server.work.due import TellOverdue
 from orchestration_server.work.releases import ExpireLease
 from orchestration_server.writes.gate import Gate
 from orchestration_server.writes.write import Write
 
-AGENT = "orchestration.leases"
+AGENT = "orchestration.work"
+RPC = "CoordinationService/Background"
 BATCH = 200
 
 
@@ -29,13 +34,35 @@ def services(db: Database, gate: Gate, freed: Callable[[], None]) -> Sequence[Se
     return (
         TaskService(db, "expire-leases", 0.5, lease_store.expired, partial(_write, gate, ExpireLease)),
         TaskService(db, "tell-overdue", 5.0, task_store.overdue, partial(_write, gate, TellOverdue)),
+        TaskService(
+            db, "complete-parents", 1.0, task_store.finished_parents, partial(_complete_parent, gate)
+        ),
         Alone(db, "wake-tasks", 0.5, WakeTasks(freed).work),
     )
 
 
 def _write(gate: Gate, make: Callable[..., Write[Any]], project: str, code: str) -> None:
-    call = Call("CoordinationService/Background", project, agent=AGENT)
+    call = Call(RPC, project, agent=AGENT)
     gate.write(make(call, Request(call.rpc, "", b""), code=code))
+
+
+class _NotFinished(FailedPrecondition):
+    """A parent that has an open child again."""
+
+
+def _complete_parent(gate: Gate, project: str, code: str) -> None:
+    """Complete a parent whose children have ended, unless one was opened again meanwhile."""
+
+    def amend(conn: Connection, found: Prepared[object], change: Change) -> Change:
+        if not task_store.is_finished_parent(conn, project=project, code=code):
+            raise _NotFinished("a child is open", reason="CHILD_OPEN", subject=f"task {code}")
+        return change
+
+    call = Call(RPC, project, agent=AGENT)
+    request = task_pb2.UpdateTaskStatusRequest(
+        task_code=code, status=common_pb2.TASK_STATUS_COMPLETED, reason="its last child has ended"
+    )
+    gate.write(tasks.update_status(request, call), amend=amend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +80,16 @@ class TaskService:
     write: Callable[[str, str], None]
 
     def run_once(self) -> int:
-        """Do one batch. Return the number of tasks in it."""
+        """Do one batch. Return the number of tasks that were written."""
         with self.db.connection() as conn:
             found = self.find(conn, limit=BATCH)
+        written = 0
         for project, code in found:
             # Another process may have been first, or the task is gone.
             with suppress(NotFound, FailedPrecondition, Aborted):
                 self.write(project, code)
-        return len(found)
+                written += 1
+        return written
 
 
 class WakeTasks:

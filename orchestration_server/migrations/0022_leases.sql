@@ -142,10 +142,11 @@ begin
                     and ledger_lease_valid(l.expire_time, l.seconds, l.deadline) then 1 else 0 end
                 + ledger_leases_of(of, w.kind, case w.kind when 1 then claimer else w.value end)
                 ) then 256 else 0 end
+            -- The background service completes a parent with a completed child and no open one.
             + case when t.completed_by_children and exists (
                 select from dependencies d
                 where d.project = of and d.depends_on_code = task and d.kind = 2 and (
-                    select c.status in (1, 2, 3) and c.delete_time is null from tasks c
+                    select c.status <> 5 and c.delete_time is null from tasks c
                     where c.project = of and c.code = d.task_code)) then 512 else 0 end
         from tasks t left join leases l on l.project = t.project and l.task_code = t.code
         where t.project = of and t.code = task and t.delete_time is null), 1024);

@@ -130,6 +130,17 @@ where due_time <= clock_timestamp() and due_time is not null and due_time is dis
 order by due_time limit %(limit)s::bigint
 """
 
+_FINISHED_PARENTS: LiteralString = """
+select t.project, t.code from tasks t
+where t.completed_by_children and t.status in (1, 2) and t.delete_time is null and (
+    select coalesce(bool_or(c.status = 4), false) and not coalesce(bool_or(c.status in (1, 2, 3)), false)
+    from dependencies d join tasks c on c.project = d.project and c.code = d.task_code
+    where c.delete_time is null and d.project = t.project and d.depends_on_code = t.code and d.kind = 2)"""
+_NOT_HELD: LiteralString = """
+    and not exists (select from leases l where l.project = t.project and l.task_code = t.code)"""
+_ONE: LiteralString = " and t.project = %(project)s and t.code = %(code)s"
+_LIMIT: LiteralString = " limit %(limit)s::bigint"
+
 _LISTED: LiteralString = "create_time, priority, code, body"
 _LIST: LiteralString = "select " + _LISTED + " from tasks t where project = %(project)s"
 _LIVE: LiteralString = " and delete_time is null"
@@ -257,6 +268,20 @@ def _json(texts: Sequence[str]) -> str:
 def overdue(conn: Connection, *, limit: int) -> list[tuple[str, str]]:
     """Return the project and the code of open tasks whose due time has passed and was not logged yet."""
     return [(row[0], row[1]) for row in conn.execute(_OVERDUE, {"limit": limit}, name="tasks.overdue")]
+
+
+def finished_parents(conn: Connection, *, limit: int) -> list[tuple[str, str]]:
+    """Return the project and the code of tasks that their children complete, and have completed."""
+    query = _FINISHED_PARENTS + _NOT_HELD + _LIMIT
+    return [(row[0], row[1]) for row in conn.execute(query, {"limit": limit}, name="tasks.finished_parents")]
+
+
+def is_finished_parent(conn: Connection, *, project: str, code: str) -> bool:
+    """Return whether the children of a task have completed it."""
+    params = {"project": project, "code": code}
+    return (
+        conn.execute(_FINISHED_PARENTS + _ONE, params, name="tasks.finished_parents").fetchone() is not None
+    )
 
 
 def list_page(

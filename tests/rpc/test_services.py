@@ -15,6 +15,7 @@ ALWAYS = {
     "rollups",
     "expire-leases",
     "tell-overdue",
+    "complete-parents",
     "wake-tasks",
     "automation",
     "debounce",
