@@ -100,14 +100,14 @@ def test_the_last_child_completes_its_parent(
     create(tasks, "epic", completed_by_children=True)
     for code in ("a", "b", "c"):
         child(coordination, tasks, code, "epic")
-    assert (
-        coordination.ClaimTask(coordination_pb2.ClaimTaskRequest(agent="x", count=5)).claims[0].task.code
-        == "a"
-    )
-    set_status(tasks, "b", COMPLETED)
+    set_status(tasks, "a", COMPLETED)
+    set_status(tasks, "b", common_pb2.TASK_STATUS_CANCELLED)
     assert run("complete-parents") == 0
+    assert [task.code for task in _ready(coordination)] == ["c"], "the parent waits"
     set_status(tasks, "c", common_pb2.TASK_STATUS_CANCELLED)
-    assert run("complete-parents") == 0
+    assert _ready(coordination) == [], "the parent is about to be completed"
+    assert run("complete-parents") == 1
+    assert status(tasks, "epic") == COMPLETED
 
 
 def test_a_parent_of_cancelled_children_alone_is_ready(
