@@ -29,6 +29,8 @@ WINDOW_SECONDS = 0.2
 MAX_PAGE = 4_096
 """The most tasks of one read, if those before were not ready."""
 MAX_WINDOWS = 1_000
+TURNS = 64
+"""Locks for reads of the queue, which kinds of claims share by chance."""
 STRUCTURAL = Unready.STATUS | Unready.BLOCKER | Unready.SPRINT | Unready.CHILDREN | Unready.MISSING
 """Reasons that only a change of the ledger ends, which puts the task into the queue again."""
 
@@ -49,6 +51,8 @@ class _Window:
     codes: deque[str] = field(default_factory=deque)
     until: float = 0.0
     version: int = -1
+    number: int = 0
+    """The number of the read that found the tasks."""
 
 
 class ReadyWindows:
@@ -64,6 +68,9 @@ class ReadyWindows:
         self._windows: LruDict[Query, _Window] = LruDict(MAX_WINDOWS)
         self._by_claimer: LruDict[str, bool] = LruDict(MAX_WINDOWS)
         self._version = 0
+        self._begun = 0
+        """The number of reads that have begun."""
+        self._turns = [threading.Lock() for _ in range(TURNS)]
 
     def freed(self) -> None:
         """Read all windows again: a commit may have made a task ready."""
@@ -76,22 +83,37 @@ class ReadyWindows:
 
     def take(self, call: Call, tasks: TaskFilter, claimer: Claimer, count: int) -> list[str]:
         """Return the codes of up to ``count`` tasks that seem ready, in order. Empty if no task is ready."""
-        query = self.query(call.project, tasks, claimer)
+        arrived = self._begun
+        if taken := self._taken(self.query(call.project, tasks, claimer), count):
+            return taken
+        # Claims that read the queue at once would all get its first task.
+        with self._turns[hash((call.project, tasks)) % TURNS]:
+            query = self.query(call.project, tasks, claimer)
+            taken = self._taken(query, count, since=arrived)
+            return self._refill(call, query, claimer, count) if taken is None else taken
+
+    def _taken(self, query: Query, count: int, *, since: int | None = None) -> list[str] | None:
+        """Return the next tasks of a window. Return None if it has none.
+
+        If its read began after the read ``since``, return an empty list instead: nothing is ready.
+        """
         with self._lock:
             window = self._windows.get(query)
-            if window is not None and window.version == self._version and self._clock() < window.until:
-                taken = [window.codes.popleft() for _ in range(min(count, len(window.codes)))]
-                if taken:
-                    return taken
-        return self._refill(call, query, claimer, count)
+            if window is None or window.version != self._version or self._clock() >= window.until:
+                return None
+            if not window.codes and (since is None or window.number <= since):
+                return None
+            return [window.codes.popleft() for _ in range(min(count, len(window.codes)))]
 
     def _refill(self, call: Call, query: Query, claimer: Claimer, count: int) -> list[str]:
-        version = self._version
+        with self._lock:
+            self._begun += 1
+            number, version = self._begun, self._version
         ready, page = self._read(call, query, claimer, max(count, WINDOW))
         self._by_claimer[call.project] = page.by_claimer
         query = query._replace(agent=claimer.agent if page.by_claimer else "")
         count = min(count, page.room)
-        window = _Window(deque(ready[count:]), self._clock() + WINDOW_SECONDS, version)
+        window = _Window(deque(ready[count:]), self._clock() + WINDOW_SECONDS, version, number)
         with self._lock:
             self._windows[query] = window
         return ready[:count]
