@@ -14,10 +14,11 @@ from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.wire import PAGE_TOKEN_FIELD, RESULT_FIELD, embed
 from orchestration_server.context.broker import Broker
 from orchestration_server.db.database import Connection, Database
-from orchestration_server.errors import DependencyCycle, NotFound, Unimplemented
-from orchestration_server.model import Call, EntityType, EventRow
+from orchestration_server.errors import DependencyCycle, NotFound
+from orchestration_server.model import Call, EntityType, EventRow, Unready
 from orchestration_server.services.paging import listed_after, task_list_scope, task_page
 from orchestration_server.services.pauses import PauseRpcs
+from orchestration_server.services.readiness import ReadinessRpcs
 from orchestration_server.services.work import WorkRpcs
 from orchestration_server.store import dependencies as dependency_store
 from orchestration_server.store import tasks as task_store
@@ -31,7 +32,7 @@ from orchestration_server.writes.preconditions import present
 from orchestration_server.writes.write import Lock, Write
 
 
-class CoordinationService(WorkRpcs, PauseRpcs):
+class CoordinationService(WorkRpcs, PauseRpcs, ReadinessRpcs):
     """The rpcs of CoordinationService."""
 
     def __init__(
@@ -86,14 +87,11 @@ class CoordinationService(WorkRpcs, PauseRpcs):
         scope = ["ready", due, *task_list_scope(call.project, filters, by_priority=True)]
         after = listed_after(self._cursors.page_position(request.page_token, scope))
         with self._db.connection(call) as conn:
-            page = task_store.list_page(
-                conn, project=call.project, filters=filters, by_priority=True, after=after,
-                limit=page_size(request.page_size), ready=True, due=due,
+            page = task_store.list_ready(
+                conn, project=call.project, filters=filters, apart=0 if due else Unready.SPRINT, after=after,
+                limit=page_size(request.page_size),
             )  # fmt: skip
         return task_page(self._cursors, page, scope, tasks=RESULT_FIELD, token=PAGE_TOKEN_FIELD)
-
-    def ExplainReadiness(self, request: Any, call: Call) -> bytes:
-        raise Unimplemented("ExplainReadiness")
 
 
 @dataclass

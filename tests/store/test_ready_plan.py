@@ -77,15 +77,8 @@ def test_the_ready_tasks_of_a_sprint_are_found_by_an_index(database_url: str, sp
 
 
 def page(conn: Explaining, after: ListedTask | None, **filters: str) -> list[ListedTask]:
-    return task_store.list_page(
-        cast(Connection, conn),
-        project="default",
-        filters=filters,
-        by_priority=True,
-        after=after,
-        limit=PAGE,
-        ready=True,
-        due=True,
+    return task_store.list_ready(
+        cast(Connection, conn), project="default", filters=filters, apart=0, after=after, limit=PAGE
     ).rows
 
 

@@ -1,0 +1,40 @@
+"""The rpc of CoordinationService that explains readiness."""
+
+from __future__ import annotations
+
+from orchestration.v1 import coordination_pb2
+from orchestration_server.db.database import Database
+from orchestration_server.errors import NotFound
+from orchestration_server.model import Call
+from orchestration_server.store import readiness as readiness_store
+from orchestration_server.store.claims import Claimer, TaskFilter
+from orchestration_server.work import readiness
+
+
+class ReadinessRpcs:
+    """The rpc about readiness. CoordinationService inherits it."""
+
+    _db: Database
+
+    def ExplainReadiness(self, request: coordination_pb2.ExplainReadinessRequest, call: Call) -> bytes:
+        claimer = Claimer(
+            request.agent or call.agent, call.session_key, request.provider, sorted(set(request.capabilities))
+        )
+        if not request.task_code:
+            tasks = TaskFilter(request.sprint_code, tuple(request.labels), tuple(request.priorities))
+            with self._db.connection(call) as conn:
+                counted = readiness_store.for_claimer(
+                    conn, project=call.project, claimer=claimer, tasks=tasks
+                )
+            return readiness.summary(counted).SerializeToString()
+        with self._db.connection(call) as conn:
+            found = readiness_store.of_task(
+                conn, project=call.project, code=request.task_code, claimer=claimer
+            )
+        if found is None:
+            raise NotFound("task", request.task_code)
+        return coordination_pb2.ExplainReadinessResponse(
+            ready=not found.unready,
+            reasons=readiness.reasons(found.unready, found.causes),
+            tasks_before=found.before,
+        ).SerializeToString()

@@ -1,0 +1,158 @@
+"""The SQL of explanations: what keeps a task from being claimed, and what keeps tasks from an agent."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import LiteralString, NamedTuple
+
+from orchestration_server.db.arrays import BigintArray, TextArray
+from orchestration_server.db.connection import Connection
+from orchestration_server.store.claims import Claimer, TaskFilter
+
+MAX_TASKS = 10_000
+"""The most tasks that an explanation looks at."""
+
+
+class Cause(NamedTuple):
+    """One cause of a reason. What the fields mean depends on ``bit`` (model.Unready)."""
+
+    bit: int
+    subject: str
+    status: int
+    holder: str
+    until: datetime | None
+    detail: str
+
+
+class TaskReadiness(NamedTuple):
+    """The readiness of one task for a claimer."""
+
+    unready: int
+    causes: list[Cause]
+    before: int
+    """The ready tasks that come before it in the queue, at most MAX_TASKS."""
+
+
+# The function decides; the causes name what it found. Each branch has the condition of one bit.
+_CAUSES: LiteralString = """
+with task as materialized (
+    select t.*, l.fence, l.agent as holder, l.expire_time, l.seconds, l.deadline,
+        ledger_unready(%(project)s, t.code, %(agent)s, %(able)s::text[], %(provider)s) as unready
+    from tasks t left join leases l on l.project = t.project and l.task_code = t.code
+    where t.project = %(project)s and t.code = %(code)s and t.delete_time is null
+)
+select t.unready, c.* from task t left join lateral (
+    select 1 as bit, t.code as subject, t.status::int as status, '' as holder, null::timestamptz as until,
+        '' as detail
+    where t.unready & 1 <> 0
+  union all
+    select 2, b.code, b.status, coalesce(l.agent, ''), nullif(l.expire_time, '-infinity'), ''
+    from dependencies d join tasks b on b.project = d.project and b.code = d.depends_on_code
+    left join leases l on l.project = b.project and l.task_code = b.code
+    where t.unready & 2 <> 0 and d.project = %(project)s and d.task_code = t.code and d.kind = 1
+        and b.status in (1, 2, 3) and b.delete_time is null
+  union all
+    select 4, t.code, t.status, t.holder, nullif(t.expire_time, '-infinity'), '' where t.unready & 4 <> 0
+  union all
+    select 8, t.code, 0, '', t.not_before, '' where t.unready & 8 <> 0
+  union all
+    select 16, t.code, 0, '', t.retry_time, '' where t.unready & 16 <> 0
+  union all
+    select 32, k.name, 0, '', null, '' from unnest(t.capabilities) as k (name)
+    where t.unready & 32 <> 0 and k.name <> all(%(able)s::text[])
+  union all
+    select 64, t.sprint_code, 0, '', null, coalesce((
+        select s.status::text from sprints s where s.project = %(project)s and s.code = t.sprint_code), '')
+    where t.unready & 64 <> 0
+  union all
+    select 128, case p.kind when 1 then '' else p.value end, 0, p.agent, null, p.kind || ' ' || p.reason
+    from pauses p
+    where t.unready & 128 <> 0 and p.project = %(project)s and case p.kind
+        when 1 then true
+        when 2 then p.value = t.sprint_code
+        when 3 then p.value = %(agent)s
+        when 4 then p.value = any(t.labels)
+        else p.value = t.code end
+  union all
+    select 256, case w.kind when 1 then %(agent)s else w.value end, 0, '', null, w.kind || ' ' || w.most
+    from work_limits w
+    where t.unready & 256 <> 0 and w.project = %(project)s and case w.kind
+        when 1 then w.value = %(agent)s or (w.value = '*' and not exists (
+            select from work_limits o where o.project = %(project)s and o.kind = 1 and o.value = %(agent)s))
+        when 2 then w.value = any(t.labels)
+        else w.value = %(provider)s end
+        and w.most <= ledger_leases_of(
+            %(project)s, w.kind, case w.kind when 1 then %(agent)s else w.value end)
+  union all
+    select 512, k.code, k.status, coalesce(l.agent, ''), nullif(l.expire_time, '-infinity'), ''
+    from dependencies d join tasks k on k.project = d.project and k.code = d.task_code
+    left join leases l on l.project = k.project and l.task_code = k.code
+    where t.unready & 512 <> 0 and d.project = %(project)s and d.depends_on_code = t.code and d.kind = 2
+        and k.status <> 5 and k.delete_time is null
+) c on true
+order by c.bit, c.subject
+"""
+
+_BEFORE: LiteralString = """
+select count(*) from (
+    select q.task_code from ready_queue q, tasks t
+    where t.project = %(project)s and t.code = %(code)s and q.project = %(project)s and q.wake_time is null
+        and (q.priority, q.create_time, q.task_code) < (t.priority, t.create_time, t.code)
+        and ledger_unready(%(project)s, q.task_code, '', null, '') = 0
+    limit %(most)s::bigint
+) q
+"""
+
+# Pending tasks, and held ones.
+_FOR_AGENT: LiteralString = """
+select u.unready, count(*)::int from (
+    select ledger_unready(%(project)s, t.code, %(agent)s, %(able)s::text[], %(provider)s) as unready
+    from tasks t
+    where t.project = %(project)s and t.delete_time is null
+        and (t.status = 1 or exists (
+            select from leases l where l.project = t.project and l.task_code = t.code))
+        and (%(sprint)s = '' or t.sprint_code = %(sprint)s) and t.labels @> %(labels)s::text[]
+        and (%(priorities)s::smallint[] = '{}' or t.priority = any(%(priorities)s::smallint[]))
+    order by t.priority, t.create_time, t.code limit %(most)s::bigint
+) u
+group by u.unready
+"""
+
+
+def of_task(conn: Connection, *, project: str, code: str, claimer: Claimer) -> TaskReadiness | None:
+    """Return why a claimer cannot claim a task now, or None if the task does not exist or is deleted."""
+    params = {
+        "project": project,
+        "code": code,
+        "agent": claimer.agent,
+        "able": TextArray(claimer.capabilities),
+        "provider": claimer.provider,
+        "most": MAX_TASKS,
+    }
+    rows = conn.execute(_CAUSES, params, name="readiness.of_task").fetchall()
+    if not rows:
+        return None
+    before = conn.execute(_BEFORE, params, name="readiness.before").fetchone()
+    assert before is not None
+    causes = [Cause(*row[1:]) for row in rows if row[1] is not None]
+    return TaskReadiness(rows[0][0], causes, before[0])
+
+
+def for_claimer(
+    conn: Connection, *, project: str, claimer: Claimer, tasks: TaskFilter
+) -> list[tuple[int, int]]:
+    """Return the reasons for which a claimer cannot claim tasks, as bits, each with the number of such tasks.
+
+    It looks at up to MAX_TASKS tasks that are pending or held, in the order of their priority.
+    """
+    params = {
+        "project": project,
+        "agent": claimer.agent,
+        "able": TextArray(claimer.capabilities),
+        "provider": claimer.provider,
+        "sprint": tasks.sprint_code,
+        "labels": TextArray(tasks.labels),
+        "priorities": BigintArray(tasks.priorities),
+        "most": MAX_TASKS,
+    }
+    return [(row[0], row[1]) for row in conn.execute(_FOR_AGENT, params, name="readiness.for_claimer")]
