@@ -311,19 +311,17 @@ create trigger tasks_unqueued after update on tasks for each row
 
 -- A task that gets an open blocker leaves the queue at once. The writer of a link holds the locks of both tasks, so the
 -- blocker cannot end meanwhile.
-create function ledger_links_added() returns trigger language plpgsql as $$
+create function ledger_link_added() returns trigger language plpgsql as $$
 begin
-    delete from ready_queue q using (
-        select distinct a.project, a.task_code from added a
-        join tasks b on b.project = a.project and b.code = a.depends_on_code
-        where a.kind = 1 and b.status in (1, 2, 3) and b.delete_time is null
-    ) a
-    where q.project = a.project and q.task_code = a.task_code;
+    if (select b.status in (1, 2, 3) and b.delete_time is null from tasks b
+        where b.project = new.project and b.code = new.depends_on_code) then
+        delete from ready_queue where project = new.project and task_code = new.task_code;
+    end if;
     return null;
 end
 $$;
-create trigger dependencies_unqueue after insert on dependencies referencing new table as added for each statement
-    execute function ledger_links_added();
+create trigger dependencies_unqueue after insert on dependencies for each row
+    when (new.kind = 1) execute function ledger_link_added();
 
 create function ledger_queue_unlinked() returns trigger language plpgsql as $$
 begin

@@ -60,7 +60,8 @@ def test_a_page_of_ready_tasks_reads_little_of_100_000(database_url: str) -> Non
         # task, and 13 with a probe that stops at the first open blocker.
         assert explaining.blocks() < 20 * (1_000 + PAGE)
         second = page(explaining, first[-1])
-        assert explaining.blocks() < 1_000
+        # The function that decides reads some 35 blocks a task.
+        assert explaining.blocks() < 50 * PAGE
         assert [row.code for row in first + second] == ready(conn, 2 * PAGE)
 
 
