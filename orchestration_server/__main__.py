@@ -18,6 +18,7 @@ try:
     from orchestration_server.cli.migrate import migrate
     from orchestration_server.cli.prometheus_rules import prometheus_rules
     from orchestration_server.cli.serve import serve
+    from orchestration_server.cli.why import why
     from orchestration_server.cli.worker import worker
     from orchestration_server.telemetry import logs
 except KeyboardInterrupt:
@@ -35,6 +36,7 @@ cli.command()(migrate)
 cli.command()(archive)
 cli.command()(doctor)
 cli.command()(health)
+cli.command()(why)
 cli.command(name="import")(import_files)
 cli.command()(prometheus_rules)
 cli.add_typer(keys.cli, name="keys")
