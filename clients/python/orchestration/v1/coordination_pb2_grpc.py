@@ -175,8 +175,9 @@ class CoordinationServiceServicer:
         IN_PROGRESS and its assignee to the agent, in one transaction. Of any number of concurrent claims of a task, one
         succeeds.
 
-        Without task_code the server takes the next ready tasks in the order of ListReadyTasks. If none is ready it waits
-        up to `wait` for one, and then returns no claim, without an error.
+        Without task_code the server takes the next ready tasks: P0 first, oldest first, then the others by create_time +
+        priority * age, where age is a setting of the server, a week by default. So old tasks of a low priority are not
+        passed for ever. If none is ready it waits up to `wait` for one, and then returns no claim, without an error.
 
         While the lease is valid, only calls with its fence can change the task's status or assignee or delete it. A lease
         cannot stop an effect outside the ledger: let the systems that the agent writes to check the fence, too.
@@ -256,14 +257,17 @@ class CoordinationServiceServicer:
     def PauseWork(self, request, context):
         """Stops claims of a part of the project until ResumeWork, and tells the holders there by their heartbeats what to do.
         Pausing the whole project with the mode CANCEL is the kill switch of a fleet. Pausing a scope again replaces its
-        mode and reason.
+        mode and reason. No claim that the pause stops succeeds after the response. Logs orchestration.work.paused.
+
+        Errors:
+        - NOT_FOUND: the sprint or the task does not exist or is deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeWork(self, request, context):
-        """Ends a pause.
+        """Ends a pause. Logs orchestration.work.resumed.
 
         Errors:
         - NOT_FOUND: the scope is not paused.
@@ -281,7 +285,10 @@ class CoordinationServiceServicer:
 
     def SetWorkLimit(self, request, context):
         """Sets how many tasks may be worked on at the same time by an agent, under a label, or with a provider. The limit is
-        exact, whatever the number of servers. Leases beyond a lowered limit stay.
+        exact, whatever the number of servers. Leases beyond a lowered limit stay. Logs orchestration.work.limit_changed.
+
+        Errors:
+        - NOT_FOUND: the limit to remove does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

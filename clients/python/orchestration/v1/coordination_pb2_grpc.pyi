@@ -71,8 +71,9 @@ class CoordinationServiceStub:
     IN_PROGRESS and its assignee to the agent, in one transaction. Of any number of concurrent claims of a task, one
     succeeds.
 
-    Without task_code the server takes the next ready tasks in the order of ListReadyTasks. If none is ready it waits
-    up to `wait` for one, and then returns no claim, without an error.
+    Without task_code the server takes the next ready tasks: P0 first, oldest first, then the others by create_time +
+    priority * age, where age is a setting of the server, a week by default. So old tasks of a low priority are not
+    passed for ever. If none is ready it waits up to `wait` for one, and then returns no claim, without an error.
 
     While the lease is valid, only calls with its fence can change the task's status or assignee or delete it. A lease
     cannot stop an effect outside the ledger: let the systems that the agent writes to check the fence, too.
@@ -123,10 +124,13 @@ class CoordinationServiceStub:
     PauseWork: _grpc.UnaryUnaryMultiCallable[_coordination_pb2.PauseWorkRequest, _coordination_pb2.PauseWorkResponse]
     """Stops claims of a part of the project until ResumeWork, and tells the holders there by their heartbeats what to do.
     Pausing the whole project with the mode CANCEL is the kill switch of a fleet. Pausing a scope again replaces its
-    mode and reason.
+    mode and reason. No claim that the pause stops succeeds after the response. Logs orchestration.work.paused.
+
+    Errors:
+    - NOT_FOUND: the sprint or the task does not exist or is deleted.
     """
     ResumeWork: _grpc.UnaryUnaryMultiCallable[_coordination_pb2.ResumeWorkRequest, _coordination_pb2.ResumeWorkResponse]
-    """Ends a pause.
+    """Ends a pause. Logs orchestration.work.resumed.
 
     Errors:
     - NOT_FOUND: the scope is not paused.
@@ -135,7 +139,10 @@ class CoordinationServiceStub:
     """Lists the pauses of the project."""
     SetWorkLimit: _grpc.UnaryUnaryMultiCallable[_coordination_pb2.SetWorkLimitRequest, _coordination_pb2.SetWorkLimitResponse]
     """Sets how many tasks may be worked on at the same time by an agent, under a label, or with a provider. The limit is
-    exact, whatever the number of servers. Leases beyond a lowered limit stay.
+    exact, whatever the number of servers. Leases beyond a lowered limit stay. Logs orchestration.work.limit_changed.
+
+    Errors:
+    - NOT_FOUND: the limit to remove does not exist.
     """
     ListWorkLimits: _grpc.UnaryUnaryMultiCallable[_coordination_pb2.ListWorkLimitsRequest, _coordination_pb2.ListWorkLimitsResponse]
     """Lists the limits of the project, with their use."""
@@ -183,8 +190,9 @@ class CoordinationServiceAsyncStub(CoordinationServiceStub):
     IN_PROGRESS and its assignee to the agent, in one transaction. Of any number of concurrent claims of a task, one
     succeeds.
 
-    Without task_code the server takes the next ready tasks in the order of ListReadyTasks. If none is ready it waits
-    up to `wait` for one, and then returns no claim, without an error.
+    Without task_code the server takes the next ready tasks: P0 first, oldest first, then the others by create_time +
+    priority * age, where age is a setting of the server, a week by default. So old tasks of a low priority are not
+    passed for ever. If none is ready it waits up to `wait` for one, and then returns no claim, without an error.
 
     While the lease is valid, only calls with its fence can change the task's status or assignee or delete it. A lease
     cannot stop an effect outside the ledger: let the systems that the agent writes to check the fence, too.
@@ -235,10 +243,13 @@ class CoordinationServiceAsyncStub(CoordinationServiceStub):
     PauseWork: _aio.UnaryUnaryMultiCallable[_coordination_pb2.PauseWorkRequest, _coordination_pb2.PauseWorkResponse]  # type: ignore[assignment]
     """Stops claims of a part of the project until ResumeWork, and tells the holders there by their heartbeats what to do.
     Pausing the whole project with the mode CANCEL is the kill switch of a fleet. Pausing a scope again replaces its
-    mode and reason.
+    mode and reason. No claim that the pause stops succeeds after the response. Logs orchestration.work.paused.
+
+    Errors:
+    - NOT_FOUND: the sprint or the task does not exist or is deleted.
     """
     ResumeWork: _aio.UnaryUnaryMultiCallable[_coordination_pb2.ResumeWorkRequest, _coordination_pb2.ResumeWorkResponse]  # type: ignore[assignment]
-    """Ends a pause.
+    """Ends a pause. Logs orchestration.work.resumed.
 
     Errors:
     - NOT_FOUND: the scope is not paused.
@@ -247,7 +258,10 @@ class CoordinationServiceAsyncStub(CoordinationServiceStub):
     """Lists the pauses of the project."""
     SetWorkLimit: _aio.UnaryUnaryMultiCallable[_coordination_pb2.SetWorkLimitRequest, _coordination_pb2.SetWorkLimitResponse]  # type: ignore[assignment]
     """Sets how many tasks may be worked on at the same time by an agent, under a label, or with a provider. The limit is
-    exact, whatever the number of servers. Leases beyond a lowered limit stay.
+    exact, whatever the number of servers. Leases beyond a lowered limit stay. Logs orchestration.work.limit_changed.
+
+    Errors:
+    - NOT_FOUND: the limit to remove does not exist.
     """
     ListWorkLimits: _aio.UnaryUnaryMultiCallable[_coordination_pb2.ListWorkLimitsRequest, _coordination_pb2.ListWorkLimitsResponse]  # type: ignore[assignment]
     """Lists the limits of the project, with their use."""
@@ -322,8 +336,9 @@ class CoordinationServiceServicer(metaclass=_abc_1.ABCMeta):
         IN_PROGRESS and its assignee to the agent, in one transaction. Of any number of concurrent claims of a task, one
         succeeds.
 
-        Without task_code the server takes the next ready tasks in the order of ListReadyTasks. If none is ready it waits
-        up to `wait` for one, and then returns no claim, without an error.
+        Without task_code the server takes the next ready tasks: P0 first, oldest first, then the others by create_time +
+        priority * age, where age is a setting of the server, a week by default. So old tasks of a low priority are not
+        passed for ever. If none is ready it waits up to `wait` for one, and then returns no claim, without an error.
 
         While the lease is valid, only calls with its fence can change the task's status or assignee or delete it. A lease
         cannot stop an effect outside the ledger: let the systems that the agent writes to check the fence, too.
@@ -416,7 +431,10 @@ class CoordinationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_coordination_pb2.PauseWorkResponse, _abc.Awaitable[_coordination_pb2.PauseWorkResponse]]:
         """Stops claims of a part of the project until ResumeWork, and tells the holders there by their heartbeats what to do.
         Pausing the whole project with the mode CANCEL is the kill switch of a fleet. Pausing a scope again replaces its
-        mode and reason.
+        mode and reason. No claim that the pause stops succeeds after the response. Logs orchestration.work.paused.
+
+        Errors:
+        - NOT_FOUND: the sprint or the task does not exist or is deleted.
         """
 
     @_abc_1.abstractmethod
@@ -425,7 +443,7 @@ class CoordinationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _coordination_pb2.ResumeWorkRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_coordination_pb2.ResumeWorkResponse, _abc.Awaitable[_coordination_pb2.ResumeWorkResponse]]:
-        """Ends a pause.
+        """Ends a pause. Logs orchestration.work.resumed.
 
         Errors:
         - NOT_FOUND: the scope is not paused.
@@ -446,7 +464,10 @@ class CoordinationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_coordination_pb2.SetWorkLimitResponse, _abc.Awaitable[_coordination_pb2.SetWorkLimitResponse]]:
         """Sets how many tasks may be worked on at the same time by an agent, under a label, or with a provider. The limit is
-        exact, whatever the number of servers. Leases beyond a lowered limit stay.
+        exact, whatever the number of servers. Leases beyond a lowered limit stay. Logs orchestration.work.limit_changed.
+
+        Errors:
+        - NOT_FOUND: the limit to remove does not exist.
         """
 
     @_abc_1.abstractmethod
