@@ -13,24 +13,30 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import grpc
+import psycopg
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from benchmarks import echo_server, ghz, requests, statements
 from benchmarks.gate import Measurement
 from benchmarks.seed import Seeded, new_task
 from benchmarks.statements import NumberedCodes, Recorded
-from benchmarks.target import LedgerStubs, RunningServer
-from orchestration.v1 import task_pb2
+from benchmarks.target import LedgerStubs, RunningServer, in_parallel
+from orchestration.v1 import coordination_pb2, lease_pb2, task_pb2
 
 CONCURRENCY = 16
 READS = 4_800
 WRITES = 1_600
 ECHO_TIMEOUT = 20.0
+FIRST_FENCE = 5_000_000
+"""A number that the statements have nowhere else, so that a fence is found in them."""
+LEASE_SECONDS = 6 * 3_600
+"""The scripts claim with the time of expiry that was recorded."""
 Round = tuple[Sequence[Message], str]
 """The requests of a round, and a script for pgbench with the statements of as many."""
 
@@ -61,7 +67,9 @@ class Ratios:
         self._seeded = seeded
 
     def measure(self, rounds: int) -> list[Measurement]:
-        contests = [self._get_task(), self._create_task(), self._update_status()]
+        claim = self._claim_task()
+        contests = [self._get_task(), self._create_task(), self._update_status(), claim]
+        contests.append(self._release_task(claim))
         answers = {f"/{ghz.PACKAGE}.{contest.method}": contest.answer for contest in contests}
         rates: dict[str, list[tuple[float, float, float]]] = {c.name: [] for c in contests}
         reasons: dict[str, dict[str, int]] = {contest.name: {} for contest in contests}
@@ -156,6 +164,59 @@ class Ratios:
             return asked, recorded.script(theirs, statements.PICK_EACH_ONCE)
 
         return RatioCase("ratio UpdateTaskStatus", "ratio_write", method, WRITES, recorded, answer, prepare)
+
+    def _claim_task(self) -> RatioCase:
+        method = "CoordinationService/ClaimTask"
+        code = requests.make_tasks(self._ledger, self._seeded, 1)[0]
+        with psycopg.connect(self._started.database_url, autocommit=True) as conn:
+            conn.execute("select setval('fences', %s)", (FIRST_FENCE,))
+        recorded, answer = self._record(method, code, _claims([code])[0])
+        fence = coordination_pb2.ClaimTaskResponse.FromString(answer).claims[0].lease.fence
+
+        def prepare(recorded: Recorded) -> Round:
+            make = partial(requests.make_tasks, self._ledger, self._seeded, WRITES)
+            theirs = NumberedCodes(make()[0][: -statements.DIGITS])
+            return _claims(make()), recorded.script(theirs, statements.PICK_EACH_ONCE)
+
+        recorded = replace(recorded, fence=fence)
+        return RatioCase("ratio ClaimTask", "ratio_write", method, WRITES, recorded, answer, prepare)
+
+    def _release_task(self, claim: RatioCase) -> RatioCase:
+        """Release tasks that the script of `claim` has claimed, or that the server has claimed."""
+        method = "CoordinationService/ReleaseTask"
+        request = self._claimed(requests.make_tasks(self._ledger, self._seeded, 1))[0]
+        recorded, answer = self._record(method, request.task_code, request)
+
+        def prepare(recorded: Recorded) -> Round:
+            make = partial(requests.make_tasks, self._ledger, self._seeded, WRITES)
+            theirs = NumberedCodes(make()[0][: -statements.DIGITS])
+            script = claim.recorded.script(theirs, statements.PICK_EACH_ONCE)
+            statements.run(self._pgbench, self._started, script, clients=CONCURRENCY, transactions=WRITES)
+            return self._claimed(make()), recorded.script(theirs, statements.PICK_EACH_ONCE)
+
+        recorded = replace(recorded, fence=request.fence)
+        return RatioCase("ratio ReleaseTask", "ratio_write", method, WRITES, recorded, answer, prepare)
+
+    def _claimed(self, codes: Sequence[str]) -> list[coordination_pb2.ReleaseTaskRequest]:
+        """Claim tasks, and return the requests that release them as completed."""
+        answers = in_parallel(self._ledger.coordination.ClaimTask, _claims(codes))
+        return [
+            coordination_pb2.ReleaseTaskRequest(
+                task_code=answer.claims[0].task.code,
+                fence=answer.claims[0].lease.fence,
+                outcome=lease_pb2.ATTEMPT_OUTCOME_COMPLETED,
+                request_id=answer.claims[0].task.code,
+            )
+            for answer in answers
+        ]
+
+
+def _claims(codes: Sequence[str]) -> list[coordination_pb2.ClaimTaskRequest]:
+    lease = Duration(seconds=LEASE_SECONDS)
+    return [
+        coordination_pb2.ClaimTaskRequest(task_code=code, agent="bench", lease=lease, request_id=code)
+        for code in codes
+    ]
 
 
 def _figures(rates: Sequence[tuple[float, float, float]]) -> dict[str, float]:

@@ -20,7 +20,8 @@ ENTRY = re.compile(r"^\S+ \S+ \S+ \[(\d+)\] (LOG|DETAIL):  (.*?)(?=^\S+ \S+ \S+ 
 STATEMENT = re.compile(r"(?:execute [^:]*|statement): (.*)", re.S)
 PARAMETER = re.compile(r"\$(\d+) = (NULL|'(?:[^']|'')*')")
 PLACE = re.compile(r"\$(\d+)\b")
-UUIDS = re.compile(r"'\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?'")
+UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+UUIDS = re.compile(rf"'\{{{UUID}(?:,{UUID})*\}}'")
 DIGITS = 6
 LOG_TIMEOUT = 5.0
 TPS = re.compile(r"^tps = ([0-9.]+)", re.M)
@@ -35,6 +36,11 @@ class NumberedCodes:
     def code(self, number: int) -> str:
         return f"{self.prefix}{number:0{DIGITS}}"
 
+    def fences(self) -> str:
+        """Return an expression of the fence of row `:n`, above the fences that the server gives."""
+        digits = "".join(filter(str.isdecimal, self.prefix))
+        return f"(9{digits}{0:0{DIGITS}} + :n)"
+
 
 @dataclass(frozen=True)
 class Recorded:
@@ -42,28 +48,34 @@ class Recorded:
 
     code: str
     statements: tuple[tuple[str, dict[int, str]], ...]
+    fence: int = 0
+    """The fence of the call's lease. It must not be equal to another number of the statements."""
 
     def script(self, rows: NumberedCodes, pick: str) -> str:
         """Return a pgbench script that runs the statements on the row whose number `pick` sets.
 
-        Values that follow from the code differ between runs: the code itself, ids made of it and its lock.
+        Values that follow from the code differ between runs: the code itself, ids made of it, its lock and
+        its fence, which is the same in each script of the row.
         All other values are those recorded.
         """
         number = f"'{rows.prefix}' || lpad(:n::text, {DIGITS}, '0')"
         lines = [pick]
         for text, values in self.statements:
-            literals = {place: self._vary(value, number) for place, value in values.items()}
+            literals = {place: self._vary(value, number, rows.fences()) for place, value in values.items()}
             body = PLACE.sub(lambda found, known=literals: known[int(found[1])], text)  # type: ignore[misc]  # bound now
             lines.append(" ".join(body.split()) + ";")
         return "\n".join(lines) + "\n"
 
-    def _vary(self, literal: str, number: str) -> str:
+    def _vary(self, literal: str, number: str, fence: str) -> str:
         if self.code in literal:
             return "(" + literal.replace(self.code, f"' || {number} || '") + ")"
         if str(lock_key("default", "task", self.code)) in literal:
             return "('{' || :n::text || '}')"
+        if self.fence and literal == f"'{{{self.fence}}}'":
+            return f"('{{' || {fence}::text || '}}')"
         if UUIDS.fullmatch(literal):
-            return "('{' || gen_random_uuid()::text || '}')" if "{" in literal else literal
+            fresh = " || ',' || ".join(["gen_random_uuid()::text"] * (literal.count(",") + 1))
+            return f"('{{' || {fresh} || '}}')"
         return literal
 
 
