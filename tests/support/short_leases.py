@@ -13,7 +13,7 @@ import psycopg
 
 from orchestration.v1 import coordination_pb2
 from orchestration_server import validation
-from orchestration_server.store import claims, writes
+from orchestration_server.store import claims, write_parts
 from orchestration_server.validation.compiler import compile_rules
 from orchestration_server.validation.constraints import Span
 from orchestration_server.work import fences
@@ -31,7 +31,7 @@ def allowed() -> Iterator[None]:
 @contextmanager
 def without_fences() -> Iterator[None]:
     """Accept every fence, and a write without one."""
-    fenced = writes._FENCED
+    fenced = write_parts.FENCED
     start = fenced.index("from locked, unnest")
     counted = (
         fenced[:start]
@@ -40,7 +40,7 @@ def without_fences() -> Iterator[None]:
     )
     with (
         mock.patch.object(fences, "check_fence", return_value=None),
-        mock.patch.object(writes, "_FENCED", counted),
+        mock.patch.object(write_parts, "FENCED", counted),
     ):
         yield
 
