@@ -290,7 +290,7 @@ def test_each_event_that_an_answer_did_not_show_comes_once_after_it(
     assert [text for listing in found if (text := wrong(listing, log, written))] == []
     assert len(log) > size[0]
     # The race is there: cursors were given beside open transactions.
-    assert sum(len(listing.cursor) > 32 for listing in found) > 2
+    assert any(len(listing.cursor) > 32 for listing in found)
 
 
 @pytest.mark.timeout(300)

@@ -40,6 +40,10 @@ CANNOT_BE_SCOPED = {
     "SprintService/ListSprints",
     "EventService/GetEvent",
     "EventService/ReplayEvents",
+    "CoordinationService/ListLeases",
+    "CoordinationService/ListPauses",
+    "CoordinationService/SetWorkLimit",
+    "CoordinationService/ListWorkLimits",
 }
 
 

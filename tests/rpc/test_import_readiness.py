@@ -134,7 +134,7 @@ def test_a_run_that_was_broken_off_before_its_links_is_completed(server: Server,
 def test_a_field_that_the_server_alone_refuses_is_left_out(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task_fields, "_out_of_range", lambda _: "")
+    monkeypatch.setattr(task_fields, "_out_of_range", lambda _, past: "")
     monkeypatch.setattr(task_fields, "limit", lambda _: 1_000_000)
     late = task("late", created_at="2999-01-01T00:00:00Z", phase="x" * 101)
     result = load(server, tmp_path, late, task("fine"), task("waits", depends_on=["late"]))

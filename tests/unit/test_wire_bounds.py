@@ -106,6 +106,8 @@ class Maker:
         assert isinstance(rule, kinds.Ignored), rule
         if field.type == FieldDescriptor.TYPE_MESSAGE:
             return field.message_type._concrete_class()
+        if field.type == FieldDescriptor.TYPE_INT32:
+            return 2**30
         return "0" * 64 if field.type == FieldDescriptor.TYPE_STRING else 2**62
 
     def _length(self, low: int, high: int, width: int) -> int:
