@@ -202,14 +202,14 @@ class Server:
     def stop(self, before_grace: Callable[[], None]) -> None:
         """Stop gracefully: refuse new calls and let those in flight end.
 
-        The health service reports NOT_SERVING first, so that balancers send no calls here; then ``before_grace``
-        ends the open streams, and clients are told to connect elsewhere.
+        The health service reports NOT_SERVING first, so that balancers send no calls here; then
+        ``before_grace`` ends the open streams, and clients are told to connect elsewhere.
         """
         self._health.set(serving=False)
         if self._settings.drain_seconds:
             sleep(self._settings.drain_seconds)
-        # The streams end while the server still serves: a connection that closes may drop a status that it has
-        # not sent.
+        # The streams end while the server still serves: a connection that closes may drop a status that it
+        # has not sent.
         before_grace()
         stopped = self._server.stop(self._settings.grace_seconds)
         self._health.end()

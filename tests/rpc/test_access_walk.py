@@ -304,7 +304,9 @@ def test_every_rpc_accepts_a_valid_credential(guarded: Guarded) -> None:
                 continue
             let_in += 1
             outcome = call(guarded.channel, rpc, about[rpc], metadata)
-            if outcome.code not in LET_IN:
+            # The fence of its request is that of no attempt, which only a call that is let in learns.
+            fence_refused = rpc == "CoordinationService/ReleaseTask" and outcome.reason == "INVALID_ARGUMENT"
+            if outcome.code not in LET_IN and not fence_refused:
                 wrong.append((name, rpc, outcome))
     assert wrong == []
     assert let_in > 400
