@@ -55,9 +55,9 @@ def why(
 def _lines(task: str, answer: ExplainReadinessResponse) -> list[str]:
     """Return the explanation, and the command to run next."""
     if not task:
-        found = [f"{answer.ready_tasks} tasks are ready"]
+        found = [f"of {answer.tasks_seen} tasks, {answer.ready_tasks} are ready"]
     elif answer.ready:
-        found = [f"{task} is ready; {answer.tasks_before} ready tasks come before it"]
+        found = [f"{task} is ready; {answer.tasks_before} tasks come before it"]
     else:
         found = [f"{task} is not ready"]
     found += [f"  - {reason.message}" for reason in answer.reasons]

@@ -132,7 +132,8 @@ def summary(counted: Sequence[tuple[int, int]]) -> coordination_pb2.ExplainReadi
     ``counted`` has the reasons of tasks as bits, and the number of tasks that have them.
     """
     ready = sum(number for unready, number in counted if not unready)
-    answer = coordination_pb2.ExplainReadinessResponse(ready=ready > 0, ready_tasks=ready)
+    seen = sum(number for _, number in counted)
+    answer = coordination_pb2.ExplainReadinessResponse(ready=ready > 0, ready_tasks=ready, tasks_seen=seen)
     for bit, (kind, _, text) in _REASONS.items():
         tasks = sum(number for unready, number in counted if Unready(unready) & bit)
         if tasks:

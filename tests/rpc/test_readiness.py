@@ -96,6 +96,52 @@ def test_a_holder_is_named_with_its_expiry(
     assert (blocked.subject, blocked.holder) == ("t", "a1")
 
 
+def test_a_holder_that_has_lost_its_lease_is_not_named(
+    server: Server, coordination: CoordinationServiceStub, tasks: TaskServiceStub
+) -> None:
+    create(tasks, "t")
+    create(tasks, "waits")
+    link(coordination, "waits", "t")
+    assert claim(coordination, "t")
+    with psycopg.connect(server.database_url) as conn:
+        conn.execute("update leases set expire_time = '-infinity'")
+    (blocked,) = explain(coordination, "waits", agent="a2").reasons
+    assert (blocked.holder, blocked.HasField("until")) == ("", False)
+    assert "held" not in blocked.message
+
+
+def test_the_limit_that_a_holder_itself_reaches_is_not_named(
+    coordination: CoordinationServiceStub, tasks: TaskServiceStub
+) -> None:
+    create(tasks, "t", labels=["db"])
+    assert claim(coordination, "t")
+    for limit in (
+        coordination_pb2.WorkLimit(agent="a1", max_leases=1),
+        coordination_pb2.WorkLimit(label="db", max_leases=0),
+    ):
+        coordination.SetWorkLimit(coordination_pb2.SetWorkLimitRequest(limit=limit))
+    answer = explain(coordination, "t")
+    assert kinds(answer) == ["HELD", "LIMIT"]
+    assert answer.reasons[1].subject == "db"
+
+
+def test_times_and_children_are_told(
+    server: Server, coordination: CoordinationServiceStub, tasks: TaskServiceStub
+) -> None:
+    create(tasks, "t", completed_by_children=True)
+    create(tasks, "child")
+    link(coordination, "child", "t", PARENT)
+    with psycopg.connect(server.database_url) as conn:
+        conn.execute(
+            "update tasks set not_before = now() + interval '1 h', retry_time = now() + interval '2 h'"
+            " where code = 't'"
+        )
+    answer = explain(coordination, "t")
+    assert kinds(answer) == ["NOT_BEFORE", "BACKOFF", "CHILDREN"]
+    assert [reason.HasField("until") for reason in answer.reasons] == [True, True, False]
+    assert answer.reasons[2].subject == "child"
+
+
 @pytest.mark.shared_server
 def test_tasks_before_are_counted(coordination: CoordinationServiceStub, tasks: TaskServiceStub) -> None:
     for number in range(3):

@@ -30,10 +30,10 @@ def test_a_blocked_task_is_explained_with_the_next_command(server: Server) -> No
 @pytest.mark.usefixtures("blocked")
 def test_a_ready_task_and_an_agent_are_explained(server: Server) -> None:
     code, output = run("why", "T-1", "--address", server.address)
-    assert (code, output) == (0, "T-1 is ready; 0 ready tasks come before it\n")
+    assert (code, output) == (0, "T-1 is ready; 0 tasks come before it\n")
     code, output = run("why", "--agent", "a", "--address", server.address)
     assert code == 0
-    assert output.startswith("1 tasks are ready\n  - 1 tasks wait for other tasks")
+    assert output.startswith("of 2 tasks, 1 are ready\n  - 1 tasks wait for other tasks")
 
 
 def test_an_unknown_task_is_said(server: Server) -> None:

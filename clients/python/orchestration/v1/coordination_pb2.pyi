@@ -1115,12 +1115,17 @@ class ExplainReadinessResponse(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     TASKS_BEFORE_FIELD_NUMBER: _builtins.int
     READY_TASKS_FIELD_NUMBER: _builtins.int
+    TASKS_SEEN_FIELD_NUMBER: _builtins.int
     ready: _builtins.bool
     """True if a claim would succeed now."""
     tasks_before: _builtins.int
-    """The number of ready tasks that ClaimTask would give out before this one. 0 without task_code."""
+    """The number of tasks of the queue with a higher priority, or with the same one and an earlier creation, up to 10,000.
+    A few of them may not be ready, and claims also let old tasks pass. 0 without task_code.
+    """
     ready_tasks: _builtins.int
-    """The number of tasks that are ready for the agent. 0 with task_code."""
+    """The number of tasks that are ready for the agent, of those that were looked at. 0 with task_code."""
+    tasks_seen: _builtins.int
+    """The number of tasks that were looked at: the first 1,000 by priority that are pending or held. 0 with task_code."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReadinessReason]:
         """All reasons, if ready is false."""
@@ -1132,10 +1137,11 @@ class ExplainReadinessResponse(_message.Message):
         reasons: _abc.Iterable[Global___ReadinessReason] | None = ...,
         tasks_before: _builtins.int = ...,
         ready_tasks: _builtins.int = ...,
+        tasks_seen: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ready", b"ready", "ready_tasks", b"ready_tasks", "reasons", b"reasons", "tasks_before", b"tasks_before"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ready", b"ready", "ready_tasks", b"ready_tasks", "reasons", b"reasons", "tasks_before", b"tasks_before", "tasks_seen", b"tasks_seen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
