@@ -9,12 +9,14 @@ from orchestration_server.model import Call
 from orchestration_server.store import readiness as readiness_store
 from orchestration_server.store.claims import Claimer, TaskFilter
 from orchestration_server.work import readiness
+from orchestration_server.work.claiming import Claiming
 
 
 class ReadinessRpcs:
     """The rpc about readiness. CoordinationService inherits it."""
 
     _db: Database
+    _claiming: Claiming
 
     def ExplainReadiness(self, request: coordination_pb2.ExplainReadinessRequest, call: Call) -> bytes:
         claimer = Claimer(
@@ -26,7 +28,9 @@ class ReadinessRpcs:
                 counted = readiness_store.for_claimer(
                     conn, project=call.project, claimer=claimer, tasks=tasks
                 )
-            return readiness.summary(counted).SerializeToString()
+            # The counts are of the first tasks alone; others may be ready.
+            ready = self._claiming.any_ready(call, tasks, claimer)
+            return readiness.summary(counted, ready=ready).SerializeToString()
         with self._db.connection(call) as conn:
             found = readiness_store.of_task(
                 conn, project=call.project, code=request.task_code, claimer=claimer

@@ -87,6 +87,10 @@ class Claiming:
                 count = 1
         return self._stored(call, key)
 
+    def any_ready(self, call: Call, tasks: TaskFilter, claimer: Claimer) -> bool:
+        """Return whether a claim of the next task would get one now."""
+        return bool(self._windows.take(call, tasks, claimer, 1))
+
     def kind(self, request: coordination_pb2.ClaimTaskRequest, call: Call) -> Hashable:
         """Return what claims share that would get the same tasks."""
         return self._windows.query(call.project, filter_of(request), claimer_of(request, call))

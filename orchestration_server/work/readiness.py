@@ -126,14 +126,16 @@ def reasons(unready: int, causes: Sequence[Cause]) -> list[coordination_pb2.Read
     return made
 
 
-def summary(counted: Sequence[tuple[int, int]]) -> coordination_pb2.ExplainReadinessResponse:
-    """Return why a claimer gets no tasks, or how many it may get.
+def summary(counted: Sequence[tuple[int, int]], *, ready: bool) -> coordination_pb2.ExplainReadinessResponse:
+    """Return what a claimer may get of the first tasks, and what keeps it from the others of these.
 
     ``counted`` has the reasons of tasks as bits, and the number of tasks that have them.
     """
-    ready = sum(number for unready, number in counted if not unready)
-    seen = sum(number for _, number in counted)
-    answer = coordination_pb2.ExplainReadinessResponse(ready=ready > 0, ready_tasks=ready, tasks_seen=seen)
+    answer = coordination_pb2.ExplainReadinessResponse(
+        ready=ready,
+        ready_tasks=sum(number for unready, number in counted if not unready),
+        tasks_seen=sum(number for _, number in counted),
+    )
     for bit, (kind, _, text) in _REASONS.items():
         tasks = sum(number for unready, number in counted if Unready(unready) & bit)
         if tasks:

@@ -12,6 +12,7 @@ from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.model import Unready
+from orchestration_server.store import readiness as readiness_store
 from orchestration_server.work.readiness import KINDS
 from tests.conftest import Server
 from tests.support import factories
@@ -149,6 +150,17 @@ def test_tasks_before_are_counted(coordination: CoordinationServiceStub, tasks: 
     assert [explain(coordination, f"t{number}").tasks_before for number in range(3)] == [0, 1, 2]
     answer = explain(coordination)
     assert (answer.ready, answer.ready_tasks) == (True, 3)
+
+
+@pytest.mark.shared_server
+def test_a_ready_task_behind_those_that_are_looked_at_is_found(
+    coordination: CoordinationServiceStub, tasks: TaskServiceStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness_store, "MAX_TASKS", 2)
+    for code in ("a", "b", "c"):
+        create(tasks, code, capabilities=["gpu"] if code != "c" else [])
+    answer = explain(coordination)
+    assert (answer.ready, answer.ready_tasks, answer.tasks_seen) == (True, 0, 2)
 
 
 @pytest.mark.shared_server

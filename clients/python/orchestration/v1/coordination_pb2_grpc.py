@@ -163,8 +163,8 @@ class CoordinationServiceServicer:
         A task is ready if its status is PENDING, or IN_PROGRESS under a lease that has expired; every task that blocks it
         is completed, cancelled or deleted; it is due: it belongs to no sprint or to an active one; its not_before and the
         pause after a failed attempt have passed; and no pause stops it. The next steps of InitAgent and of contexts
-        follow the same rule; they tell an agent to ask before it starts a task that is not due. UpdateTaskStatus does not
-        enforce readiness: a task with open blockers can be started and completed.
+        look at status, blockers and sprint alone; they tell an agent to ask before it starts a task that is not due.
+        UpdateTaskStatus does not enforce readiness: a task with open blockers can be started and completed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

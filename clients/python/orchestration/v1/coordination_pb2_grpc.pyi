@@ -63,8 +63,8 @@ class CoordinationServiceStub:
     A task is ready if its status is PENDING, or IN_PROGRESS under a lease that has expired; every task that blocks it
     is completed, cancelled or deleted; it is due: it belongs to no sprint or to an active one; its not_before and the
     pause after a failed attempt have passed; and no pause stops it. The next steps of InitAgent and of contexts
-    follow the same rule; they tell an agent to ask before it starts a task that is not due. UpdateTaskStatus does not
-    enforce readiness: a task with open blockers can be started and completed.
+    look at status, blockers and sprint alone; they tell an agent to ask before it starts a task that is not due.
+    UpdateTaskStatus does not enforce readiness: a task with open blockers can be started and completed.
     """
     ClaimTask: _grpc.UnaryUnaryMultiCallable[_coordination_pb2.ClaimTaskRequest, _coordination_pb2.ClaimTaskResponse]
     """Claims a task, or the next ready ones: gives the caller a lease, starts an attempt, sets the task's status to
@@ -182,8 +182,8 @@ class CoordinationServiceAsyncStub(CoordinationServiceStub):
     A task is ready if its status is PENDING, or IN_PROGRESS under a lease that has expired; every task that blocks it
     is completed, cancelled or deleted; it is due: it belongs to no sprint or to an active one; its not_before and the
     pause after a failed attempt have passed; and no pause stops it. The next steps of InitAgent and of contexts
-    follow the same rule; they tell an agent to ask before it starts a task that is not due. UpdateTaskStatus does not
-    enforce readiness: a task with open blockers can be started and completed.
+    look at status, blockers and sprint alone; they tell an agent to ask before it starts a task that is not due.
+    UpdateTaskStatus does not enforce readiness: a task with open blockers can be started and completed.
     """
     ClaimTask: _aio.UnaryUnaryMultiCallable[_coordination_pb2.ClaimTaskRequest, _coordination_pb2.ClaimTaskResponse]  # type: ignore[assignment]
     """Claims a task, or the next ready ones: gives the caller a lease, starts an attempt, sets the task's status to
@@ -322,8 +322,8 @@ class CoordinationServiceServicer(metaclass=_abc_1.ABCMeta):
         A task is ready if its status is PENDING, or IN_PROGRESS under a lease that has expired; every task that blocks it
         is completed, cancelled or deleted; it is due: it belongs to no sprint or to an active one; its not_before and the
         pause after a failed attempt have passed; and no pause stops it. The next steps of InitAgent and of contexts
-        follow the same rule; they tell an agent to ask before it starts a task that is not due. UpdateTaskStatus does not
-        enforce readiness: a task with open blockers can be started and completed.
+        look at status, blockers and sprint alone; they tell an agent to ask before it starts a task that is not due.
+        UpdateTaskStatus does not enforce readiness: a task with open blockers can be started and completed.
         """
 
     @_abc_1.abstractmethod
