@@ -2,8 +2,8 @@
 
 It replaces ``_unary_request`` of ``grpc._server`` and does the same work in another order: the caller is
 checked before the message is received, and the handler parses the message, since it knows the caller. It also
-replaces ``_unary_response_in_pool``, which costs 6% of GetTask more (docs/decisions/0015). It depends on
-private parts of grpcio, which tests/unit/test_library_internals.py names.
+replaces ``_unary_response_in_pool``, which takes more CPU (docs/decisions/0015). It depends on private parts
+of grpcio, which tests/unit/test_library_internals.py names.
 """
 
 from __future__ import annotations
