@@ -179,8 +179,9 @@ def not_before(value: Any, notes: RowNotes, *, zone_needed: bool = False) -> Tim
 
 
 def _out_of_range(found: datetime, *, past: bool) -> str:
-    """Return why the ledger would refuse a time; empty if it accepts it. Raises OverflowError."""
-    seconds = found.timestamp()
+    """Return why the ledger would refuse a time; empty if it accepts it."""
+    # A float has not all microseconds of the last second.
+    seconds = to_timestamp(found).seconds
     if seconds < 0:
         return "is before 1970"
     if seconds > LAST_SECOND:
