@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from typer.testing import CliRunner, Result
 
@@ -17,6 +18,7 @@ from orchestration import Client
 from orchestration.v1 import common_pb2, coordination_pb2, sprint_pb2, task_pb2
 from orchestration_server.cli.importing import task_fields
 from orchestration_server.cli.importing.row_notes import NOT_READY
+from orchestration_server.codec.content import TASK_OPTIONAL
 from tests.rpc.test_import import Server, app, run, task, tasks_of, timeline, write
 from tests.support import import_rows
 
@@ -145,6 +147,58 @@ def test_a_field_that_the_server_alone_refuses_is_left_out(
     assert stored["late"].metadata["original_phase"] == "x" * 101
     assert stored["late"].phase == ""
     assert ready(server) == {"late", "fine"}
+
+
+def test_the_optional_fields_are_read(server: Server, tmp_path: Path) -> None:
+    row = task(
+        "a",
+        capabilities="gpu, python, gpu",
+        not_before="2030-01-02T04:04:05+01:00",
+        due_time="2030-01-02T03:04:05.678901Z",
+        retry_policy={"max_attempts": 5, "backoff_seconds": "0.5", "max_backoff_seconds": None},
+        completed_by_children="True",
+    )
+    result = load(server, tmp_path, row, task("b", completed_by_children=False, retry_policy={}, due_time=""))
+    assert result.exit_code == 0, result.output
+    stored = tasks_of(server)
+    made = stored["a"]
+    assert list(made.capabilities) == ["gpu", "python"]
+    assert made.not_before.ToJsonString() == "2030-01-02T03:04:05Z"
+    assert made.due_time.ToJsonString() == "2030-01-02T03:04:05.678901Z"
+    assert made.retry_policy == task_pb2.RetryPolicy(max_attempts=5, backoff=Duration(nanos=500_000_000))
+    assert made.completed_by_children
+    assert not made.metadata.fields
+    assert not {field.name for field, _ in stored["b"].ListFields()} & set(TASK_OPTIONAL)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said", "may_start"),
+    [
+        ("not_before", "tomorrow", "is no ISO 8601 time", False),
+        ("not_before", "2030-01-02", "has no time zone", False),
+        ("not_before", "1969-12-31T00:00:00Z", "is before 1970", False),
+        ("not_before", "9999-12-31T23:59:59-01:00", "is after 9999", False),
+        ("capabilities", ["x" * 101], "more than 100 characters", False),
+        ("capabilities", [str(n) for n in range(51)], "the first 50 of 51", False),
+        ("capabilities", [["nested"]], "are left out", False),
+        ("due_time", "soon", "is no ISO 8601 time", True),
+        ("retry_policy", {"max_attempts": 101}, "max_attempts must be from 0 to 100", True),
+        ("retry_policy", {"backoff_seconds": "long"}, "must be a number of seconds", True),
+        ("retry_policy", {"attempts": 1}, "is not known", True),
+        ("retry_policy", 3, "is no object", True),
+        ("completed_by_children", "perhaps", "is neither true nor false", True),
+    ],
+)
+def test_a_lost_time_or_capability_leaves_the_task_not_ready(
+    server: Server, tmp_path: Path, name: str, value: Any, said: str, may_start: bool
+) -> None:
+    result = load(server, tmp_path, task("a", **{name: value}))
+    assert result.exit_code == 4, result.output
+    assert said in result.output
+    made = tasks_of(server)["a"]
+    assert json_format.MessageToDict(made.metadata)[f"original_{name}"] == value
+    assert (made.status == PENDING) == may_start
+    assert (NOT_READY in made.metadata.fields) != may_start
 
 
 def test_the_fields_of_the_ledger_are_read(server: Server, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -25,13 +27,26 @@ SPRINTS = ("S-1", "S-2")
 CODES = ("A", "b", "T-1.0", "T-10", "none", "007", "TASK.md")
 KINDS = st.integers(1, 4)
 METADATA = st.dictionaries(TEXT, st.none() | TEXT | st.floats(allow_nan=False, allow_infinity=False))
+NANOS = st.integers(0, 999_999_999)
+TIMES = st.builds(Timestamp, seconds=st.integers(0, 2**33), nanos=NANOS)
+POLICIES = st.builds(
+    task_pb2.RetryPolicy,
+    max_attempts=st.integers(0, 100),
+    backoff=st.none()
+    | st.builds(Duration, seconds=st.integers(0, 86_399), nanos=st.integers(0, 999_999_999)),
+    max_backoff=st.none() | st.builds(Duration, seconds=st.integers(0, 30 * 86_400)),
+)
 FIELDS = st.fixed_dictionaries(
     {
         "title": TITLE, "description": TEXT, "status": st.integers(1, 5), "priority": st.integers(1, 5),
         "sprint_code": st.sampled_from(["", *SPRINTS]), "assignee": TEXT, "phase": TEXT,
         "labels": st.lists(TEXT.filter(bool), max_size=2, unique=True),
         "objectives": st.lists(TEXT, max_size=2),
-    }
+    },
+    optional={
+        "capabilities": st.lists(TEXT.filter(bool), max_size=2, unique=True), "not_before": TIMES,
+        "due_time": TIMES, "retry_policy": POLICIES, "completed_by_children": st.booleans(),
+    },
 )  # fmt: skip
 
 
@@ -205,6 +220,40 @@ def test_an_edit_is_accepted(desk: Desk) -> None:
     again, found = desk.update()
     assert (again, found["conflict"]) == (0, [])
     assert desk.task("sow").revision == 2
+
+
+def test_optional_fields_are_edited_added_and_removed(desk: Desk) -> None:
+    added = (
+        "labels: []\n",
+        "labels: []\ncapabilities: [gpu, '1.0']\nnot_before: 2030-01-02 04:04:05+01:00\n"
+        "due_time: 2030-02-01\nretry_policy:\n  max_attempts: 5\n  backoff_seconds: 0.5\n"
+        "completed_by_children: true\n",
+    )
+    desk.edit("sow", added)
+    code, found = desk.update()
+    assert (code, found["changed"]) == (0, [])
+    sow = desk.task("sow")
+    assert list(sow.capabilities) == ["gpu", "1.0"]
+    assert sow.not_before.ToJsonString() == "2030-01-02T03:04:05Z"
+    assert sow.due_time.ToJsonString() == "2030-02-01T00:00:00Z"
+    assert sow.retry_policy == task_pb2.RetryPolicy(max_attempts=5, backoff=Duration(nanos=500_000_000))
+    assert (sow.completed_by_children, sow.revision) == (True, 2)
+    assert "conflict_found" not in desk.sync()
+    assert "\ndue_time: '2030-02-01T00:00:00Z'\n" in desk.path("sow").read_text()
+    desk.edit("sow", ("max_attempts: 5", "max_attempts: 6"), ("completed_by_children: true\n", ""))
+    assert desk.update()[0] == 0
+    edited = desk.task("sow")
+    assert (edited.retry_policy.max_attempts, edited.completed_by_children) == (6, False)
+    assert (edited.due_time, edited.revision) == (sow.due_time, 3)
+    desk.sync()
+    # A value that cannot be used changes nothing of the task.
+    for wrong in ("max_attempts: 101", "max_attempts: many", "attempts: 1"):
+        desk.edit("sow", ("max_attempts: 6", wrong))
+        code, found = desk.update()
+        assert code == 3
+        assert "not updated" in found["refused"][0][1]
+        assert desk.task("sow") == edited
+        desk.edit("sow", (wrong, "max_attempts: 6"))
 
 
 def test_links_that_were_edited(desk: Desk) -> None:
