@@ -16,7 +16,7 @@ from orchestration_server.store.writes import AttemptEnd
 
 
 class Claimer(NamedTuple):
-    """Who claims, and what it can do."""
+    """The agent that claims, with its session, provider and capabilities."""
 
     agent: str
     session_key: str = ""
@@ -49,7 +49,7 @@ class Candidate(NamedTuple):
 
 
 class ClaimFacts(NamedTuple):
-    """What a claim reads of one task beside its row."""
+    """The facts of one task that a claim reads beside its row."""
 
     fence: int
     """The fence of the new lease."""

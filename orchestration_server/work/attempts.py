@@ -1,4 +1,4 @@
-"""The end of an attempt, whoever asks for it."""
+"""The end of an attempt: one function for all callers."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _CLAIMED = coordination_pb2.ClaimedTask
 
 @dataclass(frozen=True, slots=True)
 class LeaseTerms:
-    """How long a lease lasts without a heartbeat, and how long its attempt may take."""
+    """The duration of a lease without a heartbeat, and the longest time of its attempt."""
 
     seconds: float = LEASE_SECONDS
     deadline_seconds: float | None = None

@@ -83,7 +83,7 @@ def lease_heartbeat(lease: Lease) -> HeartbeatRequest:
 
 
 class WorkState:
-    """What ``Work`` and ``AsyncWork`` know of one claimed task.
+    """The state of one claimed task, which ``Work`` and ``AsyncWork`` share.
 
     Attributes:
         task: The task, as the last answer has it.

@@ -215,7 +215,7 @@ class CoordinationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PreemptTask(self, request, context):
-        """Ends the attempt of whoever holds the task, with the outcome PREEMPTED, and makes the task PENDING again. The
+        """Ends the open attempt at the task, with the outcome PREEMPTED, and makes the task PENDING again. The
         holder learns of it by its next heartbeat, and each of its later writes fails.
 
         Errors:

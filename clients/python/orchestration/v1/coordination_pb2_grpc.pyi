@@ -99,7 +99,7 @@ class CoordinationServiceStub:
     - FAILED_PRECONDITION, reason STALE_FENCE: the lease has ended. The error carries the present holder, if any.
     """
     PreemptTask: _grpc.UnaryUnaryMultiCallable[_coordination_pb2.PreemptTaskRequest, _coordination_pb2.PreemptTaskResponse]
-    """Ends the attempt of whoever holds the task, with the outcome PREEMPTED, and makes the task PENDING again. The
+    """Ends the open attempt at the task, with the outcome PREEMPTED, and makes the task PENDING again. The
     holder learns of it by its next heartbeat, and each of its later writes fails.
 
     Errors:
@@ -218,7 +218,7 @@ class CoordinationServiceAsyncStub(CoordinationServiceStub):
     - FAILED_PRECONDITION, reason STALE_FENCE: the lease has ended. The error carries the present holder, if any.
     """
     PreemptTask: _aio.UnaryUnaryMultiCallable[_coordination_pb2.PreemptTaskRequest, _coordination_pb2.PreemptTaskResponse]  # type: ignore[assignment]
-    """Ends the attempt of whoever holds the task, with the outcome PREEMPTED, and makes the task PENDING again. The
+    """Ends the open attempt at the task, with the outcome PREEMPTED, and makes the task PENDING again. The
     holder learns of it by its next heartbeat, and each of its later writes fails.
 
     Errors:
@@ -382,7 +382,7 @@ class CoordinationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _coordination_pb2.PreemptTaskRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_coordination_pb2.PreemptTaskResponse, _abc.Awaitable[_coordination_pb2.PreemptTaskResponse]]:
-        """Ends the attempt of whoever holds the task, with the outcome PREEMPTED, and makes the task PENDING again. The
+        """Ends the open attempt at the task, with the outcome PREEMPTED, and makes the task PENDING again. The
         holder learns of it by its next heartbeat, and each of its later writes fails.
 
         Errors:
