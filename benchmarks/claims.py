@@ -15,7 +15,7 @@ from benchmarks.gate import Measurement
 from benchmarks.processes import ServerProcess
 from benchmarks.provisioning import temporary_database
 from benchmarks.target import LedgerStubs, RunningServer, in_parallel
-from orchestration.v1 import coordination_pb2, lease_pb2, task_pb2
+from orchestration.v1 import common_pb2, coordination_pb2, lease_pb2, task_pb2
 
 TASKS, SHORT_TASKS = 100_000, 10_000
 """One of ten is ready."""
@@ -36,7 +36,7 @@ _LEASE_SECONDS = 3_600
 
 _BLOCK = """
 insert into dependencies (project, task_code, depends_on_code, kind, create_time)
-select project, code, 'load-000000', 1, now() from tasks
+select project, code, 'blocker', 1, now() from tasks
 where code > 'load-' and code < 'load.' and right(code, 1) <> '0'
 """
 
@@ -59,7 +59,9 @@ def measure(started: RunningServer, program: Path, *, short: bool) -> list[Measu
 
 
 def _fill(ledger: LedgerStubs, url: str, tasks: int) -> None:
-    """Create the tasks. Nine of ten wait for one task that stays open."""
+    """Create the tasks. Nine of ten wait for one task that stays open, and that nobody can claim."""
+    blocker = task_pb2.Task(code="blocker", title="blocker", status=common_pb2.TASK_STATUS_BLOCKED)
+    ledger.tasks.CreateTask(task_pb2.CreateTaskRequest(task=blocker), timeout=TIMEOUT)
     _create(ledger, "load", tasks)
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute(_BLOCK)
