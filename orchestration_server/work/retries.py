@@ -29,7 +29,7 @@ _FAILURES = frozenset((AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT))
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """What follows an attempt."""
+    """The status of a task after an attempt, and when it may be tried again."""
 
     status: TaskStatus
     retry_time: datetime | None = None

@@ -170,7 +170,7 @@ def test_a_task_that_does_not_exist_is_not_found(coordination: CoordinationServi
 
 
 class Model:
-    """What the protos promise about readiness, without regard to how the server decides."""
+    """A model of readiness from the promise in the protos, without regard to how the server decides."""
 
     def __init__(self) -> None:
         self.status: dict[str, int] = {}
