@@ -160,9 +160,10 @@ class App:
         traffic = Traffic()
         hub = Hub(self.db, cursors, max_subscriptions=settings.timeline_streams, traffic=traffic)
         self.hub = _start(stack, hub)
-        self.wakes = _start(stack, WakeBus(self.redis, identity=identity, wake=self._woken))
         self.windows = ReadyWindows(self.db, Aging.by_hours(settings.priority_aging_hours))
         self.waiting_claims = _start(stack, WaitingClaims())
+        # The bus calls ``_woken`` as soon as it starts, so what that wakes stands before it.
+        self.wakes = _start(stack, WakeBus(self.redis, identity=identity, wake=self._woken))
         gate = Gate(
             self.db, self._wake, emission, answer_bytes=settings.max_answer_bytes, freed=self._work_freed
         )

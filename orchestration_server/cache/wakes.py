@@ -115,7 +115,8 @@ class WakeBus:
             except Exception as error:
                 metrics.REDIS_ERRORS.labels("subscribe", fault(error)).inc()
                 if not self._lost:
-                    log.warning("wakes of other servers away", error=fault(error))
+                    ours = not isinstance(error, redis.RedisError | OSError)
+                    log.warning("wakes of other servers away", error=fault(error), exc_info=ours)
                 self._lost = True
             finally:
                 self._listening = False

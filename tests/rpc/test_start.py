@@ -1,11 +1,13 @@
-"""A process whose start fails stops the parts that it has started."""
+"""Parts may work as soon as they start. A process whose start fails stops those that it has started."""
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
+from orchestration_server import app
 from orchestration_server.app import App, Worker
 from orchestration_server.auth.audit import RefusalAudit
 from orchestration_server.auth.credentials import Credentials
@@ -17,10 +19,21 @@ from orchestration_server.errors import CannotListen
 from orchestration_server.jobs.runner import Runner
 from orchestration_server.rpc.server import Server
 from orchestration_server.timeline.hub import Hub
+from orchestration_server.work.waiting_claims import WaitingClaims
 from orchestration_server.writes.group_commit import GroupCommit
 
 JOIN_SECONDS = 5
-PARTS = (Database, Hub, WakeBus, RefusalAudit, Credentials, SessionTracker, GroupCommit, Runner)
+PARTS = (
+    Database,
+    Hub,
+    WaitingClaims,
+    WakeBus,
+    RefusalAudit,
+    Credentials,
+    SessionTracker,
+    GroupCommit,
+    Runner,
+)
 
 
 class Fault(Exception):
@@ -78,6 +91,32 @@ def test_the_control_finds_threads_that_are_left(
     assert left_by(start_app, Fault) == ["session-tracker"]
     for tracker in trackers:
         close(tracker)
+
+
+def calls_of(part: object) -> list[Callable[[], None]]:
+    """Return the methods of the app that a part, or a background service of it, was given to call."""
+    values = list(vars(part).values()) if hasattr(part, "__dict__") else []
+    services = [service for value in values if isinstance(value, list) for service in value]
+    given = [*values, *(value for service in services for value in getattr(service, "__dict__", {}).values())]
+    return [value for value in given if isinstance(getattr(value, "__self__", None), App)]
+
+
+def test_a_part_may_call_the_app_as_soon_as_it_starts(
+    start_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = app._start
+    called: set[str] = set()
+
+    def calling(stack: ExitStack, part: Any) -> Any:
+        started = start(stack, part)
+        for call in calls_of(part):
+            call()
+            called.add(call.__name__)
+        return started
+
+    monkeypatch.setattr(app, "_start", calling)
+    start_app(background=True)
+    assert called >= {"_woken", "_wake"}
 
 
 @pytest.mark.parametrize("part", [Database, WakeBus, Runner], ids=lambda part: part.__name__)
