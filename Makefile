@@ -37,7 +37,7 @@ serve: $(RUNTIME) ## start a server with a built-in Postgres and cache (ARGS='--
 venv: $(DEV) ## create the development environment in .venv
 
 test: $(DEV) ## run the tests except the long races (ARGS='-k claim')
-	@$(BIN)/pytest $(WORKERS) -m 'not race' $(ARGS)
+	@$(BIN)/pytest $(WORKERS) -m 'not race' --hypothesis-profile=short $(ARGS)
 
 test-race: $(DEV) ## run the long races
 	@$(BIN)/pytest $(WORKERS) -m race $(ARGS)

@@ -43,6 +43,7 @@ from orchestration.v1 import (
 from orchestration_server.app import App
 from orchestration_server.cache import wakes
 from orchestration_server.config.settings import Settings
+from orchestration_server.db import database
 from orchestration_server.embedded.engines import EmbeddedEngines, Engines
 from orchestration_server.jobs import runner
 from orchestration_server.store import migrations
@@ -55,6 +56,8 @@ clean_process.replace()
 
 TEMPLATE = "ledger_template"
 START_SECONDS = 20
+CONNECTIONS = 6
+WAIT_SECONDS = 5.0
 OWN = {"server", "database_url", "start_app", "start_server", "start_process"}
 """Fixtures of a test that needs its own server."""
 MAX_MESSAGE = 16 * 1024 * 1024
@@ -76,6 +79,8 @@ settings.register_profile(
     # Each example has its own project, so examples may share the fixtures.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+# `make test` uses "short"; the hostile run repeats the unit tests with all examples.
+settings.register_profile("short", settings.get_profile("ledger"), max_examples=40)
 settings.register_profile("quick", settings.get_profile("ledger"), max_examples=10)
 settings.load_profile("ledger")
 # The pool, the background services and the listener of wakes draw random numbers on their threads. Hypothesis
@@ -172,12 +177,17 @@ def database_url(engines: Engines) -> Iterator[str]:
 
 
 @pytest.fixture
-def pool_size() -> int | None:
-    """Return the pool size of a server: a connection for each thread, and few for the rest.
+def pool_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int | None:
+    """Return the pool size of a server: few, or the number in the test's marker `connections`.
 
-    A connection costs Postgres 4 ms of CPU time, and a server's own default opens 21.
+    A connection costs Postgres 4 ms of CPU time, and a server's own default opens 21. Most tests make few
+    calls at once; where there are more, they wait for a connection instead of being refused.
     """
-    return 12
+    marker = request.node.get_closest_marker("connections")
+    if marker:
+        return int(marker.args[0])
+    monkeypatch.setattr(database, "CALL_TIMEOUT_SECONDS", WAIT_SECONDS)
+    return CONNECTIONS
 
 
 @pytest.fixture

@@ -68,6 +68,7 @@ def test_a_caller_that_leaves_stops_the_statement_that_waits(tasks: TaskServiceS
     assert tasks.GetTask(task_pb2.GetTaskRequest(task_code="a")).task.revision == 1
 
 
+@pytest.mark.connections(12)
 @pytest.mark.usefixtures("task")
 def test_calls_that_wait_for_a_lock_free_the_server_at_their_deadline(
     tasks: TaskServiceStub, server: Server
@@ -151,6 +152,7 @@ def test_a_deadline_stops_the_statement_of_a_file_that_is_read(
         waiting(conn, 0)
 
 
+@pytest.mark.connections(12)
 def test_many_deadlines_that_pass_at_once_stop_all_their_statements(
     tasks: TaskServiceStub, server: Server
 ) -> None:

@@ -194,6 +194,7 @@ def test_a_refused_call_queues_nothing(
     assert queued(database) == []
 
 
+@pytest.mark.connections(12)
 def test_a_hundred_updates_of_a_task_are_one_row_and_one_write(
     tasks: TaskServiceStub,
     events: EventServiceStub,

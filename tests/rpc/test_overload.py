@@ -119,6 +119,7 @@ def test_a_request_that_is_too_large_needs_no_thread(
         call(body, timeout=SECONDS)
 
 
+@pytest.mark.connections(12)
 def test_calls_that_get_no_connection_are_refused(start: Callable[..., Small]) -> None:
     small = start(threads=8, connections=2)
     before = count(metrics.POOL_EXHAUSTED)

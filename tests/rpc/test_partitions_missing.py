@@ -66,6 +66,7 @@ def write(channel: grpc.Channel, number: int) -> None:
     )
 
 
+@pytest.mark.connections(12)
 def test_writers_of_two_servers_make_missing_partitions_and_lose_no_event(
     stubs: list[grpc.Channel], database_url: str
 ) -> None:

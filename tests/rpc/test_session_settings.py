@@ -45,6 +45,9 @@ from tests.conftest import open_channel
 from tests.support import factories
 from tests.support.rpc_errors import details
 
+# The writes happen at once.
+pytestmark = pytest.mark.connections(12)
+
 SECONDS = 10
 PAIRS = 20
 RUNS = 20
@@ -260,7 +263,7 @@ def test_what_the_environment_says_to_libpq_changes_nothing(
     monkeypatch.setenv("PGTARGETSESSIONATTRS", "any")
     monkeypatch.setenv("PGAPPNAME", "somebody")
     for ledger in served(start_app, database_url):
-        ledger.smoke()
+        ledger.smoke(writes=24)
         assert ledger.cycles() == 0
 
 

@@ -102,6 +102,7 @@ def test_the_archive_is_counted_separately(
     assert not {"archived_events", "archived_events_1"} & {table.name for table in found.tables}
 
 
+@pytest.mark.connections(12)
 def test_one_process_measures_for_all_callers_once_a_minute(
     ledger: Ledger, admin: AdminServiceStub, database_url: str
 ) -> None:
