@@ -55,6 +55,7 @@ from orchestration_server.store import keys as key_store
 from orchestration_server.store import migrations
 from orchestration_server.store.aging import Aging
 from orchestration_server.store.database_clock import DatabaseClock
+from orchestration_server.store.returns import Returns
 from orchestration_server.telemetry.access_log import AccessLog
 from orchestration_server.templates import Templates
 from orchestration_server.timeline.hub import Hub
@@ -143,6 +144,7 @@ class App:
                 statement_seconds=settings.statement_seconds,
                 slow_seconds=settings.slow_statement_seconds,
                 on_statement=tracing.statement if tracing else None,
+                prepare=Returns().prepare,
             ),
         )
         with self.db.connection() as conn:
@@ -318,6 +320,7 @@ class Worker:
                 size=WORKER_CONNECTIONS,
                 statement_seconds=settings.statement_seconds,
                 slow_seconds=settings.slow_statement_seconds,
+                prepare=Returns().prepare,
             ),
         )
         with self.db.connection() as conn:

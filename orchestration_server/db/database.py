@@ -70,11 +70,14 @@ class Database:
         statement_seconds: float = 30.0,
         slow_seconds: float = 1.0,
         on_statement: Callable[[str, float, bool], None] | None = None,
+        prepare: Callable[[Connection], None] | None = None,
     ) -> None:
+        """``prepare`` is called with each new connection of the pool."""
         self._url = url
         self._size = size
         self._slow_seconds = slow_seconds
         self._on_statement = on_statement
+        self._prepare = prepare
         self._parameters = connect.connection_parameters(url, statement_seconds=statement_seconds)
         self._node = ""
         """The server that the newest connection reached. Empty while no connection is trusted."""
@@ -108,6 +111,8 @@ class Database:
     def _configure(self, conn: Connection) -> None:
         try:
             conn.node = self._reached(conn)
+            if self._prepare is not None:
+                self._prepare(conn)
         except BaseException:
             conn.close()
             raise

@@ -12,7 +12,8 @@ import grpc
 import psycopg
 import pytest
 
-from orchestration.v1 import task_pb2
+from orchestration.v1 import coordination_pb2, task_pb2
+from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App, migrate
 from orchestration_server.config.settings import Settings
@@ -22,10 +23,12 @@ from orchestration_server.embedded.engines import EmbeddedEngines
 from tests.conftest import open_channel
 from tests.support import factories
 from tests.support.database_wire import Wire
+from tests.support.rpc_errors import reason
 
 SECONDS = 5
 SETTINGS = {"wal_keep_size": "64MB"}
 LONG_SECONDS = 40.0
+GRACE_SECONDS = 5.0
 READS = 60
 """At once, so that each connection of the pool answers some."""
 
@@ -73,7 +76,9 @@ class Pair:
         app = App(Settings(address="127.0.0.1:0", database_url=self.wire.url, redis_url="", grace_seconds=1))
         stack.callback(app.stop)
         self.app = app
-        self.tasks = TaskServiceStub(stack.enter_context(open_channel(app.start())))
+        channel = stack.enter_context(open_channel(app.start()))
+        self.tasks = TaskServiceStub(channel)
+        self.coordination = CoordinationServiceStub(channel)
 
     def create(self, code: str) -> None:
         request = task_pb2.CreateTaskRequest(task=factories.task(code))
@@ -155,6 +160,7 @@ def test_a_pool_that_takes_standbys_reads_what_is_older(pair: Pair, monkeypatch:
     """The control of the one above, without the two guards."""
     any_server = pair.app.db._parameters | {"target_session_attrs": "any"}
     pair.app.db._parameters = any_server
+    pair.app.db._prepare = None  # it would write
     pair.app.db._pool.kwargs = {"autocommit": True, **any_server}
     monkeypatch.setattr(connect, "_PRIMARY_ATTRS", frozenset(("any",)))
     monkeypatch.setattr(connect, "connection_parameters", lambda url, **_: any_server)
@@ -174,6 +180,54 @@ def test_a_pool_that_takes_standbys_reads_what_is_older(pair: Pair, monkeypatch:
         request.update_mask.paths.append("title")
         tasks.UpdateTask(request, timeout=SECONDS)
     assert "Task a" in pair.titles("a")
+
+
+def claim(pair: Pair, agent: str) -> coordination_pb2.ClaimTaskResponse:
+    """Claim task a, as soon as there is an answer."""
+    request = coordination_pb2.ClaimTaskRequest(task_code="a", agent=agent)
+    end = monotonic() + LONG_SECONDS
+    while True:
+        try:
+            return pair.coordination.ClaimTask(request, timeout=SECONDS)
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE or monotonic() > end:
+                raise
+
+
+def take_over_late(pair: Pair) -> coordination_pb2.LeaseRef:
+    """Let a standby take over after a lease has run out, and return the lease."""
+    pair.create("a")
+    lease = claim(pair, "holder").claims[0].lease
+    with psycopg.connect(pair.one.url, autocommit=True) as conn:
+        query = "update leases set seconds = %s, expire_time = clock_timestamp() - interval '1 second'"
+        conn.execute(query, [GRACE_SECONDS])
+    swap(pair)
+    with psycopg.connect(pair.two.url, autocommit=True) as conn:
+        # The start of the standby itself gives no grace.
+        conn.execute(
+            "select pg_sleep(extract(epoch from pg_postmaster_start_time() - clock_timestamp()) + %s)",
+            [GRACE_SECONDS],
+        )
+    pair.wire.lead(pair.two.url)
+    return coordination_pb2.LeaseRef(task_code="a", fence=lease.fence)
+
+
+def test_holders_may_beat_before_others_claim_after_a_standby_took_over(pair: Pair) -> None:
+    lease = take_over_late(pair)
+    with pytest.raises(grpc.RpcError) as refused:
+        claim(pair, "other")
+    assert reason(refused.value) == "TASK_HELD"
+    (state,) = pair.coordination.Heartbeat(coordination_pb2.HeartbeatRequest(leases=[lease])).leases
+    assert state.status == coordination_pb2.LEASE_STATUS_HELD
+
+
+def test_without_the_time_of_the_return_the_task_is_taken(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the one above."""
+    monkeypatch.setattr(pair.app.db, "_prepare", None)
+    take_over_late(pair)
+    assert claim(pair, "other").claims[0].lease.attempt == 2
 
 
 @contextmanager
