@@ -57,6 +57,7 @@ class Unready(IntFlag):
     LIMIT = 256
     CHILDREN = 512
     MISSING = 1024
+    BUDGET = 2048
 
 
 class SessionStatus(IntEnum):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from orchestration.v1 import coordination_pb2, lease_pb2
+from orchestration_server.codec import budgets
 from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.timestamps import to_timestamp
@@ -17,7 +18,7 @@ from orchestration_server.db.database import Database
 from orchestration_server.errors import LedgerError, NotFound
 from orchestration_server.model import Call, EntityType
 from orchestration_server.store import leases as lease_store
-from orchestration_server.store.leases import HeldLease, ListedLease
+from orchestration_server.store.leases import Beat, HeldLease, ListedLease
 from orchestration_server.store.pages import PAGE_BYTES
 from orchestration_server.timeline.reply import Reply
 from orchestration_server.work.claiming import Claiming
@@ -127,11 +128,11 @@ class WorkRpcs:
         return embed_all(RESULT_FIELD, claimed)
 
     def Heartbeat(self, request: coordination_pb2.HeartbeatRequest, call: Call) -> bytes:
-        named = [(lease.task_code, lease.fence) for lease in request.leases]
+        beats = [_beat(lease) for lease in request.leases]
         with self._db.connection(call) as conn:
-            held = lease_store.beat(conn, project=call.project, leases=named)
+            held = lease_store.beat(conn, project=call.project, leases=beats)
         return coordination_pb2.HeartbeatResponse(
-            leases=[_lease_state(code, fence, held.get((code, fence))) for code, fence in named]
+            leases=[_lease_state(beat, held.get((beat.task_code, beat.fence))) for beat in beats]
         ).SerializeToString()
 
     def ReleaseTask(self, request: coordination_pb2.ReleaseTaskRequest, call: Call) -> bytes:
@@ -189,25 +190,40 @@ def _answer(reply: Reply, response: bytes) -> bool:
     return True
 
 
-def _lease_state(code: str, fence: int, lease: HeldLease | None) -> coordination_pb2.LeaseState:
-    if lease is None:
-        return coordination_pb2.LeaseState(
-            task_code=code, fence=fence, status=coordination_pb2.LEASE_STATUS_LOST
-        )
+def _beat(lease: coordination_pb2.LeaseRef) -> Beat:
+    if not lease.HasField("usage"):
+        return Beat(lease.task_code, lease.fence)
+    used = budgets.to_array(budgets.amounts(lease.usage))
+    return Beat(lease.task_code, lease.fence, used, lease.usage.SerializeToString())
+
+
+def _lease_state(beat: Beat, lease: HeldLease | None) -> coordination_pb2.LeaseState:
     state = coordination_pb2.LeaseState(
-        task_code=code,
-        fence=fence,
-        status=coordination_pb2.LEASE_STATUS_HELD,
-        directive=_DIRECTIVES[lease.pause_mode],
-        expire_time=to_timestamp(lease.expire_time),
+        task_code=beat.task_code, fence=beat.fence, status=coordination_pb2.LEASE_STATUS_LOST
     )
+    if lease is None:
+        return state
+    state.status = coordination_pb2.LEASE_STATUS_HELD
+    state.directive = _DIRECTIVES[lease.pause_mode]
+    state.expire_time.CopyFrom(to_timestamp(lease.expire_time))
     if lease.pause_mode is not None:
         by = f" (by {lease.paused_by})" if lease.paused_by else ""
         state.reason = f"{lease.pause_reason}{by}"
     state.time_left.FromTimedelta(max(lease.time_left, timedelta()))
     if lease.attempt_time_left is not None:
         state.attempt_time_left.FromTimedelta(max(lease.attempt_time_left, timedelta()))
+    state.usage_ignored = bool(beat.used) and beat.used != budgets.to_array(lease.used)
+    if lease.budget is not None:
+        _add_budget(state, lease.budget, lease)
     return state
+
+
+def _add_budget(state: coordination_pb2.LeaseState, budget: Sequence[int | None], lease: HeldLease) -> None:
+    state.budget_left.CopyFrom(budgets.to_budget(budgets.left(budget, lease.spent, lease.used)))
+    spent = budgets.spent(budget, lease.spent, lease.used)
+    if spent and state.directive != coordination_pb2.DIRECTIVE_CANCEL:
+        state.directive = coordination_pb2.DIRECTIVE_CANCEL
+        state.reason = f"the budget of the task is used up: {', '.join(spent)}"
 
 
 def _listed(row: ListedLease) -> lease_pb2.Lease:

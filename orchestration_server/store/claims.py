@@ -58,6 +58,8 @@ class ClaimFacts(NamedTuple):
     unready: int
     session_closed: bool
     """True if the session of the claimer is closed."""
+    spent: str
+    """The amounts that all earlier attempts used, as an array of SQL; empty if the task has no budget."""
 
 
 class NewLease(NamedTuple):
@@ -68,6 +70,8 @@ class NewLease(NamedTuple):
     """The labels of the task as a JSON array."""
     number: int
     attempt: bytes
+    spent: str
+    """The amounts that earlier attempts used, as an array of SQL; empty if the task has no budget."""
 
 
 class Terms(NamedTuple):
@@ -87,6 +91,7 @@ select clock_timestamp(), r.fingerprint, r.response, t.code, t.revision, t.delet
         %(provider)s) end,
     exists (select from sessions s
         where s.project = %(project)s and s.key = %(session)s and s.key <> '' and s.status = 3),
+    case when t.budget is not null then ledger_used(%(project)s, t.code)::text else '' end,
     """
     + leases.COLUMNS
     + """
@@ -117,16 +122,18 @@ CLAIM: LiteralString = (
     group by turn.n
 ), leased as (
     insert into leases (project, task_code, fence, agent, session_key, provider, labels, seconds, expire_time,
-        deadline)
+        deadline, budget, spent)
     select %(project)s, k.code, k.fence, %(k_agent)s, %(k_session)s, %(k_provider)s,
         array(select jsonb_array_elements_text(k.labels::jsonb)), %(k_seconds)s::double precision,
-        %(k_expire)s::timestamptz, nullif(%(k_deadline)s, '')::timestamptz
-    from claimable, unnest(%(c_code)s::text[], %(k_fence)s::bigint[], %(c_labels)s::text[])
-        as k (code, fence, labels)
+        %(k_expire)s::timestamptz, nullif(%(k_deadline)s, '')::timestamptz, nullif(k.budget, '')::bigint[],
+        nullif(k.spent, '')::bigint[]
+    from claimable, unnest(%(c_code)s::text[], %(k_fence)s::bigint[], %(c_labels)s::text[],
+        %(c_budget)s::text[], %(k_spent)s::text[]) as k (code, fence, labels, budget, spent)
     order by k.code
     on conflict (project, task_code) do update set fence = excluded.fence, agent = excluded.agent,
         session_key = excluded.session_key, provider = excluded.provider, labels = excluded.labels,
-        seconds = excluded.seconds, expire_time = excluded.expire_time, deadline = excluded.deadline
+        seconds = excluded.seconds, expire_time = excluded.expire_time, deadline = excluded.deadline,
+        budget = excluded.budget, spent = excluded.spent, used = null, usage = null
     where not ledger_lease_valid(leases.expire_time, leases.seconds, leases.deadline)
     returning 1
 ), tried as (
@@ -137,9 +144,9 @@ CLAIM: LiteralString = (
         as k (code, number, fence, body)
     returning 1
 ), lapsed as (
-    update attempts a set outcome = k.outcome, body = k.body
-    from claimable, unnest(%(k_lapsed)s::bigint[], %(k_outcome)s::smallint[], %(k_ended)s::bytea[])
-        as k (fence, outcome, body)
+    update attempts a set outcome = k.outcome, body = k.body, used = nullif(k.used, '')::bigint[]
+    from claimable, unnest(%(k_lapsed)s::bigint[], %(k_outcome)s::smallint[], %(k_ended)s::bytea[],
+        %(k_used)s::text[]) as k (fence, outcome, body, used)
     where a.fence = k.fence and a.outcome = 0
     returning 1
 ), """
@@ -179,11 +186,11 @@ def prepare(
         name="claims.prepare",
     ).fetchall()
     found = {
-        r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6], lease=leases.lease_row(r[11:]))
+        r[3]: EntityRow(revision=r[4], deleted=r[5], body=r[6], lease=leases.lease_row(r[12:]))
         for r in rows
         if r[3] is not None
     }
-    return prepared(rows[0], found, {r[3]: ClaimFacts(*r[7:11]) for r in rows if r[3] is not None})
+    return prepared(rows[0], found, {r[3]: ClaimFacts(*r[7:12]) for r in rows if r[3] is not None})
 
 
 def claim_params(
@@ -206,9 +213,11 @@ def claim_params(
         "k_fence": BigintArray(n.fence for n in new),
         "k_number": BigintArray(n.number for n in new),
         "k_body": ByteaArray(n.attempt for n in new),
+        "k_spent": TextArray(n.spent for n in new),
         "k_lapsed": BigintArray(e.fence for e in lapsed),
         "k_outcome": BigintArray(e.outcome for e in lapsed),
         "k_ended": ByteaArray(e.body for e in lapsed),
+        "k_used": TextArray(e.used for e in lapsed),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, LiteralString, NamedTuple
 
-from orchestration_server.db.arrays import BigintArray, TextArray
+from orchestration_server.db.arrays import BigintArray, ByteaArray, TextArray
 from orchestration_server.db.connection import Connection
 from orchestration_server.model import Request
 from orchestration_server.store import pages
@@ -15,26 +15,36 @@ from orchestration_server.store.prepared import EntityRow, LeaseRow, Prepared, p
 
 COLUMNS: LiteralString = """l.fence, l.agent, l.session_key, nullif(l.expire_time, '-infinity'), l.deadline,
     ledger_lease_valid(l.expire_time, l.seconds, l.deadline),
-    case when l.fence is not null then (select a.body from attempts a where a.fence = l.fence) end"""
+    case when l.fence is not null then (select a.body from attempts a where a.fence = l.fence) end,
+    l.used, l.usage"""
 """The columns that ``lease_row`` reads, of a lease ``l`` that may be missing."""
 
 
 # The valid lease is checked and extended in one statement. A lease never lasts beyond its deadline.
-_BEAT: LiteralString = """
+_EXTEND: LiteralString = """
 with beat as (
     update leases l set expire_time = least(clock_timestamp() + make_interval(secs => l.seconds),
-        coalesce(l.deadline, 'infinity'))
+        coalesce(l.deadline, 'infinity'))"""
+_USED: LiteralString = """,
+        used = case when ledger_usage_grows(l.used, b.used) then b.used else l.used end,
+        usage = case when ledger_usage_grows(l.used, b.used) then b.usage else l.usage end
+    from (
+        select %(project)s::text as project, b.code, b.fence, nullif(b.used, '')::bigint[] as used, b.usage
+        from unnest(%(codes)s::text[], %(fences)s::bigint[], %(used)s::text[], %(usages)s::bytea[])
+            as b (code, fence, used, usage)"""
+_NOT_USED: LiteralString = """
     from (
         select %(project)s::text as project, b.*
-        from unnest(%(codes)s::text[], %(fences)s::bigint[]) as b (code, fence)
+        from unnest(%(codes)s::text[], %(fences)s::bigint[]) as b (code, fence)"""
+_BEAT_END: LiteralString = """
         order by b.code offset 0
     ) b
     where l.project = b.project and l.task_code = b.code and l.fence = b.fence
         and ledger_lease_valid(l.expire_time, l.seconds, l.deadline)
-    returning l.task_code, l.fence, l.agent, l.expire_time, l.deadline
+    returning l.task_code, l.fence, l.agent, l.expire_time, l.deadline, l.budget, l.spent, l.used
 )
 select b.task_code, b.fence, b.expire_time, b.expire_time - clock_timestamp(), b.deadline - clock_timestamp(),
-    p.mode, p.reason, p.agent
+    p.mode, p.reason, p.agent, b.budget, b.spent, b.used
 from beat b
 left join lateral (
     select p.mode, p.reason, p.agent from pauses p
@@ -49,6 +59,8 @@ left join lateral (
     order by p.mode desc, p.kind limit 1
 ) p on true
 """
+_BEAT: LiteralString = _EXTEND + _NOT_USED + _BEAT_END
+_BEAT_WITH_USAGE: LiteralString = _EXTEND + _USED + _BEAT_END
 
 _EXPIRED: LiteralString = """
 select l.project, l.task_code from leases l
@@ -87,6 +99,22 @@ class HeldLease(NamedTuple):
     pause_mode: int | None
     pause_reason: str | None
     paused_by: str | None
+    budget: list[int | None] | None
+    """The limits of the task's budget; None if it has none."""
+    spent: list[int] | None
+    """The amounts that earlier attempts used, if the task has a budget."""
+    used: list[int] | None
+    """The amounts that the holder reported last."""
+
+
+class Beat(NamedTuple):
+    """One lease of a heartbeat, with the usage that its holder reports."""
+
+    task_code: str
+    fence: int
+    used: str = ""
+    """The amounts as an array of SQL; empty if none are reported."""
+    usage: bytes = b""
 
 
 class ListedLease(NamedTuple):
@@ -157,19 +185,22 @@ def lease_row(columns: Sequence[Any]) -> LeaseRow | None:
     return None if columns[0] is None else LeaseRow(*columns)
 
 
-def beat(
-    conn: Connection, *, project: str, leases: Sequence[tuple[str, int]]
-) -> dict[tuple[str, int], HeldLease]:
-    """Extend valid leases, in one statement. Return those that were extended, by task code and fence."""
-    rows = conn.execute(
-        _BEAT,
-        {
-            "project": project,
-            "codes": TextArray(code for code, _ in leases),
-            "fences": BigintArray(fence for _, fence in leases),
-        },
-        name="leases.beat",
-    )
+def beat(conn: Connection, *, project: str, leases: Sequence[Beat]) -> dict[tuple[str, int], HeldLease]:
+    """Extend valid leases, in one statement. Return those that were extended, by task code and fence.
+
+    A report with a lower amount than an earlier one changes nothing.
+    """
+    params: dict[str, Any] = {
+        "project": project,
+        "codes": TextArray(each.task_code for each in leases),
+        "fences": BigintArray(each.fence for each in leases),
+    }
+    query = _BEAT
+    if any(each.used for each in leases):
+        query = _BEAT_WITH_USAGE
+        params["used"] = TextArray(each.used for each in leases)
+        params["usages"] = ByteaArray(each.usage for each in leases)
+    rows = conn.execute(query, params, name="leases.beat")
     return {(row[0], row[1]): HeldLease(*row) for row in rows}
 
 

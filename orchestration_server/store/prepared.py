@@ -24,6 +24,10 @@ class LeaseRow(NamedTuple):
     """True if the lease was valid at the read, by the database's clock."""
     attempt: bytes
     """The serialized attempt, which is open."""
+    used: list[int] | None
+    """The amounts of ``usage``; None if the holder reported none."""
+    usage: bytes | None
+    """The serialized usage that the holder reported last."""
 
 
 @dataclass(frozen=True, slots=True)

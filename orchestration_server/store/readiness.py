@@ -99,6 +99,9 @@ select t.unready, c.* from task t left join lateral (
         and ledger_lease_valid(l.expire_time, l.seconds, l.deadline)
     where t.unready & 512 <> 0 and d.project = %(project)s and d.depends_on_code = t.code and d.kind = 2
         and k.status <> 5 and k.delete_time is null
+  union all
+    select 2048, t.code, 0, '', null, t.budget::text || ledger_used(%(project)s, t.code)::text
+    where t.unready & 2048 <> 0
 ) c on true
 order by c.bit, c.subject
 """

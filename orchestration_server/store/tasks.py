@@ -50,20 +50,20 @@ def insert_cte(name: LiteralString, source: LiteralString) -> LiteralString:
         name
         + """ as (
     insert into tasks (project, code, uid, sprint_code, status, priority, assignee, labels, revision,
-        create_time, update_time, body, capabilities, not_before, due_time, completed_by_children)
+        create_time, update_time, body, capabilities, not_before, due_time, completed_by_children, budget)
     select %(project)s, c.code, c.uid, c.sprint_code, c.status, c.priority, c.assignee,
         array(select jsonb_array_elements_text(c.labels::jsonb)), 1, c.create_time, c.update_time, c.body,
         array(select jsonb_array_elements_text(c.capabilities::jsonb)), c.not_before, c.due_time,
-        c.completed_by_children
+        c.completed_by_children, nullif(c.budget, '')::bigint[]
     from """
         + source
         + """, unnest(%(c_code)s::text[], %(c_uid)s::text[]::uuid[], %(c_sprint)s::text[],
         %(c_status)s::smallint[], %(c_priority)s::smallint[], %(c_assignee)s::text[], %(c_labels)s::text[],
         %(c_create)s::timestamptz[], %(c_update)s::timestamptz[], %(c_body)s::bytea[],
         %(c_capabilities)s::text[], %(c_not_before)s::timestamptz[], %(c_due)s::timestamptz[],
-        %(c_by_children)s::boolean[])
+        %(c_by_children)s::boolean[], %(c_budget)s::text[])
         as c (code, uid, sprint_code, status, priority, assignee, labels, create_time, update_time, body,
-            capabilities, not_before, due_time, completed_by_children)
+            capabilities, not_before, due_time, completed_by_children, budget)
     returning 1
 )"""
     )
@@ -86,7 +86,8 @@ def update_cte(name: LiteralString, source: LiteralString) -> LiteralString:
         retry_time = case when c.retry_time = '' and c.status = t.status then t.retry_time
             else nullif(c.retry_time, '')::timestamptz end,
         capabilities = array(select jsonb_array_elements_text(c.capabilities::jsonb)),
-        not_before = c.not_before, due_time = c.due_time, completed_by_children = c.completed_by_children
+        not_before = c.not_before, due_time = c.due_time, completed_by_children = c.completed_by_children,
+        budget = nullif(c.budget, '')::bigint[]
     from (
         select %(project)s::text as project, n.*
         from """
@@ -95,9 +96,9 @@ def update_cte(name: LiteralString, source: LiteralString) -> LiteralString:
             %(c_status)s::smallint[], %(c_priority)s::smallint[], %(c_assignee)s::text[],
             %(c_labels)s::text[], %(c_update)s::timestamptz[], %(c_body)s::bytea[], %(c_retry)s::text[],
             %(c_capabilities)s::text[], %(c_not_before)s::timestamptz[], %(c_due)s::timestamptz[],
-            %(c_by_children)s::boolean[])
+            %(c_by_children)s::boolean[], %(c_budget)s::text[])
             as n (code, revision, sprint_code, status, priority, assignee, labels, update_time, body,
-                retry_time, capabilities, not_before, due_time, completed_by_children)
+                retry_time, capabilities, not_before, due_time, completed_by_children, budget)
         offset 0
     ) c
     where t.project = c.project and t.code = c.code and t.revision = c.revision
@@ -204,6 +205,8 @@ class TaskColumns:
     not_before: datetime | None = None
     due_time: datetime | None = None
     completed_by_children: bool = False
+    budget: str = ""
+    """The limits of what attempts may use, as an array of SQL; empty if the task has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +272,7 @@ def columns(rows: Sequence[TaskColumns]) -> dict[str, Array]:
         "c_not_before": NullableTimestampArray(r.not_before for r in rows),
         "c_due": NullableTimestampArray(r.due_time for r in rows),
         "c_by_children": BoolArray(r.completed_by_children for r in rows),
+        "c_budget": TextArray(r.budget for r in rows),
     }
 
 

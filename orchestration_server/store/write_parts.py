@@ -83,20 +83,25 @@ FENCED: LiteralString = """fenced as materialized (
 ), """
 FENCED_COUNT: LiteralString = " + (select n from fenced)"
 
-# A lease that was lost is looked at again under its row lock: a heartbeat may commit after it was read.
+# A lease that was lost is looked at again under its row lock: a heartbeat may commit after it was read. So is
+# the usage, which a heartbeat may have changed.
 ENDED: LiteralString = """
 , freed as (
     delete from leases l
     using (select count(*) as n from changed) c,
-        unnest(%(a_code)s::text[], %(a_fence)s::bigint[], %(a_lost)s::boolean[]) as a (code, fence, lost)
+        unnest(%(a_code)s::text[], %(a_fence)s::bigint[], %(a_lost)s::boolean[], %(a_seen)s::text[])
+            as a (code, fence, lost, seen)
     where l.project = %(project)s and l.task_code = a.code and l.fence = a.fence
+        and l.used is not distinct from nullif(a.seen, '')::bigint[]
         and not (a.lost and ledger_lease_valid(l.expire_time, l.seconds, l.deadline))
     returning 1
 ), ended as (
-    update attempts t set outcome = a.outcome, body = a.body, parked = a.parked
+    update attempts t set outcome = a.outcome, body = a.body, parked = a.parked,
+        used = nullif(a.used, '')::bigint[]
     from (select count(*) as n from changed) c,
-        unnest(%(a_fence)s::bigint[], %(a_outcome)s::smallint[], %(a_body)s::bytea[], %(a_parked)s::boolean[])
-            as a (fence, outcome, body, parked)
+        unnest(%(a_fence)s::bigint[], %(a_outcome)s::smallint[], %(a_body)s::bytea[],
+            %(a_parked)s::boolean[], %(a_used)s::text[])
+            as a (fence, outcome, body, parked, used)
     where t.fence = a.fence and t.outcome = 0
     returning 1
 )"""
@@ -133,6 +138,10 @@ class AttemptEnd(NamedTuple):
     """True if the retry policy leaves no other try."""
     lost: bool = False
     """True if the attempt ends because its lease was lost: then the lease must not be valid."""
+    used: str = ""
+    """The amounts that the attempt used, as an array of SQL; empty if none were reported."""
+    seen: str = ""
+    """The amounts that the lease had when it was read, in the same form."""
 
 
 def stamp_params(stamps: Sequence[Stamp]) -> dict[str, Any]:
@@ -165,6 +174,8 @@ def end_params(given: Sequence[AttemptEnd]) -> dict[str, Any]:
         "a_body": ByteaArray(e.body for e in ends),
         "a_parked": BoolArray(e.parked for e in ends),
         "a_lost": BoolArray(e.lost for e in ends),
+        "a_used": TextArray(e.used for e in ends),
+        "a_seen": TextArray(e.seen for e in ends),
     }
 
 

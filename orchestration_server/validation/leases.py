@@ -112,7 +112,7 @@ RULES: Rules = {
         "context": Sub(context_pb2.ContextOptions),
         "request_id": REQUEST_ID,
     },
-    coordination_pb2.LeaseRef: {"task_code": CODE, "fence": FENCE},
+    coordination_pb2.LeaseRef: {"task_code": CODE, "fence": FENCE, "usage": Sub(lease_pb2.Usage)},
     coordination_pb2.HeartbeatRequest: {
         "leases": Items(MAX_BEATS, Sub(coordination_pb2.LeaseRef), low=1),
     },

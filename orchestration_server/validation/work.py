@@ -111,6 +111,11 @@ RULES: Rules = {
         "max_attempts": Int(0, 100),
         "backoff": Span(0, _DAY),
         "max_backoff": Span(0, 30 * _DAY),
+        "budget": Sub(task_pb2.Budget),
+    },
+    task_pb2.Budget: {
+        **dict.fromkeys(("tokens", "cost_micros", "tool_calls"), Int(0, 2**53)),
+        "wall_time": Span(0, 3_650 * _DAY),
     },
     task_pb2.Task: {"code": CODE, **_TASK, **dict.fromkeys(SERVER_SET, Ignored())},
     task_pb2.CreateTaskRequest: {
@@ -158,11 +163,6 @@ RULES: Rules = {
         "variables": Json(),
         "items": Items(1_000, Sub(task_pb2.TaskFromTemplate), low=1),
         **_MUTATION,
-    },
-    task_pb2.RetryPolicy: {
-        "max_attempts": Int(0, 100),
-        "backoff": Span(0, 86_400),
-        "max_backoff": Span(0, 30 * 86_400),
     },
     # sprint.proto
     sprint_pb2.Sprint: {"code": CODE, **_SPRINT, **dict.fromkeys(SERVER_SET, Ignored())},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchestration.v1 import lease_pb2
+from orchestration_server.codec import budgets
 from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.model import AttemptOutcome, TaskStatus
 from orchestration_server.store.prepared import LeaseRow
@@ -51,10 +52,21 @@ def end(
     attempt = lease_pb2.Attempt.FromString(lease.attempt)
     if report is not None:
         attempt.MergeFrom(report)
+    if lease.used is not None and not budgets.grows(lease.used, budgets.amounts(attempt.usage)):
+        # The holder did not report usage now, or less than before.
+        attempt.usage.ParseFromString(lease.usage or b"")
+    used = budgets.amounts(attempt.usage) if attempt.HasField("usage") else None
     attempt.outcome = int(outcome)  # type: ignore[assignment]  # the numbers are the same
     attempt.end_time.CopyFrom(to_timestamp(end_time(lease, now)))
     return AttemptEnd(
-        code, lease.fence, int(outcome), attempt.SerializeToString(), parked, lost=not lease.valid
+        code,
+        lease.fence,
+        int(outcome),
+        attempt.SerializeToString(),
+        parked,
+        lost=not lease.valid,
+        used=budgets.to_array(used),
+        seen=budgets.to_array(lease.used),
     )
 
 

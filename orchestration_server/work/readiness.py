@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from orchestration.v1 import coordination_pb2
+from orchestration_server.codec import budgets
 from orchestration_server.codec.names import SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
 from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.model import Unready
@@ -65,6 +66,18 @@ def _child(cause: Cause) -> str:
     return f"its child {cause.subject} is {TASK_STATUS_NAMES[cause.status]}: its last child completes it"
 
 
+def _budget(cause: Cause) -> str:
+    limits, _, used = cause.detail.strip("{}").partition("}{")
+    spent = budgets.spent(
+        [None if limit == "NULL" else int(limit) for limit in limits.split(",")],
+        [int(amount) for amount in used.split(",")],
+    )
+    return (
+        f"its attempts have used up its budget ({', '.join(spent)}):"
+        " it is ready once the budget of its retry_policy is raised"
+    )
+
+
 _REASONS: Mapping[Unready, tuple[_Kind.ValueType, Callable[[Cause], str], str]] = {
     Unready.STATUS: (
         _Kind.READINESS_REASON_KIND_STATUS, _status, "are not pending",
@@ -95,6 +108,9 @@ _REASONS: Mapping[Unready, tuple[_Kind.ValueType, Callable[[Cause], str], str]] 
     Unready.LIMIT: (_Kind.READINESS_REASON_KIND_LIMIT, _limit, "are beyond a limit of leases"),
     Unready.CHILDREN: (
         _Kind.READINESS_REASON_KIND_CHILDREN, _child, "wait for their children",
+    ),
+    Unready.BUDGET: (
+        _Kind.READINESS_REASON_KIND_BUDGET, _budget, "have used up their budget",
     ),
 }  # fmt: skip
 KINDS = {bit: kind for bit, (kind, _, _) in _REASONS.items()}

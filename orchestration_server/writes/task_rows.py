@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestration.v1 import task_pb2
+from orchestration_server.codec import budgets
 from orchestration_server.codec.content import snapshot
 from orchestration_server.codec.entities import TASK
 from orchestration_server.codec.events import change_event
@@ -35,6 +36,7 @@ def task_columns(
         not_before=to_datetime(task.not_before) if task.HasField("not_before") else None,
         due_time=to_datetime(task.due_time) if task.HasField("due_time") else None,
         completed_by_children=task.completed_by_children,
+        budget=budgets.limits(task.retry_policy.budget),
     )
 
 

@@ -28,7 +28,10 @@ pytestmark = pytest.mark.shared_server
 DAY = 86_400
 SOON, LATER = Timestamp(seconds=1_900_000_000), Timestamp(seconds=1_900_086_400, nanos=123_456_000)
 POLICY = task_pb2.RetryPolicy(
-    max_attempts=5, backoff=Duration(nanos=500_000_000), max_backoff=Duration(seconds=600)
+    max_attempts=5,
+    backoff=Duration(nanos=500_000_000),
+    max_backoff=Duration(seconds=600),
+    budget=task_pb2.Budget(tokens=9, cost_micros=8, tool_calls=0, wall_time=Duration(nanos=500_000_000)),
 )
 FULL: dict[str, Any] = {
     "capabilities": ["gpu", "python"],
@@ -41,7 +44,15 @@ CONTENT = {
     "capabilities": ["gpu", "python"],
     "not_before": "2030-03-17T17:46:40+00:00",
     "due_time": "2030-03-18T17:46:40.123456+00:00",
-    "retry_policy": {"max_attempts": 5, "backoff_seconds": 0.5, "max_backoff_seconds": 600},
+    "retry_policy": {
+        "max_attempts": 5,
+        "backoff_seconds": 0.5,
+        "max_backoff_seconds": 600,
+        "max_tokens": 9,
+        "max_cost_micros": 8,
+        "max_tool_calls": 0,
+        "max_wall_time_seconds": 0.5,
+    },
     "completed_by_children": True,
 }
 """FULL as snapshots and changes have it."""
@@ -278,7 +289,14 @@ task:
   capabilities: ["{{ needs }}"]
   not_before: 2030-03-17T18:46:40+01:00
   due_time: "{{ due }}"
-  retry_policy: {max_attempts: "{{ attempts }}", backoff_seconds: 0.5, max_backoff_seconds: 600}
+  retry_policy:
+    max_attempts: "{{ attempts }}"
+    backoff_seconds: 0.5
+    max_backoff_seconds: 600
+    max_tokens: 9
+    max_cost_micros: 8
+    max_tool_calls: 0
+    max_wall_time_seconds: 0.5
   completed_by_children: "{{ parent }}"
 """
 SPRINT_TEMPLATE = """---
@@ -346,5 +364,7 @@ def test_a_rendered_value_that_does_not_fit_is_refused_by_its_field(templated: g
     (made,) = tasks.CreateTasksFromTemplate(from_template(due="", attempts=None, parent=None, needs=[])).tasks
     assert optional(made) == {
         "not_before": SOON,
-        "retry_policy": task_pb2.RetryPolicy(backoff=POLICY.backoff, max_backoff=POLICY.max_backoff),
+        "retry_policy": task_pb2.RetryPolicy(
+            backoff=POLICY.backoff, max_backoff=POLICY.max_backoff, budget=POLICY.budget
+        ),
     }

@@ -1,6 +1,6 @@
 """The leases of a client: when it beats, and when it gives a lease up. Time is a number here."""
 
-from orchestration.leases import KeptLease, LeaseTable
+from orchestration.leases import KeptLease, LeaseTable, heartbeat_request
 from orchestration.v1.coordination_pb2 import (
     DIRECTIVE_CANCEL,
     DIRECTIVE_CONTINUE,
@@ -9,7 +9,7 @@ from orchestration.v1.coordination_pb2 import (
     LeaseState,
     LeaseStatus,
 )
-from orchestration.v1.lease_pb2 import Lease
+from orchestration.v1.lease_pb2 import Lease, Usage
 
 
 class Holder:
@@ -119,3 +119,17 @@ def test_the_directive_reaches_the_holder() -> None:
     told = state(directive=DIRECTIVE_CANCEL, reason="runaway (by ops)")
     leases.accepted(leases.due(10.0), [told], sent_at=10.0, now=10.1)
     assert holder.directives == [(DIRECTIVE_CANCEL, "runaway (by ops)")]
+
+
+def test_a_heartbeat_reports_the_usage_and_the_holder_learns_what_is_left() -> None:
+    holder = Holder()
+    leases = table(holder)
+    (plain,) = heartbeat_request(leases.due(10.0)).leases
+    assert not plain.HasField("usage")
+    holder.kept.usage = Usage(tool_calls=3)
+    (reported,) = heartbeat_request([holder.kept]).leases
+    assert reported.usage.tool_calls == 3
+    told = state()
+    told.budget_left.tool_calls = 7
+    leases.accepted([holder.kept], [told], sent_at=10.0, now=10.1)
+    assert holder.kept.budget_left.tool_calls == 7

@@ -173,12 +173,18 @@ def test_optional_fields_appear_and_disappear() -> None:
 
 @given(
     st.none() | st.integers(0, 100),
-    st.tuples(*[st.none() | st.integers(0, 30 * 86_400 * 10**6)] * 2),
+    st.tuples(*[st.none() | st.integers(0, 30 * 86_400 * 10**6)] * 3),
+    st.tuples(*[st.none() | st.integers(0, 2**53)] * 3),
 )
-def test_a_retry_policy_keeps_its_values(attempts: int | None, pauses: tuple[int | None, ...]) -> None:
-    names = ("max_attempts", "backoff_seconds", "max_backoff_seconds")
-    micros = (attempts, *(None if pause is None else pause / 10**6 for pause in pauses))
-    values = {name: value for name, value in zip(names, micros, strict=True) if value is not None}
+def test_a_retry_policy_keeps_its_values(
+    attempts: int | None, spans: tuple[int | None, ...], counts: tuple[int | None, ...]
+) -> None:
+    names = (
+        "max_attempts", "backoff_seconds", "max_backoff_seconds", "max_wall_time_seconds",
+        "max_tokens", "max_cost_micros", "max_tool_calls",
+    )  # fmt: skip
+    given = (attempts, *(None if span is None else span / 10**6 for span in spans), *counts)
+    values = {name: value for name, value in zip(names, given, strict=True) if value is not None}
     policy = to_retry_policy(values)
     content = retry_policy_content(policy)
     assert content == {name: value for name, value in values.items() if value or name != "max_attempts"}
@@ -191,6 +197,7 @@ def test_a_retry_policy_keeps_its_values(attempts: int | None, pauses: tuple[int
         {"attempts": 1}, {"max_attempts": 1.5}, {"max_attempts": "3"}, {"max_attempts": True},
         {"max_attempts": -1}, {"backoff_seconds": float("nan")}, {"backoff_seconds": float("inf")},
         {"backoff_seconds": 10**300}, {"max_backoff_seconds": [1]}, {"max_backoff_seconds": -0.1},
+        {"max_tokens": 1.5}, {"max_cost_micros": 2**53 + 2}, {"max_tool_calls": "many"},
     ],
 )  # fmt: skip
 def test_a_retry_policy_of_other_values_is_refused(values: dict[str, Any]) -> None:

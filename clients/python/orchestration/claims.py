@@ -30,7 +30,7 @@ from orchestration.v1.lease_pb2 import (
     Usage,
 )
 from orchestration.v1.session_pb2 import LogActivityRequest
-from orchestration.v1.task_pb2 import Task, UpdateTaskRequest
+from orchestration.v1.task_pb2 import Budget, Task, UpdateTaskRequest
 
 MAX_REASON = 2_000
 LOGGED = "agent.work.logged"
@@ -112,6 +112,21 @@ class WorkState:
     def fence(self) -> int:
         """The fence of the lease, for systems that check it."""
         return self.lease.fence
+
+    @property
+    def budget_left(self) -> Budget:
+        """What is left of the budget of the task, by the last heartbeat. Empty if it has none."""
+        return self._kept.budget_left
+
+    def report(self, usage: Usage) -> None:
+        """Report with each heartbeat from now on what the attempt has used since its start.
+
+        The ledger keeps it if the attempt ends without another report. If the budget of the task is used up,
+        ``directive`` becomes CANCEL.
+        """
+        kept = Usage()
+        kept.CopyFrom(usage)
+        self._kept.usage = kept
 
     def check(self) -> None:
         """Raise LeaseLost if the lease is lost. Call it before an effect outside the ledger."""

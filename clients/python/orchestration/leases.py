@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestration.v1.coordination_pb2 import (
     DIRECTIVE_CONTINUE,
@@ -12,7 +12,8 @@ from orchestration.v1.coordination_pb2 import (
     LeaseRef,
     LeaseState,
 )
-from orchestration.v1.lease_pb2 import Lease
+from orchestration.v1.lease_pb2 import Lease, Usage
+from orchestration.v1.task_pb2 import Budget
 
 MAX_BEATS = 10_000
 """The most leases of one heartbeat."""
@@ -36,6 +37,8 @@ class KeptLease:
             the last heartbeat that the server accepted, or of the claim. By the client's monotonic clock.
         lost: Called once if the lease is lost, with the reason.
         directed: Called with each directive and its reason.
+        usage: What the attempt has used so far. Each heartbeat reports it, if it is set.
+        budget_left: What is left of the budget of the task, by the last heartbeat. Empty if it has none.
     """
 
     lease: Lease
@@ -44,6 +47,8 @@ class KeptLease:
     directed: Callable[[int, str], None]
     next_beat: float = 0.0
     sending: bool = False
+    usage: Usage | None = None
+    budget_left: Budget = field(default_factory=Budget)
 
     @property
     def seconds(self) -> float:
@@ -122,6 +127,7 @@ class LeaseTable:
             left = state.time_left.seconds + state.time_left.nanos / 1e9
             kept.valid_until = sent_at + min(kept.seconds, left)
             kept.next_beat = sent_at + min(kept.seconds, left) / BEATS_PER_LEASE
+            kept.budget_left = state.budget_left
             if state.directive != DIRECTIVE_CONTINUE or state.reason:
                 kept.directed(state.directive, state.reason)
             else:
@@ -137,5 +143,8 @@ class LeaseTable:
 def heartbeat_request(beaten: Sequence[KeptLease]) -> HeartbeatRequest:
     """Return the heartbeat of leases."""
     return HeartbeatRequest(
-        leases=[LeaseRef(task_code=kept.lease.task_code, fence=kept.lease.fence) for kept in beaten]
+        leases=[
+            LeaseRef(task_code=kept.lease.task_code, fence=kept.lease.fence, usage=kept.usage)
+            for kept in beaten
+        ]
     )

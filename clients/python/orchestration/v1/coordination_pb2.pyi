@@ -60,7 +60,7 @@ class _DirectiveEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Directive.V
     DIRECTIVE_CONTINUE: _Directive.ValueType  # 1
     """Go on."""
     DIRECTIVE_CANCEL: _Directive.ValueType  # 2
-    """Stop the work and release the task as CANCELLED or RETURNED."""
+    """Stop the work and release the task as CANCELLED or RETURNED. A pause asks for it, or the budget is used up."""
     DIRECTIVE_PAUSE: _Directive.ValueType  # 3
     """Stop the work until the directive is CONTINUE again, and keep the lease by heartbeats."""
     DIRECTIVE_DRAIN: _Directive.ValueType  # 4
@@ -74,7 +74,7 @@ DIRECTIVE_UNSPECIFIED: Directive.ValueType  # 0
 DIRECTIVE_CONTINUE: Directive.ValueType  # 1
 """Go on."""
 DIRECTIVE_CANCEL: Directive.ValueType  # 2
-"""Stop the work and release the task as CANCELLED or RETURNED."""
+"""Stop the work and release the task as CANCELLED or RETURNED. A pause asks for it, or the budget is used up."""
 DIRECTIVE_PAUSE: Directive.ValueType  # 3
 """Stop the work until the directive is CONTINUE again, and keep the lease by heartbeats."""
 DIRECTIVE_DRAIN: Directive.ValueType  # 4
@@ -133,6 +133,8 @@ class _ReadinessReasonKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_R
     """A limit of work in progress is reached."""
     READINESS_REASON_KIND_CHILDREN: _ReadinessReasonKind.ValueType  # 10
     """It waits for its children."""
+    READINESS_REASON_KIND_BUDGET: _ReadinessReasonKind.ValueType  # 11
+    """The budget of the task is used up."""
 
 class ReadinessReasonKind(_ReadinessReasonKind, metaclass=_ReadinessReasonKindEnumTypeWrapper):
     """The kind of a reason for which a task is not ready."""
@@ -159,6 +161,8 @@ READINESS_REASON_KIND_LIMIT: ReadinessReasonKind.ValueType  # 9
 """A limit of work in progress is reached."""
 READINESS_REASON_KIND_CHILDREN: ReadinessReasonKind.ValueType  # 10
 """It waits for its children."""
+READINESS_REASON_KIND_BUDGET: ReadinessReasonKind.ValueType  # 11
+"""The budget of the task is used up."""
 Global___ReadinessReasonKind: _TypeAlias = ReadinessReasonKind  # noqa: Y015
 
 class _PauseMode:
@@ -615,19 +619,27 @@ class LeaseRef(_message.Message):
 
     TASK_CODE_FIELD_NUMBER: _builtins.int
     FENCE_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     task_code: _builtins.str
     """Required. The code of the task."""
     fence: _builtins.int
     """Required. The fence of the lease."""
+    @_builtins.property
+    def usage(self) -> _lease_pb2.Usage:
+        """What the attempt has used from its start until now, for the budget of the task and for the attempt if it ends
+        without another report. If unset, the last report stands.
+        """
+
     def __init__(
         self,
         *,
         task_code: _builtins.str = ...,
         fence: _builtins.int = ...,
+        usage: _lease_pb2.Usage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "task_code", b"task_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "task_code", b"task_code", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -671,6 +683,8 @@ class LeaseState(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     TIME_LEFT_FIELD_NUMBER: _builtins.int
     ATTEMPT_TIME_LEFT_FIELD_NUMBER: _builtins.int
+    BUDGET_LEFT_FIELD_NUMBER: _builtins.int
+    USAGE_IGNORED_FIELD_NUMBER: _builtins.int
     task_code: _builtins.str
     """The code of the task."""
     fence: _builtins.int
@@ -681,6 +695,10 @@ class LeaseState(_message.Message):
     """What the holder should do."""
     reason: _builtins.str
     """Why, and by whom, for a directive other than CONTINUE."""
+    usage_ignored: _builtins.bool
+    """True if the usage of the request was ignored, since an earlier report has a higher number in it: usage only grows,
+    so the request was late.
+    """
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the lease ends unless another heartbeat extends it, by the database's clock. Unset if the lease is lost."""
@@ -693,6 +711,12 @@ class LeaseState(_message.Message):
     def attempt_time_left(self) -> _duration_pb2.Duration:
         """The time until the attempt's deadline. Unset if it has none."""
 
+    @_builtins.property
+    def budget_left(self) -> _task_pb2.Budget:
+        """What is left of the budget of the task, over all its attempts. 0 in what is used up. Unset if the task has no
+        budget.
+        """
+
     def __init__(
         self,
         *,
@@ -704,10 +728,12 @@ class LeaseState(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         time_left: _duration_pb2.Duration | None = ...,
         attempt_time_left: _duration_pb2.Duration | None = ...,
+        budget_left: _task_pb2.Budget | None = ...,
+        usage_ignored: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_time_left", b"attempt_time_left", "expire_time", b"expire_time", "time_left", b"time_left"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_time_left", b"attempt_time_left", "budget_left", b"budget_left", "expire_time", b"expire_time", "time_left", b"time_left"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_time_left", b"attempt_time_left", "directive", b"directive", "expire_time", b"expire_time", "fence", b"fence", "reason", b"reason", "status", b"status", "task_code", b"task_code", "time_left", b"time_left"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_time_left", b"attempt_time_left", "budget_left", b"budget_left", "directive", b"directive", "expire_time", b"expire_time", "fence", b"fence", "reason", b"reason", "status", b"status", "task_code", b"task_code", "time_left", b"time_left", "usage_ignored", b"usage_ignored"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -765,7 +791,9 @@ class ReleaseTaskRequest(_message.Message):
     """Makes retries safe, as AddDependencyRequest.request_id does."""
     @_builtins.property
     def usage(self) -> _lease_pb2.Usage:
-        """What the attempt used."""
+        """What the attempt used. If unset, or if a heartbeat reported a higher number in it, the attempt keeps the usage that
+        the last heartbeat reported.
+        """
 
     @_builtins.property
     def artifacts(self) -> _containers.RepeatedCompositeFieldContainer[_lease_pb2.Artifact]:

@@ -162,7 +162,7 @@ class CoordinationServiceServicer:
 
         A task is ready if its status is PENDING, or IN_PROGRESS under a lease that has expired; every task that blocks it
         is completed, cancelled or deleted; it is due: it belongs to no sprint or to an active one; its not_before and the
-        pause after a failed attempt have passed; and no pause stops it. The next steps of InitAgent and of contexts
+        pause after a failed attempt have passed; its budget is not used up; and no pause stops it. The next steps of InitAgent and of contexts
         look at status, blockers and sprint alone; they tell an agent to ask before it starts a task that is not due.
         UpdateTaskStatus does not enforce readiness: a task with open blockers can be started and completed.
         """
@@ -196,7 +196,8 @@ class CoordinationServiceServicer:
 
     def Heartbeat(self, request, context):
         """Extends up to 10,000 leases in one statement, each by its duration from now. The response tells for each lease
-        whether it is still held; a lost lease is no error. Heartbeats write no event and change no revision.
+        whether it is still held, what its holder should do, and what is left of its time and of the budget of the task; a
+        lost lease is no error. Heartbeats write no event and change no revision.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

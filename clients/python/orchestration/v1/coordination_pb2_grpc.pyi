@@ -62,7 +62,7 @@ class CoordinationServiceStub:
 
     A task is ready if its status is PENDING, or IN_PROGRESS under a lease that has expired; every task that blocks it
     is completed, cancelled or deleted; it is due: it belongs to no sprint or to an active one; its not_before and the
-    pause after a failed attempt have passed; and no pause stops it. The next steps of InitAgent and of contexts
+    pause after a failed attempt have passed; its budget is not used up; and no pause stops it. The next steps of InitAgent and of contexts
     look at status, blockers and sprint alone; they tell an agent to ask before it starts a task that is not due.
     UpdateTaskStatus does not enforce readiness: a task with open blockers can be started and completed.
     """
@@ -88,7 +88,8 @@ class CoordinationServiceStub:
     """
     Heartbeat: _grpc.UnaryUnaryMultiCallable[_coordination_pb2.HeartbeatRequest, _coordination_pb2.HeartbeatResponse]
     """Extends up to 10,000 leases in one statement, each by its duration from now. The response tells for each lease
-    whether it is still held; a lost lease is no error. Heartbeats write no event and change no revision.
+    whether it is still held, what its holder should do, and what is left of its time and of the budget of the task; a
+    lost lease is no error. Heartbeats write no event and change no revision.
     """
     ReleaseTask: _grpc.UnaryUnaryMultiCallable[_coordination_pb2.ReleaseTaskRequest, _coordination_pb2.ReleaseTaskResponse]
     """Ends the caller's attempt with an outcome. COMPLETED completes the task, FAILED and RETURNED make it PENDING
@@ -181,7 +182,7 @@ class CoordinationServiceAsyncStub(CoordinationServiceStub):
 
     A task is ready if its status is PENDING, or IN_PROGRESS under a lease that has expired; every task that blocks it
     is completed, cancelled or deleted; it is due: it belongs to no sprint or to an active one; its not_before and the
-    pause after a failed attempt have passed; and no pause stops it. The next steps of InitAgent and of contexts
+    pause after a failed attempt have passed; its budget is not used up; and no pause stops it. The next steps of InitAgent and of contexts
     look at status, blockers and sprint alone; they tell an agent to ask before it starts a task that is not due.
     UpdateTaskStatus does not enforce readiness: a task with open blockers can be started and completed.
     """
@@ -207,7 +208,8 @@ class CoordinationServiceAsyncStub(CoordinationServiceStub):
     """
     Heartbeat: _aio.UnaryUnaryMultiCallable[_coordination_pb2.HeartbeatRequest, _coordination_pb2.HeartbeatResponse]  # type: ignore[assignment]
     """Extends up to 10,000 leases in one statement, each by its duration from now. The response tells for each lease
-    whether it is still held; a lost lease is no error. Heartbeats write no event and change no revision.
+    whether it is still held, what its holder should do, and what is left of its time and of the budget of the task; a
+    lost lease is no error. Heartbeats write no event and change no revision.
     """
     ReleaseTask: _aio.UnaryUnaryMultiCallable[_coordination_pb2.ReleaseTaskRequest, _coordination_pb2.ReleaseTaskResponse]  # type: ignore[assignment]
     """Ends the caller's attempt with an outcome. COMPLETED completes the task, FAILED and RETURNED make it PENDING
@@ -321,7 +323,7 @@ class CoordinationServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A task is ready if its status is PENDING, or IN_PROGRESS under a lease that has expired; every task that blocks it
         is completed, cancelled or deleted; it is due: it belongs to no sprint or to an active one; its not_before and the
-        pause after a failed attempt have passed; and no pause stops it. The next steps of InitAgent and of contexts
+        pause after a failed attempt have passed; its budget is not used up; and no pause stops it. The next steps of InitAgent and of contexts
         look at status, blockers and sprint alone; they tell an agent to ask before it starts a task that is not due.
         UpdateTaskStatus does not enforce readiness: a task with open blockers can be started and completed.
         """
@@ -359,7 +361,8 @@ class CoordinationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_coordination_pb2.HeartbeatResponse, _abc.Awaitable[_coordination_pb2.HeartbeatResponse]]:
         """Extends up to 10,000 leases in one statement, each by its duration from now. The response tells for each lease
-        whether it is still held; a lost lease is no error. Heartbeats write no event and change no revision.
+        whether it is still held, what its holder should do, and what is left of its time and of the budget of the task; a
+        lost lease is no error. Heartbeats write no event and change no revision.
         """
 
     @_abc_1.abstractmethod

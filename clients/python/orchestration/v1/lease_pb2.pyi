@@ -291,7 +291,7 @@ class Attempt(_message.Message):
 
     @_builtins.property
     def usage(self) -> Global___Usage:
-        """What the attempt used, as the holder reported it."""
+        """What the attempt used, as the holder reported it last. Unset while the attempt is open."""
 
     @_builtins.property
     def artifacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Artifact]:

@@ -198,13 +198,16 @@ Global___Task: _TypeAlias = Task  # noqa: Y015
 
 @_typing.final
 class RetryPolicy(_message.Message):
-    """What happens after a failed attempt at a task. After the last attempt the task is BLOCKED, with the reason."""
+    """What happens after a failed attempt at a task, and what all attempts may use. After the last attempt the task is
+    BLOCKED, with the reason.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MAX_ATTEMPTS_FIELD_NUMBER: _builtins.int
     BACKOFF_FIELD_NUMBER: _builtins.int
     MAX_BACKOFF_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
     max_attempts: _builtins.int
     """The most attempts that may fail: 1 to 100, or 0 for 3. Lost leases count apart, up to 20 in a row."""
     @_builtins.property
@@ -217,20 +220,74 @@ class RetryPolicy(_message.Message):
     def max_backoff(self) -> _duration_pb2.Duration:
         """The longest pause. Up to 30 days; 1 hour if unset."""
 
+    @_builtins.property
+    def budget(self) -> Global___Budget:
+        """What all attempts at the task may use together. If it is used up, heartbeats return the directive CANCEL, and the
+        task is not ready until the budget is raised. Nothing is limited if unset.
+        """
+
     def __init__(
         self,
         *,
         max_attempts: _builtins.int = ...,
         backoff: _duration_pb2.Duration | None = ...,
         max_backoff: _duration_pb2.Duration | None = ...,
+        budget: Global___Budget | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["backoff", b"backoff", "max_backoff", b"max_backoff"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backoff", b"backoff", "budget", b"budget", "max_backoff", b"max_backoff"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backoff", b"backoff", "max_attempts", b"max_attempts", "max_backoff", b"max_backoff"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backoff", b"backoff", "budget", b"budget", "max_attempts", b"max_attempts", "max_backoff", b"max_backoff"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
+
+@_typing.final
+class Budget(_message.Message):
+    """An amount of what attempts use, by the usage that their holders report. A field that is unset is not limited."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKENS_FIELD_NUMBER: _builtins.int
+    COST_MICROS_FIELD_NUMBER: _builtins.int
+    TOOL_CALLS_FIELD_NUMBER: _builtins.int
+    WALL_TIME_FIELD_NUMBER: _builtins.int
+    tokens: _builtins.int
+    """Tokens that models read and wrote: the sum of input_tokens and output_tokens. Up to 2^53."""
+    cost_micros: _builtins.int
+    """Cost in millionths of a US dollar. Up to 2^53."""
+    tool_calls: _builtins.int
+    """Calls of tools. Up to 2^53."""
+    @_builtins.property
+    def wall_time(self) -> _duration_pb2.Duration:
+        """Working time as the holders measure it. Up to 10 years."""
+
+    def __init__(
+        self,
+        *,
+        tokens: _builtins.int | None = ...,
+        cost_micros: _builtins.int | None = ...,
+        tool_calls: _builtins.int | None = ...,
+        wall_time: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_micros", b"_cost_micros", "_tokens", b"_tokens", "_tool_calls", b"_tool_calls", "cost_micros", b"cost_micros", "tokens", b"tokens", "tool_calls", b"tool_calls", "wall_time", b"wall_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_micros", b"_cost_micros", "_tokens", b"_tokens", "_tool_calls", b"_tool_calls", "cost_micros", b"cost_micros", "tokens", b"tokens", "tool_calls", b"tool_calls", "wall_time", b"wall_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost_micros: _TypeAlias = _typing.Literal["cost_micros"]  # noqa: Y015
+    _WhichOneofArgType__cost_micros: _TypeAlias = _typing.Literal["_cost_micros", b"_cost_micros"]  # noqa: Y015
+    _WhichOneofReturnType__tokens: _TypeAlias = _typing.Literal["tokens"]  # noqa: Y015
+    _WhichOneofArgType__tokens: _TypeAlias = _typing.Literal["_tokens", b"_tokens"]  # noqa: Y015
+    _WhichOneofReturnType__tool_calls: _TypeAlias = _typing.Literal["tool_calls"]  # noqa: Y015
+    _WhichOneofArgType__tool_calls: _TypeAlias = _typing.Literal["_tool_calls", b"_tool_calls"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_micros) -> _WhichOneofReturnType__cost_micros | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tokens) -> _WhichOneofReturnType__tokens | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tool_calls) -> _WhichOneofReturnType__tool_calls | None: ...
+
+Global___Budget: _TypeAlias = Budget  # noqa: Y015
 
 @_typing.final
 class TaskSummary(_message.Message):
