@@ -1,4 +1,4 @@
-"""The background of a context's target: notes, decisions, earlier sessions, outcomes of linked tasks."""
+"""The background of a context's target: notes, decisions, sessions, attempts, outcomes of linked tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from orchestration.v1 import common_pb2, context_pb2, event_pb2, report_pb2, task_pb2
+from orchestration.v1 import common_pb2, context_pb2, event_pb2, lease_pb2, report_pb2, task_pb2
 from orchestration_server.codec.names import ADR_STATUS_NAMES
 from orchestration_server.model import Position
 from orchestration_server.store import context as context_store
@@ -18,6 +18,8 @@ TEXT = 1_000
 """Most characters of a text that is not the target's own."""
 NOTES = 10
 SESSIONS = 5
+ARTIFACTS = 10
+"""Most artifacts of an attempt that a context shows."""
 _OUTCOMES = ("outcome", "resolution", "close_reason")
 _PAUSED = common_pb2.SESSION_STATUS_PAUSED
 _COMPLETED = common_pb2.SESSION_STATUS_COMPLETED
@@ -80,6 +82,27 @@ def sessions(contents: context_store.Contents, own_key: str) -> list[context_pb2
                 update_time=_seconds(session.update_time),
             )
         )
+    return found
+
+
+def attempts(contents: context_store.Contents) -> list[context_pb2.ContextAttempt]:
+    """Return the attempts at the task that have ended, newest first."""
+    found: list[context_pb2.ContextAttempt] = []
+    for attempt in map(lease_pb2.Attempt.FromString, contents.attempts):
+        shown = context_pb2.ContextAttempt(
+            number=attempt.number,
+            agent=attempt.agent,
+            outcome=attempt.outcome,
+            reason=attempt.reason,
+            not_retryable=attempt.not_retryable,
+            artifacts=attempt.artifacts[:ARTIFACTS],
+            end_time=_seconds(attempt.end_time),
+            session_key=attempt.session_key,
+            fence=attempt.fence,
+        )
+        if attempt.HasField("usage"):
+            shown.usage.CopyFrom(attempt.usage)
+        found.append(shown)
     return found
 
 

@@ -317,7 +317,7 @@ class Broker:
 
     def _sized(self, request: _ContextRequest, contents: context_store.Contents) -> list[SizedEvent]:
         """Return the events with their sizes, without those that other sections show."""
-        subject = None if request.options.include_ids else _subject_of(contents)
+        subject = None if request.options.include_ids else _subject_of(contents, request.options)
         shown = _shown_elsewhere(contents, request.options.omit_sections)
         return [
             self._sized_event(position, body, subject)
@@ -339,7 +339,7 @@ class Broker:
         return found
 
 
-def _subject_of(contents: context_store.Contents) -> ContextSubject:
+def _subject_of(contents: context_store.Contents, options: context_pb2.ContextOptions) -> ContextSubject:
     """Return the name and texts of the context's task or sprint, which events need not repeat."""
     version = contents.version
     if version.own_sprint:
@@ -348,7 +348,10 @@ def _subject_of(contents: context_store.Contents) -> ContextSubject:
         return ContextSubject(int(EntityType.SPRINT), version.own_sprint, version.own_sprint, texts)
     task = task_pb2.Task.FromString(contents.task or b"")
     texts = frozenset(filter(None, (task.title, task.description)))
-    return ContextSubject(int(EntityType.TASK), version.task_code, version.sprint_code, texts)
+    reasons: frozenset[str] = frozenset()
+    if context_pb2.CONTEXT_SECTION_ATTEMPTS not in options.omit_sections:
+        reasons = frozenset(filter(None, (attempt.reason for attempt in background.attempts(contents))))
+    return ContextSubject(int(EntityType.TASK), version.task_code, version.sprint_code, texts, reasons)
 
 
 def _shown_elsewhere(contents: context_store.Contents, omitted: Sequence[int]) -> set[Position]:

@@ -16,6 +16,7 @@ TASKS = context_pb2.CONTEXT_SECTION_TASKS
 SHARES: dict[int, float] = {
     TARGET: 0.35,
     context_pb2.CONTEXT_SECTION_NOTES: 0.3,
+    context_pb2.CONTEXT_SECTION_ATTEMPTS: 0.15,
     context_pb2.CONTEXT_SECTION_NEXT_STEPS: 0.1,
     context_pb2.CONTEXT_SECTION_PROGRESS: 0.1,
     context_pb2.CONTEXT_SECTION_ACCEPTANCE_CRITERIA: 0.15,
@@ -33,6 +34,7 @@ SHARES: dict[int, float] = {
 ALWAYS = ("target_type", "target_code", "unchanged", "as_of_cursor", "version")
 LISTS: dict[int, str] = {
     context_pb2.CONTEXT_SECTION_NOTES: "notes",
+    context_pb2.CONTEXT_SECTION_ATTEMPTS: "attempts",
     context_pb2.CONTEXT_SECTION_NEXT_STEPS: "next_steps",
     context_pb2.CONTEXT_SECTION_ACCEPTANCE_CRITERIA: "acceptance_criteria",
     context_pb2.CONTEXT_SECTION_BLOCKERS: "blockers",
@@ -60,14 +62,18 @@ TEXT_FIELDS = frozenset(("title", "pause_reason", "description", "goal", "summar
 # Texts of an item that are cut or left out if it does not fit, in this order.
 CUTTABLE: dict[int, tuple[str, ...]] = {
     context_pb2.CONTEXT_SECTION_NOTES: ("text",),
+    context_pb2.CONTEXT_SECTION_ATTEMPTS: ("reason",),
     context_pb2.CONTEXT_SECTION_BLOCKERS: ("description", "outcome", "title"),
     context_pb2.CONTEXT_SECTION_DEPENDENCIES: ("description", "outcome", "title"),
     context_pb2.CONTEXT_SECTION_DECISIONS: ("text", "title"),
     TASKS: ("title",),
     context_pb2.CONTEXT_SECTION_SESSIONS: ("summary",),
 }
+# Fields that a shortened item has whole or not at all.
+_OPTIONAL: dict[int, tuple[str, ...]] = {context_pb2.CONTEXT_SECTION_ATTEMPTS: ("usage", "artifacts")}
 _NEEDED: dict[int, tuple[str, ...]] = {
     context_pb2.CONTEXT_SECTION_NOTES: ("text",),
+    context_pb2.CONTEXT_SECTION_ATTEMPTS: ("number",),
     context_pb2.CONTEXT_SECTION_BLOCKERS: ("title",),
     context_pb2.CONTEXT_SECTION_DEPENDENCIES: ("title",),
     context_pb2.CONTEXT_SECTION_DECISIONS: ("title",),
@@ -154,7 +160,8 @@ def shorter_item(section: int, item: Any, room: int) -> Any:
     if not needed or not all(name in item for name in needed):
         return None  # A file, or a link to a deleted task, has no text that can be cut.
     # The fields that name the item come first, then its texts, the shortest first.
-    order = [*(name for name in item if name not in cuttable), *reversed(cuttable)]
+    rest = (*reversed(cuttable), *_OPTIONAL.get(section, ()))
+    order = [*(name for name in item if name not in rest), *rest]
     part = members(item, room, [name for name in order if name in item], frozenset(cuttable))
-    kept_whole = (item.keys() - set(cuttable)) | set(needed)
+    kept_whole = (item.keys() - set(rest)) | set(needed)
     return part if part and kept_whole <= part.keys() else None

@@ -16,6 +16,7 @@ VALUE_CHARACTERS = 160
 """A longer value of a change, as JSON, is shown as CUT."""
 CUT = "…"
 _LEDGER = "orchestration."
+_REASONS = ("attempt_reason", "reason")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class ContextSubject:
     entity_code: str
     sprint_code: str = ""
     texts: frozenset[str] = frozenset()
+    reasons: frozenset[str] = frozenset()
+    """The reasons of the attempts that the context shows."""
 
 
 def shortened(event: event_pb2.Event, subject: ContextSubject) -> event_pb2.Event:
@@ -50,6 +53,9 @@ def _payload(type_: str, payload: dict[str, Any], subject: ContextSubject) -> di
     if not type_.startswith(_LEDGER):
         return kept
     kept.pop("snapshot", None)
+    for name in _REASONS:
+        if isinstance(kept.get(name), str) and kept[name] in subject.reasons:
+            del kept[name]
     changes = kept.get("changes")
     if isinstance(changes, dict):
         kept["changes"] = {name: _change(change) for name, change in changes.items()}

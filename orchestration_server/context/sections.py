@@ -48,6 +48,7 @@ def make_sections(
         context_pb2.CONTEXT_SECTION_NOTES: ("notes",),
         context_pb2.CONTEXT_SECTION_DECISIONS: ("decisions",),
         context_pb2.CONTEXT_SECTION_SESSIONS: ("sessions",),
+        context_pb2.CONTEXT_SECTION_ATTEMPTS: ("attempts",),
     }
     present = {field.name: value for field, value in whole.ListFields()}
     for section, names in sections.items():
@@ -91,11 +92,13 @@ def _entities(contents: context_store.Contents) -> context_pb2.Context:
 
 
 def _background(whole: context_pb2.Context, contents: context_store.Contents, own_key: str) -> None:
-    """Add notes, decisions and earlier sessions."""
+    """Add notes, decisions, earlier sessions and earlier attempts."""
     noted, decided = background.activities(contents)
     whole.notes.extend(background.notes([event for _, event in noted], own_task=contents.version.task_code))
     whole.decisions.extend(background.decisions(contents.decisions, [event for _, event in decided]))
     whole.sessions.extend(background.sessions(contents, own_key))
+    if whole.HasField("task"):
+        whole.attempts.extend(background.attempts(contents))
 
 
 def _without_ids(whole: context_pb2.Context, *, own_sprint: bool) -> None:
@@ -107,6 +110,9 @@ def _without_ids(whole: context_pb2.Context, *, own_sprint: bool) -> None:
         whole.sprint.CopyFrom(sprint)
     for session in whole.sessions:
         session.ClearField("key")
+    for attempt in whole.attempts:
+        attempt.ClearField("session_key")
+        attempt.ClearField("fence")
 
 
 def _links(whole: context_pb2.Context, contents: context_store.Contents) -> None:

@@ -174,6 +174,7 @@ class _Part(IntEnum):
     DECISION = 9
     OUTCOME = 10
     NOTE = 11
+    ATTEMPT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +263,8 @@ class Contents:
     """The newest decisions, newest first."""
     outcomes: dict[str, bytes] = field(default_factory=dict)
     """The last session of each linked task by its code, if that session is closed."""
+    attempts: list[bytes] = field(default_factory=list)
+    """The newest attempts at the task that have ended, newest first."""
     notes: list[tuple[Position, bytes]] = field(default_factory=list)
     """Activities that may be notes or decisions, in the order of the log."""
 
@@ -386,6 +389,8 @@ def _contents(rows: list[tuple[Any, ...]], page_limit: int) -> Contents | None:
             found.earlier.append((texts[0], body))
         elif part == _Part.DECISION:
             found.decisions.append(body)
+        elif part == _Part.ATTEMPT:
+            found.attempts.append(body)
         elif part == _Part.OUTCOME:
             found.outcomes[texts[0]] = body
         else:

@@ -1,7 +1,8 @@
-"""The SQL of a context's background: hand-over notes, decisions, earlier sessions and outcomes.
+"""The SQL of a context's background: hand-over notes, decisions, earlier sessions, attempts and outcomes.
 
 Each part is a limited read of an index, and its version is a sum over the rows that it shows. Sessions and
-decisions are never deleted, and their revisions only grow.
+decisions are never deleted, and their revisions only grow. Attempts need no version: each claim and each end
+of an attempt raises the revision of the task.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ NOTES = 20
 SESSIONS = 6
 """The most sessions. One of them may be the target."""
 DECISIONS = 10
+ATTEMPTS = 10
 OUTCOMES = 50
 """The most linked tasks whose outcome is read."""
 
@@ -79,6 +81,11 @@ union all select 9, array[-a.number], null, a.body from ("""
 union all select 10, null, array[o.depends_on_code], o.body from ("""
     + _OUTCOMES
     + """) o
+union all select 12, array[-a.number], null, a.body from (
+    select a.number, a.body from attempts a
+    where a.project = %(project)s and a.task_code = (select task_code from target)
+        and case when a.outcome <> 0 then true end
+    order by a.number desc limit %(t_limit)s::bigint) a
 """
 )
 _NOTES: LiteralString = """
@@ -104,4 +111,5 @@ def params() -> dict[str, Any]:
     """Return the limits of these statements as parameters."""
     return {
         "x_limit": SESSIONS, "a_limit": DECISIONS, "o_limit": OUTCOMES, "n_limit": NOTES, "w_limit": WINDOW,
+        "t_limit": ATTEMPTS,
     }  # fmt: skip

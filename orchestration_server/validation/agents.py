@@ -116,7 +116,7 @@ RULES: Rules = {
         "max_events": Int(0, 500),
         "token_budget": Int(200, 1_000_000, or_zero=True),
         "since_cursor": CURSOR_OR_NONE,
-        "omit_sections": Items(13, EnumValue(_SECTIONS, required=True), unique=True),
+        "omit_sections": Items(14, EnumValue(_SECTIONS, required=True), unique=True),
         "include_ids": Flag(),
         **PAGE,
     },

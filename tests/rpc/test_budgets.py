@@ -268,7 +268,8 @@ def test_a_heartbeat_with_usage_changes_no_revision_and_logs_nothing(
 
 HOT = "select n_tup_upd, n_tup_hot_upd from pg_stat_xact_user_tables where relname = 'leases'"
 LEASES = """
-insert into leases (project, task_code, fence, agent, session_key, provider, labels, seconds, expire_time, budget)
+insert into leases (project, task_code, fence, agent, session_key, provider, labels, seconds, expire_time,
+    budget)
 select 'default', 't' || n, n, 'a', 's', 'p', '{db}', 90, now() + interval '1 min', '{1000,null,null,null}'
 from generate_series(1, 50) n
 """

@@ -42,6 +42,7 @@ LISTS = {
     S.CONTEXT_SECTION_NOTES: "notes",
     S.CONTEXT_SECTION_DECISIONS: "decisions",
     S.CONTEXT_SECTION_SESSIONS: "sessions",
+    S.CONTEXT_SECTION_ATTEMPTS: "attempts",
 }
 
 
@@ -268,7 +269,9 @@ def crowded() -> context_pb2.Context:
             code="t", title="A title", description="word " * 400, deliverables=["deliver " * 12] * 3,
             metadata=struct({"long": "metadata " * 40}),
         ),
-        notes=[note], next_steps=["step " * 20] * 2, acceptance_criteria=["criterion " * 20] * 2,
+        notes=[note],
+        attempts=[context_pb2.ContextAttempt(number=2, agent="a", reason="it fails because " * 12)] * 2,
+        next_steps=["step " * 20] * 2, acceptance_criteria=["criterion " * 20] * 2,
         agent_config=struct({"c": "config " * 40}),
         blockers=[context_pb2.ContextDependency(depends_on_code="u", title="U", description="blocks " * 90)],
         sessions=[context_pb2.ContextSession(agent="a", summary="summary " * 60)],

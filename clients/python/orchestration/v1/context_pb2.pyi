@@ -12,6 +12,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from orchestration.v1 import common_pb2 as _common_pb2
 from orchestration.v1 import event_pb2 as _event_pb2
+from orchestration.v1 import lease_pb2 as _lease_pb2
 from orchestration.v1 import sprint_pb2 as _sprint_pb2
 from orchestration.v1 import task_pb2 as _task_pb2
 import builtins as _builtins
@@ -64,14 +65,16 @@ class _ContextSectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Contex
     """Decisions."""
     CONTEXT_SECTION_SESSIONS: _ContextSection.ValueType  # 14
     """Earlier sessions."""
+    CONTEXT_SECTION_ATTEMPTS: _ContextSection.ValueType  # 15
+    """Earlier attempts at the task."""
 
 class ContextSection(_ContextSection, metaclass=_ContextSectionEnumTypeWrapper):
-    """The sections of a context. A token budget is given to them in the order of their use: TARGET, NOTES, NEXT_STEPS,
-    PROGRESS, ACCEPTANCE_CRITERIA, AGENT_CONFIG, BLOCKERS, DEPENDENCIES, SPRINT, DECISIONS, TASKS, SESSIONS, FILES,
-    EVENTS.
+    """The sections of a context. A token budget is given to them in the order of their use: TARGET, NOTES, ATTEMPTS,
+    NEXT_STEPS, PROGRESS, ACCEPTANCE_CRITERIA, AGENT_CONFIG, BLOCKERS, DEPENDENCIES, SPRINT, DECISIONS, TASKS, SESSIONS,
+    FILES, EVENTS.
 
-    First TARGET gets up to 35% of the budget, NOTES 30%, ACCEPTANCE_CRITERIA 15%, and NEXT_STEPS, PROGRESS,
-    AGENT_CONFIG and BLOCKERS 10% each. What is left goes to the sections in the order above, so history is cut first.
+    First TARGET gets up to 35% of the budget, NOTES 30%, ATTEMPTS and ACCEPTANCE_CRITERIA 15% each, and NEXT_STEPS,
+    PROGRESS, AGENT_CONFIG and BLOCKERS 10% each. What is left goes to the sections in the order above, so history is cut first.
     """
 
 CONTEXT_SECTION_UNSPECIFIED: ContextSection.ValueType  # 0
@@ -107,6 +110,8 @@ CONTEXT_SECTION_DECISIONS: ContextSection.ValueType  # 13
 """Decisions."""
 CONTEXT_SECTION_SESSIONS: ContextSection.ValueType  # 14
 """Earlier sessions."""
+CONTEXT_SECTION_ATTEMPTS: ContextSection.ValueType  # 15
+"""Earlier attempts at the task."""
 Global___ContextSection: _TypeAlias = ContextSection  # noqa: Y015
 
 @_typing.final
@@ -342,6 +347,70 @@ class ContextSession(_message.Message):
 Global___ContextSession: _TypeAlias = ContextSession  # noqa: Y015
 
 @_typing.final
+class ContextAttempt(_message.Message):
+    """An attempt at the task that has ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    NOT_RETRYABLE_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    ARTIFACTS_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    SESSION_KEY_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """The number of the attempt, counted from 1 for each task."""
+    agent: _builtins.str
+    """The agent that made the attempt."""
+    outcome: _lease_pb2.AttemptOutcome.ValueType
+    """How the attempt ended."""
+    reason: _builtins.str
+    """The reason that was given at the end."""
+    not_retryable: _builtins.bool
+    """True if the holder said that another try cannot succeed."""
+    session_key: _builtins.str
+    """The session that made the attempt. Set only with include_ids."""
+    fence: _builtins.int
+    """The fence of the attempt's lease. Set only with include_ids."""
+    @_builtins.property
+    def usage(self) -> _lease_pb2.Usage:
+        """What the attempt used, as the holder reported it."""
+
+    @_builtins.property
+    def artifacts(self) -> _containers.RepeatedCompositeFieldContainer[_lease_pb2.Artifact]:
+        """What the attempt produced: the first 10 artifacts. ListAttempts returns all of them."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When the attempt ended, to the second."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        agent: _builtins.str = ...,
+        outcome: _lease_pb2.AttemptOutcome.ValueType = ...,
+        reason: _builtins.str = ...,
+        not_retryable: _builtins.bool = ...,
+        usage: _lease_pb2.Usage | None = ...,
+        artifacts: _abc.Iterable[_lease_pb2.Artifact] | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        session_key: _builtins.str = ...,
+        fence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "usage", b"usage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "artifacts", b"artifacts", "end_time", b"end_time", "fence", b"fence", "not_retryable", b"not_retryable", "number", b"number", "outcome", b"outcome", "reason", b"reason", "session_key", b"session_key", "usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContextAttempt: _TypeAlias = ContextAttempt  # noqa: Y015
+
+@_typing.final
 class ContextFile(_message.Message):
     """A file of the target in the workspace, without its content."""
 
@@ -441,6 +510,7 @@ class Context(_message.Message):
     NOTES_FIELD_NUMBER: _builtins.int
     DECISIONS_FIELD_NUMBER: _builtins.int
     SESSIONS_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
     target_type: _common_pb2.EntityType.ValueType
     """The kind of target: TASK, SPRINT or SESSION."""
     target_code: _builtins.str
@@ -550,6 +620,10 @@ class Context(_message.Message):
     def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContextSession]:
         """Other sessions on the same task or sprint that are paused or completed: the newest 5, newest first."""
 
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContextAttempt]:
+        """Attempts at the task that have ended: the newest 10, newest first. Empty for a sprint."""
+
     def __init__(
         self,
         *,
@@ -577,10 +651,11 @@ class Context(_message.Message):
         notes: _abc.Iterable[Global___ContextNote] | None = ...,
         decisions: _abc.Iterable[Global___ContextDecision] | None = ...,
         sessions: _abc.Iterable[Global___ContextSession] | None = ...,
+        attempts: _abc.Iterable[Global___ContextAttempt] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agent_config", b"agent_config", "progress", b"progress", "session", b"session", "sprint", b"sprint", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance_criteria", b"acceptance_criteria", "agent_config", b"agent_config", "as_of_cursor", b"as_of_cursor", "blockers", b"blockers", "decisions", b"decisions", "dependencies", b"dependencies", "events", b"events", "files", b"files", "next_page_token", b"next_page_token", "next_steps", b"next_steps", "notes", b"notes", "progress", b"progress", "progress_percent", b"progress_percent", "session", b"session", "sessions", b"sessions", "sprint", b"sprint", "target_code", b"target_code", "target_type", b"target_type", "task", b"task", "tasks", b"tasks", "token_estimate", b"token_estimate", "trimmed", b"trimmed", "unchanged", b"unchanged", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance_criteria", b"acceptance_criteria", "agent_config", b"agent_config", "as_of_cursor", b"as_of_cursor", "attempts", b"attempts", "blockers", b"blockers", "decisions", b"decisions", "dependencies", b"dependencies", "events", b"events", "files", b"files", "next_page_token", b"next_page_token", "next_steps", b"next_steps", "notes", b"notes", "progress", b"progress", "progress_percent", b"progress_percent", "session", b"session", "sessions", b"sessions", "sprint", b"sprint", "target_code", b"target_code", "target_type", b"target_type", "task", b"task", "tasks", b"tasks", "token_estimate", b"token_estimate", "trimmed", b"trimmed", "unchanged", b"unchanged", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
