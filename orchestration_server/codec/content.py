@@ -115,9 +115,9 @@ def task_summary(task: task_pb2.Task) -> task_pb2.TaskSummary:
     )
 
 
-def task_counts(counts: Mapping[int, int]) -> sprint_pb2.TaskCounts:
+def task_counts(counts: Mapping[int, int]) -> task_pb2.TaskCounts:
     """Return a number of tasks for each status as a message."""
-    return sprint_pb2.TaskCounts(
+    return task_pb2.TaskCounts(
         total=sum(counts.values()),
         pending=counts.get(TaskStatus.PENDING, 0),
         in_progress=counts.get(TaskStatus.IN_PROGRESS, 0),
@@ -127,7 +127,7 @@ def task_counts(counts: Mapping[int, int]) -> sprint_pb2.TaskCounts:
     )
 
 
-def progress_percent(counts: sprint_pb2.TaskCounts) -> float:
+def progress_percent(counts: task_pb2.TaskCounts) -> float:
     """Return the share of completed tasks in percent, with one decimal. Cancelled tasks do not count."""
     counted = counts.total - counts.cancelled
     return round(100 * counts.completed / counted, 1) if counted else 0.0

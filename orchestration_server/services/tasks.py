@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from orchestration.v1 import task_pb2
+from orchestration_server.codec.content import progress_percent, task_counts
 from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.entities import TASK
 from orchestration_server.codec.requests import request_key
@@ -26,6 +27,7 @@ from orchestration_server.model import (
     TaskStatus,
 )
 from orchestration_server.services.paging import listed_after, task_list_scope, task_page
+from orchestration_server.store import progress as progress_store
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import EntityRow, LeaseRow, Prepared
 from orchestration_server.store.tasks import TaskColumns
@@ -38,6 +40,7 @@ from orchestration_server.writes.preconditions import check_revision, need_sprin
 from orchestration_server.writes.task_rows import created, task_columns, task_event
 from orchestration_server.writes.write import Lock, Write
 
+_PROGRESS_FIELD = task_pb2.GetTaskResponse.PROGRESS_FIELD_NUMBER
 Answer = Callable[[list[bytes]], bytes]
 """Makes the response from the serialized tasks."""
 Edit = Callable[[task_pb2.Task, str], None]
@@ -72,11 +75,25 @@ class TaskService:
         )
 
     def GetTask(self, request: task_pb2.GetTaskRequest, call: Call) -> bytes:
+        if request.view == task_pb2.TASK_VIEW_FULL:
+            return self._with_progress(request.task_code, call)
         with self._db.connection(call) as conn:
             body = task_store.get(conn, project=call.project, code=request.task_code)
         if body is None:
             raise NotFound("task", request.task_code)
         return embed(RESULT_FIELD, body)
+
+    def _with_progress(self, code: str, call: Call) -> bytes:
+        inside = call.scope.sprint_code if call.scope is not None else None
+        with self._db.connection(call) as conn:
+            found = progress_store.get(conn, project=call.project, code=code, inside=inside)
+        if found is None:
+            raise NotFound("task", code)
+        counts = task_counts(found.counts)
+        progress = task_pb2.TaskProgress(
+            counts=counts, percent=progress_percent(counts), partial=found.partial
+        )
+        return embed(RESULT_FIELD, found.body) + embed(_PROGRESS_FIELD, progress.SerializeToString())
 
     def ListTasks(self, request: task_pb2.ListTasksRequest, call: Call) -> bytes:
         filters: dict[str, Any] = {

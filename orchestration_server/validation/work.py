@@ -123,7 +123,7 @@ RULES: Rules = {
         "occur_time": OCCUR_TIME,
         **_MUTATION,
     },
-    task_pb2.GetTaskRequest: {"task_code": CODE},
+    task_pb2.GetTaskRequest: {"task_code": CODE, "view": enum_of(task_pb2.GetTaskRequest, "view")},
     task_pb2.ListTasksRequest: {
         "sprint_code": CODE_OR_NONE,
         "statuses": Items(5, _STATUS),

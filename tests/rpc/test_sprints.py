@@ -204,7 +204,7 @@ def test_full_view_counts_tasks_and_lists_the_first_page(
     found = full(sprints, "s", size=3)
 
     assert found.sprint == get(sprints, "s")
-    assert found.task_counts == sprint_pb2.TaskCounts(
+    assert found.task_counts == task_pb2.TaskCounts(
         total=8, pending=3, in_progress=1, blocked=2, completed=1, cancelled=1
     )
     assert [task.code for task in found.tasks] == ["t0", "t2", "t4"]

@@ -550,7 +550,7 @@ class Context(_message.Message):
         """
 
     @_builtins.property
-    def progress(self) -> _sprint_pb2.TaskCounts:
+    def progress(self) -> _task_pb2.TaskCounts:
         """The number of the sprint's tasks by status. Unset if there is no sprint."""
 
     @_builtins.property
@@ -632,7 +632,7 @@ class Context(_message.Message):
         session: _common_pb2.Session | None = ...,
         task: _task_pb2.Task | None = ...,
         sprint: _sprint_pb2.Sprint | None = ...,
-        progress: _sprint_pb2.TaskCounts | None = ...,
+        progress: _task_pb2.TaskCounts | None = ...,
         progress_percent: _builtins.float = ...,
         tasks: _abc.Iterable[_task_pb2.TaskSummary] | None = ...,
         next_page_token: _builtins.str = ...,

@@ -265,7 +265,7 @@ class GetSprintStatusReportResponse(_message.Message):
         """The sprint."""
 
     @_builtins.property
-    def task_counts(self) -> _sprint_pb2.TaskCounts:
+    def task_counts(self) -> _task_pb2.TaskCounts:
         """The number of its tasks by status."""
 
     @_builtins.property
@@ -296,7 +296,7 @@ class GetSprintStatusReportResponse(_message.Message):
         self,
         *,
         sprint: _sprint_pb2.Sprint | None = ...,
-        task_counts: _sprint_pb2.TaskCounts | None = ...,
+        task_counts: _task_pb2.TaskCounts | None = ...,
         priority_counts: Global___PriorityCounts | None = ...,
         progress_percent: _builtins.float = ...,
         blocked: _abc.Iterable[Global___BlockedTask] | None = ...,

@@ -29,49 +29,47 @@ from orchestration.v1 import common_pb2 as orchestration_dot_v1_dot_common__pb2
 from orchestration.v1 import task_pb2 as orchestration_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dorchestration/v1/sprint.proto\x12\x10orchestration.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dorchestration/v1/common.proto\x1a\x1borchestration/v1/task.proto\"\xd2\x02\n\x06Sprint\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12.\n\x06status\x18\x04 \x01(\x0e\x32\x1e.orchestration.v1.SprintStatus\x12\r\n\x05owner\x18\x05 \x01(\t\x12\x0c\n\x04goal\x18\x06 \x01(\t\x12\x12\n\nstart_date\x18\x07 \x01(\t\x12\x10\n\x08\x65nd_date\x18\x08 \x01(\t\x12)\n\x08metadata\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x10\n\x08revision\x18\n \x01(\x03\x12\x0c\n\x04hash\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"x\n\nTaskCounts\x12\r\n\x05total\x18\x01 \x01(\x03\x12\x0f\n\x07pending\x18\x02 \x01(\x03\x12\x13\n\x0bin_progress\x18\x03 \x01(\x03\x12\x0f\n\x07\x62locked\x18\x04 \x01(\x03\x12\x11\n\tcompleted\x18\x05 \x01(\x03\x12\x11\n\tcancelled\x18\x06 \x01(\x03\"\x99\x01\n\x13\x43reateSprintRequest\x12(\n\x06sprint\x18\x01 \x01(\x0b\x32\x18.orchestration.v1.Sprint\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\noccur_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0csync_to_file\x18\x04 \x01(\x08\"@\n\x14\x43reateSprintResponse\x12(\n\x06sprint\x18\x01 \x01(\x0b\x32\x18.orchestration.v1.Sprint\"k\n\x10GetSprintRequest\x12\x13\n\x0bsprint_code\x18\x01 \x01(\t\x12*\n\x04view\x18\x02 \x01(\x0e\x32\x1c.orchestration.v1.SprintView\x12\x16\n\x0etask_page_size\x18\x03 \x01(\x05\"\xb5\x01\n\x11GetSprintResponse\x12(\n\x06sprint\x18\x01 \x01(\x0b\x32\x18.orchestration.v1.Sprint\x12\x31\n\x0btask_counts\x18\x02 \x01(\x0b\x32\x1c.orchestration.v1.TaskCounts\x12%\n\x05tasks\x18\x03 \x03(\x0b\x32\x16.orchestration.v1.Task\x12\x1c\n\x14next_task_page_token\x18\x04 \x01(\t\"|\n\x12ListSprintsRequest\x12\x30\n\x08statuses\x18\x01 \x03(\x0e\x32\x1e.orchestration.v1.SprintStatus\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Y\n\x13ListSprintsResponse\x12)\n\x07sprints\x18\x01 \x03(\x0b\x32\x18.orchestration.v1.Sprint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf0\x01\n\x13UpdateSprintRequest\x12(\n\x06sprint\x18\x01 \x01(\x0b\x32\x18.orchestration.v1.Sprint\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x19\n\x11\x65xpected_revision\x18\x03 \x01(\x03\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x14\n\x0csync_to_file\x18\x05 \x01(\x08\x12\x39\n\x0f\x65mission_policy\x18\x06 \x01(\x0e\x32 .orchestration.v1.EmissionPolicy\"@\n\x14UpdateSprintResponse\x12(\n\x06sprint\x18\x01 \x01(\x0b\x32\x18.orchestration.v1.Sprint\"Y\n\x13\x44\x65leteSprintRequest\x12\x13\n\x0bsprint_code\x18\x01 \x01(\t\x12\x19\n\x11\x65xpected_revision\x18\x02 \x01(\x03\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x16\n\x14\x44\x65leteSprintResponse\"\xa0\x02\n\x0fSprintOverrides\x12\x12\n\x05title\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x33\n\x06status\x18\x02 \x01(\x0e\x32\x1e.orchestration.v1.SprintStatusH\x01\x88\x01\x01\x12\x12\n\x05owner\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x11\n\x04goal\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x17\n\nstart_date\x18\x05 \x01(\tH\x04\x88\x01\x01\x12\x15\n\x08\x65nd_date\x18\x06 \x01(\tH\x05\x88\x01\x01\x12)\n\x08metadata\x18\x07 \x01(\x0b\x32\x17.google.protobuf.StructB\x08\n\x06_titleB\t\n\x07_statusB\x08\n\x06_ownerB\x07\n\x05_goalB\r\n\x0b_start_dateB\x0b\n\t_end_date\"\xd4\x01\n\x1f\x43reateSprintFromTemplateRequest\x12\x10\n\x08template\x18\x01 \x01(\t\x12\x13\n\x0bsprint_code\x18\x02 \x01(\t\x12*\n\tvariables\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x34\n\toverrides\x18\x05 \x01(\x0b\x32!.orchestration.v1.SprintOverrides\x12\x14\n\x0csync_to_file\x18\x06 \x01(\x08\"s\n CreateSprintFromTemplateResponse\x12(\n\x06sprint\x18\x01 \x01(\x0b\x32\x18.orchestration.v1.Sprint\x12%\n\x05tasks\x18\x02 \x03(\x0b\x32\x16.orchestration.v1.Task\"<\n\x11SyncSprintRequest\x12\x13\n\x0bsprint_code\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"$\n\x12SyncSprintResponse\x12\x0e\n\x06queued\x18\x01 \x01(\x03*V\n\nSprintView\x12\x1b\n\x17SPRINT_VIEW_UNSPECIFIED\x10\x00\x12\x15\n\x11SPRINT_VIEW_BASIC\x10\x01\x12\x14\n\x10SPRINT_VIEW_FULL\x10\x02\x32\xbb\x05\n\rSprintService\x12]\n\x0c\x43reateSprint\x12%.orchestration.v1.CreateSprintRequest\x1a&.orchestration.v1.CreateSprintResponse\x12T\n\tGetSprint\x12\".orchestration.v1.GetSprintRequest\x1a#.orchestration.v1.GetSprintResponse\x12Z\n\x0bListSprints\x12$.orchestration.v1.ListSprintsRequest\x1a%.orchestration.v1.ListSprintsResponse\x12]\n\x0cUpdateSprint\x12%.orchestration.v1.UpdateSprintRequest\x1a&.orchestration.v1.UpdateSprintResponse\x12]\n\x0c\x44\x65leteSprint\x12%.orchestration.v1.DeleteSprintRequest\x1a&.orchestration.v1.DeleteSprintResponse\x12\x81\x01\n\x18\x43reateSprintFromTemplate\x12\x31.orchestration.v1.CreateSprintFromTemplateRequest\x1a\x32.orchestration.v1.CreateSprintFromTemplateResponse\x12W\n\nSyncSprint\x12#.orchestration.v1.SyncSprintRequest\x1a$.orchestration.v1.SyncSprintResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dorchestration/v1/sprint.proto\x12\x10orchestration.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dorchestration/v1/common.proto\x1a\x1borchestration/v1/task.proto\"\xd2\x02\n\x06Sprint\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12.\n\x06status\x18\x04 \x01(\x0e\x32\x1e.orchestration.v1.SprintStatus\x12\r\n\x05owner\x18\x05 \x01(\t\x12\x0c\n\x04goal\x18\x06 \x01(\t\x12\x12\n\nstart_date\x18\x07 \x01(\t\x12\x10\n\x08\x65nd_date\x18\x08 \x01(\t\x12)\n\x08metadata\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x10\n\x08revision\x18\n \x01(\x03\x12\x0c\n\x04hash\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x99\x01\n\x13\x43reateSprintRequest\x12(\n\x06sprint\x18\x01 \x01(\x0b\x32\x18.orchestration.v1.Sprint\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\noccur_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0csync_to_file\x18\x04 \x01(\x08\"@\n\x14\x43reateSprintResponse\x12(\n\x06sprint\x18\x01 \x01(\x0b\x32\x18.orchestration.v1.Sprint\"k\n\x10GetSprintRequest\x12\x13\n\x0bsprint_code\x18\x01 \x01(\t\x12*\n\x04view\x18\x02 \x01(\x0e\x32\x1c.orchestration.v1.SprintView\x12\x16\n\x0etask_page_size\x18\x03 \x01(\x05\"\xb5\x01\n\x11GetSprintResponse\x12(\n\x06sprint\x18\x01 \x01(\x0b\x32\x18.orchestration.v1.Sprint\x12\x31\n\x0btask_counts\x18\x02 \x01(\x0b\x32\x1c.orchestration.v1.TaskCounts\x12%\n\x05tasks\x18\x03 \x03(\x0b\x32\x16.orchestration.v1.Task\x12\x1c\n\x14next_task_page_token\x18\x04 \x01(\t\"|\n\x12ListSprintsRequest\x12\x30\n\x08statuses\x18\x01 \x03(\x0e\x32\x1e.orchestration.v1.SprintStatus\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Y\n\x13ListSprintsResponse\x12)\n\x07sprints\x18\x01 \x03(\x0b\x32\x18.orchestration.v1.Sprint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf0\x01\n\x13UpdateSprintRequest\x12(\n\x06sprint\x18\x01 \x01(\x0b\x32\x18.orchestration.v1.Sprint\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x19\n\x11\x65xpected_revision\x18\x03 \x01(\x03\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x14\n\x0csync_to_file\x18\x05 \x01(\x08\x12\x39\n\x0f\x65mission_policy\x18\x06 \x01(\x0e\x32 .orchestration.v1.EmissionPolicy\"@\n\x14UpdateSprintResponse\x12(\n\x06sprint\x18\x01 \x01(\x0b\x32\x18.orchestration.v1.Sprint\"Y\n\x13\x44\x65leteSprintRequest\x12\x13\n\x0bsprint_code\x18\x01 \x01(\t\x12\x19\n\x11\x65xpected_revision\x18\x02 \x01(\x03\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x16\n\x14\x44\x65leteSprintResponse\"\xa0\x02\n\x0fSprintOverrides\x12\x12\n\x05title\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x33\n\x06status\x18\x02 \x01(\x0e\x32\x1e.orchestration.v1.SprintStatusH\x01\x88\x01\x01\x12\x12\n\x05owner\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x11\n\x04goal\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x17\n\nstart_date\x18\x05 \x01(\tH\x04\x88\x01\x01\x12\x15\n\x08\x65nd_date\x18\x06 \x01(\tH\x05\x88\x01\x01\x12)\n\x08metadata\x18\x07 \x01(\x0b\x32\x17.google.protobuf.StructB\x08\n\x06_titleB\t\n\x07_statusB\x08\n\x06_ownerB\x07\n\x05_goalB\r\n\x0b_start_dateB\x0b\n\t_end_date\"\xd4\x01\n\x1f\x43reateSprintFromTemplateRequest\x12\x10\n\x08template\x18\x01 \x01(\t\x12\x13\n\x0bsprint_code\x18\x02 \x01(\t\x12*\n\tvariables\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x34\n\toverrides\x18\x05 \x01(\x0b\x32!.orchestration.v1.SprintOverrides\x12\x14\n\x0csync_to_file\x18\x06 \x01(\x08\"s\n CreateSprintFromTemplateResponse\x12(\n\x06sprint\x18\x01 \x01(\x0b\x32\x18.orchestration.v1.Sprint\x12%\n\x05tasks\x18\x02 \x03(\x0b\x32\x16.orchestration.v1.Task\"<\n\x11SyncSprintRequest\x12\x13\n\x0bsprint_code\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"$\n\x12SyncSprintResponse\x12\x0e\n\x06queued\x18\x01 \x01(\x03*V\n\nSprintView\x12\x1b\n\x17SPRINT_VIEW_UNSPECIFIED\x10\x00\x12\x15\n\x11SPRINT_VIEW_BASIC\x10\x01\x12\x14\n\x10SPRINT_VIEW_FULL\x10\x02\x32\xbb\x05\n\rSprintService\x12]\n\x0c\x43reateSprint\x12%.orchestration.v1.CreateSprintRequest\x1a&.orchestration.v1.CreateSprintResponse\x12T\n\tGetSprint\x12\".orchestration.v1.GetSprintRequest\x1a#.orchestration.v1.GetSprintResponse\x12Z\n\x0bListSprints\x12$.orchestration.v1.ListSprintsRequest\x1a%.orchestration.v1.ListSprintsResponse\x12]\n\x0cUpdateSprint\x12%.orchestration.v1.UpdateSprintRequest\x1a&.orchestration.v1.UpdateSprintResponse\x12]\n\x0c\x44\x65leteSprint\x12%.orchestration.v1.DeleteSprintRequest\x1a&.orchestration.v1.DeleteSprintResponse\x12\x81\x01\n\x18\x43reateSprintFromTemplate\x12\x31.orchestration.v1.CreateSprintFromTemplateRequest\x1a\x32.orchestration.v1.CreateSprintFromTemplateResponse\x12W\n\nSyncSprint\x12#.orchestration.v1.SyncSprintRequest\x1a$.orchestration.v1.SyncSprintResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orchestration.v1.sprint_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SPRINTVIEW']._serialized_start=2550
-  _globals['_SPRINTVIEW']._serialized_end=2636
+  _globals['_SPRINTVIEW']._serialized_start=2428
+  _globals['_SPRINTVIEW']._serialized_end=2514
   _globals['_SPRINT']._serialized_start=209
   _globals['_SPRINT']._serialized_end=547
-  _globals['_TASKCOUNTS']._serialized_start=549
-  _globals['_TASKCOUNTS']._serialized_end=669
-  _globals['_CREATESPRINTREQUEST']._serialized_start=672
-  _globals['_CREATESPRINTREQUEST']._serialized_end=825
-  _globals['_CREATESPRINTRESPONSE']._serialized_start=827
-  _globals['_CREATESPRINTRESPONSE']._serialized_end=891
-  _globals['_GETSPRINTREQUEST']._serialized_start=893
-  _globals['_GETSPRINTREQUEST']._serialized_end=1000
-  _globals['_GETSPRINTRESPONSE']._serialized_start=1003
-  _globals['_GETSPRINTRESPONSE']._serialized_end=1184
-  _globals['_LISTSPRINTSREQUEST']._serialized_start=1186
-  _globals['_LISTSPRINTSREQUEST']._serialized_end=1310
-  _globals['_LISTSPRINTSRESPONSE']._serialized_start=1312
-  _globals['_LISTSPRINTSRESPONSE']._serialized_end=1401
-  _globals['_UPDATESPRINTREQUEST']._serialized_start=1404
-  _globals['_UPDATESPRINTREQUEST']._serialized_end=1644
-  _globals['_UPDATESPRINTRESPONSE']._serialized_start=1646
-  _globals['_UPDATESPRINTRESPONSE']._serialized_end=1710
-  _globals['_DELETESPRINTREQUEST']._serialized_start=1712
-  _globals['_DELETESPRINTREQUEST']._serialized_end=1801
-  _globals['_DELETESPRINTRESPONSE']._serialized_start=1803
-  _globals['_DELETESPRINTRESPONSE']._serialized_end=1825
-  _globals['_SPRINTOVERRIDES']._serialized_start=1828
-  _globals['_SPRINTOVERRIDES']._serialized_end=2116
-  _globals['_CREATESPRINTFROMTEMPLATEREQUEST']._serialized_start=2119
-  _globals['_CREATESPRINTFROMTEMPLATEREQUEST']._serialized_end=2331
-  _globals['_CREATESPRINTFROMTEMPLATERESPONSE']._serialized_start=2333
-  _globals['_CREATESPRINTFROMTEMPLATERESPONSE']._serialized_end=2448
-  _globals['_SYNCSPRINTREQUEST']._serialized_start=2450
-  _globals['_SYNCSPRINTREQUEST']._serialized_end=2510
-  _globals['_SYNCSPRINTRESPONSE']._serialized_start=2512
-  _globals['_SYNCSPRINTRESPONSE']._serialized_end=2548
-  _globals['_SPRINTSERVICE']._serialized_start=2639
-  _globals['_SPRINTSERVICE']._serialized_end=3338
+  _globals['_CREATESPRINTREQUEST']._serialized_start=550
+  _globals['_CREATESPRINTREQUEST']._serialized_end=703
+  _globals['_CREATESPRINTRESPONSE']._serialized_start=705
+  _globals['_CREATESPRINTRESPONSE']._serialized_end=769
+  _globals['_GETSPRINTREQUEST']._serialized_start=771
+  _globals['_GETSPRINTREQUEST']._serialized_end=878
+  _globals['_GETSPRINTRESPONSE']._serialized_start=881
+  _globals['_GETSPRINTRESPONSE']._serialized_end=1062
+  _globals['_LISTSPRINTSREQUEST']._serialized_start=1064
+  _globals['_LISTSPRINTSREQUEST']._serialized_end=1188
+  _globals['_LISTSPRINTSRESPONSE']._serialized_start=1190
+  _globals['_LISTSPRINTSRESPONSE']._serialized_end=1279
+  _globals['_UPDATESPRINTREQUEST']._serialized_start=1282
+  _globals['_UPDATESPRINTREQUEST']._serialized_end=1522
+  _globals['_UPDATESPRINTRESPONSE']._serialized_start=1524
+  _globals['_UPDATESPRINTRESPONSE']._serialized_end=1588
+  _globals['_DELETESPRINTREQUEST']._serialized_start=1590
+  _globals['_DELETESPRINTREQUEST']._serialized_end=1679
+  _globals['_DELETESPRINTRESPONSE']._serialized_start=1681
+  _globals['_DELETESPRINTRESPONSE']._serialized_end=1703
+  _globals['_SPRINTOVERRIDES']._serialized_start=1706
+  _globals['_SPRINTOVERRIDES']._serialized_end=1994
+  _globals['_CREATESPRINTFROMTEMPLATEREQUEST']._serialized_start=1997
+  _globals['_CREATESPRINTFROMTEMPLATEREQUEST']._serialized_end=2209
+  _globals['_CREATESPRINTFROMTEMPLATERESPONSE']._serialized_start=2211
+  _globals['_CREATESPRINTFROMTEMPLATERESPONSE']._serialized_end=2326
+  _globals['_SYNCSPRINTREQUEST']._serialized_start=2328
+  _globals['_SYNCSPRINTREQUEST']._serialized_end=2388
+  _globals['_SYNCSPRINTRESPONSE']._serialized_start=2390
+  _globals['_SYNCSPRINTRESPONSE']._serialized_end=2426
+  _globals['_SPRINTSERVICE']._serialized_start=2517
+  _globals['_SPRINTSERVICE']._serialized_end=3216
 # @@protoc_insertion_point(module_scope)

@@ -131,48 +131,6 @@ class Sprint(_message.Message):
 Global___Sprint: _TypeAlias = Sprint  # noqa: Y015
 
 @_typing.final
-class TaskCounts(_message.Message):
-    """The number of a sprint's tasks by status. Deleted tasks are not counted."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TOTAL_FIELD_NUMBER: _builtins.int
-    PENDING_FIELD_NUMBER: _builtins.int
-    IN_PROGRESS_FIELD_NUMBER: _builtins.int
-    BLOCKED_FIELD_NUMBER: _builtins.int
-    COMPLETED_FIELD_NUMBER: _builtins.int
-    CANCELLED_FIELD_NUMBER: _builtins.int
-    total: _builtins.int
-    """Tasks of any status."""
-    pending: _builtins.int
-    """Tasks with status PENDING."""
-    in_progress: _builtins.int
-    """Tasks with status IN_PROGRESS."""
-    blocked: _builtins.int
-    """Tasks with status BLOCKED."""
-    completed: _builtins.int
-    """Tasks with status COMPLETED."""
-    cancelled: _builtins.int
-    """Tasks with status CANCELLED."""
-    def __init__(
-        self,
-        *,
-        total: _builtins.int = ...,
-        pending: _builtins.int = ...,
-        in_progress: _builtins.int = ...,
-        blocked: _builtins.int = ...,
-        completed: _builtins.int = ...,
-        cancelled: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "cancelled", b"cancelled", "completed", b"completed", "in_progress", b"in_progress", "pending", b"pending", "total", b"total"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___TaskCounts: _TypeAlias = TaskCounts  # noqa: Y015
-
-@_typing.final
 class CreateSprintRequest(_message.Message):
     """Request message for SprintService.CreateSprint."""
 
@@ -288,7 +246,7 @@ class GetSprintResponse(_message.Message):
         """The sprint."""
 
     @_builtins.property
-    def task_counts(self) -> Global___TaskCounts:
+    def task_counts(self) -> _task_pb2.TaskCounts:
         """The number of its tasks by status. Set with view FULL."""
 
     @_builtins.property
@@ -299,7 +257,7 @@ class GetSprintResponse(_message.Message):
         self,
         *,
         sprint: Global___Sprint | None = ...,
-        task_counts: Global___TaskCounts | None = ...,
+        task_counts: _task_pb2.TaskCounts | None = ...,
         tasks: _abc.Iterable[_task_pb2.Task] | None = ...,
         next_task_page_token: _builtins.str = ...,
     ) -> None: ...

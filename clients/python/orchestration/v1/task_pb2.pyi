@@ -48,6 +48,30 @@ TASK_ORDER_PRIORITY: TaskOrder.ValueType  # 2
 """By priority, P0 first, then by creation time, oldest first."""
 Global___TaskOrder: _TypeAlias = TaskOrder  # noqa: Y015
 
+class _TaskView:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TaskViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaskView.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TASK_VIEW_UNSPECIFIED: _TaskView.ValueType  # 0
+    """Unset. Means BASIC."""
+    TASK_VIEW_BASIC: _TaskView.ValueType  # 1
+    """The task alone."""
+    TASK_VIEW_FULL: _TaskView.ValueType  # 2
+    """The task and the progress of the tasks below it."""
+
+class TaskView(_TaskView, metaclass=_TaskViewEnumTypeWrapper):
+    """The parts of a task that GetTask returns."""
+
+TASK_VIEW_UNSPECIFIED: TaskView.ValueType  # 0
+"""Unset. Means BASIC."""
+TASK_VIEW_BASIC: TaskView.ValueType  # 1
+"""The task alone."""
+TASK_VIEW_FULL: TaskView.ValueType  # 2
+"""The task and the progress of the tasks below it."""
+Global___TaskView: _TypeAlias = TaskView  # noqa: Y015
+
 @_typing.final
 class Task(_message.Message):
     """A unit of work."""
@@ -338,6 +362,85 @@ class TaskSummary(_message.Message):
 Global___TaskSummary: _TypeAlias = TaskSummary  # noqa: Y015
 
 @_typing.final
+class TaskCounts(_message.Message):
+    """A number of tasks by status. Deleted tasks are not counted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTAL_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    IN_PROGRESS_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
+    COMPLETED_FIELD_NUMBER: _builtins.int
+    CANCELLED_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    """Tasks of any status."""
+    pending: _builtins.int
+    """Tasks with status PENDING."""
+    in_progress: _builtins.int
+    """Tasks with status IN_PROGRESS."""
+    blocked: _builtins.int
+    """Tasks with status BLOCKED."""
+    completed: _builtins.int
+    """Tasks with status COMPLETED."""
+    cancelled: _builtins.int
+    """Tasks with status CANCELLED."""
+    def __init__(
+        self,
+        *,
+        total: _builtins.int = ...,
+        pending: _builtins.int = ...,
+        in_progress: _builtins.int = ...,
+        blocked: _builtins.int = ...,
+        completed: _builtins.int = ...,
+        cancelled: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "cancelled", b"cancelled", "completed", b"completed", "in_progress", b"in_progress", "pending", b"pending", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaskCounts: _TypeAlias = TaskCounts  # noqa: Y015
+
+@_typing.final
+class TaskProgress(_message.Message):
+    """The progress of the tasks below a task: those that depend on it with the kind PARENT_CHILD, those that depend on these
+    in the same way, and so on. Each task counts once, however many of its parents are below the task. Deleted tasks do
+    not count; the tasks below them do.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    PARTIAL_FIELD_NUMBER: _builtins.int
+    percent: _builtins.float
+    """Completed tasks as a percentage of those not cancelled, with one decimal. 0 if there are none."""
+    partial: _builtins.bool
+    """True if there are more than 10,000 tasks below, deleted ones included. Then the counts are those of 10,000 of them,
+    the nearest to the task.
+    """
+    @_builtins.property
+    def counts(self) -> Global___TaskCounts:
+        """The number of tasks below by status."""
+
+    def __init__(
+        self,
+        *,
+        counts: Global___TaskCounts | None = ...,
+        percent: _builtins.float = ...,
+        partial: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "partial", b"partial", "percent", b"percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaskProgress: _TypeAlias = TaskProgress  # noqa: Y015
+
+@_typing.final
 class CreateTaskRequest(_message.Message):
     """Request message for TaskService.CreateTask."""
 
@@ -411,16 +514,20 @@ class GetTaskRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TASK_CODE_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     task_code: _builtins.str
     """Required. The code of the task."""
+    view: Global___TaskView.ValueType
+    """The parts to return. BASIC if unset."""
     def __init__(
         self,
         *,
         task_code: _builtins.str = ...,
+        view: Global___TaskView.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_code", b"task_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_code", b"task_code", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -433,18 +540,26 @@ class GetTaskResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TASK_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def task(self) -> Global___Task:
         """The task."""
+
+    @_builtins.property
+    def progress(self) -> Global___TaskProgress:
+        """The progress of the tasks below it, in the same snapshot as the task. A key that is scoped to a sprint sees, of the
+        tasks below, only those of the sprint. Set with view FULL.
+        """
 
     def __init__(
         self,
         *,
         task: Global___Task | None = ...,
+        progress: Global___TaskProgress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
