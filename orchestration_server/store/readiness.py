@@ -35,6 +35,15 @@ class TaskReadiness(NamedTuple):
     """The tasks that come before it in the queue, at most MAX_BEFORE."""
 
 
+class CountedTasks(NamedTuple):
+    """The tasks that the explanation for an agent looked at."""
+
+    by_reasons: list[tuple[int, int]]
+    """The reasons of tasks as bits, with the number of tasks that have them."""
+    partial: bool
+    """True if there are more tasks."""
+
+
 # The function decides; the causes name what it found. Each branch has the condition of one bit.
 _CAUSES: LiteralString = """
 with task as materialized (
@@ -119,17 +128,20 @@ select count(*) from (
 ) q
 """
 
-# Pending tasks, and held ones.
+# Pending tasks, and held ones. The one after the last that is looked at has no reasons.
 _FOR_AGENT: LiteralString = """
 select u.unready, count(*)::int from (
-    select ledger_unready(%(project)s, t.code, %(agent)s, %(able)s::text[], %(provider)s) as unready
-    from tasks t
-    where t.project = %(project)s and t.delete_time is null
-        and (t.status = 1 or exists (
-            select from leases l where l.project = t.project and l.task_code = t.code))
-        and (%(sprint)s = '' or t.sprint_code = %(sprint)s) and t.labels @> %(labels)s::text[]
-        and (%(priorities)s::smallint[] = '{}' or t.priority = any(%(priorities)s::smallint[]))
-    order by t.priority, t.create_time, t.code limit %(most)s::bigint
+    select case when row_number() over (order by t.priority, t.create_time, t.code) <= %(most)s::bigint
+        then ledger_unready(%(project)s, t.code, %(agent)s, %(able)s::text[], %(provider)s) end as unready
+    from (
+        select t.priority, t.create_time, t.code from tasks t
+        where t.project = %(project)s and t.delete_time is null
+            and (t.status = 1 or exists (
+                select from leases l where l.project = t.project and l.task_code = t.code))
+            and (%(sprint)s = '' or t.sprint_code = %(sprint)s) and t.labels @> %(labels)s::text[]
+            and (%(priorities)s::smallint[] = '{}' or t.priority = any(%(priorities)s::smallint[]))
+        order by t.priority, t.create_time, t.code limit %(most)s::bigint + 1
+    ) t
 ) u
 group by u.unready
 """
@@ -154,10 +166,8 @@ def of_task(conn: Connection, *, project: str, code: str, claimer: Claimer) -> T
     return TaskReadiness(rows[0][0], causes, before[0])
 
 
-def for_claimer(
-    conn: Connection, *, project: str, claimer: Claimer, tasks: TaskFilter
-) -> list[tuple[int, int]]:
-    """Return the reasons for which a claimer cannot claim tasks, as bits, each with the number of such tasks.
+def for_claimer(conn: Connection, *, project: str, claimer: Claimer, tasks: TaskFilter) -> CountedTasks:
+    """Return the reasons for which a claimer cannot claim tasks, with the number of such tasks.
 
     It looks at up to MAX_TASKS tasks that are pending or held, in the order of their priority.
     """
@@ -171,4 +181,7 @@ def for_claimer(
         "priorities": BigintArray(tasks.priorities),
         "most": MAX_TASKS,
     }
-    return [(row[0], row[1]) for row in conn.execute(_FOR_AGENT, params, name="readiness.for_claimer")]
+    rows = conn.execute(_FOR_AGENT, params, name="readiness.for_claimer").fetchall()
+    return CountedTasks(
+        [(row[0], row[1]) for row in rows if row[0] is not None], any(row[0] is None for row in rows)
+    )

@@ -9,7 +9,7 @@ from orchestration_server.codec import budgets
 from orchestration_server.codec.names import SPRINT_STATUS_NAMES, TASK_STATUS_NAMES
 from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.model import Unready
-from orchestration_server.store.readiness import Cause
+from orchestration_server.store.readiness import Cause, CountedTasks
 
 _Kind = coordination_pb2.ReadinessReasonKind
 _PAUSED = ("", "the project", "sprint {}", "agent {}", "label {}", "task {}")
@@ -142,15 +142,14 @@ def reasons(unready: int, causes: Sequence[Cause]) -> list[coordination_pb2.Read
     return made
 
 
-def summary(counted: Sequence[tuple[int, int]], *, ready: bool) -> coordination_pb2.ExplainReadinessResponse:
-    """Return what a claimer may get of the first tasks, and what keeps it from the others of these.
-
-    ``counted`` has the reasons of tasks as bits, and the number of tasks that have them.
-    """
+def summary(found: CountedTasks, *, ready: bool) -> coordination_pb2.ExplainReadinessResponse:
+    """Return what a claimer may get of the first tasks, and what keeps it from the others of these."""
+    counted = found.by_reasons
     answer = coordination_pb2.ExplainReadinessResponse(
         ready=ready,
         ready_tasks=sum(number for unready, number in counted if not unready),
         tasks_seen=sum(number for _, number in counted),
+        partial=found.partial,
     )
     for bit, (kind, _, text) in _REASONS.items():
         tasks = sum(number for unready, number in counted if Unready(unready) & bit)

@@ -160,7 +160,10 @@ def test_a_ready_task_behind_those_that_are_looked_at_is_found(
     for code in ("a", "b", "c"):
         create(tasks, code, capabilities=["gpu"] if code != "c" else [])
     answer = explain(coordination)
-    assert (answer.ready, answer.ready_tasks, answer.tasks_seen) == (True, 0, 2)
+    assert (answer.ready, answer.ready_tasks, answer.tasks_seen, answer.partial) == (True, 0, 2, True)
+    monkeypatch.setattr(readiness_store, "MAX_TASKS", 3)
+    answer = explain(coordination)
+    assert (answer.ready, answer.ready_tasks, answer.tasks_seen, answer.partial) == (True, 1, 3, False)
 
 
 @pytest.mark.shared_server

@@ -1144,6 +1144,7 @@ class ExplainReadinessResponse(_message.Message):
     TASKS_BEFORE_FIELD_NUMBER: _builtins.int
     READY_TASKS_FIELD_NUMBER: _builtins.int
     TASKS_SEEN_FIELD_NUMBER: _builtins.int
+    PARTIAL_FIELD_NUMBER: _builtins.int
     ready: _builtins.bool
     """True if a claim would succeed now."""
     tasks_before: _builtins.int
@@ -1154,6 +1155,10 @@ class ExplainReadinessResponse(_message.Message):
     """The number of tasks that are ready for the agent, of those that were looked at. 0 with task_code."""
     tasks_seen: _builtins.int
     """The number of tasks that were looked at: the first 1,000 by priority that are pending or held. 0 with task_code."""
+    partial: _builtins.bool
+    """True if there are more such tasks than tasks_seen. Then ready_tasks and the reasons leave the others out, and ready
+    does not: it says whether a claim would get any task.
+    """
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReadinessReason]:
         """All reasons, if ready is false."""
@@ -1166,10 +1171,11 @@ class ExplainReadinessResponse(_message.Message):
         tasks_before: _builtins.int = ...,
         ready_tasks: _builtins.int = ...,
         tasks_seen: _builtins.int = ...,
+        partial: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ready", b"ready", "ready_tasks", b"ready_tasks", "reasons", b"reasons", "tasks_before", b"tasks_before", "tasks_seen", b"tasks_seen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["partial", b"partial", "ready", b"ready", "ready_tasks", b"ready_tasks", "reasons", b"reasons", "tasks_before", b"tasks_before", "tasks_seen", b"tasks_seen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
