@@ -135,6 +135,7 @@ _FINISHED_PARENTS: LiteralString = """
 select t.project, t.code from tasks t
 where t.completed_by_children and t.status in (1, 2) and t.delete_time is null and (
     select coalesce(bool_or(c.status = 4), false) and not coalesce(bool_or(c.status in (1, 2, 3)), false)
+        and (t.children_seen is null or t.children_seen <> sum(hashtextextended(c.code, c.revision)))
     from dependencies d join tasks c on c.project = d.project and c.code = d.task_code
     where c.delete_time is null and d.project = t.project and d.depends_on_code = t.code and d.kind = 2)"""
 _NOT_HELD: LiteralString = """
@@ -286,7 +287,10 @@ def overdue(conn: Connection, *, limit: int) -> list[tuple[str, str]]:
 
 
 def finished_parents(conn: Connection, *, limit: int) -> list[tuple[str, str]]:
-    """Return the project and the code of tasks that their children complete, and have completed."""
+    """Return the project and the code of tasks that their children complete, and have completed.
+
+    A task that was opened again is left out until one of its children changes.
+    """
     query = _FINISHED_PARENTS + _NOT_HELD + _LIMIT
     return [(row[0], row[1]) for row in conn.execute(query, {"limit": limit}, name="tasks.finished_parents")]
 

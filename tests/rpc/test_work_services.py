@@ -133,6 +133,62 @@ def _ready(coordination: CoordinationServiceStub) -> list[task_pb2.Task]:
     return [claim.task for claim in claims]
 
 
+OPENED = "update tasks set children_seen = null"
+
+
+@pytest.mark.parametrize("before", [COMPLETED, common_pb2.TASK_STATUS_CANCELLED])
+def test_a_parent_that_is_opened_again_stays_open_until_a_child_changes(
+    run: Run, tasks: TaskServiceStub, coordination: CoordinationServiceStub, before: int
+) -> None:
+    create(tasks, "epic", completed_by_children=True)
+    for code in ("a", "b"):
+        child(coordination, tasks, code, "epic")
+        set_status(tasks, code, COMPLETED)
+    if before == COMPLETED:
+        assert run("complete-parents") == 1
+    else:
+        set_status(tasks, "epic", before)
+    set_status(tasks, "epic", PENDING)
+    assert run("complete-parents") == 0
+    # It is somebody's to work on, and does not wait for its children.
+    answer = coordination.ExplainReadiness(coordination_pb2.ExplainReadinessRequest(task_code="epic"))
+    assert (answer.ready, list(answer.reasons)) == (True, [])
+    assert [task.code for task in _ready(coordination)] == ["epic"]
+    assert run("complete-parents") == 0
+    set_status(tasks, "b", PENDING)
+    assert [task.code for task in _ready(coordination)] == ["b"], "the parent waits for its child"
+    set_status(tasks, "b", COMPLETED)
+    assert run("complete-parents") == 1
+    assert status(tasks, "epic") == COMPLETED
+
+
+def test_a_new_child_completes_a_parent_that_was_opened_again(
+    run: Run, tasks: TaskServiceStub, coordination: CoordinationServiceStub
+) -> None:
+    create(tasks, "epic", completed_by_children=True)
+    child(coordination, tasks, "a", "epic")
+    set_status(tasks, "a", COMPLETED)
+    assert run("complete-parents") == 1
+    set_status(tasks, "epic", PENDING)
+    child(coordination, tasks, "b", "epic")
+    assert run("complete-parents") == 0
+    set_status(tasks, "b", COMPLETED)
+    assert run("complete-parents") == 1
+
+
+def test_control_a_parent_that_was_not_marked_is_completed_again(
+    server: Server, run: Run, tasks: TaskServiceStub, coordination: CoordinationServiceStub
+) -> None:
+    create(tasks, "epic", completed_by_children=True)
+    child(coordination, tasks, "a", "epic")
+    set_status(tasks, "a", COMPLETED)
+    assert run("complete-parents") == 1
+    set_status(tasks, "epic", PENDING)
+    with psycopg.connect(server.database_url) as conn:
+        conn.execute(OPENED)
+    assert run("complete-parents") == 1
+
+
 def test_children_that_end_at_once_complete_their_parent_once(
     run: Run, tasks: TaskServiceStub, coordination: CoordinationServiceStub, events: EventServiceStub
 ) -> None:

@@ -132,7 +132,8 @@ class Task(_message.Message):
     """
     completed_by_children: _builtins.bool
     """True if the task is completed by its last child: as soon as every task that depends on it with the kind
-    PARENT_CHILD is completed or cancelled, and at least one is completed.
+    PARENT_CHILD is completed or cancelled, and at least one is completed. A task that is opened again stays open until
+    one of its children changes.
     """
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
