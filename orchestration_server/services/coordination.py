@@ -21,7 +21,7 @@ from orchestration_server.services.pauses import PauseRpcs
 from orchestration_server.services.readiness import ReadinessRpcs
 from orchestration_server.services.work import WorkRpcs
 from orchestration_server.store import dependencies as dependency_store
-from orchestration_server.store import tasks as task_store
+from orchestration_server.store import ready_tasks as ready_store
 from orchestration_server.store.dependencies import Graph
 from orchestration_server.store.prepared import EntityRow, Prepared
 from orchestration_server.store.writes import Change, Stamp
@@ -86,11 +86,10 @@ class CoordinationService(WorkRpcs, PauseRpcs, ReadinessRpcs):
         due = not request.include_not_due
         scope = ["ready", due, *task_list_scope(call.project, filters, by_priority=True)]
         after = listed_after(self._cursors.page_position(request.page_token, scope))
+        apart = 0 if due else Unready.SPRINT
+        wanted = ready_store.Wanted(call.project, request.sprint_code, apart, self._claiming.order)
         with self._db.connection(call) as conn:
-            page = task_store.list_ready(
-                conn, project=call.project, filters=filters, apart=0 if due else Unready.SPRINT, after=after,
-                limit=page_size(request.page_size),
-            )  # fmt: skip
+            page = ready_store.list_page(conn, wanted=wanted, after=after, limit=page_size(request.page_size))
         return task_page(self._cursors, page, scope, tasks=RESULT_FIELD, token=PAGE_TOKEN_FIELD)
 
 

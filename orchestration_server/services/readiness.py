@@ -33,8 +33,9 @@ class ReadinessRpcs:
             return readiness.summary(counted, ready=ready).SerializeToString()
         with self._db.connection(call) as conn:
             found = readiness_store.of_task(
-                conn, project=call.project, code=request.task_code, claimer=claimer
-            )
+                conn, project=call.project, code=request.task_code, claimer=claimer,
+                order=self._claiming.order,
+            )  # fmt: skip
         if found is None:
             raise NotFound("task", request.task_code)
         return coordination_pb2.ExplainReadinessResponse(

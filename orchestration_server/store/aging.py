@@ -21,7 +21,7 @@ _BEGINNING, _END = "-infinity", "infinity"
 
 ORDER: LiteralString = """
 order by (q.priority > 1), q.create_time + q.priority * %(step)s::interval, q.task_code"""
-"""The order of tasks ``q``. It reads ``step``."""
+"""The order of tasks ``q``. It reads ``step``. Aging.key is the same in Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,12 @@ class Aging:
     def step(self) -> str:
         """Return the parameter of ORDER."""
         return _NEVER if self.age is None else f"{self.age // timedelta(microseconds=1)} microseconds"
+
+    def key(self, priority: int, create_time: datetime, code: str) -> tuple[bool, int, datetime, str]:
+        """Return the key of a task, by which ORDER sorts."""
+        if self.age is None:
+            return priority > PRIORITY_P0, priority, create_time, code
+        return priority > PRIORITY_P0, 0, create_time + priority * self.age, code
 
     def starts(self, after: tuple[int, datetime] | None, priorities: Sequence[int]) -> list[str]:
         """Return for each priority the create time from which its tasks come after a position.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import LiteralString, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server.db.arrays import BigintArray, TextArray
 from orchestration_server.db.connection import Connection
+from orchestration_server.store.aging import PRIORITIES, Aging
 from orchestration_server.store.claims import Claimer, TaskFilter
 
 MAX_TASKS = 1_000
@@ -53,7 +54,7 @@ with task as materialized (
     from tasks t left join leases l on l.project = t.project and l.task_code = t.code
     where t.project = %(project)s and t.code = %(code)s and t.delete_time is null
 )
-select t.unready, c.* from task t left join lateral (
+select t.unready, t.priority, t.create_time, c.* from task t left join lateral (
     select 1 as bit, t.code as subject, t.status::int as status, '' as holder, null::timestamptz as until,
         '' as detail
     where t.unready & 1 <> 0
@@ -118,12 +119,13 @@ order by c.bit, c.subject
 # Nearly all tasks of the queue are ready. To ask for each would take 30 µs a task.
 _BEFORE: LiteralString = """
 select count(*) from (
-    select q.task_code from ready_queue q, (
-        select t.priority, t.create_time, t.code from tasks t
-        where t.project = %(project)s and t.code = %(code)s
-    ) t
-    where q.project = %(project)s and q.wake_time is null
-        and (q.priority, q.create_time, q.task_code) < (t.priority, t.create_time, t.code)
+    select 1 from unnest(%(priorities)s::smallint[], %(starts)s::text[]::timestamptz[]) as p (priority, start)
+    cross join lateral (
+        select 1 from ready_queue q
+        where q.project = %(project)s and q.wake_time is null and q.priority = p.priority
+            and (q.create_time, q.task_code) < (p.start, %(code)s)
+        limit %(most)s::bigint
+    ) q
     limit %(most)s::bigint
 ) q
 """
@@ -147,9 +149,11 @@ group by u.unready
 """
 
 
-def of_task(conn: Connection, *, project: str, code: str, claimer: Claimer) -> TaskReadiness | None:
+def of_task(
+    conn: Connection, *, project: str, code: str, claimer: Claimer, order: Aging
+) -> TaskReadiness | None:
     """Return why a claimer cannot claim a task now, or None if the task does not exist or is deleted."""
-    params = {
+    params: dict[str, Any] = {
         "project": project,
         "code": code,
         "agent": claimer.agent,
@@ -160,10 +164,13 @@ def of_task(conn: Connection, *, project: str, code: str, claimer: Claimer) -> T
     rows = conn.execute(_CAUSES, params, name="readiness.of_task").fetchall()
     if not rows:
         return None
+    unready, *position = rows[0][:3]
+    params["priorities"] = BigintArray(PRIORITIES)
+    params["starts"] = TextArray(order.starts((position[0], position[1]), PRIORITIES))
     before = conn.execute(_BEFORE, params, name="readiness.before").fetchone()
     assert before is not None
-    causes = [Cause(*row[1:]) for row in rows if row[1] is not None]
-    return TaskReadiness(rows[0][0], causes, before[0])
+    causes = [Cause(*row[3:]) for row in rows if row[3] is not None]
+    return TaskReadiness(unready, causes, before[0])
 
 
 def for_claimer(conn: Connection, *, project: str, claimer: Claimer, tasks: TaskFilter) -> CountedTasks:

@@ -160,28 +160,6 @@ _URGENT: LiteralString = " order by priority, create_time, code limit %(limit)s:
 _AFTER_URGENT: LiteralString = (
     " and (priority, create_time, code) > (%(priority)s::smallint, %(time)s::timestamptz, %(code)s)"
 )
-# One probe for the blockers of each candidate, in the order of the partial index tasks_pending: the limit
-# ends it as soon as a page is full. Scalar subqueries leave the planner no other plan, even on a table
-# without statistics. As an anti-join, the query took over 60 s after a new import of 3,237 tasks. The
-# function decides; what is asked before it takes a tenth of its time.
-_READY: LiteralString = """ and status = 1 and case when not coalesce((
-    select bool_or(d.kind = 1 and (
-        select b.status in (1, 2, 3) and b.delete_time is null from tasks b
-        where b.project = d.project and b.code = d.depends_on_code))
-    from dependencies d where d.project = t.project and d.task_code = t.code), false)
-    and case when t.sprint_code = '' or %(apart)s::integer & 64 <> 0 then true else (
-        select s.status = 2 from sprints s where s.project = t.project and s.code = t.sprint_code) end
-    and (t.not_before is null or t.not_before <= clock_timestamp())
-    and (t.retry_time is null or t.retry_time <= clock_timestamp())
-    then ledger_unready(%(project)s, t.code, '', null, '') & ~ %(apart)s::integer = 0 end"""
-_LAPSED: LiteralString = """ and status = 2 and (
-    select not ledger_lease_valid(l.expire_time, l.seconds, l.deadline)
-    from leases l where l.project = t.project and l.task_code = t.code)
-    and ledger_unready(%(project)s, t.code, '', null, '') & ~ %(apart)s::integer = 0"""
-_OF_LEASES: LiteralString = (
-    "select " + _LISTED + " from leases h join tasks t on t.project = h.project and t.code = h.task_code"
-    " where t.project = %(project)s"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,60 +291,11 @@ def list_page(
     limit: int,
 ) -> pages.Page[ListedTask]:
     """Return a page of tasks. ``filters`` has those fields of the request that are set."""
-    return _listed(conn, _LIST, project, filters, after, limit, by_priority=by_priority)
-
-
-def list_ready(
-    conn: Connection,
-    *,
-    project: str,
-    filters: dict[str, Any],
-    apart: int,
-    after: ListedTask | None,
-    limit: int,
-) -> pages.Page[ListedTask]:
-    """Return a page of the tasks that an agent without a name could claim, by priority.
-
-    ``apart`` has the reasons that do not count, as bits (model.Unready).
-    """
-    more = {"apart": apart}
-    lapsed = _listed(
-        conn, _OF_LEASES, project, filters, after, limit, by_priority=True, only=_LAPSED, more=more
-    )
-    page = _listed(conn, _LIST, project, filters, after, limit, by_priority=True, only=_READY, more=more)
-    if not lapsed.rows:
-        return page
-    merged = sorted([*page.rows, *lapsed.rows], key=_urgency)
-    if page.more or lapsed.more:
-        # What follows the shorter of the two lists belongs to a later page.
-        ends = [rows[-1] for rows, further in (page, lapsed) if further]
-        last = min(map(_urgency, ends))
-        merged = [row for row in merged if _urgency(row) <= last]
-    return pages.Page(merged[:limit], page.more or lapsed.more or len(merged) > limit)
-
-
-def _urgency(row: ListedTask) -> tuple[int, datetime, str]:
-    return row.priority, row.create_time, row.code
-
-
-def _listed(
-    conn: Connection,
-    query: LiteralString,
-    project: str,
-    filters: dict[str, Any],
-    after: ListedTask | None,
-    limit: int,
-    *,
-    by_priority: bool,
-    only: LiteralString = "",
-    more: dict[str, Any] | None = None,
-) -> pages.Page[ListedTask]:
-    query += _LIVE
+    query = _LIST + _LIVE
     for name in _FILTERS:
         if name in filters:
             query += _FILTERS[name]
-    query += only
-    params: dict[str, Any] = {"project": project, **pages.limits(limit), **(more or {})}
+    params: dict[str, Any] = {"project": project, **pages.limits(limit)}
     for name, value in filters.items():
         params[name] = _ARRAYS[name](value) if name in _ARRAYS else value
     if after is not None:

@@ -20,6 +20,7 @@ from orchestration_server.errors import (
 )
 from orchestration_server.model import Call, Request
 from orchestration_server.store import claims as claim_store
+from orchestration_server.store.aging import Aging
 from orchestration_server.store.claims import Claimer, TaskFilter
 from orchestration_server.work.claims import LEASE_SECONDS, ClaimTasks, LeaseTerms
 from orchestration_server.work.ready_windows import ReadyWindows
@@ -86,6 +87,11 @@ class Claiming:
             except Aborted:
                 count = 1
         return self._stored(call, key)
+
+    @property
+    def order(self) -> Aging:
+        """Return the order in which claims take tasks."""
+        return self._windows.order
 
     def any_ready(self, call: Call, tasks: TaskFilter, claimer: Claimer) -> bool:
         """Return whether a claim of the next task would get one now."""

@@ -62,7 +62,7 @@ class ReadyWindows:
         self, db: Database, order: Aging = DEFAULT, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._db = db
-        self._order = order
+        self.order = order
         self._clock = clock
         self._lock = threading.Lock()
         self._windows: LruDict[Query, _Window] = LruDict(MAX_WINDOWS)
@@ -127,7 +127,7 @@ class ReadyWindows:
         while True:
             with self._db.connection(call) as conn:
                 page = claim_store.candidates(
-                    conn, project=call.project, claimer=claimer, tasks=query.tasks, order=self._order,
+                    conn, project=call.project, claimer=claimer, tasks=query.tasks, order=self.order,
                     after=after, limit=limit,
                 )  # fmt: skip
                 out = [row for row in page.rows if row.unready & STRUCTURAL and row.generation >= 0]

@@ -6,13 +6,14 @@ from itertools import pairwise
 from random import Random
 
 import grpc
+import psycopg
 import pytest
 
 from orchestration.v1 import common_pb2, coordination_pb2, task_pb2
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.app import App
-from tests.conftest import open_channel
+from tests.conftest import Server, open_channel
 
 P0, P1, P2, P3, P4 = range(common_pb2.PRIORITY_P0, common_pb2.PRIORITY_P4 + 1)
 
@@ -32,6 +33,26 @@ def claimed(channel: grpc.Channel) -> list[str]:
     while found := stub.ClaimTask(coordination_pb2.ClaimTaskRequest(agent="a")).claims:
         codes += [one.task.code for one in found]
     return codes
+
+
+def ready(channel: grpc.Channel, page_size: int = 500) -> list[str]:
+    """Return the codes of all ready tasks, page by page."""
+    stub = CoordinationServiceStub(channel)
+    request = coordination_pb2.ListReadyTasksRequest(page_size=page_size)
+    codes = []
+    while True:
+        page = stub.ListReadyTasks(request)
+        assert len(page.tasks) <= page_size
+        codes += [task.code for task in page.tasks]
+        if not page.next_page_token:
+            return codes
+        assert page.tasks, "only the last page may be empty"
+        request.page_token = page.next_page_token
+
+
+def explained(channel: grpc.Channel, code: str) -> coordination_pb2.ExplainReadinessResponse:
+    request = coordination_pb2.ExplainReadinessRequest(task_code=code)
+    return CoordinationServiceStub(channel).ExplainReadiness(request)
 
 
 def test_a_week_makes_up_for_one_priority(channel: grpc.Channel, tasks: TaskServiceStub) -> None:
@@ -71,6 +92,42 @@ def test_a_queue_of_many_pages_keeps_the_order(start_app: Callable[..., App], ho
             new.append(one)
             ranks[task.code] = (priority > P0, priority * (hours or 1e9) - age)
         TaskServiceStub(channel).BatchCreateTasks(task_pb2.BatchCreateTasksRequest(tasks=new))
+        listed = ready(channel, page_size=7)
+        before = [explained(channel, code).tasks_before for code in listed]
         codes = claimed(channel)
+    assert listed == codes, "the list has the order of claims"
+    assert before == list(range(200))
     assert sorted(codes) == sorted(ranks)
     assert all(ranks[one] <= ranks[other] for one, other in pairwise(codes))
+
+
+@pytest.mark.parametrize("size", [1, 3, 10, 100])
+def test_pages_leave_out_what_only_the_function_refuses(
+    server: Server, channel: grpc.Channel, tasks: TaskServiceStub, size: int
+) -> None:
+    """Paused tasks between ready ones, tasks with expired leases, and bodies that fill a page."""
+    random, stub = Random(size), CoordinationServiceStub(channel)
+    new = []
+    ranks: dict[str, tuple[bool, float]] = {}
+    for number in range(120):
+        kind = random.choice(["ready", "ready", "paused", "paused", "large"])
+        priority, age = random.randint(P0, P4), random.uniform(1, 2_000)
+        task = task_pb2.Task(code=f"t{number}", title="t", priority=priority)  # type: ignore[arg-type]
+        if kind == "paused":
+            task.labels.append("paused")
+        else:
+            ranks[task.code] = (priority > P0, priority * 168 - age)
+        if kind == "large":
+            task.description = "x" * 100_000
+        one = task_pb2.NewTask(task=task)
+        one.occur_time.FromDatetime(datetime.now(UTC) - timedelta(hours=age))
+        new.append(one)
+    for start in range(0, len(new), 30):
+        tasks.BatchCreateTasks(task_pb2.BatchCreateTasksRequest(tasks=new[start : start + 30]))
+    stub.ClaimTask(coordination_pb2.ClaimTaskRequest(agent="a", count=25))
+    with psycopg.connect(server.database_url) as conn:
+        conn.execute("update leases set expire_time = now() - interval '1 s', seconds = 0")
+    scope = coordination_pb2.WorkScope(label="paused")
+    stub.PauseWork(coordination_pb2.PauseWorkRequest(scope=scope, reason="r"))
+    assert ready(channel, page_size=size) == sorted(ranks, key=ranks.__getitem__)
+    assert set(claimed(channel)) == set(ranks)

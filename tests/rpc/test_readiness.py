@@ -180,26 +180,44 @@ class Model:
         self.sprint: dict[str, str] = {}
         self.active: set[str] = set()
         self.blockers: dict[str, set[str]] = {}
+        self.children: dict[str, set[str]] = {}
+        self.by_children: set[str] = set()
         self.needs: dict[str, set[str]] = {}
-        self.held: set[str] = set()
+        self.label: dict[str, str] = {}
+        self.held: dict[str, str] = {}
+        """The holders of valid leases."""
         self.lapsed: set[str] = set()
         self.later: set[str] = set()
         self.paused: set[str] = set()
+        self.spent: set[str] = set()
+        self.agent_limits: dict[str, int] = {}
+        self.label_limits: dict[str, int] = {}
 
-    def ready(self, code: str, able: set[str] | None) -> bool:
+    def ready(self, code: str, able: set[str] | None, agent: str = "") -> bool:
+        """Return whether an agent could claim a task; without a name, limits of agents do not count."""
         open_ = {1, 2, 3}
+        children = [self.status[child] for child in self.children[code]]
         return (
             (self.status[code] == 1 or code in self.lapsed)
             and code not in self.held
             and not any(self.status[blocker] in open_ for blocker in self.blockers[code])
             and (not self.sprint[code] or self.sprint[code] in self.active)
-            and code not in self.later
-            and code not in self.paused
+            and code not in self.later | self.paused | self.spent
+            and not (code in self.by_children and any(status != 5 for status in children))
             and (able is None or self.needs[code] <= able)
+            and self._room(self.label_limits, self.label[code], self._labels())
+            and (not agent or self._room(self.agent_limits, agent, list(self.held.values())))
         )
 
+    def _labels(self) -> list[str]:
+        return [self.label[code] for code in self.held]
 
-@pytest.mark.parametrize("seed", range(6))
+    @staticmethod
+    def _room(limits: dict[str, int], key: str, held: list[str]) -> bool:
+        return key not in limits or held.count(key) < limits[key]
+
+
+@pytest.mark.parametrize("seed", range(8))
 def test_explanations_lists_and_claims_agree_with_the_promise(
     server: Server, coordination: CoordinationServiceStub, tasks: TaskServiceStub, sprints: SprintServiceStub,
     seed: int,
@@ -208,37 +226,74 @@ def test_explanations_lists_and_claims_agree_with_the_promise(
     for sprint, status in (("on", 2), ("off", 1)):
         sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=factories.sprint(sprint, status=status)))
     model.active = {"on"}
-    codes = [f"t{number:02}" for number in range(24)]
+    codes = [f"t{number:02}" for number in range(32)]
     for code in codes:
-        model.sprint[code] = chance.choice(["", "", "on", "off"])
-        model.needs[code] = {"gpu"} if chance.random() < 0.2 else set()
-        model.status[code] = 1
-        model.blockers[code] = set()
-        create(tasks, code, sprint_code=model.sprint[code], capabilities=sorted(model.needs[code]))
+        _create_some(tasks, chance, model, code)
     for number, code in enumerate(codes[1:], 1):
+        other = chance.choice(codes[:number])
         if chance.random() < 0.4:
-            on = chance.choice(codes[:number])
-            link(coordination, code, on)
-            model.blockers[code].add(on)
+            link(coordination, code, other)
+            model.blockers[code].add(other)
+        elif chance.random() < 0.4:
+            link(coordination, code, other, PARENT)
+            model.children[other].add(code)
     _hold_some(server, coordination, chance, model, codes)
     for code in codes:
-        if code not in model.held | model.lapsed and chance.random() < 0.3:
+        if code not in model.lapsed.union(model.held) and chance.random() < 0.3:
             model.status[code] = chance.choice(STATUSES)
             request = task_pb2.UpdateTaskStatusRequest(task_code=code, status=model.status[code])  # type: ignore[arg-type]
             tasks.UpdateTaskStatus(request)
     _set_apart(server, coordination, chance, model, codes)
+    _limit_some(coordination, chance, model)
 
-    listed = coordination.ListReadyTasks(coordination_pb2.ListReadyTasksRequest(page_size=500)).tasks
-    assert {task.code for task in listed} == {code for code in codes if model.ready(code, None)}
+    for size in (500, chance.randint(1, 4)):
+        listed = _list_ready(coordination, size)
+        assert sorted(listed) == [code for code in codes if model.ready(code, None)]
     for code in codes:
-        for able in (set[str](), {"gpu"}):
-            answer = explain(coordination, code, agent="new", capabilities=sorted(able))
-            assert answer.ready == model.ready(code, able), (code, answer)
+        for agent, able in (("new", set[str]()), ("new", {"gpu"}), ("a1", {"gpu"}), ("a2", {"gpu"})):
+            answer = explain(coordination, code, agent=agent, capabilities=sorted(able))
+            assert answer.ready == model.ready(code, able, agent), (code, agent, answer)
             assert bool(answer.reasons) != answer.ready
-    taken = []
+    for agent in ("new", "a1", "a2"):
+        answer = explain(coordination, agent=agent, capabilities=["gpu"])
+        free = [code for code in codes if model.ready(code, {"gpu"}, agent)]
+        assert (answer.ready_tasks, answer.ready, answer.partial) == (len(free), bool(free), False)
     while claims := coordination.ClaimTask(coordination_pb2.ClaimTaskRequest(agent="new")).claims:
-        taken.append(claims[0].task.code)
-    assert sorted(taken) == sorted(code for code in codes if model.ready(code, set()))
+        code = claims[0].task.code
+        assert model.ready(code, set(), "new"), code
+        model.held[code], model.status[code] = "new", 2
+        model.lapsed.discard(code)
+    assert not any(model.ready(code, set(), "new") for code in codes)
+
+
+def _create_some(tasks: TaskServiceStub, chance: random.Random, model: Model, code: str) -> None:
+    model.sprint[code] = chance.choice(["", "", "on", "off"])
+    model.needs[code] = {"gpu"} if chance.random() < 0.2 else set()
+    model.label[code] = chance.choice(["", "db", "ui"])
+    model.status[code] = 1
+    model.blockers[code], model.children[code] = set(), set()
+    fields: dict[str, Any] = {}
+    if chance.random() < 0.15:
+        model.spent.add(code)
+        fields["retry_policy"] = task_pb2.RetryPolicy(budget=task_pb2.Budget(tokens=0))
+    if chance.random() < 0.4:
+        model.by_children.add(code)
+        fields["completed_by_children"] = True
+    create(
+        tasks, code, sprint_code=model.sprint[code], capabilities=sorted(model.needs[code]),
+        labels=list(filter(None, [model.label[code]])), **fields,
+    )  # fmt: skip
+
+
+def _list_ready(coordination: CoordinationServiceStub, size: int) -> list[str]:
+    """Return the ready tasks page by page."""
+    codes, request = [], coordination_pb2.ListReadyTasksRequest(page_size=size)
+    while True:
+        page = coordination.ListReadyTasks(request)
+        codes += [task.code for task in page.tasks]
+        if not page.next_page_token:
+            return codes
+        request.page_token = page.next_page_token
 
 
 def _hold_some(
@@ -246,15 +301,16 @@ def _hold_some(
     codes: list[str],
 ) -> None:  # fmt: skip
     for code in codes:
-        if model.ready(code, set()) and chance.random() < 0.3:
-            assert claim(coordination, code)
-            model.held.add(code)
+        if model.ready(code, set()) and chance.random() < 0.4:
+            agent = chance.choice(["a1", "a2"])
+            assert claim(coordination, code, agent)
+            model.held[code] = agent
             model.status[code] = 2
     with psycopg.connect(server.database_url) as conn:
         for code in sorted(model.held):
             if chance.random() < 0.5:
                 conn.execute("update leases set expire_time = '-infinity' where task_code = %s", (code,))
-                model.held.remove(code)
+                del model.held[code]
                 model.lapsed.add(code)
 
 
@@ -264,10 +320,23 @@ def _set_apart(
 ) -> None:  # fmt: skip
     with psycopg.connect(server.database_url) as conn:
         for code in codes:
-            if chance.random() < 0.15:
-                conn.execute("update tasks set not_before = now() + interval '1 h' where code = %s", (code,))
+            column = chance.choice([*["not_before", "retry_time"], *[""] * 10])
+            if column:
+                query = f"update tasks set {column} = now() + interval '1 h' where code = %s"
+                conn.execute(query, (code,))
                 model.later.add(code)
     for code in chance.sample(codes, 2):
         scope = coordination_pb2.WorkScope(task_code=code)
         coordination.PauseWork(coordination_pb2.PauseWorkRequest(scope=scope, reason="r"))
         model.paused.add(code)
+
+
+def _limit_some(coordination: CoordinationServiceStub, chance: random.Random, model: Model) -> None:
+    for agent in ("new", "a1"):
+        model.agent_limits[agent] = chance.randint(0, 3) if agent == "a1" else chance.randint(1, 9)
+        limit = coordination_pb2.WorkLimit(agent=agent, max_leases=model.agent_limits[agent])
+        coordination.SetWorkLimit(coordination_pb2.SetWorkLimitRequest(limit=limit))
+    label = chance.choice(["db", "ui"])
+    model.label_limits[label] = chance.randint(0, 3)
+    limit = coordination_pb2.WorkLimit(label=label, max_leases=model.label_limits[label])
+    coordination.SetWorkLimit(coordination_pb2.SetWorkLimitRequest(limit=limit))
