@@ -26,7 +26,7 @@ def amounts(usage: lease_pb2.Usage) -> list[int]:
 
 
 def grows(before: Sequence[int], after: Sequence[int]) -> bool:
-    """Return whether no amount is lower than before. ``ledger_usage_grows`` is the same (migration 0024)."""
+    """Return whether no amount is lower than before. ``ledger_usage_grows`` is the same (migration 0025)."""
     return all(old <= new for old, new in zip(before, after, strict=True))
 
 

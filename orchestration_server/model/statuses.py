@@ -44,7 +44,7 @@ class AttemptOutcome(IntEnum):
 
 
 class Unready(IntFlag):
-    """The reasons for which a task cannot be claimed, as ``ledger_unready`` returns them (migration 0022)."""
+    """The reasons for which a task cannot be claimed, as ``ledger_unready`` returns them (migration 0026)."""
 
     STATUS = 1
     BLOCKER = 2

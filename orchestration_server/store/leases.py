@@ -1,4 +1,4 @@
-"""The SQL of leases and attempts. Migration 0022 describes the tables and their functions."""
+"""The SQL of leases and attempts. Migrations 0022 and 0025 describe the tables and their functions."""
 
 from __future__ import annotations
 
