@@ -31,7 +31,9 @@ MAX_PAGE = 4_096
 MAX_WINDOWS = 1_000
 TURNS = 64
 """Locks for reads of the queue, which kinds of claims share by chance."""
-STRUCTURAL = Unready.STATUS | Unready.BLOCKER | Unready.SPRINT | Unready.CHILDREN | Unready.MISSING
+STRUCTURAL = (
+    Unready.STATUS | Unready.BLOCKER | Unready.SPRINT | Unready.CHILDREN | Unready.MISSING | Unready.BUDGET
+)
 """Reasons that only a change of the ledger ends, which puts the task into the queue again."""
 
 

@@ -150,6 +150,23 @@ def test_each_limit_keeps_a_task_from_claims_until_it_is_raised(
     assert len(coordination.ClaimTask(any_).claims) == 1
 
 
+def test_a_task_without_budget_leaves_the_queue_until_it_is_raised(
+    server: Server, coordination: CoordinationServiceStub, tasks: TaskServiceStub
+) -> None:
+    create(tasks, tokens=0)
+    any_ = coordination_pb2.ClaimTaskRequest(agent="a1")
+    with psycopg.connect(server.database_url, autocommit=True) as conn:
+        queued = "select count(*) from ready_queue"
+        assert conn.execute(queued).fetchone() == (1,)
+        # The second look finds it not ready again, after all transactions of the first have ended.
+        for _ in range(2):
+            assert list(coordination.ClaimTask(any_).claims) == []
+        assert conn.execute(queued).fetchone() == (0,)
+        set_budget(tasks, tokens=1)
+        assert conn.execute(queued).fetchone() == (1,)
+    assert len(coordination.ClaimTask(any_).claims) == 1
+
+
 @pytest.mark.shared_server
 def test_the_budget_is_that_of_all_attempts(
     coordination: CoordinationServiceStub, tasks: TaskServiceStub

@@ -15,7 +15,12 @@ from orchestration.v1.common_pb2 import (
     TASK_STATUS_PENDING,
 )
 from orchestration.v1.context_pb2 import ContextOptions
-from orchestration.v1.coordination_pb2 import ListAttemptsRequest, PreemptTaskRequest
+from orchestration.v1.coordination_pb2 import (
+    DIRECTIVE_CANCEL,
+    DIRECTIVE_CONTINUE,
+    ListAttemptsRequest,
+    PreemptTaskRequest,
+)
 from orchestration.v1.event_pb2 import EventFilter, ListEventsRequest
 from orchestration.v1.lease_pb2 import (
     ATTEMPT_OUTCOME_COMPLETED,
@@ -25,7 +30,7 @@ from orchestration.v1.lease_pb2 import (
     Usage,
 )
 from orchestration.v1.session_pb2 import InitAgentRequest
-from orchestration.v1.task_pb2 import CreateTaskRequest, GetTaskRequest, Task
+from orchestration.v1.task_pb2 import Budget, CreateTaskRequest, GetTaskRequest, RetryPolicy, Task
 from tests.conftest import Server
 from tests.support import factories
 
@@ -167,6 +172,28 @@ def test_heartbeats_keep_the_lease(ledger: Client, monkeypatch: pytest.MonkeyPat
             work.lost.wait(0.05)
         assert work._kept.valid_until > before
         work.finish()
+
+
+def test_heartbeats_report_usage_and_tell_that_the_budget_is_used_up(
+    ledger: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestration.leases.BEATS_PER_LEASE", 100.0)
+    policy = RetryPolicy(budget=Budget(tool_calls=3))
+    ledger.tasks.CreateTask(CreateTaskRequest(task=factories.task("T-1", retry_policy=policy)))
+    with ledger.claim("T-1", lease=10) as work:
+        assert work is not None
+        usage = Usage(tool_calls=2)
+        work.report(usage)
+        usage.tool_calls = 99
+        deadline = time.monotonic() + 10
+        while work.budget_left.tool_calls != 1 and time.monotonic() < deadline:
+            work.lost.wait(0.05)
+        assert (work.budget_left, work.directive) == (Budget(tool_calls=1), DIRECTIVE_CONTINUE)
+        work.report(Usage(tool_calls=4))
+        while work.directive != DIRECTIVE_CANCEL and time.monotonic() < deadline:
+            work.lost.wait(0.05)
+        assert "4 of 3 calls of tools" in work.directive_reason
+    assert last_attempt(ledger).usage == Usage(tool_calls=4), "the release has no report of its own"
 
 
 def test_async_work(server: Server) -> None:
