@@ -176,6 +176,18 @@ def test_a_new_child_completes_a_parent_that_was_opened_again(
     assert run("complete-parents") == 1
 
 
+def test_a_parent_whose_completed_child_is_deleted_is_claimed(
+    tasks: TaskServiceStub, coordination: CoordinationServiceStub
+) -> None:
+    create(tasks, "epic", completed_by_children=True)
+    child(coordination, tasks, "a", "epic")
+    set_status(tasks, "a", COMPLETED)
+    for _ in range(2):
+        assert _ready(coordination) == [], "the parent waits, and leaves the queue"
+    tasks.DeleteTask(task_pb2.DeleteTaskRequest(task_code="a"))
+    assert [task.code for task in _ready(coordination)] == ["epic"]
+
+
 def test_control_a_parent_that_was_not_marked_is_completed_again(
     server: Server, run: Run, tasks: TaskServiceStub, coordination: CoordinationServiceStub
 ) -> None:
