@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from orchestration import Client
 from orchestration.v1 import event_pb2, sprint_pb2, task_pb2
 from tests.conftest import Server
-from tests.rpc.test_file_sync import database, due, message, queued, service
 from tests.support import factories
-
-__all__ = ["database"]
+from tests.support.synced_files import database as database
+from tests.support.synced_files import due, message, queued, service
 
 FILE_EVENTS = event_pb2.EventFilter(types=["orchestration.file.*"])
 OPS = st.lists(
