@@ -77,6 +77,7 @@ class EntityType(IntEnum):
     SESSION = 3
     ADR = 4
     BUG_REPORT = 5
+    SCHEDULE = 6
 
 
 ENTITY_NAMES: Mapping[int, str] = {
@@ -86,6 +87,7 @@ ENTITY_NAMES: Mapping[int, str] = {
     EntityType.SESSION: "session",
     EntityType.ADR: "adr",
     EntityType.BUG_REPORT: "bug_report",
+    EntityType.SCHEDULE: "schedule",
 }
 """The names of entity types in event types, payloads, locks and error details."""
 

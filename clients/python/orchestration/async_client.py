@@ -21,6 +21,8 @@ from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2 import EntityChange, Event, EventFilter, NewEvent
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
+from orchestration.v1.schedule_pb2 import Schedule
+from orchestration.v1.schedule_pb2_grpc import ScheduleServiceStub
 from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2 import Sprint
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from orchestration.v1.coordination_pb2_grpc import CoordinationServiceAsyncStub
     from orchestration.v1.event_pb2_grpc import EventServiceAsyncStub
     from orchestration.v1.report_pb2_grpc import ReportServiceAsyncStub
+    from orchestration.v1.schedule_pb2_grpc import ScheduleServiceAsyncStub
     from orchestration.v1.session_pb2_grpc import SessionServiceAsyncStub
     from orchestration.v1.sprint_pb2_grpc import SprintServiceAsyncStub
     from orchestration.v1.task_pb2_grpc import TaskServiceAsyncStub
@@ -56,6 +59,7 @@ class AsyncClient:
     contexts: ContextServiceAsyncStub
     coordination: CoordinationServiceAsyncStub
     templates: TemplateServiceAsyncStub
+    schedules: ScheduleServiceAsyncStub
     reports: ReportServiceAsyncStub
     admin: AdminServiceAsyncStub
 
@@ -94,6 +98,7 @@ class AsyncClient:
         self.contexts = ContextServiceStub(self._channel)
         self.coordination = CoordinationServiceStub(self._channel)
         self.templates = TemplateServiceStub(self._channel)
+        self.schedules = ScheduleServiceStub(self._channel)
         self.reports = ReportServiceStub(self._channel)
         self.admin = AdminServiceStub(self._channel)
         self._session_key = session
@@ -124,6 +129,10 @@ class AsyncClient:
     def pages(
         self, method: Callable[[RequestT], Awaitable[paging.TemplatePage]], request: RequestT
     ) -> AsyncIterator[Template]: ...
+    @overload
+    def pages(
+        self, method: Callable[[RequestT], Awaitable[paging.SchedulePage]], request: RequestT
+    ) -> AsyncIterator[Schedule]: ...
     def pages(self, method: Callable[[RequestT], Awaitable[Any]], request: RequestT) -> AsyncIterator[Any]:
         """Yield the items of every page of a list, as ``Client.pages`` does."""
         return paging.async_pages(method, request)

@@ -21,6 +21,8 @@ from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2 import EntityChange, Event, EventFilter, NewEvent
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
+from orchestration.v1.schedule_pb2 import Schedule
+from orchestration.v1.schedule_pb2_grpc import ScheduleServiceStub
 from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2 import Sprint
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
@@ -36,9 +38,10 @@ class Client:
     """A connection to the ledger for any number of threads.
 
     ``sprints``, ``tasks``, ``events``, ``sessions``, ``contexts``, ``coordination``, ``templates``,
-    ``reports`` and ``admin`` are the generated stubs. A unary call through them carries the caller's
-    metadata, a deadline of ``timeout`` seconds unless the call sets one, and a ``request_id`` if a mutation
-    has none, so that a call that the channel retries takes effect once. The stubs raise ``grpc.RpcError``;
+    ``schedules``, ``reports`` and ``admin`` are the generated stubs. A unary call through them carries the
+    caller's metadata, a deadline of ``timeout`` seconds unless the call sets one, and a ``request_id`` if a
+    mutation has none, so that a call that the channel retries takes effect once. The stubs raise
+    ``grpc.RpcError``;
     ``error_details`` returns its details.
     """
 
@@ -49,6 +52,7 @@ class Client:
     contexts: ContextServiceStub
     coordination: CoordinationServiceStub
     templates: TemplateServiceStub
+    schedules: ScheduleServiceStub
     reports: ReportServiceStub
     admin: AdminServiceStub
 
@@ -102,6 +106,7 @@ class Client:
         self.contexts = ContextServiceStub(channel)
         self.coordination = CoordinationServiceStub(channel)
         self.templates = TemplateServiceStub(channel)
+        self.schedules = ScheduleServiceStub(channel)
         self.reports = ReportServiceStub(channel)
         self.admin = AdminServiceStub(channel)
         self._session_key = session
@@ -128,12 +133,16 @@ class Client:
     def pages(
         self, method: Callable[[RequestT], paging.TemplatePage], request: RequestT
     ) -> Iterator[Template]: ...
+    @overload
+    def pages(
+        self, method: Callable[[RequestT], paging.SchedulePage], request: RequestT
+    ) -> Iterator[Schedule]: ...
     def pages(self, method: Callable[[RequestT], Any], request: RequestT) -> Iterator[Any]:
         """Yield the items of every page of a list, such as ``pages(client.tasks.ListTasks, ...)``.
 
         The items are those of the response's one repeated field of messages: ``tasks``, ``sprints``,
-        ``events``, ``changes``, ``sessions`` or ``templates``. ``request.page_size`` is the size of a page,
-        not of the list. Raises LedgerError if the server refuses a page.
+        ``events``, ``changes``, ``sessions``, ``templates`` or ``schedules``. ``request.page_size`` is the
+        size of a page, not of the list. Raises LedgerError if the server refuses a page.
         """
         return paging.pages(method, request)
 

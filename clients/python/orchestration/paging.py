@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from orchestration.errors import LedgerError, error_details
 from orchestration.v1.common_pb2 import Session
 from orchestration.v1.event_pb2 import EntityChange, Event
+from orchestration.v1.schedule_pb2 import Schedule
 from orchestration.v1.sprint_pb2 import Sprint
 from orchestration.v1.task_pb2 import Task
 from orchestration.v1.template_pb2 import Template
@@ -78,6 +79,14 @@ class TemplatePage(Page, Protocol):
     @property
     def templates(self) -> Iterable[Template]:
         """Return the templates of this page."""
+
+
+class SchedulePage(Page, Protocol):
+    """A page whose items are in ``schedules``."""
+
+    @property
+    def schedules(self) -> Iterable[Schedule]:
+        """Return the schedules of this page."""
 
 
 RequestT = TypeVar("RequestT", bound=PageRequest)

@@ -20,6 +20,7 @@ from orchestration.v1 import (
     coordination_pb2,
     event_pb2,
     report_pb2,
+    schedule_pb2,
     session_pb2,
     sprint_pb2,
     task_pb2,
@@ -52,6 +53,7 @@ _SERVICES = (
     context_pb2,
     coordination_pb2,
     template_pb2,
+    schedule_pb2,
     report_pb2,
     admin_pb2,
 )

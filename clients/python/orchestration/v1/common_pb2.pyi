@@ -244,6 +244,8 @@ class _EntityTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntityType
     """An architecture decision record."""
     ENTITY_TYPE_BUG_REPORT: _EntityType.ValueType  # 5
     """A bug report."""
+    ENTITY_TYPE_SCHEDULE: _EntityType.ValueType  # 6
+    """A schedule."""
 
 class EntityType(_EntityType, metaclass=_EntityTypeEnumTypeWrapper):
     """The kind of entity that an event is about."""
@@ -260,6 +262,8 @@ ENTITY_TYPE_ADR: EntityType.ValueType  # 4
 """An architecture decision record."""
 ENTITY_TYPE_BUG_REPORT: EntityType.ValueType  # 5
 """A bug report."""
+ENTITY_TYPE_SCHEDULE: EntityType.ValueType  # 6
+"""A schedule."""
 Global___EntityType: _TypeAlias = EntityType  # noqa: Y015
 
 class _SessionStatus:
