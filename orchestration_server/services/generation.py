@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 
 from orchestration.v1 import common_pb2, coordination_pb2, sprint_pb2, task_pb2
 from orchestration_server.codec.content import plain
@@ -16,7 +17,7 @@ from orchestration_server.codec.requests import request_key
 from orchestration_server.codec.wire import RESULT_FIELD, embed, embed_all
 from orchestration_server.db.database import Connection
 from orchestration_server.errors import ARROW, AlreadyExists, InvalidArgument, LedgerError
-from orchestration_server.model import Call, EventRow, OutboxRow
+from orchestration_server.model import Call, EventRow, OutboxRow, Request
 from orchestration_server.services import coordination, sprints
 from orchestration_server.store import generation as generation_store
 from orchestration_server.store import tasks as task_store
@@ -47,6 +48,13 @@ class _Plan:
     sprint: sprint_pb2.Sprint | None
     tasks: Sequence[task_pb2.Task]
     links: Sequence[LinkColumns] = ()
+    source: Mapping[str, Any] = field(default_factory=dict)
+    """What the events of the entities say of their origin, besides the template."""
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """Return the origin in the payload of the events of generated entities."""
+        return {"template": self.template.name, "template_sha256": self.template.sha256, **self.source}
 
 
 class Generation:
@@ -65,6 +73,32 @@ class Generation:
         """Create tasks."""
         plan = _rendered(call, request, lambda: self._tasks_plan(request))
         return self._gate.write(_GenerateTasks(call, request_key(call, request), plan, request))
+
+    def scheduled(
+        self, kind: TemplateKind, template: str, code: str, sprint: str, variables: Struct, call: Call,
+        source: Mapping[str, Any],
+    ) -> Write[Any]:  # fmt: skip
+        """Return the write that creates the sprint, or the task in a sprint, of a schedule.
+
+        ``source`` is what the events say of their origin. Raises the errors of rendering.
+        """
+        request = Request(call.rpc, "", b"")
+        if kind is TemplateKind.SPRINT:
+            new_sprint = sprint_pb2.CreateSprintFromTemplateRequest(
+                template=template, sprint_code=code, variables=variables
+            )
+            return _GenerateSprint(
+                call, request, replace(self._sprint_plan(new_sprint), source=source), new_sprint
+            )
+        new_tasks = task_pb2.CreateTasksFromTemplateRequest(
+            template=template, sprint_code=sprint, variables=variables,
+            items=[task_pb2.TaskFromTemplate(task_code=code)],
+        )  # fmt: skip
+        return _GenerateTasks(call, request, replace(self._tasks_plan(new_tasks), source=source), new_tasks)
+
+    def template(self, name: str) -> Template:
+        """Return a template. Raises NotFound if it does not exist."""
+        return self._templates.get(name)
 
     def _sprint_plan(self, request: sprint_pb2.CreateSprintFromTemplateRequest) -> _Plan:
         template = self._templates.get(request.template, TemplateKind.SPRINT)
@@ -185,7 +219,7 @@ class _GenerateTasks(_Generate[None]):
     def generate(self, plan: _Plan, found: Prepared[None]) -> Change:
         need_sprints(found, self.anchors)
         made = [created_task(self.call, task_pb2.NewTask(task=task), found.now) for task in plan.tasks]
-        source = _template_payload(plan.template)
+        source = plan.payload
         events = []
         for task, _, event in made:
             events += [event, task_event(self.call, "task.generated", task, found.now, source)]
@@ -218,10 +252,10 @@ def _sprint(
 ) -> sprint_pb2.Sprint:
     bad: dict[str, str] = {}
     sprint = entities.sprint(fields, bad)
-    for field, value in request.overrides.ListFields():
-        bad.pop(field.name, None)
-        if field.message_type is None:
-            setattr(sprint, field.name, value)
+    for given, value in request.overrides.ListFields():
+        bad.pop(given.name, None)
+        if given.message_type is None:
+            setattr(sprint, given.name, value)
         else:
             sprint.metadata.CopyFrom(value)
     wrong |= {f"sprint.{name}": text for name, text in {**_broken(sprint), **bad}.items()}
@@ -269,7 +303,7 @@ def _graph(made: Sequence[task_pb2.Task], links: Sequence[LinkColumns]) -> dict[
 def _sprint_change(call: Call, sync: bool, plan: _Plan, found: Prepared[object]) -> Change:
     assert plan.sprint is not None
     sprint, created = sprints.created(call, plan.sprint, found.now)
-    source = _template_payload(plan.template)
+    source = plan.payload
     generated = sprints.sprint_event(
         call,
         "sprint.generated",
@@ -315,8 +349,3 @@ def _link_events(
         task = tasks_by_code[link.task_code]
         events.append(coordination.link_event(call, "task.dependency_added", task, dependency, found, added))
     return events
-
-
-def _template_payload(template: Template) -> dict[str, Any]:
-    """Return the template in the payload of the events of generated entities."""
-    return {"template": template.name, "template_sha256": template.sha256}

@@ -22,22 +22,33 @@ left join requests r on r.project = %(project)s and r.rpc = %(rpc)s and r.reques
 left join tasks t on r.request_id is null and t.project = %(project)s and t.code = any(%(codes)s::text[])
 """
 
-INSERT: LiteralString = (
-    """new_sprint as (
+
+def insert_ctes(source: LiteralString) -> LiteralString:
+    """Return the CTEs that insert a sprint, its tasks and links once the CTE ``source`` has its row."""
+    return (
+        """new_sprint as (
     insert into sprints (project, code, status, owner, revision, create_time, update_time, body)
     select %(project)s, %(s_code)s, %(s_status)s::smallint, %(s_owner)s, 1, %(s_create)s, %(s_create)s,
         %(s_body)b
-    from locked
+    from """
+        + source
+        + """
     returning 1
 ), """
-    + insert_cte("new_tasks", "new_sprint")
-    + """, new_links as (
+        + insert_cte("new_tasks", "new_sprint")
+        + """, new_links as (
     insert into dependencies (project, task_code, depends_on_code, kind, create_time)
     select %(project)s, d.task_code, d.depends_on_code, %(d_kind)s::smallint, %(s_create)s
     from new_sprint, unnest(%(d_task)s::text[], %(d_depends_on)s::text[])
         as d (task_code, depends_on_code)
     returning 1
-), changed as (
+)"""
+    )
+
+
+INSERT: LiteralString = (
+    insert_ctes("locked")
+    + """, changed as (
     select 1 from new_sprint union all select 1 from new_tasks union all select 1 from new_links
 )"""
 )

@@ -159,6 +159,27 @@ class Pattern(Rule):
         return check
 
 
+@dataclass(frozen=True)
+class Form(Rule):
+    """A text of at most ``high`` characters in which a function finds no fault, or which is empty."""
+
+    high: int
+    fault: Callable[[str], str]
+    required: bool = False
+
+    def check(self, compiled: Compiled) -> Check:
+        high, fault, required = self.high, self.fault, self.required
+
+        def check(value: str) -> Violations | None:
+            if not value:
+                return {"": REQUIRED} if required else None
+            if len(value) > high:
+                return {"": f"must have at most {high} characters"}
+            return {"": wrong} if (wrong := fault(value)) else None
+
+        return check
+
+
 class Date(Rule):
     """An existing day as YYYY-MM-DD, or an empty text."""
 

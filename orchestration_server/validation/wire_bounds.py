@@ -138,6 +138,8 @@ def _value_bytes(field: FieldDescriptor, rule: Rule, rules: Rules) -> int:
             return _value_bytes(field, rule.rule, rules)
         case kinds.Text():
             return _CHARACTER * rule.high
+        case kinds.Form():
+            return _CHARACTER * rule.high
         case kinds.Pattern():
             ascii_alone = rule.pattern.fullmatch("é") is None
             return rule.high if ascii_alone else _CHARACTER * rule.high

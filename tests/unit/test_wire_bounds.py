@@ -31,6 +31,8 @@ LARGE = 200_000
 """The bytes of generated text and JSON in one message. Further ones are short."""
 NAMES = ["a", "a" * 128, "a" * 64, "a.b", "a" * 62 + "." + "b" * 63, "a.*", "T:a", "SESSION:" + "a" * 128,
          "é" * 512, "01890a5d-ac96-774b-bcce-b302099a8057"]  # fmt: skip
+FORMS = ["0 0 1 1 " + ",".join(["7"] * 96), "America/Argentina/ComodRivadavia"]
+"""A cron line and a time zone, as long as they come."""
 BOUNDS = {each: bounds_of(each, RULES) for each in REQUESTS}
 PARSERS = {each: Parser(each, RULES, most_bytes=MOST_BYTES) for each in REQUESTS}
 
@@ -82,6 +84,8 @@ class Maker:
                 self._number += 1
                 numbered = f"a{self._number}"
                 return numbered if rule.pattern.fullmatch(numbered) and chance.random() < 0.5 else max(fits)
+            case kinds.Form():
+                return next(text for text in FORMS if not rule.fault(text))
             case kinds.Date():
                 return "2026-11-29"
             case kinds.EnumValue():
