@@ -31,6 +31,7 @@ from orchestration_server.jobs.file_sync import FileSync
 from orchestration_server.jobs.measure import ExportGauges, MeasureStorage, MeasureWorkspace
 from orchestration_server.jobs.rollups import Rollups
 from orchestration_server.jobs.runner import Runner, Service
+from orchestration_server.jobs.schedules import Schedules
 from orchestration_server.jobs.server_stats import ServerStats
 from orchestration_server.model import AuthMode
 from orchestration_server.rpc import address
@@ -46,6 +47,7 @@ from orchestration_server.services.coordination import CoordinationService
 from orchestration_server.services.events import EventService
 from orchestration_server.services.generation import Generation
 from orchestration_server.services.reports import ReportService
+from orchestration_server.services.schedules import ScheduleService
 from orchestration_server.services.sessions import SessionService
 from orchestration_server.services.sprints import SprintService
 from orchestration_server.services.tasks import TaskService
@@ -227,6 +229,7 @@ class App:
                 db, gate, cursors, Claiming(db, gate, self.windows), self.waiting_claims, broker
             ),
             "TemplateService": TemplateService(cursors, templates),
+            "ScheduleService": ScheduleService(db, gate, cursors, generation),
             "ReportService": ReportService(db, gate, cursors, templates),
             "AdminService": AdminService(db, self.settings, cursors, start_time=self.clock.now()),
         }
@@ -353,13 +356,15 @@ def services(
     They call ``wake`` after each commit with events, and ``freed`` after each that may have made a task
     ready.
     """
+    gate = Gate(db, wake, freed=freed)
     found = [
         *cleanup.services(db),
         *retention.services(db, settings),
         Rollups(db),
         Automation(db, automation.load(settings.rules_file), wake, policies.load(settings.emission_file)),
         Debounced(db, wake),
-        *work_jobs.services(db, Gate(db, wake, freed=freed), freed),
+        *work_jobs.services(db, gate, freed),
+        Schedules(db, gate, Generation(gate, Templates(settings.templates_dir))),
         MeasureStorage(db),
         Alerts(db, alerts.load(settings.alerts_file), wake),
     ]

@@ -35,6 +35,7 @@ from orchestration.v1 import (
     coordination_pb2_grpc,
     event_pb2_grpc,
     report_pb2_grpc,
+    schedule_pb2_grpc,
     session_pb2_grpc,
     sprint_pb2_grpc,
     task_pb2_grpc,
@@ -333,6 +334,11 @@ def contexts(channel: grpc.Channel) -> context_pb2_grpc.ContextServiceStub:
 @pytest.fixture
 def templates(channel: grpc.Channel) -> template_pb2_grpc.TemplateServiceStub:
     return template_pb2_grpc.TemplateServiceStub(channel)
+
+
+@pytest.fixture
+def schedules(channel: grpc.Channel) -> schedule_pb2_grpc.ScheduleServiceStub:
+    return schedule_pb2_grpc.ScheduleServiceStub(channel)
 
 
 @pytest.fixture

@@ -5,16 +5,15 @@ from __future__ import annotations
 from orchestration_server.cli import process
 from orchestration_server.cli.metrics_server import serve_metrics
 from orchestration_server.cli.options import refuse, with_settings
-from orchestration_server.cli.preflight import check_policies, check_rules
+from orchestration_server.cli.preflight import check_policies, check_rules, check_templates
 from orchestration_server.config.settings import Settings
 from orchestration_server.telemetry import logs, metrics
 
 
 @with_settings(
     "database_url", "redis_url", "workspace", "rules_file", "emission_file", "alerts_file",
-    "archive_after_days", "delete_archived_after_days", "statement_seconds", "slow_statement_seconds",
-    "metrics_address",
-    "log_level",
+    "templates_dir", "archive_after_days", "delete_archived_after_days", "statement_seconds",
+    "slow_statement_seconds", "metrics_address", "log_level",
 )  # fmt: skip
 def worker(settings: Settings) -> None:
     """Run the background services of DATABASE_URL beside its servers. Any number of workers may run."""
@@ -25,6 +24,7 @@ def worker(settings: Settings) -> None:
     logs.configure(settings.log_level)
     check_rules(settings)
     check_policies(settings)
+    check_templates(settings)
     stop = process.stop_signal()
     with serve_metrics(settings, metrics.REGISTRY):
         working = Worker(settings)

@@ -17,5 +17,7 @@ ATTEMPT_OUTCOME_NAMES = (
     "", "completed", "failed", "returned", "blocked", "expired", "timed_out", "preempted", "session_closed",
     "cancelled",
 )  # fmt: skip
+CATCH_UP_NAMES = ("", "once", "skip")
+OVERLAP_NAMES = ("", "skip", "allow")
 PAUSE_MODE_NAMES = ("", "pause", "drain", "cancel")
 PRIORITY_NAMES = ("", "P0", "P1", "P2", "P3", "P4")

@@ -20,6 +20,7 @@ from orchestration.v1 import (
     coordination_pb2,
     event_pb2,
     report_pb2,
+    schedule_pb2,
     session_pb2,
     sprint_pb2,
     task_pb2,
@@ -69,6 +70,7 @@ SERVICES: Mapping[str, ServiceDescriptor] = {
         ("ContextService", context_pb2),
         ("CoordinationService", coordination_pb2),
         ("TemplateService", template_pb2),
+        ("ScheduleService", schedule_pb2),
         ("ReportService", report_pb2),
         ("AdminService", admin_pb2),
     )

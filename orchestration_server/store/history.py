@@ -77,6 +77,8 @@ _STORED: Mapping[int, LiteralString] = {
         where project = %(project)s and code = %(code)s""",
     EntityType.BUG_REPORT: """select revision, false, body from bug_reports
         where project = %(project)s and code = %(code)s""",
+    EntityType.SCHEDULE: """select revision, delete_time is not null, body from schedules
+        where project = %(project)s and code = %(code)s""",
 }
 _ENTITY_HEAD: LiteralString = """
 select null::integer, null::bigint, null::bigint, stored.body, stored.revision, stored.deleted,
@@ -127,6 +129,7 @@ where case w.type
     when 3 then (select 1 from sessions where project = %(project)s and key = w.code)
     when 4 then (select 1 from adrs where project = %(project)s and code = w.code)
     when 5 then (select 1 from bug_reports where project = %(project)s and code = w.code)
+    when 6 then (select 1 from schedules where project = %(project)s and code = w.code)
     end is null
 """
 _EVENTS_KNOWN: LiteralString = """

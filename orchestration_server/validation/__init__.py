@@ -14,7 +14,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from orchestration_server.errors import InvalidArgument
-from orchestration_server.validation import admin, agents, documents, events, leases, work
+from orchestration_server.validation import admin, agents, documents, events, leases, schedules, work
 from orchestration_server.validation.compiler import compile_rules
 from orchestration_server.validation.constraints import Check, Rules
 from orchestration_server.validation.request_parser import Unreadable
@@ -28,6 +28,7 @@ RULES: Rules = {
     **events.RULES,
     **agents.RULES,
     **documents.RULES,
+    **schedules.RULES,
     **admin.RULES,
 }
 ACROSS: Mapping[type[Message], Check] = {
@@ -36,6 +37,7 @@ ACROSS: Mapping[type[Message], Check] = {
     **events.ACROSS,
     **agents.ACROSS,
     **documents.ACROSS,
+    **schedules.ACROSS,
     **admin.ACROSS,
 }
 

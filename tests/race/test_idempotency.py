@@ -10,11 +10,20 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
-from orchestration.v1 import coordination_pb2, event_pb2, report_pb2, session_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import (
+    coordination_pb2,
+    event_pb2,
+    report_pb2,
+    schedule_pb2,
+    session_pb2,
+    sprint_pb2,
+    task_pb2,
+)
 from orchestration.v1.common_pb2 import TaskStatus
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
+from orchestration.v1.schedule_pb2_grpc import ScheduleServiceStub
 from orchestration.v1.session_pb2_grpc import SessionServiceStub
 from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
@@ -26,14 +35,15 @@ from tests.support.rpc_errors import Metadata, must_be, refused
 DONE = TaskStatus.TASK_STATUS_COMPLETED
 BLOCKED = TaskStatus.TASK_STATUS_BLOCKED
 TITLE = FieldMask(paths=["title"])
+PAUSED = FieldMask(paths=["paused"])
 
 
 @dataclass(frozen=True)
 class Mutation:
     """An rpc with a request, and another body for the same request_id.
 
-    The ledger has the tasks "T0" to "T9", the sprints "S0" and "S1", a link from T1 to T0, and a session "A0"
-    on T0.
+    The ledger has the tasks "T0" to "T9", the sprints "S0" and "S1", a link from T1 to T0, a session "A0" on
+    T0, and the schedules "C0" and "C1".
     """
 
     service: type[Any]
@@ -165,6 +175,35 @@ MUTATIONS = [
         report_pb2.CreateBugReportRequest(title="It fails"),
     ),
     Mutation(
+        ScheduleServiceStub,
+        "CreateSchedule",
+        schedule_pb2.CreateScheduleRequest(schedule=factories.schedule("new")),
+        schedule_pb2.CreateScheduleRequest(schedule=factories.schedule("newer")),
+    ),
+    Mutation(
+        ScheduleServiceStub,
+        "UpdateSchedule",
+        schedule_pb2.UpdateScheduleRequest(
+            schedule=factories.schedule("C0", paused=True), update_mask=PAUSED, expected_revision=1
+        ),
+        schedule_pb2.UpdateScheduleRequest(
+            schedule=factories.schedule("C1", paused=True), update_mask=PAUSED
+        ),
+    ),
+    Mutation(
+        ScheduleServiceStub,
+        "DeleteSchedule",
+        schedule_pb2.DeleteScheduleRequest(schedule_code="C0", expected_revision=1),
+        schedule_pb2.DeleteScheduleRequest(schedule_code="C1"),
+    ),
+    Mutation(
+        ScheduleServiceStub,
+        "TriggerSchedule",
+        schedule_pb2.TriggerScheduleRequest(schedule_code="C0"),
+        schedule_pb2.TriggerScheduleRequest(schedule_code="C1"),
+        events=3,
+    ),
+    Mutation(
         EventServiceStub,
         "EmitEvent",
         event_pb2.EmitEventRequest(event=factories.event(actor="one")),
@@ -182,6 +221,10 @@ def prepare(channel: grpc.Channel, metadata: Metadata) -> None:
     for number in range(2):
         SprintServiceStub(channel).CreateSprint(
             sprint_pb2.CreateSprintRequest(sprint=factories.sprint(f"S{number}")),
+            metadata=metadata,
+        )
+        ScheduleServiceStub(channel).CreateSchedule(
+            schedule_pb2.CreateScheduleRequest(schedule=factories.schedule(f"C{number}")),
             metadata=metadata,
         )
     CoordinationServiceStub(channel).AddDependency(

@@ -44,6 +44,13 @@ CANNOT_BE_SCOPED = {
     "CoordinationService/ListPauses",
     "CoordinationService/SetWorkLimit",
     "CoordinationService/ListWorkLimits",
+    # A schedule acts later, when its maker's key may be gone.
+    "ScheduleService/CreateSchedule",
+    "ScheduleService/GetSchedule",
+    "ScheduleService/ListSchedules",
+    "ScheduleService/UpdateSchedule",
+    "ScheduleService/DeleteSchedule",
+    "ScheduleService/TriggerSchedule",
 }
 
 

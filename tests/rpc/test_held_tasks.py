@@ -44,7 +44,9 @@ CANNOT = {
     "SessionService/PauseSession", "CoordinationService/AddDependency",
     "CoordinationService/RemoveDependency", "CoordinationService/ClaimTask", "CoordinationService/Heartbeat",
     "CoordinationService/PauseWork", "CoordinationService/ResumeWork", "CoordinationService/SetWorkLimit",
-    "ReportService/CreateAdr", "ReportService/CreateBugReport", "AdminService/ArchiveEvents",
+    "ScheduleService/CreateSchedule", "ScheduleService/UpdateSchedule", "ScheduleService/DeleteSchedule",
+    "ScheduleService/TriggerSchedule", "ReportService/CreateAdr", "ReportService/CreateBugReport",
+    "AdminService/ArchiveEvents",
 }  # fmt: skip
 """The rpcs that write something else."""
 READS = ("Get", "List", "Stream", "Render", "Explain", "Assemble", "Read", "Reconstruct", "Replay")

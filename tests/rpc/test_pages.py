@@ -24,6 +24,7 @@ from orchestration.v1 import (
     event_pb2,
     lease_pb2,
     report_pb2,
+    schedule_pb2,
     session_pb2,
     sprint_pb2,
     task_pb2,
@@ -120,6 +121,11 @@ WALKS = {
         lambda size, token: session_pb2.ListSessionsRequest(page_size=size, page_token=token),
         lambda answer: [session.key for session in answer.sessions],
         "sessions",
+    ),
+    "ScheduleService/ListSchedules": Walk(
+        lambda size, token: schedule_pb2.ListSchedulesRequest(page_size=size, page_token=token),
+        lambda answer: [schedule.code for schedule in answer.schedules],
+        "schedules",
     ),
     "SessionService/InitAgent": Walk(
         lambda size, token: session_pb2.InitAgentRequest(
@@ -233,6 +239,9 @@ def fill(channel: grpc.Channel, database_url: str, sizes: Sequence[int]) -> Fill
         )
         filled.ask("TaskService/UpdateTask", edit)
         _attempt(filled, size)
+        variables = {"title": "t", "description": "x" * size}
+        schedule = factories.schedule(f"c-{n}", variables=variables)
+        filled.ask("ScheduleService/CreateSchedule", schedule_pb2.CreateScheduleRequest(schedule=schedule))
     for request in keys.values():
         filled.ask("SessionService/InitAgent", request)
     codes = {task.code for task in new} - {"h", "w"}
@@ -241,6 +250,7 @@ def fill(channel: grpc.Channel, database_url: str, sizes: Sequence[int]) -> Fill
         ready={code for code in codes if code.endswith("-0")},
         sprints={sprint.code for sprint in new_sprints},
         sessions=set(keys),
+        schedules={f"c-{n}" for n in range(len(sizes))},
     )
     filled.counts.update({kind: len(names) for kind, names in filled.names.items()})
     with psycopg.connect(database_url) as conn:
@@ -251,6 +261,7 @@ def fill(channel: grpc.Channel, database_url: str, sizes: Sequence[int]) -> Fill
             union all select key, octet_length(body) from sessions where project = %(project)s
             union all select 'attempt-' || number, octet_length(body) from attempts
                 where project = %(project)s
+            union all select code, octet_length(body) from schedules where project = %(project)s
             union all select event_id::text, octet_length(body) from events where project = %(project)s
             """,
             {"project": project},

@@ -18,6 +18,7 @@ ALWAYS = {
     "complete-parents",
     "wake-tasks",
     "automation",
+    "schedules",
     "debounce",
     "measure-storage",
     "alerts",

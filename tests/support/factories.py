@@ -3,7 +3,7 @@
 from itertools import count
 from typing import Any
 
-from orchestration.v1 import event_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import event_pb2, schedule_pb2, sprint_pb2, task_pb2
 
 _numbers = count(1)
 
@@ -23,3 +23,10 @@ def sprint(code: str | None = None, **fields: Any) -> sprint_pb2.Sprint:
 def event(type_: str = "agents.note.taken", **fields: Any) -> event_pb2.NewEvent:
     """Return an event of a caller's type."""
     return event_pb2.NewEvent(type=type_, **fields)
+
+
+def schedule(code: str | None = None, **fields: Any) -> schedule_pb2.Schedule:
+    """Return a schedule as a caller writes it: a task every day at four."""
+    code = code or f"c-{next(_numbers)}"
+    usual = {"template": "task", "cron": "0 4 * * *", "variables": {"title": "Nightly"}}
+    return schedule_pb2.Schedule(code=code, **usual | fields)

@@ -20,6 +20,7 @@ from orchestration.v1 import (
     event_pb2,
     lease_pb2,
     report_pb2,
+    schedule_pb2,
     session_pb2,
     sprint_pb2,
     task_pb2,
@@ -32,7 +33,8 @@ from tests.support.rpc_errors import Metadata, reason
 SERVICE_NAMES = [
     f"orchestration.v1.{name}Service"
     for name in (
-        "Sprint", "Task", "Event", "Session", "Context", "Coordination", "Template", "Report", "Admin",
+        "Sprint", "Task", "Event", "Session", "Context", "Coordination", "Template", "Schedule",
+        "Report", "Admin",
     )
 ]  # fmt: skip
 REFLECTION = "ServerReflection/ServerReflectionInfo"
@@ -168,6 +170,19 @@ def requests(place: Place) -> dict[str, Message]:
         "TemplateService/GetTemplate": template_pb2.GetTemplateRequest(name="task"),
         "TemplateService/RenderTemplate": template_pb2.RenderTemplateRequest(
             name="task", variables=_struct(title="t", task_code="c")
+        ),
+        "ScheduleService/CreateSchedule": schedule_pb2.CreateScheduleRequest(
+            schedule=factories.schedule(f"{new}-schedule", sprint_code=sprint)
+        ),
+        "ScheduleService/GetSchedule": schedule_pb2.GetScheduleRequest(schedule_code=f"{new}-schedule"),
+        "ScheduleService/ListSchedules": schedule_pb2.ListSchedulesRequest(),
+        "ScheduleService/UpdateSchedule": schedule_pb2.UpdateScheduleRequest(
+            schedule=factories.schedule(f"{new}-schedule", paused=True),
+            update_mask=FieldMask(paths=["paused"]),
+        ),
+        "ScheduleService/DeleteSchedule": schedule_pb2.DeleteScheduleRequest(schedule_code=f"{new}-schedule"),
+        "ScheduleService/TriggerSchedule": schedule_pb2.TriggerScheduleRequest(
+            schedule_code=f"{new}-schedule"
         ),
         "ReportService/GetSprintStatusReport": report_pb2.GetSprintStatusReportRequest(sprint_code=sprint),
         "ReportService/CreateAdr": report_pb2.CreateAdrRequest(

@@ -19,6 +19,7 @@ from orchestration.v1 import (
     coordination_pb2,
     event_pb2,
     report_pb2,
+    schedule_pb2,
     session_pb2,
     sprint_pb2,
     task_pb2,
@@ -36,6 +37,7 @@ FILES: tuple[FileDescriptor, ...] = tuple(
         coordination_pb2,
         event_pb2,
         report_pb2,
+        schedule_pb2,
         session_pb2,
         sprint_pb2,
         task_pb2,
@@ -119,6 +121,15 @@ GOOD: dict[type[Message], dict[str, Any]] = {
     template_pb2.ListTemplatesRequest: {},
     template_pb2.GetTemplateRequest: {"name": "t"},
     template_pb2.RenderTemplateRequest: {"name": "t"},
+    schedule_pb2.CreateScheduleRequest: {"schedule": {"code": "C", "template": "t", "cron": "0 4 * * *"}},
+    schedule_pb2.GetScheduleRequest: {"schedule_code": "C"},
+    schedule_pb2.ListSchedulesRequest: {},
+    schedule_pb2.UpdateScheduleRequest: {
+        "schedule": {"code": "C", "template": "t", "cron": "0 4 * * *"},
+        "update_mask": "cron",
+    },
+    schedule_pb2.DeleteScheduleRequest: {"schedule_code": "C"},
+    schedule_pb2.TriggerScheduleRequest: {"schedule_code": "C"},
     report_pb2.GetSprintStatusReportRequest: {"sprint_code": "S"},
     report_pb2.CreateAdrRequest: {"title": "t", "decision": "d"},
     report_pb2.CreateBugReportRequest: {"title": "t"},
@@ -342,6 +353,42 @@ DOCUMENT: dict[str, tuple[list[Any], list[Any]]] = {
     "variables": STRUCTS,
     "request_id": REQUEST_IDS,
 }
+SCHEDULE: dict[str, tuple[list[Any], list[Any]]] = {
+    "code": (["a", "9", "A.b_c-d", "x" * 50], ["", "x" * 51, "-a", ".a", "a b", "a\n", "é", "a/b"]),
+    "template": REQUIRED_CODES,
+    "variables": STRUCTS,
+    "sprint_code": CODES,
+    "cron": (
+        [
+            "* * * * *",
+            "0,30 */2 1-15/3 jan-JUN MON-FRI",
+            "0 0 L * *",
+            "0 0 LW * *",
+            "0 0 29 2 *",
+            "0 0 * * 5L",
+            "0 0 * * MON#2",
+            "0 0 30,31 2 MON",
+            "  5   4 * * *\t",
+            "0 0 1 1 " + ",".join(["7"] * 90),
+        ],
+        [
+            "", " ", "* * * *", "* * * * * *", "0 0 4 * * *", "@daily", "60 * * * *", "* 24 * * *",
+            "* * 0 * *", "* * 32 * *", "* * * 13 *", "* * * * 8", "*/0 * * * *", "5-1 * * * *",
+            "1,,2 * * * *", "a b c d e", "0 0 31 2 *", "0 0 30 2 *", "0 0 31 4,6,9,11 *", "0 0 L-3 * *",
+            "0 0 * * L", "0 0 * * MON#6", "\u0661 * * * *", "0 0 * * \u00b2L", "0 0 * *\n*",
+            "0 0 * * *\0", "* * * * " + "1" * 200,
+        ],
+    ),
+    "time_zone": (
+        ["", "UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Etc/GMT+5"],
+        [
+            "europe/berlin", "Berlin", "America", "+01:00", "../../etc/passwd", "/etc/localtime", "localtime",
+            "Factory", "posixrules", "right/Europe/Berlin", "Europe/Berlin\0", "x" * 101, "Mars/Olympus",
+        ],
+    ),
+    "catch_up": ([0, 2], [3, -1]),
+    "overlap": ([0, 2], [3, -1]),
+}  # fmt: skip
 EDGES: dict[type[Message], dict[str, tuple[list[Any], list[Any]]]] = {
     task_pb2.CreateTaskRequest: {
         **{f"task.{name}": edge for name, edge in TASK.items()},
@@ -374,6 +421,20 @@ EDGES: dict[type[Message], dict[str, tuple[list[Any], list[Any]]]] = {
         "request_id": REQUEST_IDS,
     },
     task_pb2.DeleteTaskRequest: {"task_code": REQUIRED_CODES, "expected_revision": REVISIONS},
+    schedule_pb2.CreateScheduleRequest: {
+        **{f"schedule.{name}": edge for name, edge in SCHEDULE.items()},
+        "request_id": REQUEST_IDS,
+    },
+    schedule_pb2.UpdateScheduleRequest: {
+        "schedule.code": SCHEDULE["code"],
+        "schedule.cron": SCHEDULE["cron"],
+        "expected_revision": REVISIONS,
+        "request_id": REQUEST_IDS,
+        "update_mask": (["cron", "timeZone,paused"], ["", "code", "nextTime", "agent", "lastError"]),
+    },
+    schedule_pb2.DeleteScheduleRequest: {"schedule_code": REQUIRED_CODES, "expected_revision": REVISIONS},
+    schedule_pb2.TriggerScheduleRequest: {"schedule_code": REQUIRED_CODES, "request_id": REQUEST_IDS},
+    schedule_pb2.ListSchedulesRequest: {"page_size": PAGE_SIZES, "page_token": TOKENS},
     task_pb2.CreateTasksFromTemplateRequest: {
         "template": REQUIRED_CODES,
         "sprint_code": CODES,
@@ -452,7 +513,7 @@ EDGES: dict[type[Message], dict[str, tuple[list[Any], list[Any]]]] = {
         "limit": ([0, 1_000], [-1, 1_001]),
     },
     event_pb2.GetEntityHistoryRequest: {
-        "entity_type": ([1, 5], [0, 6]),
+        "entity_type": ([1, 6], [0, 7]),
         "entity_code": REQUIRED_CODES,
         "order": ([0, 2], [3]),
         "page_size": PAGE_SIZES,
@@ -710,7 +771,7 @@ def test_a_session_is_resumed_or_new(target: dict[str, str]) -> None:
         (2, "T", set()),
         (2, "", {"event.entity_code"}),
         (0, "T", {"event.entity_type"}),
-        (6, "T", {"event.entity_type"}),
+        (7, "T", {"event.entity_type"}),
     ],
 )
 def test_an_event_needs_both_entity_type_and_entity_code(

@@ -1,0 +1,546 @@
+"""Schedules through the stubs: what callers define, and what the background service makes of it."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psycopg
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, schedule_pb2, sprint_pb2, task_pb2
+from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
+from orchestration.v1.event_pb2_grpc import EventServiceStub
+from orchestration.v1.schedule_pb2_grpc import ScheduleServiceStub
+from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
+from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from orchestration_server.app import App
+from orchestration_server.errors import Unavailable
+from orchestration_server.jobs.schedules import Schedules
+from orchestration_server.services import firing, generation
+from orchestration_server.services.schedules import MAX_SCHEDULES
+from orchestration_server.templates import Templates
+from orchestration_server.writes.gate import Gate
+from tests.conftest import Server
+from tests.support import factories
+from tests.support.rpc_errors import refused, violations
+
+S = schedule_pb2
+INVALID, NOT_FOUND = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
+YEARLY = "0 0 1 1 *"
+"""No time of this line comes between the one that a test sets and now."""
+COMPLETED = common_pb2.TASK_STATUS_COMPLETED
+
+
+def service(app: App, templates: Path | None = None) -> Schedules:
+    """Return the background service, as a worker beside the server runs it."""
+    gate = Gate(app.db, lambda: None)
+    return Schedules(app.db, gate, generation.Generation(gate, Templates(templates)))
+
+
+@pytest.fixture
+def fire(server: Server) -> Callable[[], int]:
+    """Return a function that runs one batch of the service."""
+    assert server.app is not None
+    return service(server.app).run_once
+
+
+@pytest.fixture
+def rewind(server: Server) -> Callable[[str, timedelta], datetime]:
+    """Return a function that makes a schedule due since a while, and returns that time.
+
+    The database's clock cannot be set, so the stored time is. It is a whole minute, as cron's times are.
+    """
+
+    def set_back(code: str, age: timedelta) -> datetime:
+        with psycopg.connect(server.database_url) as conn:
+            row = conn.execute(
+                "update schedules set next_time = date_trunc('minute', now() - %s) where code = %s"
+                " returning next_time",
+                (age, code),
+            ).fetchone()
+        assert row is not None
+        due: datetime = row[0].astimezone(UTC)
+        return due
+
+    return set_back
+
+
+def create(schedules: ScheduleServiceStub, code: str = "c", **fields: Any) -> S.Schedule:
+    request = S.CreateScheduleRequest(schedule=factories.schedule(code, **fields))
+    return schedules.CreateSchedule(request).schedule
+
+
+def get(schedules: ScheduleServiceStub, code: str = "c") -> S.Schedule:
+    return schedules.GetSchedule(S.GetScheduleRequest(schedule_code=code)).schedule
+
+
+def update(
+    schedules: ScheduleServiceStub, code: str = "c", *, expected_revision: int = 0, **fields: Any
+) -> S.Schedule:
+    request = S.UpdateScheduleRequest(
+        schedule=S.Schedule(code=code, **fields), update_mask=FieldMask(paths=list(fields)),
+        expected_revision=expected_revision,
+    )  # fmt: skip
+    return schedules.UpdateSchedule(request).schedule
+
+
+def trigger(schedules: ScheduleServiceStub, code: str = "c", **fields: Any) -> S.Schedule:
+    return schedules.TriggerSchedule(S.TriggerScheduleRequest(schedule_code=code, **fields)).schedule
+
+
+def tasks_of(tasks: TaskServiceStub) -> list[str]:
+    return sorted(task.code for task in tasks.ListTasks(task_pb2.ListTasksRequest(page_size=500)).tasks)
+
+
+def log_of(events: EventServiceStub, *types: str) -> list[event_pb2.Event]:
+    names = [f"orchestration.schedule.{type_}" for type_ in types] or ["orchestration.schedule.*"]
+    request = event_pb2.ListEventsRequest(filter=event_pb2.EventFilter(types=names), page_size=500)
+    return list(events.ListEvents(request).events)
+
+
+def code_at(time: datetime, code: str = "c") -> str:
+    return f"{code}-{time:%Y%m%dT%H%M}Z"
+
+
+# What callers define
+
+
+@pytest.mark.shared_server
+def test_a_schedule_is_created_read_updated_listed_and_deleted(
+    schedules: ScheduleServiceStub, events: EventServiceStub
+) -> None:
+    made = create(schedules, cron="30 4 * * MON-FRI")
+    assert (made.revision, made.time_zone, made.paused) == (1, "UTC", False)
+    assert made.catch_up == S.CATCH_UP_POLICY_ONCE
+    assert made.overlap == S.OVERLAP_POLICY_SKIP
+    following = made.next_time.ToDatetime(UTC)
+    assert (following.hour, following.minute) == (4, 30)
+    assert following.weekday() < 5
+    assert following > made.create_time.ToDatetime(UTC)
+    assert get(schedules) == made
+    changed = update(schedules, time_zone="Europe/Berlin", expected_revision=1)
+    assert changed.revision == 2
+    assert changed.next_time != made.next_time
+    assert changed.cron == "30 4 * * MON-FRI"
+    assert update(schedules, time_zone="Europe/Berlin") == changed, "no value changes"
+    paused = update(schedules, paused=True)
+    assert not paused.HasField("next_time")
+    assert update(schedules, paused=False).next_time == changed.next_time
+    schedules.DeleteSchedule(S.DeleteScheduleRequest(schedule_code="c", expected_revision=4))
+    with refused(NOT_FOUND, "NOT_FOUND"):
+        get(schedules)
+    with refused(grpc.StatusCode.ALREADY_EXISTS, "ALREADY_EXISTS"):
+        create(schedules)
+    found = log_of(events)
+    names = [event.type.removeprefix("orchestration.schedule.") for event in found]
+    assert sorted(names) == ["created", "deleted", "updated", "updated", "updated"]
+    assert {event.entity_type for event in found} == {common_pb2.ENTITY_TYPE_SCHEDULE}
+    assert sorted(event.entity_revision for event in found) == [1, 2, 3, 4, 5]
+    history = events.GetEntityHistory(
+        event_pb2.GetEntityHistoryRequest(entity_type=common_pb2.ENTITY_TYPE_SCHEDULE, entity_code="c")
+    )
+    assert len(history.changes) == 5
+
+
+@pytest.mark.shared_server
+def test_pages_show_each_schedule_once_by_code(schedules: ScheduleServiceStub) -> None:
+    codes = [f"c{number:02}" for number in range(7)]
+    for code in reversed(codes):
+        create(schedules, code)
+    schedules.DeleteSchedule(S.DeleteScheduleRequest(schedule_code="c03"))
+    found, token = [], ""
+    while True:
+        page = schedules.ListSchedules(S.ListSchedulesRequest(page_size=2, page_token=token))
+        found += [schedule.code for schedule in page.schedules]
+        assert len(page.schedules) <= 2
+        token = page.next_page_token
+        if not token:
+            break
+    assert found == [code for code in codes if code != "c03"]
+
+
+@pytest.mark.shared_server
+def test_a_stale_revision_is_refused_and_firing_changes_none(schedules: ScheduleServiceStub) -> None:
+    create(schedules)
+    update(schedules, cron="0 5 * * *", expected_revision=1)
+    with refused(grpc.StatusCode.ABORTED, "STALE_REVISION"):
+        update(schedules, cron="0 6 * * *", expected_revision=1)
+    with refused(grpc.StatusCode.ABORTED, "STALE_REVISION"):
+        schedules.DeleteSchedule(S.DeleteScheduleRequest(schedule_code="c", expected_revision=1))
+    assert trigger(schedules).revision == 2
+
+
+@pytest.mark.shared_server
+@pytest.mark.parametrize(
+    ("fields", "path", "text"),
+    [
+        ({"cron": "0 0 31 2 *"}, "schedule.cron", "never fires"),
+        ({"cron": "0 0 30,31 2 *"}, "schedule.cron", "never fires"),
+        ({"cron": "61 0 * * *"}, "schedule.cron", "minute 0-59"),
+        ({"cron": "@daily"}, "schedule.cron", "five fields"),
+        ({"time_zone": "europe/berlin"}, "schedule.time_zone", "did you mean Europe/Berlin?"),
+        ({"variables": {"title": "t", "no": 1}}, "schedule.variables.no", "is not a variable"),
+        ({"variables": {}}, "schedule.variables.title", "is required"),
+        ({"template": "adr"}, "schedule.template", "must be of kind TASK or SPRINT"),
+        (
+            {"template": "feature-sprint", "variables": {"feature": "f"}, "sprint_code": "s"},
+            "schedule.sprint_code", "must be empty",
+        ),
+        ({"variables": {"title": " "}}, "schedule.template.task.title", "character that can be seen"),
+    ],
+)  # fmt: skip
+def test_what_cannot_fire_is_refused_by_its_field(
+    schedules: ScheduleServiceStub, sprints: SprintServiceStub, fields: dict[str, Any], path: str, text: str
+) -> None:
+    sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=factories.sprint("s")))
+    create(schedules, "good")
+    with refused(INVALID, "INVALID_ARGUMENT") as error:
+        create(schedules, **fields)
+    assert text in violations(error.value)[path]
+    with refused(INVALID, "INVALID_ARGUMENT"):
+        update(schedules, "good", **fields)
+    assert get(schedules, "good").revision == 1
+
+
+@pytest.mark.shared_server
+def test_what_a_schedule_names_must_exist(schedules: ScheduleServiceStub) -> None:
+    with refused(NOT_FOUND, "NOT_FOUND"):
+        create(schedules, template="none")
+    with refused(NOT_FOUND, "NOT_FOUND"):
+        create(schedules, sprint_code="none")
+    for call in (
+        lambda: update(schedules, paused=True),
+        lambda: trigger(schedules),
+        lambda: schedules.DeleteSchedule(S.DeleteScheduleRequest(schedule_code="c")),
+    ):
+        with refused(NOT_FOUND, "NOT_FOUND"):
+            call()
+
+
+@pytest.mark.shared_server
+def test_each_write_takes_effect_once(
+    schedules: ScheduleServiceStub, tasks: TaskServiceStub, events: EventServiceStub
+) -> None:
+    """Retries with the same id get the first response, even after the schedule is gone."""
+    request = S.CreateScheduleRequest(schedule=factories.schedule("c"), request_id="r")
+    assert schedules.CreateSchedule(request) == schedules.CreateSchedule(request)
+    with ThreadPoolExecutor(2) as pool:
+        fired = list(pool.map(lambda _: trigger(schedules, request_id="r"), range(2)))
+    assert fired[0] == fired[1]
+    assert tasks_of(tasks) == [fired[0].last_task_code]
+    delete = S.DeleteScheduleRequest(schedule_code="c", request_id="r")
+    schedules.DeleteSchedule(delete)
+    schedules.DeleteSchedule(delete)
+    assert trigger(schedules, request_id="r") == fired[0]
+    assert len(log_of(events)) == 3
+
+
+def test_a_project_has_a_limited_number_of_schedules(server: Server, schedules: ScheduleServiceStub) -> None:
+    create(schedules, "c0")
+    with psycopg.connect(server.database_url) as conn:
+        conn.execute(
+            "insert into schedules (project, code, revision, create_time, update_time, body)"
+            " select project, 'c' || n, 1, create_time, update_time, body"
+            " from schedules, generate_series(1, %s) n",
+            (MAX_SCHEDULES - 2,),
+        )
+
+    def outcome(code: str) -> str:
+        try:
+            create(schedules, code)
+        except grpc.RpcError as error:
+            return str(error.code())
+        return "made"
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(outcome, ["a", "b", "d", "e"]))
+    assert sorted(found) == [str(grpc.StatusCode.RESOURCE_EXHAUSTED)] * 3 + ["made"]
+    with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_SCHEDULES"):
+        create(schedules, "f")
+    schedules.DeleteSchedule(S.DeleteScheduleRequest(schedule_code="c0"))
+    create(schedules, "f")
+
+
+# Firing
+
+
+def test_a_due_schedule_creates_its_task_once(
+    schedules: ScheduleServiceStub, tasks: TaskServiceStub, events: EventServiceStub,
+    fire: Callable[[], int], rewind: Callable[[str, timedelta], datetime],
+) -> None:  # fmt: skip
+    create(schedules, cron=YEARLY)
+    assert fire() == 0, "its time has not come"
+    due = rewind("c", timedelta(0))
+    assert fire() == 1
+    assert fire() == 0
+    code = code_at(due)
+    assert tasks_of(tasks) == [code]
+    found = get(schedules)
+    assert (found.last_task_code, found.last_time.ToDatetime(UTC)) == (code, due)
+    following = found.next_time.ToDatetime(UTC)
+    assert (following.month, following.day, following > due) == (1, 1, True)
+    assert found.revision == 1
+    (event,) = log_of(events, "fired")
+    assert event.agent == "orchestration.schedules"
+    assert event.correlation_id == code
+    assert event.payload["created"] == code
+    assert "missed" not in event.payload
+    chain = events.ListEvents(
+        event_pb2.ListEventsRequest(filter=event_pb2.EventFilter(correlation_id=code))
+    ).events
+    assert sorted(e.type.removeprefix("orchestration.") for e in chain) == [
+        "schedule.fired", "task.created", "task.generated",
+    ]  # fmt: skip
+    made = next(e for e in chain if e.type.endswith("generated"))
+    assert made.payload["schedule"] == "c"
+    assert made.payload["scheduled_time"] == due.isoformat()
+
+
+def test_a_sprint_is_created_with_its_tasks(
+    schedules: ScheduleServiceStub, sprints: SprintServiceStub, tasks: TaskServiceStub,
+    fire: Callable[[], int], rewind: Callable[[str, timedelta], datetime],
+) -> None:  # fmt: skip
+    create(schedules, template="feature-sprint", variables={"feature": "f"}, cron=YEARLY)
+    first = trigger(schedules).last_sprint_code
+    found = sprints.GetSprint(sprint_pb2.GetSprintRequest(sprint_code=first)).sprint
+    assert found.status == common_pb2.SPRINT_STATUS_PLANNING
+    made = tasks.ListTasks(task_pb2.ListTasksRequest(sprint_code=first)).tasks
+    assert len(made) > 3
+    rewind("c", timedelta(minutes=8))
+    assert fire() == 1
+    assert get(schedules).last_sprint_code == first, "the sprint is open while one of its tasks is"
+    for task in made:
+        tasks.UpdateTaskStatus(task_pb2.UpdateTaskStatusRequest(task_code=task.code, status=COMPLETED))
+    due = rewind("c", timedelta(minutes=7))
+    assert fire() == 1
+    assert get(schedules).last_sprint_code == code_at(due)
+    made = tasks.ListTasks(task_pb2.ListTasksRequest(sprint_code=code_at(due))).tasks
+    assert len(made) > 3
+
+
+def test_open_work_skips_a_time_unless_the_schedule_allows_it(
+    schedules: ScheduleServiceStub, tasks: TaskServiceStub, events: EventServiceStub,
+    fire: Callable[[], int], rewind: Callable[[str, timedelta], datetime],
+) -> None:  # fmt: skip
+    create(schedules, cron=YEARLY)
+    first = trigger(schedules).last_task_code
+    skipped = rewind("c", timedelta(minutes=6))
+    assert fire() == 1
+    assert tasks_of(tasks) == [first]
+    (event,) = log_of(events, "skipped")
+    assert dict(event.payload) == {
+        "scheduled_time": skipped.isoformat(), "reason": "overlap", "open": first,
+    }  # fmt: skip
+    assert get(schedules).last_time.ToDatetime(UTC) == skipped
+    update(schedules, overlap=S.OVERLAP_POLICY_ALLOW)
+    due = rewind("c", timedelta(minutes=5))
+    assert fire() == 1
+    assert tasks_of(tasks) == sorted([first, code_at(due)])
+    update(schedules, overlap=S.OVERLAP_POLICY_SKIP)
+    tasks.UpdateTaskStatus(task_pb2.UpdateTaskStatusRequest(task_code=code_at(due), status=COMPLETED))
+    rewind("c", timedelta(minutes=4))
+    assert fire() == 1
+    assert len(log_of(events, "skipped")) == 1
+
+
+@pytest.mark.parametrize("policy", [S.CATCH_UP_POLICY_ONCE, S.CATCH_UP_POLICY_SKIP])
+def test_missed_times_are_made_up_for_once_or_not_at_all(
+    schedules: ScheduleServiceStub, tasks: TaskServiceStub, events: EventServiceStub,
+    fire: Callable[[], int], rewind: Callable[[str, timedelta], datetime], policy: S.CatchUpPolicy.ValueType,
+) -> None:  # fmt: skip
+    # The hour of three hours ago, so the last time was missed two to three hours ago, or a day more.
+    now = datetime.now(UTC)
+    hour = (now - timedelta(hours=3)).hour
+    create(schedules, cron=f"0 {hour} * * *", catch_up=policy, overlap=S.OVERLAP_POLICY_ALLOW)
+    with_minutes = rewind("c", timedelta(days=10))
+    assert fire() == 1
+    assert fire() == 0
+    found = get(schedules)
+    assert found.next_time.ToDatetime(UTC) > now
+    assert found.last_time.ToDatetime(UTC) > now - timedelta(days=1, hours=1)
+    if policy == S.CATCH_UP_POLICY_ONCE:
+        assert tasks_of(tasks) == [code_at(found.last_time.ToDatetime(UTC))]
+        (event,) = log_of(events, "fired")
+        assert event.payload["missed"] == 10
+    else:
+        assert tasks_of(tasks) == []
+        (event,) = log_of(events, "skipped")
+        assert (event.payload["reason"], event.payload["missed"]) == ("missed", 11)
+    assert with_minutes < found.last_time.ToDatetime(UTC)
+
+
+def test_a_schedule_of_every_minute_catches_up_after_a_year(
+    schedules: ScheduleServiceStub, events: EventServiceStub, fire: Callable[[], int],
+    rewind: Callable[[str, timedelta], datetime],
+) -> None:  # fmt: skip
+    """The missed times are counted up to a limit, and the last one fires."""
+    create(schedules, cron="* * * * *")
+    rewind("c", timedelta(days=365))
+    assert fire() == 1
+    (event,) = log_of(events, "fired")
+    assert event.payload["missed"] == 999
+    last = datetime.fromisoformat(str(event.payload["scheduled_time"]))
+    assert abs(event.emit_time.ToDatetime(UTC) - last) < timedelta(minutes=1, seconds=30)
+
+
+def test_a_schedule_gives_its_time_to_a_template_that_asks_for_it(
+    start_app: Callable[..., App], tmp_path: Path
+) -> None:
+    (tmp_path / "audit.yaml").write_text(
+        "---\nkind: task\ntitle: Audit\nvariables:\n  - name: scheduled_time\n    type: string\n"
+        '    default: ""\n---\ntask:\n  title: "Audit of {{ scheduled_time }}"\n'
+    )
+    app = start_app(templates_dir=tmp_path)
+    with grpc.insecure_channel(app.address) as channel:
+        schedules, tasks = ScheduleServiceStub(channel), TaskServiceStub(channel)
+        create(schedules, template="audit", variables={}, cron=YEARLY, time_zone="Asia/Tokyo")
+        with app.db.connection() as conn:
+            conn.execute("update schedules set next_time = '2026-01-01T00:00Z'", name="test.rewind")
+        assert service(app, tmp_path).run_once() == 1
+        (task,) = tasks.ListTasks(task_pb2.ListTasksRequest()).tasks
+    assert task.title.startswith("Audit of 20")
+    assert task.title.endswith("+09:00")
+
+
+def test_a_failing_schedule_is_recorded_and_stops_no_other(
+    start_app: Callable[..., App], tmp_path: Path
+) -> None:
+    """The worker has a template that the server accepted no longer, as after a deployment."""
+    (tmp_path / "gone.yaml").write_text("---\nkind: task\ntitle: G\n---\ntask:\n  title: G\n")
+    app = start_app(templates_dir=tmp_path)
+    with grpc.insecure_channel(app.address) as channel:
+        schedules, tasks = ScheduleServiceStub(channel), TaskServiceStub(channel)
+        events = EventServiceStub(channel)
+        create(schedules, "a", template="gone", variables={}, cron=YEARLY)
+        create(schedules, "b", cron=YEARLY)
+        create(schedules, "d", cron=YEARLY)
+        with app.db.connection() as conn:
+            conn.execute("update schedules set next_time = date_trunc('minute', now())", name="test.rewind")
+        (due,) = {
+            schedule.next_time.ToDatetime(UTC)
+            for schedule in schedules.ListSchedules(S.ListSchedulesRequest()).schedules
+        }
+        # Somebody has used the code of a firing.
+        tasks.CreateTask(task_pb2.CreateTaskRequest(task=factories.task(code_at(due, "d"))))
+        assert service(app).run_once() == 3
+        assert service(app).run_once() == 0
+        assert tasks_of(tasks) == sorted([code_at(due, "b"), code_at(due, "d")])
+        failed = get(schedules, "a")
+        assert failed.last_error.reason == "NOT_FOUND"
+        assert "gone" in failed.last_error.message
+        assert failed.last_error.scheduled_time.ToDatetime(UTC) == due
+        assert failed.next_time.ToDatetime(UTC) > due
+        assert get(schedules, "d").last_error.reason == "ALREADY_EXISTS"
+        assert {event.entity_code for event in log_of(events, "failed")} == {"a", "d"}
+        with refused(NOT_FOUND, "NOT_FOUND"):
+            # The server that listens has the template, so only the schedule is missing.
+            trigger(schedules, "none")
+        assert not trigger(schedules, "a").HasField("last_error"), "a success clears the error"
+
+
+@pytest.mark.parametrize("place", ["jobs.schedules.creation", "services.firing.fired"])
+def test_a_fault_of_the_server_consumes_the_time(
+    server: Server, schedules: ScheduleServiceStub, rewind: Callable[[str, timedelta], datetime],
+    monkeypatch: pytest.MonkeyPatch, place: str,
+) -> None:  # fmt: skip
+    """It is not tried for ever, and the log does not go to callers."""
+    assert server.app is not None
+    create(schedules, cron=YEARLY)
+    rewind("c", timedelta(0))
+
+    def broken(*_: object, **__: object) -> None:
+        raise RecursionError("secret")
+
+    monkeypatch.setattr(f"orchestration_server.{place}", broken)
+    assert service(server.app).run_once() == 1
+    error = get(schedules).last_error
+    assert error.reason == "INTERNAL"
+    assert "secret" not in error.message
+
+
+def test_a_schedule_that_the_database_refuses_stays_due(
+    server: Server, schedules: ScheduleServiceStub, fire: Callable[[], int],
+    rewind: Callable[[str, timedelta], datetime], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The others go on, and the schedule fires as soon as the database accepts it."""
+    create(schedules, "a", cron=YEARLY)
+    create(schedules, "b", cron=YEARLY)
+    due = rewind("a", timedelta(minutes=5))
+    rewind("b", timedelta(minutes=4))
+    real = firing.fired
+
+    def refuse(call: Any, change: Any, row: Any, *args: Any, **given: Any) -> Any:
+        if row.code == "a":
+            raise Unavailable
+        return real(call, change, row, *args, **given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(firing, "fired", refuse)
+        with pytest.raises(Unavailable):
+            fire()
+    assert get(schedules, "b").last_task_code
+    assert get(schedules, "a").next_time.ToDatetime(UTC) == due
+    assert fire() == 1
+    assert get(schedules, "a").last_task_code == code_at(due, "a")
+
+
+def test_a_paused_project_fires_nothing_and_catches_up_once(
+    schedules: ScheduleServiceStub, tasks: TaskServiceStub, coordination: CoordinationServiceStub,
+    fire: Callable[[], int], rewind: Callable[[str, timedelta], datetime],
+) -> None:  # fmt: skip
+    create(schedules, cron=YEARLY)
+    scope = coordination_pb2.WorkScope(project=True)
+    coordination.PauseWork(coordination_pb2.PauseWorkRequest(scope=scope, reason="r"))
+    due = rewind("c", timedelta(minutes=30))
+    assert fire() == 0
+    assert tasks_of(tasks) == []
+    assert get(schedules).next_time.ToDatetime(UTC) == due
+    triggered = trigger(schedules).last_task_code
+    tasks.DeleteTask(task_pb2.DeleteTaskRequest(task_code=triggered))
+    coordination.ResumeWork(coordination_pb2.ResumeWorkRequest(scope=scope))
+    assert fire() == 1
+    assert len(tasks_of(tasks)) == 1
+
+
+def test_a_paused_schedule_fires_nothing_and_makes_up_for_nothing(
+    schedules: ScheduleServiceStub, tasks: TaskServiceStub, fire: Callable[[], int]
+) -> None:
+    create(schedules, cron=YEARLY, paused=True)
+    assert fire() == 0
+    found = update(schedules, paused=False)
+    assert found.next_time.ToDatetime(UTC) > found.update_time.ToDatetime(UTC)
+    assert fire() == 0
+    assert tasks_of(tasks) == []
+
+
+def test_a_schedule_puts_its_tasks_into_a_sprint_until_it_is_gone(
+    server: Server, schedules: ScheduleServiceStub, sprints: SprintServiceStub, tasks: TaskServiceStub,
+    fire: Callable[[], int], rewind: Callable[[str, timedelta], datetime],
+) -> None:  # fmt: skip
+    sprints.CreateSprint(sprint_pb2.CreateSprintRequest(sprint=factories.sprint("s")))
+    create(schedules, sprint_code="s", cron=YEARLY)
+    rewind("c", timedelta(minutes=5))
+    assert fire() == 1
+    (code,) = tasks_of(tasks)
+    task = tasks.GetTask(task_pb2.GetTaskRequest(task_code=code)).task
+    assert task.sprint_code == "s"
+    tasks.DeleteTask(task_pb2.DeleteTaskRequest(task_code=code))
+    sprints.DeleteSprint(sprint_pb2.DeleteSprintRequest(sprint_code="s"))
+    rewind("c", timedelta(minutes=3))
+    assert fire() == 1
+    assert get(schedules).last_error.reason == "NOT_FOUND"
+
+
+def test_the_time_of_a_trigger_is_no_scheduled_time(schedules: ScheduleServiceStub) -> None:
+    """Codes of triggers have seconds, those of scheduled times do not, so neither takes one of the other."""
+    create(schedules)
+    now = trigger(schedules).last_task_code
+    at = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    assert firing.firing_at("c", at).code == "c-20260102T0304Z"
+    assert len(now) > len("c-20260102T0304Z")
+    assert get(schedules).last_task_code == now
+    assert trigger(schedules).last_task_code != now
