@@ -1148,8 +1148,8 @@ class ExplainReadinessResponse(_message.Message):
     ready: _builtins.bool
     """True if a claim would succeed now."""
     tasks_before: _builtins.int
-    """The number of tasks of the queue with a higher priority, or with the same one and an earlier creation, up to 10,000.
-    A few of them may not be ready, and claims also let old tasks pass. 0 without task_code.
+    """The number of tasks of the queue that ClaimTask takes before it, up to 10,000. A few of them may not be ready. 0
+    without task_code.
     """
     ready_tasks: _builtins.int
     """The number of tasks that are ready for the agent, of those that were looked at. 0 with task_code."""

@@ -158,7 +158,8 @@ class CoordinationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListReadyTasks(self, request, context):
-        """Lists the tasks that are ready to start, by priority, P0 first, then by creation time, oldest first.
+        """Lists the tasks that are ready to start, in the order in which ClaimTask takes them: by priority, P0 first, in which
+        tasks rise with their age.
 
         A task is ready if its status is PENDING, or IN_PROGRESS under a lease that has expired; every task that blocks it
         is completed, cancelled or deleted; it is due: it belongs to no sprint or to an active one; its not_before and the

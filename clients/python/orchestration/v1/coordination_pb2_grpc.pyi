@@ -58,7 +58,8 @@ class CoordinationServiceStub:
     - NOT_FOUND: the task never existed.
     """
     ListReadyTasks: _grpc.UnaryUnaryMultiCallable[_coordination_pb2.ListReadyTasksRequest, _coordination_pb2.ListReadyTasksResponse]
-    """Lists the tasks that are ready to start, by priority, P0 first, then by creation time, oldest first.
+    """Lists the tasks that are ready to start, in the order in which ClaimTask takes them: by priority, P0 first, in which
+    tasks rise with their age.
 
     A task is ready if its status is PENDING, or IN_PROGRESS under a lease that has expired; every task that blocks it
     is completed, cancelled or deleted; it is due: it belongs to no sprint or to an active one; its not_before and the
@@ -178,7 +179,8 @@ class CoordinationServiceAsyncStub(CoordinationServiceStub):
     - NOT_FOUND: the task never existed.
     """
     ListReadyTasks: _aio.UnaryUnaryMultiCallable[_coordination_pb2.ListReadyTasksRequest, _coordination_pb2.ListReadyTasksResponse]  # type: ignore[assignment]
-    """Lists the tasks that are ready to start, by priority, P0 first, then by creation time, oldest first.
+    """Lists the tasks that are ready to start, in the order in which ClaimTask takes them: by priority, P0 first, in which
+    tasks rise with their age.
 
     A task is ready if its status is PENDING, or IN_PROGRESS under a lease that has expired; every task that blocks it
     is completed, cancelled or deleted; it is due: it belongs to no sprint or to an active one; its not_before and the
@@ -319,7 +321,8 @@ class CoordinationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _coordination_pb2.ListReadyTasksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_coordination_pb2.ListReadyTasksResponse, _abc.Awaitable[_coordination_pb2.ListReadyTasksResponse]]:
-        """Lists the tasks that are ready to start, by priority, P0 first, then by creation time, oldest first.
+        """Lists the tasks that are ready to start, in the order in which ClaimTask takes them: by priority, P0 first, in which
+        tasks rise with their age.
 
         A task is ready if its status is PENDING, or IN_PROGRESS under a lease that has expired; every task that blocks it
         is completed, cancelled or deleted; it is due: it belongs to no sprint or to an active one; its not_before and the
