@@ -20,6 +20,7 @@ from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
 from orchestration_server.work.due import TellOverdue
+from orchestration_server.work.ready_windows import SLICE
 from orchestration_server.work.releases import ExpireLease
 from orchestration_server.writes.gate import Gate
 from orchestration_server.writes.write import Write
@@ -38,6 +39,7 @@ def services(db: Database, gate: Gate, freed: Callable[[], None]) -> Sequence[Se
             db, "complete-parents", 1.0, task_store.finished_parents, partial(_complete_parent, gate)
         ),
         Alone(db, "wake-tasks", 0.5, WakeTasks(freed).work),
+        Alone(db, "queue-dependents", 0.2, QueueDependents(freed).work),
     )
 
 
@@ -104,3 +106,17 @@ class WakeTasks:
         if woken:
             self._freed()
         return woken
+
+
+class QueueDependents:
+    """The way into the queue of the tasks that waited for a blocker which more than 1,000 waited for."""
+
+    def __init__(self, freed: Callable[[], None]) -> None:
+        self._freed = freed
+
+    def work(self, conn: Connection) -> int:
+        """Do one batch. Return 0 if there is nothing left to do."""
+        more = claim_store.queue_freed(conn, project=None, limit=SLICE)
+        if more:
+            self._freed()
+        return int(more)

@@ -370,3 +370,20 @@ update ready_queue set wake_time = null where (project, task_code) in (
 def wake_due(conn: Connection, *, limit: int) -> int:
     """Put tasks whose time has come into the order of the queue. Return their number."""
     return conn.execute(_WAKE, {"limit": limit}, name="claims.wake_due").rowcount
+
+
+_QUEUE_FREED: LiteralString = """
+select ledger_queue_freed(f.project, %(limit)s::bigint) from (
+    select f.project from freed_dependents f where f.project = %(project)s or %(project)s::text is null
+    order by f.create_time, f.blocker limit 1) f
+"""
+
+
+def queue_freed(conn: Connection, *, project: str | None, limit: int) -> bool:
+    """Put dependents of an ended blocker into the queue that its end left to later transactions.
+
+    Return False if no dependents are left. ``project`` None means any project.
+    """
+    return bool(
+        conn.execute(_QUEUE_FREED, {"project": project, "limit": limit}, name="claims.queue_freed").fetchall()
+    )

@@ -30,9 +30,11 @@ from orchestration_server.store.write_parts import AttemptEnd as AttemptEnd
 from orchestration_server.store.write_parts import Fence as Fence
 from orchestration_server.store.write_parts import Stamp as Stamp
 
+# The setting lets the dependents of a blocker with many of them enter the queue in slices (migration 0029).
 _LOCKED: LiteralString = """
 with locked as materialized (
-    select count(pg_advisory_xact_lock(k)::text) as n from unnest(%(locks)s::bigint[]) as k
+    select count(pg_advisory_xact_lock(k)::text) as n, set_config('ledger.slices', 'on', true)
+    from unnest(%(locks)s::bigint[]) as k
 ), anchored as materialized (
     select count(*) filter (where anchor.delete_time is null) as n from (
         select s.delete_time from locked, sprints s

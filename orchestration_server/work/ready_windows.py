@@ -29,6 +29,8 @@ WINDOW_SECONDS = 0.2
 MAX_PAGE = 4_096
 """The most tasks of one read, if those before were not ready."""
 MAX_WINDOWS = 1_000
+SLICE = 1_000
+"""Dependents of an ended blocker that enter the queue in one transaction."""
 TURNS = 64
 """Locks for reads of the queue, which kinds of claims share by chance."""
 STRUCTURAL = (
@@ -137,6 +139,16 @@ class ReadyWindows:
                     claim_store.dequeue(conn, project=call.project, rows=out)
             ready = [row.task_code for row in page.rows if not row.unready]
             in_order = [row for row in page.rows if row.in_order]
-            if ready or len(in_order) < limit:
+            if ready or page.room == 0:
                 return ready, page
-            after, limit = in_order[-1], min(4 * limit, MAX_PAGE)
+            if len(in_order) == limit:
+                after, limit = in_order[-1], min(4 * limit, MAX_PAGE)
+            elif self._queue_freed(call):
+                after, limit = None, wanted
+            else:
+                return ready, page
+
+    def _queue_freed(self, call: Call) -> bool:
+        """Put dependents of an ended blocker into the queue. Return False if none are left to put in."""
+        with self._db.connection(call) as conn:
+            return claim_store.queue_freed(conn, project=call.project, limit=SLICE)

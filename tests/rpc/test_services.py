@@ -17,6 +17,7 @@ ALWAYS = {
     "tell-overdue",
     "complete-parents",
     "wake-tasks",
+    "queue-dependents",
     "automation",
     "schedules",
     "debounce",
