@@ -115,6 +115,7 @@ lock: $(DEV) ## compile requirements/*.txt from pyproject.toml (ARGS=--upgrade f
 		--output-file requirements/traces.txt $(ARGS)
 	@$(LOCK) --extra build --extra traces --extra dev --constraints requirements/traces.txt \
 		--output-file requirements/dev.txt $(ARGS)
+	@$(LOCK:pyproject.toml=--group peers) --output-file requirements/peers.txt $(ARGS)
 
 clean: ## remove the environment and all caches, but no data
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build

@@ -20,6 +20,7 @@ from benchmarks import (
     ghz,
     hostile_clients,
     overload,
+    peers,
     rolling,
     seed,
     throughput,
@@ -133,24 +134,35 @@ PARTS: dict[str, Callable[[Bench], list[Measurement]]] = {
     "fairness": Bench.fairness,
 }
 
+ALONE: dict[str, Callable[[bool], list[Measurement]]] = {"peers": lambda short: peers.measure(short=short)}
+"""Parts that start all that they need and run only if they are named. Each has a gate of its own."""
+
 
 def main() -> int:
     options = _arguments()
     if options.list:
         print("\n".join(_names()))
         return 0
-    gate_name = cast(GateName, options.gate or ("outer" if options.short else "inner"))
+    wanted: Collection[str] = options.only or _default(options.short)
+    alone = [name for name in ALONE if name in wanted]
+    of_server = [name for name in wanted if name not in ALONE]
+    own_gate = alone[0] if alone and not of_server else None
+    gate_name = cast(GateName, options.gate or own_gate or ("outer" if options.short else "inner"))
     try:
-        program = tools.ghz()
+        program = tools.ghz() if of_server else None
         limits = gate.load(gate_name)
     except (tools.ProgramMissing, gate.BadThresholds) as error:
         print(error, file=sys.stderr)
         return BROKEN
     # SIGTERM must still stop the server.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(BROKEN))
-    wanted: Collection[str] = options.only or _default(options.short)
     began = time.monotonic()
-    measurements, setting = _run(program, options, wanted)
+    measurements: list[Measurement] = []
+    setting: dict[str, object] = {}
+    if program is not None:
+        measurements, setting = _run(program, options, of_server)
+    for name in alone:
+        measurements += _guarded(name, name, lambda n=name: ALONE[n](options.short))  # type: ignore[misc]  # bound now
     required = [scenario.name for scenario in SCENARIOS if scenario.name in wanted]
     whole = not options.only
     report = BenchmarkReport(
@@ -190,7 +202,7 @@ def _run(
 
 
 def _names() -> list[str]:
-    return [scenario.name for scenario in SCENARIOS] + list(PARTS)
+    return [scenario.name for scenario in SCENARIOS] + list(PARTS) + list(ALONE)
 
 
 def _measure(bench: Bench, wanted: Collection[str]) -> Iterable[Measurement]:
@@ -225,7 +237,11 @@ def _say(text: str) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--short", action="store_true", help="use a small table and few calls, as CI does")
-    parser.add_argument("--gate", choices=["outer", "inner"], help="default: inner, with --short outer")
+    parser.add_argument(
+        "--gate",
+        choices=["outer", "inner", "peers"],
+        help="default: inner, with --short outer; peers if only peers is run",
+    )
     parser.add_argument("--events", type=int, help=f"the number of events (default: {EVENTS:,})")
     parser.add_argument(
         "--only", action="append", choices=_names(), metavar="NAME", help="run this part; may be repeated"

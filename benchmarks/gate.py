@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-GateName = Literal["outer", "inner", "proxy"]
+GateName = Literal["outer", "inner", "proxy", "peers"]
 Bound = Literal["max", "min"]
 Limits = Mapping[str, Mapping[str, Mapping[Bound, float]]]
 """Bounds by section, which is a scenario, a group or "every", and by figure."""
