@@ -24,13 +24,13 @@ from orchestration_server.store import sessions as session_store
 from orchestration_server.store import writes
 from orchestration_server.store.writes import Change
 from tests.conftest import Server, open_channel
-from tests.rpc.test_templates import of_sprint
 from tests.support.automation import history, payload
 from tests.support.emission import DEBOUNCE, serving, tell_all
 from tests.support.histories import update
 from tests.support.ledger import Ledger
 from tests.support.lengths import lengths
 from tests.support.rpc_errors import must_be
+from tests.support.templates import of_sprint
 
 TASKS = ("A", "B")
 SPRINTS = ("", "S1", "S2")

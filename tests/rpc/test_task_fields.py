@@ -18,10 +18,10 @@ from orchestration.v1.sprint_pb2_grpc import SprintServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration.v1.template_pb2_grpc import TemplateServiceStub
 from tests.conftest import Server
-from tests.rpc.test_templates import with_templates as with_templates
 from tests.support import factories
 from tests.support.histories import OLDEST, create, delete, get, history, plain, rebuild, replay, update
 from tests.support.rpc_errors import refused, violations
+from tests.support.templates import with_templates as with_templates
 
 pytestmark = pytest.mark.shared_server
 

@@ -1,24 +1,19 @@
 """The engine of templates: its syntax, and the budget that ends every rendering."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
-from typer.testing import CliRunner
 
-from orchestration_server.__main__ import cli
 from orchestration_server.config.yaml_reader import FileError
-from orchestration_server.errors import FailedPrecondition, InvalidArgument, NotFound
-from orchestration_server.templates import Template, TemplateFileError, TemplateKind, Templates
+from orchestration_server.errors import FailedPrecondition, InvalidArgument
+from orchestration_server.templates import Template
 from orchestration_server.templates.budget import STEPS, TEXT_BYTES, Budget, LimitPassed
 from orchestration_server.templates.filters import FILTERS, SLUG_SOURCE, TESTS
 from orchestration_server.templates.sandbox import Program, Run, Syntax
-from orchestration_server.templates.template import parse
+from tests.support.template_documents import document, rendered
 
 VALUES: dict[str, Any] = {
     "text": "one two\nthree",
@@ -36,18 +31,6 @@ KNOWN = frozenset(VALUES)
 def run(source: str, **values: Any) -> Any:
     known = VALUES | values
     return Program(source, frozenset(known)).run(Run(Budget(), dict(known)))
-
-
-def document(body: str, variables: str = "") -> Template:
-    head = f"---\nkind: adr\ntitle: T\n{variables}---\n"
-    return parse("mine", (head + body).encode(), source="mine.yaml", built_in=False)
-
-
-def rendered(template: Template, **variables: Any) -> str:
-    return template.render({"title": "T", "decision": "D", **variables})
-
-
-# Rendering
 
 
 @pytest.mark.parametrize(
@@ -105,9 +88,6 @@ def test_the_value_of_a_variable_is_never_a_template(text: str, texts: list[str]
     assert run("{{ mine }}", mine=text) == text
     assert run("<{{ mine }}>", mine=text) == f"<{text}>"
     assert run("{% for t in mine %}{{ t }}{% endfor %}.", mine=texts) == "".join(texts) + "."
-
-
-# Errors when a template is read
 
 
 @pytest.mark.parametrize(
@@ -187,9 +167,6 @@ def test_a_slug_is_made_from_the_beginning_of_a_text() -> None:
 def test_an_undefined_variable_in_a_list_is_named() -> None:
     with pytest.raises(UndefinedError, match="nokey"):
         run("{{ [thing.nokey] | tojson }}")
-
-
-# Limits
 
 
 @pytest.mark.parametrize(
@@ -336,283 +313,6 @@ def test_any_text_is_a_valid_document_or_is_refused_with_its_line(source: str) -
     assert 1 <= line <= source.count("\n") + 6
 
 
-# Variables
-
-
-TYPED = """variables:
-  - {name: a, type: string, required: true}
-  - {name: b, type: number, default: 1}
-  - {name: c, type: list, default: [x]}
-  - {name: d, type: object, default: {}}
-  - {name: e, type: bool, default: false}
-  - {name: f, default: null}
-"""
-
-
-def test_defaults_stand_for_variables_that_are_not_given() -> None:
-    template = document("{{ a }}{{ b }}{{ c | join }}{{ d | tojson }}{{ e }}{{ f }}", TYPED)
-
-    assert rendered(template, a="A") == "A1x{}false"
-    assert rendered(template, a="A", b=2.5, c=[], d={"k": None}, e=True, f="F") == 'A2.5{"k":null}trueF'
-
-
-@pytest.mark.parametrize(
-    ("given_", "wrong"),
-    [
-        ({}, {"variables.a"}),
-        ({"a": 1}, {"variables.a"}),
-        ({"a": "A", "b": True, "c": "x", "d": [], "e": 1}, {f"variables.{n}" for n in "bcde"}),
-        ({"a": "A", "b": None}, {"variables.b"}),
-        ({"a": "A", "z": 1, "é" * 90: 1}, {"variables.z", "variables." + "\\xe9" * 16}),
-    ],
-)
-def test_missing_unknown_and_mistyped_variables_are_named(given_: Mapping[str, Any], wrong: set[str]) -> None:
-    with pytest.raises(InvalidArgument) as caught:
-        rendered(document("{{ a }}", TYPED), **given_)
-    assert set(caught.value.violations) == wrong
-    assert caught.value.reason == "INVALID_ARGUMENT"
-
-
-# Structured templates
-
-
-def fields(body: str, **values: Any) -> dict[str, Any]:
-    names = "".join(f"  - {{name: {name}}}\n" for name in values)
-    head = f"---\nkind: sprint\ntitle: T\n{'variables:' if names else ''}\n{names}---\n"
-    template = parse("mine", (head + body).encode(), source="mine.yaml", built_in=False)
-    return template.fields({"sprint_code": "s", **values})
-
-
-def test_a_list_flattens_lists_and_drops_empty_values() -> None:
-    found = fields(
-        """
-sprint:
-  title: T
-  metadata:
-    list: ["{{ more }}", b, "{{ '' }}", "{{ none }}", ["{{ more }}"], 1, null]
-""",
-        more=["a", "c"],
-    )
-    assert found["sprint"]["metadata"] == {"list": ["a", "c", "b", ["a", "c"], 1, None]}
-
-
-def test_a_task_is_repeated_for_each_item_if_its_condition_holds() -> None:
-    found = fields(
-        """
-sprint: {title: T}
-tasks:
-  - loop: "{{ parts }}"
-    when: item != 'skip'
-    code: "{{ index }}-{{ item }}"
-    title: Part
-  - when: not parts
-    code: none
-    title: None
-""",
-        parts=["a", "skip", "b"],
-    )
-    assert [task["code"] for task in found["tasks"]] == ["1-a", "3-b"]
-    assert all(task["sprint_code"] == "s" for task in found["tasks"])
-
-
-_json = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@given(_json, st.text(max_size=100))
-def test_any_value_stays_in_its_field(value: Any, text: str) -> None:
-    found = fields(
-        'sprint:\n  title: "{{ text }}"\n  metadata: {value: "{{ value }}", within: "<{{ text }}>"}\n',
-        value=value,
-        text=text,
-    )
-    assert found["sprint"] == {
-        "code": "s",
-        "title": text,
-        "metadata": {"value": value, "within": f"<{text}>"},
-    }
-    assert found["tasks"] == []
-
-
-# Files
-
-
-def problem(folder: Path, text: str | bytes, name: str = "mine.yaml") -> str:
-    """Return the error of a file, without the folder."""
-    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(TemplateFileError) as caught:
-        Templates(folder)
-    (folder / name).unlink()
-    return str(caught.value).replace(f"{folder}/", "")
-
-
-SPRINT = "---\nkind: sprint\ntitle: T\n---\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("kind: sprint\n", "mine.yaml:1: must begin with front matter"),
-        ("---\nkind: sprint\n", "mine.yaml:3: the front matter has no end"),
-        ("---\nkind: epic\ntitle: T\n---\n", "mine.yaml:2: kind must be one of sprint, task"),
-        ("---\nkind: adr\n---\n", "mine.yaml:2: the document must have title"),
-        (
-            "---\nkind: adr\ntitle: T\nauthor: me\n---\n",
-            "mine.yaml:4: author is not known",
-        ),
-        ("---\nkind: adr\ntitle: [\n---\n", "mine.yaml:4: "),
-        ("---\nkind: adr\ntitle: T\nvariables:\n  - name: 1x\n---\n", "mine.yaml:5: "),
-        (
-            "---\nkind: adr\ntitle: T\nvariables:\n  - name: title\n---\n",
-            "mine.yaml:5: variables[0].name is title, which is given already",
-        ),
-        (
-            "---\nkind: adr\ntitle: T\nvariables:\n  - name: loop\n---\n",
-            "mine.yaml:5: variables[0].name must",
-        ),
-        (
-            "---\nkind: adr\ntitle: T\nvariables:\n  - name: x\n    type: int\n---\n",
-            "mine.yaml:6: variables[0].type must be one of any, string",
-        ),
-        (
-            "---\nkind: adr\ntitle: T\nvariables:\n  - {name: x, required: true, default: 1}\n---\n",
-            "mine.yaml:5: variables[0] must have a default or required: true",
-        ),
-        (
-            "---\nkind: adr\ntitle: T\nvariables:\n  - {name: x, type: list, default: a}\n---\n",
-            "mine.yaml:5: variables[0].default must be of type list",
-        ),
-        ("---\nkind: adr\ntitle: T\n---\n\n\n{{ unknown }}\n", "mine.yaml:7: unknown is not a variable"),
-        (SPRINT, "mine.yaml:5: the document is empty"),
-        (SPRINT + "tasks: []\n", "mine.yaml:5: the document must have sprint"),
-        (SPRINT + "sprint:\n  title: T\n  colour: red\n", "mine.yaml:7: sprint.colour is not known"),
-        (SPRINT + "sprint: {title: T}\ntasks:\n  - title: T\n", "mine.yaml:7: tasks[0] must have code"),
-        (
-            SPRINT + "sprint:\n  title: T\n  goal: |\n    one\n    {{ two }}\n",
-            "mine.yaml:9: two is not a variable",
-        ),
-        (SPRINT + "sprint:\n  title: T\n  goal: '{{ item }}'\n", "mine.yaml:7: item is not a variable"),
-        (SPRINT + "sprint:\n  title: &a T\n  goal: *a\n", "mine.yaml:7: aliases are not allowed"),
-        (
-            SPRINT + "sprint:\n  title: !!python/name:os.system x\n",
-            "mine.yaml:6: sprint.title must not have",
-        ),
-        (SPRINT + "sprint:\n  title: T\n  title: T\n", "mine.yaml:7: sprint.title is there twice"),
-        (SPRINT + "sprint:\n  title: {{ x }}\n", "mine.yaml:6: "),
-        (SPRINT + "sprint: {title: T}\ntasks:\n  - {code: c, title: T, when: 'a }}{{ b'}\n", "mine.yaml:7: "),
-        (SPRINT + "sprint: " + "[" * 250_000, "mine.yaml:5: is nested too deeply: more than 24 levels"),
-        (SPRINT.encode() + b"sprint:\n  title: \xff\n", "mine.yaml:6: is not UTF-8"),
-        (SPRINT + "sprint:\n  title: \0\n", "mine.yaml:6: contains NUL"),
-        (SPRINT + "sprint: {title: " + "T" * 262_144 + "}\n", "mine.yaml:5: the body exceeds 256 KiB"),
-    ],
-)
-def test_an_invalid_template_file_is_named_with_its_line(
-    tmp_path: Path, text: str | bytes, expected: str
-) -> None:
-    assert problem(tmp_path, text).startswith(expected)
-
-
-def test_every_invalid_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "good.md").write_text("---\nkind: adr\ntitle: T\n---\n{{ title }}\n")
-    (tmp_path / "bad.md").write_text("x")
-    (tmp_path / ".hidden.md").write_text("x")
-    (tmp_path / "notes.txt").write_text("x")
-
-    told = problem(tmp_path, "y", "worse.yaml")
-
-    assert [line.split(":")[0] for line in told.splitlines()] == ["bad.md", "worse.yaml"]
-
-
-def test_names_kinds_and_links_of_files_are_checked(tmp_path: Path) -> None:
-    good = "---\nkind: adr\ntitle: T\n---\n{{ title }}\n"
-    assert "the file's name must" in problem(tmp_path, good, "has space.md")
-    assert "is of kind task" in problem(tmp_path, good, "task.md")
-
-    folder = tmp_path / "templates"
-    folder.mkdir()
-    (tmp_path / "outside.md").write_text(good)
-    (folder / "mine.md").symlink_to(tmp_path / "outside.md")
-    with pytest.raises(TemplateFileError, match="points out of the templates directory"):
-        Templates(folder)
-
-    (folder / "mine.md").unlink()
-    (folder / "mine.md").write_text(good)
-    (folder / "mine.yaml").write_text(good)
-    with pytest.raises(TemplateFileError, match="another template mine"):
-        Templates(folder)
-
-    with pytest.raises(TemplateFileError, match="cannot be read"):
-        Templates(tmp_path / "none")
-
-
-def test_a_server_with_an_invalid_template_does_not_start(tmp_path: Path) -> None:
-    (tmp_path / "bad.md").write_text("---\nkind: adr\ntitle: T\n---\n{{ colour }}\n")
-
-    result = CliRunner().invoke(cli, ["serve", "--templates-dir", str(tmp_path)])
-
-    assert result.exit_code == 2
-    assert f"{tmp_path}/bad.md:5: colour is not a variable" in result.stderr
-
-
-# The library
-
-
-def test_a_template_is_found_by_name_and_kind() -> None:
-    templates = Templates()
-
-    assert templates.get("adr", TemplateKind.ADR).built_in
-    with pytest.raises(NotFound):
-        templates.get("none")
-    with pytest.raises(InvalidArgument, match="of kind ADR, not TASK"):
-        templates.render("adr", {}, TemplateKind.TASK)
-
-
-def test_every_built_in_template_declares_its_variables() -> None:
-    for template in Templates().list():
-        needed = {v.name: "x" if v.type.name != "LIST" else ["x"] for v in template.variables if v.required}
-        assert template.description
-        assert all(variable.description for variable in template.variables)
-        text = Templates().render(template.name, needed)
-        assert text
-        if template.kind.structured:
-            assert orjson.loads(text) == template.fields(needed)
-
-
-def test_the_example_in_the_docs_is_a_valid_template() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "templates.md").read_text()
-    example = parse(
-        "example", page.split("```yaml\n")[1].split("```")[0].encode(), source="mine.yaml", built_in=False
-    )
-
-    found = example.fields({"sprint_code": "s", "goal": "g", "services": ["Log in", "Pay"]})
-
-    assert [task["code"] for task in found["tasks"]] == ["s-log-in", "s-pay", "s-connect"]
-    assert found["tasks"][2]["depends_on"] == ["s-log-in", "s-pay"]
-    assert all(f"`{name}" in page for name in (*FILTERS, *TESTS))
-
-
-def test_a_document_omits_its_empty_parts() -> None:
-    templates = Templates()
-    least = templates.render("bug-report", {"title": "It fails"}, TemplateKind.BUG_REPORT)
-    most = templates.render(
-        "bug-report",
-        {
-            "title": "It fails",
-            "steps_to_reproduce": ["a\nb", "c"],
-            "error_text": "E\n\nF",
-            "stack_trace": "S",
-        },
-    )
-
-    assert least == "# It fails\n\n- Severity: medium\n"
-    assert "1. a\n   b\n2. c\n" in most
-    assert "    E\n\n    F\n" in most
-    assert "## Stack trace\n\n    S\n" in most
-
-
 def test_a_rendered_text_over_1_mib_is_refused() -> None:
     template = document("{{ title }}")
     assert len(rendered(template, title="x" * TEXT_BYTES)) == TEXT_BYTES
@@ -625,22 +325,3 @@ def test_a_broken_template_is_named_with_its_line() -> None:
     with pytest.raises(FailedPrecondition, match="template mine is broken in line 7") as caught:
         rendered(document("one\n\n{{ title * 2 }}\n"))
     assert caught.value.reason == "TEMPLATE_BROKEN"
-
-
-@pytest.mark.parametrize("value", [[{}], [[]]])
-def test_printing_a_list_or_object_is_an_error_of_the_variables(value: list[Any]) -> None:
-    adr = Templates().get("adr")
-    with pytest.raises(InvalidArgument, match="template adr in line 38: a list or an object") as caught:
-        rendered(adr, title="t", decision="d", alternatives=value)
-    assert caught.value.reason == "INVALID_ARGUMENT"
-    assert list(caught.value.violations) == ["variables"]
-
-
-def test_printing_a_list_in_a_field_is_an_error_of_the_variables() -> None:
-    task = (
-        'kind: task\ntitle: T\nvariables: [{name: x}]\n---\ntask:\n  title: t\n  description: "a {{ x }}"\n'
-    )
-    template = parse("mine", f"---\n{task}".encode(), source="mine.yaml", built_in=False)
-    assert template.fields({"task_code": "A", "x": 1})["task"]["description"] == "a 1"
-    with pytest.raises(InvalidArgument, match="template mine in line 8: a list or an object"):
-        template.fields({"task_code": "A", "x": {}})
