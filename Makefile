@@ -22,7 +22,8 @@ LOCK := $(BIN)/uv pip compile --quiet --system-certs --universal --python-versio
 WORKERS := -n 3 --dist loadscope
 # Commands, imports, clients and settings read the environment, the clock and the terminal; the rpcs do not.
 HOSTILE := tests/unit tests/rpc/test_commands_refused.py tests/rpc/test_keys_command.py tests/rpc/test_rights.py \
-	tests/rpc/test_doctor.py tests/rpc/test_session_settings.py $(wildcard tests/rpc/test_import*.py)
+	tests/rpc/test_session_settings.py tests/rpc/test_database_urls.py \
+	$(wildcard tests/rpc/test_doctor*.py tests/rpc/test_import*.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help serve venv test test-race test-hostile check lint lint-python lint-imports lint-proto verify proto docs baseline robustness bench monitoring proxy lock clean
