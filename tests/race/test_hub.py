@@ -3,11 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from itertools import chain, repeat
-from time import monotonic
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -16,77 +12,21 @@ from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration_server.codec.events import event_row, event_tail
 from orchestration_server.codec.timestamps import to_timestamp
 from orchestration_server.db.connection import Connection
-from orchestration_server.model import Call, EventFilter
+from orchestration_server.model import Call
 from orchestration_server.store import event_rows, writes
 from orchestration_server.store import events as event_store
 from orchestration_server.telemetry import metrics
-from orchestration_server.timeline import hub as timeline
 from orchestration_server.timeline.hub import READ_AHEAD, Hub
 from orchestration_server.timeline.live_feed import QUEUE_BYTES, QUEUE_MESSAGES
-from orchestration_server.timeline.reply import Reply
-from orchestration_server.timeline.sender import Sender
-from orchestration_server.timeline.subscription import Subscription, TimelineRequest
 from tests.conftest import Server
 from tests.support import factories
+from tests.support.timeline_readers import Reader, emit
+from tests.support.timeline_readers import hub as hub
+from tests.support.timeline_readers import open_reader as open_reader
 
 SECONDS = 10
 MARK = "marks.one"
 LARGE = 30_000
-
-
-@dataclass
-class Reader:
-    """A client of a hub in this process, which takes each message as it comes.
-
-    After it has stopped it takes none; the message in flight is then in ``untaken``.
-    """
-
-    stopped: threading.Event = field(default_factory=threading.Event)
-    untaken: queue.SimpleQueue[Callable[[], None]] = field(default_factory=queue.SimpleQueue)
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    messages: queue.SimpleQueue[event_pb2.StreamTimelineResponse] = field(default_factory=queue.SimpleQueue)
-    kinds: list[str] = field(default_factory=list)
-
-    def stream(self, project: str, batch: int = 500, types: tuple[str, ...] = ()) -> Subscription:
-        request = TimelineRequest(
-            project=project, filter=EventFilter(types=list(types)), follow=True, batch=batch
-        )
-        return Subscription(request, Reply(self._send, lambda error: None, self.cancelled.set))
-
-    def _send(self, body: bytes, done: Callable[[], None]) -> bool:
-        self.messages.put(event_pb2.StreamTimelineResponse.FromString(body))
-        if self.stopped.is_set():
-            self.untaken.put(done)
-        else:
-            done()
-        return True
-
-    def go_on(self) -> None:
-        """Take the message in flight, and then each as it comes."""
-        self.stopped.clear()
-        self.untaken.get(timeout=SECONDS)()
-
-    def _next(self) -> list[str]:
-        message = self.messages.get(timeout=SECONDS)
-        self.kinds.append(message.WhichOneof("message") or "")
-        return [event.id for event in message.events.events]
-
-    def until(self, kind: str) -> list[str]:
-        """Return the events before the next message of this kind."""
-        found: list[str] = []
-        while True:
-            found += self._next()
-            if self.kinds[-1] == kind:
-                return found
-
-    def take(self, last: str) -> list[str]:
-        """Return the events up to this one. Checkpoints come even if it does not, so the wait has a limit."""
-        found: list[str] = []
-        deadline = monotonic() + SECONDS
-        while last not in found:
-            assert monotonic() < deadline, f"{last} did not come"
-            found += self._next()
-        return found
 
 
 class Held:
@@ -106,36 +46,6 @@ def held() -> Iterator[Held]:
     found = Held()
     yield found
     found.go_on.set()
-
-
-@pytest.fixture
-def hub(server: Server) -> Hub:
-    assert server.app is not None
-    return server.app.hub
-
-
-@pytest.fixture
-def open_reader(hub: Hub) -> Iterator[Callable[..., Reader]]:
-    opened: list[Subscription] = []
-
-    def start(project: str, reader: Reader | None = None, **fields: Any) -> Reader:
-        reader = reader or Reader()
-        opened.append(reader.stream(project, **fields))
-        hub.open(opened[-1])
-        return reader
-
-    yield start
-    for stream in opened:
-        hub.discard(stream)
-
-
-def emit(events: EventServiceStub, project: str, new: list[event_pb2.NewEvent]) -> list[str]:
-    """Store the events in one commit; return their ids."""
-    message = event_pb2.EmitEventsRequest(request_id=uuid4().hex, events=new)
-    metadata = (("orchestration-project", project),)
-    (answer,) = events.EmitEvents(iter([message]), metadata=metadata, timeout=SECONDS)
-    assert answer.stored == len(new), answer.error
-    return list(answer.event_ids)
 
 
 @pytest.mark.parametrize(
@@ -296,59 +206,6 @@ def test_a_stream_that_takes_nothing_for_too_long_is_cancelled(
     finally:
         impatient.close()
     assert impatient.open_subscriptions == 0
-
-
-class Busy:
-    """The backlog of the sender, as the reader of history sees it."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, backlogs: Iterator[int]) -> None:
-        self.seen: list[int | str] = []
-        """The backlogs that the reader saw, and "page" for each page that it read."""
-        self._backlogs = backlogs
-        self._page = event_store.page
-        patch.setattr(Sender, "backlog", property(lambda sender: self._backlog()))
-        patch.setattr(event_store, "page", self._read)
-
-    def _backlog(self) -> int:
-        if threading.current_thread().name != "timeline-read":
-            return 0
-        self.seen.append(next(self._backlogs))
-        return self.seen[-1]  # type: ignore[return-value]  # it is the number added last
-
-    def _read(self, *args: Any, **fields: Any) -> Any:
-        self.seen.append("page")
-        return self._page(*args, **fields)
-
-
-def test_a_page_of_history_waits_until_the_sender_has_sent(
-    events: EventServiceStub, open_reader: Callable[..., Reader], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stored = emit(events, "p", [factories.event()] * 3)
-    open_reader("live").until("caught_up")
-    monkeypatch.setattr(timeline, "GIVE_WAY_SECONDS", SECONDS)
-    busy = Busy(monkeypatch, chain([3, 2, 1], repeat(0)))
-    assert open_reader("p").take(stored[-1]) == stored
-    assert busy.seen[:5] == [3, 2, 1, 0, "page"]
-
-
-def test_history_is_read_to_its_end_while_the_sender_is_never_done(
-    events: EventServiceStub, open_reader: Callable[..., Reader], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stored = [id_ for _ in range(2) for id_ in emit(events, "p", [factories.event()] * 400)]
-    open_reader("live").until("caught_up")
-    busy = Busy(monkeypatch, repeat(1))
-    assert open_reader("p").until("caught_up") == stored
-    assert busy.seen.count("page") >= 3
-    assert busy.seen[0] == 1
-
-
-def test_history_gives_way_to_nobody_where_no_stream_is_live(
-    events: EventServiceStub, open_reader: Callable[..., Reader], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stored = emit(events, "p", [factories.event()])
-    busy = Busy(monkeypatch, repeat(1))
-    assert open_reader("p").take(stored[-1]) == stored
-    assert busy.seen[0] == "page"
 
 
 class Transport:

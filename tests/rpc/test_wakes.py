@@ -1,97 +1,31 @@
 """Servers wake each other through Redis. Whatever Redis does, wakes only change the speed."""
 
-import os
-import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 from queue import Empty, SimpleQueue
 from threading import Semaphore
 from time import monotonic
 from typing import Any
 
-import grpc
 import pytest
 import redis
 from structlog.testing import capture_logs
 
-from orchestration.v1 import event_pb2
-from orchestration.v1.event_pb2_grpc import EventServiceStub
-from orchestration_server.app import App
 from orchestration_server.cache import client as redis_client
 from orchestration_server.cache import wakes
 from orchestration_server.cache.client import RedisClient
 from orchestration_server.cache.wakes import WakeBus
-from orchestration_server.config.settings import Settings
 from orchestration_server.db.connection import Connection
-from orchestration_server.embedded.engines import EmbeddedEngines, Engines
+from orchestration_server.embedded.engines import Engines
 from orchestration_server.store import events as event_store
-from orchestration_server.timeline import hub
-from tests.conftest import new_database, open_channel
-from tests.support import factories
+from tests.conftest import new_database
+from tests.support.own_valkey import AWAY, Valkey
+from tests.support.own_valkey import valkey as valkey
 
 SECONDS = 10
 AT_ONCE = 0.5
 """The most seconds that many wakes, or one stop, may take while Redis does not answer."""
-NEVER_POLL = 3600.0
-ROUNDS = 20
 LOG, OTHER_LOG = b"a" * 32, b"b" * 32
-
-
-class Valkey:
-    """A Redis that a test can stop, pause and start again."""
-
-    def __init__(self, engines: EmbeddedEngines) -> None:
-        self._engines = engines
-        url = engines.start().redis_url
-        assert url is not None
-        self.url = url
-        self._paused = False
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._engines.valkey_pid is not None
-        os.kill(self._engines.valkey_pid, number)
-
-    def stop(self) -> None:
-        self._signal(signal.SIGKILL)
-        assert self._engines._valkey is not None
-        self._engines._valkey.join()
-
-    def pause(self) -> None:
-        self._signal(signal.SIGSTOP)
-        self._paused = True
-
-    def go_on(self) -> None:
-        if self._paused:
-            self._signal(signal.SIGCONT)
-            self._paused = False
-
-    def restart(self) -> None:
-        self.stop()
-        assert self._engines._start_valkey() == self.url
-
-    def pause_and_go_on(self) -> None:
-        self.pause()
-        self.go_on()
-
-    def flush(self) -> None:
-        with redis.Redis.from_url(self.url) as client:
-            client.flushall()
-
-    def drop_listeners(self) -> None:
-        with redis.Redis.from_url(self.url) as client:
-            client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-
-
-@pytest.fixture
-def valkey(tmp_path: Path) -> Iterator[Valkey]:
-    engines = EmbeddedEngines(tmp_path / "valkey", postgres=False)
-    try:
-        found = Valkey(engines)
-        yield found
-        found.go_on()
-    finally:
-        engines.stop()
 
 
 class Listening(WakeBus):
@@ -228,23 +162,6 @@ def test_many_commits_publish_few_wakes(new_peer: Callable[..., Peer], valkey: V
     assert 1 <= sent <= took / wakes.COALESCE_SECONDS + 2
 
 
-def _never_there(valkey: Valkey) -> str:
-    return "unix:///nowhere/valkey.sock"
-
-
-def _stopped(valkey: Valkey) -> str:
-    valkey.stop()
-    return ""
-
-
-def _paused(valkey: Valkey) -> str:
-    valkey.pause()
-    return ""
-
-
-AWAY = [_never_there, _stopped, _paused]
-
-
 @pytest.mark.parametrize("away", AWAY)
 def test_no_call_waits_for_a_redis_that_is_away(
     new_peer: Callable[..., Peer], valkey: Valkey, away: Callable[[Valkey], str]
@@ -343,84 +260,3 @@ def test_a_redis_that_stays_away_is_logged_once(
             assert peer.client.execute(lambda client: client.ping()) is None
         peer.close()
     assert sorted(entry["event"] for entry in logged) == ["redis away", "wakes of other servers away"]
-
-
-class Following:
-    """A live stream of one server."""
-
-    def __init__(self, app: App, channel: grpc.Channel) -> None:
-        self._app = app
-        request = event_pb2.StreamTimelineRequest(follow=True)
-        self._stream = EventServiceStub(channel).StreamTimeline(request, timeout=2 * SECONDS)
-        while next(self._stream).WhichOneof("message") != "caught_up":
-            pass
-
-    def next_ids(self) -> list[str]:
-        """Return the events of the next batch."""
-        while True:
-            message = next(self._stream)
-            if message.events.events:
-                return [event.id for event in message.events.events]
-
-    def note_wakes(self, monkeypatch: pytest.MonkeyPatch) -> SimpleQueue[None]:
-        """Return a queue with an item for each wake from other servers."""
-        told: SimpleQueue[None] = SimpleQueue()
-        wake = self._app.wakes._wake
-
-        def noted() -> None:
-            wake()
-            told.put(None)
-
-        monkeypatch.setattr(self._app.wakes, "_wake", noted)
-        return told
-
-
-@contextmanager
-def two_servers(database_url: str, redis_url: str) -> Iterator[tuple[EventServiceStub, Following]]:
-    """A stub of one server, and a stream of another."""
-    with ExitStack() as stack:
-        started = []
-        for _ in range(2):
-            app = App(
-                Settings(
-                    address="127.0.0.1:0", database_url=database_url, redis_url=redis_url, grace_seconds=1
-                )
-            )
-            stack.callback(app.stop)
-            started.append((app, stack.enter_context(open_channel(app.start()))))
-        yield EventServiceStub(started[0][1]), Following(*started[1])
-
-
-def reach(events: EventServiceStub, stream: Following) -> None:
-    """Write through one server and wait until the stream of the other has the event."""
-    request = event_pb2.EmitEventRequest(event=factories.event())
-    written = events.EmitEvent(request, timeout=SECONDS).event.id
-    assert stream.next_ids() == [written]
-
-
-def test_a_wake_alone_brings_an_event_to_the_other_server(
-    database_url: str, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hub, "POLL_SECONDS", NEVER_POLL)
-    with two_servers(database_url, valkey.url) as (events, stream):
-        told = stream.note_wakes(monkeypatch)
-        began = monotonic()
-        for _ in range(ROUNDS):
-            reach(events, stream)
-            told.get(timeout=SECONDS)
-        # A hub also reads by itself, at most once a second.
-        assert monotonic() - began < ROUNDS / 2
-
-
-@pytest.mark.parametrize("away", AWAY)
-def test_while_redis_is_away_polls_bring_the_events(
-    database_url: str, valkey: Valkey, away: Callable[[Valkey], str]
-) -> None:
-    url = valkey.url
-    if away is _never_there:
-        url = away(valkey)
-    with two_servers(database_url, url) as (events, stream):
-        if away is not _never_there:
-            away(valkey)
-        for _ in range(5):
-            reach(events, stream)
