@@ -1,60 +1,20 @@
 """`orchestration import --delegation`: trees written by a ledger or by people."""
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from google.protobuf.field_mask_pb2 import FieldMask
-from typer.testing import CliRunner, Result
 
 from orchestration import Client
 from orchestration.v1 import common_pb2, sprint_pb2, task_pb2
-from orchestration_server.cli.importing.jsonl import import_files
 from orchestration_server.codec.content import sprint_content, task_content, to_struct
 from orchestration_server.jobs.file_sync import FileSync
 from tests.conftest import Server, new_database
 from tests.support import factories
-
-app = typer.Typer()
-app.command()(import_files)
-
-
-def run(server: Server, *arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, ["--address", server.address, *map(str, arguments)])
-
-
-def write(root: Path, files: dict[str, str | bytes]) -> Path:
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return root
-
-
-def tasks_of(server: Server) -> dict[str, task_pb2.Task]:
-    with Client(server.address) as client:
-        pages = client.pages(client.tasks.ListTasks, task_pb2.ListTasksRequest(page_size=500))
-        return {task.code: task for task in pages}
-
-
-def sprints_of(server: Server) -> dict[str, sprint_pb2.Sprint]:
-    with Client(server.address) as client:
-        pages = client.pages(client.sprints.ListSprints, sprint_pb2.ListSprintsRequest(page_size=500))
-        return {sprint.code: sprint for sprint in pages}
-
-
-def findings(report: Path) -> dict[str, list[tuple[str, str]]]:
-    kinds = ("refused", "unresolved", "conflict", "changed", "warning")
-    found: dict[str, list[tuple[str, str]]] = {kind: [] for kind in kinds}
-    for line in report.read_text().splitlines():
-        row = json.loads(line)
-        assert row["line"] is None
-        found[row["kind"]].append((row["file"], row["reason"]))
-    return found
+from tests.support.delegation_imports import findings, run, sprints_of, tasks_of, write
 
 
 def test_what_a_ledger_wrote_another_reads_back(

@@ -18,8 +18,8 @@ from orchestration.v1 import common_pb2, coordination_pb2, event_pb2, sprint_pb2
 from orchestration_server.cli.importing.tree_updates import TreeUpdates
 from orchestration_server.jobs.file_sync import FileSync
 from tests.conftest import Server
-from tests.rpc.test_import_delegation import findings, run
 from tests.support import factories
+from tests.support.delegation_imports import findings, run
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 TITLE = TEXT.map(lambda text: f"t{text}")
