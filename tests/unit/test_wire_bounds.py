@@ -24,7 +24,7 @@ from orchestration_server.validation.constraints import Rule
 from orchestration_server.validation.request_parser import Parser
 from orchestration_server.validation.wire_bounds import SCAN_BYTES, TooMany, bounds_of
 from tests.support import factories
-from tests.unit.test_validation import REQUESTS
+from tests.support.valid_requests import REQUESTS
 
 MOST_BYTES = 16 * 1024 * 1024
 LARGE = 200_000
