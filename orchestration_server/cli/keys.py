@@ -29,7 +29,12 @@ _PIPE_WIDTH = 400
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
 _ROLES = {role.name.lower(): role for role in Role}
 
-cli = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
+cli = typer.Typer(
+    help="Create, list and revoke API keys.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
 
 
 @cli.command()

@@ -6,10 +6,10 @@ import socket
 import grpc
 import pytest
 
+from orchestration.cli import exit_codes
 from orchestration.v1 import coordination_pb2, task_pb2
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
-from orchestration_server.cli import exit_codes
 from tests.conftest import Server
 from tests.support import factories
 from tests.support.commands import run

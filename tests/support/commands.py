@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typer.testing import CliRunner
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from typer.testing import CliRunner, Result
 
 from orchestration_server.__main__ import cli
 
@@ -22,3 +26,34 @@ def run(*command: str, **env: str) -> tuple[int, str]:
     result = CliRunner(env={"REDIS_URL": "", "COLUMNS": "200"} | env).invoke(cli, command)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output
+
+
+@dataclass(frozen=True)
+class LedgerCommand:
+    """The verbs on a server, in a project of the test."""
+
+    address: str
+    project: str
+
+    @property
+    def words(self) -> str:
+        """Return the options that the commands which a verb names have."""
+        return f"--address {self.address} --project {self.project}"
+
+    def raw(self, *words: str, **env: str) -> Result:
+        """Run a command. An error of the command itself is raised."""
+        runner = CliRunner(
+            env={"COLUMNS": "80", "ORCHESTRATION_AGENT": "", "XDG_CONFIG_HOME": "/nowhere"} | env
+        )
+        # Options after the verb, as people write them.
+        return runner.invoke(cli, [*words, *self.words.split()], catch_exceptions=False)
+
+    def __call__(self, *words: str, code: int = 0, **env: str) -> str:
+        """Run a command, check its exit code, and return what it printed."""
+        result = self.raw(*words, **env)
+        assert result.exit_code == code, result.output
+        return result.output
+
+    def json(self, *words: str, code: int = 0, **env: str) -> Any:
+        """Run a command with --json and return the document that it printed."""
+        return json.loads(self(*words, "--json", code=code, **env))

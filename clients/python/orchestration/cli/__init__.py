@@ -1,0 +1,1 @@
+"""The `orchestration` command: verbs on the work of a ledger, for people and agents."""

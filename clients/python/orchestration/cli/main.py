@@ -1,0 +1,51 @@
+"""The entry point of the `orchestration` script. It imports the rest when it runs, so Ctrl-C is clean."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+INTERRUPTED = 130
+"""The exit code that a shell reports for a command ended by Ctrl-C."""
+PIPE_CLOSED = 141
+"""The exit code that a shell reports for a command whose reader went away."""
+_EXTRA = {"typer": "typer", "rich": "rich", "yaml": "pyyaml"}
+
+
+def main() -> None:
+    """Run the command."""
+    try:
+        from orchestration.cli.app import cli
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except ModuleNotFoundError as error:
+        sys.exit(without_extra(error))
+    run(lambda: cli(prog_name="orchestration"))
+
+
+def run(command: Callable[[], object]) -> None:
+    """Run a command until it exits. End quietly if it is interrupted or its reader goes away."""
+    try:
+        try:
+            command()
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Python flushes the output again at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(PIPE_CLOSED)
+
+
+def without_extra(error: ModuleNotFoundError) -> int:
+    """Say what to install if a package of the extra is missing, and return the exit code."""
+    if error.name not in _EXTRA:
+        raise error
+    print(
+        f"error: the command needs the package {_EXTRA[error.name]}\n"
+        "fix: install the client with its extra: pip install 'clients/python[cli]'",
+        file=sys.stderr,
+    )
+    return 2
