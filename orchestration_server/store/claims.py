@@ -72,6 +72,8 @@ class NewLease(NamedTuple):
     attempt: bytes
     spent: str
     """The amounts that earlier attempts used, as an array of SQL; empty if the task has no budget."""
+    seen: str
+    """The amounts of the expired lease when it was read, in the same form."""
 
 
 class Terms(NamedTuple):
@@ -105,6 +107,7 @@ left join leases l on l.project = t.project and l.task_code = t.code
 # ``claimable`` is read before the tasks change, since ledger_unready sees what this statement has changed.
 # The close of the session waits for the claim, and then ends its leases.
 # An expired lease is looked at again under its row lock: a heartbeat may commit after ``claimable`` was read.
+# So is its usage, which the lapsed attempt keeps: the row is inserted with the one that was read.
 CLAIM: LiteralString = (
     """seated as materialized (
     select count(*) filter (where s.status = 3) as closed from (
@@ -122,19 +125,21 @@ CLAIM: LiteralString = (
     group by turn.n
 ), leased as (
     insert into leases (project, task_code, fence, agent, session_key, provider, labels, seconds, expire_time,
-        deadline, budget, spent)
+        deadline, budget, spent, used)
     select %(project)s, k.code, k.fence, %(k_agent)s, %(k_session)s, %(k_provider)s,
         array(select jsonb_array_elements_text(k.labels::jsonb)), %(k_seconds)s::double precision,
         %(k_expire)s::timestamptz, nullif(%(k_deadline)s, '')::timestamptz, nullif(k.budget, '')::bigint[],
-        nullif(k.spent, '')::bigint[]
+        nullif(k.spent, '')::bigint[], nullif(k.seen, '')::bigint[]
     from claimable, unnest(%(c_code)s::text[], %(k_fence)s::bigint[], %(c_labels)s::text[],
-        %(c_budget)s::text[], %(k_spent)s::text[]) as k (code, fence, labels, budget, spent)
+        %(c_budget)s::text[], %(k_spent)s::text[], %(k_seen)s::text[])
+        as k (code, fence, labels, budget, spent, seen)
     order by k.code
     on conflict (project, task_code) do update set fence = excluded.fence, agent = excluded.agent,
         session_key = excluded.session_key, provider = excluded.provider, labels = excluded.labels,
         seconds = excluded.seconds, expire_time = excluded.expire_time, deadline = excluded.deadline,
         budget = excluded.budget, spent = excluded.spent, used = null, usage = null
     where not ledger_lease_valid(leases.expire_time, leases.seconds, leases.deadline)
+        and leases.used is not distinct from excluded.used
     returning 1
 ), tried as (
     insert into attempts (project, task_code, number, fence, body)
@@ -214,6 +219,7 @@ def claim_params(
         "k_number": BigintArray(n.number for n in new),
         "k_body": ByteaArray(n.attempt for n in new),
         "k_spent": TextArray(n.spent for n in new),
+        "k_seen": TextArray(n.seen for n in new),
         "k_lapsed": BigintArray(e.fence for e in lapsed),
         "k_outcome": BigintArray(e.outcome for e in lapsed),
         "k_ended": ByteaArray(e.body for e in lapsed),

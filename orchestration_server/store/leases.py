@@ -82,6 +82,9 @@ select a.number, a.body from attempts a
 where a.project = %(project)s and a.task_code = %(task)s and a.number < %(before)s::bigint
 order by a.number desc limit %(limit)s::bigint
 """
+_LOCK: LiteralString = (
+    "select from leases where project = %(project)s and task_code = %(task)s for no key update"
+)
 _THERE: LiteralString = "select exists (select from tasks where project = %(project)s and code = %(task)s)"
 _TASK_OF_FENCE: LiteralString = (
     "select a.task_code from attempts a where a.project = %(project)s and a.fence = %(fence)s::bigint"
@@ -178,6 +181,11 @@ def prepare_end(conn: Connection, *, project: str, request: Request, task: str) 
     if row[3] is not None:
         found[row[3]] = EntityRow(revision=row[4], deleted=row[5], body=row[6], lease=lease_row(row[10:]))
     return prepared(row, found, PastAttempts(*row[7:10]))
+
+
+def lock(conn: Connection, *, project: str, task: str) -> None:
+    """Lock the lease of a task until the end of the transaction. Heartbeats of it wait."""
+    conn.execute(_LOCK, {"project": project, "task": task}, name="leases.lock")
 
 
 def lease_row(columns: Sequence[Any]) -> LeaseRow | None:

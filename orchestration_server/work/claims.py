@@ -135,7 +135,9 @@ class _Claim:
         self.events += work_events(call, "task.claimed", task, before, content, now, payload)
         self.columns: TaskColumns = task_columns(task, revision=row.revision, update_time=now)
         labels = orjson.dumps(list(task.labels)).decode()
-        self.lease = NewLease(facts.fence, labels, attempt.number, attempt.SerializeToString(), facts.spent)
+        seen = "" if self.lapsed is None else self.lapsed.seen
+        body = attempt.SerializeToString()
+        self.lease = NewLease(facts.fence, labels, attempt.number, body, facts.spent, seen)
         lease = lease_message(attempt, terms.seconds)
         lease.expire_time.CopyFrom(to_timestamp(terms.expire_time))
         if terms.deadline is not None:

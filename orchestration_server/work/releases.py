@@ -33,6 +33,7 @@ class EndAttempt(Write[PastAttempts]):
     """The end of the open attempt at a task."""
 
     code: str
+    tried: bool = False
     event_type: ClassVar[str] = RELEASED
 
     @property
@@ -40,6 +41,10 @@ class EndAttempt(Write[PastAttempts]):
         return [("task", self.code)]
 
     def prepare(self, conn: Connection) -> Prepared[PastAttempts]:
+        if self.tried:
+            # A heartbeat came in between. Now that the locks are held, further ones wait for the end.
+            lease_store.lock(conn, project=self.call.project, task=self.code)
+        self.tried = True
         return lease_store.prepare_end(conn, project=self.call.project, request=self.request, task=self.code)
 
     def decide(self, conn: Connection, found: Prepared[PastAttempts]) -> Change:

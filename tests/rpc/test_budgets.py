@@ -13,8 +13,10 @@ from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.db.connection import Connection
+from orchestration_server.store import claims as claim_store
 from orchestration_server.store import leases, write_parts
 from orchestration_server.store.leases import Beat
+from orchestration_server.work.claims import ClaimTasks
 from orchestration_server.work.releases import ReleaseTask
 from tests.conftest import Server
 from tests.support import factories
@@ -267,6 +269,35 @@ def test_control_without_a_second_look_it_is_lost(
     monkeypatch.setattr(write_parts, "ENDED", write_parts.ENDED.replace(guard, ""))
     _, attempt = _release_beside_a_heartbeat(coordination, tasks, monkeypatch)
     assert attempt.usage == usage(100)
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_usage_that_becomes_visible_beside_the_next_claim_is_kept(
+    server: Server, coordination: CoordinationServiceStub, tasks: TaskServiceStub,
+    monkeypatch: pytest.MonkeyPatch, guarded: bool,
+) -> None:  # fmt: skip
+    """A heartbeat that was in time commits after the claim has read the lease. Without guard, it is lost."""
+    if not guarded:
+        guard = "and leases.used is not distinct from excluded.used"
+        assert guard in claim_store.CLAIM
+        monkeypatch.setattr(claim_store, "CLAIM", claim_store.CLAIM.replace(guard, ""))
+    create(tasks, tokens=1_000)
+    beat(coordination, claim(coordination), usage(100))
+    late = "update leases set used = '{200,0,0,0}', usage = %s"
+    decide = ClaimTasks.decide
+    decided: list[ClaimTasks] = []
+    with psycopg.connect(server.database_url, autocommit=True) as conn:
+        conn.execute("update leases set expire_time = now() - interval '1 s', seconds = 0")
+
+        def commit_before(write: ClaimTasks, *found: Any) -> Any:
+            if not decided:
+                conn.execute(late, (usage(200).SerializeToString(),))
+            decided.append(write)
+            return decide(write, *found)
+
+        monkeypatch.setattr(ClaimTasks, "decide", commit_before)
+        claim(coordination)
+    assert attempts(coordination)[1].usage == usage(200 if guarded else 100)
 
 
 @pytest.mark.shared_server
