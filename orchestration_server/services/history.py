@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 from google.protobuf.message import Message
 
-from orchestration.v1 import common_pb2, event_pb2, sprint_pb2, task_pb2
+from orchestration.v1 import common_pb2, event_pb2, lease_pb2, sprint_pb2, task_pb2
+from orchestration_server.codec.content import plain
 from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.entities import ENTITY_CODECS
+from orchestration_server.codec.names import ATTEMPT_OUTCOME_NAMES
 from orchestration_server.codec.timestamps import to_datetime
 from orchestration_server.db.database import Connection, Database
 from orchestration_server.errors import CursorExpired, CursorForeign, NotFound
@@ -31,6 +33,10 @@ from orchestration_server.writes import coalesced as steps
 REPLAY_EVENTS = 256
 """Events of an entity that one statement reads: twice the events between two snapshots, which are at most 32
 revisions of four events. The rest is room for events that are no revision, such as dependencies."""
+
+
+_ATTEMPTS = frozenset(f"orchestration.task.{name}" for name in ("claimed", "released", "lease_expired"))
+"""The types of the events that begin or end an attempt."""
 
 
 class _Rebuilt(NamedTuple):
@@ -122,6 +128,7 @@ class History:
 
 def _change(event: event_pb2.Event) -> event_pb2.EntityChange:
     return event_pb2.EntityChange(
+        attempt=_attempt(event) if event.type in _ATTEMPTS else None,
         revision=event.entity_revision,
         type=event.type,
         changes=changes_of(event),
@@ -134,6 +141,20 @@ def _change(event: event_pb2.Event) -> event_pb2.EntityChange:
         emit_time=event.emit_time,
         event_id=event.id,
         steps=[_step(one) for one in steps.expand(event)] if steps.has_steps(event) else (),
+    )
+
+
+def _attempt(event: event_pb2.Event) -> lease_pb2.Attempt:
+    """Return the attempt that an event began or ended, as its payload tells."""
+    payload = plain(event.payload)
+    return lease_pb2.Attempt(
+        task_code=event.entity_code,
+        number=int(payload.get("attempt", 0)),
+        fence=int(payload.get("fence", 0)),
+        agent=payload.get("agent", ""),
+        session_key=payload.get("session_key", ""),
+        outcome=ATTEMPT_OUTCOME_NAMES.index(payload.get("outcome", "")),  # type: ignore[arg-type]  # the numbers
+        reason=payload.get("attempt_reason", ""),
     )
 
 

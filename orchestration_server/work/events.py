@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from orchestration.v1 import task_pb2
+from orchestration.v1 import lease_pb2, task_pb2
 from orchestration_server.codec.content import field_changes, snapshot
 from orchestration_server.codec.entities import TASK
 from orchestration_server.codec.names import ATTEMPT_OUTCOME_NAMES
@@ -51,6 +51,7 @@ def work_events(
 def end_facts(lease: LeaseRow, ended: AttemptEnd, reason: str = "") -> dict[str, Any]:
     """Return what the event of the end of an attempt says of it."""
     facts: dict[str, Any] = {
+        "attempt": lease_pb2.Attempt.FromString(lease.attempt).number,
         "fence": str(lease.fence),
         "agent": lease.agent,
         "session_key": lease.session_key,

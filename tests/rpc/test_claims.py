@@ -6,7 +6,9 @@ from google.protobuf.duration_pb2 import Duration
 
 from orchestration.v1 import common_pb2, context_pb2, coordination_pb2, lease_pb2, task_pb2
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
+from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
+from tests.support.histories import OLDEST, history
 from tests.support.rpc_errors import details, refused
 
 pytestmark = pytest.mark.shared_server
@@ -107,3 +109,20 @@ def test_contexts_that_do_not_fit_are_left_out(
     with_context = [one.HasField("context") for one in found]
     assert with_context[0]
     assert not all(with_context)
+
+
+def test_the_history_names_the_attempts_that_begin_and_end(
+    coordination: CoordinationServiceStub, tasks: TaskServiceStub, events: EventServiceStub
+) -> None:
+    create(tasks, "t")
+    (one,) = claim(coordination, task_code="t")
+    coordination.PreemptTask(coordination_pb2.PreemptTaskRequest(task_code="t", reason="urgent"))
+    (again,) = claim(coordination, "a2", task_code="t")
+    found = [change.attempt for change in history(events, "t", order=OLDEST) if change.HasField("attempt")]
+    first = {"task_code": "t", "number": 1, "fence": one.lease.fence, "agent": "a1"}
+    preempted = lease_pb2.ATTEMPT_OUTCOME_PREEMPTED
+    assert found == [
+        lease_pb2.Attempt(**first),  # type: ignore[arg-type]
+        lease_pb2.Attempt(**first, outcome=preempted, reason="urgent"),  # type: ignore[arg-type]
+        lease_pb2.Attempt(task_code="t", number=2, fence=again.lease.fence, agent="a2"),
+    ]

@@ -12,6 +12,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from orchestration.v1 import common_pb2 as _common_pb2
+from orchestration.v1 import lease_pb2 as _lease_pb2
 from orchestration.v1 import sprint_pb2 as _sprint_pb2
 from orchestration.v1 import task_pb2 as _task_pb2
 import builtins as _builtins
@@ -1178,6 +1179,7 @@ class EntityChange(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     PENDING_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The entity's revision after the change."""
     type: _builtins.str
@@ -1216,6 +1218,12 @@ class EntityChange(_message.Message):
         the last step.
         """
 
+    @_builtins.property
+    def attempt(self) -> _lease_pb2.Attempt:
+        """For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
+        and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+        """
+
     def __init__(
         self,
         *,
@@ -1233,10 +1241,11 @@ class EntityChange(_message.Message):
         cursor: _builtins.str = ...,
         steps: _abc.Iterable[Global___ChangeStep] | None = ...,
         pending: _builtins.bool = ...,
+        attempt: _lease_pb2.Attempt | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "emit_time", b"emit_time", "occur_time", b"occur_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "changes", b"changes", "emit_time", b"emit_time", "occur_time", b"occur_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent", b"agent", "changes", b"changes", "correlation_id", b"correlation_id", "cursor", b"cursor", "emit_time", b"emit_time", "event_id", b"event_id", "occur_time", b"occur_time", "pending", b"pending", "reason", b"reason", "revision", b"revision", "session_key", b"session_key", "steps", b"steps", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agent", b"agent", "attempt", b"attempt", "changes", b"changes", "correlation_id", b"correlation_id", "cursor", b"cursor", "emit_time", b"emit_time", "event_id", b"event_id", "occur_time", b"occur_time", "pending", b"pending", "reason", b"reason", "revision", b"revision", "session_key", b"session_key", "steps", b"steps", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
