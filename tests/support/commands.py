@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from typer.completion import completion_init  # type: ignore[attr-defined]  # imported there
 from typer.testing import CliRunner, Result
 
 from orchestration_server.__main__ import cli
@@ -40,13 +41,17 @@ class LedgerCommand:
         """Return the options that the commands which a verb names have."""
         return f"--address {self.address} --project {self.project}"
 
+    def bare(self, *words: str, **env: str) -> Result:
+        """Run a command with no options but its own. An error of the command itself is raised."""
+        names = ("ADDRESS", "PROJECT", "AGENT", "SERVER", "TOKEN", "CA_FILE")
+        usual = {f"ORCHESTRATION_{name}": "" for name in names}
+        runner = CliRunner(env=usual | {"COLUMNS": "80", "XDG_CONFIG_HOME": "/nowhere"} | env)
+        completion_init()
+        return runner.invoke(cli, words, catch_exceptions=False, prog_name="orchestration")
+
     def raw(self, *words: str, **env: str) -> Result:
-        """Run a command. An error of the command itself is raised."""
-        runner = CliRunner(
-            env={"COLUMNS": "80", "ORCHESTRATION_AGENT": "", "XDG_CONFIG_HOME": "/nowhere"} | env
-        )
-        # Options after the verb, as people write them.
-        return runner.invoke(cli, [*words, *self.words.split()], catch_exceptions=False)
+        """Run a command on the server, with its options after the verb, as people write them."""
+        return self.bare(*words, *self.words.split(), **env)
 
     def __call__(self, *words: str, code: int = 0, **env: str) -> str:
         """Run a command, check its exit code, and return what it printed."""

@@ -128,10 +128,13 @@ class Group(TyperGroup):
 
 def new_group(help_text: str) -> typer.Typer:
     """Return a group of verbs."""
-    return typer.Typer(
+    group = typer.Typer(
         cls=Group, help=help_text, no_args_is_help=True, rich_markup_mode=None, add_completion=False,
         context_settings=CONTEXT,
     )  # fmt: skip
+    # A group of one verb is a group, too: its name is part of the command.
+    group.callback()(lambda: None)
+    return group
 
 
 def first_sentence(text: str) -> str:

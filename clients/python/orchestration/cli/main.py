@@ -10,6 +10,8 @@ INTERRUPTED = 130
 """The exit code that a shell reports for a command ended by Ctrl-C."""
 PIPE_CLOSED = 141
 """The exit code that a shell reports for a command whose reader went away."""
+COMPLETE_VARIABLE = "_ORCHESTRATION_COMPLETE"
+"""The variable by which the script of a shell asks for completions."""
 _EXTRA = {"typer": "typer", "rich": "rich", "yaml": "pyyaml"}
 
 
@@ -28,6 +30,10 @@ def run(command: Callable[[], object]) -> None:
     """Run a command until it exits. End quietly if it is interrupted or its reader goes away."""
     try:
         try:
+            if COMPLETE_VARIABLE in os.environ:
+                from typer.completion import completion_init  # type: ignore[attr-defined]  # imported there
+
+                completion_init()
             command()
         finally:
             sys.stdout.flush()

@@ -104,5 +104,8 @@ def _lines(session: Session, task: str, answer: ExplainReadinessResponse, option
     if following:
         found.append("next: " + session.command("why", following[0], tail=options))
     elif held:
-        found.append("next: wait for the holder, or end its attempt: " + session.command("preempt", task))
+        found.append(
+            "next: wait for the holder, or end its attempt: "
+            + session.command("preempt", task, tail=["-m", "REASON"])
+        )
     return found

@@ -38,7 +38,40 @@ SECTIONS = (
             "dep": f"{_HERE}links:app",
         },
     ),
-    Section("The API", {"call": f"{_HERE}call:call"}),
+    Section(
+        "Agents",
+        {
+            "prime": f"{_HERE}agent_contexts:prime",
+            "claim": f"{_HERE}leases:claim",
+            "context": f"{_HERE}agent_contexts:context",
+            "heartbeat": f"{_HERE}leases:heartbeat",
+            "release": f"{_HERE}leases:release",
+            "preempt": f"{_HERE}leases:preempt",
+            "lease": f"{_HERE}leases:app",
+            "session": f"{_HERE}agent_sessions:app",
+        },
+    ),
+    Section(
+        "What happens",
+        {
+            "watch": f"{_HERE}watching:watch",
+            "report": f"{_HERE}reports:report",
+            "log": f"{_HERE}history:log",
+            "blame": f"{_HERE}history:blame",
+            "diff": f"{_HERE}history:diff",
+            "stats": f"{_HERE}reports:stats",
+            "alerts": f"{_HERE}reports:alerts",
+        },
+    ),
+    Section(
+        "This machine",
+        {
+            "use": f"{_HERE}setup:use",
+            "version": f"{_HERE}setup:version",
+            "completion": f"{_HERE}setup:completion",
+            "call": f"{_HERE}call:call",
+        },
+    ),
 )
 """The commands of this package. A test checks that each place is there."""
 
