@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from orchestration.claims import ANSWER_SECONDS, BEAT_TIMEOUT, SURE_SECONDS, WorkState, lease_heartbeat
+from orchestration.claims import ANSWER_SECONDS, BEAT_TIMEOUT, SURE_SECONDS, WorkState, leases_heartbeat
 from orchestration.interceptors import new_request_id
 from orchestration.leases import KeptLease, LeaseTable, heartbeat_request
 from orchestration.v1.coordination_pb2 import ClaimedTask, ClaimTaskRequest
@@ -108,12 +108,15 @@ class AsyncWork(WorkState):
         self._claim = claim
         claim.keeper.keep(self._kept)
 
-    async def log(self, message: str, kind: str = "note") -> None:
-        """Log an activity of the session, or an event about the task if the client has no session."""
-        if self._session_key:
-            await self._claim.sessions.LogActivity(self._activity(message, kind))
+    async def log(self, message: str, kind: str = "note", **fields: Any) -> None:
+        """Log an activity of the session, or an event about the task if the client has no session.
+
+        ``fields`` are JSON values that the payload of the event gets.
+        """
+        if self.session_key:
+            await self._claim.sessions.LogActivity(self._activity(message, kind, fields))
         else:
-            await self._claim.events.EmitEvent(self._event(message, kind))
+            await self._claim.events.EmitEvent(self._event(message, kind, fields))
 
     async def update(self, **fields: Any) -> Task:
         """Update fields of the task, with the fence. Raises LeaseLost if the lease is lost."""
@@ -146,7 +149,7 @@ class AsyncWork(WorkState):
     async def _end(self, outcome: AttemptOutcome.ValueType, reason: str, **report: Any) -> Attempt:
         request = self._release_request(outcome, reason, **report)
         answer = await self._claim.coordination.ReleaseTask(request)
-        self._ended = True
+        self.outcome = outcome
         self._claim.keeper.drop(self._kept)
         self.task = answer.task
         return answer.attempt
@@ -155,12 +158,13 @@ class AsyncWork(WorkState):
         super()._lose(reason)
         self.lost.set()
 
-    async def _leave(self, error: BaseException | None) -> None:
+    async def leave(self, error: BaseException | None) -> None:
         """End the attempt if the block did not, and stop the heartbeats."""
         request = self._release_after(error)
         try:
             if request is not None:
                 await self._claim.coordination.ReleaseTask(request)
+                self.outcome = request.outcome
         except grpc.RpcError as refused:
             if error is None:
                 raise
@@ -193,19 +197,24 @@ class AsyncClaim:
         self._request = request
         self._work: AsyncWork | None = None
 
-    async def __aenter__(self) -> AsyncWork | None:
+    async def take(self) -> list[AsyncWork]:
+        """Claim what the request asks for, and keep the leases by heartbeats."""
         request = self._request
-        # One id for all attempts of the call, so that a retry gets the same lease.
+        # One id for all attempts of the call, so that a retry gets the same leases.
         request.request_id = request.request_id or new_request_id()
         wait = request.wait.seconds + request.wait.nanos / 1e9
         sent_at = time.monotonic()
         answer = await self.coordination.ClaimTask(request, timeout=wait + ANSWER_SECONDS)
-        for claimed in answer.claims:
-            if time.monotonic() - sent_at > SURE_SECONDS:
-                # It is not known when in that time the lease began: a heartbeat tells until when it is valid.
-                sent_at = time.monotonic()
-                await self.coordination.Heartbeat(lease_heartbeat(claimed.lease), timeout=BEAT_TIMEOUT)
-            self._work = AsyncWork(self, claimed, sent_at)
+        if answer.claims and time.monotonic() - sent_at > SURE_SECONDS:
+            # It is not known when in that time the leases began: a heartbeat tells until when they are valid.
+            sent_at = time.monotonic()
+            leases = [claimed.lease for claimed in answer.claims]
+            await self.coordination.Heartbeat(leases_heartbeat(leases), timeout=BEAT_TIMEOUT)
+        return [AsyncWork(self, claimed, sent_at) for claimed in answer.claims]
+
+    async def __aenter__(self) -> AsyncWork | None:
+        taken = await self.take()
+        self._work = taken[0] if taken else None
         return self._work
 
     async def __aexit__(
@@ -216,4 +225,4 @@ class AsyncClaim:
     ) -> None:
         work, self._work = self._work, None
         if work is not None:
-            await work._leave(error)  # noqa: SLF001  # the two classes are one thing
+            await work.leave(error)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from orchestration.leases import KeptLease, LeaseLost
+from orchestration.leases import KeptLease
+from orchestration.reasons import LeaseLost
+from orchestration.structs import struct
 from orchestration.v1.common_pb2 import ENTITY_TYPE_TASK
 from orchestration.v1.context_pb2 import Context, ContextOptions
 from orchestration.v1.coordination_pb2 import (
@@ -24,6 +26,7 @@ from orchestration.v1.event_pb2 import EmitEventRequest, NewEvent
 from orchestration.v1.lease_pb2 import (
     ATTEMPT_OUTCOME_FAILED,
     ATTEMPT_OUTCOME_RETURNED,
+    ATTEMPT_OUTCOME_UNSPECIFIED,
     Artifact,
     AttemptOutcome,
     Lease,
@@ -77,9 +80,11 @@ def claim_request(
     return request
 
 
-def lease_heartbeat(lease: Lease) -> HeartbeatRequest:
-    """Return the heartbeat of one lease."""
-    return HeartbeatRequest(leases=[LeaseRef(task_code=lease.task_code, fence=lease.fence)])
+def leases_heartbeat(leases: Iterable[Lease]) -> HeartbeatRequest:
+    """Return the heartbeat of leases."""
+    return HeartbeatRequest(
+        leases=[LeaseRef(task_code=lease.task_code, fence=lease.fence) for lease in leases]
+    )
 
 
 class WorkState:
@@ -91,6 +96,8 @@ class WorkState:
         lease: The lease as ClaimTask returned it.
         directive: What the server asks the holder to do, by the last heartbeat.
         directive_reason: Why, and by whom.
+        session_key: The session that holds the lease; empty if there is none.
+        outcome: How this client ended the attempt; unspecified while it has not.
     """
 
     def __init__(self, claimed: ClaimedTask, session_key: str, sent_at: float) -> None:
@@ -99,8 +106,8 @@ class WorkState:
         self.lease: Lease = claimed.lease
         self.directive: Directive.ValueType = DIRECTIVE_CONTINUE
         self.directive_reason = ""
-        self._session_key = session_key
-        self._ended = False
+        self.session_key = session_key
+        self.outcome: AttemptOutcome.ValueType = ATTEMPT_OUTCOME_UNSPECIFIED
         self._lost_reason = ""
         seconds = self.lease.duration.seconds + self.lease.duration.nanos / 1e9
         lasts = (self.lease.expire_time.ToDatetime() - self.lease.start_time.ToDatetime()).total_seconds()
@@ -112,6 +119,16 @@ class WorkState:
     def fence(self) -> int:
         """The fence of the lease, for systems that check it."""
         return self.lease.fence
+
+    @property
+    def ended(self) -> bool:
+        """True if this client ended the attempt."""
+        return self.outcome != ATTEMPT_OUTCOME_UNSPECIFIED
+
+    @property
+    def given_back(self) -> bool:
+        """True if this client gave the task back without an outcome."""
+        return self.outcome == ATTEMPT_OUTCOME_RETURNED
 
     @property
     def budget_left(self) -> Budget:
@@ -170,7 +187,7 @@ class WorkState:
 
     def _release_after(self, error: BaseException | None) -> ReleaseTaskRequest | None:
         """Return the request that ends the attempt when the block is left, or None if it has ended."""
-        if self._ended or self._lost_reason:
+        if self.ended or self._lost_reason:
             return None
         if error is None:
             return self._release_request(ATTEMPT_OUTCOME_RETURNED, "the block ended without finish()")
@@ -179,10 +196,13 @@ class WorkState:
             return self._release_request(ATTEMPT_OUTCOME_FAILED, reason)
         return self._release_request(ATTEMPT_OUTCOME_RETURNED, reason)
 
-    def _activity(self, message: str, kind: str) -> LogActivityRequest:
-        return LogActivityRequest(session_key=self._session_key, kind=kind, message=message)
+    def _activity(self, message: str, kind: str, fields: Mapping[str, Any]) -> LogActivityRequest:
+        payload = struct("fields", fields) if fields else None
+        return LogActivityRequest(session_key=self.session_key, kind=kind, message=message, payload=payload)
 
-    def _event(self, message: str, kind: str) -> EmitEventRequest:
+    def _event(self, message: str, kind: str, fields: Mapping[str, Any]) -> EmitEventRequest:
         event = NewEvent(type=LOGGED, entity_type=ENTITY_TYPE_TASK, entity_code=self.task.code)
         event.payload.update({"kind": kind, "message": message, "fence": str(self.lease.fence)})
+        if fields:
+            event.payload.fields["payload"].struct_value.CopyFrom(struct("fields", fields))
         return EmitEventRequest(event=event)

@@ -17,6 +17,7 @@ from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration.v1.common_pb2 import Priority, Session
 from orchestration.v1.context_pb2 import ContextOptions
 from orchestration.v1.context_pb2_grpc import ContextServiceStub
+from orchestration.v1.coordination_pb2 import ClaimTaskRequest
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2 import EntityChange, Event, EventFilter, NewEvent
 from orchestration.v1.event_pb2_grpc import EventServiceStub
@@ -235,12 +236,18 @@ class Client:
             context: Options of the context to get with the task; None for no context.
             request_id: An id to get the same lease again after a crash of the caller.
         """
-        return work.Claim(
+        return self.claim_of(
             claim_request(
                 task_code, sprint_code=sprint_code, labels=labels, priorities=priorities,
                 capabilities=capabilities, provider=provider, lease=lease,
                 attempt_deadline=attempt_deadline, wait=wait, context=context, request_id=request_id,
-            ),
+            )
+        )  # fmt: skip
+
+    def claim_of(self, request: ClaimTaskRequest) -> work.Claim:
+        """Return the claim of a request, which may ask for several tasks, by ``take``."""
+        return work.Claim(
+            request,
             coordination=self.coordination, tasks=self.tasks, events=self.events, sessions=self.sessions,
             keeper=self._keeper, session_key=self._session_key,
         )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from orchestration.claims import ANSWER_SECONDS, BEAT_TIMEOUT, SURE_SECONDS, WorkState, lease_heartbeat
+from orchestration.claims import ANSWER_SECONDS, BEAT_TIMEOUT, SURE_SECONDS, WorkState, leases_heartbeat
 from orchestration.interceptors import new_request_id
 from orchestration.leases import KeptLease, LeaseTable, heartbeat_request
 from orchestration.v1.coordination_pb2 import ClaimedTask, ClaimTaskRequest
@@ -113,12 +113,15 @@ class Work(WorkState):
         self._claim = claim
         claim.keeper.keep(self._kept)
 
-    def log(self, message: str, kind: str = "note") -> None:
-        """Log an activity of the session, or an event about the task if the client has no session."""
-        if self._session_key:
-            self._claim.sessions.LogActivity(self._activity(message, kind))
+    def log(self, message: str, kind: str = "note", **fields: Any) -> None:
+        """Log an activity of the session, or an event about the task if the client has no session.
+
+        ``fields`` are JSON values that the payload of the event gets.
+        """
+        if self.session_key:
+            self._claim.sessions.LogActivity(self._activity(message, kind, fields))
         else:
-            self._claim.events.EmitEvent(self._event(message, kind))
+            self._claim.events.EmitEvent(self._event(message, kind, fields))
 
     def update(self, **fields: Any) -> Task:
         """Update fields of the task, with the fence. Raises LeaseLost if the lease is lost."""
@@ -151,7 +154,7 @@ class Work(WorkState):
     def _end(self, outcome: AttemptOutcome.ValueType, reason: str, **report: Any) -> Attempt:
         request = self._release_request(outcome, reason, **report)
         answer = self._claim.coordination.ReleaseTask(request)
-        self._ended = True
+        self.outcome = outcome
         self._claim.keeper.drop(self._kept)
         self.task = answer.task
         return answer.attempt
@@ -160,12 +163,13 @@ class Work(WorkState):
         super()._lose(reason)
         self.lost.set()
 
-    def _leave(self, error: BaseException | None) -> None:
+    def leave(self, error: BaseException | None) -> None:
         """End the attempt if the block did not, and stop the heartbeats."""
         request = self._release_after(error)
         try:
             if request is not None:
                 self._claim.coordination.ReleaseTask(request)
+                self.outcome = request.outcome
         except grpc.RpcError as refused:
             if error is None:
                 raise
@@ -198,19 +202,24 @@ class Claim:
         self._request = request
         self._work: Work | None = None
 
-    def __enter__(self) -> Work | None:
+    def take(self) -> list[Work]:
+        """Claim what the request asks for, and keep the leases by heartbeats."""
         request = self._request
-        # One id for all attempts of the call, so that a retry gets the same lease.
+        # One id for all attempts of the call, so that a retry gets the same leases.
         request.request_id = request.request_id or new_request_id()
         wait = request.wait.seconds + request.wait.nanos / 1e9
         sent_at = time.monotonic()
         answer = self.coordination.ClaimTask(request, timeout=wait + ANSWER_SECONDS)
-        for claimed in answer.claims:
-            if time.monotonic() - sent_at > SURE_SECONDS:
-                # It is not known when in that time the lease began: a heartbeat tells until when it is valid.
-                sent_at = time.monotonic()
-                self.coordination.Heartbeat(lease_heartbeat(claimed.lease), timeout=BEAT_TIMEOUT)
-            self._work = Work(self, claimed, sent_at)
+        if answer.claims and time.monotonic() - sent_at > SURE_SECONDS:
+            # It is not known when in that time the leases began: a heartbeat tells until when they are valid.
+            sent_at = time.monotonic()
+            leases = [claimed.lease for claimed in answer.claims]
+            self.coordination.Heartbeat(leases_heartbeat(leases), timeout=BEAT_TIMEOUT)
+        return [Work(self, claimed, sent_at) for claimed in answer.claims]
+
+    def __enter__(self) -> Work | None:
+        taken = self.take()
+        self._work = taken[0] if taken else None
         return self._work
 
     def __exit__(
@@ -221,4 +230,4 @@ class Claim:
     ) -> None:
         work, self._work = self._work, None
         if work is not None:
-            work._leave(error)  # noqa: SLF001  # the two classes are one thing
+            work.leave(error)
