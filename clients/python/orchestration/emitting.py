@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from orchestration.errors import ErrorDetails, LedgerError, error_details, status_code
+from orchestration.errors import ErrorDetails, error_details, status_code
 from orchestration.interceptors import new_request_id
+from orchestration.reasons import ledger_error
 from orchestration.retry import ENDED, Retry
 from orchestration.v1.event_pb2 import EmitError, EmitEventsRequest, EmitEventsResponse, NewEvent
 from orchestration.v1.event_pb2_grpc import EventServiceStub
@@ -135,7 +136,7 @@ class _Outbox:
             error, request_id=answer.request_id, first_event=str(self._offsets[answer.request_id])
         )
         if not error.retryable:
-            raise LedgerError(details)
+            raise ledger_error(details)
         return self._retry.pause(details, retryable=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import grpc
 from google.protobuf import any_pb2
@@ -111,7 +112,7 @@ def error_details(error: grpc.RpcError) -> ErrorDetails:
 
 def _packed_details(error: grpc.RpcError) -> Iterable[any_pb2.Any]:
     try:
-        status = rpc_status.from_call(error)
+        status = rpc_status.from_call(cast(grpc.Call, error))
     except ValueError:  # a proxy rewrote the code or the message
         return ()
     details: Iterable[any_pb2.Any] = () if status is None else status.details

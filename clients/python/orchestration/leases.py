@@ -23,10 +23,6 @@ RETRIES_PER_LEASE = 20.0
 """Attempts in the duration of a lease while heartbeats fail."""
 
 
-class LeaseLost(Exception):
-    """Raised by a write of work whose lease is lost. Stop the work: another agent may have the task."""
-
-
 @dataclass(eq=False)
 class KeptLease:
     """A lease that the client keeps.

@@ -10,7 +10,8 @@ import grpc
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from orchestration.errors import LedgerError, error_details
+from orchestration.errors import error_details
+from orchestration.reasons import ledger_error
 from orchestration.v1.common_pb2 import Session
 from orchestration.v1.event_pb2 import EntityChange, Event
 from orchestration.v1.schedule_pb2 import Schedule
@@ -31,6 +32,7 @@ class Page(Protocol):
     @property
     def next_page_token(self) -> str:
         """Return the token of the next page; empty after the last."""
+        raise NotImplementedError
 
 
 class TaskPage(Page, Protocol):
@@ -39,6 +41,7 @@ class TaskPage(Page, Protocol):
     @property
     def tasks(self) -> Iterable[Task]:
         """Return the tasks of this page."""
+        raise NotImplementedError
 
 
 class SprintPage(Page, Protocol):
@@ -47,6 +50,7 @@ class SprintPage(Page, Protocol):
     @property
     def sprints(self) -> Iterable[Sprint]:
         """Return the sprints of this page."""
+        raise NotImplementedError
 
 
 class EventPage(Page, Protocol):
@@ -55,6 +59,7 @@ class EventPage(Page, Protocol):
     @property
     def events(self) -> Iterable[Event]:
         """Return the events of this page."""
+        raise NotImplementedError
 
 
 class ChangePage(Page, Protocol):
@@ -63,6 +68,7 @@ class ChangePage(Page, Protocol):
     @property
     def changes(self) -> Iterable[EntityChange]:
         """Return the changes of this page."""
+        raise NotImplementedError
 
 
 class SessionPage(Page, Protocol):
@@ -71,6 +77,7 @@ class SessionPage(Page, Protocol):
     @property
     def sessions(self) -> Iterable[Session]:
         """Return the sessions of this page."""
+        raise NotImplementedError
 
 
 class TemplatePage(Page, Protocol):
@@ -79,6 +86,7 @@ class TemplatePage(Page, Protocol):
     @property
     def templates(self) -> Iterable[Template]:
         """Return the templates of this page."""
+        raise NotImplementedError
 
 
 class SchedulePage(Page, Protocol):
@@ -99,7 +107,7 @@ def pages(method: Callable[[RequestT], Page], request: RequestT) -> Iterator[Any
         try:
             page = method(asked)
         except grpc.RpcError as error:
-            raise LedgerError(error_details(error)) from error
+            raise ledger_error(error_details(error)) from error
         yield from _items(page)
         if not page.next_page_token:
             return
@@ -113,7 +121,7 @@ async def async_pages(method: Callable[[RequestT], Awaitable[Page]], request: Re
         try:
             page = await method(asked)
         except grpc.RpcError as error:
-            raise LedgerError(error_details(error)) from error
+            raise ledger_error(error_details(error)) from error
         for item in _items(page):
             yield item
         if not page.next_page_token:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import grpc
 
-from orchestration.errors import ErrorDetails, LedgerError
+from orchestration.errors import ErrorDetails
+from orchestration.reasons import ledger_error
 
 ENDED = ErrorDetails(grpc.StatusCode.UNAVAILABLE, "the server ended the stream")
 
@@ -72,7 +73,7 @@ class Retry:
         self._attempts += 1
         self._ambiguous += error.code in _AMBIGUOUS
         if not (retryable or self._may_succeed(error)) or self._timed_out(now):
-            raise LedgerError(error)
+            raise ledger_error(error)
         ceiling = min(_LONGEST, _INITIAL * 2.0 ** min(self._attempts - 1, 10))
         delay = max(ceiling * random.uniform(0.5, 1.0), error.retry_delay or 0.0)
         self._on_retry(error, delay)
