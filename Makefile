@@ -26,7 +26,7 @@ HOSTILE := tests/unit tests/rpc/test_commands_refused.py tests/rpc/test_keys_com
 	$(wildcard tests/rpc/test_doctor*.py tests/rpc/test_import*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve venv test test-race test-hostile check lint lint-python lint-imports lint-proto verify proto docs baseline robustness bench monitoring proxy lock clean
+.PHONY: help serve venv test test-race test-hostile check lint lint-python lint-imports lint-proto verify proto sync docs baseline robustness bench monitoring proxy lock clean
 
 help: ## list the targets
 	@echo "usage: make <target> [ARGS='...'] [PYTHON=python3.12]"
@@ -56,10 +56,11 @@ check: $(DEV) ## run the fast loop: lint, types and unit tests
 
 lint: lint-python lint-imports lint-proto ## run every static check
 
-lint-python: $(DEV) ## run ruff and mypy
+lint-python: $(DEV) ## run ruff and mypy, and check the generated client
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python clients/python/generate_sync.py --check
 
 lint-imports: $(DEV) ## check that modules import only from rooms below
 	@$(BIN)/lint-imports
@@ -84,6 +85,9 @@ proto: $(DEV) ## generate the Python stubs and the clients' service config from 
 	@$(BIN)/python -c 'import json; from orchestration import settings; \
 		print(json.dumps(settings.service_config(), indent=2))' > clients/service_config.json
 	@echo "generated the stubs of $(words $(PROTOS)) protos in $(STUBS)"
+
+sync: $(DEV) ## generate the Python client for threads from the one for asyncio
+	@$(BIN)/python clients/python/generate_sync.py
 
 docs: $(DEV) ## write the generated tables into docs/configuration.md and docs/import.md
 	@$(BIN)/python -m orchestration_server.config.docs_page docs/configuration.md

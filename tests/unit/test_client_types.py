@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -14,6 +16,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 CLIENT = Path(__file__).parents[2] / "clients" / "python" / "orchestration"
+AGENT = CLIENT.parent / "examples" / "agent.py"
 PROGRAM = """
 from orchestration import Client
 from orchestration.v1 import task_pb2
@@ -24,6 +27,25 @@ reveal_type(response)
 reveal_type(response.task.title)
 reveal_type(response.task.create_time.ToDatetime())
 client.tasks.GetTask(task_pb2.ListTasksRequest())
+"""
+
+
+LEDGER = """
+from orchestration import AsyncLedger, Ledger
+
+ledger = Ledger("localhost:1")
+task = ledger.create_task("T", "Title", priority="P1")
+reveal_type(task.status)
+reveal_type(task.due)
+reveal_type(ledger.sprint("S", title="Sprint").start().goal)
+reveal_type([work.prompt() for work in ledger.claims()])
+ledger.create_task("T", "Title", priority="P9")
+
+
+async def main() -> None:
+    async with AsyncLedger() as ledger:
+        reveal_type([task.code async for task in ledger.tasks()])
+        reveal_type((await ledger.why("T")).reasons[0].until)
 """
 
 
@@ -56,14 +78,58 @@ def python(tmp_path: Path) -> Path:
     return tmp_path / "env" / "bin" / "python"
 
 
+def check(program: Path, python: Path) -> str:
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--config-file", "", "--python-executable", str(python)]
+    return subprocess.run(
+        [*mypy, "--cache-dir", str(program.parent / "cache"), str(program)],
+        capture_output=True, text=True, cwd=program.parent, timeout=110, check=False,
+    ).stdout  # fmt: skip
+
+
+def pyright(program: Path, python: Path) -> str:
+    """Check strictly by pyright, which brings a runtime of 280 MB and is no package for development."""
+    found = shutil.which("pyright") or shutil.which("basedpyright")
+    if found is None:
+        pytest.skip("pyright is not installed")
+    config = program.with_name("pyrightconfig.json")
+    config.write_text(json.dumps({"include": [str(program)], "typeCheckingMode": "strict"}))
+    return subprocess.run(
+        [found, "--project", str(config), "--pythonpath", str(python)],
+        capture_output=True, text=True, timeout=110, check=False,
+    ).stdout  # fmt: skip
+
+
 def test_no_call_of_the_client_is_any(python: Path, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    mypy = [sys.executable, "-m", "mypy", "--strict", "--config-file", "", "--python-executable", str(python)]
-    told = subprocess.run(
-        [*mypy, "--cache-dir", str(tmp_path / "cache"), str(program)],
-        capture_output=True, text=True, cwd=tmp_path, timeout=110, check=False,
-    ).stdout  # fmt: skip
+    told = check(program, python)
     revealed = re.findall(r'Revealed type is "([^"]+)"', told)
     assert revealed == ["orchestration.v1.task_pb2.GetTaskResponse", "str", "datetime.datetime"], told
     assert "[arg-type]" in told
+
+
+def test_the_values_of_the_ledger_are_typed_and_its_words_checked(python: Path, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(LEDGER)
+    told = check(program, python)
+    statuses = "Literal['pending'] | Literal['in_progress'] | Literal['blocked'] | Literal['completed']"
+    assert re.findall(r'Revealed type is "([^"]+)"', told) == [
+        f"{statuses} | Literal['cancelled']", "datetime.datetime | None", "str", "list[str]", "list[str]",
+        "datetime.datetime | None",
+    ], told  # fmt: skip
+    assert "Found 1 error" in told
+    assert "Literal['P9']" in told
+
+
+def test_the_example_agent_is_clean_by_mypy(python: Path, tmp_path: Path) -> None:
+    program = tmp_path / "agent.py"
+    program.write_text(AGENT.read_text())
+    assert "Success" in check(program, python)
+
+
+def test_the_example_agent_is_clean_by_pyright(python: Path, tmp_path: Path) -> None:
+    program = tmp_path / "agent.py"
+    program.write_text(AGENT.read_text())
+    assert "0 errors, 0 warnings" in pyright(program, python)
+    program.write_text(AGENT.read_text().replace("work.done(answer", "work.done(1"))
+    assert "1 error" in pyright(program, python)

@@ -96,7 +96,9 @@ def trace_metadata() -> Metadata:
     """Return the metadata of the caller's trace, which the server continues; empty without OpenTelemetry."""
     if "opentelemetry.trace" not in sys.modules:
         return ()
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+    from opentelemetry.trace.propagation.tracecontext import (  # pyright: ignore[reportMissingImports]  # optional
+        TraceContextTextMapPropagator,
+    )
 
     carried: dict[str, str] = {}
     TraceContextTextMapPropagator().inject(carried)

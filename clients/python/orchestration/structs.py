@@ -6,10 +6,11 @@ Struct goes through this module.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf.struct_pb2 import Struct, Value
+from google.protobuf.struct_pb2 import NULL_VALUE, Struct, Value
 
 _WHOLE_BELOW = 2**53
 """From this number on, two whole numbers may be the same double, and RFC 8785 has no integers."""
@@ -49,3 +50,47 @@ def whole(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [whole(item) for item in value]
     return value
+
+
+def struct(name: str, value: Mapping[str, Any]) -> Struct:
+    """Return the Struct of a dict of JSON values.
+
+    Raises ValueError, with the path of the value, for what a Struct cannot hold: numbers that are no doubles,
+    and types that JSON does not have.
+    """
+    found = Struct()
+    for key, item in value.items():
+        _fill(found.fields[key], item, name, key)
+    return found
+
+
+def _fill(target: Value, value: Any, path: str, key: object) -> None:
+    if isinstance(value, str):
+        target.string_value = value
+    elif isinstance(value, bool):
+        target.bool_value = value
+    elif isinstance(value, int | float):
+        target.number_value = _double(value, f"{path}[{key!r}]")
+    elif value is None:
+        target.null_value = NULL_VALUE
+    elif isinstance(value, Mapping):
+        target.struct_value.SetInParent()
+        for inner, item in value.items():
+            _fill(target.struct_value.fields[inner], item, f"{path}[{key!r}]", inner)
+    elif isinstance(value, list | tuple):
+        target.list_value.SetInParent()
+        for index, item in enumerate(value):
+            _fill(target.list_value.values.add(), item, f"{path}[{key!r}]", index)
+    else:
+        raise ValueError(
+            f"{path}[{key!r}] is {type(value).__name__}, which JSON does not have: use a str, number, bool,"
+            " None, list or dict"
+        )
+
+
+def _double(value: float, path: str) -> float:
+    if isinstance(value, int) and abs(value) >= _WHOLE_BELOW:
+        raise ValueError(f"{path} is {value}, which a double does not hold exactly: use a str")
+    if not math.isfinite(value):
+        raise ValueError(f"{path} is {value}, which JSON does not have: use None or a str")
+    return float(value)

@@ -1,0 +1,1 @@
+"""The ledger. `make sync` generates `orchestration._sync` from `orchestration._async`."""

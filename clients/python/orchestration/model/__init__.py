@@ -1,0 +1,1 @@
+"""Plain values and records: what the ledger's clients take and return."""
