@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pydoc
 import re
+import typing
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 import orchestration
 from orchestration import AsyncLedger, Ledger
-from orchestration.model import words
+from orchestration.model import history_records, records, words, work_records
 from orchestration.model.words import Words
 from orchestration.v1 import common_pb2, context_pb2, coordination_pb2, event_pb2, lease_pb2, task_pb2
 
@@ -100,6 +101,32 @@ def test_every_field_of_a_record_is_documented() -> None:
         assert "__dict__" not in dir(record)
 
 
+@pytest.mark.parametrize(
+    ("record", "left_out"),
+    [
+        (records.Task, set()),
+        (records.Sprint, set()),
+        (records.Session, set()),
+        (records.Budget, set()),
+        (records.RetryPolicy, set()),
+        # A record says what the event is about by its code.
+        (records.Event, {"entity_uid", "archive_time"}),
+        (work_records.Dependency, set()),
+        (work_records.Reason, set()),
+        (work_records.Readiness, {"tasks_seen"}),
+        (work_records.Lease, set()),
+        (work_records.Attempt, set()),
+        (work_records.Usage, set()),
+        # The steps of a change whose event is debounced.
+        (history_records.Change, {"emit_time", "steps"}),
+    ],
+)
+def test_a_record_has_every_field_of_its_message(record: Any, left_out: set[str]) -> None:
+    read = set(re.findall(r"raw\.(\w+)", inspect.getsource(record.of)))
+    message = typing.get_type_hints(record.of, vars(inspect.getmodule(record)))["raw"]
+    assert {field.name for field in message.DESCRIPTOR.fields} - read == left_out
+
+
 @pytest.mark.parametrize("found", [Ledger, AsyncLedger])
 def test_help_shows_parameters_and_no_internals(found: type) -> None:
     text = pydoc.plain(pydoc.render_doc(found))
@@ -113,3 +140,10 @@ def test_both_ledgers_have_the_same_methods_and_parameters() -> None:
             other = getattr(AsyncLedger, name.removeprefix("Ledger."))
             assert list(inspect.signature(other).parameters) == list(inspect.signature(function).parameters)
             assert inspect.getdoc(other) == inspect.getdoc(function)
+
+
+def test_every_exported_name_has_a_place_and_the_reverse() -> None:
+    assert sorted(orchestration._PLACES) == sorted(orchestration.__all__)
+    assert all(getattr(orchestration, name) is not None for name in orchestration.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        orchestration.Nothing  # noqa: B018 - that is what must fail

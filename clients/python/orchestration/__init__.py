@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from orchestration.emitting import EmitTotals
     from orchestration.errors import ErrorDetails, LedgerError, Resource, error_details
     from orchestration.model.context_records import Context
+    from orchestration.model.history_records import Change, SprintReport
     from orchestration.model.records import Budget, Event, RetryPolicy, Session, Sprint, Task
     from orchestration.model.requests import NewEvent, NewTask
     from orchestration.model.words import (
@@ -48,13 +49,11 @@ if TYPE_CHECKING:
     from orchestration.model.work_records import (
         Artifact,
         Attempt,
-        Change,
         Dependency,
         Lease,
         ModelUsage,
         Readiness,
         Reason,
-        SprintReport,
         Usage,
     )
     from orchestration.reasons import (
@@ -93,6 +92,7 @@ if TYPE_CHECKING:
         TaskNotReady,
         TemplateBroken,
         TemplateLimit,
+        TooManySchedules,
         TransitionRefused,
         Unauthenticated,
         Unavailable,
@@ -192,6 +192,7 @@ __all__ = [
     "TemplateBroken",
     "TemplateLimit",
     "Timeline",
+    "TooManySchedules",
     "TransitionRefused",
     "Unauthenticated",
     "Unavailable",
@@ -229,6 +230,7 @@ _MODULES = {
         "error_details",
     ),
     "model.context_records": ("Context",),
+    "model.history_records": ("Change", "SprintReport"),
     "model.records": (
         "Budget",
         "Event",
@@ -257,13 +259,11 @@ _MODULES = {
     "model.work_records": (
         "Artifact",
         "Attempt",
-        "Change",
         "Dependency",
         "Lease",
         "ModelUsage",
         "Readiness",
         "Reason",
-        "SprintReport",
         "Usage",
     ),
     "reasons": (
@@ -302,6 +302,7 @@ _MODULES = {
         "TaskNotReady",
         "TemplateBroken",
         "TemplateLimit",
+        "TooManySchedules",
         "TransitionRefused",
         "Unauthenticated",
         "Unavailable",

@@ -292,6 +292,13 @@ class RateLimited(Overloaded):
     fix = "call less often; send this call again{after}"
 
 
+class TooManySchedules(Overloaded):
+    """The project has as many schedules as it may have."""
+
+    reasons = ("TOO_MANY_SCHEDULES",)
+    fix = "delete a schedule first"
+
+
 class AnswerTooLarge(Overloaded):
     """The response is larger than the server sends."""
 

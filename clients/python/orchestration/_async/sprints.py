@@ -7,10 +7,10 @@ from datetime import date
 from typing import Any
 
 from orchestration._async.calls import AsyncCalls
+from orchestration.model.history_records import SprintReport
 from orchestration.model.records import Sprint
 from orchestration.model.requests import Words, sprint_message, sprint_update
 from orchestration.model.words import SPRINT_STATUSES, SprintStatus
-from orchestration.model.work_records import SprintReport
 from orchestration.reasons import AlreadyExists, NotFound
 from orchestration.v1.report_pb2 import GetSprintStatusReportRequest
 from orchestration.v1.sprint_pb2 import (

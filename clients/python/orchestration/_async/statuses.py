@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from orchestration._async.tasks import AsyncTaskCalls
+from orchestration.model.history_records import Change
 from orchestration.model.records import Task
 from orchestration.model.words import (
     ENTITY_KINDS,
@@ -14,7 +15,6 @@ from orchestration.model.words import (
     EventOrder,
     TaskStatus,
 )
-from orchestration.model.work_records import Change
 from orchestration.v1.event_pb2 import GetEntityHistoryRequest
 from orchestration.v1.task_pb2 import DeleteTaskRequest, UpdateTaskStatusRequest
 

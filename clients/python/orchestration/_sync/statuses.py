@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestration._sync.tasks import TaskCalls
+from orchestration.model.history_records import Change
 from orchestration.model.records import Task
 from orchestration.model.words import (
     ENTITY_KINDS,
@@ -15,7 +16,6 @@ from orchestration.model.words import (
     EventOrder,
     TaskStatus,
 )
-from orchestration.model.work_records import Change
 from orchestration.v1.event_pb2 import GetEntityHistoryRequest
 from orchestration.v1.task_pb2 import DeleteTaskRequest, UpdateTaskStatusRequest
 

@@ -14,7 +14,7 @@ SessionStatus = Literal["active", "paused", "completed"]
 SessionOutcome = Literal["succeeded", "failed", "handed_over", "abandoned"]
 DependencyKind = Literal["blocks", "parent_child", "discovered_from", "related"]
 DependencyDirection = Literal["depends_on", "dependents"]
-EntityKind = Literal["sprint", "task", "session", "adr", "bug_report"]
+EntityKind = Literal["sprint", "task", "session", "adr", "bug_report", "schedule"]
 AttemptOutcome = Literal[
     "completed", "failed", "returned", "blocked", "expired", "timed_out", "preempted", "session_closed",
     "cancelled",
