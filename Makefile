@@ -89,9 +89,10 @@ proto: $(DEV) ## generate the Python stubs and the clients' service config from 
 sync: $(DEV) ## generate the Python client for threads from the one for asyncio
 	@$(BIN)/python clients/python/generate_sync.py
 
-docs: $(DEV) ## write the generated tables into docs/configuration.md and docs/import.md
+docs: $(DEV) ## write docs/commands.md and the generated tables of docs/configuration.md and docs/import.md
 	@$(BIN)/python -m orchestration_server.config.docs_page docs/configuration.md
 	@$(BIN)/python -m orchestration_server.cli.importing.words docs/import.md
+	@$(BIN)/python -m orchestration_server.cli.docs_page docs/commands.md
 
 baseline: $(DEV) ## at a release: make today's protos the baseline of compatibility
 	@cd protos && ../$(BIN)/buf build --output baseline.binpb

@@ -23,6 +23,7 @@ from prometheus_client import CollectorRegistry
 from rich.console import Console
 from rich.text import Text
 
+from orchestration.settings import ADDRESS_VARIABLE, DEFAULT_ADDRESS
 from orchestration_server import __version__
 from orchestration_server.cli import process
 from orchestration_server.cli.metrics_server import serve_metrics
@@ -287,11 +288,20 @@ def _print_ready(
     if metrics_address:
         out.print(f"  metrics         http://{metrics_address}{exposition.PATH}")
     out.print("  try             in another terminal:")
-    environment = client_environment(settings, address, with_key=not is_open)
-    out.print(
-        f"    {environment} {shell_path(Path(sys.executable))} -c"
-        " 'from orchestration import Client; from orchestration.v1 import sprint_pb2 as s;"
-        " c = Client(); print(c.sprints.CreateSprint(s.CreateSprintRequest("
-        'sprint=s.Sprint(code="S1", title="First"))))\''
-    )
+    for line in _first_commands(client_environment(settings, address, with_key=not is_open)):
+        out.print(f"    {line}")
     out.print("  stop            Ctrl-C")
+
+
+def _first_commands(environment: str) -> list[str]:
+    """Return commands to try, with the variables that they need if the server is not at the usual address."""
+    command = shell_path(Path(sys.executable).with_name("orchestration"))
+    words = (
+        "sprint create s1 'First sprint' --start",
+        "task add w1 'Write the parser' -s s1",
+        "task add w2 'Write the pages' -s s1 --after w1",
+        "ready",
+        "done w1 -m merged",
+    )
+    needed = [] if environment == f"{ADDRESS_VARIABLE}={DEFAULT_ADDRESS}" else [f"export {environment}"]
+    return [*needed, *(f"{command} {one}" for one in words)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -37,15 +38,16 @@ def claimed(run: LedgerCommand, *words: str) -> int:
 def test_a_claim_is_held_extended_and_finished(run: LedgerCommand) -> None:
     output = run("claim", "-s", "s1", "--agent", "bob", "--lease", "1h")
     assert output.startswith("bob holds w1 until ")
-    assert f"when finished: orchestration done w1 {run.words} --agent bob --fence 1\n" in output
+    fence = re.findall(r"fence (\d+)", output)[0]
+    assert f"when finished: orchestration done w1 {run.words} --agent bob --fence {fence}\n" in output
     assert "tests pass" in output
-    assert run("lease", "list").splitlines()[1].split()[:4] == ["w1", "bob", "1", "1"]
+    assert run("lease", "list").splitlines()[1].split()[:4] == ["w1", "bob", "1", fence]
     assert run("lease", "list", "--of", "ann") == "nobody holds a task\n"
-    assert run("heartbeat", "w1", "--fence", "1", "--agent", "bob").startswith("w1 is yours until ")
+    assert run("heartbeat", "w1", "--fence", fence, "--agent", "bob").startswith("w1 is yours until ")
     # Another may not change what the holder owns, and a fence of no claim is told to stop.
     assert "if you are the holder, give --fence" in run("done", "w1", code=1)
-    assert "is lost" in run("heartbeat", "w1", "--fence", "7", "--agent", "bob", code=1)
-    assert run("done", "w1", "--fence", "1", "--agent", "bob") == "w1 is completed\nw2 is ready now\n"
+    assert "is lost" in run("heartbeat", "w1", "--fence", "7000000", "--agent", "bob", code=1)
+    assert run("done", "w1", "--fence", fence, "--agent", "bob") == "w1 is completed\nw2 is ready now\n"
     assert "nobody holds a task" in run("lease", "list")
 
 

@@ -48,6 +48,7 @@ def test_a_first_session_says_what_changed_and_what_follows(run: LedgerCommand) 
         f"w1 is in_progress\nnext, when it is finished: orchestration done w1 {where}\n"
     )
     assert run("done", "w1", "-m", "merged") == "w1 is completed: merged\nw2 is ready now\n"
+    assert run("done", "w1") == "w1 was completed already\n"
     assert run("block", "w2", "-m", "no access") == (
         f"w2 is blocked: no access\nnext, when it can go on: orchestration task reopen w2 {where}\n"
     )
@@ -209,9 +210,12 @@ def test_errors_have_a_reason_a_fix_and_a_code(
 
 @pytest.mark.usefixtures("plan")
 def test_a_refused_change_says_what_is_allowed(run: LedgerCommand) -> None:
+    run("sprint", "cancel", "s1")
+    assert "sprint s1 is cancelled" in run("sprint", "complete", "s1", code=1)
+    assert "fix: " not in run("sprint", "start", "s1", code=1)
     run("task", "cancel", "w1")
     output = run("done", "w1", code=1)
-    assert "fix: from cancelled it can become pending" in output
+    assert f"fix: what is allowed: orchestration task reopen w1 {run.words}\n" in output
     error = json.loads(run("done", "w1", "--json", code=1).splitlines()[-1])["error"]
     assert (error["exit_code"], error["reason"], error["metadata"]["current"]) == (
         1,

@@ -14,6 +14,7 @@ import yaml
 
 from orchestration_server.__main__ import cli
 from orchestration_server.app import BACKGROUND_CONNECTIONS, WORKER_CONNECTIONS
+from orchestration_server.cli import docs_page
 from orchestration_server.config.docs_page import page
 from orchestration_server.config.settings import FILE_VARIABLE, Settings, load, variable
 
@@ -53,6 +54,13 @@ def must_run(arguments: list[str]) -> None:
 def test_the_table_of_settings_is_that_of_the_settings() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text()
     assert page(text) == text, "run `make docs`"
+
+
+def test_the_page_of_commands_is_what_the_commands_say() -> None:
+    text = (ROOT / "docs" / "commands.md").read_text()
+    assert docs_page.page() == text, "run `make docs`"
+    for name in commands():
+        assert re.search(rf"^### {name}\b", text, re.MULTILINE), name
 
 
 def test_a_page_without_a_place_for_the_table_is_refused() -> None:

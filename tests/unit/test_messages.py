@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -10,7 +12,8 @@ from typer.testing import CliRunner
 
 from orchestration_server.__main__ import cli
 from orchestration_server.cli import serve
-from orchestration_server.config.settings import Settings
+from orchestration_server.config.settings import DEFAULT_ADDRESS, Settings
+from tests.support.commands import run
 
 
 def said(*command: str) -> str:
@@ -31,7 +34,7 @@ def test_an_address_is_not_taken_for_an_emoji() -> None:
     assert taken in said("serve", "--address", "127.0.0.1:0", "--metrics-address", taken)
 
 
-def test_the_line_to_try_names_this_python_and_what_the_server_asks_for(
+def test_the_commands_to_try_are_there_and_name_what_the_server_asks_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     python = tmp_path / "own env" / "bin" / "python"
@@ -39,13 +42,28 @@ def test_the_line_to_try_names_this_python_and_what_the_server_asks_for(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     mutual = Settings(tls_cert=Path("c"), tls_key=Path("k"), tls_client_ca=Path("a"))
-    for directory, settings, said in (
-        (tmp_path, Settings(), "ORCHESTRATION_ADDRESS=127.0.0.1:1 'own env/bin/python' -c"),
-        (elsewhere, mutual, f"CLIENT_CERT=CERT ORCHESTRATION_CLIENT_KEY=KEY '{python}' -c"),
+    command = python.with_name("orchestration")
+    for directory, address, settings, said in (
+        (tmp_path, "127.0.0.1:1", Settings(), "    export ORCHESTRATION_ADDRESS=127.0.0.1:1\n"),
+        (
+            tmp_path,
+            DEFAULT_ADDRESS,
+            Settings(),
+            "terminal:\n    'own env/bin/orchestration' sprint create s1",
+        ),
+        (elsewhere, "127.0.0.1:1", mutual, "CLIENT_CERT=CERT ORCHESTRATION_CLIENT_KEY=KEY\n"),
+        (elsewhere, "127.0.0.1:1", mutual, f"    '{command}' sprint create s1"),
     ):
         monkeypatch.chdir(directory)
-        serve._print_ready("127.0.0.1:1", "", settings, None, "", (True, []))
-        assert said in capsys.readouterr().out
+        serve._print_ready(address, "", settings, None, "", (True, []))
+        output = capsys.readouterr().out
+        assert said in output
+    shown = re.findall(r"bin/orchestration' (.+)", output)
+    assert len(shown) == 5
+    for words in shown:
+        # Whatever is wrong with the words is said before a server is asked.
+        code, told = run(*shlex.split(words), "--address", "127.0.0.1:1")
+        assert (code, "no server answers" in told) == (5, True), told
 
 
 def test_the_banner_of_serve_is_not_taken_for_markup(

@@ -69,14 +69,29 @@ def _taken(details: ErrorDetails, session: Session) -> str:
 
 
 def _not_allowed(details: ErrorDetails, session: Session) -> str:
-    allowed = details.metadata.get("allowed", "")
-    return f"from {details.metadata.get('current', 'here')} it can become {allowed}" if allowed else ""
+    """Return the commands of the allowed statuses; the message itself names these."""
+    allowed = [one.strip() for one in details.metadata.get("allowed", "").split(",")]
+    known = _SPRINT_VERBS if details.message.startswith("sprint ") else _TASK_VERBS
+    verbs = [session.command(*known[one], session.subject) for one in allowed if one in known]
+    return f"what is allowed: {'; '.join(verbs)}" if verbs else ""
 
 
 def _credentials(details: ErrorDetails, session: Session) -> str:
     return "set ORCHESTRATION_TOKEN to a key; on the server, `orchestration keys create NAME` makes one"
 
 
+_TASK_VERBS = {
+    "pending": ("task", "reopen"),
+    "in_progress": ("start",),
+    "blocked": ("block",),
+    "completed": ("done",),
+    "cancelled": ("task", "cancel"),
+}
+_SPRINT_VERBS = {
+    "active": ("sprint", "start"),
+    "completed": ("sprint", "complete"),
+    "cancelled": ("sprint", "cancel"),
+}
 _FIXES: dict[str, _Fix] = {
     "NOT_FOUND": _not_found,
     "ALREADY_EXISTS": _taken,

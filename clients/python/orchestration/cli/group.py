@@ -41,7 +41,7 @@ class LazyGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands, in the order of the table."""
-        return [name for _, names in self._sections() for name in names]
+        return [name for _, names in self.sections() for name in names]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import a command. Ends with what to install if its package is missing; None for an unknown name."""
@@ -67,7 +67,7 @@ class LazyGroup(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the list of commands by section, whole, without importing those of the server."""
-        for title, names in self._sections():
+        for title, names in self.sections():
             rows = [(name, self._help_of(ctx, name)) for name in names]
             with formatter.section(title):
                 formatter.write_dl(rows)
@@ -91,7 +91,8 @@ class LazyGroup(TyperGroup):
             sys.stdout.flush()
             return result
 
-    def _sections(self) -> list[tuple[str, list[str]]]:
+    def sections(self) -> list[tuple[str, list[str]]]:
+        """Return the names of all commands by the title under which the help lists them."""
         sections = [(one.title, list(one.commands)) for one in table.SECTIONS]
         sections.append(("Server", list(table.SERVER_COMMANDS)))
         known = {name for _, names in sections for name in names}

@@ -50,6 +50,11 @@ class Output:
         self.format = "json" if common.json else common.output or "table"
         self._when = common.color or "auto"
 
+    @classmethod
+    def plain(cls) -> Output:
+        """Return an output without colours."""
+        return cls(Common(color="never"))
+
     def print(self, answer: Answer) -> None:
         """Print an answer in the chosen format."""
         if self.format == "json":

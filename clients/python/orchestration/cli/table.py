@@ -56,6 +56,7 @@ SECTIONS = (
         {
             "watch": f"{_HERE}watching:watch",
             "report": f"{_HERE}reports:report",
+            "top": f"{_HERE}top:top",
             "log": f"{_HERE}history:log",
             "blame": f"{_HERE}history:blame",
             "diff": f"{_HERE}history:diff",
@@ -70,6 +71,7 @@ SECTIONS = (
             "version": f"{_HERE}setup:version",
             "completion": f"{_HERE}setup:completion",
             "call": f"{_HERE}call:call",
+            "demo": f"{_HERE}demo:demo",
         },
     ),
 )

@@ -77,7 +77,7 @@ def _change(
 ) -> Answer:
     from orchestration.cli import follows, task_tables, words
     from orchestration.cli.documents import to_document
-    from orchestration.v1.task_pb2 import UpdateTaskStatusRequest
+    from orchestration.v1.task_pb2 import GetTaskRequest, UpdateTaskStatusRequest
 
     session.subject = code
     status = words.number_of(task_tables.TASK_STATUS, word)
@@ -85,7 +85,12 @@ def _change(
         task_code=code, status=status, reason=message, fence=fence, expected_revision=revision,
         request_id=request_id,
     )  # fmt: skip
-    task = session.client.tasks.UpdateTaskStatus(request).task
+    tasks = session.client.tasks
+    before = tasks.GetTask(GetTaskRequest(task_code=code)).task.revision
+    task = tasks.UpdateTaskStatus(request).task
+    if task.revision == before:
+        lines = [f"{code} was {task_tables.status(task)} already"]
+        return Answer({"task": to_document(task), "now_ready": []}, lines, [task.code])
     lines = [f"{task.code} is {task_tables.status(task)}" + (f": {message}" if message else "")]
     ready: list[str] | None = []
     if word in ("completed", "cancelled"):
