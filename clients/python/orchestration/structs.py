@@ -21,7 +21,9 @@ def plain(value: Struct) -> dict[str, Any]:
 
     Whole numbers from 2^53 on stay floats, because it is unknown which of several numbers the writer meant.
     """
-    return {key: plain_value(item) for key, item in value.fields.items()}
+    # Python's own items() of a map of messages takes twice as long.
+    fields = value.fields
+    return {key: plain_value(fields[key]) for key in fields}
 
 
 def plain_value(value: Value) -> Any:
@@ -31,7 +33,8 @@ def plain_value(value: Value) -> Any:
         return value.string_value
     if kind == "number_value":
         number = value.number_value
-        return int(number) if number.is_integer() and abs(number) < _WHOLE_BELOW else number
+        whole_number = int(number) if -_WHOLE_BELOW < number < _WHOLE_BELOW else number
+        return whole_number if whole_number == number else number
     if kind == "bool_value":
         return value.bool_value
     if kind == "struct_value":

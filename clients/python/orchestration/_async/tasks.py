@@ -8,7 +8,8 @@ from typing import Any
 
 from orchestration._async.calls import AsyncCalls
 from orchestration.model.records import RetryPolicy, Task
-from orchestration.model.requests import NewTask, Words, linked_outside, many, task_update
+from orchestration.model.requests import NewTask, Words, linked_outside, many, new_task, task_update
+from orchestration.model.times import timestamp
 from orchestration.model.words import (
     DEPENDENCY_KINDS,
     PRIORITIES,
@@ -106,21 +107,24 @@ class AsyncTaskCalls(AsyncCalls):
             ValueError: The links close a cycle.
             StaleRevision: Somebody changed a task before its links were stored. It stays as it is.
         """
-        new = NewTask(
-            code, title, sprint, after, part_of, priority, description, accept, objectives, deliverables,
-            labels, capabilities, assignee, phase, config or {}, metadata or {}, not_before, due, retry,
-            completed_by_children, status, occurred,
-        )  # fmt: skip
-        message = new.message()
-        await self._check_links([new])
-        request = CreateTaskRequest(task=message.task, request_id=request_id)
+        given = {
+            "title": title, "sprint": sprint, "priority": priority, "description": description,
+            "accept": accept, "objectives": objectives, "deliverables": deliverables, "labels": labels,
+            "capabilities": capabilities, "assignee": assignee, "phase": phase, "config": config,
+            "metadata": metadata, "not_before": not_before, "due": due, "retry": retry,
+            "completed_by_children": completed_by_children, "status": status,
+        }  # fmt: skip
+        waits = status == "pending" and bool(after)
+        request = CreateTaskRequest(task=new_task(code, given, waits=waits), request_id=request_id)
         if occurred is not None:
-            request.occur_time.CopyFrom(message.occur_time)
+            request.occur_time.CopyFrom(timestamp("occurred", occurred))
+        new = NewTask(code, title, after=after, part_of=part_of) if after or part_of else None
+        if new is not None:
+            await self._check_links([new])
         created = (await self.call(self.raw.tasks.CreateTask, request)).task
-        if not (after or part_of):
-            return Task.of(created)
-        await self._link(new)
-        if not new.waits_for_links:
+        if new is not None:
+            await self._link(new)
+        if not waits:
             return Task.of(created)
         ready = UpdateTaskStatusRequest(
             task_code=code,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -99,19 +100,12 @@ class NewTask:
         return self.status == "pending" and bool(self.after)
 
     def message(self) -> NewTaskMessage:
-        """Return the message of the task, as it is created before its links.
-
-        The ledger stores a task and its links by several calls. The task is blocked until its links are
-        stored, so that no agent claims it too early, whatever happens in between.
-        """
-        given = {name: getattr(self, name) for name in _TASK_FIELDS if name not in ("status", "priority")}
-        task = Task(code=self.code)
-        fill_task(task, {name: value for name, value in given.items() if value})
-        task.status = TASK_STATUSES.number("blocked" if self.waits_for_links else self.status)
-        if self.priority is not None:
-            task.priority = PRIORITIES.number(self.priority)
-        occurred = None if self.occurred is None else timestamp("occurred", self.occurred)
-        return NewTaskMessage(task=task, occur_time=occurred)
+        """Return the message of the task, as it is created before its links."""
+        given = {name: getattr(self, name) for name in _TASK_FIELDS}
+        return NewTaskMessage(
+            task=new_task(self.code, given, waits=self.waits_for_links),
+            occur_time=None if self.occurred is None else timestamp("occurred", self.occurred),
+        )
 
 
 def linked_outside(tasks: Iterable[NewTask]) -> list[str]:
@@ -177,79 +171,67 @@ class NewEvent:
         )
 
 
-_Fill = Callable[[Any, Any], None]
+_Field = tuple[str, Callable[[Any], Any] | None]
+"""The name of a field in the message, and how its value is converted, if it is."""
 
-
-def _text(name: str) -> tuple[str, _Fill]:
-    return name, lambda target, value: setattr(target, name, value)
-
-
-def _word(name: str, number: Callable[[Any], int]) -> tuple[str, _Fill]:
-    return name, lambda target, value: setattr(target, name, number(value))
-
-
-def _list(name: str) -> tuple[str, _Fill]:
-    return name, lambda target, value: getattr(target, name).extend(many(value))
-
-
-def _struct(name: str, given: str) -> tuple[str, _Fill]:
-    return name, lambda target, value: getattr(target, name).CopyFrom(struct(given, value))
-
-
-def _time(name: str, given: str) -> tuple[str, _Fill]:
-    return name, lambda target, value: getattr(target, name).CopyFrom(timestamp(given, value))
-
-
-_TASK_FIELDS: dict[str, tuple[str, _Fill]] = {
-    "title": _text("title"),
-    "description": _text("description"),
-    "sprint": _text("sprint_code"),
-    "status": _word("status", TASK_STATUSES.number),
-    "priority": _word("priority", PRIORITIES.number),
-    "phase": _text("phase"),
-    "assignee": _text("assignee"),
-    "labels": _list("labels"),
-    "objectives": _list("objectives"),
-    "deliverables": _list("deliverables"),
-    "accept": _list("acceptance_criteria"),
-    "capabilities": _list("capabilities"),
-    "config": _struct("agent_config", "config"),
-    "metadata": _struct("metadata", "metadata"),
-    "not_before": _time("not_before", "not_before"),
-    "due": _time("due_time", "due"),
-    "retry": ("retry_policy", lambda task, value: task.retry_policy.CopyFrom(value.message())),
-    "completed_by_children": _text("completed_by_children"),
+_TASK_FIELDS: dict[str, _Field] = {
+    "title": ("title", None),
+    "description": ("description", None),
+    "sprint": ("sprint_code", None),
+    "status": ("status", TASK_STATUSES.number),
+    "priority": ("priority", PRIORITIES.number),
+    "phase": ("phase", None),
+    "assignee": ("assignee", None),
+    "labels": ("labels", many),
+    "objectives": ("objectives", many),
+    "deliverables": ("deliverables", many),
+    "accept": ("acceptance_criteria", many),
+    "capabilities": ("capabilities", many),
+    "config": ("agent_config", partial(struct, "config")),
+    "metadata": ("metadata", partial(struct, "metadata")),
+    "not_before": ("not_before", partial(timestamp, "not_before")),
+    "due": ("due_time", partial(timestamp, "due")),
+    "retry": ("retry_policy", RetryPolicy.message),
+    "completed_by_children": ("completed_by_children", None),
 }
-"""The fields of a task that callers write: the field of the message, and how it is set."""
+"""The fields of a task that callers write."""
 
-_SPRINT_FIELDS: dict[str, tuple[str, _Fill]] = {
-    "title": _text("title"),
-    "status": _word("status", SPRINT_STATUSES.number),
-    "owner": _text("owner"),
-    "goal": _text("goal"),
-    "start_date": ("start_date", lambda sprint, value: setattr(sprint, "start_date", iso_date(value))),
-    "end_date": ("end_date", lambda sprint, value: setattr(sprint, "end_date", iso_date(value))),
-    "metadata": _struct("metadata", "metadata"),
+_SPRINT_FIELDS: dict[str, _Field] = {
+    "title": ("title", None),
+    "status": ("status", SPRINT_STATUSES.number),
+    "owner": ("owner", None),
+    "goal": ("goal", None),
+    "start_date": ("start_date", iso_date),
+    "end_date": ("end_date", iso_date),
+    "metadata": ("metadata", partial(struct, "metadata")),
 }
 
 
-def fill_task(task: Task, given: Mapping[str, Any]) -> list[str]:
-    """Set fields of a task by their names here, and return the names in the message."""
-    paths = []
+def _values(fields: Mapping[str, _Field], given: Mapping[str, Any], *, empty: bool) -> dict[str, Any]:
+    """Return the values by the names of the message, without None, and without empty ones unless asked."""
+    found: dict[str, Any] = {}
     for name, value in given.items():
-        path, fill = _TASK_FIELDS[name]
-        fill(task, value)
-        paths.append(path)
-    return paths
+        if value or (empty and value is not None):
+            path, convert = fields[name]
+            found[path] = value if convert is None else convert(value)
+    return found
+
+
+def new_task(code: str, given: Mapping[str, Any], *, waits: bool) -> Task:
+    """Return the task to create.
+
+    The ledger stores a task and its links by several calls. A task that waits for links is blocked until they
+    are stored, so that no agent claims it too early, whatever happens in between.
+    """
+    task = Task(code=code, **_values(_TASK_FIELDS, given, empty=False))
+    if waits:
+        task.status = TASK_STATUSES.number("blocked")
+    return task
 
 
 def sprint_message(code: str, given: Mapping[str, Any]) -> Sprint:
     """Return the message of a sprint. None and empty values are left out."""
-    sprint = Sprint(code=code)
-    for name, value in given.items():
-        if value:
-            _SPRINT_FIELDS[name][1](sprint, value)
-    return sprint
+    return Sprint(code=code, **_values(_SPRINT_FIELDS, given, empty=False))
 
 
 def _cleared(clear: Words, fields: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
@@ -266,27 +248,27 @@ def task_update(
     code: str, given: Mapping[str, Any], *, clear: Words, expected_revision: int, fence: int, request_id: str
 ) -> UpdateTaskRequest:
     """Return the request that sets the values that are not None, and clears the fields in ``clear``."""
-    request = UpdateTaskRequest(expected_revision=expected_revision, fence=fence, request_id=request_id)
-    request.task.code = code
-    paths = fill_task(request.task, {name: value for name, value in given.items() if value is not None})
-    request.update_mask.paths.extend(paths + _cleared(clear, _TASK_FIELDS, given))
-    return request
+    values = _values(_TASK_FIELDS, given, empty=True)
+    return UpdateTaskRequest(
+        task=Task(code=code, **values),
+        update_mask=FieldMask(paths=[*values, *_cleared(clear, _TASK_FIELDS, given)]),
+        expected_revision=expected_revision,
+        fence=fence,
+        request_id=request_id,
+    )
 
 
 def sprint_update(
     code: str, given: Mapping[str, Any], *, clear: Words, expected_revision: int, request_id: str
 ) -> UpdateSprintRequest:
     """Return the request that sets the values that are not None, and clears the fields in ``clear``."""
-    request = UpdateSprintRequest(expected_revision=expected_revision, request_id=request_id)
-    request.sprint.code = code
-    paths = _cleared(clear, _SPRINT_FIELDS, given)
-    for name, value in given.items():
-        if value is not None:
-            path, fill = _SPRINT_FIELDS[name]
-            fill(request.sprint, value)
-            paths.append(path)
-    request.update_mask.CopyFrom(FieldMask(paths=paths))
-    return request
+    values = _values(_SPRINT_FIELDS, given, empty=True)
+    return UpdateSprintRequest(
+        sprint=Sprint(code=code, **values),
+        update_mask=FieldMask(paths=[*values, *_cleared(clear, _SPRINT_FIELDS, given)]),
+        expected_revision=expected_revision,
+        request_id=request_id,
+    )
 
 
 def claim(

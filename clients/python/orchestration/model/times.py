@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 __all__ = ["async_sleep", "duration", "iso_date", "moment", "monotonic", "period", "sleep", "timestamp"]
 
 monotonic = time.monotonic
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def timestamp(name: str, value: datetime) -> Timestamp:
@@ -26,7 +27,8 @@ def timestamp(name: str, value: datetime) -> Timestamp:
 
 def moment(value: Timestamp) -> datetime:
     """Return the time of a Timestamp, in UTC."""
-    return value.ToDatetime(tzinfo=UTC)
+    # A record has several times, and ToDatetime takes twice as long.
+    return _EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000)
 
 
 def seconds_of(value: float | timedelta) -> float:
