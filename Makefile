@@ -21,9 +21,9 @@ LOCK := $(BIN)/uv pip compile --quiet --system-certs --universal --python-versio
 # A module's tests stay on one worker, which sets up once what they share.
 WORKERS := -n 3 --dist loadscope
 # Commands, imports, clients and settings read the environment, the clock and the terminal; the rpcs do not.
-HOSTILE := tests/unit tests/rpc/test_commands_refused.py tests/rpc/test_keys_command.py tests/rpc/test_rights.py \
+HOSTILE := tests/unit tests/rpc/test_keys_command.py tests/rpc/test_rights.py \
 	tests/rpc/test_session_settings.py tests/rpc/test_database_urls.py \
-	$(wildcard tests/rpc/test_doctor*.py tests/rpc/test_import*.py)
+	$(wildcard tests/rpc/test_doctor*.py tests/rpc/test_import*.py tests/rpc/test_command*.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help serve venv test test-race test-hostile check lint lint-python lint-imports lint-proto verify proto sync docs baseline robustness bench monitoring proxy lock clean

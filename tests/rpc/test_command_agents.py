@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from orchestration.v1 import event_pb2
+from orchestration_server.app import App
+from orchestration_server.model import Role
 from tests.conftest import Server
 from tests.support.commands import LedgerCommand
+from tests.support.credentials import make_key
 
 pytestmark = pytest.mark.shared_server(by_address=True)
 
@@ -284,3 +287,16 @@ def test_codes_are_completed_by_the_live_server(run: LedgerCommand) -> None:
     assert complete("call TaskService/GetT") == ["TaskService/GetTask"]
     # A server that is away completes nothing, and says nothing into the line.
     assert complete("show ", ORCHESTRATION_ADDRESS="127.0.0.1:1") == []
+
+
+def test_a_ledger_that_takes_keys_says_which_variable_to_set(closed: App, database_url: str) -> None:
+    run = LedgerCommand(closed.address, "default")
+    output = run("ready", code=2)
+    assert "fix: set ORCHESTRATION_TOKEN to a key" in output
+    assert "fix: set ORCHESTRATION_TOKEN" in run("ready", code=2, ORCHESTRATION_TOKEN="wrong")
+    key = make_key(database_url, project="default", role=Role.READER)
+    assert "w1" in run("ready", ORCHESTRATION_TOKEN=key)
+    assert "w1" in run("ready", "--token-env", "MINE", MINE=key)
+    assert "fix: use a key with the role" in run("task", "add", "w1", "T", code=2, ORCHESTRATION_TOKEN=key)
+    other = LedgerCommand(closed.address, "other")
+    assert "fix: name the key's own project" in other("ready", code=2, ORCHESTRATION_TOKEN=key)

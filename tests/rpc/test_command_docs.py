@@ -59,7 +59,9 @@ def test_a_page_shows_what_the_commands_print(page: str, server: Server, tmp_pat
             fence = claimed[1]
         # The server of the tests logs to the same stream.
         output = "\n".join(
-            line for line in result.output.splitlines() if not re.match(r"\d{4}-\d\d-\d\d \d", line)
+            line
+            for line in result.output.splitlines()
+            if not re.match(r"(\x1b\[2m)?\d{4}-\d\d-\d\d \d", line)
         )
         output = re.sub(rf"fence {fence}\b", "fence 1", output)
         assert re.fullmatch(pattern(printed), output, re.DOTALL), f"$ {command}\n{output}"

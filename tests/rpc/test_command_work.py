@@ -294,3 +294,11 @@ def test_every_rpc_has_a_name_for_call(run: LedgerCommand) -> None:
     assert {*run("call").splitlines()} == set(METHODS)
     for name in rpcs.methods():
         assert rpcs.find(name).request.DESCRIPTOR.name == f"{name.partition('/')[2]}Request"
+
+
+def test_a_task_that_needs_an_able_agent_says_so(run: LedgerCommand) -> None:
+    assert run("task", "add", "w1", "Train", "--able", "gpu") == (
+        "w1 is created (P2)\nw1 is ready now, for an agent that is able to gpu\n"
+    )
+    assert "is not ready" in run("why", "w1", code=1)
+    assert run("why", "w1", "--able", "gpu").startswith("w1 is ready")

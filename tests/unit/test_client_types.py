@@ -12,6 +12,7 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 pytestmark = pytest.mark.slow
 
@@ -55,8 +56,9 @@ def required(name: str, found: dict[str, Distribution]) -> None:
         return
     found[name] = distribution(name)
     for line in found[name].requires or ():
-        if "extra ==" not in line:
-            required(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0].lower(), found)
+        needed = Requirement(line)
+        if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+            required(needed.name, found)
 
 
 @pytest.fixture

@@ -154,6 +154,13 @@ def test_a_choice_that_is_none_is_refused(option: tuple[str, str]) -> None:
     assert "is none of" in result.stderr
 
 
+@pytest.mark.parametrize("words", [("ready", "--json", "-o", "yaml"), ("--json", "-o", "name", "ready")])
+def test_two_formats_are_refused(words: tuple[str, ...]) -> None:
+    result = RUNNER.invoke(cli, words)
+    assert result.exit_code == 2
+    assert "are two formats; give one" in result.stderr
+
+
 @pytest.mark.slow
 def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     (tmp_path / "typer.py").write_text("raise ModuleNotFoundError(\"No module named 'typer'\", name='typer')")

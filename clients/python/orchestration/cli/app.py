@@ -35,6 +35,7 @@ def new_app(group: type[LazyGroup] = LazyGroup) -> typer.Typer:
 def _remember(ctx: typer.Context, **given: Any) -> None:
     """Keep the options that stand before the command."""
     chosen = options.Common(**given)
+    chosen.check()
     from orchestration.cli.table import SECTIONS
 
     own = {name for section in SECTIONS for name in section.commands}

@@ -11,6 +11,7 @@ from orchestration.errors import error_details
 from orchestration.v1.common_pb2 import DEPENDENCY_KIND_BLOCKS
 from orchestration.v1.coordination_pb2 import (
     DEPENDENCY_DIRECTION_DEPENDENTS,
+    READINESS_REASON_KIND_CAPABILITY,
     ExplainReadinessRequest,
     ListDependenciesRequest,
 )
@@ -35,9 +36,12 @@ def dependents(client: Client, code: str, most: int = MOST) -> list[str]:
     return [link.task_code for link in islice(page.dependencies, most + 1)]
 
 
-def is_ready(client: Client, code: str) -> bool:
-    """Return True if a claim of the task would succeed now."""
-    return client.coordination.ExplainReadiness(ExplainReadinessRequest(task_code=code)).ready
+def readiness(client: Client, code: str) -> tuple[bool, str]:
+    """Return True if an able agent could claim the task now, and what it has to be able to do."""
+    found = client.coordination.ExplainReadiness(ExplainReadinessRequest(task_code=code))
+    needs = [one.subject for one in found.reasons if one.kind == READINESS_REASON_KIND_CAPABILITY]
+    ready = found.ready or bool(needs and len(needs) == len(found.reasons))
+    return ready, f", for an agent that is able to {', '.join(needs)}" if ready and needs else ""
 
 
 def now_ready(session: Session, code: str) -> tuple[list[str] | None, list[str]]:
@@ -45,12 +49,16 @@ def now_ready(session: Session, code: str) -> tuple[list[str] | None, list[str]]
 
     The change is made: if the server does not answer any more, the tasks are None and a line says so.
     """
+    ready, lines = [], []
     try:
         waiting = dependents(session.client, code)
-        ready = [one for one in waiting[:MOST] if is_ready(session.client, one)]
+        for one in waiting[:MOST]:
+            is_ready, needs = readiness(session.client, one)
+            if is_ready:
+                ready.append(one)
+                lines.append(f"{one} is ready now{needs}")
     except grpc.RpcError as error:
         return None, [_unknown(error)]
-    lines = [f"{one} is ready now" for one in ready]
     if len(waiting) > MOST:
         lines.append(f"{code} blocks more tasks; all that are ready: {session.command('ready')}")
     return ready, lines
@@ -59,11 +67,11 @@ def now_ready(session: Session, code: str) -> tuple[list[str] | None, list[str]]
 def itself(session: Session, code: str) -> tuple[list[str] | None, list[str]]:
     """Return whether the task itself is ready now, as ``now_ready`` does."""
     try:
-        ready = is_ready(session.client, code)
+        ready, needs = readiness(session.client, code)
     except grpc.RpcError as error:
         return None, [_unknown(error)]
     if ready:
-        return [code], [f"{code} is ready now"]
+        return [code], [f"{code} is ready now{needs}"]
     return [], [f"{code} is not ready; next: {session.command('why', code)}"]
 
 

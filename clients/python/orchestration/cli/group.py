@@ -74,8 +74,10 @@ class LazyGroup(TyperGroup):
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
         """Return the names of commands that begin so, without importing them."""
-        from typer._click.shell_completion import CompletionItem
-
+        try:
+            from typer._click.shell_completion import CompletionItem
+        except ImportError:  # another release of typer
+            return super().shell_complete(ctx, incomplete)
         names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
         return [CompletionItem(name) for name in names] or super().shell_complete(ctx, incomplete)
 

@@ -34,6 +34,11 @@ class Common:
             theirs["json"] = theirs["output"] = None
         return Common(**{name: theirs[name] if value is None else value for name, value in mine.items()})
 
+    def check(self) -> None:
+        """Raise BadParameter if two options of one place contradict each other."""
+        if self.json and self.output not in (None, "json"):
+            raise typer.BadParameter(f"--json and -o {self.output} are two formats; give one")
+
     def given(self) -> list[str]:
         """Return the flags that were given."""
         names = [one.name for one in fields(self) if getattr(self, one.name) is not None]

@@ -100,7 +100,9 @@ def verb(function: Callable[Concatenate[Session, P], Answer | None]) -> Callable
     def run(**arguments: Any) -> None:
         ctx = arguments.pop("ctx")
         before = ctx.find_root().obj or options.Common()
-        common = options.Common(**{one.name: arguments.pop(one.name) for one in added}).or_else(before)
+        here = options.Common(**{one.name: arguments.pop(one.name) for one in added})
+        here.check()
+        common = here.or_else(before)
         session = Session(common, Output(common))
         try:
             _answer(session, partial(function, session, **arguments))

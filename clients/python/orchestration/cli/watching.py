@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -60,8 +62,10 @@ def watch(
     timeout = times.span(give_up).total_seconds() if give_up else None
     if once and timeout is None:
         timeout = 5.0
-    _quiet_retries(session)
-    with session.client.follow(chosen, follow=not once, retry_timeout=timeout, **start) as timeline:
+    with (
+        _quiet_retries(session),
+        session.client.follow(chosen, follow=not once, retry_timeout=timeout, **start) as timeline,
+    ):
         for event in timeline:
             if session.out.format in ("json", "yaml"):
                 session.out.document(to_document(event))
@@ -80,18 +84,25 @@ def _line(session: Session, event: Event) -> str:
     return f"{session.out.paint(times.clock(event.occur_time), 'dim')}  {told}"
 
 
-def _quiet_retries(session: Session) -> None:
+@contextmanager
+def _quiet_retries(session: Session) -> Iterator[None]:
     """Say once that the connection is broken, in place of a log line for each attempt."""
     import logging
 
-    class Notes(logging.Handler):
+    class Note(logging.Handler):
         told = False
 
         def emit(self, record: logging.LogRecord) -> None:
-            if not Notes.told:
+            if not self.told:
                 session.out.note("the connection is broken; trying again until it is back")
-            Notes.told = True
+            self.told = True
 
     log = logging.getLogger("orchestration")
-    log.handlers = [Notes(logging.WARNING)]
+    note, propagate = Note(logging.WARNING), log.propagate
+    log.addHandler(note)
     log.propagate = False
+    try:
+        yield
+    finally:
+        log.propagate = propagate
+        log.removeHandler(note)
