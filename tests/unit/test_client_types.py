@@ -94,7 +94,7 @@ def pyright(program: Path, python: Path) -> str:
     if found is None:
         pytest.skip("pyright is not installed")
     config = program.with_name("pyrightconfig.json")
-    config.write_text(json.dumps({"include": [str(program)], "typeCheckingMode": "strict"}))
+    config.write_text(json.dumps({"include": [program.name], "typeCheckingMode": "strict"}))
     return subprocess.run(
         [found, "--project", str(config), "--pythonpath", str(python)],
         capture_output=True, text=True, timeout=110, check=False,

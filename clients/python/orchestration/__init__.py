@@ -12,12 +12,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orchestration._async.claim import AsyncClaim, AsyncWork
     from orchestration._async.claimed import AsyncClaimedWork
     from orchestration._async.events import AsyncEventFeed
     from orchestration._async.ledger import AsyncLedger
     from orchestration._async.sessions import AsyncSessionHandle
     from orchestration._async.sprints import AsyncSprintHandle
     from orchestration._async.work import AsyncClaims
+    from orchestration._sync.claim import Claim, Work
     from orchestration._sync.claimed import ClaimedWork
     from orchestration._sync.events import EventFeed
     from orchestration._sync.ledger import Ledger
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from orchestration._sync.sprints import SprintHandle
     from orchestration._sync.work import Claims
     from orchestration.async_client import AsyncClient
-    from orchestration.async_work import AsyncClaim, AsyncWork
     from orchestration.client import Client
     from orchestration.emitting import EmitTotals
     from orchestration.errors import ErrorDetails, LedgerError, Resource, error_details
@@ -101,7 +102,6 @@ if TYPE_CHECKING:
     from orchestration.settings import DEFAULT_ADDRESS
     from orchestration.structs import plain
     from orchestration.timeline import AsyncTimeline, Timeline
-    from orchestration.work import Claim, Work
 
 __all__ = [
     "DEFAULT_ADDRESS",
@@ -204,12 +204,14 @@ __all__ = [
 ]
 
 _MODULES = {
+    "_async.claim": ("AsyncClaim", "AsyncWork"),
     "_async.claimed": ("AsyncClaimedWork",),
     "_async.events": ("AsyncEventFeed",),
     "_async.ledger": ("AsyncLedger",),
     "_async.sessions": ("AsyncSessionHandle",),
     "_async.sprints": ("AsyncSprintHandle",),
     "_async.work": ("AsyncClaims",),
+    "_sync.claim": ("Claim", "Work"),
     "_sync.claimed": ("ClaimedWork",),
     "_sync.events": ("EventFeed",),
     "_sync.ledger": ("Ledger",),
@@ -217,10 +219,6 @@ _MODULES = {
     "_sync.sprints": ("SprintHandle",),
     "_sync.work": ("Claims",),
     "async_client": ("AsyncClient",),
-    "async_work": (
-        "AsyncClaim",
-        "AsyncWork",
-    ),
     "client": ("Client",),
     "emitting": ("EmitTotals",),
     "errors": (
@@ -313,10 +311,6 @@ _MODULES = {
     "timeline": (
         "AsyncTimeline",
         "Timeline",
-    ),
-    "work": (
-        "Claim",
-        "Work",
     ),
 }
 _PLACES = {name: module for module, names in _MODULES.items() for name in names}

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import grpc
 
-from orchestration import async_work, emitting, paging, settings, timeline
+from orchestration import emitting, paging, settings, timeline
+from orchestration._async.claim import AsyncClaim
 from orchestration.claims import claim_request
 from orchestration.interceptors import async_interceptors
+from orchestration.lease_keeper import AsyncLeaseKeeper
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration.v1.common_pb2 import Priority, Session
 from orchestration.v1.context_pb2 import ContextOptions
@@ -103,7 +105,7 @@ class AsyncClient:
         self.reports = ReportServiceStub(self._channel)
         self.admin = AdminServiceStub(self._channel)
         self._session_key = session
-        self._keeper = async_work.AsyncLeaseKeeper(self.coordination)
+        self._keeper = AsyncLeaseKeeper(self.coordination)
         self._timelines: weakref.WeakSet[timeline.AsyncTimeline] = weakref.WeakSet()
 
     @overload
@@ -186,7 +188,7 @@ class AsyncClient:
         wait: float = 0.0,
         context: ContextOptions | None = None,
         request_id: str = "",
-    ) -> async_work.AsyncClaim:
+    ) -> AsyncClaim:
         """Claim a task, or the next ready one, and keep its lease by heartbeats, as ``Client.claim`` does."""
         return self.claim_of(
             claim_request(
@@ -196,9 +198,9 @@ class AsyncClient:
             )
         )  # fmt: skip
 
-    def claim_of(self, request: ClaimTaskRequest) -> async_work.AsyncClaim:
+    def claim_of(self, request: ClaimTaskRequest) -> AsyncClaim:
         """Return the claim of a request, which may ask for several tasks, by ``take``."""
-        return async_work.AsyncClaim(
+        return AsyncClaim(
             request,
             coordination=self.coordination, tasks=self.tasks, events=self.events, sessions=self.sessions,
             keeper=self._keeper, session_key=self._session_key,

@@ -10,9 +10,11 @@ from typing import Any, Self, TypeVar, overload
 
 import grpc
 
-from orchestration import emitting, paging, settings, timeline, work
+from orchestration import emitting, paging, settings, timeline
+from orchestration._sync.claim import Claim
 from orchestration.claims import claim_request
 from orchestration.interceptors import CallInterceptor
+from orchestration.lease_keeper import LeaseKeeper
 from orchestration.v1.admin_pb2_grpc import AdminServiceStub
 from orchestration.v1.common_pb2 import Priority, Session
 from orchestration.v1.context_pb2 import ContextOptions
@@ -111,7 +113,7 @@ class Client:
         self.reports = ReportServiceStub(channel)
         self.admin = AdminServiceStub(channel)
         self._session_key = session
-        self._keeper = work.LeaseKeeper(self.coordination)
+        self._keeper = LeaseKeeper(self.coordination)
         self._timelines: weakref.WeakSet[timeline.Timeline] = weakref.WeakSet()
 
     @overload
@@ -218,7 +220,7 @@ class Client:
         wait: float = 0.0,
         context: ContextOptions | None = None,
         request_id: str = "",
-    ) -> work.Claim:
+    ) -> Claim:
         """Claim a task, or the next ready one, and keep its lease by heartbeats.
 
         Use it as a context manager; ``as`` gives the work, or None if no task was ready in time.
@@ -244,9 +246,9 @@ class Client:
             )
         )  # fmt: skip
 
-    def claim_of(self, request: ClaimTaskRequest) -> work.Claim:
+    def claim_of(self, request: ClaimTaskRequest) -> Claim:
         """Return the claim of a request, which may ask for several tasks, by ``take``."""
-        return work.Claim(
+        return Claim(
             request,
             coordination=self.coordination, tasks=self.tasks, events=self.events, sessions=self.sessions,
             keeper=self._keeper, session_key=self._session_key,

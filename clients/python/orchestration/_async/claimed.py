@@ -7,8 +7,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
+from orchestration._async.claim import AsyncWork
 from orchestration._async.sessions import AsyncSessionCalls
-from orchestration.async_work import AsyncWork
 from orchestration.model.context_records import Context
 from orchestration.model.records import Budget, RetryPolicy, Task
 from orchestration.model.requests import Words, task_update

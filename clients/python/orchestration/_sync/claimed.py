@@ -8,6 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
+from orchestration._sync.claim import Work
 from orchestration._sync.sessions import SessionCalls
 from orchestration.model.context_records import Context
 from orchestration.model.records import Budget, RetryPolicy, Task
@@ -15,7 +16,6 @@ from orchestration.model.requests import Words, task_update
 from orchestration.model.words import DIRECTIVES, Directive, Priority, TaskStatus
 from orchestration.model.work_records import Artifact, Attempt, Lease, Usage
 from orchestration.reasons import translated
-from orchestration.work import Work
 
 MAX_REASON = 2_000
 """The most characters of the reason of an attempt."""

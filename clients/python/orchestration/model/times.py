@@ -28,7 +28,7 @@ def timestamp(name: str, value: datetime) -> Timestamp:
 def moment(value: Timestamp) -> datetime:
     """Return the time of a Timestamp, in UTC."""
     # A record has several times, and ToDatetime takes twice as long.
-    return _EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000)
+    return _EPOCH + timedelta(0, value.seconds, value.nanos // 1_000)
 
 
 def seconds_of(value: float | timedelta) -> float:

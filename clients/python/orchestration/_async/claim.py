@@ -1,11 +1,10 @@
-"""Work on a claimed task, for asyncio."""
+"""Claims and work with messages, as ``claim`` of the client returns them."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import grpc
 
 from orchestration.claims import ANSWER_SECONDS, BEAT_TIMEOUT, SURE_SECONDS, WorkState, leases_heartbeat
 from orchestration.interceptors import new_request_id
-from orchestration.leases import KeptLease, LeaseTable, heartbeat_request
+from orchestration.lease_keeper import AsyncEvent, AsyncLeaseKeeper
 from orchestration.v1.coordination_pb2 import ClaimedTask, ClaimTaskRequest
 from orchestration.v1.lease_pb2 import (
     ATTEMPT_OUTCOME_BLOCKED,
@@ -36,65 +35,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("orchestration")
 
 
-class AsyncLeaseKeeper:
-    """The heartbeats of all work of one client, in one task that starts with the first lease."""
-
-    def __init__(
-        self, coordination: CoordinationServiceAsyncStub, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._coordination = coordination
-        self._clock = clock
-        self._table = LeaseTable()
-        self._changed = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def keep(self, kept: KeptLease) -> None:
-        """Beat for a lease until ``drop``."""
-        self._table.add(kept, self._clock())
-        self._changed.set()
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="orchestration-leases")
-
-    def drop(self, kept: KeptLease) -> None:
-        """Beat for a lease no longer."""
-        self._table.remove(kept)
-
-    async def close(self) -> None:
-        """End the heartbeats. The leases expire by themselves."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            self._changed.clear()
-            self._table.expire(self._clock())
-            due = self._table.due(self._clock())
-            if due:
-                await self._beat(due)
-                continue
-            wake = self._table.next_wake()
-            left = None if wake is None else max(0.0, wake - self._clock())
-            try:
-                await asyncio.wait_for(self._changed.wait(), left)
-            except TimeoutError:
-                continue
-
-    async def _beat(self, due: list[KeptLease]) -> None:
-        sent_at = self._clock()
-        # A call that is not answered by then is of no use: the watchdog must not wait for it.
-        left = self._table.first_expiry() - sent_at
-        try:
-            answer = await self._coordination.Heartbeat(
-                heartbeat_request(due), timeout=max(0.05, min(BEAT_TIMEOUT, left))
-            )
-        except grpc.RpcError as error:
-            _log.warning("heartbeat of %d leases failed: %s", len(due), error)
-            self._table.failed(due, self._clock())
-            return
-        self._table.accepted(due, answer.leases, sent_at, self._clock())
-
-
 class AsyncWork(WorkState):
     """A claimed task. Its lease is kept by heartbeats until it is finished or lost.
 
@@ -104,7 +44,7 @@ class AsyncWork(WorkState):
 
     def __init__(self, claim: AsyncClaim, claimed: ClaimedTask, sent_at: float) -> None:
         super().__init__(claimed, claim.session_key, sent_at)
-        self.lost = asyncio.Event()
+        self.lost = AsyncEvent()
         self._claim = claim
         claim.keeper.keep(self._kept)
 
@@ -176,7 +116,7 @@ class AsyncWork(WorkState):
 class AsyncClaim:
     """A claim as a context manager: entering it claims, and leaving it ends the attempt.
 
-    Entering returns ``AsyncWork``, or None if no task was ready in time. Leaving the block with an exception
+    Entering returns the work, or None if no task was ready in time. Leaving the block with an exception
     releases the task as failed, and without ``finish`` as returned.
     """
 
