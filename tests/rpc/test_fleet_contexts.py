@@ -11,6 +11,7 @@ from statistics import median
 import grpc
 from google.protobuf import json_format
 
+from orchestration.model.prompts import render
 from orchestration.v1 import event_pb2, session_pb2, task_pb2
 from orchestration_server.cli.importing.jsonl_format import EventReader, parse_task, read_lines
 from tests.support.ledger import Ledger
@@ -80,7 +81,7 @@ def test_no_real_tokenizer_takes_more_than_the_budget(channel: grpc.Channel, siz
     fleet = Fleet(channel, *size)
     encodings = {name: real_tokenizer(name) for name in TOKENIZERS}
     used: dict[int, list[float]] = {budget: [] for budget in BUDGETS}
-    over = []
+    over, prompts = [], []
     for code in fleet.codes:
         for budget in BUDGETS:
             context = fleet.ledger.context({"task_code": code}, token_budget=budget)
@@ -90,11 +91,15 @@ def test_no_real_tokenizer_takes_more_than_the_budget(channel: grpc.Channel, siz
             text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
             real = {name: count(text) for name, count in encodings.items()}
             over += [(code, budget, name, n) for name, n in real.items() if n > context.token_estimate]
+            # What the Python client makes of it for a model.
+            prompts.append(encodings["o200k_base"](render(context)) / real["o200k_base"])
             if context.trimmed:
                 used[budget].append(real["o200k_base"] / budget)
             assert (code in fleet.noted) == bool(context.notes)
             assert all(len(note.text) > NOTE / 2 for note in context.notes if len(note.text) < NOTE)
     assert not over
+    assert max(prompts) < 1
+    assert median(prompts) < 0.75
     cut = [share for shares in used.values() for share in shares]
     assert len(cut) > len(fleet.codes)
     assert median(cut) >= LEAST_USE

@@ -19,6 +19,7 @@ from orchestration.model.words import (
 )
 from orchestration.structs import plain
 from orchestration.v1 import context_pb2, event_pb2, sprint_pb2, task_pb2
+from orchestration.v1.common_pb2 import ENTITY_TYPE_SESSION
 
 
 def render(context: context_pb2.Context) -> str:
@@ -178,7 +179,9 @@ def _session(session: context_pb2.ContextSession) -> str:
 
 def _event(event: event_pb2.Event) -> str:
     who = event.actor or event.agent
-    about = f" {event.entity_code}" if event.entity_code else ""
+    # The key of a session is of no use to a model.
+    shown = event.entity_code and event.entity_type != ENTITY_TYPE_SESSION
+    about = f" {event.entity_code}" if shown else ""
     name = event.type.removeprefix("orchestration.").replace("_", " ")
     when = event.occur_time.ToJsonString()[:16].replace("T", " ") if event.HasField("occur_time") else ""
     text = f"{when} {name}{about}" + (f" by {who}" if who else "")
