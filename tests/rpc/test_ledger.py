@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -88,6 +90,22 @@ def test_a_sprint_is_created_once_and_never_changed_in_silence(ledger: Ledger) -
         ledger.sprint("S2")
     with pytest.raises(ValueError, match="title"):
         ledger.sprint("S1", goal="else")
+
+
+def test_programs_that_start_at_once_share_a_sprint(server: Server, ledger: Ledger) -> None:
+    begin = threading.Barrier(6)
+
+    def start(number: int) -> int:
+        with Ledger(server.address, project=server.project, agent=f"a{number}") as own:
+            assert list(own.tasks()) == []  # the connection is open before all begin
+            begin.wait()
+            return own.sprint("S1", title="First", metadata={"n": 1}).start().revision
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(start, range(6))) == {2}
+    assert [change.type for change in ledger.history("S1", kind="sprint", order="oldest_first")] == [
+        "orchestration.sprint.created", "orchestration.sprint.status_changed"
+    ]  # fmt: skip
 
 
 def test_the_code_of_a_deleted_sprint_is_refused(ledger: Ledger) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -102,6 +103,40 @@ def test_a_loop_takes_ready_work_until_there_is_none(ledger: Ledger) -> None:
             taken.append(work.code)
             work.done()
     assert taken == ["C", "A", "B"]
+
+
+def test_loops_of_several_agents_share_the_tasks(ledger: Ledger, open_ledger: Callable[..., Ledger]) -> None:
+    codes = [f"T{number}" for number in range(24)]
+    plan(ledger, *codes)
+    agents = [open_ledger(f"a{number}") for number in range(4)]
+    begin = threading.Barrier(len(agents))
+
+    def run(agent: Ledger) -> list[str]:
+        begin.wait()
+        taken = []
+        for work in agent.claims():
+            with work:
+                taken.append(work.code)
+                if work.code in codes[::6] and work.lease.attempt == 1:
+                    work.hand_over("another agent goes on")
+                else:
+                    work.done()
+        return taken
+
+    with ThreadPoolExecutor(len(agents)) as pool:
+        taken = list(pool.map(run, agents))
+    # A task that was handed over late finds the other loops at their end; it is not lost.
+    left = [task.code for task in ledger.ready()]
+    assert set(left) <= set(codes[::6])
+    done = {task.code for task in ledger.tasks(status="completed")}
+    assert done == set(codes) - set(left)
+    for code in codes:
+        attempts = list(ledger.attempts(code))
+        assert [each.outcome for each in attempts if each.outcome == "completed"] == ["completed"] * (
+            code in done
+        )
+        assert sum(each.count(code) for each in taken) == len(attempts)
+    assert all(len(each) == len(set(each)) for each in taken)
 
 
 @pytest.mark.parametrize("leave", ["hand_over", "block_end", "no_block"])
