@@ -1,25 +1,20 @@
-"""Fits a context into a token budget. The same context and budget always give the same result.
-
-Sizes are in units of context/token_estimate.py, which add up over the parts of a JSON text. Sections get room
-in the order of SHARES: first a share of the budget each, then, in the same order, the rest of the budget.
-"""
+"""Fits a context as JSON into a token budget. Sizes add up over the parts of a JSON text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from google.protobuf.json_format import ParseDict
 
 from orchestration.v1 import context_pb2, event_pb2
+from orchestration_server.context.allotment import SHORTEST, Allotment
 from orchestration_server.context.budget_order import (
     ALWAYS,
     CUTTABLE,
     EVENTS,
     LINE_FIELDS,
     LISTS,
-    SHARES,
     TARGET,
     TASKS,
     TEXT_FIELDS,
@@ -33,15 +28,6 @@ from orchestration_server.context.budget_order import (
 )
 from orchestration_server.context.compact_json import cut, head, member, name_size, shorten, size, to_json
 from orchestration_server.context.token_estimate import STRUCTURE, UNITS, tokens
-
-FILLED = 0.9
-"""The share of its budget that a context should fill, with texts that are cut if necessary."""
-ROUNDS = 2
-"""Times that room that was left over is distributed again."""
-SHORTEST = 16 * UNITS
-"""The least room for which a text is cut."""
-TRIMS = 0.15
-"""The share of a budget that may be used to name what is left out. One section is always named."""
 
 
 class SizedEvent(NamedTuple):
@@ -82,105 +68,28 @@ def within(whole: context_pb2.Context, events: Sequence[SizedEvent], units: int,
     return fitting.fitted()
 
 
-@dataclass(slots=True)
-class _Fitting:
-    """The work of fitting one context into its budget."""
+class _Fitting(Allotment):
+    """The work of fitting one context as JSON into its budget."""
 
-    _whole: dict[str, Any]
-    _events: Sequence[SizedEvent]
-    _cap: int
-    _subject: str
-    _used: int = STRUCTURE
-    _target: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _rest: list[Piece] = field(default_factory=list)
-    """Fields of the target that are left out or cut, in their order."""
-    _singles: dict[str, Any] = field(default_factory=dict)
-    _kept: dict[int, dict[int, Any]] = field(default_factory=dict)
-    """The items of lists by index: the shortened item, or None if the item is whole."""
-    _trims: dict[int, SectionTrim] = field(default_factory=dict)
-
-    def run(self) -> None:
-        self._begin()
-        rooms = self._allot()
-        for _ in range(ROUNDS):
-            used = self._fill(rooms)
-            short = [section for section in rooms if section in self._trims]
-            left = self._cap - self._used - self._reserve(short)
-            if not short or left < (1 - FILLED) * self._cap:
-                break
-            # Room that later sections could not use goes to the first one that was cut.
-            rooms = used | {short[0]: used[short[0]] + left}
-            self._begin()
-        else:
-            self._fill(rooms)
-        # A small budget has no room to name all that is left out.
-        for section in reversed(SHARES):
-            if len(self._trims) > 1 and self._size_of_trims() > TRIMS * self._cap:
-                self._trims.pop(section, None)
-        self._top_up()
-        while self._trims and self._used + self._size_of_trims() > self._cap:
-            del self._trims[next(section for section in reversed(SHARES) if section in self._trims)]
+    def __init__(self, whole: dict[str, Any], events: Sequence[SizedEvent], cap: int, subject: str) -> None:
+        super().__init__(cap)
+        self._whole = whole
+        self._events = events
+        self._subject = subject
+        self._target: dict[str, dict[str, Any]] = {}
+        self._rest: list[Piece] = []
+        """Fields of the target that are left out or cut, in their order."""
+        self._singles: dict[str, Any] = {}
+        self._kept: dict[int, dict[int, Any]] = {}
+        """The items of lists by index: the shortened item, or None if the item is whole."""
 
     def _begin(self) -> None:
-        """Start again with only the fields that a context always has."""
         self._used, self._rest = STRUCTURE, []
-        for taken in (self._target, self._singles, self._kept, self._trims):
+        for taken in (self._target, self._singles, self._kept):
             taken.clear()
         for name in ALWAYS:
             if name in self._whole:
                 self._take(name, self._whole[name])
-
-    def _fill(self, rooms: dict[int, int]) -> dict[int, int]:
-        """Fill each section's room, and pass unused room on to the next. Return the size that each takes."""
-        carried, used = 0, {}
-        for section, room in rooms.items():
-            before = self._used
-            room += carried
-            if self._size(section) <= room:
-                self._take_all(section)
-            else:
-                trim = self._trims[section] = SectionTrim(section, 0)
-                if section == TARGET:
-                    self._fit_target(trim, room)
-                elif section in WHOLES:
-                    trim.left_out = 1
-                else:
-                    self._fit_list(section, trim, room)
-            used[section] = self._used - before
-            carried = room - used[section]
-        return used
-
-    def _reserve(self, sections: Sequence[int]) -> int:
-        """Return the room that is reserved to name what these sections lack."""
-        if not sections:
-            return 0
-        worst = sum(SectionTrim(section, self._count(section), shortened=True).size() for section in sections)
-        return min(head("trimmed") + worst, int(TRIMS * self._cap))
-
-    def _allot(self) -> dict[int, int]:
-        """Return the room that each section gets.
-
-        Room is reserved to name the sections that are trimmed. The fewer these are, the more room is left, so
-        their number only falls from one round to the next.
-        """
-        wanted = {s: self._size(s) for s in SHARES if self._count(s)}
-        short = list(wanted)
-        while True:
-            rooms = self._share(wanted, max(self._cap - self._used - self._reserve(short), 0))
-            still = [s for s in short if rooms[s] < wanted[s]]
-            if still == short:
-                return rooms
-            short = still
-
-    def _share(self, wanted: dict[int, int], free: int) -> dict[int, int]:
-        rooms = dict.fromkeys(wanted, 0)
-        for most in (True, False):
-            for section, size_ in wanted.items():
-                limit = int(SHARES[section] * self._cap) if most else size_
-                more = max(min(size_, limit) - rooms[section], 0)
-                rooms[section] += min(more, free)
-                free -= min(more, free)
-        return rooms
 
     # Sizes of sections
 
@@ -194,7 +103,6 @@ class _Fitting:
         return [n for n in names if n in self._whole and n not in self._messages()]
 
     def _count(self, section: int) -> int:
-        """Return the number of items that can be left out of a section."""
         if section == TARGET:
             pieces = self._pieces()
             return sum(len(p.value) if p.name in LINE_FIELDS else 1 for p in pieces)
@@ -216,8 +124,8 @@ class _Fitting:
             found += member("next_page_token", self._whole["next_page_token"])
         return found
 
-    def _size_of_trims(self) -> int:
-        return head("trimmed") + sum(trim.size() for trim in self._trims.values()) if self._trims else 0
+    def _size_of_trims(self, trims: Collection[SectionTrim]) -> int:
+        return head("trimmed") + sum(trim.size() for trim in trims) if trims else 0
 
     # Taking sections
 
@@ -234,6 +142,14 @@ class _Fitting:
         self._kept[section] = dict.fromkeys(range(len(self._sizes(section))))
         if section == TASKS and "next_page_token" in self._whole:
             self._singles["next_page_token"] = self._whole["next_page_token"]
+
+    def _take_part(self, section: int, trim: SectionTrim, room: int) -> None:
+        if section == TARGET:
+            self._fit_target(trim, room)
+        elif section in WHOLES:
+            trim.left_out = 1
+        else:
+            self._fit_list(section, trim, room)
 
     def _fit_list(self, section: int, trim: SectionTrim, free: int) -> None:
         sizes = self._sizes(section)
@@ -291,26 +207,10 @@ class _Fitting:
 
     # Filling the rest of the budget with texts that are cut
 
-    def _top_up(self) -> None:
-        while self._used + self._size_of_trims() < self._cap * FILLED:
-            if not any(self._cut_into(section) for section in SHARES if section in self._trims):
-                return
-
-    def _cut_into(self, section: int) -> bool:
-        """Take one item of a section in a shorter form. Return whether that was possible."""
-        trim = self._trims[section]
-        before = (trim.left_out, trim.shortened)
-        trim.shortened = True
-        free = self._cap - self._used - self._size_of_trims()
+    def _cut_one(self, section: int, free: int) -> bool:
         if section == TARGET:
-            done = self._cut_target(free)
-        else:
-            done = section in LISTS and self._cut_any(section, free)
-        if done:
-            trim.left_out -= 1
-        else:
-            trim.left_out, trim.shortened = before
-        return done
+            return self._cut_target(free)
+        return section in LISTS and self._cut_any(section, free)
 
     def _cut_target(self, free: int) -> bool:
         if not self._rest or self._rest[0].name not in (*LINE_FIELDS, "metadata"):
@@ -370,7 +270,7 @@ class _Fitting:
             outcome[LISTS[section]] = [items[p] if kept[p] is None else kept[p] for p in sorted(kept)]
         context = ParseDict(outcome, context_pb2.Context())
         context.trimmed.extend(self._trims[section].message() for section in sorted(self._trims))
-        return Fitted(context, events, tokens(self._used + self._size_of_trims()))
+        return Fitted(context, events, self.estimate)
 
     def _fitted_events(self, kept: dict[int, Any]) -> Iterator[bytes]:
         for index in sorted(kept):

@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import cast
 
 from orchestration.v1 import context_pb2
-from orchestration_server.context.token_budget import FILLED, Fitted, SizedEvent, everything, within
+from orchestration_server.context.allotment import FILLED
+from orchestration_server.context.token_budget import Fitted, SizedEvent, everything, within
 from orchestration_server.context.token_estimate import UNITS
 
 TRIES = 10
