@@ -1,9 +1,10 @@
-"""Fitting of the weights of the token estimate: python -m benchmarks.token_weights [--fit].
+"""Fitting of the weights of the token estimate: python -m benchmarks.token_weights [--fit] [--markdown].
 
 The program counts samples with real tokenizers, and finds the weights with the smallest sum of estimates
 under which no sample has more tokens than its estimate. bpe-openai of the development packages has o200k and
 cl100k; --counter NAME=MODULE:FUNCTION adds another tokenizer, a function that takes a text and returns a
-number. The current weights were also fitted to Claude's tokenizer of 2023. --fit needs scipy.
+number. The current weights were also fitted to Claude's tokenizer of 2023. --fit needs scipy. --markdown
+takes the contexts and the weights of the format MARKDOWN.
 """
 
 from __future__ import annotations
@@ -13,25 +14,37 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from statistics import median
 from typing import Any
 
-from orchestration.v1 import event_pb2, task_pb2
+from orchestration.v1 import context_pb2, event_pb2, task_pb2
 from orchestration_server.cli.importing.jsonl_format import EventReader, parse_task, read_lines
 from orchestration_server.context.compact_json import encoded, to_json
 from orchestration_server.context.events import ContextSubject, shortened
-from orchestration_server.context.token_estimate import UNITS, WEIGHTS, counts, estimate
+from orchestration_server.context.layout import fit as fit_layout
+from orchestration_server.context.markdown.document import MarkdownLayout
+from orchestration_server.context.token_estimate import (
+    MARKDOWN_WEIGHTS,
+    UNITS,
+    WEIGHTS,
+    counts,
+    estimate,
+    estimate_markdown,
+)
 from orchestration_server.model import EntityType
 
 DATA = Path(__file__).parents[1] / "tests" / "data" / "fleet"
 MARGIN = 1.04
+DESCRIBED = 200
+"""A longer description is one that an agent can use."""
 PUBLIC = ("o200k_base", "cl100k_base")
 # Minimum weights. Without them, a sign that never occurs alone in samples would cost nothing.
 LEAST = {
     "quotation mark": 150, "bracket or comma": 150, "colon": 200, "backslash": 400, "joiner": 300,
-    "other sign": 500, "digit": 330, "number": 200, "capital": 100, "capitals": 300,
+    "other sign": 500, "line break": 300, "digit": 330, "number": 200, "capital": 100, "capitals": 300,
     "capitals after a space": 300, "2 spaces": 300, "word": 300,
     "word after a space": 300, "character of 2 bytes": 900, "character of 3 bytes": 700,
     "character of 4 bytes": 1_500,
@@ -62,20 +75,12 @@ ALPHABETS = (
 
 def fleet(random: Random) -> Iterator[str]:
     """Yield contexts of a fleet's tasks as compact JSON, complete and cut as budgets do."""
-    events: dict[str, list[event_pb2.Event]] = {}
-    reader = EventReader()
-    for line in read_lines(DATA / "events.jsonl.gz"):
-        event = event_pb2.Event.FromString(reader.parse(line).event.SerializeToString())
-        events.setdefault(event.entity_code, []).append(event)
-    for line in read_lines(DATA / "tasks.jsonl.gz"):
-        row = parse_task(line)
-        task = task_pb2.Task.FromString(row.new.task.SerializeToString())
-        subject = ContextSubject(EntityType.TASK, row.code, "", frozenset((task.title, task.description)))
-        shown_events = [to_json(shortened(event, subject)) for event in events.get(row.code, ())]
+    for task, all_events in _fleet_tasks():
+        shown_events = [to_json(event) for event in all_events]
         for most in (len(shown_events), random.randint(0, 12), 3, 0):
             shown = to_json(task) | {"description": task.description[: random.choice((100, 800, 100_000))]}
             context: dict[str, Any] = {
-                "target_type": "ENTITY_TYPE_TASK", "target_code": row.code, "task": shown,
+                "target_type": "ENTITY_TYPE_TASK", "target_code": task.code, "task": shown,
                 "as_of_cursor": _letters(random, ALPHABETS[-1], 96),
                 "version": f"{random.getrandbits(50):016}",
                 "trimmed": [{"section": "CONTEXT_SECTION_EVENTS", "left_out": random.randint(1, 300)}],
@@ -85,18 +90,64 @@ def fleet(random: Random) -> Iterator[str]:
             yield encoded(context)
 
 
+def fleet_markdown() -> Iterator[str]:
+    """Yield contexts of a fleet's tasks as Markdown, complete and within budgets.
+
+    Most tasks of the fleet are rows of stress tests with a title alone, so only one in ten of these is taken.
+    """
+    for number, (task, events) in enumerate(_fleet_tasks()):
+        if len(task.description) <= DESCRIBED and number % 10:
+            continue
+        whole = context_pb2.Context(target_code=task.code, task=task)
+        layout = MarkdownLayout(whole, [event.SerializeToString() for event in events], subject="task")
+        texts = {budget: fit_layout(layout, budget).context.markdown for budget in (0, 250, 1_000)}
+        yield from dict.fromkeys(texts.values())
+
+
+def _fleet_tasks() -> Iterator[tuple[task_pb2.Task, list[event_pb2.Event]]]:
+    """Yield a fleet's tasks with their events, as contexts show them."""
+    events: dict[str, list[event_pb2.Event]] = {}
+    reader = EventReader()
+    for line in read_lines(DATA / "events.jsonl.gz"):
+        event = event_pb2.Event.FromString(reader.parse(line).event.SerializeToString())
+        events.setdefault(event.entity_code, []).append(event)
+    for line in read_lines(DATA / "tasks.jsonl.gz"):
+        row = parse_task(line)
+        task = task_pb2.Task.FromString(row.new.task.SerializeToString())
+        subject = ContextSubject(EntityType.TASK, row.code, "", frozenset((task.title, task.description)))
+        yield task, [shortened(event, subject) for event in events.get(row.code, ())]
+
+
 def others(random: Random) -> Iterator[str]:
     """Yield texts of other kinds: languages, code, identifiers, signs."""
-    root = Path(__file__).parents[1]
-    for path in sorted([*root.glob("docs/*.md"), *root.glob("orchestration_server/*.py")]):
-        text = path.read_text()[:3_000]
-        yield from (encoded({"description": each}) for each in (text, text.title(), text.upper(), text[:300]))
-        yield encoded({"description": " ".join(word[:1] for word in text.split())})
-    for sentence in SENTENCES:
-        yield encoded({"description": sentence * 3})
+    yield from (encoded({"description": text}) for text in _texts())
     for alphabet in ALPHABETS:
         for _ in range(20):
             yield encoded({"a": _letters(random, alphabet, 200)})
+
+
+def others_markdown(random: Random) -> Iterator[str]:
+    """Yield texts of other kinds as Markdown has them."""
+    yield from _texts()
+    for text in list(_texts())[::3]:
+        words = text.split()[:120]
+        yield "".join(f"\n- {word}" for word in words)
+        yield "".join(f"\n- {first}: {then}" for first, then in pairwise(words))
+        yield " ".join(f'"{word}"' for word in words)
+        yield "".join(f"\n- [ ] {word}, ({word})" for word in words)
+    for alphabet in ALPHABETS:
+        for _ in range(20):
+            yield _letters(random, alphabet, 200)
+
+
+def _texts() -> Iterator[str]:
+    root = Path(__file__).parents[1]
+    for path in sorted([*root.glob("docs/*.md"), *root.glob("orchestration_server/*.py")]):
+        text = path.read_text()[:3_000]
+        yield from (text, text.title(), text.upper(), text[:300])
+        yield " ".join(word[:1] for word in text.split())
+    for sentence in SENTENCES:
+        yield sentence * 3
 
 
 def _letters(random: Random, alphabet: str, count: int) -> str:
@@ -143,19 +194,24 @@ def main() -> None:
     parser.add_argument(
         "--fit", action="store_true", help="fit new weights instead of testing the current ones"
     )
+    parser.add_argument("--markdown", action="store_true", help="the contexts and weights of MARKDOWN")
     arguments = parser.parse_args()
     random = Random(7)
-    contexts, texts = list(fleet(random)), list(others(random))
+    if arguments.markdown:
+        contexts, texts = list(fleet_markdown()), list(others_markdown(random))
+    else:
+        contexts, texts = list(fleet(random)), list(others(random))
     tokenizers = counters(arguments.counter)
     real = {name: [count(text) for text in contexts + texts] for name, count in tokenizers.items()}
-    weights = WEIGHTS
+    weights = MARKDOWN_WEIGHTS if arguments.markdown else WEIGHTS
+    current = estimate_markdown if arguments.markdown else estimate
     if arguments.fit:
         fitted = [n for n in range(len(contexts) + len(texts)) if n >= len(contexts) or n % 2 == 0]
         samples = [(contexts + texts)[n] for n in fitted]
         weights = fit(samples, [max(found[n] for found in real.values()) for n in fitted])
         print(json.dumps(weights, indent=4))
     estimates = [
-        sum(weights[name] * n for name, n in counts(text).items()) if arguments.fit else estimate(text)
+        sum(weights[name] * n for name, n in counts(text).items()) if arguments.fit else current(text)
         for text in contexts + texts
     ]
     for name, found in real.items():

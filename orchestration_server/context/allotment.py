@@ -52,8 +52,8 @@ class Allotment(ABC):
         """Take as much of a section as fits into ``room``, and record in ``trim`` what is left out."""
 
     @abstractmethod
-    def _cut_one(self, section: int, free: int) -> bool:
-        """Take one more item of a section in a shorter form. Return whether that was possible."""
+    def _cut_one(self, section: int, free: int) -> int:
+        """Take one more item of a section in a shorter form. Return its count; 0 if that is not possible."""
 
     @abstractmethod
     def _size_of_trims(self, trims: Collection[SectionTrim]) -> int:
@@ -151,7 +151,7 @@ class Allotment(ABC):
         trim.shortened = True
         done = self._cut_one(section, self._free())
         if done:
-            trim.left_out -= 1
+            trim.left_out -= done
         else:
             trim.left_out, trim.shortened = before
-        return done
+        return bool(done)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from hashlib import blake2b
 from threading import Lock
 from typing import Any, NamedTuple
@@ -20,12 +21,14 @@ from orchestration_server.codec.cursors import CursorSigner, page_size
 from orchestration_server.codec.events import change_event
 from orchestration_server.codec.timestamps import EPOCH_START, to_datetime
 from orchestration_server.codec.wire import embed_all
-from orchestration_server.context import background, compact_json, digests, token_budget
+from orchestration_server.context import background, digests, layout
 from orchestration_server.context import tokenizer as tokenizers
 from orchestration_server.context.compact_json import size, to_json
 from orchestration_server.context.events import ContextSubject, shortened
+from orchestration_server.context.layout import Fitted, Layout
+from orchestration_server.context.markdown.document import MarkdownLayout
 from orchestration_server.context.sections import context_file, make_sections
-from orchestration_server.context.token_budget import SizedEvent
+from orchestration_server.context.token_budget import JsonLayout, SizedEvent
 from orchestration_server.db.database import Database
 from orchestration_server.errors import CursorForeign, InvalidArgument, NotFound
 from orchestration_server.model import (
@@ -112,7 +115,7 @@ class _Composed(NamedTuple):
     """True if all listed files could be read."""
 
 
-def _versioned(fitted: token_budget.Fitted) -> tuple[bytes, str]:
+def _versioned(fitted: Fitted) -> tuple[bytes, str]:
     """Return a context's bytes without its version, and the version, which is a digest of these bytes."""
     context = context_pb2.Context()
     context.CopyFrom(fitted.context)
@@ -269,24 +272,29 @@ class Broker:
         as_of = request.since.at(latest) if request.since.open else Cursor(latest)
         context.as_of_cursor = self._cursors.context_cursor(as_of, digests.of_target(scope) + changed)
         subject = "sprint" if contents.version.own_sprint else "task"
+        made: Layout
+        if request.options.format == context_pb2.CONTEXT_FORMAT_MARKDOWN:
+            made = MarkdownLayout(context, [event.body for event in events], subject=subject)
+        else:
+            made = JsonLayout(context, events, subject=subject)
         budget = request.options.token_budget
         if self._count is None:
-            fitted = token_budget.fit(context, events, budget, subject=subject)
+            fitted = layout.fit(made, budget)
         else:
-            fitted = tokenizers.fit(context, events, budget, subject=subject, count=self._tokens_of)
+            fitted = tokenizers.fit(made, budget, count=partial(self._tokens_of, made))
         body, version = _versioned(fitted)
         rest = context_pb2.Context(version=version, token_estimate=fitted.estimate)
         event = _event(request, contents, {"version": version, "token_estimate": fitted.estimate})
         whole = not request.files or len(parts[_FILES].files) == len(request.files)
         return _Composed(body + rest.SerializeToString(), event, whole)
 
-    def _tokens_of(self, fitted: token_budget.Fitted) -> int:
+    def _tokens_of(self, made: Layout, fitted: Fitted) -> int:
         """Return the tokens of a context, counted by the tokenizer."""
         assert self._count is not None
         body, version = _versioned(fitted)
         context = context_pb2.Context.FromString(body)
         context.version = version
-        return self._count(compact_json.text(context))
+        return self._count(made.text(context))
 
     def _parts(
         self, request: _ContextRequest, contents: context_store.Contents

@@ -26,8 +26,18 @@ from orchestration_server.context.budget_order import (
     shorter_item,
     shorter_piece,
 )
-from orchestration_server.context.compact_json import cut, head, member, name_size, shorten, size, to_json
-from orchestration_server.context.token_estimate import STRUCTURE, UNITS, tokens
+from orchestration_server.context.compact_json import (
+    cut,
+    head,
+    member,
+    name_size,
+    shorten,
+    size,
+    text,
+    to_json,
+)
+from orchestration_server.context.layout import Fitted
+from orchestration_server.context.token_estimate import STRUCTURE, tokens
 
 
 class SizedEvent(NamedTuple):
@@ -37,35 +47,31 @@ class SizedEvent(NamedTuple):
     size: int
 
 
-class Fitted(NamedTuple):
-    """A context without its events, the events, and the estimate of all of it in tokens."""
-
-    context: context_pb2.Context
-    events: list[bytes]
-    estimate: int
-
-
-def fit(whole: context_pb2.Context, events: Sequence[SizedEvent], budget: int, *, subject: str) -> Fitted:
-    """Return as much of a context as fits into a budget in tokens; all of it if the budget is 0.
+class JsonLayout:
+    """A context as JSON.
 
     ``whole`` has no events. ``subject`` is the field of its target, "task" or "sprint".
     """
-    found = everything(whole, events)
-    if not budget or found.estimate <= budget:
-        return found
-    return within(whole, events, budget * UNITS, subject=subject)
 
+    def __init__(self, whole: context_pb2.Context, events: Sequence[SizedEvent], *, subject: str) -> None:
+        self._whole = whole
+        self._events = events
+        self._subject = subject
 
-def everything(whole: context_pb2.Context, events: Sequence[SizedEvent]) -> Fitted:
-    """Return a context with nothing left out."""
-    return Fitted(whole, [event.body for event in events], tokens(_size_of_all(to_json(whole), events)))
+    def everything(self) -> Fitted:
+        """Return the context with nothing left out."""
+        estimate = tokens(_size_of_all(to_json(self._whole), self._events))
+        return Fitted(self._whole, [event.body for event in self._events], estimate)
 
+    def within(self, units: int) -> Fitted:
+        """Return as much of the context as fits into ``units``."""
+        fitting = _Fitting(to_json(self._whole), self._events, units, self._subject)
+        fitting.run()
+        return fitting.fitted()
 
-def within(whole: context_pb2.Context, events: Sequence[SizedEvent], units: int, *, subject: str) -> Fitted:
-    """Return as much of a context as fits into ``units``."""
-    fitting = _Fitting(to_json(whole), events, units, subject)
-    fitting.run()
-    return fitting.fitted()
+    def text(self, context: context_pb2.Context) -> str:
+        """Return the text whose tokens are counted."""
+        return text(context)
 
 
 class _Fitting(Allotment):
@@ -207,10 +213,10 @@ class _Fitting(Allotment):
 
     # Filling the rest of the budget with texts that are cut
 
-    def _cut_one(self, section: int, free: int) -> bool:
+    def _cut_one(self, section: int, free: int) -> int:
         if section == TARGET:
-            return self._cut_target(free)
-        return section in LISTS and self._cut_any(section, free)
+            return int(self._cut_target(free))
+        return int(section in LISTS and self._cut_any(section, free))
 
     def _cut_target(self, free: int) -> bool:
         if not self._rest or self._rest[0].name not in (*LINE_FIELDS, "metadata"):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from typing import cast
 
-from orchestration.v1 import context_pb2
 from orchestration_server.context.allotment import FILLED
-from orchestration_server.context.token_budget import Fitted, SizedEvent, everything, within
+from orchestration_server.context.layout import Fitted, Layout
 from orchestration_server.context.token_estimate import UNITS
 
 TRIES = 10
@@ -33,20 +32,13 @@ def load_tokenizer(name: str) -> Callable[[str], int] | None:
     return cast("Callable[[str], int]", found)
 
 
-def fit(
-    whole: context_pb2.Context,
-    events: Sequence[SizedEvent],
-    budget: int,
-    *,
-    subject: str,
-    count: Callable[[Fitted], int],
-) -> Fitted:
-    """Return as much of a context as fits into a budget, as ``token_budget.fit`` does.
+def fit(layout: Layout, budget: int, *, count: Callable[[Fitted], int]) -> Fitted:
+    """Return as much of a context as fits into a budget, as ``layout.fit`` does.
 
     ``count`` returns the tokens of a context. Counts of parts do not add up as estimates do, so this searches
     for the estimate at which the count fills the budget.
     """
-    best = everything(whole, events)
+    best = layout.everything()
     estimate = count(best)
     if not budget or estimate <= budget:
         return best._replace(estimate=estimate)
@@ -54,7 +46,7 @@ def fit(
     cap = high // 2
     fitting: Fitted | None = None
     for _ in range(TRIES):
-        found = within(whole, events, cap, subject=subject)
+        found = layout.within(cap)
         found = found._replace(estimate=count(found))
         if found.estimate <= budget:
             fitting, low = found, cap

@@ -111,7 +111,7 @@ class SessionService:
         context = context_pb2.Context.FromString(found.body)
         cut = [trim.section for trim in context.trimmed] + [*context.unchanged, *options.omit_sections]
         steps = context.next_steps
-        if _NEXT_STEPS in cut:
+        if _NEXT_STEPS in cut or context.markdown:
             whole = self._broker.assemble(call, target, _FOR_STEPS)
             steps = context_pb2.Context.FromString(whole.body).next_steps
         body = embed(_INIT.CONTEXT_FIELD_NUMBER, found.body) + embed_all(

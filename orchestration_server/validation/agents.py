@@ -59,9 +59,13 @@ _TARGET: dict[str, Rule] = {"task_code": CODE, "sprint_code": CODE, "session_key
 _OPTIONS = Sub(context_pb2.ContextOptions)
 
 
-def _target_stays(options: context_pb2.ContextOptions) -> Violations | None:
-    left_out = context_pb2.CONTEXT_SECTION_TARGET in options.omit_sections
-    return {"omit_sections": "must not have TARGET"} if left_out else None
+def _allowed_together(options: context_pb2.ContextOptions) -> Violations | None:
+    found = {}
+    if context_pb2.CONTEXT_SECTION_TARGET in options.omit_sections:
+        found["omit_sections"] = "must not have TARGET"
+    if options.include_ids and options.format == context_pb2.CONTEXT_FORMAT_MARKDOWN:
+        found["include_ids"] = "is not possible with MARKDOWN, which has no ids"
+    return found or None
 
 
 def _resumed_or_new(request: session_pb2.InitAgentRequest) -> Violations | None:
@@ -118,6 +122,7 @@ RULES: Rules = {
         "since_cursor": CURSOR_OR_NONE,
         "omit_sections": Items(14, EnumValue(_SECTIONS, required=True), unique=True),
         "include_ids": Flag(),
+        "format": enum_of(context_pb2.ContextOptions, "format"),
         **PAGE,
     },
     context_pb2.AssembleContextRequest: {**_TARGET, "options": _OPTIONS},
@@ -126,7 +131,7 @@ RULES: Rules = {
 
 ACROSS: Mapping[type[Message], Check] = {
     session_pb2.InitAgentRequest: _resumed_or_new,
-    context_pb2.ContextOptions: _target_stays,
+    context_pb2.ContextOptions: _allowed_together,
     context_pb2.AssembleContextRequest: one_of(context_pb2.AssembleContextRequest, "target"),
     context_pb2.ReadContextFileRequest: one_of(context_pb2.ReadContextFileRequest, "target"),
 }

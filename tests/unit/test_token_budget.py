@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from orchestration.v1 import common_pb2, context_pb2, event_pb2, task_pb2
 from orchestration.v1.common_pb2 import DependencyKind as LinkKind
 from orchestration_server.cli.importing.jsonl_format import EventReader, parse_task, read_lines
-from orchestration_server.context import compact_json
+from orchestration_server.context import compact_json, layout
 from orchestration_server.context import tokenizer as tokenizers
 from orchestration_server.context.budget_order import SHARES
 from orchestration_server.context.compact_json import cut, shorten, size, to_json
+from orchestration_server.context.layout import Fitted
 from orchestration_server.context.next_steps import next_steps
-from orchestration_server.context.token_budget import Fitted, SizedEvent, fit
+from orchestration_server.context.token_budget import JsonLayout, SizedEvent
 from tests.support import tokenizer
 from tests.support.lengths import lengths
 from tests.support.tokenizer import tokens_of
@@ -48,6 +49,10 @@ LISTS = {
 
 def sized(events: list[event_pb2.Event]) -> list[SizedEvent]:
     return [SizedEvent(event.SerializeToString(), size(to_json(event))) for event in events]
+
+
+def fit(whole: context_pb2.Context, events: list[SizedEvent], budget: int, *, subject: str) -> Fitted:
+    return layout.fit(JsonLayout(whole, events, subject=subject), budget)
 
 
 def joined(fitted: Fitted) -> context_pb2.Context:
@@ -144,7 +149,7 @@ def test_a_tokenizer_counts_instead(budget: int) -> None:
 
     trimmed = 0
     for whole, events in fleet(SAMPLE):
-        fitted = tokenizers.fit(whole, events, budget, subject="task", count=count)
+        fitted = tokenizers.fit(JsonLayout(whole, events, subject="task"), budget, count=count)
         assert fitted.estimate == count(fitted) <= budget
         if fitted.context.trimmed:
             trimmed += 1

@@ -114,6 +114,26 @@ CONTEXT_SECTION_ATTEMPTS: ContextSection.ValueType  # 15
 """Earlier attempts at the task."""
 Global___ContextSection: _TypeAlias = ContextSection  # noqa: Y015
 
+class _ContextFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ContextFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContextFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONTEXT_FORMAT_UNSPECIFIED: _ContextFormat.ValueType  # 0
+    """Unset. The context is a message with fields."""
+    CONTEXT_FORMAT_MARKDOWN: _ContextFormat.ValueType  # 1
+    """The context is a text for a model, in Context.markdown."""
+
+class ContextFormat(_ContextFormat, metaclass=_ContextFormatEnumTypeWrapper):
+    """The form in which a context is returned."""
+
+CONTEXT_FORMAT_UNSPECIFIED: ContextFormat.ValueType  # 0
+"""Unset. The context is a message with fields."""
+CONTEXT_FORMAT_MARKDOWN: ContextFormat.ValueType  # 1
+"""The context is a text for a model, in Context.markdown."""
+Global___ContextFormat: _TypeAlias = ContextFormat  # noqa: Y015
+
 @_typing.final
 class ContextOptions(_message.Message):
     """Options for assembling a context."""
@@ -127,6 +147,7 @@ class ContextOptions(_message.Message):
     SINCE_CURSOR_FIELD_NUMBER: _builtins.int
     OMIT_SECTIONS_FIELD_NUMBER: _builtins.int
     INCLUDE_IDS_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     max_events: _builtins.int
     """The maximum number of events, the last ones: 1 to 500, or 0 for 100. To get none, omit EVENTS."""
     page_size: _builtins.int
@@ -144,7 +165,13 @@ class ContextOptions(_message.Message):
     lists in unchanged the sections that have not. Empty for the whole context.
     """
     include_ids: _builtins.bool
-    """Also return ids, hashes, cursors and exact times, and events as stored, for a program that needs them."""
+    """Also return ids, hashes, cursors and exact times, and events as stored, for a program that needs them. Not allowed
+    with the format MARKDOWN.
+    """
+    format: Global___ContextFormat.ValueType
+    """The form of the context. With MARKDOWN, the context has target_type, target_code, markdown, as_of_cursor, version,
+    token_estimate, trimmed, unchanged and next_page_token; its other fields are empty. The budget limits the text.
+    """
     @_builtins.property
     def omit_sections(self) -> _containers.RepeatedScalarFieldContainer[Global___ContextSection.ValueType]:
         """Sections to omit, without duplicates. TARGET is not allowed."""
@@ -159,10 +186,11 @@ class ContextOptions(_message.Message):
         since_cursor: _builtins.str = ...,
         omit_sections: _abc.Iterable[Global___ContextSection.ValueType] | None = ...,
         include_ids: _builtins.bool = ...,
+        format: Global___ContextFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_ids", b"include_ids", "max_events", b"max_events", "omit_sections", b"omit_sections", "page_size", b"page_size", "page_token", b"page_token", "since_cursor", b"since_cursor", "token_budget", b"token_budget"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "include_ids", b"include_ids", "max_events", b"max_events", "omit_sections", b"omit_sections", "page_size", b"page_size", "page_token", b"page_token", "since_cursor", b"since_cursor", "token_budget", b"token_budget"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -511,6 +539,7 @@ class Context(_message.Message):
     DECISIONS_FIELD_NUMBER: _builtins.int
     SESSIONS_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
+    MARKDOWN_FIELD_NUMBER: _builtins.int
     target_type: _common_pb2.EntityType.ValueType
     """The kind of target: TASK, SPRINT or SESSION."""
     target_code: _builtins.str
@@ -521,8 +550,9 @@ class Context(_message.Message):
     """The page_token of the next page of tasks. Empty on the last page."""
     token_estimate: _builtins.int
     """An upper estimate of the number of tokens of the context as compact JSON: the proto3 mapping with the field names
-    of this file, without whitespace and without token_estimate itself. The server uses its tokenizer if one is
-    configured. Real tokenizers do not exceed the estimate; docs/context.md describes how that was measured.
+    of this file, without whitespace and without token_estimate itself; with the format MARKDOWN, of markdown alone. The
+    server uses its tokenizer if one is configured. Real tokenizers do not exceed the estimate; docs/context.md
+    describes how that was measured.
     """
     as_of_cursor: _builtins.str
     """The position in the log up to which the context includes all changes and events of its target. since_cursor and
@@ -530,6 +560,10 @@ class Context(_message.Message):
     """
     version: _builtins.str
     """Identifies this state with these options. Equal contexts have equal versions."""
+    markdown: _builtins.str
+    """The context as Markdown text for a model, if the format is MARKDOWN; otherwise empty. It has what the fields have
+    except ids, hashes, empty fields and seconds. Text that callers wrote cannot form headings or lines of the server.
+    """
     @_builtins.property
     def session(self) -> _common_pb2.Session:
         """The session, if the target is one. Its last_activity_time is unset. Without include_ids, uid and correlation_id
@@ -652,10 +686,11 @@ class Context(_message.Message):
         decisions: _abc.Iterable[Global___ContextDecision] | None = ...,
         sessions: _abc.Iterable[Global___ContextSession] | None = ...,
         attempts: _abc.Iterable[Global___ContextAttempt] | None = ...,
+        markdown: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agent_config", b"agent_config", "progress", b"progress", "session", b"session", "sprint", b"sprint", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance_criteria", b"acceptance_criteria", "agent_config", b"agent_config", "as_of_cursor", b"as_of_cursor", "attempts", b"attempts", "blockers", b"blockers", "decisions", b"decisions", "dependencies", b"dependencies", "events", b"events", "files", b"files", "next_page_token", b"next_page_token", "next_steps", b"next_steps", "notes", b"notes", "progress", b"progress", "progress_percent", b"progress_percent", "session", b"session", "sessions", b"sessions", "sprint", b"sprint", "target_code", b"target_code", "target_type", b"target_type", "task", b"task", "tasks", b"tasks", "token_estimate", b"token_estimate", "trimmed", b"trimmed", "unchanged", b"unchanged", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance_criteria", b"acceptance_criteria", "agent_config", b"agent_config", "as_of_cursor", b"as_of_cursor", "attempts", b"attempts", "blockers", b"blockers", "decisions", b"decisions", "dependencies", b"dependencies", "events", b"events", "files", b"files", "markdown", b"markdown", "next_page_token", b"next_page_token", "next_steps", b"next_steps", "notes", b"notes", "progress", b"progress", "progress_percent", b"progress_percent", "session", b"session", "sessions", b"sessions", "sprint", b"sprint", "target_code", b"target_code", "target_type", b"target_type", "task", b"task", "tasks", b"tasks", "token_estimate", b"token_estimate", "trimmed", b"trimmed", "unchanged", b"unchanged", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
