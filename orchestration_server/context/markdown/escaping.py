@@ -25,7 +25,7 @@ _TICKS = re.compile(r"`+")
 def one_line(text: str) -> str:
     """Return a text on one line, for the end of a line that the server has begun."""
     found = _BREAKS.sub(" ", text).strip()
-    return "\\" + found if found[:1] and found[0] in _MARKS else found
+    return "\\" + found if (first := _visible(found)[:1]) and first in _MARKS else found
 
 
 def word(text: str) -> str:

@@ -15,7 +15,7 @@ from orchestration_server.context.markdown.escaping import fence, has_lines, lin
 from orchestration_server.context.token_estimate import estimate_markdown as size
 
 CUT = "…"
-_CUT_SIZE = size(" " + CUT)
+_CUT_SIZE = max(size(" " + CUT), size("\n" + CUT))
 
 
 class Form(Enum):
@@ -99,4 +99,7 @@ class Item:
                 marked = marked or bool(whole)
             found += whole
             left -= taken
-        return found if marked else f"{found} {CUT}"
+        if marked or not found:
+            return found
+        # A mark on the line of a fence would open it again.
+        return f"{found}\n{CUT}" if found.endswith("`") else f"{found} {CUT}"
