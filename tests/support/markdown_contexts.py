@@ -200,6 +200,12 @@ events = st.builds(
 )
 
 
+def _blocker(link: context_pb2.ContextDependency) -> context_pb2.ContextDependency:
+    """Give a link the kind of blockers, and a status that blocks."""
+    link.kind, link.status = common_pb2.DEPENDENCY_KIND_BLOCKS, common_pb2.TASK_STATUS_IN_PROGRESS
+    return link
+
+
 def _named(context: context_pb2.Context) -> context_pb2.Context:
     """Name the task of a context as its target."""
     context.target_code = context.task.code
@@ -239,7 +245,7 @@ contexts = st.builds(
     agent_config=optional | structs,
     acceptance_criteria=lines,
     next_steps=lines,
-    blockers=st.lists(links, max_size=2),
+    blockers=st.lists(links.map(_blocker), max_size=2),
     dependencies=st.lists(links, max_size=2),
     files=st.lists(
         st.builds(context_pb2.ContextFile, path=texts, size=counts, modify_time=times), max_size=2
@@ -282,8 +288,10 @@ contexts = st.builds(
     version=st.just("0" * 16),
 ).map(_named)
 
-_USELESS = {"as_of_cursor", "version", "target_type", "nanos", "task_code"}
+_USELESS = {"as_of_cursor", "token_estimate", "version", "target_type", "nanos", "task_code"}
 """Fields that no text needs: cursors, and what the place of an item says."""
+_OPEN = (1, 2, 3)
+"""Statuses of tasks that block: the heading of the section says so."""
 _SENTENCES = {
     "dependency_added",
     "logged",
@@ -294,6 +302,7 @@ _SENTENCES = {
     "to",
     "kind",
     "message",
+    "depends_on",
 }
 """Names that a sentence says in other words."""
 _HEADING = re.compile(r"[\s>*\-\u200b-\u200f\u2060\ufeff]*#")
@@ -337,6 +346,9 @@ def _values(message: Any) -> Iterator[str]:
             ended = isinstance(message, context_pb2.ContextSession) and message.outcome
             if field.name in _USELESS or (field.name == "status" and ended):
                 continue
+            blocks = field.name == "kind" and value == common_pb2.DEPENDENCY_KIND_BLOCKS
+            if blocks and message.status in _OPEN:
+                continue
             for each in value if isinstance(value, list) or hasattr(value, "append") else [value]:
                 yield from _field(field, each)
 
@@ -346,8 +358,7 @@ def _field(field: Any, value: Any) -> Iterator[str]:
         yield from _values(value)
     elif field.enum_type is not None:
         name = _PREFIX.sub("", field.enum_type.values_by_number[value].name)
-        if field.name != "kind" or name != "BLOCKS":
-            yield name if re.fullmatch(r"P\d", name) else name.lower()
+        yield name if re.fullmatch(r"P\d", name) else name.lower()
     elif field.name == "type":
         kind = value.removeprefix("orchestration.").removesuffix("_changed").rpartition(".")[2]
         yield "" if value.startswith("orchestration.") and kind in _SENTENCES else kind

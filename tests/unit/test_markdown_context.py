@@ -239,10 +239,10 @@ def test_events_are_sentences_that_repeat_neither_day_nor_author() -> None:
         event("03T00:00", "orchestration.task.dependency_added", depends_on="u", kind="blocks"),
     ) == [
         "History (UTC)",
-        "- 2026-11-02 builder-1 14:05 created, set status pending → in_progress;"
+        "- 2026-11-02 14:05 builder-1 created, set status pending → in_progress;"
         ' 14:09 progress: "half \\"done\\""',
         '- 2026-11-02 14:10 set status in_progress → blocked (reason: "no key")',
-        "- 2026-11-03 builder-1 00:00 now depends on u (blocks)",
+        "- 2026-11-03 00:00 builder-1 now depends on u (blocks)",
     ]  # fmt: skip
 
 
@@ -254,7 +254,7 @@ def test_what_is_repeated_in_a_minute_is_written_once() -> None:
     ]
     assert history(*flip * 3, flip[0], flip[0]) == [
         "History (UTC; * marks events bots.task.… of callers)",
-        "* 2026-11-02 builder-1 14:05 (status open → closed, priority none → P0) ×3, status open → closed ×2",
+        "* 2026-11-02 14:05 builder-1 (status open → closed, priority none → P0) ×3, status open → closed ×2",
     ]
 
 
@@ -262,7 +262,7 @@ def test_an_event_of_a_caller_does_not_pass_for_one_of_the_ledger() -> None:
     own = event("02T14:05", STATUS, **changed("status", "pending", "completed"))
     alike = event("02T14:05", "bots.status_updated", **changed("status", "pending", "completed"))
     assert history(own)[1] != history(alike)[1]
-    assert history(alike)[1].startswith("- 2026-11-02 builder-1 14:05 bots.status_updated")
+    assert history(alike)[1].startswith("- 2026-11-02 14:05 builder-1 bots.status_updated")
 
 
 def test_a_description_that_is_shown_already_is_named() -> None:

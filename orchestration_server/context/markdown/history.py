@@ -89,7 +89,7 @@ class _When(NamedTuple):
 
     def alone(self, text: str) -> str:
         """Return an event with all that it needs."""
-        return f"\n{self.mark} " + " ".join(filter(None, (self.day, self.author, self.time, text)))
+        return f"\n{self.mark} " + " ".join(filter(None, (self.day, self.time, self.author, text)))
 
     def after(self, other: _When | None, text: str) -> str:
         """Return an event without what the one before it says."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from orchestration.v1 import common_pb2, context_pb2, event_pb2
+from orchestration.v1 import context_pb2, event_pb2
 from orchestration_server.codec.names import (
     ATTEMPT_OUTCOME_NAMES,
     DEPENDENCY_KIND_NAMES,
@@ -57,7 +57,9 @@ def sections(context: context_pb2.Context, events: Events, *, subject: str) -> d
             "blocker",
         ),
         S.CONTEXT_SECTION_DEPENDENCIES: Section(
-            "Linked tasks", list(_links(context.dependencies, context, of_sprint=of_sprint)), "linked task"
+            "Linked tasks",
+            list(_links(context.dependencies, context, of_sprint=of_sprint, kinds=True)),
+            "linked task",
         ),
         S.CONTEXT_SECTION_DECISIONS: Section("Decisions", list(_decisions(context)), "older decision"),
         S.CONTEXT_SECTION_SPRINT: Section("Sprint", [] if of_sprint else _sprint(context), "sprint"),
@@ -118,7 +120,11 @@ def _attempts(context: context_pb2.Context) -> Iterator[Item]:
 
 
 def _links(
-    links: Sequence[context_pb2.ContextDependency], context: context_pb2.Context, *, of_sprint: bool
+    links: Sequence[context_pb2.ContextDependency],
+    context: context_pb2.Context,
+    *,
+    of_sprint: bool,
+    kinds: bool = False,
 ) -> Iterator[Item]:
     """Yield links. A description that is shown already is named by the task that has it."""
     shown = {context.task.description[:TEXT]: "as of this task"}
@@ -128,7 +134,7 @@ def _links(
         same = shown[link.description]
         repeated = len(link.description) > len(same) and same != f"as of {link.depends_on_code}"
         description = same if repeated else _ended(link.description)
-        facts = [] if link.kind == common_pb2.DEPENDENCY_KIND_BLOCKS else [DEPENDENCY_KIND_NAMES[link.kind]]
+        facts = [DEPENDENCY_KIND_NAMES[link.kind]] if kinds else []
         facts.append(TASK_STATUS_NAMES[link.status] or ("" if link.title else "deleted"))
         known = ", ".join(filter(None, facts))
         lead = "\n-" + (f" {link.task_code} waits for" if of_sprint else "") + f" {link.depends_on_code}"
@@ -154,8 +160,9 @@ def _sprint(context: context_pb2.Context) -> list[Item]:
     if not context.HasField("sprint"):
         return []
     sprint = context.sprint
-    name = Part(sprint.title, Form.LINE).written() if sprint.title else ""
-    text = f"\n{sprint.code}{name}\n" + ", ".join(sprint_facts(sprint))
+    facts = ", ".join(sprint_facts(sprint))
+    text = f"\n{sprint.code}" + (f" ({facts})" if facts else "")
+    text += Part(sprint.title, Form.LINE).written() if sprint.title else ""
     return [Item(text + (Part(sprint.goal, Form.TEXT, prefix="\nGoal: ").written() if sprint.goal else ""))]
 
 
