@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -12,10 +12,12 @@ import grpc
 from google.protobuf import json_format
 
 from orchestration.model.prompts import render
-from orchestration.v1 import event_pb2, session_pb2, task_pb2
+from orchestration.v1 import context_pb2, event_pb2, session_pb2, task_pb2
 from orchestration_server.cli.importing.jsonl_format import EventReader, parse_task, read_lines
+from orchestration_server.context.token_estimate import estimate_markdown, tokens
 from tests.support.ledger import Ledger
 from tests.support.lengths import lengths
+from tests.support.markdown_contexts import missing
 from tests.support.tokenizer import real_tokenizer, tokens_of
 
 DATA = Path(__file__).parents[1] / "data" / "fleet"
@@ -80,6 +82,7 @@ class Fleet:
 def test_no_real_tokenizer_takes_more_than_the_budget(channel: grpc.Channel, size: tuple[int, int]) -> None:
     fleet = Fleet(channel, *size)
     encodings = {name: real_tokenizer(name) for name in TOKENIZERS}
+    _check_markdown(fleet, encodings)
     used: dict[int, list[float]] = {budget: [] for budget in BUDGETS}
     over, prompts = [], []
     for code in fleet.codes:
@@ -103,3 +106,28 @@ def test_no_real_tokenizer_takes_more_than_the_budget(channel: grpc.Channel, siz
     cut = [share for shares in used.values() for share in shares]
     assert len(cut) > len(fleet.codes)
     assert median(cut) >= LEAST_USE
+
+
+def _check_markdown(fleet: Fleet, encodings: dict[str, Callable[[str], int]]) -> None:
+    """Check that no text exceeds its budget, and that whole texts lose nothing that JSON has."""
+    used = []
+    for code in fleet.codes:
+        json = fleet.ledger.context({"task_code": code})
+        logged = list(json.events)
+        json.ClearField("events")
+        for budget in (0, *BUDGETS):
+            found = fleet.ledger.context(
+                {"task_code": code}, token_budget=budget, format=context_pb2.CONTEXT_FORMAT_MARKDOWN
+            )
+            text = found.markdown
+            assert found.token_estimate == tokens(estimate_markdown(text))
+            assert not budget or found.token_estimate <= budget
+            real = {name: count(text) for name, count in encodings.items()}
+            assert max(real.values()) <= found.token_estimate, (code, budget, real)
+            if found.trimmed:
+                assert found.token_estimate >= 0.9 * budget, (code, budget, text)
+                used.append(real["o200k_base"] / budget)
+            else:
+                assert not missing(json, logged, text), (code, text)
+            assert (code in fleet.noted) == ("## Notes for you" in text)
+    assert median(used) >= LEAST_USE

@@ -172,6 +172,7 @@ def options(path: str) -> dict[str, tuple[list[Any], list[Any]]]:
         "token_budget": ([0, 200, 1_000_000], [-1, 1, 199, 1_000_001]),
         "since_cursor": (["", "x" * 4096], ["x" * 4097, "é"]),
         "omit_sections": ([[], list(range(2, 16))], [[0], [1], [2, 2], [16]]),
+        "format": ([0, 1], [2, -1]),
     }
     return {f"{path}.{name}": edge for name, edge in edges.items()}
 

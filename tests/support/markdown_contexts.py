@@ -335,9 +335,8 @@ def _values(message: Any) -> Iterator[str]:
     if isinstance(message, Struct):
         yield from _leaves(plain(message))
     elif isinstance(message, Timestamp):
-        day, time = message.ToJsonString()[:16].split("T")
-        yield day
-        yield time
+        at = message.ToJsonString()
+        yield from (at[:4], at[5:10], at[11:16])
     elif isinstance(message, Duration):
         yield f"{message.seconds}"
     else:

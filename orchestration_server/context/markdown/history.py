@@ -1,8 +1,8 @@
 """Events as sentences: "2026-11-02 14:05 builder-1 set status in_progress → completed".
 
-Events of one day and author share a line: "14:05 set …; 14:07 set …". What happened several times in one
-minute is written once, with the number of times. Lines that begin with "*" have events of callers whose types
-begin alike.
+Events of one day and author share a line: "14:05 set …; 14:07 set …". A line of the same year as the one
+before it has no year. What happened several times in one minute is written once, with the number of times. Lines
+that begin with "*" have events of callers whose types begin alike.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ _SET = frozenset((
 ))  # fmt: skip
 _LINKED = {"dependency_added": "now depends on", "dependency_removed": "no longer depends on"}
 _CHANGED = "_changed"
-
-
+_YEAR = len("2026-")
 PERIOD = 4
 """Most events that are found to be repeated together."""
 
@@ -97,6 +96,8 @@ class _When(NamedTuple):
             return f", {text}"
         if other is not None and other[:3] == self[:3]:
             return f"; {self.time} {text}"
+        if other is not None and other.day[:_YEAR] == self.day[:_YEAR]:
+            return self._replace(day=self.day[_YEAR:]).alone(text)
         return self.alone(text)
 
 
