@@ -131,10 +131,9 @@ def report_budgets(stubs: LedgerStubs, codes: Sequence[str], by: Counters) -> No
 def report_tasks(stubs: LedgerStubs, codes: Sequence[str], by: Counters, texts: Path | None) -> None:
     """Print the tokens of each whole context, and of its long texts alone."""
     names = list(by)
-    print(
-        "| task | events | long texts | " + " | ".join(f"JSON, Markdown by {name}" for name in names), end=""
-    )
-    print(" | of JSON | besides texts | of JSON with ids |\n|---|---|---|" + "---|" * (len(names) + 3))
+    titles = ["task", "events", "long texts", *(f"JSON, Markdown by {name}" for name in names)]
+    titles += ["of JSON", "besides texts", "JSON with ids", "of it"]
+    print("| " + " | ".join(titles) + " |\n" + "|---" * len(titles) + "|")
     sums = [0, 0, 0, 0]
     for code in codes:
         json, text = assemble(stubs, code, 0, JSON), assemble(stubs, code, 0, MARKDOWN)
@@ -160,7 +159,7 @@ def report_tasks(stubs: LedgerStubs, codes: Sequence[str], by: Counters, texts: 
 def _shares(json: int, text: int, long: int, ids: int) -> str:
     """Return how much of JSON a text takes: as a whole, besides the long texts, and of JSON with ids."""
     besides = max(0, text - long) / max(1, json - long)
-    return f"{text / json:.0%} | {besides:.0%} | {text / ids:.0%} |"
+    return f"{text / json:.0%} | {besides:.0%} | {ids:,} | {text / ids:.0%} |"
 
 
 def main() -> None:

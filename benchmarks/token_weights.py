@@ -129,7 +129,7 @@ def others(random: Random) -> Iterator[str]:
 def others_markdown(random: Random) -> Iterator[str]:
     """Yield texts of other kinds as Markdown has them."""
     yield from _texts()
-    for text in list(_texts())[::3]:
+    for text in _texts():
         words = text.split()[:120]
         yield "".join(f"\n- {word}" for word in words)
         yield "".join(f"\n- {first}: {then}" for first, then in pairwise(words))
@@ -198,7 +198,7 @@ def main() -> None:
     arguments = parser.parse_args()
     random = Random(7)
     if arguments.markdown:
-        contexts, texts = list(fleet_markdown()), list(others_markdown(random))
+        contexts, texts = list(fleet_markdown()), list(filter(None, others_markdown(random)))
     else:
         contexts, texts = list(fleet(random)), list(others(random))
     tokenizers = counters(arguments.counter)

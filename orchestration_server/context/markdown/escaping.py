@@ -18,14 +18,15 @@ _PLAIN = re.compile(r"[\w.@/+:#-]+")
 _LOOKS_TYPED = re.compile(r"-?[0-9.]+(e[+-]?[0-9]+)?|true|false|null|none", re.IGNORECASE)
 _STRUCTURE = re.compile(r"[ \t>]*(#|`{3}|~{3}|<|=+[ \t]*$|-+[ \t]*$|…)")
 """The beginning of a line that Markdown, or this document, could take for structure."""
-_MARKS = "#`~<>=…-+*|\\"
+_MARK = re.compile(r"[#<>=…|]|`{3}|~{3}|[-+*] ")
+"""The beginning of a text that could be taken for structure within an item."""
 _TICKS = re.compile(r"`+")
 
 
 def one_line(text: str) -> str:
     """Return a text on one line, for the end of a line that the server has begun."""
     found = _BREAKS.sub(" ", text).strip()
-    return "\\" + found if (first := _visible(found)[:1]) and first in _MARKS else found
+    return "\\" + found if _MARK.match(_visible(found)) else found
 
 
 def word(text: str) -> str:

@@ -1,8 +1,8 @@
 """Events as sentences: "2026-11-02 14:05 builder-1 set status in_progress → completed".
 
 Events of one day and author share a line: "14:05 set …; 14:07 set …". A line of the same year as the one
-before it has no year. What happened several times in one minute is written once, with the number of times. Lines
-that begin with "*" have events of callers whose types begin alike.
+before it has no year. What happened several times in one minute is written once, with the number of times.
+Lines with "*" have events of callers whose types begin alike.
 """
 
 from __future__ import annotations
