@@ -18,11 +18,11 @@ PLANNED = {"docs/claims.md": ["T-1"], "docs/context.md": ["T-1"]}
 """The tasks that a page supposes."""
 PAGES = ["README.md", "docs/clients.md", "docs/claims.md", "docs/context.md", "clients/python/README.md"]
 PRINTED = {
-    "docs/clients.md": ["# Task parse: Write the parser", "\nnow at revision 2\n", ", 'grammar']"],
-    "README.md": ["# Task parse: Write the parser"],
+    "docs/clients.md": ["# parse Write the parser\n", "\nnow at revision 2\n", ", 'grammar']"],
+    "README.md": ["# parse Write the parser\n"],
     "docs/claims.md": [],
-    "docs/context.md": ["# Task T-1"],
-    "clients/python/README.md": ["# Task parser: Write the parser", "now at revision 1", "Write the lexer ["],
+    "docs/context.md": ["# T-1 Task T-1\n"],
+    "clients/python/README.md": ["# parser Write the parser\n", "now at revision 1", "Write the lexer ["],
 }
 """What the blocks of a page print, among the rest."""
 

@@ -11,9 +11,9 @@ from statistics import median
 import grpc
 from google.protobuf import json_format
 
-from orchestration.model.prompts import render
 from orchestration.v1 import context_pb2, event_pb2, session_pb2, task_pb2
 from orchestration_server.cli.importing.jsonl_format import EventReader, parse_task, read_lines
+from orchestration_server.context import compact_json
 from orchestration_server.context.token_estimate import estimate_markdown, tokens
 from tests.support.ledger import Ledger
 from tests.support.lengths import lengths
@@ -29,6 +29,9 @@ BATCH = 500
 NOTE = 300
 LEAST_USE = 0.7
 """The least share of a budget, in real tokens, that the median of the trimmed contexts fills."""
+
+MOST_OF_JSON = 0.65
+"""The most that the median of the texts without a cut takes of the tokens of JSON."""
 
 
 class Fleet:
@@ -84,7 +87,7 @@ def test_no_real_tokenizer_takes_more_than_the_budget(channel: grpc.Channel, siz
     encodings = {name: real_tokenizer(name) for name in TOKENIZERS}
     _check_markdown(fleet, encodings)
     used: dict[int, list[float]] = {budget: [] for budget in BUDGETS}
-    over, prompts = [], []
+    over = []
     for code in fleet.codes:
         for budget in BUDGETS:
             context = fleet.ledger.context({"task_code": code}, token_budget=budget)
@@ -94,15 +97,11 @@ def test_no_real_tokenizer_takes_more_than_the_budget(channel: grpc.Channel, siz
             text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
             real = {name: count(text) for name, count in encodings.items()}
             over += [(code, budget, name, n) for name, n in real.items() if n > context.token_estimate]
-            # What the Python client makes of it for a model.
-            prompts.append(encodings["o200k_base"](render(context)) / real["o200k_base"])
             if context.trimmed:
                 used[budget].append(real["o200k_base"] / budget)
             assert (code in fleet.noted) == bool(context.notes)
             assert all(len(note.text) > NOTE / 2 for note in context.notes if len(note.text) < NOTE)
     assert not over
-    assert max(prompts) < 1
-    assert median(prompts) < 0.75
     cut = [share for shares in used.values() for share in shares]
     assert len(cut) > len(fleet.codes)
     assert median(cut) >= LEAST_USE
@@ -110,9 +109,10 @@ def test_no_real_tokenizer_takes_more_than_the_budget(channel: grpc.Channel, siz
 
 def _check_markdown(fleet: Fleet, encodings: dict[str, Callable[[str], int]]) -> None:
     """Check that no text exceeds its budget, and that whole texts lose nothing that JSON has."""
-    used = []
+    used, shares = [], []
     for code in fleet.codes:
         json = fleet.ledger.context({"task_code": code})
+        tokens_of_json = encodings["o200k_base"](compact_json.text(json))
         logged = list(json.events)
         json.ClearField("events")
         for budget in (0, *BUDGETS):
@@ -129,5 +129,8 @@ def _check_markdown(fleet: Fleet, encodings: dict[str, Callable[[str], int]]) ->
                 used.append(real["o200k_base"] / budget)
             else:
                 assert not missing(json, logged, text), (code, text)
+                shares.append(real["o200k_base"] / tokens_of_json)
             assert (code in fleet.noted) == ("## Notes for you" in text)
     assert median(used) >= LEAST_USE
+    assert max(shares) < 1
+    assert median(shares) < MOST_OF_JSON

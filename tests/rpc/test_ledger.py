@@ -64,7 +64,7 @@ def test_the_example_of_the_issue_runs(
     names: dict[str, Any] = {}
     exec(ISSUE, names)
     names["ledger"].close()
-    assert "# Task parse: Write the parser" in capsys.readouterr().out
+    assert "# parse Write the parser\n" in capsys.readouterr().out
     task = ledger.get_task("parse")
     assert (task.status, task.priority, task.accept) == ("completed", "P1", ("tests pass",))
     assert task.config == {"max_turns": 40}
@@ -411,7 +411,7 @@ def test_a_context_has_its_sections_and_reads_as_markdown(ledger: Ledger) -> Non
     context = ledger.context(task="T2", tokens=2_000, omit="events")
     assert (context.kind, context.target, context.accept) == ("task", "T2", ("tests pass",))
     text = ledger.prompt(task="T2")
-    for part in ("# Task T2: Parser", "Of all.", "## Done when\n- tests pass", "- T1: Lexer (pending)"):
+    for part in ("# T2 Parser\n", "Of all.", "## Done when\n- [ ] tests pass", "- T1 (pending) Lexer"):
         assert part in text
     later = ledger.context(task="T2", since=context.cursor, omit="events")
     assert "target" in later.unchanged

@@ -41,7 +41,7 @@ def test_a_sprint_is_planned_worked_off_and_reported(server: Server) -> None:
             async for work in ledger.claims(sprint="S1"):
                 async with work:
                     taken.append(work.code)
-                    assert f"# Task {work.code}" in await work.prompt(tokens=1_000)
+                    assert f"# {work.code} " in await work.prompt(tokens=1_000)
                     await work.log("half done", files=3)
                     await work.done("tests pass")
             assert taken == ["A", "B", "C"]

@@ -246,6 +246,21 @@ def test_events_are_sentences_that_repeat_neither_day_nor_author() -> None:
     ]  # fmt: skip
 
 
+def test_times_in_events_are_in_utc_to_the_minute() -> None:
+    claim = {"changes": {"assignee": {"to": "a"}}, "expire_time": "2026-11-02T14:06:07.123456+00:00"}
+    due = changed("due_time", "2026-11-03T00:00:00+00:00", "2026-11-04T00:00:00+00:00")
+    assert history(
+        event("02T14:05", "orchestration.task.claimed", "a", fence="12", agent="a", **claim),
+        event("02T14:06", "orchestration.task.updated", "a", **due),
+        event("02T14:07", "bots.x", "a", due_time="2026-11-03T00:00:01Z"),
+    ) == [
+        "History (UTC)",
+        "- 2026-11-02 14:05 a claimed: assignee → a (expire_time: 2026-11-02 14:06);"
+        " 14:06 set due_time 2026-11-03 00:00 → 2026-11-04 00:00;"
+        " 14:07 bots.x (due_time: 2026-11-03T00:00:01Z)",
+    ]  # fmt: skip
+
+
 def test_what_is_repeated_in_a_minute_is_written_once() -> None:
     values: dict[str, Any] = {"from": None, "to": "P0"}
     flip = [

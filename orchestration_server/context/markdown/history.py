@@ -7,8 +7,9 @@ Lines with "*" have events of callers whose types begin alike.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ _SET = frozenset((
 _LINKED = {"dependency_added": "now depends on", "dependency_removed": "no longer depends on"}
 _CHANGED = "_changed"
 _YEAR = len("2026-")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 PERIOD = 4
 """Most events that are found to be repeated together."""
 
@@ -143,7 +145,7 @@ def _text(event: event_pb2.Event, common: str) -> str:
     if type_.endswith(_CHANGED) and payload and payload.keys() <= {"from", "to"}:
         before, after = scalar(payload.get("from")), scalar(payload.get("to"))
         return f"{about}{type_.removesuffix(_CHANGED)} {before} → {after}"
-    return about + type_ + _facts(payload)
+    return about + type_ + _facts(payload, lambda name, value: scalar(value))
 
 
 def _about(event: event_pb2.Event) -> Iterator[str]:
@@ -178,18 +180,26 @@ def _own_text(event: event_pb2.Event, payload: dict[str, Any]) -> str:
         message = payload.pop("message", "")
         return f"{word(payload.pop('kind'))}: {quoted(message)}" + _facts(payload)
     changed = ", ".join(_changed(name, changes[name]) for name in sorted(changes))
-    named = "set" if kind in _SET and changed else kind.replace("_", " ")
-    return " ".join(filter(None, (named, changed))) + _facts(payload)
+    if kind in _SET and changed:
+        return f"set {changed}" + _facts(payload)
+    return ": ".join(filter(None, (kind.replace("_", " "), changed))) + _facts(payload)
 
 
 def _changed(name: str, change: Any) -> str:
     if not isinstance(change, dict) or not change.keys() <= {"from", "to"}:
         return f"{word(name)} {quoted(change)}"
-    before = f"{scalar(change['from'])} " if "from" in change else ""
-    return f"{word(name)} {before}→ {scalar(change.get('to'))}"
+    before = f"{_value(name, change['from'])} " if "from" in change else ""
+    return f"{word(name)} {before}→ {_value(name, change.get('to'))}"
 
 
-def _facts(payload: dict[str, Any]) -> str:
+def _value(name: str, value: Any) -> str:
+    """Return a value of a payload, and the ledger's times as all others: in UTC, to the minute."""
+    if name.endswith("_time") and isinstance(value, str) and _TIME.fullmatch(value):
+        return value[:16].replace("T", " ")
+    return scalar(value)
+
+
+def _facts(payload: dict[str, Any], write: Callable[[str, Any], str] = _value) -> str:
     if not payload:
         return ""
-    return " (" + ", ".join(f"{word(name)}: {scalar(payload[name])}" for name in sorted(payload)) + ")"
+    return " (" + ", ".join(f"{word(name)}: {write(name, payload[name])}" for name in sorted(payload)) + ")"

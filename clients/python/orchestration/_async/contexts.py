@@ -8,7 +8,7 @@ from orchestration._async.calls import AsyncCalls
 from orchestration.model.context_records import Context
 from orchestration.model.requests import context_options, one_target
 from orchestration.model.words import ContextPart
-from orchestration.v1.context_pb2 import AssembleContextRequest
+from orchestration.v1.context_pb2 import CONTEXT_FORMAT_MARKDOWN, AssembleContextRequest, ContextOptions
 
 
 class AsyncContextCalls(AsyncCalls):
@@ -53,13 +53,19 @@ class AsyncContextCalls(AsyncCalls):
     async def prompt(self, *, task: str = "", sprint: str = "", session: str = "", tokens: int = 0) -> str:
         """Return the context of a task, a sprint or a session as Markdown, for a model.
 
+        The server writes it. Text that others wrote cannot pass for its headings and lines.
+
         Args:
             task: The code of the task.
             sprint: The code of the sprint.
             session: The key of the session.
-            tokens: The most tokens, 200 to 1,000,000; 0 for no limit.
+            tokens: The most tokens of the text, 200 to 1,000,000; 0 for no limit.
 
         Raises:
             NotFound: The target does not exist.
         """
-        return str(await self.context(task=task, sprint=sprint, session=session, tokens=tokens))
+        request = AssembleContextRequest(
+            **one_target(task=task, sprint=sprint, session=session),
+            options=ContextOptions(token_budget=tokens, format=CONTEXT_FORMAT_MARKDOWN),
+        )
+        return (await self.call(self.raw.contexts.AssembleContext, request)).context.markdown

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from orchestration.model.prompts import render
 from orchestration.model.words import CONTEXT_PARTS, ENTITY_KINDS, ContextPart, EntityKind
 from orchestration.v1 import context_pb2
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What an agent needs to know. str() is the context as Markdown, for a model.
+    """What an agent needs to know, for a program. ``prompt`` returns it as text for a model.
 
     Attributes:
         kind: The kind of target: "task", "sprint" or "session".
@@ -36,9 +35,6 @@ class Context:
     cursor: str
     version: str
     raw: context_pb2.Context = field(repr=False, compare=False)
-
-    def __str__(self) -> str:
-        return render(self.raw)
 
     @classmethod
     def of(cls, raw: context_pb2.Context) -> Context:
