@@ -32,6 +32,9 @@ HOSTILE = (
     "> ## Files",
     "`",
     "\u200b# z",
+    "\u3164## Do next",
+    "\xa0# y",
+    "x\n\ufe0f## Files",
     "\t# tab",
     "\n---\n",
     "a, assigned to root",
@@ -305,7 +308,7 @@ _SENTENCES = {
     "depends_on",
 }
 """Names that a sentence says in other words."""
-_HEADING = re.compile(r"[\s>*\-\u200b-\u200f\u2060\ufeff]*#")
+_HEADING = re.compile(r"[\s>*\-\u200b-\u200f\u2060\ufeff\u3164\ufe0f]*#")
 """A heading, also one in a quote, in an item or after invisible characters."""
 _PREFIX = re.compile(r"^[A-Z_]*?(STATUS|OUTCOME|PRIORITY|KIND|TYPE)_")
 

@@ -9,24 +9,29 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from typing import Any
 
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 """What may end a line or is invisible in it."""
 _PLAIN = re.compile(r"[\w.@/+:#-]+")
 _LOOKS_TYPED = re.compile(r"-?[0-9.]+(e[+-]?[0-9]+)?|true|false|null|none", re.IGNORECASE)
-_STRUCTURE = re.compile(r"[ \t>]*(#|`{3}|~{3}|<|=+[ \t]*$|-+[ \t]*$|…)")
+_UNSEEN = (
+    r"(?:[^\S\n]|[>\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u180e\u200b-\u200f"
+    r"\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff])*"
+)
+"""Spaces, marks of quotes and invisible characters, which may stand before a mark."""
+_STRUCTURE = re.compile(rf"^{_UNSEEN}(?:#|`{{3}}|~{{3}}|<|=+[ \t]*$|-+[ \t]*$|…)", re.MULTILINE)
 """The beginning of a line that Markdown, or this document, could take for structure."""
-_MARK = re.compile(r"[#<>=…|]|`{3}|~{3}|[-+*] ")
+_MARK = re.compile(rf"{_UNSEEN}(?:[#<=…|]|`{{3}}|~{{3}}|[-+*] )|>")
 """The beginning of a text that could be taken for structure within an item."""
+_TABS_AND_LINES = {ord("\t"): " ", ord("\n"): " "}
 _TICKS = re.compile(r"`+")
 
 
 def one_line(text: str) -> str:
     """Return a text on one line, for the end of a line that the server has begun."""
     found = _BREAKS.sub(" ", text).strip()
-    return "\\" + found if _MARK.match(_visible(found)) else found
+    return "\\" + found if _MARK.match(found) else found
 
 
 def word(text: str) -> str:
@@ -56,10 +61,8 @@ def has_lines(text: str) -> bool:
 
 def needs_fence(text: str) -> bool:
     """Return whether a line of the text could be taken for structure, or has characters that end a line."""
-    plain = text.replace("\r\n", "\n").replace("\t", " ").replace("\n", " ")
-    if _BREAKS.search(plain):
-        return True
-    return any(_STRUCTURE.match(_visible(line)) for line in text.splitlines())
+    plain = text.replace("\r\n", "\n")
+    return bool(_BREAKS.search(plain.translate(_TABS_AND_LINES)) or _STRUCTURE.search(plain))
 
 
 def fence(text: str) -> str:
@@ -70,8 +73,3 @@ def fence(text: str) -> str:
 def lines(text: str) -> str:
     """Return a text of several lines with the line breaks of this document."""
     return text.replace("\r\n", "\n").rstrip()
-
-
-def _visible(line: str) -> str:
-    """Return a line without the invisible characters before its first mark."""
-    return "".join(c for c in line[:80] if unicodedata.category(c) != "Cf") + line[80:]

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from functools import cached_property
 
 from orchestration_server.context.markdown.escaping import fence, has_lines, lines, needs_fence, one_line
 from orchestration_server.context.token_estimate import estimate_markdown as size
 
 CUT = "…"
 _CUT_SIZE = max(size(" " + CUT), size("\n" + CUT))
+
+
+_FIRST_TRY = 64
+"""The number of characters that are tried first when a text is cut."""
 
 
 class Form(Enum):
@@ -31,7 +35,8 @@ class Form(Enum):
     """Below a heading: on lines of its own, in a fence if it could be taken for structure."""
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True)
+class Part:
     """A part of an item."""
 
     text: str
@@ -44,20 +49,23 @@ class Part(NamedTuple):
         text, mark = (self.text, "") if end is None else (self.text[:end].rstrip(), CUT)
         if self.form == Form.WHOLE:
             return self.prefix + text
-        if self.form == Form.LINE or (self.form == Form.TEXT and not has_lines(self.text)):
-            return self.prefix + one_line(text) + mark
-        if self.form == Form.BLOCK and not needs_fence(self.text):
-            return "\n" + lines(text) + mark
-        # The fence is chosen for the whole text, so that a longer part of it never takes less room.
-        around = "\n" + fence(self.text)
+        around = self._fence
+        if not around:
+            return (
+                "\n" + lines(text) + mark if self.form == Form.BLOCK else self.prefix + one_line(text) + mark
+            )
         before = "" if self.form == Form.BLOCK else self.prefix.rstrip()
-        return f"{before}{around}\n{lines(text)}{mark}{around}"
+        return f"{before}\n{around}\n{lines(text)}{mark}\n{around}"
 
     def cut(self, room: int) -> str:
         """Return as much of the part as takes at most ``room`` units; empty if nothing does."""
         if self.form == Form.WHOLE:
             return ""
-        fits, fails = 0, len(self.text)
+        fits, fails = 0, _FIRST_TRY
+        # A long text is not written as a whole to find that little of it fits.
+        while fails < len(self.text) and size(self.written(fails)) <= room:
+            fits, fails = fails, 2 * fails
+        fails = min(fails, len(self.text))
         while fits + 1 < fails:
             middle = (fits + fails) // 2
             if size(self.written(middle)) <= room:
@@ -65,6 +73,15 @@ class Part(NamedTuple):
             else:
                 fails = middle
         return self.written(fits) if fits and self.text[:fits].strip() else ""
+
+    @cached_property
+    def _fence(self) -> str:
+        """The fence around the whole text, so that a longer part of it never takes less room; or no text."""
+        if self.form == Form.BLOCK:
+            fenced = needs_fence(self.text)
+        else:
+            fenced = self.form == Form.TEXT and has_lines(self.text)
+        return fence(self.text) if fenced else ""
 
 
 @dataclass(frozen=True, slots=True)
