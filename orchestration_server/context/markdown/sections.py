@@ -44,7 +44,7 @@ def sections(context: context_pb2.Context, events: Events, *, subject: str) -> d
     """Return the sections of a context that are not empty, in the order in which they are read."""
     of_sprint = subject == "sprint"
     found = {
-        S.CONTEXT_SECTION_TARGET: Section("", target(context, subject), "detail"),
+        S.CONTEXT_SECTION_TARGET: Section("", target(context, subject), "further detail"),
         S.CONTEXT_SECTION_NEXT_STEPS: Section("Do next", _lines(context.next_steps), "step"),
         S.CONTEXT_SECTION_ACCEPTANCE_CRITERIA: Section(
             "Done when", _lines(context.acceptance_criteria, "[ ] "), "condition"
