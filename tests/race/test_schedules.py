@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,28 +26,20 @@ from orchestration.v1.schedule_pb2_grpc import ScheduleServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server import recurrence
 from orchestration_server.app import App
-from orchestration_server.db.connection import Connection
-from orchestration_server.db.database import Database
 from orchestration_server.jobs import schedules as schedule_jobs
 from orchestration_server.jobs.schedules import Schedules
 from orchestration_server.services import firing, generation
 from orchestration_server.services import schedules as schedule_rpcs
 from orchestration_server.store import schedules as schedule_store
-from orchestration_server.templates import Templates
-from orchestration_server.writes.gate import Gate
 from tests.conftest import Server, open_channel
 from tests.support import factories, locks
+from tests.support.mortal_schedules import Mortal, worker
 from tests.support.waits import turns
 
 S = schedule_pb2
 ROOT = Path(__file__).parents[2]
 YEARLY = "0 0 1 1 *"
 HANDLED = ("fired", "skipped", "failed")
-
-
-def worker(db: Database) -> Schedules:
-    gate = Gate(db, lambda: None)
-    return Schedules(db, gate, generation.Generation(gate, Templates()))
 
 
 def create(channel: grpc.Channel, code: str, **fields: Any) -> None:
@@ -282,39 +271,16 @@ def test_control_without_its_turn_a_firing_commits_after_the_pause(
     assert len(task_codes(channel)) == 1
 
 
-def die_at(database_url: str, statement: int) -> None:
-    """Fire all due schedules, and be killed before the statement of that number; after it, if negative."""
-    run = Connection.execute
-    number = 0
-
-    def counted(self: Connection, query: Any, params: Any = None, **given: Any) -> Any:
-        nonlocal number
-        number += 1
-        if number == statement:
-            os.kill(os.getpid(), signal.SIGKILL)
-        done = run(self, query, params, **given)
-        if number == -statement:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return done
-
-    db = Database(database_url, size=2)
-    db.start()
-    one = worker(db)
-    Connection.execute = counted  # type: ignore[method-assign]  # the child does nothing else
-    one.run_once()
-    print("statements", number)
+@pytest.fixture
+def mortal(database_url: str) -> Iterator[Mortal]:
+    process = Mortal(database_url)
+    yield process
+    process.close()
 
 
-def killed(database_url: str, statement: int) -> subprocess.CompletedProcess[str]:
-    child = f"from tests.race.test_schedules import die_at; die_at({database_url!r}, {statement})"
-    paths = os.pathsep.join([str(ROOT), *sys.path])
-    return subprocess.run(
-        [sys.executable, "-c", child], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": paths},
-    )  # fmt: skip
-
-
-def test_a_worker_that_is_killed_anywhere_leaves_all_or_nothing(server: Server, database_url: str) -> None:
+def test_a_worker_that_is_killed_anywhere_leaves_all_or_nothing(
+    server: Server, database_url: str, mortal: Mortal
+) -> None:
     with open_channel(server.address) as channel:
         create(channel, "task", overlap=S.OVERLAP_POLICY_ALLOW)
         create(
@@ -325,17 +291,16 @@ def test_a_worker_that_is_killed_anywhere_leaves_all_or_nothing(server: Server, 
             variables={"bugs": ["b"]},
         )
         due = make_due(database_url, 100)
-        whole = killed(database_url, 1_000)
-        assert whole.returncode == 0, whole.stderr
-        statements = int(whole.stdout.split()[-1])
+        code, statements = mortal.killed(1_000)
+        assert code == 0
         assert statements >= 5
         want = {("task", due.isoformat()): 1, ("plan", due.isoformat()): 1}
         sizes = Counter(code.split("-")[0] for code in task_codes(channel))
         assert handled(channel) == want
         for round_, at in enumerate([*range(1, statements + 1), *range(-statements, 0)], 1):
             due = make_due(database_url, 100 - round_)
-            outcome = killed(database_url, at)
-            assert outcome.returncode == -signal.SIGKILL, (at, outcome)
+            code, _ = mortal.killed(at)
+            assert code == -signal.SIGKILL, at
             # A firing is in the log with all of its tasks, or neither is there.
             found = Counter(code for code, time in handled(channel) if time == due.isoformat())
             now = Counter(code.split("-")[0] for code in task_codes(channel))
