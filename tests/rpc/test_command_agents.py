@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +21,7 @@ from tests.conftest import Server
 from tests.support.commands import LedgerCommand
 from tests.support.credentials import make_key
 
+CLIENT = Path(__file__).parents[2] / "clients" / "python"
 pytestmark = pytest.mark.shared_server(by_address=True)
 
 
@@ -300,3 +307,59 @@ def test_a_ledger_that_takes_keys_says_which_variable_to_set(closed: App, databa
     assert "fix: use a key with the role" in run("task", "add", "w1", "T", code=2, ORCHESTRATION_TOKEN=key)
     other = LedgerCommand(closed.address, "other")
     assert "fix: name the key's own project" in other("ready", code=2, ORCHESTRATION_TOKEN=key)
+
+
+def test_two_servers_stored_at_once_are_both_there(run: LedgerCommand, tmp_path: Path) -> None:
+    def store(name: str) -> int:
+        words = [sys.executable, "-m", "orchestration.cli", "use", name, "--address", "127.0.0.1:1"]
+        env = {"PYTHONPATH": str(CLIENT), "XDG_CONFIG_HOME": str(tmp_path)}
+        return subprocess.run(words, env=env, check=False, timeout=60, stdout=subprocess.DEVNULL).returncode
+
+    names = [f"s{number}" for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(store, names)) == {0}
+    assert sorted(run.bare("use", "-o", "name", XDG_CONFIG_HOME=str(tmp_path)).output.split()) == names
+
+
+def test_a_second_use_waits_for_the_first(run: LedgerCommand, tmp_path: Path) -> None:
+    """The lock is held while the file is read and written; the control is that it is free afterwards."""
+    from orchestration.cli import servers
+
+    held = []
+
+    def edit(stored: servers.Servers) -> servers.Servers:
+        lock = tmp_path / "orchestration" / "servers.toml.lock"
+        with lock.open() as mine:
+            try:
+                fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.append(False)
+            except BlockingIOError:
+                held.append(True)
+        return stored
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_CONFIG_HOME", str(tmp_path))
+        servers.change(edit)
+        edit(servers.read())
+    assert held == [True, False]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes_codes(run: LedgerCommand, tmp_path: Path) -> None:
+    command = tmp_path / "orchestration"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m orchestration.cli "$@"\n')
+    command.chmod(0o755)
+    script = """
+    source <(orchestration completion bash)
+    COMP_WORDS=(orchestration show ""); COMP_CWORD=2; _orchestration_completion orchestration
+    echo "${COMPREPLY[@]}"
+    """
+    env = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(CLIENT),
+        "ORCHESTRATION_ADDRESS": run.address, "ORCHESTRATION_PROJECT": run.project,
+    }  # fmt: skip
+    ended = subprocess.run(
+        ["bash", "--norc", "-c", script], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (sorted(ended.stdout.split()), ended.stderr) == (["w1", "w2"], "")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import tomllib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,20 +65,30 @@ def read() -> Servers:
         raise Refusal(f"cannot read {path()}: {error}", fix="mend or remove the file", code=USAGE) from None
 
 
-def write(servers: Servers) -> None:
-    """Store the servers; another process sees the old file or the new one."""
+def change(edit: Callable[[Servers], Servers]) -> None:
+    """Replace the stored servers by what ``edit`` makes of them, one process at a time.
+
+    A reader sees the old file or the new one. Raises Refusal if the file cannot be written.
+    """
+    # The file itself may be a link into a directory of settings.
+    target = path().resolve()
+    part = target.with_name(f"{target.name}.{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.with_name(f"{target.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            part.write_text(_text(edit(read())))
+            part.replace(target)
+    except OSError as error:
+        raise Refusal(f"cannot write {target}: {error.strerror}", code=USAGE) from None
+
+
+def _text(servers: Servers) -> str:
     lines = [f"current = {_quoted(servers.current)}"]
     for name, server in servers.by_name.items():
         lines += ["", f"[servers.{_quoted(name)}]"]
         lines += [f"{key} = {_quoted(value)}" for key, value in asdict(server).items() if value]
-    target = path()
-    part = target.with_name(f"{target.name}.{os.getpid()}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text("\n".join(lines) + "\n")
-        part.replace(target)
-    except OSError as error:
-        raise Refusal(f"cannot write {target}: {error.strerror}", code=USAGE) from None
+    return "\n".join(lines) + "\n"
 
 
 def _quoted(text: str) -> str:

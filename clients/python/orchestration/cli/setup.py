@@ -12,6 +12,7 @@ from orchestration.cli import exit_codes
 from orchestration.cli.main import COMPLETE_VARIABLE
 from orchestration.cli.output import Answer, Table
 from orchestration.cli.refusal import Refusal
+from orchestration.cli.servers import Server, Servers
 from orchestration.cli.verb import Session, verb
 
 
@@ -38,36 +39,45 @@ def use(
     """
     from orchestration.cli import servers
 
-    stored = servers.read()
     if not name:
-        return _list(session, stored)
+        return _list(session, servers.read())
+    if remove:
+        servers.change(lambda stored: _without(stored, name))
+        return Answer({"removed": name}, [f"{name} is forgotten"], [name])
     given = {
         "address": session.common.address, "project": session.common.project, "agent": session.common.agent,
         "token_env": session.common.token_env, "token_file": token_file, "ca_file": ca_file,
     }  # fmt: skip
-    named: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    by_name = dict(stored.by_name)
-    if remove:
-        if by_name.pop(name, None) is None:
-            raise Refusal(f"there is no server {name!r}", code=exit_codes.NOT_FOUND)
-        servers.write(servers.Servers("" if stored.current == name else stored.current, by_name))
-        return Answer({"removed": name}, [f"{name} is forgotten"], [name])
-    if name not in by_name and not named.get("address"):
-        raise Refusal(
-            f"there is no server {name!r} yet", fix=f"orchestration use {name} --address HOST:PORT",
-            code=exit_codes.NOT_FOUND,
-        )  # fmt: skip
+    named = {key: value for key, value in given.items() if value is not None}
     if named.get("address"):
         from orchestration.settings import resolve_address
 
         named["address"] = resolve_address(named["address"])
-    server = replace(by_name.get(name, servers.Server()), **named)
-    servers.write(servers.Servers(name, by_name | {name: server}))
+    servers.change(lambda stored: _with(stored, name, named))
+    server = servers.read().by_name[name]
     where = f"{server.address}" + (f", project {server.project}" if server.project else "")
     return Answer({"current": name, "server": asdict(server)}, [f"all verbs use {name} now: {where}"], [name])
 
 
-def _list(session: Session, stored: Any) -> Answer:
+def _without(stored: Servers, name: str) -> Servers:
+    if name not in stored.by_name:
+        raise Refusal(f"there is no server {name!r}", code=exit_codes.NOT_FOUND)
+    kept = {one: server for one, server in stored.by_name.items() if one != name}
+    return Servers("" if stored.current == name else stored.current, kept)
+
+
+def _with(stored: Servers, name: str, named: dict[str, str]) -> Servers:
+    if name not in stored.by_name and not named.get("address"):
+        raise Refusal(
+            f"there is no server {name!r} yet",
+            fix=f"orchestration use {name} --address HOST:PORT",
+            code=exit_codes.NOT_FOUND,
+        )
+    server = replace(stored.by_name.get(name, Server()), **named)
+    return Servers(name, stored.by_name | {name: server})
+
+
+def _list(session: Session, stored: Servers) -> Answer:
     from orchestration.cli import servers
 
     table = Table(("", "NAME", "ADDRESS", "PROJECT", "AGENT"))
