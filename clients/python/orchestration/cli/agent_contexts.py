@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from orchestration.cli import arguments
-from orchestration.cli.output import Answer, one_line, plural
+from orchestration.cli.output import Answer, one_line, plural, visible
 from orchestration.cli.verb import Session, verb
 
-if TYPE_CHECKING:
-    from orchestration.v1.context_pb2 import Context, ContextDependency
-
-Budget = Annotated[int, typer.Option("--tokens", min=0, help="The most tokens of a model; 0 for no limit.")]
+Budget = Annotated[
+    int, typer.Option("--tokens", min=0, help="The most tokens of a model, from 200; 0 for no limit.")
+]
 
 
 @verb
@@ -25,71 +24,26 @@ def context(
     ] = "task",
     tokens: Budget = 0,
 ) -> Answer:
-    """Show what an agent needs to know before it works on a task."""
+    """Show what an agent needs to know before it works on a task, as Markdown for a model.
+
+    With --json the context has its fields.
+    """
     from orchestration.cli.documents import to_document
-    from orchestration.v1.context_pb2 import AssembleContextRequest, ContextOptions
+    from orchestration.v1.context_pb2 import CONTEXT_FORMAT_MARKDOWN, AssembleContextRequest, ContextOptions
 
     session.subject = code
     field = {"task": "task_code", "sprint": "sprint_code", "session": "session_key"}.get(type_)
     if field is None:
         raise ValueError(f"--type {type_} is none of task, sprint, session")
-    request = AssembleContextRequest(options=ContextOptions(token_budget=tokens))
+    options = ContextOptions(token_budget=tokens)
+    if session.out.format == "table":
+        # For a model and for people; JSON and YAML have the fields.
+        options.format = CONTEXT_FORMAT_MARKDOWN
+    request = AssembleContextRequest(options=options)
     setattr(request, field, code)
     found = session.client.contexts.AssembleContext(request)
-    return Answer(to_document(found), _page(found.context), [code])
-
-
-def _page(found: Context) -> list[str]:
-    from orchestration.cli import sentences, task_tables, times
-
-    lines: list[str] = []
-    if found.HasField("task"):
-        lines += task_tables.task_page(found.task)
-    if found.HasField("sprint"):
-        lines += ["", f"Sprint {found.sprint.code}: {one_line(found.sprint.title)}"]
-        lines += [f"  goal: {one_line(found.sprint.goal)}"] if found.sprint.goal else []
-        lines += [f"  {task_tables.counts(found.progress)}"] if found.HasField("progress") else []
-
-    def section(title: str, items: list[str]) -> None:
-        if items:
-            lines.extend(["", f"{title}:", *[f"  - {item}" for item in items]])
-
-    section("Next steps", [one_line(step) for step in found.next_steps])
-    for title, links in (("Blockers", found.blockers), ("Dependencies", found.dependencies)):
-        section(title, [_link(link) for link in links])
-    section("Notes", [f"{note.agent or 'someone'}: {one_line(note.text)}" for note in found.notes])
-    section("Decisions", [f"{one.code} {one_line(one.title)} ({one.status})" for one in found.decisions])
-    section(
-        "Sessions before", [f"{one.agent}: {one_line(one.summary)}" for one in found.sessions if one.summary]
-    )
-    section(
-        "Attempts before",
-        [
-            f"{one.number} by {one.agent}" + (f": {one_line(one.reason)}" if one.reason else "")
-            for one in found.attempts
-        ],
-    )
-    section("Files", [f"{file.path} ({file.size} bytes)" for file in found.files])
-    section(
-        "Events",
-        [
-            f"{times.clock(event.occur_time)} {sentences.sentence(event, found.target_code)}"
-            for event in found.events
-        ],
-    )
-    if found.trimmed:
-        lines += ["", "Some parts were left out to keep within the limit of tokens."]
-    return lines
-
-
-def _link(link: ContextDependency) -> str:
-    from orchestration.cli import task_tables, words
-    from orchestration.v1.common_pb2 import DependencyKind
-
-    kind = words.word_of(DependencyKind.DESCRIPTOR, link.kind)
-    status = words.word_of(task_tables.TASK_STATUS, link.status)
-    outcome = f": {one_line(link.outcome)}" if link.outcome else ""
-    return f"{link.depends_on_code} {one_line(link.title)} ({status}, {kind}){outcome}"
+    lines = [visible(line) for line in found.context.markdown.splitlines()]
+    return Answer(to_document(found), lines, [code])
 
 
 @verb

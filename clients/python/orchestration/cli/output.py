@@ -155,7 +155,7 @@ def cut(text: str, columns: int) -> str:
 def visible(text: str) -> str:
     """Return a text of others with control characters shown, so that it cannot steer the terminal."""
     return "".join(
-        one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text
+        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in text
     )
 
 
