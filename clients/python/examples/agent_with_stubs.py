@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import grpc
 from google.protobuf import json_format
@@ -55,7 +56,7 @@ def ask_model(prompt: str) -> str:
 
 def reason_of(error: grpc.RpcError) -> str:
     """Return the reason of an error; empty if it has none."""
-    status = rpc_status.from_call(error)
+    status = rpc_status.from_call(cast(grpc.Call, error))
     for detail in status.details if status else ():
         info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info):
