@@ -211,7 +211,8 @@ def test_however_streams_and_their_callers_end_each_is_counted_once(
     def use(number: int) -> None:
         stream = events.StreamTimeline(event_pb2.StreamTimelineRequest(follow=number % 3 == 0))
         # Some leave before the first message, some after it, some while the stream ends.
-        for _ in range(rng.randrange(4)):
+        # A third would wait for a sign of life.
+        for _ in range(rng.randrange(3)):
             if next(stream, None) is None:
                 break
         stream.cancel()
