@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -31,6 +32,7 @@ SHAPES = {
     # One task has nearly all others as its children.
     "one parent": f"insert into dependencies select 'default', code, 'hub', 2, now() from ({WORK}) t",
 }
+FLUSH: LiteralString = "select pg_stat_force_next_flush()"
 SUM = """
 select (select sum(seq_tup_read) from pg_stat_user_tables)
     + (select sum(idx_tup_read) from pg_stat_user_indexes)
@@ -115,9 +117,9 @@ class Counted:
         """Return the rows read so far."""
         with ExitStack() as stack:
             for _ in range(self._app.settings.connections or 0):
-                stack.enter_context(self._app.db.connection()).execute(
-                    "select pg_stat_force_next_flush()", name="test.flush"
-                )
+                stack.enter_context(self._app.db.connection()).execute(FLUSH, name="test.flush")
+        # The statement that links tasks ran here.
+        self._conn.execute(FLUSH)
         row = self._conn.execute(SUM).fetchone()
         assert row is not None
         return int(row[0])
