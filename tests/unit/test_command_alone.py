@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -70,10 +71,45 @@ demo; version; call TaskService/GetTask {}; task add w1 T; done w1; sprint creat
 """
 
 
-@pytest.mark.parametrize("words", [tuple(line.split()) for line in VERBS.split(";")], ids=" ".join)
-def test_each_verb_reaches_the_call_of_a_server(python: Path, words: tuple[str, ...]) -> None:
+LINES = [tuple(line.split()) for line in VERBS.split(";")]
+IN_FORKS = """
+import json, os, sys
+import orchestration
+from orchestration.cli.main import main
+ended = []
+for words in json.loads(sys.argv[1]):
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(write, 1)
+        os.dup2(write, 2)
+        sys.argv = ["orchestration", *words, "--address", "127.0.0.1:1"]
+        main()
+        sys.exit(0)
+    os.close(write)
+    with os.fdopen(read) as output:
+        told = output.read()
+    ended.append([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told])
+print(json.dumps(ended))
+"""
+
+
+@pytest.fixture(scope="module")
+def ended(python: Path) -> dict[tuple[str, ...], tuple[int, str]]:
+    """Run each line in a fork of one process, which imports grpc once; return exit codes and outputs."""
+    done = subprocess.run(
+        [python, "-I", "-c", IN_FORKS, json.dumps(LINES)],
+        capture_output=True, text=True, timeout=60, check=True, env={},
+    )  # fmt: skip
+    return dict(zip(LINES, json.loads(done.stdout), strict=True))
+
+
+@pytest.mark.parametrize("words", LINES, ids=" ".join)
+def test_each_verb_reaches_the_call_of_a_server(
+    ended: dict[tuple[str, ...], tuple[int, str]], words: tuple[str, ...]
+) -> None:
     """All of its imports are there: what fails is the connection."""
-    ended = run(python, *words, "--address", "127.0.0.1:1")
-    assert ended.returncode == 5, ended.stderr
-    assert ended.stderr.startswith("error: no server answers at 127.0.0.1:1\nfix: ")
-    assert ended.stderr.count("\n") == 2
+    code, told = ended[words]
+    assert code == 5, told
+    assert told.startswith("error: no server answers at 127.0.0.1:1\nfix: ")
+    assert told.count("\n") == 2
