@@ -76,27 +76,26 @@ IN_FORKS = """
 import json, os, sys
 import orchestration
 from orchestration.cli.main import main
-ended = []
+forks = []
 for words in json.loads(sys.argv[1]):
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        os.dup2(write, 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(write, 2)
         sys.argv = ["orchestration", *words, "--address", "127.0.0.1:1"]
         main()
         sys.exit(0)
     os.close(write)
-    with os.fdopen(read) as output:
-        told = output.read()
-    ended.append([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told])
+    forks.append((child, os.fdopen(read)))
+ended = [(told.read(), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])) for child, told in forks]
 print(json.dumps(ended))
 """
 
 
 @pytest.fixture(scope="module")
-def ended(python: Path) -> dict[tuple[str, ...], tuple[int, str]]:
-    """Run each line in a fork of one process, which imports grpc once; return exit codes and outputs."""
+def ended(python: Path) -> dict[tuple[str, ...], tuple[str, int]]:
+    """Run each line in a fork of one process, which imports grpc once; return errors and exit codes."""
     done = subprocess.run(
         [python, "-I", "-c", IN_FORKS, json.dumps(LINES)],
         capture_output=True, text=True, timeout=60, check=True, env={},
@@ -106,10 +105,10 @@ def ended(python: Path) -> dict[tuple[str, ...], tuple[int, str]]:
 
 @pytest.mark.parametrize("words", LINES, ids=" ".join)
 def test_each_verb_reaches_the_call_of_a_server(
-    ended: dict[tuple[str, ...], tuple[int, str]], words: tuple[str, ...]
+    ended: dict[tuple[str, ...], tuple[str, int]], words: tuple[str, ...]
 ) -> None:
     """All of its imports are there: what fails is the connection."""
-    code, told = ended[words]
+    told, code = ended[words]
     assert code == 5, told
     assert told.startswith("error: no server answers at 127.0.0.1:1\nfix: ")
     assert told.count("\n") == 2
