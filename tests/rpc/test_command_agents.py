@@ -21,7 +21,8 @@ from tests.conftest import Server
 from tests.support.commands import LedgerCommand
 from tests.support.credentials import make_key
 
-CLIENT = Path(__file__).parents[2] / "clients" / "python"
+ROOT = Path(__file__).parents[2]
+CLIENT = ROOT / "clients" / "python"
 pytestmark = pytest.mark.shared_server(by_address=True)
 
 
@@ -365,3 +366,16 @@ def test_bash_completes_codes(run: LedgerCommand, tmp_path: Path) -> None:
         ["bash", "--norc", "-c", script], env=env, capture_output=True, text=True, timeout=60, check=False
     )
     assert (sorted(ended.stdout.split()), ended.stderr) == (["w1", "w2"], "")
+
+
+def test_each_type_that_the_pages_name_has_a_sentence() -> None:
+    """Those of rules and of refused calls are for operators, and are told as they are."""
+    from orchestration.cli.sentences import _BY_TYPE
+
+    named: set[str] = set()
+    for path in (*(ROOT / "docs").glob("*.md"), *(ROOT / "protos/orchestration/v1").glob("*.proto")):
+        named |= set(re.findall(r"\borchestration\.([a-z]+_?[a-z]*\.[a-z]+(?:_[a-z]+)*)\b", path.read_text()))
+    kinds = {kind.partition(".")[0] for kind in _BY_TYPE}
+    events = {one for one in named if one.partition(".")[0] in kinds and not one.endswith("_pb2")}
+    assert len(events) > 30
+    assert events <= set(_BY_TYPE)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration_server.app import App
 from tests.conftest import Server
 from tests.support.commands import LedgerCommand
 
@@ -39,14 +40,13 @@ def start(run: LedgerCommand) -> Iterator[Start]:
 
         def begin(*words: str, **streams: int) -> subprocess.Popen[str]:
             process = subprocess.Popen(
-                [sys.executable, "-m", "orchestration.cli", *words, *run.words.split()],
+                # Options after the verb count more than those before it.
+                [sys.executable, "-m", "orchestration.cli", *run.words.split(), *words],
                 stdout=streams.get("stdout", subprocess.PIPE),
                 stderr=streams.get("stderr", subprocess.PIPE),
                 stdin=subprocess.DEVNULL,
                 text=True,
                 env={"PYTHONPATH": str(CLIENT), "TERM": "xterm", "XDG_CONFIG_HOME": "/nowhere"},
-                # A shell may start the tests with Ctrl-C ignored.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
             )
             stack.enter_context(process)
             stack.callback(process.kill)
@@ -180,3 +180,23 @@ def test_a_fleet_that_is_stopped_gives_its_claims_back(run: LedgerCommand, start
     assert process.stderr
     assert "Traceback" not in process.stderr.read()
     assert run("lease", "list") == "nobody holds a task\n"
+
+
+def test_watch_goes_on_when_a_server_is_replaced(
+    start_app: Callable[..., App], start: Start, run: LedgerCommand
+) -> None:
+    """Each event comes once, and the broken connection is told once."""
+    first = start_app()
+    ledger = LedgerCommand(first.address, "default")
+    ledger("task", "add", "w1", "Parser")
+    process = start("watch", "-o", "json", "--project", "default", "--address", first.address)
+    assert process.stdout
+    assert process.stderr
+    assert json.loads(process.stdout.readline())["entity_code"] == "w1"
+    first.stop()
+    assert process.stderr.readline() == "the connection is broken; trying again until it is back\n"
+    start_app(address=first.address)
+    ledger("task", "add", "w2", "Pages")
+    assert json.loads(process.stdout.readline())["entity_code"] == "w2"
+    process.send_signal(signal.SIGINT)
+    assert ended(process) == (130, "")

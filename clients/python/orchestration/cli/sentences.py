@@ -120,6 +120,16 @@ def _activity(who: str, code: str, payload: _Payload) -> str:
     return f"{who}{about} ({kind}): {payload.get('message', '')}"
 
 
+def _message(text: str) -> Callable[[str, str, _Payload], str]:
+    """Return a sentence that ends with the message of the payload."""
+
+    def tell(who: str, code: str, payload: _Payload) -> str:
+        said = payload.get("message") or payload.get("error") or ""
+        return text.format(who=who, code=code) + (f": {said}" if said else "")
+
+    return tell
+
+
 def _simple(text: str) -> Callable[[str, str, _Payload], str]:
     return lambda who, code, payload: text.format(who=who, code=code) + _reason(payload)
 
@@ -152,6 +162,22 @@ _BY_TYPE: Mapping[str, Callable[[str, str, _Payload], str]] = {
     "activity.logged": _activity,
     "context.assembled": _simple("{who} read the context of {code}"),
     "file.synced": _simple("the files of {code} were written"),
+    "file.skipped": _simple("the files of {code} were not written"),
+    "file.sync_failed": _message("the files of {code} cannot be written yet"),
+    "file.conflict_found": _simple("a file of {code} was edited by hand and is kept"),
+    "alert.raised": _message("alert"),
+    "alert.cleared": _message("alert is over"),
+    "announcement.made": _message("{who} announced"),
+    "notice.raised": _message("{who} noticed"),
+    "adr.created": _created,
+    "bug_report.created": _created,
+    "bug_report.seen_again": _simple("{who} saw the bug {code} again"),
+    "schedule.created": _simple("{who} created the schedule {code}"),
+    "schedule.updated": _simple("{who} changed the schedule {code}"),
+    "schedule.deleted": _simple("{who} deleted the schedule {code}"),
+    "schedule.fired": _simple("the schedule {code} fired"),
+    "schedule.skipped": _simple("the schedule {code} was skipped"),
+    "schedule.failed": _message("the schedule {code} failed"),
     "work.paused": _simple("{who} paused work"),
     "work.resumed": _simple("{who} resumed work"),
     "work.limit_changed": _simple("{who} changed a limit of work"),
