@@ -33,6 +33,14 @@ RACERS = 8
 PROCESSES = 8
 
 
+RETURN = """
+select extract(epoch from pg_postmaster_start_time())::float8,
+    case when isfinite(back_time) then extract(epoch from back_time)::float8 else 0 end
+from log_state
+"""
+"""The start of Postgres, and the time at which a server reached it."""
+
+
 class Fleet:
     """Two servers and eight processes of agents, on engines that may be killed."""
 
@@ -74,13 +82,17 @@ class Fleet:
         with psycopg.connect(self.database_url, autocommit=True) as conn:
             conn.execute(END_CONNECTIONS)
 
-    def kill_postgres(self, _: Random) -> None:
+    def kill_postgres(self, _random: Random) -> None:
         self._engines.stop_postgres("kill")
         self._engines.start_postgres()
-        with psycopg.connect(self.database_url) as conn:
-            row = conn.execute("select extract(epoch from pg_postmaster_start_time())::float8").fetchone()
-            assert row is not None
-            self.graces.append((row[0], row[0] + LEASE))
+        with psycopg.connect(self.database_url, autocommit=True) as conn:
+            # Until a server has reached the Postgres, nobody can beat and nobody can write.
+            for _ in turns(20):
+                row = conn.execute(RETURN).fetchone()
+                assert row is not None
+                if row[1] > row[0]:
+                    self.graces.append((row[0], row[1] + LEASE))
+                    return
 
     def stop_agents(self, random: Random) -> None:
         """Stop a process of agents for longer than their leases, by the database's clock."""
