@@ -148,6 +148,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         """When the connection was opened. Earlier reads may be of a Postgres that has crashed since."""
         self.node = ""
         """The server of the connection, as ``connect.check`` returns it."""
+        self.trust = 0
+        """The number that the database had for its connections when this one was opened."""
         self._named: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
         self._count = 0
         self._after_commit: list[Callable[[], None]] | None = None

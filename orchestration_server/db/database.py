@@ -81,6 +81,8 @@ class Database:
         self._parameters = connect.connection_parameters(url, statement_seconds=statement_seconds)
         self._node = ""
         """The server that the newest connection reached. Empty while no connection is trusted."""
+        self._trust = 0
+        """Counts how often all open connections were distrusted. A new one may reach the same server."""
         self._schema: str | None = None
         self._why = ""
         self._settled_at = 0.0
@@ -109,6 +111,8 @@ class Database:
         return {"size": size, "idle": idle, "used": size - idle}
 
     def _configure(self, conn: Connection) -> None:
+        # Read before the check: a connection that is checked while all are distrusted is one of them.
+        conn.trust = self._trust
         try:
             conn.node = self._reached(conn)
             if self._prepare is not None:
@@ -192,13 +196,14 @@ class Database:
         end = time.monotonic() + timeout
         while True:
             conn = pool.getconn(max(0.0, end - time.monotonic()))
-            if conn.node == self._node:
+            if conn.node == self._node and conn.trust == self._trust:
                 return conn
             conn.close()
             pool.putconn(conn)
 
     def distrust_connections(self) -> None:
         """Trust no open connection, because the server is no longer the primary."""
+        self._trust += 1
         self._node = ""
 
     def report_failure(self, *, lost: bool) -> None:
