@@ -6,6 +6,7 @@ import importlib
 import os
 import subprocess
 import sys
+import threading
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 from orchestration.cli import app, group, table
+from orchestration.cli.main import quiet_channels
 from orchestration_server.__main__ import cli
 from orchestration_server.cli.entry import COMMANDS
 
@@ -77,6 +79,7 @@ def test_each_verb_says_what_it_does_and_what_its_options_mean(path: tuple[str, 
 HEAVY = ("grpc", "google.protobuf", "rich", "yaml", "structlog", "psycopg", "orchestration_server")
 IMPORTS = """
 import sys
+import threading
 from orchestration.cli.main import main
 try:
     main()
@@ -194,3 +197,16 @@ def test_the_client_names_all_that_it_has() -> None:
     assert set(package.__all__) <= set(dir(package))
     with pytest.raises(AttributeError, match="no attribute 'Ghost'"):
         _ = package.Ghost
+
+
+@pytest.mark.parametrize(("name", "told"), [("channel_spin", False), ("other", True)])
+def test_only_the_failure_of_a_channel_after_ctrl_c_is_kept_quiet(
+    capsys: pytest.CaptureFixture[str], name: str, told: bool
+) -> None:
+    scope: dict[str, Any] = {}
+    exec(f"def {name}():\n    len(None)", scope)
+    try:
+        scope[name]()
+    except TypeError as error:
+        quiet_channels(threading.ExceptHookArgs((TypeError, error, error.__traceback__, None)))
+    assert ("TypeError" in capsys.readouterr().err) == told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 
 INTERRUPTED = 130
@@ -26,8 +27,22 @@ def main() -> None:
     run(lambda: cli(prog_name="orchestration"))
 
 
+def quiet_channels(failed: threading.ExceptHookArgs) -> None:
+    """Report an exception of a thread, unless it is of grpc's own after Ctrl-C.
+
+    If Ctrl-C arrives while a call starts, grpc's thread of the channel ends with a TypeError in
+    ``channel_spin``. Nobody waits for that call any more.
+    """
+    trace = failed.exc_traceback
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or trace.tb_frame.f_code.co_name != "channel_spin":
+        threading.__excepthook__(failed)
+
+
 def run(command: Callable[[], object]) -> None:
     """Run a command until it exits. End quietly if it is interrupted or its reader goes away."""
+    threading.excepthook = quiet_channels
     try:
         try:
             if COMPLETE_VARIABLE in os.environ:
