@@ -26,7 +26,7 @@ BATCH = 500
 TICK = 0.1
 IDLE_SECONDS = 2.0
 AGAIN_SECONDS = 0.05
-"""How long an agent waits after a call that failed."""
+"""The seconds for which an agent waits after a failed call."""
 WAIT_SECONDS = 30
 TIMEOUT = 90.0
 WORKERS_PER_CONNECTION = 16

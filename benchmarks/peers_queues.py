@@ -31,7 +31,7 @@ TICK = 0.1
 CONNECTIONS = 24
 """The pool of awa, by its rule: 4 for each queue and 20."""
 IDLE_SECONDS = 2.0
-"""How long workers are idle before the first job of a pickup."""
+"""The seconds for which workers are idle before the first job of a pickup."""
 
 Started = Callable[[int], None]
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from benchmarks.processes import environment
 
 RESTART_SECONDS = 1.0
-"""How long a supervisor waits before it starts a worker again that has ended."""
+"""The seconds before a supervisor restarts a worker that has ended."""
 JOBS_TIMEOUT = 30.0
 STOP_TIMEOUT = 15.0
 
@@ -27,7 +27,7 @@ class Workers:
         self._times: list[float] = []
         self._counts: list[int] = []
         self.restarts = 0
-        """How many times the process has ended by itself."""
+        """The number of times that the process has ended by itself."""
         self._process = self._start()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

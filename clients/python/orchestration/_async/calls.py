@@ -1,4 +1,4 @@
-"""What all parts of the ledger share: calls whose errors are raised by reason."""
+"""The base of all parts of the ledger: calls whose errors are raised by reason."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class AsyncClaimedWork:
 
     @property
     def directive(self) -> Directive:
-        """What the last heartbeat asks for: "continue", "pause", "cancel" or "drain"."""
+        """The directive of the last heartbeat: "continue", "pause", "cancel" or "drain"."""
         return DIRECTIVES.word(self.raw.directive)
 
     @property

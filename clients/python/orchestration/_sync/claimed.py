@@ -70,7 +70,7 @@ class ClaimedWork:
 
     @property
     def directive(self) -> Directive:
-        """What the last heartbeat asks for: "continue", "pause", "cancel" or "drain"."""
+        """The directive of the last heartbeat: "continue", "pause", "cancel" or "drain"."""
         return DIRECTIVES.word(self.raw.directive)
 
     @property
