@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -348,7 +347,6 @@ def test_a_second_use_waits_for_the_first(run: LedgerCommand, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_bash_completes_codes(run: LedgerCommand, tmp_path: Path) -> None:
     command = tmp_path / "orchestration"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m orchestration.cli "$@"\n')
