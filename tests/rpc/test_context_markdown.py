@@ -18,7 +18,7 @@ from orchestration_server.embedded.engines import Engines
 from tests.conftest import Server, open_channel
 from tests.support import tokenizer
 from tests.support.ledger import TARGETS, Ledger, S, Target
-from tests.support.markdown_contexts import missing
+from tests.support.markdown_reader import missing
 from tests.support.rpc_errors import refused, violations
 
 pytestmark = pytest.mark.shared_server

@@ -17,7 +17,7 @@ from orchestration_server.context import compact_json
 from orchestration_server.context.token_estimate import estimate_markdown, tokens
 from tests.support.ledger import Ledger
 from tests.support.lengths import lengths
-from tests.support.markdown_contexts import missing
+from tests.support.markdown_reader import missing
 from tests.support.tokenizer import real_tokenizer, tokens_of
 
 DATA = Path(__file__).parents[1] / "data" / "fleet"

@@ -16,6 +16,7 @@ from orchestration_server.context.markdown import escaping, items, sections
 from orchestration_server.context.markdown.document import MarkdownLayout
 from orchestration_server.context.token_estimate import estimate_markdown, tokens
 from tests.support import markdown_contexts as made
+from tests.support import markdown_reader as reader
 from tests.support import tokenizer
 from tests.unit.test_token_budget import SAMPLE, crowded, fleet
 
@@ -46,23 +47,23 @@ def test_no_value_that_an_agent_can_use_is_lost(
     whole: context_pb2.Context, logged: list[event_pb2.Event]
 ) -> None:
     text = text_of(whole, logged)
-    assert not made.missing(whole, logged, text), text
+    assert not reader.missing(whole, logged, text), text
 
 
 def test_control_a_value_that_is_lost_is_noticed() -> None:
     whole = crowded()
-    assert not made.missing(whole, [], text_of(whole, []))
+    assert not reader.missing(whole, [], text_of(whole, []))
     for field, _ in whole.ListFields():
         if field.name not in ("target_type", "target_code", "as_of_cursor", "version"):
             less = context_pb2.Context()
             less.CopyFrom(whole)
             less.ClearField(field.name)  # type: ignore[arg-type]  # any field
-            assert made.missing(whole, [], text_of(less, [])), field.name
+            assert reader.missing(whole, [], text_of(less, [])), field.name
 
 
 def forged(whole: context_pb2.Context, text: str) -> list[str]:
     """Return what a text has that its context does not explain."""
-    found = made.headings(text)
+    found = reader.headings(text)
     wrong = [line for line in found[1:] if line.partition(" (")[0] not in HEADINGS]
     wrong += [line for line in found if found.count(line) > 1]
     if not text.startswith(found[0]):
@@ -72,9 +73,9 @@ def forged(whole: context_pb2.Context, text: str) -> list[str]:
         ("## Notes for you", whole.notes), ("## Earlier attempts", whole.attempts), ("## Files", whole.files),
         ("## Blocked by", whole.blockers), ("## Decisions", whole.decisions), ("## Tasks", whole.tasks),
     ):  # fmt: skip
-        if made.items(text, heading) != len(expected):
+        if reader.items(text, heading) != len(expected):
             wrong.append(heading)
-    return wrong + (["an open fence"] if made.unclosed(text) else [])
+    return wrong + (["an open fence"] if reader.unclosed(text) else [])
 
 
 @given(made.contexts, logs)
@@ -90,10 +91,10 @@ def test_texts_that_are_cut_forge_no_heading(
     whole: context_pb2.Context, logged: list[event_pb2.Event], budget: int
 ) -> None:
     text = text_of(whole, logged, budget)
-    found = made.headings(text)
+    found = reader.headings(text)
     assert all(line.partition(" (")[0] in HEADINGS for line in found[1:]), text
     assert len(set(found)) == len(found)
-    assert not made.unclosed(text)
+    assert not reader.unclosed(text)
 
 
 @pytest.mark.parametrize("hostile", made.HOSTILE)
@@ -101,7 +102,7 @@ def test_each_hostile_text_is_harmless_wherever_it_stands(hostile: str) -> None:
     whole = everywhere(hostile)
     text = text_of(whole, [])
     assert not forged(whole, text), text
-    assert not made.missing(whole, [], text)
+    assert not reader.missing(whole, [], text)
 
 
 def everywhere(text: str) -> context_pb2.Context:
