@@ -25,8 +25,14 @@ HOSTILE := tests/unit tests/rpc/test_keys_command.py tests/rpc/test_rights.py \
 	tests/rpc/test_session_settings.py tests/rpc/test_database_urls.py \
 	$(wildcard tests/rpc/test_doctor*.py tests/rpc/test_import*.py tests/rpc/test_command*.py)
 
+# The clients beside clients/python. Each has a Makefile with the same targets.
+OTHER_CLIENTS := $(patsubst clients/%/Makefile,%,$(wildcard clients/*/Makefile))
+IN_CLIENT = $(MAKE) --no-print-directory PYTHON=../../$(BIN)/python -C clients/$(1)
+# $(call need,program,package): fail with what to install if a program is missing.
+need = command -v $(1) >/dev/null || { echo "$(1) is missing: install $(2)" >&2; exit 1; }
+
 .DEFAULT_GOAL := help
-.PHONY: help serve venv test test-race test-hostile check lint lint-python lint-imports lint-proto verify proto sync docs baseline robustness bench monitoring proxy lock clean
+.PHONY: help serve venv test test-race test-hostile test-clients check lint lint-python lint-imports lint-proto verify proto proto-python proto-tools sync docs baseline robustness bench monitoring proxy lock clean
 
 help: ## list the targets
 	@echo "usage: make <target> [ARGS='...'] [PYTHON=python3.12]"
@@ -46,6 +52,21 @@ test-race: $(DEV) ## run the long races
 test-hostile: $(DEV) ## run the tests that depend on their environment in a misleading one
 	@$(BIN)/python -m tests.support.hostile_parent $(BIN)/pytest -p tests.support.old_collection \
 		$(WORKERS) -m 'not race' $(HOSTILE) $(ARGS)
+
+test-clients: $(DEV) proto-tools ## test the clients of all languages, and hold them to clients/conformance (ARGS='--language go')
+	@for client in $(OTHER_CLIENTS); do \
+		for target in lint check-proto test driver; do \
+			$(call IN_CLIENT,$$client) $$target || { echo "clients/$$client: make $$target failed" >&2; exit 1; }; \
+		done; \
+	done
+	@$(BIN)/python -m clients.conformance --controls $(ARGS)
+	@$(BIN)/python -m clients.conformance.rolling --minutes 0.4 --replacements 1
+	@for client in $(OTHER_CLIENTS); do \
+		for target in package example; do \
+			$(BIN)/python -m clients.conformance.with_ledger $(call IN_CLIENT,$$client) $$target \
+			|| { echo "clients/$$client: make $$target failed" >&2; exit 1; }; \
+		done; \
+	done
 
 check: $(DEV) ## run the fast loop: lint, types and unit tests
 	@$(BIN)/ruff check .
@@ -72,12 +93,22 @@ lint-proto: $(DEV) ## check the protos, their compatibility and their stubs
 	&& for file in $$(cd "$$fresh" && find . -type f) \
 			$$(cd $(STUBS) && find . -name '*_pb2*.py*' -not -path '*/__pycache__/*'); do \
 		cmp -s "$$fresh/$$file" "$(STUBS)/$$file" \
-		|| { echo "$(STUBS)/$${file#./} does not match the protos: run 'make proto'" >&2; exit 1; }; \
+		|| { echo "$(STUBS)/$${file#./} does not match the protos: run 'make proto-python'" >&2; exit 1; }; \
 	done
 
 verify: lint test test-race ## run everything that a change has to pass
 
-proto: $(DEV) ## generate the Python stubs and the clients' service config from the protos
+proto: $(DEV) proto-tools proto-python ## generate the stubs of all clients from the protos
+	@for client in $(OTHER_CLIENTS); do \
+		$(call IN_CLIENT,$$client) proto || { echo "clients/$$client: make proto failed" >&2; exit 1; }; \
+	done
+
+proto-tools:
+	@$(call need,go,Go 1.24 or newer; 'make proto-python' needs Python alone)
+	@$(call need,npm,Node.js 20 or newer; 'make proto-python' needs Python alone)
+	@$(call need,mvn,Maven and a JDK of Java 17 or newer; 'make proto-python' needs Python alone)
+
+proto-python: $(DEV) ## generate the Python stubs and the clients' service config from the protos
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && $(call generate,$$fresh) \
 	&& find $(STUBS)/orchestration -name '*_pb2*.py*' -not -path '*/__pycache__/*' -delete \
 	&& cp -r "$$fresh"/. $(STUBS)

@@ -8,6 +8,7 @@ from typing import cast
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -113,7 +114,7 @@ def error_details(error: grpc.RpcError) -> ErrorDetails:
 def _packed_details(error: grpc.RpcError) -> Iterable[any_pb2.Any]:
     try:
         status = rpc_status.from_call(cast(grpc.Call, error))
-    except ValueError:  # a proxy rewrote the code or the message
+    except (ValueError, DecodeError):  # a proxy rewrote the code, the message or the details
         return ()
     details: Iterable[any_pb2.Any] = () if status is None else status.details
     return details

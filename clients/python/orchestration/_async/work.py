@@ -15,11 +15,13 @@ from orchestration.model.requests import Words
 from orchestration.model.times import async_sleep, monotonic, seconds_of
 from orchestration.model.words import Priority
 from orchestration.model.work_records import Attempt, Lease
-from orchestration.reasons import NotFound, TaskHeld, TaskNotReady, translated
+from orchestration.reasons import NotFound, Overloaded, TaskHeld, TaskNotReady, translated
 from orchestration.v1.coordination_pb2 import ClaimTaskRequest, ListAttemptsRequest, ListLeasesRequest
 
 LONGEST_WAIT = 60.0
 """The longest wait of one call, in seconds."""
+OVERLOADED_SECONDS = 60.0
+"""The longest time for which a loop asks a server again that is at a limit, in seconds."""
 LOOK_AGAIN = 5.0
 """The seconds between two looks for a task that a loop has not given back."""
 
@@ -252,12 +254,24 @@ class AsyncClaims:
         if not self._given_back:
             if left:
                 request.wait.FromTimedelta(timedelta(seconds=min(left, LONGEST_WAIT)))
-            taken = await self._ledger.take(request)
+            taken = await self._take(request)
             return taken[0] if taken else None
         work = await self._other(request)
         if work is None and left:
             await async_sleep(min(left, LOOK_AGAIN))
         return work
+
+    async def _take(self, request: ClaimTaskRequest) -> list[AsyncClaimedWork]:
+        """Claim. If the server is at a limit, wait as long as it says and send the same request again."""
+        until = monotonic() + OVERLOADED_SECONDS
+        while True:
+            try:
+                return await self._ledger.take(request)
+            except Overloaded as error:
+                if error.retry_delay is None or monotonic() + error.retry_delay > until:
+                    raise
+                _log.warning("the server is at a limit: the next claim in %.1f s", error.retry_delay)
+                await async_sleep(error.retry_delay)
 
     async def _other(self, request: ClaimTaskRequest) -> AsyncClaimedWork | None:
         """Claim the next ready task that this loop has not given back, by its code.
@@ -278,7 +292,7 @@ class AsyncClaims:
             for name in ("sprint_code", "labels", "priorities"):
                 named.ClearField(name)
             try:
-                (work,) = await self._ledger.take(named)
+                (work,) = await self._take(named)
             except (TaskHeld, TaskNotReady, NotFound):
                 continue
             return work

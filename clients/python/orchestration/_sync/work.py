@@ -16,11 +16,13 @@ from orchestration.model.requests import Words
 from orchestration.model.times import monotonic, seconds_of, sleep
 from orchestration.model.words import Priority
 from orchestration.model.work_records import Attempt, Lease
-from orchestration.reasons import NotFound, TaskHeld, TaskNotReady, translated
+from orchestration.reasons import NotFound, Overloaded, TaskHeld, TaskNotReady, translated
 from orchestration.v1.coordination_pb2 import ClaimTaskRequest, ListAttemptsRequest, ListLeasesRequest
 
 LONGEST_WAIT = 60.0
 """The longest wait of one call, in seconds."""
+OVERLOADED_SECONDS = 60.0
+"""The longest time for which a loop asks a server again that is at a limit, in seconds."""
 LOOK_AGAIN = 5.0
 """The seconds between two looks for a task that a loop has not given back."""
 
@@ -253,12 +255,24 @@ class Claims:
         if not self._given_back:
             if left:
                 request.wait.FromTimedelta(timedelta(seconds=min(left, LONGEST_WAIT)))
-            taken = self._ledger.take(request)
+            taken = self._take(request)
             return taken[0] if taken else None
         work = self._other(request)
         if work is None and left:
             sleep(min(left, LOOK_AGAIN))
         return work
+
+    def _take(self, request: ClaimTaskRequest) -> list[ClaimedWork]:
+        """Claim. If the server is at a limit, wait as long as it says and send the same request again."""
+        until = monotonic() + OVERLOADED_SECONDS
+        while True:
+            try:
+                return self._ledger.take(request)
+            except Overloaded as error:
+                if error.retry_delay is None or monotonic() + error.retry_delay > until:
+                    raise
+                _log.warning("the server is at a limit: the next claim in %.1f s", error.retry_delay)
+                sleep(error.retry_delay)
 
     def _other(self, request: ClaimTaskRequest) -> ClaimedWork | None:
         """Claim the next ready task that this loop has not given back, by its code.
@@ -279,7 +293,7 @@ class Claims:
             for name in ("sprint_code", "labels", "priorities"):
                 named.ClearField(name)
             try:
-                (work,) = self._ledger.take(named)
+                (work,) = self._take(named)
             except (TaskHeld, TaskNotReady, NotFound):
                 continue
             return work

@@ -1,0 +1,1 @@
+"""The driver of the conformance suite for the Python client: clients/conformance/README.md."""
