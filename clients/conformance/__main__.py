@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import count
@@ -19,10 +19,10 @@ from clients.conformance.case_files import Case
 from clients.conformance.driver import Driver, Language, languages
 from clients.conformance.ledgers import Ledgers
 from clients.conformance.run import CaseRun, Outcome
-from clients.conformance.table import print_controls, print_failures, print_table
+from clients.conformance.table import Run, print_controls, print_failures, print_table
 from clients.conformance.wire import Loop
 
-AT_ONCE = 12
+AT_ONCE = 20
 """Cases at the same time: most of them wait for a pause or a timeout."""
 FAULT = "CONFORMANCE_FAULT"
 IN_EVERY_DRIVER = frozenset({"forget-cursor", "fresh-request-id"})
@@ -72,36 +72,24 @@ class Runner:
     ) -> None:
         self._stack.close()
 
-    def run_all(self, cases: Sequence[Case], chosen: Sequence[Language]) -> dict[tuple[str, str], Outcome]:
-        """Run each case with each language, the longest first."""
+    def run_all(
+        self, cases: Sequence[Case], chosen: Sequence[Language], *, controls: bool
+    ) -> dict[Run, Outcome]:
+        """Run each case with each language, and with ``controls`` also broken drivers. The longest begin."""
+        self._ledgers.prepare(repr(cases))
         with ExitStack() as stack, ThreadPoolExecutor(AT_ONCE) as pool:
             kept = {language.name: KeptDriver(language, {}) for language in chosen}
             for one in kept.values():
                 stack.callback(one.close)
-            order = sorted(cases, key=lambda case: -case.timeout)
-            pending = {
-                (case.name, language.name): pool.submit(self._run, case, kept[language.name])
-                for case in order
-                for language in chosen
-            }
+            pending: dict[Run, Future[Outcome]] = {}
+            for case in sorted(cases, key=lambda case: -case.timeout):
+                for language in chosen:
+                    key = Run(case.name, language.name, "")
+                    pending[key] = pool.submit(self._run, case, kept[language.name])
+                    if controls and _has_control(case, language):
+                        key = Run(case.name, language.name, case.control)
+                        pending[key] = pool.submit(self._run_broken, case, language)
             return {key: future.result() for key, future in pending.items()}
-
-    def run_controls(
-        self, cases: Sequence[Case], chosen: Sequence[Language]
-    ) -> list[tuple[str, str, str, Outcome]]:
-        """Run each case that has a control with the driver that is broken on purpose."""
-        pairs = [
-            (case, language)
-            for case in cases
-            for language in chosen
-            if case.control and (language.name == "python" or case.control in IN_EVERY_DRIVER)
-        ]
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            outcomes = list(pool.map(lambda pair: self._run_broken(*pair), pairs))
-        return [
-            (language.name, case.control, case.name, outcome)
-            for (case, language), outcome in zip(pairs, outcomes, strict=True)
-        ]
 
     def _run(self, case: Case, kept: KeptDriver) -> Outcome:
         run = CaseRun(
@@ -119,6 +107,10 @@ class Runner:
             return self._run(replace(case, timeout=min(case.timeout, 60.0)), kept)
         finally:
             kept.close()
+
+
+def _has_control(case: Case, language: Language) -> bool:
+    return bool(case.control) and (language.name == "python" or case.control in IN_EVERY_DRIVER)
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -153,17 +145,16 @@ def main(given: Sequence[str] | None = None) -> int:
 def _run(cases: Sequence[Case], chosen: Sequence[Language], *, controls: bool) -> int:
     began = time.monotonic()
     with Runner() as runner:
-        results = runner.run_all(cases, chosen)
-        print_table([case.name for case in cases], [one.name for one in chosen], results)
-        print_failures(results)
-        failed = sum(bool(outcome.failure) for outcome in results.values())
-        unseen = 0
-        if controls:
-            print("\ndrivers that are broken on purpose:")
-            unseen = print_controls(runner.run_controls(cases, chosen))
+        outcomes = runner.run_all(cases, chosen, controls=controls)
+    results = {run: outcome for run, outcome in outcomes.items() if not run.fault}
+    broken = {run: outcome for run, outcome in outcomes.items() if run.fault}
+    print_table([case.name for case in cases], [one.name for one in chosen], results)
+    unseen = print_controls(broken)
+    print_failures(results)
+    failed = sum(bool(outcome.failure) for outcome in results.values())
     print(f"\n{len(cases)} cases, {len(chosen)} languages, {time.monotonic() - began:.0f} s")
     if unseen:
-        print(f"{unseen} faults were not seen")
+        print(f"{unseen} faults of drivers were not seen")
     print(f"{len(results) - failed} passed, {failed} failed")
     return 1 if failed or unseen else 0
 

@@ -14,8 +14,8 @@ from clients.conformance.faults import Fault
 from clients.conformance.protos import RPCS
 
 DIRECTORY = Path(__file__).with_name("cases")
-CASE_SECONDS = 30.0
-STEP_SECONDS = 15.0
+CASE_SECONDS = 40.0
+STEP_SECONDS = 20.0
 
 DRIVER_OPS = frozenset({
     "open", "call", "cancel", "list", "follow", "next", "unfollow", "emitAll", "claim", "claims", "log",

@@ -71,6 +71,14 @@ class Ledgers:
     ) -> None:
         self._stack.close()
 
+    def prepare(self, texts: str) -> None:
+        """Make what cases use, by the names of its variables in their text, before their time begins."""
+        for name, value in self.variables().items():
+            if f"${{{name}}}" in texts:
+                value()
+        if "agent_key" in texts:
+            self.keys_upstream().close()
+
     def keys_upstream(self) -> grpc.Channel:
         """Return a new channel to a server of the same ledger that requires keys."""
         with self._lock:

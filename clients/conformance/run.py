@@ -222,6 +222,7 @@ class CaseRun:
 
     def _forget(self, step: Mapping[str, Any]) -> None:
         self._stage.recorder.forget()
+        self._stage.wire.pings.clear()
 
     def _wire(self, step: Mapping[str, Any]) -> None:
         wire = self._stage.wire

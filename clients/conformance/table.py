@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from clients.conformance.run import Outcome
 
-Results = Mapping[tuple[str, str], Outcome]
-"""Outcomes by case and language."""
+
+class Run(NamedTuple):
+    """A case with the driver of a language, which has a fault or none."""
+
+    case: str
+    language: str
+    fault: str
+
+
+Results = Mapping[Run, Outcome]
 
 
 def print_table(cases: Sequence[str], languages: Sequence[str], results: Results) -> None:
@@ -15,10 +24,10 @@ def print_table(cases: Sequence[str], languages: Sequence[str], results: Results
     width = max((len(name) for name in cases), default=4)
     print("case".ljust(width), *(name.ljust(_width(name)) for name in languages), sep="  ")
     for case in cases:
-        marks = (_mark(results.get((case, name))).ljust(_width(name)) for name in languages)
+        marks = (_mark(results.get(Run(case, name, ""))).ljust(_width(name)) for name in languages)
         print(case.ljust(width), *marks, sep="  ")
     spent = {
-        name: sum(outcome.seconds for (_, language), outcome in results.items() if language == name)
+        name: sum(outcome.seconds for run, outcome in results.items() if run.language == name)
         for name in languages
     }
     print(
@@ -38,18 +47,24 @@ def _mark(outcome: Outcome | None) -> str:
 
 def print_failures(results: Results) -> None:
     """Print why cases failed, with the calls that were seen."""
-    for (case, language), outcome in results.items():
+    for run, outcome in results.items():
         if outcome.failure:
-            print(f"\n{language}: {case}, after {outcome.seconds:.1f} s")
+            print(f"\n{run.language}: {run.case}, after {outcome.seconds:.1f} s")
             print("  " + outcome.failure.replace("\n", "\n  "))
 
 
-def print_controls(rows: Iterable[tuple[str, str, str, Outcome]]) -> int:
-    """Print whether each fault turned its case red. Return how many did not."""
-    unseen = 0
-    for language, fault, case, outcome in rows:
-        seen = "red" if outcome.failure else "NOT SEEN"
-        unseen += not outcome.failure
-        first = outcome.failure.splitlines()[0] if outcome.failure else ""
-        print(f"{language:<12}{fault:<22}{seen:<10}{case}: {first[:160]}")
-    return unseen
+def print_controls(results: Results) -> int:
+    """Print a row a fault: in which languages each of its cases turned red. Return how often none did."""
+    faults = list(dict.fromkeys(run.fault for run in results))
+    if faults:
+        print("\na driver that is broken on purpose turns its cases red")
+    width = max((len(fault) for fault in faults), default=0)
+    for fault in faults:
+        found = {run: outcome for run, outcome in results.items() if run.fault == fault}
+        seen = [f"{run.language}: {run.case}" for run, outcome in found.items() if outcome.failure]
+        missed = [f"{run.language}: {run.case}" for run, outcome in found.items() if not outcome.failure]
+        languages = ", ".join(sorted({run.language for run in found}))
+        print(fault.ljust(width), f"{len(seen)} of {len(found)}", languages, sep="  ")
+        for name in missed:
+            print(f"  NOT SEEN by {name}")
+    return sum(not outcome.failure for outcome in results.values())

@@ -197,14 +197,9 @@ class Commands:
     def do_state(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return the state of a lease."""
         work = self._work(given)
-        reason = work.directive_reason
-        try:
-            work.check()
-        except LeaseLost as lost:
-            reason = lost.details()
         return {
             "lost": work.lost.is_set(),
-            "reason": reason,
+            "reason": work._lost_reason or work.directive_reason,
             "directive": coordination_pb2.Directive.Name(work.directive),
         }
 

@@ -72,7 +72,7 @@ def _each_text(value: Any, change: Callable[[str], str] | None) -> Any:
 
 
 def _as_double(text: str) -> str:
-    return str(int(float(text))) if text.isdigit() else text
+    return str(min(int(float(text)), 2**63 - 1)) if text.isdigit() else text
 
 
 def _as_ascii(text: str) -> str:
@@ -189,7 +189,12 @@ _PATCHES: dict[str, Callable[[], object]] = {
 _OPTIONS: dict[str, Options] = {
     "no-retries": NO_RETRIES,
     "fresh-request-id": NO_RETRIES,
-    "no-keepalive": (("grpc.keepalive_time_ms", LONG), ("grpc.keepalive_permit_without_calls", 0)),
+    # Probes of the bandwidth are pings, too.
+    "no-keepalive": (
+        ("grpc.keepalive_time_ms", LONG),
+        ("grpc.http2.ping_timeout_ms", LONG),
+        ("grpc.http2.bdp_probe", 0),
+    ),
     "small-messages": (("grpc.max_receive_message_length", 4 * 1024 * 1024),),
 }
 _CHANGES: dict[str, Callable[[str], str]] = {"doubles": _as_double, "ascii": _as_ascii}
