@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
 import orchestration
 from orchestration import ErrorDetails, LeaseLost, LedgerError, NotFound, StaleFence, StaleRevision, reasons
+from orchestration.errors import error_details
 from orchestration.reasons import BY_CODE, BY_REASON, ReasonError, ledger_error
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
@@ -90,3 +92,18 @@ def test_the_loss_of_a_lease_is_a_stale_fence() -> None:
     lost = LeaseLost("the lease of task T is lost: r")
     assert isinstance(lost, StaleFence)
     assert (lost.reason, lost.code()) == ("STALE_FENCE", grpc.StatusCode.FAILED_PRECONDITION)
+
+
+def test_details_that_cannot_be_read_leave_the_code() -> None:
+    class Garbled(grpc.RpcError):
+        def code(self) -> grpc.StatusCode:
+            return grpc.StatusCode.NOT_FOUND
+
+        def details(self) -> str:
+            return "it is not there"
+
+        def trailing_metadata(self) -> Any:
+            return (("grpc-status-details-bin", b"\xff\xfe no status"),)
+
+    found = error_details(Garbled())
+    assert (found.code, found.message, found.reason) == (grpc.StatusCode.NOT_FOUND, "it is not there", "")
