@@ -83,13 +83,13 @@ class Ledgers:
         """Return a new channel to a server of the same ledger that requires keys."""
         with self._lock:
             if self._keys_server is None:
-                self._keys_server = self.new_server("--auth", "required")
+                self._keys_server = self.new_server(auth="required")
                 self._stack.callback(self._keys_server.stop)
         return open_upstream(self._keys_server.address)
 
-    def new_server(self, *options: str, address: str = "127.0.0.1:0") -> ServerProcess:
+    def new_server(self, *options: str, address: str = "127.0.0.1:0", auth: str = "open") -> ServerProcess:
         """Start one more server process of the ledger."""
-        return ServerProcess(self.database_url, *FEW, *options, address=address)
+        return ServerProcess(self.database_url, *FEW, "--auth", auth, *options, address=address)
 
     def key(self, role: str) -> str:
         """Return a key of all projects with a role."""
