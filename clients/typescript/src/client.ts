@@ -20,7 +20,7 @@ const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
  *
  * A unary call carries the caller's metadata, a deadline unless the call sets one, and a request_id if a mutation has
  * none, so that a call that is retried takes effect once. Every call throws {@link LedgerError}, or {@link LocalError} if
- * the client refuses by itself. The connection keeps the process alive until `close`.
+ * the client refuses by itself. Close it at the end: until then it pings its server.
  */
 export class Client extends Stubs {
   /** The transport of the stubs, for calls by descriptors of methods. */

@@ -4,6 +4,7 @@ import * as tls from "node:tls";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type GrpcTransportOptions, Http2SessionManager } from "@connectrpc/connect-node";
 import type { Settings } from "./settings.js";
+import { GRPC_STATUS, keepReadable } from "./trailers.js";
 import { connectionLost } from "./transport-errors.js";
 
 type SessionManager = NonNullable<GrpcTransportOptions["sessionManager"]>;
@@ -76,6 +77,13 @@ export class Connection implements SessionManager {
   }
 
   #watch(stream: http2.ClientHttp2Stream): void {
+    // Before connect's own listeners, which read them.
+    stream.once("trailers", keepReadable);
+    stream.once("response", (headers) => {
+      if (GRPC_STATUS in headers) {
+        keepReadable(headers);
+      }
+    });
     const { session } = stream;
     if (!session || session.destroyed) {
       return;
@@ -86,7 +94,7 @@ export class Connection implements SessionManager {
     stream.once("close", answered);
     stream.once("trailers", answered);
     stream.once("response", (headers) => {
-      if ("grpc-status" in headers) {
+      if (GRPC_STATUS in headers) {
         answered();
       }
     });
