@@ -1,5 +1,6 @@
 # `make` lists the targets. Every target that runs Python creates its environment in .venv:
-# `serve` installs the few packages of requirements/runtime.txt, the others those of dev.txt.
+# `serve` installs the few packages of requirements/runtime.txt, the others those of dev.txt. Only `site` has an
+# environment of its own, in build/docs-env.
 
 SHELL := /bin/bash -o pipefail
 PYTHON ?= python3
@@ -12,6 +13,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
+DOCS_ENV := build/docs-env
+DOCS := $(DOCS_ENV)/.installed
 STUBS := clients/python
 PROTOS := $(sort $(wildcard protos/orchestration/v1/*.proto))
 PACKAGES := pyproject.toml clients/python/pyproject.toml
@@ -32,7 +35,7 @@ IN_CLIENT = $(MAKE) --no-print-directory PYTHON=../../$(BIN)/python -C clients/$
 need = command -v $(1) >/dev/null || { echo "$(1) is missing: install $(2)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help serve venv test test-race test-hostile test-clients check lint lint-python lint-imports lint-proto verify proto proto-python proto-tools sync docs baseline robustness bench monitoring proxy lock clean
+.PHONY: help serve venv test test-race test-hostile test-clients check lint lint-python lint-imports lint-proto verify proto proto-python proto-tools sync docs site baseline robustness bench monitoring proxy lock clean
 
 help: ## list the targets
 	@echo "usage: make <target> [ARGS='...'] [PYTHON=python3.12]"
@@ -125,6 +128,9 @@ docs: $(DEV) ## write docs/commands.md and the generated tables of docs/configur
 	@$(BIN)/python -m orchestration_server.cli.importing.words docs/import.md
 	@$(BIN)/python -m orchestration_server.cli.docs_page docs/commands.md
 
+site: $(DOCS) ## build the documentation site in build/site, and check its links
+	@$(DOCS_ENV)/bin/python -m docs_site
+
 baseline: $(DEV) ## at a release: make today's protos the baseline of compatibility
 	@cd protos && ../$(BIN)/buf build --output baseline.binpb
 
@@ -153,6 +159,8 @@ lock: $(DEV) ## compile requirements/*.txt from pyproject.toml (ARGS=--upgrade f
 	@$(LOCK) --extra build --extra traces --extra dev --constraints requirements/traces.txt \
 		--output-file requirements/dev.txt $(ARGS)
 	@$(LOCK:pyproject.toml=--group peers) --output-file requirements/peers.txt $(ARGS)
+	@$(LOCK:pyproject.toml=--group docs) --constraints requirements/dev.txt \
+		--output-file requirements/docs.txt $(ARGS)
 
 clean: ## remove the environment and all caches, but no data
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build
@@ -164,9 +172,19 @@ generate = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Ip
 	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
 
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "Python 3.11 or newer is needed; name one, as in: make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -m venv .venv
+	@$(call environment,.venv)
+
+$(DOCS): requirements/docs.txt
+	@echo "installing the packages for the site in $(DOCS_ENV)"
+	@$(call environment,$(DOCS_ENV))
+	@$(DOCS_ENV)/bin/python -m pip --disable-pip-version-check --quiet install \
+		--require-hashes --no-deps --requirement $<
+	@touch $@
+
+# $(call environment,directory): create an empty virtual environment, if the Python is new enough.
+environment = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed; name one, as in: make PYTHON=python3.12" >&2; exit 1; } \
+	&& $(PYTHON) -m venv $(1)
 
 # $(call install,lock): install the packages of the lock, and this project's own two from the tree.
 # The lock names every package and its hash, so pip resolves and trusts nothing.
