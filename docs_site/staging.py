@@ -149,7 +149,8 @@ class Staging:
             entries.append((section.title, content))
         entries[0] = (entries[0][0], [("Overview", "index.md"), *_content(entries[0])])
         pages = {path.as_posix() for path in self._files("docs") if path.suffix == ".md"}
-        self._broken += [f"{path} is in no table of docs/README.md or of the README.md beside it" for path in pages - listed]
+        missing = "is in no table of docs/README.md or of the README.md beside it"
+        self._broken += [f"{path} {missing}" for path in pages - listed]
         return entries
 
     def _entry(self, index: str, title: str, target: str, listed: set[str]) -> Entry:
