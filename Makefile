@@ -107,7 +107,7 @@ proto: $(DEV) proto-tools proto-python ## generate the stubs of all clients from
 	done
 
 proto-tools:
-	@$(call need,go,Go 1.24 or newer; 'make proto-python' needs Python alone)
+	@$(call need,go,Go 1.26 or newer; 'make proto-python' needs Python alone)
 	@$(call need,npm,Node.js 20 or newer; 'make proto-python' needs Python alone)
 	@$(call need,mvn,Maven and a JDK of Java 17 or newer; 'make proto-python' needs Python alone)
 
