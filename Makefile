@@ -30,6 +30,8 @@ HOSTILE := tests/unit tests/rpc/test_keys_command.py tests/rpc/test_rights.py \
 
 # The clients beside clients/python. Each has a Makefile with the same targets.
 OTHER_CLIENTS := $(patsubst clients/%/Makefile,%,$(wildcard clients/*/Makefile))
+# Their variables are their own: what is given to this Makefile is not passed on.
+MAKEOVERRIDES :=
 IN_CLIENT = $(MAKE) --no-print-directory PYTHON=../../$(BIN)/python -C clients/$(1)
 # $(call need,program,package): fail with what to install if a program is missing.
 need = command -v $(1) >/dev/null || { echo "$(1) is missing: install $(2)" >&2; exit 1; }
