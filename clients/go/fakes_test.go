@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -166,11 +167,13 @@ func (f *fakeCoordination) Heartbeat(
 	return answer(ctx, request)
 }
 
-func (f *fakeCoordination) beatCount() int {
+func (f *fakeCoordination) sentBeats() []*v1.HeartbeatRequest {
 	f.lock.Lock()
 	defer f.lock.Unlock()
-	return len(f.beats)
+	return slices.Clone(f.beats)
 }
+
+func (f *fakeCoordination) beatCount() int { return len(f.sentBeats()) }
 
 // held says that all leases are held, for 30 seconds more.
 func held(_ context.Context, request *v1.HeartbeatRequest) (*v1.HeartbeatResponse, error) {

@@ -30,8 +30,8 @@ func TestLeasesShareOneHeartbeatAtAThirdOfTheirDuration(t *testing.T) {
 		works = append(works, take(client, "b", "c")...)
 		time.Sleep(9 * time.Second)
 		synctest.Wait()
-		if coordination.beatCount() != 1 || len(coordination.beats[0].GetLeases()) != 3 {
-			t.Error(coordination.beats)
+		if beats := coordination.sentBeats(); len(beats) != 1 || len(beats[0].GetLeases()) != 3 {
+			t.Error(beats)
 		}
 		time.Sleep(105 * time.Second)
 		for _, work := range works {
@@ -44,8 +44,8 @@ func TestLeasesShareOneHeartbeatAtAThirdOfTheirDuration(t *testing.T) {
 		}
 		works[0].Abandon()
 		time.Sleep(10 * time.Second)
-		if last := coordination.beats[len(coordination.beats)-1]; len(last.GetLeases()) != 2 {
-			t.Error("an abandoned lease is beaten no longer:", last)
+		if beats := coordination.sentBeats(); len(beats[len(beats)-1].GetLeases()) != 2 {
+			t.Error("an abandoned lease is beaten no longer:", beats)
 		}
 		client.end()
 	})
@@ -163,7 +163,7 @@ func TestDirectivesUsageAndBudgetsTravelWithHeartbeats(t *testing.T) {
 		if directive != v1.Directive_DIRECTIVE_PAUSE || reason != "lunch" || work.BudgetLeft().GetTokens() != 5 {
 			t.Error(directive, reason, work.BudgetLeft())
 		}
-		if usage := coordination.beats[0].GetLeases()[0].GetUsage(); usage.GetToolCalls() != 3 {
+		if usage := coordination.sentBeats()[0].GetLeases()[0].GetUsage(); usage.GetToolCalls() != 3 {
 			t.Error(usage)
 		}
 		client.end()

@@ -20,7 +20,9 @@ awk '/^```go$/ { inside = 1; next } /^```$/ && inside { exit } inside' README.md
 
 # Modules that were downloaded before come from the cache, which has the layout of a proxy.
 export GOPROXY="file://$work/proxy,file://$(go env GOMODCACHE)/cache/download,$(go env GOPROXY)"
-export GONOSUMDB="$module" GOMODCACHE="$work/modules" GOFLAGS="-modcacherw -mod=mod" GOWORK=off
+export GONOSUMDB="$module" GOMODCACHE="$work/modules" GOWORK=off
+# The paths of packages are left out, so that what was built before comes from the cache, too.
+export GOFLAGS="-modcacherw -mod=mod -trimpath"
 cd "$work/project"
 go mod init example.com/first 2>/dev/null
 go get "$module@$version" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
