@@ -1,4 +1,24 @@
-import { OptionDefaults } from "typedoc";
+import { Comment, Converter, OptionDefaults, ReflectionKind } from "typedoc";
+
+// protoc-gen-es gives no comments to the parts of a oneof and of a method.
+const PARTS = {
+  case: "The name of the field that is set.",
+  value: "The value of that field.",
+  methodKind: "Which side of the call is a stream.",
+  input: "The schema of the request.",
+  output: "The schema of the response.",
+};
+
+/** @param {import("typedoc").Application} app */
+function documentParts(app) {
+  app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
+    for (const part of project.getReflectionsByKind(ReflectionKind.Property)) {
+      if (!part.hasComment() && part.parent?.kindOf(ReflectionKind.TypeLiteral) && part.name in PARTS) {
+        part.comment = new Comment([{ kind: "text", text: PARTS[part.name] }]);
+      }
+    }
+  });
+}
 
 /** @type {Partial<import("typedoc").TypeDocOptions>} */
 export default {
@@ -10,6 +30,7 @@ export default {
   excludeInternal: true,
   disableGit: true,
   sourceLinkTemplate: "{path}#{line}",
+  plugin: [documentParts],
   // protoc-gen-es writes the name of the source with this tag.
   blockTags: [...OptionDefaults.blockTags, "@generated"],
   excludeTags: [...OptionDefaults.excludeTags, "@generated"],

@@ -19,7 +19,9 @@ export type HeadersInput = ConstructorParameters<typeof Headers>[0];
 
 /** What a {@link LedgerTransport} adds to each call. */
 export interface CallSettings {
+  /** The headers that a call gets unless it sets them. */
   readonly metadata: ReadonlyMap<string, string>;
+  /** The deadline of unary calls without their own, in milliseconds; 0 for no deadline. */
   readonly timeoutMs: number;
 }
 

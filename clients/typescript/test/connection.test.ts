@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import * as http2 from "node:http2";
 import * as net from "node:net";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { Code } from "@connectrpc/connect";
 import { TaskService } from "@orchestration-ledger/client/v1";
 import { answerEmpty, openClient, startRawServer, startServer } from "./fake-server.js";
@@ -50,30 +50,33 @@ const FAULTS: Record<string, (stream: http2.ServerHttp2Stream) => void> = {
   "a GOAWAY with an error": (stream) => stream.session?.goaway(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM, 0),
 };
 
-for (const [name, fail] of Object.entries(FAULTS)) {
-  test(`${name} makes the call UNAVAILABLE`, async (t) => {
-    let attempts = 0;
-    const server = await startRawServer(t, (stream) => {
-      attempts += 1;
-      fail(stream);
-    });
-    const client = openClient(t, { address: server.address });
-    await assert.rejects(client.tasks.getTask({}), { code: Code.Unavailable });
-    assert.equal(attempts, 5);
-  });
-
-  test(`after ${name} the next attempt succeeds`, async (t) => {
-    const server = await startRawServer(t, (stream, attempt) => {
-      if (attempt <= 2) {
+// At once, since most of their time is backoff.
+describe("a fault of the connection", { concurrency: true }, () => {
+  for (const [name, fail] of Object.entries(FAULTS)) {
+    test(`${name} makes the call UNAVAILABLE`, async (t) => {
+      let attempts = 0;
+      const server = await startRawServer(t, (stream) => {
+        attempts += 1;
         fail(stream);
-      } else {
-        answerEmpty(stream);
-      }
+      });
+      const client = openClient(t, { address: server.address });
+      await assert.rejects(client.tasks.getTask({}), { code: Code.Unavailable });
+      assert.equal(attempts, 5);
     });
-    const client = openClient(t, { address: server.address });
-    assert.equal((await client.tasks.getTask({})).task, undefined);
-  });
-}
+
+    test(`after ${name} the next attempt succeeds`, async (t) => {
+      const server = await startRawServer(t, (stream, attempt) => {
+        if (attempt <= 2) {
+          fail(stream);
+        } else {
+          answerEmpty(stream);
+        }
+      });
+      const client = openClient(t, { address: server.address });
+      assert.equal((await client.tasks.getTask({})).task, undefined);
+    });
+  }
+});
 
 test("a stream that the server cancels is CANCELLED, and sent again", async (t) => {
   let attempts = 0;

@@ -1,110 +1,15 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import { create } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { LocalError } from "@orchestration-ledger/client";
-import {
-  AttemptOutcome,
-  CoordinationService,
-  Directive,
-  EventService,
-  type HeartbeatRequest,
-  LeaseStatus,
-  type ReleaseTaskRequest,
-  SessionService,
-  TaskSchema,
-  TaskService,
-  type UpdateTaskRequest,
-} from "@orchestration-ledger/client/v1";
+import { AttemptOutcome, Directive, LeaseStatus } from "@orchestration-ledger/client/v1";
 import { ErrorInfoSchema, RetryInfoSchema } from "../src/gen/google/rpc/error_details_pb.js";
-import { openClient, startServer } from "./fake-server.js";
-
-const FENCE = 2n ** 60n + 1n;
-
-interface Options {
-  leaseMs?: number;
-  status?: () => LeaseStatus;
-  claimErrors?: ConnectError[];
-}
-
-/** Start a server with tasks that are ready. A task that is given back is ready again. */
-async function serverOf(t: TestContext, ready: string[], options: Options = {}) {
-  const { leaseMs = 60_000, status = () => LeaseStatus.HELD, claimErrors = [] } = options;
-  const log = {
-    claims: [] as string[],
-    released: [] as ReleaseTaskRequest[],
-    updated: [] as UpdateTaskRequest[],
-    beats: [] as HeartbeatRequest[],
-    messages: [] as string[],
-  };
-  const server = await startServer(t, (router) => {
-    router.service(CoordinationService, {
-      claimTask(request) {
-        log.claims.push(request.requestId);
-        const refused = claimErrors.shift();
-        if (refused) {
-          throw refused;
-        }
-        const code = request.taskCode || ready[0];
-        if (code === undefined) {
-          return {};
-        }
-        ready.splice(ready.indexOf(code), 1);
-        const start = 1_700_000_000_000;
-        const lease = {
-          taskCode: code,
-          fence: FENCE,
-          attempt: 1,
-          duration: durationFromMs(leaseMs),
-          startTime: timestampFromMs(start),
-          expireTime: timestampFromMs(start + leaseMs),
-        };
-        return { claims: [{ lease, task: { code } }] };
-      },
-      listReadyTasks: () => ({ tasks: ready.map((code) => create(TaskSchema, { code })) }),
-      heartbeat(request) {
-        log.beats.push(request);
-        const state = {
-          status: status(),
-          directive: Directive.DRAIN,
-          reason: "nightly",
-          timeLeft: durationFromMs(leaseMs),
-        };
-        return { leases: request.leases.map((lease) => ({ ...state, taskCode: lease.taskCode })) };
-      },
-      releaseTask(request) {
-        log.released.push(request);
-        if (request.outcome === AttemptOutcome.RETURNED) {
-          ready.push(request.taskCode);
-        }
-        return { task: { code: request.taskCode }, attempt: { fence: request.fence } };
-      },
-    });
-    router.service(TaskService, {
-      updateTask(request) {
-        log.updated.push(request);
-        return { task: request.task };
-      },
-    });
-    router.service(EventService, {
-      emitEvent(request) {
-        log.messages.push(request.event?.payload?.message as string);
-        return {};
-      },
-    });
-    router.service(SessionService, {
-      logActivity(request) {
-        log.messages.push(`${request.sessionKey}: ${request.message}`);
-        return {};
-      },
-    });
-  });
-  return { address: server.address, ...log };
-}
+import { FENCE, type Options, startLedger } from "./fake-ledger.js";
+import { openClient } from "./fake-server.js";
 
 async function claimOne(t: TestContext, options: Options = {}) {
-  const server = await serverOf(t, ["t1"], options);
+  const server = await startLedger(t, ["t1"], options);
   const client = openClient(t, { address: server.address });
   const [work] = await client.claim();
   assert.ok(work);
@@ -127,7 +32,7 @@ test("writes carry the fence, whole", async (t) => {
 });
 
 test("a log is an activity of the session if the client has one", async (t) => {
-  const { address, messages } = await serverOf(t, ["t1"]);
+  const { address, messages } = await startLedger(t, ["t1"]);
   const [work] = await openClient(t, { address, session: "s1" }).claim();
   await work?.log("half done");
   assert.deepEqual(messages, ["s1: half done"]);
@@ -229,7 +134,7 @@ test("heartbeats keep the lease and bring directives", async (t) => {
 });
 
 test("the loop takes each task once, also those that it gives back", async (t) => {
-  const { address, released } = await serverOf(t, ["t1", "t2", "t3"]);
+  const { address, released } = await startLedger(t, ["t1", "t2", "t3"]);
   const client = openClient(t, { address });
   const taken: string[] = [];
   for await (const work of client.claims()) {
@@ -245,7 +150,7 @@ test("the loop takes each task once, also those that it gives back", async (t) =
 });
 
 test("work that has not ended when the loop goes on or is left is given back", async (t) => {
-  const { address, released } = await serverOf(t, ["t1", "t2"]);
+  const { address, released } = await startLedger(t, ["t1", "t2"]);
   const client = openClient(t, { address });
   let count = 0;
   for await (const work of client.claims()) {
@@ -270,7 +175,7 @@ test("the loop waits for an overloaded server, and keeps its request_id", async 
     { desc: ErrorInfoSchema, value: { reason: "TOO_MANY_WAITING_CLAIMS" } },
     { desc: RetryInfoSchema, value: { retryDelay: durationFromMs(50) } },
   ]);
-  const { address, claims } = await serverOf(t, ["t1"], { claimErrors: [full] });
+  const { address, claims } = await startLedger(t, ["t1"], { claimErrors: [full] });
   for await (const work of openClient(t, { address }).claims()) {
     await work.finish();
   }
