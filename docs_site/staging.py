@@ -36,10 +36,12 @@ def place(root: Path, path: str) -> str:
         return f"api/{posixpath.basename(path).removesuffix('.proto')}.md"
     shown = path.removeprefix("docs/") if path.startswith("docs/") else f"files/{path}"
     shown = re.sub(r"(?<=/)\.", "dot-", shown)  # the builder passes over hidden files
+    # In the navigation a page named index would become the heading of its group.
+    name = "index.md" if path.startswith("docs/") else "overview.md"
     if (root / path).is_dir():
-        return f"{shown}/index.md"
+        return f"{shown}/{name}"
     if posixpath.basename(shown) == "README.md":
-        return f"{posixpath.dirname(shown)}/index.md"
+        return f"{posixpath.dirname(shown)}/{name}"
     if path.startswith("docs/") or path.endswith(".md"):
         return shown
     return f"{shown}.md"

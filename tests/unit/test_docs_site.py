@@ -201,10 +201,10 @@ def test_files_of_the_repository_are_pages_of_the_site(
     entries = Staging(root, tmp_path / "pages", ApiPages(files, page_of)).write()
     assert entries == [("Start", [("Overview", "index.md"), ("One", "one.md")])]
     assert (tmp_path / "pages/one.md").read_text() == (
-        "# One\n\n[code](files/tool/run.py.md#main) [all](files/tool/index.md) [api](api/index.md)\n"
+        "# One\n\n[code](files/tool/run.py.md#main) [all](files/tool/overview.md) [api](api/index.md)\n"
     )
     assert "````python\n" in (tmp_path / "pages/files/tool/run.py.md").read_text()
-    assert "[`run.py`](run.py.md)" in (tmp_path / "pages/files/tool/index.md").read_text()
+    assert "[`run.py`](run.py.md)" in (tmp_path / "pages/files/tool/overview.md").read_text()
     assert place(root, "docs/README.md") == "index.md"
 
 
