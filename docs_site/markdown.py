@@ -102,6 +102,8 @@ class _Lists:
         self._open = list[tuple[int, int]]()
         """The column of the marker and of the content of each open item, outermost first."""
         self._after_blank = True
+        self._in_parts = False
+        """True if the open item has several paragraphs: the next item then needs a blank line before it."""
 
     def lines(self, text: str) -> Iterator[str]:
         fence, column = "", 0
@@ -114,6 +116,7 @@ class _Lists:
             elif found:
                 self._close_below(len(found[1]))
                 fence, column = found[2], self._column()
+                self._in_parts = self._in_parts or self._after_blank
                 yield self._indent() + _dedented(line, column)
                 self._after_blank = False
             elif not line.strip():
@@ -128,13 +131,15 @@ class _Lists:
         if item is None:
             if self._after_blank:
                 self._close_below(len(line) - len(line.lstrip(" ")))
+                self._in_parts = True
             yield self._indent() + (
                 _dedented(line, self._column()) if self._after_blank else _stripped(line, self._open)
             )
             return
         column = len(item[1])
-        if not self._open and not self._after_blank:
+        if (self._in_parts or not self._open) and not self._after_blank:
             yield "\n"
+        self._in_parts = False
         while self._open and column < self._open[-1][1]:
             self._open.pop()
         yield f"{self._indent()}{line[column:]}"

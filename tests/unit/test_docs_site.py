@@ -133,8 +133,9 @@ def test_nested_types_are_refused(tmp_path: Path) -> None:
         ("- one\n  goes on\n\n  and on\n", "- one\n    goes on\n\n    and on\n"),
         (
             "1. one\n\n   ```\n   code\n     more\n   ```\n2. two\n",
-            "1. one\n\n    ```\n    code\n      more\n    ```\n2. two\n",
+            "1. one\n\n    ```\n    code\n      more\n    ```\n\n2. two\n",
         ),
+        ("1. one\n\n   goes on\n2. two\n3. three\n", "1. one\n\n    goes on\n\n2. two\n3. three\n"),
         ("- one\n  - below\n- two\n", "- one\n    - below\n- two\n"),
         ("- one\n\nText\n\n    code\n", "- one\n\nText\n\n    code\n"),
         ("```\n- no list\n  - at all\n```\n", "```\n- no list\n  - at all\n```\n"),
