@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 
 from docs_site.example_requests import ExampleRequests
 from docs_site.prose import Block, Prose, blocks, first_sentence
@@ -48,9 +49,10 @@ class ApiPages:
         with_service = {f"{file.stem}.md" for file in self._files if file.services}
         return dict(sorted(titles.items(), key=lambda item: (item[0] not in with_service, item[1])))
 
-    def pages(self) -> dict[str, str]:
-        """Return the text of each page."""
-        return {"index.md": self._index()} | {f"{file.stem}.md": self._page(file) for file in self._files}
+    def pages(self, guides: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType({})) -> dict[str, str]:
+        """Return the text of each page. `guides` has titles and targets of other pages, by the proto's stem."""
+        pages = {f"{file.stem}.md": self._page(file, guides.get(file.stem, ())) for file in self._files}
+        return {"index.md": self._index()} | pages
 
     def _index(self) -> str:
         lines = [_INTRODUCTION, "| page | what it has |", "|---|---|"]
@@ -63,9 +65,11 @@ class ApiPages:
         lines += ["", "## Every call", "", prose.markdown(common.comment.partition("\n\n")[2]), "", _READING]
         return "\n".join(lines)
 
-    def _page(self, file: ProtoFile) -> str:
+    def _page(self, file: ProtoFile, guides: Sequence[tuple[str, str]]) -> str:
         prose = self._prose(file.stem)
         lines = [f"# {_title(file)}", "", prose.markdown(file.comment), ""]
+        if guides:
+            lines += [f"Guides: {', '.join(f'[{title}]({target})' for title, target in guides)}.", ""]
         for service in file.services:
             lines += [prose.markdown(service.comment), "", *_list_of_rpcs(service, prose)]
             for rpc in service.rpcs:

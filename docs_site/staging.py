@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shutil
+from collections import defaultdict
 from pathlib import Path
 
 from docs_site import markdown, navigation
@@ -57,12 +58,12 @@ class Staging:
         self._waiting = list[str]()
         self._done = set[str]()
         self._broken = list[str]()
+        self._guides = defaultdict[str, set[tuple[str, str]]](set)
+        """The titles and targets of the pages of docs/ that link a proto, by the proto's stem."""
 
     def write(self) -> list[Entry]:
         """Write all pages, and return the navigation. Raises BrokenLinks."""
         shutil.rmtree(self._out, ignore_errors=True)
-        for name, text in self._api.pages().items():
-            self._write(f"api/{name}", markdown.with_tables(text))
         self._done |= {"protos", PROTOS, *(path.as_posix() for path in self._files(PROTOS))}
         shutil.copytree(self._root / "docs" / "pictures", self._out / "pictures")
         for path in self._files("docs"):
@@ -70,6 +71,9 @@ class Staging:
                 self._want(path.as_posix())
         while self._waiting:
             self._stage(self._waiting.pop())
+        guides = {stem: sorted(linked) for stem, linked in self._guides.items()}
+        for name, text in self._api.pages(guides).items():
+            self._write(f"api/{name}", markdown.with_tables(text))
         entries = self._navigation()
         if self._broken:
             raise BrokenLinks("\n".join(sorted(self._broken)))
@@ -121,6 +125,9 @@ class Staging:
         if wanted.startswith("..") or not (self._root / wanted).exists():
             self._broken.append(f"{path}: {link} leads to nothing")
             return link
+        if re.fullmatch(r"docs/[^/]+\.md", path) and wanted.endswith(".proto"):
+            name = markdown.title((self._root / path).read_text()).partition(":")[0]
+            self._guides[posixpath.basename(wanted).removesuffix(".proto")].add((name, f"../{page}"))
         if not wanted.startswith("docs/pictures/"):
             self._want(wanted)
         return _relative(page, place(self._root, wanted)) + mark + fragment

@@ -195,15 +195,19 @@ def test_files_of_the_repository_are_pages_of_the_site(
         tmp_path / "repository",
         {
             "docs/README.md": INDEX,
-            "docs/one.md": "# One\n\n[code](../tool/run.py#main) [all](../tool) [api](../protos)\n",
+            "docs/one.md": "# One: it\n\n[code](../tool/run.py#main) [all](../tool) [api](../protos)\n"
+            "[tasks](../protos/orchestration/v1/task.proto)\n",
+            "protos/orchestration/v1/task.proto": "",
             "tool/run.py": '"""A tool with ``` in it."""\n',
         },
     )
     entries = Staging(root, tmp_path / "pages", ApiPages(files, page_of)).write()
     assert entries == [("Start", [("Overview", "index.md"), ("One", "one.md")])]
     assert (tmp_path / "pages/one.md").read_text() == (
-        "# One\n\n[code](files/tool/run.py.md#main) [all](files/tool/overview.md) [api](api/index.md)\n"
+        "# One: it\n\n[code](files/tool/run.py.md#main) [all](files/tool/overview.md) [api](api/index.md)\n"
+        "[tasks](api/task.md)\n"
     )
+    assert "\nGuides: [One](../one.md).\n" in (tmp_path / "pages/api/task.md").read_text()
     assert "````python\n" in (tmp_path / "pages/files/tool/run.py.md").read_text()
     assert "[`run.py`](run.py.md)" in (tmp_path / "pages/files/tool/overview.md").read_text()
     assert place(root, "docs/README.md") == "index.md"
