@@ -43,8 +43,13 @@ public final class Main {
         new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
       for (String line = in.readLine(); line != null; line = in.readLine()) {
         if (!line.isBlank()) {
-          Runnable command = main.command(JsonParser.parseString(line).getAsJsonObject());
-          executor.execute(command);
+          JsonObject command = JsonParser.parseString(line).getAsJsonObject();
+          Runnable action = main.command(command);
+          if (Json.text(command, "op").equals("open")) {
+            action.run(); // It does not wait, and the next command may need its client.
+          } else {
+            executor.execute(action);
+          }
         }
       }
     }

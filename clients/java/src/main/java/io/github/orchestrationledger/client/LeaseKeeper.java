@@ -142,7 +142,7 @@ final class LeaseKeeper implements AutoCloseable {
     } catch (RuntimeException error) {
       // Whatever it is, the thread goes on: it keeps all leases of the client.
       Level level = Thread.currentThread().isInterrupted() ? Level.FINE : Level.WARNING;
-      Retry.LOG.log(level, error, () -> "heartbeat of " + due.size() + " leases failed");
+      Retry.LOG.log(level, () -> "heartbeat of " + due.size() + " leases failed: " + error);
       lock.lock();
       try {
         table.failed(due, System.nanoTime());
