@@ -50,7 +50,7 @@ class ApiPages:
         return dict(sorted(titles.items(), key=lambda item: (item[0] not in with_service, item[1])))
 
     def pages(self, guides: Mapping[str, Sequence[tuple[str, str]]] = MappingProxyType({})) -> dict[str, str]:
-        """Return the text of each page. `guides` has titles and targets of other pages, by the proto's stem."""
+        """Return the text of each page, which lists the titles and targets of its `guides`, by its stem."""
         pages = {f"{file.stem}.md": self._page(file, guides.get(file.stem, ())) for file in self._files}
         return {"index.md": self._index()} | pages
 
