@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,11 @@ END_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Language:
-    """A client: the name of its directory, and the command of its driver."""
+    """A client: the name of its directory, and the commands of its driver and of its example agent."""
 
     name: str
     command: tuple[str, ...]
+    example: tuple[str, ...] = ()
 
     @property
     def directory(self) -> Path:
@@ -39,13 +40,22 @@ def languages() -> list[Language]:
     """Return the clients that have a driver: those with a driver.json."""
     found = []
     for file in sorted(CLIENTS.glob("*/driver.json")):
-        command = [
-            sys.executable if part == PYTHON else part for part in json.loads(file.read_text())["command"]
-        ]
-        if command[0].startswith("."):
-            command[0] = str(file.parent / command[0])
-        found.append(Language(file.parent.name, tuple(command)))
+        fields = json.loads(file.read_text())
+        command, example = (_command(fields.get(name, ()), file.parent) for name in ("command", "example"))
+        found.append(Language(file.parent.name, command, example))
     return found
+
+
+def _command(parts: Sequence[str], directory: Path) -> tuple[str, ...]:
+    found = [sys.executable if part == PYTHON else part for part in parts]
+    if found and found[0].startswith("."):
+        found[0] = str(directory / found[0])
+    return tuple(found)
+
+
+def own_environment() -> dict[str, str]:
+    """Return the environment without settings of a ledger, which a client would use."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRATION_")}
 
 
 class DriverEnded(Exception):
@@ -57,11 +67,10 @@ class Driver:
 
     def __init__(self, language: Language, env: Mapping[str, str] | None = None) -> None:
         self.language = language
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRATION_")}
         self._process = subprocess.Popen(
             language.command,
             cwd=language.directory,
-            env=ours | dict(env or {}),
+            env=own_environment() | dict(env or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

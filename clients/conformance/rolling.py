@@ -54,9 +54,14 @@ def soak(
         began = time.monotonic()
         try:
             for number in range(1, replacements + 1):
-                time.sleep(max(0.0, began + seconds * number / (replacements + 1) - time.monotonic()))
+                # Early in its part of the time, as a start takes some seconds.
+                due = began + seconds * (number - 0.7) / replacements
+                time.sleep(max(0.0, due - time.monotonic()))
                 server = _replaced(server, ledgers)
-                print(f"{time.monotonic() - began:6.1f} s: replacement {number}", flush=True)
+                at = time.monotonic() - began
+                print(f"{at:6.1f} s: replacement {number}", flush=True)
+                if at > seconds:
+                    raise RuntimeError("the server was replaced after the end: take more minutes")
             left = began + seconds + ANSWER_SECONDS - time.monotonic()
             return {language: _answer(future, left) for language, future in pending.items()}
         finally:

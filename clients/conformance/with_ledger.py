@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
+from clients.conformance.driver import own_environment
 from clients.conformance.ledgers import Ledgers
 
 
@@ -15,10 +15,8 @@ def main() -> int:
         print("usage: python -m clients.conformance.with_ledger COMMAND...", file=sys.stderr)
         return 2
     with Ledgers() as ledgers:
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRATION_")}
-        return subprocess.run(
-            sys.argv[1:], env=ours | {"ORCHESTRATION_ADDRESS": ledgers.address}, check=False
-        ).returncode
+        env = own_environment() | {"ORCHESTRATION_ADDRESS": ledgers.address}
+        return subprocess.run(sys.argv[1:], env=env, check=False).returncode
 
 
 if __name__ == "__main__":
