@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"sync"
 	"time"
@@ -17,11 +18,10 @@ import (
 )
 
 const (
-	soakEvents = 100
-	soakBatch  = 25
+	soakBatch = 20
 	// soakReturned is the share of the claimed tasks that is given back: each fourth.
 	soakReturned = 4
-	// soakPause is between two rounds of a caller.
+	// soakPause is between two rounds of a caller, and between two events.
 	soakPause = 5 * time.Millisecond
 	// soakRest is the time after the soak in which the last events may arrive.
 	soakRest   = 30 * time.Second
@@ -107,7 +107,10 @@ func (s *soak) write(ctx context.Context) {
 		if !s.count(err) {
 			continue
 		}
-		_, err = s.client.Tasks.GetTask(ctx, &v1.GetTaskRequest{TaskCode: code})
+		read, err := s.client.Tasks.GetTask(ctx, &v1.GetTaskRequest{TaskCode: code})
+		if title := read.GetTask().GetTitle(); err == nil && title != task.GetTitle() {
+			err = fmt.Errorf("the title is %q, not %q", title, task.GetTitle())
+		}
 		s.count(err)
 		_, err = s.client.Tasks.UpdateTask(ctx, &v1.UpdateTaskRequest{
 			Task:       &v1.Task{Code: code, Title: "Soaked"},
@@ -117,13 +120,31 @@ func (s *soak) write(ctx context.Context) {
 	}
 }
 
-// emit stores events whose payload numbers them.
+// emit stores events whose payload numbers them, over one stream as long as none fails.
 func (s *soak) emit(ctx context.Context) {
 	for s.rest() {
-		events := numbered(s.name+".step", s.emitted, soakEvents)
-		_, err := s.client.EmitAll(ctx, events, orchestration.WithBatch(soakBatch))
+		totals, err := s.client.EmitAll(ctx, s.steps(), orchestration.WithBatch(soakBatch))
+		if err == nil && totals.Duplicates+totals.SampledOut > 0 {
+			err = fmt.Errorf("events were not stored as new: %+v", totals)
+		}
 		s.count(err)
-		s.emitted += soakEvents
+	}
+}
+
+// steps returns the next events until the soak is over.
+func (s *soak) steps() iter.Seq[*v1.NewEvent] {
+	return func(yield func(*v1.NewEvent) bool) {
+		for s.rest() {
+			for event := range numbered(s.name+".step", s.emitted, 1) {
+				s.emitted++
+				if !yield(event) {
+					return
+				}
+			}
+			if s.emitted%soakBatch == 0 {
+				s.count(nil)
+			}
+		}
 	}
 }
 
