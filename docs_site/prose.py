@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 _TOKEN = re.compile(
     r"""`(?P<code>[^`]+)`
+      | (?P<class>\[[^\]\s]*-[^\]\s]*\]) | (?P<metadata>orchestration-[a-z-]+[a-z])
       | (?P<page>docs/[\w/-]+\.md)
       | (?P<quoted>"[^"\s]*[^"\s.,]")
       | (?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)""",
@@ -118,6 +119,8 @@ class Prose:
     def _token(self, match: re.Match[str]) -> str:
         if match["code"]:
             return f"`{match['code']}`"
+        if match["class"] or match["metadata"]:
+            return f"`{match[0]}`"
         if match["page"]:
             return f"[{_escaped(match['page'].removeprefix('docs/'))}]({self._page(match['page'])})"
         if match["quoted"]:

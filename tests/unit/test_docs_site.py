@@ -107,8 +107,8 @@ def test_comments_become_markdown() -> None:
     assert prose.inline("Call TaskService.GetTask, or *fail*.") == (
         "Call [`TaskService.GetTask`](task.md#gettask), or &#42;fail&#42;."
     )
-    assert prose.inline('The next_page_token is "a.b" if PENDING: [A-Z] {field: {from, to}} | <x>') == (
-        "The `next_page_token` is `a.b` if `PENDING`: &#91;A-Z&#93; "
+    assert prose.inline('The next_page_token is "a.b" if PENDING: [A-Z._] {field: {from, to}} | <x>') == (
+        "The `next_page_token` is `a.b` if `PENDING`: `[A-Z._]` "
         "&#123;field: &#123;from, to&#125;&#125; &#124; &#60;x&#62;"
     )
     assert prose.inline("docs/emission.md has the rules") == "[emission.md](../emission.md) has the rules"
