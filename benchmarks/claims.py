@@ -31,6 +31,8 @@ WAITER_CONNECTIONS = 10
 BECOMING_READY = 100
 SNAPSHOT_ROUNDS = 3
 SNAPSHOT_SECONDS = 5
+PAIRS_PER_SECOND = 800
+"""More claims and releases a second than a server makes."""
 LEASES = 10_000
 BEAT_SECONDS = 30
 BEAT_CALL = 1_000
@@ -54,7 +56,8 @@ def measure(started: RunningServer, program: Path, *, short: bool) -> list[Measu
             return [
                 *bench.latencies(),
                 bench.waiting(),
-                bench.snapshot(),
+                bench.snapshot("claims beside a snapshot", lease_pb2.ATTEMPT_OUTCOME_COMPLETED),
+                bench.snapshot("returns beside a snapshot", lease_pb2.ATTEMPT_OUTCOME_RETURNED),
                 bench.heartbeats(LEASES // 10 if short else LEASES),
             ]
         finally:
@@ -195,33 +198,42 @@ class _Bench:
         figures = {"p50_ms": ghz.percentile(took, 0.5), "p95_ms": ghz.percentile(took, 0.95)}
         return Measurement("ready to claimed", "claims", figures, {"not claimed": missing} if missing else {})
 
-    def snapshot(self) -> Measurement:
-        """Compare claims and releases a second with those beside a snapshot that stays open."""
+    def snapshot(self, name: str, outcome: lease_pb2.AttemptOutcome.ValueType) -> Measurement:
+        """Compare claims and releases a second with those beside a snapshot that stays open.
+
+        A task that is returned goes back to its place at the head of the queue, so the workers take the same
+        few tasks again and again, of which the snapshot keeps every version.
+        """
         free, beside = [], []
+        if outcome == lease_pb2.ATTEMPT_OUTCOME_COMPLETED:
+            _create(self._ledger, "claimed", PAIRS_PER_SECOND * self._snapshot_seconds * 3 * SNAPSHOT_ROUNDS)
         for _ in range(SNAPSHOT_ROUNDS):
-            free.append(self._claims_per_second())
+            free.append(self._claims_per_second(outcome))
             with _open_snapshot(self._url):
                 # The claims before leave dead rows that nobody may remove now.
-                self._claims_per_second()
-                beside.append(self._claims_per_second())
+                self._claims_per_second(outcome)
+                beside.append(self._claims_per_second(outcome))
         figures = {
             "pairs_per_s": statistics.median(free),
             "with_snapshot_per_s": statistics.median(beside),
             "share": statistics.median(b / f for b, f in zip(beside, free, strict=True)),
         }
-        return Measurement("claims beside a snapshot", "claims", figures, {})
+        return Measurement(name, "claims", figures, {})
 
-    def _claims_per_second(self) -> float:
-        until = time.monotonic() + min(self._seconds, SNAPSHOT_SECONDS)
+    @property
+    def _snapshot_seconds(self) -> int:
+        return min(self._seconds, SNAPSHOT_SECONDS)
+
+    def _claims_per_second(self, outcome: lease_pb2.AttemptOutcome.ValueType) -> float:
+        until = time.monotonic() + self._snapshot_seconds
         done = [0] * 8
 
         def work(worker: int) -> None:
             while time.monotonic() < until:
                 for claim in _claim(self._ledger).claims:
                     request = coordination_pb2.ReleaseTaskRequest(
-                        task_code=claim.task.code, fence=claim.lease.fence,
-                        outcome=lease_pb2.ATTEMPT_OUTCOME_RETURNED,
-                    )  # fmt: skip
+                        task_code=claim.task.code, fence=claim.lease.fence, outcome=outcome
+                    )
                     self._ledger.coordination.ReleaseTask(request, timeout=TIMEOUT)
                     done[worker] += 1
 

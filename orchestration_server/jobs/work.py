@@ -14,8 +14,8 @@ from orchestration_server.errors import Aborted, FailedPrecondition, NotFound
 from orchestration_server.jobs.runner import Alone, Service
 from orchestration_server.model import Call, Request
 from orchestration_server.services import tasks
-from orchestration_server.store import claims as claim_store
 from orchestration_server.store import leases as lease_store
+from orchestration_server.store import ready_queue
 from orchestration_server.store import tasks as task_store
 from orchestration_server.store.prepared import Prepared
 from orchestration_server.store.writes import Change
@@ -102,7 +102,7 @@ class WakeTasks:
 
     def work(self, conn: Connection) -> int:
         """Do one batch. Return the number of tasks in it."""
-        woken = claim_store.wake_due(conn, limit=BATCH)
+        woken = ready_queue.wake_due(conn, limit=BATCH)
         if woken:
             self._freed()
         return woken
@@ -116,7 +116,7 @@ class QueueDependents:
 
     def work(self, conn: Connection) -> int:
         """Do one batch. Return 0 if there is nothing left to do."""
-        more = claim_store.queue_freed(conn, project=None, limit=SLICE)
+        more = ready_queue.queue_freed(conn, project=None, limit=SLICE)
         if more:
             self._freed()
         return int(more)

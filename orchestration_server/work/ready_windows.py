@@ -5,6 +5,9 @@ one process take different tasks from it, so they do not compete. A task of a wi
 since: the claim itself checks. A window is read again after a commit of this process that may make a task
 ready, and at the latest after WINDOW_SECONDS, so a more urgent task of another server waits no longer than
 that. An empty window is never trusted: the queue is read again before a claim is told that nothing is ready.
+
+A read goes on from the first task that the last read found, and not from the beginning of the queue: there,
+rows that have left the queue stay on disk while any snapshot is open, and each read would pass them all.
 """
 
 from __future__ import annotations
@@ -14,18 +17,26 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple
 
 from orchestration_server.cache.lru import LruDict
 from orchestration_server.db.database import Database
 from orchestration_server.model import Call, Unready
-from orchestration_server.store import claims as claim_store
+from orchestration_server.store import ready_queue
 from orchestration_server.store.aging import DEFAULT, Aging
-from orchestration_server.store.claims import Candidate, CandidatePage, Claimer, TaskFilter
+from orchestration_server.store.claims import Claimer, TaskFilter
+from orchestration_server.store.ready_queue import Candidate, CandidatePage, QueueHead
 
 WINDOW = 64
 """Tasks that are read at once."""
 WINDOW_SECONDS = 0.2
+WHOLE_SECONDS = 5.0
+"""The queue is read from its beginning after this time, or after WHOLE_READS times that such a read took. So
+a place from before a Postgres that lost transactions, such as one from a backup, does no harm for long."""
+WHOLE_READS = 100
+EXPIRED_SECONDS = 0.5
+"""The least time between two looks at all leases, if the queue has ready tasks."""
 MAX_PAGE = 4_096
 """The most tasks of one read, if those before were not ready."""
 MAX_WINDOWS = 1_000
@@ -50,6 +61,18 @@ class Query(NamedTuple):
     """Empty if the project has no limits and no pauses of agents, so that the agent makes no difference."""
 
 
+class _Place(NamedTuple):
+    """The place from which the next read of a kind of claim goes on."""
+
+    head: QueueHead
+    node: str
+    """The Postgres that the head is of."""
+    until: float
+    """The time of the next read from the beginning."""
+    leases_time: float
+    """The time of the next look at the leases."""
+
+
 @dataclass(slots=True)
 class _Window:
     codes: deque[str] = field(default_factory=deque)
@@ -71,6 +94,7 @@ class ReadyWindows:
         self._lock = threading.Lock()
         self._windows: LruDict[Query, _Window] = LruDict(MAX_WINDOWS)
         self._by_claimer: LruDict[str, bool] = LruDict(MAX_WINDOWS)
+        self._places: LruDict[Query, _Place] = LruDict(MAX_WINDOWS)
         self._version = 0
         self._begun = 0
         """The number of reads that have begun."""
@@ -126,18 +150,32 @@ class ReadyWindows:
         self, call: Call, query: Query, claimer: Claimer, wanted: int
     ) -> tuple[list[str], CandidatePage]:
         """Return the first ready tasks of the queue, and the page of the queue that has them."""
+        while (place := self._place(query)) is not None:
+            expired = self._clock() >= place.leases_time
+            page = self._page(call, query, claimer, wanted, place=place, expired=expired)
+            if page is None:
+                break
+            ready = _ready(page)
+            if ready or page.room == 0:
+                return ready, page
+            if page.rows:
+                # The first tasks are not ready. What comes after them is found by their order alone.
+                break
+            if not expired:
+                self._look_at_leases(query)
+            elif not self._queue_freed(call):
+                return ready, page
+        return self._read_whole(call, query, claimer, wanted)
+
+    def _read_whole(
+        self, call: Call, query: Query, claimer: Claimer, wanted: int
+    ) -> tuple[list[str], CandidatePage]:
         limit = wanted
         after: Candidate | None = None
         while True:
-            with self._db.connection(call) as conn:
-                page = claim_store.candidates(
-                    conn, project=call.project, claimer=claimer, tasks=query.tasks, order=self.order,
-                    after=after, limit=limit,
-                )  # fmt: skip
-                out = [row for row in page.rows if row.unready & STRUCTURAL and row.generation >= 0]
-                if out:
-                    claim_store.dequeue(conn, project=call.project, rows=out)
-            ready = [row.task_code for row in page.rows if not row.unready]
+            page = self._page(call, query, claimer, limit, after=after)
+            assert page is not None
+            ready = _ready(page)
             in_order = [row for row in page.rows if row.in_order]
             if ready or page.room == 0:
                 return ready, page
@@ -148,7 +186,72 @@ class ReadyWindows:
             else:
                 return ready, page
 
+    def _page(
+        self,
+        call: Call,
+        query: Query,
+        claimer: Claimer,
+        limit: int,
+        *,
+        place: _Place | None = None,
+        after: Candidate | None = None,
+        expired: bool = True,
+    ) -> CandidatePage | None:
+        """Return a page of the queue, and note where the next read goes on.
+
+        Return None if the place is of another Postgres.
+        """
+        began = self._clock()
+        with self._db.connection(call) as conn:
+            if place is not None and place.node != conn.node:
+                return None
+            page = ready_queue.candidates(
+                conn, project=call.project, claimer=claimer, tasks=query.tasks, order=self.order,
+                after=after, limit=limit, head=None if place is None else place.head, expired=expired,
+            )  # fmt: skip
+            out = [row for row in page.rows if row.unready & STRUCTURAL and row.generation >= 0]
+            if out:
+                ready_queue.dequeue(conn, project=call.project, rows=out)
+            if after is None:
+                self._note(query, page.head, conn.node, began, place, expired=expired)
+        return page
+
+    def _note(
+        self,
+        query: Query,
+        head: QueueHead | None,
+        node: str,
+        began: float,
+        place: _Place | None,
+        *,
+        expired: bool,
+    ) -> None:
+        now = self._clock()
+        until = now + max(WHOLE_SECONDS, WHOLE_READS * (now - began)) if place is None else place.until
+        leases_time = now + EXPIRED_SECONDS if place is None or expired else place.leases_time
+        with self._lock:
+            if head is None:
+                self._places.pop(query, None)
+            else:
+                self._places[query] = _Place(head, node, until, leases_time)
+
+    def _place(self, query: Query) -> _Place | None:
+        """Return the place from which to go on, or None if the queue is to be read from its beginning."""
+        with self._lock:
+            place = self._places.get(query)
+        return place if place is not None and self._clock() < place.until else None
+
+    def _look_at_leases(self, query: Query) -> None:
+        """Let the next read of a kind of claim look at the leases."""
+        with self._lock:
+            if (place := self._places.get(query)) is not None:
+                self._places[query] = place._replace(leases_time=-inf)
+
     def _queue_freed(self, call: Call) -> bool:
         """Put dependents of an ended blocker into the queue. Return False if none are left to put in."""
         with self._db.connection(call) as conn:
-            return claim_store.queue_freed(conn, project=call.project, limit=SLICE)
+            return ready_queue.queue_freed(conn, project=call.project, limit=SLICE)
+
+
+def _ready(page: CandidatePage) -> list[str]:
+    return [row.task_code for row in page.rows if not row.unready]

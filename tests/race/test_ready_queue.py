@@ -50,6 +50,21 @@ def test_a_task_of_a_sprint_that_is_about_to_be_active_is_not_lost(
     assert claimed(ledger) == ["t"]
 
 
+def test_a_transaction_that_began_later_and_has_not_looked_again_counts(
+    ledger: Ledger, conn: psycopg.Connection, database_url: str
+) -> None:
+    """The activation has the later id, and has looked before the task was committed as pending."""
+    ledger.sprint("s", status=common_pb2.SPRINT_STATUS_PLANNING)
+    ledger.task("t", sprint_code="s", status=common_pb2.TASK_STATUS_BLOCKED)
+    with psycopg.connect(database_url) as unblocked, psycopg.connect(database_url) as activation:
+        unblocked.execute("update tasks set status = 1")
+        activation.execute("update sprints set status = 2")
+        unblocked.commit()
+        assert [claimed(ledger) for _ in range(LOOKS)] == [[]] * LOOKS
+        activation.commit()
+    assert queued(conn) == ["t"]
+
+
 def test_a_task_that_came_back_is_not_taken_for_the_row_that_went(
     ledger: Ledger, conn: psycopg.Connection
 ) -> None:

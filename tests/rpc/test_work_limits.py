@@ -10,7 +10,7 @@ from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 from orchestration.v1.event_pb2_grpc import EventServiceStub
 from orchestration.v1.task_pb2_grpc import TaskServiceStub
 from orchestration_server.db.connection import Connection
-from orchestration_server.store import claims as claim_store
+from orchestration_server.store import ready_queue
 from orchestration_server.store.aging import DEFAULT
 from orchestration_server.store.claims import Claimer, TaskFilter
 from tests.rpc.test_claims import claim, create
@@ -167,9 +167,9 @@ def queue(database_url: str) -> Any:
         yield conn
 
 
-def read(conn: Connection, agent: str = "a1", **fields: Any) -> tuple[claim_store.CandidatePage, Explaining]:
+def read(conn: Connection, agent: str = "a1", **fields: Any) -> tuple[ready_queue.CandidatePage, Explaining]:
     explaining = Explaining(conn)
-    page = claim_store.candidates(
+    page = ready_queue.candidates(
         cast(Connection, explaining), project="default", claimer=Claimer(agent),
         tasks=TaskFilter(**fields), order=DEFAULT, after=None, limit=64,
     )  # fmt: skip
