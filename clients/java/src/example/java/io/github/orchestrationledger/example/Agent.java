@@ -11,7 +11,10 @@ import io.github.orchestrationledger.v1.ReleaseTaskRequest;
 import io.github.orchestrationledger.v1.Usage;
 import java.util.Map;
 
-/** An agent that takes ready work until there is none: {@code make example ARGS=SPRINT}. */
+/**
+ * An agent that takes ready work until there is none: {@code build/agent SPRINT}, after {@code make
+ * example}.
+ */
 public final class Agent {
   private Agent() {}
 
