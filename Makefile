@@ -58,6 +58,7 @@ test-hostile: $(DEV) ## run the tests that depend on their environment in a misl
 	@$(BIN)/python -m tests.support.hostile_parent $(BIN)/pytest -p tests.support.old_collection \
 		$(WORKERS) -m 'not race' $(HOSTILE) $(ARGS)
 
+test-clients: export GRPC_VERBOSITY := ERROR
 test-clients: $(DEV) proto-tools ## test the clients of all languages, and hold them to clients/conformance (ARGS='--language go')
 	@for client in $(OTHER_CLIENTS); do \
 		for target in lint check-proto test driver example; do \
