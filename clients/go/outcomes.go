@@ -4,6 +4,8 @@ import (
 	"context"
 	"unicode/utf8"
 
+	"google.golang.org/protobuf/proto"
+
 	v1 "github.com/orchestration-ledger/orchestration/clients/go/orchestrationv1"
 )
 
@@ -45,7 +47,8 @@ func (w *Work) Block(ctx context.Context, reason string, options ...EndOption) (
 	return w.end(ctx, v1.AttemptOutcome_ATTEMPT_OUTCOME_BLOCKED, reason, options)
 }
 
-// end releases the task. If that fails, the work goes on and may be ended again.
+// end releases the task. If that fails, the work goes on and may be ended again: the same end is sent under the same
+// request_id, because the one that failed may have taken effect.
 func (w *Work) end(
 	ctx context.Context, outcome v1.AttemptOutcome, reason string, options []EndOption,
 ) (*v1.Attempt, error) {
@@ -59,6 +62,7 @@ func (w *Work) end(
 	for _, option := range options {
 		option(request)
 	}
+	request = w.sameRelease(request)
 	w.client.keeper.setEnding(w.kept, true)
 	answer, err := w.client.Coordination.ReleaseTask(ctx, request)
 	if err != nil {
@@ -70,4 +74,16 @@ func (w *Work) end(
 	defer w.lock.Unlock()
 	w.outcome, w.task = outcome, answer.GetTask()
 	return answer.GetAttempt(), nil
+}
+
+// sameRelease returns the last release if it had the same content, or else the given one with an id of its own.
+func (w *Work) sameRelease(request *v1.ReleaseTaskRequest) *v1.ReleaseTaskRequest {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	request.RequestId = w.release.GetRequestId()
+	if w.release == nil || !proto.Equal(request, w.release) {
+		request.RequestId = NewRequestID()
+		w.release = proto.CloneOf(request)
+	}
+	return request
 }

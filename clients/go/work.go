@@ -32,6 +32,7 @@ type Work struct {
 
 	lock            sync.Mutex // guards the following
 	task            *v1.Task
+	release         *v1.ReleaseTaskRequest // the last that was sent
 	outcome         v1.AttemptOutcome
 	lostReason      string
 	directive       v1.Directive

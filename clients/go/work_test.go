@@ -123,9 +123,9 @@ func (s slowRelease) ReleaseTask(
 	return s.fakeCoordination.ReleaseTask(ctx, request, options...)
 }
 
-func TestAFailedReleaseMayBeRepeated(t *testing.T) {
+func TestAFailedReleaseIsRepeatedUnderItsID(t *testing.T) {
 	coordination := &fakeCoordination{}
-	failures := 1
+	failures := 2
 	coordination.release = func(*v1.ReleaseTaskRequest) error {
 		if failures--; failures >= 0 {
 			return unavailable()
@@ -133,15 +133,22 @@ func TestAFailedReleaseMayBeRepeated(t *testing.T) {
 		return nil
 	}
 	work := take(newTestClient(t, nil, coordination), "a")[0]
-	if _, err := work.Finish(t.Context(), "done"); err == nil || work.Ended() {
-		t.Error(err)
+	for range 2 {
+		if _, err := work.Finish(t.Context(), "done"); err == nil || work.Ended() {
+			t.Error(err)
+		}
 	}
 	usage := &v1.Usage{ToolCalls: 2}
-	if _, err := work.Finish(t.Context(), "done", WithUsage(usage), WithArtifacts(&v1.Artifact{Name: "a"})); err != nil || !work.Ended() {
+	_, err := work.Finish(t.Context(), "done", WithUsage(usage), WithArtifacts(&v1.Artifact{Name: "a"}))
+	if err != nil || !work.Ended() {
 		t.Error(err)
 	}
-	if last := coordination.releases[1]; last.GetUsage().GetToolCalls() != 2 || len(last.GetArtifacts()) != 1 {
-		t.Error(last)
+	first, same, other := coordination.releases[0], coordination.releases[1], coordination.releases[2]
+	if first.GetRequestId() == "" || same.GetRequestId() != first.GetRequestId() || other.GetRequestId() == first.GetRequestId() {
+		t.Error("the same end has the same id, another end another:", coordination.releases)
+	}
+	if other.GetUsage().GetToolCalls() != 2 || len(other.GetArtifacts()) != 1 {
+		t.Error(other)
 	}
 }
 
