@@ -16,7 +16,7 @@ from types import TracebackType
 
 from clients.conformance import case_files
 from clients.conformance.case_files import Case
-from clients.conformance.driver import Driver, Language, languages
+from clients.conformance.driver import FAULT, Driver, Language, languages
 from clients.conformance.ledgers import Ledgers
 from clients.conformance.run import CaseRun, Outcome
 from clients.conformance.table import Run, print_controls, print_failures, print_table
@@ -24,7 +24,6 @@ from clients.conformance.wire import Loop
 
 AT_ONCE = 20
 """Cases at the same time: most of them wait for a pause or a timeout."""
-FAULT = "CONFORMANCE_FAULT"
 IN_EVERY_DRIVER = frozenset({"forget-cursor", "fresh-request-id"})
 """The faults that each driver has. The driver of Python has one for each family."""
 

@@ -17,6 +17,8 @@ from types import TracebackType
 from typing import Any
 
 CLIENTS = Path(__file__).resolve().parents[1]
+FAULT = "CONFORMANCE_FAULT"
+"""The variable that breaks a driver on purpose."""
 PYTHON = "{python}"
 LAST_LINES = 30
 END_SECONDS = 10.0

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.processes import ServerProcess
 from benchmarks.rolling import SHARE_PORT
-from clients.conformance.driver import Driver, Language, languages
+from clients.conformance.driver import FAULT, Driver, Language, languages
 from clients.conformance.ledgers import Ledgers
 from orchestration import Client
 from orchestration.v1.event_pb2 import EventFilter, ListEventsRequest
@@ -38,13 +38,14 @@ def name_of(language: str) -> str:
 
 
 def soak(
-    chosen: Sequence[Language], ledgers: Ledgers, seconds: float, replacements: int
+    chosen: Sequence[Language], ledgers: Ledgers, seconds: float, replacements: int, fault: str = ""
 ) -> dict[str, dict[str, Any]]:
     """Run the soak of all clients at once, and replace the server so many times. Return their answers."""
+    env = {FAULT: fault} if fault else {}
     server = ledgers.new_server(SHARE_PORT)
     address = server.address
     with ExitStack() as stack:
-        drivers = {one.name: stack.enter_context(Driver(one)) for one in chosen}
+        drivers = {one.name: stack.enter_context(Driver(one, env)) for one in chosen}
         pending: dict[str, Future[dict[str, Any]]] = {}
         for language, driver in drivers.items():
             fields = {"address": address, "project": PROJECT, "agent": f"agent-{language}"}
@@ -136,11 +137,13 @@ def main(given: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m clients.conformance.rolling", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--replacements", type=int, default=REPLACEMENTS)
+    parser.add_argument("--fault", default="", help="break the drivers in this way, to see that it is found")
     parser.add_argument("--language", action="append", help="only this client; repeat it")
     arguments = parser.parse_args(given)
     chosen = [one for one in languages() if not arguments.language or one.name in arguments.language]
     with Ledgers() as ledgers:
-        answers = soak(chosen, ledgers, arguments.minutes * 60, arguments.replacements)
+        seconds = arguments.minutes * 60
+        answers = soak(chosen, ledgers, seconds, arguments.replacements, arguments.fault)
         faults = report(answers, {one.name: stored(ledgers, one.name) for one in chosen})
     print(
         f"{len(chosen)} clients, {arguments.minutes:g} minutes, {arguments.replacements} replacements: ",
