@@ -32,7 +32,12 @@ HOSTILE := tests/unit tests/rpc/test_keys_command.py tests/rpc/test_rights.py \
 OTHER_CLIENTS := go typescript java
 # Their variables are their own: what is given to this Makefile is not passed on.
 MAKEOVERRIDES :=
-IN_CLIENT = $(MAKE) --no-print-directory PYTHON=../../$(BIN)/python -C clients/$(1)
+# $(call in_client,target,command): make a target of $$client, by a command that gets the rest. Its output is shown
+# if it fails.
+in_client = began=$$SECONDS; \
+	said=$$($(2) $(MAKE) --no-print-directory PYTHON=../../$(BIN)/python -C clients/$$client $(1) 2>&1) \
+	&& echo "clients/$$client: $(1) passed in $$((SECONDS - began)) s" \
+	|| { echo "$$said"; echo "clients/$$client: make $(1) failed"; exit 1; } >&2
 # $(call need,program,package): fail with what to install if a program is missing.
 need = command -v $(1) >/dev/null || { echo "$(1) is missing: install $(2)" >&2; exit 1; }
 
@@ -61,16 +66,13 @@ test-hostile: $(DEV) ## run the tests that depend on their environment in a misl
 test-clients: export GRPC_VERBOSITY := ERROR
 test-clients: $(DEV) proto-tools ## test the clients of all languages, and hold them to clients/conformance (ARGS='--language go')
 	@for client in $(OTHER_CLIENTS); do \
-		for target in lint check-proto test driver example; do \
-			$(call IN_CLIENT,$$client) $$target || { echo "clients/$$client: make $$target failed" >&2; exit 1; }; \
-		done; \
+		for target in lint check-proto test driver example; do $(call in_client,$$target); done; \
 	done
 	@$(BIN)/python -m clients.conformance --controls $(ARGS)
 	@$(BIN)/python -m clients.conformance.examples
 	@$(BIN)/python -m clients.conformance.rolling --minutes 0.5 --replacements 1
 	@for client in $(OTHER_CLIENTS); do \
-		$(BIN)/python -m clients.conformance.with_ledger $(call IN_CLIENT,$$client) package \
-		|| { echo "clients/$$client: make package failed" >&2; exit 1; }; \
+		$(call in_client,package,$(BIN)/python -m clients.conformance.with_ledger); \
 	done
 
 check: $(DEV) ## run the fast loop: lint, types and unit tests
@@ -104,9 +106,7 @@ lint-proto: $(DEV) ## check the protos, their compatibility and their stubs
 verify: lint test test-race ## run everything that a change has to pass
 
 proto: $(DEV) proto-tools proto-python ## generate the stubs of all clients from the protos
-	@for client in $(OTHER_CLIENTS); do \
-		$(call IN_CLIENT,$$client) proto || { echo "clients/$$client: make proto failed" >&2; exit 1; }; \
-	done
+	@for client in $(OTHER_CLIENTS); do $(call in_client,proto); done
 
 proto-tools:
 	@$(call need,go,Go 1.26 or newer; 'make proto-python' needs Python alone)

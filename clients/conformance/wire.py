@@ -32,6 +32,8 @@ class Loop:
         """End the loop."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
+        if not self._thread.is_alive():
+            self._loop.close()
 
 
 class FrameCounter:
