@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ from orchestration import (
 )
 from orchestration.v1.template_pb2 import GetTemplateRequest
 from tests.conftest import Server
+from tests.support.blocking import blocking_ledger
 
 pytestmark = pytest.mark.shared_server(by_address=True)
 
@@ -48,10 +50,16 @@ for work in ledger.claims(sprint="S1"):          # leased, heartbeats by itself,
 """
 
 
-@pytest.fixture
-def ledger(server: Server) -> Iterator[Ledger]:
-    with Ledger(server.address, project=server.project, agent="a1") as opened:
-        yield opened
+@pytest.fixture(params=["threads", "asyncio"])
+def ledger(server: Server, request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    if request.param == "threads":
+        with Ledger(server.address, project=server.project, agent="a1") as opened:
+            yield opened
+        return
+    with asyncio.Runner() as runner:
+        made = blocking_ledger(runner, server.address, project=server.project, agent="a1")
+        with made as opened:
+            yield opened
 
 
 def test_the_example_of_the_docs_runs(
