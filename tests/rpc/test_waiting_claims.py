@@ -10,7 +10,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from orchestration.v1 import context_pb2, coordination_pb2, session_pb2
+from orchestration.v1 import common_pb2, context_pb2, coordination_pb2, session_pb2
 from orchestration_server.app import App
 from orchestration_server.context.broker import Broker
 from orchestration_server.errors import Unavailable
@@ -96,7 +96,9 @@ def test_a_session_that_closes_meanwhile_gets_no_task(app: App, ledger: Ledger) 
     ledger.session("k", task_code="other")
     ledger.coordination.ClaimTask(coordination_pb2.ClaimTaskRequest(agent="b", task_code="other"))
     answer = waiting(app, ledger, (("orchestration-session", "k"),))
-    ledger.sessions.CloseSession(session_pb2.CloseSessionRequest(session_key="k", outcome=1))
+    ledger.sessions.CloseSession(
+        session_pb2.CloseSessionRequest(session_key="k", outcome=common_pb2.SESSION_OUTCOME_SUCCEEDED)
+    )
     ledger.task("t")
     with refused(grpc.StatusCode.FAILED_PRECONDITION, "SESSION_CLOSED"):
         answer.result(20)
