@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
 import * as http2 from "node:http2";
 import * as net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Code } from "@connectrpc/connect";
 import { TaskService } from "@orchestration-ledger/client/v1";
@@ -118,6 +121,16 @@ test("a server that does not speak TLS is UNAVAILABLE", async (t) => {
   const server = await startRawServer(t, answerEmpty);
   const client = openClient(t, { address: server.address, ca: "system" });
   await assert.rejects(client.tasks.getTask({}), { code: Code.Unavailable });
+});
+
+test("a server may listen on a socket file", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "ledger-"));
+  t.after(() => {
+    rmSync(directory, { recursive: true });
+  });
+  const server = await startRawServer(t, answerEmpty, join(directory, "socket"));
+  const client = openClient(t, { address: server.address, token: "secret" });
+  await client.tasks.getTask({});
 });
 
 test("a GOAWAY lets calls in flight end, and new calls go to a new connection", async (t) => {

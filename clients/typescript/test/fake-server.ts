@@ -25,6 +25,7 @@ export async function startServer(
 export async function startRawServer(
   t: TestContext,
   onStream: (stream: http2.ServerHttp2Stream, attempt: number) => void,
+  path?: string,
 ): Promise<FakeServer> {
   const server = http2.createServer();
   let attempts = 0;
@@ -33,17 +34,19 @@ export async function startRawServer(
     attempts += 1;
     onStream(stream, attempts);
   });
-  return serve(t, server);
+  return serve(t, server, path);
 }
 
-async function serve(t: TestContext, server: http2.Http2Server): Promise<FakeServer> {
+async function serve(t: TestContext, server: http2.Http2Server, path?: string): Promise<FakeServer> {
   const sessions = new Set<http2.ServerHttp2Session>();
   server.on("session", (session) => {
     sessions.add(session);
     session.on("error", () => undefined);
     session.on("close", () => sessions.delete(session));
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) =>
+    server.listen(path ? { path } : { port: 0, host: "127.0.0.1" }, resolve),
+  );
   const cut = (): void => {
     for (const session of sessions) {
       session.destroy();
@@ -53,7 +56,8 @@ async function serve(t: TestContext, server: http2.Http2Server): Promise<FakeSer
     cut();
     server.close();
   });
-  return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, sessions, cut };
+  const address = path ? `unix:${path}` : `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { address, sessions, cut };
 }
 
 /** Open a client that is closed with the test, and collect its warnings. */
