@@ -3,8 +3,7 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@orchestration-ledger/client";
 
 const MOST_ERRORS = 5;
-const EVENTS_PER_ROUND = 200;
-const BATCH = 50;
+const BATCH = 20;
 /** The pause between calls: the processors are shared by all. */
 const PAUSE_MS = 5;
 /** How long the follower waits for events that were emitted before it says that they are missing. */
@@ -97,36 +96,40 @@ async function write(
     await tally.call("create", () =>
       client.tasks.createTask({ task: { code, title: code, labels: [label] } }),
     );
-    await tally.call("get", () => client.tasks.getTask({ taskCode: code }));
-    const task = { code, title: `written by ${name}` };
+    const task = { code, title: `soak ${n}` };
     await tally.call("update", () => client.tasks.updateTask({ task, updateMask: { paths: ["title"] } }));
+    await tally.call("get", async () => {
+      const found = await client.tasks.getTask({ taskCode: code });
+      if (found.task?.title !== task.title) {
+        throw new Error(`the title is "${found.task?.title ?? ""}", not "${task.title}"`);
+      }
+    });
   }
 }
 
 async function emit(client: Client, name: string, tally: Tally, running: Running): Promise<void> {
-  for (let first = 0; await running(); first += EVENTS_PER_ROUND) {
-    const events = Array.from({ length: EVENTS_PER_ROUND }, (_, index) => ({
-      type: `${name}.step`,
-      payload: { n: first + index },
-    }));
-    const totals = await tally.call("emitAll", () => client.emitAll(events, { batch: BATCH }));
-    tally.emitted += totals?.stored ?? 0;
+  async function* events() {
+    for (let n = 0; await running(); n += 1) {
+      yield { type: `${name}.step`, payload: { n } };
+      tally.calls += n % BATCH === 0 ? 1 : 0;
+    }
   }
+  const totals = await tally.call("emitAll", () => client.emitAll(events(), { batch: BATCH }));
+  tally.emitted = totals?.stored ?? 0;
 }
 
 async function claim(client: Client, label: string, tally: Tally, running: Running): Promise<void> {
   while (await running()) {
-    const request = { labels: [label], lease: durationFromMs(10_000), wait: durationFromMs(1_000) };
-    await tally.call("claim", async () => {
-      const [work] = await client.claim(request);
-      if (!work) {
-        return;
-      }
+    const request = { labels: [label], wait: durationFromMs(2_000) };
+    const works = await tally.call("claim", () => client.claim(request));
+    for (const work of works ?? []) {
       const start = Date.now() / 1_000;
+      await tally.call("log", () => work.log("working"));
       await sleep(PAUSE_MS);
       tally.claimed.push([work.task.code, String(work.fence), start, Date.now() / 1_000]);
-      await (tally.claimed.length % 4 === 0 ? work.giveBack("for another") : work.finish("done"));
-    });
+      const back = tally.claimed.length % 4 === 0;
+      await tally.call("release", () => (back ? work.giveBack("for another") : work.finish("done")));
+    }
   }
 }
 
