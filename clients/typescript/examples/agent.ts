@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /** An agent that takes ready work until there is none: `node agent.js SPRINT`. */
 import { Client, LedgerError, type Work } from "@orchestration-ledger/client";
 import { ContextFormat } from "@orchestration-ledger/client/v1";
@@ -22,7 +23,10 @@ async function workOn(client: Client, work: Work): Promise<void> {
   }
 }
 
-const [sprintCode = ""] = process.argv.slice(2);
+const sprintCode = process.argv[2];
+if (!sprintCode) {
+  throw new Error("usage: agent.js SPRINT");
+}
 const client = new Client({ agent: "builder-1" });
 try {
   for await (const work of client.claims({ sprintCode })) {
