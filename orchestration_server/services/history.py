@@ -35,10 +35,6 @@ REPLAY_EVENTS = 256
 revisions of four events. The rest is room for events that are no revision, such as dependencies."""
 
 
-_ATTEMPTS = frozenset(f"orchestration.task.{name}" for name in ("claimed", "released", "lease_expired"))
-"""The types of the events that begin or end an attempt."""
-
-
 class _Rebuilt(NamedTuple):
     """A past state of an entity, with its last event's cursor and its current row."""
 
@@ -128,7 +124,7 @@ class History:
 
 def _change(event: event_pb2.Event) -> event_pb2.EntityChange:
     return event_pb2.EntityChange(
-        attempt=_attempt(event) if event.type in _ATTEMPTS else None,
+        attempt=_attempt(event) if _is_of_attempt(event) else None,
         revision=event.entity_revision,
         type=event.type,
         changes=changes_of(event),
@@ -142,6 +138,11 @@ def _change(event: event_pb2.Event) -> event_pb2.EntityChange:
         event_id=event.id,
         steps=[_step(one) for one in steps.expand(event)] if steps.has_steps(event) else (),
     )
+
+
+def _is_of_attempt(event: event_pb2.Event) -> bool:
+    """Return whether an event began or ended an attempt."""
+    return event.type.startswith("orchestration.task.") and "attempt" in event.payload.fields
 
 
 def _attempt(event: event_pb2.Event) -> lease_pb2.Attempt:

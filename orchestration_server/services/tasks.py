@@ -35,6 +35,7 @@ from orchestration_server.store.writes import AttemptEnd, Change, Fence
 from orchestration_server.validation.occur_time import check_occur_times
 from orchestration_server.work import fences
 from orchestration_server.work.attempts import ended_by_status
+from orchestration_server.work.events import end_facts
 from orchestration_server.writes.gate import Gate
 from orchestration_server.writes.preconditions import check_revision, need_sprints, present
 from orchestration_server.writes.task_rows import created, task_columns, task_event
@@ -228,14 +229,15 @@ class _DeleteTask(_TaskWrite):
         fences.check_fence(conn, self.call, code, row.lease, self.fence)
         task = task_pb2.Task.FromString(row.body)
         task.revision = row.revision + 1
+        ends = ended_by_status(code, row.lease, TaskStatus.CANCELLED, found.now)
         return Change(
             b"",
             sql=task_store.DELETE,
             params={"c_code": code, "c_revision": row.revision, "c_update": found.now},
             expected=1,
             fences=[Fence(code, self.fence)] if self.fence else (),
-            ends=ended_by_status(code, row.lease, TaskStatus.CANCELLED, found.now),
-            events=[task_event(self.call, "task.deleted", task, found.now, {})],
+            ends=ends,
+            events=[task_event(self.call, "task.deleted", task, found.now, _end_facts(row.lease, ends))],
         )
 
 
@@ -267,7 +269,10 @@ class _UpdateTasks(_TaskWrite):
                 continue
             task, changes = revised
             if row.lease is not None:
-                ends += self._end_lease(code, row, row.lease, task, found.now)
+                ended = self._end_lease(code, row, row.lease, task, found.now)
+                *others, (type_, payload) = changes
+                changes = [*others, (type_, payload | _end_facts(row.lease, ended))]
+                ends += ended
             columns = task_columns(task, revision=row.revision, update_time=found.now)
             rows.append(columns)
             bodies.append(columns.body)
@@ -339,6 +344,11 @@ def _update(
         call, request_key(call, message), codes=list(expected), sprints=sprints, message=message,
         expected=expected, fences=given_fences, edit=edit, answer=answer, reasons=reasons or {},
     )  # fmt: skip
+
+
+def _end_facts(lease: LeaseRow | None, ends: Sequence[AttemptEnd]) -> dict[str, Any]:
+    """Return what the events of a change say of the attempt that it ends; nothing if it ends none."""
+    return end_facts(lease, ends[0]) if lease is not None and ends else {}
 
 
 def _files(codes: Sequence[str], request: Message) -> list[OutboxRow]:

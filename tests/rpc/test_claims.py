@@ -20,6 +20,10 @@ def create(tasks: TaskServiceStub, *codes: str, **fields: object) -> None:
         tasks.CreateTask(task_pb2.CreateTaskRequest(task=task))
 
 
+IMMEDIATE = common_pb2.EMISSION_POLICY_IMMEDIATE
+DEBOUNCE = common_pb2.EMISSION_POLICY_DEBOUNCE
+
+
 def claim(
     coordination: CoordinationServiceStub, agent: str = "a1", **fields: object
 ) -> list[coordination_pb2.ClaimedTask]:
@@ -126,3 +130,34 @@ def test_the_history_names_the_attempts_that_begin_and_end(
         lease_pb2.Attempt(**first, outcome=preempted, reason="urgent"),  # type: ignore[arg-type]
         lease_pb2.Attempt(task_code="t", number=2, fence=again.lease.fence, agent="a2"),
     ]
+
+
+@pytest.mark.parametrize("policy", [IMMEDIATE, DEBOUNCE])
+def test_the_history_names_an_attempt_that_a_new_status_ends(
+    coordination: CoordinationServiceStub,
+    tasks: TaskServiceStub,
+    events: EventServiceStub,
+    policy: common_pb2.EmissionPolicy.ValueType,
+) -> None:
+    create(tasks, "t")
+    (one,) = claim(coordination, task_code="t")
+    tasks.UpdateTaskStatus(task_pb2.UpdateTaskStatusRequest(
+        task_code="t", status=common_pb2.TASK_STATUS_COMPLETED, fence=one.lease.fence, emission_policy=policy
+    ))  # fmt: skip
+    first, ended = [c.attempt for c in history(events, "t", order=OLDEST) if c.HasField("attempt")]
+    assert first.outcome == lease_pb2.ATTEMPT_OUTCOME_UNSPECIFIED
+    assert (ended.number, ended.fence, ended.agent, ended.outcome) == (
+        1, one.lease.fence, "a1", lease_pb2.ATTEMPT_OUTCOME_COMPLETED
+    )  # fmt: skip
+
+
+def test_the_history_names_an_attempt_that_ends_with_its_task(
+    coordination: CoordinationServiceStub, tasks: TaskServiceStub, events: EventServiceStub
+) -> None:
+    create(tasks, "t", "u")
+    (one,) = claim(coordination, task_code="t")
+    tasks.DeleteTask(task_pb2.DeleteTaskRequest(task_code="t", fence=one.lease.fence))
+    *_, ended = [c.attempt for c in history(events, "t", order=OLDEST) if c.HasField("attempt")]
+    assert (ended.number, ended.outcome) == (1, lease_pb2.ATTEMPT_OUTCOME_CANCELLED)
+    tasks.DeleteTask(task_pb2.DeleteTaskRequest(task_code="u"))
+    assert not any(change.HasField("attempt") for change in history(events, "u", order=OLDEST))

@@ -2264,8 +2264,8 @@ type EntityChange struct {
 	Steps []*ChangeStep `protobuf:"bytes,13,rep,name=steps,proto3" json:"steps,omitempty"`
 	// True if the change is committed and its event is not logged yet.
 	Pending bool `protobuf:"varint,14,opt,name=pending,proto3" json:"pending,omitempty"`
-	// For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-	// and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+	// The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+	// Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
 	Attempt       *Attempt `protobuf:"bytes,15,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1220,8 +1220,8 @@ class EntityChange(_message.Message):
 
     @_builtins.property
     def attempt(self) -> _lease_pb2.Attempt:
-        """For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-        and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+        """The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+        Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
         """
 
     def __init__(

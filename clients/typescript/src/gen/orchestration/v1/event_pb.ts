@@ -1270,8 +1270,8 @@ export type EntityChange = Message<"orchestration.v1.EntityChange"> & {
   pending: boolean;
 
   /**
-   * For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-   * and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+   * The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+   * Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
    *
    * @generated from field: orchestration.v1.Attempt attempt = 15;
    */

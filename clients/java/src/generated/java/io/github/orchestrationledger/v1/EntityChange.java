@@ -653,8 +653,8 @@ private static final long serialVersionUID = 0L;
   private io.github.orchestrationledger.v1.Attempt attempt_;
   /**
    * <pre>
-   * For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-   * and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+   * The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+   * Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
    * </pre>
    *
    * <code>.orchestration.v1.Attempt attempt = 15;</code>
@@ -666,8 +666,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-   * and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+   * The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+   * Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
    * </pre>
    *
    * <code>.orchestration.v1.Attempt attempt = 15;</code>
@@ -679,8 +679,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-   * and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+   * The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+   * Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
    * </pre>
    *
    * <code>.orchestration.v1.Attempt attempt = 15;</code>
@@ -3076,8 +3076,8 @@ private static final long serialVersionUID = 0L;
         io.github.orchestrationledger.v1.Attempt, io.github.orchestrationledger.v1.Attempt.Builder, io.github.orchestrationledger.v1.AttemptOrBuilder> attemptBuilder_;
     /**
      * <pre>
-     * For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-     * and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+     * The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+     * Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
      * </pre>
      *
      * <code>.orchestration.v1.Attempt attempt = 15;</code>
@@ -3088,8 +3088,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-     * and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+     * The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+     * Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
      * </pre>
      *
      * <code>.orchestration.v1.Attempt attempt = 15;</code>
@@ -3104,8 +3104,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-     * and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+     * The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+     * Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
      * </pre>
      *
      * <code>.orchestration.v1.Attempt attempt = 15;</code>
@@ -3125,8 +3125,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-     * and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+     * The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+     * Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
      * </pre>
      *
      * <code>.orchestration.v1.Attempt attempt = 15;</code>
@@ -3144,8 +3144,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-     * and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+     * The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+     * Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
      * </pre>
      *
      * <code>.orchestration.v1.Attempt attempt = 15;</code>
@@ -3170,8 +3170,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-     * and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+     * The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+     * Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
      * </pre>
      *
      * <code>.orchestration.v1.Attempt attempt = 15;</code>
@@ -3188,8 +3188,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-     * and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+     * The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+     * Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
      * </pre>
      *
      * <code>.orchestration.v1.Attempt attempt = 15;</code>
@@ -3201,8 +3201,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-     * and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+     * The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+     * Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
      * </pre>
      *
      * <code>.orchestration.v1.Attempt attempt = 15;</code>
@@ -3217,8 +3217,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-     * and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+     * The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+     * Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
      * </pre>
      *
      * <code>.orchestration.v1.Attempt attempt = 15;</code>

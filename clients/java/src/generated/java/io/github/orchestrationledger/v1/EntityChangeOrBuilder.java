@@ -322,8 +322,8 @@ public interface EntityChangeOrBuilder extends
 
   /**
    * <pre>
-   * For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-   * and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+   * The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+   * Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
    * </pre>
    *
    * <code>.orchestration.v1.Attempt attempt = 15;</code>
@@ -332,8 +332,8 @@ public interface EntityChangeOrBuilder extends
   boolean hasAttempt();
   /**
    * <pre>
-   * For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-   * and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+   * The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+   * Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
    * </pre>
    *
    * <code>.orchestration.v1.Attempt attempt = 15;</code>
@@ -342,8 +342,8 @@ public interface EntityChangeOrBuilder extends
   io.github.orchestrationledger.v1.Attempt getAttempt();
   /**
    * <pre>
-   * For the types claimed, released and lease_expired of a task, the attempt that began or ended: number, fence, holder,
-   * and at the end outcome and reason. CoordinationService.ListAttempts has its times, usage and artifacts.
+   * The attempt at a task that the change began or ended: number, fence, holder, and at the end outcome and reason.
+   * Unset if it did neither. CoordinationService.ListAttempts has the attempt's times, usage and artifacts.
    * </pre>
    *
    * <code>.orchestration.v1.Attempt attempt = 15;</code>
