@@ -1,5 +1,7 @@
 package io.github.orchestrationledger.client;
 
+import com.google.protobuf.Descriptors.FieldDescriptor;
+import com.google.protobuf.Message;
 import io.github.orchestrationledger.v1.EventServiceGrpc;
 import io.github.orchestrationledger.v1.StreamTimelineRequest;
 import io.grpc.CallOptions;
@@ -11,6 +13,8 @@ import io.grpc.Grpc;
 import io.grpc.ManagedChannel;
 import io.grpc.ManagedChannelBuilder;
 import io.grpc.MethodDescriptor;
+import io.grpc.MethodDescriptor.Marshaller;
+import java.io.InputStream;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
@@ -22,15 +26,6 @@ public final class Faults {
   private static final String FAULT = System.getenv().getOrDefault("CONFORMANCE_FAULT", "");
 
   private Faults() {}
-
-  /**
-   * Return true if each attempt of a write has a new request_id.
-   *
-   * @return true for that fault
-   */
-  public static boolean freshRequestId() {
-    return FAULT.equals("fresh-request-id");
-  }
 
   /**
    * Build the fault into the clients of a builder, if there is one.
@@ -47,14 +42,12 @@ public final class Faults {
     ManagedChannelBuilder<?> channel =
         Channels.configure(
             Grpc.newChannelBuilder(settings.address(), settings.credentials()), settings);
-    if (freshRequestId()) {
-      channel.disableRetry(); // The driver retries, with an empty request_id.
-    } else if (FAULT.equals("forget-cursor")) {
-      channel.intercept(new ForgottenCursor());
-    } else {
-      throw new IllegalStateException(
-          "CONFORMANCE_FAULT is " + FAULT + ", which no fault is called");
-    }
+    channel.intercept(
+        switch (FAULT) {
+          case "forget-cursor" -> new ForgottenCursor();
+          case "fresh-request-id" -> new FreshRequestId();
+          default -> throw new IllegalStateException("no fault is called " + FAULT);
+        });
     return channel.build();
   }
 
@@ -83,6 +76,41 @@ public final class Faults {
 
     private StreamTimelineRequest original(StreamTimelineRequest request) {
       return originals.computeIfAbsent(request.toBuilder().clearStart().build(), key -> request);
+    }
+  }
+
+  /** Gives each attempt a new request_id: a retry serializes the request again. */
+  private static final class FreshRequestId implements ClientInterceptor {
+    @Override
+    public <Q, R> ClientCall<Q, R> interceptCall(
+        MethodDescriptor<Q, R> method, CallOptions options, Channel next) {
+      if (method.getType() != MethodDescriptor.MethodType.UNARY) {
+        return next.newCall(method, options);
+      }
+      Marshaller<Q> plain = method.getRequestMarshaller();
+      Marshaller<Q> fresh =
+          new Marshaller<>() {
+            @Override
+            public InputStream stream(Q value) {
+              return plain.stream(withoutRequestId(value));
+            }
+
+            @Override
+            public Q parse(InputStream stream) {
+              return plain.parse(stream);
+            }
+          };
+      return next.newCall(method.toBuilder(fresh, method.getResponseMarshaller()).build(), options);
+    }
+
+    @SuppressWarnings("unchecked")
+    private static <Q> Q withoutRequestId(Q request) {
+      Message message = (Message) request;
+      FieldDescriptor field = message.getDescriptorForType().findFieldByName("request_id");
+      if (field == null) {
+        return request;
+      }
+      return (Q) CallInterceptor.withRequestId(message.toBuilder().clearField(field).build());
     }
   }
 }

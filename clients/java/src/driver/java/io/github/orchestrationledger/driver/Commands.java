@@ -9,7 +9,6 @@ import io.github.orchestrationledger.client.EmitTotals;
 import io.github.orchestrationledger.client.Faults;
 import io.github.orchestrationledger.client.LedgerClient;
 import io.github.orchestrationledger.client.LedgerClientBuilder;
-import io.github.orchestrationledger.client.LedgerException;
 import io.github.orchestrationledger.client.Structs;
 import io.github.orchestrationledger.client.Work;
 import io.github.orchestrationledger.v1.ClaimTaskRequest;
@@ -18,7 +17,6 @@ import io.github.orchestrationledger.v1.StreamTimelineRequest;
 import io.github.orchestrationledger.v1.Task;
 import io.grpc.CallOptions;
 import io.grpc.MethodDescriptor;
-import io.grpc.Status;
 import io.grpc.stub.ClientCalls;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -129,18 +127,8 @@ final class Commands implements AutoCloseable {
       MethodDescriptor<Message, Message> method,
       CallOptions options,
       Message request) {
-    for (int attempt = 1; ; attempt++) {
-      try {
-        return client.call(
-            sent -> ClientCalls.blockingUnaryCall(client.channel(), method, options, sent),
-            request);
-      } catch (LedgerException error) {
-        boolean again = Faults.freshRequestId() && error.code() == Status.Code.UNAVAILABLE;
-        if (!again || attempt == 5) {
-          throw error;
-        }
-      }
-    }
+    return client.call(
+        sent -> ClientCalls.blockingUnaryCall(client.channel(), method, options, sent), request);
   }
 
   private JsonObject list(JsonObject command) {
