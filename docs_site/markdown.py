@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from html import escape
 
 _FENCE = re.compile(r"^( *)(`{3,}|~{3,})")
 _ITEM = re.compile(r"^( *)([-*+]|\d+[.)])( +)(?=\S)")
@@ -14,11 +15,14 @@ _HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 _TABLE = re.compile(r"(?:^\|.*\n)(?:^\|[-:| ]+\n)(?:^\|.*(?:\n|\Z))*", re.MULTILINE)
 _CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _AFTER = re.compile(r"(?<=::)|(?<=[/_.,=])(?=\w)(?!py\b|md\b)")
+_PIPE = re.compile(r"(?<!\\)\|")
 _SPECIAL = frozenset("\\`*_[]<>{}|&")
 BREAK = 16
 """Characters of code in a table that stay together."""
-PROSE = 120
+PROSE = 84
 """Characters of a row, on average, from which a table is one of prose."""
+COLUMNS = 3
+"""Columns from which a cell of a record says which it is."""
 STEP = 4
 """Spaces by which Python-Markdown wants each level of a list indented, whatever its marker."""
 
@@ -73,14 +77,32 @@ def _table(match: re.Match[str]) -> str:
     rows = match[0].splitlines()[2:]
     if sum(map(len, rows)) < PROSE * len(rows):
         return table
-    return f'<div class="records" markdown="1">\n\n{table}\n</div>\n'
+    return f'<div class="records" markdown="1">\n\n{_labelled(table)}\n</div>\n'
+
+
+def _labelled(table: str) -> str:
+    """Return a table whose cells name their columns, for when they are shown below each other."""
+    head, line, *rows = table.splitlines()
+    names = [re.sub(r"[`*]|<[^>]*>|\[|\]\([^)]*\)", "", cell).strip() for cell in _cells(head)]
+    if len(names) < COLUMNS:
+        return table
+    labels = [f'<span data-label="{escape(name)}"></span>' if name else "" for name in ["", *names[1:]]]
+    labelled = (
+        " | ".join(f"{label}{cell}" if cell else "" for label, cell in zip(labels, _cells(row), strict=True))
+        for row in rows
+    )
+    return "\n".join([head, line, *(f"| {row} |" for row in labelled), ""])
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in _PIPE.split(row.strip())[1:-1]]
 
 
 def _breakable(match: re.Match[str]) -> str:
     code = match[1].replace("\\|", "|")
     if len(code) <= BREAK and code == match[1]:
         return match[0]
-    return f"<code>{'<wbr>'.join(map(_escaped, _AFTER.split(code)))}</code>"
+    return f'<code class="long">{"<wbr>".join(map(_escaped, _AFTER.split(code)))}</code>'
 
 
 def _escaped(text: str) -> str:

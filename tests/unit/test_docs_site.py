@@ -148,10 +148,17 @@ def test_lists_are_written_for_the_builder(written: str, read: str) -> None:
 def test_code_in_tables_may_break_and_rows_of_prose_are_records() -> None:
     row = "| `a_name_of_more_than_16` | `x \\| y` | `short` |\n"
     table = f"| a | b | c |\n|---|---|---|\n{row}"
-    broken = "<code>a&#95;<wbr>name&#95;<wbr>of&#95;<wbr>more&#95;<wbr>than&#95;<wbr>16</code>"
-    fitted = table.replace("`a_name_of_more_than_16`", broken).replace("`x \\| y`", "<code>x &#124; y</code>")
+    broken = '<code class="long">a&#95;<wbr>name&#95;<wbr>of&#95;<wbr>more&#95;<wbr>than&#95;<wbr>16</code>'
+    fitted = table.replace("`a_name_of_more_than_16`", broken).replace(
+        "`x \\| y`", '<code class="long">x &#124; y</code>'
+    )
     assert markdown.with_tables(f"Text\n\n{table}\nText\n") == f"Text\n\n{fitted}\nText\n"
     assert markdown.with_tables(f"```\n{table}```\n") == f"```\n{table}```\n"
+    prose = f"| a | b | `c` |\n|---|---|---|\n| d \\| e | {'word ' * 60}| |\n| f | g | h |\n"
+    labels = ['<span data-label="b"></span>', '<span data-label="c"></span>']
+    labelled = prose.replace("| word", f"| {labels[0]}word").replace("word | |", "word |  |")
+    labelled = labelled.replace("| g | h", f"| {labels[0]}g | {labels[1]}h")
+    assert markdown.with_tables(prose) == f'<div class="records" markdown="1">\n\n{labelled}\n</div>\n'
     prose = f"| a | b |\n|---|---|\n| c | {'word ' * 30}|\n"
     assert markdown.with_tables(prose) == f'<div class="records" markdown="1">\n\n{prose}\n</div>\n'
 
