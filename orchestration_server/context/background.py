@@ -106,15 +106,22 @@ def attempts(contents: context_store.Contents) -> list[context_pb2.ContextAttemp
     return found
 
 
-def outcome(task: task_pb2.Task, last_session: bytes | None) -> str:
-    """Return the outcome of a task: its last session's summary, or a field of its metadata; empty if none."""
+def outcome(task: task_pb2.Task, last_session: bytes | None, completion: bytes | None) -> str:
+    """Return the outcome of a task; empty if none is known.
+
+    It is the summary of its last session, or a field of its metadata, or the reason of the attempt that
+    completed it.
+    """
     if last_session is not None:
         summary = common_pb2.Session.FromString(last_session).summary
         if summary:
             return summary[:TEXT]
     fields = task.metadata.fields
     outcomes = (fields[name].string_value for name in _OUTCOMES if name in fields)
-    return next(filter(None, outcomes), "")[:TEXT]
+    said = next(filter(None, outcomes), "")
+    if not said and completion is not None and task.status == common_pb2.TASK_STATUS_COMPLETED:
+        said = lease_pb2.Attempt.FromString(completion).reason
+    return said[:TEXT]
 
 
 def _record(adr: report_pb2.Adr) -> context_pb2.ContextDecision:

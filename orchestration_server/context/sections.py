@@ -129,7 +129,9 @@ def _links(whole: context_pb2.Context, contents: context_store.Contents) -> None
             shown.title = other.title
             if link.kind in (BLOCKS, _PARENT) and not contents.version.own_sprint:
                 shown.description = other.description[: background.TEXT]
-                shown.outcome = background.outcome(other, contents.outcomes.get(other.code))
+                shown.outcome = background.outcome(
+                    other, contents.outcomes.get(other.code), contents.completions.get(other.code)
+                )
         group = whole.blockers if link.kind == BLOCKS and shown.status in _OPEN else whole.dependencies
         if len(group) < context_store.LINKS:
             group.append(shown)

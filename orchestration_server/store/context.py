@@ -175,6 +175,7 @@ class _Part(IntEnum):
     OUTCOME = 10
     NOTE = 11
     ATTEMPT = 12
+    COMPLETION = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +264,8 @@ class Contents:
     """The newest decisions, newest first."""
     outcomes: dict[str, bytes] = field(default_factory=dict)
     """The last session of each linked task by its code, if that session is closed."""
+    completions: dict[str, bytes] = field(default_factory=dict)
+    """The last attempt at each linked task by its code, if that attempt completed the task."""
     attempts: list[bytes] = field(default_factory=list)
     """The newest attempts at the task that have ended, newest first."""
     notes: list[tuple[Position, bytes]] = field(default_factory=list)
@@ -393,6 +396,8 @@ def _contents(rows: list[tuple[Any, ...]], page_limit: int) -> Contents | None:
             found.attempts.append(body)
         elif part == _Part.OUTCOME:
             found.outcomes[texts[0]] = body
+        elif part == _Part.COMPLETION:
+            found.completions[texts[0]] = body
         else:
             _add_once(found.notes if part == _Part.NOTE else found.events, Position(*numbers), body)
     return found

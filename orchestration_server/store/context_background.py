@@ -41,15 +41,20 @@ _DECISIONS: LiteralString = """
     where a.project = %(project)s and a.sprint_code = (select sprint_code from target) and a.sprint_code <> ''
         and (a.task_code = '' or (select own_sprint from target) is not null)
     order by a.number desc limit %(a_limit)s::bigint)"""
-# The last session of each blocking or parent task, if that session is closed.
-_OUTCOMES: LiteralString = """
-    select d.depends_on_code, x.key, x.revision, x.body
-    from (
+# The blocking and parent tasks whose outcome is read.
+_ENDED: LiteralString = """(
         select d.depends_on_code from dependencies d
         where d.project = %(project)s and d.task_code = (select task_code from target)
             and case when d.kind in (1, 2) then true end
         order by d.kind, d.depends_on_code limit %(o_limit)s::bigint
-    ) d
+    ) d"""
+# The last session of each of them, if that session is closed.
+_OUTCOMES: LiteralString = (
+    """
+    select d.depends_on_code, x.key, x.revision, x.body
+    from """
+    + _ENDED
+    + """
     cross join lateral (
         select x.key, x.revision, x.body, x.status from sessions x
         where x.project = %(project)s and x.target_type = 2 and x.target_code >= d.depends_on_code
@@ -57,6 +62,21 @@ _OUTCOMES: LiteralString = """
         order by x.target_code, x.create_time desc, x.key desc limit 1
     ) x
     where case when x.status = 3 then true end"""
+)
+# The last attempt at each of them, if it completed the task. Its end has raised the revision of the task.
+_COMPLETIONS: LiteralString = (
+    """
+    select d.depends_on_code, a.body
+    from """
+    + _ENDED
+    + """
+    cross join lateral (
+        select a.body, a.outcome from attempts a
+        where a.project = %(project)s and a.task_code = d.depends_on_code
+        order by a.number desc limit 1
+    ) a
+    where case when a.outcome = 1 then true end"""
+)
 
 VERSION: LiteralString = (
     """, background as materialized (
@@ -86,6 +106,9 @@ union all select 12, array[-a.number], null, a.body from (
     where a.project = %(project)s and a.task_code = (select task_code from target)
         and case when a.outcome <> 0 then true end
     order by a.number desc limit %(t_limit)s::bigint) a
+union all select 13, null, array[c.depends_on_code], c.body from ("""
+    + _COMPLETIONS
+    + """) c
 """
 )
 _NOTES: LiteralString = """

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import MessageToDict
 
-from orchestration.v1 import common_pb2, report_pb2, session_pb2, task_pb2
+from orchestration.v1 import common_pb2, coordination_pb2, lease_pb2, report_pb2, session_pb2, task_pb2
 from orchestration.v1.report_pb2_grpc import ReportServiceStub
 from tests.support.ledger import Ledger
 
@@ -116,6 +116,36 @@ def test_blockers_and_parents_show_description_and_outcome(ledger: Ledger) -> No
     close(ledger, "of-u", "the lock is in place")
     assert changed(ledger, **TASK).blockers[0].outcome == "the lock is in place"
     assert not changed(ledger, sprint_code="s").blockers[0].description
+
+
+def test_a_linked_task_shows_what_the_holder_said_who_completed_it(ledger: Ledger) -> None:
+    ledger.link("t", "v", 2)
+
+    def ended(code: str, outcome: lease_pb2.AttemptOutcome.ValueType, reason: str) -> dict[str, str]:
+        claim = coordination_pb2.ClaimTaskRequest(task_code=code, agent="b")
+        fence = ledger.coordination.ClaimTask(claim).claims[0].lease.fence
+        release = coordination_pb2.ReleaseTaskRequest(
+            task_code=code, fence=fence, outcome=outcome, reason=reason
+        )
+        ledger.coordination.ReleaseTask(release)
+        context = changed(ledger, **TASK)
+        links = [*context.blockers, *context.dependencies]
+        return {link.depends_on_code: link.outcome for link in links if link.outcome}
+
+    assert ended("u", lease_pb2.ATTEMPT_OUTCOME_RETURNED, "half of it") == {}
+    assert ended("u", lease_pb2.ATTEMPT_OUTCOME_COMPLETED, "14 rules") == {"u": "14 rules"}
+    both = {"u": "14 rules", "v": "drawn"}
+    assert ended("v", lease_pb2.ATTEMPT_OUTCOME_COMPLETED, "drawn") == both
+    # What was said of a task that is open again is no outcome any more.
+    ledger.set_status("u", common_pb2.TASK_STATUS_PENDING)
+    assert [link.outcome for link in changed(ledger, **TASK).blockers] == [""]
+    assert ended("u", lease_pb2.ATTEMPT_OUTCOME_COMPLETED, "15 rules") == both | {"u": "15 rules"}
+    # A session's summary says more.
+    ledger.session("of-u", task_code="u")
+    close(ledger, "of-u", "15 rules, each with a test")
+    links = changed(ledger, **TASK).dependencies
+    shown = {link.depends_on_code: link.outcome for link in links if link.outcome}
+    assert shown == both | {"u": "15 rules, each with a test"}
 
 
 def test_nothing_is_shown_twice(ledger: Ledger) -> None:

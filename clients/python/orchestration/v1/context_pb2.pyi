@@ -225,7 +225,8 @@ class ContextDependency(_message.Message):
     """
     outcome: _builtins.str
     """The first 1,000 characters of the result of the task that it depends on: the summary of its last closed session,
-    or else the text in its metadata under outcome, resolution or close_reason. Set in the same cases as description.
+    or else the text in its metadata under outcome, resolution or close_reason, or else the reason of the attempt that
+    completed it. Set in the same cases as description.
     """
     def __init__(
         self,
