@@ -56,6 +56,10 @@ def _payload(type_: str, payload: dict[str, Any], subject: ContextSubject) -> di
     for name in _REASONS:
         if isinstance(kept.get(name), str) and kept[name] in subject.reasons:
             del kept[name]
+    rule = kept.get("automation")
+    if isinstance(rule, dict):
+        # Its cause is the id of an event.
+        kept["automation"] = {name: value for name, value in rule.items() if name != "cause"}
     changes = kept.get("changes")
     if isinstance(changes, dict):
         kept["changes"] = {name: _change(change) for name, change in changes.items()}

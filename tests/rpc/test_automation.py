@@ -152,7 +152,7 @@ def test_announcements_are_logged_about_the_entity_itself(ledger: Ledger, events
     assert (notice.entity_type, notice.entity_code, notice.sprint_code, notice.correlation_id) == (
         EntityType.ENTITY_TYPE_TASK, "a", "s", "c1",
     )  # fmt: skip
-    assert payload(notice)["message"] == "Task a is blocked. No key."
+    assert payload(notice)["message"] == "Task a is blocked: No key."
     assert notice.entity_uid
     alert = told["orchestration.alert.raised"]
     assert payload(alert)["message"] == "Task a went from P2 to P0."

@@ -94,7 +94,7 @@ def test_a_dry_run_logs_what_the_rule_would_do_and_changes_nothing(
     assert [event.type for event in told] == ["orchestration.automation.would_act"] * 2
     emit = payload(told[0])["action"]["emit"]
     assert emit["type"] == "orchestration.notice.raised"
-    assert emit["payload"]["message"] == "Task a is blocked. R."
+    assert emit["payload"]["message"] == "Task a is blocked: R."
     assert payload(told[1])["action"] == {"set_status": {"of": "sprint", "code": "s", "to": "completed"}}
 
 

@@ -28,6 +28,7 @@ _SENTENCES = {
     "to",
     "kind",
     "message",
+    "payload",
     "depends_on",
 }
 """Names that a sentence says in other words."""
@@ -67,6 +68,9 @@ def _values(message: Any) -> Iterator[str]:
         yield f"{message.seconds}"
     else:
         for field, value in message.ListFields():
+            # The first revision is the creation: its time of change says nothing of the work.
+            if field.name == "update_time" and getattr(message, "revision", 0) == 1:
+                continue
             # Of a session that ended, the outcome says more than the status.
             ended = isinstance(message, context_pb2.ContextSession) and message.outcome
             if field.name in _USELESS or (field.name == "status" and ended):

@@ -48,8 +48,8 @@ def example() -> tuple[context_pb2.Context, list[event_pb2.Event]]:
     )  # fmt: skip
     decision.log_time.FromJsonString("2026-11-01T10:00:00Z")
     events = [
-        _event("02T14:05", "claimed", "builder-1", attempt=1),
         _event("02T14:05", "status_updated", "builder-1", **_change("status", "pending", "in_progress")),
+        _event("02T14:05", "claimed", "builder-1", attempt=1),
         _event("02T14:20", "priority_changed", "lead", **_change("priority", "P2", "P1")),
         _event("03T08:31", "claimed", "builder-2", attempt=2),
     ]  # fmt: skip

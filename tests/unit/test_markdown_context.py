@@ -256,10 +256,93 @@ def test_times_in_events_are_in_utc_to_the_minute() -> None:
         event("02T14:07", "bots.x", "a", due_time="2026-11-03T00:00:01Z"),
     ) == [
         "History (UTC)",
-        "- 2026-11-02 14:05 a claimed: assignee → a (expire_time: 2026-11-02 14:06);"
+        "- 2026-11-02 14:05 a claimed;"
         " 14:06 set due_time 2026-11-03 00:00 → 2026-11-04 00:00;"
         " 14:07 bots.x (due_time: 2026-11-03T00:00:01Z)",
     ]  # fmt: skip
+
+
+CLAIMED, RELEASED = "orchestration.task.claimed", "orchestration.task.released"
+
+
+def attempt(number: int, agent: str, side: str, **more: Any) -> dict[str, Any]:
+    return {"attempt": number, "agent": agent, "changes": {"assignee": {side: agent}}, **more}
+
+
+def test_a_claim_and_its_end_are_told_without_what_goes_without_saying() -> None:
+    expired = event(
+        "02T14:08", "orchestration.task.lease_expired", "", **attempt(2, "b-2", "from", outcome="expired")
+    )
+    expired.actor = "orchestration.work"
+    back = event("02T14:08", STATUS, "", **changed("status", "in_progress", "pending"))
+    back.actor = expired.actor
+    note = {"kind": "note", "message": "half done", "fence": "7", "payload": {"files": 3}}
+    taken = attempt(1, "b-1", "to", expire_time="2026-11-02T14:09:00Z")
+    failed = attempt(1, "b-1", "from", outcome="failed", attempt_reason="no disk")
+    pending = changed("status", "in_progress", "pending") | {"reason": "no disk"}
+    logged = [
+        event("02T14:05", STATUS, "b-1", **changed("status", "pending", "in_progress")),
+        event("02T14:05", CLAIMED, "b-1", **taken),
+        event("02T14:06", "agent.work.logged", "b-1", **note),
+        event("02T14:07", STATUS, "b-1", **pending),
+        event("02T14:07", RELEASED, "b-1", **failed),
+        back,
+        expired,
+    ]
+    told = [
+        '- 2026-11-02 14:05 b-1 claimed (attempt 1); 14:06 logged note: "half done" (files: 3);'
+        ' 14:07 ended attempt 1: failed (attempt_reason: "no disk")',
+        "- 11-02 14:08 orchestration.work ended attempt 2 of b-2: expired",
+    ]
+    assert history(*logged) == ["History (UTC)", *told]
+
+
+def test_events_that_are_told_together_are_counted_one_by_one() -> None:
+    logged = []
+    for day in range(1, 31):
+        logged.append(event(f"{day:02}T14:05", STATUS, **changed("status", "pending", "in_progress")))
+        logged.append(event(f"{day:02}T14:05", CLAIMED, attempt=day))
+    _, *shown, left_out = history(*logged, budget=300)
+    assert 5 < len(shown) < 25
+    assert left_out == f"… and {60 - 2 * len(shown)} older events"
+
+
+@pytest.mark.parametrize(
+    ("status", "other"),
+    [
+        (changed("status", "in_progress", "blocked"), {}),
+        (changed("status", "in_progress", "pending") | {"reason": "another"}, {}),
+        (changed("status", "in_progress", "pending") | {"moved": 1}, {}),
+        (changed("status", "in_progress", "pending"), {"agent": "b-2"}),
+        (changed("status", "in_progress", "pending"), {"type": "bots.released"}),
+    ],
+)
+def test_a_change_of_status_that_the_end_does_not_say_is_told(
+    status: dict[str, Any], other: dict[str, Any]
+) -> None:
+    end = event("02T14:07", RELEASED, "b-1", **attempt(1, "b-1", "from", outcome="failed"))
+    for name, value in other.items():
+        setattr(end, name, value)
+    found = history(event("02T14:07", STATUS, "b-1", **status), end)
+    assert "set status in_progress → " in found[1]
+
+
+def test_the_history_is_in_the_order_of_what_happened() -> None:
+    """An import logs what happened before."""
+    assert history(event("03T09:00", "bots.x"), event("02T09:00", "bots.y"), event("03T09:00", "bots.z"))[
+        1:
+    ] == [
+        "* 2026-11-02 09:00 builder-1 y",
+        "* 11-03 09:00 builder-1 x, z",
+    ]
+
+
+def test_notices_are_told_without_the_ids_of_their_rules() -> None:
+    notice = event(
+        "02T14:05", "orchestration.notice.raised", "", kind="task_blocked", message="t is blocked: no key",
+        automation={"rule": "notice-blocked", "depth": 1},
+    )  # fmt: skip
+    assert history(notice)[1] == '- 2026-11-02 14:05 noticed: "t is blocked: no key"'
 
 
 def test_what_is_repeated_in_a_minute_is_written_once() -> None:

@@ -7,31 +7,21 @@ Lines with "*" have events of callers whose types begin alike.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from orchestration.v1 import common_pb2, event_pb2
-from orchestration_server.codec.content import plain
-from orchestration_server.context.markdown.escaping import quoted, scalar, word
+from orchestration.claims import LOGGED
+from orchestration.v1 import event_pb2
+from orchestration_server.context.markdown import event_text
+from orchestration_server.context.markdown.escaping import word
 from orchestration_server.context.markdown.items import CUT, Item
 from orchestration_server.context.markdown.values import minute
 from orchestration_server.context.token_estimate import estimate_markdown as size
-from orchestration_server.model import ENTITY_NAMES, EntityType
 
-_LEDGER = "orchestration."
-_IDS = ("fence", "session_key", "uid", "hash", "snapshot", "correlation_id")
-_SET = frozenset((
-    "updated", "status_updated", "status_changed", "priority_changed", "metadata_updated", "assigned",
-    "blocked", "unblocked",
-))  # fmt: skip
-_LINKED = {"dependency_added": "now depends on", "dependency_removed": "no longer depends on"}
-_CHANGED = "_changed"
 _YEAR = len("2026-")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 PERIOD = 4
 """Most events that are found to be repeated together."""
 
@@ -61,13 +51,15 @@ def history_heading(events: Sequence[event_pb2.Event]) -> str:
 
 
 def history(events: Sequence[event_pb2.Event]) -> list[EventItem]:
-    """Return events as items, in the order of the log."""
+    """Return events as items, in the order in which they happened."""
     common = _common_prefix(events)
-    told = [(_When.of(event, common), _text(event, common)) for event in events]
+    # Events of an import happened before others that were logged earlier.
+    ordered = sorted(events, key=lambda event: event.occur_time.seconds)
+    told = [(_When.of(event, common), each) for event, each in _merged(ordered, common)]
     found: list[EventItem] = []
     before: _When | None = None
     for when, group in groupby(told, key=lambda each: each[0]):
-        for text, count in _folded([text for _, text in group]):
+        for text, count in _folded([each for _, each in group]):
             found.append(EventItem(when.after(before, text), alone=when.alone(text), count=count))
             before = when
     return found
@@ -85,7 +77,7 @@ class _When(NamedTuple):
     def of(cls, event: event_pb2.Event, common: str) -> _When:
         day, _, time = minute(event.occur_time).partition(" ") if event.HasField("occur_time") else ("",) * 3
         names = [word(name) for name in dict.fromkeys((event.agent, event.actor)) if name]
-        mark = "*" if common and event.type.startswith(common) else "-"
+        mark = "*" if common and event.type.startswith(common) and event.type != LOGGED else "-"
         return cls(mark, day, " for ".join(names), time)
 
     def alone(self, text: str) -> str:
@@ -103,19 +95,40 @@ class _When(NamedTuple):
         return self.alone(text)
 
 
-def _folded(texts: Sequence[str]) -> Iterator[tuple[str, int]]:
+class _Told(NamedTuple):
+    """What an event says, and the number of events that say it together."""
+
+    text: str
+    events: int
+
+
+def _merged(events: Sequence[event_pb2.Event], common: str) -> Iterator[tuple[event_pb2.Event, _Told]]:
+    """Yield events with what they say and their number: a claim tells the change of status that it makes."""
+    count = 1
+    for number, event in enumerate(events):
+        if number + 1 < len(events) and event_text.is_told_by(event, events[number + 1]):
+            count += 1
+            continue
+        yield event, _Told(event_text.text(event, common), count)
+        count = 1
+
+
+def _folded(told: Sequence[_Told]) -> Iterator[_Told]:
     """Yield texts, each with the number of events that it stands for; what is repeated, once."""
+    texts = [each.text for each in told]
     index = 0
     while index < len(texts):
         found = [(period, _times(texts, index, period)) for period in range(1, PERIOD + 1)]
         period, times = max(found, key=lambda each: each[0] * (each[1] - 1))
         if times < 2:
-            yield texts[index], 1
+            yield told[index]
             index += 1
             continue
         once = ", ".join(texts[index : index + period])
-        yield (once if period == 1 else f"({once})") + f" ×{times}", period * times
-        index += period * times
+        last = index + period * times
+        count = sum(each.events for each in told[index:last])
+        yield _Told((once if period == 1 else f"({once})") + f" ×{times}", count)
+        index = last
 
 
 def _times(texts: Sequence[str], start: int, period: int) -> int:
@@ -130,76 +143,9 @@ def _times(texts: Sequence[str], start: int, period: int) -> int:
 def _common_prefix(events: Sequence[event_pb2.Event]) -> str:
     """Return the beginning that most types of callers' events have, up to a point; empty if few do."""
     prefixes = Counter(
-        event.type.rpartition(".")[0] + "." for event in events if not event.type.startswith(_LEDGER)
+        event.type.rpartition(".")[0] + "."
+        for event in events
+        if not event.type.startswith(event_text.LEDGER) and event.type != LOGGED
     )
     found = max(sorted(prefixes), key=prefixes.__getitem__, default="")
     return found if prefixes[found] > 1 else ""
-
-
-def _text(event: event_pb2.Event, common: str) -> str:
-    payload = plain(event.payload) if event.HasField("payload") else {}
-    about = " ".join(_about(event))
-    if event.type.startswith(_LEDGER):
-        return about + _own_text(event, payload)
-    type_ = event.type.removeprefix(common)
-    if type_.endswith(_CHANGED) and payload and payload.keys() <= {"from", "to"}:
-        before, after = scalar(payload.get("from")), scalar(payload.get("to"))
-        return f"{about}{type_.removesuffix(_CHANGED)} {before} → {after}"
-    return about + type_ + _facts(payload, lambda name, value: scalar(value))
-
-
-def _about(event: event_pb2.Event) -> Iterator[str]:
-    """Return the entity of the event if it is another than that of the context."""
-    if event.entity_code:
-        kind = ENTITY_NAMES.get(EntityType(event.entity_type), "entity")
-        yield (
-            kind
-            if event.entity_type == common_pb2.ENTITY_TYPE_SESSION
-            else f"{kind} {word(event.entity_code)}"
-        )
-    if event.sprint_code:
-        yield f"in sprint {event.sprint_code}"
-    if event.entity_code or event.sprint_code:
-        yield ""
-
-
-def _own_text(event: event_pb2.Event, payload: dict[str, Any]) -> str:
-    """Return what an event of the ledger says."""
-    kind = event.type.rpartition(".")[2]
-    for name in _IDS:
-        payload.pop(name, None)
-    if payload.get("agent") == event.agent:
-        payload.pop("agent", None)
-    changes = payload.pop("changes", None)
-    changes = changes if isinstance(changes, dict) else {}
-    if kind in _LINKED and isinstance(payload.get("depends_on"), str):
-        on = payload.pop("depends_on")
-        link = payload.pop("kind", None)
-        return f"{_LINKED[kind]} {word(on)}" + (f" ({scalar(link)})" if link else "") + _facts(payload)
-    if kind == "logged" and isinstance(payload.get("kind"), str):
-        message = payload.pop("message", "")
-        return f"{word(payload.pop('kind'))}: {quoted(message)}" + _facts(payload)
-    changed = ", ".join(_changed(name, changes[name]) for name in sorted(changes))
-    if kind in _SET and changed:
-        return f"set {changed}" + _facts(payload)
-    return ": ".join(filter(None, (kind.replace("_", " "), changed))) + _facts(payload)
-
-
-def _changed(name: str, change: Any) -> str:
-    if not isinstance(change, dict) or not change.keys() <= {"from", "to"}:
-        return f"{word(name)} {quoted(change)}"
-    before = f"{_value(name, change['from'])} " if "from" in change else ""
-    return f"{word(name)} {before}→ {_value(name, change.get('to'))}"
-
-
-def _value(name: str, value: Any) -> str:
-    """Return a value of a payload, and the ledger's times as all others: in UTC, to the minute."""
-    if name.endswith("_time") and isinstance(value, str) and _TIME.fullmatch(value):
-        return value[:16].replace("T", " ")
-    return scalar(value)
-
-
-def _facts(payload: dict[str, Any], write: Callable[[str, Any], str] = _value) -> str:
-    if not payload:
-        return ""
-    return " (" + ", ".join(f"{word(name)}: {write(name, payload[name])}" for name in sorted(payload)) + ")"

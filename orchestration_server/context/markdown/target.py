@@ -113,6 +113,8 @@ def _times(entity: Any, group: str = "") -> Iterator[Item]:
             ("created", "create_time"), ("changed", "update_time"), ("closed", "close_time"),
         )
         if field in entity.DESCRIPTOR.fields_by_name and entity.HasField(field)
+        # The first revision is that of the creation, whose time an import may set.
+        and (field != "update_time" or entity.revision != 1)
     ]  # fmt: skip
     found += [f"revision {entity.revision}"] if entity.revision else []
     if found:
