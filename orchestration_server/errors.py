@@ -122,8 +122,8 @@ class TaskHeld(FailedPrecondition):
 
     def __init__(self, code: str, *, holder: str, session_key: str, expire_time: str) -> None:
         super().__init__(
-            f"task {code} is held by {holder!r} until {expire_time} at the earliest: wait, or end the attempt"
-            " with PreemptTask",
+            f"task {code} is held by {holder!r} until {_to_seconds(expire_time)} at the earliest: wait, or"
+            " end the attempt with PreemptTask",
             reason="TASK_HELD",
             subject=f"task {code}",
             holder=holder,
@@ -136,7 +136,7 @@ class StaleFence(FailedPrecondition):
     """A write with the fence of a lease that has ended. ``holder`` is empty if nobody holds the task."""
 
     def __init__(self, code: str, fence: int, *, holder: str, session_key: str, expire_time: str) -> None:
-        now = f"{holder!r} holds it until {expire_time}" if holder else "nobody holds it"
+        now = f"{holder!r} holds it until {_to_seconds(expire_time)}" if holder else "nobody holds it"
         super().__init__(
             f"the lease with fence {fence} of task {code} has ended, and {now}: stop the work, and claim the"
             " task again before you write",
@@ -221,6 +221,12 @@ class DependencyCycle(FailedPrecondition):
             subject=f"task {cycle[0]}",
             path=_path(cycle),
         )
+
+
+def _to_seconds(time: str) -> str:
+    """Return an RFC 3339 time in UTC without its fraction of a second."""
+    whole, dot, _ = time.partition(".")
+    return f"{whole}Z" if dot else time
 
 
 def _path(codes: Sequence[str]) -> str:

@@ -67,18 +67,19 @@ def access_summary(settings: Settings) -> AccessSummary:
     from orchestration_server.app import has_credentials
 
     is_open = True
-    create = f"`{shell_path(Path(sys.executable).with_name('orchestration'))} keys create NAME`"
+    create = f"{shell_path(Path(sys.executable).with_name('orchestration'))} keys create NAME"
+    key = [("", create)]
     if settings.auth is AuthMode.OPEN:
-        access = "open to all on this machine, because auth=open"
+        access, key = "open to all on this machine, because auth=open", []
     elif settings.auth is AuthMode.AUTO and not has_credentials(settings):
-        access = f"open to all on this machine, until {create} makes a first key"
+        access = "open to all on this machine, until there is a key, made by"
     else:
         is_open = False
-        access = f"with a key or a token ({create} makes one)"
+        access = "with a token, or with a key, made by"
     connections = "in the clear" if settings.tls_cert is None else f"TLS, {settings.tls_cert}"
     if settings.tls_client_ca is not None:
         connections += f", clients signed by {settings.tls_client_ca}"
-    return is_open, [("access", access), ("connections", connections)]
+    return is_open, [("access", access), *key, ("connections", connections)]
 
 
 def client_environment(settings: Settings, address: str, *, with_key: bool) -> str:

@@ -55,7 +55,7 @@ def test_a_claim_is_held_extended_and_finished(run: LedgerCommand) -> None:
     assert run("lease", "list", "--of", "ann") == "nobody holds a task\n"
     assert run("heartbeat", "w1", "--fence", fence, "--agent", "bob").startswith("w1 is yours until ")
     # Another may not change what the holder owns, and a fence of no claim is told to stop.
-    assert "if you are the holder, give --fence" in run("done", "w1", code=1)
+    assert "give its --fence" in run("done", "w1", code=1)
     assert "is lost" in run("heartbeat", "w1", "--fence", "7000000", "--agent", "bob", code=1)
     assert run("done", "w1", "--fence", fence, "--agent", "bob") == "w1 is completed\nw2 is ready now\n"
     assert "nobody holds a task" in run("lease", "list")

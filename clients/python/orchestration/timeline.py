@@ -94,6 +94,9 @@ class _Position:
         self.cursor = event.cursor
         return event
 
+    def peek(self) -> Event | None:
+        return self._waiting[0] if self._waiting else None
+
 
 def _delay(retry: Retry, failure: ErrorDetails, closed: threading.Event | asyncio.Event) -> float:
     """Return the seconds to wait. If the error is not retryable, end the iteration and raise it."""
@@ -133,6 +136,10 @@ class Timeline:
     def caught_up(self) -> bool:
         """True if the history has been read and the following events are live."""
         return self._position.caught_up
+
+    def peek(self) -> Event | None:
+        """Return the next event if it is here already. It is returned by the iteration, too."""
+        return self._position.peek()
 
     def close(self) -> None:
         """End the iteration, even if another thread waits in it."""
@@ -218,6 +225,10 @@ class AsyncTimeline:
     def caught_up(self) -> bool:
         """True if the history has been read and the following events are live."""
         return self._position.caught_up
+
+    def peek(self) -> Event | None:
+        """Return the next event if it is here already. It is returned by the iteration, too."""
+        return self._position.peek()
 
     def close(self) -> None:
         """End the iteration, even if another task waits in it."""

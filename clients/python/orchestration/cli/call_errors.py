@@ -96,7 +96,10 @@ _FIXES: dict[str, _Fix] = {
     "NOT_FOUND": _not_found,
     "ALREADY_EXISTS": _taken,
     "TRANSITION_REFUSED": _not_allowed,
-    "TASK_HELD": lambda *_: "if you are the holder, give --fence; else wait until the lease ends",
+    "TASK_HELD": lambda details, session: (
+        "give its --fence, wait, or end it: "
+        + session.command("preempt", _subject(details, session), tail=["-m", "REASON"])
+    ),
     "STALE_FENCE": lambda *_: "stop the work: another may hold the task; claim it again to go on",
     "TASK_NOT_READY": lambda details, session: (
         f"ask why: {session.command('why', _subject(details, session))}"

@@ -147,7 +147,7 @@ def _tell(session: Session, client: Client, sprint: str, fleet: _Fleet) -> None:
         for event in timeline:
             if session.out.format in ("json", "yaml"):
                 session.out.document(to_document(event))
-            elif event.type != "orchestration.task.status_updated":
+            elif not sentences.repeats(event, timeline.peek()):
                 clock = session.out.paint(times.clock(event.occur_time), "dim")
                 session.out.line(f"{clock}  {sentences.sentence(event)}")
             payload = plain(event.payload)

@@ -93,7 +93,10 @@ class Output:
             }
             self.note(json.dumps({"error": error}, ensure_ascii=False))
             return
-        self.note(f"{self.paint('error:', 'red', sys.stderr)} {visible(refusal.message)}")
+        first, *rest = self.wrapped(f"error: {visible(refusal.message)}", "  ", sys.stderr)
+        self.note(self.paint("error:", "red", sys.stderr) + first.removeprefix("error:"))
+        for line in rest:
+            self.note(line)
         for name, text in refusal.violations.items():
             if text not in refusal.message:
                 self.note(f"  {visible(name)}: {visible(text)}")
@@ -111,13 +114,22 @@ class Output:
         """Return the text in a style, if the stream gets colours."""
         return f"\x1b[{STYLES[style]}m{text}\x1b[0m" if self.colored(stream) else text
 
+    def columns(self, stream: IO[str] | None = None) -> int:
+        """Return the columns of the terminal; 0 if the stream, standard output by default, is none."""
+        return shutil.get_terminal_size((80, 24)).columns if (stream or sys.stdout).isatty() else 0
+
+    def wrapped(self, text: str, indent: str, stream: IO[str] | None = None) -> list[str]:
+        """Return a sentence as lines that fit into the terminal; those after the first are indented."""
+        columns = self.columns(stream)
+        return wrap(text, columns, indent) if columns else [text]
+
     def table(self, table: Table) -> list[str]:
         """Return the lines of a table. In a terminal the last column ends at its edge."""
         if not table.rows:
             return []
         rows = [list(table.head), *table.rows]
         widths = [max(width(row[place]) for row in rows) for place in range(len(table.head))]
-        edge = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 0
+        edge = self.columns()
         lines = [_row(row, widths, edge) for row in rows]
         return [self.paint(lines[0], "dim"), *lines[1:]]
 
@@ -150,6 +162,19 @@ def cut(text: str, columns: int) -> str:
     while text and width(text) > columns - 1:
         text = text[:-1]
     return text + "…"
+
+
+def wrap(text: str, columns: int, indent: str) -> list[str]:
+    """Return a text as lines of whole words; a word that is wider than the columns has a line for itself."""
+    lines = [""]
+    start = len(text) - len(text.lstrip(" "))
+    for word in text[start:].split(" "):
+        begun = lines[-1].strip(" ")
+        if begun and width(lines[-1]) + 1 + width(word) > columns:
+            lines.append(indent + word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}" if begun else text[:start] + word
+    return lines
 
 
 def visible(text: str) -> str:

@@ -98,7 +98,8 @@ def _lines(session: Session, task: str, answer: ExplainReadinessResponse, option
         found = [f"{task} is ready; {answer.tasks_before} tasks come before it"]
     else:
         found = [f"{task} is not ready"]
-    found += [f"  - {reason.message}" for reason in answer.reasons]
+    for reason in answer.reasons:
+        found += session.out.wrapped(f"  - {reason.message}", "    ")
     following = [reason.subject for reason in answer.reasons if reason.kind in of_another_task]
     held = any(reason.kind == pb.READINESS_REASON_KIND_HELD for reason in answer.reasons)
     if following:

@@ -62,7 +62,7 @@ def _report(session: Session, found: GetSprintStatusReportResponse) -> list[str]
         lines += ["", f"Longest in progress: {old.code}, {age}, {old.assignee or 'nobody assigned'}"]
     days = [day for day in found.throughput if day.completed]
     if days:
-        lines += ["", "Completed a day: " + ", ".join(f"{day.date[5:]} {day.completed}" for day in days[-7:])]
+        lines += ["", "Completed: " + ", ".join(f"{day.completed} on {day.date[5:]}" for day in days[-7:])]
     open_ = [
         task for task in found.tasks if words.word_of(task_tables.TASK_STATUS, task.status) == "in_progress"
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from orchestration.claims import LOGGED
 from orchestration.cli.output import one_line
 from orchestration.structs import plain
 from orchestration.v1.event_pb2 import Event
@@ -19,6 +20,14 @@ _BY_STATUS = {
     "active": "{who} made {code} active",
     "planning": "{who} set {code} back to planning",
 }
+_BY_OUTCOME = {
+    "completed": "{who} completed {code}",
+    "failed": "{who} failed at {code}",
+    "returned": "{who} gave {code} back",
+    "blocked": "{who} blocked {code}",
+}
+_STATUS = ("task.status_updated", "task.blocked", "task.unblocked")
+_ATTEMPT = ("task.claimed", "task.released", "task.lease_expired")
 _LONGEST = 300
 _Payload = Mapping[str, Any]
 
@@ -30,16 +39,28 @@ def sentence(event: Event, code: str = "") -> str:
     """
     code = event.entity_code or code
     payload = plain(event.payload)
-    who = event.agent or event.actor or "someone"
+    who = (event.agent or event.actor or "someone").removeprefix(_PREFIX)
     kind = event.type.removeprefix(_PREFIX)
     tell = _BY_TYPE.get(kind) if kind != event.type else None
-    if tell is None:
+    if event.type == LOGGED:
+        text = _activity(who, code, payload)
+    elif tell is None:
         about = f" about {code}" if code else ""
         message = payload.get("message")
         text = f"{who}: {event.type}{about}" + (f": {message}" if isinstance(message, str) else "")
     else:
         text = tell(who, code, payload)
     return one_line(text, _LONGEST)
+
+
+def repeats(event: Event, following: Event | None) -> bool:
+    """Return True if an event is a change of status, and the next is the claim or the end that made it."""
+    return (
+        following is not None
+        and event.type.removeprefix(_PREFIX) in _STATUS
+        and following.type.removeprefix(_PREFIX) in _ATTEMPT
+        and (event.entity_code, event.entity_revision) == (following.entity_code, following.entity_revision)
+    )
 
 
 def _changes(payload: _Payload) -> dict[str, tuple[Any, Any]]:
@@ -106,8 +127,10 @@ def _claimed(who: str, code: str, payload: _Payload) -> str:
 
 
 def _released(who: str, code: str, payload: _Payload) -> str:
-    outcome = str(payload.get("outcome", "")).replace("_", " ")
-    return f"{payload.get('agent') or who} released {code} ({outcome}){_reason(payload, 'attempt_reason')}"
+    outcome = str(payload.get("outcome", ""))
+    text = _BY_OUTCOME.get(outcome, "{who} released {code} ({outcome})")
+    told = text.format(who=payload.get("agent") or who, code=code, outcome=outcome.replace("_", " "))
+    return told + _reason(payload, "attempt_reason")
 
 
 def _expired(who: str, code: str, payload: _Payload) -> str:

@@ -25,6 +25,7 @@ _PAGE = 100
 _CLEAR = "\x1b[H\x1b[J"
 _OTHER_SCREEN, _FIRST_SCREEN = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _BAR = 20
+_MOST_WAITING = 10
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def picture(out: Output, found: Snapshot, columns: int = 80) -> list[str]:
         cut(task_tables.counts(report.task_counts), columns),
         "",
     ]
-    working = Table(("WORKS", "TASK", "SINCE", "LEASE", "TITLE"))
+    working = Table(("AGENT", "TASK", "SINCE", "LEASE", "TITLE"))
     for task in found.working:
         working.add(*_row(task, found))
     lines += _fitted(out, working, columns) or ["nobody works"]
@@ -138,7 +139,11 @@ def picture(out: Output, found: Snapshot, columns: int = 80) -> list[str]:
         lines += ["", cut(f"Ready: {codes}{more}", columns)]
     if report.blocked:
         lines += ["", f"Waiting ({report.blocked_total}):"]
-        lines += [cut(f"  {_waiting(one)}", columns) for one in report.blocked[:10]]
+        for one in report.blocked[:_MOST_WAITING]:
+            line = cut(f"  {_waiting(one)}", columns)
+            lines.append(line if one.blocked_by else out.paint(line, "yellow"))
+        if report.blocked_total > _MOST_WAITING:
+            lines.append(f"  … and {report.blocked_total - _MOST_WAITING} more")
     return lines
 
 

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 _STYLES = {
     "task.claimed": "cyan",
     "task.lease_expired": "red",
+    "sprint.status_changed": "bold",
     "task.blocked": "yellow",
     "task.overdue": "red",
     "alert.raised": "red",
 }
+_BY_OUTCOME = {"completed": "green", "failed": "red", "returned": "yellow", "blocked": "yellow"}
+_BY_STATUS = {"completed": "green", "in_progress": "cyan"}
 
 
 @verb
@@ -50,8 +53,9 @@ def watch(
     """Follow what happens, one sentence a line, until Ctrl-C.
 
     With --json each line is an event. A broken connection is resumed, and each event is printed once.
+    The change of a status by a claim or its end is told in one sentence with it.
     """
-    from orchestration.cli import times
+    from orchestration.cli import sentences, times
     from orchestration.cli.documents import to_document
     from orchestration.v1.event_pb2 import EventFilter
 
@@ -71,17 +75,31 @@ def watch(
                 session.out.document(to_document(event))
             elif session.out.format == "name":
                 session.out.line(event.id)
-            else:
-                session.out.line(_line(session, event))
+            elif not sentences.repeats(event, timeline.peek()):
+                for line in _lines(session, event):
+                    session.out.line(line)
 
 
-def _line(session: Session, event: Event) -> str:
+def _lines(session: Session, event: Event) -> Iterator[str]:
+    """Yield the sentence of an event after its time; more lines than one if the terminal is narrow."""
     from orchestration.cli import sentences, times
 
-    text = sentences.sentence(event)
-    style = _STYLES.get(event.type.removeprefix("orchestration."))
-    told = session.out.paint(text, style) if style else text
-    return f"{session.out.paint(times.clock(event.occur_time), 'dim')}  {told}"
+    out, clock = session.out, times.clock(event.occur_time)
+    before = clock + "  "
+    style = _style(event)
+    for line in out.wrapped(before + sentences.sentence(event), " " * len(before)):
+        told = out.paint(line[len(before) :], style) if style else line[len(before) :]
+        yield line[: len(before)].replace(clock, out.paint(clock, "dim")) + told
+
+
+def _style(event: Event) -> str | None:
+    kind, fields = event.type.removeprefix("orchestration."), event.payload.fields
+    if kind == "task.released":
+        return _BY_OUTCOME.get(fields["outcome"].string_value if "outcome" in fields else "")
+    if kind == "task.status_updated" and "changes" in fields:
+        status = fields["changes"].struct_value.fields["status"].struct_value.fields["to"].string_value
+        return _BY_STATUS.get(status)
+    return _STYLES.get(kind)
 
 
 @contextmanager
