@@ -42,7 +42,7 @@ in_client = began=$$SECONDS; \
 need = command -v $(1) >/dev/null || { echo "$(1) is missing: install $(2)" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help serve venv test test-race test-hostile test-clients check lint lint-python lint-imports lint-proto verify proto proto-python proto-tools sync docs site baseline robustness bench monitoring proxy lock clean
+.PHONY: help serve venv test test-race test-hostile test-clients check lint lint-python lint-imports lint-proto verify proto proto-python proto-tools sync docs recordings site baseline robustness bench monitoring proxy lock clean
 
 help: ## list the targets
 	@echo "usage: make <target> [ARGS='...'] [PYTHON=python3.12]"
@@ -132,6 +132,9 @@ docs: $(DEV) ## write docs/commands.md and the generated tables of docs/configur
 
 site: $(DOCS) ## build the documentation site in build/site, and check its links
 	@$(DOCS_ENV)/bin/python -m docs_site
+
+recordings: $(DEV) ## run the pages of docs/ that show sessions, and write what they print (ARGS=tutorial.md)
+	@$(BIN)/python -m recordings $(ARGS)
 
 baseline: $(DEV) ## at a release: make today's protos the baseline of compatibility
 	@cd protos && ../$(BIN)/buf build --output baseline.binpb

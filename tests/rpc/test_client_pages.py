@@ -14,12 +14,11 @@ from tests.conftest import Server
 pytestmark = pytest.mark.shared_server(by_address=True)
 
 ROOT = Path(__file__).parents[2]
-PLANNED = {"docs/claims.md": "T-1", "docs/context.md": "T-1", "docs/quickstart.md": "T-2"}
+PLANNED = {"docs/claims.md": "T-1", "docs/context.md": "T-1"}
 """The task that a page supposes, in the sprint S-1."""
 PRINTED = {
     "docs/clients.md": ["# parse Write the parser\n", "\nnow at revision 2\n", ", 'grammar']"],
     "README.md": ["# parse Write the parser\n"],
-    "docs/quickstart.md": ["# T-2 Planned\n", "orchestration.task.released T-2 builder-1"],
     "docs/claims.md": [],
     "docs/context.md": ["# T-1 Planned\n"],
     "clients/python/README.md": ["# parser Write the parser\n", "now at revision 1", "Write the lexer ["],
