@@ -13,12 +13,15 @@ import io.github.orchestrationledger.v1.CreateTaskRequest;
 import io.github.orchestrationledger.v1.Event;
 import io.github.orchestrationledger.v1.EventFilter;
 import io.github.orchestrationledger.v1.GetTaskRequest;
+import io.github.orchestrationledger.v1.GetTaskResponse;
+import io.github.orchestrationledger.v1.NewEvent;
 import io.github.orchestrationledger.v1.StreamTimelineRequest;
 import io.github.orchestrationledger.v1.Task;
 import io.github.orchestrationledger.v1.UpdateTaskRequest;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -26,7 +29,7 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.stream.IntStream;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * The work of an agent for some minutes, by four threads: a caller, an emitter, a follower and a
@@ -39,6 +42,8 @@ final class Soak {
 
   /** Of the tasks that are claimed, each of this number is given back. */
   private static final int GIVEN_BACK = 4;
+
+  private static final Duration EMIT_RETRY_TIMEOUT = Duration.ofSeconds(60);
 
   /** How long the follower may take for the last events. */
   private static final Duration LAST_EVENTS = Duration.ofSeconds(30);
@@ -133,21 +138,20 @@ final class Soak {
     for (int i = 0; goesOn(); i++) {
       String code = name + "-" + i;
       Task task = Task.newBuilder().setCode(code).setTitle("Task " + i).addLabels(label).build();
-      count(
-          () ->
-              client.call(
-                  client.tasks()::createTask,
-                  CreateTaskRequest.newBuilder().setTask(task).build()));
-      count(
-          () ->
-              client.call(
-                  client.tasks()::getTask, GetTaskRequest.newBuilder().setTaskCode(code).build()));
+      CreateTaskRequest create = CreateTaskRequest.newBuilder().setTask(task).build();
+      count(() -> client.call(client.tasks()::createTask, create));
       UpdateTaskRequest update =
           UpdateTaskRequest.newBuilder()
-              .setTask(Task.newBuilder().setCode(code).setTitle("Renamed"))
+              .setTask(Task.newBuilder().setCode(code).setTitle("Renamed " + i))
               .setUpdateMask(FieldMask.newBuilder().addPaths("title"))
               .build();
       count(() -> client.call(client.tasks()::updateTask, update));
+      GetTaskRequest get = GetTaskRequest.newBuilder().setTaskCode(code).build();
+      Optional<GetTaskResponse> found = count(() -> client.call(client.tasks()::getTask, get));
+      String title = found.map(answer -> answer.getTask().getTitle()).orElse("Renamed " + i);
+      if (!title.equals("Renamed " + i)) {
+        fail(new IllegalStateException("the title of " + code + " is " + title));
+      }
       TimeUnit.MILLISECONDS.sleep(PAUSE_MS);
     }
   }
@@ -155,25 +159,34 @@ final class Soak {
   private void emit() throws Exception {
     try {
       while (goesOn()) {
-        int first = emitted.get();
-        Optional<EmitTotals> totals =
-            count(
-                () ->
-                    client.emitAll(
-                        IntStream.range(first, first + 3 * BATCH)
-                                .mapToObj(n -> Commands.event(name + ".step", n))
-                            ::iterator,
-                        BATCH,
-                        Duration.ofSeconds(60)));
-        if (totals.isEmpty()) {
-          return; // It is not known which of them are stored.
+        EmitTotals totals = client.emitAll(this::events, BATCH, EMIT_RETRY_TIMEOUT);
+        if (totals.duplicates() + totals.sampledOut() > 0) {
+          fail(new IllegalStateException("events were not stored as new: " + totals));
         }
-        emitted.addAndGet(3 * BATCH);
-        TimeUnit.MILLISECONDS.sleep(PAUSE_MS);
       }
     } finally {
       allEmitted.countDown();
     }
+  }
+
+  /** Return events, one after each pause, until the time has passed. */
+  private Iterator<NewEvent> events() {
+    return new Iterator<>() {
+      @Override
+      public boolean hasNext() {
+        return goesOn();
+      }
+
+      @Override
+      public NewEvent next() {
+        int n = emitted.getAndIncrement();
+        if (n % BATCH == 0) {
+          calls.incrementAndGet();
+        }
+        LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(PAUSE_MS));
+        return Commands.event(name + ".step", n);
+      }
+    };
   }
 
   private void follow() throws InterruptedException {
