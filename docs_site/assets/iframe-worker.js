@@ -2,39 +2,38 @@
 "use strict";
 if (location.protocol === "file:") {
   window.Worker = class extends EventTarget {
-    #inside;
-    #ready;
+    #channel = new MessageChannel();
+    #frame = document.createElement("iframe");
 
     constructor(url) {
       super();
-      const frame = document.createElement("iframe");
-      frame.hidden = true;
-      document.documentElement.append(frame);
-      this.#inside = frame.contentWindow;
-      this.#inside.postMessage = (data) => {
-        const event = new MessageEvent("message", { data });
-        this.dispatchEvent(event);
-        this.onmessage?.(event);
+      this.#frame.hidden = true;
+      document.documentElement.append(this.#frame);
+      const { port1, port2 } = this.#channel;
+      const inside = this.#frame.contentWindow;
+      const receive = (target, event) => {
+        const copy = new MessageEvent("message", { data: event.data });
+        target.dispatchEvent(copy);
+        target.onmessage?.(copy);
       };
-      this.#ready = new Promise((loaded, failed) => {
-        const script = frame.contentDocument.createElement("script");
-        script.src = new URL(url, document.baseURI);
-        script.onload = loaded;
-        script.onerror = failed;
-        frame.contentDocument.head.append(script);
-      });
+      inside.postMessage = (data) => port2.postMessage(data);
+      port1.onmessage = (event) => receive(this, event);
+      const script = inside.document.createElement("script");
+      script.src = new URL(url, document.baseURI);
+      // Messages that were sent before wait in the port.
+      script.onload = () => {
+        port2.onmessage = (event) => receive(inside, event);
+      };
+      inside.document.head.append(script);
     }
 
     postMessage(data) {
-      this.#ready.then(() => {
-        const event = new this.#inside.MessageEvent("message", { data });
-        this.#inside.dispatchEvent(event);
-        this.#inside.onmessage?.(event);
-      });
+      this.#channel.port1.postMessage(data);
     }
 
     terminate() {
-      this.#inside.frameElement.remove();
+      this.#channel.port1.close();
+      this.#frame.remove();
     }
   };
 }
