@@ -16,13 +16,13 @@ from types import TracebackType
 
 from clients.conformance import case_files
 from clients.conformance.case_files import Case
-from clients.conformance.driver import FAULT, Driver, Language, languages
+from clients.conformance.driver import FAULT, Driver, Language, languages, start_driver
 from clients.conformance.ledgers import Ledgers
 from clients.conformance.run import CaseRun, Outcome
 from clients.conformance.table import Run, print_controls, print_failures, print_table
 from clients.conformance.wire import Loop
 
-AT_ONCE = 20
+AT_ONCE = 16
 """Cases at the same time: most of them wait for a pause or a timeout."""
 IN_EVERY_DRIVER = frozenset({"forget-cursor", "fresh-request-id"})
 """The faults that each driver has. The driver of Python has one for each family."""
@@ -40,7 +40,7 @@ class KeptDriver:
         """Return a driver that runs."""
         with self._lock:
             if self._driver is None or self._driver.ended:
-                self._driver = Driver(self.language, self.env)
+                self._driver = start_driver(self.language, self.env)
             return self._driver
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ FAULT = "CONFORMANCE_FAULT"
 PYTHON = "{python}"
 LAST_LINES = 30
 END_SECONDS = 10.0
+START_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,22 @@ def _command(parts: Sequence[str], directory: Path) -> tuple[str, ...]:
 def own_environment() -> dict[str, str]:
     """Return the environment without settings of a ledger, which a client would use."""
     return {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRATION_")}
+
+
+_starting = threading.Semaphore(2)
+"""Runtimes that start at the same time take the time of the cases that run."""
+
+
+def start_driver(language: Language, env: Mapping[str, str]) -> Driver:
+    """Start a driver, one of two at a time, and return it when it answers."""
+    with _starting:
+        driver = Driver(language, env)
+        try:
+            driver.wait_ready()
+        except BaseException:
+            driver.close()
+            raise
+        return driver
 
 
 class DriverEnded(Exception):
@@ -140,6 +157,10 @@ class Driver:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=2)
         return f"the driver ended with {self._process.returncode}:\n{self.log}"
+
+    def wait_ready(self) -> None:
+        """Wait until the driver answers, which takes a runtime some seconds on a busy machine."""
+        self.send({"op": "close", "client": "none"}).result(timeout=START_SECONDS)
 
     def close(self) -> None:
         """End standard input, and wait for the end of the process."""

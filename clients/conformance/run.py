@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 from clients.conformance.case_files import DRIVER_OPS, STEP_SECONDS, Case
-from clients.conformance.driver import Driver, DriverEnded, Language
+from clients.conformance.driver import Driver, DriverEnded, Language, start_driver
 from clients.conformance.expectations import unmet
 from clients.conformance.faults import Fault
 from clients.conformance.ledgers import Ledgers
@@ -73,18 +73,16 @@ class CaseRun:
     def run(self) -> Outcome:
         """Run the case."""
         with Stage(self._case, self._ledgers, self._loop) as self._stage:
-            began = time.monotonic()
             if self._case.env is None:
                 self._driver = self._kept()
-                failure = self._judge()
-            else:
-                own = dict(self._env) | self._filled(self._case.env)
-                with Driver(self._language, own) as self._driver:
-                    failure = self._judge()
-            return Outcome(failure, time.monotonic() - began)
+                return self._judge()
+            own = dict(self._env) | self._filled(self._case.env)
+            with start_driver(self._language, own) as self._driver:
+                return self._judge()
 
-    def _judge(self) -> str:
+    def _judge(self) -> Outcome:
         """Run the steps, and return what is not as expected."""
+        began = time.monotonic()
         failure = ""
         self._until = time.monotonic() + self._case.timeout
         try:
@@ -94,7 +92,7 @@ class CaseRun:
         except Exception as error:
             failure = f"{type(error).__name__}: {error}\n{self._seen()}"
         wrong = self._close_clients()
-        return failure or wrong
+        return Outcome(failure or wrong, time.monotonic() - began)
 
     def _play(self) -> None:
         for call in self._case.setup:
