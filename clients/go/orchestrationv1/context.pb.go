@@ -318,7 +318,8 @@ type ContextDependency struct {
 	// dependencies of kind BLOCKS and PARENT_CHILD; empty for the blockers of a sprint.
 	Description string `protobuf:"bytes,6,opt,name=description,proto3" json:"description,omitempty"`
 	// The first 1,000 characters of the result of the task that it depends on: the summary of its last closed session,
-	// or else the text in its metadata under outcome, resolution or close_reason. Set in the same cases as description.
+	// or else the text in its metadata under outcome, resolution or close_reason, or else the reason of the attempt that
+	// completed it. Set in the same cases as description.
 	Outcome       string `protobuf:"bytes,7,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -153,7 +153,8 @@ export type ContextDependency = Message<"orchestration.v1.ContextDependency"> & 
 
   /**
    * The first 1,000 characters of the result of the task that it depends on: the summary of its last closed session,
-   * or else the text in its metadata under outcome, resolution or close_reason. Set in the same cases as description.
+   * or else the text in its metadata under outcome, resolution or close_reason, or else the reason of the attempt that
+   * completed it. Set in the same cases as description.
    *
    * @generated from field: string outcome = 7;
    */

@@ -307,7 +307,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * The first 1,000 characters of the result of the task that it depends on: the summary of its last closed session,
-   * or else the text in its metadata under outcome, resolution or close_reason. Set in the same cases as description.
+   * or else the text in its metadata under outcome, resolution or close_reason, or else the reason of the attempt that
+   * completed it. Set in the same cases as description.
    * </pre>
    *
    * <code>string outcome = 7;</code>
@@ -329,7 +330,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * The first 1,000 characters of the result of the task that it depends on: the summary of its last closed session,
-   * or else the text in its metadata under outcome, resolution or close_reason. Set in the same cases as description.
+   * or else the text in its metadata under outcome, resolution or close_reason, or else the reason of the attempt that
+   * completed it. Set in the same cases as description.
    * </pre>
    *
    * <code>string outcome = 7;</code>
@@ -1313,7 +1315,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The first 1,000 characters of the result of the task that it depends on: the summary of its last closed session,
-     * or else the text in its metadata under outcome, resolution or close_reason. Set in the same cases as description.
+     * or else the text in its metadata under outcome, resolution or close_reason, or else the reason of the attempt that
+     * completed it. Set in the same cases as description.
      * </pre>
      *
      * <code>string outcome = 7;</code>
@@ -1334,7 +1337,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The first 1,000 characters of the result of the task that it depends on: the summary of its last closed session,
-     * or else the text in its metadata under outcome, resolution or close_reason. Set in the same cases as description.
+     * or else the text in its metadata under outcome, resolution or close_reason, or else the reason of the attempt that
+     * completed it. Set in the same cases as description.
      * </pre>
      *
      * <code>string outcome = 7;</code>
@@ -1356,7 +1360,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The first 1,000 characters of the result of the task that it depends on: the summary of its last closed session,
-     * or else the text in its metadata under outcome, resolution or close_reason. Set in the same cases as description.
+     * or else the text in its metadata under outcome, resolution or close_reason, or else the reason of the attempt that
+     * completed it. Set in the same cases as description.
      * </pre>
      *
      * <code>string outcome = 7;</code>
@@ -1374,7 +1379,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The first 1,000 characters of the result of the task that it depends on: the summary of its last closed session,
-     * or else the text in its metadata under outcome, resolution or close_reason. Set in the same cases as description.
+     * or else the text in its metadata under outcome, resolution or close_reason, or else the reason of the attempt that
+     * completed it. Set in the same cases as description.
      * </pre>
      *
      * <code>string outcome = 7;</code>
@@ -1389,7 +1395,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The first 1,000 characters of the result of the task that it depends on: the summary of its last closed session,
-     * or else the text in its metadata under outcome, resolution or close_reason. Set in the same cases as description.
+     * or else the text in its metadata under outcome, resolution or close_reason, or else the reason of the attempt that
+     * completed it. Set in the same cases as description.
      * </pre>
      *
      * <code>string outcome = 7;</code>

@@ -133,7 +133,8 @@ public interface ContextDependencyOrBuilder extends
   /**
    * <pre>
    * The first 1,000 characters of the result of the task that it depends on: the summary of its last closed session,
-   * or else the text in its metadata under outcome, resolution or close_reason. Set in the same cases as description.
+   * or else the text in its metadata under outcome, resolution or close_reason, or else the reason of the attempt that
+   * completed it. Set in the same cases as description.
    * </pre>
    *
    * <code>string outcome = 7;</code>
@@ -143,7 +144,8 @@ public interface ContextDependencyOrBuilder extends
   /**
    * <pre>
    * The first 1,000 characters of the result of the task that it depends on: the summary of its last closed session,
-   * or else the text in its metadata under outcome, resolution or close_reason. Set in the same cases as description.
+   * or else the text in its metadata under outcome, resolution or close_reason, or else the reason of the attempt that
+   * completed it. Set in the same cases as description.
    * </pre>
    *
    * <code>string outcome = 7;</code>
