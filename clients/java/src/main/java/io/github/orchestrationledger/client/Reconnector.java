@@ -4,7 +4,9 @@ import io.grpc.ConnectivityState;
 import io.grpc.ManagedChannel;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
+import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * Connects again soon after a connection was refused. The transport's own pause begins at a second
@@ -16,6 +18,7 @@ final class Reconnector implements AutoCloseable {
 
   private final ManagedChannel channel;
   private final ScheduledExecutorService timer;
+  private final AtomicBoolean trying = new AtomicBoolean();
 
   Reconnector(ManagedChannel channel) {
     this.channel = channel;
@@ -30,6 +33,8 @@ final class Reconnector implements AutoCloseable {
     // No thread while the connection is good.
     executor.setKeepAliveTime(10, TimeUnit.SECONDS);
     executor.allowCoreThreadTimeOut(true);
+    // The last state may be announced while the client is closed.
+    executor.setRejectedExecutionHandler(new ThreadPoolExecutor.DiscardPolicy());
     timer = executor;
     watch(channel.getState(false));
   }
@@ -39,22 +44,36 @@ final class Reconnector implements AutoCloseable {
       return;
     }
     if (state == ConnectivityState.TRANSIENT_FAILURE) {
-      schedule(FIRST_MS);
+      begin();
     }
     channel.notifyWhenStateChanged(state, () -> watch(channel.getState(false)));
   }
 
-  private void schedule(long delay) {
-    if (!timer.isShutdown()) {
-      timer.schedule(() -> connect(delay), delay, TimeUnit.MILLISECONDS);
+  private void begin() {
+    if (trying.compareAndSet(false, true)) {
+      schedule(FIRST_MS);
     }
   }
 
+  private void schedule(long delay) {
+    timer.schedule(() -> connect(delay), delay, TimeUnit.MILLISECONDS);
+  }
+
   private void connect(long delay) {
-    if (channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE) {
+    if (failing()) {
       channel.resetConnectBackoff();
       schedule(Math.min(2 * delay, LONGEST_MS));
+      return;
     }
+    trying.set(false);
+    // It may have failed again before that was known.
+    if (failing()) {
+      begin();
+    }
+  }
+
+  private boolean failing() {
+    return channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE;
   }
 
   @Override
