@@ -122,7 +122,7 @@ def test_every_field_of_a_record_is_documented() -> None:
     ],
 )
 def test_a_record_has_every_field_of_its_message(record: Any, left_out: set[str]) -> None:
-    read = set(re.findall(r"raw\.(\w+)", inspect.getsource(record.of)))
+    read = set(re.findall(r"\braw\.(\w+)", inspect.getsource(record)))
     message = typing.get_type_hints(record.of, vars(inspect.getmodule(record)))["raw"]
     assert {field.name for field in message.DESCRIPTOR.fields} - read == left_out
 
