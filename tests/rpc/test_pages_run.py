@@ -28,6 +28,8 @@ def home() -> Iterator[Path]:
         yield Path(found)
 
 
+# The tutorial waits for two leases to end, and each page starts a server with its own Postgres.
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", PAGES)
 def test_a_reader_sees_what_a_page_shows(page: str, home: Path) -> None:
     runner.check(DOCS / page, home)

@@ -33,12 +33,12 @@ $ cd /tmp && pwd
 ```
 
 ```console title="another terminal"
-$ echo up; cat
+$ python3 -c 'print("up", flush=True); input()'
 up
 ^C
 $ pwd
 ~/orchestration
-$ printf 'ready\\n'; cat
+$ python3 -c 'print("ready", flush=True); input()'
 ready
 ```
 """
