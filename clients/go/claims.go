@@ -3,6 +3,7 @@ package orchestration
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -53,19 +54,22 @@ func (c *Client) ClaimMany(ctx context.Context, request *v1.ClaimTaskRequest) ([
 	if err != nil {
 		return nil, err
 	}
-	if len(answer.GetClaims()) > 0 && time.Since(sentAt) > sureTime {
-		sentAt = c.confirm(ctx, answer.GetClaims(), sentAt)
+	states := make([]*v1.LeaseState, len(answer.GetClaims()))
+	if len(states) > 0 && time.Since(sentAt) > sureTime {
+		sentAt = c.confirm(ctx, answer.GetClaims(), states, sentAt)
 	}
-	works := make([]*Work, 0, len(answer.GetClaims()))
-	for _, claimed := range answer.GetClaims() {
-		works = append(works, newWork(c, claimed, sentAt))
+	works := make([]*Work, 0, len(states))
+	for index, claimed := range answer.GetClaims() {
+		works = append(works, newWork(c, claimed, sentAt, states[index]))
 	}
 	return works, nil
 }
 
-// confirm sends a heartbeat of leases that began at an unknown moment of a long claim, and returns the moment from which
-// they are valid for their whole duration.
-func (c *Client) confirm(ctx context.Context, claims []*v1.ClaimedTask, claimedAt time.Time) time.Time {
+// confirm sends a heartbeat of leases that began at an unknown moment of a long claim, fills in their states, and returns
+// when it was sent. If it fails, the states stay nil, and the leases count from the sending of the claim.
+func (c *Client) confirm(
+	ctx context.Context, claims []*v1.ClaimedTask, states []*v1.LeaseState, claimedAt time.Time,
+) time.Time {
 	request := &v1.HeartbeatRequest{}
 	for _, claimed := range claims {
 		request.Leases = append(request.Leases, &v1.LeaseRef{
@@ -74,10 +78,15 @@ func (c *Client) confirm(ctx context.Context, claims []*v1.ClaimedTask, claimedA
 	limited, cancel := context.WithTimeout(ctx, longestBeat)
 	defer cancel()
 	sentAt := time.Now()
-	if _, err := c.Coordination.Heartbeat(limited, request); err != nil {
+	answer, err := c.Coordination.Heartbeat(limited, request)
+	if err == nil && len(answer.GetLeases()) != len(claims) {
+		err = fmt.Errorf("%d leases in the answer to a heartbeat of %d", len(answer.GetLeases()), len(claims))
+	}
+	if err != nil {
 		c.log.Warn("orchestration: the first heartbeat of a claim failed", "leases", len(claims), "error", err)
 		return claimedAt
 	}
+	copy(states, answer.GetLeases())
 	return sentAt
 }
 

@@ -54,6 +54,13 @@ func (k *leaseKeeper) drop(kept *keptLease) {
 	k.table.remove(kept)
 }
 
+// expire gives up the leases whose time has passed.
+func (k *leaseKeeper) expire() {
+	k.lock.Lock()
+	defer k.lock.Unlock()
+	k.table.expire(time.Now())
+}
+
 // setEnding says whether the client is releasing the task of a lease.
 func (k *leaseKeeper) setEnding(kept *keptLease, ending bool) {
 	k.lock.Lock()

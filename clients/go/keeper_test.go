@@ -16,7 +16,7 @@ import (
 func take(client *Client, codes ...string) []*Work {
 	var works []*Work
 	for _, code := range codes {
-		works = append(works, newWork(client, claimed(code), time.Now()))
+		works = append(works, newWork(client, claimed(code), time.Now(), nil))
 	}
 	return works
 }
@@ -182,5 +182,22 @@ func TestAClosedClientGivesUpItsLeases(t *testing.T) {
 		}
 		late := take(client, "b")[0]
 		<-late.Lost()
+	})
+}
+
+func TestALeaseIsLostInTimeEvenIfTheKeeperIsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := newTestClient(t, nil, &fakeCoordination{})
+		client.keeper.start.Do(func() {}) // As after SIGSTOP, the keeper has not run yet.
+		work := take(client, "a")[0]
+		time.Sleep(29 * time.Second)
+		if err := work.Err(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		if err := work.Err(); !errors.Is(err, ErrLeaseLost) {
+			t.Error(err)
+		}
+		client.end()
 	})
 }

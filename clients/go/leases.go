@@ -15,6 +15,12 @@ const (
 	beatRetriesPerLease = 20
 )
 
+// Why a lease is lost.
+const (
+	hasEnded  = "the server says that the lease has ended"
+	outOfTime = "no heartbeat was accepted in time"
+)
+
 // keptLease is a lease that the client keeps. The owner of the table calls lost once, and directed with each answer.
 type keptLease struct {
 	lease    *v1.Lease
@@ -82,7 +88,7 @@ func firstExpiry(beaten []*keptLease) time.Time {
 func (t *leaseTable) expire(now time.Time) {
 	for kept := range t.kept {
 		if !now.Before(kept.validUntil) {
-			t.lose(kept, "no heartbeat was accepted in time")
+			t.lose(kept, outOfTime)
 		}
 	}
 }
@@ -125,7 +131,7 @@ func (t *leaseTable) accepted(beaten []*keptLease, states []*v1.LeaseState, sent
 				kept.nextBeat = now.Add(kept.duration() / beatRetriesPerLease)
 				continue
 			}
-			t.lose(kept, "the server says that the lease has ended")
+			t.lose(kept, hasEnded)
 			continue
 		}
 		// The deadline of an attempt may leave less than the duration. Time passes at the same speed on all clocks,

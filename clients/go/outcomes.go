@@ -52,9 +52,6 @@ func (w *Work) Block(ctx context.Context, reason string, options ...EndOption) (
 func (w *Work) end(
 	ctx context.Context, outcome v1.AttemptOutcome, reason string, options []EndOption,
 ) (*v1.Attempt, error) {
-	if err := w.Err(); err != nil {
-		return nil, err
-	}
 	if length := utf8.RuneCountInString(reason); length > maxReason {
 		return nil, invalid("%d characters are too many: a reason or summary has up to %d", length, maxReason)
 	}
@@ -62,7 +59,12 @@ func (w *Work) end(
 	for _, option := range options {
 		option(request)
 	}
-	request = w.sameRelease(request)
+	if !w.sameRelease(request) {
+		if err := w.Err(); err != nil {
+			return nil, err
+		}
+		w.remember(request)
+	}
 	w.client.keeper.setEnding(w.kept, true)
 	answer, err := w.client.Coordination.ReleaseTask(ctx, request)
 	if err != nil {
@@ -76,14 +78,21 @@ func (w *Work) end(
 	return answer.GetAttempt(), nil
 }
 
-// sameRelease returns the last release if it had the same content, or else the given one with an id of its own.
-func (w *Work) sameRelease(request *v1.ReleaseTaskRequest) *v1.ReleaseTaskRequest {
+// sameRelease gives the request the id of the last release if that had the same content, or else one of its own. It
+// returns true for the same one, which is sent even after the loss of the lease: the last one may have ended it.
+func (w *Work) sameRelease(request *v1.ReleaseTaskRequest) (same bool) {
 	w.lock.Lock()
 	defer w.lock.Unlock()
 	request.RequestId = w.release.GetRequestId()
-	if w.release == nil || !proto.Equal(request, w.release) {
-		request.RequestId = NewRequestID()
-		w.release = proto.CloneOf(request)
+	if w.release != nil && proto.Equal(request, w.release) {
+		return true
 	}
-	return request
+	request.RequestId = NewRequestID()
+	return false
+}
+
+func (w *Work) remember(release *v1.ReleaseTaskRequest) {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	w.release = proto.CloneOf(release)
 }

@@ -40,7 +40,9 @@ type Work struct {
 	budgetLeft      *v1.Budget
 }
 
-func newWork(client *Client, claimed *v1.ClaimedTask, sentAt time.Time) *Work {
+// newWork keeps the lease of a claimed task. sentAt is when the claim was sent, or the heartbeat whose answer is state,
+// which may be nil.
+func newWork(client *Client, claimed *v1.ClaimedTask, sentAt time.Time, state *v1.LeaseState) *Work {
 	work := &Work{
 		client:    client,
 		session:   client.session,
@@ -51,11 +53,18 @@ func newWork(client *Client, claimed *v1.ClaimedTask, sentAt time.Time) *Work {
 	}
 	lease := claimed.GetLease()
 	lasts := lease.GetExpireTime().AsTime().Sub(lease.GetStartTime().AsTime())
+	if state != nil {
+		lasts = state.GetTimeLeft().AsDuration()
+	}
 	work.kept = &keptLease{
 		lease:      lease,
 		validUntil: sentAt.Add(min(lease.GetDuration().AsDuration(), lasts)),
 		lost:       work.lose,
 		directed:   work.direct,
+	}
+	if state != nil && state.GetStatus() != v1.LeaseStatus_LEASE_STATUS_HELD {
+		work.lose(hasEnded)
+		return work
 	}
 	client.keeper.keep(work.kept)
 	return work
@@ -119,6 +128,7 @@ func (w *Work) Lost() <-chan struct{} { return w.lost }
 // Err returns nil while the lease is held, and after the client ended the attempt. Otherwise it returns an error that wraps
 // [ErrLeaseLost]. Call it before an effect outside the ledger.
 func (w *Work) Err() error {
+	w.client.keeper.expire() // The keeper may be late, such as after SIGSTOP.
 	w.lock.Lock()
 	defer w.lock.Unlock()
 	if w.lostReason == "" || w.outcome != v1.AttemptOutcome_ATTEMPT_OUTCOME_UNSPECIFIED {

@@ -1,11 +1,18 @@
 """The leases of a client: when it beats, and when it gives a lease up. Time is a number here."""
 
+import time
+
+import pytest
+
+from orchestration.claims import WorkState
 from orchestration.leases import KeptLease, LeaseTable, heartbeat_request
+from orchestration.reasons import LeaseLost
 from orchestration.v1.coordination_pb2 import (
     DIRECTIVE_CANCEL,
     DIRECTIVE_CONTINUE,
     LEASE_STATUS_HELD,
     LEASE_STATUS_LOST,
+    ClaimedTask,
     LeaseState,
     LeaseStatus,
 )
@@ -133,3 +140,31 @@ def test_a_heartbeat_reports_the_usage_and_the_holder_learns_what_is_left() -> N
     told.budget_left.tool_calls = 7
     leases.accepted([holder.kept], [told], sent_at=10.0, now=10.1)
     assert holder.kept.budget_left.tool_calls == 7
+
+
+def test_a_lease_that_its_holder_releases_may_end_without_being_lost() -> None:
+    holder = Holder()
+    leases = table(holder)
+    holder.kept.ending = True
+    leases.accepted(leases.due(10.0), [state(LEASE_STATUS_LOST)], sent_at=10.0, now=10.0)
+    assert holder.lost == []
+    holder.kept.ending = False  # The release failed: the next heartbeat tells.
+    leases.accepted(leases.due(12.0), [state(LEASE_STATUS_LOST)], sent_at=12.0, now=12.0)
+    assert holder.lost == ["the server says that the lease has ended"]
+
+
+def test_one_lease_that_is_kept_twice_is_lost_twice() -> None:
+    first, second = Holder(), Holder()
+    leases = table(first, second)
+    leases.lose_all("the client is closed")
+    assert first.lost == second.lost == ["the client is closed"]
+    assert leases.next_wake() is None
+
+
+def test_a_lease_is_lost_in_time_even_if_nobody_has_told_the_work() -> None:
+    claimed = ClaimedTask(lease=Lease(task_code="T", fence=7))
+    claimed.lease.duration.seconds = 30
+    claimed.lease.start_time.seconds, claimed.lease.expire_time.seconds = 1_000, 1_030
+    WorkState(claimed, "", time.monotonic() - 29.0, None).check()
+    with pytest.raises(LeaseLost, match="no heartbeat was accepted in time"):
+        WorkState(claimed, "", time.monotonic() - 30.0, None).check()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from orchestration.leases import KeptLease
+from orchestration.interceptors import new_request_id
+from orchestration.leases import OUT_OF_TIME, KeptLease
 from orchestration.reasons import LeaseLost
 from orchestration.structs import struct
 from orchestration.v1.common_pb2 import ENTITY_TYPE_TASK
@@ -20,6 +22,7 @@ from orchestration.v1.coordination_pb2 import (
     Directive,
     HeartbeatRequest,
     LeaseRef,
+    LeaseState,
     ReleaseTaskRequest,
 )
 from orchestration.v1.event_pb2 import EmitEventRequest, NewEvent
@@ -100,7 +103,17 @@ class WorkState:
         outcome: How this client ended the attempt; unspecified while it has not.
     """
 
-    def __init__(self, claimed: ClaimedTask, session_key: str, sent_at: float) -> None:
+    def __init__(
+        self, claimed: ClaimedTask, session_key: str, sent_at: float, state: LeaseState | None
+    ) -> None:
+        """Initialize.
+
+        Args:
+            claimed: The task and its lease.
+            session_key: The session that holds the lease; empty if there is none.
+            sent_at: When the claim was sent, or the heartbeat whose answer is ``state``.
+            state: The state of the lease by a heartbeat; None if there was none yet.
+        """
         self.task: Task = claimed.task
         self.context: Context = claimed.context
         self.lease: Lease = claimed.lease
@@ -111,6 +124,9 @@ class WorkState:
         self._lost_reason = ""
         seconds = self.lease.duration.seconds + self.lease.duration.nanos / 1e9
         lasts = (self.lease.expire_time.ToDatetime() - self.lease.start_time.ToDatetime()).total_seconds()
+        if state is not None:
+            lasts = state.time_left.seconds + state.time_left.nanos / 1e9
+        self._release: ReleaseTaskRequest | None = None
         self._kept = KeptLease(
             self.lease, sent_at + min(seconds, lasts), lost=self._lose, directed=self._direct
         )
@@ -147,8 +163,14 @@ class WorkState:
 
     def check(self) -> None:
         """Raise LeaseLost if the lease is lost. Call it before an effect outside the ledger."""
-        if self._lost_reason:
-            raise LeaseLost(f"the lease of task {self.task.code} is lost: {self._lost_reason}")
+        if (reason := self._loss()) and not self.ended:
+            raise LeaseLost(f"the lease of task {self.task.code} is lost: {reason}")
+
+    def _loss(self) -> str:
+        """Return why the lease is lost; empty if it is held."""
+        # The thread of the heartbeats may not have seen yet that the time is over, such as after SIGSTOP.
+        over = time.monotonic() >= self._kept.valid_until
+        return self._lost_reason or (OUT_OF_TIME if over else "")
 
     def _lose(self, reason: str) -> None:
         self._lost_reason = reason
@@ -174,8 +196,11 @@ class WorkState:
         usage: Usage | None = None,
         artifacts: Sequence[Artifact] = (),
     ) -> ReleaseTaskRequest:
-        self.check()
-        return ReleaseTaskRequest(
+        """Return the request of an end. The same end has the request_id of its last attempt.
+
+        That one may have taken effect although its answer was an error, and ended the lease.
+        """
+        request = ReleaseTaskRequest(
             task_code=self.task.code,
             fence=self.lease.fence,
             outcome=outcome,
@@ -183,11 +208,17 @@ class WorkState:
             not_retryable=not_retryable,
             usage=usage,
             artifacts=artifacts,
+            request_id=self._release.request_id if self._release else "",
         )
+        if request != self._release:
+            self.check()
+            request.request_id = new_request_id()
+            self._release = request
+        return request
 
     def _release_after(self, error: BaseException | None) -> ReleaseTaskRequest | None:
         """Return the request that ends the attempt when the block is left, or None if it has ended."""
-        if self.ended or self._lost_reason:
+        if self.ended or self._loss():
             return None
         if error is None:
             return self._release_request(ATTEMPT_OUTCOME_RETURNED, "the block ended without finish()")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from orchestration.claims import BEAT_TIMEOUT
-from orchestration.leases import KeptLease, LeaseTable, heartbeat_request
+from orchestration.leases import CLOSED, KeptLease, LeaseTable, heartbeat_request
 from orchestration.v1.coordination_pb2_grpc import CoordinationServiceStub
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ class LeaseKeeper:
     def keep(self, kept: KeptLease) -> None:
         """Beat for a lease until ``drop``."""
         with self._changed:
+            if self._closed:
+                kept.lost(CLOSED)
+                return
             self._table.add(kept, self._clock())
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="orchestration-leases", daemon=True)
@@ -52,9 +55,10 @@ class LeaseKeeper:
             self._table.remove(kept)
 
     def close(self) -> None:
-        """End the heartbeats. The leases expire by themselves."""
+        """End the heartbeats. The leases count as lost, and expire by themselves."""
         with self._changed:
             self._closed = True
+            self._table.lose_all(CLOSED)
             self._changed.notify()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=BEAT_TIMEOUT)
@@ -114,7 +118,8 @@ class AsyncLeaseKeeper:
         self._table.remove(kept)
 
     async def close(self) -> None:
-        """End the heartbeats. The leases expire by themselves."""
+        """End the heartbeats. The leases count as lost, and expire by themselves."""
+        self._table.lose_all(CLOSED)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

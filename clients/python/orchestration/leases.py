@@ -21,6 +21,9 @@ BEATS_PER_LEASE = 3.0
 """Heartbeats in the duration of a lease."""
 RETRIES_PER_LEASE = 20.0
 """Attempts in the duration of a lease while heartbeats fail."""
+HAS_ENDED = "the server says that the lease has ended"
+OUT_OF_TIME = "no heartbeat was accepted in time"
+CLOSED = "the client is closed"
 
 
 @dataclass(eq=False)
@@ -35,6 +38,7 @@ class KeptLease:
         directed: Called with each directive and its reason.
         usage: What the attempt has used so far. Each heartbeat reports it, if it is set.
         budget_left: What is left of the budget of the task, by the last heartbeat. Empty if it has none.
+        ending: True while the client releases the task. The server may say then that the lease has ended.
     """
 
     lease: Lease
@@ -45,23 +49,20 @@ class KeptLease:
     sending: bool = False
     usage: Usage | None = None
     budget_left: Budget = field(default_factory=Budget)
+    ending: bool = False
 
     @property
     def seconds(self) -> float:
         """The duration of the lease."""
         return self.lease.duration.seconds + self.lease.duration.nanos / 1e9
 
-    @property
-    def key(self) -> tuple[str, int]:
-        """The task and the fence, which name the lease."""
-        return self.lease.task_code, self.lease.fence
-
 
 class LeaseTable:
     """The leases of one client. Its owner calls it from one thread at a time."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, int], KeptLease] = {}
+        # One lease may be kept twice: a claim that is repeated with its request_id returns the same one.
+        self._kept: dict[KeptLease, None] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -69,37 +70,44 @@ class LeaseTable:
     def add(self, kept: KeptLease, now: float) -> None:
         """Keep a lease from now on."""
         kept.next_beat = now + kept.seconds / BEATS_PER_LEASE
-        self._kept[kept.key] = kept
+        self._kept[kept] = None
 
     def remove(self, kept: KeptLease) -> bool:
         """Keep a lease no longer. Answers that arrive later are ignored. Return False if it was not kept."""
-        return self._kept.pop(kept.key, None) is not None
+        present = kept in self._kept
+        self._kept.pop(kept, None)
+        return present
 
     def next_wake(self) -> float | None:
         """Return the moment at which the next heartbeat or expiry is due; None if there is no lease."""
         moments = [
-            kept.valid_until if kept.sending else min(kept.next_beat, kept.valid_until)
-            for kept in self._kept.values()
+            kept.valid_until if kept.sending else min(kept.next_beat, kept.valid_until) for kept in self._kept
         ]
         return min(moments, default=None)
 
     def first_expiry(self) -> float:
         """Return the moment at which the first lease is lost unless a heartbeat is accepted."""
-        return min((kept.valid_until for kept in self._kept.values()), default=float("inf"))
+        return min((kept.valid_until for kept in self._kept), default=float("inf"))
 
     def expire(self, now: float) -> None:
         """Give up the leases that are no longer certainly valid."""
-        for kept in [kept for kept in self._kept.values() if now >= kept.valid_until]:
+        for kept in [kept for kept in self._kept if now >= kept.valid_until]:
             self.remove(kept)
-            kept.lost("no heartbeat was accepted in time")
+            kept.lost(OUT_OF_TIME)
+
+    def lose_all(self, reason: str) -> None:
+        """Give up all leases."""
+        for kept in list(self._kept):
+            self.remove(kept)
+            kept.lost(reason)
 
     def due(self, now: float) -> list[KeptLease]:
         """Return the leases to beat now, and those that are due soon, so that they share a call."""
-        if not any(not kept.sending and kept.next_beat <= now for kept in self._kept.values()):
+        if not any(not kept.sending and kept.next_beat <= now for kept in self._kept):
             return []
         found = [
             kept
-            for kept in self._kept.values()
+            for kept in self._kept
             if not kept.sending and kept.next_beat - kept.seconds / (2 * BEATS_PER_LEASE) <= now
         ][:MAX_BEATS]
         for kept in found:
@@ -112,11 +120,14 @@ class LeaseTable:
         """Take the answer to a heartbeat that was sent at a moment."""
         for kept, state in zip(beaten, states, strict=True):
             kept.sending = False
-            if self._kept.get(kept.key) is not kept:
+            if kept not in self._kept:
                 continue
             if state.status != LEASE_STATUS_HELD:
+                if kept.ending:
+                    kept.next_beat = now + kept.seconds / RETRIES_PER_LEASE
+                    continue
                 self.remove(kept)
-                kept.lost("the server says that the lease has ended")
+                kept.lost(HAS_ENDED)
                 continue
             # The deadline of an attempt may leave less than the duration. Time passes at the same speed on
             # all clocks, whatever they show.

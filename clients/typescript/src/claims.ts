@@ -48,7 +48,7 @@ export async function claim(place: Workplace, request: ClaimInput, signal?: Abor
   const waitMs = request.wait
     ? durationMs(copyOf(ClaimTaskRequestSchema, request).wait ?? durationFromMs(0))
     : 0;
-  let sentAt = now();
+  const sentAt = now();
   const call = { timeoutMs: waitMs + ANSWER_MS, ...(signal && { signal }) };
   const { claims } = await place.stubs.coordination.claimTask(request, call);
   const tookLong = now() - sentAt > SURE_MS;
@@ -59,8 +59,8 @@ export async function claim(place: Workplace, request: ClaimInput, signal?: Abor
     );
     const askedAt = now();
     try {
-      await place.stubs.coordination.heartbeat({ leases }, { timeoutMs: BEAT_TIMEOUT_MS });
-      sentAt = askedAt;
+      const beat = await place.stubs.coordination.heartbeat({ leases }, { timeoutMs: BEAT_TIMEOUT_MS });
+      return claims.map((claimed, index) => new Work(place, claimed, askedAt, beat.leases[index]));
     } catch (error) {
       place.warn(`the leases of a slow claim are counted from its start: ${String(error)}`);
     }

@@ -6,6 +6,7 @@ import { heartbeatOf, type KeptLease, LeaseTable } from "./leases.js";
 /** The longest deadline of a heartbeat, in milliseconds. */
 export const BEAT_TIMEOUT_MS = 5_000;
 const SHORTEST_BEAT_MS = 50;
+const CLOSED = "the client is closed";
 /** The longest delay of a timer of node, which fires at once for a longer one. */
 const LONGEST_TIMER_MS = 0x7fff_ffff;
 
@@ -31,6 +32,10 @@ export class LeaseKeeper {
 
   /** Beat for a lease until it is dropped or lost. */
   keep(kept: KeptLease): void {
+    if (this.#end.signal.aborted) {
+      kept.lost(CLOSED);
+      return;
+    }
     this.#table.add(kept, this.#clock());
     this.#arm();
   }
@@ -46,9 +51,10 @@ export class LeaseKeeper {
     this.#table.expire(this.#clock());
   }
 
-  /** End the heartbeats. The leases expire by themselves. */
+  /** End the heartbeats. The leases count as lost, and expire by themselves. */
   close(): void {
     this.#end.abort();
+    this.#table.loseAll(CLOSED);
     clearTimeout(this.#timer);
   }
 
@@ -82,7 +88,7 @@ export class LeaseKeeper {
         timeoutMs: Math.max(SHORTEST_BEAT_MS, Math.min(BEAT_TIMEOUT_MS, left)),
         signal: this.#end.signal,
       });
-      this.#table.accepted(due, answer.leases, sentAt);
+      this.#table.accepted(due, answer.leases, sentAt, this.#clock());
     } catch (error) {
       if (this.#end.signal.aborted) {
         return;

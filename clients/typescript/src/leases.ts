@@ -15,6 +15,10 @@ const BEATS_PER_LEASE = 3;
 /** Attempts in the duration of a lease while heartbeats fail. */
 const RETRIES_PER_LEASE = 20;
 
+/** Why a lease is lost. */
+export const HAS_ENDED = "the server says that the lease has ended";
+const OUT_OF_TIME = "no heartbeat was accepted in time";
+
 /** A lease that the client keeps. */
 export interface KeptLease {
   readonly lease: Lease;
@@ -25,6 +29,8 @@ export interface KeptLease {
   validUntil: number;
   nextBeat: number;
   sending: boolean;
+  /** True while the client releases the task. The server may say then that the lease has ended. */
+  ending: boolean;
   /** What the attempt has used so far. Each heartbeat reports it. */
   usage: Usage | undefined;
   /** What is left of the budget of the task, by the last heartbeat. */
@@ -42,23 +48,24 @@ export function leaseMs(lease: Lease): number {
 
 /** The leases of one client: when to beat, and when a lease is lost. No I/O and no clock of its own. */
 export class LeaseTable {
-  readonly #kept = new Map<string, KeptLease>();
+  // One lease may be kept twice: a claim that is repeated with its request_id returns the same one.
+  readonly #kept = new Set<KeptLease>();
 
   /** Keep a lease from now on. */
   add(kept: KeptLease, now: number): void {
     kept.nextBeat = now + leaseMs(kept.lease) / BEATS_PER_LEASE;
-    this.#kept.set(keyOf(kept), kept);
+    this.#kept.add(kept);
   }
 
   /** Keep a lease no longer. Answers that arrive later are ignored. */
   remove(kept: KeptLease): void {
-    this.#kept.delete(keyOf(kept));
+    this.#kept.delete(kept);
   }
 
   /** Return the moment at which the next heartbeat or expiry is due; Infinity if there is no lease. */
   nextWake(): number {
     let wake = Infinity;
-    for (const kept of this.#kept.values()) {
+    for (const kept of this.#kept) {
       wake = Math.min(wake, kept.validUntil, kept.sending ? Infinity : kept.nextBeat);
     }
     return wake;
@@ -67,7 +74,7 @@ export class LeaseTable {
   /** Return the moment at which the first lease is lost unless a heartbeat is accepted. */
   firstExpiry(): number {
     let first = Infinity;
-    for (const kept of this.#kept.values()) {
+    for (const kept of this.#kept) {
       first = Math.min(first, kept.validUntil);
     }
     return first;
@@ -75,15 +82,23 @@ export class LeaseTable {
 
   /** Give up the leases that are no longer certainly valid. */
   expire(now: number): void {
-    for (const kept of [...this.#kept.values()].filter((each) => now >= each.validUntil)) {
+    for (const kept of [...this.#kept].filter((each) => now >= each.validUntil)) {
       this.remove(kept);
-      kept.lost("no heartbeat was accepted in time");
+      kept.lost(OUT_OF_TIME);
+    }
+  }
+
+  /** Give up all leases. */
+  loseAll(reason: string): void {
+    for (const kept of [...this.#kept]) {
+      this.remove(kept);
+      kept.lost(reason);
     }
   }
 
   /** Return the leases to beat now, and those that are due soon, so that they share a call. */
   due(now: number): KeptLease[] {
-    const idle = [...this.#kept.values()].filter((kept) => !kept.sending);
+    const idle = [...this.#kept].filter((kept) => !kept.sending);
     if (!idle.some((kept) => kept.nextBeat <= now)) {
       return [];
     }
@@ -97,16 +112,20 @@ export class LeaseTable {
   }
 
   /** Take the answer to a heartbeat that was sent at a moment. */
-  accepted(beaten: readonly KeptLease[], states: readonly LeaseState[], sentAt: number): void {
+  accepted(beaten: readonly KeptLease[], states: readonly LeaseState[], sentAt: number, now: number): void {
     for (const [index, kept] of beaten.entries()) {
       kept.sending = false;
-      if (this.#kept.get(keyOf(kept)) !== kept) {
+      if (!this.#kept.has(kept)) {
         continue;
       }
       const state = states[index];
       if (state?.status !== LeaseStatus.HELD) {
+        if (kept.ending) {
+          kept.nextBeat = now + leaseMs(kept.lease) / RETRIES_PER_LEASE;
+          continue;
+        }
         this.remove(kept);
-        kept.lost("the server says that the lease has ended");
+        kept.lost(HAS_ENDED);
         continue;
       }
       // The deadline of an attempt may leave less than the duration. Time passes at the same speed on all clocks,
@@ -133,8 +152,4 @@ export function heartbeatOf(beaten: readonly KeptLease[]): HeartbeatRequest {
   return create(HeartbeatRequestSchema, {
     leases: beaten.map(({ lease, usage }) => ({ taskCode: lease.taskCode, fence: lease.fence, usage })),
   });
-}
-
-function keyOf({ lease }: KeptLease): string {
-  return `${lease.fence} ${lease.taskCode}`;
 }

@@ -1,10 +1,17 @@
 import { inspect } from "node:util";
-import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
-import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { create, equals, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
+import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { isAbort, LocalError } from "./errors.js";
 import { EntityType } from "./gen/orchestration/v1/common_pb.js";
 import type { Context } from "./gen/orchestration/v1/context_pb.js";
-import { type ClaimedTask, Directive } from "./gen/orchestration/v1/coordination_pb.js";
+import {
+  type ClaimedTask,
+  Directive,
+  type LeaseState,
+  LeaseStatus,
+  type ReleaseTaskRequest,
+  ReleaseTaskRequestSchema,
+} from "./gen/orchestration/v1/coordination_pb.js";
 import {
   type ArtifactSchema,
   type Attempt,
@@ -14,10 +21,10 @@ import {
   UsageSchema as Usage,
 } from "./gen/orchestration/v1/lease_pb.js";
 import { type Budget, type Task, TaskSchema } from "./gen/orchestration/v1/task_pb.js";
-import { type KeptLease, leaseMs } from "./leases.js";
+import { HAS_ENDED, type KeptLease, leaseMs } from "./leases.js";
 import type { LeaseKeeper } from "./lease-keeper.js";
 import type { Stubs } from "./stubs.js";
-import { copyOf } from "./transport.js";
+import { copyOf, newRequestId } from "./transport.js";
 
 const MAX_REASON = 2_000;
 /** The type of the event of `log` outside a session. */
@@ -57,9 +64,15 @@ export class Work {
   #directiveReason = "";
   #lostReason = "";
   #outcome = AttemptOutcome.UNSPECIFIED;
+  /** The last release that was sent. */
+  #release: ReleaseTaskRequest | undefined;
 
-  /** @internal */
-  constructor(place: Workplace, claimed: ClaimedTask, sentAt: number) {
+  /**
+   * `sentAt` is when the claim was sent, or the heartbeat whose answer is `state`.
+   *
+   * @internal
+   */
+  constructor(place: Workplace, claimed: ClaimedTask, sentAt: number, state?: LeaseState) {
     if (!claimed.task || !claimed.lease) {
       throw new TypeError("a claimed task has a task and a lease");
     }
@@ -69,9 +82,10 @@ export class Work {
     this.context = claimed.context;
     this.#kept = {
       lease: this.lease,
-      validUntil: sentAt + firstMs(this.lease),
+      validUntil: sentAt + firstMs(this.lease, state),
       nextBeat: 0,
       sending: false,
+      ending: false,
       usage: undefined,
       budgetLeft: undefined,
       lost: (reason) => {
@@ -83,7 +97,11 @@ export class Work {
         this.#directiveReason = reason;
       },
     };
-    place.keeper.keep(this.#kept);
+    if (state && state.status !== LeaseStatus.HELD) {
+      this.#kept.lost(HAS_ENDED);
+    } else {
+      place.keeper.keep(this.#kept);
+    }
   }
 
   /** The task, as the last answer has it. */
@@ -259,15 +277,22 @@ export class Work {
     report: Report = {},
     notRetryable = false,
   ): Promise<Attempt> {
-    this.check();
-    const answer = await this.#place.stubs.coordination.releaseTask({
-      taskCode: this.task.code,
-      fence: this.fence,
-      outcome,
-      reason: shortened(reason),
-      notRetryable,
-      ...(report.usage && { usage: report.usage }),
-      artifacts: report.artifacts ?? [],
+    const request = this.#sameRelease(
+      create(ReleaseTaskRequestSchema, {
+        taskCode: this.task.code,
+        fence: this.fence,
+        outcome,
+        reason: shortened(reason),
+        notRetryable,
+        ...(report.usage && { usage: report.usage }),
+        artifacts: report.artifacts ?? [],
+      }),
+    );
+    // From here on a heartbeat may find that the lease has ended.
+    this.#kept.ending = true;
+    const answer = await this.#place.stubs.coordination.releaseTask(request).catch((error: unknown) => {
+      this.#kept.ending = false;
+      throw error;
     });
     this.#outcome = outcome;
     this.abandon();
@@ -278,13 +303,30 @@ export class Work {
     return answer.attempt;
   }
 
+  /**
+   * Return the last release if it had the same content, or else the given one with an id of its own. The last one may have
+   * taken effect although its answer was an error, and ended the lease.
+   */
+  #sameRelease(request: ReleaseTaskRequest): ReleaseTaskRequest {
+    request.requestId = this.#release?.requestId ?? "";
+    if (!this.#release || !equals(ReleaseTaskRequestSchema, request, this.#release)) {
+      this.check();
+      request.requestId = newRequestId();
+      this.#release = request;
+    }
+    return request;
+  }
+
   #lossError(): LocalError {
     return new LocalError("LEASE_LOST", `the lease of task ${this.task.code} is lost: ${this.#lostReason}`);
   }
 }
 
 /** Return how long a lease lasts after its claim: the deadline of the attempt may leave less than its duration. */
-function firstMs(lease: Lease): number {
+function firstMs(lease: Lease, state?: LeaseState): number {
+  if (state) {
+    return Math.min(leaseMs(lease), state.timeLeft ? durationMs(state.timeLeft) : 0);
+  }
   const { startTime, expireTime } = lease;
   const lasts = startTime && expireTime ? timestampMs(expireTime) - timestampMs(startTime) : 0;
   return Math.min(leaseMs(lease), lasts);

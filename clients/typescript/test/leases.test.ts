@@ -13,6 +13,7 @@ function keptOf(taskCode: string, ms: number, sentAt = 0) {
     validUntil: sentAt + ms,
     nextBeat: 0,
     sending: false,
+    ending: false,
     usage: undefined,
     budgetLeft: undefined,
     lost: (reason) => void reasons.push(reason),
@@ -42,7 +43,7 @@ test("the watchdog counts from the sending of the accepted beat", () => {
   table.add(kept, 0);
   const beaten = table.due(3_000);
   // The answer took 5 seconds.
-  table.accepted(beaten, [held(9_000)], 3_000);
+  table.accepted(beaten, [held(9_000)], 3_000, 3_000);
   assert.equal(kept.validUntil, 12_000);
   table.expire(11_999);
   assert.deepEqual(reasons, []);
@@ -75,9 +76,9 @@ test("the server's word ends a lease, and an answer that comes after the end is 
   const { kept, reasons, directives } = keptOf("a", 9_000);
   table.add(kept, 0);
   const beaten = table.due(3_000);
-  table.accepted(beaten, [create(LeaseStateSchema, { status: LeaseStatus.LOST })], 3_000);
+  table.accepted(beaten, [create(LeaseStateSchema, { status: LeaseStatus.LOST })], 3_000, 3_000);
   assert.deepEqual(reasons, ["the server says that the lease has ended"]);
-  table.accepted(beaten, [held(9_000)], 3_000);
+  table.accepted(beaten, [held(9_000)], 3_000, 3_000);
   assert.deepEqual(directives, []);
   assert.equal(table.nextWake(), Infinity);
 });
@@ -86,7 +87,7 @@ test("the deadline of the attempt shortens the lease", () => {
   const table = new LeaseTable();
   const { kept } = keptOf("a", 9_000);
   table.add(kept, 0);
-  table.accepted(table.due(3_000), [held(1_500)], 3_000);
+  table.accepted(table.due(3_000), [held(1_500)], 3_000, 3_000);
   assert.equal(kept.validUntil, 4_500);
   assert.equal(kept.nextBeat, 3_500);
 });
@@ -95,6 +96,33 @@ test("directives reach the holder", () => {
   const table = new LeaseTable();
   const { kept, directives } = keptOf("a", 9_000);
   table.add(kept, 0);
-  table.accepted(table.due(3_000), [held(9_000, Directive.PAUSE)], 3_000);
+  table.accepted(table.due(3_000), [held(9_000, Directive.PAUSE)], 3_000, 3_000);
   assert.deepEqual(directives, [Directive.PAUSE]);
+});
+
+test("a lease that its holder releases may end without being lost", () => {
+  const table = new LeaseTable();
+  const { kept, reasons } = keptOf("a", 9_000);
+  table.add(kept, 0);
+  kept.ending = true;
+  const lost = create(LeaseStateSchema, { status: LeaseStatus.LOST });
+  table.accepted(table.due(3_000), [lost], 3_000, 3_000);
+  assert.deepEqual(reasons, []);
+  // The release failed: the next beat tells.
+  kept.ending = false;
+  table.accepted(table.due(4_000), [lost], 4_000, 4_000);
+  assert.deepEqual(reasons, ["the server says that the lease has ended"]);
+});
+
+test("one lease that is kept twice is lost twice", () => {
+  const table = new LeaseTable();
+  const both = [keptOf("a", 9_000), keptOf("a", 9_000)];
+  for (const { kept } of both) {
+    table.add(kept, 0);
+  }
+  table.expire(9_000);
+  assert.deepEqual(
+    both.map(({ reasons }) => reasons.length),
+    [1, 1],
+  );
 });

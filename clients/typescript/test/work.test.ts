@@ -188,3 +188,11 @@ test("a field that a task does not have is refused", async (t) => {
   const { work } = await claimOne(t);
   await assert.rejects(work.update({ nothing: 1 } as object), LocalError);
 });
+
+test("the leases of a closed client are lost", async (t) => {
+  const { client, work } = await claimOne(t);
+  client.close();
+  assert.equal(work.lost, true);
+  assert.equal(work.signal.aborted, true);
+  assert.equal(work.lostReason, "the client is closed");
+});

@@ -14,7 +14,14 @@ import grpc
 from orchestration.claims import ANSWER_SECONDS, BEAT_TIMEOUT, SURE_SECONDS, WorkState, leases_heartbeat
 from orchestration.interceptors import new_request_id
 from orchestration.lease_keeper import Event, LeaseKeeper
-from orchestration.v1.coordination_pb2 import ClaimedTask, ClaimTaskRequest
+from orchestration.leases import HAS_ENDED
+from orchestration.v1.coordination_pb2 import (
+    LEASE_STATUS_HELD,
+    ClaimedTask,
+    ClaimTaskRequest,
+    LeaseState,
+    ReleaseTaskRequest,
+)
 from orchestration.v1.lease_pb2 import (
     ATTEMPT_OUTCOME_BLOCKED,
     ATTEMPT_OUTCOME_COMPLETED,
@@ -43,11 +50,16 @@ class Work(WorkState):
     ``grpc.RpcError`` if the server refuses.
     """
 
-    def __init__(self, claim: Claim, claimed: ClaimedTask, sent_at: float) -> None:
-        super().__init__(claimed, claim.session_key, sent_at)
+    def __init__(
+        self, claim: Claim, claimed: ClaimedTask, sent_at: float, state: LeaseState | None = None
+    ) -> None:
+        super().__init__(claimed, claim.session_key, sent_at, state)
         self.lost = Event()
         self._claim = claim
-        claim.keeper.keep(self._kept)
+        if state is not None and state.status != LEASE_STATUS_HELD:
+            self._lose(HAS_ENDED)
+        else:
+            claim.keeper.keep(self._kept)
 
     def log(self, message: str, kind: str = "note", **fields: Any) -> None:
         """Log an activity of the session, or an event about the task if the client has no session.
@@ -88,9 +100,17 @@ class Work(WorkState):
         return self._end(ATTEMPT_OUTCOME_BLOCKED, reason)
 
     def _end(self, outcome: AttemptOutcome.ValueType, reason: str, **report: Any) -> Attempt:
-        request = self._release_request(outcome, reason, **report)
-        answer = self._claim.coordination.ReleaseTask(request)
-        self.outcome = outcome
+        return self._send(self._release_request(outcome, reason, **report))
+
+    def _send(self, request: ReleaseTaskRequest) -> Attempt:
+        # From here on a heartbeat may find that the lease has ended.
+        self._kept.ending = True
+        try:
+            answer = self._claim.coordination.ReleaseTask(request)
+        except BaseException:
+            self._kept.ending = False
+            raise
+        self.outcome = request.outcome
         self._claim.keeper.drop(self._kept)
         self.task = answer.task
         return answer.attempt
@@ -104,8 +124,7 @@ class Work(WorkState):
         request = self._release_after(error)
         try:
             if request is not None:
-                self._claim.coordination.ReleaseTask(request)
-                self.outcome = request.outcome
+                self._send(request)
         except grpc.RpcError as refused:
             if error is None:
                 raise
@@ -148,9 +167,15 @@ class Claim:
         answer = self.coordination.ClaimTask(request, timeout=wait + ANSWER_SECONDS)
         if answer.claims and time.monotonic() - sent_at > SURE_SECONDS:
             # It is not known when in that time the leases began: a heartbeat tells until when they are valid.
-            sent_at = time.monotonic()
+            asked_at = time.monotonic()
             leases = [claimed.lease for claimed in answer.claims]
-            self.coordination.Heartbeat(leases_heartbeat(leases), timeout=BEAT_TIMEOUT)
+            try:
+                beat = self.coordination.Heartbeat(leases_heartbeat(leases), timeout=BEAT_TIMEOUT)
+            except grpc.RpcError as error:
+                _log.warning("the leases of a slow claim count from its sending: %s", error)
+            else:
+                states = zip(answer.claims, beat.leases, strict=True)
+                return [Work(self, claimed, asked_at, state) for claimed, state in states]
         return [Work(self, claimed, sent_at) for claimed in answer.claims]
 
     def __enter__(self) -> Work | None:

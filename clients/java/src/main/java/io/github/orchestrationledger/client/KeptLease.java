@@ -18,10 +18,13 @@ final class KeptLease {
    * The moment until which the lease is certainly valid: its duration after the sending of the last
    * heartbeat that the server accepted, or of the claim. By the monotonic clock.
    */
-  long validUntil;
+  volatile long validUntil;
 
   long nextBeat;
   boolean sending;
+
+  /** True while the client releases the task. The server may say then that the lease has ended. */
+  volatile boolean ending;
 
   /** What the attempt has used so far; null if it has not reported. Each heartbeat reports it. */
   volatile Usage usage;

@@ -18,6 +18,8 @@ final class LeaseKeeper implements AutoCloseable {
   /** The longest deadline of a heartbeat. */
   static final Duration BEAT_TIMEOUT = Duration.ofSeconds(5);
 
+  private static final String CLOSED = "the client is closed";
+
   private static final Duration SHORTEST_TIMEOUT = Duration.ofMillis(50);
 
   private final CoordinationServiceBlockingStub coordination;
@@ -36,7 +38,8 @@ final class LeaseKeeper implements AutoCloseable {
     lock.lock();
     try {
       if (closed) {
-        throw new ClientClosedException();
+        lease.lose(CLOSED);
+        return;
       }
       table.add(lease, System.nanoTime());
       if (thread == null) {
@@ -60,7 +63,10 @@ final class LeaseKeeper implements AutoCloseable {
     }
   }
 
-  /** Beat once for leases that are not kept yet, and take the answer. Throws LedgerException. */
+  /**
+   * Beat once for leases that are not kept yet, and take the answer. If there is none, they stay as
+   * they are.
+   */
   void beatOnce(List<KeptLease> leases) {
     LeaseTable fresh = new LeaseTable();
     long sentAt = System.nanoTime();
@@ -69,17 +75,19 @@ final class LeaseKeeper implements AutoCloseable {
     try {
       answer = call(leases, BEAT_TIMEOUT);
     } catch (StatusRuntimeException error) {
-      throw LedgerException.of(error);
+      Retry.LOG.warning(() -> "the leases of a slow claim count from its sending: " + error);
+      return;
     }
-    fresh.accepted(leases, answer.getLeasesList(), sentAt);
+    fresh.accepted(leases, answer.getLeasesList(), sentAt, System.nanoTime());
   }
 
-  /** End the heartbeats. The leases expire by themselves. */
+  /** End the heartbeats. The leases count as lost, and expire by themselves. */
   @Override
   public void close() {
     lock.lock();
     try {
       closed = true;
+      table.loseAll(CLOSED);
       changed.signal();
       if (thread != null) {
         // It may wait for an answer.
@@ -135,7 +143,7 @@ final class LeaseKeeper implements AutoCloseable {
       HeartbeatResponse answer = call(due, timeout);
       lock.lock();
       try {
-        table.accepted(due, answer.getLeasesList(), sentAt);
+        table.accepted(due, answer.getLeasesList(), sentAt, System.nanoTime());
       } finally {
         lock.unlock();
       }

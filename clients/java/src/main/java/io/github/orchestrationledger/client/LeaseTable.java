@@ -24,6 +24,9 @@ final class LeaseTable {
   /** Attempts in the duration of a lease while heartbeats fail. */
   private static final int RETRIES_PER_LEASE = 20;
 
+  static final String HAS_ENDED = "the server says that the lease has ended";
+  static final String OUT_OF_TIME = "no heartbeat was accepted in time";
+
   private final Set<KeptLease> kept = new LinkedHashSet<>();
 
   /** Keep a lease from now on. */
@@ -64,8 +67,16 @@ final class LeaseTable {
     for (KeptLease lease : List.copyOf(kept)) {
       if (lease.validUntil - now <= 0) {
         kept.remove(lease);
-        lease.lose("no heartbeat was accepted in time");
+        lease.lose(OUT_OF_TIME);
       }
+    }
+  }
+
+  /** Give up all leases. */
+  void loseAll(String reason) {
+    for (KeptLease lease : List.copyOf(kept)) {
+      kept.remove(lease);
+      lease.lose(reason);
     }
   }
 
@@ -86,20 +97,24 @@ final class LeaseTable {
   }
 
   /** Take the answer to a heartbeat that was sent at a moment: a state for each lease. */
-  void accepted(List<KeptLease> beaten, List<LeaseState> states, long sentAt) {
+  void accepted(List<KeptLease> beaten, List<LeaseState> states, long sentAt, long now) {
     for (int i = 0; i < beaten.size(); i++) {
       KeptLease lease = beaten.get(i);
       lease.sending = false;
       if (kept.contains(lease)) {
-        accepted(lease, states.get(i), sentAt);
+        accepted(lease, states.get(i), sentAt, now);
       }
     }
   }
 
-  private void accepted(KeptLease lease, LeaseState state, long sentAt) {
+  private void accepted(KeptLease lease, LeaseState state, long sentAt, long now) {
     if (state.getStatus() != LeaseStatus.LEASE_STATUS_HELD) {
+      if (lease.ending) {
+        lease.nextBeat = now + lease.duration / RETRIES_PER_LEASE;
+        return;
+      }
       kept.remove(lease);
-      lease.lose("the server says that the lease has ended");
+      lease.lose(HAS_ENDED);
       return;
     }
     // The deadline of an attempt may leave less than the duration. Time passes at the same speed on

@@ -320,7 +320,7 @@ public final class LedgerClient implements AutoCloseable {
       // valid.
       keeper.beatOnce(taken.stream().map(Work::kept).toList());
     }
-    taken.stream().filter(work -> !work.isLost()).forEach(work -> keeper.keep(work.kept()));
+    taken.stream().filter(work -> !work.isKnownLost()).forEach(work -> keeper.keep(work.kept()));
     return taken;
   }
 

@@ -39,6 +39,10 @@ public final class Work implements AutoCloseable {
   private final CompletableFuture<String> lost = new CompletableFuture<>();
   private volatile Task task;
   private volatile String lostReason = "";
+
+  /** The last release that was sent; null before. */
+  private ReleaseTaskRequest release;
+
   private volatile AttemptOutcome outcome = AttemptOutcome.ATTEMPT_OUTCOME_UNSPECIFIED;
 
   Work(LedgerClient client, ClaimedTask claimed, long sentAt) {
@@ -100,6 +104,11 @@ public final class Work implements AutoCloseable {
    * @return true if it is lost
    */
   public boolean isLost() {
+    return !lostReason().isEmpty();
+  }
+
+  /** Return true if the loss of the lease was told already. */
+  boolean isKnownLost() {
     return !lostReason.isEmpty();
   }
 
@@ -118,7 +127,10 @@ public final class Work implements AutoCloseable {
    * @return the reason; empty if it is not lost
    */
   public String lostReason() {
-    return lostReason;
+    boolean ended = outcome != AttemptOutcome.ATTEMPT_OUTCOME_UNSPECIFIED;
+    // The thread of the heartbeats may not have seen yet that the time is over.
+    boolean over = !ended && kept.validUntil - System.nanoTime() <= 0;
+    return over && lostReason.isEmpty() ? LeaseTable.OUT_OF_TIME : lostReason;
   }
 
   /**
@@ -172,7 +184,7 @@ public final class Work implements AutoCloseable {
    */
   public void check() {
     if (isLost()) {
-      throw new LeaseLostException(task.getCode(), lostReason);
+      throw new LeaseLostException(task.getCode(), lostReason());
     }
   }
 
@@ -311,18 +323,40 @@ public final class Work implements AutoCloseable {
    * @return the attempt as it ended
    */
   public Attempt end(ReleaseTaskRequest release) {
-    check();
     ReleaseTaskRequest request =
-        release.toBuilder()
-            .setTaskCode(task.getCode())
-            .setFence(fence())
-            .setReason(shortened(release.getReason()))
-            .build();
-    ReleaseTaskResponse answer = client.call(client.coordination()::releaseTask, request);
+        sameRelease(
+            release.toBuilder()
+                .setTaskCode(task.getCode())
+                .setFence(fence())
+                .setReason(shortened(release.getReason()))
+                .build());
+    // From here on a heartbeat may find that the lease has ended.
+    kept.ending = true;
+    ReleaseTaskResponse answer;
+    try {
+      answer = client.call(client.coordination()::releaseTask, request);
+    } catch (RuntimeException error) {
+      kept.ending = false;
+      throw error;
+    }
     outcome = request.getOutcome();
     client.keeper().drop(kept);
     task = answer.getTask();
     return answer.getAttempt();
+  }
+
+  /**
+   * Return the last release if it had the same content, or else the given one with an id. The last
+   * one may have taken effect although its answer was an error, and ended the lease.
+   */
+  private synchronized ReleaseTaskRequest sameRelease(ReleaseTaskRequest given) {
+    if (release != null
+        && given.toBuilder().setRequestId(release.getRequestId()).build().equals(release)) {
+      return release;
+    }
+    check();
+    release = CallInterceptor.withRequestId(given);
+    return release;
   }
 
   private Attempt end(AttemptOutcome outcome, String reason) {

@@ -74,7 +74,7 @@ class LeaseTableTest {
   void theWatchdogCountsFromTheSendingOfTheLastAcceptedHeartbeat() {
     KeptLease lease = kept("a", 30, START);
     List<KeptLease> due = table.due(START + 10 * SECOND);
-    table.accepted(due, List.of(held(30)), START + 10 * SECOND);
+    table.accepted(due, List.of(held(30)), START + 10 * SECOND, START + 10 * SECOND);
     assertEquals(OptionalLong.of(30 * SECOND), table.untilExpiry(START + 10 * SECOND));
     table.expire(START + 40 * SECOND - 1);
     assertEquals(List.of(), lost);
@@ -100,7 +100,7 @@ class LeaseTableTest {
     KeptLease other = kept("b", 30, START);
     List<KeptLease> due = table.due(START + 10 * SECOND);
     LeaseState ended = LeaseState.newBuilder().setStatus(LeaseStatus.LEASE_STATUS_LOST).build();
-    table.accepted(due, List.of(ended, held(30)), START + 10 * SECOND);
+    table.accepted(due, List.of(ended, held(30)), START + 10 * SECOND, START + 10 * SECOND);
     assertEquals(List.of("a"), lost);
     assertEquals(List.of(other), table.due(START + 20 * SECOND));
   }
@@ -111,7 +111,7 @@ class LeaseTableTest {
     table.add(lease, START);
     assertEquals(OptionalLong.of(12 * SECOND), table.untilExpiry(START));
     List<KeptLease> due = table.due(START + 4 * SECOND);
-    table.accepted(due, List.of(held(6)), START + 4 * SECOND);
+    table.accepted(due, List.of(held(6)), START + 4 * SECOND, START + 4 * SECOND);
     assertEquals(OptionalLong.of(6 * SECOND), table.untilExpiry(START + 4 * SECOND));
     assertEquals(OptionalLong.of(2 * SECOND), table.untilWake(START + 4 * SECOND));
   }
@@ -121,7 +121,8 @@ class LeaseTableTest {
     KeptLease lease = kept("a", 30, START);
     List<KeptLease> due = table.due(START + 10 * SECOND);
     table.remove(lease);
-    table.accepted(due, List.of(LeaseState.getDefaultInstance()), START + 10 * SECOND);
+    table.accepted(
+        due, List.of(LeaseState.getDefaultInstance()), START + 10 * SECOND, START + 10 * SECOND);
     assertEquals(List.of(), lost);
     assertEquals(OptionalLong.empty(), table.untilWake(START));
   }
@@ -131,10 +132,15 @@ class LeaseTableTest {
     KeptLease lease = kept("a", 30, START);
     LeaseState pause =
         held(30).toBuilder().setDirective(Directive.DIRECTIVE_PAUSE).setReason("lunch").build();
-    table.accepted(table.due(START + 10 * SECOND), List.of(pause), START + 10 * SECOND);
+    table.accepted(
+        table.due(START + 10 * SECOND), List.of(pause), START + 10 * SECOND, START + 10 * SECOND);
     assertEquals(Directive.DIRECTIVE_PAUSE, lease.told.directive());
     assertEquals("lunch", lease.told.reason());
-    table.accepted(table.due(START + 20 * SECOND), List.of(held(30)), START + 20 * SECOND);
+    table.accepted(
+        table.due(START + 20 * SECOND),
+        List.of(held(30)),
+        START + 20 * SECOND,
+        START + 20 * SECOND);
     assertEquals(Directive.DIRECTIVE_CONTINUE, lease.told.directive());
     assertEquals("", lease.told.reason());
   }
@@ -146,5 +152,28 @@ class LeaseTableTest {
     lease.usage = Usage.newBuilder().setToolCalls(3).build();
     assertEquals(3, lease.reference().getUsage().getToolCalls());
     assertEquals(7, lease.reference().getFence());
+  }
+
+  @Test
+  void aLeaseThatItsHolderReleasesMayEndWithoutBeingLost() {
+    KeptLease lease = kept("a", 30, START);
+    lease.ending = true;
+    LeaseState ended = LeaseState.getDefaultInstance();
+    long now = START + 10 * SECOND;
+    table.accepted(table.due(now), List.of(ended), now, now);
+    assertEquals(List.of(), lost);
+    lease.ending = false; // The release failed: the next heartbeat tells.
+    long later = now + 2 * SECOND;
+    table.accepted(table.due(later), List.of(ended), later, later);
+    assertEquals(List.of("a"), lost);
+  }
+
+  @Test
+  void allLeasesOfAClosedClientAreLost() {
+    kept("a", 30, START);
+    kept("b", 30, START);
+    table.loseAll("the client is closed");
+    assertEquals(List.of("a", "b"), lost);
+    assertEquals(OptionalLong.empty(), table.untilWake(START));
   }
 }
