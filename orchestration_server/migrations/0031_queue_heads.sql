@@ -3,7 +3,8 @@
 -- before that place it finds by the transaction that put it in: all below the oldest one running had ended.
 alter table ready_queue add column entered xid8 not null default '0';
 alter table ready_queue alter column entered set default pg_current_xact_id();
-create index ready_queue_entered on ready_queue (project, entered) where wake_time is null;
+-- Without the condition on entered, a plan that was made before the first ANALYZE would take this index for the order.
+create index ready_queue_entered on ready_queue (project, entered) where wake_time is null and entered > '0';
 
 -- As before, with entered.
 create or replace function ledger_queue(projects text[], codes text[]) returns void language plpgsql volatile as $$

@@ -73,7 +73,7 @@ select l.task_code, (select a.body from attempts a where a.fence = l.fence), l.e
 from leases l
 where l.project = %(project)s and l.task_code > %(after)s
     and ledger_lease_valid(l.expire_time, l.seconds, l.deadline)"""
-_OF_AGENT: LiteralString = " and l.agent = %(agent)s"
+_OF_AGENT: LiteralString = " and l.agent = %(agent)s and l.agent <> ''"
 _OF_SESSION: LiteralString = " and l.session_key = %(session)s and l.session_key <> ''"
 _LIST_END: LiteralString = " order by l.task_code limit %(limit)s::bigint"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import LiteralString, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server.db.arrays import BigintArray, TextArray
 from orchestration_server.db.connection import Connection
@@ -29,8 +29,8 @@ class Candidate(NamedTuple):
     """True if an earlier look found the task not ready, and all transactions of that time have ended."""
 
 
-_OF_CLAIMER: LiteralString = """
-        and q.priority = any(%(priorities)s::smallint[]) and q.capabilities <@ %(able)s::text[]"""
+_ABLE: LiteralString = " and q.capabilities <@ %(able)s::text[]"
+_OF_PRIORITIES: LiteralString = " and q.priority = any(%(priorities)s::smallint[])"
 _OF_SPRINT: LiteralString = " and q.sprint_code = %(sprint)s and q.sprint_code <> ''"
 _WITH_LABELS: LiteralString = " and q.labels @> %(labels)s::text[] and q.labels <> '{}'"
 _OPEN: LiteralString = """
@@ -40,7 +40,7 @@ _STARTS: LiteralString = "unnest(%(priorities)s::smallint[], %(starts)s::text[]:
 _ENTERED: LiteralString = """
 with entered as materialized (
     select * from ready_queue
-    where project = %(project)s and wake_time is null and entered >= %(since)s::text::xid8
+    where project = %(project)s and wake_time is null and entered >= %(since)s::text::xid8 and entered > '0'
 )"""
 _SELECT: LiteralString = """
 select q.task_code, q.generation, q.priority, q.create_time, q.in_order,
@@ -157,6 +157,25 @@ delete from ready_queue q where (q.project, q.task_code) in (
 """
 
 
+_NEW: LiteralString = (
+    _ENTERED
+    + _SELECT
+    + """,
+    case when o.closed_labels = '{}' and o.closed_sprints = '{}' then '{}'::text[] end,
+    pg_snapshot_xmin(pg_current_snapshot())::text"""
+    + _OPENINGS
+    + """
+left join lateral (
+    select q.task_code, q.generation, q.priority, q.create_time, false as in_order, q.doubt from entered q
+    where o.room > 0"""
+)
+_NEW_END: LiteralString = (
+    """
+) q on true """
+    + aging.ORDER
+)
+
+
 class QueueHead(NamedTuple):
     """A place in the queue before which a read has found no task that a kind of claim could take."""
 
@@ -178,6 +197,16 @@ class CandidatePage(NamedTuple):
     """The place from which a later read may go on. None if a limit or a pause keeps tasks back."""
 
 
+def _wanted(tasks: TaskFilter) -> LiteralString:
+    """Return the conditions on the tasks that a claim may take."""
+    found = _ABLE + _OF_PRIORITIES + _OPEN
+    if tasks.sprint_code:
+        found += _OF_SPRINT
+    if tasks.labels:
+        found += _WITH_LABELS
+    return found
+
+
 def candidates(
     conn: Connection,
     *,
@@ -195,11 +224,11 @@ def candidates(
     Only the first page has those whose time has come and, if ``expired``, those whose lease has expired. It
     is empty if the claimer may take no task now. With a ``head`` it goes on from there.
     """
-    kept = _OF_CLAIMER + (_OF_SPRINT if tasks.sprint_code else "") + (_WITH_LABELS if tasks.labels else "")
-    wanted = kept + _OPEN
+    wanted = _wanted(tasks)
     query = _SELECT
     if after is None:
-        query += _WITH_HEAD + kept + (_NONE_ENTERED if head is None else _FIRST_ENTERED + kept) + _HEAD_END
+        entered = _NONE_ENTERED if head is None else _FIRST_ENTERED + _ABLE
+        query += _WITH_HEAD + _ABLE + entered + _HEAD_END
     else:
         query += ", null::text[], null" + _OPENINGS
     query += _SCANS + wanted + _FIRST_PRIORITIES
@@ -211,25 +240,50 @@ def candidates(
             query += _EXPIRED + wanted + _LIMIT
     priorities = tasks.priorities or PRIORITIES
     position = None if after is None else (after.priority, after.create_time)
-    params = {
+    params = _params(project, claimer, tasks, order, limit) | {
+        "starts": TextArray(order.starts(position, priorities) if head is None else head.starts),
+        "after_code": "" if after is None else after.task_code,
+    }
+    if head is not None:
+        params["since"] = head.since
+    return _page(conn, query + _END, params, name="claims.candidates")
+
+
+def entered(
+    conn: Connection,
+    *,
+    project: str,
+    claimer: Claimer,
+    tasks: TaskFilter,
+    order: Aging,
+    since: str,
+    limit: int,
+) -> CandidatePage:
+    """Return the first tasks that have entered the queue since a read, whose head has ``since``."""
+    params = _params(project, claimer, tasks, order, limit) | {"since": since}
+    return _page(conn, _NEW + _wanted(tasks) + _FIRST + _NEW_END, params, name="claims.entered")
+
+
+def _params(project: str, claimer: Claimer, tasks: TaskFilter, order: Aging, limit: int) -> dict[str, Any]:
+    return {
         "project": project,
         "agent": claimer.agent,
         "able": TextArray(claimer.capabilities),
         "provider": claimer.provider,
         "sprint": tasks.sprint_code,
         "labels": TextArray(tasks.labels),
-        "priorities": BigintArray(priorities),
-        "starts": TextArray(order.starts(position, priorities) if head is None else head.starts),
+        "priorities": BigintArray(tasks.priorities or PRIORITIES),
         "step": order.step,
-        "after_code": "" if after is None else after.task_code,
         "limit": limit,
     }
-    if head is not None:
-        params["since"] = head.since
-    rows = conn.execute(query + _END, params, name="claims.candidates").fetchall()
+
+
+def _page(conn: Connection, query: LiteralString, params: dict[str, Any], *, name: str) -> CandidatePage:
+    rows = conn.execute(query, params, name=name).fetchall()
     found = [Candidate(*row[:7]) for row in rows if row[0] is not None]
     by_claimer, room, starts, since = rows[0][7:]
-    return CandidatePage(found, by_claimer, max(0, room), starts and QueueHead(starts, since))
+    head = None if starts is None else QueueHead(starts, since)
+    return CandidatePage(found, by_claimer, max(0, room), head)
 
 
 def dequeue(conn: Connection, *, project: str, rows: Sequence[Candidate]) -> None:

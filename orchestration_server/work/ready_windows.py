@@ -2,9 +2,12 @@
 
 A window has the first tasks of the queue as one read found them, in the order of claims. Claims of
 one process take different tasks from it, so they do not compete. A task of a window may have been taken
-since: the claim itself checks. A window is read again after a commit of this process that may make a task
-ready, and at the latest after WINDOW_SECONDS, so a more urgent task of another server waits no longer than
-that. An empty window is never trusted: the queue is read again before a claim is told that nothing is ready.
+since: the claim itself checks. After a commit of this process that may make a task ready, and at the latest
+after WINDOW_SECONDS, the tasks that have entered the queue since are put into their places in the window, so
+a more urgent task of another server waits no longer than that. What becomes ready without entering the
+queue, such as a task whose lease expires, waits for the next whole read of the window, after REFILL_SECONDS
+at the latest. An empty window is never trusted: the queue is read again before a claim is told that nothing
+is ready.
 
 A read goes on from the first task that the last read found, and not from the beginning of the queue: there,
 rows that have left the queue stay on disk while any snapshot is open, and each read would pass them all.
@@ -16,9 +19,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from orchestration_server.cache.lru import LruDict
 from orchestration_server.db.database import Database
@@ -31,11 +34,12 @@ from orchestration_server.store.ready_queue import Candidate, CandidatePage, Que
 WINDOW = 64
 """Tasks that are read at once."""
 WINDOW_SECONDS = 0.2
+REFILL_SECONDS = 0.5
 WHOLE_SECONDS = 5.0
 """The queue is read from its beginning after this time, or after WHOLE_READS times that such a read took. So
 a place from before a Postgres that lost transactions, such as one from a backup, does no harm for long."""
 WHOLE_READS = 100
-EXPIRED_SECONDS = 0.5
+EXPIRED_SECONDS = REFILL_SECONDS
 """The least time between two looks at all leases, if the queue has ready tasks."""
 MAX_PAGE = 4_096
 """The most tasks of one read, if those before were not ready."""
@@ -75,11 +79,19 @@ class _Place(NamedTuple):
 
 @dataclass(slots=True)
 class _Window:
-    codes: deque[str] = field(default_factory=deque)
-    until: float = 0.0
-    version: int = -1
-    number: int = 0
+    rows: deque[Candidate]
+    until: float
+    version: int
+    number: int
     """The number of the read that found the tasks."""
+    last: tuple[Any, ...] | None
+    """The key of the last task that was found; None if there are no others."""
+    refill_time: float
+    """The time of the next whole read."""
+    node: str = ""
+    since: str = ""
+    """The transaction from which on later ones may have put tasks into the queue. Empty if a whole read is
+    needed to find what has become ready."""
 
 
 class ReadyWindows:
@@ -118,6 +130,8 @@ class ReadyWindows:
         with self._turns[hash((call.project, tasks)) % TURNS]:
             query = self.query(call.project, tasks, claimer)
             taken = self._taken(query, count, since=arrived)
+            if taken is None and self._freshen(call, query, claimer):
+                taken = self._taken(query, count)
             return self._refill(call, query, claimer, count) if taken is None else taken
 
     def _taken(self, query: Query, count: int, *, since: int | None = None) -> list[str] | None:
@@ -129,62 +143,101 @@ class ReadyWindows:
             window = self._windows.get(query)
             if window is None or window.version != self._version or self._clock() >= window.until:
                 return None
-            if not window.codes and (since is None or window.number <= since):
+            if not window.rows and (since is None or window.number <= since):
                 return None
-            return [window.codes.popleft() for _ in range(min(count, len(window.codes)))]
+            return [window.rows.popleft().task_code for _ in range(min(count, len(window.rows)))]
+
+    def _freshen(self, call: Call, query: Query, claimer: Claimer) -> bool:
+        """Put tasks that have entered the queue into a window. Return False if it has to be read anew."""
+        with self._lock:
+            window, version = self._windows.get(query), self._version
+            if window is None or not (window.rows and window.since) or self._clock() >= window.refill_time:
+                return False
+            since = window.since
+        with self._db.connection(call) as conn:
+            if conn.node != window.node:
+                return False
+            page = ready_queue.entered(
+                conn, project=call.project, claimer=claimer, tasks=query.tasks, order=self.order,
+                since=since, limit=WINDOW,
+            )  # fmt: skip
+        if page.head is None or page.by_claimer or len(page.rows) == WINDOW or not _settled(page):
+            return False
+        with self._lock:
+            # What has entered again may have another place.
+            again = {row.task_code for row in page.rows}
+            rows = [row for row in window.rows if row.task_code not in again]
+            rows += [row for row in page.rows if not row.unready and self._is_covered(row, window)]
+            window.rows = deque(sorted(rows, key=self._key))
+            window.since, window.version = page.head.since, version
+            window.until = self._clock() + WINDOW_SECONDS
+        return True
+
+    def _key(self, row: Candidate) -> tuple[Any, ...]:
+        return self.order.key(row.priority, row.create_time, row.task_code)
+
+    def _is_covered(self, row: Candidate, window: _Window) -> bool:
+        """Return whether a window has all ready tasks up to this one."""
+        return window.last is None or self._key(row) < window.last
 
     def _refill(self, call: Call, query: Query, claimer: Claimer, count: int) -> list[str]:
         with self._lock:
             self._begun += 1
             number, version = self._begun, self._version
-        ready, page = self._read(call, query, claimer, max(count, WINDOW))
+        wanted = max(count, WINDOW)
+        page = self._read(call, query, claimer, wanted)
+        ready = [row for row in page.rows if not row.unready]
+        in_order = [row for row in page.rows if row.in_order]
         self._by_claimer[call.project] = page.by_claimer
         query = query._replace(agent=claimer.agent if page.by_claimer else "")
         count = min(count, page.room)
-        window = _Window(deque(ready[count:]), self._clock() + WINDOW_SECONDS, version, number)
+        now = self._clock()
+        window = _Window(
+            rows=deque(ready[count:]), until=now + WINDOW_SECONDS, version=version, number=number,
+            last=self._key(in_order[-1]) if len(in_order) >= wanted else None,
+            refill_time=now + REFILL_SECONDS,
+        )  # fmt: skip
         with self._lock:
+            place = self._places.get(query)
+            whole = len(page.rows) - len(in_order) < wanted and _settled(page) and not page.by_claimer
+            if whole and page.head is not None and place is not None:
+                window.node, window.since = place.node, page.head.since
             self._windows[query] = window
-        return ready[:count]
+        return [row.task_code for row in ready[:count]]
 
-    def _read(
-        self, call: Call, query: Query, claimer: Claimer, wanted: int
-    ) -> tuple[list[str], CandidatePage]:
-        """Return the first ready tasks of the queue, and the page of the queue that has them."""
+    def _read(self, call: Call, query: Query, claimer: Claimer, wanted: int) -> CandidatePage:
+        """Return the page of the queue that has the first ready tasks."""
         while (place := self._place(query)) is not None:
             expired = self._clock() >= place.leases_time
             page = self._page(call, query, claimer, wanted, place=place, expired=expired)
             if page is None:
                 break
-            ready = _ready(page)
-            if ready or page.room == 0:
-                return ready, page
+            if _any_ready(page) or page.room == 0:
+                return page
             if page.rows:
                 # The first tasks are not ready. What comes after them is found by their order alone.
                 break
             if not expired:
                 self._look_at_leases(query)
             elif not self._queue_freed(call):
-                return ready, page
+                return page
         return self._read_whole(call, query, claimer, wanted)
 
-    def _read_whole(
-        self, call: Call, query: Query, claimer: Claimer, wanted: int
-    ) -> tuple[list[str], CandidatePage]:
+    def _read_whole(self, call: Call, query: Query, claimer: Claimer, wanted: int) -> CandidatePage:
         limit = wanted
         after: Candidate | None = None
         while True:
             page = self._page(call, query, claimer, limit, after=after)
             assert page is not None
-            ready = _ready(page)
             in_order = [row for row in page.rows if row.in_order]
-            if ready or page.room == 0:
-                return ready, page
+            if _any_ready(page) or page.room == 0:
+                return page
             if len(in_order) == limit:
                 after, limit = in_order[-1], min(4 * limit, MAX_PAGE)
             elif self._queue_freed(call):
                 after, limit = None, wanted
             else:
-                return ready, page
+                return page
 
     def _page(
         self,
@@ -253,5 +306,10 @@ class ReadyWindows:
             return ready_queue.queue_freed(conn, project=call.project, limit=SLICE)
 
 
-def _ready(page: CandidatePage) -> list[str]:
-    return [row.task_code for row in page.rows if not row.unready]
+def _any_ready(page: CandidatePage) -> bool:
+    return any(not row.unready for row in page.rows)
+
+
+def _settled(page: CandidatePage) -> bool:
+    """Return whether only what enters the queue can become ready, of the tasks up to the last of a page."""
+    return all(not row.unready & ~STRUCTURAL for row in page.rows)

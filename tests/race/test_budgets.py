@@ -83,7 +83,8 @@ class Fleet:
     def _beat(self, fence: int, stop: Event, chance: random.Random) -> None:
         calls = 0
         while not stop.is_set():
-            calls += chance.randint(1, 3)
+            # However long the end of an attempt takes, it uses no more than a quarter.
+            calls = min(calls + chance.randint(1, 3), self.limit // 4)
             ref = coordination_pb2.LeaseRef(
                 task_code="t", fence=fence, usage=lease_pb2.Usage(tool_calls=calls)
             )
