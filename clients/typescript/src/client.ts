@@ -100,7 +100,8 @@ export class Client extends Stubs {
     events: Iterable<EventInput> | AsyncIterable<EventInput>,
     options: EmitOptions = {},
   ): Promise<EmitTotals> {
-    return emitAll(this.events, events, options, this.#place.warn);
+    this.transport.checkOpen();
+    return emitAll(this.events, events, options, this.#place.warn, this.transport.closed);
   }
 
   /**

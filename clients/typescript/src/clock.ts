@@ -3,6 +3,9 @@ export function now(): number {
   return performance.now();
 }
 
+/** The longest delay of a timer of node, which fires at once for a longer one. */
+export const LONGEST_TIMER_MS = 0x7fff_ffff;
+
 /** Wait for a time, or until the signal is aborted. It does not throw then: look at the signal. */
 export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) {
@@ -14,7 +17,7 @@ export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
       signal?.removeEventListener("abort", end);
       resolve();
     };
-    const timer = setTimeout(end, ms);
+    const timer = setTimeout(end, Math.min(ms, LONGEST_TIMER_MS));
     signal?.addEventListener("abort", end);
   });
 }

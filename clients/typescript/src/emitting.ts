@@ -11,7 +11,7 @@ import {
   NewEventSchema,
 } from "./gen/orchestration/v1/event_pb.js";
 import { StreamRetry } from "./retry.js";
-import { copyOf, newRequestId } from "./transport.js";
+import { checkText, copyOf, newRequestId } from "./transport.js";
 
 /** The most events of one message. */
 const MAX_BATCH = 500;
@@ -59,6 +59,7 @@ async function* messagesOf(
   };
   for await (const input of events) {
     const event = copyOf(NewEventSchema, input);
+    checkText(event, "an event");
     const length = toBinary(NewEventSchema, event).byteLength;
     if (batch.length > 0 && (batch.length >= size || bytes + length > MAX_BYTES)) {
       yield flush();
@@ -164,11 +165,7 @@ class EmitStream {
   readonly #end = new AbortController();
   readonly #answers: AsyncIterator<EmitEventsResponse, unknown>;
 
-  constructor(
-    stub: Stub<typeof EventService>,
-    first: Iterable<EmitEventsRequest>,
-    signal: AbortSignal | undefined,
-  ) {
+  constructor(stub: Stub<typeof EventService>, first: Iterable<EmitEventsRequest>, signal: AbortSignal) {
     for (const message of first) {
       this.#outgoing.push(message);
     }
@@ -208,14 +205,32 @@ class EmitStream {
   }
 }
 
+/** Return what a promise has, unless the signal is aborted before: then throw CANCELLED. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const end = (): void => {
+      reject(cancelled(signal));
+    };
+    signal.addEventListener("abort", end);
+    void promise.then(resolve, reject).finally(() => {
+      signal.removeEventListener("abort", end);
+    });
+    if (signal.aborted) {
+      end();
+    }
+  });
+}
+
 /** Store all events over one stream, as emitAll of the client describes. */
 export async function emitAll(
   stub: Stub<typeof EventService>,
   events: Iterable<EventInput> | AsyncIterable<EventInput>,
   options: EmitOptions,
   warn: (message: string) => void,
+  closed: AbortSignal,
 ): Promise<EmitTotals> {
-  const { batch = MAX_BATCH, retryTimeoutMs = 60_000, signal } = options;
+  const { batch = MAX_BATCH, retryTimeoutMs = 60_000 } = options;
+  const signal = anySignal(closed, options.signal);
   if (!Number.isInteger(batch) || batch < 1 || batch > MAX_BATCH) {
     throw new LocalError("INVALID", `batch is an integer from 1 to ${MAX_BATCH}, not ${batch}`);
   }
@@ -225,7 +240,7 @@ export async function emitAll(
   try {
     for (;;) {
       while (!outbox.full) {
-        const { done, value } = await messages.next();
+        const { done, value } = await unlessAborted(messages.next(), signal);
         if (done) {
           break;
         }
@@ -237,7 +252,7 @@ export async function emitAll(
       }
       stream ??= new EmitStream(stub, outbox.pending.values(), signal);
       const answer = await stream.receive();
-      if (signal?.aborted) {
+      if (signal.aborted) {
         throw cancelled(signal);
       }
       const delay = outbox.take(answer);
@@ -251,6 +266,9 @@ export async function emitAll(
     return outbox.totals;
   } finally {
     stream?.abandon();
-    await messages.return();
+    const left = messages.return();
+    // A caller that has cancelled does not wait for an iterator that blocks.
+    await (signal.aborted ? undefined : left);
+    left.catch(() => undefined);
   }
 }

@@ -1,5 +1,5 @@
 import type { Client as Stub } from "@connectrpc/connect";
-import { now as monotonic } from "./clock.js";
+import { LONGEST_TIMER_MS, now as monotonic } from "./clock.js";
 import type { CoordinationService } from "./gen/orchestration/v1/coordination_pb.js";
 import { heartbeatOf, type KeptLease, LeaseTable } from "./leases.js";
 
@@ -7,8 +7,6 @@ import { heartbeatOf, type KeptLease, LeaseTable } from "./leases.js";
 export const BEAT_TIMEOUT_MS = 5_000;
 const SHORTEST_BEAT_MS = 50;
 const CLOSED = "the client is closed";
-/** The longest delay of a timer of node, which fires at once for a longer one. */
-const LONGEST_TIMER_MS = 0x7fff_ffff;
 
 /** The heartbeats of all work of one client, in one loop that runs while there is a lease. */
 export class LeaseKeeper {

@@ -14,6 +14,9 @@ import { now, pause } from "./clock.js";
 import { cancelled, ledgerError, LocalError } from "./errors.js";
 import { callBackoff, MAX_ATTEMPTS, mayRetryCall } from "./retry.js";
 
+/** The longest deadline that the header of gRPC has digits for, in milliseconds: 27 hours. */
+const LONGEST_DEADLINE_MS = 99_999_999;
+
 /** Headers in any form that Headers takes. */
 export type HeadersInput = ConstructorParameters<typeof Headers>[0];
 
@@ -35,12 +38,27 @@ export function copyOf<T extends DescMessage>(schema: T, request: MessageInitSha
   return isMessage(request, schema) ? clone(schema, request) : create(schema, request);
 }
 
+/** Throw a LocalError if a text has half of a surrogate pair, which UTF-8 would silently replace by U+FFFD. */
+export function checkText(value: unknown, path = ""): void {
+  if (typeof value === "string") {
+    if (/\p{Surrogate}/u.test(value)) {
+      throw new LocalError("INVALID", `${path} has half of a surrogate pair, which is no text`);
+    }
+  } else if (typeof value === "object" && value !== null && !ArrayBuffer.isView(value)) {
+    for (const [key, inner] of Object.entries(value)) {
+      checkText(key, `a name in ${path}`);
+      checkText(inner, path ? `${path}.${key}` : key);
+    }
+  }
+}
+
 /** Return the request as a message, with a new request_id if it has a field for one that is empty. */
 export function withRequestId<T extends DescMessage>(
   schema: T,
   request: MessageInitShape<T>,
 ): MessageShape<T> {
   const message = copyOf(schema, request);
+  checkText(message);
   const field = schema.fields.find((each) => each.name === "request_id");
   if (field) {
     const fields = message as Record<string, unknown>;
@@ -58,7 +76,7 @@ export function withRequestId<T extends DescMessage>(
 export class LedgerTransport implements Transport {
   readonly #inner: Transport;
   readonly #settings: CallSettings;
-  #closed = false;
+  readonly #end = new AbortController();
 
   /** Create a transport above one of connect. */
   constructor(inner: Transport, settings: CallSettings) {
@@ -68,12 +86,21 @@ export class LedgerTransport implements Transport {
 
   /** Refuse further calls and attempts. */
   close(): void {
-    this.#closed = true;
+    this.#end.abort();
+  }
+
+  /**
+   * A signal that is aborted when the client is closed.
+   *
+   * @internal
+   */
+  get closed(): AbortSignal {
+    return this.#end.signal;
   }
 
   /** Throw a LocalError if the client is closed. */
   checkOpen(): void {
-    if (this.#closed) {
+    if (this.closed.aborted) {
       throw new LocalError("CLOSED", "the client is closed");
     }
   }
@@ -95,7 +122,7 @@ export class LedgerTransport implements Transport {
     const timeout = timeoutMs ?? this.#settings.timeoutMs;
     const end = timeout > 0 ? now() + timeout : Infinity;
     for (let attempt = 1; ; attempt += 1) {
-      const left = end === Infinity ? 0 : Math.max(1, Math.ceil(end - now()));
+      const left = end === Infinity ? 0 : Math.min(LONGEST_DEADLINE_MS, Math.max(1, Math.ceil(end - now())));
       try {
         return await this.#inner.unary(method, signal, left, headers, message, contextValues);
       } catch (thrown) {
@@ -108,7 +135,7 @@ export class LedgerTransport implements Transport {
           throw error;
         }
         await pause(delay, signal);
-        if (signal?.aborted || this.#closed) {
+        if (signal?.aborted || this.closed.aborted) {
           throw cancelled(signal);
         }
       }
@@ -127,7 +154,8 @@ export class LedgerTransport implements Transport {
     this.checkOpen();
     try {
       const headers = this.#headers(header);
-      const response = await this.#inner.stream(method, signal, timeoutMs, headers, input, contextValues);
+      const limit = timeoutMs && Math.min(LONGEST_DEADLINE_MS, timeoutMs);
+      const response = await this.#inner.stream(method, signal, limit, headers, input, contextValues);
       return { ...response, message: withLedgerErrors(response.message) };
     } catch (thrown) {
       throw ledgerError(thrown);
@@ -136,7 +164,7 @@ export class LedgerTransport implements Transport {
 
   /** Return the milliseconds before the next attempt; undefined if the error is final. */
   #delay(error: ReturnType<typeof ledgerError>, attempt: number, end: number): number | undefined {
-    if (this.#closed || attempt === MAX_ATTEMPTS || !mayRetryCall(error)) {
+    if (this.closed.aborted || attempt === MAX_ATTEMPTS || !mayRetryCall(error)) {
       return undefined;
     }
     const delay = callBackoff(attempt, error);

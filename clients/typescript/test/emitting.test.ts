@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { LedgerError, LocalError } from "@orchestration-ledger/client";
+import { type Client, LedgerError, LocalError } from "@orchestration-ledger/client";
 import {
   type EmitError,
   EmitErrorSchema,
@@ -156,4 +156,39 @@ test("big events are split by size", async (t) => {
   const events = Array.from({ length: 80 }, () => ({ type: "test.big", payload: { text } }));
   assert.equal((await openClient(t, { address }).emitAll(events)).stored, 80);
   assert.equal(received.length, 3);
+});
+
+for (const [name, leave] of [
+  [
+    "that its caller cancels",
+    (_: Client, end: AbortController) => {
+      end.abort();
+    },
+  ],
+  [
+    "whose client is closed",
+    (client: Client) => {
+      client.close();
+    },
+  ],
+] as const) {
+  test(`a call ${name} does not wait for a source that blocks`, async (t) => {
+    const { address } = await serverOf(t);
+    const client = openClient(t, { address });
+    const end = new AbortController();
+    async function* source() {
+      yield* numbers(1);
+      leave(client, end);
+      await new Promise(() => undefined);
+    }
+    const call = client.emitAll(source(), { signal: end.signal });
+    await assert.rejects(call, (raised) => raised instanceof LedgerError && raised.code === Code.Canceled);
+  });
+}
+
+test("half of a surrogate pair is refused", async (t) => {
+  const { address, received } = await serverOf(t);
+  const call = openClient(t, { address }).emitAll([{ type: "test.text", payload: { deep: ["a\ud800b"] } }]);
+  await assert.rejects(call, (raised) => raised instanceof LocalError && raised.reason === "INVALID");
+  assert.deepEqual(received, []);
 });

@@ -247,3 +247,27 @@ test("closing a client ends its pending calls with CANCELLED", async (t) => {
   const client = openClient(t, { address: server.address });
   await assert.rejects(client.tasks.getTask({}), { code: Code.Canceled });
 });
+
+test("half of a surrogate pair is refused, and a whole one is not", async (t) => {
+  const { address, calls } = await serverOf(t);
+  const client = openClient(t, { address });
+  await assert.rejects(
+    client.tasks.createTask({ task: { code: "t", title: "a\udc00" } }),
+    (raised) => raised instanceof LocalError && raised.message.startsWith("task.title"),
+  );
+  await client.tasks.createTask({ task: { code: "t", title: "\u{1f600}" } });
+  assert.deepEqual(
+    calls.map(({ request }) => request.task?.title),
+    ["\u{1f600}"],
+  );
+});
+
+test("a deadline beyond the longest timer of node is no deadline of 1 ms", async (t) => {
+  const { address, calls } = await serverOf(t);
+  const request = { task: { code: "t", title: "One" } };
+  await openClient(t, { address }).tasks.createTask(request, { timeoutMs: 1e15 });
+  await openClient(t, { address, timeoutMs: 2 ** 31 }).tasks.createTask(request);
+  for (const { context } of calls) {
+    assert.ok((context.timeoutMs() ?? 0) > 86_400_000);
+  }
+});

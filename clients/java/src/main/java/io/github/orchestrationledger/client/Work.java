@@ -18,7 +18,6 @@ import io.github.orchestrationledger.v1.Task;
 import io.github.orchestrationledger.v1.UpdateTaskRequest;
 import io.github.orchestrationledger.v1.Usage;
 import java.util.Map;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 
 /**
@@ -30,19 +29,13 @@ import java.util.concurrent.CompletableFuture;
  * writes throw {@link LeaseLostException} once the lease is lost. Any thread may call them.
  */
 public final class Work implements AutoCloseable {
-  /** The most characters of the reason of an attempt. */
-  private static final int MAX_REASON = 2_000;
-
   private final LedgerClient client;
   private final KeptLease kept;
   private final Context context;
+  private final Releases releases = new Releases();
   private final CompletableFuture<String> lost = new CompletableFuture<>();
   private volatile Task task;
   private volatile String lostReason = "";
-
-  /** The last release that was sent; null before. */
-  private ReleaseTaskRequest release;
-
   private volatile AttemptOutcome outcome = AttemptOutcome.ATTEMPT_OUTCOME_UNSPECIFIED;
 
   Work(LedgerClient client, ClaimedTask claimed, long sentAt) {
@@ -324,12 +317,13 @@ public final class Work implements AutoCloseable {
    */
   public Attempt end(ReleaseTaskRequest release) {
     ReleaseTaskRequest request =
-        sameRelease(
+        releases.same(
             release.toBuilder()
                 .setTaskCode(task.getCode())
                 .setFence(fence())
-                .setReason(shortened(release.getReason()))
-                .build());
+                .setReason(Releases.shortened(release.getReason()))
+                .build(),
+            this::check);
     // From here on a heartbeat may find that the lease has ended.
     kept.ending = true;
     ReleaseTaskResponse answer;
@@ -343,20 +337,6 @@ public final class Work implements AutoCloseable {
     client.keeper().drop(kept);
     task = answer.getTask();
     return answer.getAttempt();
-  }
-
-  /**
-   * Return the last release if it had the same content, or else the given one with an id. The last
-   * one may have taken effect although its answer was an error, and ended the lease.
-   */
-  private synchronized ReleaseTaskRequest sameRelease(ReleaseTaskRequest given) {
-    if (release != null
-        && given.toBuilder().setRequestId(release.getRequestId()).build().equals(release)) {
-      return release;
-    }
-    check();
-    release = CallInterceptor.withRequestId(given);
-    return release;
   }
 
   private Attempt end(AttemptOutcome outcome, String reason) {
@@ -397,7 +377,7 @@ public final class Work implements AutoCloseable {
   private void leave(Throwable error) {
     try {
       if (!hasEnded()) {
-        boolean stopped = error != null && wasStopped(error);
+        boolean stopped = error != null && Releases.wasStopped(error);
         boolean failed = error != null && !stopped;
         AttemptOutcome ending =
             failed
@@ -414,19 +394,5 @@ public final class Work implements AutoCloseable {
     } finally {
       client.keeper().drop(kept);
     }
-  }
-
-  private static boolean wasStopped(Throwable error) {
-    return error instanceof InterruptedException
-        || error instanceof CancellationException
-        || Thread.currentThread().isInterrupted()
-        || io.grpc.Context.current().isCancelled();
-  }
-
-  private static String shortened(String reason) {
-    int length = reason.codePointCount(0, reason.length());
-    return length <= MAX_REASON
-        ? reason
-        : reason.substring(0, reason.offsetByCodePoints(0, MAX_REASON));
   }
 }
