@@ -75,11 +75,16 @@ SAMPLED_OUT: LiteralString = """
 )"""
 
 # Part of the statement only if the caller's lease must be valid. A claim or a release changes the revision of
-# its task, which the change checks.
+# its task, which the change checks. Few rows of leases live and many are dead, so Postgres would read those
+# of the whole project rather than look up one: the subqueries leave it no such plan, here and in ENDED.
 FENCED: LiteralString = """fenced as materialized (
     select count(*) as n from locked, unnest(%(f_code)s::text[], %(f_fence)s::bigint[]) as f (code, fence)
-    join leases l on l.project = %(project)s and l.task_code = f.code and l.fence = f.fence
-    where ledger_lease_valid(l.expire_time, l.seconds, l.deadline)
+    cross join lateral (
+        select l.fence, l.expire_time, l.seconds, l.deadline from leases l
+        where l.project = %(project)s and l.task_code = f.code
+        offset 0
+    ) l
+    where l.fence = f.fence and ledger_lease_valid(l.expire_time, l.seconds, l.deadline)
 ), """
 FENCED_COUNT: LiteralString = " + (select n from fenced)"
 
@@ -88,10 +93,13 @@ FENCED_COUNT: LiteralString = " + (select n from fenced)"
 ENDED: LiteralString = """
 , freed as (
     delete from leases l
-    using (select count(*) as n from changed) c,
-        unnest(%(a_code)s::text[], %(a_fence)s::bigint[], %(a_lost)s::boolean[], %(a_seen)s::text[])
+    using (select count(*) as n from changed) c, (
+        select %(project)s::text as project, a.*
+        from unnest(%(a_code)s::text[], %(a_fence)s::bigint[], %(a_lost)s::boolean[], %(a_seen)s::text[])
             as a (code, fence, lost, seen)
-    where l.project = %(project)s and l.task_code = a.code and l.fence = a.fence
+        offset 0
+    ) a
+    where l.project = a.project and l.task_code = a.code and l.fence = a.fence
         and l.used is not distinct from nullif(a.seen, '')::bigint[]
         and not (a.lost and ledger_lease_valid(l.expire_time, l.seconds, l.deadline))
     returning 1
