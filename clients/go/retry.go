@@ -50,17 +50,30 @@ type streamRetry struct {
 	attempts    int
 	ambiguous   int
 	brokenSince time.Time
+	heardSince  time.Time
 }
 
-// progress notes that a message arrived.
+// progress notes that a message brought the caller on.
 func (r *streamRetry) progress() {
 	r.attempts, r.ambiguous, r.brokenSince = 0, 0, time.Time{}
+}
+
+// heard notes that a message arrived that brought nothing new. It is progress if the stream lives on: a server may greet
+// each stream, and end it at once.
+func (r *streamRetry) heard() {
+	if r.heardSince.IsZero() {
+		r.heardSince = time.Now()
+	}
 }
 
 // pause returns how long to wait before the next attempt. It returns false if another attempt would not help or the
 // timeout has passed.
 func (r *streamRetry) pause(failure *Error, retryable bool) (time.Duration, bool) {
 	now := time.Now()
+	if !r.heardSince.IsZero() && now.Sub(r.heardSince) >= longestBackoff {
+		r.progress()
+	}
+	r.heardSince = time.Time{}
 	if r.brokenSince.IsZero() {
 		r.brokenSince = now
 	}

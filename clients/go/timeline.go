@@ -160,7 +160,7 @@ func (t *Timeline) accept(got received) {
 		t.broke(got.err)
 		return
 	}
-	t.retry.progress()
+	before := t.Cursor()
 	switch message := got.message.GetMessage().(type) {
 	case *v1.StreamTimelineResponse_Events:
 		t.waiting = message.Events.GetEvents()
@@ -171,6 +171,11 @@ func (t *Timeline) accept(got received) {
 	case *v1.StreamTimelineResponse_FellBehind:
 		t.move(message.FellBehind.GetCursor(), false)
 	default: // a message of a newer server
+	}
+	if len(t.waiting) > 0 || t.Cursor() != before {
+		t.retry.progress()
+	} else {
+		t.retry.heard()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -223,6 +224,24 @@ func TestATimelineEndsWithTheHistoryOrWithClose(t *testing.T) {
 		time.AfterFunc(time.Second, live.Close)
 		if _, err := live.Next(t.Context()); !errors.Is(err, io.EOF) {
 			t.Error(err)
+		}
+	})
+}
+
+func TestAGreetingIsProgressOnlyIfTheStreamLivesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		retry := streamRetry{timeout: time.Minute, log: slog.New(slog.DiscardHandler)}
+		failure := &Error{Code: codes.Internal}
+		for range 4 {
+			retry.heard()
+			if _, again := retry.pause(failure, false); !again {
+				t.Fatal("five attempts in a row")
+			}
+		}
+		retry.heard()
+		time.Sleep(longestBackoff)
+		if _, again := retry.pause(failure, false); !again || retry.ambiguous != 1 {
+			t.Error("the stream lived for a while, so this is the first failure of another series")
 		}
 	})
 }

@@ -283,3 +283,21 @@ def test_async_emit_all(ledger: Ledger, code: grpc.StatusCode | None) -> None:
     ledger.events.breaks = [(0, code), (2, code), (1, code)]
     asyncio.run(run())
     assert len(ledger.events.stored) == 11
+
+
+def test_a_greeting_is_progress_only_if_the_stream_lives_on() -> None:
+    now = [0.0]
+    retry = Retry(60.0, clock=lambda: now[0], on_retry=lambda error, delay: None)
+    failure = ErrorDetails(grpc.StatusCode.INTERNAL, "broken")
+    for _ in range(4):
+        retry.heard()
+        retry.pause(failure)
+    retry.heard()
+    now[0] += 5.0
+    retry.pause(failure)  # The stream lived for a while, so this is the first failure of another series.
+    for _ in range(3):
+        retry.heard()
+        retry.pause(failure)
+    retry.heard()
+    with pytest.raises(LedgerError):
+        retry.pause(failure)

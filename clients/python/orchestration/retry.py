@@ -57,10 +57,19 @@ class Retry:
         self._timeout, self._clock, self._on_retry = timeout, clock, on_retry or _log_retry
         self._attempts, self._ambiguous = 0, 0
         self._broken_since: float | None = None
+        self._heard_since: float | None = None
 
     def progress(self) -> None:
-        """Note that a message arrived."""
+        """Note that a message brought the caller on."""
         self._attempts, self._ambiguous, self._broken_since = 0, 0, None
+
+    def heard(self) -> None:
+        """Note that a message arrived that brought nothing new.
+
+        It is progress if the stream lives on: a server may greet each stream, and end it at once.
+        """
+        if self._heard_since is None:
+            self._heard_since = self._clock()
 
     def pause(self, error: ErrorDetails, *, retryable: bool = False) -> float:
         """Return the seconds to wait before the next attempt.
@@ -69,6 +78,9 @@ class Retry:
         that the server declared the error retryable.
         """
         now = self._clock()
+        if self._heard_since is not None and now - self._heard_since >= _LONGEST:
+            self.progress()
+        self._heard_since = None
         self._broken_since = now if self._broken_since is None else self._broken_since
         self._attempts += 1
         self._ambiguous += error.code in _AMBIGUOUS

@@ -71,8 +71,9 @@ class _Position:
             request.after_cursor = self.cursor
         return request
 
-    def accept(self, message: StreamTimelineResponse) -> None:
+    def accept(self, message: StreamTimelineResponse, retry: Retry) -> None:
         # A message is read only after all events of the last one were returned, so no cursor is too early.
+        before = self.cursor
         match message.WhichOneof("message"):
             case "events":
                 self._waiting.extend(message.events.events)
@@ -86,6 +87,10 @@ class _Position:
                 self.caught_up = False
             case None:  # a message of a newer server
                 pass
+        if self._waiting or self.cursor != before:
+            retry.progress()
+        else:
+            retry.heard()
 
     def take(self) -> Event | None:
         if not self._waiting:
@@ -179,8 +184,7 @@ class Timeline:
             failure = error_details(broken)
         else:
             if message is not None:
-                self._retry.progress()
-                self._position.accept(message)
+                self._position.accept(message, self._retry)
                 return
             failure = ENDED
             if not self._position.follow:
@@ -275,8 +279,7 @@ class AsyncTimeline:
             failure = error_details(broken)
         else:
             if message is not None:
-                self._retry.progress()
-                self._position.accept(message)
+                self._position.accept(message, self._retry)
                 return
             failure = ENDED
             if not self._position.follow:

@@ -35,6 +35,7 @@ export class StreamRetry {
   #attempts = 0;
   #ambiguous = 0;
   #brokenSince: number | undefined;
+  #heardSince: number | undefined;
 
   /** Create a backoff. After `timeoutMs` without progress it gives up; Infinity retries for ever. */
   constructor(timeoutMs: number, warn: (message: string) => void) {
@@ -42,11 +43,19 @@ export class StreamRetry {
     this.#warn = warn;
   }
 
-  /** Note that a message arrived. */
+  /** Note that a message brought the caller on. */
   progress(): void {
     this.#attempts = 0;
     this.#ambiguous = 0;
     this.#brokenSince = undefined;
+  }
+
+  /**
+   * Note that a message arrived that brought nothing new. It is progress if the stream lives on: a server may greet each
+   * stream, and end it at once.
+   */
+  heard(): void {
+    this.#heardSince ??= now();
   }
 
   /**
@@ -55,6 +64,10 @@ export class StreamRetry {
    */
   pause(error: LedgerError, retryable = false): number {
     const time = now();
+    if (this.#heardSince !== undefined && time - this.#heardSince >= STREAM_LONGEST_MS) {
+      this.progress();
+    }
+    this.#heardSince = undefined;
     this.#brokenSince ??= time;
     this.#attempts += 1;
     this.#ambiguous += AMBIGUOUS.has(error.code) ? 1 : 0;

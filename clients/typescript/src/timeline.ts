@@ -129,8 +129,14 @@ export class Timeline implements AsyncIterableIterator<Event> {
       this.#messages ??= this.#open();
       const answer = await this.#messages.next();
       if (!answer.done) {
-        this.#retry.progress();
-        return this.#accept(answer.value);
+        const before = this.#cursor;
+        const events = this.#accept(answer.value);
+        if (events.length > 0 || this.#cursor !== before) {
+          this.#retry.progress();
+        } else {
+          this.#retry.heard();
+        }
+        return events;
       }
       if (!this.#request.follow) {
         this.close();

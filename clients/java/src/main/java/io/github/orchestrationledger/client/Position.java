@@ -44,9 +44,10 @@ final class Position {
 
   /**
    * Take a message. It is read only after all events of the last one were returned, so no cursor is
-   * too early.
+   * too early. Returns true if it brings the reader on.
    */
-  void accept(StreamTimelineResponse message) {
+  boolean accept(StreamTimelineResponse message) {
+    String before = cursor;
     switch (message.getMessageCase()) {
       case EVENTS -> waiting.addAll(message.getEvents().getEventsList());
       case CHECKPOINT -> move(message.getCheckpoint().getCursor());
@@ -62,6 +63,7 @@ final class Position {
         // A message of a newer server.
       }
     }
+    return hasEvent() || !cursor.equals(before);
   }
 
   private void move(String to) {

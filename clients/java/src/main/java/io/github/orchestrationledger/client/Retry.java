@@ -38,6 +38,8 @@ final class Retry {
   private int attempts;
   private int ambiguous;
   private long brokenSince;
+  private boolean heard;
+  private long heardSince;
 
   /**
    * Initialize.
@@ -54,10 +56,21 @@ final class Retry {
     this.random = random;
   }
 
-  /** Note that a message arrived. */
+  /** Note that a message brought the caller on. */
   void progress() {
     attempts = 0;
     ambiguous = 0;
+  }
+
+  /**
+   * Note that a message arrived that brought nothing new. It is progress if the stream lives on: a
+   * server may greet each stream, and end it at once.
+   */
+  void heard() {
+    if (!heard) {
+      heardSince = clock.getAsLong();
+    }
+    heard = true;
   }
 
   /**
@@ -74,6 +87,10 @@ final class Retry {
    */
   long pause(LedgerException error, boolean retryable) {
     long now = clock.getAsLong();
+    if (heard && now - heardSince >= LONGEST) {
+      progress();
+    }
+    heard = false;
     if (attempts == 0) {
       brokenSince = now;
     }

@@ -171,8 +171,11 @@ public final class Timeline implements Iterable<Event>, Iterator<Event>, AutoClo
     if (item.isEnd()) {
       broken(item.failure());
     } else {
-      retry.progress();
-      position.accept(item.message());
+      if (position.accept(item.message())) {
+        retry.progress();
+      } else {
+        retry.heard();
+      }
     }
     return true;
   }
@@ -208,10 +211,12 @@ public final class Timeline implements Iterable<Event>, Iterator<Event>, AutoClo
         stream.send(position.resume());
         stream.halfClose();
       }
-      return !hasEnded();
+    } catch (ClientClosedException error) {
+      closed.countDown(); // The client closes, and has not come to this timeline yet.
     } finally {
       lock.unlock();
     }
+    return !hasEnded();
   }
 
   private void replace(MessageStream<StreamTimelineRequest, StreamTimelineResponse> next) {

@@ -48,6 +48,18 @@ class RetryTest {
   }
 
   @Test
+  void aGreetingIsProgressOnlyIfTheStreamLivesOn() {
+    Retry retry = retry(null, 1.0);
+    for (double each : new double[] {0.05, 0.1, 0.2}) {
+      retry.heard();
+      assertEquals(each, seconds(retry.pause(error(Status.Code.UNAVAILABLE))), 1e-6);
+    }
+    retry.heard();
+    clock.addAndGet(Duration.ofSeconds(5).toNanos());
+    assertEquals(0.05, seconds(retry.pause(error(Status.Code.UNAVAILABLE))), 1e-6);
+  }
+
+  @Test
   void theServersDelayIsObeyed() {
     assertEquals(
         7, seconds(retry(null, 1.0).pause(error(Status.Code.RESOURCE_EXHAUSTED, 7))), 1e-6);

@@ -247,6 +247,15 @@ class TimelineTest {
   }
 
   @Test
+  void aClientThatClosesBeforeTheStreamIsOpenedEndsTheTimeline() {
+    // As if close() of the client had not come to this timeline yet.
+    Timeline timeline = new Timeline(client.channel(), FOLLOW, null);
+    client.close();
+    assertFalse(timeline.hasNext());
+    assertTrue(timeline.hasEnded());
+  }
+
+  @Test
   void closeEndsAWaitOfAnotherThread() throws InterruptedException {
     CountDownLatch arrived = new CountDownLatch(1);
     serve((number, answers) -> arrived.countDown());
