@@ -21,9 +21,13 @@ from typing import Self
 COLUMNS, LINES = 80, 30
 _PROMPT = re.compile("\x1e(\\d+)\x1f")
 """What the shell prints before it reads a command: the exit code of the last one."""
-# A new session needs its terminal set in the child, and no thread of this process may be there.
+# A new session needs its terminal set in the child, and no thread of this process may be there. Signals that
+# are ignored here, such as SIGINT of a process in the background, would be by all commands of the shell.
 _SHELL = """
-import fcntl, os, termios
+import fcntl, os, signal, termios
+for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    signal.signal(number, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_SETMASK, ())
 os.setsid()
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execvp("bash", ["bash", "--norc", "--noprofile", "--noediting", "-i"])
