@@ -19,7 +19,7 @@ _OF_CSS = re.compile(r"""(?:url\(\s*|@import\s+)["']?(?P<url>[^"')\s;]+)""")
 
 @dataclass(slots=True)
 class Page:
-    """What one page of HTML defines and names."""
+    """The anchors and the links of one page of HTML."""
 
     ids: Counter[str] = field(default_factory=Counter)
     links: list[str] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Page:
 
 @dataclass(slots=True)
 class Report:
-    """What was checked, and what was wrong."""
+    """The number of checks, and the faults that they found."""
 
     pages: int = 0
     links: int = 0

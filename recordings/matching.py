@@ -1,4 +1,4 @@
-"""What is the same in two runs of one session: all but times, ids and numbers of processes."""
+"""Comparison of two runs of one session, without times, ids and numbers of processes."""
 
 from __future__ import annotations
 

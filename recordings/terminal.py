@@ -20,7 +20,7 @@ from typing import Self
 
 COLUMNS, LINES = 80, 30
 _PROMPT = re.compile("\x1e(\\d+)\x1f")
-"""What the shell prints before it reads a command: the exit code of the last one."""
+"""The prompt of the shell, which has the exit code of the last command."""
 # A new session needs its terminal set in the child, and no thread of this process may be there. Signals that
 # are ignored here, such as SIGINT of a process in the background, would be by all commands of the shell.
 _SHELL = """

@@ -21,11 +21,11 @@ DRIVER_OPS = frozenset({
     "open", "call", "cancel", "list", "follow", "next", "unfollow", "emitAll", "claim", "claims", "log",
     "update", "finish", "return", "fail", "block", "state", "awaitLost", "abandon", "close", "soak",
 })  # fmt: skip
-"""What a driver does."""
+"""The operations of a driver."""
 RUNNER_OPS = frozenset({
     "ledger", "fault", "clear", "forget", "wire", "goaway", "replace", "wait", "sleep", "join", "check",
 })  # fmt: skip
-"""What the runner does."""
+"""The operations of the runner itself."""
 _FAULT_FIELDS = frozenset(one.name for one in dataclasses.fields(Fault))
 _CHECK_FIELDS = frozenset({
     "method", "count", "same", "distinct", "unique", "metadata", "no_metadata", "deadline", "requests",

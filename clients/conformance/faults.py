@@ -17,7 +17,7 @@ CODES = {code.name: code for code in grpc.StatusCode}
 
 @dataclass
 class Fault:
-    """What the front does to a call.
+    """A fault that the front causes in calls.
 
     Attributes:
         method: The rpc, such as TaskService/GetTask.

@@ -113,7 +113,7 @@ _VARIABLE = re.compile(r"\$\{([^}]+)\}")
 def substitute(value: Any, variables: Mapping[str, Any]) -> Any:
     """Return a value with each ${name} in its texts replaced; a text of one variable becomes its value.
 
-    {$repeat: [text, count]} becomes the text so many times, and {$copies: [value, count]} a list of them.
+    {$repeat: [text, count]} becomes the text repeated ``count`` times, and {$copies: [value, count]} a list.
     """
     if isinstance(value, Mapping):
         if set(value) == {"$repeat"}:

@@ -23,7 +23,7 @@ from orchestration.v1.event_pb2 import EventFilter, ListEventsRequest
 PROJECT, LABEL = "rolling", "soak"
 REPLACEMENTS = 6
 ANSWER_SECONDS = 90.0
-"""How long after its time a driver may take to read the last events."""
+"""The seconds after its time in which a driver has to answer. It reads the last events first."""
 COLUMNS = ("calls", "failed", "emitted", "seen", "repeated", "missed", "claimed")
 EVENTS_OF_PAGE = 500
 
@@ -40,7 +40,7 @@ def name_of(language: str) -> str:
 def soak(
     chosen: Sequence[Language], ledgers: Ledgers, seconds: float, replacements: int, fault: str = ""
 ) -> dict[str, dict[str, Any]]:
-    """Run the soak of all clients at once, and replace the server so many times. Return their answers."""
+    """Run the soak of all clients at once, while the server is replaced. Return their answers."""
     env = {FAULT: fault} if fault else {}
     server = ledgers.new_server(SHARE_PORT)
     address = server.address

@@ -1,4 +1,4 @@
-"""What one case runs on: a wire, fronts behind it, and the calls that they saw."""
+"""The surroundings of one case: a wire, fronts behind it, and the calls that they saw."""
 
 from __future__ import annotations
 

@@ -44,6 +44,7 @@ from orchestration_server.model import (
 )
 from orchestration_server.store import context as context_store
 from orchestration_server.store import events as event_store
+from orchestration_server.store.context_version import ContextVersion
 from orchestration_server.workspace.reader import FileState, WorkspaceFiles
 from orchestration_server.workspace.tree import sprint_directory, task_directory
 
@@ -95,7 +96,7 @@ class _ContextRequest:
         """Return the most events that the context may show."""
         return 0 if _EVENTS in self.options.omit_sections else self.options.max_events or EVENTS_DEFAULT
 
-    def key(self, version: context_store.ContextVersion) -> list[object]:
+    def key(self, version: ContextVersion) -> list[object]:
         """Return the key of the context in the cache: all that it depends on."""
         options = context_pb2.ContextOptions()
         options.CopyFrom(self.options)
@@ -181,7 +182,7 @@ class Broker:
         """Raise InvalidArgument if a cursor or a page token is of another log or another target."""
         self._start(call, target, options)
 
-    def version(self, call: Call, target: Target, since: Cursor = FIRST) -> context_store.ContextVersion:
+    def version(self, call: Call, target: Target, since: Cursor = FIRST) -> ContextVersion:
         """Return the version of the target's state.
 
         Raises NotFound if the target does not exist. A session outlives its target.
@@ -195,7 +196,7 @@ class Broker:
         return found
 
     def _list_files(
-        self, call: Call, version: context_store.ContextVersion, options: context_pb2.ContextOptions
+        self, call: Call, version: ContextVersion, options: context_pb2.ContextOptions
     ) -> list[FileState]:
         """Return the target's files unless the request omits them."""
         directory = directory_of(version)
@@ -371,7 +372,7 @@ def _shown_elsewhere(contents: context_store.Contents, omitted: Sequence[int]) -
     return {position for position, _ in found}
 
 
-def directory_of(version: context_store.ContextVersion) -> str:
+def directory_of(version: ContextVersion) -> str:
     """Return the directory of a target's files; empty if it has none."""
     if version.own_sprint:
         return sprint_directory(version.own_sprint)

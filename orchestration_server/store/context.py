@@ -8,15 +8,16 @@ planner no other plan than the index, even on tables without statistics.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import IntEnum
 from typing import Any, LiteralString, NamedTuple
 
 from orchestration_server.db.connection import Connection
-from orchestration_server.model import BEGINNING, Cursor, EntityType, Position
+from orchestration_server.model import Cursor, EntityType, Position
 from orchestration_server.store import context_background as background
 from orchestration_server.store import context_lists as lists
 from orchestration_server.store import cursors, pages
+from orchestration_server.store.context_version import ContextVersion, read_version
 from orchestration_server.store.event_queries import BACK_IN_LOG, Selection
 from orchestration_server.store.horizon import HORIZON
 
@@ -26,7 +27,6 @@ BLOCKERS = 100
 """The most blocking links of a sprint's tasks."""
 READY = 3
 """The most tasks of a sprint that are proposed to start next."""
-_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 ASSEMBLED: LiteralString = "orchestration.context.assembled"
 """The event that reports an assembled context. It is no part of a context, and no change."""
@@ -178,58 +178,6 @@ class _Part(IntEnum):
     COMPLETION = 13
 
 
-@dataclass(frozen=True, slots=True)
-class ContextVersion:
-    """The version of a context. Contexts with equal versions have equal contents.
-
-    It has revisions, counts and sums of all parts of the context, and the last event of its scope.
-    """
-
-    numbers: tuple[int | None, ...]
-    texts: tuple[str | None, ...]
-    knows_since: bool = field(compare=False)
-    """True if the log has an event at the requested position."""
-    now: datetime = field(compare=False)
-    """The time by the database's clock."""
-
-    @property
-    def task_code(self) -> str:
-        """Return the code of the target task, which may be deleted, or an empty string."""
-        return self.texts[0] or ""
-
-    @property
-    def own_sprint(self) -> str:
-        """Return the code of the target sprint, or an empty string if the target is a task."""
-        return self.texts[1] or ""
-
-    @property
-    def sprint_code(self) -> str:
-        """Return the code of the target sprint or of the target task's sprint, or an empty string."""
-        return self.texts[2] or ""
-
-    @property
-    def tasks(self) -> str:
-        """Return the version of the tasks of the target sprint."""
-        return self.texts[3] or ""
-
-    @property
-    def deleted(self) -> bool:
-        """Return whether the target is deleted."""
-        return bool(self.numbers[4] if self.own_sprint else self.numbers[2])
-
-    @property
-    def counts(self) -> tuple[int, int, int, int, int]:
-        """Return the numbers of the sprint's pending, in progress, blocked, completed and cancelled tasks."""
-        pending, going, blocked, done, dropped = (number or 0 for number in self.numbers[5:10])
-        return pending, going, blocked, done, dropped
-
-    @property
-    def latest(self) -> Position:
-        """Return the position of the last event below the horizon, or the beginning of the log."""
-        epoch, xid, seq = self.numbers[10:13]
-        return BEGINNING if epoch is None else Position(epoch, xid or 0, seq or 0)
-
-
 class ContextLink(NamedTuple):
     """A link of a task, with the task that it depends on."""
 
@@ -290,7 +238,7 @@ def version(
         {"project": project, "code": code, "limit": 1, **background.params(), **cursors.params(since)},
         name="context.version",
     ).fetchone()
-    return None if row is None else _version(row[1], row[2])
+    return None if row is None else read_version(row[1], row[2])
 
 
 def load(
@@ -354,12 +302,6 @@ def _newest(kind: EntityType, columns: LiteralString, bounds: LiteralString, lim
     return Selection(_SCOPES[kind], {}).in_log(columns, bounds, BACK_IN_LOG, limit)
 
 
-def _version(numbers: list[int | None], texts: list[str | None]) -> ContextVersion:
-    *state, known, now = numbers
-    time = _START + timedelta(microseconds=now or 0)
-    return ContextVersion(tuple(state), tuple(texts), knows_since=bool(known), now=time)
-
-
 def _add_once(events: list[tuple[Position, bytes]], position: Position, body: bytes) -> None:
     # An event may be in two scopes of a session.
     if not events or events[-1][0] != position:
@@ -371,7 +313,7 @@ def _contents(rows: list[tuple[Any, ...]], page_limit: int) -> Contents | None:
     # Rows whose order matters begin with their position.
     for part, numbers, texts, body in sorted(rows, key=lambda row: (row[0], row[1] or ())):
         if part == _Part.VERSION:
-            found = Contents(_version(numbers, texts))
+            found = Contents(read_version(numbers, texts))
             continue
         assert found is not None
         if part == _Part.SESSION:

@@ -16,7 +16,7 @@ from clients.conformance.wire import Loop, Wire
 SECONDS = 10.0
 """The longest wait for what must come."""
 SILENT = 0.3
-"""How long nothing must come."""
+"""The seconds in which nothing must come."""
 
 
 class _Echo(socketserver.BaseRequestHandler):

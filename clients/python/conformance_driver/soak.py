@@ -19,7 +19,7 @@ PAUSE = 0.005
 BATCH = 20
 LAST_SECONDS = 30.0
 RETURNED = 4
-"""Each so many claimed tasks are given back."""
+"""One of this number of claimed tasks is given back."""
 WAIT_SECONDS = 2.0
 ERRORS = 10
 
