@@ -12,6 +12,7 @@ from recordings import matching, picture, runner
 from recordings.__main__ import DOCS, PAGES
 from recordings.page import File, Page, Session, Step
 
+# Python misses a SIGINT that comes just before it begins to read: what Ctrl-C ends here is no Python.
 PAGE = """\
 # A page
 
@@ -33,12 +34,12 @@ $ cd /tmp && pwd
 ```
 
 ```console title="another terminal"
-$ python3 -c 'print("up", flush=True); input()'
+$ sh -c 'echo up; exec sleep 60'
 up
 ^C
 $ pwd
 ~/orchestration
-$ python3 -c 'print("ready", flush=True); input()'
+$ sh -c 'echo ready; exec sleep 60'
 ready
 ```
 """
